@@ -58,21 +58,21 @@ LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
 PAGE = """# What SOARTC finds, beside plain image comparisons
 
-This page is written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC and draws
-the conclusions; [soart_detection.csv](soart_detection.csv) has the values under all conditions: {conditions}.
+Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC;
+[soart_detection.csv](soart_detection.csv) has the values under all conditions: {conditions}.
 
-*Data.* Renders of one inspection station, not used to choose settings: {each} pictures of each defect, {negatives} of
+*Data.* Renders of one station, not used to choose settings: {each} pictures of each defect, {negatives} of
 good parts (OK), and {unit} other OK pictures that define what is normal. Every method gets the picture aligned to
 their mean, with its brightness matched.
 
 *Methods.* `difference`: blurred absolute difference to the mean OK picture. `1-SSIM`, `1-ZNCC`: structural similarity
-and normalised cross-correlation with it. `tolerance`: distance from the values that the mean shows within one pixel.
-`deviation`: difference divided by each pixel's spread over OK pictures. `SOARTC`: its anomaly degree. `inspect`: what
-the command judges by, SOARTC plus the RT method for each pin and the print.
+and normalised cross-correlation with it. `tolerance`: distance from the mean's values within one pixel.
+`deviation`: difference divided by each pixel's spread over OK pictures. `SOARTC`: its anomaly degree. `inspect`: SOARTC
+plus the RT method for each pin and the print.
 
-*Measure.* AUROC, the probability that a defective picture scores higher than an OK one; 0.5 is chance. The score is the
-maximum of the method's map, in the whole picture or in the pin's box. **Bold** is the best of the row, ↓ lies below the
-95 % interval of the best (for 0.90: {interval})."""
+*Measure.* AUROC, the probability that a defective picture scores higher than an OK one (0.5 is chance), by the maximum
+of the method's map in the whole picture or in the pin's box. **Bold** is the best of the row, ↓ lies below its
+95 % interval (for 0.90: {interval})."""
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -338,8 +338,8 @@ def _hints(found: list[dict[str, Any]]) -> str:
 def _intervals(drawn: list[dict[str, Any]]) -> str:
     lines = [
         "\n## Does the stated rate of false alarms hold?\n",
-        "`inspect` promises an upper limit for the share of OK parts that it calls NG, not good. Here 50 sets of each "
-        "number of OK pictures were drawn, and false alarms counted on 500 other OK pictures (`--edge`).\n",
+        "`inspect` promises an upper limit for the share of OK parts that it calls NG, not good: 50 sets of each "
+        "number of OK pictures, false alarms among 500 others (`--edge`).\n",
         "| OK pictures | judged by | promised at most | false alarms, median (largest) | promise held |",
         "|---|---|---|---|---|",
     ]

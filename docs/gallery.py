@@ -24,12 +24,14 @@ SIZE = (576, 288)
 CROP = (132, 108)
 ZOOM = 2
 VIEWS = ("center", "bottom")
-# Three sizes of each kind of defect (smallest, default, largest), at the pin or part that shows it best.
+# Three sizes of each kind of defect (smallest, default, largest), and its shapes, at the pin or part that shows it best.
 SIZES: dict[str, tuple[str, ...]] = {
     "bent": (
         "bent@r2c5:tip_offset_mm=0.1",
         "bent@r2c5:azimuth_deg=30",
         "bent@r2c5:tilt_deg=45,azimuth_deg=40",
+        "bent@r2c5:shape=kink,start_mm=2.5,tilt_deg=35,azimuth_deg=200",
+        "bent@r2c5:shape=s_bend,tip_offset_mm=1.2,azimuth_deg=200",
     ),
     "retracted": ("retracted@r2c5:depth_mm=0.3", "retracted@r2c5", "retracted@r2c5:depth_mm=6.9"),
     "missing": ("missing@r2c5", "missing@r1c1", "missing@r3c9"),

@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator.augmenting": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
     "generator.interchange": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
     "generator.reporting": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
+    "generator.locating": {"generator.io"},
     "generator.calibrating": {"generator.io", "generator.verdict", f"{GEOMETRY}.lens", f"{CONTRACT}.errors"},
     "generator.__main__": {f"{CONTRACT}.errors"},
     # These files travel with a run: they import only each other.
@@ -73,7 +74,7 @@ OUTSIDE = {
     GEOMETRY: frozenset({"numpy"}),
     "blender_scripts": frozenset(BLENDER_PYTHON),
     # Base installation: `inspect` runs on an edge computer without any extra.
-    **dict.fromkeys(("generator.io", "generator.soart", "generator.verdict"), ()),
+    **dict.fromkeys(("generator.io", "generator.locating", "generator.soart", "generator.verdict"), ()),
     "generator": ("data",),
     "generator.calibrating": ("data", "calibrate"),
     "trainer": ("train",),

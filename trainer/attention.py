@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     which.add_argument(
         "--stages", action="store_true", help="use the weights that trainer.vit --stages kept, then the best ones"
     )
-    p.add_argument("--rows", choices=settings.ROWS, help="rows, as in trainer.evaluate (as the run was measured)")
+    p.add_argument("--rows", choices=settings.ROWS, help="rows, as for trainer.evaluate (those of the training)")
     p.add_argument(
         "--pictures",
         type=number(int, 1, 100_000),

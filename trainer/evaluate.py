@@ -49,8 +49,8 @@ def parser() -> argparse.ArgumentParser:
         "--max-escape",
         type=number(float, 0, 0.5, True),
         metavar="RATE",
-        help="choose the run's limit of OK again, on one half of validation's parts, check on the other that at most "
-        "this share of NG parts escapes (95 %% upper bound), and save it (the run's own limit)",
+        help="choose the run's escape threshold (OK only below it) again, on one half of validation's parts, check on "
+        "the other that at most this share of NG parts escapes (95 %% upper bound), and save it (the run's own)",
     )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="pictures per batch (16)")
     p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")

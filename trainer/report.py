@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page; returns the exit code."""
+    """Write the HTML page on a ViT's run; returns the exit code."""
     if kind_of(args.run) == DETECTION_FORMAT:
         raise InputError(f"{args.run}: expected a ViT's run; that of Florence-2 has its {REPORT} already")
     say(f"report: {write_page(args.run)}")

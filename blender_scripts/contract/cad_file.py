@@ -99,7 +99,7 @@ class CadFile:
         """
         path = inside(folder, name)
         format_ = path_format(name)
-        content = _read(path, name)
+        content = read_plain(path, name, "a mesh")
         check_magic(content, name, format_)
         return cls(PurePosixPath(name).as_posix(), path, format_, hashlib.sha256(content).hexdigest())
 
@@ -109,20 +109,20 @@ class CadFile:
         Raises:
             FileProblem: they no longer match `sha256`.
         """
-        content = _read(self.path, self.name)
+        content = read_plain(self.path, self.name, "a mesh")
         if hashlib.sha256(content).hexdigest() != self.sha256:
             raise FileProblem(self.name, "the file as it was when the scene was read", "an edited one")
         return content
 
 
-def inside(folder: Path, name: str) -> Path:
-    """Resolve a name in a scene to a plain file below the scene's folder.
+def inside(folder: Path, name: str, is_folder: bool = False) -> Path:
+    """Resolve a name in a scene to a plain file, or a folder, below the scene's folder.
 
     Raises:
-        FileProblem: the path is absolute, holds ``..``, leaves the folder by a link, or is not a plain file.
+        FileProblem: the path is absolute, holds ``..``, leaves the folder by a link, or is of another kind.
     """
     place = shown(name)
-    expected = "a path below the scene's folder, such as meshes/housing.stl"
+    expected = f"a path below the scene's folder, such as {'photographs' if is_folder else 'meshes/housing.stl'}"
     pure = PurePosixPath(name)
     if not name or len(name) > _LONGEST_NAME or not name.isprintable() or "\\" in name or ":" in name:
         raise FileProblem(place, f"{expected}, of at most {_LONGEST_NAME} characters without \\ and :", place)
@@ -135,13 +135,14 @@ def inside(folder: Path, name: str) -> Path:
         path = (root / pure).resolve(strict=True)
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise FileProblem(name, f"a file in {folder}", "no such file") from None
+        what = "folder" if is_folder else "file"
+        raise FileProblem(name, f"a {what} in {folder}", f"no such {what}") from None
     except (OSError, RuntimeError, ValueError) as error:
         raise FileProblem(name, "a readable file", _reason(error)) from None
     if not path.is_relative_to(root):
         raise FileProblem(name, expected, "a symbolic link that leads out of it")
-    if not stat.S_ISREG(mode):
-        raise FileProblem(name, "a plain file", _kind(mode))
+    if is_folder != stat.S_ISDIR(mode) or not (is_folder or stat.S_ISREG(mode)):
+        raise FileProblem(name, "a folder" if is_folder else "a plain file", _kind(mode))
     return path
 
 
@@ -153,6 +154,8 @@ def _reason(error: Exception) -> str:
 def _kind(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "a folder"
+    if stat.S_ISREG(mode):
+        return "a file"
     return "a pipe" if stat.S_ISFIFO(mode) else "a device or a socket"
 
 
@@ -165,8 +168,8 @@ def path_format(name: str) -> str:
     return ending
 
 
-def _read(path: Path, name: str) -> bytes:
-    """A plain file's bytes; FileProblem if it is unreadable, empty or larger than MOST_BYTES."""
+def read_plain(path: Path, name: str, what: str) -> bytes:
+    """A plain file's bytes; FileProblem if it is unreadable, empty (not `what`) or larger than MOST_BYTES."""
     # Checks the opened file, since the path may have changed; follows no link, waits for no pipe's writer.
     flags = os.O_RDONLY
     for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
@@ -178,13 +181,13 @@ def _read(path: Path, name: str) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise FileProblem(name, "a plain file", _kind(status.st_mode))
             if status.st_size > MOST_BYTES:
-                expected = f"at most {MOST_BYTES // 2**20} MiB"
-                raise FileProblem(name, expected, f"{status.st_size / 2**20:.0f} MiB")
+                expected = f"a file of at most {MOST_BYTES:,} bytes"
+                raise FileProblem(name, expected, f"one of {status.st_size:,} bytes")
             content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         raise FileProblem(name, "a readable file", _reason(error)) from None
     if not content:
-        raise FileProblem(name, "a mesh", "an empty file")
+        raise FileProblem(name, what, "an empty file")
     return content
 
 

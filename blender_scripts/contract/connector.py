@@ -17,7 +17,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from blender_scripts.contract import lettering
+from blender_scripts.contract import draws, lettering
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.housings import (
     Cavity,
@@ -31,6 +31,7 @@ from blender_scripts.contract.housings import (
     read_housing,
     read_shell,
 )
+from blender_scripts.contract.photographs import Backdrop, read_backdrop
 from blender_scripts.contract.positions import Position, read_positions
 from blender_scripts.contract.rig import (
     CameraRig,
@@ -48,17 +49,35 @@ from blender_scripts.contract.toml_section import TomlSection
 # A box: its corner of least (x, y, z) and its corner of greatest, mm.
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# The table lies this far below the housing's back.
+TABLE_BELOW_MM = 0.5
 # Keys of a scene file that no pixel depends on: an edit of them renders nothing again.
 _NOT_IN_PICTURES = ("description", "tolerance")
 
 
 @dataclass(frozen=True)
 class Scatter:
-    """Standard deviations of good pins from nominal, truncated at 2.5 deviations."""
+    """Standard deviations from nominal, truncated at `draws.TRUNCATED_AT` deviations: of every pin, and of the part.
+
+    Attributes:
+        lot_length_mm: length of all pins of one terminal in a part.
+        shrinkage: size of the moulding and its pin pattern, as a share of the drawing's.
+        pattern_shift_mm: place of the whole pin pattern in the shell, in X and in Y.
+        pattern_tilt_deg: lean of the whole pin pattern, about X and about Y.
+    """
 
     position_mm: float
     tilt_deg: float
     height_mm: float
+    lot_length_mm: float = 0.0
+    shrinkage: float = 0.0
+    pattern_shift_mm: float = 0.0
+    pattern_tilt_deg: float = 0.0
+
+    @property
+    def is_of_pins_only(self) -> bool:
+        """Whether pins vary independently of each other."""
+        return not (self.lot_length_mm or self.shrinkage or self.pattern_shift_mm or self.pattern_tilt_deg)
 
 
 @dataclass(frozen=True)
@@ -95,6 +114,7 @@ class Nuisance:
     focus_mm: float
     white_balance: float
     fixture_shade: float
+    motion_mm: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +150,7 @@ class Connector:
     marking: Marking
     nuisance: Nuisance
     fixture_color: Color
+    backdrop: Backdrop | None = None
 
     @property
     def terminal_names(self) -> tuple[str, ...]:
@@ -182,16 +203,21 @@ def read_connector(path: Path) -> Connector:
     positions, blanks = read_positions(top.table("positions"))
     addresses = {position.address for position in positions}
     terminals, mixes = read_terminals(top, addresses)
-    sound = "shell" in top.data and not top.table("shell").problems
+    sound = "shell" in top.data and top.table("shell").is_sound()
     marking = _marking(top.table("marking"))
     housings = top.named_tables(
         "housings",
         partial(read_housing, shell=shell, ink=marking.color, sound=sound, folder=path.parent),
     )
+    fixture = top.table("fixture", optional=True)
+    cameras = read_cameras(top.table("camera"))
+    center = cameras["center"]
+    field = (center.distance_mm + center.target_mm[2] + shell.height_mm + TABLE_BELOW_MM) / center.focal_mm
+    backdrop = read_backdrop(fixture, path.parent, field * center.sensor_width_mm)
     connector = Connector(
         name=path.stem,
-        sha256=_sha256(_picture_values(top.data), housings),
-        file_sha256=_sha256(path.read_bytes(), housings),
+        sha256=_sha256(_picture_values(top.data), housings, backdrop),
+        file_sha256=_sha256(path.read_bytes(), housings, backdrop),
         description=top.text("description", ""),
         width=picture.integer("width", 32, 4096),
         height=picture.integer("height", 32, 4096),
@@ -205,13 +231,14 @@ def read_connector(path: Path) -> Connector:
         mixes=mixes,
         finish=read_finish(top.table("finish", optional=True)),
         scatter=_scatter(top.table("scatter")),
-        tolerance=read_tolerance(top.table("tolerance"), addresses),
-        cameras=read_cameras(top.table("camera")),
+        tolerance=read_tolerance(top.table("tolerance"), addresses, {blank.address for blank in blanks}),
+        cameras=cameras,
         sensor=read_sensor(top.table("sensor", optional=True)),
         lightings=top.named_tables("lighting", read_lighting),
         marking=marking,
         nuisance=_nuisance(top.table("nuisance")),
-        fixture_color=read_color(top.table("fixture", optional=True), (0.32, 0.33, 0.35)),
+        fixture_color=read_color(fixture, (0.32, 0.33, 0.35)),
+        backdrop=backdrop,
     )
     top.finish()
     _check_fit(connector, top)
@@ -225,12 +252,14 @@ def _picture_values(data: dict[str, Any]) -> bytes:
     return json.dumps(values, default=str).encode()
 
 
-def _sha256(content: bytes, housings: dict[str, Housing]) -> str:
-    """SHA-256 of a scene's content and of the CAD files that it names."""
+def _sha256(content: bytes, housings: dict[str, Housing], backdrop: Backdrop | None) -> str:
+    """SHA-256 of a scene's content and of the CAD files and photographs that it names."""
     digest = hashlib.sha256(content)
     for housing in housings.values():
         if housing.cad is not None:
             digest.update(housing.cad.file.sha256.encode())
+    for photograph in backdrop.photographs if backdrop else ():
+        digest.update(f"{photograph.name} {photograph.sha256}".encode())
     return digest.hexdigest()
 
 
@@ -250,8 +279,11 @@ def _check_terminals(connector: Connector, top: TomlSection) -> None:
         if terminal.standing_mm >= shell.depth_mm + 20:
             expected = "a pin at most 20 mm above the mating face"
             section.wrong("standing_mm", expected, f"{terminal.standing_mm:g}")
-        if terminal.tip_mm >= terminal.standing_mm:
-            section.wrong("tip_mm", "a tip shorter than the pin", f"{terminal.tip_mm:g}")
+        shortest = terminal.standing_mm - draws.TRUNCATED_AT * connector.scatter.lot_length_mm
+        if terminal.tip_mm >= shortest:
+            expected = f"a tip shorter than the pin, {shortest:g} with scatter.lot_length_mm"
+            expected = expected if connector.scatter.lot_length_mm else "a tip shorter than the pin"
+            section.wrong("tip_mm", expected, f"{terminal.tip_mm:g}")
     if cavity.chamfer_mm >= cavity.depth_mm:
         expected = f"less than depth_mm, {cavity.depth_mm:g}"
         top.table("cavity").wrong("chamfer_mm", expected, f"{cavity.chamfer_mm:g}")
@@ -303,13 +335,15 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
         for position in connector.positions
         if (terminals := connector.terminals_for(position, offered))
     }
+    shift = draws.TRUNCATED_AT * connector.scatter.pattern_shift_mm
     for position in connector.positions:
-        mouth_x, mouth_y = mouths[position.address]
+        mouth_x, mouth_y = (half + shift for half in mouths[position.address])
         corners = ((position.x_mm + i * mouth_x, position.y_mm + j * mouth_y) for i in (-1, 1) for j in (-1, 1))
         if max(connector.shell.opening.distance(*corner) for corner in corners) > 0.0:
             found = (
                 f"{position.address} at {position.x_mm:g}, {position.y_mm:g} with a cavity "
-                f"{2 * mouth_x:g} x {2 * mouth_y:g} wide"
+                f"{2 * (mouth_x - shift):g} x {2 * (mouth_y - shift):g} wide"
+                f"{f', shifted by up to {shift:g} (scatter.pattern_shift_mm)' if shift else ''}"
             )
             section.wrong(None, "every cavity inside the shell's opening", found)
             break
@@ -333,6 +367,7 @@ def _bodies(connector: Connector) -> list[Box]:
     """Bounding boxes, mm: one of the shell with its pins and print, and one of each housing's block."""
     shell = connector.shell
     top = max(terminal.standing_mm for terminal in connector.terminals.values()) - shell.depth_mm
+    top += draws.TRUNCATED_AT * connector.scatter.lot_length_mm
     (left, low), (right, high) = shell.outside.bounds
     bodies = [((left, low, -shell.height_mm), (right, high, max(0.0, top, connector.marking.z_mm)))]
     for housing in connector.housings.values():
@@ -388,6 +423,10 @@ def _scatter(section: TomlSection) -> Scatter:
         position_mm=section.number("position_mm", 0.0, 5.0),
         tilt_deg=section.number("tilt_deg", 0.0, 10.0),
         height_mm=section.number("height_mm", 0.0, 5.0),
+        lot_length_mm=section.number("lot_length_mm", 0.0, 2.0, 0.0),
+        shrinkage=section.number("shrinkage", 0.0, 0.02, 0.0),
+        pattern_shift_mm=section.number("pattern_shift_mm", 0.0, 2.0, 0.0),
+        pattern_tilt_deg=section.number("pattern_tilt_deg", 0.0, 5.0, 0.0),
     )
 
 
@@ -421,4 +460,5 @@ def _nuisance(section: TomlSection) -> Nuisance:
         focus_mm=half("focus_mm", high=100.0, default=0.0),
         white_balance=half("white_balance", high=0.5, default=0.0),
         fixture_shade=half("fixture_shade", high=3.0, default=0.0),
+        motion_mm=half("motion_mm", high=10.0, default=0.0),
     )

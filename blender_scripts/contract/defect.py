@@ -15,6 +15,7 @@ class Parameter:
     Attributes:
         low, high: the closed range that is accepted, in the unit that the name ends with.
         instead_of: the parameter that this one replaces; giving both is an error.
+        no_default_with: values of the kind's Choice with which this parameter has no default.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Parameter:
     default: float | None
     meaning: str
     instead_of: str | None = None
+    no_default_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

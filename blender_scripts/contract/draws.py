@@ -11,6 +11,8 @@ import random
 from statistics import NormalDist
 
 _STANDARD_NORMAL = NormalDist()
+# Normal draws are truncated at this many standard deviations.
+TRUNCATED_AT = 2.5
 
 
 def generator(seed: int, purpose: str, *keys: str) -> random.Random:
@@ -29,7 +31,7 @@ def symmetric(source: random.Random, extent: float) -> float:
     return uniform(source, -extent, extent)
 
 
-def normal(source: random.Random, deviation: float, limit: float = 2.5) -> float:
+def normal(source: random.Random, deviation: float, limit: float = TRUNCATED_AT) -> float:
     """A normal draw of mean 0, truncated at `limit` standard deviations, by inversion of the distribution function."""
     edge = _STANDARD_NORMAL.cdf(-limit)
     return deviation * _STANDARD_NORMAL.inv_cdf(uniform(source, edge, 1.0 - edge))

@@ -19,6 +19,8 @@ class CameraRig:
         focus_z_mm: z of the point where the optical axis meets the plane in focus.
         distortion: OpenCV's k1, k2, p1, p2, k3.
         vignetting: share of the light that is lost in the picture's corners.
+        motion_mm: how far the part and its table move during the exposure, on average.
+        motion_azimuth_deg: the direction of that motion in the station: 0 = +X, 90 = +Y.
     """
 
     distance_mm: float
@@ -30,6 +32,8 @@ class CameraRig:
     focus_z_mm: float
     distortion: tuple[float, float, float, float, float]
     vignetting: float
+    motion_mm: float = 0.0
+    motion_azimuth_deg: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ def _camera(section: TomlSection) -> CameraRig:
         focus_z_mm=section.number("focus_z_mm", -500.0, 500.0, z),
         distortion=(k1, k2, p1, p2, k3),
         vignetting=section.number("vignetting", 0.0, 0.9, 0.0),
+        motion_mm=section.number("motion_mm", 0.0, 10.0, 0.0),
+        motion_azimuth_deg=section.number("motion_azimuth_deg", -360.0, 360.0, 0.0),
     )
 
 

@@ -64,6 +64,13 @@ class Terminal:
         across, along = max(abs(math.cos(turned)), 1e-9), max(abs(math.sin(turned)), 1e-9)
         return 0.5 * min(self.width_mm / across, self.thickness_mm / along)
 
+    def half_towards(self, azimuth_rad: float) -> float:
+        """How far, mm, the cross-section reaches in a direction: half its width between two parallel lines."""
+        if self.section == "round":
+            return 0.5 * self.width_mm
+        turned = azimuth_rad - math.radians(self.turn_deg)
+        return 0.5 * (self.width_mm * abs(math.cos(turned)) + self.thickness_mm * abs(math.sin(turned)))
+
     @property
     def extent_mm(self) -> tuple[float, float]:
         """Half width in X and in Y of the cross-section's bounding box."""

@@ -88,12 +88,13 @@ class Tolerance:
         return {**asdict(self.limits()), **({"at": at} if at else {})}
 
 
-def read_tolerance(section: TomlSection, addresses: Collection[str]) -> Tolerance:
+def read_tolerance(section: TomlSection, addresses: Collection[str], blanks: Collection[str] = ()) -> Tolerance:
     """Read the table `[tolerance]`.
 
     Args:
         section: the table.
         addresses: addresses of the positions that have a pin.
+        blanks: addresses of the positions that have none.
     """
     true_position, retraction = (section.number(name, _LEAST_MM, _MOST_MM) for name in MEASURES[:2])
     protrusion = section.number("protrusion_mm", _LEAST_MM, _MOST_MM, retraction)
@@ -101,7 +102,8 @@ def read_tolerance(section: TomlSection, addresses: Collection[str]) -> Toleranc
     everywhere, at = (true_position, retraction, protrusion), {}
     for address in by_address.data:
         if address not in addresses:
-            by_address.wrong(address, "the address of a position with a pin, such as r1c1", shown(address))
+            got = f"{shown(address)}, {'which is blank' if address in blanks else 'which is none'}"
+            by_address.wrong(address, "the address of a position with a pin, such as r1c1", got)
         own = by_address.table(address)
         # All are read, so that the message on an unknown key lists them.
         limits = {n: own.number(n, _LEAST_MM, _MOST_MM, limit) for n, limit in zip(MEASURES, everywhere, strict=True)}

@@ -206,6 +206,10 @@ class TomlSection:
             built.append(build(child))
         return tuple(built)
 
+    def is_sound(self) -> bool:
+        """Whether neither this table, read to its end, nor a table in it has a mistake."""
+        return not self._all_problems()
+
     def _all_problems(self) -> list[tuple[int, str]]:
         unknown = []
         for key in self.data:

@@ -39,10 +39,12 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
     for pin in bad:
         reach, line = pin.terminal.reach_mm, line_at[pin.position.index]
         what = ";".join(d.text for d in pin.defects)
-        overlap = max(_into_wall(connector.shell, point, reach) for point in _below_mating_face(line))
+        # Walls and blocks are as on the drawing: the pin is measured in their scale.
+        drawn: list[Vector] = [(x / pin.scale, y / pin.scale, z / pin.scale) for x, y, z in line]
+        overlap = max(_into_wall(connector.shell, point, reach) for point in _below_mating_face(drawn))
         if overlap > 0.0:
             found.append(f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it")
-        overlap = max((_into_block(block, line, reach) for block in blocks), default=0.0)
+        overlap = max((_into_block(block, drawn, reach) for block in blocks), default=0.0)
         if overlap > 0.0:
             found.append(
                 f"expected a pin that clears the {housing} housing's blocks, "

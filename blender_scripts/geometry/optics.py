@@ -14,6 +14,7 @@ import numpy as np
 
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.photographs import Photograph
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.sensor import Capture
 
@@ -84,6 +85,9 @@ class Station:
         light_power: factor on the lamps' power.
         f_number: 0 = everything is in focus.
         fixture_shade: factor on the colour of the table under the part.
+        motion_px: how far the undistorted picture moves, right and down, during the exposure, in whose middle the part
+            has the pose stated here.
+        photograph: lies on the table; the same in every view of a capture.
     """
 
     matrix: np.ndarray
@@ -94,6 +98,8 @@ class Station:
     focus_mm: float
     f_number: float
     fixture_shade: float
+    motion_px: tuple[float, float]
+    photograph: Photograph | None
     capture: Capture
 
 
@@ -120,6 +126,11 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
         position,
     )
     return matrix
+
+
+def _photograph(connector: Connector, seed: int) -> Photograph | None:
+    offered = connector.backdrop.photographs if connector.backdrop else ()
+    return offered[int(draws.generator(seed, "photograph").random() * len(offered))] if offered else None
 
 
 def set_up_station(connector: Connector, camera: str, seed: int, width: int, height: int) -> Station:
@@ -156,19 +167,27 @@ def set_up_station(connector: Connector, camera: str, seed: int, width: int, hei
     target = np.array(rig.target_mm)
     position = target + distance * away
     red, green, blue = sensor.white_balance
+    view = Camera(
+        camera,
+        station @ look_at(position, target, np.array([0.0, 1.0, 0.0])),
+        Lens(width, height, rig.focal_mm / rig.sensor_width_mm * width, rig.distortion),
+    )
+    moved = max(0.0, rig.motion_mm + draws.symmetric(draws.generator(seed, "motion", camera), nuisance.motion_mm))
+    belt = math.radians(rig.motion_azimuth_deg)
+    step = 0.5 * moved * np.array([math.cos(belt), math.sin(belt), 0.0])
+    ends = np.stack([target - step, target + step]) @ station[:3, :3].T + station[:3, 3]
+    first, last = view.undistorted().project(ends).tolist()
     return Station(
         matrix=station,
-        camera=Camera(
-            camera,
-            station @ look_at(position, target, np.array([0.0, 1.0, 0.0])),
-            Lens(width, height, rig.focal_mm / rig.sensor_width_mm * width, rig.distortion),
-        ),
+        camera=view,
         view_direction=away,
         light_power=power,
         light_azimuth_deg=azimuth,
         focus_mm=max(1.0, (position[2] - rig.focus_z_mm) / away[2] + defocus),
         f_number=rig.f_number,
         fixture_shade=shade,
+        motion_px=(last[0] - first[0], last[1] - first[1]),
+        photograph=_photograph(connector, seed),
         capture=Capture(
             exposure=exposure,
             white_balance=(red * (1.0 + warmth), green, blue * (1.0 - warmth)),

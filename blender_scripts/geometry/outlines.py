@@ -105,10 +105,16 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
     for number, pin in enumerate(pins):
         drawn.setdefault(pin.nominal, []).append(number)
     for terminal, members in drawn.items():
-        places = np.array([[pins[n].position.x_mm, pins[n].position.y_mm, pins[n].floor_mm] for n in members])[:, None]
+        places, mouths_at = (
+            np.array(points)[:, None]
+            for points in (
+                [(pins[n].position.x_mm, pins[n].position.y_mm, pins[n].nominal_floor_mm) for n in members],
+                [(*pins[n].cavity_mm, pins[n].floor_mm) for n in members],
+            )
+        )
         standing = camera.project(solids.pin_mesh(Form(terminal)).vertices + places)
-        rim = solids.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
-        opening = camera.project(np.column_stack([rim, np.zeros(len(rim))]) + places)
+        rim = pins[0].scale * solids.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
+        opening = camera.project(np.column_stack([rim, np.zeros(len(rim))]) + mouths_at)
         measured = zip(members, boxes_of(standing), boxes_of(opening), polygon_areas(opening).tolist(), strict=True)
         for number, pin_box, mouth_box, mouth_area in measured:
             expected[number], mouths[number] = pin_box, mouth_box
@@ -122,7 +128,7 @@ def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
     found = []
     for flaw in part.flaws:
         meant = solids.print_mesh(part.connector.marking, flaw.meant)
-        expected = None if meant is None else box_of(camera.project(meant.vertices))
+        expected = None if meant is None else box_of(camera.project(part.scale * meant.vertices))
         points = _flaw_points(part, flaw)
         if points is None:
             found.append(FlawOutline(None, expected, 0.0, False))
@@ -139,7 +145,8 @@ def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
 def _flaw_points(part: Part, flaw: Flaw) -> np.ndarray | None:
     if flaw.cut is not None:
         connector = part.connector
-        return solids.cut_points(connector.shell, connector.housings[part.housing], flaw.cut)
+        return part.scale * solids.cut_points(connector.shell, connector.housings[part.housing], flaw.cut)
     letters = solids.print_mesh(part.connector.marking, flaw.printed)
-    meshes = [*map(solids.body_mesh, flaw.bodies), *([] if letters is None else [letters])]
-    return np.concatenate([mesh.vertices for mesh in meshes]) if meshes else None
+    points = [solids.body_mesh(body).vertices for body in flaw.bodies]
+    points += [] if letters is None else [part.scale * letters.vertices]
+    return np.concatenate(points) if points else None

@@ -67,6 +67,20 @@ class Part:
     letters: tuple[Letters, ...]
     flaws: tuple[Flaw, ...] = ()
 
+    @property
+    def scale(self) -> float:
+        """Size of the moulding divided by the drawing's; shell, cuts and print are stated as on the drawing."""
+        return self.pins[0].scale
+
+    @property
+    def floor_mm(self) -> float:
+        """z of the cavity floor."""
+        return -self.connector.shell.depth_mm * self.scale
+
+    def outside_opening_mm(self, x_mm: float, y_mm: float) -> float:
+        """Distance of a point (x, y) from the opening's edge; negative inside."""
+        return self.scale * self.connector.shell.opening.distance(x_mm / self.scale, y_mm / self.scale)
+
     def pin(self, address: str) -> Pin:
         return next(pin for pin in self.pins if pin.position.address == address)
 

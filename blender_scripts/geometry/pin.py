@@ -90,6 +90,19 @@ class Bend:
         return across + rest * math.sin(tilt), up + rest * math.cos(tilt)
 
 
+def rotation_onto(lean: tuple[float, float]) -> tuple[Vector, Vector, Vector]:
+    """Rows of the smallest rotation that turns Z onto an axis of slopes `lean` in X and Y (Rodrigues)."""
+    slope_x, slope_y = lean
+    scale = 1.0 / math.sqrt(slope_x**2 + slope_y**2 + 1.0)
+    x, y, z = slope_x * scale, slope_y * scale, scale
+    shared = 1.0 / (1.0 + z)
+    return (
+        (1.0 - x * x * shared, -x * y * shared, x),
+        (-x * y * shared, 1.0 - y * y * shared, y),
+        (-x, -y, z),
+    )
+
+
 STRAIGHT = Bend(0.0, 0.0, ())
 BURIED_MM = 0.5
 
@@ -100,6 +113,7 @@ class Form:
 
     Attributes:
         buried_mm: how far the modelled pin reaches below its frame's origin.
+        longer_mm: by how much the pins of this lot are longer than nominal.
         lost_mm: length broken off the tip.
         slope_rad: slope of the fracture face, which falls towards the azimuth `fall_rad`.
         twist_rad: turn of the tip about the centre line, relative to the foot.
@@ -112,11 +126,17 @@ class Form:
     fall_rad: float = 0.0
     twist_rad: float = 0.0
     buried_mm: float = BURIED_MM
+    longer_mm: float = 0.0
+
+    @property
+    def standing_mm(self) -> float:
+        """Length above the floor, tip included, of the whole pin."""
+        return self.terminal.standing_mm + self.longer_mm
 
     @property
     def length_mm(self) -> float:
-        """Length above the floor, tip included."""
-        return self.terminal.standing_mm - self.lost_mm
+        """Length above the floor of what is left of the pin."""
+        return self.standing_mm - self.lost_mm
 
     @property
     def is_convex(self) -> bool:
@@ -141,21 +161,25 @@ class Pin:
         nominal: the terminal that the drawing shows here.
         form: the shape that stands there.
         floor_mm: z of the cavity floor.
+        cavity_mm: (x, y) of the cavity's centre.
         root_mm: origin of the pin's frame in the world.
         lean: the slopes of its axis in X and Y.
         lowered_mm: how far a defect lowers the pin, in addition to scatter.
+        scale: size of the moulding divided by the drawing's.
     """
 
     position: Position
     nominal: Terminal
     form: Form
     floor_mm: float
+    cavity_mm: tuple[float, float]
     root_mm: Vector
     lean: tuple[float, float]
     defects: tuple[Defect, ...] = ()
     lowered_mm: float = 0.0
     missing: bool = False
     stain: Stain | None = None
+    scale: float = 1.0
 
     @property
     def terminal(self) -> Terminal:
@@ -168,16 +192,8 @@ class Pin:
 
     @cached_property
     def rotation(self) -> tuple[Vector, Vector, Vector]:
-        """Rows of the smallest rotation that turns Z onto the pin's axis (Rodrigues)."""
-        slope_x, slope_y = self.lean
-        scale = 1.0 / math.sqrt(slope_x**2 + slope_y**2 + 1.0)
-        x, y, z = slope_x * scale, slope_y * scale, scale
-        shared = 1.0 / (1.0 + z)
-        return (
-            (1.0 - x * x * shared, -x * y * shared, x),
-            (-x * y * shared, 1.0 - y * y * shared, y),
-            (-x, -y, z),
-        )
+        """Rows of the rotation that turns Z onto the pin's axis."""
+        return rotation_onto(self.lean)
 
     def world(self, point: Vector) -> Vector:
         """Convert a point from the pin's frame to world coordinates, mm."""
@@ -222,15 +238,20 @@ class Pin:
         return self.world(self.bend.point(self.bend.start_mm + 0.5 * self.bend.curve_mm))
 
     @property
+    def nominal_floor_mm(self) -> float:
+        """z of the cavity floor on the drawing."""
+        return self.floor_mm / self.scale
+
+    @property
     def nominal_tip_mm(self) -> Vector:
-        return self.position.x_mm, self.position.y_mm, self.floor_mm + self.nominal.standing_mm
+        return self.position.x_mm, self.position.y_mm, self.nominal_floor_mm + self.nominal.standing_mm
 
     def measures(self) -> dict[str, float | None]:
         """The pin's measures as a measuring machine would read them; all None where it is missing.
 
         true_position_mm is the diametral value 2 sqrt(dx^2 + dy^2) of the tip (ISO 1101 / ASME Y14.5); retraction_mm is
-        how far the terminal sits below its nominal height in its cavity, whatever its bend; tilt and azimuth are those
-        of the tip's tangent.
+        how far the terminal sits below its nominal height, whatever its bend: its tip if it were straight and whole, so
+        that the pins of a longer lot protrude; tilt and azimuth are those of the tip's tangent.
         """
         names = (
             "dx_mm",
@@ -257,7 +278,7 @@ class Pin:
             dx,
             dy,
             2.0 * math.hypot(dx, dy),
-            self.floor_mm - self.root_mm[2],
+            self.nominal_floor_mm - self.root_mm[2] - self.form.longer_mm,
             math.degrees(math.atan2(math.hypot(x, y), z)),
             math.degrees(math.atan2(y, x)) % 360.0,
             self.form.length_mm,

@@ -102,15 +102,15 @@ def pin_mesh(form: Form) -> Mesh:
     """
     terminal, bend, length = form.terminal, form.bend, form.length_mm
     section = _section(terminal)
-    tip = [(terminal.standing_mm - below, share) for below, share in _profile(terminal)]
+    tip = [(form.standing_mm - below, share) for below, share in _profile(terminal)]
     # The floor first: it lies below the frame's origin where the terminal was pushed in too far.
     places = {BURIED_MM - form.buried_mm, 0.0, *_stations(form)}
     stations = [
-        (along, _share_at(terminal, along))
+        (along, _share_at(form, along))
         for along in places
         if along < length - 1e-6 and all(abs(along - end) > 1e-6 for end, _ in tip)
     ]
-    broken = section * _share_at(terminal, length)
+    broken = section * _share_at(form, length)
     edge = _fracture(broken, form) if form.lost_mm else None
     # No ring may reach above the fracture face, which would lie inside it there.
     top = math.inf if edge is None else edge.min() - 1e-6
@@ -156,9 +156,9 @@ def _stations(form: Form) -> list[float]:
     return sorted(set(found))
 
 
-def _share_at(terminal: Terminal, along: float) -> float:
+def _share_at(form: Form, along: float) -> float:
     """The cross-section's size at a length, mm, from the floor, as a share of the shank's."""
-    tip = [(terminal.standing_mm - below, share) for below, share in _profile(terminal)]
+    tip = [(form.standing_mm - below, share) for below, share in _profile(form.terminal)]
     alongs, shares = zip(*tip, strict=True)
     return float(np.interp(along, alongs, shares))
 

@@ -1,4 +1,9 @@
-"""`bent`: a pin that curves above the floor and keeps its length."""
+"""`bent`: a pin that curves above the floor and keeps its length.
+
+arc       one bend, `curve_mm` long; behind it the pin is straight
+kink      one sharp bend, by default with an inner radius of a quarter of the pin's thickness
+s_bend    two equal bends, out and back, so that the tip stands aside, parallel to the axis
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,15 @@ import math
 from dataclasses import replace
 
 from blender_scripts.contract.connector import Connector
-from blender_scripts.contract.defect import Defect, Parameter
+from blender_scripts.contract.defect import Choice, Defect, Parameter
 from blender_scripts.contract.errors import InputError
 from blender_scripts.geometry.pin import Bend, Pin
 from blender_scripts.kinds.kind import Kind
 
 _STEEPEST_RAD = math.radians(85.0)
 _HALVINGS = 60
+# Radius of a kink's centre line, in thicknesses of the pin.
+_KINK_RADIUS = 0.75
 
 
 def start_of_free_length(pin: Pin, defect: Defect) -> float:
@@ -34,11 +41,19 @@ def start_of_free_length(pin: Pin, defect: Defect) -> float:
 def _bend(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     length = pin.form.length_mm
     start = start_of_free_length(pin, defect)
-    curve = min(defect["curve_mm"], length - start)
     azimuth = math.radians(defect["azimuth_deg"])
+    half, shape = pin.terminal.half_towards(azimuth), defect.word("shape")
+
+    def bend(angle: float) -> Bend:
+        curve = defect.get("curve_mm")
+        curve = 2.0 * _KINK_RADIUS * half * angle if curve is None else curve
+        if shape == "s_bend":
+            curve = min(curve, 0.5 * (length - start))
+            return Bend(azimuth, start, ((curve, angle), (curve, -angle)))
+        return Bend.single(angle, azimuth, start, min(curve, length - start))
 
     def tip(angle: float) -> float:
-        return math.hypot(*Bend.single(angle, azimuth, start, curve).point(length)[:2])
+        return math.hypot(*bend(angle).point(length)[:2])
 
     tilt, wanted = defect.get("tilt_deg"), defect.get("tip_offset_mm")
     if tilt is not None:
@@ -54,7 +69,14 @@ def _bend(pin: Pin, defect: Defect, connector: Connector) -> Pin:
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + angle)
             low, angle = (middle, angle) if tip(middle) < wanted else (low, middle)
-    return replace(pin, form=replace(pin.form, bend=Bend.single(angle, azimuth, start, curve)))
+    bent = bend(angle)
+    if shape != "arc" and bent.arcs[0][0] < half * angle:
+        # The inner side would have a negative radius and cut into itself.
+        raise InputError(
+            f"expected at least {half * angle:.3g} mm of pin for each bend of {math.degrees(angle):.3g} degrees "
+            f"(thickness {2.0 * half:.3g} mm), got {bent.arcs[0][0]:.3g} in {defect.text}"
+        )
+    return replace(pin, form=replace(pin.form, bend=bent))
 
 
 KIND = Kind(
@@ -62,11 +84,17 @@ KIND = Kind(
     11,
     "the pin leaves the cavity floor where it stood, curves, and keeps its length",
     (
-        Parameter("tilt_deg", 0.1, 60.0, 12.0, "angle between the bent part and the pin's axis"),
+        Parameter(
+            "tilt_deg", 0.1, 60.0, 12.0, "angle between the bent (of an S-bend: slanting) part and the pin's axis"
+        ),
         Parameter("tip_offset_mm", 0.02, 30.0, None, "sideways travel of the tip", instead_of="tilt_deg"),
         Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction of the bend: 0 = +X, 90 = +Y"),
         Parameter("start_mm", 0.0, 30.0, 0.3, "height above the cavity floor at which the bend begins"),
-        Parameter("curve_mm", 0.0, 30.0, 1.8, "length of pin over which it curves; 0 = a sharp kink"),
+        Parameter(
+            *("curve_mm", 0.0, 30.0, 1.8, "length of pin over which it curves; of an S-bend: each of its two bends"),
+            no_default_with=("kink",),
+        ),
+        Choice("shape", ("arc", "kink", "s_bend"), "arc", "one bend, one sharp bend, or two bends, out and back"),
     ),
     excludes=("crushed",),
     shape=_bend,

@@ -16,10 +16,10 @@ _SHORTEST_MM = 0.1
 
 def _break(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     lost = defect["lost_mm"]
-    most = pin.terminal.standing_mm - _SHORTEST_MM
+    most = pin.form.length_mm - _SHORTEST_MM
     if lost > most:
         raise InputError(
-            f"expected lost_mm of at most {most:g} for a pin of {pin.terminal.standing_mm:g} mm, "
+            f"expected lost_mm of at most {most:g} for a pin of {pin.form.length_mm:g} mm, "
             f"got {lost:g} in {defect.text}"
         )
     slope, azimuth = math.radians(defect["slope_deg"]), math.radians(defect["azimuth_deg"])

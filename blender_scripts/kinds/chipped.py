@@ -14,16 +14,16 @@ _STEPS = 15
 def _chip(part: Part, defect: Defect) -> Flaw:
     shell = part.connector.shell
     if part.connector.housings[part.housing].cad is not None:
-        raise InputError(f"expected a housing that is not a CAD mesh, got {part.housing} for {defect.text}")
+        raise InputError(f"expected a housing that is not a CAD mesh, got {part.housing} in {defect.text}")
     width, depth = defect["size_mm"], defect["depth_mm"]
     if depth > shell.depth_mm:
         raise InputError(
-            f"expected depth_mm of at most {shell.depth_mm:g} (the shell's depth), got {depth:g} for {defect.text}"
+            f"expected depth_mm of at most {shell.depth_mm:g} (the shell's depth), got {depth:g} in {defect.text}"
         )
     if width > 0.3 * shell.opening.length_mm:
         raise InputError(
             f"expected size_mm of at most {0.3 * shell.opening.length_mm:.3g} (0.3 of the rim), "
-            f"got {width:g} for {defect.text}"
+            f"got {width:g} in {defect.text}"
         )
     middle = shell.opening.towards(defect["azimuth_deg"])
     source = draws.generator(part.seed, "chip", defect.text)
@@ -47,9 +47,9 @@ KIND = Kind(
     5,
     "a piece has broken out of the housing's rim",
     (
-        Parameter("azimuth_deg", 0.0, 360.0, 40.0, "where, seen from the middle: 0 = +X, 90 = +Y"),
-        Parameter("size_mm", 0.3, 50.0, 3.0, "its width along the rim"),
-        Parameter("depth_mm", 0.1, 30.0, 1.5, "greatest depth of the hollow"),
+        Parameter("azimuth_deg", 0.0, 360.0, 40.0, "direction of the chip from the opening's centre: 0 = +X, 90 = +Y"),
+        Parameter("size_mm", 0.3, 50.0, 3.0, "width of the chip along the rim"),
+        Parameter("depth_mm", 0.1, 30.0, 1.5, "depth of the chip at its deepest point"),
     ),
     targets=(HOUSING,),
     add=_chip,

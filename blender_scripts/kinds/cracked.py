@@ -28,9 +28,9 @@ KIND = Kind(
     5,
     "the housing's wall is cracked from its rim downwards",
     (
-        Parameter("azimuth_deg", 0.0, 360.0, 90.0, "where, seen from the middle: 0 = +X, 90 = +Y"),
-        Parameter("length_mm", 0.3, 50.0, 4.0, "how far down the crack goes"),
-        Parameter("width_mm", 0.03, 2.0, 0.25, "how wide it gapes at the rim"),
+        Parameter("azimuth_deg", 0.0, 360.0, 90.0, "direction of the crack from the opening's centre: 0 = +X, 90 = +Y"),
+        Parameter("length_mm", 0.3, 50.0, 4.0, "length of the crack, from the rim down"),
+        Parameter("width_mm", 0.03, 2.0, 0.25, "width of the gap at the rim"),
     ),
     targets=(HOUSING,),
     add=_crack,

@@ -28,23 +28,23 @@ def _add(part: Part, defect: Defect) -> Flaw:
     pins = [part.pin(address) for address in defect.addresses]
     for pin in pins:
         if pin.missing:
-            raise InputError(f"expected a pin at {pin.position.address} for {defect.text}, got a missing one")
+            raise InputError(f"expected a pin at {pin.position.address}, got a missing one in {defect.text}")
     make = {"ball": _ball, "bridge": _bridge, "fibre": _fibre, "burr": _burr}[what]
     return Flaw(defect, bodies=(make(part, defect, pins),))
 
 
 def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Vector:
     """Where a body lies on the cavity floor: `distance_mm` beside the pin's foot, or at the defect's x_mm, y_mm."""
-    floor = -part.connector.shell.depth_mm
+    floor = part.floor_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:
-            raise InputError(f"expected a pin that stands above the cavity floor for {defect.text}, got one below it")
+            raise InputError(f"expected a pin that stands above the cavity floor, got one below it in {defect.text}")
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
         reach = pins[0].terminal.radius_towards(azimuth) + distance_mm
         return x + reach * math.cos(azimuth), y + reach * math.sin(azimuth), floor
     x, y = defect["x_mm"], defect["y_mm"]
-    inside = -part.connector.shell.opening.distance(x, y)
+    inside = -part.outside_opening_mm(x, y)
     if inside < distance_mm:
         raise InputError(
             f"expected x_mm, y_mm at least {distance_mm:g} mm inside the opening, got {x:g}, {y:g} in {defect.text}"
@@ -62,7 +62,7 @@ def _ball(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         path.append((x, y, floor + 0.85 * radius - radius * math.cos(angle)))
         radii.append(max(radius * math.sin(angle), 1e-3 * radius))
     hit = clear_path(part.pins, (path[0], path[-1]), radius, defect.addresses)
-    if hit is not None or part.connector.shell.opening.distance(x, y) > -radius:
+    if hit is not None or part.outside_opening_mm(x, y) > -radius:
         got = hit or "the housing's wall"
         raise InputError(
             f"expected room for a ball of {2 * radius:g} mm diameter, got {got} in its way in {defect.text}"
@@ -85,7 +85,7 @@ def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         ends.append(pin.world(pin.bend.point(along)))
     hit = clear_path(part.pins, tuple(ends), thickness, defect.addresses)
     if hit is not None:
-        raise InputError(f"expected nothing between the two pins, got {hit} in the way of {defect.text}")
+        raise InputError(f"expected nothing between the two pins, got {hit} in the way in {defect.text}")
     thick = max(first.terminal.reach_mm, last.terminal.reach_mm)
     path, radii = [], []
     steps = 20
@@ -129,9 +129,9 @@ def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
             place = (
                 place[0] + flat * math.cos(turn),
                 place[1] + flat * math.sin(turn),
-                max(place[2] - step * math.sin(fall), -part.connector.shell.depth_mm + _FIBRE_RADIUS_MM),
+                max(place[2] - step * math.sin(fall), part.floor_mm + _FIBRE_RADIUS_MM),
             )
-            if part.connector.shell.opening.distance(place[0], place[1]) > -0.1 and place[2] < 0.1:
+            if part.outside_opening_mm(place[0], place[1]) > -0.1 and place[2] < 0.1:
                 break
             last = half[-1] if half else (x, y, z)
             if clear_path(around, (last, place), _FIBRE_RADIUS_MM, defect.addresses) is not None:
@@ -147,7 +147,7 @@ def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
 def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
     """A curl of metal on the shank just below the tip, thick at its root and sharp at its end."""
     if not pins:
-        raise InputError(f"expected a pin for a burr, got {defect.text}")
+        raise InputError(f"expected a pin's address as the target of a burr, got {defect.text}")
     pin, size = pins[0], defect["size_mm"]
     azimuth = math.radians(defect["azimuth_deg"])
     along = max(pin.form.length_mm - pin.terminal.tip_mm - 0.1, 0.5 * pin.form.length_mm)
@@ -162,8 +162,7 @@ def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         path.append((root[0] + out * math.cos(azimuth), root[1] + out * math.sin(azimuth), root[2] + up))
         radii.append(0.16 * size * (1.0 - share) + 0.004)
     hit = clear_path(part.pins, tuple(path[2:]), 0.16 * size, defect.addresses)
-    opening = part.connector.shell.opening
-    if hit is None and any(z < 0.0 and opening.distance(x, y) > -0.1 * size for x, y, z in path[2:]):
+    if hit is None and any(z < 0.0 and part.outside_opening_mm(x, y) > -0.1 * size for x, y, z in path[2:]):
         hit = "the wall"
     if hit is not None:
         raise InputError(f"expected room for a burr of {size:g} mm, got {hit} in its way in {defect.text}")

@@ -17,7 +17,7 @@ _LETTERS = "ABCDEFGHKLMNPRSTUXYZ"
 
 def _misprint(part: Part, defect: Defect) -> Flaw:
     if not part.letters:
-        raise InputError(f"expected a marking other than none for {defect.text}, got none")
+        raise InputError(f"expected a marking, got none in a row with {defect.text}")
     item = defect["item"]
     if item % 1 or item > len(part.letters):
         raise InputError(

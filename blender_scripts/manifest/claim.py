@@ -58,6 +58,14 @@ class Claim:
             for connector in manifest.connectors.values() if names else ():
                 for file in (housing.cad.file for housing in connector.housings.values() if housing.cad):
                     self.output.keep(folder / SCENES / file.name, file.content())
+                photographs = connector.backdrop.photographs if connector.backdrop else ()
+                for photograph in photographs:
+                    self.output.keep(folder / SCENES / photograph.name, photograph.content())
+                if photographs:
+                    # The scene's hash covers the folder: a picture that was taken out of it must not stay in the copy.
+                    kept_in = (folder / SCENES / photographs[0].name).parent
+                    for each in set(kept_in.iterdir()) - {folder / SCENES / p.name for p in photographs}:
+                        each.unlink()
 
 
 def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Claim:

@@ -97,6 +97,7 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
     values = []
     for parameter in kind.parameters:
         replaced = any(p.instead_of == parameter.name and p.name in given for p in kind.parameters)
+        replaced |= isinstance(parameter, Parameter) and not set(parameter.no_default_with).isdisjoint(given.values())
         value = given.get(parameter.name, None if replaced else parameter.default)
         if value is not None:
             values.append((parameter.name, value))

@@ -1,15 +1,49 @@
-"""Where every pin of one part stands: manufacturing scatter first, then its defects."""
+"""Where every pin of one part stands: scatter of the part, then of each pin, then its defects."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.defect import Defect
 from blender_scripts.contract.errors import InputError
-from blender_scripts.geometry.pin import Form, Pin
+from blender_scripts.geometry.pin import BURIED_MM, Form, Pin, Vector, rotation_onto
 from blender_scripts.kinds import KINDS
+
+# A pin that scatter raises by more than this share of BURIED_MM is modelled further down into its hole.
+_NEAR_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class PartScatter:
+    """What all pins of one part have in common: the pin pattern is scaled, tilted and shifted, in this order.
+
+    Attributes:
+        scale: size of the moulding divided by the drawing's; scaled about the world's origin, which is the datum.
+        lean: slopes in X and Y by which the pattern is tilted about the origin's projection on the cavity floor.
+        shift_mm: (x, y) of the pattern's shift.
+    """
+
+    scale: float
+    lean: tuple[float, float]
+    shift_mm: tuple[float, float]
+
+    @classmethod
+    def draw(cls, connector: Connector, part: int) -> PartScatter:
+        """Draw the scatter of the part of this seed."""
+        scatter = connector.scatter
+        source = draws.generator(part, "pattern")
+        shift_x, shift_y = (draws.normal(source, scatter.pattern_shift_mm) for _ in range(2))
+        lean_x, lean_y = (math.tan(math.radians(draws.normal(source, scatter.pattern_tilt_deg))) for _ in range(2))
+        scale = 1.0 - draws.normal(draws.generator(part, "shrinkage"), scatter.shrinkage)
+        return cls(scale, (lean_x, lean_y), (shift_x, shift_y))
+
+    def turned(self, vector: Vector) -> Vector:
+        """A vector of the pin pattern as the pattern's tilt turns it."""
+        x, y, z = (sum(a * b for a, b in zip(row, vector, strict=True)) for row in rotation_onto(self.lean))
+        return x, y, z
 
 
 def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[Defect, ...]) -> tuple[Pin, ...]:
@@ -24,7 +58,8 @@ def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[De
     Raises:
         InputError: defects that the geometry does not allow, each as ``expected …, got …``.
     """
-    floor = -connector.shell.depth_mm
+    common = PartScatter.draw(connector, part)
+    floor = -connector.shell.depth_mm * common.scale
     order = list(KINDS)
     problems: list[str] = []
     pins = []
@@ -32,17 +67,24 @@ def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[De
         source = draws.generator(part, "scatter", position.address)
         shift_x, shift_y = (draws.normal(source, connector.scatter.position_mm) for _ in range(2))
         lean_x, lean_y = (math.tan(math.radians(draws.normal(source, connector.scatter.tilt_deg))) for _ in range(2))
-        raised = draws.normal(source, connector.scatter.height_mm)
+        x, y, up = common.turned((common.scale * position.x_mm, common.scale * position.y_mm, 0.0))
+        x, y = x + common.shift_mm[0], y + common.shift_mm[1]
+        axis = common.turned((lean_x, lean_y, 1.0))
+        raised = draws.normal(source, connector.scatter.height_mm) + up
         nominal = connector.terminal_at(terminal, position, part)
+        longer = draws.normal(draws.generator(part, "lot length", nominal.name), connector.scatter.lot_length_mm)
+        buried = BURIED_MM + (raised if raised > _NEAR_SHARE * BURIED_MM else 0.0)
         own = [defect for defect in defects if defect.target == position.address]
         pin = Pin(
             position=position,
             nominal=nominal,
-            form=Form(nominal),
+            form=Form(nominal, buried_mm=buried, longer_mm=longer),
             floor_mm=floor,
-            root_mm=(position.x_mm + shift_x, position.y_mm + shift_y, floor + raised),
-            lean=(lean_x, lean_y),
+            cavity_mm=(x, y),
+            root_mm=(x + shift_x, y + shift_y, floor + raised),
+            lean=(axis[0] / axis[2], axis[1] / axis[2]),
             defects=tuple(own),
+            scale=common.scale,
         )
         for defect in sorted(own, key=lambda defect: order.index(defect.kind)):
             shape = KINDS[defect.kind].shape

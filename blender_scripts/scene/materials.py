@@ -81,6 +81,34 @@ def matt(name: str, colour: Colour) -> bpy.types.Material:
     return material
 
 
+def photograph(name: str, image: bpy.types.Image, size_mm: tuple[float, float], shade: float) -> bpy.types.Material:
+    """A matt surface with an image's colours times `shade`, centred on the object's origin, X right and Y up.
+
+    The image covers `size_mm`, beyond which it is repeated as in a mirror.
+    """
+    material, tree, output = _empty(name)
+    split = tree.nodes.new("ShaderNodeSeparateXYZ")
+    tree.links.new(tree.nodes.new("ShaderNodeTexCoord").outputs["Object"], split.inputs["Vector"])
+    place = tree.nodes.new("ShaderNodeCombineXYZ")
+    for axis, size in zip("XY", size_mm, strict=True):
+        share = _math(tree, "MULTIPLY_ADD", split.outputs[axis], 1.0 / size, 0.5)
+        tree.links.new(_math(tree, "PINGPONG", share, 1.0), place.inputs[axis])
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    texture.image, texture.extension = image, "EXTEND"
+    tree.links.new(place.outputs["Vector"], texture.inputs["Vector"])
+    shaded = tree.nodes.new("ShaderNodeVectorMath")
+    shaded.operation, shaded.inputs[1].default_value = "MULTIPLY", (shade, shade, shade)
+    tree.links.new(texture.outputs["Color"], shaded.inputs[0])
+    # No surface reflects more light than it gets.
+    most = tree.nodes.new("ShaderNodeVectorMath")
+    most.operation, most.inputs[1].default_value = "MINIMUM", (1.0, 1.0, 1.0)
+    tree.links.new(shaded.outputs["Vector"], most.inputs[0])
+    shader = tree.nodes.new("ShaderNodeBsdfDiffuse")
+    tree.links.new(most.outputs["Vector"], shader.inputs["Color"])
+    tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
+    return material
+
+
 def bright(name: str, colour: Colour, roughness: float) -> bpy.types.Material:
     """Metal without marks, such as solder."""
     material, tree, output = _empty(name)

@@ -18,7 +18,7 @@ from blender_scripts.geometry.lens import Lens, Window, bend_picture, bend_sampl
 from blender_scripts.geometry.optics import Station, set_up_station
 from blender_scripts.geometry.outlines import FlawOutline, Outline, project_flaws, project_pins
 from blender_scripts.geometry.part import Part
-from blender_scripts.geometry.sensor import develop
+from blender_scripts.geometry.sensor import develop, smear
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import RENDERER, SCHEMA, row_sha256
@@ -91,7 +91,7 @@ class Renderer:
         view = station.camera.undistorted().lens
         noise = draws.integer(run.seed, "noise", run.camera)
         light = self.tracer.picture(view.width, view.height, run.samples, noise)
-        light = bend_picture(light, station.camera.lens)
+        light = bend_picture(smear(light, station.motion_px), station.camera.lens)
 
         outlines = project_pins(connector, part.pins, station.camera)
         flaws = project_flaws(part, station.camera)

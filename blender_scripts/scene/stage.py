@@ -14,7 +14,7 @@ import numpy as np
 from mathutils import Matrix, Vector
 from mathutils.geometry import delaunay_2d_cdt
 
-from blender_scripts.contract.connector import Connector, check_cameras
+from blender_scripts.contract.connector import TABLE_BELOW_MM, Connector, check_cameras
 from blender_scripts.contract.terminals import Terminal
 from blender_scripts.geometry import solids
 from blender_scripts.geometry.mesh import Mesh, join
@@ -22,6 +22,7 @@ from blender_scripts.geometry.optics import Station
 from blender_scripts.geometry.part import Cut, Letters, Part
 from blender_scripts.geometry.pin import Form, Stain
 from blender_scripts.scene import lamps, materials
+from blender_scripts.scene.backdrop import image_of
 from blender_scripts.scene.blend_files import read_cad
 from blender_scripts.scene.instance_mask import CAVITY_CODES, HOUSING_CODE
 from blender_scripts.scene.objects import add_object, make_mesh
@@ -30,17 +31,19 @@ CAMERA = "camera"
 _ALL_TRIANGLES = 0
 _FIXTURE_MM = 4000.0
 _NOTHING = Mesh.of(np.zeros((0, 3)), [])
+# (x, y) of each position's cavity, mm.
+Places = tuple[tuple[float, float], ...]
 
 
 @lru_cache(maxsize=16)
-def _floor(connector: Connector, terminals: tuple[Terminal, ...]) -> Mesh:
-    """The cavity floor at z = 0 with a hole for every position's terminal, triangulated by constrained Delaunay."""
+def _floor(connector: Connector, terminals: tuple[Terminal, ...], places: Places) -> Mesh:
+    """The cavity floor at z = 0 with a hole at each place for its terminal, triangulated by constrained Delaunay."""
     outer = solids.floor_outline(connector.shell)
     cavity = connector.cavity
     holes = [solids.cavity_outline(terminal, cavity, cavity.chamfer_mm) for terminal in terminals]
     loops = [
         outer,
-        *(hole + np.array([p.x_mm, p.y_mm]) for hole, p in zip(holes, connector.positions, strict=True)),
+        *(hole + np.array(place) for hole, place in zip(holes, places, strict=True)),
     ]
     edges, start = [], 0
     for loop in loops:
@@ -78,18 +81,20 @@ def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
 
 
 @lru_cache(maxsize=16)
-def _insert(connector: Connector, terminals: tuple[Terminal, ...], empty: tuple[int, ...], floor: bool) -> Mesh:
+def _insert(
+    connector: Connector, terminals: tuple[Terminal, ...], places: Places, empty: tuple[int, ...], floor: bool
+) -> Mesh:
     """Mesh of the cavities with a pin and the floor round them; cavities in `empty` are separate objects, for the mask.
 
     A CAD housing includes its own floor.
     """
     depth = -connector.shell.depth_mm
     filled = [
-        solids.cavity_mesh(terminal, connector.cavity).moved((p.x_mm, p.y_mm, depth))
-        for terminal, p in zip(terminals, connector.positions, strict=True)
-        if p.index not in empty
+        solids.cavity_mesh(terminal, connector.cavity).moved((*place, depth))
+        for terminal, place, position in zip(terminals, places, connector.positions, strict=True)
+        if position.index not in empty
     ]
-    own = [_floor(connector, terminals).moved((0.0, 0.0, depth))] if floor else []
+    own = [_floor(connector, terminals, places).moved((0.0, 0.0, depth))] if floor else []
     return join([_NOTHING, *own, *filled])
 
 
@@ -99,11 +104,12 @@ def _body(
     housing: str,
     cuts: tuple[Cut, ...],
     terminals: tuple[Terminal, ...],
+    places: Places,
     empty: tuple[int, ...],
 ) -> Mesh:
     """Walls and insert joined to one mesh: every further object slows rendering."""
     floor = connector.housings[housing].cad is None
-    return join([_walls(connector, housing, cuts), _insert(connector, terminals, empty, floor)])
+    return join([_walls(connector, housing, cuts), _insert(connector, terminals, places, empty, floor)])
 
 
 def check_cad(connector: Connector, housings: set[str]) -> None:
@@ -149,30 +155,31 @@ class Stage:
         self.show(None)
 
     def _housing(self, part: Part) -> None:
-        connector, depth = part.connector, -part.connector.shell.depth_mm
+        connector = part.connector
         variant = connector.housings[part.housing]
         terminals = tuple(solids.hole_terminal(pin, connector.cavity) for pin in part.pins)
+        places: Places = tuple((pin.cavity_mm[0] / part.scale, pin.cavity_mm[1] / part.scale) for pin in part.pins)
         empty = tuple(pin.position.index for pin in part.pins if pin.missing)
         walls = _walls(connector, part.housing, part.cuts)
-        self.housing_vertices = walls.vertices
+        self.housing_vertices = part.scale * walls.vertices
         wall_material = materials.surface("housing", variant.walls, connector.finish, part.seed)
         insert_material = wall_material
         if variant.insert == variant.walls:
-            whole = _body(connector, part.housing, part.cuts, terminals, empty)
-            add_object("housing", make_mesh("housing", whole, wall_material), HOUSING_CODE)
+            whole = _body(connector, part.housing, part.cuts, terminals, places, empty)
+            _moulded("housing", part, make_mesh("housing", whole, wall_material), HOUSING_CODE)
         else:
             insert_material = materials.surface("insert", variant.insert, connector.finish, part.seed)
-            add_object("housing", make_mesh("housing", walls, wall_material), HOUSING_CODE)
-            insert = _insert(connector, terminals, empty, variant.cad is None)
-            add_object("insert", make_mesh("insert", insert, insert_material), HOUSING_CODE)
+            _moulded("housing", part, make_mesh("housing", walls, wall_material), HOUSING_CODE)
+            insert = _insert(connector, terminals, places, empty, variant.cad is None)
+            _moulded("insert", part, make_mesh("insert", insert, insert_material), HOUSING_CODE)
         mouths: dict[Terminal, bpy.types.Mesh] = {}
         for pin in (pin for pin in part.pins if pin.missing):
             if pin.nominal not in mouths:
                 mesh = solids.cavity_mesh(pin.nominal, connector.cavity)
                 mouths[pin.nominal] = make_mesh(f"cavity {len(mouths)}", mesh, insert_material)
             index = pin.position.index
-            cavity = add_object(f"cavity {index:04d}", mouths[pin.nominal], CAVITY_CODES + index)
-            cavity.location = (pin.position.x_mm, pin.position.y_mm, depth)
+            cavity = _moulded(f"cavity {index:04d}", part, mouths[pin.nominal], CAVITY_CODES + index)
+            cavity.location = (*pin.cavity_mm, pin.floor_mm)
 
     def _pins(self, part: Part) -> None:
         meshes: dict[tuple[Form, Stain | None], bpy.types.Mesh] = {}
@@ -213,7 +220,14 @@ def _clear(keep: Collection[bpy.types.ID]) -> None:
 def _print(name: str, part: Part, letters: tuple[Letters, ...], ink: bpy.types.Material, code: int) -> None:
     mesh = solids.print_mesh(part.connector.marking, letters)
     if mesh is not None:
-        add_object(name, make_mesh(name, mesh, ink), code)
+        _moulded(name, part, make_mesh(name, mesh, ink), code)
+
+
+def _moulded(name: str, part: Part, mesh: bpy.types.Mesh, code: int) -> bpy.types.Object:
+    """Add an object that is part of the moulding, and shrinks with it."""
+    added = add_object(name, mesh, code)
+    added.scale = (part.scale,) * 3
+    return added
 
 
 _BODY_MATERIALS = {
@@ -230,16 +244,18 @@ def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Mate
 
 def _fixture(connector: Connector, station: Station) -> None:
     """Add the table under the part, fixed to the station."""
-    red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
-    shade = (red, green, blue)
-    table = _rectangle(
-        "fixture",
-        0.5 * _FIXTURE_MM,
-        0.5 * _FIXTURE_MM,
-        materials.matt("fixture", shade),
-    )
+    if station.photograph is None:
+        red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
+        surface = materials.matt("fixture", (red, green, blue))
+    else:
+        assert connector.backdrop is not None
+        width = connector.backdrop.width_mm
+        height = width * station.photograph.height / station.photograph.width
+        image = image_of(station.photograph)
+        surface = materials.photograph("fixture", image, (width, height), station.fixture_shade)
+    table = _rectangle("fixture", 0.5 * _FIXTURE_MM, 0.5 * _FIXTURE_MM, surface)
     below = np.eye(4)
-    below[2, 3] = -connector.shell.height_mm - 0.5
+    below[2, 3] = -connector.shell.height_mm - TABLE_BELOW_MM
     table.matrix_world = Matrix((station.matrix @ below).tolist())
 
 

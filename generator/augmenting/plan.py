@@ -15,13 +15,14 @@ import io
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.text_file import read_text
 from generator.dataset.folder import read_rows, split_files
+from generator.io.file_names import existing
 from generator.io.mask_files import note_on_masks, split_masks
 from generator.io.pictures import find_pictures, open_upright
 from generator.io.processes import processes
@@ -191,7 +192,7 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
     seen: dict[str, int] = {}
     for number, cell in rows:
         where = f"{path}:{number}"
-        file = cell["file"]
+        file = cell["file"].replace("\\", "/")
         if file in seen:
             problems.append(f"{where} file: expected each picture once, got {shown(file)} as in line {seen[file]}")
         seen.setdefault(file, number)
@@ -208,10 +209,19 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
         raise InputError(problems[:100])
     if not lines:
         raise InputError(f"{path}: expected a line per picture, got none")
-    found = folder if folder is not None else path.parent / next(iter(folders), "")
+    named = next(iter(folders), "")
+    found = folder or existing(path.parent, named.replace("\\", "/")) or path.parent / named
     if not found.is_dir():
         raise InputError(f"{path}: expected the folder {found}, got no such folder: give --folder")
+    if not split_files(found):
+        lines = [_there(line, found) for line in lines]
     return Plan(found, tuple(lines))
+
+
+def _there(line: Line, folder: Path) -> Line:
+    """Return a line with its picture's name as in the folder, for plans made on Windows (`\\`) or macOS."""
+    path = existing(folder, line.file) or existing(folder, line.file.replace("\\", "/"))
+    return line if path is None else replace(line, file=path.relative_to(folder).as_posix())
 
 
 def _read_table(path: Path, problems: list[str]) -> list[tuple[int, dict[str, str]]]:
@@ -246,8 +256,8 @@ def _column(cell: str) -> str:
 def _line(cell: Mapping[str, str], where: str, problems: list[str]) -> Line | None:
     """Make a Line of the cells (text by column); None if one is faulty, with a message added to `problems`."""
     wrong = []
-    file = cell["file"]
-    if not file or Path(file).is_absolute() or ".." in Path(file).parts:
+    file, path = cell["file"], Path(cell["file"].replace("\\", "/"))
+    if not file or path.is_absolute() or ".." in path.parts:
         wrong.append(f"{where} file: expected a path below the folder, got {shown(file)}")
     wrong += [
         f"{where} {name}: expected px, at least 1, got {shown(cell[name])}"

@@ -60,6 +60,8 @@ def parse_tolerance(text: str) -> dict[str, float]:
         ValueError: a name is unknown or given twice, or a limit is not a number above 0.
     """
     limits: dict[str, float] = {}
+    if comma := re.search(r"=\s*(\d*,\d+)\s*(?:[,;]|$)", text):
+        raise ValueError(f"expected a decimal point, got {comma[1]!r}")
     for item in text.split(","):
         name, equals, number = (part.strip() for part in item.partition("="))
         address, dot, measure = name.rpartition(".")

@@ -88,7 +88,7 @@ class Assignment:
                 if len(block) < per_picture:
                     raise InputError(
                         f"{self.spec.path.name}: splits.{split.name}: expected per_picture of at most {len(block)}, "
-                        f"the {split.positions} positions of scene {scene}, got {per_picture}"
+                        f"the number of {split.positions} positions of scene {scene}, got {per_picture}"
                     )
                 positions[scene] = Balancer(dict.fromkeys(block, 1.0), source)
             for _ in range(per_picture):

@@ -20,6 +20,7 @@ from generator.doe.aliasing import NOTABLE, aliases
 from generator.doe.frame import defects_by_position, factors_of
 from generator.doe.part_class import part_class
 from generator.doe.plausibility import Meshes, symmetry_notes, warnings
+from generator.io.pictures import decoded
 from generator.io.source_code import SCENES
 
 if TYPE_CHECKING:
@@ -55,8 +56,26 @@ def run(options: argparse.Namespace) -> int:
         InputError: with every mistake.
     """
     manifest = read_manifest(options.manifest, options.scenes)
+    check_photographs(manifest)
     print("\n".join(summary(manifest, _meshes(manifest))))
     return 0
+
+
+def check_photographs(manifest: Manifest) -> None:
+    """Decode every photograph that the manifest's scenes name.
+
+    Raises:
+        InputError: with every one that cannot be decoded.
+    """
+    problems: list[str] = []
+    for connector in manifest.connectors.values():
+        for photograph in connector.backdrop.photographs if connector.backdrop else ():
+            try:
+                decoded(photograph.content(), f"{connector.name}.toml fixture.photographs: {photograph.name}")
+            except InputError as error:
+                problems += error.problems
+    if problems:
+        raise InputError(problems)
 
 
 def _meshes(manifest: Manifest) -> Meshes:

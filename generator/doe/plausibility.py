@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.positions import Position
 from blender_scripts.contract.terminals import Terminal
 from blender_scripts.contract.tolerance import Limits
 from blender_scripts.geometry.mesh import Mesh
@@ -29,7 +31,8 @@ LEAST_PIN_PX, LEAST_MOVE_PX = 3.0, 1.0
 # A larger share of good parts beyond the limits is a mistake in [scatter] or [tolerance] rather than their tail.
 MOST_NG_SHARE = 0.05
 _DRAWS = 200_000
-_TRUNCATED_AT = 2.5
+# Simulated pins of a part whose pins vary together.
+_PINS_OF_PARTS = 1_000_000
 # Units in which CAD programs export: inch, metre, centimetre, and each mistaken the other way round.
 _UNITS_MM = (1.0, 25.4, 1000.0, 10.0, 0.0393701, 0.001, 0.1)
 # A mesh more than this many times as wide as the scene's shell is in another unit.
@@ -148,43 +151,71 @@ def _of_view(view: _View, connector: Connector) -> Iterator[str]:
     if (move := limit * view.least_mm_px) < LEAST_MOVE_PX:
         yield (
             f"{view.name}: a tip within the true position tolerance may move by {limit:.3g} mm, which is {move:.2f} px,"
-            f" less than {LEAST_MOVE_PX:g} px: the limit cannot be told in these pictures"
+            f" less than {LEAST_MOVE_PX:g} px: good and bent can hardly be told apart in these pictures"
         )
 
 
 def _of_scatter(connector: Connector, terminal: str) -> Iterator[str]:
-    pins = Counter(
-        (connector.terminal_at(terminal, position, 0), connector.tolerance.limits(position.address))
+    pins = [
+        (position, connector.terminal_at(terminal, position, 0), connector.tolerance.limits(position.address))
         for position in connector.positions
-    )
-    shares = {pin: ng_share(connector, *pin) for pin in pins}
-    good = math.prod((1.0 - shares[pin]) ** count for pin, count in pins.items())
-    if 1.0 - good > MOST_NG_SHARE:
+    ]
+    if connector.scatter.is_of_pins_only:
+        kinds = Counter(pin[1:] for pin in pins)
+        shares = {kind: ng_share(connector, *kind) for kind in kinds}
+        ng = 1.0 - math.prod((1.0 - shares[kind]) ** count for kind, count in kinds.items())
         worst = max(shares.values())
+    else:
+        is_ng = _exceed(connector, pins, max(200, min(20_000, _PINS_OF_PARTS // len(pins))))
+        ng, worst = float(is_ng.any(axis=1).mean()), float(is_ng.mean(axis=0).max())
+    if ng > MOST_NG_SHARE:
         yield (
-            f"{connector.name}, terminal {terminal}: {1.0 - good:.0%} of good parts would be NG by their [scatter], up "
+            f"{connector.name}, terminal {terminal}: {ng:.0%} of good parts would be NG by their [scatter], up "
             f"to {worst:.2%} at a single pin: decrease [scatter], or increase [tolerance]"
         )
 
 
 def ng_share(connector: Connector, terminal: Terminal, limits: Limits) -> float:
-    """The share of good pins that exceed their limits by manufacturing scatter alone.
+    """The share of good pins, near the datum, that exceed their limits by manufacturing scatter alone."""
+    return float(_exceed(connector, [(Position(1, 1, 1, "1", 0.0, 0.0), terminal, limits)], _DRAWS).mean())
+
+
+def _exceed(connector: Connector, pins: Sequence[tuple[Position, Terminal, Limits]], parts: int) -> np.ndarray:
+    """Whether each pin (parts, pins) of simulated good parts exceeds its limits.
 
     Monte Carlo with a fixed seed, as in JCGM 101:2008 (propagation of distributions), over the distributions of
-    `blender_scripts.manifest.placement`: normal, truncated at 2.5 standard deviations.
+    `blender_scripts.manifest.placement`: normal, truncated. Tilts add as their slopes do.
     """
-    source = np.random.default_rng(20)
-    deviations = source.standard_normal((5, _DRAWS))
-    while (far := np.abs(deviations) > _TRUNCATED_AT).any():
-        deviations[far] = source.standard_normal(int(far.sum()))
-    scatter = connector.scatter
-    shift = scatter.position_mm * deviations[:2]
-    slope = np.tan(np.radians(scatter.tilt_deg * deviations[2:4]))
-    tip = shift + terminal.standing_mm * slope / np.sqrt(1.0 + (slope**2).sum(axis=0))
-    retraction = -scatter.height_mm * deviations[4]
-    is_ng = 2.0 * np.hypot(*tip) > limits.true_position_mm
-    is_ng |= (retraction > limits.retraction_mm) | (-retraction > limits.protrusion_mm)
-    return float(is_ng.mean())
+    source, scatter = np.random.default_rng(20), connector.scatter
+
+    def normal(*shape: int) -> np.ndarray:
+        deviations = source.standard_normal(shape)
+        while (far := np.abs(deviations) > draws.TRUNCATED_AT).any():
+            deviations[far] = source.standard_normal(int(far.sum()))
+        return deviations
+
+    own = normal(5, parts, len(pins))
+    common = normal(5, parts, 1)
+    names = sorted({terminal.name for _, terminal, _ in pins})
+    lots = normal(parts, len(names))[:, [names.index(terminal.name) for _, terminal, _ in pins]]
+    longer, shrunk = scatter.lot_length_mm * lots, scatter.shrinkage * common[0]
+    at = np.array([(position.x_mm, position.y_mm) for position, _, _ in pins]).T[:, None]
+    pattern = np.tan(np.radians(scatter.pattern_tilt_deg * common[1:3]))
+    slope = np.tan(np.radians(scatter.tilt_deg * own[2:4])) + pattern
+    standing = np.array([terminal.standing_mm for _, terminal, _ in pins]) + longer
+    tip = scatter.position_mm * own[:2] + scatter.pattern_shift_mm * common[3:] - shrunk * at
+    tip += standing * slope / np.sqrt(1.0 + (slope**2).sum(axis=0))
+    # The floor shrinks towards the mating face, a tilted pattern sinks where it leans to.
+    sunk = (pattern * at).sum(axis=0) - shrunk * connector.shell.depth_mm
+    retraction = sunk - longer - scatter.height_mm * own[4]
+    limit = {
+        name: np.array([getattr(limits, name) for _, _, limits in pins])
+        for name in ("true_position_mm", "retraction_mm", "protrusion_mm")
+    }
+    is_ng = 2.0 * np.hypot(*tip) > limit["true_position_mm"]
+    is_ng |= (retraction > limit["retraction_mm"]) | (-retraction > limit["protrusion_mm"])
+    found: np.ndarray = is_ng
+    return found
 
 
 def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
@@ -210,7 +241,7 @@ def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
 
 
 def _of_mesh(connector: Connector, housing: str, mesh: Mesh) -> str | None:
-    """Say if a housing's mesh cannot be that of the connector's pin field, by its size in X and Y; else None."""
+    """Warn of a CAD housing that does not fit round the pins' positions by its size in X and Y; None if it fits."""
     cad = connector.housings[housing].cad
     assert cad is not None
     placement = cad.placement
@@ -228,12 +259,12 @@ def _of_mesh(connector: Connector, housing: str, mesh: Mesh) -> str | None:
         f"{placement.unit_mm:g}, the pins' positions take up {field[0]:.4g} x {field[1]:.4g} mm"
     )
     if (size >= field).all() and is_sensible:
-        return f"{text} but lie beside it: offset_mm?"
+        return f"{text} but lie beside it: correct offset_mm"
     if (size >= field[::-1]).all() and is_sensible:
-        return f"{text}: axes?"
+        return f"{text}: correct axes"
     # The unit by which the housing is nearest to the walls that the scene describes.
     unit = min(_UNITS_MM, key=lambda each: _octaves(size.max() / placement.unit_mm * each, wall))
-    return f"{text}: unit_mm = {unit:g}?" if unit != placement.unit_mm else f"{text}: unit_mm?"
+    return f"{text}: {f'try unit_mm = {unit:g}' if unit != placement.unit_mm else 'correct unit_mm'}"
 
 
 def _octaves(size: float, other: float) -> float:

@@ -30,7 +30,7 @@ class Range:
     decimals: int = 3
 
     def at(self, share: float) -> float:
-        """The number at `share` of the way from low (0) to high (1), rounded."""
+        """Return low + share * (high - low), rounded; share from 0 to 1."""
         return round(self.low + (self.high - self.low) * share, self.decimals) + 0.0
 
     def part(self, low: float, high: float) -> Range:

@@ -22,6 +22,7 @@ from generator.interchange.coco_masks import bounds_of, cleaned, run_lengths
 from generator.interchange.exported import Export, Exported, Writer
 from generator.interchange.labelled import (
     OWN_KEYS,
+    Box,
     ClassNames,
     Found,
     Labelled,
@@ -35,10 +36,13 @@ from generator.interchange.labelled import (
     split_of,
     text_of,
 )
+from generator.io.file_names import existing
 from generator.io.json_text import parse_json
 from generator.io.pictures import files_below, is_picture
 
 KEY_POINTS = ("tip", "base")
+# The edges of a bbox may be rounded: so far they may lie from the segmentation's.
+MOST_APART_PX = 2.0
 
 
 def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
@@ -51,7 +55,8 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
     """
     found = Found()
     places = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
-    known = {path for place in places for path in source.glob(place) if path.name[0] != "."}
+    globs = (source.glob(place, case_sensitive=False) for place in places)
+    known = {path for paths in globs for path in paths if path.name[0] != "."}
     paths = [source] if source.is_file() else [path for path in files_below(source, "*.json") if path in known]
     files: list[_File] = []
     if not paths:
@@ -59,6 +64,8 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
     for path in paths:
         try:
             content = parse_json(text_of(path))
+            if isinstance(content, list):
+                raise ValueError("a list, as of a detector's results")
             keys = [isinstance(content[key], list) for key in ("images", "annotations", "categories")]
             if not all(keys):
                 raise ValueError("values that are not lists")
@@ -96,7 +103,9 @@ class _File:
         folders: folders of these pictures; for each, whether its subfolders hold pictures of the file too.
         annotation_times: how many annotations have each id (more than one is a fault).
         rotated: annotations of turned boxes, as CVAT writes them.
+        unequal: annotations whose bbox is not the box around their segmentation.
         groups: for each picture, its entry's split as written, else the file's name.
+        subsets: folders named after the file's subset.
         shortened: names that were found without their leading folders, and their files.
     """
 
@@ -111,9 +120,11 @@ class _File:
     wrong: dict[Any, list[str]] = field(default_factory=dict)
     listed: list[Path] = field(default_factory=list)
     folders: dict[Path, bool] = field(default_factory=dict)
+    subsets: set[Path] = field(default_factory=set)
     shortened: dict[str, str] = field(default_factory=dict)
     annotation_times: Counter[Any] = field(default_factory=Counter)
     rotated: list[str] = field(default_factory=list)
+    unequal: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
 
     def read(self) -> None:
@@ -139,6 +150,11 @@ class _File:
             self.found.notes.append(
                 f"{self.path.name}: {len(self.rotated)} boxes have a rotation (first: {self.rotated[0]}): "
                 "each is read as its bbox, unturned"
+            )
+        if self.unequal:
+            self.found.notes.append(
+                f"warning: {self.path.name}: {len(self.unequal)} annotations have a bbox that is not that of their "
+                f"segmentation (first: {self.unequal[0]}): the bbox is read"
             )
         if self.shortened:
             name, found = next(iter(self.shortened.items()))
@@ -177,8 +193,27 @@ class _File:
             word, (x, y, width, height) = words[0], box
             own = own_values(given, where, wrong)
             edges = x, y, x + width, y + height
+            if where.removeprefix(f"{self.path.name} ") not in self.rotated and given.get("bbox"):
+                self._compare(edges, segmentation, where, wrong)
             labelled = LabelledObject(edges, self.names[word], word, segmentation, own)
             self.objects.setdefault(image, []).append(labelled)
+
+    def _compare(self, box: Box, segmentation: Any, where: str, wrong: list[str]) -> None:
+        """Note an annotation whose bbox and segmentation disagree; if they do not even overlap by half, it is wrong."""
+        if (bounds := bounds_of(segmentation)) is None:
+            return
+        x, y, width, height = bounds
+        around = x, y, x + width, y + height
+        if all(abs(a - b) <= MOST_APART_PX for a, b in zip(box, around, strict=True)):
+            return
+        given, found = (", ".join(f"{value:g}" for value in edges) for edges in (box, around))
+        both = f"bbox [{given}] and segmentation [{found}] (xyxy)"
+        inside = (min(box[2], x + width) - max(box[0], x), min(box[3], y + height) - max(box[1], y))
+        common = max(0.0, inside[0]) * max(0.0, inside[1])
+        if common < 0.5 * ((box[2] - box[0]) * (box[3] - box[1]) + width * height - common):
+            wrong.append(f"{where}: expected bbox around the segmentation, got {both}")
+        else:
+            self.unequal.append(f"{where.removeprefix(f'{self.path.name} ')}: {both}")
 
     def _read_image(self, entry: Any, places: Sequence[Path], split: str | None) -> None:
         name = entry.get("file_name") if isinstance(entry, dict) else None
@@ -200,6 +235,8 @@ class _File:
         size = numbers([entry.get("width"), entry.get("height")], 2)
         given = entry.get("split")
         beside = self.path.parent.name if self.path.name == "_annotations.coco.json" else self.path.name
+        if split is None:
+            split = next((s for part in Path(short).parts[:-1] if (s := subset_split(part))), None)
         self.groups.append(given if isinstance(given, str) and given else beside)
         self.found.pictures.append(
             Labelled(
@@ -223,10 +260,12 @@ class _File:
         if is_shortened:
             self.shortened[name] = short
         self.listed.append(path)
-        first, *below = Path(short).parts if not Path(short).is_absolute() else (path.name,)
-        place = next(place for place in places if path.is_relative_to(place))
-        if below:
-            self.folders[place / first] = True
+        parts = Path(short).parts if not Path(short).is_absolute() else (path.name,)
+        place = path.parents[len(parts) - 1]
+        if place in self.subsets:
+            short, parts, place = f"{place.name}/{short}", (place.name, *parts), place.parent
+        if len(parts) > 1:
+            self.folders[place / parts[0]] = True
         else:
             is_own = place == self.images or place.name == "images"
             self.folders[path.parent] = self.folders.get(path.parent, False) or is_own
@@ -238,15 +277,27 @@ class _File:
         if stem.startswith("instances_") and (split := split_of(stem.removeprefix("instances_"))):
             return split
         words = [*stem.replace("-", "_").split("_"), self.path.parent.name]
-        # A year may follow, as in val2017.
-        return next((s for word in words if (s := split_of(word) or split_of(word.rstrip(digits)))), None)
+        return next((s for word in words if (s := subset_split(word))), None)
 
     def _places(self) -> list[Path]:
-        """Return the folders that may hold the pictures, in the order of the search."""
-        if self.images is not None:
-            return [self.images]
+        """Return the folders that may hold the pictures, in the order of the search: last those of the file's subset.
+
+        CVAT writes `instances_Train.json` and `images/Train`, COCO has `instances_train2017.json` and `train2017`.
+        """
         folder = self.path.parent
-        return [folder, folder / "images", folder.parent / "images", folder.parent]
+        places = [self.images] if self.images else [folder, folder / "images", folder.parent / "images", folder.parent]
+        subset, split = self.path.stem.removeprefix("instances_"), self._split()
+        for place in filter(Path.is_dir, places):
+            named = existing(place, subset)
+            alike = [path for path in place.iterdir() if path.is_dir() and split and subset_split(path.name) == split]
+            self.subsets |= {named} if named and named.is_dir() else set(alike) if len(alike) == 1 else set()
+        self.subsets -= set(places)
+        return [*places, *sorted(self.subsets)]
+
+
+def subset_split(word: str) -> str | None:
+    """Return the split that a subset's name stands for; a year may follow, as in val2017."""
+    return split_of(word) or split_of(word.rstrip(digits))
 
 
 def _id_of(value: Any) -> int | str | None:

@@ -61,7 +61,7 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
         views: names of cameras: in CLASS/PART/left.png, with left among them, PART is a part and not the class.
     """
     found = Found()
-    metadata = [path for path in files_below(source, "metadata.*") if path.suffix in METADATA_SUFFIXES]
+    metadata = [path for path in files_below(source, "metadata.*") if path.suffix.lower() in METADATA_SUFFIXES]
     listed = {path: _read_metadata(path, source, names, found) for path in metadata}
     done = {picture for pictures in listed.values() for picture in pictures or ()}
     pictures = [path for path in files_below(source) if is_picture(path) and path.resolve() not in done]
@@ -130,10 +130,11 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
 
 def _lines(path: Path, where: str, problems: list[str]) -> list[tuple[int, Any]]:
     """Return the rows of a metadata file, each with its line number; adds faults of a CSV file to `problems`."""
-    if path.suffix == ".parquet":
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
         return list(enumerate(pq.read_table(path).to_pylist(), 1))
     text = text_of(path)
-    if path.suffix == ".jsonl":
+    if suffix == ".jsonl":
         return [(n, parse_json(line)) for n, line in enumerate(text.split("\n"), 1) if line.strip()]
 
     def wrong(line: int, column: str, expected: str, got: str) -> None:
@@ -154,7 +155,7 @@ def _read_line(
     if label is not None and not isinstance(label, str):
         problems.append(f"{where}: expected label as a name, got {shown(label)}")
     if label is None and objects is None and not problems:
-        found.problems.append(f"{where}: expected label or objects, got neither")
+        found.problems.append(f"{where}: expected a value in label or objects, got neither")
         return
     relative = picture.relative_to(source)
     split = next((s for part in relative.parts[:-1] if (s := split_of(part))), None)

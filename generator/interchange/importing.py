@@ -34,6 +34,7 @@ from generator.interchange.labelled import (
     ClassNames,
     Found,
     note_others,
+    numbers,
     split_of,
     with_defects_unknown,
     without_repeats,
@@ -190,6 +191,9 @@ def _import_options(args: argparse.Namespace) -> ImportOptions:
         problems.append(f"--to {args.to}: expected a folder apart from --with, got one that overlaps {args.renders}")
     if not args.source.exists():
         problems.append(f"{args.source}: expected labelled pictures, got no such file or folder")
+    if args.images is not None and not args.images.is_dir():
+        got = "a file" if args.images.exists() else "no such folder"
+        problems.append(f"--images {args.images}: expected the folder of the pictures, got {got}")
     if problems:
         raise InputError(problems)
     return options
@@ -290,8 +294,10 @@ def _examine(
     problems = [*problems, *broken, *copied]
     unclear = any(problem.startswith("classes:") for problem in problems)
     if problems and (not options.skip_broken or unclear or not rows):
-        hint = "" if unclear else ": correct them, or give --skip-broken"
-        raise InputError([*problems, f"{len(problems)} faults{hint}"])
+        left = ": no picture without one is left" if options.skip_broken else ": correct them, or give --skip-broken"
+        hint = "" if unclear else left
+        count = "1 fault" if len(problems) == 1 else f"{len(problems)} faults"
+        raise InputError([*problems, count + hint])
     whole = _of_whole_parts(rows, photos, problems)
     for problem in problems:
         sys.stderr.write(f"left out: {problem}\n")
@@ -398,13 +404,11 @@ def _pairs(text: str | None, option: str, problems: list[str]) -> dict[str, str]
 
 
 def _shares(text: str | None, problems: list[str]) -> dict[str, float]:
-    found: dict[str, float] = {}
-    for name, value in _pairs(text, "--splits", problems).items():
-        try:
-            found[split_of(name) or ""] = float(value)
-        except ValueError:
-            problems.append(f"--splits: expected a share of {name}, got {value!r}")
-    is_whole = abs(sum(found.values()) - 1) <= 1e-6 and all(share > 0 for share in found.values())
-    if found and ("" in found or not is_whole):
-        problems.append(f"--splits: expected shares of train, validation, test that sum to 1, got {text!r}")
-    return found
+    """Parse SPLIT=SHARE,... into shares by split; anything but shares above 0 that sum to 1 is one fault."""
+    faults: list[str] = []
+    found = {split_of(name): numbers([value], 1) for name, value in _pairs(text, "", faults).items()}
+    shares = {split: share[0] for split, share in found.items() if split and share and share[0] > 0}
+    if text is not None and (faults or len(shares) < len(found) or abs(sum(shares.values()) - 1) > 1e-6):
+        expected = "shares above 0 of train, validation, test that sum to 1, such as train=0.7,validation=0.3"
+        problems.append(f"--splits: expected {expected}, got {text!r}")
+    return shares

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from blender_scripts.contract.errors import shown
 from blender_scripts.contract.text_file import wrong_byte
 from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK
+from generator.io.file_names import existing
 from generator.io.pictures import files_below, is_picture
 
 Box = tuple[float, float, float, float]
@@ -133,7 +134,7 @@ class ClassNames:
     def notes(self) -> list[str]:
         """Return one note on the words in --classes that are no label in the source; empty if all are."""
         words = ", ".join(map(repr, self._unused.values()))
-        return [f"--classes: expected labels of the source, got {words}, which none has"] if words else []
+        return [f"--classes: expected labels that occur in the source, got {words}"] if words else []
 
     def problems(self) -> list[str]:
         """Return one message on all unknown labels; empty if all are known."""
@@ -168,7 +169,7 @@ def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
         if each not in objects:
             objects.append(each)
     if repeats := len(one.objects or ()) - len(objects):
-        notes.append(f"{one.name}: the same box with the same label again, {repeats} times: each is read once")
+        notes.append(f"{one.name}: left out {repeats} of its boxes, which repeat another one with the same label")
         return replace(one, objects=tuple(objects))
     return one
 
@@ -210,22 +211,28 @@ def find_named(name: str, places: Sequence[Path]) -> tuple[Path, str, bool] | No
     spellings = list(dict.fromkeys((name, forward, unquote(forward))))
     for spelling in spellings:
         for place in places:
-            if _is_below(spelling, place):
-                return place / spelling, spelling, False
+            if (path := _below(spelling, place)) is not None:
+                return path, _name_of(path, place, spelling), False
     for spelling in spellings:
         parts = [part for part in spelling.split("/") if part not in ("", ".")]
         if ".." in parts:
             continue
         for at in range(0 if spelling.startswith("/") else 1, len(parts)):
             tail = "/".join(parts[at:])
-            found = {(place / tail).resolve(): place / tail for place in places if _is_below(tail, place)}
+            found = {path.resolve(): (path, place) for place in places if (path := _below(tail, place)) is not None}
             if found:
-                return (next(iter(found.values())), tail, True) if len(found) == 1 else None
+                path, place = next(iter(found.values()))
+                return (path, _name_of(path, place, tail), True) if len(found) == 1 else None
     return None
 
 
-def _is_below(name: str, place: Path) -> bool:
-    return leads_below(name, place) and (place / name).is_file()
+def _below(name: str, place: Path) -> Path | None:
+    path = existing(place, name) if leads_below(name, place) else None
+    return path if path is not None and path.is_file() else None
+
+
+def _name_of(path: Path, place: Path, name: str) -> str:
+    return name if path == place / name else path.relative_to(place).as_posix()
 
 
 def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problems: list[str]) -> None:
@@ -294,7 +301,7 @@ def is_utf8(name: str) -> bool:
 
 
 def is_possible(path: Path) -> bool:
-    """Whether a path can exist: no name in it is too long, has a NUL, or is a link to itself."""
+    """Whether a path can exist: no name in it is too long, contains a NUL, or is a link to itself."""
     try:
         path.stat()
     except OSError as error:
@@ -305,7 +312,7 @@ def is_possible(path: Path) -> bool:
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file in UTF-8. Raises ValueError if it has other bytes, with the first of them."""
+    """Return the text of a file in UTF-8; a ValueError names the first byte that is not UTF-8."""
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:

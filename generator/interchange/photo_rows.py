@@ -26,7 +26,7 @@ from generator.dataset.rows import (
 from generator.dataset.writer import Kept, Spool, encoded_png
 from generator.interchange.coco_masks import pixels_of
 from generator.interchange.labelled import Labelled, LabelledObject, kind_of
-from generator.io.pictures import check_depth, decoded, eight_bit, plain, upright
+from generator.io.pictures import decoded, eight_bit, plain, upright, with_white
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
 
@@ -192,9 +192,7 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
             f"{name}: expected {labelled.size[0]} x {labelled.size[1]} px as in its labels, got "
             f"{turned.width} x {turned.height}"
         )
-    full = plain(picture, name)
-    check_depth(full, name)
-    shallow = eight_bit(full)
+    shallow = eight_bit(with_white(plain(picture, name), name))
     keeps = shallow is stored and turned is stored and stored.format in ("PNG", "JPEG")
     return shallow, content if keeps else encoded_png(shallow)
 
@@ -250,7 +248,7 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
             problems.append(f"{where}: expected a box inside {size[0]} x {size[1]} px, got {given}")
             continue
         if not labelled.relative and max(x2, y2) <= 1:
-            problems.append(f"{where}: expected px, got a box within the first px, as of shares of the picture's size")
+            problems.append(f"{where}: expected a box in px, got one inside the first px, as if in shares of the size")
             continue
         over = max(abs(a - b) for a, b in zip(inside, box, strict=True))
         if over > ROUNDING_PX:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -60,7 +61,10 @@ def _named(found: Found, taken: set[str]) -> list[Photo]:
         if not is_utf8(labelled.name):
             found.problems.append(f"{labelled.name!r}: expected a file name in UTF-8, got bytes that are not")
             continue
-        stem = re.sub(r"[^\w-]+", "_", str(Path(labelled.name).with_suffix(""))).strip("_") or "picture"
+        stem = (
+            re.sub(r"[^\w-]+", "_", unicodedata.normalize("NFC", str(Path(labelled.name).with_suffix("")))).strip("_")
+            or "picture"
+        )
         run, number = stem, 1
         while run in taken:
             number += 1

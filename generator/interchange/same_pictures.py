@@ -47,9 +47,9 @@ def checked_copies(
                 problems.append(_contradiction(one, first))
                 continue
             if one.photo.split == home:
-                notes.append(f"{one.photo.labelled.name}: the same pixels as {name}")
+                notes.append(f"{one.photo.labelled.name}: has the same pixels as {name}")
                 continue
-            expected = f"each picture in one split, got the pixels of {name} ({home}) in {one.photo.split}"
+            expected = f"pixels that are in no other split than {one.photo.split}, got those of {name} in {home}"
             if known:
                 problems.append(f"{one.photo.labelled.name}: expected {expected}")
                 wrong.add(one.photo.run)
@@ -57,9 +57,9 @@ def checked_copies(
                 warnings.append(f"warning: {one.photo.labelled.name}: expected {expected}")
     if len(warnings) > MOST_NOTES:
         rest = len(warnings) - MOST_NOTES
-        warnings[MOST_NOTES:] = [f"warning: {rest} more pictures have the pixels of others in another split"]
+        warnings[MOST_NOTES:] = [f"warning: {rest} more pictures have the same pixels as one in another split"]
     if len(notes) > MOST_NOTES:
-        notes[MOST_NOTES:] = [f"{len(notes) - MOST_NOTES} more pictures have the pixels of others in their split"]
+        notes[MOST_NOTES:] = [f"{len(notes) - MOST_NOTES} more pictures have the same pixels as one in their split"]
     return problems, warnings + notes, wrong
 
 

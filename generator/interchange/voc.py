@@ -27,6 +27,7 @@ from generator.interchange.labelled import (
     read_lines,
     split_of,
 )
+from generator.io.file_names import folded
 from generator.io.pictures import files_below, is_picture, passed_over
 
 FOLDERS = ("JPEGImages", "images")
@@ -58,7 +59,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         try:
             root = _root(path)
         except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
-            found.problems.append(f"{where}: expected XML, got: {error}")
+            found.problems.append(f"{where}: expected VOC's XML, got: {error}")
             faulty.add(own)
             continue
         name = (root.findtext("filename") or "").strip() or path.with_suffix("").name
@@ -87,7 +88,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         )
     if unlisted:
         got = f"{len(unlisted)} XML files are in no list (first: {unlisted[0]})"
-        found.notes.append(f"ImageSets/Main: {got}: their pictures count as those of train")
+        found.notes.append(f"ImageSets/Main: {got}: their pictures go to the split train")
     elif not listed:
         note_splits(found, groups)
     _check_all_read(found, pictures, faulty, source)
@@ -141,10 +142,10 @@ class _Pictures:
         return list(dict.fromkeys(path for base in self.bases for path in files_below(base) if is_picture(path)))
 
     @cached_property
-    def _by_stem(self) -> dict[Path, list[Path]]:
-        found: dict[Path, list[Path]] = {}
+    def _by_stem(self) -> dict[str, list[Path]]:
+        found: dict[str, list[Path]] = {}
         for path in self.every:
-            found.setdefault(path.with_suffix(""), []).append(path)
+            found.setdefault(folded(str(path.with_suffix(""))), []).append(path)
         return found
 
     def of(self, name: str, xml: Path, below: Path, where: str, problems: list[str]) -> _Place:
@@ -159,14 +160,17 @@ class _Pictures:
         """
         beside = [xml.parent, *(xml.parent.parent / folder for folder in FOLDERS if below.parts)]
         places = list(dict.fromkeys([*(base / below for base in self.bases), *beside, *self.bases]))
-        own = next((o for place in places if (o := self._by_stem.get(place / xml.stem))), [])
+        alike = next((o for place in places if (o := self._by_stem.get(folded(str(place / xml.stem))))), [])
+        own = [path for path in alike if path.stem == xml.stem] or alike
         named = find_named(name, places)
         picture = named[0] if named is not None else None
         if picture is None and len(own) == 1:
             picture = own[0]
         elif own and picture not in own:
             got = f"{name}, and {' and '.join(path.name for path in own)} beside it" if picture else name
-            problems.append(f"{where}: expected filename to name one picture, that of this file's name, got {got}")
+            problems.append(
+                f"{where}: expected filename to name the picture that is named like this XML file, got {got}"
+            )
         if picture is None:
             picture = own[0] if own else places[0] / name.replace("\\", "/").rpartition("/")[2]
         base = next((base for base in self.bases if picture.is_relative_to(base)), picture.parent)
@@ -174,11 +178,12 @@ class _Pictures:
 
 
 def _listed(source: Path, found: Found) -> dict[str, str]:
-    """Return splits from ImageSets/Main by the name of an XML file, without its suffix."""
+    """Return splits from ImageSets/Main by the folded name of an XML file, without its suffix."""
     listed: dict[str, str] = {}
     for path in files_below(source / "ImageSets" / "Main", "*.txt"):
         if split := split_of(path.stem):
-            for name in (line.split()[0] for line in read_lines(path, found.problems) if line.strip()):
+            for line in filter(str.strip, read_lines(path, found.problems)):
+                name = folded(line.split()[0])
                 if listed.setdefault(name, split) != split:
                     found.problems.append(f"{name}: expected one split in ImageSets, got {listed[name]} and {split}")
     return listed
@@ -186,7 +191,7 @@ def _listed(source: Path, found: Found) -> dict[str, str]:
 
 def _split_of(name: Path, listed: Mapping[str, str]) -> str | None:
     """Return the split of an XML file (without suffix): as listed, else of its folder; None if neither gives one."""
-    split = listed.get(name.as_posix()) or listed.get(name.name)
+    split = listed.get(folded(name.as_posix())) or listed.get(folded(name.name))
     return split or next((s for part in name.parts[:-1] if (s := split_of(part))), None)
 
 
@@ -194,7 +199,10 @@ def _root(path: Path) -> ElementTree.Element:
     content = path.read_bytes()
     if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
         raise ValueError("a document type or entity, which annotations must not have")
-    return ElementTree.fromstring(content)
+    root = ElementTree.fromstring(content)
+    if root.tag != "annotation":
+        raise ValueError(f"the element {shown(root.tag)}")
+    return root
 
 
 def _objects(

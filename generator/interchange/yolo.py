@@ -1,4 +1,7 @@
-"""Read and write YOLO: data.yaml with class names and split folders; a text file per picture in `labels`."""
+"""Read and write YOLO: data.yaml with class names and split folders; a text file per picture in `labels`.
+
+In place of data.yaml, obj.data or obj.names (as CVAT writes them) or classes.txt (Label Studio) may have the names.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ from generator.interchange.labelled import (
     text_of,
 )
 from generator.interchange.yaml_text import parse_yaml
+from generator.io.file_names import existing, folded
 from generator.io.pictures import files_below, is_picture, passed_over
 
 
@@ -34,13 +38,13 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
     """Read a dataset in YOLO's layout.
 
     Args:
-        source: data.yaml or its folder.
+        source: data.yaml, or the file in its place, or the folder of it.
         names: maps YOLO's class names to classes.
     """
     found = Found()
-    path = source / "data.yaml" if source.is_dir() else source
+    path = _description(source) if source.is_dir() else source
     try:
-        content = parse_yaml(text_of(path))
+        content = parse_yaml(text_of(path)) if path.suffix.lower() in (".yaml", ".yml") else _without_yaml(path)
         words = _words(content["names"], content.get("nc"))
         shape = content.get("kpt_shape") or ["0"]
         if not (isinstance(shape, list) and all(isinstance(number, str) and number.isdecimal() for number in shape)):
@@ -48,15 +52,17 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
         key_points = math.prod(map(int, shape))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         got = " ".join(str(error).split()) or "nothing"
+        if isinstance(error, FileNotFoundError):
+            got = "no such file, nor obj.names or classes.txt"
         found.problems.append(f"{path}: expected YOLO's data.yaml with class names, got: {got}")
         return found
     root = path.parent / str(content.get("path") or ".")
     if not (is_possible(root) and root.is_dir()):
         found.notes.append(
-            f"data.yaml: path {shown(content['path'])} is not there: its own folder is read in its place"
+            f"{path.name}: path {shown(content['path'])} does not exist: its own folder is read in its place"
         )
         root = path.parent
-    places = _Places(root, path.parent, found)
+    places = _Places(root, path, found)
     labels = _Labels(places.root, words, names, key_points)
     splits = [(key, split) for key in content if isinstance(key, str) and (split := split_of(key))]
     if not splits:
@@ -69,9 +75,45 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
     return found
 
 
+def _description(folder: Path) -> Path:
+    """Return the file of a folder that has the class names."""
+    for name in ("data.yaml", "data.yml", "obj.data", "obj.names", "classes.txt"):
+        if (path := existing(folder, name)) is not None:
+            return path
+    others = [path for pattern in ("*.yaml", "*.yml") for path in files_below(folder, pattern) if path.parent == folder]
+    return others[0] if len(others) == 1 else folder / "data.yaml"
+
+
+def _without_yaml(path: Path) -> dict[str, Any]:
+    """Return class names, and the list or folder of each split's pictures, as data.yaml would have them."""
+    folder, own = path.parent, {}
+    names = path
+    if path.suffix.lower() == ".data":
+        pairs = (line.partition("=") for line in text_of(path).splitlines())
+        own = {key.strip(): value.strip() for key, equals, value in pairs if equals}
+        named = find_named(own.pop("names", "obj.names"), [folder])
+        names = named[0] if named is not None else folder / "obj.names"
+    splits = {key: value for key, value in own.items() if split_of(key)}
+    for key, value in splits.items():  # CVAT writes data/train.txt for the file train.txt beside obj.data
+        listed = find_named(value, [folder])
+        splits[key] = listed[1] if listed is not None else value
+    if not splits:
+        lists = [each for each in files_below(folder, "*.txt") if each.parent == folder and split_of(each.stem)]
+        splits = {each.stem: each.name for each in lists}
+    if not splits:
+        base = existing(folder, "images") or folder
+        parts = [each for each in sorted(base.iterdir()) if each.is_dir() and split_of(each.name)]
+        pictures = [each for each in files_below(base) if is_picture(each)]
+        is_split = pictures and all(any(each.is_relative_to(part) for part in parts) for each in pictures)
+        splits = {each.name: str(each.relative_to(folder)) for each in parts} if is_split else {"train": str(base)}
+    return {"names": text_of(names).rstrip().splitlines(), **splits}
+
+
 def _words(given: Any, count: Any) -> dict[int, str]:
     """Return the class names by number. Raises ValueError if they are not one name for each number."""
     words: dict[int, str] = {}
+    if not isinstance(given, list | dict):
+        raise ValueError(f"names: {shown(given)}, neither a list nor a name for each number")
     for key, word in enumerate(given) if isinstance(given, list) else given.items():
         if not str(key).isdecimal():
             raise ValueError(f"the class number {key!r}")
@@ -82,12 +124,12 @@ def _words(given: Any, count: Any) -> dict[int, str]:
             raise ValueError(f"no name for class {number}: {word!r}")
         words[number] = word
     if isinstance(count, str) and count.strip() != str(len(words)):
-        raise ValueError(f"nc: {count}, and {len(words)} names")
+        raise ValueError(f"nc: {count}, but {len(words)} names")
     return words
 
 
 def _with_labels_of_their_own(pictures: list[Labelled], labels: _Labels) -> list[Labelled]:
-    """Return the pictures; those that share a label file (a.jpg and a.png) get a message: whose boxes are they?"""
+    """Return the pictures, with a message on each that shares its label file with another (a.jpg and a.png)."""
     by_file: dict[Path, dict[Path, str]] = {}
     for one in pictures:
         by_file.setdefault(labels.file_of(one.path), {})[one.path] = one.name
@@ -97,7 +139,7 @@ def _with_labels_of_their_own(pictures: list[Labelled], labels: _Labels) -> list
         if len(sharing) > 1 and not one.problems:
             got = " and ".join(sharing.values())
             where = relative_name(labels.file_of(one.path), labels.root)
-            one = replace(one, problems=(f"{one.name}: expected labels of this picture alone in {where}, got {got}",))
+            one = replace(one, problems=(f"{one.name}: expected a label file of its own, got {where} for {got}",))
         checked.append(one)
     return checked
 
@@ -108,26 +150,26 @@ class _Places:
 
     Attributes:
         root: folder that data.yaml names as `path`; its own folder if there is none, or only on another computer.
-        folder: folder of data.yaml.
+        file: data.yaml, or the file in its place.
         found: gets messages.
         read: key of data.yaml by the folder or list that was read for it.
     """
 
     root: Path
-    folder: Path
+    file: Path
     found: Found
     read: dict[Path, str] = field(default_factory=dict)
 
     def pictures(self, entry: str, key: str, split: str) -> list[Path]:
         """Return the pictures of a split, from a folder or from a text file that lists them."""
         if not is_possible(self.root / entry):
-            self._problem(f"data.yaml: expected the folder of the {split} pictures, got {shown(entry)}")
+            self._problem(f"{self.file.name}: expected the folder of the {split} pictures, got {shown(entry)}")
             return []
         place = self._place(entry)
         earlier = self.read.setdefault(place.resolve(), key)
         if earlier != key:
             both = f"expected other pictures for {key} than for {earlier}, got {entry} for both"
-            self.found.notes.append(f"warning: data.yaml: {both}: they count as {earlier}")
+            self.found.notes.append(f"warning: {self.file.name}: {both}: they count as {earlier}")
         elif place.is_file() and place.suffix == ".txt":
             return self._listed(place)
         elif place.is_dir():
@@ -147,17 +189,18 @@ class _Places:
         /content/plugs/train/images or C:\plugs\train\images. If an end of such a path is there, it is meant.
         """
         forward = entry.replace("\\", "/")
-        for place in (self.root / entry, self.root / forward, self.folder / forward):
+        folder = self.file.parent
+        for place in (self.root / entry, self.root / forward, folder / forward):
             if place.exists():
                 return place
         parts = [part for part in forward.split("/") if part not in ("", ".", "..")]
         is_elsewhere = forward.startswith("/") or ":" in forward[:2]
         for at in range(len(parts) if is_elsewhere else 1):
-            for base in (self.root, self.folder):
-                place = base.joinpath(*parts[at:])
-                if parts and place.exists():
+            for base in (self.root, folder):
+                place = existing(base, "/".join(parts[at:])) if parts else None
+                if place is not None:
                     if is_elsewhere:
-                        self.found.notes.append(f"data.yaml: {entry} is not there: {place} is read in its place")
+                        self.found.notes.append(f"{self.file.name}: {entry} does not exist: {place} is read in its place")
                     return place
         return self.root / entry
 
@@ -185,9 +228,9 @@ def _check_labels(place: Path, entry: str, root: Path, pictures: list[Path], pro
     labels = _labels_of(place)
     if labels is None or not labels.is_dir():
         return
-    there = {path.relative_to(place).with_suffix("") for path in pictures}
+    there = {folded(path.relative_to(place).with_suffix("").as_posix()) for path in pictures}
     for path in files_below(labels, "*.txt"):
-        if path.relative_to(labels).with_suffix("") not in there and path.name != "classes.txt":
+        if folded(path.relative_to(labels).with_suffix("").as_posix()) not in there and path.name != "classes.txt":
             problems.append(f"{relative_name(path, root)}: expected its picture in {entry}, got none")
 
 
@@ -217,11 +260,11 @@ class _Labels:
             lines = text_of(path).splitlines()
         except ValueError as error:
             lines = []
-            problems.append(f"{name}: expected labels in {relative_name(path, self.root)} in UTF-8, got {error}")
+            problems.append(f"{name}: expected its label file {relative_name(path, self.root)} in UTF-8, got {error}")
         except OSError:
             lines = []
             where = relative_name(path, self.root)
-            problems.append(f"{name}: expected labels in {where}, got none (for a good part, an empty file)")
+            problems.append(f"{name}: expected the label file {where}, got none (of a good part, it is empty)")
         for number, line in enumerate(lines, 1):
             try:
                 if line.strip():
@@ -232,8 +275,8 @@ class _Labels:
 
     def file_of(self, picture: Path) -> Path:
         """Return the path of a picture's label file, which may not exist."""
-        folder = _labels_of(picture.parent)
-        return (folder if folder is not None else picture.parent) / f"{picture.stem}.txt"
+        folder = _labels_of(picture.parent) or picture.parent
+        return existing(folder, f"{picture.stem}.txt") or folder / f"{picture.stem}.txt"
 
     def _object(self, line: str) -> LabelledObject:
         values = numbers(line.split()) or ()
@@ -244,7 +287,7 @@ class _Labels:
             expected = f"a class and {4 + self.key_points} numbers" + ("" if self.key_points else " or a polygon's")
             raise ValueError(f"expected {expected}, got {line.strip()[:60]!r}")
         if int(values[0]) not in self.words:
-            raise ValueError(f"expected a class of data.yaml, got {int(values[0])}")
+            raise ValueError(f"expected the number of a class in data.yaml, got {int(values[0])}")
         word = self.words[int(values[0])]
         if is_polygon:
             box = (min(values[1::2]), min(values[2::2]), max(values[1::2]), max(values[2::2]))

@@ -228,8 +228,8 @@ class _Letters:
         return "…"
 
     def wrapped(self, text: str, width: float) -> list[str]:
-        """Return the text as lines of at most `width` px, broken at double spaces, and where a part between them is
-        longer than a line at its spaces; a longer word is `cut`.
+        """Break a text into lines of at most `width` px, at double spaces; where that does not suffice, at single
+        spaces; a word longer than a line gets an ellipsis.
         """
         lines: list[str] = []
         for part in text.split("  "):

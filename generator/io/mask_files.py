@@ -70,7 +70,7 @@ def note_on_masks(masks: Sequence[Path], source: Path) -> list[str]:
     if not masks:
         return []
     some = ", ".join(mask.relative_to(source).as_posix() for mask in masks[:3]) + (", ..." if len(masks) > 3 else "")
-    return [f"{source}: passed over {len(masks)} that are masks, not photographs: {some}"]
+    return [f"{source}: passed over {len(masks)} pictures that are masks, not photographs: {some}"]
 
 
 def has_few_colours(path: Path) -> bool:

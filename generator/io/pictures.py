@@ -15,6 +15,7 @@ pictures alike.
 from __future__ import annotations
 
 import io
+import os
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -42,6 +43,8 @@ SYSTEM_FOLDERS = ("__macosx", "@eadir", "#recycle", "$recycle.bin", "lost+found"
 # The brightest value of a 16-bit picture has to reach this: below it, the file may hold the 10 to 14 bits of a camera.
 # One rule per picture (such as stretching to its brightest value) would change the light between pictures of a folder.
 LEAST_DEEP_WHITE = 16384
+# Environment variable with the value of white in pictures of 16-bit grey whose file does not declare it, such as 4095.
+WHITE = "PINSIGHT_WHITE"
 _DEPTHS = {1: "values from 0 to 1", 255: "8 bits", 1023: "10 bits", 4095: "12 bits", LEAST_DEEP_WHITE - 1: "14 bits"}
 _WHITES = (1, *(2**bits - 1 for bits in range(8, 16)))
 _WHITE_TAGS = (ExifTags.Base.BitsPerSample, ExifTags.Base.MaxSampleValue, ExifTags.Base.SMaxSampleValue)
@@ -111,10 +114,10 @@ def files_below(folder: Path, pattern: str = "*") -> list[Path]:
 
     Args:
         folder: the folder; not there: no paths.
-        pattern: pattern of the names.
+        pattern: pattern of the names, in upper or lower case.
     """
     found = []
-    for path in sorted(folder.rglob(pattern)):
+    for path in sorted(folder.rglob(pattern, case_sensitive=False)):
         parents = path.relative_to(folder).parts[:-1]
         is_hidden = any(name.startswith(".") or name.lower() in SYSTEM_FOLDERS for name in parents)
         if not is_hidden and not _is_left_by_a_system(path):
@@ -136,9 +139,7 @@ def open_picture(source: Path | bytes, name: str) -> Image.Image:
     Raises:
         InputError: the file is missing, damaged, not a picture or several pictures, or grey too dark for 8 bits.
     """
-    picture = open_upright(source, name)
-    check_depth(picture, name)
-    return eight_bit(picture)
+    return eight_bit(with_white(open_upright(source, name), name))
 
 
 def open_upright(source: Path | bytes, name: str) -> Image.Image:
@@ -196,7 +197,7 @@ def _loaded(content: bytes, suffix: str, name: str) -> Image.Image:
     is_deep = _is_deep_colour(picture)
     picture.load()
     if is_deep:  # Pillow keeps the high byte of 16-bit colours
-        _check_white(np.asarray(picture.convert("RGB")).max() * 257.0, name)
+        _check_white(np.asarray(picture.convert("RGB")).max(2) * 257.0, name)
     if picture.mode in _DEEP_GREY and isinstance(picture, TiffImagePlugin.TiffImageFile):
         if picture.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == 0:  # Pillow inverts it for 8 bits only
             raise InputError(f"{name}: expected black as the value 0, got a TIFF with white as 0: invert it")
@@ -265,15 +266,15 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
     if picture.mode in ("RGB", "RGBA", "L") or (picture.mode == "I;16" and declared is None):
         return picture
     if picture.mode in _DEEP_GREY:
-        white = declared or 65535
+        white = declared or (picture.mode == "F" and _given_white()) or 65535
         values = np.asarray(picture).astype(np.float64)
         if not np.isfinite(values).all() or values.min() < 0 or values.max() > white:
             found = f"{values.min():g} to {values.max():g}"
             raise InputError(f"{name}: expected grey values of 0 to {white}, got {found}")
-        if picture.mode == "F" and declared is None:
-            _check_white(values.max(), name)  # rounding values of 0 to 1 would leave only black and white
+        if picture.mode == "F" and declared is None and _given_white() is None:
+            _check_white(values, name)  # rounding values of 0 to 1 would leave only black and white
         deep = Image.fromarray((values * (65535 / white)).round().astype(np.uint16))
-        deep.info |= {"white": declared} if declared is not None else {}
+        deep.info |= {"white": white} if declared is not None or white != 65535 else {}
         return deep
     if picture.mode == "1":
         return picture.convert("L")
@@ -281,17 +282,31 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
     return picture.convert("RGBA" if has_alpha else "RGB")
 
 
-def check_depth(picture: Image.Image, name: str) -> None:
-    """Raise InputError for 16-bit grey with only small values: scaled to 8 bits, it would be almost black.
+def with_white(picture: Image.Image, name: str) -> Image.Image:
+    """Return a picture, 16-bit grey with white at 65535, as the file or the environment variable WHITE declares it.
 
-    Such a file often holds the 10 to 14 bits of a camera; their number cannot be found out from one picture. Grey whose
-    white the file declares is accepted.
+    Without such a declaration, 16-bit grey with only small values is refused: scaled to 8 bits, it would be almost
+    black. Such a file often holds the 10 to 14 bits of a camera; their number cannot be found out from one picture.
 
     Raises:
-        InputError: the brightest value is below LEAST_DEEP_WHITE.
+        InputError: the brightest value is below LEAST_DEEP_WHITE, or above the declared white; hot pixels do not count.
     """
-    if picture.mode == "I;16" and "white" not in picture.info:
-        _check_white(np.asarray(picture).max(), name)
+    if picture.mode != "I;16" or "white" in picture.info:
+        return picture
+    values = np.asarray(picture)
+    if (white := _given_white()) is None:
+        _check_white(values, name)
+        return picture
+    if (brightest := _brightest(values)) > white:
+        raise InputError(f"{name}: expected grey values of 0 to {white} ({WHITE}), got {brightest:g}")
+    return Image.fromarray((np.minimum(values, white) * (65535 / white)).round().astype(np.uint16))
+
+
+def _given_white() -> int | None:
+    text = os.environ.get(WHITE, "")
+    if text and not (text.isdecimal() and 1 <= int(text) <= 65535):
+        raise InputError(f"{WHITE}: expected the value of white in 16-bit grey, 1 to 65535, got {text!r}")
+    return int(text) if text else None
 
 
 def eight_bit(picture: Image.Image) -> Image.Image:
@@ -302,12 +317,19 @@ def eight_bit(picture: Image.Image) -> Image.Image:
     return picture if picture.mode in ("RGB", "L") else picture.convert("RGB")
 
 
-def _check_white(brightest: float, name: str) -> None:
-    if brightest < LEAST_DEEP_WHITE:
+def _brightest(values: np.ndarray) -> float:
+    """Return the brightest value but for hot pixels: one pixel in 10,000, and at least three of a picture."""
+    hot = max(values.size // 10_000, min(3, values.size // 64))
+    return float(np.partition(values, values.size - 1 - hot, axis=None)[values.size - 1 - hot])
+
+
+def _check_white(values: np.ndarray, name: str) -> None:
+    if (brightest := _brightest(values)) < LEAST_DEEP_WHITE and _given_white() != 65535:
         most, depth = next((most, depth) for most, depth in _DEPTHS.items() if brightest <= most)
         raise InputError(
             f"{name}: expected values of 0 to 65535 that reach {LEAST_DEEP_WHITE}, got at most {brightest:g}, which "
-            f"looks like {depth}: multiply all pictures by 65535 / {most}, or save them with 8 bits"
+            f"looks like {depth}: multiply all pictures by 65535 / {most}, or save them with 8 bits, or set the "
+            f"environment variable {WHITE} to the value of white ({most}; 65535 for dark pictures of 16 bits)"
         )
 
 

@@ -18,7 +18,7 @@ from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.scratch import Scratch
 from blender_scripts.manifest.claim import Claim, claim
 from blender_scripts.manifest.reader import read_manifest
-from generator.doe.check import add_scenes_argument
+from generator.doe.check import add_scenes_argument, check_photographs
 from generator.rendering.engines import SCRIPT, renderer_command
 from generator.rendering.pool import Pool, ending, refusal
 
@@ -75,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
     if options.manifest is None:
         raise InputError("manifest: expected the CSV manifest to render, got nothing")
     manifest = read_manifest(options.manifest, options.scenes)
+    check_photographs(manifest)
     command = renderer_command(options.engine, options.blender)
     rows = _chosen(options.rows, len(manifest.runs))
     claimed = claim(manifest, options.scenes, options.out, options.force)

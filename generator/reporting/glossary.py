@@ -11,7 +11,7 @@ from generator.dataset.labels import ANSWER_LABELS, CLASS_MEANINGS
 CLASS_WORDS = CLASS_MEANINGS
 # All other terms: a page shows their meanings on a click, in the first section that uses them.
 OTHER_WORDS = {
-    "verdict": "OK or NG, said of a picture or of a whole part",
+    "verdict": "OK or NG, for a picture or a whole part",
     "tolerance": "the largest deviation that is still good, in mm. It decides what is OK and what is NG",
     "true position": (
         "how far a pin's tip is from its place on the drawing, in mm, stated as a diameter: twice the distance"
@@ -34,16 +34,16 @@ OTHER_WORDS = {
     "mask": "picture in which each pixel has the number of the pin it shows, here coloured by class",
     "split": (
         "pictures set aside for one purpose: train teaches the network, validation chooses its weights and its "
-        "threshold, test measures it on pictures that it has not met. No part is in two splits"
+        "threshold, test measures it on pictures that it has not seen. No part is in two splits"
     ),
     "factor": "what was varied on purpose, such as camera, light or housing",
     "level": "one value of a factor: of the factor camera, for example, left",
     "marking": "what is printed on the housing",
     "address": "row and position of a pin: r2c5 is row 2 from the top, position 5 from the left, seen from the front",
-    "held-out": "of pin positions: defective in no training picture. Defects there show what the network has not met",
+    "held-out": "pin positions with a defect in no training picture: how the network does where it never saw a defect",
     "part": "one physical (or rendered) connector; several pictures may show the same part",
-    "threshold": "NG is said from this probability on. It is chosen on validation once and then kept (frozen)",
-    "P(NG)": "probability of NG by the network: 1 less the probability of OK",
+    "threshold": "least P(NG) of an NG picture; chosen once on validation, then kept (frozen)",
+    "P(NG)": "probability of NG by the network: 1 - probability of OK",
     "temperature": "number that the network's scores are divided by, so that its probabilities are neither too sure "
     "nor too cautious; 1 changes nothing",
     "calibration": (
@@ -61,18 +61,18 @@ OTHER_WORDS = {
     "95 % bounds": "lower and upper end of the confidence interval: see 95 % interval",
     "accuracy": "share of pictures whose class is right",
     "balanced accuracy": "mean of the recall of all classes: rare classes count as much as frequent ones",
-    "recall": "of all that is of a class (or of all true boxes), the share that was found",
-    "precision": "of all that was said to be of a class (or of all boxes said), the share that is true",
+    "recall": "share of a class's pictures (or of the true boxes) that was found",
+    "precision": "share of the pictures called a class (or of the predicted boxes) that is right",
     "AUROC": "chance that an NG picture gets a higher P(NG) than an OK one: 1 is perfect, 0.5 is guessing",
-    "escape": "an NG picture that was said to be OK: a defect that would be delivered",
-    "overkill": "an OK picture that was said to be NG: a good part that would be rejected",
+    "escape": "an NG picture judged OK: a defect that would be delivered",
+    "overkill": "an OK picture judged NG: a good part that would be rejected",
     "confusion matrix": "table of counts: true class by row, predicted class by column; right answers on the diagonal",
     "90/95 point": "size from which on at least 90 % of the defects are found, with 95 % confidence",
     "main effect": "accuracy at each level of a factor, over all levels of the other factors",
     "bootstrap": "an interval from 1,000 random draws, with repetition, out of the parts or pictures measured",
     "epoch": "one pass of the training over all training pictures",
-    "best epoch": "the epoch whose weights were kept, by what they did on validation",
-    "loss": "what the training makes smaller; 0 would be certain and right",
+    "best epoch": "the epoch whose weights were kept: the best one on validation",
+    "loss": "measure of the errors, which the training reduces; 0: all answers certain and right",
     "weights": "the numbers in a network that training changes",
     "collapse": "a network that gives nearly every picture the same class",
     "learned by heart": (
@@ -80,18 +80,18 @@ OTHER_WORDS = {
     ),
     "patch": "small square that the picture is cut into; the network compares patches",
     "seed": "number that fixes all random choices: equal seed, equal result",
-    "attention": "how much each place of the picture counted for the answer",
+    "attention": "how much each place of the picture contributed to the answer",
     "energy ratio": "share of the attention inside the defect's box over the box's share of the area: 1 is chance",
-    "entropy": "how evenly something is spread: 0 is all in one place or class, the maximum is an even spread",
+    "entropy": "how evenly a map or an answer is spread: 0 is all in one place or class, the maximum is an even spread",
     "mAP": (
         "mean average precision of the boxes, averaged over how closely box and truth must overlap (50 to 95 % of "
         "their common area) and over the classes: 1 is perfect"
     ),
     "mAP50": "mAP where half the common area of box and truth is overlap enough",
-    "right address and mode": "share of NG pins that a box with the right class points at",
-    "false boxes": "boxes where nothing is wrong",
+    "right address and mode": "share of NG pins that have a predicted box with the right class",
+    "false boxes": "predicted boxes where there is no defect",
     "missing pins found": "share of missing pins whose empty place got a box of the right class",
-    "forgetting": "what training took from the model's ability to read other pictures",
+    "forgetting": "how much of its ability to read other pictures the model lost in training",
     "thousandths": "boxes are answered in thousandths of the picture's width and height",
 }
 # Every term with its meaning; all pages take their explanations from here.

@@ -1,6 +1,6 @@
 """Whether a picture shows the part of a unit space, and shows it wholly: what cannot be judged must not become OK.
 
-Two measures of a picture that is aligned with the unit space's mean picture:
+Three measures of a picture that is aligned with the unit space's mean picture:
 
 - residual: 1 - r, with r the median over blocks of 8 x 8 px of the correlation with the mean picture, each block
   weighted by its contrast in the mean picture. 0: the same; near 1: another part, a turned one, or no part. A defect
@@ -113,7 +113,15 @@ def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -
 
 
 def residual(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray) -> float:
-    """Compute the residual of an aligned grey picture (h, w) from the blocks that lie wholly in it; 1 without any."""
+    """Compute how unlike the mean picture an aligned picture is: 0 the same, near 1 another part, 2 inverted.
+
+    Only blocks that lie wholly in the picture count; without any the residual is 1.
+
+    Args:
+        picture: (h, w) grey, aligned with the mean picture.
+        seen: (h, w) bool, pixels of the mean picture that lie in the picture.
+        reference: (h, w) grey, the mean picture.
+    """
     own, expected = _blocks(picture), _blocks(reference)
     whole = _blocks(seen.astype(np.float32)).min(axis=1) > 0
     own, expected = (part - part.mean(axis=1, keepdims=True) for part in (own[whole], expected[whole]))

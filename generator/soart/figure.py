@@ -41,7 +41,7 @@ def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
         elif decision == NOT_SEEN and box[2] > 0 and box[3] > 0 and box[0] < rgb.width and box[1] < rgb.height:
             boxes.append(Box(box, "INVALID", pin.address))
     sheet = draw_boxes(rgb, boxes, enlargement(rgb.size, 900))
-    return under_verdict(sheet, finding.verdict, "  ".join(finding.reasons) or f"{finding.score:.2f} of the limit")
+    return under_verdict(sheet, finding.verdict, "  ".join(finding.reasons) or f"{finding.score:.2f} times the limit")
 
 
 def figure(picture: Image.Image, finding: Finding, width: int = 420) -> Image.Image:
@@ -52,6 +52,6 @@ def figure(picture: Image.Image, finding: Finding, width: int = 420) -> Image.Im
         values = finding.maps.reshape(count, 3, *finding.maps.shape[1:])[:, c].mean(axis=0)
         low, high = np.percentile(values, [1, 99.8])
         panels.append((f"{name}  {low:.2f} to {high:.2f}", heat(values, low, high)))
-    panels.append(("anomaly  0 to 2 of the limit", heat(finding.anomaly, 0, 2)))
+    panels.append(("anomaly  0 to 2 times the limit", heat(finding.anomaly, 0, 2)))
     size = width, round(width * picture.height / picture.width)
     return grid(batched((Cell(panel.resize(size, Image.Resampling.BICUBIC), [name]) for name, panel in panels), 3))

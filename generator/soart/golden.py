@@ -87,7 +87,7 @@ class Golden:
     warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Return what happened to the pictures, in lines for the user."""
+        """Return lines for the user: OK pictures set aside, copies and warnings."""
         said = [f"OK picture {name} is set aside: {reason}" for name, reason in self.set_aside.items()]
         if self.copies:
             some = [f"{copy} of {original}" for copy, original in list(self.copies.items())[:SHOWN]]
@@ -138,7 +138,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
         names = [one.path.name for one, is_unlike in zip(golden.kept, unlike, strict=True) if is_unlike]
         raise ValueError(
             f"OK pictures must show one part in one light; {len(names)} of {len(unlike)} do not look like "
-            f"{first.path.name}: {_some(names)}; put them apart, or keep them with --keep-outliers"
+            f"{first.path.name}: {_some(names)}; move them to another folder, or keep them with --keep-outliers"
         )
     if not _drop(golden, unlike, "it does not show the part that the others show", keep_outliers):
         _warn_of_groups(golden, misfits, model)

@@ -255,7 +255,9 @@ def _line(path: Path, finding: Finding) -> str:
     ]
     others = [reason for reason in finding.reasons if not reason.startswith(("pin:", "anomaly:"))]
     said = f"  {', '.join(bad)}" if bad else ""
-    return f"{finding.verdict}  {path.name}  {finding.score:.2f} of the limit{said}" + "".join(f"  {r}" for r in others)
+    return f"{finding.verdict}  {path.name}  {finding.score:.2f} times the limit{said}" + "".join(
+        f"  {r}" for r in others
+    )
 
 
 def _png(picture: Image.Image) -> bytes:

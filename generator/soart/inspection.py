@@ -250,11 +250,11 @@ class Station:
         ]
         if not is_bad:
             doubt = 100 * max(self.picture_doubt, self.pin_doubt)
-            return [f"limit: {score:.2f} of the limit, which is uncertain by up to {doubt:.0f} %", *reasons]
+            return [f"limit: score {score:.2f} times the limit, which is uncertain by up to {doubt:.0f} %", *reasons]
         if boxes:
             places = "1 place differs" if len(boxes) == 1 else f"{len(boxes)} places differ"
             reasons.append(f"anomaly: {places} from the OK pictures, up to {boxes[0][4]:.2f} times the limit")
-        return reasons or [f"anomaly: {score:.2f} of the limit"]
+        return reasons or [f"anomaly: score {score:.2f} times the limit"]
 
     def _judged_pins(self, look: Look) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:
         """Measure every pin and judge whether it is above its limit, and surely so; bad pins get a hint."""

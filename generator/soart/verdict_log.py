@@ -54,7 +54,9 @@ class VerdictLog:
                 fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 os.close(self._file)
-                raise InputError(f"{self.path}: expected a log that no other program writes, got one in use") from None
+                raise InputError(
+                    f"{self.path}: expected a log that no other program writes to, got one in use"
+                ) from None
         self._owners: dict[str, Picture] = {}
         self._done: set[Picture] = set()
         self._end_last_line()
@@ -82,7 +84,7 @@ class VerdictLog:
         """
         line = f"{json.dumps(document)}\n".encode()
         if os.write(self._file, line) != len(line):
-            raise OSError(f"{self.path}: no space for a verdict")
+            raise OSError(f"{self.path}: expected space on the disk for a verdict, got none")
         os.fsync(self._file)
         self._note(document)
 

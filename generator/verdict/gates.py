@@ -1,7 +1,7 @@
 """Gates: whether a picture can be judged at all. What they refuse is INVALID, whatever a network would say of it.
 
-The limits are learned from good pictures, OK and NG alike: the training and validation pictures of a run, or the golden
-pictures of an inspection. A gate's sentence begins with its keyword:
+The limits are learned from pictures that can be judged: the training and validation pictures of a run (of OK and NG
+parts), or the golden pictures of an inspection. A gate's sentence begins with its keyword:
 
     size         width and height, or their ratio, unlike all training pictures
     exposure     too dark, too bright, burnt out
@@ -42,7 +42,7 @@ from generator.verdict.tails import limits, upper_limit
 
 FILE = "gates.npz"
 SCHEMA = 1
-# More pictures are not kept: drawn evenly from all.
+# Most training pictures that are kept; of more, so many are drawn evenly.
 MOST_REFERENCES = 1000
 ARRAYS = ("header", "histograms", "groups", "measures", "weights", "turned")
 # Turns that are tried beside 180°; of oblong pictures only to explain a refusal.
@@ -57,7 +57,7 @@ LEAST_TURN = math.log(2.0)
 
 @dataclass(frozen=True)
 class Limits:
-    """What good pictures show at most.
+    """The limits of the gates, from pictures that can be judged.
 
     Attributes:
         pictures: number of pictures that the limits were learned from.
@@ -100,7 +100,7 @@ class PictureGates:
     """The gates of a run or unit space: see the module.
 
     Args:
-        limits: what good pictures show at most.
+        limits: limits of the gates.
         references: cells of the training pictures.
         measures: (N, 8) measures of the training pictures.
         orientation: tells pictures turned by 180°.
@@ -220,8 +220,8 @@ class PictureGates:
         if turn and look.turns[turn] > self.limits.turn:
             times = math.exp(look.turns[turn])
             return [
-                f"orientation: turned counter-clockwise by {turn}°, it would be {times:.1f} times nearer to the "
-                "training pictures"
+                f"orientation: the picture seems turned: rotated counter-clockwise by {turn}°, it is {times:.1f} times "
+                "more similar to the training pictures"
             ]
         if look.upright < -self.orientation.limit:
             return [
@@ -258,7 +258,7 @@ class PictureGates:
         """Read FOLDER/gates.npz; None where there is no such file.
 
         Raises:
-            InputError: the file is damaged or of another origin.
+            InputError: the file is damaged, or was not written by `save`.
         """
         path = folder / FILE
         if not path.is_file():
@@ -275,7 +275,10 @@ class PictureGates:
                 raise ValueError(f"arrays of shapes {histograms.shape}, {measures.shape}, {weights.shape}")
             return cls(learned, References(histograms, groups), measures, Orientation(weights, float(turned)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: expected gates that a training wrote, got {error}") from None
+            raise InputError(
+                f"{path}: expected the file of a training's gates, got {error}: delete it, and `python -m "
+                "trainer.evaluate` with the training's dataset writes it again"
+            ) from None
 
 
 def _limits_of(held: Mapping[str, Any]) -> Limits:

@@ -84,7 +84,7 @@ def _from_random_weights(scratch: Found) -> list[str]:
 
 
 def gained(found: Found, variant: str) -> dict[str, list[float]]:
-    """Compute, by test, each seed's change of mAP50 by tuning, against the model that it started from."""
+    """Compute by how much tuning changed mAP50, by test: a list with one value per seed."""
     before = {document["key"]: document["result"] for document in found.variants.get("RGB", [])}
     changes: dict[str, list[float]] = {}
     for title, (after, begin) in TUNED_ON.items():

@@ -130,7 +130,7 @@ def test_a_summary_of_other_weights_is_refused_until_the_training_has_finished(
         assert len(lines) == 2 and all("of other weights" in line for line in lines)
     # The threshold is chosen again; the page waits for the training's end.
     assert evaluate(["--model", str(run), "--data", str(tiny_dataset), "--threads", "1"]) == 0
-    assert "is not written again" in capsys.readouterr().out
+    assert "is not updated" in capsys.readouterr().out
     assert train([*given, "--resume"]) == 0
     assert (main(push_it), report(show_it)) == (0, 0)
     del summary["weights_sha256"]  # as earlier versions wrote it

@@ -121,7 +121,9 @@ class Hold:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(descriptor)
-            raise InputError(f"{run}: expected a run that no other command is training, got one in use") from None
+            raise InputError(
+                f"{run}: expected a run that no other command trains, got one in use: wait, or give --out"
+            ) from None
         self._descriptor = descriptor
 
     def __enter__(self) -> "Hold":

@@ -72,7 +72,7 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         return out
     x = np.log(size)
     if separable(x, hit):
-        what = "all were found" if hit.all() else "found and missed do not overlap in size"
+        what = "all were found" if hit.all() else "the sizes of found and of missed defects do not overlap"
         what = what if hit.any() else "none was found"
         out["note"] = f"{what}: no curve can be fitted"
         return out

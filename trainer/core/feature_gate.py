@@ -105,7 +105,7 @@ class FeatureGate:
         """Return why each picture cannot be judged, from features (B, C, rows, columns): empty lists if it can."""
         return [
             [
-                f"features: unlike all training pictures for the network "
+                f"features: the network's features of the picture are unlike those of all training pictures "
                 f"({max(one / self.limit, 1.01):.2f} times the limit)"
             ]
             if one > self.limit

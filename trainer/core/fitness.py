@@ -23,8 +23,8 @@ LEVEL = 0.95
 GROUPS = 2
 _BINS = 2000
 NOT_RECORDED = (
-    "fitness not recorded: how well this run tells OK from NG; `python -m trainer.evaluate` measures it on the "
-    "training's dataset"
+    "fitness not recorded, that is, how well this run tells OK from NG; `python -m trainer.evaluate` with the "
+    "training's dataset measures it"
 )
 NOT_MEASURED = f"unfit: {NOT_RECORDED}"
 
@@ -54,15 +54,15 @@ class Fitness:
                 f"{self.lower_bound:.3f}, on {self.ok_parts} OK and {self.ng_parts} NG parts"
             )
         why = "; ".join(text.removeprefix("unfit: ") for text in self.unfit)
-        return f"UNFIT, so `trainer.predict` answers INVALID until --allow-unfit: {why}"
+        return f"UNFIT, so `trainer.predict` answers INVALID unless --allow-unfit is given: {why}"
 
     def to_json(self) -> dict[str, Any]:
-        """Make the JSON object in frozen.json."""
+        """Return the fitness as the JSON object `fitness` of frozen.json."""
         return {**asdict(self), "unfit": list(self.unfit)}
 
     @classmethod
     def from_json(cls, held: Any) -> "Fitness":
-        """Read the JSON object in frozen.json.
+        """Read the fitness from the JSON object `fitness` of frozen.json.
 
         Raises:
             KeyError, TypeError, ValueError: It is not such an object.

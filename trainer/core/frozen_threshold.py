@@ -102,7 +102,7 @@ def freeze(
         positions: Addresses of the pins that were defective in training, by scene.
         parts: (N,) name of the part that each picture shows.
         held: What an earlier version froze: its threshold and temperature are kept. None: both are chosen.
-        rate: Of `--max-escape`; 0: not asked for.
+        rate: Rate of `--max-escape`; 0: not given.
     """
     temperature = held.temperature if held else fit_temperature(logits, labels)
     scores, ng = 1 - softmax(logits, temperature)[:, ok_index], labels != ok_index
@@ -128,7 +128,7 @@ def decided_by(
     temperature: float = 1.0,
     rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose escape and overkill threshold on validation, and put all together that RUN/frozen.json holds.
+    """Choose the escape and the overkill threshold on validation; returns the content of RUN/frozen.json.
 
     Args:
         run: The run's folder.
@@ -138,7 +138,7 @@ def decided_by(
         measured: The run's fitness.
         positions: Addresses of the pins that were defective in training, by scene.
         temperature: Divides the logits; 1 where there are none.
-        rate: Of `--max-escape`; 0: not asked for.
+        rate: Rate of `--max-escape`; 0: not given.
     """
     limits = choose_limits(scores, ng, threshold)
     check = max_escape.choose(parts, ng, scores, rate, threshold) if rate else None

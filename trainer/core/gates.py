@@ -42,7 +42,7 @@ class Gates:
 
     @classmethod
     def load(cls, run: Path, weights: str = run_folder.BEST) -> "Gates":
-        """Load the gates of a run; the gate on features only if it is of these weights.
+        """Load the gates of a run; the gate on features only if it was learned with these weights.
 
         Raises:
             InputError: A file is damaged or of another origin.
@@ -58,7 +58,7 @@ class Gates:
         if self.pictures is not None:
             return []
         return [
-            f"gates: the run has no {picture_gates.FILE}, so that unsuitable pictures are not noticed; "
+            f"gates: the run has no {picture_gates.FILE}, which tells pictures that cannot be judged; "
             "`python -m trainer.evaluate --model RUN --data DATASET` writes it"
         ]
 
@@ -91,7 +91,7 @@ class Gates:
 
 
 def have(run: Path) -> bool:
-    """Whether a run has both files."""
+    """Whether a run has both files of gates."""
     return all((run / name).is_file() for name in FILES)
 
 
@@ -123,7 +123,7 @@ def _write(path: Path, gate: FeatureGate, weights_sha256: str) -> None:
 
 
 def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
-    """Read a gate on features; None if it is of other weights.
+    """Read a gate on features; None if it was learned with other weights.
 
     Raises:
         InputError: The file is damaged or of another origin.
@@ -135,7 +135,8 @@ def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
         return FeatureGate.of_tensors(tensors)
     except ValueError as e:
         raise InputError(
-            f"{path}: expected the feature gate that a training saves (centre, matrix, references, limit), got {e}"
+            f"{path}: expected the file of a training's gate on features, got {e}: delete it, and `python -m "
+            "trainer.evaluate` with the training's dataset writes it again"
         ) from e
 
 

@@ -59,7 +59,7 @@ def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, class
 
 
 def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """Draw confusion matrices (draws, K, K), each the sum over P parts drawn with replacement from `counts`."""
+    """Draw confusion matrices (draws, K, K), sums over P parts drawn with repetition from `counts`, (P, K, K)."""
     parts, classes = len(counts), counts.shape[-1]
     weights = np.random.default_rng(seed).multinomial(parts, np.full(parts, 1 / parts), size=draws)
     drawn: np.ndarray = (weights @ counts.reshape(parts, -1)).reshape(draws, classes, classes)

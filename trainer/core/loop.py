@@ -260,7 +260,9 @@ class Loop[Batch]:
                 bar.rename(f"epoch {self.state.epoch + 1} of {self.schedule.epochs}")
                 bar.extend(steps := self._steps())
                 if self.schedule.is_over(self.state):
-                    stopped = f"no better epoch in {self.schedule.patience}; best epoch: {self.state.best_epoch}"
+                    stopped = (
+                        f"the last {self.schedule.patience} epochs were no better than epoch {self.state.best_epoch}"
+                    )
                 else:
                     stopped = self._epoch(self.state.epoch + 1, steps, bar, began)
         if self.events is not None:
@@ -277,7 +279,7 @@ class Loop[Batch]:
         trained = train_epoch(self.trainee, self.schedule, epoch, self.average, self.state.step, steps, bar)
         if not math.isfinite(loss := float(trained[LOSS])):  # type: ignore[arg-type]
             self.diverged = True
-            return f"the loss of epoch {epoch} is {loss}: expected a finite one; --lr {self.schedule.lr} is too high"
+            return f"the loss of epoch {epoch} is {loss}: expected a finite number; --lr {self.schedule.lr} is too high"
         # At the time limit an epoch that is not due is measured too; the time of a measurement that is due counts.
         due = self.trainee.is_due(epoch)
         late = not due and self._is_late(epoch, began)
@@ -308,7 +310,7 @@ class Loop[Batch]:
             if state.best_epoch > 0 or self.shorten is None:
                 return reached
             self.schedule = self.shorten(epoch)
-            say(f"{reached}, before an epoch with whole pictures; one follows as the last, so that there is a model")
+            say(f"{reached}, before any epoch with whole pictures: one such epoch follows as the last, to get a model")
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:

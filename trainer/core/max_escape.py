@@ -90,12 +90,15 @@ def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
     _, half = _scores_of_parts(parts, ng, np.zeros(len(ng)))
     every, checked, needed = len(half), int((half == 1).sum()), parts_needed(rate)
     best = upper_bound(0, checked)
-    can = f"{best:.1%} at best, without an escape among the {checked} NG parts that check the threshold"
+    can = (
+        f"validation has {every} NG parts, of which {checked} check the threshold; without an escape among these the "
+        f"95 % upper bound of the rate is {best:.1%}"
+    )
     if best <= rate:
-        return f"--max-escape {rate:g}: validation has {every} NG parts; the 95 % bound is {can}"
+        return f"--max-escape {rate:g} can be shown: {can}"
     return (
-        f"WARNING: --max-escape {rate:g} cannot be shown: validation has {every} NG parts, and the 95 % bound is {can} "
-        f"(all {every}: {upper_bound(0, every):.1%}); {rate:.3g} needs {needed} that check it, {2 * needed} in all"
+        f"WARNING: --max-escape {rate:g} cannot be shown: {can}; a bound of {rate:.3g} needs {needed} NG parts that "
+        f"check it, {2 * needed} in all"
     )
 
 

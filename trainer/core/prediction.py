@@ -151,7 +151,7 @@ class Judged:
         verdict: The verdict as predictions.json holds it: an envelope with the keys of this kind of run.
         line: The line to print on the terminal; empty where the problems are printed in its place.
         sheet: The picture with what was found in it; None where no sheets are asked for, or there is no picture.
-        problems: Why the files cannot be judged, which the command ends with; the verdict is then INVALID.
+        problems: Errors in the input files, printed at the end of the command; with any the verdict is INVALID.
     """
 
     file: Path
@@ -225,7 +225,7 @@ def _earlier(out: Path) -> list[str]:
         verdicts = json.loads(path.read_text(encoding="utf-8"))
         places = [Path(one["file"]) if "file" in one else Path(f"{one['part']}.png") for one in verdicts]
     except (OSError, ValueError, KeyError, TypeError) as e:
-        expected = f"no {PREDICTIONS} but that of an earlier prediction"
+        expected = f"a folder without {PREDICTIONS}, or with that of an earlier prediction"
         raise InputError(f"--out {out}: expected {expected}, got {type(e).__name__}: {e}") from e
     return [PREDICTIONS, *sheet_names(places)]
 

@@ -99,4 +99,6 @@ def load_state(
         values = json.loads(metadata.get("state", "{}"))
         return RunState(**{**values, "best_score": tuple(values["best_score"])})
     except (KeyError, TypeError, ValueError) as e:
-        raise InputError(f"{path}: expected the counters of a training, got {metadata.get('state')}") from e
+        raise InputError(
+            f"{path}: expected a training's epoch, step and best epoch, got {metadata.get('state')}"
+        ) from e

@@ -93,7 +93,7 @@ class Comparison:
     between: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Make the object `tolerance` of evaluation.json."""
+        """Return the comparison as the JSON object `tolerance` of evaluation.json."""
         return dict(vars(self))
 
     def sentence(self) -> str:
@@ -147,8 +147,8 @@ def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mappin
     given = ",".join(f"{name}={value:g}" for name, value in asked.items())
     if trained is None:
         return (
-            f"--tolerance {given}: the tolerance that {run} was trained under is {NOT_RECORDED}, and it cannot follow "
-            "another: its verdicts are those of its training"
+            f"--tolerance {given} has no effect: a network cannot follow another tolerance than that of its training, "
+            f"which {run} has not recorded"
         )
     for limits in trained.values():
         for name, value in asked.items():
@@ -156,8 +156,7 @@ def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mappin
             places = [address] if address else ["", *limits.get("at", {})]
             if any(limit_at(limits, measure, place) != value for place in places):
                 return (
-                    f"--tolerance {given}: {run} was trained under {words(trained)} and cannot follow another: its "
-                    "verdicts are those of its training; pins with a measure between the two limits are judged "
-                    "otherwise, and how many these are only records or `python -m trainer.evaluate` tell"
+                    f"--tolerance {given} has no effect: {run} was trained under {words(trained)} and cannot follow "
+                    "another; `python -m trainer.evaluate` counts the pins with a measure between the two limits"
                 )
     return None

@@ -72,7 +72,9 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
         given = {**DetectionConfig.published(mode), **given}
     problems = []
     if mode == "lora" and "train_share" in given:
-        problems.append("--train-share: expected a mode other than lora, got --mode lora; --lora-rank sets its size")
+        problems.append(
+            "--train-share: expected a mode other than lora, got --mode lora; --lora-rank sets how much is trained"
+        )
     if mode != "lora":
         problems += [
             f"{option}: expected only with --mode lora, got --mode {mode}"

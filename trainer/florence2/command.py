@@ -190,7 +190,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(f"stopped before an epoch was measured: there is no model yet; {outcome.advice}")
+        say(f"stopped before any epoch was validated: no model was saved; {outcome.advice}")
         return 1
     return _finish(args, begun, trainee, detector, outcome)
 

@@ -131,7 +131,7 @@ def frozen_of(
         run, split.truths, found, detector.threshold, precision, detector.seen, rate or settings.max_escape
     )
     frozen_threshold.write(run, made, decision.CRITERION)
-    say(f"{run}: fitness and limit of OK measured on the validation split of {folder} and saved")
+    say(f"{run}: its fitness and escape threshold, set on the validation split of {folder}, are saved")
     return made
 
 
@@ -151,7 +151,7 @@ def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
         splits = _data(folder, tuple(core_gates.MOST), inspector.detector).splits
     except InputError:
         return
-    say(f"{run} has no gates: learned from the splits train and validation of {folder}, saved")
+    say(f"{run} had no gates: they are learned from the splits train and validation of {folder}")
     gates.learn(run, inspector.model, inspector.collator, splits)
 
 

@@ -120,7 +120,7 @@ def load(
         if kind != "florence2" or model.startswith("microsoft/"):
             raise InputError(
                 f"--model {model}: expected Florence-2 in the format of the transformers library, such as "
-                f"florence-community/Florence-2-base-ft, got {kind}; those of microsoft/ need conversion"
+                f"florence-community/Florence-2-base-ft, got {kind}; checkpoints of microsoft/ must be converted first"
             )
         # Without dtype, published weights would train in half precision, in which they are stored.
         loaded = Florence2ForConditionalGeneration.from_pretrained(model, dtype=torch.float32, **data_only)

@@ -143,8 +143,8 @@ class DetectionConfig(Settings):
     )
     max_escape: float = setting(
         0.0,
-        "highest rate of escapes (NG parts judged OK): the limit of OK is chosen on one half of validation's parts, "
-        "and the 95 % upper bound of the rate checked on the other; 0: no such limit",
+        "highest rate of escapes (NG parts judged OK): the escape threshold (OK only below it) is chosen on one half "
+        "of validation's parts, and the 95 % upper bound of the rate checked on the other; 0: no such limit",
         ge=0,
         le=0.5,
         metavar="RATE",

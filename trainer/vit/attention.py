@@ -68,13 +68,13 @@ def by_turns(split: Split, classes: int, count: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Probes:
-    """The probe pictures, the same for all weights of a run.
+    """The pictures whose attention maps are scored and drawn, the same for all weights of a run.
 
     Args:
-        name: Name of the split.
+        name: Name of the split that they are from.
         split: The split.
-        rows: Indices of the examples that are scored; the first ones are on the sheets.
-        shown: Number of examples on a sheet.
+        rows: Indices in the split of the examples (pictures, or parts with several views) that are scored.
+        shown: Number of these examples, from the first, that are drawn on a sheet.
     """
 
     name: str

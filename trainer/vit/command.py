@@ -209,7 +209,7 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(f"stopped before an epoch with whole pictures was measured: there is no model yet; {outcome.advice}")
+        say(f"stopped before any epoch with whole pictures was validated: no model was saved; {outcome.advice}")
         return 1
     finish(args.out, begun.data, args.data, model, outcome, begun.settings.max_escape)
     look()

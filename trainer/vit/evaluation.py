@@ -74,7 +74,13 @@ class Asked:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measurements: `metrics.report` by split, lines of predictions.csv, `metrics.sizes_found` by split."""
+    """Results of an evaluation.
+
+    Args:
+        reports: Results of `metrics.report` by split.
+        lines: Lines of predictions.csv.
+        sizes: Results of `metrics.sizes_found` by split.
+    """
 
     reports: dict[str, Any]
     lines: list[dict[str, Any]]
@@ -141,7 +147,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
             "and saved; positions with a defect in its train split count as seen"
         )
     else:
-        say(f"{asked.run}: fitness and limit of OK measured on the validation split of {asked.data} and saved")
+        say(f"{asked.run}: its fitness and escape threshold, set on the validation split of {asked.data}, are saved")
     parts = [facts.part for facts in row_facts.facts(validation, config.ok_index)]
     labels = validation.labels.numpy()
     rate = asked.max_escape or settings.max_escape
@@ -186,7 +192,7 @@ def _learn_gates(asked: Asked, model: ViT) -> None:
         return
     splits = {name: kept(split, settings.rows) for name, split in found.items()}
     if all(len(split) for split in splits.values()):
-        say(f"{asked.run} has no gates: learned from the splits train and validation of {asked.data}, saved")
+        say(f"{asked.run} had no gates: they are learned from the splits train and validation of {asked.data}")
         gates.learn(asked.run, model, splits)
 
 

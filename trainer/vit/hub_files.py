@@ -58,7 +58,7 @@ def takes_one_picture(config: ViTConfig) -> bool:
 
 
 def files_of(config: ViTConfig) -> dict[str, str]:
-    """Return file contents by name: the code, and preprocessor_config.json where the input is one picture."""
+    """Return file contents by name: the code, and preprocessor_config.json if the network takes one RGB picture."""
     found = {name: (Path(network.__file__).parent / name).read_text(encoding="utf-8") for name in CODE}
     if takes_one_picture(config):
         processor = {"size": {"width": config.width, "height": config.height}}

@@ -172,4 +172,4 @@ def refresh(run: Path, out: Path, own: str) -> None:
     try:
         say(f"report: {write_page(run)}")
     except InputError as e:  # the new results are written all the same
-        say(f"{run / REPORT} is not written again: {e}")
+        say(f"{run / REPORT} is not updated: {e}")

@@ -130,7 +130,7 @@ def _input(args: argparse.Namespace) -> str:
         say(f"WARNING: --input {given}: {args.init} was trained on {known} and does not know such pictures.")
         return given
     if given is None and known != TrainingConfig().input:
-        say(f"--input {known}, as {args.init} was trained")
+        say(f"--input {known}: the pictures that {args.init} was trained on")
     return known
 
 

@@ -335,7 +335,7 @@ def test_a_hybrid_has_a_terminal_and_a_tolerance_by_position(tmp_path: Path) -> 
         (
             "r1c3 = { true",
             "r1c4 = { true",
-            "tolerance.at.r1c4: expected the address of a position with a pin, such as r1c1",
+            "tolerance.at.r1c4: expected the address of a position with a pin, such as r1c1, got 'r1c4', which is blank",
         ),
         ('r1c3 = "earth"', 'r1c4 = "earth"', "terminals.hybrid.at.r1c4: expected the address of a position with a pin"),
         # A wide terminal must fit where it stands, not where others do.
@@ -362,6 +362,14 @@ def test_mistakes_of_a_hybrid(old: str, new: str, problem: str, tmp_path: Path) 
     with pytest.raises(InputError) as caught:
         hybrid(tmp_path, old, new)
     assert [found.split(" ", 1)[1][: len(problem)] for found in caught.value.problems] == [problem]
+
+
+def test_a_wall_that_was_not_read_is_compared_with_nothing(tmp_path: Path) -> None:
+    text = (SCENES / "connector_3x9.toml").read_text("utf-8").replace("wall_mm = 3.0", "wall_mm = { left = 1.2 }")
+    (tmp_path / "s.toml").write_text(text)
+    assert [problem.split(": expected a number")[0] for problem in problems_of(tmp_path / "s.toml")] == [
+        f"s.toml:30 shell.wall_mm.{side}" for side in ("bottom", "right", "top")
+    ]
 
 
 def test_a_circle_has_one_thickness(tmp_path: Path) -> None:

@@ -57,6 +57,28 @@ def test_shapes_are_kept() -> None:
     assert found[2, 1] == pytest.approx(camera("left").project(points[2, 1]))
 
 
+@pytest.mark.parametrize(("azimuth", "expected"), [(0.0, (1.0, 0.0)), (90.0, (0.0, -1.0)), (180.0, (-1.0, 0.0))])
+def test_motion_in_px_by_hand(azimuth: float, expected: tuple[float, float]) -> None:
+    rig = replace(STILL.cameras["center"], motion_mm=0.5, motion_azimuth_deg=azimuth, distortion=(0.1, 0, 0, 0, 0))
+    moving = replace(STILL, cameras={**STILL.cameras, "center": rig})
+    # The target lies 118 mm away: 0.5 mm x 256 px x 35 / 14.8 / 118.
+    found = set_up_station(moving, "center", 1, 256, 128).motion_px
+    assert found == pytest.approx(np.array(expected) * 2.5653, abs=1e-3)
+    assert set_up_station(STILL, "center", 1, 256, 128).motion_px == (0.0, 0.0)
+
+
+def test_motion_is_drawn_for_each_capture_and_changes_no_other_draw() -> None:
+    moving = replace(SCENE, nuisance=replace(SCENE.nuisance, motion_mm=0.5))
+    stations = [set_up_station(moving, "center", seed, 256, 128) for seed in range(60)]
+    lengths = [float(np.hypot(*station.motion_px)) for station in stations]
+    # Around no motion, half of the draws stand still.
+    assert 15 < lengths.count(0.0) < 45 and 2.3 < max(lengths) < 2.7
+    for seed, station in enumerate(stations):
+        at_rest = set_up_station(SCENE, "center", seed, 256, 128)
+        assert np.array_equal(station.camera.matrix_world, at_rest.camera.matrix_world)
+        assert (station.capture, station.focus_mm) == (at_rest.capture, at_rest.focus_mm)
+
+
 def test_the_target_is_in_the_middle_of_every_view() -> None:
     for name in CAMERAS:
         rig = STILL.cameras[name]

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blender_scripts.contract.connector import Connector, Scatter, read_connector
-from blender_scripts.contract.defect import Defect
+from blender_scripts.contract.defect import Choice, Defect
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.terminals import PLATINGS, Terminal
 from blender_scripts.geometry import solids
@@ -112,6 +112,12 @@ SIZES = [
         "bent:start_mm=6.2",
         "bent:tilt_deg=60,curve_mm=30",
         "bent:azimuth_deg=360",
+        "bent:shape=kink",
+        "bent:shape=kink,start_mm=3,tip_offset_mm=2",
+        "bent:shape=kink,tilt_deg=60,azimuth_deg=77;protruding",
+        "bent:shape=s_bend",
+        "bent:shape=s_bend,tilt_deg=60,azimuth_deg=200",
+        "bent:shape=s_bend,tip_offset_mm=0.02,start_mm=2;retracted",
     ),
     *("retracted:depth_mm=0.02", "retracted", "retracted:depth_mm=7"),
     *("protruding:height_mm=0.02", "protruding", "protruding:height_mm=10"),
@@ -151,6 +157,52 @@ def measured(kinds: str, terminal: str = "square") -> Measured:
 
 
 TOP = FLOOR + 6.3
+
+
+@pytest.mark.parametrize("shape", ["kink", "s_bend"])
+@pytest.mark.parametrize("terminal", ["square", "blade", "round"])
+@pytest.mark.parametrize("tilt", [0.1, 30.0, 60.0])
+def test_a_bend_keeps_the_cross_section_and_does_not_fold(shape: str, terminal: str, tilt: float) -> None:
+    for azimuth in (0.0, 37.0, 90.0):
+        pin = part(f"bent@r2c5:shape={shape},tilt_deg={tilt},azimuth_deg={azimuth},start_mm=1", terminal).pin("r2c5")
+        found = Measured(pin)
+        first = found.rings[0] - found.centres[0]
+        for ring, centre, after in zip(found.rings, found.centres, found.rings[1:], strict=False):
+            if np.linalg.norm(ring[0] - centre) < 0.99 * np.linalg.norm(first[0]):
+                break  # the tip
+            # All distances between a section's points are those of the straight pin.
+            assert np.linalg.norm(ring - centre, axis=1) == pytest.approx(np.linalg.norm(first, axis=1), abs=1e-9)
+            normal = np.cross(ring[0] - centre, ring[1] - centre)
+            assert ((ring - centre) @ normal == pytest.approx(0.0, abs=1e-9)) and ((after - ring) @ normal).min() > 0.0
+        assert pin.measures()["tilt_deg"] == pytest.approx(0.0 if shape == "s_bend" else tilt, abs=1e-6)
+        # An S-bend's middle is where it slants most; a kink is sharper than the default arc.
+        half = pin.bend.start_mm + 0.5 * pin.bend.curve_mm
+        assert math.degrees(pin.bend.tilt_rad(half)) == pytest.approx(tilt if shape == "s_bend" else 0.5 * tilt)
+        assert shape == "s_bend" or pin.bend.curve_mm < 1.8
+
+
+@pytest.mark.parametrize("offset", [0.02, 0.6, 1.9])
+def test_the_tip_of_an_s_bend_stands_aside_and_upright(offset: float) -> None:
+    found = measured(f"bent:shape=s_bend,tip_offset_mm={offset},azimuth_deg=90,curve_mm=2")
+    assert found.tip[:2] == pytest.approx([0.0, offset], abs=1e-7)
+    assert found.normal() == pytest.approx([0.0, 0.0, 1.0], abs=1e-9)
+    # The last 2 mm of 6.3 - 0.3 - 2 x 2 stand straight above the second bend.
+    straight = found.centres[found.centres[:, 2] > found.tip[2] - 2.0 + 1e-6]
+    assert len(straight) > 1 and np.abs(straight[:, 1] - offset).max() < 1e-7
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ("shape=kink,tilt_deg=60,curve_mm=0.5", "at least 0.576 mm of pin for each bend of 60 degrees (thickness 1.1"),
+        ("shape=kink,start_mm=6.2,tilt_deg=30", "at least 0.288 mm of pin for each bend of 30 degrees"),
+        ("shape=s_bend,start_mm=6,tilt_deg=40", "at least 0.384 mm of pin for each bend of 40 degrees"),
+        ("shape=s_bend,tip_offset_mm=5", "tip_offset_mm of at most 2.22 for a pin of 6.3 mm, got 5"),
+    ],
+)
+def test_a_bend_sharper_than_the_metal_allows_is_refused(values: str, says: str) -> None:
+    (problem,) = problems_of(f"bent@r2c5:{values}")
+    assert says in problem and problem.endswith(f"in {defects(f'bent@r2c5:{values}')[0].text}")
 
 
 @pytest.mark.parametrize("depth", [0.02, 1.5, 7.0])
@@ -303,9 +355,9 @@ REFUSED = [
     ),
     (
         "chipped@housing:depth_mm=7.6",
-        "expected depth_mm of at most 7.5 (the shell's depth), got 7.6 for chipped",
+        "expected depth_mm of at most 7.5 (the shell's depth), got 7.6 in chipped",
     ),
-    ("chipped@housing:size_mm=32", "expected size_mm of at most 31.6 (0.3 of the rim), got 32 for chipped@housing"),
+    ("chipped@housing:size_mm=32", "expected size_mm of at most 31.6 (0.3 of the rim), got 32 in chipped@housing"),
     ("print@print:item=1.5", "expected item as an integer from 0 (all) to 12, got 1.5 in print@print"),
     ("print@print:item=13", "expected item as an integer from 0 (all) to 12, got 13 in print@print"),
     (
@@ -328,11 +380,11 @@ REFUSED = [
     ("foreign@r1c1-r1c2:type=bridge,height_mm=6", "expected height_mm below the tip of r1c1, got 6 in"),
     (
         "foreign@r1c1-r1c2:type=bridge;missing@r1c2",
-        "expected a pin at r1c2 for foreign@r1c1-r1c2:type=bridge",
+        "expected a pin at r1c2, got a missing one in foreign@r1c1-r1c2:type=bridge",
     ),
     (
         "foreign@r1c1;retracted@r1c1:depth_mm=6.6",
-        "expected a pin that stands above the cavity floor for foreign@r1c1",
+        "expected a pin that stands above the cavity floor, got one below it in foreign@r1c1",
     ),
 ]
 
@@ -361,7 +413,9 @@ def several(draw: st.DrawFn) -> str:
     pieces = []
     for name in draw(st.lists(st.sampled_from(names), min_size=1, max_size=4, unique=True)):
         values = [
-            f"{p.name}={draw(st.floats(p.low, min(p.high, 400.0)))!r}"
+            f"{p.name}={draw(st.sampled_from(p.choices))}"
+            if isinstance(p, Choice)
+            else f"{p.name}={draw(st.floats(p.low, min(p.high, 400.0)))!r}"
             for p in KINDS[name].parameters
             if p.default is not None and draw(st.booleans())
         ]

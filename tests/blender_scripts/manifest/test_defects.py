@@ -33,7 +33,10 @@ def test_what_is_left_out_takes_the_documented_default() -> None:
     (defect,) = parse("bent@r1c1")
     documented = {p.name: p.default for p in KINDS["bent"].parameters if p.default is not None}
     assert dict(defect.values) == documented
-    assert set(documented) == {"tilt_deg", "azimuth_deg", "start_mm", "curve_mm"}
+    assert set(documented) == {"shape", "tilt_deg", "azimuth_deg", "start_mm", "curve_mm"}
+    # As short as the metal allows, which depends on pin and angle.
+    (kink,) = parse("bent@r1c1:shape=kink")
+    assert kink.get("curve_mm") is None and parse("bent@r1c1:curve_mm=1,shape=kink")[0]["curve_mm"] == 1.0
 
 
 def test_the_tip_offset_stands_in_place_of_the_angle() -> None:

@@ -5,6 +5,7 @@ import statistics
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from blender_scripts.contract.connector import Connector, Scatter, read_connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.geometry.pin import STRAIGHT, Bend, Pin
+from blender_scripts.geometry.solids import pin_mesh
 from blender_scripts.manifest.defects import Defect, parse_defects, worst_kind
 from blender_scripts.manifest.placement import place_pins
 
@@ -197,6 +199,62 @@ def test_scatter_has_the_scenes_deviations_and_is_truncated() -> None:
         assert statistics.pstdev(values) == pytest.approx(deviation * keeps, rel=0.04)
         assert statistics.fmean(values) == pytest.approx(0.0, abs=0.06 * deviation)
         assert 2.3 * deviation < max(map(abs, values)) <= 2.5 * deviation * (1 + 1e-9)
+
+
+PART_WIDE = {"lot_length_mm": 0.4, "shrinkage": 0.01, "pattern_shift_mm": 0.5, "pattern_tilt_deg": 1.0}
+
+
+def common(part: int, **deviations: float) -> list[dict[str, Any]]:
+    """The measures of a part's pins that vary only by what its pins have in common."""
+    pins = place_pins(replace(CONNECTOR, scatter=Scatter(0.0, 0.0, 0.0, **deviations)), "mixed", part, ())
+    for pin in pins:
+        mesh = pin_mesh(pin.form).vertices[-1]
+        assert np.array(pin.rotation) @ mesh + pin.root_mm == pytest.approx(pin.tip_mm, abs=1e-9)
+    return [{**pin.measures(), "x": pin.position.x_mm, "y": pin.position.y_mm} for pin in pins]
+
+
+@pytest.mark.parametrize("name", PART_WIDE)
+def test_scatter_of_a_part_is_common_to_its_pins_and_leaves_their_own(name: str) -> None:
+    found = {part: common(part, **{name: PART_WIDE[name]}) for part in range(60)}
+    if name == "pattern_shift_mm":
+        drawn = [[(pin["dx_mm"], pin["dy_mm"]) for pin in pins] for pins in found.values()]
+        values = [pins[0][axis] for pins in drawn for axis in (0, 1)]
+        for pins in drawn:
+            assert np.ptp(np.array(pins), axis=0) == pytest.approx(0.0, abs=1e-12)
+    elif name == "shrinkage":
+        values = [-pins[0]["dx_mm"] / pins[0]["x"] for pins in found.values()]
+        for scale, pins in zip(values, found.values(), strict=True):
+            # The drawing's places do not shrink: a pin is off by its share of its distance from the datum.
+            assert all(pin["dx_mm"] == pytest.approx(-scale * pin["x"]) for pin in pins)
+            assert all(pin["dy_mm"] == pytest.approx(-scale * pin["y"]) for pin in pins)
+            assert all(pin["retraction_mm"] == pytest.approx(scale * FLOOR) for pin in pins)
+    elif name == "pattern_tilt_deg":
+        values = [math.degrees(math.asin(pins[13]["dx_mm"] / LENGTH)) for pins in found.values()]
+        for pins in found.values():
+            assert np.ptp([pin["tilt_deg"] for pin in pins]) == pytest.approx(0.0, abs=1e-9)
+            heights = np.array([(pin["x"], pin["y"], -pin["retraction_mm"]) for pin in pins])
+            assert np.linalg.matrix_rank(heights, tol=1e-9) == 2  # the feet lie in a plane through the datum
+    else:
+        # Each terminal of a mix is from a lot of its own.
+        values = [length for pins in found.values() for length in {pin["length_mm"] - LENGTH for pin in pins}]
+        assert {len({pin["length_mm"] for pin in pins}) for pins in found.values()} == {3}
+        assert all(pin["retraction_mm"] == pytest.approx(LENGTH - pin["length_mm"]) for pin in found[7])
+    assert statistics.pstdev(values) == pytest.approx(PART_WIDE[name] * 0.9546, rel=0.25)
+    assert max(map(abs, values)) <= 2.5 * PART_WIDE[name] * (1 + 1e-9)
+    # A pin's own scatter is drawn apart.
+    varied = place_pins(
+        replace(CONNECTOR, scatter=replace(CONNECTOR.scatter, **{name: PART_WIDE[name]})), "round", 7, ()
+    )
+    for one, own in zip(varied, place_pins(CONNECTOR, "round", 7, ()), strict=True):
+        shift = np.array(one.root_mm[:2]) - one.cavity_mm
+        assert shift == pytest.approx(np.array(own.root_mm[:2]) - own.cavity_mm, abs=1e-12)
+        assert own.cavity_mm == (own.position.x_mm, own.position.y_mm)
+
+
+def test_a_pin_that_scatter_raises_reaches_into_its_hole() -> None:
+    raised = place_pins(replace(CONNECTOR, scatter=Scatter(0.0, 0.0, 3.0)), "round", 1, ())
+    assert max(pin.root_mm[2] for pin in raised) > FLOOR + 1.0
+    assert all(pin.root_mm[2] - pin.form.buried_mm < FLOOR - 0.2 for pin in raised)
 
 
 def test_the_rotation_is_the_smallest_that_leans_the_pin() -> None:

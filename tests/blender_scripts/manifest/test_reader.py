@@ -201,7 +201,7 @@ MISTAKES = [
         "cracked@housing:length_mm=8",
         "expected length_mm of at most 7.5 (the shell's depth), got 8",
     ),
-    ("defects", "print@print", "expected a marking other than none for print@print"),
+    ("defects", "print@print", "expected a marking, got none in a row with print@print"),
     ("defects", "print@housing", "expected print@ followed by `print`, got 'print@housing'"),
     ("defects", "bent@r2c5:tilt_deg=40", "expected a pin that clears r2c6, got bent@r2c5:tilt_deg=40"),
     ("defects", "bent@r1c5:tilt_deg=40,azimuth_deg=90", "expected a pin that clears the wall"),
@@ -458,7 +458,7 @@ def test_defects_are_spelled_out_in_the_row(tmp_path: Path) -> None:
     defects = " bent @ r2c5 : azimuth_deg = 90 ; retracted@r1c3:depth_mm=+1.50 ;missing@r3c7"
     (run,) = read(write(tmp_path, row("a", defects=defects))).runs
     assert run.row()["defects"] == (
-        "bent@r2c5:tilt_deg=12,azimuth_deg=90,start_mm=0.3,curve_mm=1.8;retracted@r1c3:depth_mm=1.5;missing@r3c7"
+        "bent@r2c5:tilt_deg=12,azimuth_deg=90,start_mm=0.3,curve_mm=1.8,shape=arc;retracted@r1c3:depth_mm=1.5;missing@r3c7"
     )
     assert list(run.row())[:2] == ["run", "split"] and "run" not in run.picture()
 

@@ -18,6 +18,7 @@ import pytest
 from datasets import Features, load_dataset
 from PIL import Image
 
+from blender_scripts.contract.errors import InputError
 from generator.__main__ import main
 from generator.augmenting.plan import proposal, read_plan
 from generator.augmenting.relabel import moved_housing
@@ -117,6 +118,18 @@ def test_untrimmed_copies_are_the_pixels_of_the_original(tmp_path):
     assert np.array_equal(made["a_reverse.png"][:, ::-1], pixels)
     assert np.array_equal(np.rot90(made["a_plus90.png"], -1), pixels)
     assert len(made) == 4
+
+
+def test_names_of_windows_and_of_macos_in_a_plan(tmp_path):
+    for name in ("photos/OK/a.png", "photos/OK/Stu\u0308ck.PNG"):
+        picture(tmp_path / name)
+    rows = ["file,height,width,cut,reverse,plus90,folder", "OK\\a.png,40,64,no,yes,no,.\\photos"]
+    (tmp_path / "plan.csv").write_text("\n".join([*rows, "OK\\St\u00fcck.png,40,64,no,yes,no,.\\photos"]), "utf-8")
+    found = read_plan(tmp_path / "plan.csv")
+    assert [line.file for line in found.lines] == ["OK/a.png", "OK/Stu\u0308ck.PNG"]
+    (tmp_path / "plan.csv").write_text("\n".join([*rows, "OK/a.png,40,64,no,yes,no,.\\photos", rows[1][1:]]), "utf-8")
+    with pytest.raises(InputError, match=r"expected each picture once, got 'OK/a.png' as in line 2"):
+        read_plan(tmp_path / "plan.csv")
 
 
 @pytest.mark.parametrize(

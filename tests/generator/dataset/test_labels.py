@@ -268,6 +268,8 @@ def test_positions_have_limits_of_their_own() -> None:
         ("c2.retraction_mm=3", "for one pin such as r1c2.true_position_mm=NUMBER, got 'c2.retraction_mm=3'"),
         ("true_position_mm", "got 'true_position_mm'"),
         ("true_position_mm=0.6;retraction_mm=0.5", "as a number"),
+        ("true_position_mm=0,6,retraction_mm=0,5", "^expected a decimal point, got '0,6'$"),
+        ("x=0,5", "^expected a decimal point, got '0,5'$"),
         ("retraction_mm=0.5,retraction_mm=0.6", "twice"),
         ("retraction_mm=0", "above 0"),
         ("retraction_mm=-1", "above 0"),

@@ -399,7 +399,7 @@ MISTAKES = {
         "[positions]",
         '[defects.bent]\nat = "housing"\n[positions]',
     ),
-    "splits.train: expected per_picture of at most 18, the training positions of scene connector_3x9, got 20": (
+    "expected per_picture of at most 18, the number of training positions of scene connector_3x9, got 20": (
         "replicates = 2",
         "per_picture = 20",
     ),

@@ -102,6 +102,27 @@ def test_scatter_beyond_the_tolerance_is_a_share_of_good_parts(
 
 
 @pytest.mark.parametrize(
+    "scatter",
+    [
+        {"pattern_shift_mm": 0.15},
+        {"pattern_tilt_deg": 0.8, "lot_length_mm": 0.1},
+        {"shrinkage": 0.01},
+        {"lot_length_mm": 0.35},
+    ],
+)
+def test_scatter_that_pins_of_a_part_share_is_simulated_by_part(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], scatter: dict[str, float]
+) -> None:
+    keys = "".join(f"{name} = {value}\n" for name, value in scatter.items())
+    (line,) = found(tmp_path, capsys, SCENE.replace("[scatter]", f"[scatter]\n{keys}", 1), terminal="mixed")
+    connector = read_connector(tmp_path / "mine.toml")
+    parts = [make_part(connector, "plain", "mixed", "none", part, ()) for part in range(400)]
+    true = np.mean([part_class(part, connector) != OK for part in parts])
+    share = float(line.partition("terminal mixed: ")[2].partition("%")[0]) / 100
+    assert share == pytest.approx(true, abs=0.07) and 0.05 < share < 0.95
+
+
+@pytest.mark.parametrize(
     ("housing", "marking", "alike"),
     [("plain", "none", True), ("ribbed", "none", True), ("plain", "numbers", False), ("keyed", "none", False)],
 )
@@ -120,11 +141,15 @@ def test_a_part_that_looks_alike_after_a_half_turn_is_noted(
     [
         ((44.4, 21.6, 14.0), "", None),
         ((44.4, 21.6, 14.0), "offset_mm = [5.0, 0.0, 0.0]", None),
-        ((1.748, 0.8504, 0.551), "", "1.748 x 0.8504 mm in X and Y with unit_mm = 1, .* 32 x 9.2 mm: unit_mm = 25.4?"),
+        (
+            (1.748, 0.8504, 0.551),
+            "",
+            "1.748 x 0.8504 mm in X and Y with unit_mm = 1, .* 32 x 9.2 mm: try unit_mm = 25.4",
+        ),
         ((1.748, 0.8504, 0.551), "unit_mm = 25.4", None),
-        ((4.44, 2.16, 1.4), "", "unit_mm = 10?"),
-        ((0.9, 0.9, 0.5), "unit_mm = 1000", "unit_mm = 25.4?"),
-        ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "but lie beside it: offset_mm?"),
+        ((4.44, 2.16, 1.4), "", "try unit_mm = 10"),
+        ((0.9, 0.9, 0.5), "unit_mm = 1000", "try unit_mm = 25.4"),
+        ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "but lie beside it: correct offset_mm"),
         ((21.6, 44.4, 14.0), "", "axes?"),
     ],
 )

@@ -151,3 +151,62 @@ def test_a_label_that_is_no_name_does_not_make_a_good_part(tmp_path):
     (tmp_path / "result.json").write_text(json.dumps(content))
     (found,) = read_coco(tmp_path, None, ClassNames({})).pictures
     assert found.problems == ("result.json image a.png: expected label as a name, got 3",)
+
+
+@pytest.mark.parametrize("base", ["", "images"])
+@pytest.mark.parametrize("subsets", [("Train", "Validation"), ("train2017", "val2017"), ("train", "val")])
+def test_pictures_in_a_folder_of_their_subset(tmp_path, base, subsets):
+    """CVAT writes instances_Train.json and images/Train, COCO train2017; file names may be the same in each."""
+    (tmp_path / "annotations").mkdir()
+    for subset in subsets:
+        picture(tmp_path / base / subset.replace("val", "valid") / "a.png")
+        content = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [BOX], "categories": []}
+        content["categories"] = [{"id": 1, "name": "bent"}]
+        (tmp_path / f"annotations/instances_{subset}.json").write_text(json.dumps(content))
+    found = read_coco(tmp_path, None, ClassNames({"bent": "BENDNG"}))
+    places = {one.path.parent.name: one.split for one in found.pictures}
+    assert not found.problems and len(places) == 2 and [*places.values()] == ["train", "validation"]
+    assert {one.name for one in found.pictures} == {f"{place}/a.png" for place in places}
+
+
+def test_two_folders_of_one_split_are_not_guessed_between(tmp_path):
+    picture(tmp_path / "train2014/a.png")
+    picture(tmp_path / "train2017/a.png")
+    content = {"images": [{"id": 1, "file_name": "a.png"}], "annotations": [], "categories": []}
+    (tmp_path / "train.json").write_text(json.dumps(content))
+    (one,) = read_coco(tmp_path, None, ClassNames({})).pictures
+    assert not one.path.exists()
+
+
+def test_folders_in_file_names_give_the_split(tmp_path):
+    names = ("train/a.png", "val2017/a.png", "cam1/a.png")
+    for name in names:
+        picture(tmp_path / "in" / name)
+    assert [one.split for one in read(tmp_path / "in", names).pictures] == ["train", "validation", None]
+
+
+@pytest.mark.parametrize(("bbox", "says"), [((30, 20, 10, 8), 0), ((29, 19, 12, 10), 0), ((26, 20, 14, 8), 1)])
+def test_a_bbox_that_is_not_around_its_segmentation_is_noted(tmp_path, bbox, says):
+    picture(tmp_path / "a.png")
+    polygon = [[30, 20, 40, 20, 40, 28, 30, 28]]
+    found = read(tmp_path, annotations=[{**BOX, "bbox": bbox, "segmentation": polygon}])
+    assert only(found).objects[0].box[0] == bbox[0]
+    assert sum("(first: annotation 1: bbox [26, 20, 40, 28] and segmentation" in note for note in found.notes) == says
+
+
+@pytest.mark.parametrize(
+    ("written", "stored"), [("a.png", "A.PNG"), ("St\u00fcck.png", "Stu\u0308ck.png"), ("In/a.png", "in/a.PNG")]
+)
+def test_a_name_may_differ_in_case_or_unicode_form(tmp_path, written, stored):
+    picture(tmp_path / stored)
+    assert only(read(tmp_path, [written])).path == tmp_path / stored
+    picture(tmp_path / f"{stored[:-3]}pNg")
+    assert not read(tmp_path, [written]).pictures[0].path.exists()  # two such files: neither is meant for certain
+
+
+def test_a_list_of_results_is_named(tmp_path):
+    (tmp_path / "r.JSON").write_text("[]")
+    (problem,) = read_coco(tmp_path, None, ClassNames({})).problems
+    assert problem.endswith(
+        "expected COCO's lists images, annotations, categories, got: a list, as of a detector's results"
+    )

@@ -362,8 +362,15 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
                 ({"size": [64, 40], "counts": [2560]}, "size [64, 40] in place of the picture's [40, 64]"),
                 ({"size": [40, 64]}, "no 'counts'"),
                 ([[1, 1, 5, float("nan"), 5, 5]], "[1, 1, 5, nan, 5, 5] in place of a polygon of three"),
-                ([[1, 1, 1e9, 1, 5, 5]], "a polygon far outside the picture of 64 x 40 px"),
             )
+        ),
+        (
+            {"annotations": [{**box(1, 1, 1, 1e9, 4), "segmentation": [[1, 1, 1e9, 1, 5, 5]]}]},
+            "expected COCO's segmentation, got: a polygon far outside the picture of 64 x 40 px",
+        ),
+        (
+            {"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": [[30, 20, 40, 20, 40, 30]]}]},
+            "expected bbox around the segmentation, got bbox [1, 1, 6, 6] and segmentation [30, 20, 40, 30] (xyxy)",
         ),
         *(
             ({"annotations": [{**box(1, 1, 1, 5, 5), name: value}]}, f"annotation 1 {name}: expected a {got}")
@@ -397,7 +404,7 @@ def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, 
         ({"objects": {"bbox": [[1, 1, 5]], "categories": ["BENDNG"]}}, "objects 0: expected a box of four numbers"),
         ({"objects": {"bbox": [[1, 1, 5, 5]], "categories": []}}, "expected lists bbox and categories of equal length"),
         ({"file_name": "/elsewhere/a.png", "label": "OK"}, "expected a file_name below in, got"),
-        ({"file_name": "a.png"}, "expected label or objects, got neither"),
+        ({"file_name": "a.png"}, "expected a value in label or objects, got neither"),
         (
             {"label": "OK", "objects": [{"bbox": [1, 1, 20, 20], "category": "BENDNG"}]},
             "metadata.jsonl:1 objects: expected a JSON object with bbox and categories, got [{",
@@ -471,7 +478,7 @@ def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
         image(4, "傷 あり/ピン 1.png", 80, 60),
     ]
     coco(folder, images, [box(1, 60, 40, 30, 30), box(3, 5, 70, 10, 12), box(4, 1, 2, 30.5, 4)])
-    assert import_(folder, "--format", "coco", "--to", tmp_path / "out") == 0
+    assert import_(folder, "--format", "coco", "--to", tmp_path / "out", "--skip-broken") == 0
     assert (
         "OK/gray16.png box 1: [60, 40, 90, 70] reaches beyond the picture of 70 x 50 px: clipped"
         in capsys.readouterr().err
@@ -489,7 +496,7 @@ def test_odd_pictures_are_taken_as_a_person_sees_them(tmp_path, capsys):
 def test_labels_drawn_on_the_pixels_as_stored_keep_them_so(tmp_path):
     broken_folder(tmp_path / "in/images")
     coco(tmp_path / "in", [image(1, "OK/phone photo.jpg", 90, 40)], [box(1, 70, 5, 12, 10)])
-    assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "out") == 0
+    assert import_(tmp_path / "in", "--format", "coco", "--to", tmp_path / "out", "--skip-broken") == 0
     (row,) = rows_of(tmp_path / "out").values()
     stored = Image.open(io.BytesIO(row["image"]["bytes"]))
     assert (row["width"], row["height"]) == stored.size == (90, 40)
@@ -601,7 +608,7 @@ def test_a_yolo_picture_without_labels_is_not_taken_for_good(tmp_path, capsys):
     picture(tmp_path / "in/images/train/a.png")
     (tmp_path / "in/data.yaml").write_text("train: images/train\nnames: [BENDNG]\n")
     assert import_(tmp_path / "in", "--format", "yolo", "--to", tmp_path / "out") == 2
-    assert "images/train/a.png: expected labels in labels/train/a.txt, got none" in capsys.readouterr().err
+    assert "images/train/a.png: expected the label file labels/train/a.txt, got none" in capsys.readouterr().err
 
 
 def test_of_a_pose_the_box_is_taken(tmp_path, capsys):
@@ -1053,7 +1060,7 @@ def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys)
             "voc",
             "a.xml",
             '<?xml version="1.0" encoding="foo"?><annotation/>',
-            "a.xml: expected XML, got: unk",
+            "a.xml: expected VOC's XML, got: unk",
         ),
     ],
 )
@@ -1098,11 +1105,14 @@ def test_names_in_other_bytes_than_utf_8_are_named(tmp_path, capsys):
         (("--classes", "bent, left=OK,scratch"), "--classes: expected WORD=CLASS, got 'scratch'"),
         (("--classes", "a=OK, a =OK"), "--classes: expected 'a' once, got it twice"),
         (("--known", "colour=red"), "--known: expected one of scene"),
-        (("--splits", "train=0.7"), "--splits: expected shares of train, validation, test that sum to 1"),
+        (("--splits", "train=0.7"), "--splits: expected shares above 0 of train, validation, test that sum to 1"),
         (("--views", "center,center"), "--views: expected two different cameras or more"),
         (("--views", "center,left", "--known", "camera=top"), "--views: expected no --known camera and no"),
-        (("--splits", "train=0.5,validation=nan"), "expected shares of train, validation, test that sum"),
-        (("--splits", "train=x"), "--splits: expected a share of train, got 'x'"),
+        *(
+            (("--splits", text), f"that sum to 1, such as train=0.7,validation=0.3, got {text!r}\n")
+            for text in ("train=0.5,validation=nan", "train=x", "0", "train=0,test=1", "a=1", "")
+        ),
+        (("--images", "nowhere"), "--images nowhere: expected the folder of the pictures, got no such folder\n"),
     ],
 )
 def test_wrong_options_are_named(built, tmp_path, capsys, words, message):

@@ -105,7 +105,7 @@ def check(kind: str, seed: int, folder: Path) -> str:
         assert code in (0, 2), (kind, seed, done, told)
         outcome = outcome or ("rows" if code == 0 else "refused")
         if code == 2:
-            is_named = all(": expected " in line or " faults" in line for line in told.splitlines()[-1:])
+            is_named = all(": expected " in line or " fault" in line for line in told.splitlines()[-1:])
             assert told and is_named, (kind, seed, done, told)
             continue
         rows = [row["file"] for paths in split_files(out).values() for row in read_rows(paths, ["file"])]

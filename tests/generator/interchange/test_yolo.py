@@ -85,7 +85,7 @@ def test_class_names_are_those_that_the_file_shows(tmp_path, word):
         ("names: [[bent]]", "no name for class 0"),
         ("names: [bent]\nnc: 2", "nc: 2, and 1 names"),
         ("names: [bent]\nkpt_shape: [x, 3]", "kpt_shape"),
-        ("names: bent", "no attribute"),
+        ("names: bent", "names: 'bent', neither a list"),
     ],
 )
 def test_a_data_yaml_that_says_two_things_is_refused(tmp_path, text, got):
@@ -93,6 +93,40 @@ def test_a_data_yaml_that_says_two_things_is_refused(tmp_path, text, got):
     pictures, found = read(tmp_path, f"train: images/train\n{text}\n")
     assert not pictures and len(found.problems) == 1
     assert "expected YOLO's data.yaml with class names, got: " in found.problems[0] and got in found.problems[0]
+
+
+NO_YAML = {
+    "Label Studio": {"classes.txt": "bent\n", "notes.json": "{}"},
+    "CVAT": {
+        "obj.names": "bent\n",
+        "obj.data": "classes = 1\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\n",
+        "train.txt": "data/images/train/a.png\n",
+        "valid.txt": "data/images/valid/b.png\n",
+    },
+    "obj.names": {"OBJ.names": "bent", "train.txt": "images/train/a.png", "valid.txt": "images/valid/b.png"},
+    "another name": {"plugs.yml": "train: images/train\nval: images/valid\nnames: [bent]\n"},
+}
+
+
+@pytest.mark.parametrize("case", NO_YAML)
+def test_files_in_place_of_data_yaml(tmp_path, case):
+    write(tmp_path, "images/train/a.png", "images/valid/b.png")
+    for name, text in NO_YAML[case].items():
+        (tmp_path / name).write_text(text)
+    first = tmp_path / next(iter(NO_YAML[case]))
+    for source in (tmp_path, first):
+        found = read_yolo(source, ClassNames({"bent": "BENDNG"}))
+        pictures = {(one.name, one.split, one.objects[0].word) for one in found.pictures}
+        assert pictures == {("images/train/a.png", "train", "bent"), ("images/valid/b.png", "validation", "bent")}
+        assert not found.problems
+
+
+def test_pictures_beside_their_labels_and_names_in_classes_txt(tmp_path):
+    write(tmp_path, "a.PNG")
+    (tmp_path / "classes.txt").write_text("good\nbent\n\n")
+    (tmp_path / "a.txt").rename(tmp_path / "A.TXT")
+    (one,) = read_yolo(tmp_path, ClassNames({})).pictures
+    assert (one.split, one.objects[0].category) == ("train", "OTHERNG") and one.objects[0].word == "good"
 
 
 def test_one_folder_is_not_two_splits(tmp_path):

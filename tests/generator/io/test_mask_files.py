@@ -53,7 +53,7 @@ def test_the_masks_of_data_sets_are_no_photographs(tmp_path, layout, kind):
     given = [photo(tmp_path / name) for name in photos], [mask(tmp_path / name, kind) for name in masks]
     assert split_masks([*given[0], *given[1]], tmp_path) == given
     (note,) = note_on_masks(given[1], tmp_path)
-    assert f"passed over {len(masks)} that are masks" in note and masks[0] in note
+    assert f"passed over {len(masks)} pictures that are masks" in note and masks[0] in note
 
 
 def test_a_map_of_a_photograph_in_a_mask_folder_is_none_either(tmp_path):

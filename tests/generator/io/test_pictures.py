@@ -99,6 +99,37 @@ def test_twelve_packed_bits_are_scaled():
     assert np.abs(found - GREY * 16 * 255 / 4095).max() <= 0.51
 
 
+@pytest.mark.parametrize(("hot", "is_read"), [(0, False), (1, False), (3, False), (40, True)])
+def test_hot_pixels_do_not_make_a_dark_picture_a_bright_one(hot, is_read):
+    pixels = (GREY * 16).astype(np.uint16)
+    pixels.flat[:hot] = 65535
+    content = encoded(Image.fromarray(pixels), "PNG")
+    if is_read:
+        assert np.asarray(open_picture(content, "p")).max() == 255
+    else:
+        with pytest.raises(InputError, match=r"got at most 3200, .* 12 bits: .* PINSIGHT_WHITE to the value of white"):
+            open_picture(content, "p")
+
+
+@pytest.mark.parametrize(("white", "factor"), [(4095, 16), (65535, 16), (16383, 64), (65535, 257)])
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_a_white_of_the_environment_is_that_of_every_picture(monkeypatch, white, factor, kind):
+    pixels = (GREY * factor).astype(kind)
+    pixels[0, 0] = 65535 if kind is np.uint16 else 0
+    monkeypatch.setenv("PINSIGHT_WHITE", str(white))
+    found = np.asarray(open_picture(encoded(Image.fromarray(pixels), "TIFF"), "p"), float)
+    assert np.abs(found - GREY * factor * 255 / white)[1:].max() <= 0.51
+    mask = open_upright(encoded(Image.fromarray(np.full((9, 9), 7, np.uint16)), "PNG"), "mask")
+    assert (np.asarray(mask) == 7).all()
+    if factor == 64:
+        monkeypatch.setenv("PINSIGHT_WHITE", "4095")
+        with pytest.raises(InputError, match=r"^p: expected grey values of 0 to 4095"):
+            open_picture(encoded(Image.fromarray(pixels), "TIFF"), "p")
+    monkeypatch.setenv("PINSIGHT_WHITE", "12 bits")
+    with pytest.raises(InputError, match=r"^PINSIGHT_WHITE: expected .* 1 to 65535, got '12 bits'$"):
+        open_picture(encoded(Image.fromarray(pixels), "TIFF"), "p")
+
+
 def test_grey_values_above_the_declared_white_are_refused():
     content = encoded(Image.fromarray((GREY * 64).astype(np.uint16)), "TIFF", tiffinfo={281: 4095})
     with pytest.raises(InputError, match=r"^p: expected grey values of 0 to 4095, got 5696 to 12800$"):

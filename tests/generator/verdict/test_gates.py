@@ -144,13 +144,13 @@ def test_no_file_is_no_gates(tmp_path: Path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
 def test_a_broken_file_is_an_input_error(tmp_path: Path, content: bytes):
     (tmp_path / FILE).write_bytes(content)
-    with pytest.raises(InputError, match=r"gates\.npz: expected gates that a training wrote, got"):
+    with pytest.raises(InputError, match=r"gates\.npz: expected the file of a training's gates, got"):
         PictureGates.load(tmp_path)
 
 
 def test_a_pickle_or_foreign_arrays_are_an_input_error(tmp_path: Path, gates):
     np.savez(tmp_path / FILE, header=np.array([{"schema": 1}], dtype=object))
-    with pytest.raises(InputError, match="expected gates"):
+    with pytest.raises(InputError, match="expected the file of a training's gates"):
         PictureGates.load(tmp_path)
     gates.save(tmp_path)
     with np.load(tmp_path / FILE) as file:

@@ -158,7 +158,7 @@ def test_a_run_in_training_is_neither_resumed_nor_adopted(place, tiny_dataset, s
         another.take(Path("runs/ladder-vit"))
         assert main(["--resume", "--out", "runs/ladder-vit", "--device", "cpu"]) == 2
         said = capsys.readouterr().err
-        assert "runs/ladder-vit: expected a run that no other command is training, got one in use" in said
+        assert "runs/ladder-vit: expected a run that no other command trains, got one in use" in said
         with dying_in_epoch(1):
             assert main(options) == 1  # a run of its own
     assert sorted(os.listdir("runs")) == ["ladder-vit", "ladder-vit-2"]

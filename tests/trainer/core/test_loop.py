@@ -129,7 +129,11 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path):
 
 def test_patience_and_epochs_that_do_not_count(tmp_path):
     outcome = trained(tmp_path / "run", Plane(best=[1]), replace(SCHEDULE, patience=2))
-    assert (outcome.epochs, outcome.best_epoch, outcome.stopped) == (3, 1, "no better epoch in 2; best epoch: 1")
+    assert (outcome.epochs, outcome.best_epoch, outcome.stopped) == (
+        3,
+        1,
+        "the last 2 epochs were no better than epoch 1",
+    )
     outcome = trained(tmp_path / "later", Plane(best=[1]), replace(SCHEDULE, patience=2, uncounted=2))
     assert (outcome.epochs, outcome.stopped) == (4, "")
 

@@ -174,7 +174,7 @@ def test_weights_of_another_run_with_other_classes(trained_run, make_dataset, ma
 @pytest.mark.parametrize(
     ("given", "taken", "said"),
     [
-        ([], "nsoart", "--input nsoart, as"),
+        ([], "nsoart", "--input nsoart: the pictures that"),
         (["--input", "image"], "image", "was trained on nsoart and does not know such pictures"),
     ],
 )

@@ -137,7 +137,7 @@ def test_a_resumed_run_stops_at_the_time_limit_and_keeps_its_schedule(tiny_datas
     assert train(tiny_dataset, run, "--resume", "--device", "cpu", "--time-limit", "1e-6") == 1
     said = capsys.readouterr().out
     assert "stopped: time limit of 1e-06 min reached after epoch 1 of 3" in said
-    assert "there is no model yet; continue with --resume and a longer --time-limit" in said
+    assert "no model was saved; continue with --resume and a longer --time-limit" in said
     assert len(table(run)) == 1
     assert train(tiny_dataset, run, "--resume", "--device", "cpu") == 0
     assert len(table(run)) == 3
