@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from generator.io.checksum import sha256_of
 from generator.verdict import gates as picture_gates
-from generator.verdict.envelope import sha256_of
 from generator.verdict.gates import PictureGates
 from trainer.core import run_folder
 from trainer.core.console import speaks

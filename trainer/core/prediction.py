@@ -15,7 +15,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from generator.io import pictures as decoder
-from generator.verdict.envelope import Envelope, Verdict, sha256_of
+from generator.io.checksum import sha256_of
+from generator.verdict.envelope import Envelope, Verdict
 from trainer.core import run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error

@@ -138,6 +138,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = file.metadata() or {}
         return load_file(path), metadata
     except FileNotFoundError:
+        kind = (kind_of(path.parent) or "").removeprefix("pinsight-")
+        if kind and path.name == BEST:
+            raise InputError(
+                f"{path.parent}: expected a trained model, got a training that has saved none yet: resume it with "
+                f"`python -m trainer.{kind} --resume --out {path.parent}`"
+            ) from None
         raise InputError(f"{path}: expected a safetensors file, got no such file") from None
     except (SafetensorError, OSError, ValueError) as e:
         raise InputError(f"{path}: expected a safetensors file, got {e}") from e

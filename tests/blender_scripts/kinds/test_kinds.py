@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from blender_scripts.contract.connector import Connector, Scatter, read_connector
+from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.defect import Choice, Defect
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.scatter import Scatter
 from blender_scripts.contract.terminals import PLATINGS, Terminal
 from blender_scripts.geometry import solids
 from blender_scripts.geometry.part import Part
