@@ -140,20 +140,18 @@ class Crossed:
 
     def find(
         self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where the lines (Q, N) of queries cross the facets of their pieces (Q,).
 
         Returns:
-            (R,) each: number of the facet, with `size` added for rows; number of the query; number of the line in
-            `lines.ravel()`; its place.
+            (R,) each: number of the facet, plus `size` for rows; number of the line in `lines.ravel()`; its place.
         """
         rows, which = ranges(self.starts[pieces], self.counts[pieces])
         rows += self.size * axes[which]
         wanted = lines[which]
         crossed = np.flatnonzero((self.low[rows, None] <= wanted) & (wanted < self.high[rows, None]))
         row, line = np.divmod(crossed, lines.shape[1])
-        which = which[row]
-        return rows[row], which, which * lines.shape[1] + line, wanted.ravel()[crossed]
+        return rows[row], which[row] * lines.shape[1] + line, wanted.ravel()[crossed]
 
     def limits(self, rows: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where facets (R,) begin and end on a line each; they end before they begin where the line passes them by."""
