@@ -101,7 +101,8 @@ def _tube_quads(steps: int, sides: int) -> np.ndarray:
 def _lid(ring: np.ndarray) -> np.ndarray:
     """Indices (4, F) of facets that together fill a convex polygon, given by its vertices' numbers in order."""
     first = np.arange(1, len(ring) - 1, 2)
-    return ring[np.stack([np.zeros_like(first), first, first + 1, np.minimum(first + 2, len(ring) - 1)])]
+    facets: np.ndarray = ring[np.stack([np.zeros_like(first), first, first + 1, np.minimum(first + 2, len(ring) - 1)])]
+    return facets
 
 
 def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:

@@ -9,16 +9,7 @@ import pytest
 from PIL import Image
 
 from blender_scripts.manifest.output_folder import PATHS, SCENE_PATHS
-from tests.conftest import (
-    COLUMNS,
-    ROOT,
-    ROWS,
-    blender_executable,
-    folder_bytes,
-    records,
-    run_renderer,
-    write_manifest,
-)
+from tests.conftest import COLUMNS, ROOT, ROWS, blender_executable, folder_bytes, records, run_renderer, write_manifest
 
 SMOKE = ROOT / "manifests" / "smoke.csv"
 # One of each view and lamp; a sample a pixel, since a Debian build without denoiser takes eight times as many.
@@ -69,9 +60,7 @@ def test_records_have_the_same_shape(pairs: list[tuple[dict, dict]]) -> None:
             assert list(pin) == list(twin)
 
 
-def test_amodal_and_expected_boxes_are_those_of_bpy_to_a_hundredth_of_a_pixel(
-    pairs: list[tuple[dict, dict]],
-) -> None:
+def test_amodal_and_expected_boxes_are_those_of_bpy_to_a_hundredth_of_a_pixel(pairs: list[tuple[dict, dict]]) -> None:
     compared = 0
     for mine, other in pairs:
         whole = [*mine["positions"], mine["housing"]], [*other["positions"], other["housing"]]
@@ -151,23 +140,13 @@ def test_five_mistakes_are_five_lines_here_and_in_the_check(tmp_path: Path) -> N
     path = write_manifest(tmp_path / "five.csv", FIVE)
     done = blender(path, "--out", tmp_path / "out")
     check = subprocess.run(
-        [sys.executable, "-m", "generator", "check", path],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=120,
+        [sys.executable, "-m", "generator", "check", path], capture_output=True, text=True, cwd=ROOT, timeout=120
     )
     assert done.returncode == check.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     found = [line for line in done.stderr.splitlines() if line.startswith("five.csv:")]
     assert [line.split(": expected ")[0] for line in found] == [
-        *(
-            "five.csv:2 camera",
-            "five.csv:3 defects",
-            "five.csv:4 run",
-            "five.csv:5 seed",
-            "five.csv:6 housing",
-        ),
+        *("five.csv:2 camera", "five.csv:3 defects", "five.csv:4 run", "five.csv:5 seed", "five.csv:6 housing")
     ]
     assert check.stderr.splitlines() == found
     assert not (tmp_path / "out").exists()

@@ -22,7 +22,7 @@ HYBRID = str(Path(__file__).parent.parent / "hybrid.toml")
 def check_boxes(*arguments: str, engine: str = "bpy") -> dict:
     """Run truth_reference.py and check what it found; returns it."""
     start = [sys.executable] if engine == "bpy" else [blender_executable(), "-b", "-P"]
-    done = subprocess.run([*start, str(REFERENCE), "--", *arguments], capture_output=True, text=True)
+    done = subprocess.run([*start, str(REFERENCE), "--", *arguments], capture_output=True, text=True, timeout=3000)
     assert done.returncode == 0, done.stderr
     found = json.loads(next(line for line in done.stdout.splitlines() if line.startswith('{"rows"')))
     for kind in ("visible", "flaw_visible"):
