@@ -1,4 +1,6 @@
-"""Flat facets as a camera sees them: (u, v) in px of the undistorted view, and w, the inverse depth in 1/mm.
+"""Flat facets as a camera sees them: (u, v) in px of the undistorted view, and a nearness w.
+
+w is the inverse depth in 1/mm; of a telecentric camera, whose rays are parallel, the negative depth in mm.
 
 There lines and planes stay straight, and of two points on one ray the one with larger w is nearer. Arrays hold one
 coordinate after the other, which is fast: corners (3, K, F) of F facets with K corners, planes (3, F), extents (6, F).
@@ -108,7 +110,7 @@ def in_front(facets: Facets, numbers: np.ndarray, own: Facets, owns: np.ndarray)
     low, high = np.maximum(ones[:2], others[:2]), np.minimum(ones[2:4], others[2:4])
     middle = slopes[2] + 0.5 * (slopes[0] * (low[0] + high[0]) + slopes[1] * (low[1] + high[1]))
     reach = 0.5 * (np.abs(slopes[0]) * (high[0] - low[0]) + np.abs(slopes[1]) * (high[1] - low[1]))
-    room = _SAME_DEPTH * others[5]
+    room = _SAME_DEPTH * np.abs(others[5])
     return (
         np.minimum(middle + reach, ones[5] - others[4]) > room,
         np.maximum(middle - reach, ones[4] - others[5]) <= room,

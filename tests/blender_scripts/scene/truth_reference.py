@@ -4,9 +4,9 @@
     blender -b -P tests/blender_scripts/scene/truth_reference.py -- --rows 200 --scene dsub_9
 
 Rows are random over cameras, apertures, lenses, housings, terminals and defects. The reference never projects a vertex
-and never inverts a lens: it renders the undistorted view 8 times finer (round a pin whose box disagrees, up to 64 times) with
-each object shining its number, and moves the edges of the pixels it finds through the distortion formula. Prints one
-JSON object.
+and never inverts a lens: it renders the undistorted view 8 times finer (round a pin whose box disagrees, up to 64
+times) with each object shining its number, and moves the edges of the pixels it finds through the distortion formula.
+Prints one JSON object.
 """
 
 import argparse
