@@ -27,7 +27,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = ROOT / "manifests" / "demo.csv"
 REFERENCE = ROOT / "tests" / "blender_scripts" / "scene" / "truth_reference.py"
-TRUTH = ("_truth_mask", "project_pins", "project_flaws", "positions_truth", "flaws_truth")
 # How many times as fast as BlenderProc, by (width, height) at 16 samples: where it is not at hand.
 STORED = {(512, 512): 1.6, (256, 128): 1.1}
 STORED_ON = "2026-11-27"
@@ -91,8 +90,7 @@ def stages(path: Path, rows: int) -> dict[str, list[float]]:
         subject = renderer.Renderer(manifest.connectors, OutputFolder(Path(out)), threads=1)
         timed(subject.tracer, "picture", "picture")
         timed(subject, "render", "whole")
-        for name in TRUTH:
-            timed(subject if hasattr(subject, name) else renderer, name, "truth")
+        timed(subject, "_truth", "truth")
         for number, run in enumerate(manifest.runs[: rows + 1]):
             spent.clear()
             subject.render(run)

@@ -91,27 +91,20 @@ class Renderer:
         light = self.tracer.picture(view.width, view.height, run.samples, noise)
         light = bend_picture(smear(light, station.motion_px), station.camera.lens)
 
-        outlines = project_pins(connector, part.pins, station.camera)
-        flaws = project_flaws(part, station.camera)
-        sight = sight_of(part, station.camera, self.stage.housing_triangles)
-        seen = sight.seen()
+        truth, mask = self._truth(run, part, station)
         record = {
             **head,
             "camera": station.camera.as_record(),
             "tolerance": connector.tolerance.stated(),
             "datum": datum_truth(part),
             "housing": {"boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))},
-            "positions": positions_truth(part, station.camera, outlines, seen[: len(part.pins)]),
-            "other": flaws_truth(part, flaws, seen[len(part.pins) :]),
+            **truth,
         }
         picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
         if connector.sensor.jpeg_quality:
             picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch.folder)
-        codes = np.array([0 if pin.missing else pin.position.index for pin in part.pins], np.uint16)
-        codes = np.concatenate([codes, len(codes) + 1 + np.arange(len(part.flaws), dtype=np.uint16)])
-        indices = sight.draw(codes, run.width, run.height, self.mask_scale)
         extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
-        self.output.write(run.run, encode_png(picture), encode_png(indices), record, extras)
+        self.output.write(run.run, encode_png(picture), encode_png(mask), record, extras)
         return True
 
     def _part(self, run: Run) -> Part:
@@ -128,6 +121,20 @@ class Renderer:
             camera = set_up_station(connector, run.camera, run.fixture, run.width, run.height).camera
             now["positions"] = measured_again(record["positions"], connector, part.pins, camera)
         return now
+
+    def _truth(self, run: Run, part: Part, station: Station) -> tuple[dict[str, Any], np.ndarray]:
+        """The record's `positions` and `other`, and the mask (H, W) uint16."""
+        camera, pins = station.camera, part.pins
+        sight = sight_of(part, camera, self.stage.housing_triangles)
+        seen = sight.seen()
+        outlines = project_pins(part.connector, pins, camera)
+        truth = {
+            "positions": positions_truth(part, camera, outlines, seen[: len(pins)]),
+            "other": flaws_truth(part, project_flaws(part, camera), seen[len(pins) :]),
+        }
+        codes = np.arange(1, len(pins) + len(part.flaws) + 1, dtype=np.uint16)
+        codes[[number for number, pin in enumerate(pins) if pin.missing]] = 0
+        return truth, sight.draw(codes, run.width, run.height, self.mask_scale)
 
     def _extra(self, kind: str, station: Station) -> np.ndarray:
         """Depth along the optical axis in mm (H, W), or unit normals in world axes (H, W, 3); 0: no surface."""
