@@ -221,6 +221,8 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
         if arguments.dry_run:
             os.write(real, f"{_plan(renderer, rows, arguments.force)}\n".encode())
             return 0
+        if note := output.note_other_renderers(rows):
+            print(note, file=sys.stderr)
         claimed.keep()
         output.sweep()
         if not renderer.tracer.denoised and not arguments.no_denoise:

@@ -6,8 +6,6 @@ docs/reference/scenes.md explains each key.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import re
 from collections.abc import Iterable
@@ -15,7 +13,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
 
 from blender_scripts.contract import draws, lettering
 from blender_scripts.contract.errors import InputError, shown
@@ -43,6 +40,7 @@ from blender_scripts.contract.rig import (
     read_sensor,
 )
 from blender_scripts.contract.scatter import Scatter, read_scatter
+from blender_scripts.contract.scene_hash import picture_values, scene_sha256
 from blender_scripts.contract.terminals import BY_ADDRESS, Mix, Terminal, read_terminals
 from blender_scripts.contract.tolerance import Tolerance, read_tolerance
 from blender_scripts.contract.toml_section import TomlSection
@@ -52,8 +50,6 @@ Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 # The table lies this far below the part.
 _TABLE_BELOW_MM = 0.5
-# Keys of a scene file that no pixel depends on: an edit of them renders nothing again.
-_NOT_IN_PICTURES = ("description", "tolerance")
 
 
 @dataclass(frozen=True)
@@ -190,11 +186,12 @@ def read_connector(path: Path) -> Connector:
     center = cameras["center"]
     cavity = read_cavity(top.table("cavity"))
     away = center.distance_mm + center.target_mm[2] - table_z_mm(shell, cavity)
-    backdrop = read_backdrop(fixture, path.parent, away * center.sensor_width_mm / center.focal_mm)
+    field = center.field_mm or away * center.sensor_width_mm / center.focal_mm
+    backdrop = read_backdrop(fixture, path.parent, field)
     connector = Connector(
         name=path.stem,
-        sha256=_sha256(_picture_values(top.data), housings, backdrop),
-        file_sha256=_sha256(path.read_bytes(), housings, backdrop),
+        sha256=scene_sha256(picture_values(top.data), housings, backdrop),
+        file_sha256=scene_sha256(path.read_bytes(), housings, backdrop),
         description=top.text("description", ""),
         width=picture.integer("width", 32, 4096),
         height=picture.integer("height", 32, 4096),
@@ -221,23 +218,6 @@ def read_connector(path: Path) -> Connector:
     _check_fit(connector, top)
     top.finish()
     return connector
-
-
-def _picture_values(data: dict[str, Any]) -> bytes:
-    """The values of a scene file that pictures depend on, in the file's order."""
-    values = {key: value for key, value in data.items() if key not in _NOT_IN_PICTURES}
-    return json.dumps(values, default=str).encode()
-
-
-def _sha256(content: bytes, housings: dict[str, Housing], backdrop: Backdrop | None) -> str:
-    """SHA-256 of a scene's content and of the CAD files and photographs that it names."""
-    digest = hashlib.sha256(content)
-    for housing in housings.values():
-        if housing.cad is not None:
-            digest.update(housing.cad.file.sha256.encode())
-    for photograph in backdrop.photographs if backdrop else ():
-        digest.update(f"{photograph.name} {photograph.sha256}".encode())
-    return digest.hexdigest()
 
 
 def _check_fit(connector: Connector, top: TomlSection) -> None:

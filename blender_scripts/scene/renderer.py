@@ -86,7 +86,7 @@ class Renderer:
             self.output.refresh(record, unpictured)
             return False
         part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
-        station = set_up_station(connector, run.camera, run.seed, run.width, run.height)
+        station = set_up_station(connector, run.camera, run.fixture, run.width, run.height)
         self.stage.lay_out(part, run.lighting, station)
         view = station.camera.undistorted().lens
         noise = draws.integer(run.seed, "noise", run.camera)

@@ -260,7 +260,7 @@ def _fixture(connector: Connector, station: Station) -> None:
 
 
 def _camera(connector: Connector, station: Station) -> None:
-    """Add the pinhole camera of the undistorted view; its aperture blurs the picture but no truth pass."""
+    """Add the camera of the undistorted view; its aperture blurs the picture but no truth pass."""
     scene = bpy.context.scene
     rig = connector.cameras[station.camera.name]
     data = bpy.data.cameras.new(CAMERA)
@@ -268,12 +268,18 @@ def _camera(connector: Connector, station: Station) -> None:
     data.sensor_fit = "HORIZONTAL"
     data.sensor_width = rig.sensor_width_mm * view.width / station.camera.lens.width
     data.lens = rig.focal_mm
+    # Blender takes its unit of length as a metre for a lens; the scene's is a millimetre.
+    f_stop = station.f_number * 1e-3
+    if rig.field_mm:
+        data.type, data.ortho_scale = "ORTHO", view.width / view.focal_px
+        # Cycles' aperture of such a camera has the radius 1 / (2 f_stop), in mm; the cone of light that the lens takes
+        # from a point in focus has the half angle magnification / (2 f_number).
+        f_stop = station.f_number * rig.field_mm / (rig.sensor_width_mm * station.focus_mm)
     data.clip_start, data.clip_end = 1.0, 3.0 * _FIXTURE_MM
     if station.f_number:
         data.dof.use_dof = True
         data.dof.focus_distance = station.focus_mm
-        # Blender takes its unit of length as a metre here; the scene's is a millimetre.
-        data.dof.aperture_fstop = station.f_number * 1e-3
+        data.dof.aperture_fstop = f_stop
     camera = add_object(CAMERA, data)
     camera.matrix_world = Matrix(station.camera.matrix_world.tolist())
     scene.camera = camera

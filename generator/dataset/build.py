@@ -278,6 +278,12 @@ def _examine(
     elif found.missing:
         found.problems += found.missing
         found.problems.append(f"{len(found.missing)} of {total} rows have no record: render them, or give --partial")
+    if len(found.renderers) > 1:
+        found.problems.append(
+            f"{rules.directory}: expected the records of one renderer, got those of "
+            f"{' and '.join(sorted(found.renderers))}: repeat `render --out {rules.directory}` with every manifest, "
+            "which renders the older rows again"
+        )
     if found.problems:
         raise InputError(found.problems)
     return found

@@ -95,6 +95,8 @@ def run(options: argparse.Namespace) -> int:
             return 0
         if claimed.is_default:
             print(f"rendering into {output.root} (--out DIR takes another folder)", flush=True)
+        if note := output.note_other_renderers(manifest.runs[row] for row in rows):
+            print(note, file=sys.stderr)
         claimed.keep()
         output.sweep()
         names = [run.run for run in manifest.runs]

@@ -1,6 +1,7 @@
 """The renderer in bpy: truth against masks and pictures, and bytes that never change."""
 
 import contextlib
+import json
 import os
 import random
 import re
@@ -23,6 +24,7 @@ from blender_scripts import render
 from blender_scripts.contract.scratch import Scratch
 from blender_scripts.manifest.output_folder import PATHS, SCENE_PATHS, OutputFolder
 from blender_scripts.manifest.reader import read_manifest
+from blender_scripts.manifest.record import RENDERER, encode_record
 from tests.conftest import (
     COLUMNS,
     ROOT,
@@ -630,6 +632,34 @@ def test_the_bare_command_keeps_to_its_own_folder(
     (here / "small.csv").rename(here / ".small.csv")
     done = render_here(engine, pool, here, ".small.csv")
     assert done.returncode == 2 and ".small.csv: expected --out for a manifest whose name begins" in done.stderr
+
+
+def made_by_renderer_4(out: Path) -> None:
+    """Change the records of a render folder to those of the version before."""
+    for path in (out / "records").iterdir():
+        record = json.loads(path.read_text("utf-8"))
+        del record["row"]["fixture"], record["camera"]["model"]
+        path.write_bytes(encode_record({**record, "row_sha256": "4" * 64, "renderer": "4", "scene_sha256": "4" * 64}))
+
+
+def test_pictures_of_another_renderer_are_refused_or_rendered_again(tmp_path: Path) -> None:
+    small_manifest(tmp_path / "small.csv")
+    out = tmp_path / "renders" / "small"
+    assert render_here("bpy", False, tmp_path, "small.csv").returncode == 0
+    whole = folder_bytes(out)
+    made_by_renderer_4(out)
+    before = folder_bytes(out)
+    for pool in (False, True):
+        done = render_here("bpy", pool, tmp_path, "small.csv")
+        assert done.returncode == 2 and folder_bytes(out) == before
+        assert f"got 2 with other settings (the first: one: renderer '4', now '{RENDERER}')" in done.stderr
+    done = render_here("bpy", False, tmp_path, "small.csv", "--out", "renders/small", "--rows", "0:1")
+    line = f"renders/small: 1 rows of renderer 4 are rendered again by renderer {RENDERER}"
+    assert f"{line}; 1 stay, and `build` refuses both" in done.stderr and "1 rendered" in done.stdout
+    done = render_here("bpy", True, tmp_path, "small.csv", "--out", "renders/small")
+    assert f"{line}\n" in done.stderr and "1 rendered, 1 already there" in done.stdout
+    assert folder_bytes(out) == whole
+    assert "renderer" not in render_here("bpy", False, tmp_path, "small.csv", "--out", "renders/small").stderr
 
 
 def test_another_blender_replaces_nothing_in_a_default_folder(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ class Reference:
         connector = renderer.connectors[run.scene]
         part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
         self.pins = part.pins
-        self.station = set_up_station(connector, run.camera, run.seed, run.width, run.height)
+        self.station = set_up_station(connector, run.camera, run.fixture, run.width, run.height)
         self.flaws = range(len(part.pins) + 1, len(part.pins) + len(part.flaws) + 1)
         renderer.stage.lay_out(part, run.lighting, self.station)
         self.lens = self.station.camera.lens

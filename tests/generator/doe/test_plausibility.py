@@ -16,15 +16,25 @@ from tests.blender_scripts.geometry.mesh_bytes import CUBE, TRIANGLES, binary_st
 from tests.conftest import ROOT, SCENES
 
 COLUMNS = ["run", "split", "part", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"]
-COLUMNS += ["width", "height"]
+COLUMNS += ["width", "height", "fixture"]
 SCENE = (SCENES / "connector_3x9.toml").read_text("utf-8")
 
 
-def found(folder: Path, capsys: pytest.CaptureFixture[str], scene: str = SCENE, **cells: str) -> list[str]:
-    """The lines of `check` that begin with warning or note, for two rows of a scene with these cells."""
+def found(
+    folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    scene: str = SCENE,
+    second: dict[str, str] | None = None,
+    **cells: str,
+) -> list[str]:
+    """The lines of `check` that begin with warning or note, for two rows of a scene with these cells.
+
+    `second`: cells of the second row alone.
+    """
     (folder / "mine.toml").write_text(scene, encoding="utf-8")
-    common = ["mine", "plain", "round", "", "center", "ring", "numbers", "256", "128"]
+    common = ["mine", "plain", "round", "", "center", "ring", "numbers", "256", "128", ""]
     rows = [dict(zip(COLUMNS, [f"a{i}", "train", i, i, *common], strict=True)) | cells for i in (1, 2)]
+    rows[1] |= second or {}
     with (folder / "m.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -51,7 +61,7 @@ def test_the_scenes_of_the_project_have_no_warning(tmp_path: Path, capsys: pytes
             )
         ]
         with (tmp_path / "m.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS[:-2], *rows])
+            csv.writer(file).writerows([COLUMNS[:-3], *rows])
         assert main(["check", str(tmp_path / "m.csv")]) == 0
         output = capsys.readouterr().out
         assert "no mistake found" in output and "warning" not in output and "note: " not in output
@@ -72,6 +82,29 @@ def test_pins_outside_the_picture_are_counted(tmp_path: Path, capsys: pytest.Cap
 def test_a_camera_just_above_the_part_sees_few_pins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = found(tmp_path, capsys, SCENE.replace("distance_mm = 118.0", "distance_mm = 20.0"))
     assert "pins lie outside 2 of 2 pictures, up to 2" in line
+
+
+def test_captures_that_repeat_a_picture_or_change_a_part_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    same = {"part": "5", "fixture": "7"}
+    assert found(tmp_path, capsys, **same) == [] == found(tmp_path, capsys, seed="4")
+    (repeats,) = found(tmp_path, capsys, **same, seed="4")
+    assert repeats == (
+        "warning: 1 rows show the same picture as another row (such as a1 and a2): give each capture of a fixture a "
+        "seed of its own"
+    )
+    (changes,) = found(tmp_path, capsys, **same, second={"housing": "ribbed"})
+    assert "1 parts change housing, terminal or marking on one fixture (such as part 5 of mine on fixture 7)" in changes
+
+
+def test_a_view_that_is_too_narrow_names_the_key_of_its_camera(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = SCENE.replace("focal_mm = 35.0", "telecentric = true\nfield_mm = 30.0")
+    (line,) = found(tmp_path, capsys, scene, camera="left")
+    assert "pins lie outside 2 of 2 pictures" in line and line.endswith("increase [camera] field_mm")
+    assert found(tmp_path, capsys, scene.replace("30.0", "48.0"), camera="left") == []
 
 
 def test_few_pixels_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
