@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from blender_scripts.contract.toml_section import TomlSection
 
 CAMERAS = ("center", "left", "right", "top", "bottom")
+PINHOLE, TELECENTRIC = MODELS = ("pinhole", "telecentric")
 
 
 @dataclass(frozen=True)
@@ -15,6 +18,8 @@ class CameraRig:
     """One camera: its lens and position; side views look from `angle_deg` beside the centre view.
 
     Attributes:
+        focal_mm: focal length; not used by a telecentric camera.
+        field_mm: width of the field of view of a telecentric camera; None: a camera with perspective (a pinhole).
         f_number: 0 = everything is in focus.
         focus_z_mm: z of the point where the optical axis meets the plane in focus.
         distortion: OpenCV's k1, k2, p1, p2, k3.
@@ -26,6 +31,7 @@ class CameraRig:
     distance_mm: float
     angle_deg: float
     focal_mm: float
+    field_mm: float | None
     sensor_width_mm: float
     target_mm: tuple[float, float, float]
     f_number: float
@@ -84,11 +90,16 @@ def read_cameras(section: TomlSection) -> dict[str, CameraRig]:
 
 def _camera(section: TomlSection) -> CameraRig:
     x, y, z = section.numbers("target_mm", 3, -500.0, 500.0, (0.0, 0.0, 0.0))
+    telecentric = section.boolean("telecentric", False)
+    # A view may override the model, so a key of the other model may stand in the shared table.
+    focal = section.number("focal_mm", 1.0, 1000.0, *([1.0] if telecentric else []))
+    field = section.number("field_mm", 0.5, 2000.0, *([] if telecentric else [1.0]))
     k1, k2, p1, p2, k3 = section.numbers("distortion", 5, -10.0, 10.0, (0.0,) * 5)
     return CameraRig(
         distance_mm=section.number("distance_mm", 5.0, 5000.0),
         angle_deg=section.number("angle_deg", 1.0, 75.0),
-        focal_mm=section.number("focal_mm", 1.0, 1000.0),
+        focal_mm=focal,
+        field_mm=field if telecentric else None,
         sensor_width_mm=section.number("sensor_width_mm", 1.0, 100.0),
         target_mm=(x, y, z),
         f_number=section.number("f_number", 0.0, 64.0, 0.0),
@@ -135,7 +146,8 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
 def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
     """Whether a lens maps two directions to one pixel in or near the picture, or no direction to its corners."""
     k1, k2, p1, p2, k3 = rig.distortion
-    reach = 0.5 * math.hypot(width, height) / width * rig.sensor_width_mm / rig.focal_mm
+    across = rig.field_mm or rig.sensor_width_mm / rig.focal_mm
+    reach = 0.5 * math.hypot(width, height) / width * across
     before = 0.0
     for step in range(1, 201):
         radius = 1.3 * reach * step / 200
@@ -146,3 +158,15 @@ def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
             return True
         before = bent
     return before < 1.02 * reach
+
+
+def is_telecentric(camera: Mapping[str, Any]) -> bool:
+    """Whether a record's `camera` or a dataset's `camera_json` is telecentric; those of older versions state no model.
+
+    Raises:
+        ValueError: another model.
+    """
+    model = camera.get("model", PINHOLE)
+    if model not in MODELS:
+        raise ValueError(f"camera.model must be one of {', '.join(MODELS)}, got {model!r}")
+    return bool(model == TELECENTRIC)

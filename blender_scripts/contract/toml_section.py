@@ -164,6 +164,12 @@ class TomlSection:
             self.wrong(key, "a text", shown(value))
         return value if isinstance(value, str) else ""
 
+    def boolean(self, key: str, default: bool) -> bool:
+        value = self._take(key, "true or false", default)
+        if not isinstance(value, bool):
+            self.wrong(key, "true or false", shown(value))
+        return value is True
+
     def table(self, key: str, optional: bool = False) -> TomlSection:
         """The table `key`, the same object at every call; an empty one where it is optional and absent."""
         if key in self._children:

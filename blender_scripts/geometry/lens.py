@@ -94,7 +94,10 @@ class Window:
 
 @dataclass(frozen=True)
 class Lens:
-    """The pixel geometry of one camera: picture size and focal length in px, distortion."""
+    """The pixel geometry of one camera: picture size in px, distortion, and pixels per unit of normalised coordinates.
+
+    `focal_px` is the focal length in px; of a telecentric camera, whose normalised coordinates are mm, px per mm.
+    """
 
     width: int
     height: int
@@ -106,17 +109,21 @@ class Lens:
         return self.distortion == NO_DISTORTION
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """Convert normalised pinhole coordinates (..., 2), y downwards, to pixels of the final (distorted) picture."""
+        """Convert normalised coordinates (..., 2), y downwards, to pixels of the final (distorted) picture."""
         if not self.is_straight:
             points = distort(points, self.distortion)
         return self.focal_px * points + 0.5 * np.array([self.width, self.height])
 
+    def to_normalised(self, pixels: np.ndarray) -> np.ndarray:
+        """Convert pixels (..., 2) of the final picture to normalised coordinates: the inverse of `to_pixels`."""
+        points = (pixels - 0.5 * np.array([self.width, self.height])) / self.focal_px
+        return points if self.is_straight else undistort(points, self.distortion)
+
     def to_pinhole(self, pixels: np.ndarray) -> np.ndarray:
         """Convert pixels (..., 2) of the final picture to pixels of the undistorted view of the same size."""
-        centre = 0.5 * np.array([self.width, self.height])
         if self.is_straight:
             return pixels
-        return self.focal_px * undistort((pixels - centre) / self.focal_px, self.distortion) + centre
+        return self.focal_px * self.to_normalised(pixels) + 0.5 * np.array([self.width, self.height])
 
     @property
     def margin(self) -> int:

@@ -1,4 +1,4 @@
-"""The station of one capture: pose of camera and light, settings of lens and sensor.
+"""The station in one placing of the part: pose of camera and light, settings of lens and sensor.
 
 Pixels follow the edge convention: the picture is [0, W] x [0, H], a pixel's centre at half integers.
 """
@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from blender_scripts.contract import draws
-from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.connector import Connector, Nuisance
 from blender_scripts.contract.photographs import Photograph
+from blender_scripts.contract.rig import MODELS, CameraRig, is_telecentric
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.sensor import Capture
 
@@ -29,20 +30,52 @@ _DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera: `matrix_world` (4, 4) from Blender's camera axes (looks along -Z, Y up) to world, and its `lens`."""
+    """A camera.
+
+    Attributes:
+        matrix_world: (4, 4) from Blender's camera axes (looks along -Z, Y up) to world, mm.
+        lens: its pixel geometry. The normalised coordinates of a point (X, Y, Z) in camera axes are X / -Z and Y / -Z;
+            of a telecentric camera X and Y in mm.
+        telecentric: whether rays are parallel, so that the scale does not depend on the distance.
+    """
 
     name: str
     matrix_world: np.ndarray
     lens: Lens
+    telecentric: bool = False
+
+    def depth(self, points: np.ndarray) -> np.ndarray:
+        """Distances (...) of world points (..., 3) from the camera along its optical axis, mm; negative behind it."""
+        found: np.ndarray = (self.matrix_world[:3, 3] - points) @ self.matrix_world[:3, 2]
+        return found
+
+    def px_per_mm(self, points: np.ndarray) -> np.ndarray:
+        """Scale (...) at world points (..., 3) in front of the camera, for lengths across its optical axis."""
+        far = np.maximum(self.depth(points), 1e-3)
+        return np.full(far.shape, self.lens.focal_px) if self.telecentric else self.lens.focal_px / far
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Project world points (..., 3) in mm to pixels (..., 2) of the picture."""
         x, y, z = self.matrix_world[:3, :3].T @ (points.reshape(-1, 3) - self.matrix_world[:3, 3]).T
         # Blender's camera looks along -Z with Y up; the lens has y downwards.
-        return self.lens.to_pixels(np.stack([x / -z, y / z], axis=-1).reshape(*points.shape[:-1], 2))
+        flat = np.stack([x, -y] if self.telecentric else [x / -z, y / z], axis=-1)
+        return self.lens.to_pixels(flat.reshape(*points.shape[:-1], 2))
+
+    def rays(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The rays on which everything projects to these pixels (..., 2) of the picture.
+
+        Returns:
+            Origins (..., 3) in the plane of the camera's centre, world mm, and unit directions (..., 3) away from it.
+        """
+        x, y = np.moveaxis(self.lens.to_normalised(pixels), -1, 0)
+        nothing, axes = np.zeros_like(x), self.matrix_world[:3, :3].T
+        aside, ahead = np.stack([x, -y, nothing], axis=-1), np.stack([nothing, nothing, nothing - 1.0], axis=-1)
+        start, direction = (aside, ahead) if self.telecentric else (np.zeros_like(aside), aside + ahead)
+        direction = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
+        return start @ axes + self.matrix_world[:3, 3], direction @ axes
 
     def undistorted(self) -> Camera:
-        """The pinhole view that is rendered: the picture's size plus the lens's margin on each side."""
+        """The view without distortion that is rendered: the picture's size plus the lens's margin on each side."""
         lens, margin = self.lens, 2 * self.lens.margin
         return replace(self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION))
 
@@ -58,11 +91,12 @@ class Camera:
         matrix = np.array(camera["matrix_world"], float)
         if matrix.shape != (4, 4):
             raise ValueError(f"camera.matrix_world must be 4 x 4 numbers, got shape {matrix.shape}")
-        return cls(str(camera["name"]), matrix, lens)
+        return cls(str(camera["name"]), matrix, lens, is_telecentric(camera))
 
     def as_record(self) -> dict[str, object]:
         return {
             "name": self.name,
+            "model": MODELS[self.telecentric],
             "matrix_world": self.matrix_world.tolist(),
             "fx": self.lens.focal_px,
             "fy": self.lens.focal_px,
@@ -74,7 +108,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Station:
-    """The inspection station relative to the part in one capture, mm.
+    """The inspection station relative to the part in one placing (fixture), seen by one camera; mm.
 
     The part stays at the world's origin, so that world coordinates are those of the housing's datum.
 
@@ -83,7 +117,7 @@ class Station:
         view_direction: from the part to the camera, a unit vector in the station's own axes.
         focus_mm: distance of the plane in focus from the camera along its axis.
         light_power: factor on the lamps' power.
-        f_number: 0 = everything is in focus.
+        f_number: 0 = everything is in focus; of a telecentric lens, on the sensor's side.
         fixture_shade: factor on the colour of the table under the part.
         motion_px: how far the undistorted picture moves, right and down, during the exposure, in whose middle the part
             has the pose stated here.
@@ -128,55 +162,67 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
     return matrix
 
 
-def _photograph(connector: Connector, seed: int) -> Photograph | None:
+def _photograph(connector: Connector, fixture: int) -> Photograph | None:
     offered = connector.backdrop.photographs if connector.backdrop else ()
-    return offered[int(draws.generator(seed, "photograph").random() * len(offered))] if offered else None
+    return offered[int(draws.generator(fixture, "photograph").random() * len(offered))] if offered else None
 
 
-def set_up_station(connector: Connector, camera: str, seed: int, width: int, height: int) -> Station:
-    """Draw one capture at random from its seed: the part's pose under the camera, light, focus and exposure.
+def _placing(nuisance: Nuisance, fixture: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw how a part lies on the station: station to world (4, 4), and the shift (3,) of its rig of cameras, mm."""
+    pose = draws.generator(fixture, "pose")
+    motion = np.eye(4)
+    motion[:2, 3] = [draws.symmetric(pose, nuisance.shift_mm) for _ in range(2)]
+    turn = draws.symmetric(pose, nuisance.rotation_deg)
+    lean_x, lean_y = (draws.symmetric(pose, nuisance.tilt_deg) for _ in range(2))
+    motion[:3, :3] = _rotation(lean_x, lean_y, turn)
+    return np.linalg.inv(motion), np.array([0.0, 0.0, draws.symmetric(pose, nuisance.distance_mm)])
+
+
+def _motion_px(rig: CameraRig, view: Camera, station: np.ndarray, moved_mm: float) -> tuple[float, float]:
+    """How far the undistorted picture moves, right and down, while part and table move by `moved_mm`."""
+    belt, target = math.radians(rig.motion_azimuth_deg), np.array(rig.target_mm)
+    step = 0.5 * moved_mm * np.array([math.cos(belt), math.sin(belt), 0.0])
+    ends = np.stack([target - step, target + step]) @ station[:3, :3].T + station[:3, 3]
+    first, last = view.undistorted().project(ends).tolist()
+    return last[0] - first[0], last[1] - first[1]
+
+
+def set_up_station(connector: Connector, camera: str, fixture: int, width: int, height: int) -> Station:
+    """Draw one placing of the part on the station at random: the part's pose under the rig, light, focus, exposure.
+
+    The cameras are mounted on one rig: pose and light of a fixture are those of all its cameras. Focus, exposure and
+    white balance are each camera's own.
 
     Args:
         connector: the scene.
-        camera: name of the view; each view has its own draws.
-        seed: the row's seed.
+        camera: name of the view.
+        fixture: number of the placing, which seeds the draws.
         width, height: picture size in px.
     """
     rig, nuisance, sensor = connector.cameras[camera], connector.nuisance, connector.sensor
-    pose = draws.generator(seed, "pose", camera)
-    shift = [draws.symmetric(pose, nuisance.shift_mm) for _ in range(2)]
-    turn = draws.symmetric(pose, nuisance.rotation_deg)
-    lean = [draws.symmetric(pose, nuisance.tilt_deg) for _ in range(2)]
-    distance = rig.distance_mm + draws.symmetric(pose, nuisance.distance_mm)
-    light = draws.generator(seed, "light", camera)
+    station, lift = _placing(nuisance, fixture)
+    light = draws.generator(fixture, "light")
     power = 1.0 + draws.symmetric(light, nuisance.light_power)
     azimuth = draws.symmetric(light, nuisance.light_azimuth_deg)
-    exposure = 2.0 ** draws.symmetric(light, nuisance.exposure)
-    defocus = draws.symmetric(draws.generator(seed, "focus", camera), nuisance.focus_mm)
-    warmth = draws.symmetric(draws.generator(seed, "white balance", camera), nuisance.white_balance)
-    shade = 2.0 ** draws.symmetric(draws.generator(seed, "fixture", camera), nuisance.fixture_shade)
-
-    motion = np.eye(4)
-    motion[:3, :3] = _rotation(lean[0], lean[1], turn)
-    motion[:3, 3] = [*shift, 0.0]
-    station = np.linalg.inv(motion)
+    shade = 2.0 ** draws.symmetric(draws.generator(fixture, "fixture"), nuisance.fixture_shade)
+    exposure = 2.0 ** draws.symmetric(draws.generator(fixture, "exposure", camera), nuisance.exposure)
+    defocus = draws.symmetric(draws.generator(fixture, "focus", camera), nuisance.focus_mm)
+    warmth = draws.symmetric(draws.generator(fixture, "white balance", camera), nuisance.white_balance)
 
     towards_x, towards_y = _DIRECTIONS[camera]
     angle = math.radians(rig.angle_deg) if (towards_x or towards_y) else 0.0
     away = np.array([towards_x * math.sin(angle), towards_y * math.sin(angle), math.cos(angle)])
     target = np.array(rig.target_mm)
-    position = target + distance * away
+    position = target + rig.distance_mm * away
+    px_per_unit = width / rig.field_mm if rig.field_mm else rig.focal_mm / rig.sensor_width_mm * width
     red, green, blue = sensor.white_balance
     view = Camera(
         camera,
-        station @ look_at(position, target, np.array([0.0, 1.0, 0.0])),
-        Lens(width, height, rig.focal_mm / rig.sensor_width_mm * width, rig.distortion),
+        station @ look_at(position + lift, target + lift, np.array([0.0, 1.0, 0.0])),
+        Lens(width, height, px_per_unit, rig.distortion),
+        telecentric=bool(rig.field_mm),
     )
-    moved = max(0.0, rig.motion_mm + draws.symmetric(draws.generator(seed, "motion", camera), nuisance.motion_mm))
-    belt = math.radians(rig.motion_azimuth_deg)
-    step = 0.5 * moved * np.array([math.cos(belt), math.sin(belt), 0.0])
-    ends = np.stack([target - step, target + step]) @ station[:3, :3].T + station[:3, 3]
-    first, last = view.undistorted().project(ends).tolist()
+    moved = max(0.0, rig.motion_mm + draws.symmetric(draws.generator(fixture, "motion"), nuisance.motion_mm))
     return Station(
         matrix=station,
         camera=view,
@@ -186,8 +232,8 @@ def set_up_station(connector: Connector, camera: str, seed: int, width: int, hei
         focus_mm=max(1.0, (position[2] - rig.focus_z_mm) / away[2] + defocus),
         f_number=rig.f_number,
         fixture_shade=shade,
-        motion_px=(last[0] - first[0], last[1] - first[1]),
-        photograph=_photograph(connector, seed),
+        motion_px=_motion_px(rig, view, station, moved),
+        photograph=_photograph(connector, fixture),
         capture=Capture(
             exposure=exposure,
             white_balance=(red * (1.0 + warmth), green, blue * (1.0 - warmth)),

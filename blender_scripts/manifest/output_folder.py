@@ -6,15 +6,17 @@ and holds the SHA-256 of the other two. Nothing is written through a symbolic li
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 from blender_scripts.contract.errors import InputError
-from blender_scripts.manifest.record import difference, encode_record, read_record
+from blender_scripts.manifest.record import RENDERER, difference, encode_record, read_record
 from blender_scripts.manifest.run import Run
 
 # Paths of the files that manifests/ and scenes/ hold copies of, relative to the folder, by the copies' names.
@@ -23,6 +25,8 @@ SCENE_PATHS = "scene_paths.json"
 SCENES = "scenes"
 EXTRAS = ("depth", "normal")
 FOLDERS = ("images", "masks", "records", "manifests")
+# A record's renderer stands in its first bytes, behind the row, which has columns of the user's own.
+_RENDERER, _HEAD = re.compile(rb'^ "renderer": "([^"\n]*)"', re.MULTILINE), 1 << 16
 # A file name has at most 255 bytes, a character at most four.
 _LONGEST_PART = 60
 
@@ -68,6 +72,22 @@ class OutputFolder:
 
     def has_records(self) -> bool:
         return any((self.root / "records").glob("*.json"))
+
+    def note_other_renderers(self, runs: Iterable[Run]) -> str | None:
+        """A line on the records that another renderer made: those of these runs will be replaced; None without any."""
+        names = {run.run for run in runs}
+        others: dict[str, str] = {}
+        for path in sorted((self.root / "records").glob("*.json")):
+            with contextlib.suppress(OSError), path.open("rb") as file:
+                found = _RENDERER.search(file.read(_HEAD))
+                if found and found[1].decode(errors="replace") != RENDERER:
+                    others[path.stem] = found[1].decode(errors="replace")
+        if not others:
+            return None
+        again, versions = sum(name in names for name in others), ", ".join(sorted(set(others.values())))
+        left = len(others) - again
+        rest = f"; {left} stay, and `build` refuses both in one dataset until they are rendered too" if left else ""
+        return f"{self.root}: {again} rows of renderer {versions} are rendered again by renderer {RENDERER}{rest}"
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
         """A row's record if picture, mask and record exist unchanged, else None."""

@@ -240,7 +240,7 @@ class _Reader:
         if cells["camera"] not in CAMERAS:
             self.wrong(line, "camera", "one of " + ", ".join(CAMERAS), shown(cells["camera"]))
         seed = self._count(line, cells, "seed", 0, _LARGEST_SEED)
-        part = self._count(line, cells, "part", 0, _LARGEST_SEED, default=seed)
+        part, fixture = (self._count(line, cells, name, 0, _LARGEST_SEED, default=seed) for name in ("part", "fixture"))
         self._check_marking(line, cells["marking"])
         defects, wrong = parse_defects(cells["defects"])
         self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in wrong]
@@ -275,6 +275,7 @@ class _Reader:
             split=cells["split"],
             part=part,
             seed=seed,
+            fixture=fixture,
             scene=cells["scene"],
             housing=cells["housing"],
             terminal=cells["terminal"],
@@ -297,7 +298,8 @@ class _Reader:
         if text == "" and default is not None:
             return default
         if not (_COUNT.fullmatch(text) and low <= int(text) <= high):
-            expected = f"an integer from {low} to {high}"
+            own = ", the number of the placing (a column of your own needs another name)" if column == "fixture" else ""
+            expected = f"an integer from {low} to {high}{own}"
             self.wrong(line, column, expected, shown(text) if text else "nothing")
             return low
         return int(text)

@@ -46,8 +46,11 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
         blender: version of Blender.
         settings: the render settings that are not in the row.
     """
+    picture = run.picture()
+    if run.fixture == run.seed:
+        del picture["fixture"]  # rows that do not state it keep their hash
     parts = {
-        "picture": run.picture(),
+        "picture": picture,
         "scene": connector.sha256,
         "renderer": RENDERER,
         "blender": blender,
@@ -58,11 +61,13 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
 
 def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
     """Say how a record differs from `head`, the first keys of the record that its row would get now."""
+    if record["renderer"] != head["renderer"]:
+        return f"renderer {shown(record['renderer'])}, now {shown(head['renderer'])}"
     if any(record["row"].get(key) != head["row"][key] for key in PICTURE_COLUMNS):
         return "the row was edited"
     if record.get("scene_sha256") != head["scene_sha256"]:
         return "the scene file was edited"
-    for key, name in (("blender", "Blender"), ("renderer", "renderer"), ("mask_scale", "--mask-scale")):
+    for key, name in (("blender", "Blender"), ("mask_scale", "--mask-scale")):
         if record.get(key) != head[key]:
             return f"{name} {shown(record.get(key))}, now {shown(head[key])}"
     return "other render settings"

@@ -11,14 +11,14 @@ from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.defect import Defect
 
 REQUIRED = (*("run", "split", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"),)
-OPTIONAL = ("part", "width", "height", "samples")
+OPTIONAL = ("part", "fixture", "width", "height", "samples")
 RESERVED = (
     *("image", "nsoart", "mask", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects"),
     *("synthetic", "original", "augmentation", "housing_bbox", "camera_json", "tolerance_json"),
 )
 # The columns that decide the picture, in the order of the record's `row`.
 PICTURE_COLUMNS = (
-    *("part", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"),
+    *("part", "seed", "fixture", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"),
     *("width", "height", "samples"),
 )
 
@@ -29,7 +29,8 @@ class Run:
 
     Attributes:
         part: seed of the physical part: its scatter, colours and mix of terminals.
-        seed: seed of the capture: pose, light and noise.
+        seed: seed of the capture: its noise.
+        fixture: seed of the placing on the station: pose, light, focus and exposure. Equal to `seed` by default.
         width, height: picture size in px.
         samples: light paths per pixel.
         extra: the user's own columns.
@@ -39,6 +40,7 @@ class Run:
     split: str
     part: int
     seed: int
+    fixture: int
     scene: str
     housing: str
     terminal: str

@@ -8,6 +8,8 @@ pixels are sheared, which fx, fy, cx, cy cannot express; the camera is then None
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from generator.augmenting.transforms import Move
@@ -44,7 +46,8 @@ def moved_camera(camera: CameraRow | None, move: Move, world: np.ndarray | None)
     axes[:2, :2] = plane * [[1, -1], [-1, 1]]
     matrix = world @ np.array(camera.matrix_world) @ axes.T
     fx, fy = map(float, focal)
-    return CameraRow(
+    return replace(
+        camera,
         matrix_world=tuple(tuple(map(float, line)) for line in matrix + 0.0),
         fx=fx,
         fy=fy,

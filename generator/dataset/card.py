@@ -165,7 +165,8 @@ def _columns(facts: DatasetFacts) -> str:
   on the drawing), `true_position_mm`, `retraction_mm`, `tilt_deg` (of the tip against the mating direction; measures
   are null where there is no pin), `tip_px`, `base_px` (tip and foot in the picture). The box of a missing pin is where
   it should be; that of a retracted pin, its visible part and where it should be; any other box, what is visible.
-- `camera_json`: focal lengths and centre in px, distortion in OpenCV's order, `matrix_world` of Blender's camera in mm.
+- `camera_json`: model, focal lengths (telecentric: px per mm) and centre in px, distortion in OpenCV's order,
+  `matrix_world` of Blender's camera in mm.
 - `tolerance_json`: the limits in mm behind `label`; under `at`, those of single positions.
 - `housing_bbox`: COCO box of the visible part of the housing, clipped to the picture; null where none is visible.
 - `synthetic`: true. `original`, `augmentation`: null; in augmented copies, the row that was copied, and how.

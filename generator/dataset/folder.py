@@ -22,7 +22,7 @@ from datasets import Features
 
 from blender_scripts.contract.errors import InputError
 from generator.dataset.labels import CLASSES
-from generator.dataset.rows import MANIFEST_COLUMNS, class_names, features
+from generator.dataset.rows import MANIFEST_COLUMNS, NEWER, class_names, features
 
 DATA = "data"
 CARD = "README.md"
@@ -95,8 +95,14 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
         raise InputError(f"{dataset}: expected a Pinsight dataset, got no data/*.parquet file")
     columns = read_features(dataset)
     lacking = [name for name in ("image", "label", "objects", *MANIFEST_COLUMNS) if name not in columns]
+    lacking = [name for name in lacking if name not in NEWER]
     if lacking:
         raise InputError(f"{dataset}: expected the columns of a Pinsight dataset, got no {', '.join(lacking)}")
+    if (own := columns.get("fixture")) is not None and own.dtype != "int64":
+        raise InputError(
+            f"{dataset} column fixture: expected int64, the number of the placing on the station, got {own.dtype}: "
+            "rename this column of your own in the manifest and build again"
+        )
     names = tuple(columns["label"].names)
     if names not in (class_names(False), class_names(True)):
         raise InputError(f"{dataset} column label: expected the classes {', '.join(CLASSES)}, got {names}")

@@ -109,10 +109,7 @@ def picture_row(run: Run, record: Mapping[str, Any], how: Labelling, extras: Seq
 
 
 def label_picture(
-    record: Mapping[str, Any],
-    tolerance: Tolerance,
-    grey: float = 0.0,
-    observable_px: float = OBSERVABLE_PX,
+    record: Mapping[str, Any], tolerance: Tolerance, grey: float = 0.0, observable_px: float = OBSERVABLE_PX
 ) -> PictureLabel:
     """Decide class, objects and flags of one record.
 

@@ -19,6 +19,7 @@ from typing import Any
 
 from datasets import ClassLabel, Features, Image, List, Value
 
+from blender_scripts.contract.rig import MODELS, PINHOLE, is_telecentric
 from generator import bbox_str
 from generator.dataset.labels import ANSWER_LABELS, CLASSES, OTHERNG, VERDICTS
 
@@ -34,6 +35,7 @@ MANIFEST_COLUMNS = {
     "split": "string",
     "part": "int64",
     "seed": "int64",
+    "fixture": "int64",
     "scene": "string",
     "housing": "string",
     "terminal": "string",
@@ -43,6 +45,8 @@ MANIFEST_COLUMNS = {
     "marking": "string",
     "samples": "int64",
 }
+# Those that datasets of older versions lack.
+NEWER = ("fixture",)
 _CLASS = "class"  # placeholder: `features` puts ClassLabel with the dataset's classes in its place
 
 
@@ -125,8 +129,10 @@ class CameraRow:
 
     Attributes:
         matrix_world: (4, 4) from Blender's camera frame (looks along -Z, Y up) to the world, mm.
-        fx, fy, cx, cy: focal lengths and principal point in px, edge convention: the picture is [0, W] x [0, H].
+        fx, fy, cx, cy: focal lengths and principal point in px, edge convention: the picture is [0, W] x [0, H]. Of a
+            telecentric camera, fx and fy are px per mm.
         distortion: OpenCV's coefficients k1, k2, p1, p2, k3.
+        model: pinhole or telecentric (parallel rays: points are not divided by their depth).
     """
 
     matrix_world: tuple[tuple[float, ...], ...]
@@ -135,6 +141,7 @@ class CameraRow:
     cx: float
     cy: float
     distortion: tuple[float, ...] = (0.0, 0.0, 0.0, 0.0, 0.0)
+    model: str = PINHOLE
 
     @classmethod
     def of(cls, camera: Mapping[str, Any]) -> CameraRow:
@@ -146,6 +153,7 @@ class CameraRow:
             float(camera["cx"]),
             float(camera["cy"]),
             tuple(map(float, camera["distortion"])),
+            MODELS[is_telecentric(camera)],
         )
 
     def as_json(self) -> str:

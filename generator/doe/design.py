@@ -142,13 +142,18 @@ def _csv(spec: Spec, rows: Sequence[Row]) -> str:
     writer.writerow(header)
     digits = max(3, len(str(len(rows))))
     positions = {split.name: split.positions for split in spec.splits}
+    fixtures: dict[tuple[object, ...], int] = {}
     for number, row in enumerate(rows, 1):
+        seed = spec.first_part + number - 1
+        # A level names one of a part's placings; the manifest numbers all placings, each by its first capture's seed.
+        placing = (row.levels["scene"], row.part, row.levels.get("fixture"))
         cells = {
             **row.levels,
             "run": f"{spec.name}_{number:0{digits}d}",
             "split": row.split,
             "part": row.part,
-            "seed": spec.first_part + number - 1,
+            "seed": seed,
+            "fixture": fixtures.setdefault(placing, seed),
             "defects": row.defects,
             BLOCK: positions[row.split],
         }

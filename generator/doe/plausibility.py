@@ -21,6 +21,7 @@ from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.optics import Camera, set_up_station
 from blender_scripts.manifest.run import Manifest, Run
 from generator.dataset.connectors import nominal_connector
+from generator.doe.housing_fit import of_blocks, of_mesh
 from generator.doe.symmetry import has_half_turn
 
 # Housings from CAD files as placed in the part, mm, by scene and housing.
@@ -51,6 +52,7 @@ class _View:
         pins: number of pins of the connector.
         thinnest_px: thickness of the thinnest pin.
         least_mm_px: smallest scale at a pin's tip, px per mm.
+        wider: keys of [camera] that widen the view.
         thinnest: the terminal that `thinnest_px` is of.
     """
 
@@ -62,10 +64,11 @@ class _View:
     thinnest_px: float
     thinnest: Terminal
     least_mm_px: float
+    wider: str
 
 
 def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
-    """Say what is implausible about a manifest's scenes and views, one line each.
+    """Return warnings on a manifest's scenes and views, one line each.
 
     Args:
         manifest: a checked manifest.
@@ -75,11 +78,39 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
     for run in manifest.runs:
         views.setdefault((run.scene, run.camera, run.width, run.height), []).append(run)
     lines = [line for each, mesh in meshes.items() if (line := _of_mesh(manifest.connectors[each[0]], each[1], mesh))]
+    for scene, housing, terminal in dict.fromkeys((run.scene, run.housing, run.terminal) for run in manifest.runs):
+        connector, placed = manifest.connectors[scene], meshes.get((scene, housing))
+        if placed is None:
+            lines += of_blocks(connector, housing, terminal)
+        elif _of_mesh(connector, housing, placed) is None:
+            lines += of_mesh(connector, housing, terminal, placed)
     for (scene, _, _, _), runs in views.items():
         lines += _of_view(_view(manifest.connectors[scene], runs), manifest.connectors[scene])
     for scene, terminal in dict.fromkeys((run.scene, run.terminal) for run in manifest.runs):
         lines += _of_scatter(manifest.connectors[scene], terminal)
-    return lines
+    return [*lines, *_of_captures(manifest.runs)]
+
+
+def _of_captures(runs: Sequence[Run]) -> Iterator[str]:
+    """Say which rows repeat a picture, and which parts change while they lie on one fixture."""
+    pictures: dict[str, list[str]] = {}
+    placings: dict[tuple[str, int, int], set[tuple[str, ...]]] = {}
+    for run in runs:
+        pictures.setdefault(repr(run.picture()), []).append(run.run)
+        if run.fixture != run.seed:
+            looks = placings.setdefault((run.scene, run.part, run.fixture), set())
+            looks.add((run.housing, run.terminal, run.marking))
+    if repeated := [names for names in pictures.values() if len(names) > 1]:
+        yield (
+            f"{sum(map(len, repeated)) - len(repeated)} rows show the same picture as another row (such as "
+            f"{' and '.join(repeated[0][:2])}): give each capture of a fixture a seed of its own"
+        )
+    if changing := [placing for placing, looks in placings.items() if len(looks) > 1]:
+        scene, part, fixture = changing[0]
+        yield (
+            f"{len(changing)} parts change housing, terminal or marking on one fixture (such as part {part} of {scene} "
+            f"on fixture {fixture}): give each part a number of its own"
+        )
 
 
 def _view(connector: Connector, runs: Sequence[Run]) -> _View:
@@ -89,10 +120,10 @@ def _view(connector: Connector, runs: Sequence[Run]) -> _View:
     for run in runs:
         terminals = [connector.terminal_at(run.terminal, position, run.part) for position in connector.positions]
         tips, feet = _ends(connector, terminals)
-        camera = set_up_station(connector, run.camera, run.seed, run.width, run.height).camera
+        camera = set_up_station(connector, run.camera, run.fixture, run.width, run.height).camera
         inside = _is_inside(camera, tips) & _is_inside(camera, feet)
         cut[int((~inside).sum())] += 1
-        scale = camera.lens.focal_px / np.maximum(_depth(camera, tips), 1e-3)
+        scale = camera.px_per_mm(tips)
         least = min(least, float(scale.min()))
         widths = scale * [min(each.width_mm, each.thickness_mm) for each in terminals]
         at = int(widths.argmin())
@@ -109,6 +140,7 @@ def _view(connector: Connector, runs: Sequence[Run]) -> _View:
         thinnest_px=thinnest[0],
         thinnest=thinnest[1],
         least_mm_px=least,
+        wider="field_mm" if camera.telecentric else "distance_mm, or decrease focal_mm",
     )
 
 
@@ -119,15 +151,9 @@ def _ends(connector: Connector, terminals: Sequence[Terminal]) -> tuple[np.ndarr
     return feet + np.array([(0.0, 0.0, terminal.standing_mm) for terminal in terminals]), feet
 
 
-def _depth(camera: Camera, points: np.ndarray) -> np.ndarray:
-    """Distance of points (N, 3) from the camera along its axis, mm; negative behind it."""
-    found: np.ndarray = (camera.matrix_world[:3, 3] - points) @ camera.matrix_world[:3, 2]
-    return found
-
-
 def _is_inside(camera: Camera, points: np.ndarray) -> np.ndarray:
     """Whether points (N, 3) lie in front of the camera and in its picture."""
-    ahead = _depth(camera, points) > 0.0
+    ahead = camera.depth(points) > 0.0
     size = np.array([camera.lens.width, camera.lens.height])
     found = np.zeros(len(points), bool)
     if ahead.any():
@@ -140,7 +166,7 @@ def _of_view(view: _View, connector: Connector) -> Iterator[str]:
     if view.cut:
         yield (
             f"{view.name}: pins lie outside {view.cut} of {view.pictures} pictures, up to {view.most_cut} of "
-            f"{view.pins} pins: increase [camera] distance_mm, or decrease focal_mm"
+            f"{view.pins} pins: increase [camera] {view.wider}"
         )
     if view.thinnest_px < LEAST_PIN_PX:
         yield (

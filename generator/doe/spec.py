@@ -10,9 +10,9 @@ KINDS_OF_DESIGN = ("full", "fractional", "orthogonal", "inner_outer", "lhs", "so
 # These kinds draw levels row by row; the others repeat a table.
 SAMPLED = ("lhs", "sobol", "random")
 NEEDED = ("scene", "housing", "terminal", "camera", "lighting", "marking")
-PICTURE_FACTORS = (*NEEDED, "width", "height", "samples")
+PICTURE_FACTORS = (*NEEDED, "fixture", "width", "height", "samples")
 # Factors that may differ between two captures (pictures) of one part.
-CAPTURE_FACTORS = ("camera", "lighting", "width", "height", "samples")
+CAPTURE_FACTORS = ("camera", "lighting", "fixture", "width", "height", "samples")
 ALL, TRAINING, HELD_OUT = POSITIONS = ("all", "training", "held_out")
 SIZE = "size"
 DEFAULT_SIZE = (0.5, 3.0)

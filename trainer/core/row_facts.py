@@ -14,7 +14,7 @@ from trainer.core.split import IGNORED, Split
 # Columns that are not evaluated as factors, possible causes of mistakes: names, seeds, the truth itself, settings of
 # the renderer.
 NO_FACTORS = {
-    *("run", "split", "part", "seed", "defects", "samples", "width", "height"),
+    *("run", "split", "part", "seed", "fixture", "defects", "samples", "width", "height"),
     *("label", "verdict", "kinds", "observable", "grey", "objects", "bbox_str", "image", "nsoart"),
     *("housing_bbox", "camera_json", "tolerance_json", "mask", "original", "file"),
 }

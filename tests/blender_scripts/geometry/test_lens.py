@@ -50,7 +50,9 @@ def off_px(bends: tuple[float, ...], focal_mm: float, width: int, height: int) -
     """Error of distort(undistort()) on a picture's border and diagonal, px; 0 where the lens folds."""
     reach = 0.5 * np.hypot(width, height) / width * 14.8 / focal_mm
     distortion = tuple(bend / reach**power for bend, power in zip(bends, (2, 4, 1, 1, 6), strict=True))
-    if lens_folds(CameraRig(118.0, 25.0, focal_mm, 14.8, (0.0, 0.0, 0.0), 0.0, 0.0, distortion, 0.0), width, height):
+    if lens_folds(
+        CameraRig(118.0, 25.0, focal_mm, None, 14.8, (0.0, 0.0, 0.0), 0.0, 0.0, distortion, 0.0), width, height
+    ):
         return 0.0
     lens = Lens(width, height, focal_mm / 14.8 * width, distortion)
     along = np.linspace(0.0, 1.0, 33)[:, None]

@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.rig import CAMERAS
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at, set_up_station
+from blender_scripts.manifest.make_part import make_part
 
 SCENE = read_connector(Path(__file__).resolve().parents[3] / "scenes" / "connector_3x9.toml")
 UP = np.array([0.0, 1.0, 0.0])
@@ -186,14 +188,109 @@ def test_captures_stay_within_their_ranges_and_differ() -> None:
         assert abs(math.log2(station.capture.exposure)) <= nuisance.exposure
     shifts = np.array(shifts)
     assert np.abs(shifts[:, :2]).max() <= nuisance.shift_mm and np.abs(shifts[:, 2]).max() < 1e-12
+    heights = np.array([relative(station.matrix, station.camera.matrix_world)[2, 3] for station in stations])
+    raised = heights - STILL.cameras["center"].distance_mm - STILL.cameras["center"].target_mm[2]
+    assert 0.95 * nuisance.distance_mm < np.abs(raised).max() <= nuisance.distance_mm
     assert np.abs(shifts[:, :2]).max() > 0.95 * nuisance.shift_mm
     assert len({station.camera.matrix_world.tobytes() for station in stations}) == 300
 
 
-def test_a_capture_belongs_to_seed_and_camera() -> None:
+def relative(frame: np.ndarray, pose: np.ndarray) -> np.ndarray:
+    """A pose (4, 4) as seen from another frame (4, 4)."""
+    return np.linalg.inv(frame) @ pose
+
+
+def test_all_cameras_of_a_fixture_have_one_rig_pose_and_one_light() -> None:
+    rigs = {name: relative(camera("center").matrix_world, camera(name).matrix_world) for name in CAMERAS}
+    for fixture in range(4):
+        stations = {name: set_up_station(SCENE, name, fixture, 256, 128) for name in CAMERAS}
+        middle = stations["center"]
+        for name, station in stations.items():
+            pose = relative(middle.camera.matrix_world, station.camera.matrix_world)
+            assert pose == pytest.approx(rigs[name], abs=1e-9)
+            assert np.array_equal(station.matrix, middle.matrix)
+            light = (station.light_power, station.light_azimuth_deg, station.fixture_shade)
+            assert light == (middle.light_power, middle.light_azimuth_deg, middle.fixture_shade)
+        assert len({station.capture.exposure for station in stations.values()}) == len(CAMERAS)
+
+
+def test_a_placing_belongs_to_its_fixture() -> None:
     first, again = (set_up_station(SCENE, "left", 7, 256, 128) for _ in range(2))
     assert np.array_equal(first.camera.matrix_world, again.camera.matrix_world) and first.capture == again.capture
     assert not np.array_equal(first.matrix, set_up_station(SCENE, "left", 8, 256, 128).matrix)
-    assert not np.array_equal(first.matrix, set_up_station(SCENE, "right", 7, 256, 128).matrix)
     # The picture's size does not change the draw.
     assert np.array_equal(first.camera.matrix_world, set_up_station(SCENE, "left", 7, 64, 32).camera.matrix_world)
+
+
+def triangulated(views: list[Camera], pixels: list[np.ndarray]) -> np.ndarray:
+    """Points (N, 3) that lie nearest to the rays of their pixels (N, 2) in several views, by least squares."""
+    left, right = np.zeros((len(pixels[0]), 3, 3)), np.zeros((len(pixels[0]), 3))
+    for view, seen in zip(views, pixels, strict=True):
+        origins, directions = view.rays(seen)
+        across = np.eye(3) - directions[:, :, None] * directions[:, None]
+        left, right = left + across, right + (across @ origins[:, :, None])[..., 0]
+    return np.linalg.solve(left, right[:, :, None])[..., 0]
+
+
+@pytest.mark.parametrize("field_mm", [None, 45.0])
+def test_three_views_of_a_fixture_give_the_millimetres_of_the_pins(field_mm: float | None) -> None:
+    """Only the mounting of the cameras is known, as of a calibrated rig: the part's pose is found from the points."""
+    lens = (-0.05, 0.01, 0.001, -0.001, 0.0) if field_mm is None else (2e-5, 0.0, 1e-5, 0.0, 0.0)
+    cameras = {name: replace(rig, field_mm=field_mm, distortion=lens) for name, rig in SCENE.cameras.items()}
+    scene, calm = replace(SCENE, cameras=cameras), replace(STILL, cameras=cameras)
+    tips = np.array([pin.tip_mm for pin in make_part(scene, "plain", "round", "none", 3, ()).pins])
+    names = ("center", "left", "top")
+    pixels = [set_up_station(scene, name, 11, 256, 128).camera.project(tips).round(6) for name in names]
+    found = triangulated([camera(name, connector=calm) for name in names], pixels)
+    offset = found - found.mean(axis=0)
+    u, _, v = np.linalg.svd(offset.T @ (tips - tips.mean(axis=0)))
+    turned = offset @ (u @ np.diag([1.0, 1.0, np.linalg.det(u @ v)]) @ v) + tips.mean(axis=0)
+    assert np.abs(turned - tips).max() < 1e-4
+    # The pose is not that of the rig's drawing, or the test would show nothing.
+    assert np.abs(found - tips).max() > 0.1
+
+
+def test_a_telecentric_camera_by_hand() -> None:
+    # 8 px per mm at any distance: 3 mm aside is 24 px right, 1 mm up is 8 px up.
+    pose = look_at(np.array([0.0, 0.0, 100.0]), np.zeros(3), UP)
+    view = Camera("center", pose, Lens(64, 32, 8.0, NO_DISTORTION), telecentric=True)
+    for height in (0.0, 50.0):
+        assert view.project(np.array([3.0, 1.0, height])) == pytest.approx([56.0, 8.0])
+        assert view.px_per_mm(np.array([3.0, 1.0, height])) == 8.0
+    bent = replace(view, lens=replace(view.lens, distortion=(0.01, 0.0, 0.0, 0.0, 0.0)))
+    # r^2 = 10 mm^2, so both are 1 + 0.01 x 10 times as far from the centre.
+    assert bent.project(np.array([3.0, 1.0, 0.0])) == pytest.approx([58.4, 7.2])
+    origins, directions = bent.rays(np.array([[58.4, 7.2]]))
+    assert origins == pytest.approx(np.array([[3.0, 1.0, 100.0]])) and directions == pytest.approx(
+        np.array([[0.0, 0.0, -1.0]])
+    )
+
+
+def test_the_field_of_a_telecentric_camera_is_as_wide_as_the_picture() -> None:
+    rigs = {name: replace(rig, field_mm=44.0) for name, rig in STILL.cameras.items()}
+    view = camera("center", 200, 100, connector=replace(STILL, cameras=rigs))
+    left, right = view.project(np.array([[-22.0, 0.0, -7.0], [22.0, 0.0, 3.0]]))
+    assert left == pytest.approx([0.0, 50.0]) and right == pytest.approx([200.0, 50.0])
+    record = {"width": 200, "height": 100, "camera": view.as_record()}
+    assert record["camera"]["model"] == "telecentric" and record["camera"]["fx"] == pytest.approx(200 / 44)
+    assert np.array_equal(Camera.of_record(record).project(np.eye(3)), view.project(np.eye(3)))
+
+
+@given(st.sampled_from(CAMERAS), st.booleans(), st.tuples(*[st.floats(-15, 15)] * 2, st.floats(-7, 3)))
+def test_the_ray_of_a_pixel_passes_through_what_it_shows(name: str, parallel: bool, point: tuple[float, ...]) -> None:
+    rig = replace(SCENE.cameras[name], field_mm=40.0 if parallel else None)
+    rig = replace(rig, distortion=(1e-5, 0.0, 1e-6, 0.0, 0.0) if parallel else (-0.1, 0.02, 0.003, -0.002, 0.01))
+    view = camera(name, connector=replace(SCENE, cameras={name: rig}))
+    origin, direction = view.rays(view.project(np.array(point)))
+    assert np.linalg.norm(np.cross(direction, np.array(point) - origin)) < 1e-5
+    assert direction @ (np.array(point) - origin) > 0.0 and np.linalg.norm(direction) == pytest.approx(1.0)
+    assert view.depth(origin) == pytest.approx(0.0, abs=1e-9)
+
+
+def test_records_of_before_are_pinholes_and_other_models_are_refused() -> None:
+    record: dict[str, Any] = {"width": 64, "height": 32, "camera": camera("left").as_record()}
+    del record["camera"]["model"]
+    assert not Camera.of_record(record).telecentric
+    record["camera"]["model"] = "fisheye"
+    with pytest.raises(ValueError, match=r"camera.model must be one of pinhole, telecentric, got 'fisheye'"):
+        Camera.of_record(record)

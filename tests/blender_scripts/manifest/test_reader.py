@@ -95,6 +95,8 @@ MISTAKES = [
     ("seed", "9" * 5000, "got '9999"),
     ("part", "-1", "expected an integer from 0 to"),
     ("part", "3.0", "got '3.0'"),
+    ("fixture", "-1", "expected an integer from 0 to"),
+    ("fixture", "A", "the number of the placing (a column of your own needs another name), got 'A'"),
     ("scene", "", "got ''"),
     ("scene", "connector_9x9", f"expected one of {SCENE_NAMES}, got 'connector_9x9'"),
     ("scene", "../scenes/connector_3x9", "expected the name of a scene file"),
@@ -252,6 +254,13 @@ def test_without_a_part_the_seed_is_the_part(tmp_path: Path) -> None:
     assert problem.startswith("m.csv:3 seed: expected each part in one split (part 5")
     assert read(write(tmp_path, rows[0])).runs[0].part == 5
     assert read(write(tmp_path, {**rows[0], "part": ""})).runs[0].part == 5
+
+
+def test_without_a_fixture_each_seed_is_a_placing(tmp_path: Path) -> None:
+    runs = read(
+        write(tmp_path, *(row(run, seed="5", fixture=fixture) for run, fixture in (("a", ""), ("b", "9"))))
+    ).runs
+    assert [(run.seed, run.fixture) for run in runs] == [(5, 5), (5, 9)]
 
 
 def test_what_is_wrong_by_itself_brings_no_second_line(tmp_path: Path) -> None:

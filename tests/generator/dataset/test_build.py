@@ -23,6 +23,7 @@ import pytest
 from huggingface_hub import DatasetCard
 from PIL import Image
 
+from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import stream_runs
 from blender_scripts.manifest.record import read_record
@@ -57,6 +58,35 @@ ROWS = [
 @pytest.fixture
 def renders(tmp_path: Path) -> Path:
     return write_renders(tmp_path / "out", ROWS)
+
+
+def age(folder: Path, run: str) -> None:
+    """Change a record to one of renderer 4."""
+    record = read_json(folder, run)
+    record["row"].pop("fixture")
+    record["camera"].pop("model", None)
+    write_record(folder, {**record, "renderer": "4", "scene_sha256": scene_of(record).file_sha256})
+
+
+def scene_of(record: dict[str, Any]) -> Connector:
+    return read_connector(SCENES / f"{record['row']['scene']}.toml")
+
+
+def test_records_of_the_version_before_are_built_but_not_mixed(renders: Path, tmp_path: Path) -> None:
+    for each in ROWS[:-1]:
+        age(renders, each["run"])
+    with pytest.raises(InputError) as caught:
+        build(renders, tmp_path / "data", SCENES, Options({}))
+    assert caught.value.problems == [
+        f"{renders}: expected the records of one renderer, got those of 1 and 4: repeat `render --out {renders}` with "
+        "every manifest, which renders the older rows again"
+    ]
+    age(renders, ROWS[-1]["run"])
+    facts = build(renders, tmp_path / "data", SCENES, Options({}))
+    assert facts.renderers == ["4"] and facts.connectors > 0
+    rows = list(read_rows(split_files(tmp_path / "data")["train"]))
+    assert all(row["fixture"] == row["seed"] for row in rows)
+    assert {json.loads(row["camera_json"])["model"] for row in rows} == {"pinhole"}
 
 
 def rows_of(dataset: Path) -> dict[str, dict[str, Any]]:

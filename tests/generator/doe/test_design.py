@@ -12,7 +12,7 @@ import pytest
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.make_part import make_part
-from blender_scripts.manifest.reader import Manifest, read_manifest
+from blender_scripts.manifest.reader import Manifest, Run, read_manifest
 from generator.__main__ import main
 from generator.doe.assignment import Balancer
 from generator.doe.blocks import edge_addresses, held_out_addresses
@@ -236,6 +236,26 @@ def test_inner_runs_are_parts_that_every_outer_run_sees(tmp_path: Path):
         assert len({(run.lighting, run.camera) for run in captures}) == len(captures) == 9
         assert len({(run.housing, run.marking, run.defects) for run in captures}) == 1
         assert len({run.seed for run in captures}) == 9
+
+
+def test_the_captures_of_a_part_share_a_fixture_per_level(tmp_path: Path):
+    factors = 'fixture = ["first", "second"]\nrepeat = [1, 2]\n'
+    text = SPEC.replace('"orthogonal"', '"inner_outer"\nnoise = ["camera", "fixture", "repeat"]')
+    text = text.replace("[factors]\n", f"[factors]\n{factors}")
+    manifest = made(tmp_path, text)
+    placings: dict[tuple[int, int], list[Run]] = {}
+    for run in manifest.runs:
+        placings.setdefault((run.part, run.fixture), []).append(run)
+    parts = {run.part for run in manifest.runs}
+    assert len(placings) == 2 * len(parts) == len({fixture for _, fixture in placings})
+    for captures in placings.values():
+        cameras = len({run.camera for run in captures})
+        assert cameras > 1 and len(captures) == 2 * cameras == len({run.seed for run in captures})
+
+
+def test_without_a_factor_fixture_each_capture_is_a_placing(tmp_path: Path):
+    text = SPEC.replace('"orthogonal"', '"inner_outer"\nnoise = ["lighting", "camera"]')
+    assert all(run.fixture == run.seed for run in made(tmp_path, text).runs)
 
 
 OTHERS = """
