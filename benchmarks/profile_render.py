@@ -47,7 +47,7 @@ class Profile:
         self.renderer, self.run, self.repeats = renderer, run, repeats
         self.tracer, self.stage = renderer.tracer, renderer.stage
         self.connector = renderer.connectors[run.scene]
-        self.station = set_up_station(self.connector, run.camera, run.seed, run.width, run.height)
+        self.station = set_up_station(self.connector, run.camera, run.fixture, run.width, run.height)
         self.renderer.render(run, force=True)
 
     def lay_out(self) -> None:
@@ -130,12 +130,12 @@ class Profile:
             colour.default_value[0] = 1.0 - colour.default_value[0]
 
         def overridden() -> None:
-            self.stage.show("index")
+            self.stage.show("depth")
             self.small()
             self.stage.show(None)
 
         def override() -> None:
-            self.stage.show("index")
+            self.stage.show("depth")
 
         self.lay_out()
         self.small()
@@ -148,8 +148,8 @@ class Profile:
             "everything built anew": self.lay_out,
         }
         found = {name: least_ms(self.small, self.repeats, change) - call for name, change in tried.items()}
-        found["index materials on (mask)"] = least_ms(self.small, self.repeats, override) - call
-        found["real materials on again"] = least_ms(self.small, self.repeats, overridden) - call
+        found["depth in place of materials"] = least_ms(self.small, self.repeats, override) - call
+        found["materials again"] = least_ms(self.small, self.repeats, overridden) - call
         return {"no change: the call itself": call, **found}
 
 
