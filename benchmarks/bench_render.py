@@ -27,9 +27,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = ROOT / "manifests" / "demo.csv"
 REFERENCE = ROOT / "tests" / "blender_scripts" / "scene" / "truth_reference.py"
-# Functions that the renderer calls for truth, and methods of Sight.
-TRUTH = ("project_pins", "project_flaws", "sight_of", "positions_truth", "flaws_truth")
-SIGHT = ("seen", "draw")
 # How many times as fast as BlenderProc, by (width, height) at 16 samples: where it is not at hand.
 STORED = {(512, 512): 1.6, (256, 128): 1.1}
 STORED_ON = "2026-11-27"
@@ -69,7 +66,6 @@ def write_manifest(folder: Path, rows: int, width: int, height: int, samples: in
 
 def stages(path: Path, rows: int) -> dict[str, list[float]]:
     """CPU seconds by stage (picture, truth, whole) of `rows` rows of a manifest, in this process, with one thread."""
-    from blender_scripts.geometry.visibility import Sight
     from blender_scripts.manifest.output_folder import OutputFolder
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.scene import renderer
@@ -94,9 +90,7 @@ def stages(path: Path, rows: int) -> dict[str, list[float]]:
         subject = renderer.Renderer(manifest.connectors, OutputFolder(Path(out)), threads=1)
         timed(subject.tracer, "picture", "picture")
         timed(subject, "render", "whole")
-        for owner, names in ((renderer, TRUTH), (Sight, SIGHT)):
-            for name in names:
-                timed(owner, name, "truth")
+        timed(subject, "_truth", "truth")
         for number, run in enumerate(manifest.runs[: rows + 1]):
             spent.clear()
             subject.render(run)

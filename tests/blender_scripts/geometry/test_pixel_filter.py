@@ -34,5 +34,7 @@ def test_a_point_becomes_the_filter_of_blackman_and_harris() -> None:
     light[12:14, 12:14] = 1.0
     reduced = reduce_picture(light, 13, 13)[..., 0]
     assert reduced[6, 6] == pytest.approx(0.63, abs=0.02)
-    assert reduced[6, 5] == pytest.approx(reduced[6, 7]) == pytest.approx(reduced[5, 6]) == pytest.approx(0.08, abs=0.02)
+    assert (
+        reduced[6, 5] == pytest.approx(reduced[6, 7]) == pytest.approx(reduced[5, 6]) == pytest.approx(0.08, abs=0.02)
+    )
     np.testing.assert_array_equal(reduced[:, :4], 0.0)
