@@ -24,7 +24,7 @@ SIZE = (576, 288)
 CROP = (132, 108)
 ZOOM = 2
 VIEWS = ("center", "bottom")
-# Three sizes of each kind of defect (smallest, default, largest), and its shapes, at the pin or part that shows it best.
+# Three sizes of each kind of defect (smallest, default, largest), and its shapes, at the pin that shows it best.
 SIZES: dict[str, tuple[str, ...]] = {
     "bent": (
         "bent@r2c5:tip_offset_mm=0.1",

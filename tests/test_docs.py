@@ -428,16 +428,7 @@ def options_of_all_commands() -> set[str]:
     parsers = [parser_of(["python", "-m", "generator", name])[0] for name in COMMANDS]
     parsers += [
         importlib.import_module(f"trainer.{name}").parser()
-        for name in (
-            "vit.command",
-            "florence2.command",
-            "predict",
-            "evaluate",
-            "export",
-            "attention",
-            "report",
-            "push",
-        )
+        for name in ("vit.command", "florence2.command", "predict", "evaluate", "export", "attention", "report", "push")
     ]
     parsers.append(importlib.import_module("studies.__main__").parser())
     return set().union(*map(options_of, parsers))
@@ -483,11 +474,7 @@ def test_the_search_for_missing_files_finds_them():
     missing = "`docs/none.md`, `none.toml` and [a](gone.md)"
     text = f"{missing} beside `docs/reference/dataset.md`, [b](reference/dataset.md) and `out/x`"
     with mock.patch.object(Path, "read_text", lambda *_: text):
-        assert missing_files(page) == [
-            "docs/made.md: docs/none.md",
-            "docs/made.md: none.toml",
-            "docs/made.md: gone.md",
-        ]
+        assert missing_files(page) == ["docs/made.md: docs/none.md", "docs/made.md: none.toml", "docs/made.md: gone.md"]
 
 
 def slug(heading: str) -> str:

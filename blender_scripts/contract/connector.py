@@ -40,6 +40,7 @@ from blender_scripts.contract.rig import (
     read_lighting,
     read_sensor,
 )
+from blender_scripts.contract.scatter import Scatter, read_scatter
 from blender_scripts.contract.scene_hash import picture_values, scene_sha256
 from blender_scripts.contract.terminals import BY_ADDRESS, Mix, Terminal, read_terminals
 from blender_scripts.contract.tolerance import Tolerance, read_tolerance
@@ -48,33 +49,8 @@ from blender_scripts.contract.toml_section import TomlSection
 # A box: its corner of least (x, y, z) and its corner of greatest, mm.
 Box = tuple[tuple[float, float, float], tuple[float, float, float]]
 SCENE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# The table lies this far below the housing's back.
-TABLE_BELOW_MM = 0.5
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """Standard deviations from nominal, truncated at `draws.TRUNCATED_AT` deviations: of every pin, and of the part.
-
-    Attributes:
-        lot_length_mm: length of all pins of one terminal in a part.
-        shrinkage: size of the moulding and its pin pattern, as a share of the drawing's.
-        pattern_shift_mm: place of the whole pin pattern in the shell, in X and in Y.
-        pattern_tilt_deg: lean of the whole pin pattern, about X and about Y.
-    """
-
-    position_mm: float
-    tilt_deg: float
-    height_mm: float
-    lot_length_mm: float = 0.0
-    shrinkage: float = 0.0
-    pattern_shift_mm: float = 0.0
-    pattern_tilt_deg: float = 0.0
-
-    @property
-    def is_of_pins_only(self) -> bool:
-        """Whether pins vary independently of each other."""
-        return not (self.lot_length_mm or self.shrinkage or self.pattern_shift_mm or self.pattern_tilt_deg)
+# The table lies this far below the part.
+_TABLE_BELOW_MM = 0.5
 
 
 @dataclass(frozen=True)
@@ -210,8 +186,9 @@ def read_connector(path: Path) -> Connector:
     fixture = top.table("fixture", optional=True)
     cameras = read_cameras(top.table("camera"))
     center = cameras["center"]
-    field = (center.distance_mm + center.target_mm[2] + shell.height_mm + TABLE_BELOW_MM) / center.focal_mm
-    backdrop = read_backdrop(fixture, path.parent, field * center.sensor_width_mm)
+    cavity = read_cavity(top.table("cavity"))
+    away = center.distance_mm + center.target_mm[2] - table_z_mm(shell, cavity)
+    backdrop = read_backdrop(fixture, path.parent, away * center.sensor_width_mm / center.focal_mm)
     connector = Connector(
         name=path.stem,
         sha256=scene_sha256(picture_values(top.data), housings, backdrop),
@@ -223,12 +200,12 @@ def read_connector(path: Path) -> Connector:
         positions=positions,
         blanks=blanks,
         shell=shell,
-        cavity=read_cavity(top.table("cavity")),
+        cavity=cavity,
         housings=housings,
         terminals=terminals,
         mixes=mixes,
         finish=read_finish(top.table("finish", optional=True)),
-        scatter=_scatter(top.table("scatter")),
+        scatter=read_scatter(top.table("scatter")),
         tolerance=read_tolerance(top.table("tolerance"), addresses, {blank.address for blank in blanks}),
         datum=read_datum(top.table("datum", optional=True), shell.outside, shell.opening),
         cameras=cameras,
@@ -359,6 +336,11 @@ def _bodies(connector: Connector) -> list[Box]:
     return bodies
 
 
+def table_z_mm(shell: Shell, cavity: Cavity) -> float:
+    """z of the table: below the housing's back and the cavities, whose bottoms it would otherwise hide."""
+    return min(-shell.height_mm, -shell.depth_mm - cavity.depth_mm) - _TABLE_BELOW_MM
+
+
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
     """The distance from its target, mm, at which a camera just touches the part in the worst of its random poses.
 
@@ -398,18 +380,6 @@ def check_cameras(connector: Connector, body: Box, name: str) -> None:
         if rig.distance_mm <= least:
             expected = f"more than {least:.4g} (camera {camera} could touch {name})"
             raise InputError(f"{connector.name}.toml camera.distance_mm: expected {expected}, got {rig.distance_mm:g}")
-
-
-def _scatter(section: TomlSection) -> Scatter:
-    return Scatter(
-        position_mm=section.number("position_mm", 0.0, 5.0),
-        tilt_deg=section.number("tilt_deg", 0.0, 10.0),
-        height_mm=section.number("height_mm", 0.0, 5.0),
-        lot_length_mm=section.number("lot_length_mm", 0.0, 2.0, 0.0),
-        shrinkage=section.number("shrinkage", 0.0, 0.02, 0.0),
-        pattern_shift_mm=section.number("pattern_shift_mm", 0.0, 2.0, 0.0),
-        pattern_tilt_deg=section.number("pattern_tilt_deg", 0.0, 5.0, 0.0),
-    )
 
 
 def _marking(section: TomlSection) -> Marking:

@@ -135,7 +135,7 @@ class Form:
 
     @property
     def length_mm(self) -> float:
-        """Length above the floor of what is left of the pin."""
+        """Length of the remaining pin above the cavity floor, mm."""
         return self.standing_mm - self.lost_mm
 
     @property

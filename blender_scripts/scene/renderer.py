@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import bpy
@@ -14,18 +13,18 @@ from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.scratch import Scratch
 from blender_scripts.geometry.hulls import box_of
-from blender_scripts.geometry.lens import Lens, Window, bend_picture, bend_samples
+from blender_scripts.geometry.lens import Window, bend_picture, bend_samples
 from blender_scripts.geometry.optics import Station, set_up_station
-from blender_scripts.geometry.outlines import FlawOutline, Outline, project_flaws, project_pins
+from blender_scripts.geometry.outlines import project_flaws, project_pins
 from blender_scripts.geometry.part import Part
 from blender_scripts.geometry.sensor import develop, smear
+from blender_scripts.geometry.surfaces import sight_of
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import RENDERER, SCHEMA, row_sha256
 from blender_scripts.manifest.run import Run
 from blender_scripts.scene import jpeg, versions
-from blender_scripts.scene.instance_mask import FINER, Mask, mask_bands
-from blender_scripts.scene.path_tracer import MOST_PX, PathTracer
+from blender_scripts.scene.path_tracer import PathTracer
 from blender_scripts.scene.png import encode_png
 from blender_scripts.scene.stage import Stage
 from blender_scripts.scene.truth import datum_truth, flaws_truth, measured_again, positions_truth
@@ -43,7 +42,7 @@ class Renderer:
     Args:
         connectors: the rows' scenes, by name.
         output: the render folder.
-        mask_scale: mask pixels per picture pixel.
+        mask_scale: samples per pixel, along each axis, of which the mask shows the most frequent.
         threads: render threads, 0 = one per core.
         gpu: render on the graphics card.
         denoise: use the denoiser where this Blender has one.
@@ -54,7 +53,7 @@ class Renderer:
         self,
         connectors: Mapping[str, Connector],
         output: OutputFolder,
-        mask_scale: int = 4,
+        mask_scale: int = 1,
         threads: int = 0,
         gpu: bool = False,
         denoise: bool = True,
@@ -94,20 +93,23 @@ class Renderer:
 
         outlines = project_pins(connector, part.pins, station.camera)
         flaws = project_flaws(part, station.camera)
-        mask = self._truth_mask(part, station, outlines, flaws)
+        sight = sight_of(part, station.camera, self.stage.housing_triangles)
+        seen = sight.seen()
         record = {
             **head,
             "camera": station.camera.as_record(),
             "tolerance": connector.tolerance.stated(),
             "datum": datum_truth(part),
             "housing": {"boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))},
-            "positions": positions_truth(part.pins, station.camera, outlines, mask),
-            "other": flaws_truth(part, flaws, mask),
+            "positions": positions_truth(part, station.camera, outlines, seen[: len(part.pins)]),
+            "other": flaws_truth(part, flaws, seen[len(part.pins) :]),
         }
         picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
         if connector.sensor.jpeg_quality:
             picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch.folder)
-        indices = mask.picture(run.width, run.height, len(part.pins) + len(part.flaws))
+        codes = np.array([0 if pin.missing else pin.position.index for pin in part.pins], np.uint16)
+        codes = np.concatenate([codes, len(codes) + 1 + np.arange(len(part.flaws), dtype=np.uint16)])
+        indices = sight.draw(codes, run.width, run.height, self.mask_scale)
         extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
         self.output.write(run.run, encode_png(picture), encode_png(indices), record, extras)
         return True
@@ -124,55 +126,8 @@ class Renderer:
             part = self._part(run)
             now["datum"] = datum_truth(part)
             camera = set_up_station(connector, run.camera, run.fixture, run.width, run.height).camera
-            now["positions"] = measured_again(record["positions"], connector, part.pins, camera)
+            now["positions"] = measured_again(record["positions"], part, camera)
         return now
-
-    def _truth_mask(self, part: Part, station: Station, outlines: list[Outline], flaws: list[FlawOutline]) -> Mask:
-        """The instance mask, with a finer one round each pin whose visible box ends at a sliver (see Mask.doubtful)."""
-        lens, scale = station.camera.lens, self.mask_scale
-        camera = station.camera.undistorted()
-        view = camera.lens
-        unbent, unbent_flaws = outlines, flaws
-        if not lens.is_straight:
-            unbent = project_pins(part.connector, part.pins, camera)
-            unbent_flaws = project_flaws(part, camera)
-
-        def mask_of(numbers: Sequence[int], with_flaws: bool, scale: int) -> Mask:
-            def bands(view: Lens, outlines: list[Outline], flaws: list[FlawOutline]) -> list[Window]:
-                chosen = [outlines[number] for number in numbers]
-                return mask_bands(chosen, flaws if with_flaws else [], view.width, view.height, scale)
-
-            straight = bands(view, unbent, unbent_flaws)
-            wanted = straight if lens.is_straight else bands(lens, outlines, flaws)
-            return self._mask(lens, view, wanted, straight, scale)
-
-        self.stage.show("index")
-        mask = mask_of(range(len(outlines)), True, scale)
-        finer = min(FINER, MOST_PX // (scale * max(view.width, view.height)))
-        # Who chose mask scale 1 accepts coarse boxes: nothing is rendered finer.
-        doubtful = mask.doubtful(outlines) if scale > 1 and finer > 1 else []
-        closer = {number + 1: mask_of([number], False, finer * scale) for number in doubtful}
-        self.stage.show(None)
-        return replace(mask, closer=closer)
-
-    def _mask(self, lens: Lens, view: Lens, wanted: list[Window], straight: list[Window], scale: int) -> Mask:
-        """Render windows `straight` of the undistorted view; resample them to windows `wanted` if the lens distorts."""
-        bands = []
-        for band in straight:
-            fine = Window(*(scale * edge for edge in (band.x1, band.y1, band.x2, band.y2)))
-            seen = self.tracer.values(view.width * scale, view.height * scale, fine)
-            bands.append((band, np.rint(seen).astype(np.uint16)))
-        if lens.is_straight:
-            return Mask(scale, bands)
-        # Several bands of the view may reach into one of the picture: later ones fill only where it is still 0.
-        bent = []
-        for window in wanted:
-            merged = np.zeros((scale * (window.y2 - window.y1), scale * (window.x2 - window.x1)), np.uint16)
-            for source, indices in bands:
-                piece = bend_samples(indices, lens, scale, window, source)
-                merged = np.where(merged == 0, piece, merged)
-            bent.append((window, merged))
-        return Mask(scale, bent)
 
     def _extra(self, kind: str, station: Station) -> np.ndarray:
         """Depth along the optical axis in mm (H, W), or unit normals in world axes (H, W, 3); 0: no surface."""

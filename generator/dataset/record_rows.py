@@ -118,10 +118,7 @@ def _camera(record: Mapping[str, Any]) -> CameraRow:
 
 
 def label_picture(
-    record: Mapping[str, Any],
-    tolerance: Tolerance,
-    grey: float = 0.0,
-    observable_px: float = OBSERVABLE_PX,
+    record: Mapping[str, Any], tolerance: Tolerance, grey: float = 0.0, observable_px: float = OBSERVABLE_PX
 ) -> PictureLabel:
     """Decide class, objects and flags of one record.
 

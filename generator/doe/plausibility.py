@@ -21,6 +21,7 @@ from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.optics import Camera, set_up_station
 from blender_scripts.manifest.run import Manifest, Run
 from generator.dataset.connectors import nominal_connector
+from generator.doe.housing_fit import of_blocks, of_mesh
 from generator.doe.symmetry import has_half_turn
 
 # Housings from CAD files as placed in the part, mm, by scene and housing.
@@ -67,7 +68,7 @@ class _View:
 
 
 def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
-    """Say what is implausible about a manifest's scenes and views, one line each.
+    """Return warnings on a manifest's scenes and views, one line each.
 
     Args:
         manifest: a checked manifest.
@@ -77,6 +78,12 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
     for run in manifest.runs:
         views.setdefault((run.scene, run.camera, run.width, run.height), []).append(run)
     lines = [line for each, mesh in meshes.items() if (line := _of_mesh(manifest.connectors[each[0]], each[1], mesh))]
+    for scene, housing, terminal in dict.fromkeys((run.scene, run.housing, run.terminal) for run in manifest.runs):
+        connector, placed = manifest.connectors[scene], meshes.get((scene, housing))
+        if placed is None:
+            lines += of_blocks(connector, housing, terminal)
+        elif _of_mesh(connector, housing, placed) is None:
+            lines += of_mesh(connector, housing, terminal, placed)
     for (scene, _, _, _), runs in views.items():
         lines += _of_view(_view(manifest.connectors[scene], runs), manifest.connectors[scene])
     for scene, terminal in dict.fromkeys((run.scene, run.terminal) for run in manifest.runs):

@@ -197,13 +197,12 @@ class _Places:
         is_elsewhere = forward.startswith("/") or ":" in forward[:2]
         for at in range(len(parts) if is_elsewhere else 1):
             for base in (self.root, folder):
-                place = existing(base, "/".join(parts[at:])) if parts else None
-                if place is not None:
+                found = existing(base, "/".join(parts[at:])) if parts else None
+                if found is not None:
                     if is_elsewhere:
-                        self.found.notes.append(
-                            f"{self.file.name}: {entry} does not exist: {place} is read in its place"
-                        )
-                    return place
+                        note = f"{self.file.name}: {entry} does not exist: {found} is read in its place"
+                        self.found.notes.append(note)
+                    return found
         return self.root / entry
 
     def _listed(self, place: Path) -> list[Path]:

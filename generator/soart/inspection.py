@@ -2,11 +2,13 @@
 
 With pins, two scores are compared with limits: the picture's largest anomaly degree and the largest degree of a pin.
 Each limit comes from leave-one-out; the promised false alarm rate is that of the verdict, not of one score. A pin is
-NG if its own degree is above the limit, or if the peak of an anomaly lies in its box.
+NG if its own degree is above the limit, if it is not seen in its box (`fading` in `generator.soart.pins`), or if the
+peak of an anomaly lies in its box.
 
 Verdicts, the first that applies:
 
-- INVALID: the picture does not show the part of the OK pictures (`generator.soart.evidence`), or shows it turned;
+- INVALID: the picture does not show the part of the OK pictures (`generator.soart.evidence`), or shows it turned, or
+  less than half of it;
 - NG: a score is above its limit by more than the limit is uncertain;
 - INVALID: part or pins lie outside the picture, or size, exposure, contrast, sharpness or noise are unlike those of all
   OK pictures (`generator.verdict.gates`);
@@ -48,6 +50,8 @@ MOST_OF_ONE, MOST_UNCERTAIN = 0.25, 0.5
 Z_995 = 2.576
 # A pin is seen if at least this share of its box lies in the picture.
 PIN_SEEN = 0.9
+# A picture with less than this share of the part shows too little to say that it is this part.
+LEAST_SEEN = 0.5
 # Gates that do not compare places in the picture: registration compares them, wherever the part lies.
 GATES_USED = ("size", "exposure", "contrast", "sharpness", "noise")
 NOT_SEEN, NOT_JUDGED = "not_seen", "not_judged"
@@ -60,7 +64,8 @@ class Finding:
     Attributes:
         verdict: of the picture.
         reasons: why it is not OK, each with a keyword and a colon; empty for OK.
-        score: the larger of the picture's and the pins' largest degree, each divided by its limit; OK up to 1.
+        score: the largest of the picture's and the pins' degree, each divided by its limit, and the pins' fading; OK up
+            to 1.
         boxes: [x1, y1, x2, y2, degree] of each anomaly, px of the picture, largest degree first.
         pins: the measures of every pin, and whether it is above its limit.
         decisions: of every pin: OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
@@ -168,14 +173,15 @@ class Station:
         picture_score = float(look.degrees.max()) / self.picture_limit
         pins, sure = self._judged_pins(look)
         seen = self._pins_seen(look.placed)
-        degrees = [pin.degree for (pin, _), is_seen in zip(pins, seen, strict=True) if is_seen]
-        pin_score = max(degrees, default=0.0) / self.pin_limit
+        pin_score = max(
+            (self._pin_score(pin) for (pin, _), is_seen in zip(pins, seen, strict=True) if is_seen), default=0.0
+        )
         score = max(picture_score, pin_score)
         if not math.isfinite(score):  # a comparison with it would say OK
             raise ValueError(f"expected anomaly degrees that are finite numbers, got {score}")
         lost = self._reasons_not_found(look)
         decisions = tuple(
-            NOT_JUDGED if lost else NOT_SEEN if not is_seen else "OK" if not is_bad else "NG" if is_sure else "UNSURE"
+            NOT_SEEN if not is_seen else NOT_JUDGED if lost else "OK" if not is_bad else "NG" if is_sure else "UNSURE"
             for (_, is_bad), is_seen, is_sure in zip(pins, seen, sure, strict=True)
         )
         boxes = () if lost else _boxes(relative)
@@ -211,15 +217,13 @@ class Station:
             ]
         if found.upright < limit.upright:
             return [f"orientation: the part is turned by {found.turn_deg} degrees"]
-        return []
+        return [_too_little(found.seen, limit.seen)] if found.seen < LEAST_SEEN else []
 
     def _reasons_not_seen(self, look: Look, decisions: Sequence[str]) -> list[str]:
         found, limit = look.evidence.seen, self.model.evidence_.seen
         reasons = []
         if found < limit:
-            reasons.append(
-                f"view: the part is not wholly in the picture ({100 * found:.0f} % is, {100 * limit:.0f} % needed)"
-            )
+            reasons.append(_too_little(found, limit))
         pins = self.table.pins if self.table else ()
         if away := [pin.address for pin, said in zip(pins, decisions, strict=True) if said == NOT_SEEN]:
             reasons.append(f"view: not in the picture: {', '.join(away)}")
@@ -266,10 +270,14 @@ class Station:
         judged, sure = [], []
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
             part = self.table.parts[number]
-            is_bad = pin.degree > self.pin_limit or _holds(part, peaks[:, 1:])
-            sure.append(pin.degree > self.pin_limit * (1 + self.pin_doubt) or _holds(part, high[:, 1:]))
+            score = self._pin_score(pin)
+            is_bad = score > 1 or _holds(part, peaks[:, 1:])
+            sure.append(score > 1 + self.pin_doubt or _holds(part, high[:, 1:]))
             judged.append((replace(pin, hint=self.table.hint(seen, number)) if is_bad else pin, is_bad))
         return tuple(judged), sure
+
+    def _pin_score(self, pin: PinMeasure) -> float:
+        return max(pin.degree / self.pin_limit, pin.fading)
 
     def _pin_boxes(self, placed: Placed) -> tuple[tuple[float, ...], ...]:
         return tuple(
@@ -290,6 +298,10 @@ class Station:
             within = ((points >= 0) & (points <= [placed.size[1], placed.size[0]])).all(axis=1)
             seen.append(float(within.mean()) >= PIN_SEEN)
         return seen
+
+
+def _too_little(seen: float, limit: float) -> str:
+    return f"view: the part is not wholly in the picture ({100 * seen:.0f} % is, {100 * limit:.0f} % needed)"
 
 
 def _doubt(scores: np.ndarray, above: int) -> float:

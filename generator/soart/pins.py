@@ -8,6 +8,11 @@ The signal y are the pixels of a pin's box, the reference x those of the unit sp
 
 with means m and covariance V over the OK parts. The unit of D differs between pins; `degree` is D divided by its root
 mean square over the OK parts at that pin, and so comparable between pins.
+
+D hardly sees that a pin is gone where the box is mostly ground. So the pin's contrast is measured too, the slope of a
+line through the pixels y of its box over those of the mean picture, x: 1 with the pin, about 0 without it. `fading` is
+the limit of the OK parts' contrasts (`generator.verdict.tails`), at most FADED, over that of the picture; above 1 the
+pin is not there. Pins whose contrast varies too much for that limit to be above LEAST_LIMIT are judged by D alone.
 """
 
 from __future__ import annotations
@@ -19,9 +24,12 @@ from typing import Any
 
 import numpy as np
 
+from generator.verdict.tails import upper_limit
+
 # Standard deviations of Y1 (a ratio) and Y2 (grey 0 to 1), added in quadrature: those of the OK parts may be 0.
 FLOOR = (1e-3, 5e-4)
 MARGIN = 0.3
+FADED, LEAST_LIMIT, MOST_FADING = 0.5, 0.1, 2.0
 PRINT = "print"
 # Hints search a pin within SEARCH sides of its box, of at most LARGEST px each.
 SEARCH, LARGEST = 1.4, 20
@@ -56,6 +64,7 @@ class PinMeasure:
         address: the pin's address.
         y1, y2, d, degree: Y1, Y2, D and the degree of the RT method.
         anomaly: SOARTC's largest anomaly degree in the pin's box; 0 if not given.
+        fading: 0 to 2; above 1 the pin is not seen in its box.
         hint: how an NG pin differs; empty for an OK pin.
     """
 
@@ -65,6 +74,7 @@ class PinMeasure:
     d: float
     degree: float
     anomaly: float = 0.0
+    fading: float = 0.0
     hint: str = ""
 
     def to_json(self) -> dict[str, Any]:
@@ -75,6 +85,7 @@ class PinMeasure:
             "D": self.d,
             "degree": self.degree,
             "anomaly": self.anomaly,
+            "fading": self.fading,
             "hint": self.hint,
         }
 
@@ -99,7 +110,10 @@ class PinTable:
         self.reference = members.mean(axis=0, dtype=np.float64)
         total = self.reference * len(members)
         # (n, pins, 2), each member compared with the mean of the others.
-        self.values = np.stack([self._values(m, (total - m) / (len(members) - 1)) for m in members.astype(np.float64)])
+        pairs = [(m, (total - m) / (len(members) - 1)) for m in members.astype(np.float64)]
+        self.values = np.stack([self._values(*pair) for pair in pairs])
+        contrasts = np.stack([self._contrasts(*pair) for pair in pairs], axis=1)
+        self.least_contrast = np.array([min(FADED, -upper_limit(-one)) for one in contrasts])
 
     def measure(self, picture: np.ndarray, anomaly: np.ndarray | None = None) -> list[PinMeasure]:
         """Measure every pin of a picture.
@@ -111,6 +125,7 @@ class PinTable:
         picture = picture.astype(np.float64)
         values = self._values(picture, self.reference)
         d, degree = _distances(values, self.values)
+        fading = self._fading(picture)
         return [
             PinMeasure(
                 pin.address,
@@ -119,6 +134,7 @@ class PinTable:
                 float(d[i]),
                 float(degree[i]),
                 0.0 if anomaly is None else float(anomaly[part].max()),
+                float(fading[i]),
             )
             for i, (pin, part) in enumerate(zip(self.pins, self.parts, strict=True))
         ]
@@ -142,6 +158,20 @@ class PinTable:
             rest = np.maximum((y * y).sum(axis=-1) - product**2 / power, 0.0)
             out[..., i, 0], out[..., i, 1] = product / power, np.sqrt(rest / (x.size - 1))
         return out
+
+    def _fading(self, picture: np.ndarray) -> np.ndarray:
+        """Compute the fading of each pin (pins,): see the module; 0 where even OK parts have little contrast."""
+        limit = self.least_contrast
+        fading = limit / np.maximum(self._contrasts(picture, self.reference), np.abs(limit) / MOST_FADING + 1e-12)
+        return np.where(limit >= LEAST_LIMIT, fading, 0.0)
+
+    def _contrasts(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
+        """Compute each pin's contrast over that in the reference: (pins,)."""
+        found = []
+        for part in self.parts:
+            x = reference[part] - reference[part].mean()
+            found.append(float((x * picture[part]).sum() / ((x * x).sum() + 1e-12)))
+        return np.array(found)
 
     def hint(self, picture: np.ndarray, number: int) -> str:
         """Describe in words how the pin of this number differs, and which defects would explain it.

@@ -350,7 +350,7 @@ def test_a_hybrid_has_a_terminal_and_a_tolerance_by_position(tmp_path: Path) -> 
         (
             "r1c3 = { true",
             "r1c4 = { true",
-            "tolerance.at.r1c4: expected the address of a position with a pin, such as r1c1, got 'r1c4', which is blank",
+            "tolerance.at.r1c4: expected the address of a position with a pin, such as r1c1, got 'r1c4', which is",
         ),
         ('r1c3 = "earth"', 'r1c4 = "earth"', "terminals.hybrid.at.r1c4: expected the address of a position with a pin"),
         # A wide terminal must fit where it stands, not where others do.

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from blender_scripts.contract.cad_file import CadFile, CadPlacement
-from blender_scripts.contract.connector import Connector, Scatter, read_connector
+from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.contour import Contour
 from blender_scripts.contract.housings import Block, CadBody
 from blender_scripts.contract.positions import Position
+from blender_scripts.contract.scatter import Scatter
 from blender_scripts.geometry.clearance import collisions
 from blender_scripts.geometry.pin import Pin
 from blender_scripts.manifest.defects import parse_defects

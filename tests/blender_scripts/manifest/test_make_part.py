@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from blender_scripts.contract import lettering
-from blender_scripts.contract.connector import Connector, Scatter, read_connector
+from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.scatter import Scatter
 from blender_scripts.geometry import solids
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.part import Flaw, Part

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from blender_scripts.contract.connector import Connector, Scatter, read_connector
+from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.scatter import Scatter
 from blender_scripts.geometry.pin import STRAIGHT, Bend, Pin
 from blender_scripts.geometry.solids import pin_mesh
 from blender_scripts.manifest.defects import Defect, parse_defects, worst_kind

@@ -6,7 +6,7 @@ import pytest
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
 from generator.locating.pose import Points, Pose, find_pose, motion
-from generator.locating.triangulation import Prior, Sight, triangulate
+from generator.locating.triangulation import Place, Prior, Sight, triangulate
 
 DISTANCE = 120.0
 SIGMA_PX = 0.15
@@ -67,7 +67,7 @@ def test_points_that_do_not_determine_a_pose_are_refused(places):
 WIDE = np.diag([1.0, 1.0, 1.0]) ** 2
 
 
-def tip(views, place, pose, random, prior) -> object:
+def tip(views, place, pose, random, prior) -> Place:
     sights = [
         Sight(view, view.project(pose.to_station(place)) + random.normal(0, SIGMA_PX, 2), SIGMA_PX**2 * np.eye(2))
         for view in views

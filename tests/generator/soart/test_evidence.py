@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 from generator.soart.estimator import SoartC
 from generator.soart.evidence import limits_of, residual, seen_share
 from generator.soart.inspection import Station
-from generator.soart.pins import Pin
+from generator.soart.pins import Pin, PinTable
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import PictureGates
 
@@ -93,6 +93,34 @@ def test_a_picture_that_does_not_show_the_part_is_not_judged_for_a_reason(statio
     assert found.verdict is Verdict.INVALID or (found.verdict is Verdict.NG and keyword == "view")
     assert keyword in [reason.partition(":")[0] for reason in found.reasons]
     assert found.decisions[0] in ("not_judged", "not_seen", "OK")
+
+
+def test_a_picture_with_less_than_half_of_the_part_is_invalid_whatever_its_rest_looks_like(station: Station) -> None:
+    image = np.full((HEIGHT, WIDTH), 0.25, np.float32)
+    image[:, 62:] = keyed(100)[:, : WIDTH - 62]
+    image[40:52, 84:96] = 1.0  # far beyond the limit, and yet no verdict on a part that is hardly seen
+    found = station.inspect(eight_bit(image))
+    assert found.look.evidence.residual < station.model.evidence_.residual and found.score > 2
+    assert (found.verdict, found.boxes) == (Verdict.INVALID, ())
+    assert found.reasons[0].startswith("view: the part is not wholly in the picture")
+
+
+def test_a_pin_that_is_painted_over_is_bad_though_its_box_is_mostly_ground() -> None:
+    def pictured(seed: int, noise: float, painted: bool = False) -> np.ndarray:
+        draws = np.random.default_rng(seed)
+        y, x = np.mgrid[0:40, 0:60]
+        light = draws.normal(0.4, 0.03)  # the ground varies more than one pin's pixels change it
+        pins = [(15, 20), (45, 20)][: 1 if painted else 2]
+        picture = light + sum(0.1 * np.exp(-((x - a) ** 2 + (y - b) ** 2) / 4) for a, b in pins)
+        return eight_bit(picture + draws.normal(0, noise, (40, 60)))
+
+    for noise, right in ((0.01, [0, 1]), (0.2, [0, 0])):  # a pin that is lost in the noise is not judged by contrast
+        table = PinTable(
+            [Pin(f"r1c{n}", (a - 7, 13, a + 7, 27)) for n, a in enumerate((15, 45), 1)],
+            np.stack([pictured(n, noise) for n in range(20)]),
+        )
+        assert [sum(one.fading > 1 for one in table.measure(pictured(n, noise))) for n in range(50, 60)] == [0] * 10
+        assert [one.fading > 1 for one in table.measure(pictured(70, noise, painted=True))] == right
 
 
 def test_a_good_part_is_ok_anywhere_in_the_picture_and_a_bad_one_ng(station: Station) -> None:

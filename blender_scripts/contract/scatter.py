@@ -1,0 +1,45 @@
+"""Manufacturing scatter: how far good parts are from the drawing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from blender_scripts.contract.toml_section import TomlSection
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Standard deviations from nominal, truncated at `draws.TRUNCATED_AT` deviations: of every pin, and of the part.
+
+    Attributes:
+        lot_length_mm: length of all pins of one terminal in a part.
+        shrinkage: size of the moulding and its pin pattern, as a share of the drawing's.
+        pattern_shift_mm: place of the whole pin pattern in the shell, in X and in Y.
+        pattern_tilt_deg: lean of the whole pin pattern, about X and about Y.
+    """
+
+    position_mm: float
+    tilt_deg: float
+    height_mm: float
+    lot_length_mm: float = 0.0
+    shrinkage: float = 0.0
+    pattern_shift_mm: float = 0.0
+    pattern_tilt_deg: float = 0.0
+
+    @property
+    def is_of_pins_only(self) -> bool:
+        """Whether pins vary independently of each other."""
+        return not (self.lot_length_mm or self.shrinkage or self.pattern_shift_mm or self.pattern_tilt_deg)
+
+
+def read_scatter(section: TomlSection) -> Scatter:
+    """Read the table `[scatter]`."""
+    return Scatter(
+        position_mm=section.number("position_mm", 0.0, 5.0),
+        tilt_deg=section.number("tilt_deg", 0.0, 10.0),
+        height_mm=section.number("height_mm", 0.0, 5.0),
+        lot_length_mm=section.number("lot_length_mm", 0.0, 2.0, 0.0),
+        shrinkage=section.number("shrinkage", 0.0, 0.02, 0.0),
+        pattern_shift_mm=section.number("pattern_shift_mm", 0.0, 2.0, 0.0),
+        pattern_tilt_deg=section.number("pattern_tilt_deg", 0.0, 5.0, 0.0),
+    )
