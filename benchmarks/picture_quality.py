@@ -1,6 +1,6 @@
 """Quality of a picture against its cost, by samples and denoiser, for three scenes at two sizes.
 
-    python -m benchmarks.picture_quality [--reference 1024] [--write]
+    python -m benchmarks.picture_quality [--reference 1024] [--sizes 256x128 512x256] [--write]
 
 A reference of many samples, not denoised, is rendered of a window that holds pins, walls and print. SSIM (Wang et al.
 2004: Gaussian window, luminance) and PSNR compare sRGB levels there, before sensor noise. Seconds are CPU time of the
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "explanation" / "quality.md"
 BEGIN, END = "<!-- picture_quality: begin -->", "<!-- picture_quality: end -->"
 SAMPLES = (1, 2, 4, 8, 16)
-SIZES = ((256, 128), (512, 256))
+SIZES = ("256x128", "512x256")
 SEEDS = (5, 6)
 
 
@@ -54,7 +54,8 @@ def grid_of_picture(samples: int) -> tuple[float, int]:
 
 def srgb(light: np.ndarray) -> np.ndarray:
     level = np.clip(light, 0.0, 1.0)
-    return np.where(level <= 0.0031308, 12.92 * level, 1.055 * level ** (1.0 / 2.4) - 0.055)
+    encoded: np.ndarray = np.where(level <= 0.0031308, 12.92 * level, 1.055 * level ** (1.0 / 2.4) - 0.055)
+    return encoded
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
@@ -66,7 +67,8 @@ def ssim(one: np.ndarray, other: np.ndarray) -> float:
     a, b = (picture @ np.array([0.2126, 0.7152, 0.0722]) for picture in (one, other))
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return gaussian_filter(values, 1.5, truncate=3.5)
+        smooth: np.ndarray = gaussian_filter(values, 1.5, truncate=3.5)
+        return smooth
 
     a_mean, b_mean = mean(a), mean(b)
     a_spread, b_spread, both = mean(a * a) - a_mean**2, mean(b * b) - b_mean**2, mean(a * b) - a_mean * b_mean
@@ -127,7 +129,7 @@ HOW = ("none", "picture's grid", "finer grid")
 Scores = dict[tuple[tuple[int, int], str, int], list[tuple[float, float, float]]]
 
 
-def measure(reference_samples: int, sizes: tuple[tuple[int, int], ...]) -> Scores:
+def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
     """SSIM, PSNR and CPU seconds by size, denoiser and samples: one entry per view."""
     found: Scores = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
@@ -166,9 +168,11 @@ def table(found: Scores) -> Iterator[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reference", type=int, default=1024, help="samples of the reference (default: 1024)")
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help=f"sizes in px (default: {' '.join(SIZES)})")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     options = parser.parse_args()
-    text = "\n".join(table(measure(options.reference, SIZES)))
+    sizes = [(int(width), int(height)) for width, _, height in (size.partition("x") for size in options.sizes)]
+    text = "\n".join(table(measure(options.reference, sizes)))
     print(text)
     if options.write:
         page = PAGE.read_text("utf-8")

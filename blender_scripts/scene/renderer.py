@@ -27,7 +27,7 @@ from blender_scripts.scene import jpeg, versions
 from blender_scripts.scene.path_tracer import PathTracer
 from blender_scripts.scene.png import encode_png
 from blender_scripts.scene.stage import Stage
-from blender_scripts.scene.truth import flaws_truth, positions_truth
+from blender_scripts.scene.truth import datum_truth, flaws_truth, measured_again, positions_truth
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -80,11 +80,10 @@ class Renderer:
     def render(self, run: Run, force: bool = False) -> bool:
         """Render one row unless it is finished (or `force`); returns whether it was rendered."""
         head, connector = self.head(run), self.connectors[run.scene]
-        unpictured = {"row": run.row(), "tolerance": connector.tolerance.stated()}
         if not force and (record := self.output.finished(run, head["row_sha256"])) is not None:
-            self.output.refresh(record, unpictured)
+            self.output.refresh(record, self._unpictured(run, record))
             return False
-        part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+        part = self._part(run)
         station = set_up_station(connector, run.camera, run.fixture, run.width, run.height)
         self.stage.lay_out(part, run.lighting, station)
         view = station.camera.undistorted().lens
@@ -97,6 +96,7 @@ class Renderer:
             **head,
             "camera": station.camera.as_record(),
             "tolerance": connector.tolerance.stated(),
+            "datum": datum_truth(part),
             "housing": {"boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))},
             **truth,
         }
@@ -106,6 +106,21 @@ class Renderer:
         extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
         self.output.write(run.run, encode_png(picture), encode_png(mask), record, extras)
         return True
+
+    def _part(self, run: Run) -> Part:
+        return make_part(self.connectors[run.scene], run.housing, run.terminal, run.marking, run.part, run.defects)
+
+    def _unpictured(self, run: Run, record: dict[str, Any]) -> dict[str, Any]:
+        """What the keys of a finished row's record are now that may change without its picture."""
+        connector = self.connectors[run.scene]
+        now: dict[str, Any] = {"row": run.row(), "tolerance": connector.tolerance.stated()}
+        known = record.get("datum", {})
+        if known != {**known, **connector.datum.stated()}:
+            part = self._part(run)
+            now["datum"] = datum_truth(part)
+            camera = set_up_station(connector, run.camera, run.fixture, run.width, run.height).camera
+            now["positions"] = measured_again(record["positions"], connector, part.pins, camera)
+        return now
 
     def _truth(self, run: Run, part: Part, station: Station) -> tuple[dict[str, Any], np.ndarray]:
         """The record's `positions` and `other`, and the mask (H, W) uint16."""
