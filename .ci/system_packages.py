@@ -28,14 +28,7 @@ BPY_LIBRARIES = {
     "libxkbcommon.so.0": "libxkbcommon0",
 }
 # Without --python-exit-code Blender exits with 0 after an exception in Python.
-BLENDER_PROBE = [
-    "-b",
-    "--factory-startup",
-    "--python-exit-code",
-    "3",
-    "--python-expr",
-    "import numpy, tomllib",
-]
+BLENDER_PROBE = ["-b", "--factory-startup", "--python-exit-code", "3", "--python-expr", "import numpy, tomllib"]
 
 
 def loads(library: str) -> bool:

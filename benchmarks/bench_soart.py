@@ -129,11 +129,7 @@ def arithmetic_bounds() -> dict[str, float]:
     single, double = rate(np.float32), rate(np.float64)
     # Per Gram entry: beta 2, residual, absolute value, sum and maximum, all in double; w (w + 1) / 2 entries a window.
     entries = GRID * GRID * WINDOW * (WINDOW + 1) // 2
-    return {
-        "self": pixels / double + 5 * pixels / single,
-        "golden": 5 * pixels / single,
-        "gram": 6 * entries / double,
-    }
+    return {"self": pixels / double + 5 * pixels / single, "golden": 5 * pixels / single, "gram": 6 * entries / double}
 
 
 def main() -> int:

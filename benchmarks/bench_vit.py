@@ -129,11 +129,7 @@ def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Pa
         )
         end = epoch_end_seconds(setting)
         print(f"  writing at the end of an epoch takes {1e3 * end:.0f} ms; losses differ by {difference:.1e}")
-        results[title] = {
-            **found,
-            "epoch_end_ms": round(1e3 * end, 1),
-            "loss_difference": difference,
-        }
+        results[title] = {**found, "epoch_end_ms": round(1e3 * end, 1), "loss_difference": difference}
     setting = Setting(steps, threads, close_ups=False, boxes=False, batch_size=batch_size)
     title = "labels only"
     pairs = rounds(

@@ -32,12 +32,7 @@ SIZE = (768, 768)
 
 def published_format(folder: Path) -> None:
     """Write a model of base size with random weights, and its processor, as `from_pretrained` reads them."""
-    from transformers import (
-        BartConfig,
-        Florence2Config,
-        Florence2ForConditionalGeneration,
-        Florence2Processor,
-    )
+    from transformers import BartConfig, Florence2Config, Florence2ForConditionalGeneration, Florence2Processor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     tokenizer = tiny_tokenizer(LABELS)
@@ -65,9 +60,7 @@ def published_format(folder: Path) -> None:
         decoder_start_token_id=2,
     )
     config = Florence2Config(
-        vision_config={"projection_dim": 768},
-        text_config=text.to_dict(),
-        image_token_id=tokenizer.image_token_id,
+        vision_config={"projection_dim": 768}, text_config=text.to_dict(), image_token_id=tokenizer.image_token_id
     )
     torch.manual_seed(0)
     Florence2ForConditionalGeneration(config).save_pretrained(folder)

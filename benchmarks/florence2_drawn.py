@@ -121,14 +121,7 @@ def main() -> int:
         summary = json.loads((args.out / "run" / "summary.json").read_text("utf-8"))
         test = summary["splits"]["test"]
         parts = {"all": test, **test["positions"]}
-        keys = (
-            "pictures",
-            "map",
-            "map50",
-            "map50_interval",
-            "right_address_and_mode",
-            "false_boxes_per_ok_picture",
-        )
+        keys = ("pictures", "map", "map50", "map50_interval", "right_address_and_mode", "false_boxes_per_ok_picture")
         print(json.dumps({name: {key: part[key] for key in keys} for name, part in parts.items()}, indent=2))
     return code
 

@@ -322,7 +322,7 @@ def head() -> str:
 def _hints(found: list[dict[str, Any]]) -> str:
     lines = [
         f"\n## Hints, {CONDITIONS[0]}\n",
-        f"What `inspect` says of the defective pin or print, in {EACH} pictures:\n",
+        f"What `inspect` says of the defective pin or print, in {EACH} pictures; the two most frequent hints:\n",
         "| defect | hint |",
         "|---|---|",
     ]
@@ -331,7 +331,7 @@ def _hints(found: list[dict[str, Any]]) -> str:
         if one["cell"] and one["hint"] and one["condition"] == CONDITIONS[0]:
             hints.setdefault(one["cell"], Counter())[one["hint"].split(": ")[-1]] += 1
     for cell, counts in hints.items():
-        lines.append(f"| {cell} | {'; '.join(f'{n} {hint}' for hint, n in counts.most_common())} |")
+        lines.append(f"| {cell} | {'; '.join(f'{n} {hint}' for hint, n in counts.most_common(2))} |")
     return "\n".join(lines)
 
 

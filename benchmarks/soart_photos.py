@@ -80,11 +80,7 @@ def board(folder: Path) -> None:
     for name, images in sets.items():
         if name in photos:
             others = {kind: list(photos[kind]) for kind in photos if kind != name}
-            _row(
-                name,
-                "the one left out",
-                [(images[:n] + images[n + 1 :], [images[n]]) for n in range(len(images))],
-            )
+            _row(name, "the one left out", [(images[:n] + images[n + 1 :], [images[n]]) for n in range(len(images))])
             for kind, judged in others.items():
                 _row(name, kind, [(images, judged)])
         else:

@@ -47,14 +47,7 @@ POOL, FRESH, EACH = 200, 500, 20
 def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
     """Make OK rows, each with its own part and seed, numbered from `first`."""
     return [
-        {
-            "run": f"{prefix}{n:03d}",
-            "split": "test",
-            "part": first + n,
-            "seed": first + n,
-            **STATION,
-            "role": role,
-        }
+        {"run": f"{prefix}{n:03d}", "split": "test", "part": first + n, "seed": first + n, **STATION, "role": role}
         for n in range(count)
     ]
 

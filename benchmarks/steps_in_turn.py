@@ -20,13 +20,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
-from transformers import (
-    AutoModelForImageClassification,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
+from transformers import AutoModelForImageClassification, PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 import trainer.hub  # noqa: F401 (makes the network known to transformers)
 from trainer.core import run_folder, state

@@ -75,8 +75,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     rows = "only the rows A to B - 1, counted from 0"
     add("--rows", type=_rows, default=(None, None), metavar="A:B", help=rows)
     add("--force", action="store_true", help="render finished rows again")
-    scale = "mask pixels per picture pixel, 1-8 (default: 4)"
-    add("--mask-scale", type=_bounded(1, 8), default=4, metavar="K", help=scale)
+    scale = "the mask shows the most frequent of K x K samples per pixel, 1-8 (default: 1)"
+    add("--mask-scale", type=_bounded(1, 8), default=1, metavar="K", help=scale)
     threads = "render threads (default: one per core)"
     add("--threads", type=_bounded(0, 1024), default=0, metavar="N", help=threads)
     gpu = "gpu is faster, but its pictures differ in bytes from the CPU's (default: cpu)"

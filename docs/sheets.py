@@ -60,11 +60,7 @@ SHEETS: dict[str, list[Cell]] = {
     "hot_pixels": _keys("hot_pixels", {"0": "0.0", "0.001": "0.001"}),
     "white_balance": _keys(
         "white_balance",
-        {
-            "1, 1, 1": "[1.0, 1.0, 1.0]",
-            "1.25, 1, 0.8": "[1.25, 1.0, 0.8]",
-            "0.8, 1, 1.25": "[0.8, 1.0, 1.25]",
-        },
+        {"1, 1, 1": "[1.0, 1.0, 1.0]", "1.25, 1, 0.8": "[1.25, 1.0, 0.8]", "0.8, 1, 1.25": "[0.8, 1.0, 1.25]"},
     ),
     "jpeg": _keys("jpeg_quality", {"never a JPEG": "0", "quality 50": "50", "quality 10": "10"}),
     "captures": [Cell(f"seed {seed}", {"fixture_shade": "1.0", "exposure": "0.5"}, seed=seed) for seed in (1, 2, 3, 4)],

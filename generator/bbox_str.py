@@ -134,11 +134,7 @@ def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
 
 
 def _lint_label(
-    label: str,
-    at: int,
-    labels: Collection[str] | None,
-    before: set[str],
-    wrong: Callable[[int, str, str], None],
+    label: str, at: int, labels: Collection[str] | None, before: set[str], wrong: Callable[[int, str, str], None]
 ) -> None:
     if label != label.strip():
         wrong(at, "a label without spaces around it", repr(label))

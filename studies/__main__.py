@@ -70,11 +70,7 @@ def parser() -> argparse.ArgumentParser:
         help="folder of renders, datasets, trainings and new results (out/study)",
     )
     p.add_argument(
-        "--results",
-        type=Path,
-        default=TABLE,
-        metavar="FILE",
-        help="the table of all results (studies/results.parquet)",
+        "--results", type=Path, default=TABLE, metavar="FILE", help="the table of all results (studies/results.parquet)"
     )
     p.add_argument("--workers", type=_whole, default=0, help="render and build processes (one per core)")
     p.add_argument("--threads", type=_whole, default=1, help="CPU threads of a training (1)")

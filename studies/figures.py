@@ -90,12 +90,7 @@ def lines_over(
 
 
 def growing(
-    axes: Any,
-    series: Mapping[str, Mapping[int, Value]],
-    title: str,
-    x: str,
-    y: str,
-    chance: float | None = None,
+    axes: Any, series: Mapping[str, Mapping[int, Value]], title: str, x: str, y: str, chance: float | None = None
 ) -> None:
     """Plot each series' values with their intervals over their number (such as pictures), on a logarithmic x axis."""
     ticks = sorted({number for values in series.values() for number in values})

@@ -5,8 +5,10 @@
 DATASET holds regular renders, OK and NG, of other seeds and positions than those that RUN was trained on; --other holds
 renders of other scenes. The regular pictures, and copies of some of them changed as `unsuitable` says, are judged with
 `python -m trainer.predict --model RUN --allow-unfit` (which only leaves out the fitness of the run) and
-`python -m generator inspect --golden FOLDER`. The table has the share INVALID with its 95 % interval (Clopper and
-Pearson), and for `inspect` how often each other verdict was given; --write puts it into docs/explanation/gates.md.
+`python -m generator inspect --golden FOLDER`. Of a Florence-2 only the gates are asked, as `trainer.predict` asks them:
+its answers, which take most of the time, make nothing INVALID. The table has the share INVALID with its 95 % interval
+(Clopper and Pearson), and for `inspect` how often each other verdict was given; --write puts it into
+docs/explanation/gates.md.
 """
 
 from __future__ import annotations
@@ -29,13 +31,17 @@ from generator.io.pictures import open_picture
 from studies.page import marked
 from studies.tables import table
 from trainer.core.errors import InputError
-from trainer.core.options import exit_code
+from trainer.core.gates import Gates
+from trainer.core.options import run_command
+from trainer.core.run_folder import kind_of
+from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "gates.md"
 REGULAR = "regular, OK and NG"
 SOARTC = "SOARTC"
 HALF_TURN = "turned by 180° (keyed, latched or printed)"
 OTHER = "another scene"
+BATCH = 8  # pictures that a Florence-2 reads at once
 # Housings that a turn by 180° maps onto themselves, by scene; the others have a key, a latch or a slot.
 SYMMETRIC = {
     "connector_3x9": ("plain", "ribbed", "bossed", "chamfered"),
@@ -154,6 +160,30 @@ def judge_of_run(run: Path) -> Judge:
     return judge
 
 
+def judge_of_gates(run: Path) -> Judge:
+    """Make the judge that is the gates of a Florence-2's run: INVALID, or OK for every picture that can be judged."""
+    import torch
+
+    from trainer.florence2.detect import Inspector, stretched
+    from trainer.florence2.gates import watch
+
+    by, gates = Inspector.load(run), Gates.load(run)
+
+    def judge(files: Sequence[Path]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for start in range(0, len(files), BATCH):
+            some = files[start : start + BATCH]
+            pictures = [open_picture(file, str(file)).convert("RGB") for file in some]
+            pixels = np.stack([stretched(one, by.detector.size) for one in pictures])
+            with watch(by.model) as seen, torch.no_grad():
+                by.model.model.vision_tower(by.collator.inputs(torch.from_numpy(pixels).float() / 255)["pixel_values"])
+            reasons = gates.reasons(pictures, seen.features)
+            found |= {file.name: "INVALID" if any_ else "OK" for file, any_ in zip(some, reasons, strict=True)}
+        return found
+
+    return judge
+
+
 def judge_of_golden(golden: Path) -> Judge:
     """Make the judge that is `generator inspect` with a folder of golden samples."""
 
@@ -213,7 +243,10 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print and write the table as the options say; returns the exit code."""
-    judges = {f"`{one.name}`": judge_of_run(one) for one in args.model}
+    judges = {
+        f"`{one.name}`": (judge_of_gates if kind_of(one) == DETECTION_FORMAT else judge_of_run)(one)
+        for one in args.model
+    }
     if args.golden:
         judges[SOARTC] = judge_of_golden(args.golden)
     with tempfile.TemporaryDirectory() as folder:
@@ -227,8 +260,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
-    args = parser().parse_args(argv)
-    return exit_code(lambda: run(args))
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

@@ -8,18 +8,7 @@ from typing import Any
 import numpy as np
 
 from studies.findings import Difference, Found
-from studies.plan import (
-    CENTRE,
-    FEW,
-    FIVE,
-    LADDER,
-    NEW,
-    OWN,
-    SCRATCH,
-    SUPERVISED,
-    TUNED,
-    begun,
-)
+from studies.plan import CENTRE, FEW, FIVE, LADDER, NEW, OWN, SCRATCH, SUPERVISED, TUNED, begun
 from studies.questions.attention import stage_means
 from studies.questions.florence2 import gained, precision
 from studies.questions.shares import answered
@@ -60,10 +49,7 @@ def _supervision(found: Found) -> list[str]:
     test = answered("test")
     nsoart = {f"with {WAYS[way]}": found.difference(f"{way}, RGB", f"{way}, NSOART", test) for way in SUPERVISED}
     boxes = {"": found.difference(f"{SUPERVISED[1]}, RGB", f"{SUPERVISED[0]}, RGB", test)}
-    return [
-        _changes("NSOART instead of RGB", nsoart),
-        _changes("Boxes besides picture labels", boxes),
-    ]
+    return [_changes("NSOART instead of RGB", nsoart), _changes("Boxes besides picture labels", boxes)]
 
 
 def _improvement(found: Found) -> list[str]:

@@ -16,15 +16,7 @@ from studies.datasets_made import Workshop, read_rows_of
 from studies.plan import METHODS
 from studies.run import Run
 
-CURVE = (
-    "epoch",
-    "stage",
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "val_balanced_accuracy",
-)
+CURVE = ("epoch", "stage", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_balanced_accuracy")
 FLORENCE_CURVE = ("epoch", "stage", "train_loss", "val_loss", "val_map", "val_map50")
 KEPT = ("pictures", "parts", "accuracy", "balanced_accuracy", "auroc", "escapes", "overkill")
 FLORENCE_KEPT = (
@@ -177,8 +169,7 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
             "verdict": share(sum(verdict), len(judged)),
             "recall": {
                 label: share(
-                    sum(r for r, truth in zip(right, truths, strict=True) if truth == label),
-                    truths.count(label),
+                    sum(r for r, truth in zip(right, truths, strict=True) if truth == label), truths.count(label)
                 )
                 for label in sorted(set(truths))
             },
@@ -220,11 +211,7 @@ def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]])
     if [cell for cell, count in counts.items() for _ in range(count)] != [cell for _, cell in judged]:
         raise ValueError("expected the pictures of each cell next to each other")
     rounded = {name: [float(f"{value:.6g}") for value in values] for name, values in by_method.items()}
-    return {
-        "of": _hash_of([run for run, _ in judged]),
-        "cells": dict(counts),
-        "by_method": rounded,
-    }
+    return {"of": _hash_of([run for run, _ in judged]), "cells": dict(counts), "by_method": rounded}
 
 
 def florence2(folder: Path) -> dict[str, Any]:

@@ -49,12 +49,7 @@ def _vit_seconds(pictures: int, epochs: int, close_ups: float = 0.5, judged: int
 def _ladder(size: Size) -> tuple[list[Design], list[Data]]:
     """Make the ladder, four ever more varied designs, and its four datasets: equal training size, all the tests."""
     # The first design's manifest is in the repository; the others are made from their SPECs.
-    sources = (
-        "ladder_1_shifted.csv",
-        "ladder_2_allpins.toml",
-        "ladder_3_mixed.toml",
-        "ladder_4_housings.toml",
-    )
+    sources = ("ladder_1_shifted.csv", "ladder_2_allpins.toml", "ladder_3_mixed.toml", "ladder_4_housings.toml")
     count = size.pictures
     # Training rows to render: as many as the largest share that a dataset takes of the design.
     shares = (count, count // 2, count // 3, count // 4)
@@ -106,15 +101,7 @@ def _shifted(design: Design, size: Size, pictures: int, improve: bool = False) -
 def all_runs(size_name: str = "reduced", seeds: int = SEEDS) -> list[Run]:
     """List every run of the study, by question and then by seed."""
     size = SIZES[size_name]
-    questions = (
-        _questions_1_and_6,
-        _question_2,
-        _question_3,
-        _question_4,
-        _question_5,
-        _question_7,
-        _question_8,
-    )
+    questions = (_questions_1_and_6, _question_2, _question_3, _question_4, _question_5, _question_7, _question_8)
     runs = [run for question in questions for seed in range(seeds) for run in question(size, seed)]
     return sorted(runs, key=lambda run: run.question)
 
@@ -171,16 +158,7 @@ def _question_3(size: Size, seed: int) -> list[Run]:
         ("both", improved, max(4, epochs // 5), ()),
     )
     return [
-        Run(
-            3,
-            name,
-            seed,
-            data,
-            "vit",
-            ("--epochs", str(count), *options),
-            originals=plain,
-            seconds=seconds,
-        )
+        Run(3, name, seed, data, "vit", ("--epochs", str(count), *options), originals=plain, seconds=seconds)
         for name, data, count, options in variants
     ]
 
@@ -237,10 +215,7 @@ def _question_5(size: Size, seed: int) -> list[Run]:
         epochs = _epochs(size, count)
         new = Data(
             f"modes_{count}",
-            (
-                ("train", (Take(modes, "train", count),)),
-                *((s, (Take(modes, s),)) for s in ("validation", "test")),
-            ),
+            (("train", (Take(modes, "train", count),)), *((s, (Take(modes, s),)) for s in ("validation", "test"))),
         )
         for target, data in zip(NEW, (_shifted(shifted, size, pictures[count]), new), strict=True):
             for start, init in ((SCRATCH, None), (OWN, own)):
@@ -280,10 +255,7 @@ def _question_7(size: Size, seed: int) -> list[Run]:
     known = Data("boxes", tuple((s, (Take(boxes, s),)) for s in splits))
     # The model that tuning starts from is measured on the new housing too.
     both = Data("boxes_both", (*known.splits, ("test_new", (Take(new, "test"),))))
-    other = Data(
-        "boxes_new",
-        (*((s, (Take(new, s),)) for s in splits), ("test_known", (Take(boxes, "test"),))),
-    )
+    other = Data("boxes_new", (*((s, (Take(new, s),)) for s in splits), ("test_known", (Take(boxes, "test"),))))
     pictures, batch = 720, 4
     common = ("--model", "tiny", "--lr", "2e-3", "--batch-size", str(batch), "--evaluate-every", "2")
 

@@ -42,9 +42,7 @@ def mean(value: Value | None) -> str:
 
 
 def beyond(
-    found: Found,
-    pairs: Sequence[tuple[str, str]],
-    columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]],
+    found: Found, pairs: Sequence[tuple[str, str]], columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]]
 ) -> list[str]:
     """Write a line on changes in `pairs` (from, to) of variants whose interval excludes zero; [] if none is known."""
     changes = {

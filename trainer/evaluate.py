@@ -12,7 +12,7 @@ import torch
 
 from trainer.core import settings
 from trainer.core.errors import InputError
-from trainer.core.options import device_of, exit_code, number
+from trainer.core.options import device_of, number, run_command
 from trainer.core.run_folder import check_place, kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 
@@ -105,8 +105,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
-    args = parser().parse_args(argv)
-    return exit_code(lambda: run(args))
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from trainer.core import run_folder
 from trainer.core.errors import InputError
-from trainer.core.options import exit_code
+from trainer.core.options import run_command
 from trainer.core.prediction import (
     PREDICTIONS,
     Judging,
@@ -164,8 +164,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
-    args = parser().parse_args(argv)
-    return exit_code(lambda: run(args))
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from generator.dataset.hub import HubError, name_problem
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import exit_code
+from trainer.core.options import run_command
 from trainer.core.publication import CARD, push
 from trainer.core.run_folder import kind_of
 from trainer.florence2 import publication as detection
@@ -73,8 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
-    args = parser().parse_args(argv)
-    return exit_code(lambda: run(args))
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import exit_code
+from trainer.core.options import run_command
 from trainer.core.run_folder import REPORT, kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 from trainer.vit.run_page import write_page
@@ -33,8 +33,7 @@ def run(args: argparse.Namespace) -> int:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
-    args = parser().parse_args(argv)
-    return exit_code(lambda: run(args))
+    return run_command(parser(), run, argv)
 
 
 if __name__ == "__main__":

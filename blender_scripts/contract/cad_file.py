@@ -35,7 +35,7 @@ class FileProblem(InputError):
     Args:
         place: the file's name and, where it is known, the place in it, such as ``housing.stl:12 vertex``.
         expected: what should be there.
-        got: what is there.
+        got: what was found.
     """
 
     def __init__(self, place: str, expected: str, got: str) -> None:

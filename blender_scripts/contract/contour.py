@@ -44,8 +44,7 @@ class Contour:
         cosine, sine = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
         corners = ((half_x, half_y), (-half_x, half_y), (-half_x, -half_y), (half_x, -half_y))
         return Contour(
-            tuple((center[0] + cosine * x - sine * y, center[1] + sine * x + cosine * y) for x, y in corners),
-            radius_mm,
+            tuple((center[0] + cosine * x - sine * y, center[1] + sine * x + cosine * y) for x, y in corners), radius_mm
         )
 
     @staticmethod
@@ -117,10 +116,7 @@ class Contour:
             if a.along_mm <= along <= end:
                 share = (along - a.along_mm) / (end - a.along_mm) if end > a.along_mm else 0.0
                 if a.outward == b.outward:
-                    base = (
-                        a.base[0] + share * (b.base[0] - a.base[0]),
-                        a.base[1] + share * (b.base[1] - a.base[1]),
-                    )
+                    base = (a.base[0] + share * (b.base[0] - a.base[0]), a.base[1] + share * (b.base[1] - a.base[1]))
                     return Station(along, base, a.outward)
                 first = math.atan2(a.outward[1], a.outward[0])
                 sweep = (math.atan2(b.outward[1], b.outward[0]) - first) % (2.0 * math.pi)

@@ -15,7 +15,7 @@ from blender_scripts.contract.errors import shown
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 _EXCEL_LINE = re.compile(r'"?sep=([,;\t|])"?\s*', re.IGNORECASE)
 
-# Takes a mistake: line, column, what is expected, what is there.
+# Reports a mistake: line, column, what was expected, what was found.
 Wrong = Callable[[int, str, str, str], None]
 
 

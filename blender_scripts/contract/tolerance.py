@@ -1,4 +1,4 @@
-"""What is still good: limits in mm on a pin's measures, for the whole connector and for single positions."""
+"""The tolerance: limits in mm on a pin's measures, for the whole connector and for single positions."""
 
 from __future__ import annotations
 

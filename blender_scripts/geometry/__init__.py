@@ -5,4 +5,5 @@ clearance.py                           whether a defective pin would touch walls
 mesh_files.py  ply.py  glb.py  welding.py    a user's CAD: STL, OBJ, PLY, glTF
 optics.py  lens.py  sensor.py          the camera's pose, lens distortion, the sensor's response
 outlines.py  hulls.py                  projected pins: the amodal and expected boxes
+surfaces.py  visibility.py  facets.py  what the camera sees of pins and flaws: the visible boxes and the mask
 """

@@ -1,6 +1,6 @@
 """Unoccluded outlines of pins and flaws in a camera's picture: projected vertices, px.
 
-The amodal and expected boxes of the record come from here; the visible ones from scene/instance_mask.py.
+The amodal and expected boxes of the record come from here; the visible ones from geometry/visibility.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from blender_scripts.geometry.hulls import (
     boxes_of,
     convex_hulls,
     polygon_areas,
-    segments_of,
     silhouette_area,
 )
 from blender_scripts.geometry.optics import Camera
@@ -33,23 +32,12 @@ class Outline:
     Attributes:
         amodal: box of the pin as it stands; None where it is missing.
         expected: box of the intact pin at true position.
-        mouth: box of the cavity's mouth.
         area: area of the pin, or of an empty cavity's mouth, px^2.
-        hulls: (S, V, 2) sets of points whose convex hulls together cover the standing pin's outline.
     """
 
     amodal: Box | None
     expected: Box
-    mouth: Box
     area: float
-    hulls: np.ndarray | None = None
-
-    @property
-    def reach(self) -> Box:
-        """The smallest box around the boxes `amodal`, `expected` and `mouth`."""
-        boxes = [self.expected, self.mouth, *([self.amodal] if self.amodal else [])]
-        x1, y1, x2, y2 = zip(*boxes, strict=True)
-        return [min(x1), min(y1), max(x2), max(y2)]
 
 
 @dataclass(frozen=True)
@@ -60,20 +48,17 @@ class FlawOutline:
         amodal: box of what is there.
         expected: box of what should be there.
         area: area of its foreign bodies, px^2.
-        has_pixels: whether the mask shows it; it does not show a cut or an absence.
     """
 
     amodal: Box | None
     expected: Box | None
     area: float
-    has_pixels: bool = True
 
 
 def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) -> list[Outline]:
     """Project each pin's rendered vertices, and those of the intact pin at true position."""
     amodal: list[Box | None] = [None] * len(pins)
     area = [0.0] * len(pins)
-    hulls: list[np.ndarray | None] = [None] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):
         groups.setdefault(pin.form, []).append(number)
@@ -95,12 +80,10 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
             if form.is_convex
             else [silhouette_area(pin, sides) for pin in standing]
         )
-        for number, box, covered, pin in zip(members, boxes_of(points), whole, standing, strict=True):
+        for number, box, covered in zip(members, boxes_of(points), whole, strict=True):
             amodal[number], area[number] = box, covered
-            hulls[number] = pin[None] if form.is_convex else segments_of(pin, sides)
 
     expected: list[Box] = [[]] * len(pins)
-    mouths: list[Box] = [[]] * len(pins)
     drawn: dict[Terminal, list[int]] = {}
     for number, pin in enumerate(pins):
         drawn.setdefault(pin.nominal, []).append(number)
@@ -108,19 +91,18 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
         places, mouths_at = (
             np.array(points)[:, None]
             for points in (
-                [(pins[n].position.x_mm, pins[n].position.y_mm, pins[n].nominal_floor_mm) for n in members],
+                [pins[n].nominal_base_mm for n in members],
                 [(*pins[n].cavity_mm, pins[n].floor_mm) for n in members],
             )
         )
         standing = camera.project(solids.pin_mesh(Form(terminal)).vertices + places)
         rim = pins[0].scale * solids.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
         opening = camera.project(np.column_stack([rim, np.zeros(len(rim))]) + mouths_at)
-        measured = zip(members, boxes_of(standing), boxes_of(opening), polygon_areas(opening).tolist(), strict=True)
-        for number, pin_box, mouth_box, mouth_area in measured:
-            expected[number], mouths[number] = pin_box, mouth_box
+        for number, box, mouth_area in zip(members, boxes_of(standing), polygon_areas(opening).tolist(), strict=True):
+            expected[number] = box
             if pins[number].missing:
-                amodal[number], area[number], hulls[number] = None, mouth_area, None
-    return [Outline(*parts) for parts in zip(amodal, expected, mouths, area, hulls, strict=True)]
+                amodal[number], area[number] = None, mouth_area
+    return [Outline(*parts) for parts in zip(amodal, expected, area, strict=True)]
 
 
 def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
@@ -131,14 +113,14 @@ def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
         expected = None if meant is None else box_of(camera.project(part.scale * meant.vertices))
         points = _flaw_points(part, flaw)
         if points is None:
-            found.append(FlawOutline(None, expected, 0.0, False))
+            found.append(FlawOutline(None, expected, 0.0))
             continue
         flat = camera.project(points)
         area = sum(
             silhouette_area(camera.project(mesh.vertices), solids.BODY_SIDES)
             for mesh in map(solids.body_mesh, flaw.bodies)
         )
-        found.append(FlawOutline(box_of(flat), expected, area, flaw.cut is None))
+        found.append(FlawOutline(box_of(flat), expected, area))
     return found
 
 

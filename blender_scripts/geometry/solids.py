@@ -383,6 +383,7 @@ def body_mesh(body: Body) -> Mesh:
     return _skin(rings, [True] * (len(rings) - 1), close_top=True, close_bottom=True)
 
 
+@lru_cache(maxsize=64)
 def print_mesh(marking: Marking, items: tuple[Letters, ...]) -> Mesh | None:
     """Mesh of the printed items, at the height `marking.z_mm`; None where there is nothing to print."""
     vertices: list[tuple[float, float, float]] = []

@@ -158,13 +158,14 @@ def placed(mesh: Mesh, placement: CadPlacement, name: str) -> Mesh:
         expected = f"a largest side of {SMALLEST_MM:g} to {LARGEST_MM:g} mm with unit_mm = {placement.unit_mm:g}"
         raise FileProblem(name, expected, f"{found} mm")
     vertices += np.array(placement.offset_mm)
-    if _mirrors(placement):
+    if mirrors(placement):
         corners = _turned_round(mesh.corners, mesh.sizes)
         return Mesh(vertices, corners, mesh.sizes, mesh.smooth)
     return mesh._replace(vertices=vertices)
 
 
-def _mirrors(placement: CadPlacement) -> bool:
+def mirrors(placement: CadPlacement) -> bool:
+    """Whether a placement exchanges left and right: an odd number of exchanged or reversed axes."""
     matrix = np.zeros((3, 3))
     for row, (axis, sign) in enumerate(placement.axes):
         matrix[row, axis] = sign

@@ -38,9 +38,7 @@ def _buckle(pin: Pin, defect: Defect, connector: Connector) -> Pin:
         low, angle = (middle, angle) if lost < depth else (low, middle)
     quarter = 0.25 * curve
     bend = Bend(
-        math.radians(defect["azimuth_deg"]),
-        start,
-        ((quarter, angle), (2.0 * quarter, -2.0 * angle), (quarter, angle)),
+        math.radians(defect["azimuth_deg"]), start, ((quarter, angle), (2.0 * quarter, -2.0 * angle), (quarter, angle))
     )
     terminal = pin.terminal
     blunt = replace(terminal, tip_share=min(1.0, terminal.tip_share + _BLUNT))

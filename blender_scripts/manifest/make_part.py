@@ -12,12 +12,7 @@ from blender_scripts.manifest.placement import place_pins
 
 
 def make_part(
-    connector: Connector,
-    housing: str,
-    terminal: str,
-    marking: str,
-    seed: int,
-    defects: tuple[Defect, ...],
+    connector: Connector, housing: str, terminal: str, marking: str, seed: int, defects: tuple[Defect, ...]
 ) -> Part:
     """Make the part that a manifest row describes.
 
@@ -72,10 +67,7 @@ def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
     rows = {p.row: p.y_mm for p in places}
     columns = {p.position: p.x_mm for p in places if p.row == 1}
     items = [Letters(str(row), where.row_numbers_x_mm, y) for row, y in rows.items()]
-    return (
-        *items,
-        *(Letters(str(column), x, where.position_numbers_y_mm) for column, x in columns.items()),
-    )
+    return (*items, *(Letters(str(column), x, where.position_numbers_y_mm) for column, x in columns.items()))
 
 
 def size_mm(connector: Connector, letters: Letters) -> tuple[float, float]:

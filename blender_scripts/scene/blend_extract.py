@@ -144,11 +144,7 @@ def _extract(path: str, wanted: str | None) -> dict[str, np.ndarray]:
         corners.append(own[1].astype(np.int64) + start)
         sizes.append(own[2])
         start += len(own[0])
-    return {
-        "vertices": np.concatenate(points),
-        "corners": np.concatenate(corners),
-        "sizes": np.concatenate(sizes),
-    }
+    return {"vertices": np.concatenate(points), "corners": np.concatenate(corners), "sizes": np.concatenate(sizes)}
 
 
 def main() -> None:

@@ -57,10 +57,10 @@ def choose(found: Sequence[Interface]) -> Interface:
     for one in found:
         if one.cards:
             return one
-    looked_for = ", ".join(one.name for one in found) or "no kind of card"
+    version, known = versions.blender_version(), ", ".join(one.name for one in found) or "no kind of card"
     raise InputError(
-        f"--device gpu: expected a graphics card, got none "
-        f"(Blender {versions.blender_version()} supports {looked_for}): install the card's driver, or give --device cpu"
+        f"--device gpu: expected a graphics card, got none (Blender {version} supports {known}): "
+        "install the card's driver, or give --device cpu"
     )
 
 

@@ -217,13 +217,6 @@ def _shining(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree, bpy.typ
     return material, tree, next(node for node in tree.nodes if node.type == "EMISSION")
 
 
-def _index() -> bpy.types.Material:
-    material, tree, shader = _shining("index")
-    info = tree.nodes.new("ShaderNodeObjectInfo")
-    tree.links.new(info.outputs["Object Index"], shader.inputs["Strength"])
-    return material
-
-
 def _depth() -> bpy.types.Material:
     material, tree, shader = _shining("depth")
     view = tree.nodes.new("ShaderNodeCameraData")
@@ -243,5 +236,5 @@ def _normal() -> bpy.types.Material:
     return material
 
 
-# Rendered at pixel centres, these give the instance mask, depth along the optical axis and surface normals.
-TRUTH = {"index": _index, "depth": _depth, "normal": _normal}
+# Rendered at pixel centres, these give depth along the optical axis and surface normals.
+TRUTH = {"depth": _depth, "normal": _normal}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bpy
+import numpy as np
 
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.scene import versions
@@ -16,9 +17,18 @@ def make_mesh(name: str, mesh: Mesh, material: bpy.types.Material) -> bpy.types.
     return made
 
 
-def add_object(name: str, data: bpy.types.ID, code: int = 0) -> bpy.types.Object:
-    """Add an object to the scene; `code` is its number in the instance mask."""
+def add_object(name: str, data: bpy.types.ID) -> bpy.types.Object:
+    """Add an object to the scene."""
     added = bpy.data.objects.new(name, data)
-    added.pass_index = code
     bpy.context.scene.collection.objects.link(added)
     return added
+
+
+def triangles_of(made: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (V, 3), mm, and corners (T, 3) of the triangles into which Blender cuts a mesh's faces for rendering."""
+    made.calc_loop_triangles()
+    corners = np.empty(3 * len(made.loop_triangles), np.int32)
+    made.loop_triangles.foreach_get("vertices", corners)
+    vertices = np.empty(3 * len(made.vertices), np.float32)
+    made.vertices.foreach_get("co", vertices)
+    return vertices.astype(float).reshape(-1, 3), corners.reshape(-1, 3)

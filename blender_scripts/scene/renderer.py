@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import Any
 
 import bpy
@@ -14,21 +13,21 @@ from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.scratch import Scratch
 from blender_scripts.geometry.hulls import box_of
-from blender_scripts.geometry.lens import Lens, Window, bend_picture, bend_samples
+from blender_scripts.geometry.lens import Window, bend_picture, bend_samples
 from blender_scripts.geometry.optics import Station, set_up_station
-from blender_scripts.geometry.outlines import FlawOutline, Outline, project_flaws, project_pins
+from blender_scripts.geometry.outlines import project_flaws, project_pins
 from blender_scripts.geometry.part import Part
 from blender_scripts.geometry.sensor import develop, smear
+from blender_scripts.geometry.surfaces import sight_of
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import RENDERER, SCHEMA, row_sha256
 from blender_scripts.manifest.run import Run
 from blender_scripts.scene import jpeg, versions
-from blender_scripts.scene.instance_mask import FINER, Mask, mask_bands
-from blender_scripts.scene.path_tracer import MOST_PX, PathTracer
+from blender_scripts.scene.path_tracer import PathTracer
 from blender_scripts.scene.png import encode_png
 from blender_scripts.scene.stage import Stage
-from blender_scripts.scene.truth import flaws_truth, positions_truth
+from blender_scripts.scene.truth import datum_truth, flaws_truth, measured_again, positions_truth
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -43,7 +42,7 @@ class Renderer:
     Args:
         connectors: the rows' scenes, by name.
         output: the render folder.
-        mask_scale: mask pixels per picture pixel.
+        mask_scale: samples per pixel, along each axis, of which the mask shows the most frequent.
         threads: render threads, 0 = one per core.
         gpu: render on the graphics card.
         denoise: use the denoiser where this Blender has one.
@@ -54,7 +53,7 @@ class Renderer:
         self,
         connectors: Mapping[str, Connector],
         output: OutputFolder,
-        mask_scale: int = 4,
+        mask_scale: int = 1,
         threads: int = 0,
         gpu: bool = False,
         denoise: bool = True,
@@ -81,11 +80,10 @@ class Renderer:
     def render(self, run: Run, force: bool = False) -> bool:
         """Render one row unless it is finished (or `force`); returns whether it was rendered."""
         head, connector = self.head(run), self.connectors[run.scene]
-        unpictured = {"row": run.row(), "tolerance": connector.tolerance.stated()}
         if not force and (record := self.output.finished(run, head["row_sha256"])) is not None:
-            self.output.refresh(record, unpictured)
+            self.output.refresh(record, self._unpictured(run, record))
             return False
-        part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+        part = self._part(run)
         station = set_up_station(connector, run.camera, run.fixture, run.width, run.height)
         self.stage.lay_out(part, run.lighting, station)
         view = station.camera.undistorted().lens
@@ -93,71 +91,50 @@ class Renderer:
         light = self.tracer.picture(view.width, view.height, run.samples, noise)
         light = bend_picture(smear(light, station.motion_px), station.camera.lens)
 
-        outlines = project_pins(connector, part.pins, station.camera)
-        flaws = project_flaws(part, station.camera)
-        mask = self._truth_mask(part, station, outlines, flaws)
+        truth, mask = self._truth(run, part, station)
         record = {
             **head,
             "camera": station.camera.as_record(),
             "tolerance": connector.tolerance.stated(),
+            "datum": datum_truth(part),
             "housing": {"boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))},
-            "positions": positions_truth(part.pins, station.camera, outlines, mask),
-            "other": flaws_truth(part, flaws, mask),
+            **truth,
         }
         picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
         if connector.sensor.jpeg_quality:
             picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch.folder)
-        indices = mask.picture(run.width, run.height, len(part.pins) + len(part.flaws))
         extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
-        self.output.write(run.run, encode_png(picture), encode_png(indices), record, extras)
+        self.output.write(run.run, encode_png(picture), encode_png(mask), record, extras)
         return True
 
-    def _truth_mask(self, part: Part, station: Station, outlines: list[Outline], flaws: list[FlawOutline]) -> Mask:
-        """The instance mask, with a finer one round each pin whose visible box ends at a sliver (see Mask.doubtful)."""
-        lens, scale = station.camera.lens, self.mask_scale
-        camera = station.camera.undistorted()
-        view = camera.lens
-        unbent, unbent_flaws = outlines, flaws
-        if not lens.is_straight:
-            unbent = project_pins(part.connector, part.pins, camera)
-            unbent_flaws = project_flaws(part, camera)
+    def _part(self, run: Run) -> Part:
+        return make_part(self.connectors[run.scene], run.housing, run.terminal, run.marking, run.part, run.defects)
 
-        def mask_of(numbers: Sequence[int], with_flaws: bool, scale: int) -> Mask:
-            def bands(view: Lens, outlines: list[Outline], flaws: list[FlawOutline]) -> list[Window]:
-                chosen = [outlines[number] for number in numbers]
-                return mask_bands(chosen, flaws if with_flaws else [], view.width, view.height, scale)
+    def _unpictured(self, run: Run, record: dict[str, Any]) -> dict[str, Any]:
+        """What the keys of a finished row's record are now that may change without its picture."""
+        connector = self.connectors[run.scene]
+        now: dict[str, Any] = {"row": run.row(), "tolerance": connector.tolerance.stated()}
+        known = record.get("datum", {})
+        if known != {**known, **connector.datum.stated()}:
+            part = self._part(run)
+            now["datum"] = datum_truth(part)
+            camera = set_up_station(connector, run.camera, run.fixture, run.width, run.height).camera
+            now["positions"] = measured_again(record["positions"], connector, part.pins, camera)
+        return now
 
-            straight = bands(view, unbent, unbent_flaws)
-            wanted = straight if lens.is_straight else bands(lens, outlines, flaws)
-            return self._mask(lens, view, wanted, straight, scale)
-
-        self.stage.show("index")
-        mask = mask_of(range(len(outlines)), True, scale)
-        finer = min(FINER, MOST_PX // (scale * max(view.width, view.height)))
-        # Who chose mask scale 1 accepts coarse boxes: nothing is rendered finer.
-        doubtful = mask.doubtful(outlines) if scale > 1 and finer > 1 else []
-        closer = {number + 1: mask_of([number], False, finer * scale) for number in doubtful}
-        self.stage.show(None)
-        return replace(mask, closer=closer)
-
-    def _mask(self, lens: Lens, view: Lens, wanted: list[Window], straight: list[Window], scale: int) -> Mask:
-        """Render windows `straight` of the undistorted view; resample them to windows `wanted` if the lens distorts."""
-        bands = []
-        for band in straight:
-            fine = Window(*(scale * edge for edge in (band.x1, band.y1, band.x2, band.y2)))
-            seen = self.tracer.values(view.width * scale, view.height * scale, fine)
-            bands.append((band, np.rint(seen).astype(np.uint16)))
-        if lens.is_straight:
-            return Mask(scale, bands)
-        # Several bands of the view may reach into one of the picture: later ones fill only where it is still 0.
-        bent = []
-        for window in wanted:
-            merged = np.zeros((scale * (window.y2 - window.y1), scale * (window.x2 - window.x1)), np.uint16)
-            for source, indices in bands:
-                piece = bend_samples(indices, lens, scale, window, source)
-                merged = np.where(merged == 0, piece, merged)
-            bent.append((window, merged))
-        return Mask(scale, bent)
+    def _truth(self, run: Run, part: Part, station: Station) -> tuple[dict[str, Any], np.ndarray]:
+        """The record's `positions` and `other`, and the mask (H, W) uint16."""
+        camera, pins = station.camera, part.pins
+        sight = sight_of(part, camera, self.stage.housing_triangles)
+        seen = sight.seen()
+        outlines = project_pins(part.connector, pins, camera)
+        truth = {
+            "positions": positions_truth(part, camera, outlines, seen[: len(pins)]),
+            "other": flaws_truth(part, project_flaws(part, camera), seen[len(pins) :]),
+        }
+        codes = np.arange(1, len(pins) + len(part.flaws) + 1, dtype=np.uint16)
+        codes[[number for number, pin in enumerate(pins) if pin.missing]] = 0
+        return truth, sight.draw(codes, run.width, run.height, self.mask_scale)
 
     def _extra(self, kind: str, station: Station) -> np.ndarray:
         """Depth along the optical axis in mm (H, W), or unit normals in world axes (H, W, 3); 0: no surface."""

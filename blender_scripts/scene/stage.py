@@ -1,4 +1,4 @@
-"""One part on its inspection station as a Blender scene; each pin is an object, numbered for the instance mask.
+"""One part on its inspection station as a Blender scene; each pin is an object.
 
 The scene is built anew for each row, in one order and under fixed names, so that a picture does not depend on
 what was rendered before it.
@@ -24,13 +24,11 @@ from blender_scripts.geometry.pin import Form, Stain
 from blender_scripts.scene import lamps, materials
 from blender_scripts.scene.backdrop import image_of
 from blender_scripts.scene.blend_files import read_cad
-from blender_scripts.scene.instance_mask import CAVITY_CODES, HOUSING_CODE
-from blender_scripts.scene.objects import add_object, make_mesh
+from blender_scripts.scene.objects import add_object, make_mesh, triangles_of
 
 CAMERA = "camera"
 _ALL_TRIANGLES = 0
 _FIXTURE_MM = 4000.0
-_NOTHING = Mesh.of(np.zeros((0, 3)), [])
 # (x, y) of each position's cavity, mm.
 Places = tuple[tuple[float, float], ...]
 
@@ -81,35 +79,24 @@ def _walls(connector: Connector, housing: str, cuts: tuple[Cut, ...]) -> Mesh:
 
 
 @lru_cache(maxsize=16)
-def _insert(
-    connector: Connector, terminals: tuple[Terminal, ...], places: Places, empty: tuple[int, ...], floor: bool
-) -> Mesh:
-    """Mesh of the cavities with a pin and the floor round them; cavities in `empty` are separate objects, for the mask.
-
-    A CAD housing includes its own floor.
-    """
+def _insert(connector: Connector, terminals: tuple[Terminal, ...], places: Places, floor: bool) -> Mesh:
+    """Mesh of the cavities and the floor round them. A CAD housing includes its own floor."""
     depth = -connector.shell.depth_mm
-    filled = [
+    cavities = [
         solids.cavity_mesh(terminal, connector.cavity).moved((*place, depth))
-        for terminal, place, position in zip(terminals, places, connector.positions, strict=True)
-        if position.index not in empty
+        for terminal, place in zip(terminals, places, strict=True)
     ]
     own = [_floor(connector, terminals, places).moved((0.0, 0.0, depth))] if floor else []
-    return join([_NOTHING, *own, *filled])
+    return join([*own, *cavities])
 
 
 @lru_cache(maxsize=8)
 def _body(
-    connector: Connector,
-    housing: str,
-    cuts: tuple[Cut, ...],
-    terminals: tuple[Terminal, ...],
-    places: Places,
-    empty: tuple[int, ...],
+    connector: Connector, housing: str, cuts: tuple[Cut, ...], terminals: tuple[Terminal, ...], places: Places
 ) -> Mesh:
     """Walls and insert joined to one mesh: every further object slows rendering."""
     floor = connector.housings[housing].cad is None
-    return join([_walls(connector, housing, cuts), _insert(connector, terminals, places, empty, floor)])
+    return join([_walls(connector, housing, cuts), _insert(connector, terminals, places, floor)])
 
 
 def check_cad(connector: Connector, housings: set[str]) -> None:
@@ -130,6 +117,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.housing_vertices = np.zeros((0, 3))
+        self.housing_triangles: list[tuple[np.ndarray, np.ndarray]] = []
         self._truth = {kind: make() for kind, make in materials.TRUTH.items()}
         self._sharp = True
 
@@ -140,13 +128,12 @@ class Stage:
         self._housing(part)
         self._pins(part)
         ink = materials.matt("ink", connector.housings[part.housing].ink)
-        # In the mask print counts as housing; a misprint has its own number.
-        _print("print", part, part.letters, ink, HOUSING_CODE)
+        _print("print", part, part.letters, ink)
         for number, flaw in enumerate(part.flaws, len(part.pins) + 1):
-            _print(f"flaw {number:04d} print", part, flaw.printed, ink, number)
+            _print(f"flaw {number:04d} print", part, flaw.printed, ink)
             for i, body in enumerate(flaw.bodies):
                 name = f"flaw {number:04d} body {i}"
-                add_object(name, make_mesh(name, solids.body_mesh(body), _BODY_MATERIALS[body.material]()), number)
+                add_object(name, make_mesh(name, solids.body_mesh(body), _BODY_MATERIALS[body.material]()))
         _fixture(connector, station)
         lamps.light(connector, lighting, station)
         _camera(connector, station)
@@ -159,27 +146,20 @@ class Stage:
         variant = connector.housings[part.housing]
         terminals = tuple(solids.hole_terminal(pin, connector.cavity) for pin in part.pins)
         places: Places = tuple((pin.cavity_mm[0] / part.scale, pin.cavity_mm[1] / part.scale) for pin in part.pins)
-        empty = tuple(pin.position.index for pin in part.pins if pin.missing)
         walls = _walls(connector, part.housing, part.cuts)
         self.housing_vertices = part.scale * walls.vertices
         wall_material = materials.surface("housing", variant.walls, connector.finish, part.seed)
-        insert_material = wall_material
         if variant.insert == variant.walls:
-            whole = _body(connector, part.housing, part.cuts, terminals, places, empty)
-            _moulded("housing", part, make_mesh("housing", whole, wall_material), HOUSING_CODE)
+            whole = _body(connector, part.housing, part.cuts, terminals, places)
+            made = [make_mesh("housing", whole, wall_material)]
         else:
-            insert_material = materials.surface("insert", variant.insert, connector.finish, part.seed)
-            _moulded("housing", part, make_mesh("housing", walls, wall_material), HOUSING_CODE)
-            insert = _insert(connector, terminals, places, empty, variant.cad is None)
-            _moulded("insert", part, make_mesh("insert", insert, insert_material), HOUSING_CODE)
-        mouths: dict[Terminal, bpy.types.Mesh] = {}
-        for pin in (pin for pin in part.pins if pin.missing):
-            if pin.nominal not in mouths:
-                mesh = solids.cavity_mesh(pin.nominal, connector.cavity)
-                mouths[pin.nominal] = make_mesh(f"cavity {len(mouths)}", mesh, insert_material)
-            index = pin.position.index
-            cavity = _moulded(f"cavity {index:04d}", part, mouths[pin.nominal], CAVITY_CODES + index)
-            cavity.location = (*pin.cavity_mm, pin.floor_mm)
+            other = materials.surface("insert", variant.insert, connector.finish, part.seed)
+            insert = _insert(connector, terminals, places, variant.cad is None)
+            made = [make_mesh("housing", walls, wall_material), make_mesh("insert", insert, other)]
+        for mesh in made:
+            _moulded(mesh.name, part, mesh)
+        triangles = [triangles_of(mesh) for mesh in made]
+        self.housing_triangles = [(part.scale * vertices, corners) for vertices, corners in triangles]
 
     def _pins(self, part: Part) -> None:
         meshes: dict[tuple[Form, Stain | None], bpy.types.Mesh] = {}
@@ -193,11 +173,11 @@ class Stage:
                         f"plating {len(coats)}", pin.terminal, pin.stain, part.connector.finish, part.seed
                     )
                 meshes[look] = make_mesh(f"pin {len(meshes)}", solids.pin_mesh(pin.form), coats[coat])
-            added = add_object(f"pin {index:04d}", meshes[look], index)
+            added = add_object(f"pin {index:04d}", meshes[look])
             added.matrix_world = Matrix(solids.pin_matrix(pin).tolist())
 
     def show(self, kind: str | None) -> None:
-        """Make every surface emit its `index`, `depth` or `normal`, without blur; None: restore the real materials.
+        """Make every surface emit its `depth` or `normal`, without blur; None: restore the real materials.
 
         The camera does not see lamps, and they light nothing in a render without bounces.
         """
@@ -217,17 +197,15 @@ def _clear(keep: Collection[bpy.types.ID]) -> None:
         bpy.data.batch_remove([item for item in collection if item not in keep])
 
 
-def _print(name: str, part: Part, letters: tuple[Letters, ...], ink: bpy.types.Material, code: int) -> None:
+def _print(name: str, part: Part, letters: tuple[Letters, ...], ink: bpy.types.Material) -> None:
     mesh = solids.print_mesh(part.connector.marking, letters)
     if mesh is not None:
-        _moulded(name, part, make_mesh(name, mesh, ink), code)
+        _moulded(name, part, make_mesh(name, mesh, ink))
 
 
-def _moulded(name: str, part: Part, mesh: bpy.types.Mesh, code: int) -> bpy.types.Object:
+def _moulded(name: str, part: Part, mesh: bpy.types.Mesh) -> None:
     """Add an object that is part of the moulding, and shrinks with it."""
-    added = add_object(name, mesh, code)
-    added.scale = (part.scale,) * 3
-    return added
+    add_object(name, mesh).scale = (part.scale,) * 3
 
 
 _BODY_MATERIALS = {

@@ -36,12 +36,12 @@ def has_denoiser() -> bool:
 
 
 def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
-    """Switch Open Image Denoise on or off: fast quality, with albedo and normal, without prefilter."""
+    """Switch Open Image Denoise on or off: fast quality, with albedo and normal, denoised along with the picture."""
     settings.use_denoising = on
     if on:
         settings.denoiser = "OPENIMAGEDENOISE"
         settings.denoising_input_passes = "RGB_ALBEDO_NORMAL"
-        settings.denoising_prefilter = "NONE"
+        settings.denoising_prefilter = "FAST"
         if hasattr(settings, "denoising_quality"):
             settings.denoising_quality = "FAST"
 
@@ -64,10 +64,10 @@ def refresh_devices(preferences: bpy.types.PropertyGroup) -> None:
         preferences.get_devices()
 
 
-def use_plain_sampling(settings: bpy.types.PropertyGroup) -> None:
-    """Use tabulated Sobol points, the fastest; a Blender without them keeps its own sampling."""
+def use_even_noise(settings: bpy.types.PropertyGroup) -> None:
+    """Distribute the error of neighbouring pixels evenly (blue noise); a Blender before 4.2 keeps its own sampling."""
     with contextlib.suppress(TypeError):
-        settings.sampling_pattern = "TABULATED_SOBOL"
+        settings.sampling_pattern = "BLUE_NOISE"
 
 
 def use_light_tree(settings: bpy.types.PropertyGroup, on: bool) -> None:

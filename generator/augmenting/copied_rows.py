@@ -133,10 +133,7 @@ def copied_row(
         left = moved_objects(row.objects, copy.move, mask, moved_mask)
     if copy.naming is not None:
         names = _naming(copy.naming, row, rules)
-        manifest |= {
-            "camera": names.camera(manifest["camera"]),
-            "defects": names.defects(manifest["defects"]),
-        }
+        manifest |= {"camera": names.camera(manifest["camera"]), "defects": names.defects(manifest["defects"])}
         left = None if left is None else renamed(left, names)
         world = names.world
         row = replace(row, tolerance=names.tolerance(row.tolerance))

@@ -9,16 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from generator.augmenting.orientation import REVERSE, TURN
-from generator.augmenting.transforms import (
-    Move,
-    left_half,
-    mirrored,
-    relit,
-    right_half,
-    trimmed,
-    turned,
-    warped,
-)
+from generator.augmenting.transforms import Move, left_half, mirrored, relit, right_half, trimmed, turned, warped
 
 COPIES = {
     "cut": ("left", "right"),

@@ -27,14 +27,7 @@ from generator.augmenting.plan import Line, Options, Plan
 from generator.augmenting.relabel import Settings
 from generator.dataset.connectors import read_connectors
 from generator.dataset.derived_card import make_derived_card, read_card
-from generator.dataset.folder import (
-    BATCH_ROWS,
-    CARD,
-    dataset_columns,
-    read_parameters,
-    read_rows,
-    split_files,
-)
+from generator.dataset.folder import BATCH_ROWS, CARD, dataset_columns, read_parameters, read_rows, split_files
 from generator.dataset.labels import CLASSES, OK
 from generator.dataset.rows import all_columns, features, missing_note, objects_of
 from generator.dataset.writer import DatasetWriter, Kept, Spool

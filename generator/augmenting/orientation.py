@@ -141,10 +141,7 @@ class Place(Protocol):
 
 
 def naming(
-    operation: str,
-    addresses: Sequence[str | None],
-    cavities: Sequence[str | None],
-    drawing: Sequence[Place] | None,
+    operation: str, addresses: Sequence[str | None], cavities: Sequence[str | None], drawing: Sequence[Place] | None
 ) -> Naming:
     """Find the new addresses of a part's positions.
 

@@ -32,9 +32,7 @@ class Settings:
         """Take the settings from the result of `card_header.read_settings`; missing ones get neutral values."""
         style = settings.get("answer", "short")
         return cls(
-            settings.get("tolerance") or {},
-            settings.get("grey") or 0.0,
-            style if style in ANSWER_LABELS else "short",
+            settings.get("tolerance") or {}, settings.get("grey") or 0.0, style if style in ANSWER_LABELS else "short"
         )
 
 
@@ -84,11 +82,7 @@ def _moved(each: ObjectRow, box: Box, share: float, move: Move) -> ObjectRow:
     """Return the object with its new box and points; `share`: share of the visible part that remains."""
     visible = None if each.visible is None else each.visible * share
     moved = replace(
-        each,
-        box=box,
-        visible=visible,
-        tip_px=_inside(move, each.tip_px),
-        base_px=_inside(move, each.base_px),
+        each, box=box, visible=visible, tip_px=_inside(move, each.tip_px), base_px=_inside(move, each.base_px)
     )
     return replace(moved, in_answer=is_in_answer(each.category, visible, moved.area))
 

@@ -35,6 +35,7 @@ from generator.dataset.render_folder import Chunk, Findings, Rules, attach_image
 from generator.dataset.rows import features
 from generator.dataset.scene_files import SceneFiles, find_scenes
 from generator.dataset.writer import DatasetWriter
+from generator.io.checksum import sha256_of
 from generator.io.processes import InOrder, processes
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
@@ -95,7 +96,7 @@ def build(directory: Path, to: Path, scenes: Path | None, options: Options, repl
     files = find_scenes(directory, _scene_names(manifests), scenes)
     for note in (*files.notes, *_check_limits(options.limits, files)):
         log(note)
-    hashes = [(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in manifests]
+    hashes = [(path.name, sha256_of(path)) for path in manifests]
     # Hashed before the files are read: if they change meanwhile, a repeated build sees that this dataset is outdated.
     source = source_sha256(directory, scenes, options)
     extras = _extra_columns(manifests, files.rows)

@@ -14,11 +14,7 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 
 def card_header(
-    title: str,
-    license_id: str,
-    synthetic: bool,
-    counts: Mapping[str, Mapping[str, int]],
-    settings: Mapping[str, Any],
+    title: str, license_id: str, synthetic: bool, counts: Mapping[str, Mapping[str, int]], settings: Mapping[str, Any]
 ) -> str:
     """Return the YAML header of README.md, without the lines `---` around it.
 

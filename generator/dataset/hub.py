@@ -183,11 +183,7 @@ def _errors_in_one_line(name: str, kind: str) -> Iterator[None]:
         raise HubError(f"push: {' '.join(str(error).split())[:500]}") from None
     except Exception as error:
         # The client may use any of these HTTP libraries; their errors have no common class.
-        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in (
-            "httpx",
-            "httpx2",
-            "httpcore2",
-        ):
+        if isinstance(error, OSError) or type(error).__module__.partition(".")[0] in ("httpx", "httpx2", "httpcore2"):
             raise HubError(f"{_NO_NETWORK} ({type(error).__name__}: {' '.join(str(error).split())[:200]})") from None
         raise
 

@@ -213,10 +213,7 @@ class DatasetWriter:
             self._sheet.offer(split, number, label, group_of(row))
 
     def finish(
-        self,
-        card: str,
-        parameters: Mapping[str, Any] | None,
-        connectors: Sequence[NominalConnector] | None,
+        self, card: str, parameters: Mapping[str, Any] | None, connectors: Sequence[NominalConnector] | None
     ) -> None:
         """Write all files other than the rows; the folder gets its final name at the end of `with`.
 

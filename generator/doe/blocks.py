@@ -119,10 +119,7 @@ def neighbours(positions: Sequence[Position]) -> dict[str, list[str]]:
 
 
 def held_out_addresses(
-    positions: Sequence[Position],
-    wanted: int | float | Sequence[str] | None,
-    source: random.Random,
-    scene: str,
+    positions: Sequence[Position], wanted: int | float | Sequence[str] | None, source: random.Random, scene: str
 ) -> tuple[str, ...]:
     """The held-out addresses, whose defects no training picture shows, in the order of the connector.
 

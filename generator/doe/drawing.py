@@ -52,13 +52,7 @@ class Drawing:
             planned = [list(next(shares[kind])) for kind in row.kinds]
             self._settle(row, planned, ranges, source)
 
-    def _settle(
-        self,
-        row: Row,
-        planned: list[list[float]],
-        ranges: dict[str, Drawn],
-        source: random.Random,
-    ) -> None:
+    def _settle(self, row: Row, planned: list[list[float]], ranges: dict[str, Drawn], source: random.Random) -> None:
         """Find a part number and defect parameters that give the row its class without a collision."""
         connector = self.scenes.connector(row.levels["scene"])
         reason = ""

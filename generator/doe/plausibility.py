@@ -21,6 +21,7 @@ from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.optics import Camera, set_up_station
 from blender_scripts.manifest.run import Manifest, Run
 from generator.dataset.connectors import nominal_connector
+from generator.doe.housing_fit import of_blocks, of_mesh
 from generator.doe.symmetry import has_half_turn
 
 # Housings from CAD files as placed in the part, mm, by scene and housing.
@@ -67,7 +68,7 @@ class _View:
 
 
 def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
-    """Say what is implausible about a manifest's scenes and views, one line each.
+    """Return warnings on a manifest's scenes and views, one line each.
 
     Args:
         manifest: a checked manifest.
@@ -77,6 +78,12 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
     for run in manifest.runs:
         views.setdefault((run.scene, run.camera, run.width, run.height), []).append(run)
     lines = [line for each, mesh in meshes.items() if (line := _of_mesh(manifest.connectors[each[0]], each[1], mesh))]
+    for scene, housing, terminal in dict.fromkeys((run.scene, run.housing, run.terminal) for run in manifest.runs):
+        connector, placed = manifest.connectors[scene], meshes.get((scene, housing))
+        if placed is None:
+            lines += of_blocks(connector, housing, terminal)
+        elif _of_mesh(connector, housing, placed) is None:
+            lines += of_mesh(connector, housing, terminal, placed)
     for (scene, _, _, _), runs in views.items():
         lines += _of_view(_view(manifest.connectors[scene], runs), manifest.connectors[scene])
     for scene, terminal in dict.fromkeys((run.scene, run.terminal) for run in manifest.runs):
@@ -219,10 +226,11 @@ def _exceed(connector: Connector, pins: Sequence[tuple[Position, Terminal, Limit
     lots = normal(parts, len(names))[:, [names.index(terminal.name) for _, terminal, _ in pins]]
     longer, shrunk = scatter.lot_length_mm * lots, scatter.shrinkage * common[0]
     at = np.array([(position.x_mm, position.y_mm) for position, _, _ in pins]).T[:, None]
+    from_datum = at - np.array([[[connector.datum.x_mm]], [[connector.datum.y_mm]]])
     pattern = np.tan(np.radians(scatter.pattern_tilt_deg * common[1:3]))
     slope = np.tan(np.radians(scatter.tilt_deg * own[2:4])) + pattern
     standing = np.array([terminal.standing_mm for _, terminal, _ in pins]) + longer
-    tip = scatter.position_mm * own[:2] + scatter.pattern_shift_mm * common[3:] - shrunk * at
+    tip = scatter.position_mm * own[:2] + scatter.pattern_shift_mm * common[3:] - shrunk * from_datum
     tip += standing * slope / np.sqrt(1.0 + (slope**2).sum(axis=0))
     # The floor shrinks towards the mating face, a tilted pattern sinks where it leans to.
     sunk = (pattern * at).sum(axis=0) - shrunk * connector.shell.depth_mm

@@ -78,13 +78,7 @@ def _draw(axis: Any, connector: Connector, counts: pd.DataFrame, colours: dict[s
             angles = (90 + 360 * number / len(present), 90 + 360 * (number + 1) / len(present))
             axis.add_patch(Wedge((x, y), radius, *angles, fc=colours[split], ec="none"))
         axis.text(
-            x,
-            y,
-            place.address,
-            ha="center",
-            va="center",
-            fontsize=letters,
-            color="#ffffff" if present else "#555555",
+            x, y, place.address, ha="center", va="center", fontsize=letters, color="#ffffff" if present else "#555555"
         )
         if present:
             axis.text(

@@ -212,12 +212,7 @@ class _Reader:
         return {name: weight for name, weight in weights.items() if weight}
 
     def _splits(
-        self,
-        kind: str,
-        factors: tuple[Factor, ...],
-        classes: dict[str, int],
-        holds_out: bool,
-        per_picture: int,
+        self, kind: str, factors: tuple[Factor, ...], classes: dict[str, int], holds_out: bool, per_picture: int
     ) -> tuple[SplitSpec, ...]:
         section = self.top.table("splits")
         if "splits" in self.top.data and not section.data:
@@ -255,11 +250,7 @@ class _Reader:
         return held
 
     def _split_factors(
-        self,
-        split: TomlSection,
-        factors: tuple[Factor, ...],
-        held: dict[str, tuple[Factor, ...]],
-        name: str,
+        self, split: TomlSection, factors: tuple[Factor, ...], held: dict[str, tuple[Factor, ...]], name: str
     ) -> tuple[Factor, ...]:
         """The factors of the design with the levels of split `name`."""
         changed = self._factors(split.table("factors", optional=True))

@@ -75,12 +75,7 @@ def _left_out_notes(left_out: Mapping[str, int]) -> list[str]:
 
 
 def export(
-    dataset: Path,
-    to: Path,
-    kind: str,
-    ok_positions: bool = False,
-    hidden: bool = False,
-    workers: int | None = None,
+    dataset: Path, to: Path, kind: str, ok_positions: bool = False, hidden: bool = False, workers: int | None = None
 ) -> tuple[dict[str, int], int, Counter[str]]:
     """Write a dataset in another format.
 

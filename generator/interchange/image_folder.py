@@ -37,7 +37,7 @@ from generator.io.mask_files import note_on_masks, split_masks
 from generator.io.pictures import READ_SUFFIXES, files_below, is_picture, passed_over
 
 METADATA_SUFFIXES = (".jsonl", ".csv", ".parquet")
-# `load_dataset` finds the types of JSON lines in so many bytes.
+# `load_dataset` finds the types of JSON lines in this many first bytes.
 READ_AT_ONCE = 10 << 20
 _SCHEMA = pa.schema(
     {

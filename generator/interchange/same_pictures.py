@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from generator.dataset.folder import ordered_splits
 from generator.interchange.photo_rows import Examined
+from generator.io.checksum import sha256_of
 
-# So many notes on copies are printed, within a split and across splits; the last one has the number of the others.
+# Most notes on copies that are printed, within a split and across splits; the last one has the number of the others.
 MOST_NOTES = 5
 
 
@@ -87,7 +87,7 @@ def same_files(paths: Iterable[Path]) -> dict[Path, str]:
     for group in by_size.values():
         for path in group if len(group) > 1 else ():
             try:
-                found[path] = hashlib.sha256(path.read_bytes()).hexdigest()
+                found[path] = sha256_of(path)
             except OSError:  # named when the picture is opened
                 continue
     return found

@@ -38,14 +38,4 @@ def renderer_command(engine: str | None, blender: str | None) -> list[str]:
         raise InputError(
             f"--blender: expected a Blender executable (--blender, PINSIGHT_BLENDER or on the PATH), got {wanted!r}"
         )
-    return [
-        found,
-        "-b",
-        "--factory-startup",
-        "--disable-autoexec",
-        "--python-exit-code",
-        "1",
-        "-P",
-        str(SCRIPT),
-        "--",
-    ]
+    return [found, "-b", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1", "-P", str(SCRIPT), "--"]

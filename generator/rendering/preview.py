@@ -40,11 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help="the contact sheet to write")
     parser.add_argument("--pictures", type=int, default=12, metavar="N", help="rows to show, 1-100 (default: 12)")
     parser.add_argument(
-        "--samples",
-        type=int,
-        default=1,
-        metavar="N",
-        help="samples per pixel, instead of the manifest's (default: 1)",
+        "--samples", type=int, default=1, metavar="N", help="samples per pixel, instead of the manifest's (default: 1)"
     )
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="number of renderer processes (default: one per core)"

@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--blender", metavar="PATH", help=blender)
     add("--rows", metavar="A:B", help="only the rows A to B - 1, counted from 0")
     add("--force", action="store_true", help="render finished rows again")
-    scale = "mask pixels per picture pixel, 1-8 (default: 4)"
-    add("--mask-scale", type=_count(1, 8), default=4, metavar="K", help=scale)
+    scale = "the mask shows the most frequent of K x K samples per pixel, 1-8 (default: 1)"
+    add("--mask-scale", type=_count(1, 8), default=1, metavar="K", help=scale)
     gpu = "gpu is faster, but its pictures differ in bytes from the CPU's (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
     dry = "check everything, print the graphics cards, the device used and the rows left to render; render nothing"

@@ -306,8 +306,7 @@ class SoartC:
         else:
             channels = range(picture.shape[2])
             moved = np.stack(
-                [warp(np.clip(gain * picture[..., c], 0, 1), pose, shape, reference[..., c]) for c in channels],
-                axis=2,
+                [warp(np.clip(gain * picture[..., c], 0, 1), pose, shape, reference[..., c]) for c in channels], axis=2
             )
         return moved
 

@@ -60,16 +60,7 @@ def gram_golden_maps(image: np.ndarray, golden: np.ndarray, window: int, stride:
                 end = min(start + TILE, gw)
                 n = end - start
                 beta, power, total, peak = work[0, :n], work[1, :n], work[2, :n], work[3, :n]
-                _golden_rest(
-                    sums,
-                    golden_sums,
-                    start,
-                    (gi - first) * stride,
-                    beta,
-                    power,
-                    total,
-                    peak,
-                )
+                _golden_rest(sums, golden_sums, start, (gi - first) * stride, beta, power, total, peak)
                 finish(beta, total, peak, out[0, gi, start:end], out[1, gi, start:end], out[2, gi, start:end])
 
 

@@ -143,10 +143,7 @@ class UnitSpaces:
 
 
 def make_parameters(
-    spaces: Sequence[UnitSpace],
-    statistics: Mapping[tuple[str, ...], MapStatistics],
-    window: int,
-    stride: int,
+    spaces: Sequence[UnitSpace], statistics: Mapping[tuple[str, ...], MapStatistics], window: int, stride: int
 ) -> dict[str, Any]:
     """Make the contents of nsoart.json.
 
@@ -167,11 +164,7 @@ def make_parameters(
         "window": window,
         "stride": stride,
         "reference": "self",
-        "code": {
-            "function": "floor(127.5 (1 + z / (|z| + knee)) + 0.5)",
-            "knee": CODE_KNEE,
-            "sd_floor": SD_FLOOR,
-        },
+        "code": {"function": "floor(127.5 (1 + z / (|z| + knee)) + 0.5)", "knee": CODE_KNEE, "sd_floor": SD_FLOOR},
         "group_by": list(GROUP_BY),
         "pooled": _moments(pooled),
         "groups": [

@@ -61,11 +61,7 @@ def soart3(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
 
 
 def soart3_map(
-    image: np.ndarray,
-    reference: np.ndarray | None,
-    window: int = 16,
-    stride: int = 1,
-    similarity: str = "pixels",
+    image: np.ndarray, reference: np.ndarray | None, window: int = 16, stride: int = 1, similarity: str = "pixels"
 ) -> np.ndarray:
     """Compute SOART3 of every window of a picture against a reference.
 

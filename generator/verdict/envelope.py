@@ -6,13 +6,11 @@ further keys of its judge.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 SCHEMA = "pinsight-verdict/1"
@@ -88,13 +86,3 @@ def software() -> str:
         return f"pinsight {version('pinsight')}"
     except PackageNotFoundError:
         return "pinsight, not installed"
-
-
-def sha256_of(file: Path) -> str:
-    """Compute the SHA-256 of a file, in hex.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

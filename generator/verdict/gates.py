@@ -86,7 +86,7 @@ class Look:
         difference: (rows, columns) how each cell differs from all similar training pictures.
         distance: mean of `difference`.
         upright: score of `generator.verdict.orientation`: 1 upright, -1 turned by 180°.
-        turns: by angle, log of `distance` over that of the picture turned by so many degrees counter-clockwise.
+        turns: by angle, log of `distance` over that of the picture turned counter-clockwise by that angle.
     """
 
     beyond: np.ndarray
@@ -196,7 +196,7 @@ class PictureGates:
         return math.log((distance + SMALL) / (float(away.mean()) + SMALL))
 
     def _measures(self, beyond: np.ndarray) -> list[str]:
-        said: dict[str, str] = {}  # by gate and words: blur shows in fine and coarse structure, and is said once
+        said: dict[str, str] = {}  # by the gate's words: blur shows in fine and coarse structure, but is reported once
         for gate in GATES:
             value, limit = float(beyond[NAMES.index(gate.measure)]), self.limits.measures[gate.measure][int(gate.above)]
             if (value > limit) if gate.above else (value < limit):

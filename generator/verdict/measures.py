@@ -52,7 +52,7 @@ class Gate:
         keyword: begins the sentence.
         measure: name in MEASURES.
         above: whether values above the upper limit are refused, else those below the lower limit.
-        words: what such a picture is.
+        words: how such a picture differs, such as `darker than similar training pictures`.
     """
 
     keyword: str

@@ -6,16 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from studies.findings import Found
-from studies.questions import (
-    attention,
-    florence2,
-    improvement,
-    ladder,
-    pretraining,
-    soart,
-    supervision,
-    views,
-)
+from studies.questions import attention, florence2, improvement, ladder, pretraining, soart, supervision, views
 
 SECTIONS: dict[int, Callable[[Found, Path], list[str]]] = {
     1: ladder.section,

@@ -65,9 +65,7 @@ def section(found: Found, picture: Path) -> list[str]:
     figures.save(figure, picture)
     rows = _rows(found, series) + (_rows(other, more) if other else [])
     header = ["trained on", "judged by", "seeds", *series, "balanced accuracy minus the row above"]
-    parts = [
-        "The last column compares balanced accuracy, which the table does not list.\n\n" + table(header, rows),
-    ]
+    parts = ["The last column compares balanced accuracy, which the table does not list.\n\n" + table(header, rows)]
     if other:
         parts.append(
             f"At size *{other.size}* {other.done} of {other.planned} runs are done ({seeds(other)}): "
@@ -80,12 +78,7 @@ def section(found: Found, picture: Path) -> list[str]:
     return parts + collapsed(found)
 
 
-ROWS = (
-    (CENTRE, ONE_VIEW),
-    *((FIVE, views) for views in JUDGED_BY),
-    (TOGETHER, ALL_VIEWS),
-    (TOGETHER_OWN, ALL_VIEWS),
-)
+ROWS = ((CENTRE, ONE_VIEW), *((FIVE, views) for views in JUDGED_BY), (TOGETHER, ALL_VIEWS), (TOGETHER_OWN, ALL_VIEWS))
 
 
 def _rows(found: Found, series: Mapping[str, Mapping[str, Mapping[str, Value]]]) -> list[list[object]]:

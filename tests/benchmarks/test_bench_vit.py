@@ -23,9 +23,7 @@ def as_before():
 
 
 @pytest.mark.parametrize(
-    ("close_ups", "boxes"),
-    [(False, True), (True, True), (False, False)],
-    ids=["pictures", "close-ups", "labels"],
+    ("close_ups", "boxes"), [(False, True), (True, True), (False, False)], ids=["pictures", "close-ups", "labels"]
 )
 def test_the_bare_loop_has_the_trainer_s_loss(close_ups, boxes):
     setting = Setting(1, 1, close_ups=close_ups, boxes=boxes, batch_size=1)

@@ -9,16 +9,7 @@ import pytest
 from PIL import Image
 
 from blender_scripts.manifest.output_folder import PATHS, SCENE_PATHS
-from tests.conftest import (
-    COLUMNS,
-    ROOT,
-    ROWS,
-    blender_executable,
-    folder_bytes,
-    records,
-    run_renderer,
-    write_manifest,
-)
+from tests.conftest import COLUMNS, ROOT, ROWS, blender_executable, folder_bytes, records, run_renderer, write_manifest
 
 SMOKE = ROOT / "manifests" / "smoke.csv"
 # One of each view and lamp; a sample a pixel, since a Debian build without denoiser takes eight times as many.
@@ -69,9 +60,7 @@ def test_records_have_the_same_shape(pairs: list[tuple[dict, dict]]) -> None:
             assert list(pin) == list(twin)
 
 
-def test_amodal_and_expected_boxes_are_those_of_bpy_to_a_hundredth_of_a_pixel(
-    pairs: list[tuple[dict, dict]],
-) -> None:
+def test_amodal_and_expected_boxes_are_those_of_bpy_to_a_hundredth_of_a_pixel(pairs: list[tuple[dict, dict]]) -> None:
     compared = 0
     for mine, other in pairs:
         whole = [*mine["positions"], mine["housing"]], [*other["positions"], other["housing"]]
@@ -101,24 +90,23 @@ def test_keypoints_measures_and_camera_are_those_of_bpy(pairs: list[tuple[dict, 
             assert pin["base_px"] == pytest.approx(twin["base_px"], abs=0.01)
 
 
-def test_visible_boxes_are_near_those_of_bpy(pairs: list[tuple[dict, dict]]) -> None:
-    off = []
+def test_visible_boxes_and_shares_are_those_of_bpy(pairs: list[tuple[dict, dict]]) -> None:
+    compared = 0
     for mine, other in pairs:
-        for pin, twin in zip(mine["positions"], other["positions"], strict=True):
-            assert pin["visible_fraction"] == pytest.approx(twin["visible_fraction"], abs=0.05)
-            if min(pin["visible_fraction"], twin["visible_fraction"]) > 0.1 and pin["boxes"]["visible"]:
-                off.append(np.abs(np.subtract(pin["boxes"]["visible"], twin["boxes"]["visible"])).max())
-    # A mask pixel is a quarter of a picture pixel wide, and one at an edge may fall on either side.
-    assert len(off) > 100
-    assert np.quantile(off, 0.95) <= 0.26 and max(off) <= 0.76
+        things = [*mine["positions"], *mine["other"]], [*other["positions"], *other["other"]]
+        for thing, twin in zip(*things, strict=True):
+            assert thing["visible_fraction"] == pytest.approx(twin["visible_fraction"], abs=1e-4)
+            box, its = (each["boxes"]["visible"] for each in (thing, twin))
+            assert box == (its and pytest.approx(its, abs=0.01))
+            compared += box is not None
+    assert compared > 100
 
 
-def test_masks_are_those_of_bpy_but_for_edges(in_blender: Path, rendered: Path) -> None:
+def test_masks_are_those_of_bpy(in_blender: Path, rendered: Path) -> None:
     for run, *_ in CHOSEN:
         mine, other = mask(in_blender, run), mask(rendered, run)
-        pins = (mine > 0) | (other > 0)
-        assert pins.mean() > 0.02
-        assert np.mean(mine[pins] != other[pins]) < 0.03
+        assert np.count_nonzero(mine) > 0.02 * mine.size
+        assert np.count_nonzero(mine != other) <= 1
 
 
 def test_pictures_show_the_same_scene(in_blender: Path, rendered: Path) -> None:
@@ -152,23 +140,13 @@ def test_five_mistakes_are_five_lines_here_and_in_the_check(tmp_path: Path) -> N
     path = write_manifest(tmp_path / "five.csv", FIVE)
     done = blender(path, "--out", tmp_path / "out")
     check = subprocess.run(
-        [sys.executable, "-m", "generator", "check", path],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=120,
+        [sys.executable, "-m", "generator", "check", path], capture_output=True, text=True, cwd=ROOT, timeout=120
     )
     assert done.returncode == check.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     found = [line for line in done.stderr.splitlines() if line.startswith("five.csv:")]
     assert [line.split(": expected ")[0] for line in found] == [
-        *(
-            "five.csv:2 camera",
-            "five.csv:3 defects",
-            "five.csv:4 run",
-            "five.csv:5 seed",
-            "five.csv:6 housing",
-        ),
+        *("five.csv:2 camera", "five.csv:3 defects", "five.csv:4 run", "five.csv:5 seed", "five.csv:6 housing")
     ]
     assert check.stderr.splitlines() == found
     assert not (tmp_path / "out").exists()

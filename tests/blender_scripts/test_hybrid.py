@@ -60,7 +60,7 @@ def test_a_blank_is_neither_a_position_nor_in_the_mask(out: Path) -> None:
 def test_each_position_has_the_measures_of_its_own_terminal(out: Path) -> None:
     good = records(out)["good"]
     assert [of(good, address)["terminal"] for address in ("r1c1", "r1c2", "r1c3", "r2c4")] == [
-        *("power", "signal", "earth", "signal"),
+        *("power", "signal", "earth", "signal")
     ]
     assert [of(good, address)["length_mm"] for address in ("r1c1", "r1c2", "r1c3")] == [5.0, 4.0, 5.4]
     assert max(abs(position["retraction_mm"]) for position in good["positions"]) < 0.08
@@ -106,7 +106,7 @@ def test_labels_follow_each_positions_tolerance(out: Path, tmp_path: Path, capsy
     assert len(found["good"]["objects"]["address"]) == 8
     [nominal] = read_connectors(tmp_path / "set") or ()
     assert [(each.address, each.standing_mm, each.width_mm) for each in nominal.positions[:3]] == [
-        *(("r1c1", 5.0, 0.8), ("r1c2", 4.0, 0.64), ("r1c3", 5.4, 0.64)),
+        *(("r1c1", 5.0, 0.8), ("r1c2", 4.0, 0.64), ("r1c3", 5.4, 0.64))
     ]
     xs = [x for x, _ in nominal.outline_mm or ()]
     assert (min(xs), max(xs)) == pytest.approx((-10.7, 13.1))

@@ -126,17 +126,16 @@ def test_visible_boxes_agree_with_the_mask(rendered: Path) -> None:
             visible = pin["boxes"]["visible"]
             if visible is None:
                 assert len(rows) == 0
-            elif pin["visible_fraction"] > 0.5:
+            elif len(rows):
+                # The box is as large as all that is seen, the mask shows what is seen at pixels' centres.
                 found = np.array([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-                (whole if pin["visible_fraction"] > 0.99 else partly).append(np.abs(found - visible).max())
-                # A pixel belongs to the pin that covers most of it, so slivers are lost; only a partly hidden pin's box
-                # leaves out pixels of it.
-                won = 0.76 if pin["visible_fraction"] > 0.99 else 3.0
-                assert np.all((found - visible) * [1, 1, -1, -1] >= -won)
+                inwards = (found - visible) * [1, 1, -1, -1]
+                assert inwards.min() >= -0.5 - 1e-6
+                (whole if pin["visible_fraction"] > 0.99 else partly).append(inwards.max())
     assert len(whole) > 60
-    assert max(whole) <= 1.0
-    assert np.median(partly) <= 1.0
-    assert max(partly) <= 3.0
+    # A tip may end in the corner of a pixel.
+    assert max(whole) <= 1.5
+    assert np.median(partly) <= 0.5
 
 
 def test_tips_lie_on_their_pins(rendered: Path) -> None:
@@ -270,14 +269,14 @@ camera.location.z = 10.0
 bpy.context.scene.camera = camera
 corners = np.array([[-9.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 9.0, 0.0], [-9.0, 9.0, 0.0]])
 quarter = make_mesh("quarter", Mesh.of(corners, [(0, 1, 2, 3)]), bpy.data.materials.new("grey"))
-add_object("quarter", quarter, 7)
-stage.show("index")
+add_object("quarter", quarter)
+stage.show("depth")
 for width in (640, 16800, 30000, 61440, 65536):
     for x, y in ((0, 0), (3, 9), (70, 11), (13, 60)):
         left, top = width // 2 - x, width // 4 - y
         seen = tracer.values(width, width // 2, Window(left, top, left + 80, top + 64))
         expected = np.zeros((64, 80))
-        expected[:y, :x] = 7
+        expected[:y, :x] = 10
         assert np.array_equal(np.rint(seen), expected), (width, x, y)
 try:
     tracer.values(65540, 64, Window(0, 0, 8, 8))
@@ -287,7 +286,7 @@ print(tracer.picture(16, 8, 1, 0).shape)
 """
 
 
-def test_windows_of_a_wide_mask_lie_where_they_should(engine: str, tmp_path: Path) -> None:
+def test_windows_of_a_wide_view_lie_where_they_should(engine: str, tmp_path: Path) -> None:
     done = run_code(engine, WINDOWS.format(root=str(ROOT)), tmp_path)
     found = [line for line in done.stdout.splitlines() if line.startswith(("expected", "(8"))]
     assert found == [
@@ -319,15 +318,6 @@ for _ in range(2):
 def test_a_truth_that_a_failed_row_left_shown_is_not_in_the_next_picture(tmp_path: Path) -> None:
     done = run_code("bpy", LEFT_SHOWN.format(root=str(ROOT)), tmp_path)
     assert done.stdout.splitlines() == ["override None"] * 2, done.stdout + done.stderr
-
-
-def test_a_finer_mask_is_no_wider_than_blender_renders(tmp_path: Path) -> None:
-    """A pin's box depends on a sliver, and a mask four times finer would be 73,728 px wide."""
-    path = tmp_path / "wide.csv"
-    row = "wide,train,7,7,header_2x8,plain,square,,top,ring,none,2304,32,1"
-    path.write_text(f"{','.join(COLUMNS)},width,height,samples\n{row}\n", "utf-8")
-    done = run_renderer(path, "--out", tmp_path / "out", "--mask-scale", "8")
-    assert done.returncode == 0, done.stderr
 
 
 def test_beyond_the_table_there_is_nothing(engine: str, tmp_path: Path) -> None:
@@ -476,10 +466,10 @@ def test_a_label_column_refreshes_the_record_only(engine: str, small: tuple[Path
     assert {(r["row"]["split"], r["row"]["note"]) for r in records(out).values()} == {("test", "b")}
 
 
-def test_an_edited_tolerance_refreshes_the_record_only(tmp_path: Path) -> None:
+def test_an_edited_tolerance_or_datum_refreshes_the_record_only(tmp_path: Path) -> None:
     scenes, out, manifest = tmp_path / "scenes", tmp_path / "out", small_manifest(tmp_path / "small.csv")
     scenes.mkdir()
-    text = (SCENES / "connector_3x9.toml").read_text("utf-8")
+    text = (SCENES / "connector_3x9.toml").read_text("utf-8").replace("[scatter]", "[scatter]\nshrinkage = 0.01", 1)
 
     def render(changed: str) -> str:
         (scenes / "connector_3x9.toml").write_text(changed, "utf-8")
@@ -495,6 +485,16 @@ def test_an_edited_tolerance_refreshes_the_record_only(tmp_path: Path) -> None:
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {"records/one.json", "records/two.json", "scenes/connector_3x9.toml"}
     assert "0 rendered" in render(text) and folder_bytes(out) == before
+    # The right datum from the beginning gives the same record.
+    from_left = f'{text}\n[datum]\nx = "left"\n'
+    assert "0 rendered" in render(from_left)
+    moved = [records(out)["one"]["positions"][0][key] for key in ("dx_mm", "true_position_mm")]
+    assert moved != [
+        json.loads(before["records/one.json"])["positions"][0][key] for key in ("dx_mm", "true_position_mm")
+    ]
+    refreshed = folder_bytes(out)
+    shutil.rmtree(out)
+    assert "2 rendered" in render(from_left) and folder_bytes(out) == refreshed
 
 
 def test_what_was_damaged_is_rendered_again(engine: str, small: tuple[Path, Path]) -> None:
@@ -611,7 +611,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
         assert "got 2 with other settings (the first: one: other render settings): give --out " in done.stderr
     done = render_here(engine, pool, here, "small.csv", "--rows", "1:2", "--mask-scale", "2")
     assert done.returncode == 2
-    assert "got 1 with other settings (the first: two: --mask-scale 4, now 2)" in done.stderr
+    assert "got 1 with other settings (the first: two: --mask-scale 1, now 2)" in done.stderr
     # From elsewhere; with --out, since the rows are the same.
     (here / "else").mkdir()
     shutil.copy(manifest, here / "else")

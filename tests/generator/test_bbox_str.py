@@ -134,44 +134,23 @@ def test_ten_thousand_boxes_survive_within_the_bound() -> None:
 BOX = "<loc_10><loc_10><loc_20><loc_20>"
 LATER = "<loc_30><loc_30><loc_40><loc_40>"
 FAULTS = {
-    "a bin that is no token": (
-        "BENDNG<loc_10><loc_10><loc_1000><loc_20>",
-        "a location of 0 to 999, got <loc_1000>",
-    ),
-    "inverted in x": (
-        "BENDNG<loc_30><loc_10><loc_20><loc_20>",
-        "x1 <= x2 and y1 <= y2, got [30, 10, 20, 20]",
-    ),
-    "inverted in y": (
-        "BENDNG<loc_10><loc_30><loc_20><loc_20>",
-        "x1 <= x2 and y1 <= y2, got [10, 30, 20, 20]",
-    ),
-    "three locations": (
-        "BENDNG<loc_10><loc_10><loc_20>",
-        "four locations per box of 'BENDNG', got 3 locations",
-    ),
+    "a bin that is no token": ("BENDNG<loc_10><loc_10><loc_1000><loc_20>", "a location of 0 to 999, got <loc_1000>"),
+    "inverted in x": ("BENDNG<loc_30><loc_10><loc_20><loc_20>", "x1 <= x2 and y1 <= y2, got [30, 10, 20, 20]"),
+    "inverted in y": ("BENDNG<loc_10><loc_30><loc_20><loc_20>", "x1 <= x2 and y1 <= y2, got [10, 30, 20, 20]"),
+    "three locations": ("BENDNG<loc_10><loc_10><loc_20>", "four locations per box of 'BENDNG', got 3 locations"),
     "a box without a label": (BOX, "a label before its locations, got <loc_10>"),
     "a label without a box": (f"BENDNG{BOX}NUKENG", "boxes after the label 'NUKENG', got none"),
     "an unknown label": (f"POSTER{BOX}", "one of the labels BENDNG, NUKENG, got 'POSTER'"),
     "a label that the parser breaks on": (f"BENDNG<a{BOX}", "a location such as <loc_12>, and no other '<'"),
     "a special token": (f"<s>BENDNG{BOX}</s>", "no special token (the tokenizer adds them), got <s>"),
     "boxes in another order": (f"BENDNG{LATER}{BOX}", "boxes of 'BENDNG' in the order of (y1, x1)"),
-    "groups in another order": (
-        f"BENDNG{LATER}NUKENG{BOX}",
-        "groups in the order of (y1, x1) of their first box",
-    ),
+    "groups in another order": (f"BENDNG{LATER}NUKENG{BOX}", "groups in the order of (y1, x1) of their first box"),
     "a label in two groups": (f"BENDNG{BOX}NUKENG{LATER}BENDNG{LATER}", "the boxes of 'BENDNG' in one group"),
     "a box twice": (f"BENDNG{BOX}{BOX}", "each box of 'BENDNG' once, got one twice"),
-    "a location with a leading zero": (
-        "BENDNG<loc_010><loc_10><loc_20><loc_20>",
-        "a location such as <loc_12>",
-    ),
+    "a location with a leading zero": ("BENDNG<loc_010><loc_10><loc_20><loc_20>", "a location such as <loc_12>"),
     "a location that ends too soon": ("BENDNG<loc_10><loc_10><loc_20><loc_2", "a location such as <loc_12>"),
     "a line break": (f"BENDNG{BOX}\n", "no space around the answer and no line break in it"),
-    "spaces round a label": (
-        f"BENDNG{BOX} NUKENG {LATER}",
-        "a label without spaces around it, got ' NUKENG '",
-    ),
+    "spaces round a label": (f"BENDNG{BOX} NUKENG {LATER}", "a label without spaces around it, got ' NUKENG '"),
 }
 
 

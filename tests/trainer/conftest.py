@@ -175,18 +175,7 @@ def trained_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
     run = tmp_path_factory.mktemp("trained") / "run"
     code = main(
-        [
-            "--data",
-            str(tiny_dataset),
-            "--out",
-            str(run),
-            "--epochs",
-            "40",
-            "--close-ups",
-            "0.3",
-            "--no-augment",
-            *SMALL,
-        ]
+        ["--data", str(tiny_dataset), "--out", str(run), "--epochs", "40", "--close-ups", "0.3", "--no-augment", *SMALL]
     )
     assert code == 0
     return run

@@ -207,11 +207,7 @@ def test_what_is_frozen_again_is_of_the_rows_that_trained(
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [
-        (["--split", "nowhere"], "nowhere"),
-        (["--model", "nowhere"], "config.json"),
-        (["--data", "nowhere"], "nowhere"),
-    ],
+    [(["--split", "nowhere"], "nowhere"), (["--model", "nowhere"], "config.json"), (["--data", "nowhere"], "nowhere")],
 )
 def test_wrong_inputs_exit_with_2(trained_run, tiny_dataset, tmp_path, capsys, options, said):
     base = {"--model": str(trained_run), "--data": str(tiny_dataset), "--out": str(tmp_path / "out")}
@@ -249,18 +245,12 @@ def test_a_bridge_s_position_is_that_of_its_pins(seen):
     assert [group(a) for a in ("r1c1-r1c2", "r1c1", "r1c2-r1c3", "r1c3-r1c4")] == [
         *("seen", "seen", "both", "held-out")
     ]
-    assert positions_by_scene([("s", ["r1c2-r1c1", ""]), ("t", [])]) == {
-        "s": ["r1c1", "r1c2"],
-        "t": [],
-    }
+    assert positions_by_scene([("s", ["r1c2-r1c1", ""]), ("t", [])]) == {"s": ["r1c1", "r1c2"], "t": []}
 
 
 def test_a_split_that_is_not_measured_is_not_read(make_dataset, make_rows, tmp_path):
     """Where only split test is measured, training pictures may have classes that the network does not know."""
-    rows = {
-        "train": make_rows("train", 3, 0),
-        "test": [{**row, "label": 2} for row in make_rows("test", 3, 0)],
-    }
+    rows = {"train": make_rows("train", 3, 0), "test": [{**row, "label": 2} for row in make_rows("test", 3, 0)]}
     data = make_dataset(tmp_path / "data", rows, ["OTHERNG", "NUKENG", "OK"])
     found = load_frozen_classes(data, "image", (64, 32), ("BENDNG", "NUKENG", "OK"), but=("train",))
     assert list(found) == ["test"]

@@ -58,6 +58,7 @@ def test_onnxruntime_alone_says_what_predict_says(exported, trained_run, make_ro
         held.temperature,
         held.threshold,
     )
+    assert said["meta"]["fit"] == "fit" and float(said["meta"]["balanced_accuracy_lower_bound"]) > 0.5
     assert held.temperature != pytest.approx(1, abs=0.1)
     assert json.loads(said["meta"]["classes"]) == list(model.config.classes)
     assert (said["meta"]["width"], said["meta"]["height"], said["meta"]["input"]) == ("64", "32", "image")
@@ -74,8 +75,7 @@ OTHER = {"registers": 2, "stem": "linear", "positions": "learned"}
 
 
 @pytest.mark.parametrize(
-    ("width", "height", "patch", "shape"),
-    [(61, 30, 8, {}), (250, 250, 16, {}), (33, 47, 4, {}), (61, 30, 8, OTHER)],
+    ("width", "height", "patch", "shape"), [(61, 30, 8, {}), (250, 250, 16, {}), (33, 47, 4, {}), (61, 30, 8, OTHER)]
 )
 def test_sizes_that_are_no_multiple_of_a_patch(tmp_path, width, height, patch, shape):
     torch.manual_seed(0)

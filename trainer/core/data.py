@@ -41,10 +41,7 @@ def _fitted(bbox: Sequence[float], fit: Fit) -> list[float]:
 
 
 def _boxes_of(
-    objects: "tuple[ObjectRow, ...] | None",
-    row: Mapping[str, Any],
-    size: tuple[int, int],
-    classes: Sequence[str],
+    objects: "tuple[ObjectRow, ...] | None", row: Mapping[str, Any], size: tuple[int, int], classes: Sequence[str]
 ) -> tuple[list[list[float]], list[int], bool]:
     """Return a row's boxes xyxy in network px, their labels, and whether they tell the class of every patch."""
     from generator.dataset.labels import OBSERVABLE_SHARE

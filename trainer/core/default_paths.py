@@ -37,7 +37,7 @@ def dataset_facts(folder: Path) -> dict[str, str]:
         written = DatasetCard((folder / "README.md").read_text(encoding="utf-8")).data.to_dict()  # type: ignore[no-untyped-call]
         facts["content_sha256"] = str(written[PINSIGHT]["content_sha256"])
     except (OSError, ValueError, KeyError, TypeError):
-        pass  # a dataset of another origin, or without a card
+        pass  # a dataset of another program, or without a card
     return facts
 
 

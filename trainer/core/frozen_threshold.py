@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from generator.verdict.envelope import sha256_of
+from generator.io.checksum import sha256_of
 from trainer.core import fitness, max_escape, metrics, run_folder
 from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
@@ -141,7 +141,7 @@ def decided_by(
         rate: Rate of `--max-escape`; 0: not given.
     """
     limits = choose_limits(scores, ng, threshold)
-    check = max_escape.choose(parts, ng, scores, rate, threshold) if rate else None
+    check = max_escape.choose(parts, ng, scores, rate, threshold, limits.overkill) if rate else None
     return FrozenThreshold(
         weights_sha256=digest(run / run_folder.BEST),
         threshold=limits.threshold,

@@ -17,8 +17,8 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
+from generator.io.checksum import sha256_of
 from generator.verdict import gates as picture_gates
-from generator.verdict.envelope import sha256_of
 from generator.verdict.gates import PictureGates
 from trainer.core import run_folder
 from trainer.core.console import speaks
@@ -45,7 +45,7 @@ class Gates:
         """Load the gates of a run; the gate on features only if it was learned with these weights.
 
         Raises:
-            InputError: A file is damaged or of another origin.
+            InputError: A file is damaged or written by another program.
         """
         with as_input_error():
             pictures = PictureGates.load(run)
@@ -126,7 +126,7 @@ def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
     """Read a gate on features; None if it was learned with other weights.
 
     Raises:
-        InputError: The file is damaged or of another origin.
+        InputError: The file is damaged or written by another program.
     """
     tensors, metadata = run_folder.read_tensors(path)
     if metadata.get("weights_sha256", weights_sha256) != weights_sha256:

@@ -41,6 +41,7 @@ class Check:
         chosen_on: Number of NG parts in that half.
         escapes, checked_on: Number of NG parts of the other half that escape, and of all NG parts in it.
         bound: Upper bound of the rate of escapes.
+        unsure: Number of NG parts of the other half that are UNSURE; None in files of earlier versions.
     """
 
     rate: float
@@ -49,6 +50,7 @@ class Check:
     escapes: int
     checked_on: int
     bound: float
+    unsure: int | None = None
 
 
 def _scores_of_parts(parts: Sequence[str], ng: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -62,7 +64,9 @@ def _scores_of_parts(parts: Sequence[str], ng: np.ndarray, scores: np.ndarray) -
     return np.array(list(lowest.values())), np.array(list(half.values()), dtype=int)
 
 
-def choose(parts: Sequence[str], ng: np.ndarray, scores: np.ndarray, rate: float, threshold: float) -> Check:
+def choose(
+    parts: Sequence[str], ng: np.ndarray, scores: np.ndarray, rate: float, threshold: float, overkill: float = 1.0
+) -> Check:
     """Choose the escape threshold on one half of validation's NG parts, and count the escapes of the other half.
 
     Args:
@@ -71,6 +75,7 @@ def choose(parts: Sequence[str], ng: np.ndarray, scores: np.ndarray, rate: float
         scores: (N,) scores: see `trainer.core.decision`.
         rate: The rate asked for, in (0, 1).
         threshold: The threshold, which the escape threshold does not exceed.
+        overkill: The overkill threshold, from which on a picture is NG.
     """
     lowest, half = _scores_of_parts(parts, ng, scores)
     chosen, checked = np.sort(lowest[half == 0]), lowest[half == 1]
@@ -82,7 +87,8 @@ def choose(parts: Sequence[str], ng: np.ndarray, scores: np.ndarray, rate: float
             allowed += 1
         escape = min(threshold, float(chosen[allowed]))
     escapes = int((checked < min(escape, EVEN)).sum())
-    return Check(rate, escape, len(chosen), escapes, len(checked), upper_bound(escapes, len(checked)))
+    unsure = int((checked < overkill).sum()) - escapes
+    return Check(rate, escape, len(chosen), escapes, len(checked), upper_bound(escapes, len(checked)), unsure)
 
 
 def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
@@ -107,7 +113,8 @@ def said(held: Mapping[str, Any] | None) -> str:
     if held is None:
         return ""
     one = Check(**held)
-    found = f"{one.escapes} of {one.checked_on} NG parts escape, 95 % upper bound {one.bound:.1%}"
+    unsure = "" if one.unsure is None else f", {one.unsure} are UNSURE, none is left out as INVALID"
+    found = f"{one.escapes} of {one.checked_on} NG parts escape{unsure}, 95 % upper bound {one.bound:.1%}"
     return f"--max-escape {one.rate:g} is {'shown' if one.bound <= one.rate else 'NOT shown'}: {found}"
 
 

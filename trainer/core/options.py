@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import torch
@@ -39,6 +39,14 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
         if speaks():
             sys.stderr.write(f"{interrupted()}\n")
         return 1
+
+
+def run_command(
+    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
+) -> int:
+    """Parse a command line (None: the process's own) and run the command; returns its exit code."""
+    args = parser.parse_args(argv)
+    return exit_code(lambda: run(args))
 
 
 def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], Any]:

@@ -48,9 +48,7 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
     spread.plot(epochs, column("val_prediction_entropy_bits"), label="entropy of the mean prediction, bits")
     spread.plot(epochs, column("val_top_share"), label="share of the most predicted class")
     spread.set(
-        title="Collapse: entropy near 0, share near 1",
-        xlabel="epoch",
-        ylim=(-0.05, np.log2(len(classes)) + 0.1),
+        title="Collapse: entropy near 0, share near 1", xlabel="epoch", ylim=(-0.05, np.log2(len(classes)) + 0.1)
     )
     for axes in (loss, score, recall, spread):
         axes.grid(alpha=0.3)

@@ -1,7 +1,7 @@
 """Prediction by any kind of run: find pictures, one outcome for each, check and write sheets and verdicts.
 
 A sheet (the picture with what was found in it) is a PNG named after its picture: the checks make sure that it replaces
-no input picture and no file of another origin.
+no input picture and no file of another program.
 """
 
 import json
@@ -15,7 +15,8 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from generator.io import pictures as decoder
-from generator.verdict.envelope import Envelope, Verdict, sha256_of
+from generator.io.checksum import sha256_of
+from generator.verdict.envelope import Envelope, Verdict
 from trainer.core import run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
@@ -149,8 +150,8 @@ class Judged:
     Args:
         file: The picture's file; for a part the file name that its sheet is named after.
         verdict: The verdict as predictions.json holds it: an envelope with the keys of this kind of run.
-        line: The line to print on the terminal; empty where the problems are printed in its place.
-        sheet: The picture with what was found in it; None where no sheets are asked for, or there is no picture.
+        line: The line to print on the terminal; empty where `problems` are printed instead.
+        sheet: The picture with the findings drawn in; None without --out, or for a part without a picture.
         problems: Errors in the input files, printed at the end of the command; with any the verdict is INVALID.
     """
 
@@ -216,7 +217,7 @@ def _earlier(out: Path) -> list[str]:
     """List the file names in `out` of an earlier prediction: predictions.json and the sheets of its verdicts.
 
     Raises:
-        InputError: OUT/predictions.json is of another origin.
+        InputError: OUT/predictions.json was written by another program.
     """
     path = out / PREDICTIONS
     if not path.exists():
@@ -253,7 +254,7 @@ def check_json(target: Path, read: Collection[Path]) -> None:
 
 
 def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None:
-    """Check that sheets can be written into `out` without replacing an input picture or a file of another origin.
+    """Check that sheets can be written into `out` without replacing an input picture or a file of another program.
 
     Args:
         out: The folder.

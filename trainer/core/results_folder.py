@@ -57,7 +57,7 @@ def owned(out: Path, document: str, files_of: FilesOf) -> set[str]:
             named = files_of(json.loads(place.read_text(encoding="utf-8")))
             found |= {document, *(name for name in named if name == Path(name).name)}
         except (OSError, ValueError, KeyError, TypeError):
-            continue  # no document, or one of another origin
+            continue  # no document, or one of another program
     return found
 
 

@@ -138,6 +138,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             metadata = file.metadata() or {}
         return load_file(path), metadata
     except FileNotFoundError:
+        kind = (kind_of(path.parent) or "").removeprefix("pinsight-")
+        if kind and path.name == BEST:
+            raise InputError(
+                f"{path.parent}: expected a trained model, got a training that has saved none yet: resume it with "
+                f"`python -m trainer.{kind} --resume --out {path.parent}`"
+            ) from None
         raise InputError(f"{path}: expected a safetensors file, got no such file") from None
     except (SafetensorError, OSError, ValueError) as e:
         raise InputError(f"{path}: expected a safetensors file, got {e}") from e
@@ -214,7 +220,7 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
         )
     if not (run / CONFIG).is_file():
         raise InputError(f"--overwrite {run}: expected the folder of an earlier run, got one without config.json")
-    # Other programs have a config.json too: files beside such a one must not be removed.
+    # Other programs write a config.json too: the files beside theirs must not be removed.
     if (found := kind_of(run)) != kind:
         raise InputError(
             f"--overwrite {run}: expected an earlier run, whose config.json has the format {kind!r}, got {found!r}"

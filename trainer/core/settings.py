@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, TypedDict, Unpack,
 from pydantic import BaseModel, ConfigDict, Field, Strict, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from blender_scripts.contract.errors import shown
 from trainer.core.errors import InputError
 
 # Values of --rows: which rows of a dataset are used (`row_facts.kept_rows`).
@@ -78,6 +79,26 @@ class Settings(BaseModel):
     def changed(self, given: Mapping[str, Any]) -> Self:
         """Return a copy in which the values in `given` replace the old ones, checked again."""
         return type(self)(**{**dict(self), **given})
+
+
+# Settings of both kinds of run.
+MAX_ESCAPE = setting(
+    0.0,
+    "highest rate of escapes (NG parts judged OK): the escape threshold (OK only below it) is chosen on one half "
+    "of validation's parts, and the 95 % upper bound of the rate checked on the other; 0: no such limit",
+    ge=0,
+    le=0.5,
+    metavar="RATE",
+    earlier=0.0,
+)
+FITTED_EPOCHS = setting(
+    0,
+    "epochs that fit into --time-limit, of those of --epochs; 0: all",
+    ge=0,
+    le=100_000,
+    no_option="fitted to --time-limit",
+    earlier=0,
+)
 
 
 class Setting(NamedTuple):
@@ -148,7 +169,7 @@ class Setting(NamedTuple):
             checked: TypeAdapter[Any] = TypeAdapter(Annotated[self.kind, Strict(), *self.field.metadata])  # type: ignore[arg-type]
             return checked.validate_python(value)
         except ValueError:
-            raise ArgumentTypeError(f"expected {self.expected}, got {shortened(text)}") from None
+            raise ArgumentTypeError(f"expected {self.expected}, got {shown(text)}") from None
 
 
 def described(kind: Any) -> str:
@@ -163,12 +184,6 @@ def described(kind: Any) -> str:
     if outer in (list, tuple):
         return f"a list, {'each' if len(inner) == 1 or inner[-1] is Ellipsis else 'both'} {described(inner[0])}"
     return WORDS[kind]
-
-
-def shortened(value: Any) -> str:
-    """Write a value as Python does; if longer than 80 characters, with an ellipsis in place of the middle."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:40]}…{text[-39:]}"
 
 
 def _written(value: Any) -> str:
@@ -235,7 +250,7 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
     except ValidationError as e:
         wrong = dict.fromkeys(str(one["loc"][0]) for one in e.errors() if one["loc"])
         problems += [
-            f"{place}: key {key!r}: expected {known[key].expected}, got {shortened(values[key])}"
+            f"{place}: key {key!r}: expected {known[key].expected}, got {shown(values[key])}"
             for key in wrong
             if key in values
         ]
@@ -260,12 +275,6 @@ class SettingRow(NamedTuple):
 def settings_table(model: type) -> list[SettingRow]:
     """List the settings of a model as rows of a table for the docs."""
     return [
-        SettingRow(
-            name,
-            one.option,
-            "off" if one.kind is bool else one.default,
-            one.taken,
-            one.field.description or "",
-        )
+        SettingRow(name, one.option, "off" if one.kind is bool else one.default, one.taken, one.field.description or "")
         for name, one in fields_of(model).items()
     ]

@@ -57,6 +57,29 @@ def short_cells(measured: Mapping[str, Any]) -> list[Any]:
     return [*(_counted(measured[k]) for k in ("escapes", "overkill")), *_undecided(measured)]
 
 
+def worse_than_validation(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Warn of each split that is measurably worse than validation: the 95 % intervals of a rate do not overlap.
+
+    Args:
+        reports: By split, what `verdict_shares` returns, and `balanced_accuracy` likewise where it is measured.
+    """
+    warnings = []
+    known = reports.get("validation", {})
+    for name, measured in reports.items():
+        for key, is_good in (("balanced_accuracy", True), ("escapes", False), ("overkill", False)):
+            pair = [one[key] for one in (measured, known) if key in one and one[key]["share"] is not None]
+            if len(pair) < 2:
+                continue
+            here, there = (each["interval"] for each in pair)
+            if here[1] < there[0] if is_good else here[0] > there[1]:
+                own, other = (f"{e['share']:.3f} ({e['interval'][0]:.3f} to {e['interval'][1]:.3f})" for e in pair)
+                warnings.append(
+                    f"WARNING: {name} is worse than validation: {key.replace('_', ' ')} {own}, on validation {other}; "
+                    "the 95 % intervals do not overlap: what validation shows does not hold for these pictures"
+                )
+    return warnings
+
+
 def sentence(measured: Mapping[str, Any]) -> str:
     """Write the shares in one line for the terminal."""
     text = (

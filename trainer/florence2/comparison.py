@@ -22,16 +22,7 @@ from trainer.florence2.run import LORA
 
 TABLE = (
     *("name", "mode", "train_share", "trained_parameters", "parameters", "changed_parameters"),
-    *(
-        "peak_memory_mb",
-        "minutes",
-        "epochs",
-        "map",
-        "map50",
-        "map50_low",
-        "map50_high",
-        "false_boxes_per_ok_picture",
-    ),
+    *("peak_memory_mb", "minutes", "epochs", "map", "map50", "map50_low", "map50_high", "false_boxes_per_ok_picture"),
 )
 FILES = ("compare.csv", "compare.json", "compare.png")
 COMMAND = "command.json"

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from trainer.core import frozen_threshold, results_folder, run_folder, tolerance
+from trainer.core import frozen_threshold, results_folder, run_folder, tolerance, verdict_shares
 from trainer.core import gates as core_gates
 from trainer.core.console import say
 from trainer.core.data import read_dataset
@@ -244,6 +244,8 @@ def evaluate(
         say(f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)")
         for group, part in measured["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
+    for text in verdict_shares.worse_than_validation(reports):
+        say(text)
     say(compared.sentence())
     for text in frozen.sentences() if frozen else [fitness_said(None)]:
         say(text)

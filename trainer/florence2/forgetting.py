@@ -52,8 +52,7 @@ def drawn_pictures(size: tuple[int, int] = (384, 384)) -> list[tuple[str, Image.
     draw = canvas("a house", (120, 180, 240))
     draw.rectangle((width // 4, height // 2, 3 * width // 4, height), fill=(190, 140, 90))
     draw.polygon(
-        [(width // 5, height // 2), (width // 2, height // 5), (4 * width // 5, height // 2)],
-        fill=(160, 40, 30),
+        [(width // 5, height // 2), (width // 2, height // 5), (4 * width // 5, height // 2)], fill=(160, 40, 30)
     )
     canvas("nothing", (128, 128, 128))
     return pictures
@@ -86,11 +85,7 @@ def _agreement(shares: Sequence[Tensor], ids: Tensor, pad: int) -> Tensor:
 
 
 def compare(
-    before: Any,
-    after: Any,
-    processor: Any,
-    size: tuple[int, int],
-    pictures: Sequence[tuple[str, Image.Image]],
+    before: Any, after: Any, processor: Any, size: tuple[int, int], pictures: Sequence[tuple[str, Image.Image]]
 ) -> dict[str, Any]:
     """Compare the answers of two models to the same pictures.
 

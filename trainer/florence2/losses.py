@@ -7,15 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutput
 
-from trainer.florence2.auxiliary_loss import (
-    AttentionGuide,
-    CellHead,
-    cell_loss,
-    grid_of,
-    guide_loss,
-    looked_at,
-    placed,
-)
+from trainer.florence2.auxiliary_loss import AttentionGuide, CellHead, cell_loss, grid_of, guide_loss, looked_at, placed
 from trainer.florence2.batches import IGNORED, Batch, Collator
 from trainer.florence2.network import answer_loss
 from trainer.florence2.run import DetectionConfig
@@ -95,9 +87,7 @@ class DetectionLosses(nn.Module):
         read[:, 1:] = good[:, :-1].clamp(min=0)
         with self.guide[0].watching() as maps:
             out = self.model(
-                encoder_outputs=BaseModelOutput(last_hidden_state=states),
-                attention_mask=mask,
-                decoder_input_ids=read,
+                encoder_outputs=BaseModelOutput(last_hidden_state=states), attention_mask=mask, decoder_input_ids=read
             )
         places = self.bin_of[good.clamp(min=0)] >= 0
         labels = torch.where(places & (good >= 0), good, IGNORED)

@@ -147,11 +147,7 @@ def map50_interval(
             [
                 (np.array([]), np.array([]), 0)
                 if image is None
-                else (
-                    np.array(image["dtScores"]),
-                    (image["dtMatches"][0] > 0).astype(float),
-                    len(image["gtIds"]),
-                )
+                else (np.array(image["dtScores"]), (image["dtMatches"][0] > 0).astype(float), len(image["gtIds"]))
                 for image in images
             ]
         )

@@ -56,11 +56,7 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
         axes.legend(fontsize=8)
         if len(rows) > 1:
             upper = axes.secondary_xaxis(
-                "top",
-                functions=(
-                    lambda x, k=steps[-1] / shown[-1]: x * k,
-                    lambda x, k=steps[-1] / shown[-1]: x / k,
-                ),
+                "top", functions=(lambda x, k=steps[-1] / shown[-1]: x * k, lambda x, k=steps[-1] / shown[-1]: x / k)
             )
             upper.set_xlabel("steps", fontsize=8)
     save_figure(figure, path)
@@ -94,13 +90,7 @@ def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
                     xytext=(4, -8),
                     textcoords="offset points",
                 )
-    axes.set(
-        xlabel="confidence",
-        ylabel="share of true boxes",
-        xlim=(0, 1.02),
-        ylim=(-0.02, 1.05),
-        title="Calibration",
-    )
+    axes.set(xlabel="confidence", ylabel="share of true boxes", xlim=(0, 1.02), ylim=(-0.02, 1.05), title="Calibration")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     save_figure(figure, path)

@@ -35,7 +35,7 @@ class Options:
         positions: Table of the pins' positions: see `generator.io.pin_boxes`; None: boxes get no address.
         threshold: Confidence from which a box counts and the verdict is NG; None: the run's own.
         batch_size: Pictures per batch; None: 8.
-        allow_unfit: Whether an unfit run judges all the same.
+        allow_unfit: Whether to judge pictures although the run is unfit.
         sheets: Whether to draw each picture with its boxes.
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
     """

@@ -18,7 +18,7 @@ from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.held_out import ANY_SCENE
 from trainer.core.run_folder import TOLERANCE
-from trainer.core.settings import Settings, fields_of, section, setting
+from trainer.core.settings import FITTED_EPOCHS, MAX_ESCAPE, Settings, fields_of, section, setting
 from trainer.florence2.network import MODE_WORDS, Mode, load
 from trainer.vit.network.model import OK_CLASS
 
@@ -141,23 +141,8 @@ class DetectionConfig(Settings):
         metavar="N",
         earlier=1,
     )
-    max_escape: float = setting(
-        0.0,
-        "highest rate of escapes (NG parts judged OK): the escape threshold (OK only below it) is chosen on one half "
-        "of validation's parts, and the 95 % upper bound of the rate checked on the other; 0: no such limit",
-        ge=0,
-        le=0.5,
-        metavar="RATE",
-        earlier=0.0,
-    )
-    fitted_epochs: int = setting(
-        0,
-        "epochs that fit into --time-limit, of those of --epochs; 0: all",
-        ge=0,
-        le=100_000,
-        no_option="fitted to --time-limit",
-        earlier=0,
-    )
+    max_escape: float = MAX_ESCAPE
+    fitted_epochs: int = FITTED_EPOCHS
     data_sha256: str = setting(
         "",
         "SHA-256 of the dataset's content; empty if its card states none",

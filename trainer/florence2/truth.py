@@ -92,11 +92,7 @@ def _is_missing(each: "ObjectRow") -> bool:
 
 
 def _matched(
-    boxes: Sequence[Sequence[float]],
-    labels: Sequence[str],
-    pins: list[Pin],
-    named: list[int],
-    size: tuple[int, int],
+    boxes: Sequence[Sequence[float]], labels: Sequence[str], pins: list[Pin], named: list[int], size: tuple[int, int]
 ) -> list[int]:
     """Index of the pin that each box of an answer belongs to; a box of no object is added to `pins`.
 

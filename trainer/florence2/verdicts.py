@@ -55,11 +55,7 @@ class DetectionVerdict:
 
 
 def verdict_of(
-    found: Sequence[Found],
-    size: tuple[int, int],
-    limits: Limits,
-    pins: Sequence[Pin] = (),
-    invalid: Sequence[str] = (),
+    found: Sequence[Found], size: tuple[int, int], limits: Limits, pins: Sequence[Pin] = (), invalid: Sequence[str] = ()
 ) -> DetectionVerdict:
     """Make the verdict from the boxes found.
 

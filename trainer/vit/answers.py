@@ -34,10 +34,7 @@ def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None =
     own = share.own(len(split))
     logits = torch.zeros((len(split), len(model.config.classes)), device=device)
     what = "picture" if split.views == 1 else "part"
-    with (
-        torch.inference_mode(),
-        Progress("measuring", own.stop - own.start, what, hidden=not bar) as progress,
-    ):
+    with torch.inference_mode(), Progress("measuring", own.stop - own.start, what, hidden=not bar) as progress:
         for start in range(own.start, own.stop, batch_size):
             some = range(start, min(start + batch_size, own.stop))
             logits[some.start : some.stop] = model(split.pixels(some).to(device).float() / 255).logits.float()

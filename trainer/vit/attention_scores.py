@@ -39,13 +39,7 @@ def centre_map(grid: tuple[int, int]) -> Tensor:
 
 
 def scores(
-    maps: Tensor,
-    boxes: Tensor,
-    categories: Tensor,
-    labels: Tensor,
-    ok: int,
-    patch: int,
-    housings: Tensor | None = None,
+    maps: Tensor, boxes: Tensor, categories: Tensor, labels: Tensor, ok: int, patch: int, housings: Tensor | None = None
 ) -> list[dict[str, Any]]:
     """Compute the attention scores of each picture.
 

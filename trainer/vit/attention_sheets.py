@@ -41,12 +41,7 @@ def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Ima
 
 
 def sheet(
-    title: str,
-    split: Split,
-    rows: Sequence[int],
-    maps: Mapping[str, Tensor],
-    probabilities: Tensor,
-    config: ViTConfig,
+    title: str, split: Split, rows: Sequence[int], maps: Mapping[str, Tensor], probabilities: Tensor, config: ViTConfig
 ) -> Image.Image:
     """Draw a sheet with a row for each probe picture: the picture with true and predicted class, and its three maps.
 
@@ -85,8 +80,7 @@ def animation(sheets: Sequence[Image.Image], path: Path) -> None:
     """Write the sheets, all of one size, as an endless GIF animation."""
     first, *others = sheets
     replace_file(
-        path,
-        lambda t: first.save(t, format="GIF", save_all=True, append_images=others, duration=FRAME_MS, loop=0),
+        path, lambda t: first.save(t, format="GIF", save_all=True, append_images=others, duration=FRAME_MS, loop=0)
     )
 
 

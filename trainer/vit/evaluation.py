@@ -306,6 +306,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for name, measured in found.reports.items():
         say(_headline(name, measured, model.config))
+    for text in verdict_shares.worse_than_validation(found.reports):
+        say(text)
     say(compared.sentence())
     for text in held.sentences():
         say(text)

@@ -17,14 +17,8 @@ SUMMARY = (
     *verdict_shares.HEADER,
 )
 CLASSES = ("class", "pictures", "recall", "95 % interval", "precision", "95 % interval")
-DETECTION = (
-    *("size", "defects", "found", "95 % bounds"),
-    *("90 % found from, mm", "90/95 point, mm", "note"),
-)
-FACTORS = (
-    *("factor", "level", "pictures", "parts"),
-    *("accuracy", "95 % interval", *verdict_shares.SHORT_HEADER),
-)
+DETECTION = (*("size", "defects", "found", "95 % bounds"), *("90 % found from, mm", "90/95 point, mm", "note"))
+FACTORS = (*("factor", "level", "pictures", "parts"), *("accuracy", "95 % interval", *verdict_shares.SHORT_HEADER))
 
 
 def write_page(out: Path, document: Mapping[str, Any]) -> None:
@@ -76,11 +70,7 @@ def _summary_row(name: str, measured: Mapping[str, Any]) -> list[Any]:
 def _split_tables(measured: Mapping[str, Any]) -> list[tuple[tuple[str, ...], list[list[Any]]]]:
     """Make header and rows of a split's tables by class, size and factor; the last two only where they have rows."""
     by_class = [
-        [
-            label,
-            m["recall"]["of"],
-            *(m[k][v] for k in ("recall", "precision") for v in ("share", "interval")),
-        ]
+        [label, m["recall"]["of"], *(m[k][v] for k in ("recall", "precision") for v in ("share", "interval"))]
         for label, m in measured["classes"].items()
     ]
     by_size = [
@@ -96,15 +86,7 @@ def _split_tables(measured: Mapping[str, Any]) -> list[tuple[tuple[str, ...], li
         for m, d in measured["detection"].items()
     ]
     by_factor = [
-        [
-            factor,
-            level,
-            m["pictures"],
-            m["parts"],
-            m["accuracy"],
-            m["interval"],
-            *verdict_shares.short_cells(m),
-        ]
+        [factor, level, m["pictures"], m["parts"], m["accuracy"], m["interval"], *verdict_shares.short_cells(m)]
         for factor, levels in measured["factors"].items()
         for level, m in levels.items()
     ]

@@ -125,6 +125,9 @@ def _metadata(config: ViTConfig, settings: TrainingConfig, held: FrozenThreshold
         found["escape_threshold"] = str(held.limits.escape)
         found["overkill_threshold"] = str(held.limits.overkill)
         found["fitness"] = fitness_said(held.fitness)
+        if held.fitness:
+            found["fit"] = "unfit" if held.fitness.unfit else "fit"
+            found["balanced_accuracy_lower_bound"] = json.dumps(held.fitness.lower_bound)
         found["tolerance"] = json.dumps(held.tolerance) if held.tolerance else NOT_RECORDED
     if config.views:
         found["views"] = json.dumps(config.views)

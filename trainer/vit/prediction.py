@@ -53,7 +53,7 @@ class Options:
     Args:
         weights: `best` or `last`; None: best.
         threshold: In [0, 1]: P(NG) from which the verdict is NG, in place of the run's own. None: the run's own.
-        allow_unfit: Whether an unfit run judges all the same.
+        allow_unfit: Whether to judge pictures although the run is unfit.
         sheets: Whether to draw sheets.
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
     """

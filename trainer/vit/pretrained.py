@@ -177,11 +177,7 @@ def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
     if problems:
         raise InputError(problems)
     shape = {"patch_size": patch[0], "dim": dim, "depth": depth, "heads": heads, "mlp_ratio": ratio}
-    return (
-        {**shape, "stem": "linear", "positions": "learned"},
-        (image[0] // patch[0], image[1] // patch[0]),
-        kind,
-    )
+    return ({**shape, "stem": "linear", "positions": "learned"}, (image[0] // patch[0], image[1] // patch[0]), kind)
 
 
 def _spread(folder: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:

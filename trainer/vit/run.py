@@ -15,7 +15,7 @@ from torch import Tensor
 from trainer.core.errors import InputError
 from trainer.core.run_folder import BEST, CONFIG, LAST, TOLERANCE, read_tensors, write_text
 from trainer.core.run_folder import read_config as read_document
-from trainer.core.settings import Rows, Settings, section, setting
+from trainer.core.settings import FITTED_EPOCHS, MAX_ESCAPE, Rows, Settings, section, setting
 from trainer.vit import hub_files
 from trainer.vit.network.model import ViT, ViTConfig
 
@@ -130,23 +130,8 @@ class TrainingConfig(Settings):
         shown="auto: bf16 on a GPU that supports it",
         earlier="off",
     )
-    max_escape: float = setting(
-        0.0,
-        "highest rate of escapes (NG parts judged OK): the escape threshold (OK only below it) is chosen on one half "
-        "of validation's parts, and the 95 % upper bound of the rate checked on the other; 0: no such limit",
-        ge=0,
-        le=0.5,
-        metavar="RATE",
-        earlier=0.0,
-    )
-    fitted_epochs: int = setting(
-        0,
-        "epochs that fit into --time-limit, of those of --epochs; 0: all",
-        ge=0,
-        le=100_000,
-        no_option="fitted to --time-limit",
-        earlier=0,
-    )
+    max_escape: float = MAX_ESCAPE
+    fitted_epochs: int = FITTED_EPOCHS
     data_sha256: str = setting(
         "",
         "SHA-256 of the dataset's content; empty if its card has none",

@@ -171,5 +171,5 @@ def refresh(run: Path, out: Path, own: str) -> None:
         return
     try:
         say(f"report: {write_page(run)}")
-    except InputError as e:  # the new results are written all the same
+    except InputError as e:  # the page cannot be written, but the new results are
         say(f"{run / REPORT} is not updated: {e}")

@@ -148,12 +148,7 @@ def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: Train
         if config.patch_weight > 0:
             shape = patient.config
             loss = loss + config.patch_weight * patch_loss(
-                prediction.patch_logits.flatten(0, -4),
-                boxes,
-                categories,
-                known,
-                shape.ok_index,
-                shape.patch_size,
+                prediction.patch_logits.flatten(0, -4), boxes, categories, known, shape.ok_index, shape.patch_size
             )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

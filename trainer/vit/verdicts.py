@@ -201,10 +201,7 @@ def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, mo
 
 
 def annotate_part(
-    pictures: Mapping[str, Image.Image],
-    verdict: PartVerdict,
-    heats: Mapping[str, np.ndarray],
-    model: ViT,
+    pictures: Mapping[str, Image.Image], verdict: PartVerdict, heats: Mapping[str, np.ndarray], model: ViT
 ) -> Image.Image:
     """Draw a part's sheet: its views side by side; if NG, the most suspicious patch of all views is ringed."""
     return _sheet(pictures, verdict, heats, model.config, verdict.peak_view)

@@ -38,8 +38,7 @@ def raster(text, cap_px, stroke=0.14, supersampling=8):
     pen = ImageDraw.Draw(page)
     for face in faces:
         pen.polygon(
-            [((vertices[i][0] + 0.2) * per_mm, height - (vertices[i][1] + 0.5) * per_mm) for i in face],
-            fill=255,
+            [((vertices[i][0] + 0.2) * per_mm, height - (vertices[i][1] + 0.5) * per_mm) for i in face], fill=255
         )
     small = page.resize((width // supersampling, height // supersampling), Image.Resampling.BOX)
     return np.asarray(small, np.float32) / 255

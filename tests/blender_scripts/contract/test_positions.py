@@ -38,10 +38,7 @@ def test_a_grid_is_centred(tmp_path: Path) -> None:
 
 def test_staggered_rows_are_each_centred(tmp_path: Path) -> None:
     found = positions('rule = "staggered"\ncounts = [5, 4]\npitch_mm = [2.77, 2.84]\n', tmp_path)
-    assert [p.address for p in found] == [
-        *(f"r1c{c}" for c in range(1, 6)),
-        *(f"r2c{c}" for c in range(1, 5)),
-    ]
+    assert [p.address for p in found] == [*(f"r1c{c}" for c in range(1, 6)), *(f"r2c{c}" for c in range(1, 5))]
     upper, lower = found[:5], found[5:]
     assert {p.y_mm for p in upper} == {1.42} and {p.y_mm for p in lower} == {-1.42}
     assert [p.x_mm for p in upper] == pytest.approx([-5.54, -2.77, 0.0, 2.77, 5.54])

@@ -144,10 +144,7 @@ def test_a_position_may_have_a_terminal_of_its_own(tmp_path: Path) -> None:
             f'{PLACED}r1c1 = "peg"\n',
             "t.toml:26 terminals.hybrid.at.r1c1: expected names of terminals that are not mixed",
         ),
-        (
-            f"{PLACED}r1c1 = 3\n",
-            "t.toml:26 terminals.hybrid.at.r1c1: expected names of terminals that are not mixed",
-        ),
+        (f"{PLACED}r1c1 = 3\n", "t.toml:26 terminals.hybrid.at.r1c1: expected names of terminals that are not mixed"),
         (
             '[terminals.hybrid.at]\nr1c1 = "blade"\n',
             "t.toml:23 terminals.hybrid.others: expected the name of the terminal of all other positions, got nothing",

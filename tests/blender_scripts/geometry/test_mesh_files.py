@@ -275,10 +275,7 @@ def test_glb_with_quantised_positions() -> None:
         ({"bufferViews.0.byteStride": 4}, "entries within its buffer"),
         ({"meshes.0.primitives.0.mode": 7}, "expected a mode from 0 to 6, got 7"),
         ({"meshes.0.primitives.0.mode": 1}, "expected at least one triangle in its scene, got none"),
-        (
-            {"meshes.0.primitives.0.attributes.POSITION": 9},
-            "expected the number of one of 2 accessors, got 9",
-        ),
+        ({"meshes.0.primitives.0.attributes.POSITION": 9}, "expected the number of one of 2 accessors, got 9"),
         ({"accessors.1.count": 35}, "expected three vertices for every triangle, got 35 vertices"),
         ({"accessors.0.count": 7}, "expected indices below 7, got 7"),
         ({"nodes.0.children": [0]}, "expected a tree of nodes"),

@@ -305,10 +305,7 @@ def test_numbers_stand_at_every_row_and_position() -> None:
     mesh = solids.print_mesh(marking, print_items(CONNECTOR, "numbers"))
     near = 0.5 * marking.height_mm + 0.01
     for position in CONNECTOR.positions:
-        for x, y in (
-            (marking.row_numbers_x_mm, position.y_mm),
-            (position.x_mm, marking.position_numbers_y_mm),
-        ):
+        for x, y in ((marking.row_numbers_x_mm, position.y_mm), (position.x_mm, marking.position_numbers_y_mm)):
             here = np.all(np.abs(mesh.vertices[:, :2] - [x, y]) <= near, axis=1)
             assert here.any()
             # Centred on its place, and height_mm high.

@@ -377,7 +377,7 @@ REFUSED = [
         "expected room for a burr of 4 mm, got the wall in its way",
     ),
     ("foreign@r1c1:type=burr,size_mm=4", "expected room for a burr of 4 mm, got r1c2 in its way in"),
-    ("foreign@r1c1-r1c3:type=bridge", "expected nothing between the two pins, got r1c2 in the way of"),
+    ("foreign@r1c1-r1c3:type=bridge", "expected nothing between the two pins, got r1c2 in the way in"),
     ("foreign@r1c1-r1c2:type=bridge,height_mm=6", "expected height_mm below the tip of r1c1, got 6 in"),
     (
         "foreign@r1c1-r1c2:type=bridge;missing@r1c2",

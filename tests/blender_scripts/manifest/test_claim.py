@@ -103,11 +103,7 @@ def test_an_edited_manifest_replaces_its_copy_unless_no_run_is_left(
             ["expected a new run name, got a2, which {home} in {out} has with other settings"],
         ),
         ([], {"a1": 9}, ["expected a new run name, got a1, which {home} in {out} has with other settings"]),
-        (
-            ["a1", "a2"],
-            {"a2": 2, "b1": 7},
-            ["expected every finished run of {home} in {out} (such as a1), got"],
-        ),
+        (["a1", "a2"], {"a2": 2, "b1": 7}, ["expected every finished run of {home} in {out} (such as a1), got"]),
         (["a1", "a2"], {"b1": 7}, ["expected every finished run of {home} in {out} (such as a1)"]),
         (["a1"], {"a2": 9}, ["expected a new run name, got a2, which {home}", "expected every finished run of {home}"]),
         (["a1", "a2"], {"a1": 1, "a2": 2, "b1": 7}, []),  # no row changes, one is added

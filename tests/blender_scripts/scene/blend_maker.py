@@ -77,12 +77,7 @@ def make(folder: Path) -> None:
     for above_it, one in ((root, hidden), (hidden, inner), (root, excluded), (excluded, within)):
         above_it.children.link(one)
     hidden.hide_render = True
-    for one, name in (
-        (hidden, "hidden"),
-        (inner, "below hidden"),
-        (excluded, "excluded"),
-        (within, "within"),
-    ):
+    for one, name in ((hidden, "hidden"), (inner, "below hidden"), (excluded, "excluded"), (within, "within")):
         root.objects.unlink(_cube(name, 50.0))
         one.objects.link(bpy.data.objects[name])
     _cube("housing")

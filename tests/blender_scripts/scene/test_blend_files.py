@@ -52,13 +52,7 @@ READABLE = [("bpy", "bpy"), ("bpy", "blender"), ("blender", "blender")]
 @pytest.mark.parametrize(("reader", "writer"), READABLE)
 def test_objects_are_read_as_they_stand_in_the_world(reader: str, writer: str, made: dict[str, Path]) -> None:
     folder = made[writer]
-    names = (
-        "good.blend#housing",
-        "packed.blend#housing",
-        "good.blend#mirrored",
-        "good.blend",
-        "good.blend#no'ne",
-    )
+    names = ("good.blend#housing", "packed.blend#housing", "good.blend#mirrored", "good.blend", "good.blend#no'ne")
     one, packed, mirrored, all_, absent, left = read(reader, *(folder / name for name in names))
     world = np.array(json.loads((folder / "world.json").read_text()))
     expected = CUBE @ world[:3, :3].T + world[:3, 3]

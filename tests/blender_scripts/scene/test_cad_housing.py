@@ -94,11 +94,7 @@ def test_the_same_housing_from_every_format_gives_the_same_picture_and_truth(sce
     [
         ("own.stl", b"solid nothing\nendsolid", "own.stl: expected at least one face with an area, got none"),
         ("own.glb", b"glTF", "own.glb: expected a header of 12 bytes and a chunk, got 4 bytes"),
-        (
-            "own.blend",
-            b"BLENDER-v304" + b"\0" * 999 + b"ENDB",
-            "own.blend: expected a .blend file that Blender",
-        ),
+        ("own.blend", b"BLENDER-v304" + b"\0" * 999 + b"ENDB", "own.blend: expected a .blend file that Blender"),
         ("own.ply", None, "got no such file"),
     ],
 )
@@ -134,10 +130,7 @@ def test_the_check_names_every_bad_mesh_and_a_wrong_unit(scenes: Path, tmp_path:
     (copy / "cad.toml").write_text(text, "utf-8")
     with pytest.raises(InputError) as caught:
         check.run(argparse.Namespace(manifest=manifest(tmp_path / "rows.csv", ("plain", *FILES)), scenes=copy))
-    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
-        "meshes/own.obj",
-        "meshes/own.stl",
-    ]
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["meshes/own.obj", "meshes/own.stl"]
     assert "expected a largest side of 0.5 to 1000 mm with unit_mm = 25400, got " in caught.value.problems[1]
 
 
@@ -173,12 +166,7 @@ def test_a_blend_file_with_scripts_is_rendered_and_nothing_of_it_runs(
     run(engine, "make", tmp_path / "made")
     shutil.copy(tmp_path / "made" / "trap.blend", copy / "meshes" / "own.blend")
     done = run_renderer(
-        manifest(tmp_path / "rows.csv", ("own.blend",)),
-        "--out",
-        tmp_path / "out",
-        "--scenes",
-        copy,
-        engine=engine,
+        manifest(tmp_path / "rows.csv", ("own.blend",)), "--out", tmp_path / "out", "--scenes", copy, engine=engine
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "images" / "own_blend.png").is_file()

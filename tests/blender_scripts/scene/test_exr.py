@@ -99,18 +99,12 @@ def test_what_is_read_is_writable_and_outlives_the_file(tmp_path: Path) -> None:
 
 
 WRONG = {
-    "no EXR": (
-        exr({"R": picture("<f4")}, magic=struct.pack("<ii", 123, 2)),
-        "expected a single-part scan-line EXR",
-    ),
+    "no EXR": (exr({"R": picture("<f4")}, magic=struct.pack("<ii", 123, 2)), "expected a single-part scan-line EXR"),
     "tiles": (
         exr({"R": picture("<f4")}, magic=struct.pack("<ii", 20000630, 0x202)),
         "got magic 20000630, version 0x202",
     ),
-    "several parts": (
-        exr({"R": picture("<f4")}, magic=struct.pack("<ii", 20000630, 0x1002)),
-        "version 0x1002",
-    ),
+    "several parts": (exr({"R": picture("<f4")}, magic=struct.pack("<ii", 20000630, 0x1002)), "version 0x1002"),
     "deep data": (exr({"R": picture("<f4")}, magic=struct.pack("<ii", 20000630, 0x802)), "version 0x802"),
     "zip": (exr({"R": picture("<f4")}, compression=3), "expected no compression, got method 3"),
 }

@@ -1,17 +1,17 @@
-"""An independent measurement of the truth: renders at 8 times the picture's size, pin by pin, against the records.
+"""An independent measurement of the truth: renders at 8 times the picture's size, against the records.
 
     python tests/blender_scripts/scene/truth_reference.py --rows 200 --seed 1          (a Python with bpy)
     blender -b -P tests/blender_scripts/scene/truth_reference.py -- --rows 200 --scene dsub_9
 
 Rows are random over cameras, apertures, lenses, housings, terminals and defects. The reference never projects a vertex
-and never inverts a lens: it renders the undistorted view 8 times finer (32 times where a box depends on a sliver's
-thickness), and moves the edges of the pixels it finds through the distortion formula. Prints one JSON object.
+and never inverts a lens: it renders the undistorted view 8 times finer (round a pin whose box disagrees, up to 64
+times) with each object shining its number, and moves the edges of the pixels it finds through the distortion formula.
+Prints one JSON object.
 """
 
 import argparse
 import contextlib
 import json
-import math
 import random
 import sys
 import tempfile
@@ -27,12 +27,23 @@ sys.path.insert(0, str(ROOT))
 from blender_scripts.geometry.lens import Window  # noqa: E402
 
 if TYPE_CHECKING:
+    import bpy
+
+    from blender_scripts.contract.housings import Cavity
+    from blender_scripts.geometry.pin import Pin
     from blender_scripts.manifest.run import Run
     from blender_scripts.scene.renderer import Renderer
 
 FINE = 8
 ROUND_PX = 24
-SLIVER_PX2, SLIVER_PX, HIDDEN_PX2, DOUBT_PX, NOTHING_PX = 2.0, 0.6, 0.5, 0.5, 0.25
+# Pictures wider than this are rendered in windows round some pins.
+WHOLE_PX = 256
+PINS_OF_LARGE = 6
+# Beyond this a pin is rendered again, finer: 8 times the size miss strips thinner than an eighth of a pixel.
+DOUBT_PX = 0.25
+MOST_PX = 65536
+MOUTHS = 20000
+OTHERS = 30000
 COLUMNS = "run,split,part,seed,scene,housing,terminal,defects,camera,lighting,marking,samples,width,height"
 LENSES = (
     (0.0, 0.0, 0.0, 0.0, 0.0),
@@ -44,7 +55,7 @@ LENSES = (
 
 def write_scenes(folder: Path, scene: str) -> list[str]:
     """Copies of a scene with other lenses and apertures."""
-    text = (ROOT / "scenes" / f"{scene}.toml").read_text("utf-8")
+    text = (Path(scene) if scene.endswith(".toml") else ROOT / "scenes" / f"{scene}.toml").read_text("utf-8")
     names = []
     for number, (lens, aperture) in enumerate(zip(LENSES, (1.4, 2.8, 8.0, 0.0), strict=True)):
         lines, table = [], ""
@@ -82,8 +93,8 @@ def random_defect(source: random.Random, addresses: list[str]) -> str:
     return f"{kind}@{addresses[0]}{values.get(kind, '')}"
 
 
-def random_manifest(folder: Path, count: int, source: random.Random, scene: str) -> Path:
-    """A manifest of `count` rows, each of which the checks accept."""
+def random_manifest(folder: Path, count: int, source: random.Random, scene: str, widths: list[int]) -> Path:
+    """A manifest of `count` rows with one of these widths each, which the checks accept."""
     from blender_scripts.contract.connector import read_connector
     from blender_scripts.contract.errors import InputError
     from blender_scripts.manifest.reader import read_manifest
@@ -91,7 +102,7 @@ def random_manifest(folder: Path, count: int, source: random.Random, scene: str)
     scenes = write_scenes(folder, scene)
     connector = read_connector(folder / f"{scenes[0]}.toml")
     addresses = [position.address for position in connector.positions]
-    sizes = ([str(connector.width), str(connector.height)], ["200", "150"])
+    shapes = (connector.height / connector.width, 0.75)
     path = folder / "random.csv"
     rows: list[str] = []
     while len(rows) < count:
@@ -106,7 +117,8 @@ def random_manifest(folder: Path, count: int, source: random.Random, scene: str)
             f'"{";".join(defects)}"',
         ]
         row += [source.choice(("center", "left", "right", "top", "bottom")), next(iter(connector.lightings))]
-        row += ["none", "1", *source.choice(sizes)]
+        width = source.choice(widths)
+        row += ["none", "1", str(width), str(round(width * source.choice(shapes)))]
         path.write_text("\n".join([COLUMNS, ",".join(row)]) + "\n", "utf-8")
         try:
             read_manifest(path, folder)
@@ -117,10 +129,23 @@ def random_manifest(folder: Path, count: int, source: random.Random, scene: str)
     return path
 
 
+def shining_numbers() -> "bpy.types.Material":
+    """A material that shines each object's number."""
+    from blender_scripts.scene.materials import glow
+
+    material = glow("number", 1.0)
+    info = material.node_tree.nodes.new("ShaderNodeObjectInfo")
+    shader = next(node for node in material.node_tree.nodes if node.type == "EMISSION")
+    material.node_tree.links.new(info.outputs["Object Index"], shader.inputs["Strength"])
+    return material
+
+
 class Reference:
     """Renders one row's truth 8 times finer."""
 
     def __init__(self, renderer: "Renderer", run: "Run") -> None:
+        import bpy
+
         from blender_scripts.geometry.optics import set_up_station
         from blender_scripts.manifest.make_part import make_part
 
@@ -133,6 +158,30 @@ class Reference:
         renderer.stage.lay_out(part, run.lighting, self.station)
         self.lens = self.station.camera.lens
         self.view = self.station.camera.undistorted().lens
+        for thing in bpy.data.objects:
+            kind, *number = thing.name.split()
+            thing.pass_index = int(number[0]) if kind in ("pin", "flaw") else OTHERS
+        self.material = shining_numbers()
+        self.mouths = [self._mouth(pin, connector.cavity) for pin in part.pins if pin.missing]
+
+    def _mouth(self, pin: "Pin", cavity: "Cavity") -> "bpy.types.Object":
+        """A lid on a missing pin's cavity, hidden at first."""
+        import bpy
+
+        from blender_scripts.geometry import solids
+        from blender_scripts.geometry.mesh import Mesh
+        from blender_scripts.scene.objects import add_object, make_mesh
+
+        rim = pin.scale * solids.cavity_outline(pin.nominal, cavity, cavity.chamfer_mm)
+        place = np.array([*pin.cavity_mm, pin.floor_mm])
+        lid = Mesh.of(np.column_stack([rim, np.zeros(len(rim))]) + place, [tuple(range(len(rim)))])
+        added = add_object("mouth", make_mesh("mouth", lid, bpy.data.materials.new("mouth")))
+        added.pass_index, added.hide_render = MOUTHS + pin.position.index, True
+        return added
+
+    def show_mouths(self, shown: bool) -> None:
+        for mouth in self.mouths:
+            mouth.hide_render = not shown
 
     def _window(self, near: list[float] | None = None) -> Window:
         """The window of the undistorted view round a box of the picture; None: the whole view."""
@@ -146,25 +195,26 @@ class Reference:
         )
         return Window(x1, y1, x2, y2)
 
-    def _seen(self, window: Window, fine: int = FINE) -> tuple[np.ndarray, tuple[int, int]]:
-        """Fine indices of a window of the undistorted view, and where they begin."""
+    def seen(self, near: list[float] | None = None, fine: int = FINE) -> tuple[np.ndarray, tuple[int, int]]:
+        """Fine indices of a window of the undistorted view, and where they begin; see `_window`."""
+        window = self._window(near)
+        import bpy
+
         if window.x1 >= window.x2 or window.y1 >= window.y2:
             return np.zeros((1, 1), int), (0, 0)
         inner = type(window)(*(fine * edge for edge in (window.x1, window.y1, window.x2, window.y2)))
-        self.renderer.stage.show("index")
+        self.renderer.stage.show("depth")  # switches blur off
+        bpy.context.view_layer.material_override = self.material
         seen = self.renderer.tracer.values(self.view.width * fine, self.view.height * fine, inner)
         self.renderer.stage.show(None)
         return np.rint(seen).astype(int), (inner.x1, inner.y1)
 
-    def box(
-        self, here: np.ndarray, start: tuple[int, int], sliver_px2: float = 0.0, fine: int = FINE
-    ) -> list[float] | None:
+    def box(self, here: np.ndarray, start: tuple[int, int], fine: int = FINE) -> list[float] | None:
         """The box in the picture, px, of fine pixels of the undistorted view, moved through the lens.
 
         Args:
             here: mask of the pixels.
             start: first column and row of `here`.
-            sliver_px2: the sides move inwards past so much, as docs/explanation/coordinates.md defines the visible box.
             fine: fine pixels per px.
         """
         from blender_scripts.geometry.lens import distort
@@ -177,63 +227,30 @@ class Reference:
         flat = (edges - 0.5 * np.array([self.view.width, self.view.height])) / self.view.focal_px
         moved = distort(flat, self.lens.distortion) * self.lens.focal_px
         moved += 0.5 * np.array([self.lens.width, self.lens.height])
-        # Each pixel's own box first, of its four corners.
-        corners = moved.reshape(4, -1, 2)
-        low, high = np.sort(corners.min(axis=0), axis=0), np.sort(corners.max(axis=0), axis=0)
-        rank = math.ceil(sliver_px2 * fine**2)
-        if rank == 0:
-            return [*low[0], *high[-1]]
-        inwards = [low[rank - 1] - low[0], high[-1] - high[-rank]]
-        inwards = [np.minimum(move, np.maximum(0.0, 2.0 * (move - SLIVER_PX))) for move in inwards]
-        return [*(low[0] + inwards[0]), *(high[-1] - inwards[1])]
+        return [*moved.min(axis=0).tolist(), *moved.max(axis=0).tolist()]
 
-    def visible(self, pins: dict[int, list[float]]) -> dict[int, tuple[list[float] | None, int]]:
-        """Box and number of connected pieces of every pin and flaw as the camera sees it.
+    def closely(self, index: int, boxes: list[list[float] | None]) -> list[float] | None:
+        """The visible box of a pin, rendered as fine as Blender can, at most 64 times the picture's size."""
+        edges = np.array([box for box in boxes if box is not None])
+        near = [*(edges[:, :2].min(axis=0) + ROUND_PX - 2), *(edges[:, 2:].max(axis=0) - ROUND_PX + 2)]
+        fine = min(64, MOST_PX // max(self.view.width, self.view.height))
+        seen, start = self.seen(near, fine)
+        return self.box(seen == index, start, fine)
 
-        Args:
-            pins: amodal boxes of the pins to which the sliver rule is applied.
-        """
-        seen, start = self._seen(self._window())
-        found = {}
-        for index in (*(pin.position.index for pin in self.pins), *self.flaws):
-            here = seen == index
-            box = self.box(here, start)
-            if index in pins and box is not None:
-                box = self._without_slivers(index, self._window(pins[index]), here, start, box)
-            found[index] = box, pieces(here)
-        return found
+    def standing(self, index: int, near: list[float]) -> int:
+        """Number of fine pixels of one pin from foot to tip, if nothing hid it."""
+        with self._on_its_own(index, floor=True):
+            seen, _ = self.seen(near)
+        return int(np.count_nonzero(seen == index))
 
-    def _without_slivers(
-        self, index: int, window: Window, here: np.ndarray, start: tuple[int, int], box: list[float]
-    ) -> list[float]:
-        """The visible box of a pin with box `box`; rendered four times finer where it depends on a sliver."""
-        for fine in (FINE, 4 * FINE):
-            area = np.count_nonzero(here) / fine**2
-            most = min(SLIVER_PX2, area / 8.0)
-            if np.abs(np.subtract(self.box(here, start, 1.25 * most, fine), box)).max() < NOTHING_PX:
-                return box
-            with self._on_its_own(index, floor=True):
-                alone, corner = self._seen(window, fine)
-            whole = np.count_nonzero(alone == index) / fine**2
-            areas = [
-                share * min(max(whole - area - HIDDEN_PX2 + more, 0.0), most)
-                for share, more in ((1.0, 0.0), (0.75, -0.5), (1.25, 0.5))
-            ]
-            box, *others = (self.box(here, start, sliver, fine) for sliver in areas)
-            if fine > FINE or np.abs(np.subtract(*others)).max() <= DOUBT_PX:
-                return box
-            rows, columns = np.nonzero(alone == index)
-            x1, y1 = (
-                int(values.min() + first) // fine - 1 for values, first in ((columns, corner[0]), (rows, corner[1]))
-            )
-            x2, y2 = (
-                int(values.max() + first) // fine + 2 for values, first in ((columns, corner[0]), (rows, corner[1]))
-            )
-            window = type(window)(max(x1, 0), max(y1, 0), min(x2, self.view.width), min(y2, self.view.height))
-            seen, start = self._seen(window, 4 * FINE)
-            here = seen == index
-            box = self.box(here, start, 0.0, 4 * FINE)
-        return box
+    def mouth(self, index: int, near: list[float]) -> tuple[int, int]:
+        """Numbers of fine pixels of an empty cavity's mouth: visible, and if nothing hid it."""
+        self.show_mouths(True)
+        seen, _ = self.seen(near)
+        with self._on_its_own(MOUTHS + index):
+            alone, _ = self.seen(near)
+        self.show_mouths(False)
+        return tuple(int(np.count_nonzero(each == MOUTHS + index)) for each in (seen, alone))
 
     @contextlib.contextmanager
     def _on_its_own(self, index: int | None, floor: bool = False) -> Iterator[None]:
@@ -255,7 +272,7 @@ class Reference:
             z = min(self.pins[index - 1].root_mm[2], self.pins[index - 1].floor_mm)
             corners = np.array([(-500.0, -500.0, z), (500.0, -500.0, z), (500.0, 500.0, z), (-500.0, 500.0, z)])
             quad = Mesh.of(corners, [(0, 1, 2, 3)])
-            plane = add_object("plane", make_mesh("plane", quad, bpy.data.materials.new("plane")), 0)
+            plane = add_object("plane", make_mesh("plane", quad, bpy.data.materials.new("plane")))
         yield
         if plane is not None:
             bpy.data.objects.remove(plane)
@@ -276,11 +293,12 @@ class Reference:
             if nominal:
                 pin = self.pins[index - 1]
                 mesh = solids.pin_mesh(Form(pin.nominal))
-                made = add_object("nominal", make_mesh("nominal", mesh, bpy.data.materials.new("nominal")), index)
-                made.matrix_world = Matrix.Translation((pin.position.x_mm, pin.position.y_mm, pin.floor_mm))
-            seen, start = self._seen(self._window(near))
+                made = add_object("nominal", make_mesh("nominal", mesh, bpy.data.materials.new("nominal")))
+                made.pass_index = index
+                made.matrix_world = Matrix.Translation((pin.position.x_mm, pin.position.y_mm, pin.nominal_floor_mm))
+            seen, start = self.seen(near)
             if not np.any(seen == index):  # the lens has moved it farther than that
-                seen, start = self._seen(self._window())
+                seen, start = self.seen()
             if made is not None:
                 bpy.data.objects.remove(made)
         return self.box(seen == index, start)
@@ -320,106 +338,135 @@ def off(found: list[float] | None, expected: list[float] | None, width: int, hei
     return float(np.abs(np.array(found) - expected).max())
 
 
-def measure(rows: int, seed: int, scene: str) -> dict[str, object]:
-    """Deviations of the records of random rows from the reference, px."""
+class Deviations:
+    """Deviations from the reference: boxes by kind, in px; visible shares, in percent points."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, list[float]] = {}
+        self.outliers: list[str] = []
+        self.finer: list[str] = []
+        self.whole = 0
+        self.in_pieces: list[str] = []
+
+    def add(self, kind: str, deviation: float | None, most: float, place: str) -> None:
+        if deviation is not None:
+            self.found.setdefault(kind, []).append(deviation)
+            if deviation > most:
+                self.outliers.append(f"{place} {kind}: {deviation:.2f}")
+
+    def summary(self) -> dict[str, object]:
+        result: dict[str, object] = {
+            "intact_pins": self.whole,
+            "intact_pins_in_pieces": self.in_pieces,
+            "rendered_finer": self.finer,
+            "outliers": self.outliers,
+        }
+        for kind, deviations in self.found.items():
+            median, p95, worst = np.quantile(deviations, [0.5, 0.95, 1.0]).round(4).tolist()
+            result[kind] = {"count": len(deviations), "median": median, "p95": p95, "max": worst}
+        return result
+
+
+def compare(reference: Reference, record: dict, source: random.Random, into: Deviations) -> None:
+    """Compare one record with its reference."""
+    size, place = (record["width"], record["height"]), record["run"]
+    large = record["width"] > WHOLE_PX
+    positions = record["positions"]
+    chosen = {position["index"] for position in positions if position["defects"]}
+    chosen |= set(source.sample(range(1, len(positions) + 1), min(PINS_OF_LARGE if large else 2, len(positions))))
+    whole, start = (None, None) if large else reference.seen()
+    for position in positions:
+        index, boxes, share = position["index"], position["boxes"], position["visible_fraction"]
+        near = boxes["amodal"] or boxes["expected"]
+        if (large and index not in chosen) or not meet(near, [0.0, 0.0, *size]):
+            continue
+        where = f"{place} {position['address']}"
+        if position["kind"] == "missing":
+            visible, alone = reference.mouth(index, near)
+            into.add("mouth_percent", 100.0 * abs(visible / alone - share), 2.0, where)
+            continue
+        here, corner = reference.seen(near) if whole is None else (whole, start)
+        here = here == index
+        if share >= 0.05:
+            box = reference.box(here, corner)
+            deviation = off(boxes["visible"], box, *size)
+            if deviation is not None and deviation > DOUBT_PX:
+                finer = reference.closely(index, [boxes["visible"], box])
+                into.finer.append(f"{where}: {deviation:.2f} px")
+                deviation = off(boxes["visible"], finer, *size)
+            into.add("visible", deviation, 0.5, where)
+        if index in chosen and off(near, near, *size) is not None:
+            standing = reference.standing(index, near)
+            seen = min(1.0, np.count_nonzero(here) / standing)
+            into.add("visible_percent", 100.0 * abs(seen - share), 2.0, where)
+        free = not any(meet(boxes["amodal"], flaw["boxes"]["amodal"]) for flaw in record["other"])
+        if position["kind"] == "ok" and share > 0.99 and free:
+            into.whole += 1
+            if (count := pieces(here)) != 1:
+                into.in_pieces.append(f"{where}: {count}, {share:.4f} visible")
+    for index in sorted(chosen):
+        boxes = positions[index - 1]["boxes"]
+        for kind in ("amodal", "expected"):
+            if boxes[kind] is not None:
+                alone = reference.alone(index, kind == "expected", boxes[kind])
+                into.add(kind, off(boxes[kind], alone, *size), 0.25, f"{place} {index}")
+    for code, flaw in zip(reference.flaws, record["other"], strict=True):
+        boxes = flaw["boxes"]
+        alone = reference.alone(code, False, boxes["amodal"])
+        into.add("flaw_amodal", off(boxes["amodal"], alone, *size), 0.5, f"{place} {flaw['defect']}")
+        if flaw["visible_fraction"] >= 0.05:
+            here, corner = reference.seen(boxes["amodal"])
+            box = reference.box(here == code, corner)
+            into.add("flaw_visible", off(boxes["visible"], box, *size), 0.5, f"{place} {flaw['defect']}")
+
+
+def compare_mask(reference: Reference, mask: np.ndarray, into: Deviations, place: str) -> None:
+    """Compare a mask with the reference at the pixels' centres, without a lens's distortion; counts other pixels."""
+    if not reference.lens.is_straight or mask.shape[1] > WHOLE_PX:
+        return
+    seen, _ = reference.seen(fine=3)
+    seen = np.where(seen < MOUTHS, seen, 0)[1::3, 1::3]
+    into.add("mask_pixels_in_1000", 1000.0 * float(np.mean(seen != mask)), 1.0, place)
+
+
+def measure(rows: int, seed: int, scene: str, widths: list[int]) -> dict[str, object]:
+    """Deviations of the records and masks of random rows from the reference."""
+    from blender_scripts.geometry.visibility import Sight
     from blender_scripts.manifest.output_folder import OutputFolder
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.manifest.record import read_record
     from blender_scripts.scene.renderer import Renderer
 
-    source = random.Random(seed)
-    kinds = ("visible", "amodal", "expected", "flaw_visible", "flaw_amodal")
-    found: dict[str, list[float]] = {kind: [] for kind in kinds}
-    outliers: list[str] = []
-    in_pieces: list[str] = []
-    whole = 0
+    source, into = random.Random(seed), Deviations()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        manifest = read_manifest(random_manifest(folder, rows, source, scene), folder)
+        manifest = read_manifest(random_manifest(folder, rows, source, scene, widths), folder)
         output = OutputFolder(folder / "out")
         renderer = Renderer(manifest.connectors, output)
+        masks, draw = [], Sight.draw
+        Sight.draw = lambda *args: masks.append(draw(*args)) or masks[-1]
         for run in manifest.runs:
             renderer.render(run)
+        Sight.draw = draw
         # Cycles' persistent data may lose the override's shader where objects are hidden between two
         # renders, which only this reference does: the remaining object is then black.
         renderer.tracer.render.use_persistent_data = False
-        for run in manifest.runs:
-            record = read_record(output.record(run.run))
+        for run, mask in zip(manifest.runs, masks, strict=True):
             reference = Reference(renderer, run)
-            judged = {
-                p["index"]: p["boxes"]["amodal"]
-                for p in record["positions"]
-                if p["boxes"]["visible"] and p["visible_fraction"] >= 0.2 and p["kind"] != "missing"
-            }
-            visible = reference.visible(judged)
-            for position in record["positions"]:
-                box, count = visible[position["index"]]
-                boxes = position["boxes"]
-                if position["visible_fraction"] >= 0.2 and position["kind"] != "missing":
-                    deviation = off(boxes["visible"], box, run.width, run.height)
-                    if deviation is not None:
-                        found["visible"].append(deviation)
-                        if deviation > 0.5:
-                            outliers.append(f"{run.run} {position['address']}: {deviation:.2f}")
-                free = not any(meet(boxes["amodal"], flaw["boxes"]["amodal"]) for flaw in record["other"])
-                if position["kind"] == "ok" and position["visible_fraction"] > 0.99 and free:
-                    whole += 1
-                    if count != 1:
-                        in_pieces.append(
-                            f"{run.run} {position['address']}: {count}, {position['visible_fraction']:.4f} visible"
-                        )
-            chosen = {position["index"] for position in record["positions"] if position["defects"]}
-            chosen |= set(source.sample(range(1, len(record["positions"]) + 1), 2))
-            for index in sorted(chosen):
-                boxes = record["positions"][index - 1]["boxes"]
-                for kind in ("amodal", "expected"):
-                    if boxes[kind] is not None:
-                        alone = reference.alone(index, kind == "expected", boxes[kind])
-                        deviation = off(boxes[kind], alone, run.width, run.height)
-                        if deviation is not None:
-                            found[kind].append(deviation)
-                            if deviation > 0.25:
-                                outliers.append(f"{run.run} {kind}: {deviation:.2f}")
-            for code, flaw in zip(reference.flaws, record["other"], strict=True):
-                boxes = flaw["boxes"]
-                pairs = {"flaw_amodal": (boxes["amodal"], reference.alone(code, False, boxes["amodal"]))}
-                if flaw["visible_fraction"] >= 0.2:
-                    pairs["flaw_visible"] = boxes["visible"], visible[code][0]
-                for kind, (mine, its) in pairs.items():
-                    deviation = off(mine, its, run.width, run.height)
-                    if deviation is not None:
-                        found[kind].append(deviation)
-                        if deviation > 0.5:
-                            outliers.append(f"{run.run} {flaw['defect']} {kind}: {deviation:.2f}")
+            compare(reference, read_record(output.record(run.run)), source, into)
+            compare_mask(reference, mask, into, run.run)
         renderer.close()
-    result: dict[str, object] = {
-        "rows": rows,
-        "seed": seed,
-        "scene": scene,
-        "intact_pins": whole,
-        "intact_pins_in_pieces": in_pieces,
-        "over_half_a_pixel": outliers,
-    }
-    for kind, deviations in found.items():
-        if not deviations:
-            continue
-        quantiles = np.quantile(deviations, [0.5, 0.95, 1.0]).round(4).tolist()
-        result[kind] = {
-            "pins": len(deviations),
-            "median_px": quantiles[0],
-            "p95_px": quantiles[1],
-            "max_px": quantiles[2],
-        }
-    return result
+    return {"rows": rows, "seed": seed, "scene": scene, "widths": widths, **into.summary()}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, default=6)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--scene", default="connector_3x9", help="a scene of scenes/, by its name")
+    parser.add_argument("--scene", default="connector_3x9", help="a scene of scenes/ by its name, or a scene file")
+    parser.add_argument("--widths", default="96,128,192,256", help="widths of the pictures, px")
     options = parser.parse_args(sys.argv[sys.argv.index("--") + 1 :] if "--" in sys.argv else None)
-    result = measure(options.rows, options.seed, options.scene)
+    result = measure(options.rows, options.seed, options.scene, [int(width) for width in options.widths.split(",")])
     print("\n" + json.dumps(result))
     return 0
 

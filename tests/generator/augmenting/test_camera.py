@@ -150,13 +150,7 @@ def test_only_what_fx_fy_cx_cy_can_say_is_said():
     cosine, sine = np.cos(0.3), np.sin(0.3)
     turn = Move(SIZE, SIZE, (cosine, -sine, 9, sine, cosine, -4), exact=False)
     larger = Move(SIZE, (512, 195), (2, 0, 3, 0, 1.5, 1), exact=False)
-    for move in (
-        turn,
-        larger,
-        cropped(SIZE, (10, 5, 99, 60)),
-        turned(SIZE),
-        turned(SIZE).then(mirrored((130, 256))),
-    ):
+    for move in (turn, larger, cropped(SIZE, (10, 5, 99, 60)), turned(SIZE), turned(SIZE).then(mirrored((130, 256)))):
         world = np.diag([-1.0, 1, 1, 1]) if np.linalg.det(np.reshape(move.matrix, (2, 3))[:, :2]) < 0 else np.eye(4)
         found = moved_camera(camera, move, world)
         expected = [move.point(place) for place in project(camera, points)]

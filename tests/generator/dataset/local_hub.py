@@ -253,11 +253,7 @@ class Handler(BaseHTTPRequestHandler):
                 "path": path,
             }
             if path.endswith((".parquet", ".jpg", ".png", ".safetensors")):
-                entry["lfs"] = {
-                    "oid": hashlib.sha256(data).hexdigest(),
-                    "size": len(data),
-                    "pointerSize": 130,
-                }
+                entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
             found.append(entry)
         start = len(below) + 1 if below else 0
         folders = {path[: path.index("/", start)] for path in files if "/" in path[start:]}
@@ -294,11 +290,7 @@ class Handler(BaseHTTPRequestHandler):
         if path not in files:
             return self.refuse(404, "EntryNotFound")
         data = files[path]
-        headers = {
-            "X-Repo-Commit": sha,
-            "ETag": f'"{hashlib.sha256(data).hexdigest()}"',
-            "Accept-Ranges": "bytes",
-        }
+        headers = {"X-Repo-Commit": sha, "ETag": f'"{hashlib.sha256(data).hexdigest()}"', "Accept-Ranges": "bytes"}
         if match := re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", "")):
             first, last = int(match[1]), int(match[2] or len(data) - 1)
             part = data[first : last + 1]

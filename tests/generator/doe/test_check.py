@@ -55,14 +55,8 @@ def test_a_reader_that_stops_reading_is_no_fault() -> None:
 @pytest.mark.parametrize(
     ("error", "line"),
     [
-        (
-            OSError(28, "No space left on device"),
-            "expected a file or folder that can be read and written, got: No sp",
-        ),
-        (
-            PermissionError(13, "Permission denied", "/a/b"),
-            "/a/b: expected a file or folder that can be read and wr",
-        ),
+        (OSError(28, "No space left on device"), "expected a file or folder that can be read and written, got: No sp"),
+        (PermissionError(13, "Permission denied", "/a/b"), "/a/b: expected a file or folder that can be read and wr"),
     ],
 )
 def test_what_the_disk_refuses_is_one_line(
@@ -125,11 +119,7 @@ def test_five_mistakes_are_five_lines_and_exit_code_2(tmp_path: Path) -> None:
     ]
     path = write_manifest(tmp_path / "five.csv", rows)
     done = subprocess.run(
-        [sys.executable, "-m", "generator", "check", path],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        timeout=120,
+        [sys.executable, "-m", "generator", "check", path], capture_output=True, text=True, cwd=ROOT, timeout=120
     )
     assert done.returncode == 2
     assert done.stdout == ""

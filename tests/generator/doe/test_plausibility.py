@@ -169,11 +169,59 @@ def test_a_part_that_looks_alike_after_a_half_turn_is_noted(
     assert found(tmp_path, capsys, d_shape, housing=housing, marking=marking) == []
 
 
+def tray(size: tuple[float, float, float] = (44.4, 21.6, 14.0)) -> np.ndarray:
+    """An open housing's triangles (T, 3, 3): floor and walls of connector_3x9's shell, its rim at z = 0."""
+    floor, x, y = 7.5 / 14.0, 3.0 / 44.4, 3.0 / 21.6
+    boxes = [((0, 0, 0), (1, 1, 1 - floor)), ((0, 0, 0), (x, 1, 1)), ((1 - x, 0, 0), (1, 1, 1))]
+    boxes += [((0, 0, 0), (1, y, 1)), ((0, 1 - y, 0), (1, 1, 1))]
+    corners = [np.array(low) + CUBE * (np.array(high) - low) for low, high in boxes]
+    return np.concatenate([((own - [0.5, 0.5, 1.0]) * size)[TRIANGLES] for own in corners])
+
+
+@pytest.mark.parametrize(
+    ("placement", "words"),
+    [
+        ("", ()),
+        ("offset_mm = [0.0, 0.0, 0.3]", ()),
+        (
+            "offset_mm = [0.0, 0.0, 1.2]",
+            (
+                "floor between the pins lies at z = -6.30 mm, the scene's at -7.50 mm ",
+                "correct offset_mm by -1.20 in Z",
+            ),
+        ),
+        ("offset_mm = [0.0, 0.0, -2.0]", ("lies at z = -9.50 mm", "by +2.00 in Z")),
+        ("offset_mm = [5.0, 0.0, 0.0]", ("3 of 27 pins stand in the mesh, with up to ", "covers 3 of 27 pins")),
+        ('axes = "x,-y,-z", offset_mm = [0.0, 0.0, -14.0]', ("covers 27 of 27 pins", "is it upside down (axes)")),
+        ('axes = "-x,y,z"', ("axes mirrors the mesh, so that left and right",)),
+        ('axes = "-x,-y,z"', ()),
+    ],
+)
+def test_a_mesh_that_lies_otherwise_than_the_shell_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], placement: str, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "box.stl").write_bytes(binary_stl(tray()))
+    mesh = f'[housings.plain]\nmesh = {{ file = "box.stl"{", " * bool(placement)}{placement} }}\n'
+    lines = found(tmp_path, capsys, SCENE.replace("[housings.plain]\n", mesh))
+    assert bool(lines) == bool(words) and all(line.startswith("warning: mine, box.stl: ") for line in lines)
+    assert all(word in "\n".join(lines) for word in words)
+
+
+def test_blocks_that_swallow_pins_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    block = "[[housings.plain.blocks]]\ncenter_mm = [0.0, 0.0]\nsize_mm = [9.0, 1.0]\nbottom_mm = -7.7\ntop_mm = -1.0\n"
+    (line,) = found(tmp_path, capsys, SCENE.replace("[housings.ribbed]", f"{block}\n[housings.ribbed]"))
+    assert line.startswith(
+        "warning: mine, housing plain, terminal round: 3 of 27 pins stand in its blocks, with up to "
+    )
+    low = block.replace("-1.0", "-7.2")  # a ridge on the floor
+    assert found(tmp_path, capsys, SCENE.replace("[housings.ribbed]", f"{low}\n[housings.ribbed]")) == []
+
+
 @pytest.mark.parametrize(
     ("size", "placement", "question"),
     [
         ((44.4, 21.6, 14.0), "", None),
-        ((44.4, 21.6, 14.0), "offset_mm = [5.0, 0.0, 0.0]", None),
+        ((44.4, 21.6, 14.0), "offset_mm = [1.0, 0.0, 0.0]", None),
         (
             (1.748, 0.8504, 0.551),
             "",
@@ -183,14 +231,13 @@ def test_a_part_that_looks_alike_after_a_half_turn_is_noted(
         ((4.44, 2.16, 1.4), "", "try unit_mm = 10"),
         ((0.9, 0.9, 0.5), "unit_mm = 1000", "try unit_mm = 25.4"),
         ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "but lie beside it: correct offset_mm"),
-        ((21.6, 44.4, 14.0), "", "axes?"),
+        ((21.6, 44.4, 14.0), "", "correct axes"),
     ],
 )
 def test_a_mesh_that_does_not_hold_the_pins_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], size, placement: str, question: str | None
 ) -> None:
-    corners = (CUBE - [0.5, 0.5, 1.0]) * size
-    (tmp_path / "box.stl").write_bytes(binary_stl(corners[TRIANGLES]))
+    (tmp_path / "box.stl").write_bytes(binary_stl(tray(size)))
     mesh = f'[housings.plain]\nmesh = {{ file = "box.stl"{", " * bool(placement)}{placement} }}\n'
     scene = SCENE.replace("[housings.plain]\n", mesh).replace("distance_mm = 118.0", "distance_mm = 4000.0")
     scene = scene.replace("focal_mm = 35.0", "focal_mm = 1000.0")
@@ -206,9 +253,11 @@ def test_a_mesh_that_does_not_hold_the_pins_is_named(
 def test_a_mesh_that_looks_alike_after_a_half_turn_is_noted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], tower: float, alike: bool
 ) -> None:
-    corners = (CUBE - [0.5, 0.5, 1.0]) * (44.4, 21.6, 14.0)
-    corners[1, 2] -= tower  # one corner lower than the others
-    (tmp_path / "box.stl").write_bytes(binary_stl(corners[TRIANGLES]))
+    triangles = tray()
+    triangles[(triangles[..., 2] == 0.0) & (triangles[..., 0] < -22) & (triangles[..., 1] < 0), 2] -= (
+        tower  # two corners
+    )
+    (tmp_path / "box.stl").write_bytes(binary_stl(triangles))
     scene = SCENE.replace("[housings.plain]\n", '[housings.plain]\nmesh = { file = "box.stl" }\n')
     lines = found(tmp_path, capsys, scene, marking="none")
     assert (

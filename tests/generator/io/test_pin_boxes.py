@@ -45,10 +45,7 @@ def test_a_table_without_a_line_has_no_boxes(tmp_path):
         ("address;x1;y1;x2;y2\nr1c1;0,5;1;10.5;9\n", [":2: expected .* got r1c1, 0,5, 1, 10.5, 9 \\(one decimal.*"]),
         ("address;x1;y1;x2;y2\nr1c1;0;1;1.234,5;9\n", [":2: expected .* got .*1.234,5.* \\(one decimal.*"]),
         ("address;x1;y1;x2;y2;\nr1c1;1;2;3;4;note\n", [":2 column 6: expected a name .*, got 'note'"]),
-        (
-            "address,cavity,x1,y1\n",
-            [":1: expected the columns .*, got no x2, y2 in: address, cavity, x1, y1"],
-        ),
+        ("address,cavity,x1,y1\n", [":1: expected the columns .*, got no x2, y2 in: address, cavity, x1, y1"]),
         (
             INSPECT.replace("\n", ",z\n") + "r1c2,1,2,inf,4\n\nr1c3,5,6,4,9\nr1c4,1,2,3,4\nr1c5,1,2\nr1c6,nan,2,3,4\n",
             [

@@ -54,11 +54,7 @@ def test_a_sheet_that_cannot_be_written_is_refused_at_once(
     for given, output, got in (
         (manifest, manifest, f" {manifest}: expected a file apart from {manifest}, which stays as it is"),
         (other, other, f" {other}: expected a file apart from {other}, which stays as it is"),
-        (
-            manifest,
-            tmp_path / "sheet.csv",
-            f": expected a name that ends in .png, got {tmp_path / 'sheet.csv'}",
-        ),
+        (manifest, tmp_path / "sheet.csv", f": expected a name that ends in .png, got {tmp_path / 'sheet.csv'}"),
         (manifest, other / "a" / "s.png", f" {other / 'a'}: expected a folder, got the file {other}"),
     ):
         assert main(["preview", str(given), "-o", str(output)]) == 2

@@ -55,11 +55,7 @@ def test_one_file_is_written(dataset: Path, tmp_path: Path) -> None:
 
 def test_counts_are_the_datasets(dataset: Path, tmp_path: Path) -> None:
     numbers = json.loads(write_report(dataset, tmp_path / "report.html").script)
-    assert numbers["by_split"] == {
-        "train": {"OK": 6},
-        "validation": {"BENDNG": 3},
-        "test_housing": {"NUKENG": 1},
-    }
+    assert numbers["by_split"] == {"train": {"OK": 6}, "validation": {"BENDNG": 3}, "test_housing": {"NUKENG": 1}}
     assert numbers["verdicts"] == {"train": {"OK": 6}, "validation": {"NG": 3}, "test_housing": {"NG": 1}}
     assert numbers["factors"]["camera"] == {"center": {"OK": 6, "NUKENG": 1}, "left": {"BENDNG": 3}}
     assert numbers["factors"]["defect kind"] == {

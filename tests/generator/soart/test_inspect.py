@@ -51,14 +51,7 @@ def folder(tmp_path_factory) -> Path:
 
 
 def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(folder: Path) -> None:
-    command = [
-        "inspect",
-        str(folder / "no_word.png"),
-        "--golden",
-        str(folder / "ok"),
-        "-o",
-        str(folder / "out"),
-    ]
+    command = ["inspect", str(folder / "no_word.png"), "--golden", str(folder / "ok"), "-o", str(folder / "out")]
     more = ["--positions", str(folder / "pins.csv"), "--save", str(folder / "kept" / "unit.npz"), "--figures"]
     assert main([*command, *more]) == 0
     found = json.loads((folder / "out" / "no_word.json").read_text("utf-8"))
@@ -88,10 +81,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ["nothing.png", "--golden", "ok"],
-            "nothing.png: expected a picture that can be decoded, got: No such file",
-        ),
+        (["nothing.png", "--golden", "ok"], "nothing.png: expected a picture that can be decoded, got: No such file"),
         (["no_word.png", "--golden", "none"], "--golden: expected a folder"),
         (["no_word.png", "--golden", "pins.csv"], "expected a unit space"),
         (["pins.csv", "--golden", "ok"], "expected a picture"),
@@ -99,34 +89,16 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         (["no_word.png", "--golden", "ok", "--positions", "no_word.png"], "expected a record"),
         (["no_word.png", "--golden", "ok", "--watch"], "--watch: expected one folder, got no_word.png"),
         (["no_word.png", "--golden", "copies"], "copies: OK pictures must differ from each other"),
-        (
-            ["no_word.png", "--golden", "ok", "--rotation", "inf"],
-            "--rotation: expected 0 to 180 degrees, got inf",
-        ),
-        (
-            ["no_word.png", "--golden", "ok", "--save", "no_word.png"],
-            "--save: expected a name that ends in .npz",
-        ),
-        (
-            ["no_word.png", "--golden", "ok", "--save", "unit.npz"],
-            "--save unit.npz: expected the name of a file",
-        ),
-        (
-            ["no_word.png", "--golden", "ok", "--save", "pins.csv/u.npz"],
-            "expected a folder, got the file",
-        ),
-        (
-            ["no_word.png", "--golden", "ok", "--positions", "twice.csv"],
-            "each address once, got r1c1 more than once",
-        ),
+        (["no_word.png", "--golden", "ok", "--rotation", "inf"], "--rotation: expected 0 to 180 degrees, got inf"),
+        (["no_word.png", "--golden", "ok", "--save", "no_word.png"], "--save: expected a name that ends in .npz"),
+        (["no_word.png", "--golden", "ok", "--save", "unit.npz"], "--save unit.npz: expected the name of a file"),
+        (["no_word.png", "--golden", "ok", "--save", "pins.csv/u.npz"], "expected a folder, got the file"),
+        (["no_word.png", "--golden", "ok", "--positions", "twice.csv"], "each address once, got r1c1 more than once"),
         (
             ["no_word.png", "--golden", "ok", "--positions", "inf.csv"],
             "inf.csv:3: expected an address, and x1 < x2 and y1 < y2 in px, got r1c2, 1, 2, inf, 4",
         ),
-        (
-            ["no_word.png", "--golden", "ok", "--positions", "far.csv"],
-            "far.csv: r1c1: expected a box of at least 4",
-        ),
+        (["no_word.png", "--golden", "ok", "--positions", "far.csv"], "far.csv: r1c1: expected a box of at least 4"),
         (["ok", "copies", "--golden", "ok"], "0.png: expected pictures with different names, got"),
         (["maps/p.png", "maps/p_maps.png", "--golden", "ok", "--figures"], "whose p_maps.png would be lost"),
     ],
@@ -141,19 +113,11 @@ def test_a_mistake_is_one_line_and_exit_code_2(folder: Path, monkeypatch, capsys
 
 
 @pytest.mark.parametrize(
-    "given",
-    ["window 8", "grid 50", "edge", "similarity gram", "reference self", "colour", "rotation 0", "above 0"],
+    "given", ["window 8", "grid 50", "edge", "similarity gram", "reference self", "colour", "rotation 0", "above 0"]
 )
 def test_settings_of_a_saved_unit_space_cannot_be_changed(tmp_path: Path, capsys, given) -> None:
     (tmp_path / "unit.npz").write_bytes(b"never read")
-    arguments = [
-        "inspect",
-        str(tmp_path / "p.png"),
-        "--golden",
-        str(tmp_path / "unit.npz"),
-        "-o",
-        str(tmp_path),
-    ]
+    arguments = ["inspect", str(tmp_path / "p.png"), "--golden", str(tmp_path / "unit.npz"), "-o", str(tmp_path)]
     arguments[-1] += "/out"
     assert main([*arguments, *f"--{given}".split()]) == 2
     error = capsys.readouterr().err
@@ -208,14 +172,7 @@ def test_a_record_says_on_which_picture_its_boxes_lie(folder: Path, tmp_path: Pa
     part(3).save(tmp_path / "images" / "p.png")
     path = tmp_path / "records" / "p.json"
     path.write_text(json.dumps(record | ({"run": "p"} if has_run else {})))
-    command = [
-        "inspect",
-        str(folder / "no_word.png"),
-        "--golden",
-        str(folder / "ok"),
-        "--positions",
-        str(path),
-    ]
+    command = ["inspect", str(folder / "no_word.png"), "--golden", str(folder / "ok"), "--positions", str(path)]
     out = tmp_path / "out"
     assert main([*command, "-o", str(out)]) == (0 if has_run else 2)
     if has_run:

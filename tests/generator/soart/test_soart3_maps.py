@@ -108,15 +108,7 @@ def test_vectors_that_are_refused(y: list[float], x: list[float], message: str) 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(
     ("height", "width", "window", "stride"),
-    [
-        (40, 50, 16, 1),
-        (33, 70, 7, 1),
-        (33, 70, 7, 3),
-        (64, 64, 16, 5),
-        (20, 20, 20, 1),
-        (24, 1100, 5, 2),
-        (9, 9, 1, 1),
-    ],
+    [(40, 50, 16, 1), (33, 70, 7, 1), (33, 70, 7, 3), (64, 64, 16, 5), (20, 20, 20, 1), (24, 1100, 5, 2), (9, 9, 1, 1)],
 )
 def test_maps_match_numpy(height: int, width: int, window: int, stride: int, dtype: type) -> None:
     image = RNG.random((height, width)).astype(dtype)

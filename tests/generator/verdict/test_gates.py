@@ -95,7 +95,10 @@ def test_quarter_turns_of_square_pictures_are_seen():
     gates = PictureGates.of([part(seed, (128, 128)) for seed in range(60)])
     assert [gates.reasons(part(seed, (128, 128))) for seed in range(100, 130)] == [[]] * 30
     reasons = gates.reasons(part(200, (128, 128)).transpose(Image.Transpose.ROTATE_270))
-    assert any(reason.startswith("orientation: turned counter-clockwise by 90°") for reason in reasons)
+    assert any(
+        reason.startswith("orientation: the picture seems turned: rotated counter-clockwise by 90°")
+        for reason in reasons
+    )
 
 
 def test_several_lights_and_sizes_in_training_are_all_regular():

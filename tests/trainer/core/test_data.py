@@ -180,8 +180,7 @@ def test_a_dataset_that_was_built_again_is_read_again(make_dataset, make_rows, t
     for seed in (1, 2):
         shutil.rmtree(folder, ignore_errors=True)
         make_dataset(
-            folder,
-            {"train": make_rows("train", 6, seed), "validation": make_rows("validation", 3, seed + 10)},
+            folder, {"train": make_rows("train", 6, seed), "validation": make_rows("validation", 3, seed + 10)}
         )
         (folder / "README.md").write_text(card + "---\n", "utf-8")
         seen.append(load_data(folder).splits["train"].pictures.batch(range(6)))

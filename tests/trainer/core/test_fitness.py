@@ -43,7 +43,7 @@ def test_one_verdict_for_all_is_unfit(said):
     ng = np.arange(200) < 100
     found = fitness_of([str(n) for n in range(200)], ng, np.full(200, said))
     assert found.balanced_accuracy == 0.5 and "not shown to be better than chance" in found.unfit[0]
-    assert found.sentence().startswith("UNFIT, so `trainer.predict` answers INVALID until --allow-unfit: ")
+    assert found.sentence().startswith("UNFIT, so `trainer.predict` answers INVALID unless --allow-unfit is given: ")
 
 
 def test_a_validation_of_one_kind_shows_nothing():

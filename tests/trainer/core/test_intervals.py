@@ -19,13 +19,7 @@ from trainer.core.metrics import accuracy, balanced_accuracy
 
 @pytest.mark.parametrize(
     ("hits", "trials", "low", "high"),
-    [
-        (0, 10, 0.0, 0.3085),
-        (10, 10, 0.6915, 1.0),
-        (5, 10, 0.1871, 0.8129),
-        (0, 0, 0.0, 1.0),
-        (1, 1, 0.025, 1.0),
-    ],
+    [(0, 10, 0.0, 0.3085), (10, 10, 0.6915, 1.0), (5, 10, 0.1871, 0.8129), (0, 0, 0.0, 1.0), (1, 1, 0.025, 1.0)],
 )
 def test_exact_bounds_are_those_of_the_tables(hits, trials, low, high):
     assert clopper_pearson(hits, trials) == pytest.approx((low, high), abs=1e-4)

@@ -123,7 +123,7 @@ def test_a_loss_that_is_no_number_ends_it(tmp_path):
     plane.factor = math.nan
     outcome = trained(tmp_path / "run", plane)
     assert (outcome.epochs, outcome.best_epoch) == (0, 0)
-    assert outcome.stopped == "the loss of epoch 1 is nan: expected a finite one; --lr 0.1 is too high"
+    assert outcome.stopped == "the loss of epoch 1 is nan: expected a finite number; --lr 0.1 is too high"
     assert list((tmp_path / "run").iterdir()) == []
 
 

@@ -21,8 +21,8 @@ def test_bounds():
 
 def test_what_cannot_be_shown_is_said_before():
     text = prospect(names(56), np.arange(56) < 48, 0.01)
-    assert "cannot be shown" in text and "11.7% at best" in text and "needs 299 that check it, 598 in all" in text
-    assert "cannot" not in prospect(names(100), np.arange(100) < 80, 0.1)
+    assert "cannot be shown" in text and "rate is 11.7%" in text and "needs 299 NG parts that check" in text
+    assert "can be shown" in prospect(names(100), np.arange(100) < 80, 0.1)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -39,12 +39,20 @@ def test_the_threshold_is_chosen_and_checked_on_different_parts(seed):
 
 def test_one_missed_part_is_enough_to_show_nothing_on_few():
     scores, ng = np.array([0.9] * 39 + [0.01] + [0.05] * 10), np.arange(50) < 40
-    found = choose(names(50), ng, scores, 0.1, 0.5)
+    found = choose(names(50), ng, scores, 0.1, 0.5, 0.6)
     assert (found.escapes, found.checked_on) == (1, 20) and found.bound > 0.1
-    assert "NOT shown: 1 of 20 NG parts escape" in said(asdict(found)) and said(None) == ""
+    assert (
+        "NOT shown: 1 of 20 NG parts escape, 0 are UNSURE, none is left out as INVALID, 95 %" in said(asdict(found))
+        and said(None) == ""
+    )
 
 
 def test_a_part_escapes_if_any_of_its_pictures_does():
+    scores = np.array([0.9] * 30 + [0.55] * 9 + [0.2] + [0.05] * 10)
+    unsure = choose(names(50), np.arange(50) < 40, scores, 0.1, 0.5, 0.6)
+    assert unsure.unsure == sum(0.5 <= score < 0.6 for score in scores[1:40:2]) + (unsure.threshold <= 0.2)
+    earlier = {name: value for name, value in asdict(unsure).items() if name != "unsure"}
+    assert "UNSURE" not in said(earlier)
     parts, ng = ["a", "b", "a", "b"], np.ones(4, dtype=bool)
     found = choose(parts, ng, np.array([0.9, 0.9, 0.9, 0.1]), 0.1, 0.5)
     assert (found.chosen_on, found.checked_on, found.escapes) == (1, 1, 1)

@@ -25,11 +25,7 @@ def encoded(pixels: np.ndarray, kind: str, **options: object) -> bytes:
 def test_deep_grey_is_trained_on_and_judged_as_it_is_imported(tmp_path, kind):
     content = encoded((GREY * 257).astype(kind), "TIFF")
     (tmp_path / "p.tif").write_bytes(content)
-    for source in (
-        tmp_path / "p.tif",
-        {"bytes": content, "path": "p.tif"},
-        {"path": str(tmp_path / "p.tif")},
-    ):
+    for source in (tmp_path / "p.tif", {"bytes": content, "path": "p.tif"}, {"path": str(tmp_path / "p.tif")}):
         assert np.array_equal(np.asarray(open_picture(source, "p")), GREY)
 
 
@@ -41,11 +37,7 @@ def test_a_row_without_a_picture_is_named(source):
 
 def test_what_import_refuses_is_refused_as_the_trainers_own_error(tmp_path):
     two = encoded(GREY.astype(np.uint8), "TIFF", save_all=True, append_images=[Image.new("L", (9, 6))])
-    for content, got in (
-        (two, "got 2 in one file"),
-        (b"", "got an empty file"),
-        (b"text", "no picture format"),
-    ):
+    for content, got in ((two, "got 2 in one file"), (b"", "got an empty file"), (b"text", "no picture format")):
         with pytest.raises(InputError, match=rf"^p: expected .*{got}"):
             open_picture({"bytes": content}, "p")
     (tmp_path / "empty").mkdir()

@@ -144,11 +144,7 @@ def without(rows: list[dict], *runs: str) -> list[dict]:
 @pytest.mark.parametrize(
     ("spoil", "views", "message"),
     [
-        (
-            lambda t, v: without(t, "train001_left"),
-            "all",
-            "train: part 1001: expected a picture from left, got none",
-        ),
+        (lambda t, v: without(t, "train001_left"), "all", "train: part 1001: expected a picture from left, got none"),
         (
             lambda t, v: without(t, "train001_left", "train001_top", "train004_top"),
             "center,left,top",
@@ -159,11 +155,7 @@ def without(rows: list[dict], *runs: str) -> list[dict]:
             "all",
             "train: part 1001: expected one picture from center, got train001_center and again",
         ),
-        (
-            lambda t, v: [{**t[0], "part": None}, *t[1:]],
-            "all",
-            "train000_center: expected a part and a camera, got",
-        ),
+        (lambda t, v: [{**t[0], "part": None}, *t[1:]], "all", "train000_center: expected a part and a camera, got"),
         (lambda t, v: [{**t[0], "camera": ""}, *t[1:]], "all", "part 1000 and camera ''"),
         (lambda t, v: t, "center,bottom", "part 1000: expected a picture from bottom, got none"),
         (
@@ -425,11 +417,7 @@ def test_parts_are_predicted_from_folders_and_from_the_ends_of_names(parts_run, 
     out = tmp_path / "out"
     assert predict(parts_run, pictures, "-o", out) == 0
     verdicts = {Path(v["part"]).name: v for v in json.loads((out / "predictions.json").read_text())}
-    assert {name: v["label"] for name, v in verdicts.items()} == {
-        "part.a": "BENDNG",
-        "good": "OK",
-        "b": "NUKENG",
-    }
+    assert {name: v["label"] for name, v in verdicts.items()} == {"part.a": "BENDNG", "good": "OK", "b": "NUKENG"}
     assert verdicts["part.a"]["peak_view"] == "center" and verdicts["b"]["peak_view"] == "left"
     assert verdicts["b"]["files"] == {
         "center": str(pictures / "b_center.png"),
@@ -490,10 +478,7 @@ def test_a_folder_and_files_of_its_name_are_two_parts():
     assert parts_of(beside, views) == ({"p1": whole["p1_"]}, [])
     found, problems = parts_of([inside[0], beside[1]], views)
     assert not found
-    assert problems == [
-        "p1: expected a picture from top, got none",
-        "p1_: expected a picture from left, got none",
-    ]
+    assert problems == ["p1: expected a picture from top, got none", "p1_: expected a picture from left, got none"]
 
 
 def test_attention_looks_at_every_view(parts_run, parts_dataset, tmp_path):

@@ -16,10 +16,7 @@ def with_answers(rows: list[dict]) -> list[dict]:
         defective = [i for i, c in enumerate(objects["category"]) if c != 2]
         boxes = [objects["bbox"][i] for i in defective]
         row["bbox_str"] = encode(
-            [[x, y, x + w, y + h] for x, y, w, h in boxes],
-            [CLASSES[objects["category"][i]] for i in defective],
-            64,
-            32,
+            [[x, y, x + w, y + h] for x, y, w, h in boxes], [CLASSES[objects["category"][i]] for i in defective], 64, 32
         )
         row["marking"] = "numbers" if index % 2 else "none"
         for i, category in enumerate(objects["category"]):

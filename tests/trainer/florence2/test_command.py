@@ -26,15 +26,7 @@ from trainer.core import held_out, run_folder, time_limit
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError
 from trainer.core.run_folder import read_tensors
-from trainer.florence2 import (
-    command,
-    comparison,
-    evaluation,
-    forgetting,
-    lora,
-    prediction,
-    verdicts,
-)
+from trainer.florence2 import command, comparison, evaluation, forgetting, lora, prediction, verdicts
 from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionSplit, chosen_rows, sample_of, training_rows
 from trainer.florence2.network import load
@@ -227,11 +219,7 @@ def enlarged(rows: list[dict]) -> list[dict]:
 @pytest.mark.parametrize(
     "change, classes, message",
     [
-        (
-            list,
-            ["BENDNG", "NUKENG", "OK", "OTHERNG"],
-            "got ['BENDNG', 'NUKENG', 'OK', 'OTHERNG'] and 64x32 px",
-        ),
+        (list, ["BENDNG", "NUKENG", "OK", "OTHERNG"], "got ['BENDNG', 'NUKENG', 'OK', 'OTHERNG'] and 64x32 px"),
         (enlarged, ["BENDNG", "NUKENG", "OK"], "and 128x64 px"),
     ],
 )
@@ -313,17 +301,7 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, make_rows, tmp_p
     table = tmp_path / "positions.csv"
     table.write_text("address,cavity,x1,y1,x2,y2\nr1c1,1,0,0,32,32\nr1c2,2,32,0,64,32\n")
     out = tmp_path / "out"
-    words = [
-        "--model",
-        str(finished),
-        str(pictures),
-        "-o",
-        str(out),
-        "--positions",
-        str(table),
-        "--threshold",
-        "0",
-    ]
+    words = ["--model", str(finished), str(pictures), "-o", str(out), "--positions", str(table), "--threshold", "0"]
     # Three epochs of eight pictures teach it nothing.
     assert predict.main(words) == 0
     for verdict in json.loads((out / "predictions.json").read_text()):
@@ -606,17 +584,7 @@ def test_a_dry_run_says_memory_and_writes_nothing(dataset, tmp_path, capsys):
 
 
 def test_a_comparison_passes_everything_on_but_what_it_sets():
-    argv = [
-        "--data",
-        "d",
-        "--out=o",
-        "--compare",
-        "lora,full:50",
-        "--epochs",
-        "2",
-        "--lora-rank",
-        "4",
-    ]
+    argv = ["--data", "d", "--out=o", "--compare", "lora,full:50", "--epochs", "2", "--lora-rank", "4"]
     assert comparison.passed_on(argv, lora=False) == ["--data", "d", "--epochs", "2"]
     assert comparison.passed_on(argv, lora=True) == ["--data", "d", "--epochs", "2", "--lora-rank", "4"]
     assert comparison.parse_modes("lora,full:50,full") == [

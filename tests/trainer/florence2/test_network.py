@@ -49,10 +49,7 @@ def sample(boxes, labels, seed=0) -> Sample:
 
 
 BY_HEART = {
-    "a label three times": (
-        [[4.0, 4.0, 8.0, 8.0], [20.0, 4.0, 24.0, 8.0], [40.0, 12.0, 44.0, 16.0]],
-        ["NUKENG"] * 3,
-    ),
+    "a label three times": ([[4.0, 4.0, 8.0, 8.0], [20.0, 4.0, 24.0, 8.0], [40.0, 12.0, 44.0, 16.0]], ["NUKENG"] * 3),
     "an empty answer": ([], []),
     "27 boxes": (
         [[2.0 + 7 * (i % 9), 2.0 + 10 * (i // 9), 6.0 + 7 * (i % 9), 8.0 + 10 * (i // 9)] for i in range(27)],
@@ -162,12 +159,7 @@ def test_another_kind_of_checkpoint_is_refused(tmp_path):
         ("config.json", {"model_type": "other", "auto_map": {"AutoConfig": "other.Other"}}),
         (
             "processor_config.json",
-            {
-                "image_processor": {
-                    "image_processor_type": "Other",
-                    "auto_map": {"AutoImageProcessor": "other.Other"},
-                }
-            },
+            {"image_processor": {"image_processor_type": "Other", "auto_map": {"AutoImageProcessor": "other.Other"}}},
         ),
     ],
 )

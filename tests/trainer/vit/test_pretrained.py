@@ -132,10 +132,7 @@ def test_mean_and_spread_are_the_checkpoints(folders, tmp_path):
 )
 def test_a_checkpoint_that_does_not_fit_says_why(folders, tmp_path, change, said):
     folder = shutil.copytree(folders / "vit", tmp_path / "vit")
-    document, tensors = (
-        json.loads((folder / "config.json").read_text()),
-        load_file(folder / "model.safetensors"),
-    )
+    document, tensors = (json.loads((folder / "config.json").read_text()), load_file(folder / "model.safetensors"))
     change(document, tensors)
     (folder / "config.json").write_text(json.dumps(document))
     save_file(tensors, folder / "model.safetensors")

@@ -52,10 +52,7 @@ def test_a_high_learning_rate_stops_the_command(tiny_dataset, tmp_path, small_op
 
 
 def shuffled(make_rows, objects: bool) -> dict:
-    splits = {
-        "train": make_rows("train", 12, 0, objects),
-        "validation": make_rows("validation", 12, 1, objects),
-    }
+    splits = {"train": make_rows("train", 12, 0, objects), "validation": make_rows("validation", 12, 1, objects)}
     for rows in splits.values():
         labels = [row["label"] for row in rows]
         random.Random(5).shuffle(labels)

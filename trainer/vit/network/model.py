@@ -431,7 +431,4 @@ class ViT(nn.Module):
         matrices = {name for name, p in self.named_parameters() if p.ndim > 1} - {"registers", "positions"}
         decay = [p for name, p in self.named_parameters() if name in matrices]
         plain = [p for name, p in self.named_parameters() if name not in matrices]
-        return [
-            {"params": decay, "weight_decay": weight_decay},
-            {"params": plain, "weight_decay": 0.0},
-        ]
+        return [{"params": decay, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]

@@ -135,7 +135,5 @@ class PinsightViTForImageClassification(PreTrainedModel):
         prediction = self.vit(pixel_values)
         loss = None if labels is None else F.cross_entropy(prediction.logits, labels)
         return PinsightViTOutput(
-            loss=loss,
-            logits=prediction.logits / self.config.logit_temperature,
-            patch_logits=prediction.patch_logits,
+            loss=loss, logits=prediction.logits / self.config.logit_temperature, patch_logits=prediction.patch_logits
         )

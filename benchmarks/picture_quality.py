@@ -1,0 +1,185 @@
+"""Quality of a picture against its cost, by samples and denoiser, for three scenes at two sizes.
+
+    python -m benchmarks.picture_quality [--reference 1024] [--write]
+
+A reference of many samples, not denoised, is rendered of a window that holds pins, walls and print. SSIM (Wang et al.
+2004: Gaussian window, luminance) and PSNR compare sRGB levels there, before sensor noise. Seconds are CPU time of the
+picture's render call on one thread. `--write` puts the table between the markers of docs/explanation/quality.md.
+"""
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "explanation" / "quality.md"
+BEGIN, END = "<!-- picture_quality: begin -->", "<!-- picture_quality: end -->"
+SAMPLES = (1, 2, 4, 8, 16)
+SIZES = ((256, 128), (512, 256))
+SEEDS = (5, 6)
+
+
+@dataclass(frozen=True)
+class View:
+    """A scene as one camera sees it under one lighting; the window as shares of the picture's width and height."""
+
+    scene: str
+    camera: str
+    lighting: str
+    window: tuple[float, float, float, float] = (0.05, 0.25, 0.5, 0.85)
+
+
+VIEWS = (
+    View("connector_3x9", "center", "ring"),
+    View("dsub_9", "top", "side"),
+    View("wire_to_board_1x6", "left", "dome"),
+)
+
+
+def grid_of_picture(samples: int) -> tuple[float, int]:
+    """All samples on the picture's own grid, in place of path_tracer.sampling."""
+    return 1.0, samples
+
+
+def srgb(light: np.ndarray) -> np.ndarray:
+    level = np.clip(light, 0.0, 1.0)
+    encoded: np.ndarray = np.where(level <= 0.0031308, 12.92 * level, 1.055 * level ** (1.0 / 2.4) - 0.055)
+    return encoded
+
+
+def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    return float(-10.0 * np.log10(np.mean((one - other) ** 2)))
+
+
+def ssim(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean structural similarity of two sRGB pictures with levels from 0 to 1."""
+    a, b = (picture @ np.array([0.2126, 0.7152, 0.0722]) for picture in (one, other))
+
+    def mean(values: np.ndarray) -> np.ndarray:
+        smooth: np.ndarray = gaussian_filter(values, 1.5, truncate=3.5)
+        return smooth
+
+    a_mean, b_mean = mean(a), mean(b)
+    a_spread, b_spread, both = mean(a * a) - a_mean**2, mean(b * b) - b_mean**2, mean(a * b) - a_mean * b_mean
+    light = (2.0 * a_mean * b_mean + 1e-4) / (a_mean**2 + b_mean**2 + 1e-4)
+    return float(np.mean(light * (2.0 * both + 9e-4) / (a_spread + b_spread + 9e-4)))
+
+
+class Laboratory:
+    """One Blender, whose path tracer renders the same view by several settings."""
+
+    def __init__(self, folder: Path) -> None:
+        from blender_scripts.contract.connector import read_connector
+        from blender_scripts.manifest.output_folder import OutputFolder
+        from blender_scripts.scene import path_tracer
+        from blender_scripts.scene.renderer import Renderer
+
+        self.connectors = {view.scene: read_connector(ROOT / "scenes" / f"{view.scene}.toml") for view in VIEWS}
+        self.module: Any = path_tracer
+        self.planned: Callable[[int], tuple[float, int]] = path_tracer.sampling
+        self.renderer = Renderer(self.connectors, OutputFolder(folder), threads=1)
+        self.tracer = self.renderer.tracer
+
+    def lay_out(self, view: View, width: int, height: int) -> None:
+        from blender_scripts.geometry.optics import set_up_station
+        from blender_scripts.manifest.make_part import make_part
+
+        connector = self.connectors[view.scene]
+        housing, terminal = next(iter(connector.housings)), connector.terminal_names[0]
+        part = make_part(connector, housing, terminal, "numbers", 3, ())
+        station = set_up_station(connector, view.camera, 3, width, height)
+        # No lens distortion: the picture then is the rendered view.
+        straight = replace(station.camera, lens=station.camera.undistorted().lens)
+        self.renderer.stage.lay_out(part, view.lighting, replace(station, camera=straight))
+
+    def picture(self, width: int, height: int, samples: int, seed: int, how: str) -> tuple[np.ndarray, float]:
+        """The picture in sRGB and its CPU time in s; `how` is one of HOW."""
+        self.tracer.denoised = how != "none"
+        self.module.sampling = grid_of_picture if how == "picture's grid" else self.planned
+        self.module.WITHOUT_DENOISER = 1
+        start = time.process_time()
+        light = self.tracer.picture(width, height, samples, seed)
+        return srgb(light), time.process_time() - start
+
+    def reference(self, width: int, height: int, window: tuple[int, int, int, int], samples: int) -> np.ndarray:
+        """A window of the picture by many samples, not denoised, in sRGB."""
+        self.picture(width, height, 1, 99, "none")
+        x1, y1, x2, y2 = window
+        render = self.tracer.render
+        self.tracer.settings.samples = samples
+        render.use_border = render.use_crop_to_border = True
+        render.border_min_x, render.border_max_x = (x1 + 0.25) / width, (x2 + 0.25) / width
+        render.border_min_y, render.border_max_y = (height - y2 + 0.25) / height, (height - y1 + 0.25) / height
+        channels = self.tracer._render_exr(width, height)
+        return srgb(np.stack([channels[name] for name in "RGB"], axis=-1))
+
+
+HOW = ("none", "picture's grid", "finer grid")
+Scores = dict[tuple[tuple[int, int], str, int], list[tuple[float, float, float]]]
+
+
+def measure(reference_samples: int, sizes: tuple[tuple[int, int], ...]) -> Scores:
+    """SSIM, PSNR and CPU seconds by size, denoiser and samples: one entry per view."""
+    found: Scores = defaultdict(list)
+    with tempfile.TemporaryDirectory() as folder:
+        laboratory = Laboratory(Path(folder))
+        for view in VIEWS:
+            for width, height in sizes:
+                laboratory.lay_out(view, width, height)
+                edges = [round(share * side) for share, side in zip(view.window, (width, height) * 2, strict=True)]
+                x1, y1, x2, y2 = edges
+                reference = laboratory.reference(width, height, (x1, y1, x2, y2), reference_samples)
+                for how in HOW:
+                    for samples in SAMPLES:
+                        shots = [laboratory.picture(width, height, samples, seed, how) for seed in SEEDS]
+                        cuts = [picture[y1:y2, x1:x2] for picture, _ in shots]
+                        scores = [(ssim(cut, reference), psnr(cut, reference)) for cut in cuts]
+                        near, decibels = np.mean(scores, axis=0)
+                        found[(width, height), how, samples].append((near, decibels, min(s for _, s in shots)))
+                print(f"{view.scene}, {view.camera}, {view.lighting}, {width} x {height}: done", file=sys.stderr)
+    return found
+
+
+def table(found: Scores) -> Iterator[str]:
+    """The Markdown table: the mean of the views."""
+    sizes = sorted({key[0] for key in found})
+    yield "| denoiser | samples | " + " | ".join(f"{w} x {h}: SSIM | PSNR, dB | CPU s" for w, h in sizes) + " |"
+    yield "|---|---|" + "---|" * (3 * len(sizes))
+    for how in HOW:
+        for samples in SAMPLES:
+            cells = []
+            for size in sizes:
+                near, decibels, seconds = np.mean(found[size, how, samples], axis=0)
+                cells.append(f"{near:.3f} | {decibels:.1f} | {seconds:.2f}")
+            yield f"| {how} | {samples} | " + " | ".join(cells) + " |"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--reference", type=int, default=1024, help="samples of the reference (default: 1024)")
+    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
+    options = parser.parse_args()
+    text = "\n".join(table(measure(options.reference, SIZES)))
+    print(text)
+    if options.write:
+        page = PAGE.read_text("utf-8")
+        made = re.sub(f"(?s)({BEGIN}\n).*(\n{END})", lambda found: found[1] + text + found[2], page)
+        PAGE.write_text(made, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    os._exit(code)  # without Blender's own clean-up

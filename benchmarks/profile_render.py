@@ -1,0 +1,214 @@
+"""Where the time of one picture goes, by size and samples: scene, synchronisation, sampling, denoising, files, truth.
+
+    python -m benchmarks.profile_render [--sizes 256x128,512x512] [--samples 2,16] [--repeats 5]
+
+CPU milliseconds of one thread, the least of the repeats, for a picture of connector_3x9 with 27 pins. Blender's own
+call is taken apart by differences between calls, since bpy has no option for Cycles' log: a call after a new scene less
+a call without any change is synchronisation (shaders, geometry, BVH); n samples less one are sampling; the denoiser on
+less off is denoising. A second table says what is synchronised again after one change. Progress is on stderr.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.bench_render import ROOT, say, write_manifest
+
+if TYPE_CHECKING:
+    from blender_scripts.manifest.run import Run
+    from blender_scripts.scene.renderer import Renderer
+
+# A picture so small that its samples cost nothing: what remains is the cost of a call.
+SMALL = (16, 8)
+
+
+def least_ms(call: Callable[[], object], repeats: int, before: Callable[[], object] = lambda: None) -> float:
+    """Least CPU time of a call in ms; `before` is called each time and not counted."""
+    times = []
+    for _ in range(repeats):
+        before()
+        start = time.process_time()
+        call()
+        times.append(time.process_time() - start)
+    return 1e3 * min(times)
+
+
+class Profile:
+    """Measures one manifest row in a renderer of its own."""
+
+    def __init__(self, renderer: "Renderer", run: "Run", repeats: int) -> None:
+        from blender_scripts.geometry.optics import set_up_station
+
+        self.renderer, self.run, self.repeats = renderer, run, repeats
+        self.tracer, self.stage = renderer.tracer, renderer.stage
+        self.connector = renderer.connectors[run.scene]
+        self.station = set_up_station(self.connector, run.camera, run.seed, run.width, run.height)
+        self.renderer.render(run, force=True)
+
+    def lay_out(self) -> None:
+        from blender_scripts.manifest.make_part import make_part
+
+        run = self.run
+        part = make_part(self.connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+        self.stage.lay_out(part, run.lighting, self.station)
+
+    def small(self) -> None:
+        self.tracer.picture(*SMALL, 1, 1)
+
+    def picture(self, samples: int, denoised: bool) -> float:
+        """CPU ms of a call in an unchanged scene."""
+        from blender_scripts.scene import path_tracer
+
+        kept = self.tracer.denoised, path_tracer.WITHOUT_DENOISER
+        self.tracer.denoised, path_tracer.WITHOUT_DENOISER = denoised, 1
+        self.tracer.picture(self.run.width, self.run.height, samples, 1)
+        took = least_ms(lambda: self.tracer.picture(self.run.width, self.run.height, samples, 1), self.repeats)
+        self.tracer.denoised, path_tracer.WITHOUT_DENOISER = kept
+        return took
+
+    def stages(self) -> dict[str, float]:
+        """CPU ms by stage of this row's picture."""
+        samples, repeats = self.run.samples, self.repeats
+        whole = least_ms(lambda: self.renderer.render(self.run, force=True), repeats)
+        scene = least_ms(self.lay_out, repeats)
+        self.small()
+        call = least_ms(self.small, repeats)
+        synchronised = least_ms(self.small, repeats, self.lay_out) - call
+        one, more = self.picture(1, False), self.picture(9, False)
+        sampling = (more - one) / 8 * samples
+        denoising = self.picture(1, True) - one if self.tracer.denoised else 0.0
+        reading = self.reading()
+        blender = self.picture(samples, self.tracer.denoised)
+        files = self.develop_and_encode()
+        found = {
+            "scene in Python": scene,
+            "synchronisation, BVH": synchronised,
+            "sampling": sampling,
+            "denoising": denoising,
+            "EXR: read": reading,
+            "call, EXR: write": blender - sampling - denoising - reading,
+            "sensor, PNG": files,
+        }
+        return {**found, "truth, record, files": whole - sum(found.values()), "whole": whole}
+
+    def reading(self) -> float:
+        from blender_scripts.scene.exr import read_exr
+
+        return least_ms(lambda: read_exr(self.tracer.scratch / "shot.exr"), self.repeats)
+
+    def develop_and_encode(self) -> float:
+        from blender_scripts.geometry.sensor import develop
+        from blender_scripts.scene.png import encode_png
+
+        light = self.tracer.picture(self.run.width, self.run.height, 1, 1)
+        return least_ms(
+            lambda: encode_png(develop(light, self.station.capture, "1/center", "profile/center")), self.repeats
+        )
+
+    def changes(self) -> dict[str, float]:
+        """CPU ms by which one change of the scene makes the next call longer."""
+        import bpy
+
+        def moved(name: str) -> Callable[[], None]:
+            def move() -> None:
+                bpy.data.objects[name].location.x += 1e-3
+
+            return move
+
+        def recoloured() -> None:
+            tree = bpy.data.materials["ink"].node_tree
+            colour = next(node for node in tree.nodes if node.type == "BSDF_DIFFUSE").inputs["Color"]
+            colour.default_value[0] = 1.0 - colour.default_value[0]
+
+        def overridden() -> None:
+            self.stage.show("index")
+            self.small()
+            self.stage.show(None)
+
+        def override() -> None:
+            self.stage.show("index")
+
+        self.lay_out()
+        self.small()
+        call = least_ms(self.small, self.repeats)
+        tried: dict[str, Callable[[], None]] = {
+            "camera moved": moved("camera"),
+            "one pin moved": moved("pin 0001"),
+            "lamp moved": moved("lamp 0"),
+            "one colour changed": recoloured,
+            "everything built anew": self.lay_out,
+        }
+        found = {name: least_ms(self.small, self.repeats, change) - call for name, change in tried.items()}
+        found["index materials on (mask)"] = least_ms(self.small, self.repeats, override) - call
+        found["real materials on again"] = least_ms(self.small, self.repeats, overridden) - call
+        return {"no change: the call itself": call, **found}
+
+
+def temporary_folders(profile: Profile) -> dict[str, float]:
+    """CPU ms of writing and reading the raw picture, in this disk's temporary folder and in memory."""
+    found = {}
+    for name, folder in (("on disk", tempfile.gettempdir()), ("in memory", "/dev/shm")):
+        if Path(folder).is_dir() and os.access(folder, os.W_OK):
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                kept, profile.tracer.scratch = profile.tracer.scratch, Path(scratch)
+                found[name] = profile.picture(1, False)
+                profile.tracer.scratch = kept
+    return found
+
+
+def print_table(columns: list[str], rows: dict[str, list[float]]) -> None:
+    widths = [max(8, len(column)) for column in columns]
+    first = max(len(name) for name in rows)
+    print(" " * first + "".join(f"  {column:>{width}}" for column, width in zip(columns, widths, strict=True)))
+    for name, values in rows.items():
+        cells = (f"  {value:{width}.1f}" for value, width in zip(values, widths, strict=True))
+        print(f"{name:{first}}{''.join(cells)}")
+
+
+def _sizes(text: str) -> list[tuple[int, int]]:
+    pairs = [tuple(map(int, size.split("x"))) for size in text.split(",")]
+    return [(width, height) for width, height in pairs]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    add: Any = parser.add_argument
+    add("--sizes", type=_sizes, default=_sizes("256x128,512x512,1024x512"), help="sizes (default: %(default)s)")
+    add("--samples", default="2,16", help="samples per pixel (default: 2,16)")
+    add("--repeats", type=int, default=5, help="repeats of each call (default: 5)")
+    options = parser.parse_args()
+
+    from blender_scripts.manifest.output_folder import OutputFolder
+    from blender_scripts.manifest.reader import read_manifest
+    from blender_scripts.scene.renderer import Renderer
+
+    columns: list[str] = []
+    table: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        for width, height in options.sizes:
+            for samples in map(int, options.samples.split(",")):
+                say(f"{width} x {height}, {samples} samples")
+                manifest = read_manifest(write_manifest(Path(name), 1, width, height, samples), ROOT / "scenes")
+                renderer = Renderer(manifest.connectors, OutputFolder(Path(name) / "out"), threads=1)
+                profile = Profile(renderer, manifest.runs[0], options.repeats)
+                columns.append(f"{width}x{height}/{samples}")
+                for stage, took in profile.stages().items():
+                    table.setdefault(stage, []).append(took)
+                last = profile.changes(), temporary_folders(profile)
+                renderer.close()
+    print("CPU ms of one thread, by size / samples")
+    print_table(columns, table)
+    print("\nby how much one change makes the next call longer, CPU ms")
+    print_table([""], {name: [took] for name, took in last[0].items()})
+    print(f"\none sample at {columns[-1]}, raw picture in a temporary folder, CPU ms")
+    print_table([""], {name: [took] for name, took in last[1].items()})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

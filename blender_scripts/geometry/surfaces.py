@@ -1,0 +1,137 @@
+"""Pins, foreign bodies, print and the mouths of empty cavities as targets of geometry/visibility.py."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+
+from blender_scripts.contract.connector import Connector
+from blender_scripts.geometry import solids
+from blender_scripts.geometry.facets import Facets, facing
+from blender_scripts.geometry.lens import NO_DISTORTION
+from blender_scripts.geometry.optics import Camera
+from blender_scripts.geometry.part import Flaw, Part
+from blender_scripts.geometry.pin import Form, Pin
+from blender_scripts.geometry.visibility import Sight, Target
+
+# Differences of directions below this are rounding.
+_STRAIGHT = 1e-9
+
+
+def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.ndarray]]) -> Sight:
+    """What a camera sees of a part: the targets are its positions, then its flaws.
+
+    A missing pin's target is the mouth of its cavity; a flaw that adds no surface has a target without facets.
+
+    Args:
+        part: the part.
+        camera: the picture's camera.
+        meshes: the housing: vertices (V, 3) in mm, and the corners (T, 3) of triangles.
+    """
+    targets = pin_targets(part.pins, camera)
+    found = [each or mouth_target(part.connector, pin, camera) for each, pin in zip(targets, part.pins, strict=True)]
+    found += [flaw_target(part, flaw, camera) for flaw in part.flaws]
+    lens = camera.lens
+    centre = 0.5 * np.array([lens.width, lens.height])
+
+    def to_picture(points: np.ndarray) -> np.ndarray:
+        return lens.to_pixels((points - centre) / lens.focal_px)
+
+    housing = [(views_of(vertices, camera), corners) for vertices, corners in meshes]
+    return Sight(found, housing, None if lens.is_straight else to_picture)
+
+
+def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
+    """World points (..., 3), mm, as u, v and w of geometry/facets.py: (3, ...)."""
+    straight = replace(camera, lens=replace(camera.lens, distortion=NO_DISTORTION))
+    depth = camera.depth(points)
+    nearness = -depth if camera.telecentric else 1.0 / depth
+    return np.concatenate([np.moveaxis(straight.project(points), -1, 0), nearness[None]])
+
+
+def pin_targets(pins: Sequence[Pin], camera: Camera) -> list[Target | None]:
+    """The standing pins; None for those that are missing."""
+    found: list[Target | None] = [None] * len(pins)
+    groups: dict[Form, list[int]] = {}
+    for number, pin in enumerate(pins):
+        if not pin.missing:
+            groups.setdefault(pin.form, []).append(number)
+    for form, members in groups.items():
+        frames = np.array([solids.pin_matrix(pins[number]) for number in members])
+        local = solids.pin_mesh(form).vertices
+        seen = views_of(local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3], camera)
+        quads, pieces = _pin_quads(form)
+        facets, numbers = facing(np.moveaxis(seen[:, :, quads], 2, 1).reshape(3, 4, -1))
+        ends = np.searchsorted(numbers, len(pieces) * np.arange(1, len(members) + 1))
+        for member, start, end in zip(members, [0, *ends], ends, strict=False):
+            own = Facets(*(array[..., start:end] for array in facets))
+            found[member] = Target(own, pieces[numbers[start:end] % len(pieces)])
+    return found
+
+
+@lru_cache(maxsize=256)
+def _pin_quads(form: Form) -> tuple[np.ndarray, np.ndarray]:
+    """Vertices (4, F) of the facets of a pin's mesh, and the pieces (F,) they belong to.
+
+    A piece ends where the pin turns or twists, so that a line in the picture crosses a piece once.
+    """
+    sides = solids.sides(form.terminal)
+    vertices = solids.pin_mesh(form).vertices
+    steps = np.diff(vertices[:-1].reshape(-1, sides, 3).mean(axis=1), axis=0)
+    steps /= np.linalg.norm(steps, axis=1, keepdims=True)
+    turns = (np.sum(steps[1:] * steps[:-1], axis=1) < 1.0 - _STRAIGHT) | bool(form.twist_rad)
+    pieces = np.repeat(np.cumsum([False, *turns]), sides)
+    last = len(vertices) - 1 - sides + np.arange(sides)
+    fan = np.stack([last, np.roll(last, -1), *([np.full(sides, len(vertices) - 1)] * 2)])
+    quads = np.concatenate([_tube_quads(len(steps), sides), fan], axis=1)
+    return quads, np.concatenate([pieces, np.repeat(pieces[-1:], sides)])
+
+
+def _tube_quads(steps: int, sides: int) -> np.ndarray:
+    """Vertices (4, steps * sides) of the facets between rings of `sides` points each, from the first ring on."""
+    around = np.arange(sides)
+    after = np.roll(around, -1)
+    quads = np.stack([around, after, after + sides, around + sides])
+    every: np.ndarray = quads[:, None] + sides * np.arange(steps)[:, None]
+    return every.reshape(4, -1)
+
+
+def _lid(ring: np.ndarray) -> np.ndarray:
+    """Indices (4, F) of facets that together fill a convex polygon, given by its vertices' numbers in order."""
+    first = np.arange(1, len(ring) - 1, 2)
+    facets: np.ndarray = ring[np.stack([np.zeros_like(first), first, first + 1, np.minimum(first + 2, len(ring) - 1)])]
+    return facets
+
+
+def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
+    """The mouth of a missing pin's cavity."""
+    rim = pin.scale * solids.cavity_outline(pin.nominal, connector.cavity, connector.cavity.chamfer_mm)
+    place = [*pin.cavity_mm, pin.floor_mm]
+    seen = views_of(np.column_stack([rim, np.zeros(len(rim))]) + place, camera)
+    facets, _ = facing(seen[:, _lid(np.arange(len(rim)))])
+    return Target(facets, np.zeros(facets.size, int), hides=False)
+
+
+def flaw_target(part: Part, flaw: Flaw, camera: Camera) -> Target:
+    """What a flaw adds or misprints."""
+    corners, pieces = [np.zeros((3, 4, 0))], [np.zeros(0, int)]
+    for body in flaw.bodies:
+        seen = views_of(solids.body_mesh(body).vertices, camera)
+        sides = solids.BODY_SIDES
+        steps = seen.shape[1] // sides - 1
+        ring = np.arange(sides)
+        lids = [_lid(ring[::-1]), _lid(ring + steps * sides)]
+        own = np.repeat([0, *range(steps), steps - 1], [lids[0].shape[1], *([sides] * steps), lids[1].shape[1]])
+        corners.append(seen[:, np.concatenate([lids[0], _tube_quads(steps, sides), lids[1]], axis=1)])
+        pieces.append(own + pieces[-1].max(initial=-1) + 1)
+    letters = solids.print_mesh(part.connector.marking, flaw.printed)
+    if letters is not None:
+        seen = views_of(part.scale * letters.vertices, camera)
+        strokes = np.array([[*face, *face[-1:]][:4] for face in letters.faces]).T
+        corners.append(seen[:, strokes])
+        pieces.append(np.arange(strokes.shape[1]) + pieces[-1].max(initial=-1) + 1)
+    facets, numbers = facing(np.concatenate(corners, axis=2))
+    return Target(facets, np.concatenate(pieces)[numbers])

@@ -1,0 +1,129 @@
+"""Compare a housing with the connector's pins: pins inside solid or hidden, the floor of a mesh, mirrored axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from blender_scripts.contract.connector import Connector
+from blender_scripts.geometry.mesh import Mesh
+from blender_scripts.geometry.welding import mirrors
+
+# Points along a pin's standing length that are looked for in solid, and points at which a mesh's floor is looked for.
+_ALONG, _MOST_FLOOR = np.linspace(0.05, 1.0, 20), 60
+# A mesh's floor this far from the scene's is another; a share of the floor may be ridges or holes.
+_FLOOR_MM, _FLOOR_SHARE = 0.5, 0.2
+# A pin is swallowed if more than this share of its standing length lies in solid.
+_MOST_SOLID = 0.1
+
+
+def of_blocks(connector: Connector, housing: str, terminal: str) -> Iterator[str]:
+    """Name a housing's blocks that stand where pins do, without a mesh in their place."""
+    variant = connector.housings[housing]
+    if variant.cad is not None:
+        return
+    solid = []
+    for position in connector.positions:
+        pin = connector.terminal_at(terminal, position, 0)
+        z = pin.standing_mm * _ALONG - connector.shell.depth_mm
+        inside = np.zeros(len(z), bool)
+        for block in variant.blocks:
+            if block.contour.distance(position.x_mm, position.y_mm) < pin.reach_mm:
+                inside |= (z > block.bottom_mm) & (z < block.top_mm)
+        solid.append(inside.mean())
+    yield from _swallowed(f"{connector.name}, housing {housing}, terminal {terminal}", "its blocks", np.array(solid))
+
+
+def of_mesh(connector: Connector, housing: str, terminal: str, mesh: Mesh) -> Iterator[str]:
+    """Name what shows that a housing's mesh lies otherwise than the scene's shell: see the module.
+
+    Args:
+        connector: the connector.
+        housing: a housing with a CAD file.
+        terminal: the pins' terminal.
+        mesh: the housing's mesh as placed in the part, mm.
+    """
+    cad = connector.housings[housing].cad
+    assert cad is not None
+    place, floor = f"{connector.name}, {cad.file.name}", -connector.shell.depth_mm
+    if mirrors(cad.placement):
+        yield f"{place}: axes mirrors the mesh, so that left and right of the housing are exchanged: change one sign"
+    columns = Columns(mesh)
+    solid, hidden = [], 0
+    for position in connector.positions:
+        pin = connector.terminal_at(terminal, position, 0)
+        heights, _ = columns.at(position.x_mm, position.y_mm)
+        z = floor + pin.standing_mm * _ALONG
+        above = (heights > z[:, None]).sum(axis=1)
+        solid.append((above % 2 == 1).mean())
+        hidden += bool(above[-1])
+    yield from _swallowed(place, "the mesh", np.array(solid))
+    if hidden:
+        yield (
+            f"{place}: the mesh covers {hidden} of {len(connector.positions)} pins in the view of the centre camera: "
+            "is it upside down (axes), or without holes?"
+        )
+    levels = _floor_levels(connector, columns)
+    apart = np.abs(levels - floor) > _FLOOR_MM
+    if len(levels) and apart.mean() > 1 - _FLOOR_SHARE:
+        middle = float(np.median(levels))
+        yield (
+            f"{place}: the mesh's floor between the pins lies at z = {middle:.2f} mm, the scene's at {floor:.2f} mm "
+            f"([shell] depth_mm): correct offset_mm by {floor - middle:+.2f} in Z"
+        )
+    elif not len(levels) and len(connector.positions) > 1:
+        yield f"{place}: the mesh has no floor between the pins: is it upside down (axes)?"
+
+
+def _swallowed(place: str, solid: str, shares: np.ndarray) -> Iterator[str]:
+    if (inside := shares > _MOST_SOLID).any():
+        yield (
+            f"{place}: {int(inside.sum())} of {len(shares)} pins stand in {solid}, with up to {shares.max():.0%} of "
+            "their length above the floor"
+        )
+
+
+class Columns:
+    """A mesh's triangles, to be crossed by vertical lines.
+
+    Args:
+        mesh: the mesh; faces with more than three corners are cut into fans.
+    """
+
+    def __init__(self, mesh: Mesh) -> None:
+        first, sizes = (np.repeat(values, mesh.sizes) for values in (mesh.starts, mesh.sizes))
+        places = np.arange(len(mesh.corners)) - first
+        at = np.flatnonzero((places >= 1) & (places < sizes - 1))
+        self._triangles = mesh.vertices[mesh.corners[np.stack([first[at], at, at + 1], axis=1)]]
+        flat = self._triangles[..., :2]
+        self._low, self._high = flat.min(axis=1), flat.max(axis=1)
+
+    def at(self, x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
+        """Heights (N,) mm at which the vertical line at (x, y) crosses faces, and which of these face upwards (N,)."""
+        # Not quite at (x, y): an edge there, as between the two triangles of a square, would count twice or never.
+        place = np.array([x + 1.3e-4, y + 0.7e-4])
+        near = self._triangles[((self._low <= place) & (self._high >= place)).all(axis=1)]
+        points = near[..., :2] - place
+        following = np.roll(points, -1, axis=1)
+        sides = points[..., 0] * following[..., 1] - points[..., 1] * following[..., 0]
+        hit = (sides > 0).all(axis=1) | (sides < 0).all(axis=1)
+        sides = sides[hit]
+        weights = np.roll(sides, -1, axis=1) / sides.sum(axis=1, keepdims=True)
+        heights: np.ndarray = (near[hit][..., 2] * weights).sum(axis=1)
+        return heights, sides.sum(axis=1) > 0
+
+
+def _floor_levels(connector: Connector, columns: Columns) -> np.ndarray:
+    """Heights of a mesh's highest upward face below the mating face, midway between neighbouring pins, mm."""
+    places = np.array([(position.x_mm, position.y_mm) for position in connector.positions])
+    found = []
+    for place in places[:: 1 + len(places) // _MOST_FLOOR]:
+        apart = np.hypot(*(places - place).T)
+        apart[apart == 0.0] = np.inf
+        others = places[apart <= 1.1 * apart.min()] if len(places) > 1 else []
+        for x, y in [(place + other) / 2 for other in others]:
+            heights, is_up = columns.at(x, y)
+            below = heights[is_up & (heights < 0.5 * connector.shell.depth_mm)]
+            found += [below.max()] if len(below) else []
+    return np.array(found)
