@@ -34,7 +34,7 @@ def main() -> int:
     connector = read_connector(ROOT / "scenes" / "connector_3x9.toml")
     stage = Stage()
     part = make_part(connector, "plain", "round", "numbers", 0, ())
-    stations = [set_up_station(connector, "center", seed, width, height) for seed in range(pictures)]
+    stations = [set_up_station(connector, "center", fixture, width, height) for fixture in range(pictures)]
     start = time.process_time()
     stage.lay_out(part, "ring", stations[0])
     scene = bpy.context.scene

@@ -54,7 +54,8 @@ def grid_of_picture(samples: int) -> tuple[float, int]:
 
 def srgb(light: np.ndarray) -> np.ndarray:
     level = np.clip(light, 0.0, 1.0)
-    return np.where(level <= 0.0031308, 12.92 * level, 1.055 * level ** (1.0 / 2.4) - 0.055)
+    encoded: np.ndarray = np.where(level <= 0.0031308, 12.92 * level, 1.055 * level ** (1.0 / 2.4) - 0.055)
+    return encoded
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
@@ -66,7 +67,8 @@ def ssim(one: np.ndarray, other: np.ndarray) -> float:
     a, b = (picture @ np.array([0.2126, 0.7152, 0.0722]) for picture in (one, other))
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return gaussian_filter(values, 1.5, truncate=3.5)
+        smooth: np.ndarray = gaussian_filter(values, 1.5, truncate=3.5)
+        return smooth
 
     a_mean, b_mean = mean(a), mean(b)
     a_spread, b_spread, both = mean(a * a) - a_mean**2, mean(b * b) - b_mean**2, mean(a * b) - a_mean * b_mean

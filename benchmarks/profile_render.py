@@ -3,9 +3,9 @@
     python -m benchmarks.profile_render [--sizes 256x128,512x512] [--samples 2,16] [--repeats 5]
 
 CPU milliseconds of one thread, the least of the repeats, for a picture of connector_3x9 with 27 pins. Blender's own
-call is taken apart by differences between calls, since bpy has no option for Cycles' log: a call after a new scene less
-a call without any change is synchronisation (shaders, geometry, BVH); n samples less one are sampling; the denoiser on
-less off is denoising. A second table says what is synchronised again after one change. Progress is on stderr.
+call is taken apart by differences between calls, since the module bpy takes no option for Cycles' log: a call after a
+new scene less one without any change is synchronisation (shaders, geometry, BVH); the denoiser on less off is
+denoising. A second table says what is synchronised again after one change. Progress is on stderr.
 """
 
 import argparse
@@ -47,7 +47,7 @@ class Profile:
         self.renderer, self.run, self.repeats = renderer, run, repeats
         self.tracer, self.stage = renderer.tracer, renderer.stage
         self.connector = renderer.connectors[run.scene]
-        self.station = set_up_station(self.connector, run.camera, run.seed, run.width, run.height)
+        self.station = set_up_station(self.connector, run.camera, run.fixture, run.width, run.height)
         self.renderer.render(run, force=True)
 
     def lay_out(self) -> None:
@@ -60,46 +60,50 @@ class Profile:
     def small(self) -> None:
         self.tracer.picture(*SMALL, 1, 1)
 
-    def picture(self, samples: int, denoised: bool) -> float:
-        """CPU ms of a call in an unchanged scene."""
-        from blender_scripts.scene import path_tracer
+    def picture(self) -> float:
+        """CPU ms of the picture's call in an unchanged scene."""
+        run, tracer = self.run, self.tracer
+        tracer.picture(run.width, run.height, run.samples, 1)
+        return least_ms(lambda: tracer.picture(run.width, run.height, run.samples, 1), self.repeats)
 
-        kept = self.tracer.denoised, path_tracer.WITHOUT_DENOISER
-        self.tracer.denoised, path_tracer.WITHOUT_DENOISER = denoised, 1
-        self.tracer.picture(self.run.width, self.run.height, samples, 1)
-        took = least_ms(lambda: self.tracer.picture(self.run.width, self.run.height, samples, 1), self.repeats)
-        self.tracer.denoised, path_tracer.WITHOUT_DENOISER = kept
-        return took
+    def without_denoiser(self) -> tuple[float, float]:
+        """CPU ms of the same call with the denoiser off, and of Blender's part of it when it writes no file."""
+        import bpy
+
+        from blender_scripts.scene import versions
+
+        use = versions.use_denoiser
+        versions.use_denoiser = lambda settings, on: use(settings, False)
+        try:
+            whole = self.picture()
+            return whole, least_ms(lambda: bpy.ops.render.render(write_still=False), self.repeats)
+        finally:
+            versions.use_denoiser = use
 
     def stages(self) -> dict[str, float]:
         """CPU ms by stage of this row's picture."""
-        samples, repeats = self.run.samples, self.repeats
+        from blender_scripts.scene.exr import read_exr
+
+        repeats = self.repeats
         whole = least_ms(lambda: self.renderer.render(self.run, force=True), repeats)
-        scene = least_ms(self.lay_out, repeats)
+        scene = least_ms(self.lay_out, 3 * repeats)
         self.small()
-        call = least_ms(self.small, repeats)
-        synchronised = least_ms(self.small, repeats, self.lay_out) - call
-        one, more = self.picture(1, False), self.picture(9, False)
-        sampling = (more - one) / 8 * samples
-        denoising = self.picture(1, True) - one if self.tracer.denoised else 0.0
-        reading = self.reading()
-        blender = self.picture(samples, self.tracer.denoised)
-        files = self.develop_and_encode()
+        call = least_ms(self.small, 3 * repeats)
+        synchronised = least_ms(self.small, 3 * repeats, self.lay_out) - call
+        denoised = self.picture()
+        noisy, unwritten = self.without_denoiser()
+        reading = least_ms(lambda: read_exr(self.tracer.scratch / "shot.exr"), 3 * repeats)
         found = {
             "scene in Python": scene,
             "synchronisation, BVH": synchronised,
-            "sampling": sampling,
-            "denoising": denoising,
+            "a call without samples": call,
+            "sampling": unwritten - call,
+            "denoising": denoised - noisy,
+            "EXR: write": noisy - unwritten - reading,
             "EXR: read": reading,
-            "call, EXR: write": blender - sampling - denoising - reading,
-            "sensor, PNG": files,
+            "sensor, PNG": self.develop_and_encode(),
         }
         return {**found, "truth, record, files": whole - sum(found.values()), "whole": whole}
-
-    def reading(self) -> float:
-        from blender_scripts.scene.exr import read_exr
-
-        return least_ms(lambda: read_exr(self.tracer.scratch / "shot.exr"), self.repeats)
 
     def develop_and_encode(self) -> float:
         from blender_scripts.geometry.sensor import develop
@@ -126,12 +130,12 @@ class Profile:
             colour.default_value[0] = 1.0 - colour.default_value[0]
 
         def overridden() -> None:
-            self.stage.show("index")
+            self.stage.show("depth")
             self.small()
             self.stage.show(None)
 
         def override() -> None:
-            self.stage.show("index")
+            self.stage.show("depth")
 
         self.lay_out()
         self.small()
@@ -144,8 +148,8 @@ class Profile:
             "everything built anew": self.lay_out,
         }
         found = {name: least_ms(self.small, self.repeats, change) - call for name, change in tried.items()}
-        found["index materials on (mask)"] = least_ms(self.small, self.repeats, override) - call
-        found["real materials on again"] = least_ms(self.small, self.repeats, overridden) - call
+        found["depth in place of materials"] = least_ms(self.small, self.repeats, override) - call
+        found["materials again"] = least_ms(self.small, self.repeats, overridden) - call
         return {"no change: the call itself": call, **found}
 
 
@@ -156,7 +160,7 @@ def temporary_folders(profile: Profile) -> dict[str, float]:
         if Path(folder).is_dir() and os.access(folder, os.W_OK):
             with tempfile.TemporaryDirectory(dir=folder) as scratch:
                 kept, profile.tracer.scratch = profile.tracer.scratch, Path(scratch)
-                found[name] = profile.picture(1, False)
+                found[name] = profile.picture()
                 profile.tracer.scratch = kept
     return found
 
@@ -205,7 +209,7 @@ def main() -> int:
     print_table(columns, table)
     print("\nby how much one change makes the next call longer, CPU ms")
     print_table([""], {name: [took] for name, took in last[0].items()})
-    print(f"\none sample at {columns[-1]}, raw picture in a temporary folder, CPU ms")
+    print(f"\nthe picture's call at {columns[-1]} with its raw picture in a temporary folder, CPU ms")
     print_table([""], {name: [took] for name, took in last[1].items()})
     return 0
 

@@ -152,6 +152,7 @@ READERS = {
     "numbers": ("count", "low", "high", "default"),
     "choice": ("choices", "default"),
     "text": ("default",),
+    "boolean": ("default",),
     "value": ("expected", "default"),
     "array_of_tables": ("build",),
 }
@@ -202,6 +203,8 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Asked:
     # Nor does one have terminals, tolerances and walls that differ within it.
     hybrid = (ROOT / "tests" / "blender_scripts" / "hybrid.toml").read_text("utf-8")
     (tmp_path / "hybrid.toml").write_text(hybrid, "utf-8")
+    parallel = re.sub(r"^focal_mm = .*", "telecentric = true\nfield_mm = 40.0", hybrid, flags=re.MULTILINE)
+    (tmp_path / "telecentric.toml").write_text(parallel, "utf-8")
     other = re.sub(r"^(true_position|retraction|protrusion)_mm = .*", r"\1_mm = 0.7", hybrid, flags=re.MULTILINE)
     (tmp_path / "hybrid_of_other_limits.toml").write_text(other, "utf-8")
     for path in (*sorted(SCENES.glob("*.toml")), *sorted(tmp_path.glob("*.toml"))):
@@ -244,8 +247,8 @@ def test_ranges_of_a_scene_s_keys_are_the_code_s(asked: Asked):
         for method, limits in readings:
             if method in ("number", "integer", "numbers"):
                 same = written_range(rows[key]) == (limits.get("count", 1), limits["low"], limits["high"])
-            elif method == "choice":
-                same = set(named(rows[key]["range"])) == set(limits["choices"])
+            elif method in ("choice", "boolean"):
+                same = set(named(rows[key]["range"])) == set(limits.get("choices", ("true", "false")))
             else:
                 same = rows[key]["range"] in ("text", "tables", "list")
             if not same:
@@ -272,7 +275,7 @@ def test_defaults_of_a_scene_s_keys_are_the_code_s(asked: Asked):
             expected = default if isinstance(default, tuple) else (default,)
             same = (
                 written == default
-                if isinstance(default, str)
+                if isinstance(default := str(default).lower() if isinstance(default, bool) else default, str)
                 else bool(numbers_written) and tuple(map(float, written.split(","))) == expected
             )
         if not same:

@@ -15,6 +15,7 @@ from itertools import product
 from pathlib import Path
 
 from blender_scripts.contract import draws, lettering
+from blender_scripts.contract.datum import Datum, read_datum
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.housings import (
     Cavity,
@@ -95,7 +96,7 @@ class Connector:
 
     Attributes:
         sha256: of the values in the file that pictures depend on, in the file's order, and of its CAD files: not of
-            comments, layout, `description` and `[tolerance]`.
+            comments, layout, `description`, `[tolerance]` and `[datum]`.
         file_sha256: of the file's bytes and its CAD files.
     """
 
@@ -116,6 +117,7 @@ class Connector:
     finish: Finish
     scatter: Scatter
     tolerance: Tolerance
+    datum: Datum
     cameras: dict[str, CameraRig]
     sensor: Sensor
     lightings: dict[str, Lighting]
@@ -186,7 +188,8 @@ def read_connector(path: Path) -> Connector:
     center = cameras["center"]
     cavity = read_cavity(top.table("cavity"))
     away = center.distance_mm + center.target_mm[2] - table_z_mm(shell, cavity)
-    backdrop = read_backdrop(fixture, path.parent, away * center.sensor_width_mm / center.focal_mm)
+    field = center.field_mm or away * center.sensor_width_mm / center.focal_mm
+    backdrop = read_backdrop(fixture, path.parent, field)
     connector = Connector(
         name=path.stem,
         sha256=scene_sha256(picture_values(top.data), housings, backdrop),
@@ -205,6 +208,7 @@ def read_connector(path: Path) -> Connector:
         finish=read_finish(top.table("finish", optional=True)),
         scatter=read_scatter(top.table("scatter")),
         tolerance=read_tolerance(top.table("tolerance"), addresses, {blank.address for blank in blanks}),
+        datum=read_datum(top.table("datum", optional=True), shell.outside, shell.opening),
         cameras=cameras,
         sensor=read_sensor(top.table("sensor", optional=True)),
         lightings=top.named_tables("lighting", read_lighting),

@@ -11,7 +11,7 @@ from blender_scripts.contract.housings import Housing
 from blender_scripts.contract.photographs import Backdrop
 
 # Keys of a scene file that no pixel depends on: an edit of them renders nothing again.
-_NOT_IN_PICTURES = ("description", "tolerance")
+_NOT_IN_PICTURES = ("description", "tolerance", "datum")
 
 
 def picture_values(data: Mapping[str, Any]) -> bytes:

@@ -1,4 +1,6 @@
-"""Flat facets as a camera sees them: (u, v) in px of the undistorted view, and w, the inverse depth in 1/mm.
+"""Flat facets as a camera sees them: (u, v) in px of the undistorted view, and a nearness w.
+
+w is the inverse depth in 1/mm; of a telecentric camera, whose rays are parallel, the negative depth in mm.
 
 There lines and planes stay straight, and of two points on one ray the one with larger w is nearer. Arrays hold one
 coordinate after the other, which is fast: corners (3, K, F) of F facets with K corners, planes (3, F), extents (6, F).
@@ -108,7 +110,7 @@ def in_front(facets: Facets, numbers: np.ndarray, own: Facets, owns: np.ndarray)
     low, high = np.maximum(ones[:2], others[:2]), np.minimum(ones[2:4], others[2:4])
     middle = slopes[2] + 0.5 * (slopes[0] * (low[0] + high[0]) + slopes[1] * (low[1] + high[1]))
     reach = 0.5 * (np.abs(slopes[0]) * (high[0] - low[0]) + np.abs(slopes[1]) * (high[1] - low[1]))
-    room = _SAME_DEPTH * others[5]
+    room = _SAME_DEPTH * np.abs(others[5])
     return (
         np.minimum(middle + reach, ones[5] - others[4]) > room,
         np.maximum(middle - reach, ones[4] - others[5]) <= room,
@@ -140,20 +142,18 @@ class Crossed:
 
     def find(
         self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Where the lines (Q, N) of queries cross the facets of their pieces (Q,).
 
         Returns:
-            (R,) each: number of the facet, with `size` added for rows; number of the query; number of the line in
-            `lines.ravel()`; its place.
+            (R,) each: number of the facet, plus `size` for rows; number of the line in `lines.ravel()`; its place.
         """
         rows, which = ranges(self.starts[pieces], self.counts[pieces])
         rows += self.size * axes[which]
         wanted = lines[which]
         crossed = np.flatnonzero((self.low[rows, None] <= wanted) & (wanted < self.high[rows, None]))
         row, line = np.divmod(crossed, lines.shape[1])
-        which = which[row]
-        return rows[row], which, which * lines.shape[1] + line, wanted.ravel()[crossed]
+        return rows[row], which[row] * lines.shape[1] + line, wanted.ravel()[crossed]
 
     def limits(self, rows: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where facets (R,) begin and end on a line each; they end before they begin where the line passes them by."""

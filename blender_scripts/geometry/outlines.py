@@ -91,7 +91,7 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
         places, mouths_at = (
             np.array(points)[:, None]
             for points in (
-                [(pins[n].position.x_mm, pins[n].position.y_mm, pins[n].nominal_floor_mm) for n in members],
+                [pins[n].nominal_base_mm for n in members],
                 [(*pins[n].cavity_mm, pins[n].floor_mm) for n in members],
             )
         )

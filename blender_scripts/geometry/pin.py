@@ -166,6 +166,7 @@ class Pin:
         lean: the slopes of its axis in X and Y.
         lowered_mm: how far a defect lowers the pin, in addition to scatter.
         scale: size of the moulding divided by the drawing's.
+        datum_shift_mm: how far the housing's datum lies from its nominal place in X and Y.
     """
 
     position: Position
@@ -180,6 +181,7 @@ class Pin:
     missing: bool = False
     stain: Stain | None = None
     scale: float = 1.0
+    datum_shift_mm: tuple[float, float] = (0.0, 0.0)
 
     @property
     def terminal(self) -> Terminal:
@@ -243,8 +245,15 @@ class Pin:
         return self.floor_mm / self.scale
 
     @property
+    def nominal_base_mm(self) -> Vector:
+        """The foot of the intact pin at true position: its nominal place, counted from the part's own datum."""
+        x, y = self.datum_shift_mm
+        return self.position.x_mm + x, self.position.y_mm + y, self.nominal_floor_mm
+
+    @property
     def nominal_tip_mm(self) -> Vector:
-        return self.position.x_mm, self.position.y_mm, self.nominal_floor_mm + self.nominal.standing_mm
+        x, y, z = self.nominal_base_mm
+        return x, y, z + self.nominal.standing_mm
 
     def measures(self) -> dict[str, float | None]:
         """The pin's measures as a measuring machine would read them; all None where it is missing.

@@ -21,9 +21,7 @@ def reduce_picture(fine: np.ndarray, width: int, height: int) -> np.ndarray:
     narrow = sum(shares[:, tap, None] * fine[:, columns[:, tap]] for tap in range(columns.shape[1]))
     rows, shares = _taps(height, fine.shape[0], scale)
     # Sums tap by tap, not a matrix product: its rounding depends on the number of threads.
-    reduced = np.zeros((height, width, 3), np.float32)
-    for tap in range(rows.shape[1]):
-        reduced += shares[:, tap, None, None] * narrow[rows[:, tap]]
+    reduced: np.ndarray = sum(shares[:, tap, None, None] * narrow[rows[:, tap]] for tap in range(rows.shape[1]))
     return reduced
 
 

@@ -46,9 +46,10 @@ def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.n
 
 def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
     """World points (..., 3), mm, as u, v and w of geometry/facets.py: (3, ...)."""
-    x, y, z = np.moveaxis((points - camera.matrix_world[:3, 3]) @ camera.matrix_world[:3, :3], -1, 0)
-    lens = replace(camera.lens, distortion=NO_DISTORTION)
-    return np.concatenate([np.moveaxis(lens.to_pixels(np.stack([x / -z, y / z], axis=-1)), -1, 0), -1.0 / z[None]])
+    straight = replace(camera, lens=replace(camera.lens, distortion=NO_DISTORTION))
+    depth = camera.depth(points)
+    nearness = -depth if camera.telecentric else 1.0 / depth
+    return np.concatenate([np.moveaxis(straight.project(points), -1, 0), nearness[None]])
 
 
 def pin_targets(pins: Sequence[Pin], camera: Camera) -> list[Target | None]:

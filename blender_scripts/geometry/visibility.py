@@ -175,8 +175,8 @@ class Sight:
             np.maximum.reduceat(level.max(axis=0), self.starts),
         )
 
-    def gaps(self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The visible intervals of Q pieces on N scan lines each.
+    def gaps(self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The visible intervals of Q pieces on N scan lines each: G of them.
 
         Args:
             pieces: (Q,) numbers of the pieces.
@@ -184,39 +184,35 @@ class Sight:
             lines: (Q, N) their places; nan: no line.
 
         Returns:
-            Where intervals begin and end (Q, N, S); those that end where they begin are none.
+            (G,) each: number of the line in `lines.ravel()`, rising, where the interval begins, where it ends.
         """
         begin, end = np.full(lines.size, np.inf), np.full(lines.size, -np.inf)
-        rows, _, line, places = self.own.find(pieces, axes, lines)
+        rows, line, places = self.own.find(pieces, axes, lines)
         low, high = self.own.limits(rows, places)
         np.minimum.at(begin, line, low)
         np.maximum.at(end, line, high)
-        empty = end <= begin
-        begin[empty] = end[empty] = 0.0
-
+        used = np.flatnonzero(begin < end)
+        begin[begin > end] = 0.0
+        size = np.where(end > begin, end - begin, 1.0)
         line, low, high = self._hidden(pieces, axes, lines)
-        low, high = np.maximum(low, begin[line]), np.minimum(high, end[line])
+        low, high = ((np.clip(edge, begin[line], end[line]) - begin[line]) / size[line] for edge in (low, high))
         kept = np.flatnonzero(low < high)
-        kept = kept[np.argsort(line[kept].astype(np.min_scalar_type(lines.size)), kind="stable")]
-        line, low, high = line[kept], low[kept], high[kept]
-        counts = np.bincount(line, minlength=lines.size)
-        slot = np.arange(len(line)) - (np.cumsum(counts) - counts)[line]
-        begins = np.repeat(end[:, None], counts.max(initial=0), axis=1)
-        ends = begins.copy()
-        begins[line, slot], ends[line, slot] = low, high
-        # Where as many intervals have ended as have begun lies a gap of their union.
-        begins.sort(axis=1)
-        ends.sort(axis=1)
-        begins, ends = np.column_stack([begin, ends]), np.column_stack([begins, end])
-        narrow = ends - begins < np.repeat(self.cracks[pieces, axes], lines.shape[1])[:, None]
-        np.copyto(ends, begins, where=narrow)
-        return begins.reshape(*lines.shape, -1), ends.reshape(*lines.shape, -1)
+        # Line n is the range from 2 n to 2 n + 1. Where as many intervals have ended as have begun lies a gap.
+        line = 2.0 * line[kept]
+        ends = np.sort(np.concatenate([2.0 * used, 2.0 * used + 1.0, line + high[kept]]))[:-1]
+        begins = np.sort(np.concatenate([2.0 * used, 2.0 * used + 1.0, line + low[kept]]))[1:]
+        line = (0.5 * ends).astype(int)
+        narrow = self.cracks[pieces, axes].repeat(lines.shape[1]) / size
+        gaps = np.flatnonzero((begins - ends > narrow[line]) & (begins <= 2 * line + 1))
+        line = line[gaps]
+        begins, ends = (begin[line] + (edge[gaps] - 2.0 * line) * size[line] for edge in (ends, begins))
+        return line, begins, ends
 
     def _hidden(self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, ...]:
         """Intervals (R,) that are hidden: number of the line in `lines.ravel()`, where they begin, where they end."""
-        rows, _, line, places = self.whole.find(pieces, axes, lines)
+        rows, line, places = self.whole.find(pieces, axes, lines)
         found = [(line, *self.whole.limits(rows, places))]
-        rows, _, line, places = self.parts.find(pieces, axes, lines)
+        rows, line, places = self.parts.find(pieces, axes, lines)
         low, high = self.parts.limits(rows, places)
         front_low, front_high = self.fronts.limits(rows, places)
         low, high = np.maximum(low, front_low), np.minimum(high, front_high)
@@ -235,35 +231,33 @@ class Sight:
         count = len(self.owners)
         pieces, axes = np.tile(np.arange(count), 2), np.repeat([0, 1], count)
         lines = lines[self.owners[pieces], axes]
-        begin, end = self.gaps(pieces, axes, lines)
+        found = self.gaps(pieces, axes, lines)
         limits = _Limits(self)
-        limits.add(pieces, axes, lines, begin, end)
-        areas = self._areas(*(edge[:, 1:-1].reshape(2, count, LINES, -1) for edge in (begin, end)))
+        limits.add(pieces, axes, lines, *found)
+        areas = self._areas(pieces, axes, *found)
         for _ in range(_ROUNDS):
             pieces, axes, lines = limits.between()
             if len(pieces):
                 limits.add(pieces, axes, lines, *self.gaps(pieces, axes, lines))
         return [Seen(box, area) for box, area in zip(limits.boxes(), areas.tolist(), strict=True)]
 
-    def _areas(self, begin: np.ndarray, end: np.ndarray) -> np.ndarray:
-        """Visible areas (T,), px^2: the mean of those by columns and by rows.
-
-        Args:
-            begin, end: intervals (2, P, LINES, S) that are visible of each piece. Those of one target may overlap.
-        """
-        areas = np.zeros((2, self.count))
-        spacing = (self.high - self.low).T / LINES
-        counts = np.bincount(self.owners, minlength=self.count)
-        for count in np.unique(counts[counts > 0]):
-            chosen = np.flatnonzero(counts == count)
-            pieces = (np.cumsum(counts) - counts)[chosen][:, None] + np.arange(count)
-            starts, ends = (
-                np.sort(np.moveaxis(edge[:, pieces], 2, 3).reshape(2, len(chosen), LINES, -1), axis=3)
-                for edge in (begin, end)
-            )
-            holes = np.clip(starts[..., 1:] - ends[..., :-1], 0.0, None).sum(axis=3)
-            areas[:, chosen] = (ends[..., -1] - starts[..., 0] - holes).sum(axis=2) * spacing[:, chosen]
-        return areas.mean(axis=0)
+    def _areas(
+        self, pieces: np.ndarray, axes: np.ndarray, line: np.ndarray, begin: np.ndarray, end: np.ndarray
+    ) -> np.ndarray:
+        """Visible areas (T,), px^2, from the first intervals: the mean of those by columns and by rows."""
+        query, place = np.divmod(line, len(_SHARES))
+        inner = np.flatnonzero((place > 0) & (place <= LINES))
+        query, place = query[inner], place[inner]
+        group = 2 * self.owners[pieces[query]] + axes[query]
+        # Each line of a target is a range of its own, in which the intervals of its pieces may overlap.
+        low, high = self.low[:, ::-1].ravel()[group], self.high[:, ::-1].ravel()[group]
+        number = 2.0 * (group * (LINES + 1) + place)
+        begins, ends = (np.sort(number + (edge[inner] - low) / (high - low)) for edge in (begin, end))
+        lengths = np.minimum(ends, np.append(begins[1:], np.inf)) - begins
+        group = (0.5 * begins).astype(int) // (LINES + 1)
+        shares = np.bincount(group, lengths, 2 * self.count) / LINES
+        areas: np.ndarray = shares.reshape(-1, 2).mean(axis=1) * np.prod(np.maximum(self.high - self.low, 0.0), axis=1)
+        return np.where(shares.reshape(-1, 2).any(axis=1), areas, 0.0)
 
     def in_picture(self, pieces: np.ndarray, points: np.ndarray) -> np.ndarray:
         """Convert the pieces' own places (N, 2) to px of the picture."""
@@ -286,15 +280,14 @@ class Sight:
             rows = first[chosen, None] + np.arange(start, min(start + _ROWS, int((last - first).max())))
             own = pieces[chosen]
             lines = np.where(rows < last[chosen, None], (rows + 0.5) / scale - self.shifts[own, 1:], np.nan)
-            begin, end = self.gaps(own, np.ones(len(own), int), lines)
-            query, line, slot = np.nonzero(end > begin)
-            edges = [
-                self.in_picture(own[query], np.stack([edge[query, line, slot], lines[query, line]], axis=1))[:, 0]
-                for edge in (begin, end)
-            ]
-            left, right = (np.clip(np.ceil(edge * scale - 0.5), 0, width * scale).astype(int) for edge in edges)
+            line, *edges = self.gaps(own, np.ones(len(own), int), lines)
+            query = line // lines.shape[1]
+            places = [self.in_picture(own[query], np.stack([edge, lines.ravel()[line]], axis=1)) for edge in edges]
+            left, right = (
+                np.clip(np.ceil(place[:, 0] * scale - 0.5), 0, width * scale).astype(int) for place in places
+            )
             columns, which = ranges(left, np.maximum(right - left, 0))
-            drawn[rows[query, line][which], columns] = codes[self.owners[own]][query][which]
+            drawn[rows.ravel()[line][which], columns] = codes[self.owners[own]][query][which]
         return _majority(drawn, scale)
 
 
@@ -327,29 +320,35 @@ class _Limits:
         self.picture_low, self.picture_high = self.low.copy(), self.high.copy()
         self.tested: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
-    def add(self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray, begin: np.ndarray, end: np.ndarray) -> None:
+    def add(
+        self,
+        pieces: np.ndarray,
+        axes: np.ndarray,
+        lines: np.ndarray,
+        line: np.ndarray,
+        begin: np.ndarray,
+        end: np.ndarray,
+    ) -> None:
         """Add visible intervals that `Sight.gaps` found."""
         sight = self.sight
         owners = sight.owners[pieces]
         self.tested.append((owners, axes, lines))
-        there = end > begin
-        seen = there.any(axis=2)
-        for extreme, least, values, other in (
-            (self.low, np.minimum, lines, begin),
-            (self.high, np.maximum, lines, end),
+        query, across = line // lines.shape[1], lines.ravel()[line]
+        own, other = 2 * owners[query] + axes[query], 2 * owners[query] + 1 - axes[query]
+        for extreme, limit, furthest, along in (
+            (self.low, sight.low, np.minimum, begin),
+            (self.high, sight.high, np.maximum, end),
         ):
-            none = np.inf if extreme is self.low else -np.inf
-            least.at(extreme, (owners, axes), least.reduce(np.where(seen, values, none), axis=1))
-            least.at(extreme, (owners, 1 - axes), least.reduce(np.where(there, other, none), axis=(1, 2)))
-        for extreme, limit in ((self.low, sight.low), (self.high, sight.high)):
+            furthest.at(extreme.ravel(), own, across)
+            furthest.at(extreme.ravel(), other, along)
             near = np.abs(extreme - limit) <= 1.01 * _EDGE * (sight.high - sight.low)
             extreme[near] = limit[near]
-        if sight.to_picture is not None and there.any():
-            query, line, _ = np.nonzero(there)
-            across = np.tile(lines[query, line], 2)
-            along = np.concatenate([begin[there], end[there]])
-            query = np.tile(query, 2)
-            points = np.where(axes[query, None], np.stack([along, across], 1), np.stack([across, along], 1))
+        if sight.to_picture is None:
+            return
+        for along in (begin, end):
+            points = np.stack([across, along], axis=1)
+            turned = axes[query] == 1
+            points[turned] = points[turned, ::-1]
             places = sight.in_picture(pieces[query], points)
             np.minimum.at(self.picture_low, owners[query], places)
             np.maximum.at(self.picture_high, owners[query], places)

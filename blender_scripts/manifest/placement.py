@@ -21,7 +21,7 @@ class PartScatter:
     """What all pins of one part have in common: the pin pattern is scaled, tilted and shifted, in this order.
 
     Attributes:
-        scale: size of the moulding divided by the drawing's; scaled about the world's origin, which is the datum.
+        scale: size of the moulding divided by the drawing's; scaled about the world's origin.
         lean: slopes in X and Y by which the pattern is tilted about the origin's projection on the cavity floor.
         shift_mm: (x, y) of the pattern's shift.
     """
@@ -85,6 +85,7 @@ def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[De
             lean=(axis[0] / axis[2], axis[1] / axis[2]),
             defects=tuple(own),
             scale=common.scale,
+            datum_shift_mm=connector.datum.shift_mm(common.scale),
         )
         for defect in sorted(own, key=lambda defect: order.index(defect.kind)):
             shape = KINDS[defect.kind].shape

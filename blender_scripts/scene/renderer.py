@@ -16,6 +16,7 @@ from blender_scripts.geometry.hulls import box_of
 from blender_scripts.geometry.lens import Window, bend_picture, bend_samples
 from blender_scripts.geometry.optics import Station, set_up_station
 from blender_scripts.geometry.outlines import project_flaws, project_pins
+from blender_scripts.geometry.part import Part
 from blender_scripts.geometry.sensor import develop, smear
 from blender_scripts.geometry.surfaces import sight_of
 from blender_scripts.manifest.make_part import make_part
@@ -26,7 +27,7 @@ from blender_scripts.scene import jpeg, versions
 from blender_scripts.scene.path_tracer import PathTracer
 from blender_scripts.scene.png import encode_png
 from blender_scripts.scene.stage import Stage
-from blender_scripts.scene.truth import flaws_truth, positions_truth
+from blender_scripts.scene.truth import datum_truth, flaws_truth, measured_again, positions_truth
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -79,11 +80,10 @@ class Renderer:
     def render(self, run: Run, force: bool = False) -> bool:
         """Render one row unless it is finished (or `force`); returns whether it was rendered."""
         head, connector = self.head(run), self.connectors[run.scene]
-        unpictured = {"row": run.row(), "tolerance": connector.tolerance.stated()}
         if not force and (record := self.output.finished(run, head["row_sha256"])) is not None:
-            self.output.refresh(record, unpictured)
+            self.output.refresh(record, self._unpictured(run, record))
             return False
-        part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+        part = self._part(run)
         station = set_up_station(connector, run.camera, run.fixture, run.width, run.height)
         self.stage.lay_out(part, run.lighting, station)
         view = station.camera.undistorted().lens
@@ -91,27 +91,50 @@ class Renderer:
         light = self.tracer.picture(view.width, view.height, run.samples, noise)
         light = bend_picture(smear(light, station.motion_px), station.camera.lens)
 
-        outlines = project_pins(connector, part.pins, station.camera)
-        flaws = project_flaws(part, station.camera)
-        sight = sight_of(part, station.camera, self.stage.housing_triangles)
-        seen = sight.seen()
+        truth, mask = self._truth(run, part, station)
         record = {
             **head,
             "camera": station.camera.as_record(),
             "tolerance": connector.tolerance.stated(),
+            "datum": datum_truth(part),
             "housing": {"boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))},
-            "positions": positions_truth(part, station.camera, outlines, seen[: len(part.pins)]),
-            "other": flaws_truth(part, flaws, seen[len(part.pins) :]),
+            **truth,
         }
         picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
         if connector.sensor.jpeg_quality:
             picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch.folder)
-        codes = np.array([0 if pin.missing else pin.position.index for pin in part.pins], np.uint16)
-        codes = np.concatenate([codes, len(codes) + 1 + np.arange(len(part.flaws), dtype=np.uint16)])
-        indices = sight.draw(codes, run.width, run.height, self.mask_scale)
         extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
-        self.output.write(run.run, encode_png(picture), encode_png(indices), record, extras)
+        self.output.write(run.run, encode_png(picture), encode_png(mask), record, extras)
         return True
+
+    def _part(self, run: Run) -> Part:
+        return make_part(self.connectors[run.scene], run.housing, run.terminal, run.marking, run.part, run.defects)
+
+    def _unpictured(self, run: Run, record: dict[str, Any]) -> dict[str, Any]:
+        """What the keys of a finished row's record are now that may change without its picture."""
+        connector = self.connectors[run.scene]
+        now: dict[str, Any] = {"row": run.row(), "tolerance": connector.tolerance.stated()}
+        known = record.get("datum", {})
+        if known != {**known, **connector.datum.stated()}:
+            part = self._part(run)
+            now["datum"] = datum_truth(part)
+            camera = set_up_station(connector, run.camera, run.fixture, run.width, run.height).camera
+            now["positions"] = measured_again(record["positions"], connector, part.pins, camera)
+        return now
+
+    def _truth(self, run: Run, part: Part, station: Station) -> tuple[dict[str, Any], np.ndarray]:
+        """The record's `positions` and `other`, and the mask (H, W) uint16."""
+        camera, pins = station.camera, part.pins
+        sight = sight_of(part, camera, self.stage.housing_triangles)
+        seen = sight.seen()
+        outlines = project_pins(part.connector, pins, camera)
+        truth = {
+            "positions": positions_truth(part, camera, outlines, seen[: len(pins)]),
+            "other": flaws_truth(part, project_flaws(part, camera), seen[len(pins) :]),
+        }
+        codes = np.arange(1, len(pins) + len(part.flaws) + 1, dtype=np.uint16)
+        codes[[number for number, pin in enumerate(pins) if pin.missing]] = 0
+        return truth, sight.draw(codes, run.width, run.height, self.mask_scale)
 
     def _extra(self, kind: str, station: Station) -> np.ndarray:
         """Depth along the optical axis in mm (H, W), or unit normals in world axes (H, W, 3); 0: no surface."""

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from blender_scripts.contract.connector import Connector
 from blender_scripts.geometry.optics import Camera
-from blender_scripts.geometry.outlines import FlawOutline, Outline
+from blender_scripts.geometry.outlines import FlawOutline, Outline, project_pins
 from blender_scripts.geometry.part import Part
+from blender_scripts.geometry.pin import Pin
 from blender_scripts.geometry.visibility import Seen
 from blender_scripts.manifest.defects import worst_kind
 
@@ -55,6 +57,22 @@ def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: l
             }
         )
     return found
+
+
+def datum_truth(part: Part) -> dict[str, Any]:
+    """The record's `datum`: its features on the drawing, and how far those of this part lie from there."""
+    return {**part.connector.datum.stated(), "shift_mm": list(part.pins[0].datum_shift_mm)}
+
+
+def measured_again(
+    positions: list[dict[str, Any]], connector: Connector, pins: tuple[Pin, ...], camera: Camera
+) -> list[dict[str, Any]]:
+    """A record's `positions` with the measures and expected boxes of these pins: those that depend on the datum."""
+    outlines = project_pins(connector, pins, camera)
+    return [
+        {**known, **pin.measures(), "boxes": {**known["boxes"], "expected": outline.expected}}
+        for known, pin, outline in zip(positions, pins, outlines, strict=True)
+    ]
 
 
 def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Seen]) -> list[dict[str, Any]]:

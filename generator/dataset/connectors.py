@@ -63,6 +63,8 @@ class NominalConnector:
         scene_sha256: SHA-256 of the scene's values that pictures depend on, as in the records.
         outline_mm: (x, y) along the outer edge of the walls at the mating face, counter-clockwise; None for a housing
             from CAD.
+        datum: the housing's features from which measures count, as `Datum.stated` returns them; None in files of
+            older versions, whose measures count from the drawing's origin.
         symmetries: the SYMMETRIES that map the positions onto each other, so that the positions alone do not show how
             the part is oriented.
     """
@@ -74,6 +76,7 @@ class NominalConnector:
     outline_mm: tuple[tuple[float, float], ...] | None
     symmetries: tuple[str, ...]
     positions: tuple[NominalPosition, ...]
+    datum: Mapping[str, Any] | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -150,6 +153,7 @@ def nominal_connector(connector: Connector, housing: str, terminal: str) -> Nomi
         outline_mm=outline,
         symmetries=symmetries(positions),
         positions=positions,
+        datum=connector.datum.stated(),
     )
 
 

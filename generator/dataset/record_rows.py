@@ -95,7 +95,7 @@ def picture_row(run: Run, record: Mapping[str, Any], how: Labelling, extras: Seq
         grey=truth.grey,
         bbox_str=answer(truth.objects, size, how.answer),
         objects=truth.objects,
-        camera=CameraRow.of(record["camera"]),
+        camera=_camera(record),
         tolerance=tolerance.complete(),
         housing_box=shown_part(record["housing"]["boxes"]["visible"], size),
         synthetic=True,
@@ -106,6 +106,15 @@ def picture_row(run: Run, record: Mapping[str, Any], how: Labelling, extras: Seq
         manifest={name: row[name] for name in MANIFEST_COLUMNS},
         extras={name: str(run.extra.get(name, "")) for name in extras},
     )
+
+
+def _camera(record: Mapping[str, Any]) -> CameraRow:
+    """The camera in the frame of the part's datum, in which its measures are stated: they project to its points."""
+    matrix = [list(line) for line in record["camera"]["matrix_world"]]
+    # Records of renderer 4 and older have no datum but the world's origin.
+    for axis, shift in enumerate(record.get("datum", {}).get("shift_mm", ())):
+        matrix[axis][3] -= shift
+    return CameraRow.of({**record["camera"], "matrix_world": matrix})
 
 
 def label_picture(

@@ -226,10 +226,11 @@ def _exceed(connector: Connector, pins: Sequence[tuple[Position, Terminal, Limit
     lots = normal(parts, len(names))[:, [names.index(terminal.name) for _, terminal, _ in pins]]
     longer, shrunk = scatter.lot_length_mm * lots, scatter.shrinkage * common[0]
     at = np.array([(position.x_mm, position.y_mm) for position, _, _ in pins]).T[:, None]
+    from_datum = at - np.array([[[connector.datum.x_mm]], [[connector.datum.y_mm]]])
     pattern = np.tan(np.radians(scatter.pattern_tilt_deg * common[1:3]))
     slope = np.tan(np.radians(scatter.tilt_deg * own[2:4])) + pattern
     standing = np.array([terminal.standing_mm for _, terminal, _ in pins]) + longer
-    tip = scatter.position_mm * own[:2] + scatter.pattern_shift_mm * common[3:] - shrunk * at
+    tip = scatter.position_mm * own[:2] + scatter.pattern_shift_mm * common[3:] - shrunk * from_datum
     tip += standing * slope / np.sqrt(1.0 + (slope**2).sum(axis=0))
     # The floor shrinks towards the mating face, a tilted pattern sinks where it leans to.
     sunk = (pattern * at).sum(axis=0) - shrunk * connector.shell.depth_mm

@@ -466,10 +466,10 @@ def test_a_label_column_refreshes_the_record_only(engine: str, small: tuple[Path
     assert {(r["row"]["split"], r["row"]["note"]) for r in records(out).values()} == {("test", "b")}
 
 
-def test_an_edited_tolerance_refreshes_the_record_only(tmp_path: Path) -> None:
+def test_an_edited_tolerance_or_datum_refreshes_the_record_only(tmp_path: Path) -> None:
     scenes, out, manifest = tmp_path / "scenes", tmp_path / "out", small_manifest(tmp_path / "small.csv")
     scenes.mkdir()
-    text = (SCENES / "connector_3x9.toml").read_text("utf-8")
+    text = (SCENES / "connector_3x9.toml").read_text("utf-8").replace("[scatter]", "[scatter]\nshrinkage = 0.01", 1)
 
     def render(changed: str) -> str:
         (scenes / "connector_3x9.toml").write_text(changed, "utf-8")
@@ -485,6 +485,16 @@ def test_an_edited_tolerance_refreshes_the_record_only(tmp_path: Path) -> None:
     changed = {name for name in after if after[name] != before[name]}
     assert changed == {"records/one.json", "records/two.json", "scenes/connector_3x9.toml"}
     assert "0 rendered" in render(text) and folder_bytes(out) == before
+    # The right datum from the beginning gives the same record.
+    from_left = f'{text}\n[datum]\nx = "left"\n'
+    assert "0 rendered" in render(from_left)
+    moved = [records(out)["one"]["positions"][0][key] for key in ("dx_mm", "true_position_mm")]
+    assert moved != [
+        json.loads(before["records/one.json"])["positions"][0][key] for key in ("dx_mm", "true_position_mm")
+    ]
+    refreshed = folder_bytes(out)
+    shutil.rmtree(out)
+    assert "2 rendered" in render(from_left) and folder_bytes(out) == refreshed
 
 
 def test_what_was_damaged_is_rendered_again(engine: str, small: tuple[Path, Path]) -> None:

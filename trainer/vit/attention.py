@@ -21,16 +21,15 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from trainer.core import results_folder, run_folder
+from trainer.core import results_folder, row_facts, run_folder, views
 from trainer.core.console import say
-from trainer.core.data import housing_box
+from trainer.core.data import housing_box, load_frozen_classes
 from trainer.core.errors import InputError
 from trainer.core.split import Split
 from trainer.vit import run as vit_run
 from trainer.vit.attention_maps import METHODS, maps_of
 from trainer.vit.attention_scores import centre_map, scores, summary
 from trainer.vit.attention_sheets import animation, curves, sheet
-from trainer.vit.evaluation import kept, read_splits
 from trainer.vit.network.model import ViT
 from trainer.vit.results import (
     ANIMATION,
@@ -305,9 +304,15 @@ class Asked:
 def _probes(asked: Asked) -> Probes:
     """Read the dataset for the run's network, and choose the probe pictures."""
     config, settings = vit_run.load_config(asked.run)
-    splits = read_splits(asked.data, settings.input, config, (asked.split,))
-    chosen = {name: kept(split, asked.rows or settings.rows) for name, split in splits.items()}
-    return probes_of(chosen, asked.split, len(config.classes), asked.pictures, asked.shown)
+    size = (config.width, config.height)
+    splits = load_frozen_classes(asked.data, settings.input, size, config.classes, (asked.split,))
+    if config.views:
+        splits = views.by_part(splits, config.views, config.classes, f"--data {asked.data}")
+    kept = {
+        name: split.subset(np.flatnonzero(row_facts.kept_rows(split, asked.rows or settings.rows)).tolist())
+        for name, split in splits.items()
+    }
+    return probes_of(kept, asked.split, len(config.classes), asked.pictures, asked.shown)
 
 
 def show(asked: Asked, out: Path, own_folder: bool) -> None:

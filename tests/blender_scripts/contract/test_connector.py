@@ -91,6 +91,7 @@ def test_repeated_blocks_lie_a_step_apart(connector: Connector) -> None:
     assert blocks[8].contour.middle == pytest.approx((-14.0, -7.5))
 
 
+TELECENTRIC = "telecentric = true\nfield_mm = 48.0"
 UNPICTURED = (
     {"tolerance.true_position_mm": "0.3"},
     {"tolerance.retraction_mm": "0.6\nprotrusion_mm = 0.2"},
@@ -109,6 +110,20 @@ def test_the_hash_covers_the_values_that_pictures_depend_on(tmp_path: Path, conn
     assert len({connector.file_sha256, *(each.file_sha256 for each in edited)}) == len(UNPICTURED) + 1
     others = {read_connector(scene(tmp_path, changes)).sha256 for changes in PICTURED}
     assert len({connector.sha256, *others}) == len(PICTURED) + 1
+
+
+def test_a_telecentric_camera_has_a_field_in_place_of_a_focal_length(tmp_path: Path) -> None:
+    parallel = read_connector(scene(tmp_path, {"camera.focal_mm": None, "camera.angle_deg": "28.0\n" + TELECENTRIC}))
+    assert {rig.field_mm for rig in parallel.cameras.values()} == {48.0}
+    # One view of a rig may be of the other kind, whose keys stand in the shared table.
+    mixed = read_connector(scene(tmp_path, more=f"\n[camera.top]\n{TELECENTRIC}\n"))
+    assert {name for name, rig in mixed.cameras.items() if rig.field_mm} == {"top"}
+    (problem,) = problems_of(scene(tmp_path, {"camera.focal_mm": "35.0\ntelecentric = 1"}))
+    assert "camera.telecentric: expected true or false, got 1" in problem
+    (problem,) = problems_of(scene(tmp_path, {"camera.focal_mm": "35.0\ntelecentric = true"}))
+    assert "camera.field_mm: expected a number from 0.5 to 2000, got nothing" in problem
+    folding = {"camera.focal_mm": f"35.0\n{TELECENTRIC}", "camera.distortion": "[-0.01, 0.0, 0.0, 0.0, 0.0]"}
+    assert "a lens that does not fold the picture over itself" in problems_of(scene(tmp_path, folding))[0]
 
 
 def test_the_reach_of_a_square_pin_is_its_corner(connector: Connector) -> None:

@@ -231,7 +231,7 @@ def test_blocks_that_swallow_pins_are_counted(tmp_path: Path, capsys: pytest.Cap
         ((4.44, 2.16, 1.4), "", "try unit_mm = 10"),
         ((0.9, 0.9, 0.5), "unit_mm = 1000", "try unit_mm = 25.4"),
         ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "but lie beside it: correct offset_mm"),
-        ((21.6, 44.4, 14.0), "", "axes?"),
+        ((21.6, 44.4, 14.0), "", "correct axes"),
     ],
 )
 def test_a_mesh_that_does_not_hold_the_pins_is_named(

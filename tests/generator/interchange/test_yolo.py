@@ -83,7 +83,7 @@ def test_class_names_are_those_that_the_file_shows(tmp_path, word):
         ("names: {-1: bent}", "the class number '-1'"),
         ("names: [bent, '']", "no name for class 1"),
         ("names: [[bent]]", "no name for class 0"),
-        ("names: [bent]\nnc: 2", "nc: 2, and 1 names"),
+        ("names: [bent]\nnc: 2", "nc: 2, but 1 names"),
         ("names: [bent]\nkpt_shape: [x, 3]", "kpt_shape"),
         ("names: bent", "names: 'bent', neither a list"),
     ],
@@ -144,7 +144,7 @@ def test_a_label_file_belongs_to_one_picture(tmp_path):
     pictures, found = read(tmp_path, "train: images/train\nnames: [bent]\n")
     assert pictures == {("images/train/b.png", "train")}
     wrong = [problem for one in found.pictures for problem in one.problems]
-    assert len(wrong) == 2 and all("labels/train/a.txt, got images/train/a.jpg and images" in text for text in wrong)
+    assert len(wrong) == 2 and all("got labels/train/a.txt for images/train/a.jpg and images" in text for text in wrong)
 
 
 def test_files_of_the_system_are_no_pictures_and_others_are_named(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from generator.verdict.envelope import sha256_of
+from generator.io.checksum import sha256_of
 from trainer.core.errors import InputError
 from trainer.core.feature_gate import FeatureGate, Watch
 from trainer.core.gates import FEATURES, Gates

@@ -21,7 +21,7 @@ def test_bounds():
 
 def test_what_cannot_be_shown_is_said_before():
     text = prospect(names(56), np.arange(56) < 48, 0.01)
-    assert "cannot be shown" in text and "of the rate is 11.7%" in text and "needs 299 NG parts that check" in text
+    assert "cannot be shown" in text and "rate is 11.7%" in text and "needs 299 NG parts that check" in text
     assert "can be shown" in prospect(names(100), np.arange(100) < 80, 0.1)
 
 
