@@ -13,7 +13,6 @@ import numpy as np
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.geometry.outlines import FlawOutline, Outline, project_pins
 from blender_scripts.geometry.part import Part
-from blender_scripts.geometry.pin import Pin
 from blender_scripts.geometry.visibility import Seen
 from blender_scripts.manifest.defects import worst_kind
 
