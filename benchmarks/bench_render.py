@@ -125,7 +125,8 @@ def blenderproc_seconds(width: int, height: int, samples: int) -> float | None:
         done = subprocess.run(
             [*map(str, command)], check=True, cwd=ROOT, capture_output=True, text=True, env=environment
         )
-        seconds.append(float(done.stdout.splitlines()[-1]))
+        (took,) = (line for line in done.stdout.splitlines() if line.startswith("CPU seconds: "))
+        seconds.append(float(took.split()[-1]))
     return (seconds[1] - seconds[0]) / 3
 
 

@@ -53,7 +53,7 @@ def main() -> int:
             instance_attribute_maps=data["instance_attribute_maps"],
             colors=data["colors"],
         )
-    print(time.process_time() - start, flush=True)
+    print(f"CPU seconds: {time.process_time() - start}", flush=True)
     return 0
 
 

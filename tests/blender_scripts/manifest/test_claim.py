@@ -249,7 +249,7 @@ def test_the_path_of_a_manifest_may_hold_bytes_that_are_no_text(tmp_path: Path) 
 def test_a_path_is_kept_before_its_copy(tmp_path: Path) -> None:
     out = tmp_path / "out"
     claimed = claim(write(tmp_path / "m.csv", FIRST), SCENES, out, False)
-    (out / "manifests" / "m.csv").mkdir()  # no copy can be written
+    (out / "manifests" / "m.csv").mkdir(parents=True)  # no copy can be written
     with pytest.raises(InputError, match="expected a file that can be written"):
         claimed.keep()
     assert json.loads((out / PATHS).read_bytes()) == {"m.csv": "../m.csv"}
