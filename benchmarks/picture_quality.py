@@ -1,6 +1,6 @@
 """Quality of a picture against its cost, by samples and denoiser, for three scenes at two sizes.
 
-    python -m benchmarks.picture_quality [--reference 1024] [--write]
+    python -m benchmarks.picture_quality [--reference 1024] [--sizes 256x128 512x256] [--write]
 
 A reference of many samples, not denoised, is rendered of a window that holds pins, walls and print. SSIM (Wang et al.
 2004: Gaussian window, luminance) and PSNR compare sRGB levels there, before sensor noise. Seconds are CPU time of the
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "explanation" / "quality.md"
 BEGIN, END = "<!-- picture_quality: begin -->", "<!-- picture_quality: end -->"
 SAMPLES = (1, 2, 4, 8, 16)
-SIZES = ((256, 128), (512, 256))
+SIZES = ("256x128", "512x256")
 SEEDS = (5, 6)
 
 
@@ -129,7 +129,7 @@ HOW = ("none", "picture's grid", "finer grid")
 Scores = dict[tuple[tuple[int, int], str, int], list[tuple[float, float, float]]]
 
 
-def measure(reference_samples: int, sizes: tuple[tuple[int, int], ...]) -> Scores:
+def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
     """SSIM, PSNR and CPU seconds by size, denoiser and samples: one entry per view."""
     found: Scores = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
@@ -168,9 +168,11 @@ def table(found: Scores) -> Iterator[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reference", type=int, default=1024, help="samples of the reference (default: 1024)")
+    parser.add_argument("--sizes", nargs="+", default=SIZES, help=f"sizes in px (default: {' '.join(SIZES)})")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     options = parser.parse_args()
-    text = "\n".join(table(measure(options.reference, SIZES)))
+    sizes = [(int(width), int(height)) for width, _, height in (size.partition("x") for size in options.sizes)]
+    text = "\n".join(table(measure(options.reference, sizes)))
     print(text)
     if options.write:
         page = PAGE.read_text("utf-8")

@@ -164,7 +164,8 @@ def judge_of_gates(run: Path) -> Judge:
     """Make the judge that is the gates of a Florence-2's run: INVALID, or OK for every picture that can be judged."""
     import torch
 
-    from trainer.florence2.detect import Inspector, stretched
+    from trainer.florence2.data import stretched
+    from trainer.florence2.detect import Inspector
     from trainer.florence2.gates import watch
 
     by, gates = Inspector.load(run), Gates.load(run)

@@ -459,6 +459,8 @@ def missing_files(path: Path) -> list[str]:
     known = {p.name for p in (*ROOT.iterdir(), *(f for code in CODE for f in (ROOT / code).rglob("*.py")))}
     known |= {p.name for folder in ("scenes", "manifests", "studies") for p in (ROOT / folder).rglob("*.*")}
     bare = {name for name in named(text) if re.fullmatch(r"\.?\w+\.(?:toml|txt|md|py)", name)}
+    # Files of other programs that an import reads.
+    known |= {"classes.txt", "train.txt", "obj.names"}
     missing += sorted(bare - known)
     links = re.findall(r"\]\(([^)#\s]+)", text)
     missing += [link for link in links if "://" not in link and not (path.parent / link).exists()]

@@ -188,7 +188,8 @@ def read_connector(path: Path) -> Connector:
     center = cameras["center"]
     cavity = read_cavity(top.table("cavity"))
     away = center.distance_mm + center.target_mm[2] - table_z_mm(shell, cavity)
-    backdrop = read_backdrop(fixture, path.parent, away * center.sensor_width_mm / center.focal_mm)
+    field = center.field_mm or away * center.sensor_width_mm / center.focal_mm
+    backdrop = read_backdrop(fixture, path.parent, field)
     connector = Connector(
         name=path.stem,
         sha256=scene_sha256(picture_values(top.data), housings, backdrop),

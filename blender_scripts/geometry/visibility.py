@@ -16,8 +16,8 @@ from blender_scripts.geometry.hulls import Box
 
 # Scan lines across a target in each direction, and those between a visible line and the hidden one beyond it.
 LINES = 24
-_BETWEEN = 12
-_ROUNDS = 2
+_BETWEEN = 6
+_ROUNDS = 3
 # Rows of one call that draws, which bounds memory.
 _ROWS = 128
 # Gaps narrower than this share of the target's box are cracks between facets, from rounding.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.output_path import check_parents
+from blender_scripts.contract.photographs import SUFFIXES
 from blender_scripts.manifest.output_folder import EXTRAS, PATHS, SCENE_PATHS, SCENES, OutputFolder, original_path
 from blender_scripts.manifest.reader import conflicts, run_names
 from blender_scripts.manifest.run import Manifest
@@ -65,7 +66,8 @@ class Claim:
                     # The scene's hash covers the folder: a picture that was taken out of it must not stay in the copy.
                     kept_in = (folder / SCENES / photographs[0].name).parent
                     for each in set(kept_in.iterdir()) - {folder / SCENES / p.name for p in photographs}:
-                        each.unlink()
+                        if each.suffix.lower() in SUFFIXES:
+                            each.unlink()
 
 
 def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Claim:

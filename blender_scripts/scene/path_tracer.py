@@ -24,8 +24,8 @@ _MOST_FINE_PX = 1 << 24
 def sampling(samples: int) -> tuple[float, int]:
     """How a denoised picture of `samples` is rendered: fine pixels per pixel along each axis, samples per fine pixel.
 
-    Half the samples on a finer grid look better than all of them on the picture's own: the first sample of each pixel
-    goes through its centre, so that the denoiser's guides (albedo and normal) are sharp (docs/explanation/quality.md).
+    About half the samples on a finer grid look as good as all of them on the picture's own: a fine pixel shows one
+    surface, so that the denoiser's guides (albedo and normal) are not mixed (docs/explanation/quality.md).
     """
     if samples < 3:
         return (1.0, 1.25)[samples - 1], 1
@@ -91,11 +91,13 @@ class PathTracer:
         scale, samples = sampling(samples) if self.denoised else (1.0, samples * WITHOUT_DENOISER)
         if width * height * scale**2 > _MOST_FINE_PX:
             scale = 1.0
-        self.settings.samples = samples
+        finer = scale > 1.0
+        # Cycles' first sample goes through the centre of its pixel: alone it would round edges to fine pixels.
+        versions.set_samples(self.settings, samples, skipped=int(finer))
         self.settings.seed = seed
         self.settings.max_bounces = BOUNCES
         self.settings.sample_clamp_direct = 12.0
-        self.settings.pixel_filter_type = "BLACKMAN_HARRIS"
+        self.settings.pixel_filter_type = "BOX" if finer else "BLACKMAN_HARRIS"
         self.settings.filter_width = FILTER_PX
         versions.use_denoiser(self.settings, self.denoised)
         self.render.image_settings.color_mode = "RGB"
@@ -103,7 +105,7 @@ class PathTracer:
         wide = round(width * scale)
         channels = self._render_exr(wide, math.ceil(height * wide / width))
         light = np.stack([channels["R"], channels["G"], channels["B"]], axis=-1)
-        return light if scale == 1.0 else reduce_picture(light, width, height)
+        return reduce_picture(light, width, height) if finer else light
 
     def values(self, width: int, height: int, window: Window, colour: bool = False) -> np.ndarray:
         """Render the values that `Stage.show` selected, at pixel centres: (h, w), or (h, w, 3) if `colour`, float32.
@@ -118,7 +120,7 @@ class PathTracer:
         Raises:
             RuntimeError: Blender rendered another size.
         """
-        self.settings.samples = 1
+        versions.set_samples(self.settings, 1)
         self.settings.seed = 0
         self.settings.max_bounces = 0
         self.settings.sample_clamp_direct = 0.0

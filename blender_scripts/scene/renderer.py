@@ -119,7 +119,7 @@ class Renderer:
             part = self._part(run)
             now["datum"] = datum_truth(part)
             camera = set_up_station(connector, run.camera, run.fixture, run.width, run.height).camera
-            now["positions"] = measured_again(record["positions"], connector, part.pins, camera)
+            now["positions"] = measured_again(record["positions"], part, camera)
         return now
 
     def _truth(self, run: Run, part: Part, station: Station) -> tuple[dict[str, Any], np.ndarray]:

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from blender_scripts.contract.connector import Connector
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.geometry.outlines import FlawOutline, Outline, project_pins
 from blender_scripts.geometry.part import Part
-from blender_scripts.geometry.pin import Pin
 from blender_scripts.geometry.visibility import Seen
 from blender_scripts.manifest.defects import worst_kind
 
@@ -64,14 +62,12 @@ def datum_truth(part: Part) -> dict[str, Any]:
     return {**part.connector.datum.stated(), "shift_mm": list(part.pins[0].datum_shift_mm)}
 
 
-def measured_again(
-    positions: list[dict[str, Any]], connector: Connector, pins: tuple[Pin, ...], camera: Camera
-) -> list[dict[str, Any]]:
-    """A record's `positions` with the measures and expected boxes of these pins: those that depend on the datum."""
-    outlines = project_pins(connector, pins, camera)
+def measured_again(positions: list[dict[str, Any]], part: Part, camera: Camera) -> list[dict[str, Any]]:
+    """A record's `positions` with the measures and expected boxes of this part: those that depend on the datum."""
+    outlines = project_pins(part.connector, part.pins, camera)
     return [
         {**known, **pin.measures(), "boxes": {**known["boxes"], "expected": outline.expected}}
-        for known, pin, outline in zip(positions, pins, outlines, strict=True)
+        for known, pin, outline in zip(positions, part.pins, outlines, strict=True)
     ]
 
 

@@ -70,6 +70,16 @@ def use_even_noise(settings: bpy.types.PropertyGroup) -> None:
         settings.sampling_pattern = "BLUE_NOISE"
 
 
+def set_samples(settings: bpy.types.PropertyGroup, count: int, skipped: int = 0) -> None:
+    """Take `count` samples per pixel, from number `skipped` on; versions before 4.5 take the first ones."""
+    settings.samples = count
+    if hasattr(settings, "use_sample_subset"):
+        settings.use_sample_subset = skipped > 0
+        settings.sample_offset = skipped
+        settings.sample_subset_length = count
+        settings.samples = count + skipped
+
+
 def use_light_tree(settings: bpy.types.PropertyGroup, on: bool) -> None:
     """Switch Cycles' light tree on or off; it takes a third of a small picture's time; before 3.5 there is none."""
     if hasattr(settings, "use_light_tree"):

@@ -163,6 +163,7 @@ def make_record(run: Run, grain: float = 6.0) -> tuple[dict[str, Any], np.ndarra
         "scene_sha256": _connector(run.scene).sha256,
         "camera": {
             "name": run.camera,
+            "model": "pinhole",
             "matrix_world": np.eye(4).tolist(),
             "fx": 100.0,
             "fy": 100.0,

@@ -7,7 +7,7 @@ split's worst pictures, and report.html.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -240,13 +240,17 @@ def evaluate(
         plots.calibration(calibrations, stage / "calibration.png")
         write_page(stage, document)
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    for name, measured in reports.items():
-        say(f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)")
-        for group, part in measured["positions"].items():
-            say(f"  {group} positions: {metrics.headline(part)}")
-    for text in verdict_shares.worse_than_validation(reports):
+    for text in [*_headlines(reports), compared.sentence()]:
         say(text)
-    say(compared.sentence())
     for text in frozen.sentences() if frozen else [fitness_said(None)]:
         say(text)
     say(f"page: {out / REPORT}")
+
+
+def _headlines(reports: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the lines printed for each split, and warnings where one is worse than validation."""
+    for name, measured in reports.items():
+        yield f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)"
+        for group, part in measured["positions"].items():
+            yield f"  {group} positions: {metrics.headline(part)}"
+    yield from verdict_shares.worse_than_validation(reports)

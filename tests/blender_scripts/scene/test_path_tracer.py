@@ -27,13 +27,18 @@ camera = bpy.data.cameras.new("camera")
 camera.type, camera.ortho_scale = "ORTHO", 32
 bpy.context.scene.camera = add_object("camera", camera)
 bpy.context.scene.camera.location = (0, 0, 10)
+def middle(level):
+    return [float((level.sum(axis=axis) * (np.arange(level.shape[1 - axis]) + 0.5)).sum() / level.sum())
+            for axis in (0, 1)]
 shots = [tracer.picture(64, 32, samples, seed) for samples, seed in ((64, 1), (64, 1), (64, 2), (1, 2), (64, 1))]
 level = shots[0].mean(axis=2)
+tracer.denoised = {fine}
+fine = [tracer.picture(64, 31, samples, 1) for samples in (2, 4, 8, 16, 2)] if {fine} else []
 answer = {{
+    "fine": [[hashlib.sha256(shot.tobytes()).hexdigest(), *shot.shape, *middle(shot.mean(axis=2))] for shot in fine],
     "sha256": [hashlib.sha256(shot.tobytes()).hexdigest() for shot in shots],
     "mean": float(level.max()),
-    "centre": [float((level.sum(axis=axis) * (np.arange(size) + 0.5)).sum() / level.sum())
-               for axis, size in ((0, 64), (1, 32))],
+    "centre": middle(level),
     "edge": level[16, 8:13].tolist(),
 }}
 print("ANSWER" + json.dumps(answer), flush=True)
@@ -43,7 +48,7 @@ os._exit(0)
 
 @pytest.mark.parametrize("engine", ["bpy", "blender"])
 def test_a_picture_depends_on_its_settings_only(engine: str, tmp_path: Path) -> None:
-    done = run_code(engine, _CODE.format(root=str(ROOT), scratch=str(tmp_path)), tmp_path)
+    done = run_code(engine, _CODE.format(root=str(ROOT), scratch=str(tmp_path), fine=engine == "bpy"), tmp_path)
     lines = [line for line in done.stdout.splitlines() if line.startswith("ANSWER")]
     assert lines, done.stderr
     answer = json.loads(lines[0].removeprefix("ANSWER"))
@@ -54,3 +59,11 @@ def test_a_picture_depends_on_its_settings_only(engine: str, tmp_path: Path) -> 
     # Not shifted by part of a pixel, and edges are smooth: each sample has a place of its own within the pixel.
     assert answer["centre"] == pytest.approx([(10.3 + 50.9) / 2, (8.4 + 24.1) / 2], abs=0.02)
     assert answer["edge"] == pytest.approx([0.0, 0.0, 0.7, 1.0, 1.0], abs=0.06)
+    # Denoised on a finer grid and reduced, the picture is of the size asked for and lies near the same place:
+    # the denoiser moves such an edge by up to 0.1 px; samples in the centres of fine pixels only, by up to 0.3 px.
+    fine = answer["fine"]
+    assert (len(fine) == 5) == (engine == "bpy")  # Debian's Blender has no denoiser
+    assert all(shot[1:4] == [31, 64, 3] for shot in fine)
+    for shot in fine:
+        assert shot[4:] == pytest.approx([(10.3 + 50.9) / 2, (8.4 + 24.1) / 2 - 0.5], abs=0.15)
+    assert len({shot[0] for shot in fine}) == (4 if engine == "bpy" else 0)

@@ -444,7 +444,12 @@ def measure(rows: int, seed: int, scene: str, widths: list[int]) -> dict[str, ob
         output = OutputFolder(folder / "out")
         renderer = Renderer(manifest.connectors, output)
         masks, draw = [], Sight.draw
-        Sight.draw = lambda *args: masks.append(draw(*args)) or masks[-1]
+
+        def keep(*args):
+            masks.append(draw(*args))
+            return masks[-1]
+
+        Sight.draw = keep
         for run in manifest.runs:
             renderer.render(run)
         Sight.draw = draw

@@ -789,6 +789,6 @@ def test_command(renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_picture_of_a_made_record_has_the_recorded_size() -> None:
     from blender_scripts.manifest.reader import Run
 
-    run = Run(**{**row("t1"), "defects": ()})
+    run = Run(**{**row("t1"), "defects": (), "fixture": 1})
     record, picture = make_record(run)
     assert picture.shape == (record["height"], record["width"], 3)

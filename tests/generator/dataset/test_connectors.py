@@ -66,8 +66,8 @@ def test_a_scene_that_changed_since_says_nothing_of_the_pictures(tmp_path: Path,
     scenes.mkdir()
     for path in SCENES.glob("*.toml"):
         shutil.copy(path, scenes)
-    with (scenes / "connector_3x9.toml").open("a") as file:
-        file.write("# longer\n")
+    text = (scenes / "connector_3x9.toml").read_text("utf-8")
+    (scenes / "connector_3x9.toml").write_text(text.replace("pitch_mm = [4.0, 4.6]", "pitch_mm = [4.0, 4.5]"), "utf-8")
     build(out, tmp_path / "set", scenes, Options({}))
     assert "connector_3x9.toml has changed since these pictures were rendered" in capsys.readouterr().err
     assert not (tmp_path / "set" / "connectors.json").exists()

@@ -157,6 +157,15 @@ def test_protrusions_are_sized_by_their_own_limit(tmp_path: Path):
     assert all((height > 0.5) if label == "OTHERNG" else (height < 0.7) for label, height in heights)
 
 
+def test_shapes_of_a_bend_are_drawn_evenly(tmp_path: Path):
+    shapes = '[defects.bent]\nshape = ["arc", "kink", "s_bend"]\nstart_mm = [0.3, 2.5]\n[defects.missing]\n'
+    runs = made(tmp_path, SPEC.replace("[positions]", f"{shapes}[positions]")).runs
+    drawn = [d for run in runs for d in run.defects if d.kind == "bent"]
+    counts = Counter(d.word("shape") for d in drawn)
+    assert set(counts) == {"arc", "kink", "s_bend"} and min(counts.values()) > 0.2 * len(drawn)
+    assert all((d.get("curve_mm") is None) == (d.word("shape") == "kink") for d in drawn)
+
+
 def random_spec(source: random.Random) -> str:
     """A random plausible SPEC: any kind of design, any hold-out, three splits, maybe one with a held-out level."""
     kind = source.choice(["full", "orthogonal", "lhs", "sobol", "random", "inner_outer"])

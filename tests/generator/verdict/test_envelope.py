@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from generator.verdict.envelope import Envelope, Verdict, overall, sha256_of
+from generator.io.checksum import sha256_of
+from generator.verdict.envelope import Envelope, Verdict, overall
 
 
 @pytest.mark.parametrize(
