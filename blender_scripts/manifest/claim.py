@@ -136,8 +136,8 @@ def _check_same_original(root: Path, manifest: Manifest) -> None:
     known = _original(root, manifest.path)
     if known is not None and not _is_original(root, manifest.path):
         raise InputError(
-            f"{manifest.path}: expected {known}, the manifest of this name in {root}, got one at another path: "
-            "rename it, or give --out"
+            f"{manifest.path}: expected {known}, since {root} has its renders, got a manifest of the same name at "
+            "another path: rename it, or give another folder as --out"
         )
 
 

@@ -15,7 +15,7 @@ class Row:
         wanted: the picture's planned class.
         levels: factor column to level.
         unit: number of its part within split and class, equal in all captures (pictures) of one part.
-        kinds, targets: names of its defects in the SPEC, and the target of each.
+        kinds, targets: names of its defects in the SPEC, and the address (or housing, print) that each is at.
         part, defects: part number and defect text of the manifest; set once the class has been verified.
     """
 

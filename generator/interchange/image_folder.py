@@ -105,7 +105,7 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
     try:
         rows = _lines(path, where, found.problems)
     except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
-        found.problems.append(f"{where}: expected a line per picture, got: {error}")
+        found.problems.append(f"{where}: expected a table that can be read, with a line for each picture, got: {error}")
         return None
     if not rows and len(found.problems) > faults:
         return None

@@ -50,7 +50,15 @@ def evaluation_files(document: Mapping[str, Any]) -> set[str]:
 
 
 def owned(out: Path, document: str, files_of: FilesOf) -> set[str]:
-    """Return the file names of earlier results in OUT, also of a command killed while it moved its files there."""
+    """Return the names of the files in OUT that an earlier run of the command wrote, so that they may be replaced.
+
+    Files of a command that was killed while it moved them there count too.
+
+    Args:
+        out: The folder of results.
+        document: Name of the JSON file by which results are known, such as evaluation.json.
+        files_of: Function that returns the names of the files beside that document from its content.
+    """
     found: set[str] = set()
     for place in (out / document, out / STAGE / document):
         try:

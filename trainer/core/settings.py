@@ -102,7 +102,7 @@ FITTED_EPOCHS = setting(
 
 
 class Setting(NamedTuple):
-    """One setting: its name, its pydantic field, and its range and option as in `Asked`."""
+    """One setting of a training: its name, its pydantic field (type, default), and its range and option, see `Asked`."""
 
     name: str
     field: FieldInfo

@@ -205,8 +205,9 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
     comparison(rows, picture)
     for row in rows:
         say(
-            f"{row['name']:<14} mAP50 {row['map50'] or 0:.3f}  {row['trained_parameters']:>12,} trained  "
-            f"{row['peak_memory_mb']:8.0f} MB  {row['minutes']:.1f} min"
+            f"{row['name']:<14} mAP50 {'none' if row['map50'] is None else format(row['map50'], '.3f')}  "
+            f"{row['trained_parameters']:>12,} parameters trained  peak memory {row['peak_memory_mb']:.0f} MB  "
+            f"{row['minutes']:.1f} min"
         )
     if failed:
         say(f"failed: {', '.join(failed)}")

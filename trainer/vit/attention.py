@@ -270,7 +270,9 @@ def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
         for method, found in methods.items():
             if found["hit"] is not None:
                 say(f"{name:<9} {method:<25} hit {found['hit']:.2f}  energy ratio {found['energy_ratio']:.1f}")
-    if not any(found["ng_pictures"] for found in base.values()):
+    if any(found["ng_pictures"] for found in base.values()):
+        say("hit: share of pictures whose maximum lies in an NG box; energy ratio: mean there over that of the picture")
+    else:
         say("no NG boxes in these pictures: no hit rate or energy ratio")
 
 

@@ -129,7 +129,10 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     content = dataset_facts(asked.data).get("content_sha256", "")
     others = bool(settings.data_sha256) and settings.data_sha256 != content
     if asked.max_escape and others:
-        raise InputError(f"--max-escape: expected the dataset that {asked.run} was trained on, got {asked.data}")
+        raise InputError(
+            f"--data {asked.data}: expected the dataset that {asked.run} was trained on, since --max-escape chooses the "
+            "threshold on its validation split, got another: leave out --max-escape to measure it"
+        )
     if held is not None and (others or (held.fitness is not None and not asked.max_escape)):
         return held
     try:
@@ -147,7 +150,9 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
             "and saved; positions with a defect in its train split count as seen"
         )
     else:
-        say(f"{asked.run}: its fitness and escape threshold, set on the validation split of {asked.data}, are saved")
+        say(
+            f"{asked.run}: how fit its model is, and its escape threshold, measured on the validation split of {asked.data}, are saved"
+        )
     parts = [facts.part for facts in row_facts.facts(validation, config.ok_index)]
     labels = validation.labels.numpy()
     rate = asked.max_escape or settings.max_escape

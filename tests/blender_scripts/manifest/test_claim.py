@@ -178,7 +178,8 @@ def test_a_default_folder_belongs_to_one_place(force: bool, tmp_path: Path, monk
     rendered(take(write(home, FIRST), None), "a1")
     before, second = folder_bytes(tmp_path / "renders"), write(tmp_path / "second" / "m.csv", FIRST)
     with pytest.raises(
-        InputError, match=rf"^{second.path}: expected {home}, the manifest of this name in .*, got one at another path"
+        InputError,
+        match=rf"^{second.path}: expected {home}, since .* has its renders, got a manifest of the same name at another path",
     ):
         claim(second, SCENES, None, force)
     assert folder_bytes(tmp_path / "renders") == before

@@ -1047,7 +1047,12 @@ def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys)
     ("kind", "file", "content", "message"),
     [
         ("coco", "instances_train.json", "[" * 100_000, "expected COCO's lists images, annotations, categ"),
-        ("imagefolder", "metadata.jsonl", "[" * 100_000, "metadata.jsonl: expected a line per picture"),
+        (
+            "imagefolder",
+            "metadata.jsonl",
+            "[" * 100_000,
+            "metadata.jsonl: expected a table that can be read, with a line for each picture",
+        ),
         ("yolo", "data.yaml", "names: " + "[" * 2000, "expected YOLO's data.yaml with class names"),
         ("yolo", "data.yaml", "names: [a", "expected YOLO's data.yaml with class names, got: while parsing"),
         (
