@@ -103,9 +103,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         job = Job(plan.folder, rules, writer.spool, _key(plan.folder, rules))
         _write(job, _chunks(plan, runs), writer, done, drawn)
         if not done.rows:
-            raise InputError(
-                f"{plan.folder}: expected a plan with copies, since --only-copies leaves out the originals, got one without"
-            )
+            raise InputError(f"{plan.folder}: expected a plan with copies for --only-copies, got one without")
         done.copies = sum(origins["copies"] for origins in writer.origins.values())
         made = {"seed": options.seed, "trim": options.trim, "mirrored_text": options.mirror_text}
         text = make_derived_card(

@@ -102,7 +102,7 @@ FITTED_EPOCHS = setting(
 
 
 class Setting(NamedTuple):
-    """One setting of a training: its name, its pydantic field (type, default), and its range and option, see `Asked`."""
+    """One setting of a training: its name, its pydantic field (type, default), range and option, see `Asked`."""
 
     name: str
     field: FieldInfo

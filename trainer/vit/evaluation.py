@@ -130,8 +130,8 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     others = bool(settings.data_sha256) and settings.data_sha256 != content
     if asked.max_escape and others:
         raise InputError(
-            f"--data {asked.data}: expected the dataset that {asked.run} was trained on, since --max-escape chooses the "
-            "threshold on its validation split, got another: leave out --max-escape to measure it"
+            f"--data {asked.data}: expected the dataset that {asked.run} was trained on, since --max-escape chooses "
+            "the threshold on its validation split, got another: leave out --max-escape to measure it"
         )
     if held is not None and (others or (held.fitness is not None and not asked.max_escape)):
         return held
@@ -151,7 +151,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
         )
     else:
         say(
-            f"{asked.run}: how fit its model is, and its escape threshold, measured on the validation split of {asked.data}, are saved"
+            f"{asked.run}: its escape threshold and how fit it is, from the validation split of {asked.data}, are saved"
         )
     parts = [facts.part for facts in row_facts.facts(validation, config.ok_index)]
     labels = validation.labels.numpy()

@@ -179,7 +179,7 @@ def test_a_default_folder_belongs_to_one_place(force: bool, tmp_path: Path, monk
     before, second = folder_bytes(tmp_path / "renders"), write(tmp_path / "second" / "m.csv", FIRST)
     with pytest.raises(
         InputError,
-        match=rf"^{second.path}: expected {home}, since .* has its renders, got a manifest of the same name at another path",
+        match=rf"^{second.path}: expected {home}, since .* has its renders, got a manifest of the same name",
     ):
         claim(second, SCENES, None, force)
     assert folder_bytes(tmp_path / "renders") == before
