@@ -224,9 +224,11 @@ def _walls(section: TomlSection, shape: str) -> tuple[float, ...]:
     if not isinstance(section.data.get("wall_mm"), dict):
         return (section.number("wall_mm", 0.1, 100.0),) * 4
     sides = section.table("wall_mm")
+    walls = tuple(sides.number(side, 0.1, 100.0) for side in SIDES)
     if shape == "circle":
         section.wrong("wall_mm", "one number for a circle", shown(sides.data))
-    return tuple(sides.number(side, 0.1, 100.0) for side in SIDES)
+        return walls[:1] * 4
+    return walls
 
 
 def read_cavity(section: TomlSection) -> Cavity:

@@ -367,7 +367,7 @@ REFUSED = [
     ),
     ("foreign@r1c1:type=bridge", "expected two pins (r1c1-r1c2) for a bridge"),
     ("foreign@r1c1-r1c2:type=burr", "expected two pins (r1c1-r1c2) for a bridge"),
-    ("foreign@housing:type=burr", "expected a pin for a burr, got foreign@housing"),
+    ("foreign@housing:type=burr", "expected a pin's address as the target of a burr, got foreign@housing"),
     ("foreign@housing:x_mm=19.1", "expected x_mm, y_mm at least"),
     ("foreign@housing:x_mm=-16,y_mm=4.6", "expected room for a ball of 0.9 mm diameter, got r1c1 in its way in"),
     ("foreign@housing:type=fibre,size_mm=3,x_mm=-16,y_mm=4.6", "expected room for a fibre, got"),

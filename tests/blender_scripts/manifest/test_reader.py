@@ -192,7 +192,7 @@ MISTAKES = [
     ),
     ("defects", "foreign@r2c5:size_mm=9", "expected room for a ball of 9 mm diameter, got r"),
     ("defects", "foreign@housing:x_mm=19", "expected x_mm, y_mm at least"),
-    ("defects", "foreign@housing:type=burr", "expected a pin for a burr, got foreign@housing"),
+    ("defects", "foreign@housing:type=burr", "expected a pin's address as the target of a burr, got foreign@housing"),
     ("defects", "foreign@print", "expected foreign@ followed by a pin address such as r2c5 or two addresses"),
     ("defects", "missing@r2c5;foreign@r2c5-r2c6:type=bridge", "expected a pin at r2c5"),
     ("defects", "chipped@r2c5", "expected chipped@ followed by `housing`, got 'chipped@r2c5'"),

@@ -141,7 +141,8 @@ def export(scene: Path, housing: str, folder: Path) -> None:
     bpy.ops.wm.read_factory_settings(use_empty=True)
     connector = read_connector(scene)
     terminals = (connector.terminals["round"],) * len(connector.positions)
-    floor = stage._floor(connector, terminals).moved((0.0, 0.0, -connector.shell.depth_mm))
+    places = tuple((position.x_mm, position.y_mm) for position in connector.positions)
+    floor = stage._floor(connector, terminals, places).moved((0.0, 0.0, -connector.shell.depth_mm))
     whole = join([stage._walls(connector, housing, ()), floor])
     x, y, z = whole.vertices.T / 25.4
     own = np.column_stack([x, z, -y])

@@ -143,7 +143,8 @@ def test_another_scene_file_makes_another_dataset(here: Path, capsys) -> None:
     assert "nothing to do" in capsys.readouterr().out
     (scenes / "wire_to_board_1x6.toml").unlink()  # which these renders do not show
     assert main(["build", "--scenes", "scenes"]) == 0
-    (scenes / "connector_3x9.toml").open("a").write("# another\n")
+    edited = scenes / "connector_3x9.toml"
+    edited.write_text(edited.read_text("utf-8").replace("standing_mm = 6.3", "standing_mm = 6.2"), "utf-8")
     assert main(["build", "--scenes", "scenes"]) == 2
     assert "one that was not built from these renders with these settings" in capsys.readouterr().err
 

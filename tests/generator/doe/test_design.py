@@ -399,8 +399,8 @@ MISTAKES = {
         '["ring", "side", "dome"]',
         '["ring", "side", "dome", "dim", "coaxial"]',
     ),
-    "made.toml:10 factors.defects: expected one of scene, housing, terminal, camera, lighting, marking, width, height, "
-    "samples, or a factor of your own, got 'defects', which the design fills in itself": (
+    "made.toml:10 factors.defects: expected one of scene, housing, terminal, camera, lighting, marking, fixture, "
+    "width, height, samples, or a factor of your own, got 'defects', which the design fills in itself": (
         'scene = "connector_3x9"',
         'scene = "connector_3x9"\ndefects = "x"',
     ),

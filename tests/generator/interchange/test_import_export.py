@@ -584,7 +584,7 @@ def test_the_classes_that_are_proposed_are_taken(tmp_path, capsys, words):
             "0 0.25 0.5 0.1 0.2 0.93\n",
             "a.txt:1: expected a class and 4 numbers or a polygon's, got '0 0.25 0.5",
         ),
-        ("7 0.5 0.5 0.2 0.2\n", "a.txt:1: expected a class of data.yaml, got 7"),
+        ("7 0.5 0.5 0.2 0.2\n", "a.txt:1: expected the number of a class in data.yaml, got 7"),
         ("0 1.5 0.5 0.2 0.2\n", "images/train/a.png box 1: expected a box inside 64 x 40 px"),
     ],
 )
