@@ -62,16 +62,15 @@ Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) 
 [soart_detection.csv](soart_detection.csv) has the values under all conditions: {conditions}.
 
 *Data.* Renders of one station, not used to choose settings: {each} pictures of each defect, {negatives} of
-good parts (OK), and {unit} other OK pictures that define what is normal. Every method gets the picture aligned to
-their mean, with its brightness matched.
+good parts (OK), and {unit} other OK pictures, to whose mean every picture is aligned and matched in brightness.
 
 *Methods.* `difference`: blurred absolute difference to the mean OK picture. `1-SSIM`, `1-ZNCC`: structural similarity
-and normalised cross-correlation with it. `tolerance`: distance from the mean's values within one pixel.
-`deviation`: difference divided by each pixel's spread over OK pictures. `SOARTC`: its anomaly degree. `inspect`: SOARTC
+and normalised cross-correlation with it. `tolerance`: distance from its values within one pixel.
+`deviation`: difference divided by each pixel's spread over OK pictures. `inspect`: SOARTC
 plus the RT method for each pin and the print.
 
 *Measure.* AUROC, the probability that a defective picture scores higher than an OK one (0.5 is chance), by the maximum
-of the method's map in the whole picture or in the pin's box. **Bold** is the best of the row, ↓ lies below its
+of the method's map in the picture or the pin's box. **Bold** is the best of the row, ↓ lies below its
 95 % interval (for 0.90: {interval})."""
 
 
