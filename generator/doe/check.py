@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Core-seconds, measured on two 2.5 GHz cores with bpy 5.2 and the denoiser (make bench).
-_CORE_SECONDS_PER_SAMPLE = 4.0e-6
-_CORE_SECONDS_PER_PICTURE = 0.28
+_CORE_SECONDS_PER_SAMPLE = 1.0e-6
+_CORE_SECONDS_PER_PIXEL = 2.6e-6
+_CORE_SECONDS_PER_PICTURE = 0.03
 _BYTES_PER_PIXEL = 1.6
 _LONGEST_TABLE = 12
 _LONGEST_LABEL = 40
@@ -126,7 +127,8 @@ def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
     lines += _table("class", _classes(manifest), splits)
     lines += _positions(manifest)
     lines += _aliasing(factors, splits)
-    work = sum(run.width * run.height * run.samples for run in runs) * _CORE_SECONDS_PER_SAMPLE
+    per_pixel = (_CORE_SECONDS_PER_PIXEL + run.samples * _CORE_SECONDS_PER_SAMPLE for run in runs)
+    work = sum(run.width * run.height * seconds for run, seconds in zip(runs, per_pixel, strict=True))
     work += len(runs) * _CORE_SECONDS_PER_PICTURE
     cores = os.cpu_count() or 1
     disk = sum(run.width * run.height for run in runs) * _BYTES_PER_PIXEL / 1e6
