@@ -349,16 +349,21 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
     engine: str, rendered: Path, manifest: Path, tmp_path: Path, part: int
 ) -> None:
     """Killed right after two rows; in a soak after one to six rows, at any moment of the next one."""
-    out, source = tmp_path / "out", random.Random(part)
-    rows, pause = (source.randint(1, 6), source.uniform(0, 0.3)) if part else (2, 0)
-    process = subprocess.Popen(renderer_command(engine, manifest, "--out", out), stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while len(list((out / "records").glob("*.json"))) < rows and time.monotonic() < deadline:
-        time.sleep(0.01)
-    time.sleep(pause)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    finished = len(list((out / "records").glob("*.json")))
+    source = random.Random(part)
+    rows, pause = (source.randint(1, 6), source.uniform(0, 0.1)) if part else (2, 0)
+    # A busy machine may be too late to hit a renderer of small pictures before its last one: it tries again.
+    for attempt in range(5):
+        out = tmp_path / f"out{attempt}"
+        process = subprocess.Popen(renderer_command(engine, manifest, "--out", out), stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(list((out / "records").glob("*.json"))) < rows and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(pause)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        finished = len(list((out / "records").glob("*.json")))
+        if finished < len(ROWS):
+            break
     assert rows <= finished < len(ROWS)
     (out / "images" / ".bent.png.1.tmp").write_bytes(b"half")
     again = run_renderer(manifest, "--out", out, engine=engine)
@@ -367,7 +372,12 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(
     assert_same_files(out, rendered)
 
 
-def test_an_interrupt_leaves_whole_files_and_exit_code_1(engine: str, manifest: Path, tmp_path: Path) -> None:
+def test_an_interrupt_leaves_whole_files_and_exit_code_1(engine: str, tmp_path: Path) -> None:
+    rows = [
+        (f"row{i}", "train", i, i, "plain", "round", "", "center", "ring", "none", *size)
+        for i, size in enumerate([(64, 32, 1)] * 3 + [(1024, 512, 4096)])
+    ]
+    manifest = write_manifest(tmp_path / "rows.csv", rows, (*COLUMNS, "width", "height", "samples"))
     out = tmp_path / "out"
     process = subprocess.Popen(renderer_command(engine, manifest, "--out", out), stderr=subprocess.PIPE, text=True)
     while not list((out / "records").glob("*.json")) and process.poll() is None:
