@@ -23,8 +23,9 @@ RECORD = {"run": "a", "positions": [{"address": f"r1c{n}", "cavity": str(n), "bo
 
 
 def data_lines(content: bytes) -> int:
-    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig"), newline="")))
-    return sum(any(cell.strip() for cell in row) for row in rows[1:])
+    """The number of lines with text after the header, which is the first of them."""
+    rows = csv.reader(io.StringIO(content.decode("utf-8-sig"), newline=""))
+    return sum(any(cell.strip() for cell in row) for row in rows) - 1
 
 
 def check_positions(folder, seed):
