@@ -15,14 +15,19 @@ from typing import Any
 
 import numpy as np
 
-from blender_scripts.contract.connector import Connector
+from blender_scripts.contract.connector import Connector, Nuisance
+from blender_scripts.contract.contour import Contour
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.positions import Position
+from blender_scripts.contract.rig import CAMERAS, MODELS
+from blender_scripts.geometry.optics import set_up_station
 
 CONNECTORS = "connectors.json"
 SCHEMA = 1
 # Two nominal positions closer than this, in mm, are the same.
 SAME_MM = 0.02
+# What connectors.json states of a scene's [nuisance].
+PLACING = ("shift_mm", "rotation_deg", "tilt_deg", "distance_mm")
 # Symmetries that may map a connector's positions onto each other, as maps of (x, y) about the positions' middle.
 SYMMETRIES: dict[str, Callable[[float, float], tuple[float, float]]] = {
     "half_turn": lambda x, y: (-x, -y),
@@ -77,6 +82,9 @@ class NominalConnector:
     symmetries: tuple[str, ...]
     positions: tuple[NominalPosition, ...]
     datum: Mapping[str, Any] | None = None
+    opening_mm: tuple[tuple[float, float], ...] | None = None
+    cameras: Mapping[str, Mapping[str, Any]] | None = None
+    placing: Mapping[str, float] | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -141,20 +149,40 @@ def nominal_connectors(
 def nominal_connector(connector: Connector, housing: str, terminal: str) -> NominalConnector:
     """Return the nominal positions and outline of a scene with one housing and terminal (or mixture)."""
     positions = tuple(_nominal(connector, terminal, position) for position in connector.positions)
-    outline = None
-    if connector.housings[housing].cad is None:
-        edge = connector.shell.outside
-        outline = tuple(_rounded(station.at(edge.radius_mm)) for station in edge.stations)
+    is_drawn = connector.housings[housing].cad is None
     return NominalConnector(
         scene=connector.name,
         housing=housing,
         terminal=terminal,
         scene_sha256=connector.sha256,
-        outline_mm=outline,
+        outline_mm=_edge(connector.shell.outside) if is_drawn else None,
         symmetries=symmetries(positions),
         positions=positions,
         datum=connector.datum.stated(),
+        opening_mm=_edge(connector.shell.opening) if is_drawn else None,
+        cameras=_cameras(connector),
+        placing={name: getattr(connector.nuisance, name) for name in PLACING},
     )
+
+
+def _edge(contour: Contour) -> tuple[tuple[float, float], ...]:
+    return tuple(_rounded(station.at(contour.radius_mm)) for station in contour.stations)
+
+
+def _cameras(connector: Connector) -> dict[str, dict[str, Any]]:
+    """The cameras of a scene's station as they are mounted, without the draws of a placing."""
+    still = dataclasses.replace(connector, nuisance=Nuisance(*(0.0 for _ in dataclasses.fields(Nuisance))))
+    width, height = connector.width, connector.height
+    found = {}
+    for name in CAMERAS:
+        camera = set_up_station(still, name, 0, width, height).camera
+        found[name] = {
+            "matrix": (np.round(camera.matrix_world, 9) + 0.0).tolist(),
+            "fx_per_width": round(camera.lens.focal_px / width, 9),
+            "distortion": list(camera.lens.distortion),
+            "model": MODELS[camera.telecentric],
+        }
+    return found
 
 
 def symmetries(positions: Sequence[NominalPosition]) -> tuple[str, ...]:
@@ -202,11 +230,14 @@ def _rounded(point: tuple[float, float]) -> tuple[float, float]:
 
 
 def _connector(entry: Any) -> NominalConnector:
-    outline = entry["outline_mm"]
+    edges = {
+        name: None if entry.get(name) is None else tuple((float(x), float(y)) for x, y in entry[name])
+        for name in ("outline_mm", "opening_mm")
+    }
     return NominalConnector(
         **{
             **entry,
-            "outline_mm": None if outline is None else tuple((float(x), float(y)) for x, y in outline),
+            **edges,
             "symmetries": tuple(entry["symmetries"]),
             "positions": tuple(NominalPosition(**each) for each in entry["positions"]),
         }

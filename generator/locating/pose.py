@@ -66,21 +66,25 @@ class Pose:
         return moved
 
 
-def find_pose(observed: Sequence[Points], start: np.ndarray | None = None) -> Pose:
+def find_pose(
+    observed: Sequence[Points], start: np.ndarray | None = None, deviations: np.ndarray | None = None
+) -> Pose:
     """Find the pose from points in one or several views.
 
     Args:
         observed: the points of each view.
         start: (4, 4) first guess; None: the part stands at its nominal place.
+        deviations: (6,) standard deviations of the part's placing about its nominal place, as in `Pose.covariance`:
+            prior knowledge, for what the points hardly determine; None: nothing is known.
 
     Raises:
         ValueError: the points do not determine the pose: fewer than three, or all on a line.
     """
     matrix = np.eye(4) if start is None else np.array(start, float)
-    information = np.zeros((6, 6))
+    prior = np.zeros((6, 6)) if deviations is None else np.diag(1.0 / np.asarray(deviations, float) ** 2)
     for _ in range(_STEPS):
         information, gradient, _ = _normal_equations(observed, matrix)
-        step = _solve(information, gradient)
+        step = _solve(information + prior, gradient - prior @ small_motion(matrix))
         matrix = motion(step) @ matrix
         if np.abs(step).max() < _SMALL:
             break
@@ -88,7 +92,7 @@ def find_pose(observed: Sequence[Points], start: np.ndarray | None = None) -> Po
     free = max(2 * len(sizes) - 6, 1)
     return Pose(
         matrix=matrix,
-        covariance=np.linalg.inv(information),
+        covariance=np.linalg.inv(information + prior),
         residual=float(np.sqrt(np.sum(np.minimum(sizes, _OUTLIER) ** 2) / free)),
         inliers=float(np.mean(sizes <= _OUTLIER)),
     )
@@ -104,6 +108,15 @@ def motion(small: np.ndarray) -> np.ndarray:
         matrix[:3, :3] += np.sin(angle) * cross + (1.0 - np.cos(angle)) * cross @ cross
     matrix[:3, 3] = small[3:]
     return matrix
+
+
+def small_motion(matrix: np.ndarray) -> np.ndarray:
+    """The rotation vector in rad and shift in mm, (6,), of a rigid motion (4, 4): the inverse of `motion`."""
+    turned = matrix[:3, :3]
+    axis = 0.5 * np.array([turned[2, 1] - turned[1, 2], turned[0, 2] - turned[2, 0], turned[1, 0] - turned[0, 1]])
+    sine = float(np.linalg.norm(axis))
+    angle = float(np.arctan2(sine, 0.5 * (np.trace(turned) - 1.0)))
+    return np.concatenate([axis * (angle / sine if sine > _SMALL else 1.0), matrix[:3, 3]])
 
 
 def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:

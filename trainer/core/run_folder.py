@@ -20,7 +20,7 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from blender_scripts.contract.output_path import check_parents
 from generator.io.json_text import parse_json
@@ -156,6 +156,25 @@ def kind_of(run: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return document.get("format") if isinstance(document, dict) else None
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], place: str) -> None:
+    """Load tensors into a network; names and shapes must be those of the network. Messages begin with `place`.
+
+    Raises:
+        InputError: A tensor is unknown, missing or of another shape.
+    """
+    own = model.state_dict()
+    problems = [f"{place}: unknown tensor {name!r}" for name in sorted(set(tensors) - set(own))]
+    problems += [f"{place}: tensor {name!r} is missing" for name in sorted(set(own) - set(tensors))]
+    problems += [
+        f"{place}: tensor {name!r}: expected shape {tuple(own[name].shape)}, got {tuple(tensors[name].shape)}"
+        for name in sorted(set(own) & set(tensors))
+        if own[name].shape != tensors[name].shape
+    ]
+    if problems:
+        raise InputError(problems)
+    model.load_state_dict(dict(tensors))
 
 
 def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dict[str, Any]:

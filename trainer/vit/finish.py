@@ -9,12 +9,11 @@ from trainer.core import frozen_threshold, metrics, plots, row_facts, run_folder
 from trainer.core.console import say, stage
 from trainer.core.default_paths import dataset_facts
 from trainer.core.loop import Outcome
-from trainer.core.run_folder import SUMMARY
+from trainer.core.run_folder import SUMMARY, load_weights
 from trainer.core.split import Data
 from trainer.vit import gates
 from trainer.vit.answers import Answers, answer
 from trainer.vit.network.model import ViT
-from trainer.vit.run import load_weights
 
 
 def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, rate: float = 0.0) -> None:

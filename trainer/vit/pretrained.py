@@ -20,9 +20,9 @@ import torch
 from torch import Tensor
 
 from trainer.core.errors import InputError
-from trainer.core.run_folder import read_json, read_tensors
+from trainer.core.run_folder import load_weights, read_json, read_tensors
 from trainer.vit.network.model import ViT, ViTConfig, resized_positions
-from trainer.vit.run import FORMAT, load_weights
+from trainer.vit.run import FORMAT
 
 # OWNER/NAME or OWNER/NAME@REVISION
 HUB_NAME = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*/[\w.-]+)(@(?P<revision>[\w./-]+))?")

@@ -12,8 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator
 from torch import Tensor
 
-from trainer.core.errors import InputError
-from trainer.core.run_folder import BEST, CONFIG, LAST, TOLERANCE, read_tensors, write_text
+from trainer.core.run_folder import BEST, CONFIG, LAST, TOLERANCE, load_weights, read_tensors, write_text
 from trainer.core.run_folder import read_config as read_document
 from trainer.core.settings import FITTED_EPOCHS, MAX_ESCAPE, Rows, Settings, section, setting
 from trainer.vit import hub_files
@@ -172,25 +171,6 @@ def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
     document = read_document(path, FORMAT, VERSION, {"model", "training", TOLERANCE, *hub_files.KEYS})
     model = section(ViTConfig, document.get("model"), f"{path} model")
     return model, section(TrainingConfig, document.get("training"), f"{path} training")
-
-
-def load_weights(model: ViT, tensors: Mapping[str, Tensor], place: str) -> None:
-    """Load tensors into a network; names and shapes must be those of the network. Messages begin with `place`.
-
-    Raises:
-        InputError: A tensor is unknown, missing or of another shape.
-    """
-    own = model.state_dict()
-    problems = [f"{place}: unknown tensor {name!r}" for name in sorted(set(tensors) - set(own))]
-    problems += [f"{place}: tensor {name!r} is missing" for name in sorted(set(own) - set(tensors))]
-    problems += [
-        f"{place}: tensor {name!r}: expected shape {tuple(own[name].shape)}, got {tuple(tensors[name].shape)}"
-        for name in sorted(set(own) & set(tensors))
-        if own[name].shape != tensors[name].shape
-    ]
-    if problems:
-        raise InputError(problems)
-    model.load_state_dict(dict(tensors))
 
 
 def load_model(run: Path, which: str = "best") -> ViT:

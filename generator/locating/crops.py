@@ -1,0 +1,57 @@
+"""Square crops of pictures round the points that a network looks for, at whole pixels: nothing is resampled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.locating.cameras import StationCamera
+from generator.locating.landmarks import Queries
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Crops of one picture.
+
+    Attributes:
+        pixels: (n, side, side, 3) uint8.
+        corners: (n, 2) px of the picture's upper left corners of the crops, whole numbers.
+        marks, besides: (n, 2) px in the crops: where the queries' points are expected.
+        scale: (n,) px per mm there.
+        kinds: (n,) of the queries.
+    """
+
+    pixels: np.ndarray
+    corners: np.ndarray
+    marks: np.ndarray
+    besides: np.ndarray
+    scale: np.ndarray
+    kinds: np.ndarray
+
+
+def cut(
+    picture: np.ndarray, camera: StationCamera, queries: Queries, pose: np.ndarray, side: int, which: np.ndarray
+) -> Crops:
+    """Cut a crop for each query from a picture; beyond the picture's border its edge pixels repeat.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        camera: of the picture.
+        queries: what to look for.
+        pose: (4, 4) supposed pose of the part in the station.
+        side: of a crop, px.
+        which: (n,) indices of the queries.
+    """
+    height, width = picture.shape[:2]
+    rotation, shift = pose[:3, :3].T, pose[:3, 3]
+    placed = queries.marks[which] @ rotation + shift
+    marks, besides = camera.project(placed), camera.project(queries.besides[which] @ rotation + shift)
+    is_pin = (queries.kinds[which] == 0)[:, None]
+    centres = np.where(is_pin, 0.5 * (marks + besides), marks)
+    corners = np.round(centres - 0.5 * side).astype(np.int64)
+    step = np.arange(side)
+    rows = np.clip(corners[:, 1, None] + step, 0, height - 1)
+    columns = np.clip(corners[:, 0, None] + step, 0, width - 1)
+    pixels = picture[rows[:, :, None], columns[:, None, :]]
+    return Crops(pixels, corners, marks - corners, besides - corners, camera.px_per_mm(placed), queries.kinds[which])

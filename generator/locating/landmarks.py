@@ -1,0 +1,114 @@
+"""What a network looks for in a picture of a connector: its pins, and points on the edges of its walls.
+
+Each is a *query*: two points of the drawing, at the mark and beside it, between which the network finds the mark. Pins
+are found at tip and foot; an edge is found across its direction only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+PIN, OUTLINE, OPENING = KINDS = (0, 1, 2)
+# Points on each edge of the walls, at equal distances.
+_EDGE_POINTS = 16
+# The point beside an edge point lies this share of the pitch inside the edge.
+_INSIDE = 0.25
+
+
+class Position(Protocol):
+    """A position of the drawing, as `generator.dataset.connectors.NominalPosition`."""
+
+    @property
+    def address(self) -> str: ...
+    @property
+    def x_mm(self) -> float: ...
+    @property
+    def y_mm(self) -> float: ...
+    @property
+    def z_mm(self) -> float | None: ...
+    @property
+    def standing_mm(self) -> float | None: ...
+    @property
+    def width_mm(self) -> float | None: ...
+
+
+class Drawing(Protocol):
+    """A connector's drawing, as `generator.dataset.connectors.NominalConnector`."""
+
+    @property
+    def positions(self) -> Sequence[Position]: ...
+    @property
+    def outline_mm(self) -> Sequence[tuple[float, float]] | None: ...
+    @property
+    def opening_mm(self) -> Sequence[tuple[float, float]] | None: ...
+
+
+@dataclass(frozen=True)
+class Queries:
+    """What to look for on one connector.
+
+    Attributes:
+        kinds: (n,) PIN, OUTLINE or OPENING.
+        marks: (n, 3) mm: nominal tips, and points on edges.
+        besides: (n, 3) mm: nominal feet, and points inside the edges.
+        pins: number of pins, which come first, in the drawing's order.
+    """
+
+    kinds: np.ndarray
+    marks: np.ndarray
+    besides: np.ndarray
+    pins: int
+
+    @property
+    def edges(self) -> slice:
+        return slice(self.pins, len(self.kinds))
+
+
+def queries(drawing: Drawing) -> Queries:
+    """Return what to look for on a connector.
+
+    Raises:
+        ValueError: a position's nominal height is not stated: its terminals differ in length.
+    """
+    unknown = [each.address for each in drawing.positions if each.z_mm is None or each.standing_mm is None]
+    if unknown:
+        raise ValueError(f"the nominal height of {', '.join(unknown)} is not known: its terminals differ in length")
+    tips = np.array([(each.x_mm, each.y_mm, each.z_mm) for each in drawing.positions], float)
+    feet = tips - np.array([(0.0, 0.0, each.standing_mm) for each in drawing.positions], float)
+    kinds, marks, besides = [np.full(len(tips), PIN)], [tips], [feet]
+    step = _INSIDE * pitch_mm(drawing)
+    for kind, edge in ((OUTLINE, drawing.outline_mm), (OPENING, drawing.opening_mm)):
+        if edge is None:
+            continue
+        points, inwards = _along(np.array(edge, float))
+        kinds.append(np.full(len(points), kind))
+        marks.append(np.pad(points, ((0, 0), (0, 1))))
+        besides.append(np.pad(points + step * inwards, ((0, 0), (0, 1))))
+    return Queries(np.concatenate(kinds), np.concatenate(marks), np.concatenate(besides), len(tips))
+
+
+def pitch_mm(drawing: Drawing) -> float:
+    """Median distance of a position's nearest neighbour; of a single position twice its terminal's width."""
+    places = np.array([(each.x_mm, each.y_mm) for each in drawing.positions])
+    if len(places) == 1:
+        return 2.0 * (drawing.positions[0].width_mm or 1.0)
+    apart = np.linalg.norm(places[:, None] - places, axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    return float(np.median(apart.min(axis=1)))
+
+
+def _along(edge: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Points (n, 2) at equal distances along a closed counter-clockwise edge, and the unit normals to its inside."""
+    closed = np.concatenate([edge, edge[:1]])
+    steps = np.diff(closed, axis=0)
+    lengths = np.linalg.norm(steps, axis=1)
+    ends = np.cumsum(lengths)
+    at = (np.arange(_EDGE_POINTS) + 0.5) / _EDGE_POINTS * ends[-1]
+    index = np.minimum(np.searchsorted(ends, at), len(edge) - 1)
+    share = (at - (ends - lengths)[index]) / lengths[index]
+    directions = steps[index] / lengths[index][:, None]
+    return closed[index] + share[:, None] * steps[index], np.stack([-directions[:, 1], directions[:, 0]], axis=1)

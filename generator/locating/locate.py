@@ -1,0 +1,96 @@
+"""Locate a connector in pictures of known cameras: its pose in the station, from the edges of its housing.
+
+A network finds the points of the edges near where a supposed pose projects them; the pose that fits them best is the
+next supposed pose. A housing without drawn edges (from CAD) is located by its pins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from generator.locating.cameras import StationCamera
+from generator.locating.crops import Crops, cut
+from generator.locating.landmarks import Queries
+from generator.locating.pose import Points, Pose, find_pose
+
+# Times that the edges are looked for, each from the pose before.
+_ROUNDS = 2
+# Standard deviations of a part's placing where nothing is stated: degrees about X and Y, about Z, and mm.
+_TILT_DEG, _TURN_DEG, _SHIFT_MM, _LIFT_MM = 1.0, 2.0, 2.0, 2.0
+
+
+class FoundPoints(NamedTuple):
+    """A network's answers for N crops.
+
+    Attributes:
+        points: (N, 2, 2) px in the crop: mark and point beside it, x and y.
+        covariances: (N, 2, 2, 2) of these, px^2.
+        present: (N,) probability that there is a pin.
+    """
+
+    points: np.ndarray
+    covariances: np.ndarray
+    present: np.ndarray
+
+
+class Finder(Protocol):
+    """A network that finds points in crops; `side` is that of a crop in px."""
+
+    @property
+    def side(self) -> int: ...
+
+    def find(self, crops: Crops) -> FoundPoints: ...
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture of a part: `pixels` (H, W, 3) uint8, and its camera."""
+
+    name: str
+    pixels: np.ndarray
+    camera: StationCamera
+
+
+def placing_deviations(placing: Mapping[str, float] | None) -> np.ndarray:
+    """Standard deviations (6,) of a part's placing, rad and mm, from the half ranges that connectors.json states."""
+    stated = placing or {
+        "tilt_deg": _TILT_DEG,
+        "rotation_deg": _TURN_DEG,
+        "shift_mm": _SHIFT_MM,
+        "distance_mm": _LIFT_MM,
+    }
+    tilt, turn = (max(np.radians(stated[name]), 1e-4) for name in ("tilt_deg", "rotation_deg"))
+    shift, lift = (max(stated[name], 0.01) for name in ("shift_mm", "distance_mm"))
+    return np.array([tilt, tilt, turn, shift, shift, lift])
+
+
+def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
+    """Find the pose of a part, common to all its views.
+
+    Args:
+        views: pictures of one placing.
+        queries: of the part's connector.
+        finder: the network.
+        deviations: see `placing_deviations`.
+
+    Raises:
+        ValueError: the found points do not determine a pose.
+    """
+    which = np.arange(len(queries.kinds))[queries.edges]
+    if not len(which):
+        which = np.arange(queries.pins)
+    matrix = np.eye(4)
+    for _ in range(_ROUNDS):
+        pose = find_pose([_found(view, queries, finder, matrix, which) for view in views], matrix, deviations)
+        matrix = pose.matrix
+    return pose
+
+
+def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Points:
+    crops = cut(view.pixels, view.camera, queries, matrix, finder.side, which)
+    found = finder.find(crops)
+    return Points(view.camera, queries.marks[which], found.points[:, 0] + crops.corners, found.covariances[:, 0])

@@ -1,0 +1,101 @@
+"""Measure the pins of a located part: offsets and height in mm in the datum's axes, each with its uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.locating.crops import cut
+from generator.locating.landmarks import Queries
+from generator.locating.locate import Finder, FoundPoints, View
+from generator.locating.pose import Pose
+from generator.locating.triangulation import Place, Prior, Sight, triangulate
+
+# Standard deviations of a tip's and a foot's place about the drawing's, mm. Those of a tip are wide, so that the views
+# decide; the floor of the cavity, at which the foot is seen, is known to 0.1 mm.
+_ASIDE_MM, _HEIGHT_MM, _FOOT_MM = 2.0, 1.0, 0.1
+# A bend lowers the tip by this share of bend^2 / length: 1/2 for a straight pin that leans, 2/3 for a uniform arc, and
+# up to 1 for an S-bend; its standard deviation over these shapes.
+_SAG, _SAG_DEVIATION = 0.65, 0.15
+
+
+@dataclass(frozen=True)
+class MeasuredPin:
+    """One pin as measured.
+
+    Attributes:
+        present: probability that there is a pin.
+        sigma_px: standard deviation of the tip in the view that shows it best, px.
+        offsets_mm: (3,) dx, dy and retraction: of the tip from its nominal place along X and Y, and of the terminal
+            below its nominal height. Retraction is that of the tip less what its bend lowers it.
+        covariance: (3, 3) of these, mm^2.
+        determined: (3,) whether the views, not prior knowledge, fix each.
+        bend_mm: distance of the tip from its own foot, along X and Y together.
+    """
+
+    present: float
+    sigma_px: float
+    offsets_mm: np.ndarray
+    covariance: np.ndarray
+    determined: np.ndarray
+    bend_mm: float
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Factors on standard deviations in mm, from validation, by which stated uncertainties hold."""
+
+    aside: float = 1.0
+    height: float = 1.0
+
+
+def measure(
+    views: Sequence[View], queries: Queries, finder: Finder, pose: Pose, factors: Factors | None = None
+) -> list[MeasuredPin]:
+    """Measure every pin of a part, whether or not it is there.
+
+    Args:
+        views: pictures of one placing.
+        queries: of the part's connector.
+        finder: the network.
+        pose: of the part, from `locate`.
+        factors: on the standard deviations.
+    """
+    which = np.arange(queries.pins)
+    seen: list[tuple[View, FoundPoints]] = []
+    for view in views:
+        crops = cut(view.pixels, view.camera, queries, pose.matrix, finder.side, which)
+        found = finder.find(crops)
+        seen.append((view, found._replace(points=found.points + crops.corners[:, None])))
+    return [_pin(index, seen, queries, pose, factors or Factors()) for index in range(queries.pins)]
+
+
+def _pin(
+    index: int, seen: Sequence[tuple[View, FoundPoints]], queries: Queries, pose: Pose, factors: Factors
+) -> MeasuredPin:
+    chances = np.clip([found.present[index] for _, found in seen], 1e-6, 1.0 - 1e-6)
+    present = float(1.0 / (1.0 + np.exp(-np.mean(np.log(chances / (1.0 - chances))))))
+    sigma = min(float(np.sqrt(np.linalg.eigvalsh(found.covariances[index, 0])[1])) for _, found in seen)
+    tip = _place(index, 0, seen, pose, Prior(queries.marks[index], _variances(_ASIDE_MM, _HEIGHT_MM)))
+    foot = _place(index, 1, seen, pose, Prior(queries.besides[index], _variances(_ASIDE_MM, _FOOT_MM)))
+    length = float(queries.marks[index, 2] - queries.besides[index, 2])
+    bend = float(np.linalg.norm(tip.mean[:2] - foot.mean[:2]))
+    sag = bend**2 / length
+    off = tip.mean - queries.marks[index]
+    turn = np.diag([1.0, 1.0, -1.0])
+    scale = np.diag([factors.aside, factors.aside, factors.height])
+    covariance = scale @ turn @ tip.covariance @ turn @ scale
+    covariance[2, 2] += (_SAG_DEVIATION * sag) ** 2
+    offsets = np.array([off[0], off[1], -off[2] - _SAG * sag])
+    return MeasuredPin(present, sigma, offsets, covariance, tip.determined, bend)
+
+
+def _variances(aside: float, height: float) -> np.ndarray:
+    return np.diag(np.square([aside, aside, height]))
+
+
+def _place(index: int, end: int, seen: Sequence[tuple[View, FoundPoints]], pose: Pose, prior: Prior) -> Place:
+    sights = [Sight(view.camera, found.points[index, end], found.covariances[index, end]) for view, found in seen]
+    return triangulate(sights, pose, prior)

@@ -1,0 +1,12 @@
+"""`python -m trainer.gauge`; importing its libraries counts for --time-limit."""
+
+import sys
+import time
+
+from trainer.core.console import never_silent
+
+if __name__ == "__main__":
+    began = time.monotonic()
+    with never_silent():
+        from trainer.gauge.command import main
+    sys.exit(main(began=began))

@@ -1,0 +1,134 @@
+"""Batches of the gauge's training: crops round the points of randomly misplaced poses, varied in look and mirrored."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from generator.locating.crops import cut
+from generator.locating.landmarks import PIN, Queries
+from generator.locating.pose import motion
+from trainer.gauge.data import Key, Picture
+
+# Half ranges of the supposed pose about the true one, in half of the crops: degrees about X and Y, about Z, and shares
+# of the pitch across and along the view. In the other half they are a sixth of these.
+TILT_DEG, TURN_DEG, SHIFT, LIFT = 1.0, 1.5, 0.22, 0.4
+_FINE = 1.0 / 6.0
+
+
+class Batch(NamedTuple):
+    """N crops and their truth.
+
+    Attributes:
+        crops: (N, 3, S, S) from 0 to 1.
+        marks, besides: (N, 2) px where the points are expected.
+        kinds: (N,) of the queries.
+        truth: (N, 2, 2) px of the two points; without a pin, where they are expected.
+        present: (N,) 1 with a pin, 0 without, -1 for edges.
+    """
+
+    crops: Tensor
+    marks: Tensor
+    besides: Tensor
+    kinds: Tensor
+    truth: Tensor
+    present: Tensor
+
+
+def misplaced(pose: np.ndarray, pitch_mm: float, source: np.random.Generator) -> np.ndarray:
+    """Draw a supposed pose (4, 4) near the true one."""
+    size = np.array([*np.radians([TILT_DEG, TILT_DEG, TURN_DEG]), SHIFT * pitch_mm, SHIFT * pitch_mm, LIFT * pitch_mm])
+    size *= 1.0 if source.random() < 0.5 else _FINE
+    supposed: np.ndarray = motion(source.uniform(-size, size)) @ pose
+    return supposed
+
+
+def crops_of(
+    picture: Picture,
+    queries: Queries,
+    pitch_mm: float,
+    side: int,
+    counts: tuple[int, int],
+    source: np.random.Generator,
+) -> tuple[np.ndarray, ...]:
+    """Cut crops of some pins and edge points of one picture.
+
+    Args:
+        picture: with its truth.
+        queries: of its connector.
+        pitch_mm: of its connector.
+        side: of a crop, px.
+        counts: how many pins and how many edge points, at most.
+        source: random numbers.
+
+    Returns:
+        The arrays of `Batch`, crops as (n, S, S, 3) uint8.
+    """
+    edges = len(queries.kinds) - queries.pins
+    pins = source.permutation(queries.pins)[: counts[0]]
+    which = np.concatenate([pins, queries.pins + source.permutation(edges)[: counts[1]]])
+    found = cut(picture.pixels, picture.camera, queries, misplaced(picture.pose, pitch_mm, source), side, which)
+    rotation, shift = picture.pose[:3, :3].T, picture.pose[:3, 3]
+    places = np.stack([queries.marks[which], queries.besides[which]], axis=1)
+    truth = picture.camera.project(places @ rotation + shift)
+    present = np.full(len(which), -1)
+    present[: len(pins)] = picture.present[pins]
+    is_there = present == 1
+    truth[is_there] = picture.points[which[is_there]]
+    return found.pixels, found.marks, found.besides, found.kinds, truth - found.corners[:, None], present
+
+
+def batch_of(
+    pictures: Sequence[Picture],
+    queries: Mapping[Key, Queries],
+    pitches: Mapping[Key, float],
+    side: int,
+    counts: tuple[int, int],
+    source: np.random.Generator,
+    augment: bool = True,
+) -> Batch:
+    """Make a batch from some pictures; each picture's crops are varied alike."""
+    parts = []
+    for picture in pictures:
+        key = picture.key
+        pixels, marks, besides, *facts = crops_of(picture, queries[key], pitches[key], side, counts, source)
+        kinds, truth, present = facts
+        crops = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255.0
+        points = torch.from_numpy(np.concatenate([marks[:, None], besides[:, None], truth], axis=1)).float()
+        if augment:
+            crops, points = _mirrored(_varied(crops, source), points, side, source)
+        parts.append((crops, points, torch.from_numpy(kinds), torch.from_numpy(present)))
+    joined = [torch.cat(each) for each in zip(*parts, strict=True)]
+    marked = joined[1]
+    return Batch(joined[0], marked[:, 0], marked[:, 1], joined[2], marked[:, 2:], joined[3])
+
+
+def _varied(crops: Tensor, source: np.random.Generator) -> Tensor:
+    """Vary exposure, contrast, colour, sharpness and noise."""
+    gain = 2.0 ** source.uniform(-0.5, 0.5)
+    colour = torch.from_numpy(source.uniform(0.9, 1.1, (1, 3, 1, 1))).float()
+    gamma = float(np.exp(source.uniform(-0.2, 0.2)))
+    crops = (crops * gain * colour).clamp(0.0, 1.0) ** gamma
+    noise = source.uniform(0.0, 0.02)
+    drawn = torch.from_numpy(source.standard_normal(crops.shape, np.float32))
+    return (crops + noise * drawn).clamp(0.0, 1.0)
+
+
+def _mirrored(crops: Tensor, points: Tensor, side: int, source: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Mirror crops and their points (N, 4, 2) left to right, top to bottom and about the diagonal, each in half."""
+    if source.random() < 0.5:
+        crops = crops.flip(3)
+        points = torch.stack([side - points[..., 0], points[..., 1]], -1)
+    if source.random() < 0.5:
+        crops = crops.flip(2)
+        points = torch.stack([points[..., 0], side - points[..., 1]], -1)
+    if source.random() < 0.5:
+        crops, points = crops.transpose(2, 3), points.flip(-1)
+    return crops, points
+
+
+def is_pin(kinds: Tensor) -> Tensor:
+    """Whether crops (N,) are of pins."""
+    return kinds == PIN

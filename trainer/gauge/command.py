@@ -1,0 +1,212 @@
+"""`python -m trainer.gauge [--data DATASET] [--out RUN]`: train a gauge on a built dataset.
+
+RUN then holds config.json, metrics.csv (one line per epoch), uncertainty.json, summary.json, the weights of the best
+epoch, connectors.json of the dataset, report.html, and the state for `--resume`.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainer.core import default_paths, event_files, run_folder
+from trainer.core.console import never_silent, say, stage
+from trainer.core.distributed import Share, start
+from trainer.core.errors import InputError
+from trainer.core.loop import Loop, Schedule
+from trainer.core.options import device_of, exit_code, repeatable
+from trainer.core.run_folder import Row, load_weights
+from trainer.core.settings import given_settings, other_settings
+from trainer.core.time_limit import fit
+from trainer.core.tolerance import tolerances_of
+from trainer.gauge.data import GaugeData, read_gauge_data
+from trainer.gauge.finish import finish
+from trainer.gauge.network import GaugeConfig
+from trainer.gauge.options import parser
+from trainer.gauge.run import FORMAT, UNCERTAINTY, TrainingConfig, load_config, save_config
+from trainer.gauge.run_page import write_page
+from trainer.gauge.training import GaugeTrainee, Portion, build
+
+KIND = "gauge"  # end of default names of runs
+RUN_FILES = (
+    *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
+    *(UNCERTAINTY, run_folder.REPORT, "README.md", *default_paths.DATASET_FILES),
+)
+# A crop's side in pitches, and its limits in px; pictures with larger pitches are reduced until it fits.
+_PITCHES, _LEAST_PX, _MOST_PX = 2.3, 48, 80
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a training starts with: shape of the network, settings, data."""
+
+    shape: GaugeConfig
+    settings: TrainingConfig
+    data: GaugeData
+
+
+def crop_of(pitch_px: float) -> tuple[int, float]:
+    """Choose the side of a crop in px, a multiple of 8, and the pitch in px that pictures are resampled to."""
+    side = int(np.clip(8 * round(_PITCHES * pitch_px / 8), _LEAST_PX, _MOST_PX))
+    return side, min(pitch_px, side / _PITCHES * 1.1)
+
+
+def _begin(args: argparse.Namespace) -> Setup:
+    """Return the training's setup; without --out, set `args` to resume an unfinished run of this setup, if any."""
+    needed = ("train", "validation")
+    if args.resume:
+        shape, settings, pitch_px = load_config(args.out)
+        if problems := other_settings(args.out, settings, args):
+            raise InputError(problems)
+        default_paths.same_data(args.data, args.out, settings.data_sha256)
+        return Setup(shape, settings, read_gauge_data(args.data, pitch_px, needed))
+    given = given_settings(args, TrainingConfig)
+    digest = default_paths.dataset_facts(args.data).get("content_sha256", "")
+    settings = TrainingConfig(**{"threads": torch.get_num_threads(), **given, "data_sha256": digest})
+    if settings.init:
+        shape, _, pitch_px = load_config(Path(settings.init))
+        data = read_gauge_data(args.data, pitch_px, needed)
+    else:
+        data = read_gauge_data(args.data, None, needed, lambda pitch: crop_of(pitch)[1])
+        shape = GaugeConfig(side=crop_of(data.pitch_px)[0])
+    wanted = (shape, settings)
+    default_paths.adopt(args, KIND, FORMAT, digest, lambda run: _unfitted(run) == wanted)
+    return Setup(shape, settings, data)
+
+
+def _unfitted(run: Path) -> tuple[GaugeConfig, TrainingConfig]:
+    """Read a run's configuration as it was before --time-limit reduced its epochs."""
+    shape, settings, _ = load_config(run)
+    return shape, settings.changed({"fitted_epochs": 0})
+
+
+def _save(run: Path, begun: Setup, settings: TrainingConfig) -> None:
+    tolerance = tolerances_of(each.row for each in begun.data.splits["train"])
+    save_config(run, begun.shape, settings, begun.data.pitch_px, tolerance)
+
+
+def _take(args: argparse.Namespace, begun: Setup, hold: default_paths.Hold) -> Path:
+    """Make and lock the run's folder, so that the run can be resumed whenever it is killed; returns the folder."""
+
+    def write(run: Path) -> None:
+        _save(run, begun, begun.settings)
+        default_paths.copy_dataset_files(args.data, run)
+
+    out: Path | None = args.out
+    if out is None:
+        made = default_paths.make_run(default_paths.base_of(args.data, KIND), write, hold)
+        say(f"--out {made}")
+        return made
+    out.mkdir(parents=True, exist_ok=True)
+    hold.take(out)
+    if args.resume:
+        run_folder.take_folder(out, False, RUN_FILES, (event_files.FOLDER,))
+        return out
+    (out / run_folder.STATE).unlink(missing_ok=True)  # it does not belong to the new settings
+    _save(out, begun, begun.settings)
+    run_folder.take_folder(out, args.overwrite, RUN_FILES, (event_files.FOLDER,), [])
+    default_paths.copy_dataset_files(args.data, out)
+    return out
+
+
+def _report(row: Row, warnings: list[str], epochs: int) -> None:
+    """Print one line on an epoch."""
+    values: dict[str, Any] = row
+    edge = values["val_edge_px"]
+    say(
+        f"epoch {values['epoch']} of {epochs}  loss {values['train_loss']:.3f}  tips {values['train_tip_px']:.3f} px  "
+        f"validation: tips {values['val_tip_px']:.3f} px, edges {'none' if edge is None else f'{edge:.3f} px'}, "
+        f"presence right {values['val_presence']:.1%}  {values['seconds']:.1f} s"
+    )
+
+
+def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
+    device = device_of(args.device)
+    default_paths.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
+    if args.tensorboard:
+        event_files.event_writer_class()  # fails early where the package is missing
+    stage("reading the dataset")
+    begun = _begin(args)
+    for note in begun.data.notes:
+        say(note)
+    share = start(device, "off")
+    if begun.settings.pictures < share.count:
+        raise InputError(f"--pictures: expected at least one for each of {share.count} processes")
+    repeatable(share.accelerator.device, begun.settings.threads)
+    network, optimizer = build(begun.shape, begun.settings, share.accelerator.device)
+    has_state = args.resume and (args.out / run_folder.STATE).is_file()
+    if begun.settings.init and not has_state:
+        best = Path(begun.settings.init) / run_folder.BEST
+        load_weights(network, run_folder.read_tensors(best)[0], str(best))
+    trainee = GaugeTrainee(begun.data, network, optimizer, begun.settings, share)
+    if args.time_limit and not args.resume:
+        begun = replace(begun, settings=fit(trainee, args.time_limit, args.began))
+    if share.first:
+        args.out = _take(args, begun, hold)
+    args.out = share.agreed(args.out)
+    say(_described(begun, network, share))
+    loop = _loop(args, begun, trainee)
+    outcome = loop.train(has_state)
+    share.leave()
+    if not share.first:
+        return 0
+    if outcome.stopped:
+        say(f"stopped: {outcome.stopped}")
+    if outcome.best_epoch == 0:
+        say(f"stopped before any epoch was validated: no model was saved; {outcome.advice}")
+        return 1
+    finish(args.out, begun.data, args.data, network, outcome)
+    say(f"run: {args.out}; report: {write_page(args.out)}")
+    return 0
+
+
+def _loop(args: argparse.Namespace, begun: Setup, trainee: GaugeTrainee) -> Loop[Portion]:
+    def shorten(epoch: int) -> Schedule:
+        trainee.adopt(trainee.config.changed({"fitted_epochs": epoch + 1}))
+        if trainee.share.first:
+            _save(args.out, begun, trainee.config)
+        return trainee.schedule
+
+    loop = Loop(trainee, trainee.schedule, args.out, args.time_limit, began=args.began)
+    loop.shorten = None if args.resume else shorten
+    loop.report = lambda row, warnings: _report(row, warnings, loop.schedule.epochs)
+    if args.tensorboard and trainee.share.first:
+        loop.events = event_files.EventFiles(args.out)
+    return loop
+
+
+def _described(begun: Setup, network: torch.nn.Module, share: Share) -> str:
+    splits, shape = begun.data.splits, begun.shape
+    scenes = sorted({key[0] for key in begun.data.connectors})
+    return (
+        f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, crops of {shape.side} px at "
+        f"{begun.data.pitch_px:.1f} px from pin to pin, {len(splits['train'])} training and "
+        f"{len(splits['validation'])} validation pictures of {', '.join(scenes)}, "
+        + (f"{share.count} processes, each on " if share.count > 1 else "")
+        + f"{share.accelerator.device}, {begun.settings.threads} threads"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train with the command's options; returns the exit code."""
+    with default_paths.Hold() as hold:
+        return _train(args, hold)
+
+
+def main(argv: list[str] | None = None, began: float | None = None) -> int:
+    """Run the command, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
+    args = parser().parse_args(argv)
+    args.began = time.monotonic() if began is None else began
+
+    def interrupted() -> str:
+        again = f"--resume --out {args.out}" if args.out is not None else "the same command"
+        return f"interrupted: finished epochs are saved; continue with {again}"
+
+    command: Callable[[], int] = lambda: run(args)  # noqa: E731
+    with never_silent():
+        return exit_code(command, interrupted)

@@ -1,0 +1,225 @@
+"""Read a dataset for the gauge: pictures at one scale, with the part's true pose and the true place of each pin."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from generator.dataset.connectors import NominalConnector, read_connectors
+from generator.dataset.rows import CameraRow, ObjectRow, objects_of
+from generator.locating.cameras import StationCamera
+from generator.locating.landmarks import Queries, pitch_mm, queries
+from trainer.core.data import read_dataset
+from trainer.core.errors import InputError, as_input_error
+from trainer.core.split import open_picture
+
+# Pictures whose pitch in px differs from the run's by at most this share are not resampled.
+SAME_SCALE = 0.08
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a part, resampled to the run's scale, with its truth.
+
+    Attributes:
+        row: the dataset's columns, without pictures and objects.
+        objects: the pins' rows in the drawing's order; None where the dataset does not list one.
+        key: scene, housing and terminal.
+        pixels: (H, W, 3) uint8.
+        camera: of the station, nominal, at this scale.
+        pose: (4, 4) true, part to station.
+        points: (n, 2, 2) px: true tip and foot of each pin; nan without a pin.
+        present: (n,) whether there is a pin.
+    """
+
+    row: Mapping[str, Any]
+    objects: tuple[ObjectRow | None, ...]
+    key: Key
+    pixels: np.ndarray
+    camera: StationCamera
+    pose: np.ndarray
+    points: np.ndarray
+    present: np.ndarray
+
+
+@dataclass(frozen=True)
+class GaugeData:
+    """A dataset: its pictures by split, and the drawings and queries of its connectors."""
+
+    splits: Mapping[str, Sequence[Picture]]
+    connectors: Mapping[Key, NominalConnector]
+    queries: Mapping[Key, Queries]
+    pitch_px: float
+    notes: tuple[str, ...]
+
+
+def read_gauge_data(
+    folder: Path,
+    pitch_px: float | None = None,
+    needed: Sequence[str] = (),
+    scale_for: Callable[[float], float] = float,
+) -> GaugeData:
+    """Read all splits of a dataset.
+
+    Args:
+        folder: a folder that `python -m generator build` wrote.
+        pitch_px: distance of neighbouring pins in px to which pictures are resampled; None: from the training pictures.
+        needed: splits that must exist.
+        scale_for: makes it from the median of the training pictures.
+
+    Raises:
+        InputError: the dataset or its connectors.json is missing, damaged or lacks what a gauge needs.
+    """
+    dataset, _ = read_dataset(folder, "image", needed)
+    connectors = drawings(folder)
+    rows = {name: _rows(split) for name, split in dataset.items()}
+    usable = {name: [row for row in each if _is_usable(row, connectors)] for name, each in rows.items()}
+    notes = [
+        f"split {name}: {left} of {len(rows[name])} pictures left out: their camera, connector or objects are unknown"
+        for name in rows
+        if (left := len(rows[name]) - len(usable[name]))
+    ]
+    wrong = [f"--data {folder} split {name}: expected pictures with camera_json, objects and a connector in "
+             f"connectors.json, got none" for name in needed if not usable[name]]  # fmt: skip
+    if wrong:
+        raise InputError(wrong)
+    keys = {_key(row) for each in usable.values() for row in each}
+    sought = {key: _queries(connectors[key], folder) for key in keys}
+    if pitch_px is None:
+        pitch_px = scale_for(float(np.median([_pitch_px(row, connectors) for row in usable["train"]])))
+    splits = {
+        name: tuple(
+            _picture(row, dataset[name], connectors, sought, pitch_px, f"--data {folder} split {name}") for row in each
+        )
+        for name, each in usable.items()
+    }
+    return GaugeData(splits, {key: connectors[key] for key in keys}, sought, pitch_px, tuple(notes))
+
+
+def drawings(folder: Path) -> dict[Key, NominalConnector]:
+    """Read the connectors of a dataset or run that have cameras, by scene, housing and terminal.
+
+    Raises:
+        InputError: there is no connectors.json, or none of its connectors states cameras.
+    """
+    with as_input_error():
+        found = read_connectors(folder)
+    known = {each.key: each for each in found or () if each.cameras}
+    if not known:
+        raise InputError(
+            f"{folder}: expected a connectors.json with the cameras of the station, got none: build the dataset again "
+            "with this version (`python -m generator build`)"
+        )
+    return known
+
+
+def _queries(drawing: NominalConnector, folder: Path) -> Queries:
+    try:
+        return queries(drawing)
+    except ValueError as error:
+        raise InputError(f"{folder} connector {' '.join(drawing.key)}: {error}") from None
+
+
+def _rows(split: Any) -> list[dict[str, Any]]:
+    skip = {"image", "nsoart", "mask", "bbox_str"}
+    table: list[dict[str, Any]] = split.select_columns([c for c in split.column_names if c not in skip]).to_list()
+    names = split.features["label"].names
+    return [{**row, "objects": objects_of(row, names), "index": index} for index, row in enumerate(table)]
+
+
+def _key(row: Mapping[str, Any]) -> Key:
+    return str(row.get("scene")), str(row.get("housing")), str(row.get("terminal"))
+
+
+def _is_usable(row: Mapping[str, Any], connectors: Mapping[Key, NominalConnector]) -> bool:
+    drawing = connectors.get(_key(row))
+    if drawing is None or not row.get("camera_json") or not row["objects"]:
+        return False
+    return row.get("camera") in (drawing.cameras or {})
+
+
+def _pitch_px(row: Mapping[str, Any], connectors: Mapping[Key, NominalConnector]) -> float:
+    return _pitch_of(connectors[_key(row)], str(row["camera"]), (int(row["width"]), int(row["height"])))
+
+
+def _pitch_of(drawing: NominalConnector, view: str, size: tuple[int, int]) -> float:
+    """Distance of neighbouring pins in px at the middle of the connector."""
+    camera = StationCamera.nominal((drawing.cameras or {})[view], *size)
+    middle = np.array([np.mean([(each.x_mm, each.y_mm, each.z_mm or 0.0) for each in drawing.positions], axis=0)])
+    return pitch_mm(drawing) * float(camera.px_per_mm(middle)[0])
+
+
+def scaled(
+    picture: Image.Image, drawing: NominalConnector, view: str, pitch_px: float
+) -> tuple[np.ndarray, StationCamera, float]:
+    """Resample a picture so that neighbouring pins are `pitch_px` apart.
+
+    Args:
+        picture: of the size in px that the camera took.
+        drawing: its connector.
+        view: name of its camera.
+        pitch_px: of the run.
+
+    Returns:
+        Pixels (H, W, 3) uint8, the nominal camera at their scale, and the scale: new divided by old size.
+    """
+    camera = StationCamera.nominal((drawing.cameras or {})[view], *picture.size)
+    ratio = pitch_px / _pitch_of(drawing, view, picture.size)
+    if abs(ratio - 1.0) > SAME_SCALE:
+        size = max(8, round(picture.width * ratio)), max(8, round(picture.height * ratio))
+        camera = camera.resized(size[0] / picture.width, size[1] / picture.height)
+        ratio = size[0] / picture.width
+        picture = picture.resize(size, Image.Resampling.LANCZOS)
+    else:
+        ratio = 1.0
+    return np.asarray(picture.convert("RGB")), camera, ratio
+
+
+def _picture(
+    row: dict[str, Any],
+    split: Any,
+    connectors: Mapping[Key, NominalConnector],
+    sought: Mapping[Key, Queries],
+    pitch_px: float,
+    place: str,
+) -> Picture:
+    key, view = _key(row), str(row["camera"])
+    drawing, name = connectors[key], f"{place} row {row['index']}"
+    image = open_picture(split[row["index"]]["image"], name)
+    pixels, camera, ratio = scaled(image, drawing, view, pitch_px)
+    objects = _in_order(row["objects"], drawing)
+    points = np.array([_points(each, ratio) for each in objects], float)
+    seen = CameraRow.of(parse_camera(row["camera_json"]))
+    nominal = StationCamera.nominal((drawing.cameras or {})[view], *image.size)
+    return Picture(
+        row={name: value for name, value in row.items() if name != "objects"},
+        objects=objects,
+        key=key,
+        pixels=pixels,
+        camera=camera,
+        pose=nominal.matrix @ np.linalg.inv(np.array(seen.matrix_world)),
+        points=points,
+        present=np.isfinite(points).all((1, 2)),
+    )
+
+
+def parse_camera(text: str) -> Mapping[str, Any]:
+    """Parse a row's `camera_json`."""
+    found: Mapping[str, Any] = json.loads(text)
+    return found
+
+
+def _in_order(objects: Iterable[ObjectRow], drawing: NominalConnector) -> tuple[ObjectRow | None, ...]:
+    by_address = {each.address: each for each in objects if each.is_position}
+    return tuple(by_address.get(position.address) for position in drawing.positions)
+
+
+def _points(each: ObjectRow | None, ratio: float) -> list[list[float]]:
+    if each is None or each.tip_px is None or each.base_px is None or each.true_position_mm is None:
+        return [[np.nan, np.nan], [np.nan, np.nan]]
+    return [[value * ratio for value in each.tip_px], [value * ratio for value in each.base_px]]

@@ -1,0 +1,100 @@
+"""The end of a gauge's training: calibrate the uncertainty of the best weights, measure every split, write the page."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from trainer.core import run_folder
+from trainer.core.console import say, stage
+from trainer.core.default_paths import dataset_facts
+from trainer.core.frozen_threshold import digest
+from trainer.core.loop import Outcome
+from trainer.core.run_folder import BEST, SUMMARY, load_weights
+from trainer.gauge.data import GaugeData, Picture
+from trainer.gauge.figures import figures, grouped, line
+from trainer.gauge.finder import TorchFinder
+from trainer.gauge.measuring import captures_of, measure_captures, table_of
+from trainer.gauge.network import GaugeNetwork
+from trainer.gauge.run import Uncertainty, save_uncertainty
+from trainer.gauge.uncertainty import factors_of, learn_uncertainty
+
+# A position counts as displaced in training where tips lie at least this far from their nominal place, mm, in as many
+# parts as this share.
+_DISPLACED_MM, _DISPLACED_SHARE = 0.2, 0.1
+DISPLACED = "displaced"
+
+
+def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outcome: Outcome) -> None:
+    """Measure the best weights on all splits but train; write uncertainty.json and summary.json.
+
+    Args:
+        run: the run's folder.
+        data: of the training.
+        folder: the dataset's folder.
+        network: the best weights are loaded into it.
+        outcome: how the training ended.
+    """
+    tensors, _ = run_folder.read_tensors(run / BEST)
+    load_weights(network, tensors, str(run / BEST))
+    network.eval()
+    stage("calibrating the uncertainty on validation")
+    uncertainty = learn_uncertainty(network, data)
+    save_uncertainty(run, uncertainty)
+    summary: dict[str, Any] = {
+        "data": dataset_facts(folder),
+        "training_pictures": len(data.splits["train"]),
+        "epochs": outcome.epochs,
+        "best_epoch": outcome.best_epoch,
+        "best_by": "loss of the points on crops of validation",
+        "stopped": outcome.stopped,
+        "weights_sha256": digest(run / BEST),
+        DISPLACED: displaced(data.splits["train"], data),
+        "splits": {},
+    }
+    for name, pictures in data.splits.items():
+        if name == "train" or not pictures:
+            continue
+        stage(f"measuring the split {name}")
+        found = {}
+        for cameras, table in tables_of(pictures, data, network, uncertainty).items():
+            limit = limit_of(pictures)
+            found[cameras] = grouped(table, limit, summary[DISPLACED])
+            say(line(f"{name}, {cameras}", figures(table)))
+        summary["splits"][name] = found
+    run_folder.write_json(run / SUMMARY, summary)
+
+
+def tables_of(
+    pictures: Sequence[Picture], data: GaugeData, network: GaugeNetwork, found: Uncertainty
+) -> dict[str, pd.DataFrame]:
+    """Measure a split from each camera alone and from all cameras together; a table by the cameras' names."""
+    finder = TorchFinder(network, found.scales)
+    names = sorted({str(each.row["camera"]) for each in pictures})
+    sets = [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
+    return {
+        "+".join(cameras): table_of(
+            measure_captures(captures_of(pictures, cameras), data, finder, factors_of(found)), data
+        )
+        for cameras in sets
+    }
+
+
+def limit_of(pictures: Sequence[Picture]) -> float:
+    """The smallest limit of true position of the pictures' tolerance, mm."""
+    stated = {str(each.row["tolerance_json"]) for each in pictures if each.row.get("tolerance_json")}
+    return min((float(json.loads(each)["true_position_mm"]) for each in stated), default=np.inf)
+
+
+def displaced(pictures: Sequence[Picture], data: GaugeData) -> list[str]:
+    """Names `scene/address` of the positions whose pins the pictures show displaced."""
+    shown: dict[str, list[bool]] = {}
+    for picture in pictures:
+        for position, each in zip(data.connectors[picture.key].positions, picture.objects, strict=True):
+            if each is not None and each.true_position_mm is not None:
+                name = f"{picture.key[0]}/{position.address}"
+                shown.setdefault(name, []).append(each.true_position_mm > 2 * _DISPLACED_MM)
+    return sorted(name for name, moved in shown.items() if np.mean(moved) >= _DISPLACED_SHARE)

@@ -1,0 +1,123 @@
+"""Measure every pin of a dataset's parts with a gauge, as a table with the truth beside it."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from generator.locating.locate import Finder, View, locate, placing_deviations
+from generator.locating.measure import Factors, MeasuredPin, measure
+from generator.locating.pose import Pose
+from trainer.gauge.data import GaugeData, Picture
+
+AXES = ("dx", "dy", "retraction")
+
+
+@dataclass(frozen=True)
+class Capture:
+    """The pictures of one placing of a part, one by each camera."""
+
+    pictures: tuple[Picture, ...]
+
+    @property
+    def views(self) -> list[View]:
+        return [View(str(each.row["camera"]), each.pixels, each.camera) for each in self.pictures]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A capture as measured: its pose and pins; None where it could not be located."""
+
+    capture: Capture
+    pose: Pose | None
+    pins: Sequence[MeasuredPin]
+
+
+def captures_of(pictures: Iterable[Picture], cameras: Sequence[str] = ()) -> list[Capture]:
+    """Group pictures by placing of a part; several captures of one placing by one camera stay apart.
+
+    Args:
+        pictures: of a split.
+        cameras: use these views only; empty: all.
+    """
+    found: dict[tuple[Any, ...], list[Picture]] = {}
+    counts: dict[tuple[Any, ...], int] = {}
+    for each in pictures:
+        row = each.row
+        if cameras and row["camera"] not in cameras:
+            continue
+        placing = each.key, row.get("part"), row.get("fixture"), row.get("lighting"), each.pixels.shape
+        view = (*placing, row["camera"])
+        counts[view] = counts.get(view, 0) + 1
+        found.setdefault((*placing, counts[view]), []).append(each)
+    return [Capture(tuple(each)) for each in found.values()]
+
+
+def measure_captures(
+    captures: Sequence[Capture],
+    data: GaugeData,
+    finder: Finder,
+    factors: Factors | None = None,
+    progress: Callable[[Iterable[Capture]], Iterable[Capture]] = iter,
+) -> list[Measured]:
+    """Locate and measure each capture.
+
+    Args:
+        captures: from `captures_of`.
+        data: gives drawings and queries.
+        finder: the network.
+        factors: on the standard deviations.
+        progress: wraps the captures, to show progress.
+    """
+    found = []
+    for capture in progress(captures):
+        key = capture.pictures[0].key
+        queries = data.queries[key]
+        views = capture.views
+        try:
+            pose = locate(views, queries, finder, placing_deviations(data.connectors[key].placing))
+            found.append(Measured(capture, pose, measure(views, queries, finder, pose, factors)))
+        except (ValueError, np.linalg.LinAlgError):
+            found.append(Measured(capture, None, ()))
+    return found
+
+
+def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
+    """Make a table with a row for each pin of each located capture.
+
+    Returns:
+        Columns `part`, `fixture`, `scene`, `housing`, `terminal`, `lighting`, `cameras`, `address`, `there` (truth),
+        `present` (measured), `sigma_px`; for dx, dy and retraction in mm the truth `true_…`, `found_…`, the standard
+        deviation `sigma_…` and `determined_…`; `cov_xy`; `visible` (the largest share of the pin that a view shows).
+    """
+    rows = []
+    for one in measured:
+        first = one.capture.pictures[0]
+        facts = {name: first.row.get(name) for name in ("part", "fixture", "scene", "housing", "terminal", "lighting")}
+        facts["cameras"] = "+".join(str(each.row["camera"]) for each in one.capture.pictures)
+        positions = data.connectors[first.key].positions
+        for index, pin in enumerate(one.pins):
+            truth = first.objects[index]
+            true = [np.nan] * 3
+            if truth is not None and truth.dx_mm is not None:
+                true = [truth.dx_mm, truth.dy_mm or 0.0, truth.retraction_mm or 0.0]
+            shown = [each.objects[index] for each in one.capture.pictures]
+            deviations = np.sqrt(np.diag(pin.covariance))
+            rows.append(
+                {
+                    **facts,
+                    "address": positions[index].address,
+                    "there": bool(first.present[index]),
+                    "present": pin.present,
+                    "sigma_px": pin.sigma_px,
+                    **{f"true_{name}": value for name, value in zip(AXES, true, strict=True)},
+                    **{f"found_{name}": value for name, value in zip(AXES, pin.offsets_mm, strict=True)},
+                    **{f"sigma_{name}": value for name, value in zip(AXES, deviations, strict=True)},
+                    **{f"determined_{name}": bool(value) for name, value in zip(AXES, pin.determined, strict=True)},
+                    "cov_xy": float(pin.covariance[0, 1]),
+                    "visible": max((each.visible or 0.0 for each in shown if each is not None), default=np.nan),
+                }
+            )
+    return pd.DataFrame(rows)

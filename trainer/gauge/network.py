@@ -1,0 +1,130 @@
+"""The gauge's network: in a crop with two expected points it finds where they are, and says how precisely.
+
+Every cell of a grid of 2 px votes for the place of each of the two points. The answer is the mean of the votes weighted
+by a softmax. So a point is found in the same way wherever it lies in the crop; the network does not know its address.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+STRIDE = 2
+KINDS = 3
+# Width in px of the marks that show the network the expected points.
+_MARK_PX = 2.0
+# Limits of the logarithm of a standard deviation's inverse, in 1/px: sigma from 0.02 to 12 px.
+_LOG_SHARPEST, _LOG_BLUNTEST = 3.9, -2.5
+
+
+class Found(NamedTuple):
+    """Answers for N crops.
+
+    Attributes:
+        points: (N, 2, 2) px in the crop: where the mark and the point beside it are, x and y.
+        sharpness: (N, 2, 3): logarithms of the diagonal, and the lower left entry, of the lower triangular matrix L of
+            each point with inverse covariance L L^T, 1/px.
+        present: (N,) logit that there is a pin.
+    """
+
+    points: Tensor
+    sharpness: Tensor
+    present: Tensor
+
+
+@dataclass(frozen=True)
+class GaugeConfig:
+    """Shape of the network.
+
+    Args:
+        side: Side of a crop, px; a multiple of 8.
+        width: Channels at a stride of 2 px; twice and three times as many at 4 and 8 px.
+    """
+
+    side: int = 48
+    width: int = 32
+
+
+class _Block(nn.Module):
+    """Two 3x3 convolutions with a residual connection."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm_first, self.norm_second = nn.GroupNorm(8, channels), nn.GroupNorm(8, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        inner = F.relu(self.norm_first(self.first(x)))
+        return F.relu(x + self.norm_second(self.second(inner)))
+
+
+def _down(inputs: int, outputs: int, size: int = 3) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride=2, padding=size // 2, bias=False), nn.GroupNorm(8, outputs), nn.ReLU()
+    )
+
+
+class GaugeNetwork(nn.Module):
+    """See the module's docstring.
+
+    `forward` takes crops (N, 3, S, S) with values from 0 to 1, marks and besides (N, 2) in px, and kinds (N,).
+    """
+
+    cells: Tensor
+    pixels: Tensor
+
+    def __init__(self, config: GaugeConfig) -> None:
+        super().__init__()
+        self.config = config
+        width = config.width
+        self.stem = _down(3 + 2 + KINDS, width, 5)
+        self.fine = _Block(width)
+        self.down = _down(width, 2 * width)
+        self.middle = nn.Sequential(_Block(2 * width), _Block(2 * width))
+        self.down_again = _down(2 * width, 3 * width)
+        self.coarse = _Block(3 * width)
+        self.from_coarse = nn.Conv2d(3 * width, 2 * width, 1)
+        self.from_middle = nn.Conv2d(2 * width, width, 1)
+        self.merge = _Block(width)
+        self.votes = nn.Conv2d(width, 2 * 3, 1)  # of each point: logit, x, y
+        last = nn.Linear(64, 2 * 3 + 1)
+        nn.init.zeros_(last.weight)
+        self.surely = nn.Sequential(nn.Linear(2 * width + 3 * width, 64), nn.ReLU(), last)
+        cells = (torch.arange(config.side // STRIDE) + 0.5) * STRIDE
+        self.register_buffer("cells", torch.stack(torch.meshgrid(cells, cells, indexing="xy")), persistent=False)
+        pixels = torch.arange(config.side) + 0.5
+        self.register_buffer("pixels", torch.stack(torch.meshgrid(pixels, pixels, indexing="xy")), persistent=False)
+
+    def forward(self, crops: Tensor, marks: Tensor, besides: Tensor, kinds: Tensor) -> Found:
+        x = torch.cat([crops - 0.5, self._shown(marks), self._shown(besides), self._kinds(kinds)], 1)
+        fine = self.fine(self.stem(x))
+        middle = self.middle(self.down(fine))
+        coarse = self.coarse(self.down_again(middle))
+        middle = F.relu(middle + _twice(self.from_coarse(coarse)))
+        features = self.merge(F.relu(fine + _twice(self.from_middle(middle))))
+        votes = self.votes(features).flatten(2).unflatten(1, (2, 3))  # N, point, 3, cells
+        weights = votes[:, :, 0].softmax(-1)
+        places = votes[:, :, 1:] + self.cells.flatten(1)
+        points = (weights[:, :, None] * places).sum(-1)
+        pooled = (weights[:, :, None] * features.flatten(2)[:, None]).sum(-1).flatten(1)
+        said = self.surely(torch.cat([pooled, coarse.mean((2, 3))], 1))
+        sharpness = said[:, :6].unflatten(1, (2, 3))
+        logs = sharpness[..., :2].clamp(_LOG_BLUNTEST, _LOG_SHARPEST)
+        return Found(points, torch.cat([logs, sharpness[..., 2:]], -1), said[:, 6])
+
+    def _shown(self, points: Tensor) -> Tensor:
+        """A picture (N, 1, S, S) with a spot at each point (N, 2)."""
+        off = self.pixels - points[:, :, None, None]
+        return torch.exp(-(off**2).sum(1, keepdim=True) / (2 * _MARK_PX**2))
+
+    def _kinds(self, kinds: Tensor) -> Tensor:
+        side = self.config.side
+        planes = F.one_hot(kinds, KINDS).to(self.pixels.dtype)
+        return planes[:, :, None, None].expand(-1, -1, side, side)
+
+
+def _twice(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=2.0, mode="bilinear", align_corners=False)

@@ -1,0 +1,53 @@
+"""The options of `python -m trainer.gauge`."""
+
+import argparse
+from pathlib import Path
+
+from trainer.core import event_files
+from trainer.core.options import add_options, number
+from trainer.gauge.run import TrainingConfig
+
+EXAMPLE = """example:
+  python -m generator design manifests/gauge_connector_3x9.toml -o gauge.csv
+  python -m generator render gauge.csv && python -m generator build
+  python -m trainer.gauge
+  python -m trainer.predict --model runs/gauge-gauge center.png top.png left.png --scene connector_3x9 -o out"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the command's parser. Options that are settings of the run default to None, which means not given."""
+    p = argparse.ArgumentParser(
+        prog="python -m trainer.gauge",
+        description="Train a gauge on a dataset made by `python -m generator build`: a network that measures every pin "
+        "of a connector in mm, with its uncertainty.",
+        epilog=EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    p.add_argument("--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)")
+    p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-gauge)")
+    again = p.add_mutually_exclusive_group()
+    again.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the training of RUN after its last finished epoch, with the settings it was started with",
+    )
+    again.add_argument(
+        "--overwrite", action="store_true", help="delete the files of an earlier run in RUN and start a new one"
+    )
+    training, running = map(p.add_argument_group, ("training", "running"))
+    add_options({"": training, "beginning": training}, TrainingConfig)
+    running.add_argument(
+        "--time-limit",
+        type=number(float, 0, 1e6, True),
+        metavar="MIN",
+        help="minutes for everything: the schedule is shortened to the epochs that fit; with --resume: stop after the "
+        "epoch in which they end",
+    )
+    running.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the network (auto: a GPU if any)"
+    )
+    running.add_argument(
+        "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
+    )
+    return p

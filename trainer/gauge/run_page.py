@@ -1,0 +1,63 @@
+"""RUN/report.html of a gauge: its figures on one page, which needs no other file and no network."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from generator.reporting.pages import render
+from trainer.core import run_folder
+from trainer.core.run_folder import REPORT, SUMMARY, read_json, read_metrics
+from trainer.core.tolerance import words
+from trainer.gauge.run import UNCERTAINTY, load_config
+
+COLUMNS = ("rms", "zero", "slope", "bias", "coverage")
+SHOWN_AXES = {"dx": "dx", "dy": "dy", "retraction": "height"}
+
+
+def write_page(run: Path) -> Path:
+    """Write RUN/report.html from the files in RUN; returns its path.
+
+    Raises:
+        InputError: the run was not finished, or a file in it cannot be read.
+    """
+    shape, settings, pitch_px = load_config(run)
+    summary = read_json(run / SUMMARY, "the summary of a finished run")
+    rows = read_metrics(run, summary["epochs"])
+    minutes = sum(float(str(row["seconds"])) for row in rows) / 60
+    factors = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
+    facts = [
+        ("dataset", summary["data"].get("name")),
+        ("training pictures", summary["training_pictures"]),
+        ("crops", f"{shape.side} px, pins {pitch_px:.1f} px apart"),
+        ("training", f"{summary['epochs']} epochs in {minutes:.1f} min, seed {settings.seed}"),
+        ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
+        ("stopped early", summary["stopped"]),
+        ("tolerance", words(run_folder.tolerance_of(run))),
+        ("factors on uncertainty", ", ".join(f"{name} {value:.2f}" for name, value in factors.items())),
+    ]
+    context = {
+        "title": f"Gauge: {run.resolve().name}",
+        "facts": [(name, str(value)) for name, value in facts if value],
+        "tables": tables(summary["splits"]),
+        "settings": [[name, str(value)] for name, value in settings.model_dump().items()],
+    }
+    run_folder.write_text(run / REPORT, render("trainer.gauge", "run.html.j2", **context))
+    return run / REPORT
+
+
+def tables(splits: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[Any]]]]:
+    """Make the tables of a page: title, header, rows, for each split and set of cameras."""
+    found = []
+    for split, by_cameras in splits.items():
+        for cameras, by_group in by_cameras.items():
+            axes = [axis for axis in SHOWN_AXES if f"rms_{axis}" in by_group.get("all pins", {})]
+            header = ["pins", "number"]
+            for axis in axes:
+                name = SHOWN_AXES[axis]
+                header += [f"{name}: error", "answer zero", "slope", "bias", "within U"]
+            rows = [
+                [group, figures["pins"], *(figures.get(f"{column}_{axis}") for axis in axes for column in COLUMNS)]
+                for group, figures in by_group.items()
+            ]
+            found.append((f"{split}, {cameras.replace('+', ' + ')}", header, rows))
+    return found

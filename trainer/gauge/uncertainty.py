@@ -1,0 +1,86 @@
+"""Calibrate the gauge's uncertainty on validation: factors by which 95 % of the errors lie within what is stated."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from generator.locating.crops import cut
+from generator.locating.measure import Factors
+from trainer.gauge.data import GaugeData
+from trainer.gauge.finder import TorchFinder
+from trainer.gauge.measuring import Capture, Measured, captures_of, measure_captures, table_of
+from trainer.gauge.network import GaugeNetwork
+from trainer.gauge.run import Uncertainty
+
+COVERED = 0.95
+# 95 % of a standard normal variable lie within this, and of the distance of two.
+_ONE, _TWO = 1.96, 2.4477
+_LEAST, _MOST = 0.3, 20.0
+# Captures of one view and of all views used here, at most.
+_CAPTURES = 60
+
+
+def learn_uncertainty(network: GaugeNetwork, data: GaugeData, split: str = "validation") -> Uncertainty:
+    """Find the factors from a split that the network was not trained on."""
+    pictures = data.splits[split]
+    together = _some(captures_of(pictures))
+    alone = _some([Capture((each,)) for each in pictures])
+    captures = [*together, *(alone if any(len(each.pictures) > 1 for each in together) else [])]
+    measured = measure_captures(captures, data, TorchFinder(network))
+    edge = _factor(_pose_errors(measured), _ONE)
+    tip, foot = (_factor(each, _TWO) for each in _point_errors(measured, data, network))
+    found = Uncertainty(tip, foot, edge)
+    table = table_of(measure_captures(captures, data, TorchFinder(network, found.scales)), data)
+    table = table[table.there]
+    aside = [
+        (np.abs(table[f"found_{axis}"] - table[f"true_{axis}"]) / table[f"sigma_{axis}"])[table[f"determined_{axis}"]]
+        for axis in ("dx", "dy", "retraction")
+    ]
+    across = np.concatenate([aside[0], aside[1]])
+    return Uncertainty(tip, foot, edge, _factor(across, 2.0), _factor(np.asarray(aside[2]), 2.0))
+
+
+def factors_of(found: Uncertainty) -> Factors:
+    """The factors on measures in mm."""
+    return Factors(found.aside, found.height)
+
+
+def _some(captures: Sequence[Capture]) -> list[Capture]:
+    return [captures[index] for index in np.unique(np.linspace(0, len(captures) - 1, _CAPTURES).astype(int))]
+
+
+def _factor(sizes: np.ndarray, covered: float) -> float:
+    """The factor by which 95 % of errors, in standard deviations, lie within `covered`; 1 without errors."""
+    sizes = sizes[np.isfinite(sizes)]
+    return float(np.clip(np.quantile(sizes, COVERED) / covered, _LEAST, _MOST)) if len(sizes) else 1.0
+
+
+def _pose_errors(measured: Sequence[Measured]) -> np.ndarray:
+    """Errors of the part's place along X and Y, in stated standard deviations."""
+    found = []
+    for one in measured:
+        if one.pose is not None:
+            off = one.pose.matrix[:2, 3] - one.capture.pictures[0].pose[:2, 3]
+            found.append(np.abs(off) / np.sqrt(np.diag(one.pose.covariance)[3:5]))
+    return np.concatenate(found) if found else np.zeros(0)
+
+
+def _point_errors(
+    measured: Sequence[Measured], data: GaugeData, network: GaugeNetwork
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of found from true tips and feet, in stated standard deviations, in single pictures."""
+    finder, found = TorchFinder(network), ([], [])  # type: ignore[var-annotated]
+    for one in measured:
+        if one.pose is None:
+            continue
+        for picture in one.capture.pictures:
+            queries = data.queries[picture.key]
+            which = np.flatnonzero(picture.present)
+            crops = cut(picture.pixels, picture.camera, queries, one.pose.matrix, finder.side, which)
+            said = finder.find(crops)
+            for end in (0, 1):
+                off = said.points[:, end] + crops.corners - picture.points[which, end]
+                inverse = np.linalg.inv(said.covariances[:, end])
+                found[end].append(np.sqrt(np.einsum("ni,nij,nj->n", off, inverse, off)))
+    first, second = (np.concatenate(each) if each else np.zeros(0) for each in found)
+    return first, second
