@@ -164,7 +164,10 @@ def _into_floor(pin: Pin, cavity: Cavity) -> float:
         length = bend.start_mm + rest * i / _FLOOR_STATIONS
         sideways, up = bend.in_plane(length)
         turn = bend.tilt_rad(length) if i else bend.tilt_rad(bend.start_mm + 1e-9)
-        under = pin.root_mm[2] - pin.floor_mm + up - half * math.sin(turn)
+        height = pin.root_mm[2] - pin.floor_mm + up
+        if height > half and bend.turning_rad < 0.5 * math.pi:
+            break  # from here on the pin only rises
+        under = height - half * math.sin(turn)
         if sideways + half * math.cos(turn) > mouth:
             deepest = max(deepest, -under)
     return deepest

@@ -84,14 +84,20 @@ class Measuring:
         """Set part number, pattern and defects of each row of cell `name`; captures of one part share them."""
         source = self.spec.random("measure", split.name, name)
         patterns = Balancer(self.measurement.patterns, source)
-        units: dict[int, Row] = {}
+        parts: dict[int, list[Row]] = {}
         for row in rows:
-            first = units.setdefault(row.unit, row)
-            if first is row:
-                row.part, self._next_part = self._next_part, self._next_part + 1
-                row.levels[PATTERN] = patterns.take(row.levels)
-                row.defects = self._displaced(row, split, source)
-            row.part, row.defects, row.levels[PATTERN] = first.part, first.defects, first.levels[PATTERN]
+            parts.setdefault(row.unit, []).append(row)
+        # Not in the order of the design's table, whose levels recur at intervals as the patterns do.
+        order = source.sample(sorted(parts), len(parts))
+        chosen = {unit: patterns.take(parts[unit][0].levels) for unit in order}
+        for unit, captures in parts.items():
+            part, self._next_part = self._next_part, self._next_part + 1
+            first = captures[0]
+            for row in captures:
+                row.part, row.levels[PATTERN] = part, chosen[unit]
+            first.defects = self._displaced(first, split, source)
+            for row in captures:
+                row.defects = first.defects
 
     def notes(self) -> list[str]:
         """Lines on displacements that were drawn again, or left out."""
