@@ -81,7 +81,7 @@ class Measurement:
 
     Attributes:
         patterns: relative frequency of each of PATTERNS, by part.
-        kinds: relative frequency of each kind of displacement, see `measuring.KINDS`.
+        kinds: relative frequency of each kind of displacement, one of `spec_measurement.DISPLACEMENTS`.
         true_position, retraction, protrusion: ranges of these measures.
         own: largest displacement of each pin on top of that which it shares with its row, column or field.
         near_limit: share of the displacements that are within NEAR_LIMIT of their limit.

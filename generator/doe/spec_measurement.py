@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from blender_scripts.contract.defect import Choice
 from blender_scripts.contract.errors import shown
 from blender_scripts.contract.toml_section import TomlSection
 from blender_scripts.kinds.bent import KIND as BENT_KIND
@@ -12,7 +13,7 @@ BENT, RETRACTED, PROTRUDING, BENT_RETRACTED, BENT_PROTRUDING, MISSING, NONE = DI
 )
 _PATTERN_SHARES = (0.6, 0.1, 0.1, 0.1, 0.1)
 _KIND_SHARES = (0.45, 0.12, 0.1, 0.15, 0.1, 0.04, 0.04)
-_SHAPES = next(parameter.choices for parameter in BENT_KIND.parameters if parameter.name == "shape")
+_SHAPES = next(each.choices for each in BENT_KIND.parameters if isinstance(each, Choice) and each.name == "shape")
 _LARGEST = 100.0
 
 

@@ -84,10 +84,10 @@ class _Reader:
         inside = defects_section.number("inside_tolerance", 0.0, 1.0, 0.25)
         classes = self._classes(top.table("classes", optional=True), {OK: 1, "BENDNG": 1, "NUKENG": 1})
         measurement = self._measurement(factors)
-        defects = {} if measurement else read_defects(defects_section)
+        defects = read_defects(defects_section)
         splits = self._splits(kind, factors, classes, held_out is not None, per_picture)
         if measurement:
-            splits = tuple(replace(split, classes={MEASURED: 1}) for split in splits)
+            defects, splits = {}, tuple(replace(split, classes={MEASURED: 1}) for split in splits)
         self._check_classes(splits, defects)
         return Spec(
             path=self.path,
