@@ -17,7 +17,12 @@ _TOUCH_MM = 0.02
 
 
 def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[str]:
-    """Messages (``expected …, got …``) for pins that a defect pushes into something else; empty where all are clear.
+    """Messages (``expected …, got …``) for pins that a defect pushes into something else; empty where all are clear."""
+    return [message for _, message in touching(connector, housing, pins)]
+
+
+def touching(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[tuple[Pin, str]]:
+    """Find the pins that a defect pushes into something else, with messages as in `collisions`.
 
     A pin is treated as a ball of its largest half width, moved along its centre line.
     """
@@ -43,18 +48,16 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
         drawn: list[Vector] = [(x / pin.scale, y / pin.scale, z / pin.scale) for x, y, z in line]
         overlap = max(_into_wall(connector.shell, point, reach) for point in _below_mating_face(drawn))
         if overlap > 0.0:
-            found.append(f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it")
+            message = f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it"
+            found.append((pin, message))
         overlap = max((_into_block(block, drawn, reach) for block in blocks), default=0.0)
         if overlap > 0.0:
-            found.append(
-                f"expected a pin that clears the {housing} housing's blocks, "
-                f"got {what} with the pin {overlap:.2f} mm inside one"
-            )
+            message = f"expected a pin that clears the {housing} housing's blocks, got {what} "
+            found.append((pin, f"{message}with the pin {overlap:.2f} mm inside one"))
         overlap = _into_floor(pin, connector.cavity)
         if overlap > _TOUCH_MM:
-            found.append(
-                f"expected a pin that clears the cavity floor, got {what} with the pin {overlap:.2f} mm inside it"
-            )
+            message = f"expected a pin that clears the cavity floor, got {what} with the pin {overlap:.2f} mm inside it"
+            found.append((pin, message))
         first = bisect_left(left_edges, _left_edge((line, pin)) - reach - thickest - widest)
         last = bisect_right(left_edges, _right_edge(line) + reach + thickest)
         for other_line, other in sorted(standing[first:last], key=lambda entry: entry[1].position.index):
@@ -63,10 +66,8 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
             nearest = reach + other.terminal.reach_mm
             gap = _gap(line, other_line, nearest)
             if gap < nearest:
-                found.append(
-                    f"expected a pin that clears {other.position.address}, "
-                    f"got {what} with {nearest - gap:.2f} mm of overlap"
-                )
+                message = f"expected a pin that clears {other.position.address}, got {what} "
+                found.append((pin, f"{message}with {nearest - gap:.2f} mm of overlap"))
     return found
 
 
@@ -163,7 +164,10 @@ def _into_floor(pin: Pin, cavity: Cavity) -> float:
         length = bend.start_mm + rest * i / _FLOOR_STATIONS
         sideways, up = bend.in_plane(length)
         turn = bend.tilt_rad(length) if i else bend.tilt_rad(bend.start_mm + 1e-9)
-        under = pin.root_mm[2] - pin.floor_mm + up - half * math.sin(turn)
+        height = pin.root_mm[2] - pin.floor_mm + up
+        if height > half and bend.turning_rad < 0.5 * math.pi:
+            break  # from here on the pin only rises
+        under = height - half * math.sin(turn)
         if sideways + half * math.cos(turn) > mouth:
             deepest = max(deepest, -under)
     return deepest

@@ -8,7 +8,8 @@ s_bend    two equal bends, out and back, so that the tip stands aside, parallel 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.defect import Choice, Defect, Parameter
@@ -38,38 +39,58 @@ def start_of_free_length(pin: Pin, defect: Defect) -> float:
     return start
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """A pin's bend but for its angle; without `curve_mm` the curve grows with the angle, as of a kink."""
+
+    azimuth_rad: float
+    start_mm: float
+    curve_mm: float | None
+    half_mm: float
+    length_mm: float
+    shape: str
+
+    def bend(self, angle_rad: float) -> Bend:
+        rest = self.length_mm - self.start_mm
+        curve = 2.0 * _KINK_RADIUS * self.half_mm * angle_rad if self.curve_mm is None else self.curve_mm
+        if self.shape == "s_bend":
+            curve = min(curve, 0.5 * rest)
+            return Bend(self.azimuth_rad, self.start_mm, ((curve, angle_rad), (curve, -angle_rad)))
+        return Bend.single(angle_rad, self.azimuth_rad, self.start_mm, min(curve, rest))
+
+    def tip_mm(self, angle_rad: float) -> float:
+        """Sideways travel of the tip."""
+        return math.hypot(*self.bend(angle_rad).point(self.length_mm)[:2])
+
+
+@lru_cache(maxsize=1 << 15)
+def _angle_of(plan: _Plan, tip_mm: float) -> float:
+    """The angle at which the tip travels `tip_mm`. Kept, as every picture of a part and every check needs it again."""
+    low, angle = 0.0, _STEEPEST_RAD
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + angle)
+        low, angle = (middle, angle) if plan.tip_mm(middle) < tip_mm else (low, middle)
+    return angle
+
+
 def _bend(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     length = pin.form.length_mm
     start = start_of_free_length(pin, defect)
     azimuth = math.radians(defect["azimuth_deg"])
     half, shape = pin.terminal.half_towards(azimuth), defect.word("shape")
-
-    def bend(angle: float) -> Bend:
-        curve = defect.get("curve_mm")
-        curve = 2.0 * _KINK_RADIUS * half * angle if curve is None else curve
-        if shape == "s_bend":
-            curve = min(curve, 0.5 * (length - start))
-            return Bend(azimuth, start, ((curve, angle), (curve, -angle)))
-        return Bend.single(angle, azimuth, start, min(curve, length - start))
-
-    def tip(angle: float) -> float:
-        return math.hypot(*bend(angle).point(length)[:2])
-
+    plan = _Plan(azimuth, start, defect.get("curve_mm"), half, length, shape)
     tilt, wanted = defect.get("tilt_deg"), defect.get("tip_offset_mm")
     if tilt is not None:
         angle = math.radians(tilt)
     else:
         assert wanted is not None
-        if wanted > tip(_STEEPEST_RAD):
+        if wanted > plan.tip_mm(_STEEPEST_RAD):
             raise InputError(
-                f"expected tip_offset_mm of at most {tip(_STEEPEST_RAD):.3g} for a pin of {length:g} mm, "
+                f"expected tip_offset_mm of at most {plan.tip_mm(_STEEPEST_RAD):.3g} for a pin of {length:g} mm, "
                 f"got {wanted:g} in {defect.text}"
             )
-        low, angle = 0.0, _STEEPEST_RAD
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (low + angle)
-            low, angle = (middle, angle) if tip(middle) < wanted else (low, middle)
-    bent = bend(angle)
+        angle = _angle_of(plan, wanted)
+    bent = plan.bend(angle)
     if shape != "arc" and bent.arcs[0][0] < half * angle:
         # The inner side would have a negative radius and cut into itself.
         raise InputError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
@@ -153,6 +153,8 @@ class _Reader:
         self.connectors: dict[str, Connector | None] = {}
         self.lines: dict[str, int] = {}
         self.splits: dict[int, tuple[str, int]] = {}
+        # The last part whose geometry was checked, with its messages: the views of a part follow each other.
+        self.checked: tuple[object, Sequence[str]] = (None, ())
 
     def wrong(self, line: int, column: str, expected: str, got: str) -> None:
         self.problems.append((line, f"{self.path.name}:{line} {column}: expected {expected}, got {got}"))
@@ -349,11 +351,14 @@ class _Reader:
                 self.wrong(line, "marking", expected, f"{shown(text)}, {width:.1f} mm wide")
         if not run.defects or not self.geometry:
             return
-        try:
-            part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
-            messages = collisions(connector, run.housing, part.pins)
-        except InputError as error:
-            messages = error.problems
+        look = (run.scene, run.housing, run.terminal, run.marking, run.part, run.defects)
+        if look != self.checked[0]:
+            try:
+                part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+                self.checked = look, collisions(connector, run.housing, part.pins)
+            except InputError as error:
+                self.checked = look, error.problems
+        messages = self.checked[1]
         self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in messages]
 
     def _check_unique(self, line: int, cells: dict[str, str]) -> None:

@@ -19,6 +19,7 @@ from blender_scripts.manifest.reader import Manifest, read_manifest
 from generator.doe.aliasing import NOTABLE, aliases
 from generator.doe.frame import defects_by_position, factors_of
 from generator.doe.part_class import part_class
+from generator.doe.pin_table import is_measurement, pin_tables
 from generator.doe.plausibility import Meshes, symmetry_notes, warnings
 from generator.io.pictures import decoded
 from generator.io.source_code import SCENES
@@ -114,6 +115,10 @@ def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
     runs = manifest.runs
     factors, splits = factors_of(manifest), pd.Series([run.split for run in runs])
     parts = len({run.part for run in runs})
+    measures = is_measurement(manifest)
+    if measures:
+        # Nearly every part has another set of defects.
+        factors = factors.iloc[:, 1:]
     warned = warnings(manifest, meshes or {})
     lines = [
         f"{manifest.path.name}: {len(runs)} pictures of {parts} parts, {len(manifest.connectors)} scene(s), "
@@ -124,7 +129,11 @@ def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
     ]
     for factor, levels in factors.items():
         lines += _table(str(factor), levels, splits)
-    lines += _table("class", _classes(manifest), splits)
+    if measures:
+        for title, counts in pin_tables(manifest).items():
+            lines += _counts(title, counts)
+    else:
+        lines += _table("class", _classes(manifest), splits)
     lines += _positions(manifest)
     lines += _aliasing(factors, splits)
     per_pixel = (_CORE_SECONDS_PER_PIXEL + run.samples * _CORE_SECONDS_PER_SAMPLE for run in runs)
@@ -168,7 +177,11 @@ def _table(factor: str, levels: Sequence[str] | pd.Series[str], splits: pd.Serie
     import pandas as pd
 
     levels = pd.Series(levels)
-    counts = pd.crosstab(levels, splits).loc[levels.unique(), splits.unique()]
+    return _counts(factor, pd.crosstab(levels, splits).loc[levels.unique(), splits.unique()])
+
+
+def _counts(factor: str, counts: pd.DataFrame) -> list[str]:
+    """Text lines of a table of counts: levels below each other, splits side by side."""
     rows = [(factor, list(counts.columns))]
     rows += [(_label(level), [*map(str, row)]) for level, *row in counts[:_LONGEST_TABLE].itertuples()]
     width = max(8, *(len(label) for label, _ in rows))

@@ -13,7 +13,7 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
@@ -23,10 +23,14 @@ from generator.doe.blocks import SceneBlocks
 from generator.doe.check import add_scenes_argument, summary
 from generator.doe.drawing import Drawing
 from generator.doe.levels import class_counts, rows_of
+from generator.doe.measuring import Measuring
 from generator.doe.row import Row, interleaved
-from generator.doe.spec import BLOCK, Spec, SplitSpec
+from generator.doe.spec import BLOCK, PATTERN, Spec, SplitSpec
 from generator.doe.spec_reader import read_spec
 from generator.io.output_file import check_file
+
+# Sets part number and defects of the rows of a class in a split.
+Fill = Callable[[SplitSpec, str, Sequence[Row]], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     if options.map is not None:
         check_file(options.map, "--map", (".png",), [options.spec])
     spec = read_spec(options.spec)
-    text = design(spec, options.scenes)
+    text, notes = _made(spec, options.scenes)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = options.output.with_name(f".{options.output.stem[-60:]}.building.csv")
     try:
@@ -60,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     finally:
         unfinished.unlink(missing_ok=True)
     manifest = Manifest(options.output, manifest.runs, manifest.connectors, manifest.content)
-    sys.stdout.write("\n".join(summary(manifest)) + "\n")
+    sys.stdout.write("\n".join([*summary(manifest), *notes]) + "\n")
     if options.map is not None:
         # Imported here, as matplotlib takes a second to import.
         from generator.doe.position_map import write_position_map
@@ -102,24 +106,39 @@ def design(spec: Spec, scenes: Path) -> str:
     Raises:
         InputError: a scene that cannot be read, factors that fit no table, or defects that no part can have.
     """
+    return _made(spec, scenes)[0]
+
+
+def _made(spec: Spec, scenes: Path) -> tuple[str, list[str]]:
+    """The manifest of a SPEC, and lines that report how it was made."""
     blocks = SceneBlocks(spec, scenes)
-    assignment = Assignment(blocks)
-    drawing = Drawing(assignment)
-    rows = [row for split in spec.splits for row in _split_rows(split, assignment, drawing)]
+    measuring = Measuring(blocks, spec.measurement) if spec.measurement else None
+    fill = measuring.measure if measuring else _with_defects(blocks)
+    rows = [row for split in spec.splits for row in _split_rows(split, blocks, fill)]
     if not rows:
         raise InputError(f"{spec.path.name}: expected at least one row in some split, got none")
-    return _csv(spec, rows)
+    return _csv(spec, rows), measuring.notes() if measuring else []
 
 
-def _split_rows(split: SplitSpec, assignment: Assignment, drawing: Drawing) -> list[Row]:
+def _with_defects(blocks: SceneBlocks) -> Fill:
+    assignment = Assignment(blocks)
+    drawing = Drawing(assignment)
+
+    def fill(split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
+        assignment.assign(split, name, rows)
+        drawing.draw(split, name, rows)
+
+    return fill
+
+
+def _split_rows(split: SplitSpec, blocks: SceneBlocks, fill: Fill) -> list[Row]:
     """The rows of a split: made class by class, then shuffled with the classes alternating."""
-    spec = assignment.spec
+    spec = blocks.spec
     rows: list[list[Row]] = []
     for name, count in class_counts(spec, split).items():
         cell = rows_of(spec, split, name, count)
-        assignment.scenes.check_levels(cell)
-        assignment.assign(split, name, cell)
-        drawing.draw(split, name, cell)
+        blocks.check_levels(cell)
+        fill(split, name, cell)
         rows.append(cell)
     order = spec.random("order", split.name)
     for cell in rows:
@@ -136,7 +155,7 @@ def _csv(spec: Spec, rows: Sequence[Row]) -> str:
     header = ["run", "split", "part", "seed"]
     header += [name for name in REQUIRED if name not in header]
     header += [name for name in columns if name in OPTIONAL and name not in header]
-    header += [*own, BLOCK]
+    header += [*own, *([PATTERN] if spec.measurement else []), BLOCK]
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(header)

@@ -15,7 +15,12 @@ from generator.dataset.labels import OTHERNG, judge, worst_class
 
 def part_class(part: Part, connector: Connector) -> str:
     """Compute a part's class, one of labels.CLASSES, from its pins by the scene's tolerance."""
-    categories = [
+    return worst_class([*pin_classes(part, connector), *(OTHERNG for _ in part.flaws)])
+
+
+def pin_classes(part: Part, connector: Connector) -> list[str]:
+    """Compute the class of each of a part's pins by the scene's tolerance."""
+    return [
         judge(
             {
                 "address": pin.position.address,
@@ -27,7 +32,6 @@ def part_class(part: Part, connector: Connector) -> str:
         )[0]
         for pin in part.pins
     ]
-    return worst_class([*categories, *(OTHERNG for _ in part.flaws)])
 
 
 def rejection(wanted: str, variant: Sequence[str], texts: Sequence[str], part: int, connector: Connector) -> str | None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Distinguishable with any colour vision (Okabe and Ito 2008).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+# More numbers than these would run into those of the next position.
+_SPLITS_A_LINE = 2
 
 
 def write_position_map(manifest: Manifest, path: Path) -> None:
@@ -81,8 +83,10 @@ def _draw(axis: Any, connector: Connector, counts: pd.DataFrame, colours: dict[s
             x, y, place.address, ha="center", va="center", fontsize=letters, color="#ffffff" if present else "#555555"
         )
         if present:
+            pairs = (present[start : start + _SPLITS_A_LINE] for start in range(0, len(present), _SPLITS_A_LINE))
+            numbers = "+\n".join("+".join(str(found[split]) for split in pair) for pair in pairs)
             axis.text(
-                x, y - 1.12 * radius, "+".join(str(found[split]) for split in present),
+                x, y - 1.12 * radius, numbers,
                 ha="center", va="top", fontsize=0.8 * letters, color="#333333",
             )  # fmt: skip
     axis.set_xlim(left - 0.03 * width, left + 1.03 * width)

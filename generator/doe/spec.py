@@ -19,6 +19,11 @@ DEFAULT_SIZE = (0.5, 3.0)
 LARGEST_NUMBER = 1e9
 # The manifest column that names the block of positions of a row's defects.
 BLOCK = "pins"
+# The manifest column of a measurement design that names how a part's pins are displaced, and its values.
+PATTERN = "pattern"
+PINS, ROW, COLUMN, FIELD, TILT = PATTERNS = ("pins", "row", "column", "field", "tilt")
+# Rows of a measurement design have no planned class: all are made as one, of this name.
+MEASURED = "measured"
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,32 @@ class KindSpec:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """The table [measurement]: random displacements of every pin, in multiples of its limits.
+
+    Attributes:
+        patterns: relative frequency of each of PATTERNS, by part.
+        kinds: relative frequency of each kind of displacement, one of `spec_measurement.DISPLACEMENTS`.
+        true_position, retraction, protrusion: ranges of these measures.
+        own: largest displacement of each pin on top of that which it shares with its row, column or field.
+        near_limit: share of the displacements that are within NEAR_LIMIT of their limit.
+        start, curve: ranges of where a bend starts and of its curve's length, as shares of the standing length.
+        shapes: shapes of bends, equally frequent.
+    """
+
+    patterns: dict[str, float]
+    kinds: dict[str, float]
+    true_position: Range
+    retraction: Range
+    protrusion: Range
+    own: float
+    near_limit: float
+    start: Range
+    curve: Range
+    shapes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class SplitSpec:
     """One table [splits.NAME]: a split of the design.
 
@@ -105,6 +136,7 @@ class Spec:
         noise: factors that vary between captures (pictures) of one part.
         held_out: number, share or addresses of the positions held out in each scene; None: no position.
         inside_tolerance: share of the OK pictures that have a defect within the tolerance.
+        measurement: the displacements of a measurement design, whose `defects` are empty; None: a design of defects.
         places: for messages: file, line and key that set a column's levels, by (split, column); split "" is [factors].
     """
 
@@ -123,6 +155,7 @@ class Spec:
     defects: dict[str, KindSpec]
     inside_tolerance: float
     splits: tuple[SplitSpec, ...]
+    measurement: Measurement | None
     places: dict[tuple[str, str], str]
 
     def random(self, *purpose: str) -> random.Random:

@@ -6,6 +6,7 @@ All mistakes are reported together, each as ``file.toml:LINE key: expected …, 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError, shown
@@ -19,18 +20,22 @@ from generator.doe.spec import (
     HELD_OUT,
     KINDS_OF_DESIGN,
     LARGEST_NUMBER,
+    MEASURED,
     NEEDED,
+    PATTERN,
     PICTURE_FACTORS,
     POSITIONS,
     SAMPLED,
     TRAINING,
     Factor,
     KindSpec,
+    Measurement,
     Range,
     Spec,
     SplitSpec,
 )
 from generator.doe.spec_defects import read_defects
+from generator.doe.spec_measurement import read_measurement
 from generator.doe.tables import TABLES
 
 _SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
@@ -78,8 +83,11 @@ class _Reader:
         per_picture = defects_section.integer("per_picture", 1, 100, 1)
         inside = defects_section.number("inside_tolerance", 0.0, 1.0, 0.25)
         classes = self._classes(top.table("classes", optional=True), {OK: 1, "BENDNG": 1, "NUKENG": 1})
+        measurement = self._measurement(factors)
         defects = read_defects(defects_section)
         splits = self._splits(kind, factors, classes, held_out is not None, per_picture)
+        if measurement:
+            defects, splits = {}, tuple(replace(split, classes={MEASURED: 1}) for split in splits)
         self._check_classes(splits, defects)
         return Spec(
             path=self.path,
@@ -97,8 +105,25 @@ class _Reader:
             defects=defects,
             inside_tolerance=inside,
             splits=splits,
+            measurement=measurement,
             places=self._places(),
         )
+
+    def _measurement(self, factors: tuple[Factor, ...]) -> Measurement | None:
+        """Read [measurement]; without this table None. It replaces the tables and keys of classes and defects."""
+        section = self.top.table("measurement", optional=True)
+        if "measurement" not in self.top.data:
+            return None
+        splits = self.top.table("splits")
+        for place, keys in [(self.top, ("classes", "defects"))] + [
+            (splits.table(name), ("classes", "per_picture")) for name in splits.data
+        ]:
+            for key in set(keys) & set(place.data):
+                place.wrong(key, "nothing, as [measurement] displaces every pin, whatever class results", shown(key))
+        if any(PATTERN in factor.columns for factor in factors):
+            expected = "another name, as [measurement] fills in this column itself"
+            self.top.table("factors").wrong(PATTERN, expected, shown(PATTERN))
+        return read_measurement(section)
 
     def _places(self) -> dict[tuple[str, str], str]:
         splits = self.top.table("splits")

@@ -1,0 +1,127 @@
+"""How far a pin is displaced, which pins are displaced alike, and a displacement as the manifest writes it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from blender_scripts.contract.positions import Position
+from generator.doe.spec import COLUMN, FIELD, ROW, TILT
+
+# The manifest accepts no smaller displacement.
+_LEAST_MM = 0.02
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """How a pin's tip is displaced sideways and its terminal in height, mm."""
+
+    x_mm: float = 0.0
+    y_mm: float = 0.0
+    z_mm: float = 0.0
+
+    @staticmethod
+    def towards(azimuth_rad: float, offset_mm: float, z_mm: float) -> Displacement:
+        """A displacement by `offset_mm` sideways in a direction: 0 = +X, pi / 2 = +Y."""
+        return Displacement(offset_mm * math.cos(azimuth_rad), offset_mm * math.sin(azimuth_rad), z_mm)
+
+    def __add__(self, other: Displacement) -> Displacement:
+        return Displacement(self.x_mm + other.x_mm, self.y_mm + other.y_mm, self.z_mm + other.z_mm)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A bend's shape, with start and length of its curve as shares of the pin's length above the floor."""
+
+    shape: str
+    start: float
+    length: float
+
+
+@dataclass
+class Group:
+    """Pins that are displaced alike.
+
+    Attributes:
+        members: the pins' positions.
+        tries: how often its displacement has been drawn.
+        texts: the pins' defects as the manifest writes them, by address; of a pin left in place empty.
+    """
+
+    members: list[Position]
+    tries: int = 0
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tilt:
+    """A lean of the whole pin field: it sinks on one side and rises on the other, and its tips lean to where it sinks.
+
+    Attributes:
+        azimuth_rad: direction in which it sinks.
+        slope: height by length.
+        middle_mm: (x, y) at which heights stay.
+    """
+
+    azimuth_rad: float
+    slope: float
+    middle_mm: tuple[float, float]
+
+    @classmethod
+    def by_edge(cls, positions: Sequence[Position], azimuth_rad: float, height_mm: float, standing_mm: float) -> Tilt:
+        """The lean at which the outermost pin sinks by `height_mm`, or its tip moves that far if that is less of one.
+
+        Args:
+            positions: all positions of the connector.
+            azimuth_rad: direction in which the field sinks.
+            height_mm: the largest displacement.
+            standing_mm: length of the pins above the floor.
+        """
+        xs, ys = [position.x_mm for position in positions], [position.y_mm for position in positions]
+        tilt = cls(azimuth_rad, 0.0, (0.5 * (min(xs) + max(xs)), 0.5 * (min(ys) + max(ys))))
+        widest = max(standing_mm, *(abs(tilt._along(position)) for position in positions))
+        return cls(azimuth_rad, height_mm / widest, tilt.middle_mm)
+
+    def at(self, position: Position, standing_mm: float) -> Displacement:
+        """The displacement of the pin at a position, of a length above the floor."""
+        return Displacement.towards(self.azimuth_rad, standing_mm * self.slope, -self.slope * self._along(position))
+
+    def _along(self, position: Position) -> float:
+        x, y = position.x_mm - self.middle_mm[0], position.y_mm - self.middle_mm[1]
+        return x * math.cos(self.azimuth_rad) + y * math.sin(self.azimuth_rad)
+
+
+def groups_of(members: Sequence[Position], pattern: str) -> list[Group]:
+    """Divide positions into the groups that a pattern, one of PATTERNS, displaces alike."""
+    found: dict[object, list[Position]] = {}
+    for position in members:
+        keys: dict[str, object] = {ROW: position.row, COLUMN: position.position, FIELD: FIELD, TILT: TILT}
+        found.setdefault(keys.get(pattern, position.address), []).append(position)
+    return [Group(group) for group in found.values()]
+
+
+def displacement_text(address: str, moved: Displacement, standing_mm: float, curve: Curve) -> str:
+    """A pin's defects as the manifest writes them; less than the manifest accepts is left out.
+
+    Args:
+        address: the pin's address.
+        moved: its displacement.
+        standing_mm: its nominal length above the cavity floor.
+        curve: its bend.
+    """
+    texts = []
+    offset, height = math.hypot(moved.x_mm, moved.y_mm), abs(moved.z_mm)
+    if offset >= _LEAST_MM:
+        azimuth = math.degrees(math.atan2(moved.y_mm, moved.x_mm)) % 360.0
+        left = standing_mm - max(0.0, -moved.z_mm)
+        values = {"tip_offset_mm": round(offset, 3), "azimuth_deg": round(azimuth, 1)}
+        values["start_mm"] = round(curve.start * left, 2)
+        if curve.shape != "kink":  # the curve of a kink follows from the pin's thickness
+            values["curve_mm"] = round(curve.length * left, 2)
+        written = ",".join(f"{key}={value:.10g}" for key, value in values.items())
+        texts.append(f"bent@{address}:{written},shape={curve.shape}")
+    if height >= _LEAST_MM:
+        kind, parameter = ("retracted", "depth_mm") if moved.z_mm < 0.0 else ("protruding", "height_mm")
+        texts.append(f"{kind}@{address}:{parameter}={round(height, 3):.10g}")
+    return ";".join(texts)
