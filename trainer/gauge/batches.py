@@ -12,10 +12,11 @@ from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import motion
 from trainer.gauge.data import Key, Picture
 
-# Half ranges of the supposed pose about the true one, in half of the crops: degrees about X and Y, about Z, and shares
-# of the pitch across and along the view. In the other half they are a sixth of these.
+# Half ranges of the supposed pose about the true one: degrees about X and Y, about Z, and shares of the pitch across and
+# along the view. So wide that where a point is expected says little of where it is: otherwise the network would shrink
+# displacements. In some of the pictures they are a sixth of these, as after `locate`.
 TILT_DEG, TURN_DEG, SHIFT, LIFT = 1.0, 1.5, 0.22, 0.4
-_FINE = 1.0 / 6.0
+_FINE, _FINE_SHARE = 1.0 / 6.0, 0.25
 
 
 class Batch(NamedTuple):
@@ -40,7 +41,7 @@ class Batch(NamedTuple):
 def misplaced(pose: np.ndarray, pitch_mm: float, source: np.random.Generator) -> np.ndarray:
     """Draw a supposed pose (4, 4) near the true one."""
     size = np.array([*np.radians([TILT_DEG, TILT_DEG, TURN_DEG]), SHIFT * pitch_mm, SHIFT * pitch_mm, LIFT * pitch_mm])
-    size *= 1.0 if source.random() < 0.5 else _FINE
+    size *= _FINE if source.random() < _FINE_SHARE else 1.0
     supposed: np.ndarray = motion(source.uniform(-size, size)) @ pose
     return supposed
 
@@ -111,7 +112,7 @@ def _varied(crops: Tensor, source: np.random.Generator) -> Tensor:
     colour = torch.from_numpy(source.uniform(0.9, 1.1, (1, 3, 1, 1))).float()
     gamma = float(np.exp(source.uniform(-0.2, 0.2)))
     crops = (crops * gain * colour).clamp(0.0, 1.0) ** gamma
-    noise = source.uniform(0.0, 0.02)
+    noise = source.uniform(0.0, 0.01)
     drawn = torch.from_numpy(source.standard_normal(crops.shape, np.float32))
     return (crops + noise * drawn).clamp(0.0, 1.0)
 

@@ -29,8 +29,8 @@ def whiten(errors: Tensor, sharpness: Tensor) -> Tensor:
 def parts(found: Found, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """The three parts of the loss of each crop, (N,): distance, covariance, presence; 0 where one does not apply.
 
-    The covariances' part is the negative logarithm of a Student t density of 4 degrees of freedom, of errors that it
-    does not change; so a few large errors do not spoil the statement on all others.
+    The covariances' part is the negative logarithm of a Student t density of 4 degrees of freedom, so that a few large
+    errors do not spoil the statement on all others.
     """
     is_edge, is_there = batch.present < 0, (batch.present == 1).float()
     errors = found.points - batch.truth
@@ -38,11 +38,11 @@ def parts(found: Found, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     of_points = F.smooth_l1_loss(errors, torch.zeros_like(errors), beta=_LINEAR_PX, reduction="none").sum((1, 2))
     of_edges = F.smooth_l1_loss(off, torch.zeros_like(off), beta=_LINEAR_PX, reduction="none")
     distance = torch.where(is_edge, of_edges, of_points * is_there)
-    square = whiten(errors.detach(), found.sharpness).square().sum(-1)
+    square = whiten(errors, found.sharpness).square().sum(-1)
     logs = found.sharpness[..., 0] + found.sharpness[..., 1]
     points_surely = (3.0 * torch.log1p(square / 4.0) - logs).sum(1)
     log = found.sharpness[:, 0, 0]
-    edges_surely = 2.5 * torch.log1p((log.exp() * off.detach()).square() / 4.0) - log
+    edges_surely = 2.5 * torch.log1p((log.exp() * off).square() / 4.0) - log
     surely = torch.where(is_edge, edges_surely, points_surely * is_there)
     wanted = batch.present.clamp(min=0).float()
     presence = F.binary_cross_entropy_with_logits(found.present, wanted, reduction="none") * ~is_edge

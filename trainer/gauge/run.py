@@ -28,10 +28,10 @@ UNCERTAINTY = "uncertainty.json"
 class TrainingConfig(Settings):
     """Settings of a training that change its result."""
 
-    epochs: int = setting(40, "passes over the training split", ge=1, le=100_000)
+    epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
     pictures: int = setting(12, "pictures per step", ge=1, le=4096)
-    pins: int = setting(14, "most pins of a picture per step, drawn at random", ge=1, le=4096)
-    edges: int = setting(6, "most edge points of a picture per step, drawn at random", ge=0, le=4096)
+    pins: int = setting(12, "most pins of a picture per step, drawn at random", ge=1, le=4096)
+    edges: int = setting(10, "most edge points of a picture per step, drawn at random", ge=0, le=4096)
     lr: float = setting(1.5e-3, "highest learning rate", gt=0, le=10)
     warmup: float = setting(0.05, "share of the steps during which the learning rate rises", ge=0, le=1)
     weight_decay: float = setting(0.02, "weight decay of AdamW", ge=0, le=10)
