@@ -12,7 +12,7 @@ from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import motion
 from trainer.gauge.data import Key, Picture
 
-# Half ranges of the supposed pose about the true one: degrees about X and Y, about Z, and shares of the pitch across and
+# Half ranges of the supposed pose about the true one: degrees about X and Y, about Z, shares of the pitch across and
 # along the view. So wide that where a point is expected says little of where it is: otherwise the network would shrink
 # displacements. In some of the pictures they are a sixth of these, as after `locate`.
 TILT_DEG, TURN_DEG, SHIFT, LIFT = 1.0, 1.5, 0.22, 0.4
