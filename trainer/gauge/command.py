@@ -19,7 +19,7 @@ from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Schedule
-from trainer.core.options import device_of, exit_code, repeatable
+from trainer.core.options import amp_of, device_of, exit_code, repeatable
 from trainer.core.run_folder import Row, load_weights
 from trainer.core.settings import given_settings, other_settings
 from trainer.core.time_limit import fit
@@ -56,7 +56,7 @@ def crop_of(pitch_px: float) -> tuple[int, float]:
     return side, min(pitch_px, side / _PITCHES * 1.1)
 
 
-def _begin(args: argparse.Namespace) -> Setup:
+def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
     """Return the training's setup; without --out, set `args` to resume an unfinished run of this setup, if any."""
     needed = ("train", "validation")
     if args.resume:
@@ -66,6 +66,7 @@ def _begin(args: argparse.Namespace) -> Setup:
         default_paths.same_data(args.data, args.out, settings.data_sha256)
         return Setup(shape, settings, read_gauge_data(args.data, pitch_px, needed))
     given = given_settings(args, TrainingConfig)
+    given["amp"] = _amp(args.amp or "auto", device)
     digest = default_paths.dataset_facts(args.data).get("content_sha256", "")
     settings = TrainingConfig(**{"threads": torch.get_num_threads(), **given, "data_sha256": digest})
     if settings.init:
@@ -77,6 +78,13 @@ def _begin(args: argparse.Namespace) -> Setup:
     wanted = (shape, settings)
     default_paths.adopt(args, KIND, FORMAT, digest, lambda run: _unfitted(run) == wanted)
     return Setup(shape, settings, data)
+
+
+def _amp(name: str, device: torch.device) -> str:
+    """Return the precision for --amp; `auto` is bf16 on a CPU with instructions for it."""
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since PyTorch 2.10
+    has_it = device.type == "cpu" and any(capabilities.get(one) for one in ("avx512_bf16", "amx_bf16"))
+    return "bf16" if name == "auto" and has_it else amp_of(name, device)
 
 
 def _unfitted(run: Path) -> tuple[GaugeConfig, TrainingConfig]:
@@ -131,10 +139,10 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     if args.tensorboard:
         event_files.event_writer_class()  # fails early where the package is missing
     stage("reading the dataset")
-    begun = _begin(args)
+    begun = _begin(args, device)
     for note in begun.data.notes:
         say(note)
-    share = start(device, "off")
+    share = start(device, begun.settings.amp)
     if begun.settings.pictures < share.count:
         raise InputError(f"--pictures: expected at least one for each of {share.count} processes")
     repeatable(share.accelerator.device, begun.settings.threads)
@@ -181,14 +189,14 @@ def _loop(args: argparse.Namespace, begun: Setup, trainee: GaugeTrainee) -> Loop
 
 
 def _described(begun: Setup, network: torch.nn.Module, share: Share) -> str:
-    splits, shape = begun.data.splits, begun.shape
+    splits, shape, settings = begun.data.splits, begun.shape, begun.settings
     scenes = sorted({key[0] for key in begun.data.connectors})
     return (
         f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, crops of {shape.side} px at "
         f"{begun.data.pitch_px:.1f} px from pin to pin, {len(splits['train'])} training and "
         f"{len(splits['validation'])} validation pictures of {', '.join(scenes)}, "
         + (f"{share.count} processes, each on " if share.count > 1 else "")
-        + f"{share.accelerator.device}, {begun.settings.threads} threads"
+        + f"{share.accelerator.device}, {settings.threads} threads{', bfloat16' if settings.amp == 'bf16' else ''}"
     )
 
 

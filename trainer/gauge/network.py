@@ -15,6 +15,8 @@ STRIDE = 2
 KINDS = 3
 # Width in px of the marks that show the network the expected points.
 _MARK_PX = 2.0
+# Standard deviation of a standard normal variable divided by that of its positive part.
+_RELU_GAIN = 1.7139588594436646
 # Limits of the logarithm of a standard deviation's inverse, in 1/px: sigma from 0.02 to 12 px.
 _LOG_SHARPEST, _LOG_BLUNTEST = 3.9, -2.5
 
@@ -47,24 +49,39 @@ class GaugeConfig:
     width: int = 32
 
 
+class _Conv(nn.Conv2d):
+    """A convolution whose kernels have mean 0 and one size, with a factor for each channel.
+
+    Scaled weight standardisation (Brock et al., arXiv:2101.08692) in place of a normalisation of the activations, which
+    takes half of the time on a CPU. The gain keeps the variance after a ReLU.
+    """
+
+    def __init__(self, inputs: int, outputs: int, size: int, stride: int = 1) -> None:
+        super().__init__(inputs, outputs, size, stride, size // 2)
+        self.gain = nn.Parameter(torch.full((outputs, 1, 1, 1), _RELU_GAIN))
+        nn.init.zeros_(self.bias)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        fan_in = self.weight[0].numel()
+        variance, mean = torch.var_mean(self.weight, dim=(1, 2, 3), keepdim=True)
+        kernels = (self.weight - mean) * torch.rsqrt(variance * fan_in + 1e-4) * self.gain
+        return F.conv2d(x, kernels, self.bias, self.stride, self.padding)
+
+
 class _Block(nn.Module):
     """Two 3x3 convolutions with a residual connection."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.norm_first, self.norm_second = nn.GroupNorm(8, channels), nn.GroupNorm(8, channels)
+        self.first, self.second = _Conv(channels, channels, 3), _Conv(channels, channels, 3)
+        self.share = nn.Parameter(torch.tensor(0.3))
 
     def forward(self, x: Tensor) -> Tensor:
-        inner = F.relu(self.norm_first(self.first(x)))
-        return F.relu(x + self.norm_second(self.second(inner)))
+        return F.relu(x + self.share * self.second(F.relu(self.first(x))))
 
 
 def _down(inputs: int, outputs: int, size: int = 3) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride=2, padding=size // 2, bias=False), nn.GroupNorm(8, outputs), nn.ReLU()
-    )
+    return nn.Sequential(_Conv(inputs, outputs, size, 2), nn.ReLU())
 
 
 class GaugeNetwork(nn.Module):
@@ -105,6 +122,11 @@ class GaugeNetwork(nn.Module):
         coarse = self.coarse(self.down_again(middle))
         middle = F.relu(middle + _twice(self.from_coarse(coarse)))
         features = self.merge(F.relu(fine + _twice(self.from_middle(middle))))
+        # From here on in full precision: a place in px needs more than the 8 bits of bfloat16.
+        with torch.autocast(features.device.type, enabled=False):
+            return self._answer(features.float(), coarse.float())
+
+    def _answer(self, features: Tensor, coarse: Tensor) -> Found:
         votes = self.votes(features).flatten(2).unflatten(1, (2, 3))  # N, point, 3, cells
         weights = votes[:, :, 0].softmax(-1)
         places = votes[:, :, 1:] + self.cells.flatten(1)

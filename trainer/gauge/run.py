@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from trainer.core.run_folder import (
     BEST,
@@ -50,6 +50,12 @@ class TrainingConfig(Settings):
         "", "start with the weights of this gauge's run", metavar="RUN", group="beginning", expected="a gauge's run",
         shown="random weights",
     )  # fmt: skip
+    amp: Literal["bf16", "off"] = setting(
+        "off",
+        "precision: bf16 computes in bfloat16 with weights in float32",
+        choices=("auto", "bf16", "off"),
+        shown="auto: bf16 on a GPU or CPU that computes in it",
+    )
     fitted_epochs: int = FITTED_EPOCHS
     data_sha256: str = setting(
         "", "SHA-256 of the dataset's content", expected="a SHA-256, or nothing", no_option="read from the dataset"

@@ -140,7 +140,8 @@ class GaugeTrainee:
     def _answer(self, batch: Batch) -> tuple[Found, Batch]:
         batch = Batch(*(each.to(self.device) for each in batch))
         crops = batch.crops.contiguous(memory_format=torch.channels_last)
-        return self.network(crops, batch.marks, batch.besides, batch.kinds), batch
+        with self.share.accelerator.autocast():
+            return self.network(crops, batch.marks, batch.besides, batch.kinds), batch
 
     def backward(self, batch: Portion, parts: int) -> None:
         """Add the gradient of a portion's loss / `parts`."""
