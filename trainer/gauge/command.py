@@ -6,7 +6,7 @@ epoch, connectors.json of the dataset, report.html, and the state for `--resume`
 
 import argparse
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
 
 def _amp(name: str, device: torch.device) -> str:
     """Return the precision for --amp; `auto` is bf16 on a CPU with instructions for it."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # since PyTorch 2.10
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()  # since PyTorch 2.10
     has_it = device.type == "cpu" and any(capabilities.get(one) for one in ("avx512_bf16", "amx_bf16"))
     return "bf16" if name == "auto" and has_it else amp_of(name, device)
 
