@@ -1,7 +1,9 @@
 """Locate a connector in pictures of known cameras: its pose in the station, from the edges of its housing.
 
 A network finds the points of the edges near where a supposed pose projects them; the pose that fits them best is the
-next supposed pose. A housing without drawn edges (from CAD) is located by its pins.
+next supposed pose. The feet of the pins, which stand on the floor of the cavity, help to find height and tilt; where
+their pattern lies along X and Y is left open, since the housing is the datum. Only a housing without drawn edges (from
+CAD) is located by the pattern.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import numpy as np
 
 from generator.locating.cameras import StationCamera
 from generator.locating.crops import Crops, cut
-from generator.locating.landmarks import Queries
+from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import Points, Pose, find_pose
 
 # Times that the edges are looked for, each from the pose before.
 _ROUNDS = 2
+# A pin whose probability is above this is there. Scatter of a foot about its pattern's place, mm.
+_THERE, _FOOT_MM = 0.9, 0.05
 # Standard deviations of a part's placing where nothing is stated: degrees about X and Y, about Z, and mm.
 _TILT_DEG, _TURN_DEG, _SHIFT_MM, _LIFT_MM = 1.0, 2.0, 2.0, 2.0
 
@@ -80,17 +84,28 @@ def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: 
     Raises:
         ValueError: the found points do not determine a pose.
     """
-    which = np.arange(len(queries.kinds))[queries.edges]
-    if not len(which):
-        which = np.arange(queries.pins)
     matrix = np.eye(4)
-    for _ in range(_ROUNDS):
-        pose = find_pose([_found(view, queries, finder, matrix, which) for view in views], matrix, deviations)
+    has_edges = len(queries.kinds) > queries.pins
+    for number in range(_ROUNDS):
+        # The edges alone bring the crops of the feet near enough.
+        which = np.arange(queries.pins if has_edges and number + 1 < _ROUNDS else 0, len(queries.kinds))
+        observed = [points for view in views for points in _found(view, queries, finder, matrix, which)]
+        pose = find_pose(observed, matrix, deviations)
         matrix = pose.matrix
     return pose
 
 
-def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Points:
+def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> list[Points]:
+    """Points of the edges, and the feet of the pins that are there: on the floor, at their pattern's places."""
     crops = cut(view.pixels, view.camera, queries, matrix, finder.side, which)
     found = finder.find(crops)
-    return Points(view.camera, queries.marks[which], found.points[:, 0] + crops.corners, found.covariances[:, 0])
+    pixels = found.points + crops.corners[:, None]
+    edges, pins = which >= queries.pins, (which < queries.pins) & (found.present > _THERE)
+    observed = []
+    if edges.any():
+        observed.append(Points(view.camera, queries.marks[which[edges]], pixels[edges, 0], found.covariances[edges, 0]))
+    if pins.any():
+        spread = (_FOOT_MM * crops.scale[pins])[:, None, None] ** 2 * np.eye(2)
+        feet = queries.besides[which[pins]], pixels[pins, 1], found.covariances[pins, 1] + spread
+        observed.append(Points(view.camera, *feet, is_pattern=bool(queries.kinds[-1] != PIN)))
+    return observed

@@ -18,6 +18,8 @@ _SMALL = 1e-9
 # further off than 99 % counts as an outlier.
 _HUBER, _OUTLIER = 2.15, 3.03
 _DERIVATIVE_STEP = 1e-6
+# Standard deviation of the pin pattern's shift in the housing, along X and along Y.
+_PATTERN_MM = 0.5
 
 
 class View(Protocol):
@@ -35,12 +37,14 @@ class Points:
         places: (n, 3) on the part, mm, in its datum's axes.
         pixels: (n, 2) where they were found.
         covariances: (n, 2, 2) of these, px^2.
+        is_pattern: whether they belong to the pin pattern, whose shift along X and Y in the housing is not known.
     """
 
     view: View
     places: np.ndarray
     pixels: np.ndarray
     covariances: np.ndarray
+    is_pattern: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Pose:
 def find_pose(
     observed: Sequence[Points], start: np.ndarray | None = None, deviations: np.ndarray | None = None
 ) -> Pose:
-    """Find the pose from points in one or several views.
+    """Find the pose from points in one or several views, and with it the shift of the pin pattern in the housing.
 
     Args:
         observed: the points of each view.
@@ -81,18 +85,23 @@ def find_pose(
         ValueError: the points do not determine the pose: fewer than three, or all on a line.
     """
     matrix = np.eye(4) if start is None else np.array(start, float)
-    prior = np.zeros((6, 6)) if deviations is None else np.diag(1.0 / np.asarray(deviations, float) ** 2)
+    prior = np.zeros((8, 8))
+    if deviations is not None:
+        prior[:6, :6] = np.diag(1.0 / np.asarray(deviations, float) ** 2)
+    prior[6:, 6:] = np.eye(2) / _PATTERN_MM**2
+    shift = np.zeros(2)
     for _ in range(_STEPS):
-        information, gradient, _ = _normal_equations(observed, matrix)
-        step = _solve(information + prior, gradient - prior @ small_motion(matrix))
-        matrix = motion(step) @ matrix
+        information, gradient, _ = _normal_equations(observed, matrix, shift)
+        known = np.concatenate([small_motion(matrix), shift])
+        step = _solve(information + prior, gradient - prior @ known)
+        matrix, shift = motion(step[:6]) @ matrix, shift + step[6:]
         if np.abs(step).max() < _SMALL:
             break
-    information, _, sizes = _normal_equations(observed, matrix)
+    information, _, sizes = _normal_equations(observed, matrix, shift)
     free = max(2 * len(sizes) - 6, 1)
     return Pose(
         matrix=matrix,
-        covariance=np.linalg.inv(information + prior),
+        covariance=np.linalg.inv(information + prior)[:6, :6],
         residual=float(np.sqrt(np.sum(np.minimum(sizes, _OUTLIER) ** 2) / free)),
         inliers=float(np.mean(sizes <= _OUTLIER)),
     )
@@ -131,17 +140,26 @@ def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
     return np.stack(columns, axis=-1)
 
 
-def _normal_equations(observed: Sequence[Points], matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Information matrix (6, 6), right-hand side (6,), and each point's residual in standard deviations (n,)."""
-    information, right = np.zeros((6, 6)), np.zeros(6)
+def _normal_equations(
+    observed: Sequence[Points], matrix: np.ndarray, shift: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Information matrix (8, 8) and right-hand side (8,) of a small motion (6) and the pattern's shift (2).
+
+    Returns:
+        These two, and each point's residual in standard deviations (n,).
+    """
+    information, right = np.zeros((8, 8)), np.zeros(8)
     sizes = []
     for points in observed:
-        placed = points.places @ matrix[:3, :3].T + matrix[:3, 3]
+        places = points.places + np.pad(shift, (0, 1)) if points.is_pattern else points.places
+        placed = places @ matrix[:3, :3].T + matrix[:3, 3]
         off = points.pixels - points.view.project(placed)
         inverse = np.linalg.inv(points.covariances)
         size = np.sqrt(np.einsum("ni,nij,nj->n", off, inverse, off))
         weights = inverse * np.minimum(1.0, _HUBER / np.maximum(size, _SMALL))[:, None, None]
         slope = motion_derivative(points.view, placed)
+        by_shift = slope[:, :, 3:] @ matrix[:3, :2] if points.is_pattern else np.zeros((len(placed), 2, 2))
+        slope = np.concatenate([slope, by_shift], axis=2)
         information += np.einsum("nia,nij,njb->ab", slope, weights, slope)
         right += np.einsum("nia,nij,nj->a", slope, weights, off)
         sizes.append(size)
