@@ -61,7 +61,7 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
     needed = ("train", "validation")
     if args.resume:
         shape, settings, pitch_px = load_config(args.out)
-        if problems := other_settings(args.out, settings, args):
+        if problems := other_settings(args.out, settings, args) + other_settings(args.out, shape, args):
             raise InputError(problems)
         default_paths.same_data(args.data, args.out, settings.data_sha256)
         return Setup(shape, settings, read_gauge_data(args.data, pitch_px, needed))
@@ -74,7 +74,7 @@ def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
         data = read_gauge_data(args.data, pitch_px, needed)
     else:
         data = read_gauge_data(args.data, None, needed, lambda pitch: crop_of(pitch)[1])
-        shape = GaugeConfig(side=crop_of(data.pitch_px)[0])
+        shape = GaugeConfig(**given_settings(args, GaugeConfig), side=crop_of(data.pitch_px)[0])
     wanted = (shape, settings)
     default_paths.adopt(args, KIND, FORMAT, digest, lambda run: _unfitted(run) == wanted)
     return Setup(shape, settings, data)

@@ -4,12 +4,13 @@ Every cell of a grid of 2 px votes for the place of each of the two points. The 
 by a softmax. So a point is found in the same way wherever it lies in the crop; the network does not know its address.
 """
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from trainer.core.settings import Settings, setting
 
 STRIDE = 2
 KINDS = 3
@@ -36,17 +37,15 @@ class Found(NamedTuple):
     present: Tensor
 
 
-@dataclass(frozen=True)
-class GaugeConfig:
-    """Shape of the network.
+class GaugeConfig(Settings):
+    """Shape of the network."""
 
-    Args:
-        side: Side of a crop, px; a multiple of 8.
-        width: Channels at a stride of 2 px; twice and three times as many at 4 and 8 px.
-    """
-
-    side: int = 48
-    width: int = 32
+    side: int = setting(
+        48, "side of a crop, px; a multiple of 8", ge=32, le=256, no_option="from the pitch of the pins in px"
+    )
+    width: int = setting(
+        32, "channels of the network at a stride of 2 px; twice and three times as many at 4 and 8 px", ge=4, le=256
+    )
 
 
 class _Conv(nn.Conv2d):

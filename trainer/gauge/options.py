@@ -5,6 +5,7 @@ from pathlib import Path
 
 from trainer.core import event_files
 from trainer.core.options import add_options, number
+from trainer.gauge.network import GaugeConfig
 from trainer.gauge.run import TrainingConfig
 
 EXAMPLE = """example:
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     training, running = map(p.add_argument_group, ("training", "running"))
     add_options({"": training, "beginning": training}, TrainingConfig)
+    add_options({"": training}, GaugeConfig)
     running.add_argument(
         "--time-limit",
         type=number(float, 0, 1e6, True),

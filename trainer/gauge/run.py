@@ -108,7 +108,7 @@ def save_config(
     document = {
         "format": FORMAT,
         "version": VERSION,
-        "model": asdict(model),
+        "model": model.model_dump(),
         "pitch_px": pitch_px,
         "training": training.model_dump(),
         **({TOLERANCE: dict(tolerance)} if tolerance else {}),

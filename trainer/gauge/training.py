@@ -44,7 +44,7 @@ def build(
 ) -> tuple[GaugeNetwork, torch.optim.Optimizer]:
     """Make a network with seeded random weights, and its optimizer."""
     torch.manual_seed(config.seed)
-    network = GaugeNetwork(shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = GaugeNetwork(shape).to(device)
     decayed = [p for p in network.parameters() if p.dim() > 1]
     plain = [p for p in network.parameters() if p.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -206,7 +206,7 @@ class GaugeTrainee:
 
     def weights(self) -> dict[str, Tensor]:
         """Return copies of all tensors of the network, by name."""
-        return {name: tensor.clone().contiguous() for name, tensor in self.network.state_dict().items()}
+        return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
         """Write nothing: a gauge has no files of its own after an epoch."""
