@@ -24,10 +24,11 @@ from trainer.core.run_folder import Row, load_weights
 from trainer.core.settings import given_settings, other_settings
 from trainer.core.time_limit import fit
 from trainer.core.tolerance import tolerances_of
-from trainer.gauge.data import GaugeData, read_gauge_data
+from trainer.gauge.data import read_gauge_data
 from trainer.gauge.finish import finish
 from trainer.gauge.network import GaugeConfig
 from trainer.gauge.options import parser
+from trainer.gauge.picture import GaugeData
 from trainer.gauge.run import FORMAT, UNCERTAINTY, TrainingConfig, load_config, save_config
 from trainer.gauge.run_page import write_page
 from trainer.gauge.training import GaugeTrainee, Portion, build

@@ -4,8 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.gauge.batches import Batch
-from trainer.gauge.network import Found
+from trainer.gauge.network import Batch, Found
 
 # Beyond this distance in px an error counts linearly: a hidden tip must not outweigh many seen ones.
 _LINEAR_PX = 0.5

@@ -10,7 +10,7 @@ import pandas as pd
 from generator.locating.locate import Finder, View, locate, placing_deviations
 from generator.locating.measure import Factors, MeasuredPin, measure
 from generator.locating.pose import Pose
-from trainer.gauge.data import GaugeData, Picture
+from trainer.gauge.picture import GaugeData, Picture
 
 AXES = ("dx", "dy", "retraction")
 
