@@ -14,6 +14,7 @@ import numpy as np
 
 from generator.locating.cameras import StationCamera
 from generator.locating.crops import Crops, cut
+from generator.locating.fit import Fit, fit_of
 from generator.locating.landmarks import Queries
 from generator.locating.pose import Points, Pose, find_pose
 
@@ -68,8 +69,20 @@ def placing_deviations(placing: Mapping[str, float] | None) -> np.ndarray:
     return np.array([tilt, tilt, turn, shift, shift, lift])
 
 
+class Located(NamedTuple):
+    """A part's pose, and how well it fits each view, by name."""
+
+    pose: Pose
+    fits: dict[str, Fit]
+
+
 def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
-    """Find the pose of a part, common to all its views.
+    """Find the pose of a part, common to all its views; see `located`."""
+    return located(views, queries, finder, deviations).pose
+
+
+def located(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Located:
+    """Find the pose of a part, common to all its views, and how well it fits each.
 
     Args:
         views: pictures of one placing.
@@ -85,9 +98,10 @@ def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: 
         which = np.arange(queries.pins)
     matrix = np.eye(4)
     for _ in range(_ROUNDS):
-        pose = find_pose([_found(view, queries, finder, matrix, which) for view in views], matrix, deviations)
+        found = [_found(view, queries, finder, matrix, which) for view in views]
+        pose = find_pose(found, matrix, deviations)
         matrix = pose.matrix
-    return pose
+    return Located(pose, {view.name: fit_of(points, pose) for view, points in zip(views, found, strict=True)})
 
 
 def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Points:

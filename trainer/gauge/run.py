@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from generator.locating.fit import FitLimits
+from generator.locating.measure import Factors
 from trainer.core.run_folder import (
     BEST,
     CONFIG,
@@ -73,6 +75,7 @@ class Uncertainty:
     Attributes:
         tip, foot, edge: of the points in px.
         aside, height: of dx and dy, and of the height, in mm.
+        residual, inliers, sigma_px: limits of a located part's fit, see `generator.locating.fit`.
     """
 
     tip: float = 1.0
@@ -80,10 +83,22 @@ class Uncertainty:
     edge: float = 1.0
     aside: float = 1.0
     height: float = 1.0
+    residual: float = FitLimits.residual
+    inliers: float = FitLimits.inliers
+    sigma_px: float = FitLimits.sigma_px
 
     @property
     def scales(self) -> tuple[float, float, float]:
         return self.tip, self.foot, self.edge
+
+    @property
+    def factors(self) -> Factors:
+        """The factors on measures in mm."""
+        return Factors(self.aside, self.height)
+
+    @property
+    def fit_limits(self) -> FitLimits:
+        return FitLimits(self.residual, self.inliers, self.sigma_px)
 
 
 @dataclass(frozen=True)
