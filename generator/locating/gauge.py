@@ -124,12 +124,7 @@ def inspect_part(
         View(name, *scaled(picture, drawing, drawing.cameras[name], gauge.pitch_px)[:2])
         for name, picture in pictures.items()
     ]
-    refused = [
-        f"{reason} (view {view.name})"
-        for view in views
-        if view.name in gauge.gates
-        for reason in gauge.gates[view.name].reasons(Image.fromarray(view.pixels))
-    ]
+    refused = [reason for view in views for reason in _refused(gauge, drawing, view)]
     if refused:
         return Inspected(Verdict.INVALID, tuple(refused), views=views)
     try:
@@ -142,3 +137,12 @@ def inspect_part(
     pins = measure(views, found, gauge.finder, pose, gauge.factors)
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
     return Inspected(verdict, tuple(reasons), entries, views, pose, fits)
+
+
+def _refused(gauge: Gauge, drawing: StatedDrawing, view: View) -> list[str]:
+    """Why the gates refuse a picture; of a part whose positions look alike after a half turn, that turn is not one."""
+    gates = gauge.gates.get(view.name)
+    found = [] if gates is None else gates.reasons(Image.fromarray(view.pixels))
+    if "half_turn" in drawing.symmetries:
+        found = [reason for reason in found if not reason.startswith("orientation: the picture is turned by 180°")]
+    return [f"{reason} (view {view.name})" for reason in found]
