@@ -19,7 +19,6 @@ from generator.locating.locate import View
 from generator.verdict.envelope import Verdict
 
 _SIDE_PX = 900
-_ROWS = 12
 # Share of the distance of neighbouring pins that the enlarged tolerance zone's radius may take.
 _RING_SHARE = 0.34
 _COLOURS = {"nonconform": "NG", "conform": "OK", "undecided": "UNSURE", "undetermined": "UNSURE", "not_seen": "UNSURE"}
@@ -60,13 +59,15 @@ def draw_sheet(
             cells.append(Cell(scaled(pictures[view.name].resize(picture.size), factor), [view.name]))
             continue
         marks = _marks(found, drawing, view, tolerance, times)
-        said = f"{view.name}: rings are the limits of true position, vectors the tips' offsets, both {times:g} x"
+        said = f"{view.name}: rings: limit of true position, vectors: offset of the tip, both drawn {times:g} x"
         cells.append(Cell(draw_marks(picture, marks, factor), [said]))
     if found.pins:
         cells.append(_table(found, tolerance, cells[0].picture.size))
     across = math.ceil(math.sqrt(len(cells)))
     lines = [cells[first : first + across] for first in range(0, len(cells), across)]
-    return under_verdict(grid(lines), found.verdict, sentence(found, tolerance))
+    # The bar has the verdict in letters of its own.
+    said = sentence(found, tolerance).removeprefix(f"{found.verdict}: ")
+    return under_verdict(grid(lines), found.verdict, said)
 
 
 def _times(drawing: StatedDrawing, tolerance: Tolerance) -> float:
@@ -96,7 +97,8 @@ def _marks(found: Inspected, drawing: StatedDrawing, view: View, tolerance: Tole
 
 
 def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cell:
-    worst = _worst_first(found.pins, tolerance)[:_ROWS]
+    px = size[0] / 34
+    worst = _worst_first(found.pins, tolerance)[: max(3, int((size[1] - px) / (1.4 * px)) - 1)]
     lines = [["pin", "dx", "dy", "true position", "limit", "height", "decision"]]
     inks = [QUIET]
     for pin in worst:
@@ -126,6 +128,7 @@ def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cel
 def _number(value: float | None, u: float | None, sign: str = "") -> str:
     if value is None:
         return "–"
+    value = round(value, 2) + 0.0  # no -0.00
     return f"{value:{sign}.2f}" + (f" ± {u:.2f}" if u is not None else "")
 
 
