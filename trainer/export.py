@@ -1,6 +1,6 @@
-"""`python -m trainer.export --model RUN --to model.onnx`: write a trained ViT as one ONNX file for onnxruntime.
+"""`python -m trainer.export --model RUN --to model.onnx`: write a trained ViT or gauge as one ONNX file.
 
-`trainer.vit.onnx_export` describes the file's inputs and outputs, and how the file is checked.
+`trainer.vit.onnx_export` and `trainer.gauge.onnx_export` describe the file's inputs and outputs, and how it is checked.
 """
 
 import argparse
@@ -12,6 +12,7 @@ from trainer.core.errors import InputError
 from trainer.core.options import run_command
 from trainer.core.run_folder import kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.gauge.run import FORMAT as GAUGE_FORMAT
 from trainer.vit.onnx_export import OPSET, export_run
 
 
@@ -19,13 +20,20 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.export",
-        description="Write a trained ViT as one ONNX file, and check that onnxruntime gives the network's results.",
+        description="Write a trained ViT or gauge as one ONNX file, and check that onnxruntime gives the network's "
+        "results.",
         epilog="exit codes: 0 written and equal; 2 the run cannot be read or the file not written; 1 anything else",
         allow_abbrev=False,
     )
-    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of `python -m trainer.vit --out`")
+    p.add_argument(
+        "--model",
+        type=Path,
+        required=True,
+        metavar="RUN",
+        help="folder of `python -m trainer.vit --out` or `python -m trainer.gauge --out`",
+    )
     p.add_argument("--to", type=Path, required=True, metavar="FILE.onnx", help="file to write")
-    p.add_argument("--weights", choices=("best", "last"), default="best", help="which epoch's weights (best)")
+    p.add_argument("--weights", choices=("best", "last"), default="best", help="ViT: which epoch's weights (best)")
     p.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return p
 
@@ -39,7 +47,16 @@ def run(args: argparse.Namespace) -> int:
     if not args.to.parent.is_dir():
         raise InputError(f"--to {args.to}: expected an existing folder, got none at {args.to.parent}")
     if kind_of(args.model) == DETECTION_FORMAT:
-        raise InputError(f"--model {args.model}: expected a ViT's run, got one of Florence-2")
+        raise InputError(f"--model {args.model}: expected a ViT's or gauge's run, got one of Florence-2")
+    if kind_of(args.model) == GAUGE_FORMAT:
+        from trainer.gauge import onnx_export as measuring
+
+        if args.weights != "best":
+            raise InputError(f"--weights {args.weights}: expected best, as a gauge keeps no others")
+        worst = measuring.export_run(args.model, args.to)
+        size = args.to.stat().st_size / 1e6
+        say(f"{args.to}: {size:.1f} MB, opset {measuring.OPSET}; largest difference from the network {worst:.1e}")
+        return 0
     worst = export_run(args.model, args.weights, args.to)
     size = args.to.stat().st_size / 1e6
     say(f"{args.to}: {size:.1f} MB, opset {OPSET}; largest difference from the network's probabilities {worst:.1e}")

@@ -1,7 +1,8 @@
 """`python -m trainer.predict --model RUN IMAGE...`: a verdict on each picture, as JSON and drawn.
 
-RUN is the run folder of a ViT or of a Florence-2; only a Florence-2 finds boxes. `generator.verdict.envelope`,
-`trainer.vit.verdicts` and `trainer.florence2.verdicts` say what a verdict contains.
+RUN is the run folder of a ViT, a Florence-2 or a gauge; only a Florence-2 finds boxes, and only a gauge measures in mm.
+`generator.verdict.envelope`, `trainer.vit.verdicts`, `trainer.florence2.verdicts` and `trainer.gauge.prediction` say
+what a verdict contains.
 """
 
 import argparse
@@ -28,6 +29,18 @@ from trainer.core.prediction import (
 )
 from trainer.core.run_folder import kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+
+# Options that apply to runs of one kind, or of two, by the kind's name.
+VIT, FLORENCE, GAUGE = "ViT", "Florence-2", "gauge"
+OPTIONS_OF = {
+    "weights": (VIT,),
+    "positions": (FLORENCE,),
+    "batch_size": (FLORENCE,),
+    "threshold": (VIT, FLORENCE),
+    "allow_unfit": (VIT, FLORENCE),
+    **dict.fromkeys(("scene", "housing", "terminal", "camera", "judge"), (GAUGE,)),
+}
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,7 +50,8 @@ def parser() -> argparse.ArgumentParser:
         description="Judge pictures with a trained network: NG where there is a defect; INVALID where the picture or "
         "the run cannot be used; UNSURE between the limits of OK and NG; else OK. ViT: with class, "
         "confidence and a map of the patches that show it. Florence-2: with a box around each defect, its class and "
-        "confidence. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG any other defect.",
+        "confidence. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG any other defect. Gauge: with "
+        "every pin's measures in mm.",
         epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read; 1 anything else",
         allow_abbrev=False,
     )
@@ -46,7 +60,8 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="RUN",
-        help="folder of `python -m trainer.vit --out` or of `python -m trainer.florence2 --out`",
+        help="folder of `python -m trainer.vit --out`, `python -m trainer.florence2 --out` or "
+        "`python -m trainer.gauge --out`",
     )
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file, as JSON")
@@ -74,22 +89,37 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--tolerance",
         metavar="LIMITS",
-        help="limits in mm such as true_position_mm=0.6,retraction_mm=0.5, as in `generator build`: warns if the run "
-        "was trained under others, which it keeps judging by",
+        help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5, as in `generator build`: a gauge "
+        "judges by them; other runs warn if they were trained under others, which they keep judging by",
     )
+    _of_gauge(p)
     p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
     p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
     return p
 
 
-def _check_options(args: argparse.Namespace, detects: bool) -> None:
+def _of_gauge(p: argparse.ArgumentParser) -> None:
+    """Add the options that apply to a gauge's run only."""
+    for name in ("scene", "housing", "terminal"):
+        p.add_argument(
+            f"--{name}", metavar="NAME", help=f"gauge: {name} of the part, where the run's connectors differ"
+        )
+    p.add_argument(
+        "--camera", metavar="VIEW", help="gauge: view of pictures whose names do not end in one (center, if it has it)"
+    )
+    p.add_argument(
+        "--judge",
+        metavar="NAMES",
+        help="gauge: what the verdict covers, of presence,true_position,height (all); it names what is left out",
+    )
+
+
+def _check_options(args: argparse.Namespace, kind: str) -> None:
     """Refuse options that do not apply to this kind of run, and numbers out of range."""
-    names = ("weights",) if detects else ("positions", "batch_size")
-    of = "ViT" if detects else "Florence-2"
     problems = [
-        f"--{name.replace('_', '-')} applies to {of} runs only, got a run of {'Florence-2' if detects else 'ViT'}"
-        for name in names
-        if getattr(args, name) is not None
+        f"--{name.replace('_', '-')} applies to {' and '.join(kinds)} runs only, got a run of {kind}"
+        for name, kinds in OPTIONS_OF.items()
+        if kind not in kinds and getattr(args, name) is not None and getattr(args, name) is not False
     ]
     if args.threshold is not None and not 0 <= args.threshold <= 1:
         problems.append(f"--threshold: expected 0 to 1, got {args.threshold}")
@@ -102,14 +132,20 @@ def _check_options(args: argparse.Namespace, detects: bool) -> None:
         raise InputError(problems)
 
 
-def _judging(args: argparse.Namespace, files: Sequence[Path], detects: bool) -> Judging:
-    """Make the iterator of verdicts on the picture files, by Florence-2 if `detects`, else by a ViT."""
+def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judging:
+    """Make the iterator of verdicts on the picture files by a run of this kind."""
     sheets, tolerance = args.out is not None, _tolerance(args)
-    if detects:
+    if kind == FLORENCE:
         from trainer.florence2 import prediction as detection
 
         asked = detection.Options(args.positions, args.threshold, args.batch_size, args.allow_unfit, sheets, tolerance)
         return detection.judging(args.model, files, asked)
+    if kind == GAUGE:
+        from trainer.gauge import prediction as measuring
+
+        judged = measuring.parse_judge(args.judge)
+        part = args.scene, args.housing, args.terminal, args.camera
+        return measuring.judging(args.model, files, measuring.Options(*part, judged, sheets, tolerance))
     from trainer.vit import prediction
 
     options = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance)
@@ -133,11 +169,11 @@ def _tolerance(args: argparse.Namespace) -> dict[str, float]:
 def run(args: argparse.Namespace) -> int:
     """Judge the pictures as the options say; returns the exit code."""
     files = find_pictures(args.images)
-    detects = kind_of(args.model) == DETECTION_FORMAT
-    _check_options(args, detects)
+    kind = {DETECTION_FORMAT: FLORENCE, GAUGE_FORMAT: GAUGE}.get(kind_of(args.model) or "", VIT)
+    _check_options(args, kind)
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    judging = _judging(args, files, detects)
+    judging = _judging(args, files, kind)
     names = dict(zip(judging.places, sheet_names(judging.places), strict=True))
     if args.json is not None:
         check_json(args.json, [*files, *([args.positions] if args.positions else [])])

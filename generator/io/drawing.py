@@ -38,6 +38,25 @@ class Box(NamedTuple):
     text: str = ""
 
 
+class Mark(NamedTuple):
+    """A pin to draw on a picture; all places (x, y) in px of the picture.
+
+    Args:
+        ring: its tolerance zone, as a closed line.
+        start, end: where it should be, and where it is, with its offset enlarged; `end` None: not known.
+        label: verdict; it sets the colour. NG is drawn with thick lines.
+        text: text beside it; may be empty.
+        is_dashed: draw the ring dashed: something about the pin is not determined.
+    """
+
+    ring: Sequence[tuple[float, float]]
+    start: tuple[float, float]
+    end: tuple[float, float] | None
+    label: str
+    text: str = ""
+    is_dashed: bool = False
+
+
 class Cell(NamedTuple):
     """One picture of a sheet, and the lines of text above it, each optionally with a colour."""
 
@@ -105,6 +124,89 @@ def draw_boxes(picture: Image.Image, boxes: Sequence[Box], factor: float = 1) ->
             at = place[0] - left, place[1] - top
             draw.text(at, text, ink, letters.font, stroke_width=line, stroke_fill=INK)
     return _with_lines_below(sheet, below, letters) if below else sheet
+
+
+def draw_marks(picture: Image.Image, marks: Sequence[Mark], factor: float = 1) -> Image.Image:
+    """Draw pins on a scaled copy of a picture: rings, vectors from rings' centres, and texts where there is room.
+
+    Args:
+        picture: of any mode.
+        marks: the pins; NG is drawn last, above all others.
+        factor: factor by which the picture is enlarged or reduced.
+    """
+    sheet = scaled(picture, factor)
+    draw = ImageDraw.Draw(sheet)
+    line = line_px(sheet.size)
+    letters = _Letters(math.sqrt(sheet.width * sheet.height) / 28)
+    taken: list[Rectangle] = []
+    for mark in sorted(marks, key=lambda one: one.label == "NG"):
+        ring = [(x * factor, y * factor) for x, y in mark.ring]
+        wide = 2 * line if mark.label == "NG" else line
+        ink = rgb(hue(mark.label).on_picture)
+        for colour, width in ((INK, wide + 2), (ink, wide)):
+            _draw_ring_line(draw, ring, colour, width, mark.is_dashed)
+        if mark.end is not None:
+            ends = [(x * factor, y * factor) for x, y in (mark.start, mark.end)]
+            for colour, width, radius in ((INK, wide + 2, wide + 2), (ink, wide, wide + 1)):
+                draw.line(ends, fill=colour, width=width)
+                x, y = ends[1]
+                draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+        xs, ys = zip(*ring, strict=True)
+        taken.append((int(min(xs)), int(min(ys)), int(max(xs)) + 1, int(max(ys)) + 1))
+    frames = dict(zip((id(one) for one in sorted(marks, key=lambda one: one.label == "NG")), list(taken), strict=True))
+    for mark in (one for one in marks if one.text):
+        text = _written(mark.text)
+        left, top, right, bottom = letters.font.getbbox(text, stroke_width=line)
+        extent = int(np.ceil(right - left)), int(np.ceil(bottom - top))
+        place = _free_place(frames[id(mark)], extent, sheet.size, taken)
+        if place is not None:
+            taken.append(place)
+            at = place[0] - left, place[1] - top
+            draw.text(at, text, rgb(hue(mark.label).text_on_picture), letters.font, stroke_width=line, stroke_fill=INK)
+    return sheet
+
+
+def table(lines: Sequence[Sequence[str]], inks: Sequence[Ink], size: tuple[int, int], px: float) -> Image.Image:
+    """Return a table as a picture; the first column is left-aligned, all others are right-aligned.
+
+    Args:
+        lines: the header and the rows, of equally many cells; those that do not fit into the height are left out.
+        inks: colour of each line.
+        size: width and height, px.
+        px: wanted letter size; smaller where the columns would be wider than the picture.
+    """
+    sheet = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(sheet)
+    letters = _Letters(px)
+    while px > 12 and sum(_column_widths(lines, letters)) > size[0]:
+        px -= 1
+        letters = _Letters(px)
+    ends = np.cumsum(_column_widths(lines, letters)).tolist()
+    for number, (line, ink) in enumerate(zip(lines, inks, strict=True)):
+        y = _GAP + letters.step * number
+        if y + letters.step > size[1]:
+            break
+        for column, text in enumerate(line):
+            text = _written(text)
+            x = 0.0 if column == 0 else ends[column] - letters.width(text) - letters.step / 2
+            draw.text((x, y), text, ink, letters.font)
+        if number == 0:
+            draw.line((0, y + letters.step - 2, min(size[0], ends[-1]), y + letters.step - 2), fill=QUIET)
+    return sheet
+
+
+def _column_widths(lines: Sequence[Sequence[str]], letters: _Letters) -> list[float]:
+    return [max(letters.width(_written(text)) for text in one) + letters.step for one in zip(*lines, strict=True)]
+
+
+def _draw_ring_line(
+    draw: ImageDraw.ImageDraw, ring: Sequence[tuple[float, float]], ink: Ink, width: int, is_dashed: bool
+) -> None:
+    if not is_dashed:
+        draw.line([*ring, ring[0]], fill=ink, width=width, joint="curve")
+        return
+    for index in range(0, len(ring), 3):
+        draw.line(ring[index : index + 2], fill=ink, width=width)
 
 
 def placeholder(size: tuple[int, int], text: str) -> Image.Image:

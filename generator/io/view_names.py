@@ -26,7 +26,9 @@ def view_of(file: Path, views: Sequence[str]) -> tuple[str, str] | None:
     return None
 
 
-def parts_of(files: Sequence[Path], views: Sequence[str]) -> tuple[dict[str, dict[str, Path]], list[str]]:
+def parts_of(
+    files: Sequence[Path], views: Sequence[str], all_views: bool = True
+) -> tuple[dict[str, dict[str, Path]], list[str]]:
     """Group pictures by part and view, in the order of the parts' first files.
 
     A folder `part7` and files `part7_left.png` beside it are two parts; that of the files is then called `part7_`.
@@ -34,9 +36,10 @@ def parts_of(files: Sequence[Path], views: Sequence[str]) -> tuple[dict[str, dic
     Args:
         files: pictures whose names contain their view: see `view_of`.
         views: names of the views.
+        all_views: whether a part needs a picture from every view; otherwise one or more suffice.
 
     Returns:
-        By part and view, the files of parts that have exactly one file per view; and messages on all others.
+        By part and view, the files of parts that have at most one file per view; and messages on all others.
     """
     found: dict[tuple[str, bool], dict[str, Path]] = {}  # key: part, and whether the part is a folder
     problems, doubtful = [], set()
@@ -61,8 +64,9 @@ def parts_of(files: Sequence[Path], views: Sequence[str]) -> tuple[dict[str, dic
         name = part
         while not in_folder and ((name, True) in found or (name != part and (name, False) in found)):
             name += "_"
-        if missing := [view for view in views if view not in pictures]:
+        missing = [view for view in views if view not in pictures]
+        if missing and all_views:
             problems.append(f"{name}: expected a picture from {', '.join(missing)}, got none")
         elif (part, in_folder) not in doubtful:
-            whole[name] = {view: pictures[view] for view in views}
+            whole[name] = {view: pictures[view] for view in views if view in pictures}
     return whole, problems

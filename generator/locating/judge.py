@@ -108,8 +108,18 @@ def _entry(address: str, cavity: str, pin: MeasuredPin, one: JudgedPin, judged: 
         entry[f"u_{name}_mm"] = round(float(u[index]), 4) if is_known else None
     is_placed = entry["dx_mm"] is not None and entry["dy_mm"] is not None
     entry["true_position_mm"] = round(2.0 * float(np.hypot(*pin.offsets_mm[:2])), 4) if is_placed else None
+    entry["u_true_position_mm"] = round(_u_true_position(pin), 4) if is_placed else None
     entry["bend_mm"] = round(pin.bend_mm, 4) if is_placed else None
     return entry
+
+
+def _u_true_position(pin: MeasuredPin) -> float:
+    """Expanded uncertainty of the true position, along the offset; the decision uses the whole covariance."""
+    offset, covariance = pin.offsets_mm[:2], pin.covariance[:2, :2]
+    size = float(np.hypot(*offset))
+    if size < 1e-6:
+        return 2.0 * COVERAGE_FACTOR * float(np.sqrt(np.linalg.eigvalsh(covariance)[-1]))
+    return 2.0 * COVERAGE_FACTOR * float(np.sqrt(offset @ covariance @ offset)) / size
 
 
 _ORDER = (

@@ -16,6 +16,7 @@ import numpy as np
 
 from generator.locating.cameras import StationCamera
 from generator.locating.crops import Crops, cut
+from generator.locating.fit import Fit, fit_of
 from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import Points, Pose, find_pose
 
@@ -72,8 +73,20 @@ def placing_deviations(placing: Mapping[str, float] | None) -> np.ndarray:
     return np.array([tilt, tilt, turn, shift, shift, lift])
 
 
+class Located(NamedTuple):
+    """A part's pose, and how well it fits each view, by name."""
+
+    pose: Pose
+    fits: dict[str, Fit]
+
+
 def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
-    """Find the pose of a part, common to all its views.
+    """Find the pose of a part, common to all its views; see `located`."""
+    return located(views, queries, finder, deviations).pose
+
+
+def located(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Located:
+    """Find the pose of a part, common to all its views, and how well it fits each.
 
     Args:
         views: pictures of one placing.
@@ -89,10 +102,10 @@ def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: 
     for number in range(_ROUNDS):
         # The edges alone bring the crops of the feet near enough.
         which = np.arange(queries.pins if has_edges and number + 1 < _ROUNDS else 0, len(queries.kinds))
-        observed = [points for view in views for points in _found(view, queries, finder, matrix, which)]
-        pose = find_pose(observed, matrix, deviations)
+        found = [_found(view, queries, finder, matrix, which) for view in views]
+        pose = find_pose([points for each in found for points in each], matrix, deviations)
         matrix = pose.matrix
-    return pose
+    return Located(pose, {view.name: fit_of(each[0], pose) for view, each in zip(views, found, strict=True)})
 
 
 def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> list[Points]:
@@ -108,4 +121,6 @@ def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, whi
         spread = (_FOOT_MM * crops.scale[pins])[:, None, None] ** 2 * np.eye(2)
         feet = queries.besides[which[pins]], pixels[pins, 1], found.covariances[pins, 1] + spread
         observed.append(Points(view.camera, *feet, is_pattern=bool(queries.kinds[-1] != PIN)))
+    if not observed:
+        raise ValueError(f"no pin was found in view {view.name}")
     return observed

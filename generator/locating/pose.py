@@ -16,7 +16,7 @@ _STEPS = 50
 _SMALL = 1e-9
 # A point further off than 90 % of good ones, in standard deviations of two dimensions, gets a smaller weight; one
 # further off than 99 % counts as an outlier.
-_HUBER, _OUTLIER = 2.15, 3.03
+_HUBER, OUTLIER = 2.15, 3.03
 _DERIVATIVE_STEP = 1e-6
 # Standard deviation of the pin pattern's shift in the housing, along X and along Y.
 _PATTERN_MM = 0.5
@@ -102,8 +102,8 @@ def find_pose(
     return Pose(
         matrix=matrix,
         covariance=np.linalg.inv(information + prior)[:6, :6],
-        residual=float(np.sqrt(np.sum(np.minimum(sizes, _OUTLIER) ** 2) / free)),
-        inliers=float(np.mean(sizes <= _OUTLIER)),
+        residual=float(np.sqrt(np.sum(np.minimum(sizes, OUTLIER) ** 2) / free)),
+        inliers=float(np.mean(sizes <= OUTLIER)),
     )
 
 
@@ -138,6 +138,13 @@ def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
         pixels = [view.project(points @ one[:3, :3].T + one[:3, 3]) for one in (ahead, behind)]
         columns.append((pixels[0] - pixels[1]) / (2.0 * _DERIVATIVE_STEP))
     return np.stack(columns, axis=-1)
+
+
+def residuals(points: Points, matrix: np.ndarray) -> np.ndarray:
+    """Distances (n,) of found points from where a pose (4, 4) puts them, in standard deviations."""
+    off = points.pixels - points.view.project(points.places @ matrix[:3, :3].T + matrix[:3, 3])
+    sizes: np.ndarray = np.sqrt(np.einsum("ni,nij,nj->n", off, np.linalg.inv(points.covariances), off))
+    return sizes
 
 
 def _normal_equations(

@@ -240,6 +240,10 @@ class PictureGates:
 
     def save(self, folder: Path) -> None:
         """Write the gates into FOLDER/gates.npz, atomically and without pickled objects."""
+        write_whole(folder / FILE, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the contents of the file that `save` writes."""
         header = json.dumps({"schema": SCHEMA, "made_by": "pinsight", "limits": asdict(self.limits)})
         content = io.BytesIO()
         np.savez_compressed(
@@ -251,7 +255,7 @@ class PictureGates:
             weights=self.orientation.weights,
             turned=np.array(self.orientation.limit),
         )
-        write_whole(folder / FILE, content.getvalue())
+        return content.getvalue()
 
     @classmethod
     def load(cls, folder: Path) -> PictureGates | None:
@@ -261,10 +265,17 @@ class PictureGates:
             InputError: the file is damaged, or was not written by `save`.
         """
         path = folder / FILE
-        if not path.is_file():
-            return None
+        return cls.of_bytes(path, str(path)) if path.is_file() else None
+
+    @classmethod
+    def of_bytes(cls, content: Path | io.BytesIO, place: str) -> PictureGates:
+        """Read what `to_bytes` returned, from a file or from memory. Messages begin with `place`.
+
+        Raises:
+            InputError: the content is damaged.
+        """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with np.load(content, allow_pickle=False) as file:
                 header, histograms, groups, measures, weights, turned = (file[name] for name in ARRAYS)
             document = json.loads(header.tobytes())
             if document["schema"] != SCHEMA:
@@ -276,7 +287,7 @@ class PictureGates:
             return cls(learned, References(histograms, groups), measures, Orientation(weights, float(turned)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"{path}: expected the file of a training's gates, got {error}: delete it, and `python -m "
+                f"{place}: expected the file of a training's gates, got {error}: delete it, and `python -m "
                 "trainer.evaluate` with the training's dataset writes it again"
             ) from None
 

@@ -1,7 +1,7 @@
 """`python -m trainer.gauge [--data DATASET] [--out RUN]`: train a gauge on a built dataset.
 
-RUN then holds config.json, metrics.csv (one line per epoch), uncertainty.json, summary.json, the weights of the best
-epoch, connectors.json of the dataset, report.html, and the state for `--resume`.
+RUN then holds config.json, metrics.csv (one line per epoch), uncertainty.json, gates/, summary.json, the weights of the
+best epoch, connectors.json of the dataset, report.html, and the state for `--resume`.
 """
 
 import argparse
@@ -24,12 +24,12 @@ from trainer.core.run_folder import Row, load_weights
 from trainer.core.settings import given_settings, other_settings
 from trainer.core.time_limit import fit
 from trainer.core.tolerance import tolerances_of
+from trainer.gauge import gates
 from trainer.gauge.data import read_gauge_data
 from trainer.gauge.finish import finish
-from trainer.gauge.network import GaugeConfig
 from trainer.gauge.options import parser
 from trainer.gauge.picture import GaugeData
-from trainer.gauge.run import FORMAT, UNCERTAINTY, TrainingConfig, load_config, save_config
+from trainer.gauge.run import FORMAT, UNCERTAINTY, GaugeConfig, TrainingConfig, load_config, save_config
 from trainer.gauge.run_page import write_page
 from trainer.gauge.training import GaugeTrainee, Portion, build
 
@@ -38,6 +38,7 @@ RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *(UNCERTAINTY, run_folder.REPORT, "README.md", *default_paths.DATASET_FILES),
 )
+FOLDERS = (event_files.FOLDER, gates.FOLDER)
 # A crop's side in pitches, and its limits in px; pictures with larger pitches are reduced until it fits.
 _PITCHES, _LEAST_PX, _MOST_PX = 2.3, 48, 80
 
@@ -114,11 +115,11 @@ def _take(args: argparse.Namespace, begun: Setup, hold: default_paths.Hold) -> P
     out.mkdir(parents=True, exist_ok=True)
     hold.take(out)
     if args.resume:
-        run_folder.take_folder(out, False, RUN_FILES, (event_files.FOLDER,))
+        run_folder.take_folder(out, False, RUN_FILES, FOLDERS)
         return out
     (out / run_folder.STATE).unlink(missing_ok=True)  # it does not belong to the new settings
     _save(out, begun, begun.settings)
-    run_folder.take_folder(out, args.overwrite, RUN_FILES, (event_files.FOLDER,), [])
+    run_folder.take_folder(out, args.overwrite, RUN_FILES, FOLDERS, [])
     default_paths.copy_dataset_files(args.data, out)
     return out
 

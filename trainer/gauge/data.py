@@ -6,19 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from generator.dataset.connectors import NominalConnector, read_connectors
 from generator.dataset.rows import CameraRow, ObjectRow, objects_of
+from generator.locating import scaling
 from generator.locating.cameras import StationCamera
-from generator.locating.landmarks import Queries, pitch_mm, queries
+from generator.locating.landmarks import Queries, queries
 from trainer.core.data import read_dataset
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.split import open_picture
 from trainer.gauge.picture import GaugeData, Key, Picture
-
-# Pictures whose pitch in px differs from the run's by at most this share are not resampled.
-SAME_SCALE = 0.08
 
 
 def read_gauge_data(
@@ -107,40 +104,9 @@ def _is_usable(row: Mapping[str, Any], connectors: Mapping[Key, NominalConnector
 
 
 def _pitch_px(row: Mapping[str, Any], connectors: Mapping[Key, NominalConnector]) -> float:
-    return _pitch_of(connectors[_key(row)], str(row["camera"]), (int(row["width"]), int(row["height"])))
-
-
-def _pitch_of(drawing: NominalConnector, view: str, size: tuple[int, int]) -> float:
-    """Distance of neighbouring pins in px at the middle of the connector."""
-    camera = StationCamera.nominal((drawing.cameras or {})[view], *size)
-    middle = np.array([np.mean([(each.x_mm, each.y_mm, each.z_mm or 0.0) for each in drawing.positions], axis=0)])
-    return pitch_mm(drawing) * float(camera.px_per_mm(middle)[0])
-
-
-def scaled(
-    picture: Image.Image, drawing: NominalConnector, view: str, pitch_px: float
-) -> tuple[np.ndarray, StationCamera, float]:
-    """Resample a picture so that neighbouring pins are `pitch_px` apart.
-
-    Args:
-        picture: of the size in px that the camera took.
-        drawing: its connector.
-        view: name of its camera.
-        pitch_px: of the run.
-
-    Returns:
-        Pixels (H, W, 3) uint8, the nominal camera at their scale, and the scale: new divided by old size.
-    """
-    camera = StationCamera.nominal((drawing.cameras or {})[view], *picture.size)
-    ratio = pitch_px / _pitch_of(drawing, view, picture.size)
-    if abs(ratio - 1.0) > SAME_SCALE:
-        size = max(8, round(picture.width * ratio)), max(8, round(picture.height * ratio))
-        camera = camera.resized(size[0] / picture.width, size[1] / picture.height)
-        ratio = size[0] / picture.width
-        picture = picture.resize(size, Image.Resampling.LANCZOS)
-    else:
-        ratio = 1.0
-    return np.asarray(picture.convert("RGB")), camera, ratio
+    drawing = connectors[_key(row)]
+    camera = (drawing.cameras or {})[str(row["camera"])]
+    return float(scaling.pitch_px(drawing, camera, (int(row["width"]), int(row["height"]))))
 
 
 def _picture(
@@ -154,11 +120,12 @@ def _picture(
     key, view = _key(row), str(row["camera"])
     drawing, name = connectors[key], f"{place} row {row['index']}"
     image = open_picture(split[row["index"]]["image"], name)
-    pixels, camera, ratio = scaled(image, drawing, view, pitch_px)
+    stated = (drawing.cameras or {})[view]
+    pixels, camera, ratio = scaling.scaled(image, drawing, stated, pitch_px)
     objects = _in_order(row["objects"], drawing)
     points = np.array([_points(each, ratio) for each in objects], float)
     seen = CameraRow.of(parse_camera(row["camera_json"]))
-    nominal = StationCamera.nominal((drawing.cameras or {})[view], *image.size)
+    nominal = StationCamera.nominal(stated, *image.size)
     return Picture(
         row={name: value for name, value in row.items() if name != "objects"},
         objects=objects,

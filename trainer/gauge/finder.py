@@ -3,13 +3,10 @@
 import numpy as np
 import torch
 
+from generator.locating.covariances import covariances
 from generator.locating.crops import Crops
-from generator.locating.landmarks import PIN
 from generator.locating.locate import FoundPoints
 from trainer.gauge.network import GaugeNetwork
-
-# Standard deviation of an edge point along its edge, px: it says nothing there.
-ALONG_EDGE_PX = 50.0
 
 
 class TorchFinder:
@@ -25,7 +22,7 @@ class TorchFinder:
 
     @property
     def side(self) -> int:
-        return self.network.config.side
+        return self.network.side
 
     def find(self, crops: Crops) -> FoundPoints:
         """Find the points of crops."""
@@ -38,27 +35,3 @@ class TorchFinder:
         points, sharpness, present = (each.cpu().double().numpy() for each in found)
         spread = covariances(sharpness, crops.besides - crops.marks, crops.kinds, self.scales)
         return FoundPoints(points, spread, 1.0 / (1.0 + np.exp(-present)))
-
-
-def covariances(
-    sharpness: np.ndarray, inwards: np.ndarray, kinds: np.ndarray, scales: tuple[float, float, float]
-) -> np.ndarray:
-    """Covariances (N, 2, 2, 2) in px^2 of the network's answers.
-
-    Args:
-        sharpness: (N, 2, 3) of the network.
-        inwards: (N, 2) directions from marks to the points beside them: across an edge.
-        kinds: (N,) of the queries.
-        scales: see `TorchFinder`.
-    """
-    inverse = np.zeros((*sharpness.shape[:2], 2, 2))
-    inverse[..., 0, 0], inverse[..., 1, 1] = np.exp(sharpness[..., 0]), np.exp(sharpness[..., 1])
-    inverse[..., 1, 0] = sharpness[..., 2]
-    root = np.linalg.inv(inverse)  # of L; the covariance is L^-T L^-1
-    found: np.ndarray = np.array(scales[:2])[:, None, None] ** 2 * (np.swapaxes(root, -1, -2) @ root)
-    unit = inwards / np.maximum(np.linalg.norm(inwards, axis=-1, keepdims=True), 1e-9)
-    normal = unit[:, :, None] * unit[:, None, :]
-    variance = (scales[2] * np.exp(-sharpness[:, 0, 0]))[:, None, None] ** 2
-    edge = variance * normal + ALONG_EDGE_PX**2 * (np.eye(2) - normal)
-    found[kinds != PIN, 0] = edge[kinds != PIN]
-    return found

@@ -16,6 +16,7 @@ from trainer.core.loop import Outcome
 from trainer.core.run_folder import BEST, SUMMARY, load_weights
 from trainer.gauge.figures import figures, grouped, line
 from trainer.gauge.finder import TorchFinder
+from trainer.gauge.gates import learn_gates
 from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData, Picture
@@ -44,6 +45,7 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
     stage("calibrating the uncertainty on validation")
     uncertainty = learn_uncertainty(network, data)
     save_uncertainty(run, uncertainty)
+    learn_gates(run, data.splits)
     summary: dict[str, Any] = {
         "data": dataset_facts(folder),
         "training_pictures": len(data.splits["train"]),

@@ -1,13 +1,14 @@
 """Measure every pin of a dataset's parts with a gauge, as a table with the truth beside it."""
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from generator.locating.locate import Finder, View, locate, placing_deviations
+from generator.locating.fit import Fit
+from generator.locating.locate import Finder, View, located, placing_deviations
 from generator.locating.measure import Factors, MeasuredPin, measure
 from generator.locating.pose import Pose
 from trainer.gauge.picture import GaugeData, Picture
@@ -28,11 +29,12 @@ class Capture:
 
 @dataclass(frozen=True)
 class Measured:
-    """A capture as measured: its pose and pins; None where it could not be located."""
+    """A capture as measured: its pose, pins and fits by view; None where it could not be located."""
 
     capture: Capture
     pose: Pose | None
     pins: Sequence[MeasuredPin]
+    fits: Mapping[str, Fit] = field(default_factory=dict)
 
 
 def captures_of(pictures: Iterable[Picture], cameras: Sequence[str] = ()) -> list[Capture]:
@@ -77,8 +79,8 @@ def measure_captures(
         queries = data.queries[key]
         views = capture.views
         try:
-            pose = locate(views, queries, finder, placing_deviations(data.connectors[key].placing))
-            found.append(Measured(capture, pose, measure(views, queries, finder, pose, factors)))
+            pose, fits = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
+            found.append(Measured(capture, pose, measure(views, queries, finder, pose, factors), fits))
         except (ValueError, np.linalg.LinAlgError):
             found.append(Measured(capture, None, ()))
     return found

@@ -10,8 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trainer.core.settings import Settings, setting
-
 STRIDE = 2
 KINDS = 3
 # Width in px of the marks that show the network the expected points.
@@ -56,17 +54,6 @@ class Batch(NamedTuple):
     present: Tensor
 
 
-class GaugeConfig(Settings):
-    """Shape of the network."""
-
-    side: int = setting(
-        48, "side of a crop, px; a multiple of 8", ge=32, le=256, no_option="from the pitch of the pins in px"
-    )
-    width: int = setting(
-        32, "channels of the network at a stride of 2 px; twice and three times as many at 4 and 8 px", ge=4, le=256
-    )
-
-
 class _Conv(nn.Conv2d):
     """A convolution whose kernels have mean 0 and one size, with a factor for each channel.
 
@@ -105,16 +92,19 @@ def _down(inputs: int, outputs: int, size: int = 3) -> nn.Sequential:
 class GaugeNetwork(nn.Module):
     """See the module's docstring.
 
+    Args:
+        side: side of a crop, px; a multiple of 8.
+        width: channels at a stride of 2 px; twice and three times as many at 4 and 8 px.
+
     `forward` takes crops (N, 3, S, S) with values from 0 to 1, marks and besides (N, 2) in px, and kinds (N,).
     """
 
     cells: Tensor
     pixels: Tensor
 
-    def __init__(self, config: GaugeConfig) -> None:
+    def __init__(self, side: int = 48, width: int = 32) -> None:
         super().__init__()
-        self.config = config
-        width = config.width
+        self.side, self.width = side, width
         self.stem = _down(3 + 2 + KINDS, width, 5)
         self.fine = _Block(width)
         self.down = _down(width, 2 * width)
@@ -128,9 +118,9 @@ class GaugeNetwork(nn.Module):
         last = nn.Linear(64, 2 * 3 + 1)
         nn.init.zeros_(last.weight)
         self.surely = nn.Sequential(nn.Linear(2 * width + 3 * width, 64), nn.ReLU(), last)
-        cells = (torch.arange(config.side // STRIDE) + 0.5) * STRIDE
+        cells = (torch.arange(side // STRIDE) + 0.5) * STRIDE
         self.register_buffer("cells", torch.stack(torch.meshgrid(cells, cells, indexing="xy")), persistent=False)
-        pixels = torch.arange(config.side) + 0.5
+        pixels = torch.arange(side) + 0.5
         self.register_buffer("pixels", torch.stack(torch.meshgrid(pixels, pixels, indexing="xy")), persistent=False)
 
     def forward(self, crops: Tensor, marks: Tensor, besides: Tensor, kinds: Tensor) -> Found:
@@ -161,7 +151,7 @@ class GaugeNetwork(nn.Module):
         return torch.exp(-(off**2).sum(1, keepdim=True) / (2 * _MARK_PX**2))
 
     def _kinds(self, kinds: Tensor) -> Tensor:
-        side = self.config.side
+        side = self.side
         planes = F.one_hot(kinds, KINDS).to(self.pixels.dtype)
         return planes[:, :, None, None].expand(-1, -1, side, side)
 

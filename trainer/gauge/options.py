@@ -5,8 +5,7 @@ from pathlib import Path
 
 from trainer.core import event_files
 from trainer.core.options import add_options, number
-from trainer.gauge.network import GaugeConfig
-from trainer.gauge.run import TrainingConfig
+from trainer.gauge.run import GaugeConfig, TrainingConfig
 
 EXAMPLE = """example:
   python -m generator design manifests/gauge_connector_3x9.toml -o gauge.csv

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from generator.locating.fit import FitLimits
+from generator.locating.measure import Factors
 from trainer.core.run_folder import (
     BEST,
     CONFIG,
@@ -18,11 +20,22 @@ from trainer.core.run_folder import (
 )
 from trainer.core.run_folder import read_config as read_document
 from trainer.core.settings import FITTED_EPOCHS, Settings, section, setting
-from trainer.gauge.network import GaugeConfig, GaugeNetwork
+from trainer.gauge.network import GaugeNetwork
 
 FORMAT = "pinsight-gauge"
 VERSION = 1
 UNCERTAINTY = "uncertainty.json"
+
+
+class GaugeConfig(Settings):
+    """Shape of the network."""
+
+    side: int = setting(
+        48, "side of a crop, px; a multiple of 8", ge=32, le=256, no_option="from the pitch of the pins in px"
+    )
+    width: int = setting(
+        32, "channels of the network at a stride of 2 px; twice and three times as many at 4 and 8 px", ge=4, le=256
+    )
 
 
 class TrainingConfig(Settings):
@@ -79,6 +92,7 @@ class Uncertainty:
     Attributes:
         tip, foot, edge: of the points in px.
         aside, height: of dx and dy, and of the height, in mm.
+        residual, inliers, sigma_px: limits of a located part's fit, see `generator.locating.fit`.
     """
 
     tip: float = 1.0
@@ -86,10 +100,22 @@ class Uncertainty:
     edge: float = 1.0
     aside: float = 1.0
     height: float = 1.0
+    residual: float = FitLimits.residual
+    inliers: float = FitLimits.inliers
+    sigma_px: float = FitLimits.sigma_px
 
     @property
     def scales(self) -> tuple[float, float, float]:
         return self.tip, self.foot, self.edge
+
+    @property
+    def factors(self) -> Factors:
+        """The factors on measures in mm."""
+        return Factors(self.aside, self.height)
+
+    @property
+    def fit_limits(self) -> FitLimits:
+        return FitLimits(self.residual, self.inliers, self.sigma_px)
 
 
 @dataclass(frozen=True)
@@ -140,7 +166,7 @@ def load_run(run: Path) -> GaugeRun:
         InputError: the run is missing or its files do not fit together.
     """
     model, _, pitch_px = load_config(run)
-    network = GaugeNetwork(model)
+    network = GaugeNetwork(model.side, model.width)
     tensors, _ = read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")

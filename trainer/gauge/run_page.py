@@ -33,7 +33,7 @@ def write_page(run: Path) -> Path:
         ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
         ("stopped early", summary["stopped"]),
         ("tolerance", words(run_folder.tolerance_of(run))),
-        ("factors on uncertainty", ", ".join(f"{name} {value:.2f}" for name, value in factors.items())),
+        ("uncertainty", ", ".join(f"{name} {value:.2f}" for name, value in factors.items())),
     ]
     context = {
         "title": f"Gauge: {run.resolve().name}",

@@ -22,9 +22,9 @@ from trainer.core.run_folder import Row
 from trainer.core.time_limit import Cost, seconds_per_step
 from trainer.gauge.batches import batch_of
 from trainer.gauge.losses import across, loss, parts
-from trainer.gauge.network import Batch, Found, GaugeConfig, GaugeNetwork
+from trainer.gauge.network import Batch, Found, GaugeNetwork
 from trainer.gauge.picture import GaugeData, Picture
-from trainer.gauge.run import TrainingConfig
+from trainer.gauge.run import GaugeConfig, TrainingConfig
 
 _AHEAD = 3
 # Validation after each epoch: at most so many pictures, all their pins and so many edge points.
@@ -44,7 +44,7 @@ def build(
 ) -> tuple[GaugeNetwork, torch.optim.Optimizer]:
     """Make a network with seeded random weights, and its optimizer."""
     torch.manual_seed(config.seed)
-    network = GaugeNetwork(shape).to(device)
+    network = GaugeNetwork(shape.side, shape.width).to(device)
     decayed = [p for p in network.parameters() if p.dim() > 1]
     plain = [p for p in network.parameters() if p.dim() <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
@@ -121,7 +121,7 @@ class GaugeTrainee:
                 [self.train[chosen[place]]],
                 self.data.queries,
                 self.pitches,
-                self.network.config.side,
+                self.network.side,
                 counts,
                 np.random.default_rng([*seed, place]),
                 self.config.augment,
@@ -174,7 +174,7 @@ class GaugeTrainee:
         for first in range(0, len(self.validation), self.config.pictures):
             shown = self.validation[first : first + self.config.pictures]
             counts = (1_000, _LOOKED_AT_EDGES)
-            side = self.network.config.side
+            side = self.network.side
             with torch.inference_mode():
                 batch = batch_of(shown, self.data.queries, self.pitches, side, counts, source, False)
                 found, truth = self._answer(batch)

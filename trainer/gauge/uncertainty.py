@@ -1,10 +1,15 @@
-"""Calibrate the gauge's uncertainty on validation: factors by which 95 % of the errors lie within what is stated."""
+"""Calibrate the gauge's uncertainty on validation: factors by which 95 % of the errors lie within what is stated.
+
+The limits of a located part's fit are learned from the same captures.
+"""
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 
 import numpy as np
 
 from generator.locating.crops import cut
+from generator.locating.fit import FitLimits
 from generator.locating.measure import Factors
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import Capture, Measured, captures_of, measure_captures, table_of
@@ -30,19 +35,26 @@ def learn_uncertainty(network: GaugeNetwork, data: GaugeData, split: str = "vali
     edge = _factor(_pose_errors(measured), _ONE)
     tip, foot = (_factor(each, _TWO) for each in _point_errors(measured, data, network))
     found = Uncertainty(tip, foot, edge)
-    table = table_of(measure_captures(captures, data, TorchFinder(network, found.scales)), data)
+    measured = measure_captures(captures, data, TorchFinder(network, found.scales))
+    fit = FitLimits.of([each for one in measured for each in one.fits.values()])
+    table = table_of(measured, data)
     table = table[table.there]
     aside = [
         (np.abs(table[f"found_{axis}"] - table[f"true_{axis}"]) / table[f"sigma_{axis}"])[table[f"determined_{axis}"]]
         for axis in ("dx", "dy", "retraction")
     ]
     across = np.concatenate([aside[0], aside[1]])
-    return Uncertainty(tip, foot, edge, _factor(across, 2.0), _factor(np.asarray(aside[2]), 2.0))
+    return replace(
+        found,
+        aside=_factor(across, 2.0),
+        height=_factor(np.asarray(aside[2]), 2.0),
+        **asdict(fit),
+    )
 
 
 def factors_of(found: Uncertainty) -> Factors:
     """The factors on measures in mm."""
-    return Factors(found.aside, found.height)
+    return found.factors
 
 
 def _some(captures: Sequence[Capture]) -> list[Capture]:

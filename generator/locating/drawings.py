@@ -1,0 +1,120 @@
+"""Drawings of the connectors that a gauge measures, as its connectors.json states them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from blender_scripts.contract.errors import InputError
+
+SCHEMA = 1
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class StatedPosition:
+    """One position of a connector; None where the terminals of a mixture differ."""
+
+    address: str
+    cavity: str
+    x_mm: float
+    y_mm: float
+    z_mm: float | None
+    standing_mm: float | None
+    width_mm: float | None
+    thickness_mm: float | None
+
+
+@dataclass(frozen=True)
+class StatedDrawing:
+    """One housing of a scene with one terminal: what a gauge needs of it.
+
+    Attributes:
+        key: scene, housing and terminal.
+        positions: in the drawing's order.
+        outline_mm, opening_mm: (x, y) along the edges of the walls; None for a housing from CAD.
+        symmetries: half turns and mirrorings after which the positions look alike.
+        cameras: the station's, by name.
+        placing: half ranges of a part's placing; None: not stated.
+    """
+
+    key: Key
+    positions: tuple[StatedPosition, ...]
+    outline_mm: Sequence[tuple[float, float]] | None
+    opening_mm: Sequence[tuple[float, float]] | None
+    symmetries: tuple[str, ...]
+    cameras: Mapping[str, Mapping[str, Any]]
+    placing: Mapping[str, float] | None
+
+    @property
+    def measured(self) -> tuple[Any, ...]:
+        """What a measurement depends on: two drawings that are equal in it give the same measures."""
+        places = [(each.address, each.x_mm, each.y_mm, each.z_mm, each.standing_mm) for each in self.positions]
+        return places, self.outline_mm, self.opening_mm, self.cameras, self.placing
+
+
+def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
+    """Parse the text of a connectors.json; connectors without cameras are left out. Messages begin with `place`.
+
+    Raises:
+        InputError: it has another schema, is damaged, or states no cameras.
+    """
+    try:
+        content = json.loads(text)
+        if content["schema"] != SCHEMA:
+            raise InputError(f"{place}: expected schema {SCHEMA}, got {content['schema']!r}")
+        found = {each.key: each for each in map(_drawing, content["connectors"]) if each.cameras}
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise InputError(f"{place}: expected a connectors.json, got {error}") from None
+    if not found:
+        raise InputError(f"{place}: expected connectors with the cameras of their station, got none")
+    return found
+
+
+def choose(
+    drawings: Mapping[Key, StatedDrawing], scene: str | None, housing: str | None, terminal: str | None
+) -> StatedDrawing:
+    """Choose the drawing that is measured; where all that are left give the same measures, any of them.
+
+    Args:
+        drawings: of the gauge.
+        scene, housing, terminal: names of the part in hand; None: not given.
+
+    Raises:
+        InputError: none or several are left; the message lists what there is.
+    """
+    asked = {"scene": scene, "housing": housing, "terminal": terminal}
+    left = [
+        one
+        for key, one in drawings.items()
+        if all(name in (None, own) for name, own in zip(asked.values(), key, strict=True))
+    ]
+    given = " ".join(f"--{name} {value}" for name, value in asked.items() if value is not None) or "the pictures"
+    if not left:
+        listed = "; ".join(" ".join(key) for key in sorted(drawings))
+        raise InputError(f"{given}: expected a connector of the gauge (scene, housing, terminal: {listed}), got none")
+    if any(one.measured != left[0].measured for one in left):
+        listed = "; ".join(" ".join(one.key) for one in sorted(left, key=lambda one: one.key))
+        raise InputError(
+            f"{given}: expected --scene, --housing and --terminal that name one connector, as these differ in "
+            f"positions, walls or cameras: {listed}"
+        )
+    return left[0]
+
+
+def _drawing(entry: Mapping[str, Any]) -> StatedDrawing:
+    edges = [
+        None if entry.get(name) is None else tuple((float(x), float(y)) for x, y in entry[name])
+        for name in ("outline_mm", "opening_mm")
+    ]
+    return StatedDrawing(
+        key=(entry["scene"], entry["housing"], entry["terminal"]),
+        positions=tuple(StatedPosition(**each) for each in entry["positions"]),
+        outline_mm=edges[0],
+        opening_mm=edges[1],
+        symmetries=tuple(entry["symmetries"]),
+        cameras=dict(entry.get("cameras") or {}),
+        placing=entry.get("placing"),
+    )

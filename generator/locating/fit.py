@@ -1,0 +1,104 @@
+"""How well a located part fits what each picture shows, and the limits beyond which it counts as not located.
+
+Limits are learned from the pictures of validation, see `generator.verdict.tails`; a view that shows another part, or
+the part half out of the picture, fits worse than any of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from generator.locating.pose import OUTLIER, Points, Pose, residuals, small_motion
+from generator.verdict.tails import upper_limit
+
+# A part may lie beyond its scene's stated half ranges of placing by this factor, and by this many standard deviations.
+_RANGE_MARGIN, _DEVIATIONS = 1.3, 3.0
+_MOTIONS = {
+    "tilt_deg": ("tilt about X", "tilt about Y"),
+    "rotation_deg": ("rotation",),
+    "shift_mm": ("shift along X", "shift along Y"),
+    "distance_mm": ("height",),
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How one view's found points fit the pose.
+
+    Attributes:
+        residual: root mean square of the points' distances from where the pose puts them, in standard deviations, each
+            cut off at that of an outlier.
+        inliers: share of points that are no outliers.
+        sigma_px: median standard deviation of the points, across their edge, px.
+    """
+
+    residual: float
+    inliers: float
+    sigma_px: float
+
+
+@dataclass(frozen=True)
+class FitLimits:
+    """Limits of `Fit`; without calibration nothing is refused."""
+
+    residual: float = OUTLIER
+    inliers: float = 0.0
+    sigma_px: float = 1e6
+
+    @classmethod
+    def of(cls, fits: Sequence[Fit]) -> FitLimits:
+        """Learn the limits from views of parts that were located rightly; at least 3."""
+        if len(fits) < 3:
+            return cls()
+        residual, inliers, sigma = np.array([(each.residual, each.inliers, each.sigma_px) for each in fits]).T
+        return cls(
+            residual=min(float(np.exp(upper_limit(np.log(residual + 1e-6), 0.1))), OUTLIER),
+            inliers=max(-upper_limit(-inliers, 0.05), 0.0),
+            sigma_px=float(np.exp(upper_limit(np.log(sigma), 0.3))),
+        )
+
+    def reasons(self, fits: Mapping[str, Fit]) -> list[str]:
+        """Return why a part counts as not located, from its fits by view; empty if it is located."""
+        found = []
+        for view, fit in fits.items():
+            said = []
+            if fit.residual > self.residual:
+                said.append(f"residual {fit.residual:.2f} standard deviations, limit {self.residual:.2f}")
+            if fit.inliers < self.inliers:
+                said.append(f"{fit.inliers:.0%} of the points fit, limit {self.inliers:.0%}")
+            if fit.sigma_px > self.sigma_px:
+                said.append(f"points found to {fit.sigma_px:.2f} px, limit {self.sigma_px:.2f}")
+            if said:
+                found.append(f"not located: the part does not fit in view {view} ({'; '.join(said)})")
+        return found
+
+
+def fit_of(points: Points, pose: Pose) -> Fit:
+    """Measure how the points found in one view fit a pose."""
+    sizes = residuals(points, pose.matrix)
+    sigmas = np.sqrt(np.linalg.eigvalsh(points.covariances)[:, 0])
+    return Fit(
+        residual=float(np.sqrt(np.mean(np.square(np.minimum(sizes, OUTLIER))))),
+        inliers=float(np.mean(sizes <= OUTLIER)),
+        sigma_px=float(np.median(sigmas)),
+    )
+
+
+def beyond_placing(pose: Pose, placing: Mapping[str, float] | None) -> list[str]:
+    """Return which motions of a pose are beyond what the scene's placing allows; empty if none or not stated."""
+    if placing is None:
+        return []
+    moved, sigmas = small_motion(pose.matrix), np.sqrt(np.diag(pose.covariance))
+    order = [(name, one) for name in ("tilt_deg", "rotation_deg", "shift_mm", "distance_mm") for one in _MOTIONS[name]]
+    found = []
+    for (name, said), value, sigma in zip(order, moved, sigmas, strict=True):
+        if name.endswith("_deg"):
+            value, sigma = np.degrees(value), np.degrees(sigma)
+        limit = _RANGE_MARGIN * placing[name] + _DEVIATIONS * sigma
+        if abs(value) > limit:
+            unit = "°" if name.endswith("_deg") else " mm"
+            found.append(f"not located: {said} {value:+.2f}{unit} is beyond the placing's ±{placing[name]:g}{unit}")
+    return found

@@ -1,0 +1,148 @@
+"""A gauge at work: from the pictures of a part to a verdict with the measures of every pin.
+
+The pose of the part is found in the pictures; nothing else says where it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from blender_scripts.contract.tolerance import Tolerance
+from generator.locating.drawings import StatedDrawing
+from generator.locating.fit import Fit, FitLimits, beyond_placing
+from generator.locating.judge import CHARACTERISTICS, judge_part
+from generator.locating.landmarks import queries
+from generator.locating.locate import Finder, View, located, placing_deviations
+from generator.locating.measure import Factors, measure
+from generator.locating.pose import Pose
+from generator.locating.scaling import scaled
+from generator.verdict.conformity import Decision
+from generator.verdict.envelope import Verdict
+from generator.verdict.gates import PictureGates
+
+SCALE_NOTE = "nominal millimetres: no calibration certificate, no conformity is stated"
+
+
+@dataclass(frozen=True)
+class Gauge:
+    """A trained gauge.
+
+    Attributes:
+        finder: its network.
+        pitch_px: distance of neighbouring pins in px to which pictures are resampled.
+        factors: on standard deviations in mm.
+        limits: of a located part's fit.
+        gates: by view: pictures that they refuse are not measured.
+    """
+
+    finder: Finder
+    pitch_px: float
+    factors: Factors
+    limits: FitLimits
+    gates: Mapping[str, PictureGates]
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """The outcome for one part.
+
+    Attributes:
+        verdict, reasons: as in `generator.verdict.envelope`.
+        pins: entries of the envelope, one for each position; empty if INVALID.
+        views: the pictures at the gauge's scale.
+        pose: None if it was not located.
+        fits: by view.
+    """
+
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    pins: Sequence[Mapping[str, Any]] = ()
+    views: Sequence[View] = ()
+    pose: Pose | None = None
+    fits: Mapping[str, Fit] = field(default_factory=dict)
+
+    @property
+    def not_determined(self) -> dict[str, list[str]]:
+        """Addresses whose true position or height the given views do not show, by characteristic."""
+        open_ones = {str(Decision.UNDETERMINED), str(Decision.NOT_SEEN)}
+        found: dict[str, list[str]] = {}
+        for pin in self.pins:
+            for name, decision in pin["decisions"].items():
+                if decision in open_ones:
+                    found.setdefault(name, []).append(pin["address"])
+        return found
+
+    def document(self, drawing: StatedDrawing, judged: Collection[str]) -> dict[str, Any]:
+        """Make the keys that a gauge's JSON has besides those of the envelope."""
+        pose = None
+        if self.pose is not None:
+            pose = {
+                "matrix": np.round(self.pose.matrix, 6).tolist(),
+                "residual": round(self.pose.residual, 3),
+                "inliers": round(self.pose.inliers, 3),
+                "views": {view: {k: round(v, 3) for k, v in vars(fit).items()} for view, fit in self.fits.items()},
+            }
+        found = {
+            "connector": dict(zip(("scene", "housing", "terminal"), drawing.key, strict=True)),
+            "views": [view.name for view in self.views],
+            "pose": pose,
+            "not_determined": self.not_determined,
+            "not_inspected": [name for name in CHARACTERISTICS if name not in judged],
+            "scale": SCALE_NOTE,
+        }
+        if "half_turn" in drawing.symmetries:
+            found["orientation"] = "as placed: the positions look alike after a half turn"
+        return found
+
+
+def inspect_part(
+    gauge: Gauge,
+    drawing: StatedDrawing,
+    pictures: Mapping[str, Image.Image],
+    tolerance: Tolerance,
+    judged: Collection[str] = CHARACTERISTICS,
+) -> Inspected:
+    """Measure and judge a part.
+
+    Args:
+        gauge: the gauge.
+        drawing: the part's connector.
+        pictures: one or more of one placing, by view.
+        tolerance: limits in mm.
+        judged: characteristics that the verdict covers.
+
+    Raises:
+        ValueError: the drawing lacks a nominal height.
+    """
+    found = queries(drawing)
+    views = [
+        View(name, *scaled(picture, drawing, drawing.cameras[name], gauge.pitch_px)[:2])
+        for name, picture in pictures.items()
+    ]
+    refused = [reason for view in views for reason in _refused(gauge, drawing, view)]
+    if refused:
+        return Inspected(Verdict.INVALID, tuple(refused), views=views)
+    try:
+        pose, fits = located(views, found, gauge.finder, placing_deviations(drawing.placing))
+    except (ValueError, np.linalg.LinAlgError) as error:
+        return Inspected(Verdict.INVALID, (f"not located: {error}",), views=views)
+    lost = [*gauge.limits.reasons(fits), *beyond_placing(pose, drawing.placing)]
+    if lost:
+        return Inspected(Verdict.INVALID, tuple(lost), (), views, pose, fits)
+    pins = measure(views, found, gauge.finder, pose, gauge.factors)
+    verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
+    return Inspected(verdict, tuple(reasons), entries, views, pose, fits)
+
+
+def _refused(gauge: Gauge, drawing: StatedDrawing, view: View) -> list[str]:
+    """Why the gates refuse a picture; of a part whose positions look alike after a half turn, that turn is not one."""
+    gates = gauge.gates.get(view.name)
+    found = [] if gates is None else gates.reasons(Image.fromarray(view.pixels))
+    if "half_turn" in drawing.symmetries:
+        found = [reason for reason in found if not reason.startswith("orientation: the picture is turned by 180°")]
+    return [f"{reason} (view {view.name})" for reason in found]

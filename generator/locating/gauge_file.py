@@ -1,0 +1,129 @@
+"""A gauge's ONNX file, as `python -m trainer.export` writes it: measures without torch, through onnxruntime.
+
+    held = read_gauge_file(Path("gauge.onnx"))
+    drawing = choose(held.drawings, None, None, None)
+    found = inspect_part(held.gauge, drawing, {"center": picture}, held.tolerances[drawing.key[0]])
+
+Needs the extra `gauge` (onnxruntime).
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.tolerance import Tolerance
+from generator.locating.covariances import covariances
+from generator.locating.crops import Crops
+from generator.locating.drawings import Key, StatedDrawing, parse_drawings
+from generator.locating.fit import FitLimits
+from generator.locating.gauge import Gauge
+from generator.locating.locate import FoundPoints
+from generator.locating.measure import Factors
+from generator.verdict.gates import PictureGates
+
+FORMAT = "pinsight-gauge-onnx/1"
+
+
+class OnnxFinder:
+    """A `generator.locating.locate.Finder` of an onnxruntime session.
+
+    Args:
+        session: of a gauge's file.
+        side: of a crop, px.
+        scales: factors on the stated standard deviations of tips, feet and edges.
+    """
+
+    def __init__(self, session: Any, side: int, scales: tuple[float, float, float]) -> None:
+        self._session, self._side, self._scales = session, side, scales
+
+    @property
+    def side(self) -> int:
+        return self._side
+
+    def find(self, crops: Crops) -> FoundPoints:
+        """Find the points of crops."""
+        inputs = {
+            "crops": np.ascontiguousarray(crops.pixels),
+            "marks": crops.marks.astype(np.float32),
+            "besides": crops.besides.astype(np.float32),
+            "kinds": crops.kinds.astype(np.int64),
+        }
+        points, sharpness, present = self._session.run(["points", "sharpness", "present"], inputs)
+        spread = covariances(sharpness.astype(float), crops.besides - crops.marks, crops.kinds, self._scales)
+        return FoundPoints(points.astype(float), spread, present.astype(float))
+
+
+@dataclass(frozen=True)
+class GaugeFile:
+    """A gauge's file as read.
+
+    Attributes:
+        name: of the run that was exported.
+        weights_sha256: of its weights, in hex.
+        gauge: to measure with.
+        drawings: of the connectors that it knows.
+        tolerances: limits by scene; a scene without any is missing.
+    """
+
+    name: str
+    weights_sha256: str
+    gauge: Gauge
+    drawings: Mapping[Key, StatedDrawing]
+    tolerances: Mapping[str, Tolerance]
+
+
+def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
+    """Read a gauge's file.
+
+    Args:
+        path: the file.
+        threads: of onnxruntime; 0: as many as there are cores.
+
+    Raises:
+        InputError: onnxruntime is not installed, or the file is not a gauge's.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError(f'{path}: onnxruntime is not installed: pip install "pinsight[gauge]"') from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        stated = session.get_modelmeta().custom_metadata_map
+    except Exception as error:  # onnxruntime raises several types of its own on damaged files
+        raise InputError(f"{path}: expected an ONNX file, got {error}") from None
+    if stated.get("format") != FORMAT:
+        raise InputError(f"{path}: expected a gauge's file of format {FORMAT}, got {stated.get('format')!r}")
+    return _held(path, session, stated)
+
+
+def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
+    try:
+        factors = json.loads(stated["uncertainty"])
+        finder = OnnxFinder(session, int(stated["side"]), (factors["tip"], factors["foot"], factors["edge"]))
+        gates = {
+            view: PictureGates.of_bytes(io.BytesIO(base64.b64decode(text)), f"{path} gates of view {view}")
+            for view, text in json.loads(stated["gates"]).items()
+        }
+        gauge = Gauge(
+            finder,
+            float(json.loads(stated["pitch_px"])),
+            Factors(factors["aside"], factors["height"]),
+            FitLimits(factors["residual"], factors["inliers"], factors["sigma_px"]),
+            gates,
+        )
+        tolerances = {scene: Tolerance(**own) for scene, own in json.loads(stated["tolerance"]).items()}
+        drawings = parse_drawings(stated["connectors"], str(path))
+        return GaugeFile(stated["name"], stated["weights_sha256"], gauge, drawings, tolerances)
+    except (KeyError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: expected the metadata of a gauge's file, got {error}") from None

@@ -1,0 +1,177 @@
+"""The sheet of a measured part: its views with every pin's offset, a table of the worst pins, and one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from blender_scripts.contract.tolerance import Limits, Tolerance
+from generator.io.drawing import INK, QUIET, Cell, Mark, draw_marks, enlargement, grid, scaled, table, under_verdict
+from generator.io.palette import hue, rgb
+from generator.locating.drawings import StatedDrawing
+from generator.locating.gauge import Inspected
+from generator.locating.landmarks import pitch_mm
+from generator.locating.locate import View
+from generator.verdict.envelope import Verdict
+
+_SIDE_PX = 900
+# Share of the distance of neighbouring pins that the enlarged tolerance zone's radius may take.
+_RING_SHARE = 0.34
+_COLOURS = {"nonconform": "NG", "conform": "OK", "undecided": "UNSURE", "undetermined": "UNSURE", "not_seen": "UNSURE"}
+_OPEN = ("undetermined", "not_seen")
+
+
+def sentence(found: Inspected, tolerance: Tolerance) -> str:
+    """Say in one line what was found, such as "NG: r2c5 bent 0.91 mm ± 0.06 (limit 0.8)"."""
+    if found.verdict is Verdict.INVALID:
+        return f"INVALID: {found.reasons[0]}"
+    worst = _worst_first(found.pins, tolerance)
+    left = [text for text in found.reasons if text.startswith("not inspected")]
+    more = f"; {'; '.join(left)}" if left else ""
+    concerned = [pin for pin in worst if _COLOURS[pin["decision"]] == found.verdict]
+    if found.verdict is Verdict.OK:
+        return f"OK: all {len(found.pins)} pins are within their limits{more}"
+    others = f", and {len(concerned) - 1} more" if len(concerned) > 1 else ""
+    return f"{found.verdict}: {_said(concerned[0], tolerance.limits(concerned[0]['address']))}{others}{more}"
+
+
+def draw_sheet(
+    found: Inspected, drawing: StatedDrawing, pictures: Mapping[str, Image.Image], tolerance: Tolerance
+) -> Image.Image:
+    """Draw the sheet of a part.
+
+    Args:
+        found: the outcome.
+        drawing: of its connector.
+        pictures: as given, by view.
+        tolerance: limits in mm.
+    """
+    times = _times(drawing, tolerance)
+    cells = []
+    for view in found.views:
+        picture = Image.fromarray(view.pixels)
+        factor = enlargement(picture.size, _SIDE_PX)
+        if not found.pins:
+            cells.append(Cell(scaled(pictures[view.name].resize(picture.size), factor), [view.name]))
+            continue
+        marks = _marks(found, drawing, view, tolerance, times)
+        said = f"{view.name}: rings: limit of true position, vectors: offset of the tip, both drawn {times:g} x"
+        cells.append(Cell(draw_marks(picture, marks, factor), [said]))
+    if found.pins:
+        cells.append(_table(found, tolerance, cells[0].picture.size))
+    across = math.ceil(math.sqrt(len(cells)))
+    lines = [cells[first : first + across] for first in range(0, len(cells), across)]
+    # The bar has the verdict in letters of its own.
+    said = sentence(found, tolerance).removeprefix(f"{found.verdict}: ")
+    return under_verdict(grid(lines), found.verdict, said)
+
+
+def _times(drawing: StatedDrawing, tolerance: Tolerance) -> float:
+    """The whole factor by which offsets are enlarged so that the tolerance zones of neighbours do not touch."""
+    return max(1.0, math.floor(_RING_SHARE * pitch_mm(drawing) / (0.5 * tolerance.limits().true_position_mm)))
+
+
+def _marks(found: Inspected, drawing: StatedDrawing, view: View, tolerance: Tolerance, times: float) -> list[Mark]:
+    assert found.pose is not None
+    angles = np.linspace(0.0, 2.0 * math.pi, 36, endpoint=False)
+    circle = np.stack([np.cos(angles), np.sin(angles), np.zeros(36)], axis=1)
+    marks = []
+    for pin, position in zip(found.pins, drawing.positions, strict=True):
+        limits = tolerance.limits(position.address)
+        tip = np.array([position.x_mm, position.y_mm, position.z_mm or 0.0])
+        off = None
+        if pin.get("dx_mm") is not None and pin.get("dy_mm") is not None:
+            off = np.array([pin["dx_mm"], pin["dy_mm"], 0.0])
+        places = np.stack([tip, tip if off is None else tip + times * off])
+        places = np.concatenate([places, tip + 0.5 * times * limits.true_position_mm * circle])
+        (start, end, *ring) = view.camera.project(found.pose.to_station(places)).tolist()
+        colour = _COLOURS[pin["decision"]]
+        text = _short(pin) if colour == "NG" else ""
+        is_open = any(decision in _OPEN for decision in pin["decisions"].values())
+        marks.append(Mark(ring, start, None if off is None else end, colour, text, is_open))
+    return marks
+
+
+def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cell:
+    px = size[0] / 34
+    worst = _worst_first(found.pins, tolerance)[: max(3, int((size[1] - px) / (1.4 * px)) - 1)]
+    lines = [["pin", "dx", "dy", "true position", "limit", "height", "decision"]]
+    inks = [QUIET]
+    for pin in worst:
+        limits = tolerance.limits(pin["address"])
+        height = None if pin.get("retraction_mm") is None else -pin["retraction_mm"]
+        lines.append(
+            [
+                pin["address"],
+                _number(pin.get("dx_mm"), None, "+"),
+                _number(pin.get("dy_mm"), None, "+"),
+                _number(pin.get("true_position_mm"), pin.get("u_true_position_mm")),
+                f"{limits.true_position_mm:g}",
+                _number(height, pin.get("u_retraction_mm"), "+"),
+                pin["kind"] if pin["decision"] == "nonconform" else pin["decision"],
+            ]
+        )
+        colour = _COLOURS[pin["decision"]]
+        inks.append(INK if colour == "OK" else rgb(hue(colour).on_white))
+    limits = tolerance.limits()
+    heights = f"height from -{limits.retraction_mm:g} to +{limits.protrusion_mm:g}"
+    captions = [
+        f"the {len(worst)} worst of {len(found.pins)} pins, mm, ± U (k = 2); limits of {heights}; nominal scale"
+    ]
+    return Cell(table(lines, inks, size, size[0] / 34), captions)
+
+
+def _number(value: float | None, u: float | None, sign: str = "") -> str:
+    if value is None:
+        return "–"
+    value = round(value, 2) + 0.0  # no -0.00
+    return f"{value:{sign}.2f}" + (f" ± {u:.2f}" if u is not None else "")
+
+
+def _worst_first(pins: Sequence[Mapping[str, Any]], tolerance: Tolerance) -> list[Mapping[str, Any]]:
+    """Sort pins: NG first, then by the largest share of a limit that they use."""
+    order = {"NG": 0, "UNSURE": 1, "OK": 2}
+    return sorted(
+        pins, key=lambda pin: (order[_COLOURS[pin["decision"]]], -_share(pin, tolerance.limits(pin["address"])))
+    )
+
+
+def _share(pin: Mapping[str, Any], limits: Limits) -> float:
+    retraction = pin.get("retraction_mm") or 0.0
+    height = retraction / limits.retraction_mm if retraction > 0 else -retraction / limits.protrusion_mm
+    place = (pin.get("true_position_mm") or 0.0) / limits.true_position_mm
+    return float(max(place, height, pin["kind"] == "missing"))
+
+
+def _short(pin: Mapping[str, Any]) -> str:
+    """The text beside an NG pin: its address, and where that is measured how far off it is."""
+    if pin["kind"] == "bent":
+        return f"{pin['address']} {pin['true_position_mm']:.2f}"
+    if pin["kind"] in ("retracted", "protruding"):
+        return f"{pin['address']} {-pin['retraction_mm']:+.2f}"
+    return f"{pin['address']} {pin['kind']}"
+
+
+def _said(pin: Mapping[str, Any], limits: Limits) -> str:
+    address, kind, decisions = pin["address"], pin["kind"], pin["decisions"]
+    if kind == "missing":
+        return f"{address} missing"
+    place = f"true position {_number(pin['true_position_mm'], pin['u_true_position_mm'])} mm"
+    if kind == "bent":
+        return f"{address} bent, {place} (limit {limits.true_position_mm:g})"
+    retraction, u = pin.get("retraction_mm"), pin.get("u_retraction_mm")
+    if kind in ("retracted", "protruding"):
+        limit = limits.retraction_mm if kind == "retracted" else limits.protrusion_mm
+        return f"{address} {kind} {_number(abs(retraction or 0.0), u)} mm (limit {limit:g})"
+    for name, decision in decisions.items():
+        if decision in _OPEN:
+            return f"{address}: {name.replace('_', ' ')} {decision.replace('_', ' ')}"
+    if decisions.get("true_position") == "undecided":
+        return f"{address}: {place} is too near to its limit {limits.true_position_mm:g}"
+    if decisions.get("height") == "undecided":
+        return f"{address}: height {_number(-(retraction or 0.0), u, '+')} mm is too near to its limit"
+    return f"{address}: presence undecided"

@@ -1,0 +1,119 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.tolerance import Tolerance
+from generator.locating.drawings import choose, parse_drawings
+from generator.locating.fit import Fit, FitLimits
+from generator.locating.gauge import inspect_part
+from generator.locating.pose import motion
+from generator.locating.sheet import draw_sheet, sentence
+from generator.verdict.envelope import Verdict
+from tests.generator.locating.exact_finder import (
+    POSE,
+    ExactFinder,
+    connectors_text,
+    drawing_of,
+    gauge_of,
+    pictures_of,
+)
+
+THREE = ("center", "top", "left")
+TOLERANCE = Tolerance(0.8, 0.6)
+DISPLACED = {"r1c2": (0.5, -0.1, 0.0), "r2c5": (0.0, 0.0, 1.0), "r3c9": None, "r1c1": (0.0, 0.0, -0.7)}
+
+
+def inspected(views=THREE, displaced=None, poses=None, limits=None, tolerance=TOLERANCE, **more):
+    drawing = drawing_of()
+    gauge = gauge_of(ExactFinder(drawing, views, displaced, poses), limits)
+    return inspect_part(gauge, drawing, pictures_of(views), tolerance, **more)
+
+
+def test_three_views_give_every_measure_and_find_the_pose():
+    found = inspected(displaced=DISPLACED)
+    pins = {pin["address"]: pin for pin in found.pins}
+    assert found.verdict is Verdict.NG and not found.not_determined
+    assert np.abs(found.pose.matrix - POSE).max() < 0.01
+    kinds = {address: pin["kind"] for address, pin in pins.items() if pin["kind"] != "ok"}
+    assert kinds == {"r1c2": "bent", "r2c5": "retracted", "r3c9": "missing", "r1c1": "protruding"}
+    bent = pins["r1c2"]
+    assert [bent["dx_mm"], bent["dy_mm"]] == pytest.approx([0.5, -0.1], abs=0.02)
+    assert bent["true_position_mm"] == pytest.approx(2 * np.hypot(0.5, 0.1), abs=0.04)
+    assert 0.0 < bent["u_true_position_mm"] < 0.1
+    assert pins["r2c5"]["retraction_mm"] == pytest.approx(1.0, abs=0.05)
+    assert "dx_mm" not in pins["r3c9"]
+
+
+def test_what_one_view_does_not_show_is_not_ok_until_it_is_left_out():
+    found = inspected(("center",))
+    assert found.verdict is Verdict.UNSURE and len(found.not_determined["height"]) == 27
+    narrowed = inspected(("center",), judged=("presence", "true_position"))
+    assert narrowed.verdict is Verdict.OK and narrowed.reasons == ("not inspected: height",)
+    assert narrowed.document(drawing_of(), ("presence", "true_position"))["not_inspected"] == ["height"]
+    assert sentence(narrowed, TOLERANCE) == "OK: all 27 pins are within their limits; not inspected: height"
+
+
+def test_any_tolerance_is_followed_also_of_one_address():
+    wide = TOLERANCE.with_limits({"r1c2.true_position_mm": 1.5})
+    assert inspected(displaced={"r1c2": (0.5, 0.0, 0.0)}).verdict is Verdict.NG
+    assert inspected(displaced={"r1c2": (0.5, 0.0, 0.0)}, tolerance=wide).verdict is Verdict.OK
+
+
+def test_a_view_of_another_placing_is_not_located():
+    other = motion(np.array([0.0, 0.0, 0.02, 1.5, 1.0, 0.0]))
+    found = inspected(poses={"top": other})
+    assert found.verdict is Verdict.INVALID and not found.pins
+    assert any("not located" in reason for reason in found.reasons)
+
+
+def test_points_that_are_found_unsurely_are_not_located():
+    found = inspected(limits=FitLimits(3.0, 0.0, 0.01))
+    assert found.reasons[0].startswith("not located: the part does not fit in view center (points found to 0.05 px")
+
+
+def test_a_pose_beyond_the_placing_is_refused():
+    beyond = motion(np.array([0.0, 0.0, 0.0, 1.2, 0.0, 0.0]))
+    found = inspected(poses=dict.fromkeys(THREE, beyond), limits=FitLimits())
+    assert found.verdict is Verdict.INVALID and "shift along X" in found.reasons[0]
+
+
+def test_limits_of_fit_follow_what_validation_shows():
+    random = np.random.default_rng(1)
+    fits = [Fit(0.8 + 0.1 * random.random(), 1.0 - 0.03 * random.random(), 0.3) for _ in range(40)]
+    limits = FitLimits.of(fits)
+    assert not limits.reasons(dict(zip("abcdefgh", fits, strict=False)))
+    assert len(limits.reasons({"a": Fit(2.9, 1.0, 0.3), "b": Fit(0.8, 0.5, 0.3), "c": Fit(0.8, 1.0, 0.9)})) == 3
+    assert FitLimits.of(fits[:2]) == FitLimits()
+
+
+def test_the_connector_is_asked_for_only_where_it_matters():
+    drawings = parse_drawings(connectors_text(("plain", "round"), ("ribbed", "square")), "here")
+    assert choose(drawings, None, None, None).key[0] == "connector_3x9"
+    assert choose(drawings, None, "ribbed", None).key[2] == "square"
+    with pytest.raises(InputError, match="--housing keyed: expected a connector of the gauge"):
+        choose(drawings, None, "keyed", None)
+    first, second = drawings
+    moved = dataclasses.replace(drawings[second], placing={**drawings[second].placing, "shift_mm": 9.0})
+    with pytest.raises(InputError, match="connector_3x9 plain round; connector_3x9 ribbed square"):
+        choose({first: drawings[first], second: moved}, None, None, None)
+
+
+@pytest.mark.parametrize(
+    "text", ["{", '{"schema": 2}', '{"schema": 1, "connectors": []}', '{"schema": 1, "connectors": [{}]}']
+)
+def test_damaged_connectors_are_refused(text):
+    with pytest.raises(InputError, match=r"^here: expected"):
+        parse_drawings(text, "here")
+
+
+def test_the_sheet_shows_views_and_table_and_says_the_worst():
+    found = inspected(displaced={"r1c2": (0.5, -0.1, 0.0), "r2c5": (0.38, 0.0, 0.0)})
+    said = sentence(found, TOLERANCE)
+    assert said.startswith("NG: r1c2 bent, true position 1.0") and said.endswith("(limit 0.8)")
+    sheet = draw_sheet(found, drawing_of(), pictures_of(THREE), TOLERANCE)
+    refused = draw_sheet(
+        dataclasses.replace(found, verdict=Verdict.INVALID, pins=()), drawing_of(), pictures_of(THREE), TOLERANCE
+    )
+    assert sheet.width > 1500 and np.asarray(sheet).std() > np.asarray(refused).std()

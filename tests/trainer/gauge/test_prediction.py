@@ -1,0 +1,157 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from generator.locating.crops import Crops
+from generator.locating.drawings import choose
+from generator.locating.gauge_file import read_gauge_file
+from generator.verdict.gates import PictureGates
+from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
+from trainer import export, predict
+from trainer.core.errors import InputError
+from trainer.core.run_folder import save_tensors
+from trainer.gauge import prediction
+from trainer.gauge.finder import TorchFinder
+from trainer.gauge.gates import load_gates
+from trainer.gauge.network import GaugeNetwork
+from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
+
+VIEWS = ("center", "top")
+LIMITS = {"connector_3x9": {"true_position_mm": 0.8, "retraction_mm": 0.6, "protrusion_mm": 0.6}}
+
+
+def noise(seed: int) -> Image.Image:
+    coarse = np.random.default_rng(seed).integers(0, 256, (8, 16, 3), np.uint8)
+    return Image.fromarray(coarse).resize((256, 128), Image.Resampling.BICUBIC)
+
+
+@pytest.fixture(scope="module")
+def gauge_run(tmp_path_factory):
+    """A gauge's run with random weights; its gates know a few blurred patterns."""
+    run = tmp_path_factory.mktemp("gauge") / "run"
+    run.mkdir()
+    shape = GaugeConfig(side=48, width=8)
+    torch.manual_seed(0)
+    network = GaugeNetwork(shape.side, shape.width)
+    torch.nn.init.normal_(network.surely[2].weight, std=0.3)
+    save_config(run, shape, TrainingConfig(threads=1), 20.7, LIMITS)
+    save_tensors(run / "best.safetensors", network.state_dict(), {})
+    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, aside=1.4))
+    (run / "connectors.json").write_text(connectors_text(("plain", "round"), ("ribbed", "square")))
+    for view in VIEWS:
+        (run / "gates" / view).mkdir(parents=True)
+        PictureGates.of([noise(seed) for seed in range(6)]).save(run / "gates" / view)
+    return run
+
+
+class Passes:
+    def reasons(self, picture):
+        return []
+
+
+@pytest.fixture
+def exact(monkeypatch):
+    """A gauge that sees r2c5 0.5 mm off: its pictures are of one grey value by view, which no gate refuses."""
+    views, finder = sorted(VIEWS), ExactFinder(drawing_of(), sorted(VIEWS), {"r2c5": (0.5, 0.0, 0.0)})
+    monkeypatch.setattr(prediction, "TorchFinder", lambda network, scales: finder)
+    monkeypatch.setattr(prediction, "load_gates", lambda run: {view: Passes() for view in views})
+
+
+def predicted(run, tmp_path, *more, names=("part7_center.png", "part7_top.png")):
+    folder = tmp_path / "in"
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        grey(1 if "top" in name else 0).save(folder / name)
+    code = predict.main(
+        ["--model", str(run), *(str(folder / name) for name in names), "-o", str(tmp_path / "out"), *more]
+    )
+    written = tmp_path / "out" / "predictions.json"
+    return code, json.loads(written.read_text()) if code == 0 else []
+
+
+def test_views_of_a_part_make_one_verdict_with_measures_and_a_sheet(gauge_run, tmp_path, exact, capsys):
+    code, (one,) = predicted(gauge_run, tmp_path)
+    assert code == 0 and one["verdict"] == "NG" and one["views"] == ["center", "top"]
+    assert one["sentence"].startswith("NG: r2c5 bent, true position 1.0")
+    assert one["pose"]["inliers"] == 1.0 and one["scale"].startswith("nominal millimetres")
+    assert [pin["address"] for pin in one["pins"] if pin["decision"] == "nonconform"] == ["r2c5"]
+    assert one["tolerance"] == LIMITS and set(one["sha256"]) == {"center", "top"}
+    assert one["sentence"] in capsys.readouterr().out
+    assert (tmp_path / "out" / "part7.png").is_file()
+
+
+def test_tolerance_and_what_is_judged_are_followed(gauge_run, tmp_path, exact):
+    wide = ("--tolerance", "r2c5.true_position_mm=2", "--judge", "true_position,presence")
+    _, (one,) = predicted(gauge_run, tmp_path, *wide)
+    assert one["verdict"] == "OK" and one["not_inspected"] == ["height"]
+    assert one["tolerance"]["connector_3x9"]["at"]["r2c5"]["true_position_mm"] == 2.0
+
+
+def test_a_picture_without_a_view_is_from_the_centre_and_lacks_heights(gauge_run, tmp_path, exact, capsys):
+    _, (one,) = predicted(gauge_run, tmp_path, names=("picture.png",))
+    assert one["views"] == ["center"] and one["verdict"] == "NG"
+    assert len(one["not_determined"]["height"]) == 27
+    assert "1 pictures without a view in their names are taken from center" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--camera", "left"), "--camera left: expected a view of the run (center, top)"),
+        (("--judge", "colour"), "--judge: expected some of presence, true_position, height"),
+        (("--housing", "keyed"), "connector_3x9 plain round; connector_3x9 ribbed square"),
+        (("--tolerance", "r9c9.retraction_mm=1"), "expected an address of connector_3x9"),
+        (("--threshold", "0"), "--threshold applies to ViT and Florence-2 runs only, got a run of gauge"),
+    ],
+)
+def test_wrong_options(gauge_run, tmp_path, exact, options, said, capsys):
+    assert predicted(gauge_run, tmp_path, *options)[0] == 2
+    assert said in capsys.readouterr().err
+
+
+def test_without_a_tolerance_of_the_run_one_must_be_given():
+    with pytest.raises(InputError, match="expected retraction_mm, as the run states no tolerance"):
+        prediction.tolerance_of({}, drawing_of(), {"true_position_mm": 1.0})
+    found = prediction.tolerance_of({}, drawing_of(), {"true_position_mm": 1.0, "retraction_mm": 0.5})
+    assert found.limits("r1c1").protrusion_mm == 0.5
+
+
+def test_a_picture_unlike_training_is_invalid(gauge_run, tmp_path):
+    Image.new("RGB", (256, 128)).save(tmp_path / "a_center.png")
+    noise(0).resize((128, 256)).save(tmp_path / "b_center.png")
+    json_file = tmp_path / "all.json"
+    files = [str(tmp_path / f"{name}_center.png") for name in "ab"]
+    assert predict.main(["--model", str(gauge_run), *files, "--json", str(json_file)]) == 0
+    first, second = json.loads(json_file.read_text())
+    assert first["verdict"] == second["verdict"] == "INVALID" and first["pins"] == []
+    assert "flat" in first["reasons"][0] and second["reasons"][0].startswith("size:")
+
+
+def test_an_onnx_file_finds_what_the_run_finds(gauge_run, tmp_path, capsys):
+    file = tmp_path / "gauge.onnx"
+    assert export.main(["--model", str(gauge_run), "--to", str(file)]) == 0, capsys.readouterr().err
+    held, loaded = read_gauge_file(file, threads=1), load_run(gauge_run)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (7, 48, 48, 3), np.uint8)
+    marks, besides = random.uniform(5, 43, (2, 7, 2))
+    crops = Crops(pixels, np.zeros((7, 2), int), marks, besides, np.ones(7), np.arange(7) % 3)
+    ours = TorchFinder(loaded.network, loaded.uncertainty.scales).find(crops)
+    theirs = held.gauge.finder.find(crops)
+    for one, other in zip(ours, theirs, strict=True):
+        assert np.abs(one - other).max() < 0.01 * max(1.0, np.abs(one).max())
+    assert held.gauge.pitch_px == 20.7 and held.gauge.factors.aside == 1.4 and held.gauge.finder.side == 48
+    assert choose(held.drawings, None, "plain", None).measured == drawing_of().measured
+    assert held.tolerances["connector_3x9"].limits().retraction_mm == 0.6
+    for view, gates in load_gates(gauge_run).items():
+        assert held.gauge.gates[view].reasons(noise(99)) == gates.reasons(noise(99))
+    assert math.isfinite(held.gauge.limits.residual)
+
+
+def test_another_file_is_no_gauge(tmp_path):
+    (tmp_path / "other.onnx").write_bytes(b"nothing")
+    with pytest.raises(Exception, match="expected an ONNX file"):
+        read_gauge_file(tmp_path / "other.onnx")

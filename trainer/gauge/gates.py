@@ -1,0 +1,51 @@
+"""The gates of a gauge's run: for each view, why a picture cannot be judged (`generator.verdict.gates`).
+
+    RUN/gates/VIEW/gates.npz
+
+They are learned from training and validation pictures at the run's scale, and applied to pictures at that scale.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from generator.verdict.gates import PictureGates
+from trainer.core.errors import InputError, as_input_error
+from trainer.gauge.picture import Picture
+
+FOLDER = "gates"
+# Pictures of one view that its gates are learned from, at most.
+_MOST = 400
+
+
+def learn_gates(run: Path, splits: Mapping[str, Sequence[Picture]]) -> None:
+    """Learn and write the gates of each view from the splits `train` and `validation`."""
+    by_view: dict[str, list[Picture]] = {}
+    for name in ("train", "validation"):
+        for each in splits.get(name, ()):
+            by_view.setdefault(str(each.row["camera"]), []).append(each)
+    for view, shown in by_view.items():
+        some = [shown[index] for index in np.unique(np.linspace(0, len(shown) - 1, _MOST).astype(int))]
+        groups = [str(each.row.get("part")) for each in some]
+        folder = run / FOLDER / view
+        folder.mkdir(parents=True, exist_ok=True)
+        PictureGates.of((Image.fromarray(each.pixels) for each in some), groups).save(folder)
+
+
+def load_gates(run: Path) -> dict[str, PictureGates]:
+    """Load the gates of a run by view.
+
+    Raises:
+        InputError: there are none, or a file is damaged.
+    """
+    with as_input_error():
+        found = {each.name: PictureGates.load(each) for each in sorted((run / FOLDER).glob("*")) if each.is_dir()}
+    known = {view: gates for view, gates in found.items() if gates is not None}
+    if not known:
+        raise InputError(
+            f"{run}: expected {FOLDER}/VIEW/gates.npz of a finished training, got none: "
+            f"`python -m trainer.gauge --resume --out {run}` writes them"
+        )
+    return known

@@ -1,0 +1,147 @@
+"""Export a gauge as one ONNX file, which `generator.locating.gauge_file` reads without torch: `trainer.export`.
+
+Inputs, for N crops: `crops` (N, S, S, 3) uint8, `marks` and `besides` (N, 2) float32 in px, `kinds` (N,) int64.
+Outputs: `points` (N, 2, 2), `sharpness` (N, 2, 3) and `present` (N,), the probability that there is a pin. The metadata
+has all else that a measurement needs: scale, uncertainty, limits, tolerance, the connectors' drawings, picture gates.
+
+Before the file gets its name, onnxruntime runs it on flat crops and on noise: points must lie within 0.01 px of the
+network's.
+"""
+
+import base64
+import json
+import math
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from generator.locating.gauge_file import FORMAT
+from trainer.core import run_folder
+from trainer.core.errors import InputError
+from trainer.core.frozen_threshold import digest
+from trainer.gauge.gates import load_gates
+from trainer.gauge.network import KINDS, GaugeNetwork
+from trainer.gauge.run import load_run
+
+OPSET = 18
+# Largest difference of any output: onnxruntime adds float32 products in another order.
+TOLERANCE = 0.01
+INPUTS, OUTPUTS = ("crops", "marks", "besides", "kinds"), ("points", "sharpness", "present")
+
+
+class FromBytes(nn.Module):
+    """The network with crops of bytes (N, S, S, 3) as input and a probability as the last output."""
+
+    def __init__(self, network: GaugeNetwork) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, crops: Tensor, marks: Tensor, besides: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        found = self.network(crops.permute(0, 3, 1, 2).float() / 255.0, marks, besides, kinds)
+        return found.points, found.sharpness, found.present.sigmoid()
+
+
+def probes(side: int) -> list[tuple[Tensor, ...]]:
+    """Make test inputs: a batch of flat and one of random crops, of different sizes."""
+    source = torch.Generator().manual_seed(0)
+    flat = torch.stack([torch.full((side, side, 3), level, dtype=torch.uint8) for level in (0, 128, 255)])
+    noise = torch.randint(0, 256, (5, side, side, 3), generator=source, dtype=torch.uint8)
+    return [
+        (
+            crops,
+            side * torch.rand((len(crops), 2), generator=source),
+            side * torch.rand((len(crops), 2), generator=source),
+            torch.arange(len(crops)) % KINDS,
+        )
+        for crops in (flat, noise)
+    ]
+
+
+def largest_difference(path: Path, reference: FromBytes) -> float:
+    """Return the largest difference of an output between file and network on `probes`; inf if shapes differ."""
+    import onnxruntime  # takes a second to import; --help does not need it
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for inputs in probes(reference.network.side):
+        with torch.inference_mode():
+            expected = reference(*inputs)
+        given = {name: each.numpy() for name, each in zip(INPUTS, inputs, strict=True)}
+        for got, wanted in zip(session.run(list(OUTPUTS), given), expected, strict=True):
+            if got.shape != tuple(wanted.shape):
+                return math.inf
+            worst = max(worst, float(np.abs(got - wanted.numpy()).max()))
+    return worst
+
+
+def export_run(run: Path, path: Path) -> float:
+    """Write a gauge's run as ONNX; the file is written only if its outputs equal the network's.
+
+    Returns:
+        The largest difference of an output.
+
+    Raises:
+        InputError: The run cannot be read.
+        RuntimeError: The outputs of the file differ from the network's.
+    """
+    loaded = load_run(run)
+    network, worst = FromBytes(loaded.network).eval(), 0.0
+    metadata = _metadata(run)
+
+    def write(temporary: Path) -> None:
+        nonlocal worst
+        _trace(network, temporary, metadata)
+        worst = largest_difference(temporary, network)
+        if not worst <= TOLERANCE:
+            raise RuntimeError(f"{path}: expected the network's output within {TOLERANCE:g}, got {worst:g} off")
+
+    run_folder.replace_file(path, write)
+    return worst
+
+
+def _metadata(run: Path) -> dict[str, str]:
+    """Make the metadata of the ONNX file: texts by key."""
+    loaded = load_run(run)
+    try:
+        connectors = (run / "connectors.json").read_text("utf-8")
+    except OSError as error:
+        raise InputError(f"{run / 'connectors.json'}: expected the connectors of a gauge's run, got {error}") from None
+    gates = {view: base64.b64encode(each.to_bytes()).decode() for view, each in load_gates(run).items()}
+    return {
+        "format": FORMAT,
+        "name": run.resolve().name,
+        "weights_sha256": digest(run / run_folder.BEST),
+        "side": str(loaded.network.side),
+        "pitch_px": json.dumps(loaded.pitch_px),
+        "uncertainty": json.dumps(asdict(loaded.uncertainty)),
+        "tolerance": json.dumps(run_folder.tolerance_of(run) or {}),
+        "connectors": connectors,
+        "gates": json.dumps(gates),
+    }
+
+
+def _trace(network: FromBytes, path: Path, metadata: dict[str, str]) -> None:
+    """Write a network with metadata into an ONNX file, and let onnx check the file."""
+    import onnx
+
+    with warnings.catch_warnings():
+        # PyTorch warns that this exporter is old, and that shapes are constant: only the number of crops may vary here.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            network,
+            probes(network.network.side)[1],
+            path,
+            input_names=list(INPUTS),
+            output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "crops"} for name in (*INPUTS, *OUTPUTS)},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    document = onnx.load(path)
+    onnx.helper.set_model_props(document, metadata)
+    onnx.checker.check_model(document)
+    onnx.save(document, path)

@@ -1,0 +1,201 @@
+"""Verdicts of a gauge's run on parts, each shown by one or more of the run's views, for `trainer.predict`.
+
+Part and view are read from the pictures' names (`generator.io.view_names`); a picture without a view's name is a part
+of its own. Nothing but the pictures and the run is read: the pose is found in the pictures.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from blender_scripts.contract.tolerance import MEASURES, Tolerance
+from generator.io.checksum import sha256_of
+from generator.io.view_names import parts_of, view_of
+from generator.locating.drawings import StatedDrawing, choose, parse_drawings
+from generator.locating.gauge import SCALE_NOTE, Gauge, Inspected, inspect_part
+from generator.locating.judge import CHARACTERISTICS
+from generator.locating.landmarks import queries
+from generator.locating.sheet import draw_sheet, sentence
+from generator.verdict.envelope import Envelope, Verdict
+from trainer.core import run_folder
+from trainer.core.console import say
+from trainer.core.errors import InputError, as_input_error
+from trainer.core.frozen_threshold import digest
+from trainer.core.prediction import Judged, Judging
+from trainer.core.split import open_picture
+from trainer.gauge.finder import TorchFinder
+from trainer.gauge.gates import load_gates
+from trainer.gauge.run import load_run
+
+CONNECTORS = "connectors.json"
+_DEFAULT_VIEW = "center"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a prediction.
+
+    Args:
+        scene, housing, terminal: The part in hand; None: whatever the run's connectors leave open.
+        camera: View of pictures whose names say none; None: center, if the run knows it.
+        judged: Characteristics that the verdict covers.
+        sheets: Whether to draw sheets.
+        tolerance: Limits in mm of `--tolerance`, by name; empty: the run's own.
+    """
+
+    scene: str | None = None
+    housing: str | None = None
+    terminal: str | None = None
+    camera: str | None = None
+    judged: tuple[str, ...] = CHARACTERISTICS
+    sheets: bool = False
+    tolerance: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A loaded gauge, what it measures, and what every verdict says of it."""
+
+    gauge: Gauge
+    drawing: StatedDrawing
+    tolerance: Tolerance
+    model: Mapping[str, str]
+    options: Options
+
+    def document(self, found: Inspected, files: Mapping[str, Path], part: str) -> dict[str, Any]:
+        """Make the entry of predictions.json for a part."""
+        envelope = Envelope(
+            found.verdict,
+            found.reasons,
+            files={view: str(file) for view, file in files.items()},
+            sha256={view: sha256_of(file) for view, file in files.items() if file.is_file()},
+            model=self.model,
+            tolerance={self.drawing.key[0]: self.tolerance.complete()},
+            judged=list(self.options.judged),
+            pins=found.pins,
+        )
+        said = sentence(found, self.tolerance)
+        return envelope.to_json(part=part, sentence=said, **found.document(self.drawing, self.options.judged))
+
+    def unjudged(self, file: Path, problems: Sequence[str]) -> dict[str, Any]:
+        """Make the entry of a file that belongs to no part."""
+        reasons = [f"file: {problem}" for problem in problems]
+        known = {"model": self.model, "judged": list(self.options.judged)}
+        return Envelope(Verdict.INVALID, reasons, file=str(file), **known).to_json(scale=SCALE_NOTE)  # type: ignore[arg-type]
+
+
+def parse_judge(text: str | None) -> tuple[str, ...]:
+    """Parse `--judge`: characteristics, separated by commas; None: all.
+
+    Raises:
+        InputError: one is unknown or given twice, or there is none.
+    """
+    if text is None:
+        return CHARACTERISTICS
+    names = [name.strip() for name in text.split(",")]
+    if len(set(names)) < len(names) or not set(names) <= set(CHARACTERISTICS):
+        raise InputError(f"--judge: expected some of {', '.join(CHARACTERISTICS)}, each once, got {text!r}")
+    return tuple(name for name in CHARACTERISTICS if name in names)
+
+
+def load_bench(run: Path, options: Options) -> Bench:
+    """Load a gauge's run, and choose what it measures.
+
+    Raises:
+        InputError: The run cannot be read, or the options leave the connector or its tolerance open.
+    """
+    loaded = load_run(run)
+    with as_input_error():
+        try:
+            text = (run / CONNECTORS).read_text("utf-8")
+        except OSError as error:
+            raise InputError(f"{run / CONNECTORS}: expected the connectors of a gauge's run, got {error}") from None
+        drawings = parse_drawings(text, str(run / CONNECTORS))
+        drawing = choose(drawings, options.scene, options.housing, options.terminal)
+    try:
+        queries(drawing)
+    except ValueError as error:
+        raise InputError(f"{run / CONNECTORS}: {error}") from None
+    gates = {view: each for view, each in load_gates(run).items() if view in drawing.cameras}
+    factors, limits = loaded.uncertainty.factors, loaded.uncertainty.fit_limits
+    gauge = Gauge(TorchFinder(loaded.network, loaded.uncertainty.scales), loaded.pitch_px, factors, limits, gates)
+    tolerance = tolerance_of(run_folder.tolerance_of(run) or {}, drawing, options.tolerance)
+    model = {"name": run.resolve().name, "hash": digest(run / run_folder.BEST)}
+    return Bench(gauge, drawing, tolerance, model, options)
+
+
+def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
+    """Return the limits that apply: those of the run for the scene, replaced by those asked for.
+
+    Raises:
+        InputError: A limit is for an address that the connector does not have, or some limit is stated nowhere.
+    """
+    addresses = {each.address for each in drawing.positions}
+    unknown = [name for name in asked if "." in name and name.rpartition(".")[0] not in addresses]
+    if unknown:
+        raise InputError(f"--tolerance {unknown[0]}: expected an address of {drawing.key[0]}, such as r1c1, got none")
+    own = stated.get(drawing.key[0])
+    if own is None:
+        if missing := [name for name in MEASURES[:2] if name not in asked]:
+            raise InputError(
+                f"--tolerance: expected {', '.join(missing)}, as the run states no tolerance for {drawing.key[0]}"
+            )
+        own = {name: asked[name] for name in MEASURES if name in asked}
+    return Tolerance(**own).with_limits(asked)
+
+
+def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
+    """Prepare the prediction of picture files.
+
+    Raises:
+        InputError: As `load_bench`, or `camera` is no view of the run.
+    """
+    bench = load_bench(run, options)
+    views = list(bench.gauge.gates)
+    if options.camera is not None and options.camera not in views:
+        raise InputError(f"--camera {options.camera}: expected a view of the run ({', '.join(views)})")
+    unnamed = [file for file in files if view_of(file, views) is None]
+    parts, problems = parts_of([file for file in files if file not in set(unnamed)], views, all_views=False)
+    view = options.camera or (_DEFAULT_VIEW if _DEFAULT_VIEW in views else None)
+    if unnamed and view is not None:
+        if options.camera is None:
+            say(f"{len(unnamed)} pictures without a view in their names are taken from {view}; --camera names another.")
+        parts |= {str(file.with_suffix("")): {view: file} for file in unnamed}
+    elif unnamed:
+        problems += [f"{file}: expected a name that ends in a view of the run, or --camera" for file in unnamed]
+    taken = {file for pictures in parts.values() for file in pictures.values()}
+    left = [file for file in files if file not in taken]
+    # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
+    places = [*(Path(f"{part}.png") for part in parts), *left]
+    return Judging(_outcomes(bench, parts, left, problems), places)
+
+
+def _outcomes(
+    bench: Bench, parts: Mapping[str, Mapping[str, Path]], left: Sequence[Path], problems: Sequence[str]
+) -> Iterator[Judged]:
+    for part, files in parts.items():
+        yield _of_part(bench, part, files)
+    for number, file in enumerate(left):
+        why = [one for one in problems if one.startswith(f"{file}:")] or list(problems)
+        yield Judged(file, bench.unjudged(file, why), problems=[] if number else problems)
+
+
+def _of_part(bench: Bench, part: str, files: Mapping[str, Path]) -> Judged:
+    place = Path(f"{part}.png")
+    pictures: dict[str, Image.Image] = {}
+    unread: list[str] = []
+    for view, file in files.items():
+        try:
+            pictures[view] = open_picture(file, str(file))
+        except InputError as error:
+            unread += error.problems
+    if unread:
+        found = Inspected(Verdict.INVALID, tuple(f"file: {problem}" for problem in unread))
+        return Judged(place, bench.document(found, files, part), problems=unread)
+    found = inspect_part(bench.gauge, bench.drawing, pictures, bench.tolerance, bench.options.judged)
+    sheet = draw_sheet(found, bench.drawing, pictures, bench.tolerance) if bench.options.sheets else None
+    line = f"{sentence(found, bench.tolerance)}  {part} ({', '.join(pictures)})"
+    return Judged(place, bench.document(found, files, part), line, sheet)
