@@ -1,4 +1,4 @@
-"""Speed and truth of the renderer beside their goals, as one table.
+"""Speed of the renderer and accuracy of its boxes, with the goal for each, as one table.
 
     python -m benchmarks.bench_render [--rows N]
     PINSIGHT_BLENDERPROC=CHECKOUT PINSIGHT_PYTHON311=PYTHON python -m benchmarks.bench_render

@@ -149,7 +149,7 @@ def _run(*arguments: object) -> None:
 
 
 def judge_of_run(run: Path) -> Judge:
-    """Make the judge that is `trainer.predict` with a ViT's or a Florence-2's run."""
+    """Make a function that judges pictures by `trainer.predict` with a run, and returns the verdicts by file name."""
 
     def judge(files: Sequence[Path]) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
@@ -161,7 +161,7 @@ def judge_of_run(run: Path) -> Judge:
 
 
 def judge_of_gates(run: Path) -> Judge:
-    """Make the judge that is the gates of a Florence-2's run: INVALID, or OK for every picture that can be judged."""
+    """Make such a function from a Florence-2's gates only: INVALID, or OK for every picture that can be judged."""
     import torch
 
     from trainer.florence2.data import stretched
@@ -186,7 +186,7 @@ def judge_of_gates(run: Path) -> Judge:
 
 
 def judge_of_golden(golden: Path) -> Judge:
-    """Make the judge that is `generator inspect` with a folder of golden samples."""
+    """Make such a function from `generator inspect` with a folder of pictures of good parts."""
 
     def judge(files: Sequence[Path]) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
@@ -232,13 +232,22 @@ def parser() -> argparse.ArgumentParser:
         description="Measure the share of INVALID among regular renders and among pictures that cannot be judged.",
         allow_abbrev=False,
     )
-    p.add_argument("--model", type=Path, action="append", default=[], metavar="RUN", help="a run; may be repeated")
-    p.add_argument("--golden", type=Path, metavar="FOLDER", help="golden pictures for `generator inspect`")
-    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="regular renders")
+    p.add_argument(
+        "--model", type=Path, action="append", default=[], metavar="RUN", help="run that judges; may be repeated"
+    )
+    p.add_argument("--golden", type=Path, metavar="FOLDER", help="pictures of good parts for `generator inspect`")
+    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="dataset of regular renders")
     p.add_argument("--split", action="append", default=[], metavar="NAME", help="splits of --data to use (all)")
-    p.add_argument("--other", type=Path, action="append", default=[], metavar="DATASET", help="renders of other scenes")
-    p.add_argument("--pictures", type=int, default=100, metavar="N", help="regular renders to change (100)")
-    p.add_argument("--write", metavar="NAME", help="put the table between the markers `gates NAME` of the page")
+    p.add_argument(
+        "--other",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DATASET",
+        help="dataset of another scene; may be repeated",
+    )
+    p.add_argument("--pictures", type=int, default=100, metavar="N", help="number of regular renders to change (100)")
+    p.add_argument("--write", metavar="NAME", help="write the table into docs/explanation/gates.md, at NAME")
     return p
 
 

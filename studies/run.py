@@ -38,10 +38,15 @@ class Design:
 
 @dataclass(frozen=True)
 class Take:
-    """Rows of a design's split: at most `count` (0: all) of part `fold` (from 0) of `folds`, of one camera if given.
+    """A selection of a design's rows, balanced like the whole: every n-th row, sorted by kinds of defect and factors.
 
-    Rows are sorted by kinds of defect and factor levels, and every n-th is taken, so that the selection is balanced
-    like the whole, and different folds share no row.
+    Args:
+        design: The design.
+        split: The split of the rows.
+        count: Largest number of rows; 0: all.
+        fold: Number of the fold, from 0, that the rows are taken from.
+        folds: Number of folds that the rows are divided into; no row is in two folds.
+        camera: Camera of the rows; empty: all cameras.
     """
 
     design: Design

@@ -1,4 +1,4 @@
-"""Question 1: the benefit of each step of the ladder of designs on each test."""
+"""Question 1: the benefit of each step of the ladder, four designs of increasing variety, on each test."""
 
 from __future__ import annotations
 

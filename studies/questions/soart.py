@@ -21,7 +21,7 @@ def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
     """
     pictures = {d["result"]["scores"]["of"] for documents in found.variants.values() for d in documents}
     if len(pictures) > 1:
-        raise ValueError("expected runs that judged the same pictures")
+        raise ValueError("expected runs that judged the same pictures, got runs with different ones")
     columns = {}
     for variant, documents in found.variants.items():
         for method in METHODS if variant == "without training" else ("ViT",):
@@ -31,7 +31,7 @@ def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
 
 
 def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
-    """Compute AUROC of each ViT variant minus that of PRODUCT, by variant and defect; {} if one of them has no run."""
+    """Compute AUROC of each ViT variant minus that of `inspect`, by variant and defect; {} if either has no run."""
     columns = _by_defect(found)
     alone = columns.get(PRODUCT, [])
     changes: dict[str, dict[str, Difference]] = {}

@@ -97,8 +97,8 @@ def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
     every, checked, needed = len(half), int((half == 1).sum()), parts_needed(rate)
     best = upper_bound(0, checked)
     can = (
-        f"validation has {every} NG parts, of which {checked} check the threshold; without an escape among these the "
-        f"95 % upper bound of the rate is {best:.1%}"
+        f"validation has {every} NG parts, of which {checked} check the threshold; if none of these escapes, the 95 % "
+        f"upper bound of the rate is {best:.1%}"
     )
     if best <= rate:
         return f"--max-escape {rate:g} can be shown: {can}"

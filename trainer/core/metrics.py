@@ -110,6 +110,6 @@ def collapse_warning(matrix: np.ndarray, classes: Sequence[str]) -> str | None:
 
 
 COLLAPSE_ADVICE = (
-    "What helps: more epochs (a small dataset needs some hundred steps to leave one class), a lower --lr, "
-    "boxes in the dataset with --patch-weight above 0, pictures in which a person can see the defect."
+    "What helps: more epochs (with a small dataset the first hundreds of steps predict one class), a lower --lr, "
+    "boxes in the dataset and --patch-weight above 0, pictures in which a person can see the defect."
 )

@@ -34,7 +34,7 @@ CHARACTERISTICS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "prese
 
 @dataclass(frozen=True)
 class Judge:
-    """The run that judges, and what every verdict says of it.
+    """The run that judges pictures, and the facts on it that each verdict states.
 
     Args:
         name: Name of the run's folder.

@@ -83,12 +83,12 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
         InputError: OUT is the run's folder, or has files of these names that do not belong to earlier results.
     """
     if out.resolve() == run.resolve():
-        raise InputError(f"--out {out}: expected another folder than the run's, got the run's")
+        raise InputError(f"--out {out}: expected another folder than that of the run (--model), got the same")
     ours = owned(out, document, files_of)
     if strange := sorted(name for name in {document, *wanted} - ours if (out / name).exists()):
         raise InputError(
-            f"--out {out}: expected a new folder or one of earlier results, got one with {', '.join(strange)}, "
-            f"which no earlier {document} lists"
+            f"--out {out}: expected an empty folder or earlier results of this command, got files that these would "
+            f"replace and no earlier {document} lists: {', '.join(strange)}"
         )
 
 

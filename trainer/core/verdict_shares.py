@@ -75,7 +75,7 @@ def worse_than_validation(reports: Mapping[str, Mapping[str, Any]]) -> list[str]
                 own, other = (f"{e['share']:.3f} ({e['interval'][0]:.3f} to {e['interval'][1]:.3f})" for e in pair)
                 warnings.append(
                     f"WARNING: {name} is worse than validation: {key.replace('_', ' ')} {own}, on validation {other}; "
-                    "the 95 % intervals do not overlap: what validation shows does not hold for these pictures"
+                    "the 95 % intervals do not overlap, so the rates of validation do not hold for these pictures"
                 )
     return warnings
 

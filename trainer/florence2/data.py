@@ -121,7 +121,7 @@ def detection_data(
     if problems:
         raise InputError(problems[:20])
     for name in null_only:
-        say(f"split {name} is left out: it has no answers, its column bbox_str is null in every row")
+        say(f"split {name} is left out: it has no answers, since its column bbox_str is null in every row")
     return DetectionData(splits, classes, size)
 
 
@@ -145,8 +145,9 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
     else:
         rows = list(range(len(split)))
     if not rows:
+        wanted = "without" if digits == "none" else "with" if share == 1 else "with and without"
         raise InputError(
-            f"--digits {digits}: expected such pictures in the training split, got {len(marked)} with print and "
+            f"--digits {digits}: expected training pictures {wanted} print on the housing, got {len(marked)} with and "
             f"{len(plain)} without"
         )
     return rows

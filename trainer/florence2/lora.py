@@ -45,7 +45,7 @@ def match(model: nn.Module, pattern: str = "") -> list[Matched]:
     try:
         compiled = re.compile(pattern)
     except re.error as e:
-        raise InputError(f"--lora-target {pattern!r}: expected a regular expression, got {e}") from e
+        raise InputError(f"--lora-target: expected a regular expression, got {pattern!r}: {e}") from e
     linears = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
     found = []
     for part in PARTS:

@@ -1,7 +1,7 @@
 """Where a ViT looks, as pictures and as scores, for `trainer.attention` and `trainer.vit --stages`.
 
 Written into OUT: attention.json (scores of three kinds of map: rollout, gradient rollout and patches; and of three
-baselines: a flat map, a bell in the centre, networks with random weights), and for each set of weights a sheet
+baselines: a flat map, a Gaussian in the centre, networks with random weights), and for each set of weights a sheet
 attention_NAME.png of the same probe pictures. With several sets of weights also curves.png and attention.gif.
 
 The probe pictures are the first rows of each class in turn, so they are the same for all weights and stages. Only rows

@@ -27,7 +27,7 @@ def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
         for key, label, color in (
             ("calibration_before_temperature", "as trained", "tab:orange"),
-            ("calibration", "with the frozen temperature", "tab:blue"),
+            ("calibration", "with the run's temperature", "tab:blue"),
         ):
             rows = measured[key]["bins"]
             area = [12 + 200 * r["pictures"] / measured["pictures"] for r in rows]

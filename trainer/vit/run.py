@@ -36,7 +36,7 @@ class TrainingConfig(Settings):
     epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
     batch_size: int = setting(
         8,
-        "pictures per step; with --views parts per step, by default as many as have about 8 pictures",
+        "pictures per step; with --views parts per step, by default 8 divided by the number of views",
         ge=1,
         le=65_536,
     )
@@ -52,7 +52,7 @@ class TrainingConfig(Settings):
     )
     close_ups: float = setting(
         0.6,
-        "share of the epochs, the first ones, with close-ups of single pins only; needs boxes",
+        "share of the epochs, the first ones, that train on close-ups of single pins only; needs boxes",
         ge=0,
         le=1,
         metavar="SHARE",
@@ -90,7 +90,7 @@ class TrainingConfig(Settings):
     )
     patience: int = setting(
         0,
-        "stop after N epochs with whole pictures that bring no better one (early stopping); 0: never",
+        "early stopping: stop when N epochs with whole pictures in a row were no better than the best before; 0: never",
         ge=0,
         le=100_000,
         metavar="N",
@@ -98,7 +98,7 @@ class TrainingConfig(Settings):
     )
     stages: Annotated[tuple[int, ...], AfterValidator(_rising)] = setting(
         (),
-        "after these epochs keep a copy of the run and compute its attention maps",
+        "after each of these epochs keep a copy of the run and compute its attention maps",
         expected="rising epochs such as 300,400,500",
         metavar="E,E,…",
         earlier=(),
@@ -108,14 +108,14 @@ class TrainingConfig(Settings):
     )
     rows: Rows = setting(
         "observable",
-        "rows of the dataset to use: all; observable: no NG pictures whose defects cannot be seen; clear: nor pictures "
-        "with a pin in the grey zone, close to the tolerance",
+        "rows to use: all; observable: without NG pictures whose defects cannot be seen; clear: also without pictures "
+        "with a measure in the grey zone, close to its limit",
         group="pictures",
         earlier="all",
     )
     init: str = setting(
         "",
-        "start with the weights of this run (whose classes may differ), or of a ViT saved by transformers: "
+        "start with the weights of this run (its classes may differ), or of a ViT in the format of transformers: "
         "a folder, or a name on the Hub such as google/vit-base-patch16-224",
         expected="a run, or a ViT saved by transformers",
         group="beginning",

@@ -120,8 +120,8 @@ class ViTConfig:
             ),
             (
                 self.stem in STEMS and self.positions in POSITIONS,
-                f"stem and positions: expected one of {STEMS} and of {POSITIONS}, "
-                f"got {self.stem!r} and {self.positions!r}",
+                f"expected a stem of {', '.join(STEMS)} and positions of {', '.join(POSITIONS)}, got {self.stem!r} and "
+                f"{self.positions!r}",
             ),
             (
                 self.stem not in STEMS or self.patch_size in patch_sizes,
