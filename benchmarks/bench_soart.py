@@ -50,7 +50,7 @@ def multiply_adds(values: np.ndarray, rounds: int) -> None:
 
 
 def rate(dtype: type, rounds: int = 20_000) -> float:
-    """Measured fused multiply-adds per second on all threads; each number of a vector counts as one."""
+    """Measure the fused multiply-adds per second of this number type on all threads, counted per number of a vector."""
     values: np.ndarray = np.ones((numba.get_num_threads(), 1024), dtype)
     return values.size * rounds / seconds(lambda: multiply_adds(values, rounds), 5)
 

@@ -134,7 +134,7 @@ Scores = dict[tuple[tuple[int, int], str, int], list[tuple[float, float, float]]
 
 
 def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
-    """SSIM, PSNR and CPU seconds by size, denoiser and samples: one entry per view."""
+    """SSIM, PSNR and CPU seconds by size (W, H) in px, denoiser and samples: one entry per view."""
     found: Scores = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         laboratory = Laboratory(Path(folder))

@@ -52,18 +52,16 @@ def parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         metavar="TOPIC",
-        help="only the runs of this topic (name or number, see below) or with this text in their name; may be repeated",
+        help="only the runs of this topic (such as views, or its number) or with this text in their name; may be "
+        "repeated",
     )
-    p.add_argument(
-        "--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train each run with the seeds 0 to N-1 ({SEEDS})"
-    )
+    p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train with the seeds 0 to N-1 ({SEEDS})")
     p.add_argument("--time", type=_minutes, metavar="MIN", help="start no further run after this many minutes")
     p.add_argument(
         "--size",
         choices=tuple(SIZES),
         default="reduced",
-        help="size of the trainings; reduced: at most 15 minutes a run on two cores; full: for a graphics card "
-        "(reduced)",
+        help="reduced: runs of at most 15 minutes on two cores; full: for a graphics card (reduced)",
     )
     p.add_argument(
         "--work",
@@ -75,8 +73,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--results", type=Path, default=TABLE, metavar="FILE", help="table of all results (studies/results.parquet)"
     )
-    p.add_argument("--workers", type=_whole, default=0, help="number of render and build processes (one per core)")
-    p.add_argument("--threads", type=_whole, default=1, help="number of CPU threads of a training (1)")
+    p.add_argument("--workers", type=_whole, default=0, help="render and build processes (one per core)")
+    p.add_argument("--threads", type=_whole, default=1, help="CPU threads of a training (1)")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the trainings (auto)")
     return p
 

@@ -63,7 +63,7 @@ def read_rows_of(paths: Sequence[Path]) -> list[dict[str, str]]:
 
 
 def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
-    """Choose the manifest rows that a `Take` selects.
+    """Choose those of the manifest rows that a `Take` selects.
 
     Raises:
         PlanError: It selects none.

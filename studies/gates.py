@@ -115,7 +115,15 @@ def rows_of(folder: Path, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def write_pictures(to: Path, data: Path, splits: Sequence[str], others: Sequence[Path], most: int) -> None:
-    """Write regular and unsuitable pictures into TO, a folder for each kind; TO/kinds.json names the kinds."""
+    """Write regular and unsuitable pictures into TO, a folder for each kind; TO/kinds.json names the kinds.
+
+    Args:
+        to: Folder to write into.
+        data: Dataset of the regular pictures.
+        splits: Its splits to use; empty: all.
+        others: Datasets of other scenes.
+        most: Largest number of regular pictures that are changed.
+    """
     kinds: list[str] = []
 
     def save(kind: str, name: str, picture: Image.Image) -> None:
@@ -211,7 +219,7 @@ def others(verdicts: Sequence[str]) -> str:
 
 
 def measured(pictures: Path, judges: Mapping[str, Judge]) -> str:
-    """Judge all pictures of `write_pictures`, and write the table; SOARTC gets a column of the other verdicts."""
+    """Judge the pictures of `write_pictures` by each of `judges`; returns the table, for SOARTC with other verdicts."""
     kinds = json.loads((pictures / "kinds.json").read_text("utf-8"))
     files = {kind: sorted((pictures / str(number)).glob("*.png")) for number, kind in enumerate(kinds)}
     every = [file for some in files.values() for file in some]

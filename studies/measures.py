@@ -39,7 +39,7 @@ VIEWS = {
 
 
 def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
-    """Read from a run's folder the numbers that tables and figures are made from."""
+    """Read from a run's folder, and its dataset in `workshop`, the numbers that tables and figures are made from."""
     if run.trainer == "soart":
         return {"scores": soart_scores(folder / "detect.json")}
     if run.trainer == "florence2":

@@ -90,7 +90,7 @@ class Run:
         init: The run whose weights the training starts from; None: random weights.
         attention: Splits on which attention is scored at the epochs of `Size.stages`.
         parts: Whether whole parts are also judged, by all their views.
-        cells: Whether the scores of the OK pictures and of each defect's pictures are also kept.
+        cells: Whether the scores of the OK pictures and of each cell's (a defect at a size) are also kept.
         originals: Dataset whose training pictures are measured too, to show overfitting.
         rows: Value of the option `--rows` of `trainer.evaluate`.
         seconds: Estimated time on one idle core.

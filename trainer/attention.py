@@ -53,12 +53,12 @@ def parser() -> argparse.ArgumentParser:
         help=f"score at most so many pictures ({PICTURES})",
     )
     p.add_argument("--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures to draw on a sheet ({PROBES})")
-    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
+    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (number of cores)")
     p.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="device of the network; auto: a GPU if there is one (auto)",
+        help="device; auto: a GPU if there is one (auto)",
     )
     return p
 

@@ -50,16 +50,15 @@ def parser() -> argparse.ArgumentParser:
         type=number(float, 0, 0.5, True),
         metavar="RATE",
         help="choose anew and save the escape threshold, below which a part is OK, so that at most this share of NG "
-        "parts is judged OK: chosen on half of validation's parts, its 95 %% upper bound checked on the other (the "
-        "run's)",
+        "parts is judged OK; as in training (the run's)",
     )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="pictures per batch (16)")
-    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
+    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (number of cores)")
     p.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="device of the network; auto: a GPU if there is one (auto)",
+        help="device; auto: a GPU if there is one (auto)",
     )
     return p
 

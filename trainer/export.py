@@ -24,11 +24,9 @@ def parser() -> argparse.ArgumentParser:
         "anything else",
         allow_abbrev=False,
     )
-    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of `python -m trainer.vit --out`")
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of the ViT's run")
     p.add_argument("--to", type=Path, required=True, metavar="FILE.onnx", help="file to write")
-    p.add_argument(
-        "--weights", choices=("best", "last"), default="best", help="weights of the best or the last epoch (best)"
-    )
+    p.add_argument("--weights", choices=("best", "last"), default="best", help="weights of this epoch (best)")
     p.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return p
 

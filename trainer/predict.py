@@ -46,27 +46,25 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="RUN",
-        help="folder of `python -m trainer.vit --out` or of `python -m trainer.florence2 --out`",
+        help="folder of the run, of a ViT or of Florence-2",
     )
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file, as JSON")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and marked pictures")
-    p.add_argument(
-        "--weights", choices=("best", "last"), default=None, help="ViT: weights of the best or the last epoch (best)"
-    )
+    p.add_argument("--weights", choices=("best", "last"), default=None, help="ViT: weights of this epoch (best)")
     p.add_argument(
         "--positions",
         type=Path,
         metavar="FILE",
-        help="Florence-2: where each pin is, to name the pin in a box: CSV file with address, x1, y1, x2, y2 (px) and, "
-        "if known, cavity; or the record (JSON) of a render",
+        help="Florence-2: places of the pins, which name each box's pin: CSV with address, x1, y1, x2, y2 (px), cavity "
+        "if known; or a render's record (JSON)",
     )
     p.add_argument(
         "--threshold",
         type=float,
         metavar="P",
-        help="NG from P on. ViT: P is the probability of NG; Florence-2: the confidence, from which a box counts. OK "
-        "only below the run's escape threshold, or below P if P is lower (the run's own)",
+        help="the verdict is NG from P on: of a ViT the probability of NG, of Florence-2 the confidence from which a "
+        "box counts; it is OK only below the run's escape threshold, or below P if P is lower (the run's own)",
     )
     p.add_argument(
         "--allow-unfit",
@@ -81,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         "true_position_mm=0.6,retraction_mm=0.5; verdicts do not change",
     )
     p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
-    p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
+    p.add_argument("--threads", type=int, default=None, help="CPU threads (number of cores)")
     return p
 
 

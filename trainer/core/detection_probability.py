@@ -41,7 +41,7 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Whether all found defects are larger than all missed ones, or all were found or missed: no curve fits best."""
+    """Whether no curve fits best: all were found, all missed, or all found ones are larger; `x`: (N,) log sizes."""
     return bool(not found.any() or found.all() or x[found == 0].max() < x[found == 1].min())
 
 

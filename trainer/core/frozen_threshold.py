@@ -20,7 +20,7 @@ from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
 
 FROZEN = "frozen.json"
-CRITERION = "highest mean of two shares on validation: NG found, OK passed"
+CRITERION = "highest mean of two shares on validation, NG found and OK passed"
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ class Judge:
         Args:
             verdict, reasons: From `decision.verdict_of`.
             of: The picture's file, or the files by view.
-            boxes, pins: As in the envelope.
+            boxes, pins: As in `generator.verdict.envelope.Envelope`.
             more: Further keys of this kind of run; `label` and `confidence` become null beside INVALID, lest a reader
                 of these two takes the picture for OK.
         """

@@ -41,7 +41,7 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files that belong to evaluation.json; its key `frozen` is there for a ViT's run only."""
+    """Return the names of the files that belong to an evaluation.json of this content (`frozen` in it: of a ViT)."""
     splits = document["splits"]
     names = {PREDICTIONS, REPORT, "calibration.png", *(f"mistakes_{name}.png" for name in splits)}
     if "frozen" in document:

@@ -84,8 +84,8 @@ class Settings(BaseModel):
 # Settings of both kinds of run.
 MAX_ESCAPE = setting(
     0.0,
-    "at most this share of NG parts may be judged OK (escape): the escape threshold, below which a part is OK, is "
-    "chosen on half of validation's parts; the other half checks the share's 95 % upper bound; 0: no such limit",
+    "at most this share of NG parts may be judged OK: half of validation's parts choose the escape threshold, below "
+    "which a part is OK, the other half check the share's 95 % upper bound; 0: no such limit",
     ge=0,
     le=0.5,
     metavar="RATE",

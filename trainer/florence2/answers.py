@@ -89,7 +89,7 @@ class Vocabulary:
         self.pad: int = tokenizer.pad_token_id
 
     def tokens(self, boxes: Sequence[Sequence[float]], labels: Sequence[str], size: tuple[float, float]) -> list[int]:
-        """Encode boxes, xyxy in px of a picture of `size` (W, H), as an answer's token ids; `encode` sorts them."""
+        """Encode boxes, xyxy in px of a picture of `size` (W, H), each with a label, as an answer's tokens, sorted."""
         ids = [self.bos]
         for location, label in _PART.findall(encode(boxes, labels, *size)):  # type: ignore[arg-type]
             if location:
@@ -99,7 +99,7 @@ class Vocabulary:
         return [*ids, self.eos]
 
     def listed(self, boxes: Sequence[Sequence[float]], label: str, size: tuple[float, float]) -> list[int]:
-        """Encode boxes that share one label as `tokens` does, but in the order given."""
+        """Encode boxes that all have one label as `tokens` does, but in the order given."""
         ids = [self.bos, *(self.label_ids[self.labels.index(label)] if len(boxes) else ())]
         for box in boxes:
             text = encode([box], ["x"], *size)  # type: ignore[arg-type]

@@ -177,7 +177,15 @@ def measure(
     frozen: FrozenThreshold | None = None,
     own: Gates | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Measure the splits, with the run's gates (`own`; None: none), and write OUT/mistakes_SPLIT.png.
+    """Measure the splits, and write OUT/mistakes_SPLIT.png.
+
+    Args:
+        inspector: The run's model.
+        splits: The splits by name.
+        batch_size: Pictures per batch.
+        out: Folder of the results.
+        frozen: Thresholds of the verdicts; None: the threshold of the boxes.
+        own: The run's gates, which make verdicts INVALID; None: no gates.
 
     Returns:
         Reports by split, and the lines of predictions.csv.

@@ -95,7 +95,7 @@ def add(
 
 
 def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]:
-    """Console lines that say which layers and how many parameters LoRA trains."""
+    """Console lines: the layers that LoRA matched, and that `trained` of `every` parameters train."""
     lines = [f"LoRA in {m.part}: {len(m.modules)} layers of {m.parameters / 1e6:.2f} M weights" for m in matched]
     return [
         *lines,

@@ -27,13 +27,13 @@ def _again(p: argparse.ArgumentParser) -> None:
     again.add_argument(
         "--compare",
         metavar="MODES",
-        help="train once in each of these modes, such as lora,full:50,full, with equal data, seed and epochs, and "
-        "compare the results; full:50 is full with --train-share 50",
+        help="train in each of these modes with equal data, seed and epochs, and compare them: such as "
+        "lora,full:50,full; full:50 is full with --train-share 50",
     )
     again.add_argument(
         "--dry-run",
         action="store_true",
-        help="only print tensor shapes, the parameters that train and the estimated memory",
+        help="only print tensor shapes, what trains and estimated memory",
     )
 
 
@@ -50,7 +50,7 @@ def _running(train: argparse._ActionsContainer) -> None:
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="device of the network; auto: a GPU if there is one (auto)",
+        help="device; auto: a GPU if there is one (auto)",
     )
     train.add_argument(
         "--tensorboard", action="store_true", help=f"also write TensorBoard event files, in RUN/{event_files.FOLDER}"

@@ -87,7 +87,7 @@ class DetectionConfig(Settings):
     )
     close_ups: float = setting(
         0.4,
-        "share of the epochs, the first ones, that train on close-ups of the pictures instead of whole pictures",
+        "share of the epochs, the first ones, that train on close-ups instead of whole pictures",
         ge=0,
         le=1,
         metavar="SHARE",
@@ -117,7 +117,7 @@ class DetectionConfig(Settings):
     )
     digits_share: float = setting(
         1.0,
-        "with --digits printed or overlaid: share of the training pictures that have print or drawn numbers",
+        "with --digits printed or overlaid: share of the pictures with print or numbers",
         ge=0,
         le=1,
         group="data",
@@ -135,7 +135,7 @@ class DetectionConfig(Settings):
     )
     input: Literal["image", "nsoart"] = setting(
         "image",
-        "column of the pictures; image: RGB; nsoart: three channels that compare each small window with good parts",
+        "column of the pictures; image: RGB; nsoart: how each small window differs from good parts",
         group="data",
     )
     augment: bool = setting(True, "train on pictures as they are: not moved, mirrored or relit", group="data")

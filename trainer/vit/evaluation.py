@@ -88,7 +88,7 @@ class Measured:
 
 
 def kept(split: Split, which: str) -> Split:
-    """Return a split of the examples that --rows keeps: see `row_facts.kept_rows`."""
+    """Return a split of the examples that --rows `which` keeps: see `row_facts.kept_rows`."""
     return split.subset(np.flatnonzero(row_facts.kept_rows(split, which)).tolist())
 
 
@@ -234,7 +234,7 @@ def _lines(
 def measure(
     model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
 ) -> Measured:
-    """Measure splits with the run's frozen threshold and temperature (`held`), and its gates (`own`; None: none)."""
+    """Measure splits with the run's thresholds and temperature (`held`) and its gates (`own`; None: no gates)."""
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}

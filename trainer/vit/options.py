@@ -69,7 +69,7 @@ def _running(p: argparse._ActionsContainer) -> None:
         "--no-check",
         dest="check",
         action="store_false",
-        help="do not check the labels, and that the network can learn one batch of pictures, before training",
+        help="do not check labels, and whether the network learns one batch, before training",
     )
     p.add_argument(
         "--time-limit",
@@ -82,7 +82,7 @@ def _running(p: argparse._ActionsContainer) -> None:
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="device of the network; auto: a GPU if there is one (auto)",
+        help="device; auto: a GPU if there is one (auto)",
     )
     p.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--size",
         choices=sorted(SIZES),
-        help="dim, depth, heads and MLP ratio of the usual ViTs; other options override them",
+        help="--dim, --depth, --heads and --mlp-ratio of a usual ViT of this size; other options override them",
     )
     add_options({"": network}, ViTConfig)
     _running(running)

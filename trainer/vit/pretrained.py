@@ -113,7 +113,7 @@ class Pretrained:
 
 
 def is_checkpoint(source: str) -> bool:
-    """Whether `--init` names a checkpoint of transformers: by its config.json, or by the form OWNER/NAME."""
+    """Whether `--init` names a checkpoint of transformers, not a run: by its config.json, or the form OWNER/NAME."""
     path = Path(source)
     if not path.exists():
         return HUB_NAME.fullmatch(source) is not None

@@ -48,7 +48,10 @@ class TrainingConfig(Settings):
         0.05, "label smoothing: share of the target probability that is spread over all classes", ge=0, le=0.9
     )
     patch_weight: float = setting(
-        1.0, "weight of the losses from boxes, which train the patches; 0: picture labels only", ge=0, le=1000
+        1.0,
+        "weight of the losses from boxes, which teach each patch its class; 0: learn from picture labels only",
+        ge=0,
+        le=1000,
     )
     close_ups: float = setting(
         0.6,
@@ -64,12 +67,14 @@ class TrainingConfig(Settings):
     )
     input: Literal["image", "nsoart", "image+nsoart"] = setting(
         "image",
-        "column of the pictures; nsoart: pictures that compare each small window with good parts; image+nsoart: both, "
-        "six channels",
+        "column of the pictures; image: RGB; nsoart: how each small window differs from good parts; image+nsoart: "
+        "both, six channels",
         group="pictures",
     )
     augment: bool = setting(
-        True, "train without augmentation (shifting, turning, mirroring, brightness, noise)", group="pictures"
+        True,
+        "train without shifting, turning, mirroring and changing the light of pictures",
+        group="pictures",
     )
     accumulate: int = setting(
         1,
@@ -90,7 +95,7 @@ class TrainingConfig(Settings):
     )
     patience: int = setting(
         0,
-        "early stopping: stop when N epochs with whole pictures in a row were no better than the best before; 0: never",
+        "early stopping: stop when N epochs with whole pictures in a row brought no better one; 0: never",
         ge=0,
         le=100_000,
         metavar="N",

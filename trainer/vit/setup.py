@@ -103,7 +103,7 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
 
 
 def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
-    """Load the weights of `--init` into a new network, and print which ones."""
+    """Load the weights that `--init` names into a new network, and print which; `source`: the checkpoint, if read."""
     if pretrained.is_checkpoint(init):
         for line in pretrained.load(model, source or pretrained.read(init)):
             say(line)

@@ -60,7 +60,7 @@ class Examination:
 
 
 def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
-    """Choose rows for a batch: the first ones of each class, all classes equally often."""
+    """Choose `count` rows for a batch by their labels (N,): the first of each class, all classes equally often."""
     rows: list[int] = []
     queues = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels).tolist()]
     while len(rows) < count and any(queues):
