@@ -31,7 +31,7 @@ DEMO_MANIFEST := manifests/demo.csv
 help:
 	@echo "make demo    render manifests/demo.csv, build the dataset, train a ViT, judge an unseen render: 4 minutes"
 	@echo "make test    lint, then every test: 11 minutes; needs a blender executable (installed if you are root)"
-	@echo "make soak    the tests with random input, killed processes and memory, at length: hours; SOAK=5 takes a quarter"
+	@echo "make soak    the tests with random input, killed processes and memory, at length: hours; with SOAK=5 a quarter of them"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   measure the speed of rendering, building, inspection and training"
 	@echo "make study   do the trainings behind docs/explanation/results.md: 21 hours; STUDY_ARGS=\"--list\" lists what is left"

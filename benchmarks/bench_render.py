@@ -139,7 +139,7 @@ def boxes(rows: int) -> dict[str, float]:
 
 
 def table(rows: int) -> tuple[list[tuple[str, str, str]], dict[str, Any]]:
-    """Measure all over `rows` pictures: lines (work, measured, goal), and the same figures by name."""
+    """Run all measurements on `rows` pictures; returns lines (work, measured, goal), and the same figures by name."""
     cores = os.cpu_count() or 1
     figures: dict[str, Any] = {"cores": cores}
     lines = []

@@ -67,7 +67,7 @@ def milliseconds(spent: list[Spent]) -> dict[str, float]:
 
 
 def speeds(pairs: list[Pair], against: str = "bare") -> dict[str, list[float]]:
-    """Each step's ratio, bare network's (`against`) / contender's time: wall, and CPU of the training thread."""
+    """Divide each step's time of `against` by that of the contender: wall time, and CPU time of the training thread."""
     return {
         field: [getattr(getattr(pair, against), field) / getattr(pair.own, field) for pair in pairs]
         for field in ("wall", "thread")

@@ -48,7 +48,7 @@ VIEWS = (
 
 
 def grid_of_picture(samples: int) -> tuple[float, int]:
-    """Replace `path_tracer.sampling`: 1 fine pixel per pixel each way, with all samples."""
+    """Return 1 fine pixel per pixel each way, and all samples for it: used in place of `path_tracer.sampling`."""
     return 1.0, samples
 
 

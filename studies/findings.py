@@ -183,7 +183,7 @@ class Found:
 
     @property
     def renderings(self) -> int:
-        """Largest number of versions (by hash) of one dataset: processors of other kinds render some other bytes."""
+        """Number of versions (by hash) of the dataset that has the most: renders differ in some bytes by processor."""
         hashes: dict[str, set[str]] = {}
         for documents in self.variants.values():
             for document in documents:

@@ -169,7 +169,7 @@ def judge_of_run(run: Path) -> Judge:
 
 
 def judge_of_gates(run: Path) -> Judge:
-    """Make such a function from a Florence-2's gates only: INVALID, or OK for every picture that can be judged."""
+    """Make a function that judges pictures by a Florence-2's gates only: INVALID, or OK where it can be judged."""
     import torch
 
     from trainer.florence2.data import stretched
@@ -194,7 +194,7 @@ def judge_of_gates(run: Path) -> Judge:
 
 
 def judge_of_golden(golden: Path) -> Judge:
-    """Make such a function from `generator inspect` with a folder of pictures of good parts."""
+    """Make a function that judges pictures by `generator inspect` with a folder of pictures of good parts."""
 
     def judge(files: Sequence[Path]) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
@@ -255,7 +255,9 @@ def parser() -> argparse.ArgumentParser:
         help="dataset of another scene; may be repeated",
     )
     p.add_argument("--pictures", type=int, default=100, metavar="N", help="number of regular renders to change (100)")
-    p.add_argument("--write", metavar="NAME", help="write the table into docs/explanation/gates.md, at NAME")
+    p.add_argument(
+        "--write", metavar="NAME", help="write the table between the markers NAME of docs/explanation/gates.md"
+    )
     return p
 
 

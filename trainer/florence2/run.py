@@ -117,7 +117,7 @@ class DetectionConfig(Settings):
     )
     digits_share: float = setting(
         1.0,
-        "with --digits printed or overlaid: share of the pictures with print or numbers",
+        "with --digits printed or overlaid: this share of the training pictures has print or numbers",
         ge=0,
         le=1,
         group="data",
