@@ -92,7 +92,7 @@ def lines_over(
 def growing(
     axes: Any, series: Mapping[str, Mapping[int, Value]], title: str, x: str, y: str, chance: float | None = None
 ) -> None:
-    """Plot each series' values with intervals over the numbers that are their keys (such as of pictures); log x axis."""
+    """Plot each series' values with intervals over the numbers that are their keys, such as of pictures."""
     ticks = sorted({number for values in series.values() for number in values})
     for index, (name, values) in enumerate(series.items()):
         numbers = sorted(values)

@@ -76,8 +76,8 @@ def dataset_of(given: Path | None) -> Path:
     ]
     if not found:
         raise InputError(
-            f"--data: expected a dataset, or one in {DATASETS}/ (a folder with README.md and data/), got none; "
-            "`python -m generator build` makes one"
+            f"--data: expected --data DATASET, or a dataset in {DATASETS}/ (a folder with README.md and data/), got "
+            "neither; `python -m generator build` makes a dataset"
         )
     if len(found) > 1:
         names = ", ".join(map(str, found))

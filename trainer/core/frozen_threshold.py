@@ -65,7 +65,7 @@ class FrozenThreshold:
         return [text for text in (fitness.fitness_said(self.fitness), max_escape.said(self.max_escape)) if text]
 
     def to_json(self) -> dict[str, Any]:
-        """Make the JSON document; `vars` keeps the order of the fields."""
+        """Return the content as a JSON object, its keys in the order of the fields."""
         return {**vars(self), "fitness": None if self.fitness is None else self.fitness.to_json()}
 
 

@@ -148,9 +148,8 @@ def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixtur
     parts, placings, captures = len(per_part), int(per_part.iloc[0]), int(counts.iloc[0])
     if per_part.nunique() > 1 or counts.nunique() > 1 or min(parts, placings, captures) < 2:
         raise ValueError(
-            "expected at least 2 parts, each with an equal number (2 or more) of placings, and each placing with an "
-            f"equal number (2 or more) of captures, got {parts} parts with {sorted(set(per_part))} placings and "
-            f"{sorted(set(counts))} captures"
+            "expected at least 2 parts, 2 placings of each part and 2 captures of each placing, in equal numbers, got "
+            f"{parts} parts, {sorted(set(per_part))} placings of a part and {sorted(set(counts))} captures of a placing"
         )
     means = cells.mean()
     part_means = means.groupby(level=0, observed=True).mean()

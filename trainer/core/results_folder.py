@@ -41,7 +41,7 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files that belong to an evaluation.json of this content (`frozen` in it: of a ViT)."""
+    """Return the names of the files beside an evaluation.json of this content; with a key `frozen` it is a ViT's."""
     splits = document["splits"]
     names = {PREDICTIONS, REPORT, "calibration.png", *(f"mistakes_{name}.png" for name in splits)}
     if "frozen" in document:

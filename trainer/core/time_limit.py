@@ -59,7 +59,7 @@ class Fitted[Config](Protocol):
         """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
 
     def adopt(self, config: Config) -> None:
-        """Take settings with another number of epochs."""
+        """Replace the settings by these, which differ in the number of epochs."""
 
 
 def seconds_per_step(trainee: Steps, epoch: int) -> float:

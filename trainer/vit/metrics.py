@@ -146,7 +146,7 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """List by measure the sizes in mm of defects that have one, and whether each was found (predicted NG)."""
+    """List for each measure the sizes in mm of the defects that have one, and whether each was found (said NG)."""
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -160,7 +160,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Fit by measure the curve of the probability of detection against size, as `curve` returns it."""
+    """Fit for each measure the curve of the probability of detection against size, as `curve` returns it."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 

@@ -310,6 +310,6 @@ def load(model: ViT, source: Pretrained) -> list[str]:
     return [
         f"starts with {source.name}: {depth} of {source.shape['depth']} blocks, the last norm, the patch embedding, "
         f"{positions}, the class token{'s' if taken > 1 else ''} as register{'s' if taken > 1 else ''}",
-        f"new, random: the heads for {len(config.classes)} classes, their pooling{others}; "
-        "new, zero: the patch embedding of channels that the checkpoint lacks",
+        f"not in the checkpoint, so random: the heads for {len(config.classes)} classes, their pooling{others}; "
+        "zero: the patch embedding of further channels",
     ]

@@ -96,7 +96,7 @@ class ViTTrainee:
         self._tally()
 
     def adopt(self, config: TrainingConfig) -> None:
-        """Take settings with another number of epochs."""
+        """Replace the settings by these, which differ in the number of epochs."""
         self.config = config
         self.plan = plan_of(self.split, config, self.close_ups)
         self.schedule = schedule_of(config, self.plan)

@@ -39,8 +39,8 @@ def test_no_dataset_is_refused(place, capsys):
     Path("datasets/without_data/README.md").touch()
     assert main([]) == 2
     assert capsys.readouterr().err == (
-        "error: --data: expected a dataset, or one in datasets/ (a folder with README.md and data/), got none; "
-        "`python -m generator build` makes one\n"
+        "error: --data: expected --data DATASET, or a dataset in datasets/ (a folder with README.md and data/), got "
+        "neither; `python -m generator build` makes a dataset\n"
     )
     assert not Path("runs").exists()
 
