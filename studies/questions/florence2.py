@@ -41,7 +41,7 @@ GROUPS = {
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 7: mAP50 by epochs and pictures; its change by tuning on new and known housings.
+    """Make section and figure of question 7: mAP50 by epochs and pictures; its change by tuning on two housings.
 
     Args:
         found: The question's finished runs.

@@ -14,7 +14,7 @@ from studies.tables import table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 2: curves by epochs and minutes, the test, and the time to reach an accuracy.
+    """Make section and figure of question 2: curves by epochs and minutes, test, and time to reach an accuracy.
 
     Args:
         found: The question's finished runs.
