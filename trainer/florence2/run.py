@@ -87,7 +87,7 @@ class DetectionConfig(Settings):
     )
     close_ups: float = setting(
         0.4,
-        "share of the epochs, the first ones, that train on close-ups instead of whole pictures",
+        "share of the epochs, the first ones, with close-ups instead of whole pictures",
         ge=0,
         le=1,
         metavar="SHARE",

@@ -55,7 +55,7 @@ class TrainingConfig(Settings):
     )
     close_ups: float = setting(
         0.6,
-        "share of the epochs, the first ones, that train on close-ups of single pins only; needs boxes",
+        "share of the epochs, the first ones, with close-ups of single pins only; needs boxes",
         ge=0,
         le=1,
         metavar="SHARE",
@@ -103,7 +103,7 @@ class TrainingConfig(Settings):
     )
     stages: Annotated[tuple[int, ...], AfterValidator(_rising)] = setting(
         (),
-        "after each of these epochs keep a copy of the run and compute its attention maps",
+        "after these epochs keep a copy of the run and compute its attention maps",
         expected="rising epochs such as 300,400,500",
         metavar="E,E,…",
         earlier=(),
