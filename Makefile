@@ -31,13 +31,13 @@ DEMO_MANIFEST := manifests/demo.csv
 help:
 	@echo "make demo    render manifests/demo.csv, build the dataset, train a ViT, judge an unseen render: 4 minutes"
 	@echo "make test    lint, then every test: 11 minutes; needs a blender executable (installed if you are root)"
-	@echo "make soak    what is random, killed or long, at length: hours; SOAK=5 is a quarter of it"
+	@echo "make soak    the tests with random input, killed processes and memory, at length: hours; with SOAK=5 a quarter of them"
 	@echo "make lint    ruff and mypy"
-	@echo "make bench   how fast the parts are, as numbers"
-	@echo "make study   train what docs/explanation/results.md is made from; STUDY_ARGS=\"--list\" says what is left"
+	@echo "make bench   measure the speed of rendering, building, inspection and training"
+	@echo "make study   do the trainings behind docs/explanation/results.md: 21 hours; STUDY_ARGS=\"--list\" lists what is left"
 	@echo "make docs    the documentation as a web site in site/"
 	@echo "make venv    only make .venv and install"
-	@echo "make clean-demo   remove the demo's results"
+	@echo "make clean-demo   remove the results of make demo"
 
 venv: $(INSTALLED)
 
@@ -68,7 +68,7 @@ demo: say-demo $(INSTALLED)
 	    $(BIN)/python -m trainer.predict --model $(DEMO)/run $$unseen --out $(DEMO)/predictions
 	@echo
 	@echo "The results:"
-	@echo "  $(DEMO)/renders/images     the pictures; masks and records (the truth of each pin) beside them"
+	@echo "  $(DEMO)/renders/images     the pictures; in folders beside it masks and records (the truth of each pin)"
 	@echo "  $(DEMO)/dataset            the dataset: datasets.load_dataset(\"$(DEMO)/dataset\")"
 	@echo "  $(DEMO)/report.html        the report on it: open it in a browser"
 	@echo "  $(DEMO)/run                the trained model, its metrics and curves"

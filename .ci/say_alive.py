@@ -66,7 +66,7 @@ def main() -> int:
     try:
         return run(what, command)
     except FileNotFoundError:
-        print(f"{Path(command[0])}: no such program", file=sys.stderr)
+        print(f"{Path(command[0])}: expected a program, got no such file", file=sys.stderr)
         return 127
 
 

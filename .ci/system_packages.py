@@ -62,12 +62,13 @@ def blender_works(blender: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--blender", action="store_true", help="also check for a blender executable with numpy")
+    parser.add_argument("--blender", action="store_true", help="also check for a Blender whose Python has numpy")
     with_blender = parser.parse_args().blender
     chosen = os.environ.get("PINSIGHT_BLENDER")
     if with_blender and chosen and not blender_works(chosen):
         print(
-            f"PINSIGHT_BLENDER={chosen}: expected a Blender whose Python is 3.11 or newer and has numpy, got another",
+            f"PINSIGHT_BLENDER={chosen}: expected a Blender that runs, with Python 3.11 or newer and numpy, got "
+            "another",
             file=sys.stderr,
         )
         return 1
@@ -79,7 +80,7 @@ def main() -> int:
     if subprocess.run([install, reason, *packages], check=False).returncode != 0:
         return 1
     if still := missing_packages(with_blender):
-        print(f"installed, but still not usable: {' '.join(still)}", file=sys.stderr)
+        print(f"installed, but their libraries still do not load: {' '.join(still)}", file=sys.stderr)
         return 1
     return 0
 

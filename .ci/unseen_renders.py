@@ -24,8 +24,8 @@ def unseen(manifest: Path) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("manifest", type=Path)
-    parser.add_argument("renders", type=Path, help="the folder that `generator render` wrote")
+    parser.add_argument("manifest", type=Path, help="manifest (CSV) of the renders")
+    parser.add_argument("renders", type=Path, help="folder that `generator render` wrote")
     args = parser.parse_args()
     runs = unseen(args.manifest)
     if not runs:

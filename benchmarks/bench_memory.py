@@ -42,7 +42,7 @@ def resident_mb(process: int) -> float:
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024.0
-    raise RuntimeError(f"process {process} has no VmRSS")
+    raise RuntimeError(f"/proc/{process}/status: expected a line VmRSS (resident memory), got none")
 
 
 def command(manifest: Path, *arguments: str) -> list[str]:
@@ -100,7 +100,7 @@ def recycled_workers(frames: int) -> list[tuple[int, float]]:
                 if memory:
                     points.append((done, max(memory)))
         if driver.returncode:
-            raise RuntimeError(f"generator render ended with {driver.returncode}")
+            raise RuntimeError(f"generator render: expected exit code 0, got {driver.returncode}")
     return points
 
 

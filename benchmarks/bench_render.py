@@ -1,4 +1,4 @@
-"""Speed and truth of the renderer beside their goals, as one table.
+"""Speed of the renderer and accuracy of its boxes, with the goal for each, as one table.
 
     python -m benchmarks.bench_render [--rows N]
     PINSIGHT_BLENDERPROC=CHECKOUT PINSIGHT_PYTHON311=PYTHON python -m benchmarks.bench_render
@@ -39,7 +39,7 @@ def say(line: str) -> None:
 
 
 def throughput(rows: int) -> float:
-    """Seconds of wall time per picture of the demo, with one worker per core."""
+    """Seconds of wall time per picture, over `rows` pictures of the demo, with one worker per core."""
     workers = os.cpu_count() or 1
     seconds = []
     for count in (2 * workers, 2 * workers + rows):
@@ -54,7 +54,7 @@ def throughput(rows: int) -> float:
 
 
 def write_manifest(folder: Path, rows: int, width: int, height: int, samples: int) -> Path:
-    """A manifest of good parts of connector_3x9, each another part and capture."""
+    """Write a manifest of `rows` pictures of `width` x `height` px, good parts of connector_3x9, all different."""
     path = folder / "rows.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -114,7 +114,7 @@ print(json.dumps(stages(Path({str(path)!r}), {rows})))
 
 
 def blenderproc_seconds(width: int, height: int, samples: int) -> float | None:
-    """CPU seconds per picture of BlenderProc, labels in; None where it is not given."""
+    """CPU seconds per picture of BlenderProc, labels included; None without PINSIGHT_BLENDERPROC."""
     checkout, python = os.environ.get("PINSIGHT_BLENDERPROC"), os.environ.get("PINSIGHT_PYTHON311")
     if not (checkout and python):
         return None
@@ -139,7 +139,7 @@ def boxes(rows: int) -> dict[str, float]:
 
 
 def table(rows: int) -> tuple[list[tuple[str, str, str]], dict[str, Any]]:
-    """Lines (work, measured, goal), and the same figures by name."""
+    """Run all measurements on `rows` pictures; returns lines (work, measured, goal), and the same figures by name."""
     cores = os.cpu_count() or 1
     figures: dict[str, Any] = {"cores": cores}
     lines = []

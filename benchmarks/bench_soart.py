@@ -50,7 +50,7 @@ def multiply_adds(values: np.ndarray, rounds: int) -> None:
 
 
 def rate(dtype: type, rounds: int = 20_000) -> float:
-    """Measured fused multiply-adds per second on all threads; each number of a vector counts as one."""
+    """Measure how many fused multiply-adds of numbers of type `dtype` all threads do per second, in `rounds` rounds."""
     values: np.ndarray = np.ones((numba.get_num_threads(), 1024), dtype)
     return values.size * rounds / seconds(lambda: multiply_adds(values, rounds), 5)
 

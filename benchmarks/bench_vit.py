@@ -67,7 +67,7 @@ def milliseconds(spent: list[Spent]) -> dict[str, float]:
 
 
 def speeds(pairs: list[Pair], against: str = "bare") -> dict[str, list[float]]:
-    """Each step's ratio, bare network's time / contender's time, in wall time and in the training thread's CPU time."""
+    """Divide each step's time of `against` by that of the contender: wall time, and CPU time of the training thread."""
     return {
         field: [getattr(getattr(pair, against), field) / getattr(pair.own, field) for pair in pairs]
         for field in ("wall", "thread")
@@ -110,7 +110,7 @@ def over(first: dict[str, list[float]], second: dict[str, list[float]]) -> dict[
 
 
 def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Path) -> dict[str, object]:
-    """Run all comparisons with this number of threads; returns their results by title."""
+    """Run all comparisons with this number of threads, `repeats` epochs of `steps` steps each; results by title."""
     results: dict[str, object] = {}
     for title, close_ups in (("pictures with close-ups", False), ("close-ups only", True)):
         setting = Setting(steps, threads, close_ups=close_ups, boxes=True, batch_size=batch_size)

@@ -33,7 +33,7 @@ SPLITS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
 
 
 def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, list[list[float]], list[int]]:
-    """Draw 2 x 4 pins, at most one bent or missing; returns picture (32, 64, 3), boxes (xywh in px) and classes."""
+    """Draw 2 x 4 pins, pin `target` with the defect `kind`; returns picture (32, 64, 3), boxes (xywh, px), classes."""
     grey = np.full((32, 64), 30.0)
     y, x = np.mgrid[0:32, 0:64] + 0.5
     boxes, categories = [], []

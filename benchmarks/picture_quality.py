@@ -48,7 +48,7 @@ VIEWS = (
 
 
 def grid_of_picture(samples: int) -> tuple[float, int]:
-    """All samples on the picture's own grid, in place of path_tracer.sampling."""
+    """Return 1 fine pixel per pixel each way, and all samples for it: used in place of `path_tracer.sampling`."""
     return 1.0, samples
 
 
@@ -77,7 +77,11 @@ def ssim(one: np.ndarray, other: np.ndarray) -> float:
 
 
 class Laboratory:
-    """One Blender, whose path tracer renders the same view by several settings."""
+    """A Blender whose path tracer renders the same view with several settings.
+
+    Args:
+        folder: Folder for the render output.
+    """
 
     def __init__(self, folder: Path) -> None:
         from blender_scripts.contract.connector import read_connector
@@ -104,7 +108,7 @@ class Laboratory:
         self.renderer.stage.lay_out(part, view.lighting, replace(station, camera=straight))
 
     def picture(self, width: int, height: int, samples: int, seed: int, how: str) -> tuple[np.ndarray, float]:
-        """The picture in sRGB and its CPU time in s; `how` is one of HOW."""
+        """The picture in sRGB and its CPU time in s; `how`: denoiser and grid, one of `HOW`."""
         self.tracer.denoised = how != "none"
         self.module.sampling = grid_of_picture if how == "picture's grid" else self.planned
         self.module.WITHOUT_DENOISER = 1
@@ -130,7 +134,7 @@ Scores = dict[tuple[tuple[int, int], str, int], list[tuple[float, float, float]]
 
 
 def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
-    """SSIM, PSNR and CPU seconds by size, denoiser and samples: one entry per view."""
+    """SSIM, PSNR and CPU seconds by size (W, H) in px, denoiser and samples: one entry per view."""
     found: Scores = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         laboratory = Laboratory(Path(folder))

@@ -85,7 +85,7 @@ def picture(folder: Path, run: str) -> np.ndarray:
 
 
 def disturbed(image: np.ndarray, condition: str, seed: int) -> np.ndarray:
-    """The picture (grey, 0 to 1) changed by one of CONDITIONS."""
+    """The picture (grey, 0 to 1) changed by `condition`, one of CONDITIONS; `seed` draws shift and noise."""
     draws = np.random.default_rng(seed)
     if condition == "shift up to 3 px":
         dx, dy = draws.uniform(-3, 3, 2)
@@ -226,7 +226,7 @@ def detect(renders: Path, to: Path) -> None:
 
 
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
-    """Write thresholds.json: for each random unit space the stated and the true rate of false alarms.
+    """Write thresholds.json: the stated and true rates of false alarms of `redraws` random unit spaces of each size.
 
     The stated one is an interval; the true one is counted on fresh OK pictures, with EDGE's settings, for SOARTC's
     score alone and with pins. All pictures are aligned once, with one mean of the OK pool, not each unit space's own.

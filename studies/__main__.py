@@ -42,25 +42,26 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     what = p.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="list finished and open runs; runs nothing")
+    what.add_argument("--list", action="store_true", help="only list finished and open runs")
     what.add_argument(
         "--write",
         action="store_true",
-        help="add new results to the table and write docs/explanation/results.md from it; runs nothing",
+        help="only add new results to the table and write docs/explanation/results.md from it",
     )
     p.add_argument(
         "--only",
         action="append",
         metavar="TOPIC",
-        help="only these runs: a question's topic or number, or part of a run's name, such as 'views'; may be repeated",
+        help="only the runs of this topic (such as views, or its number) or with this text in their name; may be "
+        "repeated",
     )
-    p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"seeds 0 to N-1 ({SEEDS})")
+    p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train with the seeds 0 to N-1 ({SEEDS})")
     p.add_argument("--time", type=_minutes, metavar="MIN", help="start no further run after this many minutes")
     p.add_argument(
         "--size",
         choices=tuple(SIZES),
         default="reduced",
-        help="reduced: at most 15 minutes a run on two cores; full: for a graphics card (reduced)",
+        help="reduced: runs of at most 15 minutes on two cores; full: for a graphics card (reduced)",
     )
     p.add_argument(
         "--work",
@@ -70,7 +71,7 @@ def parser() -> argparse.ArgumentParser:
         help="folder of renders, datasets, trainings and new results (out/study)",
     )
     p.add_argument(
-        "--results", type=Path, default=TABLE, metavar="FILE", help="the table of all results (studies/results.parquet)"
+        "--results", type=Path, default=TABLE, metavar="FILE", help="table of all results (studies/results.parquet)"
     )
     p.add_argument("--workers", type=_whole, default=0, help="render and build processes (one per core)")
     p.add_argument("--threads", type=_whole, default=1, help="CPU threads of a training (1)")

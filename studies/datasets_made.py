@@ -63,7 +63,7 @@ def read_rows_of(paths: Sequence[Path]) -> list[dict[str, str]]:
 
 
 def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
-    """Choose the manifest rows that a `Take` selects.
+    """Choose those of the manifest rows that a `Take` selects.
 
     Raises:
         PlanError: It selects none.
@@ -71,7 +71,8 @@ def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
     found = [row for row in rows if row["split"] == take.split and take.camera in ("", row["camera"])]
     found = every_nth(every_nth(found, 0)[take.fold :: take.folds], take.count)
     if not found:
-        raise PlanError(f"design {take.design.name}: expected rows of split {take.split}, got none")
+        camera = f" by camera {take.camera}" if take.camera else ""
+        raise PlanError(f"design {take.design.name}: expected rows of split {take.split}{camera}, got none")
     return found
 
 
@@ -239,12 +240,12 @@ def merged_features(all_features: Sequence[Features]) -> Features:
             if isinstance(kind, ClassLabel) and isinstance(held, ClassLabel):
                 short, long = sorted((kind, held), key=lambda one: len(one.names))
                 if long.names[: len(short.names)] != short.names:
-                    raise PlanError(f"column {name}: expected the same classes in all designs, got {held}, {kind}")
+                    raise PlanError(f"column {name}: expected equal classes in all designs, got {held} and {kind}")
                 merged[name] = long
             elif name == "objects":
                 merged[name] = max(kind, held, key=lambda one: len(str(one)))  # it has the longer class list
             elif held != kind:
-                raise PlanError(f"column {name}: expected one type in all designs, got {held}, {kind}")
+                raise PlanError(f"column {name}: expected the same type in all designs, got {held} and {kind}")
     return Features(merged)
 
 

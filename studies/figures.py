@@ -27,7 +27,7 @@ def _bars(value: Value) -> list[list[float]]:
 
 
 def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
-    """Finish a panel of shares: y axis from 0 to 1, a line at `chance` (what guessing gives) unless None, legend."""
+    """Add title, y axis from 0 to 1, legend and a line at `chance` (what guessing gives; None: no line) to a panel."""
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set(title=title, ylim=(-0.02, 1.04))
@@ -44,7 +44,7 @@ def dots(
     chance: float | None = None,
     **legend: Any,
 ) -> None:
-    """Plot means (points) and intervals (whiskers) of `series` by name and group: x axis groups, colour by series."""
+    """Plot means and intervals of `series` (values by name, then group): groups along the x axis, a colour per name."""
     count = max(1, len(series))
     for index, (name, values) in enumerate(series.items()):
         shift = (index - (count - 1) / 2) * 0.7 / count
@@ -92,7 +92,7 @@ def lines_over(
 def growing(
     axes: Any, series: Mapping[str, Mapping[int, Value]], title: str, x: str, y: str, chance: float | None = None
 ) -> None:
-    """Plot each series' values with their intervals over their number (such as pictures), on a logarithmic x axis."""
+    """Plot each series' values with intervals over the numbers that are their keys, such as of pictures."""
     ticks = sorted({number for values in series.values() for number in values})
     for index, (name, values) in enumerate(series.items()):
         numbers = sorted(values)

@@ -83,7 +83,7 @@ def difference(one: Sequence[Answers], other: Sequence[Answers], same_models: bo
     if not one or not other:
         return None
     if len({answers["of"] for answers in (*one, *other)}) != 1:
-        raise ValueError("expected runs that were measured on the same pictures")
+        raise ValueError("expected runs that were measured on the same pictures, got runs with different ones")
     truth = _labels(one[0], "truth")
     classes = [truth == label for label in np.unique(truth)]
     rng = np.random.default_rng(0)
@@ -183,7 +183,7 @@ class Found:
 
     @property
     def renderings(self) -> int:
-        """Most versions (by hash) of one dataset among the runs: pictures differ in some bytes by processor."""
+        """Number of versions (by hash) of the dataset that has the most: renders differ in some bytes by processor."""
         hashes: dict[str, set[str]] = {}
         for documents in self.variants.values():
             for document in documents:

@@ -115,7 +115,15 @@ def rows_of(folder: Path, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def write_pictures(to: Path, data: Path, splits: Sequence[str], others: Sequence[Path], most: int) -> None:
-    """Write regular and unsuitable pictures into TO, a folder for each kind; TO/kinds.json names the kinds."""
+    """Write regular and unsuitable pictures into TO, a folder for each kind; TO/kinds.json names the kinds.
+
+    Args:
+        to: Folder to write into.
+        data: Dataset of the regular pictures.
+        splits: Its splits to use; empty: all.
+        others: Datasets of other scenes.
+        most: Largest number of regular pictures that are changed.
+    """
     kinds: list[str] = []
 
     def save(kind: str, name: str, picture: Image.Image) -> None:
@@ -149,7 +157,7 @@ def _run(*arguments: object) -> None:
 
 
 def judge_of_run(run: Path) -> Judge:
-    """Make the judge that is `trainer.predict` with a ViT's or a Florence-2's run."""
+    """Make a function that judges pictures by `trainer.predict` with a run, and returns the verdicts by file name."""
 
     def judge(files: Sequence[Path]) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
@@ -161,7 +169,7 @@ def judge_of_run(run: Path) -> Judge:
 
 
 def judge_of_gates(run: Path) -> Judge:
-    """Make the judge that is the gates of a Florence-2's run: INVALID, or OK for every picture that can be judged."""
+    """Make a function that judges pictures by a Florence-2's gates only: INVALID, or OK where it can be judged."""
     import torch
 
     from trainer.florence2.data import stretched
@@ -186,7 +194,7 @@ def judge_of_gates(run: Path) -> Judge:
 
 
 def judge_of_golden(golden: Path) -> Judge:
-    """Make the judge that is `generator inspect` with a folder of golden samples."""
+    """Make a function that judges pictures by `generator inspect` with a folder of pictures of good parts."""
 
     def judge(files: Sequence[Path]) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
@@ -211,7 +219,7 @@ def others(verdicts: Sequence[str]) -> str:
 
 
 def measured(pictures: Path, judges: Mapping[str, Judge]) -> str:
-    """Judge all pictures of `write_pictures`, and write the table; SOARTC gets a column of the other verdicts."""
+    """Judge the pictures of `write_pictures` by each of `judges`; returns the table, for SOARTC with other verdicts."""
     kinds = json.loads((pictures / "kinds.json").read_text("utf-8"))
     files = {kind: sorted((pictures / str(number)).glob("*.png")) for number, kind in enumerate(kinds)}
     every = [file for some in files.values() for file in some]
@@ -232,13 +240,24 @@ def parser() -> argparse.ArgumentParser:
         description="Measure the share of INVALID among regular renders and among pictures that cannot be judged.",
         allow_abbrev=False,
     )
-    p.add_argument("--model", type=Path, action="append", default=[], metavar="RUN", help="a run; may be repeated")
-    p.add_argument("--golden", type=Path, metavar="FOLDER", help="golden pictures for `generator inspect`")
-    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="regular renders")
+    p.add_argument(
+        "--model", type=Path, action="append", default=[], metavar="RUN", help="run that judges; may be repeated"
+    )
+    p.add_argument("--golden", type=Path, metavar="FOLDER", help="pictures of good parts for `generator inspect`")
+    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="dataset of regular renders")
     p.add_argument("--split", action="append", default=[], metavar="NAME", help="splits of --data to use (all)")
-    p.add_argument("--other", type=Path, action="append", default=[], metavar="DATASET", help="renders of other scenes")
-    p.add_argument("--pictures", type=int, default=100, metavar="N", help="regular renders to change (100)")
-    p.add_argument("--write", metavar="NAME", help="put the table between the markers `gates NAME` of the page")
+    p.add_argument(
+        "--other",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DATASET",
+        help="dataset of another scene; may be repeated",
+    )
+    p.add_argument("--pictures", type=int, default=100, metavar="N", help="number of regular renders to change (100)")
+    p.add_argument(
+        "--write", metavar="NAME", help="write the table between the markers NAME of docs/explanation/gates.md"
+    )
     return p
 
 

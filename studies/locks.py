@@ -35,7 +35,7 @@ def locked(path: Path, wait: bool = True, waiting: Callable[[], None] = lambda: 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             if not wait:
-                raise Busy(f"another process holds the lock of {path.stem}") from error
+                raise Busy(f"{path}: expected a free lock, got one that another process holds") from error
             waiting()
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -39,7 +39,7 @@ VIEWS = {
 
 
 def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
-    """Read from a run's folder the numbers that tables and figures are made from."""
+    """Read from a run's folder, and its dataset in `workshop`, the numbers that tables and figures are made from."""
     if run.trainer == "soart":
         return {"scores": soart_scores(folder / "detect.json")}
     if run.trainer == "florence2":
@@ -209,7 +209,7 @@ def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]])
     """
     counts = Counter(cell for _, cell in judged)
     if [cell for cell, count in counts.items() for _ in range(count)] != [cell for _, cell in judged]:
-        raise ValueError("expected the pictures of each cell next to each other")
+        raise ValueError("expected the pictures of each cell (a defect at a size) next to each other, got them mixed")
     rounded = {name: [float(f"{value:.6g}") for value in values] for name, values in by_method.items()}
     return {"of": _hash_of([run for run, _ in judged]), "cells": dict(counts), "by_method": rounded}
 

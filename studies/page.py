@@ -26,7 +26,10 @@ def marked(text: str, part: int | str, content: str) -> str:
     """
     begin, end = f"<!-- study {part}: written by --write -->", f"<!-- end of study {part} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise ValueError(f"expected the lines {begin} and {end} once and in this order")
+        raise ValueError(
+            f"expected the lines {begin} and {end} once and in this order, got {text.count(begin)} and "
+            f"{text.count(end)}"
+        )
     head, rest = text.split(begin)
     return f"{head}{begin}\n\n{content.strip()}\n\n{end}{rest.split(end)[1]}"
 

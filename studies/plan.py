@@ -99,7 +99,7 @@ def _shifted(design: Design, size: Size, pictures: int, improve: bool = False) -
 
 
 def all_runs(size_name: str = "reduced", seeds: int = SEEDS) -> list[Run]:
-    """List every run of the study, by question and then by seed."""
+    """List every run of the study at a size of `SIZES`, by question and then by seed."""
     size = SIZES[size_name]
     questions = (_questions_1_and_6, _question_2, _question_3, _question_4, _question_5, _question_7, _question_8)
     runs = [run for question in questions for seed in range(seeds) for run in question(size, seed)]

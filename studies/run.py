@@ -38,10 +38,15 @@ class Design:
 
 @dataclass(frozen=True)
 class Take:
-    """Rows of a design's split: at most `count` (0: all) of part `fold` (from 0) of `folds`, of one camera if given.
+    """A selection of a design's rows, balanced like the whole: every n-th row, sorted by kinds of defect and factors.
 
-    Rows are sorted by kinds of defect and factor levels, and every n-th is taken, so that the selection is balanced
-    like the whole, and different folds share no row.
+    Args:
+        design: The design.
+        split: The split of the rows.
+        count: Largest number of rows; 0: all.
+        fold: Number of the fold, from 0, that the rows are taken from.
+        folds: Number of folds that the rows are divided into; no row is in two folds.
+        camera: Camera of the rows; empty: all cameras.
     """
 
     design: Design
@@ -85,7 +90,7 @@ class Run:
         init: The run whose weights the training starts from; None: random weights.
         attention: Splits on which attention is scored at the epochs of `Size.stages`.
         parts: Whether whole parts are also judged, by all their views.
-        cells: Whether the scores of the OK pictures and of each defect's pictures are also kept.
+        cells: Whether the scores of the OK pictures and of each cell's (a defect at a size) are also kept.
         originals: Dataset whose training pictures are measured too, to show overfitting.
         rows: Value of the option `--rows` of `trainer.evaluate`.
         seconds: Estimated time on one idle core.

@@ -95,7 +95,7 @@ def test_a_wrong_choice_is_an_error_and_nothing_else_is_taken(machine):
     executable(machine / "bin" / f"python{WANTED}", RUNS)
     result = find(machine, PYTHON=str(machine / "mine"))
     assert (result.returncode, result.stdout) == (1, "")
-    assert f"PYTHON={machine / 'mine'} is not a Python {WANTED}" in result.stderr
+    assert f"PYTHON={machine / 'mine'}: expected a Python {WANTED} that runs, got another" in result.stderr
 
 
 def test_the_last_resort_is_uv_installing_one(machine):

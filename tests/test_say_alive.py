@@ -40,7 +40,7 @@ def test_exit_codes_and_errors_are_the_command_s():
     assert done.returncode == 3 and "wrong" in done.stdout
     assert say_alive("sh", "-c", "kill -9 $$").returncode == 137
     missing = say_alive("no-such-program")
-    assert missing.returncode == 127 and missing.stderr == "no-such-program: no such program\n"
+    assert missing.returncode == 127 and missing.stderr == "no-such-program: expected a program, got no such file\n"
 
 
 def test_a_terminal_stays_a_terminal_for_the_command():

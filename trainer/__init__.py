@@ -15,5 +15,6 @@ _NEEDED = ("torch", "torchvision", "safetensors", "datasets", "pandas", "pydanti
 if _missing := [name for name in (*_NEEDED, "accelerate", "transformers", "scipy") if find_spec(name) is None]:
     # With its name, Python prints this error of `python -m trainer.…` as one line.
     raise ModuleNotFoundError(
-        f"expected the extra 'train' (pip install 'pinsight[train]'), got none of {', '.join(_missing)}", name=__name__
+        f"expected the packages of the extra 'train' (pip install 'pinsight[train]'), got no {', '.join(_missing)}",
+        name=__name__,
     )

@@ -27,32 +27,38 @@ def parser() -> argparse.ArgumentParser:
         "and score them against the true boxes.",
         allow_abbrev=False,
     )
-    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of a ViT's run")
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of the ViT's run")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for the results (RUN/attention)")
-    p.add_argument("--split", default=SPLIT, help=f"split whose pictures are shown ({SPLIT})")
+    p.add_argument("--split", default=SPLIT, help=f"split whose pictures are drawn and scored ({SPLIT})")
     which = p.add_mutually_exclusive_group()
     which.add_argument(
         "--weights",
         nargs="+",
         default=["best"],
         metavar="W",
-        help="weights of which epochs: best, last, or files of the same network's weights, in this order (best)",
+        help="weights to draw maps of, in this order: best, last (epoch), or files of the same network's weights "
+        "(best)",
     )
     which.add_argument(
-        "--stages", action="store_true", help="use the weights that trainer.vit --stages kept, then the best ones"
+        "--stages",
+        action="store_true",
+        help="draw maps of the weights that `trainer.vit --stages` kept, then of the best ones",
     )
-    p.add_argument("--rows", choices=settings.ROWS, help="rows, as for trainer.evaluate (those of the training)")
+    p.add_argument("--rows", choices=settings.ROWS, help="rows to use, as in trainer.evaluate (as in training)")
     p.add_argument(
         "--pictures",
         type=number(int, 1, 100_000),
         default=PICTURES,
-        help=f"largest number of pictures to score ({PICTURES})",
+        help=f"score at most so many pictures ({PICTURES})",
     )
-    p.add_argument("--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures on a sheet ({PROBES})")
-    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
+    p.add_argument("--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures to draw on a sheet ({PROBES})")
+    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (number of cores)")
     p.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one (auto)"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device; auto: a GPU if there is one (auto)",
     )
     return p
 

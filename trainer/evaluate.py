@@ -33,29 +33,32 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of a ViT's or a Florence-2's run")
+    p.add_argument(
+        "--model", type=Path, required=True, metavar="RUN", help="folder of the run, of a ViT or of Florence-2"
+    )
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
     p.add_argument("--out", type=Path, metavar="OUT", help="folder for the results (RUN/evaluation)")
-    p.add_argument(
-        "--split", action="append", metavar="NAME", help="a split to measure, may be repeated (all but train)"
-    )
+    p.add_argument("--split", action="append", metavar="NAME", help="split to measure; may be repeated (all but train)")
     p.add_argument(
         "--rows",
         choices=settings.ROWS,
-        help="ViT only; all: every row; observable: rows whose defects can be seen; clear: of these, rows outside the "
-        "grey zone, in which a measure is too close to its limit to tell OK from NG (observable)",
+        help="ViT only: rows to measure; all; observable: without NG pictures whose defects cannot be seen; clear: "
+        "also without pictures with a measure in the grey zone, close to its limit (observable)",
     )
     p.add_argument(
         "--max-escape",
         type=number(float, 0, 0.5, True),
         metavar="RATE",
-        help="choose the run's escape threshold (OK only below it) again, on one half of validation's parts, check on "
-        "the other that at most this share of NG parts escapes (95 %% upper bound), and save it (the run's own)",
+        help="choose anew and save the escape threshold, below which a part is OK, so that at most this share of NG "
+        "parts is judged OK; as in training (the run's)",
     )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="pictures per batch (16)")
-    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")
+    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (number of cores)")
     p.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one (auto)"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device; auto: a GPU if there is one (auto)",
     )
     return p
 

@@ -22,7 +22,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m trainer.export",
         description="Write a trained ViT or gauge as one ONNX file, and check that onnxruntime gives the network's "
         "results.",
-        epilog="exit codes: 0 written and equal; 2 the run cannot be read or the file not written; 1 anything else",
+        epilog="exit codes: 0 written, with equal results; 2 the run cannot be read or the file cannot be written; 1 "
+        "anything else",
         allow_abbrev=False,
     )
     p.add_argument(
@@ -30,10 +31,10 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="RUN",
-        help="folder of `python -m trainer.vit --out` or `python -m trainer.gauge --out`",
+        help="folder of the run, of a ViT or of a gauge",
     )
     p.add_argument("--to", type=Path, required=True, metavar="FILE.onnx", help="file to write")
-    p.add_argument("--weights", choices=("best", "last"), default="best", help="ViT: which epoch's weights (best)")
+    p.add_argument("--weights", choices=("best", "last"), default="best", help="ViT: weights of this epoch (best)")
     p.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return p
 
@@ -41,11 +42,11 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Export the run as the options say; returns the exit code."""
     if args.to.suffix != ".onnx":
-        raise InputError(f"--to {args.to}: expected a name that ends in .onnx")
+        raise InputError(f"--to {args.to}: expected a name that ends in .onnx, got {args.to.name!r}")
     if args.to.is_dir() or (args.to.exists() and not args.overwrite):
         raise InputError(f"--to {args.to}: expected a new file, got one that exists; --overwrite replaces a file")
     if not args.to.parent.is_dir():
-        raise InputError(f"--to {args.to}: expected an existing folder, got none at {args.to.parent}")
+        raise InputError(f"--to {args.to}: expected a file in a folder that exists, got no folder {args.to.parent}")
     if kind_of(args.model) == DETECTION_FORMAT:
         raise InputError(f"--model {args.model}: expected a ViT's or gauge's run, got one of Florence-2")
     if kind_of(args.model) == GAUGE_FORMAT:

@@ -48,10 +48,10 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m trainer.predict",
         description="Judge pictures with a trained network: NG where there is a defect; INVALID where the picture or "
-        "the run cannot be used; UNSURE between the limits of OK and NG; else OK. ViT: with class, "
-        "confidence and a map of the patches that show it. Florence-2: with a box around each defect, its class and "
-        "confidence. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG any other defect. Gauge: with "
-        "every pin's measures in mm.",
+        "the run cannot be used; UNSURE between the limits of OK and NG; else OK. A ViT adds class, confidence and a "
+        "heat map of where the defect may be; Florence-2 a box around each defect, with class and confidence; a gauge "
+        "every pin's measures in mm. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG any other "
+        "defect.",
         epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read; 1 anything else",
         allow_abbrev=False,
     )
@@ -60,41 +60,41 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="RUN",
-        help="folder of `python -m trainer.vit --out`, `python -m trainer.florence2 --out` or "
-        "`python -m trainer.gauge --out`",
+        help="folder of the run, of a ViT, Florence-2 or gauge",
     )
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file, as JSON")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and marked pictures")
-    p.add_argument("--weights", choices=("best", "last"), default=None, help="ViT: which epoch's weights (best)")
+    p.add_argument("--weights", choices=("best", "last"), default=None, help="ViT: weights of this epoch (best)")
     p.add_argument(
         "--positions",
         type=Path,
         metavar="FILE",
-        help="Florence-2: CSV with address, x1, y1, x2, y2 (px) and cavity if known, or a record; names each box's pin",
+        help="Florence-2: places of the pins, which name each box's pin: CSV with address, x1, y1, x2, y2 (px), cavity "
+        "if known; or a render's record (JSON)",
     )
     p.add_argument(
         "--threshold",
         type=float,
         metavar="P",
-        help="ViT: probability of NG from which the verdict is NG; Florence-2: confidence from which a box counts and "
-        "the verdict is NG; OK only below the run's escape threshold, or below P if that is lower (the run's own)",
+        help="the verdict is NG from P on: of a ViT the probability of NG, of Florence-2 the confidence from which a "
+        "box counts; it is OK only below the run's escape threshold, or below P if P is lower (the run's own)",
     )
     p.add_argument(
         "--allow-unfit",
         action="store_true",
-        help="judge also with a run that is not better than chance on validation, or whose fitness is not recorded; "
-        "without this option its verdicts are INVALID",
+        help="judge also with a run that was not better than chance on validation, or for which this is not recorded; "
+        "without this option all its verdicts are INVALID",
     )
     p.add_argument(
         "--tolerance",
         metavar="LIMITS",
-        help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5, as in `generator build`: a gauge "
-        "judges by them; other runs warn if they were trained under others, which they keep judging by",
+        help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5: a gauge judges by them; a ViT or "
+        "Florence-2 warns if it was trained under others, and its verdicts do not change",
     )
     _of_gauge(p)
     p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
-    p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
+    p.add_argument("--threads", type=int, default=None, help="CPU threads (number of cores)")
     return p
 
 

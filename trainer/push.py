@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run of a ViT or of Florence-2")
+    p.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, of a ViT or of Florence-2")
     p.add_argument("--to", required=True, metavar="OWNER/NAME", help="the model's name on the Hub")
     p.add_argument("--private", action="store_true", help="make a new repository private")
     p.add_argument(
@@ -44,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
         help="name on the Hub of the training dataset, for the card; may be repeated",
     )
     p.add_argument("--license", default="", metavar="ID", help="the Hub's id of a licence, for the card")
-    p.add_argument("--dry-run", action="store_true", help="write the card and list the files to upload; no network")
+    p.add_argument(
+        "--dry-run", action="store_true", help="only write the card and list the files to upload; needs no network"
+    )
     return p
 
 

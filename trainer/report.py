@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Write the HTML page on a ViT's run; returns the exit code."""
     if kind_of(args.run) == DETECTION_FORMAT:
-        raise InputError(f"{args.run}: expected a ViT's run; that of Florence-2 has its {REPORT} already")
+        raise InputError(f"{args.run}: expected a ViT's run, got one of Florence-2, which has its {REPORT} already")
     say(f"report: {write_page(args.run)}")
     return 0
 

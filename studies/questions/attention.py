@@ -45,7 +45,15 @@ def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Write the section of question 6: hits, entropy and share on the housing over the stages."""
+    """Make section and figure of question 6: hits, entropy and share on the housing over the stages.
+
+    Args:
+        found: The question's finished runs.
+        picture: PNG file of the figure to write.
+
+    Returns:
+        Paragraphs in Markdown.
+    """
     base = _baselines(found)
     figure, panels = figures.panels(3)
     first, whole = _first_epochs(found)

@@ -41,7 +41,15 @@ GROUPS = {
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Write the section of question 7: mAP50 by epochs and pictures; its change by tuning on new and known housings."""
+    """Make section and figure of question 7: mAP50 by epochs and pictures; its change by tuning on two housings.
+
+    Args:
+        found: The question's finished runs.
+        picture: PNG file of the figure to write.
+
+    Returns:
+        Paragraphs in Markdown.
+    """
     scratch, tuned = (
         replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
         for told in (False, True)

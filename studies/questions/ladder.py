@@ -1,4 +1,4 @@
-"""Question 1: the benefit of each step of the ladder of designs on each test."""
+"""Question 1: the benefit of each step of the ladder, four designs of increasing variety, on each test."""
 
 from __future__ import annotations
 
@@ -20,7 +20,15 @@ TESTS = {
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Write the section of question 1: balanced accuracy of each step of the ladder on each test."""
+    """Make section and figure of question 1: balanced accuracy of each step of the ladder on each test.
+
+    Args:
+        found: The question's finished runs.
+        picture: PNG file of the figure to write.
+
+    Returns:
+        Paragraphs in Markdown.
+    """
     columns = {title: found.values(accuracy(split)) for split, title in TESTS.items()}
     figure, (axes,) = figures.panels(1)
     series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in found.variants}

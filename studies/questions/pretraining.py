@@ -15,7 +15,15 @@ from studies.tables import mean, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Write the section of question 5: accuracy over the number of pictures, from scratch and tuned."""
+    """Make section and figure of question 5: accuracy over the number of pictures, from scratch and tuned.
+
+    Args:
+        found: The question's finished runs.
+        picture: PNG file of the figure to write.
+
+    Returns:
+        Paragraphs in Markdown.
+    """
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
     rows = []

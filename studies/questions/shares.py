@@ -36,7 +36,7 @@ def collapsed(found: Found) -> list[str]:
 
 
 def ranged(values: Sequence[float], form: str = ".3f") -> str:
-    """Write the mean of the seeds' values, with the smallest and the largest; a dash if there are none."""
+    """Write mean (smallest, largest) of the seeds' values in the number format `form`; a dash if there are none."""
     if not values:
         return "–"
     return f"{np.mean(values):{form}} ({min(values):{form}}, {max(values):{form}})"

@@ -21,7 +21,7 @@ def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
     """
     pictures = {d["result"]["scores"]["of"] for documents in found.variants.values() for d in documents}
     if len(pictures) > 1:
-        raise ValueError("expected runs that judged the same pictures")
+        raise ValueError("expected runs that judged the same pictures, got runs with different ones")
     columns = {}
     for variant, documents in found.variants.items():
         for method in METHODS if variant == "without training" else ("ViT",):
@@ -31,7 +31,7 @@ def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
 
 
 def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
-    """Compute AUROC of each ViT variant minus that of PRODUCT, by variant and defect; {} if one of them has no run."""
+    """Compute AUROC of each ViT variant minus that of `inspect`, by variant and defect; {} if either has no run."""
     columns = _by_defect(found)
     alone = columns.get(PRODUCT, [])
     changes: dict[str, dict[str, Difference]] = {}
@@ -44,7 +44,15 @@ def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Write the section of question 8: AUROC of each defect by the methods without training and by ViTs."""
+    """Make section and figure of question 8: AUROC of each defect by the methods without training and by ViTs.
+
+    Args:
+        found: The question's finished runs.
+        picture: PNG file of the figure to write.
+
+    Returns:
+        Paragraphs in Markdown.
+    """
     columns = {name: areas(by_seed) for name, by_seed in _by_defect(found).items()}
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}

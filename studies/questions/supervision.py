@@ -14,7 +14,15 @@ from studies.tables import table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Write the section of question 2: curves by epochs and minutes, the test, and the time to reach an accuracy."""
+    """Make section and figure of question 2: curves by epochs and minutes, test, and time to reach an accuracy.
+
+    Args:
+        found: The question's finished runs.
+        picture: PNG file of the figure to write.
+
+    Returns:
+        Paragraphs in Markdown.
+    """
     figure, (left, right) = figures.panels(2)
     name = "val_balanced_accuracy"
     epochs = curves(found, lambda row: row["epoch"], name)

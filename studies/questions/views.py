@@ -50,7 +50,15 @@ def _short(variant: str) -> str:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Write the section of question 4: whole parts judged by one, three and five views."""
+    """Make section and figure of question 4: whole parts judged by one, three and five views.
+
+    Args:
+        found: The question's finished runs.
+        picture: PNG file of the figure to write.
+
+    Returns:
+        Paragraphs in Markdown.
+    """
     series = {title: parts_judged(found, read) for title, read in PART_MEASURES.items()}
     figure, panels = figures.panels(len(series))
     panels[0].axhspan(*EARLIER, color="grey", alpha=0.3, label="earlier work")

@@ -186,9 +186,9 @@ def test_one_split_is_enough_and_a_person_s_files_stay(trained_run, make_dataset
     assert {path.name for path in out.iterdir()} == {"attention.json", "attention_last.png", "curves.png"}
     assert (out / "curves.png").read_bytes() == b"mine"
     assert main([*words, str(out), "--weights", "best", "last"]) == 2
-    assert "got one with curves.png, which no earlier attention.json lists" in capsys.readouterr().err
+    assert "would replace and no earlier attention.json lists: curves.png" in capsys.readouterr().err
     assert main([*words, str(trained_run)]) == 2
-    assert "expected another folder than the run's" in capsys.readouterr().err
+    assert "expected another folder than that of the run" in capsys.readouterr().err
     assert (trained_run / "curves.png").is_file() and not (trained_run / "attention.json").exists()
 
 

@@ -109,7 +109,7 @@ def test_wrong_requests_are_refused(exported, trained_run, tmp_path, capsys):
     for options, said in (
         (["--model", run, "--to", str(exported)], "--overwrite"),
         (["--model", run, "--to", str(tmp_path / "model.bin")], ".onnx"),
-        (["--model", run, "--to", str(tmp_path / "none" / "model.onnx")], "existing folder"),
+        (["--model", run, "--to", str(tmp_path / "none" / "model.onnx")], "expected a file in a folder that exists"),
         (["--model", str(tmp_path), "--to", str(tmp_path / "model.onnx")], "config.json"),
     ):
         assert main(options) == 2

@@ -62,6 +62,9 @@ def test_a_run_without_gates_judges_nothing_until_an_evaluation_has_made_them(
     for one in verdicts(run, [pictures], tmp_path):
         assert one["verdict"] == "INVALID" and any(reason.startswith("gates: ") for reason in one["reasons"])
     assert evaluate(["--model", str(run), "--data", str(tiny_dataset), "--out", str(tmp_path / "out")]) == 0
-    assert "had no gates: they are learned from" in capsys.readouterr().out
+    assert (
+        "has no gates (limits that tell which pictures cannot be judged): they are learned from"
+        in capsys.readouterr().out
+    )
     assert have(run)
     assert all(one["verdict"] != "INVALID" for one in verdicts(run, [pictures], tmp_path))

@@ -189,7 +189,7 @@ def test_a_run_of_an_earlier_version_is_as_fit_as_its_summary_says(trained_run, 
     (run / "summary.json").write_text(json.dumps(summary))
     assert "balanced accuracy of OK and NG on validation is 0.500" in unfit_reasons(run)[0]
     (run / "summary.json").unlink()
-    assert "fitness not recorded" in unfit_reasons(run)[0]
+    assert "fitness (how well this run tells OK from NG) is not recorded" in unfit_reasons(run)[0]
     assert "last epoch" in unfit_reasons(run, "last")[0]
 
 

@@ -174,7 +174,7 @@ def augment(batch: Batch, seeds: Tensor) -> Batch:
 
     Args:
         batch: The batch, on the CPU.
-        seeds: (B,) from `example_seeds`; without any the batch is returned unchanged.
+        seeds: (B,) from `example_seeds`; empty: the batch is returned unchanged.
     """
     if len(seeds) == 0:
         return batch

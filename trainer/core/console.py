@@ -35,14 +35,18 @@ def say(text: str) -> None:
 
 
 def stage(text: str | Callable[[], str]) -> None:
-    """State what the command is doing from now on, for `never_silent`; a function is called for each line."""
+    """Set what the command is doing from now on, which `never_silent` prints.
+
+    Args:
+        text: The text; or a function that returns it, called for each line.
+    """
     _Stage.text = staticmethod(text if callable(text) else lambda: text)
     _Stage.since = time.monotonic()
 
 
 @contextmanager
 def never_silent(silence_s: float = SILENCE_S) -> Iterator[None]:
-    """Print the stage whenever no line was printed for `silence_s` seconds and no progress bar is shown."""
+    """Within a `with` block print the stage whenever no line was printed for `silence_s` s and no bar is shown."""
     done = threading.Event()
 
     def watch() -> None:

@@ -227,7 +227,7 @@ def load_data(
             continue
         for index, label in enumerate(classes):
             if name in ("train", "validation") and index not in set(labels):
-                warnings.append(f"split {name} has no picture of class {label}: its recall is undefined")
+                warnings.append(f"split {name} has no picture of class {label}, so the recall of {label} is undefined")
         try:
             splits[name] = _split(rows, column, size, classes, memory)
         except InputError as e:
@@ -237,7 +237,8 @@ def load_data(
     for name, split in splits.items():
         if not split.pictures.in_memory:
             warnings.append(
-                f"split {name}: {len(split)} pictures do not fit in memory; they are decoded again in every epoch"
+                f"split {name}: its {len(split)} pictures do not fit in memory and are decoded anew in every epoch, "
+                "which takes longer"
             )
     features = next(iter(dataset.values())).features
     return Data(splits, classes, size, warnings, lacking(features))
@@ -281,7 +282,7 @@ def load_frozen_classes(
     splits: dict[str, Split] = {}
     for name, rows in wanted.items():
         if any(label is None or label < 0 for label in rows["label"]):
-            raise InputError(f"--data {folder} split {name}: expected a label in each row, got rows without")
+            raise InputError(f"--data {folder} split {name}: expected a label in each row, got rows without one")
         try:
             split = _split(rows, column, size, named, None)
         except InputError as e:

@@ -27,7 +27,7 @@ def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
 
 
 def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the names of the columns in `READ` and `also` that a dataset lacks."""
+    """Return which of the columns that trainers read (`READ`, and those in `also`) a dataset lacks."""
     from generator.dataset.rows import missing_columns
 
     missing = missing_columns(features)
@@ -37,10 +37,13 @@ def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str,
 
 def lacking_line(names: Sequence[str]) -> str:
     """Return the message that names the missing columns."""
-    return f"the dataset has no column {', '.join(names)} (made by an earlier version, or elsewhere): values unknown"
+    return (
+        f"the dataset has no column {', '.join(names)} (written by an earlier version or by another program): the "
+        "values are taken as unknown"
+    )
 
 
 def part_name(row: Mapping[str, Any], run: str) -> str:
-    """Return the name of the part that a row's picture shows; `run NAME`, NAME being `run`, where it names no part."""
+    """Return the name of the part that a row's picture shows; without a part `run NAME`, with `run` as NAME."""
     part = row.get("part")
     return f"{row.get('scene') or ''}/{part}" if part not in (None, "") else f"run {run}"

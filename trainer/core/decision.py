@@ -50,11 +50,11 @@ class Limits:
 
     @classmethod
     def at(cls, threshold: float) -> "Limits":
-        """Return limits without a range of UNSURE between them."""
+        """Return limits that all equal `threshold`, so that no score between them is UNSURE."""
         return cls(threshold, threshold, threshold)
 
     def with_threshold(self, threshold: float | None) -> "Limits":
-        """Return the limits for `--threshold`: NG from it on, OK below the escape threshold or it; None: unchanged."""
+        """Return the limits for `--threshold`: NG from it on, OK below it and `escape`; None: unchanged."""
         return self if threshold is None else Limits(threshold, min(self.escape, threshold), threshold)
 
 
@@ -83,7 +83,13 @@ def verdict_of(
 
 
 def verdicts_of(scores: np.ndarray, limits: Limits, invalid: Sequence[Sequence[str]] = ()) -> np.ndarray:
-    """Return the verdicts (N,), as text, on N scores; `invalid`: reasons of each score, empty for none at all."""
+    """Return the verdicts (N,), as text, on N pictures or parts.
+
+    Args:
+        scores: (N,) scores.
+        limits: The thresholds.
+        invalid: For each, the reasons why it cannot be judged; empty: all can be judged.
+    """
     reasons = invalid or [()] * len(scores)
     found = [str(verdict_of(float(s), limits, why)[0]) for s, why in zip(scores, reasons, strict=True)]
     return np.array(found, dtype="<U7")
@@ -138,8 +144,9 @@ def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: 
     Args:
         scores: (N,) scores.
         ng: (N,) whether the picture is NG in truth.
-        threshold: The threshold, which both are where the scores of OK and NG pictures do not overlap.
-        errors: Largest share of NG pictures below the one and of OK pictures from the other on, in [0, 1).
+        threshold: The threshold; both equal it where the scores of OK and NG pictures do not overlap.
+        errors: Largest share of NG pictures below the escape threshold, and of OK pictures at or above the overkill
+            threshold, in [0, 1).
     """
     escape = overkill = threshold
     bad, good = np.sort(scores[ng]), np.sort(scores[~ng])

@@ -55,8 +55,8 @@ def same_data(data: Path, run: Path, digest: str) -> None:
     found = dataset_facts(data).get("content_sha256", "")
     if digest and found != digest:
         raise InputError(
-            f"--data {data}: {run} was started with a dataset of content {digest[:16]}, got "
-            f"{found[:16] or 'none in its README.md'}; --resume needs the same dataset"
+            f"--data {data}: expected the dataset that {run} was started with (content_sha256 {digest[:16]}… in its "
+            f"README.md), got {found[:16] + '…' if found else 'none'}; --resume needs the same dataset"
         )
 
 
@@ -76,8 +76,8 @@ def dataset_of(given: Path | None) -> Path:
     ]
     if not found:
         raise InputError(
-            f"--data: expected a dataset, or one in {DATASETS}/ (a folder with README.md and data/), got none; "
-            "`python -m generator build` makes one"
+            f"--data: expected --data DATASET, or a dataset in {DATASETS}/ (a folder with README.md and data/), got "
+            "neither; `python -m generator build` makes a dataset"
         )
     if len(found) > 1:
         names = ", ".join(map(str, found))
@@ -122,7 +122,8 @@ class Hold:
         except BlockingIOError:
             os.close(descriptor)
             raise InputError(
-                f"{run}: expected a run that no other command trains, got one in use: wait, or give --out"
+                f"{run}: expected a run that no other command is training, got one in use: wait until it ends, or give "
+                "another --out"
             ) from None
         self._descriptor = descriptor
 
@@ -193,14 +194,17 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
     """
     args.data = dataset_of(args.data)
     if args.out is None and args.overwrite:
-        raise InputError("--overwrite: expected --out RUN too; a default run is never overwritten")
+        raise InputError("--overwrite: expected --out RUN too; without --out no run is overwritten")
     if args.out is None and args.resume:
         base, digest = base_of(args.data, name), dataset_facts(args.data).get("content_sha256", "")
         if not digest:
-            raise InputError(f"--resume: expected --out RUN too: {args.data}/README.md has no content_sha256")
+            raise InputError(
+                f"--resume: expected --out RUN too: {args.data}/README.md has no content_sha256, by which a run is "
+                "found"
+            )
         if (found := unfinished_run(base, kind, lambda run: digest_of(run) == digest)) is None:
             raise InputError(
-                f"--resume: expected an unfinished run of this dataset such as {base}, got none: give --out"
+                f"--resume: expected an unfinished run of this dataset, such as {base}, got none: give --out RUN"
             )
         args.out = found
         say(f"--out {found}: resumes the newest unfinished run")

@@ -41,7 +41,7 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Whether all found defects are larger than all missed ones, or all were found or missed: no curve fits best."""
+    """Whether no curve fits best: all were found, all missed, or all found ones are larger; `x`: (N,) log sizes."""
     return bool(not found.any() or found.all() or x[found == 0].max() < x[found == 1].min())
 
 
@@ -68,21 +68,21 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         "note": "",
     }
     if len(size) < FEWEST:
-        out["note"] = f"fewer than {FEWEST} defects: no curve"
+        out["note"] = f"no curve: {len(size)} defects, at least {FEWEST} are needed"
         return out
     x = np.log(size)
     if separable(x, hit):
         what = "all were found" if hit.all() else "the sizes of found and of missed defects do not overlap"
         what = what if hit.any() else "none was found"
-        out["note"] = f"{what}: no curve can be fitted"
+        out["note"] = f"no curve can be fitted: {what}"
         return out
     if size.min() == size.max():
-        out["note"] = "all defects are of one size: no curve"
+        out["note"] = "no curve: all defects have the same size"
         return out
     offset, slope = _fit(x, hit)
     out.update(offset=offset, slope=slope)
     if slope <= 0:
-        out["note"] = "larger defects are not found more often: no 90 % point"
+        out["note"] = "no 90 % point: larger defects are not found more often than small ones"
         return out
     a90 = (math.log(FOUND / (1 - FOUND)) - offset) / slope
     out["a90_mm"] = math.exp(a90)
@@ -95,13 +95,13 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         far += step
         step *= 1.3
         if far > a90 + math.log(100):
-            out["note"] = "too few data for a 90/95 point: it would be more than 100 times the 90 % point"
+            out["note"] = "no 90/95 point: with so few defects it would be more than 100 times the 90 % point"
             return out
     near = max(a90, far - step / 1.3)
     bound = optimize.brentq(lambda at: _best_through(x, hit, at) - limit, near, far, xtol=1e-5)
     out["a90_95_mm"] = math.exp(bound)
     if out["a90_95_mm"] > out["to_mm"]:
-        out["note"] = "the 90/95 point is extrapolated: it lies above the largest defect measured"
+        out["note"] = "the 90/95 point is extrapolated: it lies above the largest size measured"
     return out
 
 

@@ -70,7 +70,7 @@ class Share:
             gradient.copy_(part.view_as(gradient))
 
     def agreed[T](self, value: T) -> T:
-        """Return the first process's value in every process: clocks differ, and only the first may have measured."""
+        """Return in every process the value of the first one, as clocks differ and only the first may have measured."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list

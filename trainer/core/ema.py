@@ -22,7 +22,7 @@ class Average:
             self.held = {n: p.detach().clone() for n, p in module.named_parameters() if p.requires_grad}
 
     def update(self, step: int) -> None:
-        """Update the average with the module's present weights, those after `step` steps."""
+        """Update the average with the module's present weights; `step`: number of optimizer steps so far."""
         decay = min(self.decay, (1 + step) / (10 + step))
         with torch.no_grad():
             for name, parameter in self.module.named_parameters():

@@ -21,8 +21,8 @@ def event_writer_class() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as e:
         raise InputError(
-            f"--tensorboard: expected the package tensorboard, got {e}; in this project's folder: pip install "
-            "'.[tensorboard]'"
+            f"--tensorboard: expected the package tensorboard, got {e}; install it in this project's folder: "
+            "pip install '.[tensorboard]'"
         ) from e
     return SummaryWriter
 

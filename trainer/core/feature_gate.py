@@ -71,9 +71,9 @@ class FeatureGate:
 
     Args:
         centre: (C, rows, columns) mean features of training pictures.
-        matrix: (K, C) which turns features less `centre` into units of the training pictures' spread.
-        references: The training pictures in these units.
-        limit: Largest distance of a picture like those in training.
+        matrix: (K, C), by which features minus `centre` are multiplied, so that they vary alike in all K directions.
+        references: Features of the training pictures, so multiplied: (N, K, rows, columns).
+        limit: Largest distance at which a picture counts as like those in training.
     """
 
     centre: np.ndarray
@@ -105,8 +105,8 @@ class FeatureGate:
         """Return why each picture cannot be judged, from features (B, C, rows, columns): empty lists if it can."""
         return [
             [
-                f"features: the network's features of the picture are unlike those of all training pictures "
-                f"({max(one / self.limit, 1.01):.2f} times the limit)"
+                f"features: the network's features of the picture are unlike those of all training pictures (distance "
+                f"{max(one / self.limit, 1.01):.2f} times the limit)"
             ]
             if one > self.limit
             else []
@@ -135,9 +135,9 @@ class FeatureGate:
         except (KeyError, RuntimeError) as e:
             raise ValueError(f"tensors {sorted(tensors)}") from e
         if centre.ndim != 3 or matrix.ndim != 2 or matrix.shape[1] != len(centre):
-            raise ValueError(f"tensors of shapes {centre.shape}, {matrix.shape}")
+            raise ValueError(f"centre and matrix of shapes {centre.shape} and {matrix.shape}")
         if held.ndim != 4 or held.shape[1:] != (len(matrix), *centre.shape[1:]):
-            raise ValueError(f"tensors of shapes {centre.shape}, {held.shape}")
+            raise ValueError(f"centre and references of shapes {centre.shape} and {held.shape}")
         return cls(centre, matrix, References(held), limit)
 
 

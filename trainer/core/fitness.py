@@ -23,8 +23,8 @@ LEVEL = 0.95
 GROUPS = 2
 _BINS = 2000
 NOT_RECORDED = (
-    "fitness not recorded, that is, how well this run tells OK from NG; `python -m trainer.evaluate` with the "
-    "training's dataset measures it"
+    "fitness (how well this run tells OK from NG) is not recorded; `python -m trainer.evaluate` with the training's "
+    "dataset measures it"
 )
 NOT_MEASURED = f"unfit: {NOT_RECORDED}"
 
@@ -107,14 +107,14 @@ def fitness_of(parts: Sequence[str], ng: np.ndarray, said_ng: np.ndarray, found_
         parts: (N,) name of the part that each picture shows.
         ng: (N,) whether the picture is NG in truth.
         said_ng: (N,) whether it was decided NG, by a threshold that was chosen without its part.
-        found_wanting: Other reasons why the run is unfit, each a sentence without full stop.
+        found_wanting: Further reasons why the run is unfit, each a sentence without full stop.
     """
     names, unfit = np.asarray(parts, dtype=str), [f"unfit: {text}" for text in found_wanting]
     ok_parts, ng_parts = len(set(names[~ng])), len(set(names[ng]))
     if not ok_parts or not ng_parts:
         unfit.append(
-            f"unfit: validation has {ok_parts} OK and {ng_parts} NG parts; without both nothing shows that the run "
-            "tells them apart"
+            f"unfit: validation has {ok_parts} OK and {ng_parts} NG parts; both are needed to show that the run tells "
+            "them apart"
         )
         return Fitness(None, None, ok_parts, ng_parts, tuple(unfit))
     found, passed = _trials(names[ng], said_ng[ng]), _trials(names[~ng], ~said_ng[~ng])
@@ -152,9 +152,15 @@ def cross_decided(
 
 
 def part_groups(parts: Sequence[str], ng: np.ndarray, groups: int) -> np.ndarray:
-    """Deal the parts into groups (N,) from 0, NG parts (with any NG picture) first, in the order of their pictures.
+    """Divide the parts into `groups` groups with about equal numbers of OK parts and of NG parts.
 
-    So each group has about as many OK parts, and as many NG parts, as another; pictures of a part stay together.
+    Args:
+        parts: (N,) name of the part that each picture shows.
+        ng: (N,) whether the picture is NG in truth; a part is NG if any of its pictures is.
+        groups: Number of groups.
+
+    Returns:
+        (N,) number of each picture's group, from 0; pictures of a part are in one group.
     """
     bad = {part for part, is_ng in zip(parts, ng, strict=True) if is_ng}
     order = sorted(dict.fromkeys(parts), key=lambda part: part not in bad)  # stable

@@ -20,7 +20,7 @@ from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
 
 FROZEN = "frozen.json"
-CRITERION = "highest mean of NG found and OK passed on validation"
+CRITERION = "highest mean of two shares on validation, NG found and OK passed"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class FrozenThreshold:
         weights_sha256: SHA-256 of RUN/best.safetensors, in hex.
         threshold: Least P(NG) = 1 - P(OK) at which the class is a class of defect, in [0, 1].
         temperature: Number above 0 that divides the logits.
-        pictures: Number of validation pictures, or parts with --views, that all was chosen on.
+        pictures: Number of validation pictures, with --views of parts, on which thresholds and temperature were chosen.
         positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
         escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions: no UNSURE.
         fitness: None in files of earlier versions.
@@ -65,7 +65,7 @@ class FrozenThreshold:
         return [text for text in (fitness.fitness_said(self.fitness), max_escape.said(self.max_escape)) if text]
 
     def to_json(self) -> dict[str, Any]:
-        """Make the JSON document; `vars` keeps the order of the fields."""
+        """Return the content as a JSON object, its keys in the order of the fields."""
         return {**vars(self), "fitness": None if self.fitness is None else self.fitness.to_json()}
 
 
@@ -216,6 +216,6 @@ def load(run: Path) -> FrozenThreshold | None:
     if held.weights_sha256 != digest(run / run_folder.BEST):
         raise InputError(
             f"{path}: expected the threshold of {run_folder.BEST}, got that of other weights; finish the training with "
-            "--resume, or delete the file: `python -m trainer.evaluate` then chooses the threshold again"
+            "--resume, or delete the file and choose the threshold again with `python -m trainer.evaluate`"
         )
     return held

@@ -1,4 +1,4 @@
-"""The gates of a run: reasons why a picture cannot be judged, learned from training and validation pictures.
+"""The gates of a run: limits, learned from its training and validation pictures, beyond which a picture is INVALID.
 
     RUN/gates.npz           gates on the picture itself (`generator.verdict.gates`)
     RUN/gates.safetensors   gate on the network's features (`trainer.core.feature_gate`), of the best weights
@@ -35,7 +35,7 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Gates:
-    """The gates of a run; None where the run has none."""
+    """The gates of a run, on the picture itself and on the network's features; None where the run lacks one."""
 
     pictures: PictureGates | None
     features: FeatureGate | None
@@ -58,7 +58,7 @@ class Gates:
         if self.pictures is not None:
             return []
         return [
-            f"gates: the run has no {picture_gates.FILE}, which tells pictures that cannot be judged; "
+            f"gates: the run has no {picture_gates.FILE}, the limits that tell which pictures cannot be judged; "
             "`python -m trainer.evaluate --model RUN --data DATASET` writes it"
         ]
 
@@ -135,7 +135,7 @@ def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
         return FeatureGate.of_tensors(tensors)
     except ValueError as e:
         raise InputError(
-            f"{path}: expected the file of a training's gate on features, got {e}: delete it, and `python -m "
+            f"{path}: expected the gate on features that a training wrote, got {e}: delete the file, and `python -m "
             "trainer.evaluate` with the training's dataset writes it again"
         ) from e
 

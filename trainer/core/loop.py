@@ -220,8 +220,8 @@ class Loop[Batch]:
         began: `time.monotonic()` at the start of the command, from which the time limit counts; None: of `train`.
         report: Called after each epoch with its line of metrics.csv and its warnings.
         events: TensorBoard event files to write; None: none.
-        shorten: Called with an epoch at whose end the time limit has passed while no epoch has a score; returns a
-            schedule that ends with the next epoch, which can be the best. None: stop without a best epoch.
+        shorten: Called where the time limit has passed and no epoch has a score yet: from the number of the epoch just
+            ended it makes a schedule with one more epoch, which then is the best. None: stop without a best epoch.
     """
 
     trainee: Trainee[Batch]
@@ -261,7 +261,8 @@ class Loop[Batch]:
                 bar.extend(steps := self._steps())
                 if self.schedule.is_over(self.state):
                     stopped = (
-                        f"the last {self.schedule.patience} epochs were no better than epoch {self.state.best_epoch}"
+                        f"the last {self.schedule.patience} epochs were no better than epoch {self.state.best_epoch} "
+                        "(--patience)"
                     )
                 else:
                     stopped = self._epoch(self.state.epoch + 1, steps, bar, began)
@@ -310,7 +311,7 @@ class Loop[Batch]:
             if state.best_epoch > 0 or self.shorten is None:
                 return reached
             self.schedule = self.shorten(epoch)
-            say(f"{reached}, before any epoch with whole pictures: one such epoch follows as the last, to get a model")
+            say(f"{reached}, but none has trained on whole pictures: one such epoch follows, the last, to get a model")
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:

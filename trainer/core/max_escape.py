@@ -20,7 +20,7 @@ LEVEL = 0.95
 
 
 def upper_bound(escapes: int, parts: int, level: float = LEVEL) -> float:
-    """Return the one-sided upper bound of a rate, by Clopper and Pearson; 1 without parts."""
+    """Return the one-sided upper bound of the rate of `escapes` in `parts`, by Clopper and Pearson; 1 without parts."""
     from scipy import stats  # takes a second; prediction does not need it
 
     return float(stats.beta.ppf(level, escapes + 1, parts - escapes)) if escapes < parts else 1.0
@@ -92,13 +92,18 @@ def choose(
 
 
 def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
-    """Say before a training what `--max-escape` can show on this validation, without full stop."""
+    """Say before a training, without full stop, which upper bound of escapes these validation parts can show.
+
+    Args:
+        parts, ng: As for `choose`.
+        rate: Rate of `--max-escape`.
+    """
     _, half = _scores_of_parts(parts, ng, np.zeros(len(ng)))
     every, checked, needed = len(half), int((half == 1).sum()), parts_needed(rate)
     best = upper_bound(0, checked)
     can = (
-        f"validation has {every} NG parts, of which {checked} check the threshold; without an escape among these the "
-        f"95 % upper bound of the rate is {best:.1%}"
+        f"validation has {every} NG parts, of which {checked} check the threshold; if none of these escapes, the 95 % "
+        f"upper bound of the rate is {best:.1%}"
     )
     if best <= rate:
         return f"--max-escape {rate:g} can be shown: {can}"
@@ -109,7 +114,7 @@ def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
 
 
 def said(held: Mapping[str, Any] | None) -> str:
-    """Say in one line what `Check`, as JSON object, has shown, without full stop; empty text for None."""
+    """Say in one line, without full stop, what a `Check` (as JSON object) has shown; empty text for None."""
     if held is None:
         return ""
     one = Check(**held)
@@ -119,7 +124,7 @@ def said(held: Mapping[str, Any] | None) -> str:
 
 
 def fitness_and_escapes(document: Mapping[str, Any]) -> str:
-    """Say how fit a run is and what --max-escape has shown, from these keys of frozen.json or summary.json."""
+    """Say how fit a run is and what --max-escape has shown; `document`: content of frozen.json or summary.json."""
     held = document.get("fitness")
     fitness = fitness_said(None if held is None else Fitness.from_json(held))
     return ". ".join(filter(None, (fitness, said(document.get("max_escape")))))

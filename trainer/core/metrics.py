@@ -26,7 +26,7 @@ def confusion_matrix(
 
 
 def accuracy(matrix: np.ndarray) -> float:
-    """Return the share of right predictions; NaN for an empty matrix."""
+    """Return the share of right predictions in a confusion matrix (K, K); NaN for an empty one."""
     return float(np.trace(matrix) / matrix.sum()) if matrix.sum() else math.nan
 
 
@@ -36,17 +36,17 @@ def _shares(hits: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 
 def recall(matrix: np.ndarray) -> np.ndarray:
-    """Return for each class the share of its pictures that were predicted as it (K,); NaN where it has none."""
+    """Return the share of each class's pictures that were predicted as it (K,), from a matrix (K, K); NaN: none."""
     return _shares(np.diag(matrix).astype(float), matrix.sum(1))
 
 
 def precision(matrix: np.ndarray) -> np.ndarray:
-    """Return for each class the share of its predictions that were right (K,); NaN where it was never predicted."""
+    """Return the share of each class's predictions that were right (K,), from a matrix (K, K); NaN: none."""
     return _shares(np.diag(matrix).astype(float), matrix.sum(0))
 
 
 def balanced_accuracy(matrix: np.ndarray) -> float:
-    """Return the mean recall of the classes that occur in truth."""
+    """Return the mean recall of the classes that occur in truth, from a confusion matrix (K, K)."""
     return float(np.nanmean(recall(matrix))) if matrix.sum() else math.nan
 
 
@@ -110,6 +110,6 @@ def collapse_warning(matrix: np.ndarray, classes: Sequence[str]) -> str | None:
 
 
 COLLAPSE_ADVICE = (
-    "What helps: more epochs (a small dataset needs some hundred steps to leave one class), a lower --lr, "
-    "boxes in the dataset with --patch-weight above 0, pictures in which a person can see the defect."
+    "What helps: more epochs (with a small dataset the first hundreds of steps predict one class), a lower --lr, "
+    "boxes in the dataset and --patch-weight above 0, pictures in which a person can see the defect."
 )

@@ -148,8 +148,8 @@ def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixtur
     parts, placings, captures = len(per_part), int(per_part.iloc[0]), int(counts.iloc[0])
     if per_part.nunique() > 1 or counts.nunique() > 1 or min(parts, placings, captures) < 2:
         raise ValueError(
-            "expected at least 2 parts, 2 placings a part and 2 captures a placing, the same numbers for each, got "
-            f"{parts} parts, {sorted(set(per_part))} placings a part and {sorted(set(counts))} captures a placing"
+            "expected at least 2 parts, 2 placings of each part and 2 captures of each placing, in equal numbers, got "
+            f"{parts} parts, {sorted(set(per_part))} placings of a part and {sorted(set(counts))} captures of a placing"
         )
     means = cells.mean()
     part_means = means.groupby(level=0, observed=True).mean()

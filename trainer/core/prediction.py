@@ -34,7 +34,7 @@ CHARACTERISTICS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "prese
 
 @dataclass(frozen=True)
 class Judge:
-    """The run that judges, and what every verdict says of it.
+    """The run that judges pictures, and the facts on it that each verdict states.
 
     Args:
         name: Name of the run's folder.
@@ -108,7 +108,7 @@ class Judge:
         Args:
             verdict, reasons: From `decision.verdict_of`.
             of: The picture's file, or the files by view.
-            boxes, pins: As in the envelope.
+            boxes, pins: As in `generator.verdict.envelope.Envelope`.
             more: Further keys of this kind of run; `label` and `confidence` become null beside INVALID, lest a reader
                 of these two takes the picture for OK.
         """

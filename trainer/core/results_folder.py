@@ -41,7 +41,7 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files that belong to evaluation.json; its key `frozen` is there for a ViT's run only."""
+    """Return the names of the files beside an evaluation.json of this content; with a key `frozen` it is a ViT's."""
     splits = document["splits"]
     names = {PREDICTIONS, REPORT, "calibration.png", *(f"mistakes_{name}.png" for name in splits)}
     if "frozen" in document:
@@ -83,12 +83,12 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
         InputError: OUT is the run's folder, or has files of these names that do not belong to earlier results.
     """
     if out.resolve() == run.resolve():
-        raise InputError(f"--out {out}: expected another folder than the run's, got the run's")
+        raise InputError(f"--out {out}: expected another folder than that of the run (--model), got the same")
     ours = owned(out, document, files_of)
     if strange := sorted(name for name in {document, *wanted} - ours if (out / name).exists()):
         raise InputError(
-            f"--out {out}: expected a new folder or one of earlier results, got one with {', '.join(strange)}, "
-            f"which no earlier {document} lists"
+            f"--out {out}: expected an empty folder or earlier results of this command, got files that these would "
+            f"replace and no earlier {document} lists: {', '.join(strange)}"
         )
 
 

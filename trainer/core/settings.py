@@ -1,4 +1,4 @@
-"""Settings of a training, each stated once: type, default, range, help text, and value in runs without it.
+"""Settings of a training, each stated once: type, default, range, help text, and value in runs that lack it.
 
 A model of settings is a subclass of `Settings` with fields made by `setting`; or a dataclass with the same keys in its
 fields' metadata, for the network, whose file travels with a run and cannot import pydantic. The model gives the options
@@ -84,8 +84,8 @@ class Settings(BaseModel):
 # Settings of both kinds of run.
 MAX_ESCAPE = setting(
     0.0,
-    "highest rate of escapes (NG parts judged OK): the escape threshold (OK only below it) is chosen on one half "
-    "of validation's parts, and the 95 % upper bound of the rate checked on the other; 0: no such limit",
+    "at most this share of NG parts may be judged OK: half of validation's parts choose the escape threshold, below "
+    "which a part is OK, the other half check the share's 95 % upper bound; 0: no such limit",
     ge=0,
     le=0.5,
     metavar="RATE",
@@ -93,7 +93,7 @@ MAX_ESCAPE = setting(
 )
 FITTED_EPOCHS = setting(
     0,
-    "epochs that fit into --time-limit, of those of --epochs; 0: all",
+    "how many of the --epochs fit into --time-limit; 0: all",
     ge=0,
     le=100_000,
     no_option="fitted to --time-limit",

@@ -82,8 +82,8 @@ def load_state(
     held = {name: t for name, t in tensors.items() if name.startswith(("weight.", "average."))}
     if {name: t.shape for name, t in held.items()} != {name: t.shape for name, t in own.items()}:
         raise InputError(
-            f"{path}: expected the state of this network with these settings, got tensors of another network or "
-            "of an earlier version"
+            f"{path}: expected the state of this network with these settings, got tensors of another network or of an "
+            "earlier version: train anew, with another --out or --overwrite"
         )
     with torch.no_grad():
         for name, tensor in own.items():

@@ -59,7 +59,7 @@ class Fitted[Config](Protocol):
         """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
 
     def adopt(self, config: Config) -> None:
-        """Take settings with another number of epochs."""
+        """Replace the settings by these, which differ in the number of epochs."""
 
 
 def seconds_per_step(trainee: Steps, epoch: int) -> float:
@@ -77,7 +77,7 @@ def seconds_per_step(trainee: Steps, epoch: int) -> float:
 
 
 def close_up_epochs(share: float, epochs: int) -> int:
-    """Return the number of first epochs with close-ups only; the last epoch always has whole pictures."""
+    """Return how many of the first epochs have close-ups only: a `share` of them, but never the last epoch."""
     return min(round(share * epochs), epochs - 1)
 
 

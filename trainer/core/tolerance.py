@@ -56,14 +56,14 @@ def _limits(limits: Limits) -> str:
 
 
 def limit_at(limits: Limits, name: str, address: str | None) -> float | None:
-    """Return the limit of a measure at an address, mm; None where there is none."""
+    """Return the limit, mm, of the measure `name` at an address (None: of any pin); None where there is no limit."""
     own = limits.get("at", {}).get(address or "", {})
     value = own.get(name, limits.get(name))
     return None if value is None else float(value)
 
 
 def is_between(each: "ObjectRow", first: Limits, second: Limits) -> bool:
-    """Whether a measure of a pin is within one tolerance and beyond the other."""
+    """Whether a measure of the pin `each` is within one of two tolerances and beyond the other."""
     for name, sign in MEASURES.items():
         measure = each.true_position_mm if name == "true_position_mm" else each.retraction_mm
         limits = [limit_at(limits, name, each.address) for limits in (first, second)]

@@ -47,13 +47,13 @@ def _undecided(measured: Mapping[str, Any]) -> list[str | None]:
 
 
 def cells(measured: Mapping[str, Any]) -> list[Any]:
-    """Make the cells of a table with `HEADER` from `verdict_shares`."""
+    """Make the cells of a table with the columns `HEADER` from a result of `verdict_shares`."""
     rates = [measured[k] for k in ("escapes", "overkill")]
     return [*(cell for rate in rates for cell in (_counted(rate), rate["interval"])), *_undecided(measured)]
 
 
 def short_cells(measured: Mapping[str, Any]) -> list[Any]:
-    """Make the cells of a table with `SHORT_HEADER`, without bounds."""
+    """Make the cells of a table with the columns `SHORT_HEADER`, without bounds, from a result of `verdict_shares`."""
     return [*(_counted(measured[k]) for k in ("escapes", "overkill")), *_undecided(measured)]
 
 
@@ -75,13 +75,13 @@ def worse_than_validation(reports: Mapping[str, Mapping[str, Any]]) -> list[str]
                 own, other = (f"{e['share']:.3f} ({e['interval'][0]:.3f} to {e['interval'][1]:.3f})" for e in pair)
                 warnings.append(
                     f"WARNING: {name} is worse than validation: {key.replace('_', ' ')} {own}, on validation {other}; "
-                    "the 95 % intervals do not overlap: what validation shows does not hold for these pictures"
+                    "the 95 % intervals do not overlap, so the rates of validation do not hold for these pictures"
                 )
     return warnings
 
 
 def sentence(measured: Mapping[str, Any]) -> str:
-    """Write the shares in one line for the terminal."""
+    """Write a result of `verdict_shares` in one line for the terminal."""
     text = (
         f"escapes (NG called OK) {_counted(measured['escapes'])}, overkill (OK called NG) "
         f"{_counted(measured['overkill'])}"

@@ -34,7 +34,7 @@ class Found:
     Args:
         box: xyxy in px of the picture.
         label: Class name, spelled as in the dataset.
-        confidence: Probability that the box is there times the sharpness of its edges (`_confidence`); in [0, 1].
+        confidence: In [0, 1]: probability of the label, lowered where the box's edges are uncertain (`_confidence`).
     """
 
     box: Box
@@ -82,14 +82,14 @@ class Vocabulary:
         self.label_ids = [tuple(tokenizer(text, add_special_tokens=False).input_ids) for text in written]
         self.location_ids: list[int] = tokenizer.convert_tokens_to_ids([f"<loc_{i}>" for i in range(BINS)])
         if len(set(self.location_ids)) != BINS or tokenizer.unk_token_id in self.location_ids:
-            raise InputError("tokenizer: expected the tokens <loc_0> to <loc_999>, got one that lacks some")
+            raise InputError("the model's tokenizer: expected the tokens <loc_0> to <loc_999>, got one that lacks some")
         self.bin_of = {token: index for index, token in enumerate(self.location_ids)}
         self.bos: int = tokenizer.bos_token_id
         self.eos: int = tokenizer.eos_token_id
         self.pad: int = tokenizer.pad_token_id
 
     def tokens(self, boxes: Sequence[Sequence[float]], labels: Sequence[str], size: tuple[float, float]) -> list[int]:
-        """Encode boxes, xyxy in px of a picture of `size` (W, H), as an answer's token ids; `encode` sorts them."""
+        """Encode boxes, xyxy in px of a picture of `size` (W, H), each with a label, as an answer's tokens, sorted."""
         ids = [self.bos]
         for location, label in _PART.findall(encode(boxes, labels, *size)):  # type: ignore[arg-type]
             if location:
@@ -99,7 +99,7 @@ class Vocabulary:
         return [*ids, self.eos]
 
     def listed(self, boxes: Sequence[Sequence[float]], label: str, size: tuple[float, float]) -> list[int]:
-        """Encode boxes that share one label as `tokens` does, but in the order given."""
+        """Encode boxes that all have one label as `tokens` does, but in the order given."""
         ids = [self.bos, *(self.label_ids[self.labels.index(label)] if len(boxes) else ())]
         for box in boxes:
             text = encode([box], ["x"], *size)  # type: ignore[arg-type]
@@ -193,19 +193,21 @@ def _boxes_in(ids: Sequence[int], v: Vocabulary) -> Iterator[_BoxSteps]:
             break
         if token not in v.bin_of:
             if places:
-                raise ValueError(f"a box needs four locations, got {len(places)} before {ids[: step + 1]}")
+                raise ValueError(
+                    f"expected four locations for a box, got {len(places)} in the tokens {ids[: step + 1]}"
+                )
             unread.append(step)
             continue
         if unread:
             label, named, unread = _label_of([ids[at] for at in unread], v), unread, []
         if label < 0:
-            raise ValueError("expected a label before the first location")
+            raise ValueError(f"expected a label before the first location, got the tokens {ids[: step + 1]}")
         places.append(step)
         if len(places) == 4:
             yield _BoxSteps(label, named, places)
             named, places = [], []
     if places or unread:
-        raise ValueError(f"the answer ends within a {'box' if places else 'label'}")
+        raise ValueError(f"expected complete boxes, got an answer that ends within a {'box' if places else 'label'}")
 
 
 def _label_of(tokens: Sequence[int], v: Vocabulary) -> int:

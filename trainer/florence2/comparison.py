@@ -30,10 +30,10 @@ COMMAND = "command.json"
 OWN = ("--compare", "--out")
 # Options refused beside --compare, and why.
 WITHOUT = {
-    "mode": "MODES state each run's mode",
-    "train_share": "MODES state each run's share, such as full:50",
-    "push": "`python -m trainer.push` uploads one of its runs",
-    "private": "`python -m trainer.push` uploads one of its runs",
+    "mode": "--compare states the modes",
+    "train_share": "--compare states the shares, such as full:50",
+    "push": "upload one of the runs with `python -m trainer.push`",
+    "private": "upload one of the runs with `python -m trainer.push`",
 }
 
 
@@ -53,7 +53,8 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
             or (share is not None and (match[1] == "lora" or not 0 < share <= 100))
         ):
             raise InputError(
-                f"--compare: expected modes of {', '.join(MODES)}, each but lora may end in :PERCENT, got {part!r}"
+                "--compare: expected modes such as full:50 (full, language or decoder, each with or without :PERCENT) "
+                f"or lora, got {part!r}"
             )
         found.append((part.strip().replace(":", "-"), match[1], share))
     if len({name for name, _, _ in found}) != len(found):
@@ -62,7 +63,15 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
 
 
 def passed_on(argv: list[str], lora: bool) -> list[str]:
-    """The command line's words without the options `OWN`, and without LoRA's unless `lora` (the run's mode)."""
+    """The words of the command line that a mode's run gets.
+
+    Args:
+        argv: The command line's words.
+        lora: Whether the run's mode is lora; else LoRA's options are left out too.
+
+    Returns:
+        The words without `--compare` and `--out` (`OWN`), with their values.
+    """
     left_out = OWN if lora else (*OWN, *LORA)
     kept, skip = [], False
     for word in argv:
@@ -84,13 +93,13 @@ def check_options(args: argparse.Namespace) -> None:
         InputError: There is such an option.
     """
     problems = [
-        f"--{name.replace('_', '-')}: expected none beside --compare: {why}"
+        f"--{name.replace('_', '-')}: expected no such option beside --compare: {why}"
         for name, why in WITHOUT.items()
         if getattr(args, name)
     ]
     if not any(mode == "lora" for _, mode, _ in parse_modes(args.compare)):
         problems += [
-            f"{option}: expected only with lora among the modes, got --compare {args.compare}"
+            f"{option}: expected lora among the modes, got --compare {args.compare}"
             for option, name in LORA.items()
             if getattr(args, name) is not None
         ]
@@ -160,8 +169,8 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
         if names:
             raise InputError(
                 [
-                    f"--{name.replace('_', '-')}: expected {begun.get(name, 'nothing')}, as when {out} was begun, got "
-                    f"{given.get(name, 'nothing')}"
+                    f"--{name.replace('_', '-')}: expected {begun.get(name, 'no value')}, as when the comparison {out} "
+                    f"was started, got {given.get(name, 'no value')}"
                     for name in names
                 ]
             )
@@ -196,7 +205,7 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
                 continue
         rows.append(_row(name, out / name))
     if not rows:
-        raise InputError(f"--compare: expected at least one mode to finish, got failures in all: {', '.join(failed)}")
+        raise InputError(f"--compare: expected at least one run to finish, got only failures: {', '.join(failed)}")
     from trainer.florence2.plots import comparison
 
     table, numbers, picture = (out / name for name in FILES)

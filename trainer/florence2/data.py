@@ -121,14 +121,17 @@ def detection_data(
     if problems:
         raise InputError(problems[:20])
     for name in null_only:
-        say(f"split {name} is left out: it has no answers, its column bbox_str is null in every row")
+        say(f"split {name} is left out: it has no answers, since its column bbox_str is null in every row")
     return DetectionData(splits, classes, size)
 
 
 def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
-    """Rows to train on: all, or those whose housing carries print (`printed`) or no print (`none`).
+    """Choose the rows to train on.
 
-    `printed` with `share` below 1: this share of the rows carries print, the others none; as many rows as possible.
+    Args:
+        split: The training split.
+        digits: `printed`: those with print on the housing; `none`: those without; else all.
+        share: With `printed`: share of the chosen rows that have print, the others have none; as many as possible.
 
     Raises:
         InputError: There is no such row.
@@ -145,8 +148,9 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
     else:
         rows = list(range(len(split)))
     if not rows:
+        wanted = "without" if digits == "none" else "with" if share == 1 else "with and without"
         raise InputError(
-            f"--digits {digits}: expected such pictures in the training split, got {len(marked)} with print and "
+            f"--digits {digits}: expected training pictures {wanted} print on the housing, got {len(marked)} with and "
             f"{len(plain)} without"
         )
     return rows
@@ -166,7 +170,7 @@ def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, 
 
 
 def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes: Sequence[str]) -> Sample:
-    """Make the sample of a split's row, without augmentation; boxes in px of the network's picture."""
+    """Make the sample of row `index`, not augmented; boxes in px of the network's picture, whose `size` is (W, H)."""
     truth = split.truths[index]
     scale = torch.tensor([size[0] / truth.size[0], size[1] / truth.size[1]] * 2)
     boxes = torch.tensor([pin.box for pin in truth.pins]).reshape(-1, 4) * scale

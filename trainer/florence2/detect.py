@@ -31,7 +31,18 @@ def answers(
     rows: Sequence[int] | None = None,
     bar: bool = False,
 ) -> list[list[Found]]:
-    """Find boxes in a split's pictures (`rows` None: all), in px of the stored picture; `bar`: show a progress bar."""
+    """Find boxes in a split's pictures, in px of the stored picture.
+
+    Args:
+        model: Florence-2.
+        split: The split.
+        collator: Makes the model's inputs.
+        grammar: Which answers are allowed.
+        batch_size: Pictures per batch.
+        end_bias: Number subtracted from the end token's logit, so that doubtful boxes are found too.
+        rows: Indices of the pictures; None: all.
+        bar: Whether to show a progress bar.
+    """
     device = next(model.parameters()).device
     model.eval()
     found: list[list[Found]] = []

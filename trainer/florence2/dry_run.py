@@ -15,7 +15,7 @@ from trainer.florence2.run import DetectionConfig
 
 
 def dry_run(data: DetectionData, model: Any, collator: Collator, settings: DetectionConfig) -> None:
-    """Print tensor shapes, numbers of training pictures and steps, and the estimated memory of a training step."""
+    """Print tensor shapes, numbers of training pictures and steps, and estimated memory of this training."""
     network = DetectionLosses(model, settings, collator).train()
     examples = Examples(data, collator, settings, grid_of(model, collator.size), torch.device("cpu"))
     batch, cells = examples.batch(examples.rows[:1], torch.Generator().manual_seed(0))

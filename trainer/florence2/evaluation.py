@@ -104,7 +104,15 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
 def frozen_of(
     run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int, rate: float = 0.0
 ) -> FrozenThreshold | None:
-    """Read RUN/frozen.json; a run of an earlier version has none: it is made now, on validation; so with a `rate`.
+    """Read RUN/frozen.json; where it is missing (run of an earlier version), or with a `rate`, make it on validation.
+
+    Args:
+        run: The run's folder.
+        inspector: The run's model.
+        folder: The dataset's folder.
+        data: The splits read from it so far.
+        batch_size: Pictures per batch.
+        rate: Rate of `--max-escape`; 0: not given.
 
     Returns:
         None where the dataset is not that of the training, or has no validation split.
@@ -113,7 +121,10 @@ def frozen_of(
     content, settings = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0]
     others = bool(settings.data_sha256) and settings.data_sha256 != content
     if rate and others:
-        raise InputError(f"--max-escape: expected the dataset that {run} was trained on, got {folder}")
+        raise InputError(
+            f"--max-escape: expected --data to be the dataset that {run} was trained on, whose validation split sets "
+            f"the threshold, got {folder}"
+        )
     if others or (held is not None and not rate):
         return held
     detector = inspector.detector
@@ -131,7 +142,7 @@ def frozen_of(
         run, split.truths, found, detector.threshold, precision, detector.seen, rate or settings.max_escape
     )
     frozen_threshold.write(run, made, decision.CRITERION)
-    say(f"{run}: its fitness and escape threshold, set on the validation split of {folder}, are saved")
+    say(f"{run}: fitness and escape threshold, from the validation split of {folder}, are saved")
     return made
 
 
@@ -151,7 +162,10 @@ def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
         splits = _data(folder, tuple(core_gates.MOST), inspector.detector).splits
     except InputError:
         return
-    say(f"{run} had no gates: they are learned from the splits train and validation of {folder}")
+    say(
+        f"{run} has no gates (limits that tell which pictures cannot be judged): they are learned from the splits "
+        f"train and validation of {folder}"
+    )
     gates.learn(run, inspector.model, inspector.collator, splits)
 
 
@@ -163,7 +177,15 @@ def measure(
     frozen: FrozenThreshold | None = None,
     own: Gates | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Measure the splits, with the run's gates (`own`; None: none), and write OUT/mistakes_SPLIT.png.
+    """Measure the splits, and write OUT/mistakes_SPLIT.png.
+
+    Args:
+        inspector: The run's model.
+        splits: The splits by name.
+        batch_size: Pictures per batch.
+        out: Folder of the results.
+        frozen: Thresholds of the verdicts; None: the threshold of the boxes.
+        own: The run's gates, which make verdicts INVALID; None: no gates.
 
     Returns:
         Reports by split, and the lines of predictions.csv.

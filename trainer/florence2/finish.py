@@ -56,9 +56,13 @@ class Ended:
 
 @dataclass(frozen=True)
 class Measured:
-    """Measures of the best weights: threshold, chosen on validation; report and boxes found, by split without train.
+    """Measures of the best weights.
 
-    `frozen`: thresholds of the verdict and fitness, for RUN/frozen.json.
+    Args:
+        threshold: Confidence from which a box counts, chosen on validation.
+        frozen: Thresholds of the verdict and fitness, for RUN/frozen.json.
+        reports: Results of `metrics.report` by split, without train.
+        found: Boxes found in each picture, by split.
     """
 
     threshold: float

@@ -45,7 +45,7 @@ def match(model: nn.Module, pattern: str = "") -> list[Matched]:
     try:
         compiled = re.compile(pattern)
     except re.error as e:
-        raise InputError(f"--lora-target {pattern!r}: expected a regular expression, got {e}") from e
+        raise InputError(f"--lora-target: expected a regular expression, got {pattern!r}: {e}") from e
     linears = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear)}
     found = []
     for part in PARTS:
@@ -95,7 +95,7 @@ def add(
 
 
 def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]:
-    """Console lines that say which layers and how many parameters LoRA trains."""
+    """Console lines: the layers that LoRA matched, and that `trained` of `every` parameters train."""
     lines = [f"LoRA in {m.part}: {len(m.modules)} layers of {m.parameters / 1e6:.2f} M weights" for m in matched]
     return [
         *lines,

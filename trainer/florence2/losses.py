@@ -94,7 +94,10 @@ class DetectionLosses(nn.Module):
         return self.spread_loss(out.logits, labels) + self._guide_loss(maps, labels, batch)
 
     def spread_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy; a location's target is a Gaussian over the bins around it, so that near misses cost less."""
+        """Cross-entropy of logits (B, T, V) and labels (B, T), in which near misses of a location cost less.
+
+        The target of a location is a Gaussian over the bins around it.
+        """
         kept = labels != IGNORED
         logits, labels = logits[kept].float(), labels[kept]
         said = logits.log_softmax(-1)

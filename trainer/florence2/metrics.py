@@ -221,7 +221,13 @@ def score_of(found: Sequence[Found]) -> float:
 
 
 def verdicts_at(pictures: Pictures, limits: Limits, unsuitable: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
-    """Shares of the verdicts on whole pictures (`core.verdict_shares`); NG in truth is a picture with a true box."""
+    """Shares of the verdicts on whole pictures (`core.verdict_shares`), of which those with a true box are NG in truth.
+
+    Args:
+        pictures: Truth and found boxes of each picture.
+        limits: Thresholds of the highest confidence.
+        unsuitable: For each picture the reasons why it cannot be judged; empty: all can be.
+    """
     scores = np.array([score_of(found) for _, found in pictures])
     ng = np.array([bool(truth.targets) for truth, _ in pictures], dtype=bool)
     return verdict_shares(ng, verdicts_of(scores, limits, unsuitable))

@@ -27,7 +27,7 @@ MODES = get_args(Mode)
 MODE_WORDS = {
     "full": "all weights",
     "language": "projector and language model",
-    "decoder": "the language model's decoder and the shared embedding",
+    "decoder": "the language model's decoder and the tokens' embedding",
     "lora": "LoRA, small matrices beside the linear layers, whose own weights are frozen",
 }
 FIX = "install transformers >= 5.13"
@@ -43,8 +43,8 @@ def check_version(installed: str | None = None) -> None:
     numbers = tuple(int(n) for n in re.findall(r"\d+", installed)[:2])
     if numbers < OLDEST_TRANSFORMERS:
         raise InputError(
-            f"transformers: expected 5.13 or newer, got {installed}; 4.56.0 to 5.12.0 shift Florence-2's labels "
-            f"twice, so that training learns nothing; {FIX}"
+            f"the package transformers: expected version 5.13 or newer, got {installed}, with which training "
+            f"Florence-2 fails (4.56.0 to 5.12.0 shift its labels twice); {FIX}"
         )
 
 

@@ -27,10 +27,14 @@ def _again(p: argparse.ArgumentParser) -> None:
     again.add_argument(
         "--compare",
         metavar="MODES",
-        help="train in several modes with equal data, seed and epochs, such as lora,full:50,full; full:50 is full with "
-        "--train-share 50",
+        help="train in each of these modes with equal data, seed and epochs, and compare them: such as "
+        "lora,full:50,full; full:50 is full with --train-share 50",
     )
-    again.add_argument("--dry-run", action="store_true", help="print shapes, what trains and estimated memory only")
+    again.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="only print tensor shapes, what trains and estimated memory",
+    )
 
 
 def _running(train: argparse._ActionsContainer) -> None:
@@ -39,11 +43,14 @@ def _running(train: argparse._ActionsContainer) -> None:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="minutes for everything, reading included: the schedule is shortened to the epochs that fit; with "
-        "--resume: stop after the epoch in which they end",
+        help="minutes for the whole command: only as many epochs are planned as fit; with --resume: stop after the "
+        "epoch in which the time is up",
     )
     train.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="auto: a GPU if there is one (auto)"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device; auto: a GPU if there is one (auto)",
     )
     train.add_argument(
         "--tensorboard", action="store_true", help=f"also write TensorBoard event files, in RUN/{event_files.FOLDER}"
@@ -57,7 +64,7 @@ def _afterwards(p: argparse.ArgumentParser) -> None:
         "--photos",
         type=Path,
         metavar="FOLDER",
-        help="also compare the answers to the pictures in this folder before and after training",
+        help="compare the answers before and after training also on the pictures in this folder",
     )
     after.add_argument("--push", metavar="OWNER/NAME", help="upload the model and its card to the Hugging Face Hub")
     after.add_argument("--private", action="store_true", help="with --push: make a new repository private")

@@ -33,7 +33,7 @@ class DetectionConfig(Settings):
 
     model: str = setting(
         "tiny",
-        "tiny: a small Florence-2 from random weights; else a checkpoint to fine-tune: its folder or its id on the Hub",
+        "tiny: a small Florence-2 with random weights; else a checkpoint to fine-tune: its folder or its id on the Hub",
         expected="tiny, a checkpoint's folder, or its id on the Hub",
         group="model",
         metavar="ID_OR_PATH",
@@ -43,7 +43,7 @@ class DetectionConfig(Settings):
     )
     train_share: float = setting(
         100.0,
-        "train at most this per cent of all parameters: blocks from the answer back to the picture",
+        "train at most this percentage of all parameters, in whole blocks: those next to the answer first",
         gt=0,
         le=100,
         group="model",
@@ -64,7 +64,8 @@ class DetectionConfig(Settings):
     clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
     ema: float = setting(
         0.998,
-        "decay per step of the exponential moving average (EMA) of the weights, which is what is kept; 0: no average",
+        "decay per step of the exponential moving average (EMA) of the weights, which is saved; 0: the weights "
+        "themselves",
         ge=0,
         le=0.99999,
         published=0.999,
@@ -86,7 +87,7 @@ class DetectionConfig(Settings):
     )
     close_ups: float = setting(
         0.4,
-        "share of the epochs, from the first, that show close-ups instead of whole pictures",
+        "share of the epochs, the first ones, with close-ups instead of whole pictures",
         ge=0,
         le=1,
         metavar="SHARE",
@@ -110,26 +111,31 @@ class DetectionConfig(Settings):
     )
     digits: Literal["as-is", "printed", "overlaid", "none"] = setting(
         "as-is",
-        "training pictures; as-is: all; printed: those with print on the housing; overlaid: all, with cavity numbers "
-        "drawn above the pins; none: those without print",
+        "which pictures to train on; as-is: all; printed: those with print on the housing; overlaid: all, with cavity "
+        "numbers drawn above the pins; none: those without print",
         group="data",
     )
     digits_share: float = setting(
-        1.0, "share of the pictures with print or cavity numbers", ge=0, le=1, group="data", metavar="S"
+        1.0,
+        "with --digits printed or overlaid: this share of the training pictures has print or numbers",
+        ge=0,
+        le=1,
+        group="data",
+        metavar="S",
     )
     remove_hyphens: bool = setting(False, "let answers name classes without hyphens: BENDNG for BEND-NG", group="data")
     limit: int = setting(0, "train on N pictures, drawn by seed; 0: all", ge=0, le=10**9, group="data", metavar="N")
     seed: int = setting(0, "seed of weights, order and augmentation", ge=0, le=2**31 - 1)
     threads: int = setting(
         1,
-        "CPU threads; equal results need an equal number",
+        "CPU threads; results repeat only with the same number",
         ge=1,
         le=1024,
-        shown="as many as PyTorch finds cores",
+        shown="number of cores",
     )
     input: Literal["image", "nsoart"] = setting(
         "image",
-        "pictures to train on; image: RGB; nsoart: three channels that compare each small window with good parts",
+        "column of the pictures; image: RGB; nsoart: how each small window differs from good parts",
         group="data",
     )
     augment: bool = setting(True, "train on pictures as they are: not moved, mirrored or relit", group="data")

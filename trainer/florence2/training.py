@@ -77,7 +77,7 @@ class Florence2Trainee:
         self._found: list[list[Found]] | None = None
 
     def adopt(self, settings: DetectionConfig) -> None:
-        """Take settings with another number of epochs."""
+        """Replace the settings by these, which differ in the number of epochs."""
         self.config = self.examples.config = settings
         self.schedule = schedule_of(settings)
 

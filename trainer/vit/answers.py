@@ -26,7 +26,12 @@ class Answers:
 def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False) -> Answers:
     """Run the network on all examples of a split; processes divide the work, and each gets the whole output.
 
-    `bar`: whether to show a progress bar. `share`: this process's share; None: there is one process.
+    Args:
+        model: The network.
+        split: The split.
+        batch_size: Examples (pictures, or parts) per batch.
+        share: This process's share; None: there is one process.
+        bar: Whether to show a progress bar.
     """
     share = share or Share()
     device = next(model.parameters()).device

@@ -1,7 +1,7 @@
 """Where a ViT looks, as pictures and as scores, for `trainer.attention` and `trainer.vit --stages`.
 
 Written into OUT: attention.json (scores of three kinds of map: rollout, gradient rollout and patches; and of three
-baselines: a flat map, a bell in the centre, networks with random weights), and for each set of weights a sheet
+baselines: a flat map, a Gaussian in the centre, networks with random weights), and for each set of weights a sheet
 attention_NAME.png of the same probe pictures. With several sets of weights also curves.png and attention.gif.
 
 The probe pictures are the first rows of each class in turn, so they are the same for all weights and stages. Only rows
@@ -90,7 +90,7 @@ class Probes:
 def probes_of(
     splits: Mapping[str, Split], name: str, classes: int, pictures: int = PICTURES, shown: int = PROBES
 ) -> Probes:
-    """Choose the probe pictures of a split, by its rows alone.
+    """Choose at most `pictures` probe pictures of split `name`, of which `shown` are drawn, by its rows alone.
 
     Raises:
         InputError: There is no such split, or it has no rows.
@@ -113,7 +113,7 @@ class Look:
 
 
 def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None) -> dict[str, Tensor]:
-    """Compute the attention maps (N, h, w) of the N pictures of examples `rows`, by kind of map."""
+    """Compute the attention maps (N, h, w) of the N pictures of examples `rows`, by kind; `done`: see `StageLooks`."""
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
     batch_size = max(1, min(8, LARGEST_BATCH // (tokens**2 * model.config.heads)) // split.views)
@@ -127,7 +127,7 @@ def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda 
 
 
 def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, Any]:
-    """Compute the mean scores of each kind of map; of an NG part only the views count that can show its defect."""
+    """Compute the mean scores of the probes' maps by kind; of an NG part only views count that show its defect."""
     at, split, config = torch.tensor(probes.pictures()), probes.split.by_picture(), model.config
     seen = torch.arange(len(at))
     if probes.split.views > 1:
@@ -142,7 +142,7 @@ def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, 
 
 
 def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> dict[str, Any]:
-    """Compute the scores of a flat map, a Gaussian in the centre, and on average three networks of random weights."""
+    """Compute the scores of three baselines: a flat map, a Gaussian in the centre, three networks of random weights."""
     grid, count = model.config.grid, len(probes.pictures())
     flat = torch.full((count, *grid), 1 / (grid[0] * grid[1]))
     found = scored({"uniform": flat, "centre": centre_map(grid).expand(count, *grid)}, probes, model)
@@ -173,7 +173,14 @@ def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None
 
 
 def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes: Probes) -> None:
-    """Write attention.json and a sheet per set of weights into `out`; with several also curves and animation."""
+    """Write attention.json and a sheet per set of weights into `out`; with several also curves and animation.
+
+    Args:
+        out: Folder of the results.
+        looks: Attention by name of the weights.
+        base: Scores of `baselines`.
+        probes: The pictures.
+    """
     scores_by_weights = {name: one.scores for name, one in looks.items()}
     document = {
         "split": probes.name,
@@ -265,7 +272,7 @@ def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[st
 
 
 def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
-    """Print hit rate and energy ratio of each set of weights and kind of map, and of the baselines."""
+    """Print hit rate and energy ratio by weights and kind of map (`looks`), and those of the baselines (`base`)."""
     for name, methods in [*((n, one.scores) for n, one in looks.items()), ("baseline", base)]:
         for method, found in methods.items():
             if found["hit"] is not None:

@@ -43,15 +43,6 @@ def scores(
 ) -> list[dict[str, Any]]:
     """Compute the attention scores of each picture.
 
-    Returns: for each picture a dict of
-        ng: whether the picture's class is not OK.
-        entropy: entropy of the map, divided by that of a flat map.
-        hit: share (0 or 1 with a single peak) of the map's peaks that touch a visible NG box.
-        energy_ratio: mean of the map inside the NG boxes, divided by its mean over the picture.
-        on_pins: share of the map in the box around all positions.
-        on_housing: share of the map in the housing's box, but outside the box of `on_pins`.
-    The last four are None where the box that they need is missing.
-
     Args:
         maps: (B, h, w), each summing to 1.
         boxes: (B, M, 4) xyxy in px; all 0 = no box.
@@ -60,6 +51,15 @@ def scores(
         ok: Label of OK.
         patch: Patch size in px.
         housings: (B, 4) boxes of the housings, xyxy in px; all 0 = not known.
+
+    Returns:
+        For each picture a dict; its last four values are None where the box that they need is missing:
+        `ng`: whether the picture's class is not OK;
+        `entropy`: entropy of the map, divided by that of a flat map;
+        `hit`: share (0 or 1 with a single peak) of the map's peaks that touch a visible NG box;
+        `energy_ratio`: mean of the map inside the NG boxes, divided by its mean over the picture;
+        `on_pins`: share of the map in the box around all positions;
+        `on_housing`: share of the map in the housing's box, but outside the box of `on_pins`.
     """
     grid = (maps.shape[1], maps.shape[2])
     spread = entropy(maps)

@@ -88,7 +88,7 @@ class Measured:
 
 
 def kept(split: Split, which: str) -> Split:
-    """Return a split of the examples that --rows keeps: see `row_facts.kept_rows`."""
+    """Return a split of the examples that --rows `which` keeps: see `row_facts.kept_rows`."""
     return split.subset(np.flatnonzero(row_facts.kept_rows(split, which)).tolist())
 
 
@@ -130,8 +130,8 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     others = bool(settings.data_sha256) and settings.data_sha256 != content
     if asked.max_escape and others:
         raise InputError(
-            f"--data {asked.data}: expected the dataset that {asked.run} was trained on, since --max-escape chooses "
-            "the threshold on its validation split, got another: leave out --max-escape to measure it"
+            f"--data {asked.data}: expected the dataset that {asked.run} was trained on, because --max-escape chooses "
+            "the threshold on its validation split, got another; without --max-escape any dataset is measured"
         )
     if held is not None and (others or (held.fitness is not None and not asked.max_escape)):
         return held
@@ -140,19 +140,17 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     except InputError as e:
         if held is not None and not asked.max_escape:
             return held
-        why = f"{asked.run}: has no {frozen_threshold.FROZEN}, so its threshold must be chosen on a validation split"
+        why = f"{asked.run}: without {frozen_threshold.FROZEN} its threshold must be chosen on a validation split"
         raise InputError([why, *e.problems]) from e
     logits = answer(model, validation, asked.batch_size, bar=True).logits
     positions = held.positions if held else _positions(asked, settings, config)
     if held is None:
         say(
-            f"{asked.run} has no {frozen_threshold.FROZEN}: threshold chosen on the validation split of {asked.data} "
-            "and saved; positions with a defect in its train split count as seen"
+            f"{asked.run} has no {frozen_threshold.FROZEN}: the threshold is chosen on the validation split of "
+            f"{asked.data} and saved; pins that are defective in its train split count as seen"
         )
     else:
-        say(
-            f"{asked.run}: its escape threshold and how fit it is, from the validation split of {asked.data}, are saved"
-        )
+        say(f"{asked.run}: fitness and escape threshold, from the validation split of {asked.data}, are saved")
     parts = [facts.part for facts in row_facts.facts(validation, config.ok_index)]
     labels = validation.labels.numpy()
     rate = asked.max_escape or settings.max_escape
@@ -170,8 +168,8 @@ def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Sp
     validation = kept(read_splits(asked.data, settings.input, config, ("validation",))["validation"], settings.rows)
     if not len(validation):
         raise InputError(
-            f"--data {asked.data} split validation: expected rows to choose the threshold on, got none that --rows "
-            f"{settings.rows}, as in the run's settings, keeps"
+            f"--data {asked.data} split validation: expected rows to choose the threshold on, got none with --rows "
+            f"{settings.rows}, the run's setting"
         )
     return validation
 
@@ -197,7 +195,10 @@ def _learn_gates(asked: Asked, model: ViT) -> None:
         return
     splits = {name: kept(split, settings.rows) for name, split in found.items()}
     if all(len(split) for split in splits.values()):
-        say(f"{asked.run} had no gates: they are learned from the splits train and validation of {asked.data}")
+        say(
+            f"{asked.run} has no gates (limits that tell which pictures cannot be judged): they are learned from the "
+            f"splits train and validation of {asked.data}"
+        )
         gates.learn(asked.run, model, splits)
 
 
@@ -233,7 +234,7 @@ def _lines(
 def measure(
     model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
 ) -> Measured:
-    """Measure splits with the run's frozen threshold and temperature (`held`), and its gates (`own`; None: none)."""
+    """Measure splits with the run's thresholds and temperature (`held`) and its gates (`own`; None: no gates)."""
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}
@@ -255,7 +256,7 @@ def measure(
         found.lines.extend(_lines(name, split, facts, probabilities, said, verdicts, model))
         found.sizes[name] = metrics.sizes_found(facts, said != config.ok_index)
     for column, factor in renamed.items():
-        say(f"column {column}: reported as factor {factor!r}, because evaluation computes a factor {column!r} itself")
+        say(f"column {column} is reported as factor {factor!r}: evaluation computes another factor named {column!r}")
     return found
 
 

@@ -21,13 +21,13 @@ from trainer.vit.network.model import OK_CLASS
 
 
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot share right against predicted probability, with and without the temperature; a panel per split."""
+    """Plot share right against predicted probability, with and without temperature, from the `reports` by split."""
     figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
     for axes, (name, measured) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
         for key, label, color in (
             ("calibration_before_temperature", "as trained", "tab:orange"),
-            ("calibration", "with the frozen temperature", "tab:blue"),
+            ("calibration", "with the run's temperature", "tab:blue"),
         ):
             rows = measured[key]["bins"]
             area = [12 + 200 * r["pictures"] / measured["pictures"] for r in rows]

@@ -28,7 +28,7 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
-    """Compute the AUROC of scores (N,): chance that NG scores above OK, ties count half; None without both classes."""
+    """Compute the AUROC of scores (N,), `ng` (N,) in truth: chance that NG scores above OK; None without OK or NG."""
     if ng.all() or not ng.any():
         return None
     from sklearn.metrics import roc_auc_score
@@ -102,7 +102,7 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
 
 
 def by_class(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Compute recall and precision of each class by its name, as `share_by_part` returns them."""
+    """Compute recall and precision by class from true and predicted labels (N,), each as `share_by_part` returns it."""
     return {
         name: {
             "recall": share_by_part(parts, said == label, truth == label),
@@ -119,7 +119,15 @@ def by_factor(
     verdicts: np.ndarray,
     positions: Mapping[str, Sequence[str]],
 ) -> dict[str, dict[str, Any]]:
-    """Compute accuracy and shares of verdicts at each level of each factor: see `row_facts.factor_levels`."""
+    """Compute accuracy and shares of verdicts at each level of each factor.
+
+    Args:
+        rows: Facts of the N examples.
+        right: (N,) whether the class was right.
+        truth_ng: (N,) whether the example is NG in truth.
+        verdicts: (N,) verdicts as text.
+        positions: See `row_facts.factor_levels`.
+    """
     parts = np.array([row.part for row in rows], dtype=str)
     factors: dict[str, dict[str, Any]] = {}
     for name, values in factor_levels(rows, positions).items():
@@ -138,7 +146,7 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """List by measure the sizes in mm of defects that have one, and whether each was found (predicted NG)."""
+    """List for each measure the sizes in mm of the defects that have one, and whether each was found (said NG)."""
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -152,7 +160,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Fit by measure the curve of the probability of detection against size, as `curve` returns it."""
+    """Fit for each measure the curve of the probability of detection against size, as `curve` returns it."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 

@@ -62,7 +62,7 @@ def probes(model: ViT) -> list[Tensor]:
 
 
 def largest_difference(path: Path, reference: Probabilities) -> float:
-    """Return the largest difference of a probability between file and network on `probes`; inf if shapes differ."""
+    """Return the largest difference of a probability, file against `reference`, on `probes`; inf if shapes differ."""
     import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])

@@ -40,7 +40,7 @@ def _beginning(p: argparse.ArgumentParser) -> argparse._ActionsContainer:
         "--config",
         type=Path,
         metavar="FILE",
-        help="take settings from the config.json of an earlier run; other options override them; not with --init",
+        help="config.json of an earlier run, whose settings replace the defaults; not with --init",
     )
     return begin
 
@@ -51,7 +51,7 @@ def _pictures(p: argparse._ActionsContainer) -> None:
         "--views",
         type=views.view_list,
         metavar="C,C,…",
-        help="judge each part from all its pictures by these cameras together; all: by every camera of the training "
+        help="judge each part from one picture of each of these cameras together; all: every camera of the training "
         "split (each picture by itself)",
     )
     p.add_argument(
@@ -69,20 +69,20 @@ def _running(p: argparse._ActionsContainer) -> None:
         "--no-check",
         dest="check",
         action="store_false",
-        help="start without the check of labels and the trial on one batch of pictures",
+        help="do not check labels, and whether the network learns one batch, before training",
     )
     p.add_argument(
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="minutes for everything, reading and checks included: the schedule is shortened to the epochs that fit; "
-        "with --resume: stop after the epoch in which they end",
+        help="minutes for the whole command: only as many epochs are planned as fit; with --resume: stop after the "
+        "epoch in which the time is up",
     )
     p.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="device of the network (auto: cuda if there is a GPU)",
+        help="device; auto: a GPU if there is one (auto)",
     )
     p.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
@@ -108,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--size",
         choices=sorted(SIZES),
-        help="dim, depth, heads and MLP ratio of the usual ViTs; other options override them",
+        help="--dim, --depth, --heads and --mlp-ratio of a usual ViT of this size; other options override them",
     )
     add_options({"": network}, ViTConfig)
     _running(running)

@@ -83,19 +83,24 @@ class Pretrained:
         """
         fixed = {key: self.shape[key] for key in ("patch_size", "dim", "heads", "mlp_ratio")}
         problems = [
-            f"--{key.replace('_', '-')}: {self.name} has {value}, got {given[key]}"
+            f"--{key.replace('_', '-')}: expected {value}, as --init {self.name} has, got {given[key]}"
             for key, value in fixed.items()
             if key in given and given[key] != value
         ]
         if given.get("depth", 1) > self.shape["depth"] or given.get("depth", 1) < 1:
-            problems.append(f"--depth: {self.name} has {self.shape['depth']} blocks, got {given['depth']}")
+            problems.append(
+                f"--depth: expected 1 to {self.shape['depth']}, the blocks of --init {self.name}, got {given['depth']}"
+            )
         if given.get("registers", len(self.tokens)) < len(self.tokens):
             problems.append(
-                f"--registers: expected at least {len(self.tokens)}, the class tokens of {self.name}, "
+                f"--registers: expected at least {len(self.tokens)}, the class tokens of --init {self.name}, "
                 f"got {given['registers']}"
             )
         if "stem_width" in given:
-            problems.append(f"--stem-width: {self.name} has a linear stem, got {given['stem_width']}")
+            problems.append(
+                f"--stem-width: expected no such option, as --init {self.name} has no convolutional stem, got "
+                f"{given['stem_width']}"
+            )
         if problems:
             raise InputError(problems)
         mean, std = statistics
@@ -108,7 +113,7 @@ class Pretrained:
 
 
 def is_checkpoint(source: str) -> bool:
-    """Whether `--init` names a checkpoint of transformers: by its config.json, or by the form OWNER/NAME."""
+    """Whether `--init` names a checkpoint of transformers, not a run: by its config.json, or the form OWNER/NAME."""
     path = Path(source)
     if not path.exists():
         return HUB_NAME.fullmatch(source) is not None
@@ -171,7 +176,7 @@ def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
         depth, heads = int(values["num_hidden_layers"]), int(values["num_attention_heads"])
         ratio = hidden / dim
     except (TypeError, ValueError, ZeroDivisionError) as e:
-        raise InputError(f"{path}: expected sizes and counts of a ViT as numbers, got {e}") from e
+        raise InputError(f"{path}: expected numbers for the sizes and counts of a ViT, got {e}") from e
     if patch[0] != patch[1] or min(patch) < 1:
         problems.append(f"{path}: patch_size: expected a square, got {list(patch)}")
     if problems:
@@ -305,6 +310,6 @@ def load(model: ViT, source: Pretrained) -> list[str]:
     return [
         f"starts with {source.name}: {depth} of {source.shape['depth']} blocks, the last norm, the patch embedding, "
         f"{positions}, the class token{'s' if taken > 1 else ''} as register{'s' if taken > 1 else ''}",
-        f"new, random: the heads for {len(config.classes)} classes, their pooling{others}; "
-        "new, zero: the patch embedding of channels that the checkpoint lacks",
+        f"not in the checkpoint, so random: the heads for {len(config.classes)} classes, their pooling{others}; "
+        "zero: the patch embedding of further channels",
     ]

@@ -35,7 +35,7 @@ class TrainingConfig(Settings):
     epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
     batch_size: int = setting(
         8,
-        "pictures per step; with --views parts per step, by default as many as have about 8 pictures",
+        "pictures per step; with --views parts per step, by default 8 divided by the number of views",
         ge=1,
         le=65_536,
     )
@@ -47,7 +47,10 @@ class TrainingConfig(Settings):
         0.05, "label smoothing: share of the target probability that is spread over all classes", ge=0, le=0.9
     )
     patch_weight: float = setting(
-        1.0, "weight of the losses from boxes, which train the patches; 0: picture labels only", ge=0, le=1000
+        1.0,
+        "weight of the losses from boxes, which teach each patch its class; 0: learn from picture labels only",
+        ge=0,
+        le=1000,
     )
     close_ups: float = setting(
         0.6,
@@ -63,12 +66,14 @@ class TrainingConfig(Settings):
     )
     input: Literal["image", "nsoart", "image+nsoart"] = setting(
         "image",
-        "column of the pictures; nsoart: pictures that compare each small window with good parts; image+nsoart: both, "
-        "six channels",
+        "column of the pictures; image: RGB; nsoart: how each small window differs from good parts; image+nsoart: "
+        "both, six channels",
         group="pictures",
     )
     augment: bool = setting(
-        True, "train without augmentation (shifting, turning, mirroring, brightness, noise)", group="pictures"
+        True,
+        "train without shifting, turning, mirroring and changing the light of pictures",
+        group="pictures",
     )
     accumulate: int = setting(
         1,
@@ -89,7 +94,7 @@ class TrainingConfig(Settings):
     )
     patience: int = setting(
         0,
-        "stop after N epochs with whole pictures that bring no better one (early stopping); 0: never",
+        "early stopping: stop when N epochs with whole pictures in a row brought no better one; 0: never",
         ge=0,
         le=100_000,
         metavar="N",
@@ -107,14 +112,14 @@ class TrainingConfig(Settings):
     )
     rows: Rows = setting(
         "observable",
-        "rows of the dataset to use: all; observable: no NG pictures whose defects cannot be seen; clear: nor pictures "
-        "with a pin in the grey zone, close to the tolerance",
+        "rows to use: all; observable: without NG pictures whose defects cannot be seen; clear: also without pictures "
+        "with a measure in the grey zone, close to its limit",
         group="pictures",
         earlier="all",
     )
     init: str = setting(
         "",
-        "start with the weights of this run (whose classes may differ), or of a ViT saved by transformers: "
+        "start with the weights of this run (its classes may differ), or of a ViT in the format of transformers: "
         "a folder, or a name on the Hub such as google/vit-base-patch16-224",
         expected="a run, or a ViT saved by transformers",
         group="beginning",

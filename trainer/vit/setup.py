@@ -78,17 +78,21 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
         InputError: There is no run, an option contradicts its settings, or the dataset is another one.
     """
     if args.config is not None:
-        raise InputError("--config: expected no --config with --resume, which keeps the run's settings")
+        raise InputError("--config: expected no such option beside --resume, which keeps the run's settings")
     config, settings = load_config(args.out)
     problems = other_settings(args.out, settings, args) + other_settings(args.out, config, args)
     if args.image_size is not None and args.image_size != (config.width, config.height):
-        problems.append(f"--image-size: {args.out} was trained with {config.width}x{config.height} px")
+        given_size = "x".join(map(str, args.image_size))
+        problems.append(
+            f"--image-size: {args.out} was trained with {config.width}x{config.height} px, got {given_size}; "
+            "--resume keeps the run's size"
+        )
     if problems:
         raise InputError(problems)
     same_data(args.data, args.out, settings.data_sha256)
     data = load_data(args.data, settings.input, (config.width, config.height))
     if data.classes != config.classes:
-        raise InputError(f"--data {args.data}: expected classes {config.classes} of {args.out}, got {data.classes}")
+        raise InputError(f"--data {args.data}: expected the classes {config.classes} of {args.out}, got {data.classes}")
     if args.views is not None and (given := _views(args, data)) != config.views:
         raise InputError(
             f"--views: {args.out} was trained with {','.join(config.views) or 'single pictures'}, "
@@ -99,7 +103,7 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
 
 
 def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
-    """Load the weights of `--init` into a new network, and print which ones."""
+    """Load the weights that `--init` names into a new network, and print which; `source`: the checkpoint, if read."""
     if pretrained.is_checkpoint(init):
         for line in pretrained.load(model, source or pretrained.read(init)):
             say(line)
@@ -127,7 +131,7 @@ def _input(args: argparse.Namespace) -> str:
     known = load_config(Path(args.init))[1].input
     given: str | None = args.input
     if given not in (None, known):
-        say(f"WARNING: --input {given}: {args.init} was trained on {known} and does not know such pictures.")
+        say(f"WARNING: --input {given}: {args.init} was trained on {known} pictures and has never seen such.")
         return given
     if given is None and known != TrainingConfig().input:
         say(f"--input {known}: the pictures that {args.init} was trained on")
@@ -178,7 +182,7 @@ def _kept(data: Data, which: str, folder: Path) -> Data:
     }
     for name, split in splits.items():
         if not len(split):
-            raise InputError(f"--data {folder} split {name}: --rows {which} leaves no row")
+            raise InputError(f"--data {folder} split {name}: expected rows to use, got none with --rows {which}")
         if left := len(data.splits[name]) - len(split):
             what = "parts" if split.views > 1 else "rows"
             say(f"split {name}: {left} of {len(data.splits[name])} {what} left out by --rows {which}")
@@ -213,8 +217,8 @@ def _network(
     if base and settings.init:
         if base["channels"] != split.pictures.channels:
             raise InputError(
-                f"--input: expected pictures of {base['channels']} channels for the weights of {settings.init} "
-                f"(--init of {args.config}), got {split.pictures.channels}"
+                f"--input: expected pictures of {base['channels']} channels, as the weights of {settings.init} (init "
+                f"in {args.config}) take, got {split.pictures.channels}"
             )
         mean, std = base["mean"], base["std"]
     else:
@@ -230,12 +234,12 @@ def _shape_of_run(init: str, given: dict[str, Any], channels: int) -> ViTConfig:
     """
     shape, _ = load_config(Path(init))
     wrong = [
-        f"--{name.replace('_', '-')}: {init} has {getattr(shape, name)}, got {value}"
+        f"--{name.replace('_', '-')}: expected {getattr(shape, name)}, as --init {init} has, got {value}"
         for name, value in given.items()
         if name != "dropout" and value != getattr(shape, name)
     ]
     if shape.channels != channels:
-        wrong.append(f"--input: {init} takes {shape.channels} channels, got {channels}")
+        wrong.append(f"--input: expected pictures of {shape.channels} channels, as --init {init} takes, got {channels}")
     if wrong:
         raise InputError(wrong)
     return shape

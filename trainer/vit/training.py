@@ -33,7 +33,7 @@ from trainer.vit.run import TrainingConfig, save_config
 def build(
     config: ViTConfig, training: TrainingConfig, device: torch.device, share: Share | None = None
 ) -> tuple[ViT, torch.optim.Optimizer]:
-    """Make a network with seeded random weights, and its optimizer."""
+    """Make a network with random weights from the training's seed, and its optimizer; `share`: as for `ViTTrainee`."""
     torch.manual_seed(training.seed)
     model = ViT(config).to(device)
     share_dropout(model, share or Share())
@@ -96,7 +96,7 @@ class ViTTrainee:
         self._tally()
 
     def adopt(self, config: TrainingConfig) -> None:
-        """Take settings with another number of epochs."""
+        """Replace the settings by these, which differ in the number of epochs."""
         self.config = config
         self.plan = plan_of(self.split, config, self.close_ups)
         self.schedule = schedule_of(config, self.plan)

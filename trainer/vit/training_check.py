@@ -60,7 +60,7 @@ class Examination:
 
 
 def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
-    """Choose rows for a batch: the first ones of each class, all classes equally often."""
+    """Choose `count` rows for a batch by their labels (N,): the first of each class, all classes equally often."""
     rows: list[int] = []
     queues = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels).tolist()]
     while len(rows) < count and any(queues):
@@ -86,17 +86,17 @@ def _advice(config: TrainingConfig, losses: Sequence[float], largest: float) -> 
     if not math.isfinite(losses[-1]) or max(losses) > RUNAWAY * losses[0]:
         return f"--lr {config.lr:g} is too high, the loss diverges: try --lr {min(1e-3, config.lr / 30):g}"
     if largest < NO_GRADIENT:
-        return "the gradient is zero: are all pictures equal? `python -m generator report` shows them"
+        return "the gradient is zero: check in `python -m generator report` whether all pictures are equal"
     if losses[-1] < 0.8 * losses[0]:
         return f"it learns too slowly: try --lr {min(3e-3, config.lr * 5):g}, or a larger --dim"
-    return "the classes look the same in the pictures, or --lr is wrong: look at the pictures, then try --lr 0.001"
+    return "the classes look alike in the pictures, or --lr is wrong: look at the pictures, then try --lr 0.001"
 
 
 def _unlearnable(split: Split, rows: Sequence[int], names: Sequence[str], config: TrainingConfig) -> str:
     """Return why the rows cannot be learned, without a training step; empty where no reason is found."""
     if len(torch.unique(split.labels[rows])) < 2:
         only = names[int(split.labels[rows][0])]
-        return f"every training picture is {only}: expected two classes or more"
+        return f"expected two classes or more in training, got only {only}"
     if pairs := contradictions(split, rows):
         first, second = (f"{split.name(i)} ({names[int(split.labels[i])]})" for i in pairs[0])
         return f"equal pictures have different labels: {first} and {second}"
@@ -243,8 +243,8 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
     first = wrong[0]
     boxes = sorted({classes[c] for c in by_example[first].tolist() if c not in (ok_index, IGNORED)})
     text = (
-        f"{len(wrong)} of {len(split)} pictures have a label that no box of their defects has, such as "
-        f"{split.name(first)}: label {classes[int(split.labels[first])]}, boxes {' '.join(boxes)}"
+        f"{len(wrong)} of {len(split)} pictures have a label that differs from the classes of all boxes of their "
+        f"defects, such as {split.name(first)}: label {classes[int(split.labels[first])]}, boxes {' '.join(boxes)}"
     )
     if len(wrong) > 0.05 * len(split):
         return [f"{text}; were the labels shuffled?"], []
@@ -256,7 +256,7 @@ def check_classes(train: Split, validation: Split, classes: Sequence[str]) -> li
     taught = set(train.labels.tolist())
     return [
         f"no training picture is {classes[label]}, but {int((validation.labels == label).sum())} validation pictures "
-        "are: add training pictures of that class, or leave it out"
+        "are: add training pictures of that class, or leave the class out"
         for label in sorted(set(validation.labels.tolist()) - taught)
     ]
 

@@ -39,8 +39,8 @@ def test_no_dataset_is_refused(place, capsys):
     Path("datasets/without_data/README.md").touch()
     assert main([]) == 2
     assert capsys.readouterr().err == (
-        "error: --data: expected a dataset, or one in datasets/ (a folder with README.md and data/), got none; "
-        "`python -m generator build` makes one\n"
+        "error: --data: expected --data DATASET, or a dataset in datasets/ (a folder with README.md and data/), got "
+        "neither; `python -m generator build` makes a dataset\n"
     )
     assert not Path("runs").exists()
 
@@ -56,10 +56,10 @@ def test_several_datasets_are_listed(place, tiny_dataset, capsys):
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--overwrite", "--overwrite: expected --out RUN too; a default run is never overwritten"),
+        ("--overwrite", "--overwrite: expected --out RUN too; without --out no run is overwritten"),
         (
             "--resume",
-            "--resume: expected an unfinished run of this dataset such as runs/ladder-vit, got none",
+            "--resume: expected an unfinished run of this dataset, such as runs/ladder-vit, got none",
         ),
     ],
 )
@@ -158,7 +158,7 @@ def test_a_run_in_training_is_neither_resumed_nor_adopted(place, tiny_dataset, s
         another.take(Path("runs/ladder-vit"))
         assert main(["--resume", "--out", "runs/ladder-vit", "--device", "cpu"]) == 2
         said = capsys.readouterr().err
-        assert "runs/ladder-vit: expected a run that no other command trains, got one in use" in said
+        assert "runs/ladder-vit: expected a run that no other command is training, got one in use" in said
         with dying_in_epoch(1):
             assert main(options) == 1  # a run of its own
     assert sorted(os.listdir("runs")) == ["ladder-vit", "ladder-vit-2"]

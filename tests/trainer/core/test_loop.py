@@ -132,7 +132,7 @@ def test_patience_and_epochs_that_do_not_count(tmp_path):
     assert (outcome.epochs, outcome.best_epoch, outcome.stopped) == (
         3,
         1,
-        "the last 2 epochs were no better than epoch 1",
+        "the last 2 epochs were no better than epoch 1 (--patience)",
     )
     outcome = trained(tmp_path / "later", Plane(best=[1]), replace(SCHEDULE, patience=2, uncounted=2))
     assert (outcome.epochs, outcome.stopped) == (4, "")

@@ -120,7 +120,7 @@ def test_mean_and_spread_are_the_checkpoints(folders, tmp_path):
         (lambda d, t: d.update(model_type="swin"), "expected model_type 'vit' or 'deit', got 'swin'"),
         (lambda d, t: d.update(hidden_act="relu"), "hidden_act: expected 'gelu', got 'relu'"),
         (lambda d, t: d.update(patch_size=[8, 4]), "expected a square"),
-        (lambda d, t: d.update(hidden_size="wide"), "expected sizes and counts of a ViT as numbers"),
+        (lambda d, t: d.update(hidden_size="wide"), "expected numbers for the sizes and counts of a ViT"),
         (lambda d, t: d.update(intermediate_size=96), r"expected shape \(96, 32\), got \(64, 32\)"),
         (lambda d, t: d.update(image_size=64), r"position_embeddings': expected shape \(1, 65, 32\)"),
         (
@@ -150,11 +150,11 @@ def test_only_safetensors_are_read(folders, tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"dim": 64}, "--dim: .* has 32, got 64"),
-        ({"patch_size": 16}, "--patch-size: .* has 8, got 16"),
-        ({"depth": 3}, "--depth: .* has 2 blocks, got 3"),
+        ({"dim": 64}, "--dim: expected 32, as --init .* has, got 64"),
+        ({"patch_size": 16}, "--patch-size: expected 8, as --init .* has, got 16"),
+        ({"depth": 3}, "--depth: expected 1 to 2, the blocks of --init .*, got 3"),
         ({"registers": 0}, "--registers: expected at least 1"),
-        ({"stem_width": 16}, "--stem-width: .* has a linear stem, got 16"),
+        ({"stem_width": 16}, "--stem-width: expected no such option, as --init .* has no convolutional stem, got 16"),
     ],
 )
 def test_options_that_the_checkpoint_has_not(folders, given, said):

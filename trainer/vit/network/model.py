@@ -73,14 +73,16 @@ class ViTConfig:
     channels: int = _setting(3, "channels of a picture", ge=1, no_option="those of --input")
     mean: tuple[float, ...] = _setting((0.5,) * 3, "mean of pixels in [0, 1] per channel", no_option="training data's")
     std: tuple[float, ...] = _setting((0.25,) * 3, "their standard deviation per channel", no_option="training data's")
-    patch_size: int = _setting(8, "side of a patch in px, at most a pin's width", choices=(4, 8, 16))
-    dim: int = _setting(128, "channels of a token, a multiple of 4 * --heads", ge=8, le=4096)
+    patch_size: int = _setting(
+        8, "side in px of a patch (the squares that the network works on), at most a pin's width", choices=(4, 8, 16)
+    )
+    dim: int = _setting(128, "channels of a patch, a multiple of 4 * --heads", ge=8, le=4096)
     depth: int = _setting(2, "number of transformer blocks", ge=0, le=48)
     heads: int = _setting(4, "attention heads per block", ge=1, le=64)
     mlp_ratio: float = _setting(3.0, "width of a block's MLP divided by --dim", ge=0.5, le=16)
     stem_width: int = _setting(
         32,
-        "channels of the stem's first convolution; each later one has twice as many, up to --dim",
+        "channels of the first convolution; each later one has twice as many, up to --dim",
         ge=1,
         le=1024,
         metavar="N",
@@ -89,7 +91,9 @@ class ViTConfig:
     dropout: float = _setting(
         0.0, "dropout: share of the residual branches' outputs set to zero in training", ge=0, le=0.9
     )
-    registers: int = _setting(0, "number of additional tokens (registers)", ge=0, le=64, metavar="N", earlier=0)
+    registers: int = _setting(
+        0, "number of tokens beside those of the patches (registers)", ge=0, le=64, metavar="N", earlier=0
+    )
     stem: Stem = _setting("conv", "conv: convolutions; linear: one per patch", earlier="conv", no_option="--init's")
     positions: Positions = _setting("rotary", "rotary, or learned per patch", earlier="rotary", no_option="--init's")
     views: tuple[str, ...] = _setting((), "cameras of a part; empty: single pictures", earlier=(), no_option="--views")
@@ -120,8 +124,8 @@ class ViTConfig:
             ),
             (
                 self.stem in STEMS and self.positions in POSITIONS,
-                f"stem and positions: expected one of {STEMS} and of {POSITIONS}, "
-                f"got {self.stem!r} and {self.positions!r}",
+                f"expected a stem of {', '.join(STEMS)} and positions of {', '.join(POSITIONS)}, got {self.stem!r} and "
+                f"{self.positions!r}",
             ),
             (
                 self.stem not in STEMS or self.patch_size in patch_sizes,
