@@ -172,7 +172,7 @@ def _check_apart(to: Path, directory: Path, scenes: Path | None) -> None:
     """Raise InputError if `to` lies in an input folder or holds `scenes`; the writer refuses one that holds renders."""
     place = to.resolve()
     if scenes is not None and scenes.resolve().is_relative_to(place):
-        raise InputError(f"--to {to}: expected a folder for the dataset alone, got one that holds the scene files")
+        raise InputError(f"--to {to}: expected a folder for the dataset alone, got one that contains the scene files")
     inputs = [directory / name for name in (*FOLDERS, *EXTRAS, SCENES)]
     for folder in (*inputs, *([] if scenes is None else [scenes])):
         if place.is_relative_to(folder.resolve()):

@@ -163,7 +163,9 @@ class DatasetWriter:
     def _check_apart(self, source: Path) -> None:
         for folder, name in ((source, f"the input {source}"), (Path.cwd(), "the working directory")):
             if folder.resolve().is_relative_to(self.path):
-                raise InputError(f"{self._place.option}: expected a folder for the dataset alone, got one with {name}")
+                raise InputError(
+                    f"{self._place.option}: expected a folder for the dataset alone, got one that contains {name}"
+                )
 
     def __enter__(self) -> Self:
         self._place.hold()

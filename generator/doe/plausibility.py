@@ -262,8 +262,8 @@ def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
                 alike[housing] += count
         if alike:
             yield (
-                f"{scene}, housing {', '.join(alike)}: looks the same after half a turn, so that the {alike.total()} "
-                "pictures without a marking do not show which way round the part lies"
+                f"{scene}, housing {', '.join(alike)}: looks the same after half a turn: {alike.total()} unmarked "
+                "pictures do not show its orientation"
             )
 
 

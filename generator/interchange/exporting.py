@@ -113,7 +113,9 @@ def export(
 def _make(building: Path, place: Path, to: Path) -> None:
     """Create the folder `building`, later renamed to `place`; one that a stopped export left is removed first."""
     if Path.cwd().is_relative_to(place):
-        raise InputError(f"--to {to}: expected a folder for the export alone, got one with the working directory in it")
+        raise InputError(
+            f"--to {to}: expected a folder for the export alone, got one that contains the working directory"
+        )
     check_folder(to, "--to")
     try:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):

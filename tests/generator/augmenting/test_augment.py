@@ -162,12 +162,12 @@ def test_a_plan_of_the_source_or_of_a_spreadsheet_is_read(tmp_path, text):
         ),
         (
             "file,height,width,cut,reverse,plus90\na,0,1,no,no,no\n",
-            ":2 height: expected px, at least 1, got '0'",
+            ":2 height: expected a whole number of px, at least 1, got '0'",
         ),
         ("file,height,width,cut,reverse,plus90\n../a,1,1,no,no,no\n", "expected a path below the folder"),
         ("file,height,width,cut,reverse,plus90\na,1,1,no,no,no\na,1,1,no,no,no\n", "as in line 2"),
         ("file,height,width,cut,reverse,plus90\na,1,1,no\n", "expected 6 values as in the header, got 4"),
-        ("file,height,width,cut,reverse,plus90\n", "expected a line per picture, got none"),
+        ("file,height,width,cut,reverse,plus90\n", "expected one line per picture below the header, got none"),
         ("", "expected the columns file, height, width, cut, reverse, plus90, got nothing"),
     ],
 )
@@ -236,7 +236,7 @@ def test_a_picture_that_breaks_after_planning_stops_no_other(tmp_path, capsys):
     assert run("apply", tmp_path / "plan.csv", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
     assert "b.png: expected a picture that can be decoded" in told
-    assert "c.png: expected the picture, got: No such file" in told
+    assert "c.png: expected the picture of the plan, got: No such file" in told
     assert "2 of 3 pictures" in told
     assert set(files(tmp_path / "out")) == {"a.png", "a_reverse.png", "a_plus90.png"}
 
@@ -374,7 +374,7 @@ def test_another_plan_does_not_go_on_in_the_same_folder(tmp_path, capsys):
     assert run("apply", tmp_path / "one.csv", "--to", tmp_path / "out") == 2
     assert "was made with another plan: choose another" in capsys.readouterr().err
     assert run("plan", tmp_path / "out", "-o", tmp_path / "more.csv") == 2
-    assert "expected the pictures that copies are made from, got a folder of copies" in capsys.readouterr().err
+    assert "expected a folder of originals, got one of copies" in capsys.readouterr().err
 
 
 def test_the_working_folder_may_be_the_one_to_fill(tmp_path, monkeypatch):
@@ -693,7 +693,7 @@ def test_a_plan_of_another_dataset_is_refused(built, tmp_path, capsys):
     plan.write_text("file,height,width,cut,reverse,plus90\nnobody,48,96,no,yes,no\nt000,47,96,no,yes,no\n")
     assert run("apply", plan, "--to", tmp_path / "out", "--folder", built / "plain") == 2
     told = capsys.readouterr().err
-    assert "nobody: expected the run of a row of the dataset" in told and "t000: expected 96 x 47 px" in told
+    assert "nobody: expected the run name of a row of the dataset" in told and "t000: expected 96 x 47 px" in told
     assert not (tmp_path / "out").exists()
 
 
@@ -709,7 +709,7 @@ def test_a_copy_is_not_copied_and_none_is_made_twice(augmented, tmp_path, capsys
     head = "file,height,width,cut,reverse,plus90\n"
     for name, message in {
         "t000_reverse": "t000_reverse: expected no operation for a row that is a copy, got plus90: use its original",
-        "t000": "t000 plus90: expected t000_plus90 as a new run, got an existing one",
+        "t000": "t000 plus90: expected no row with the copy's run name t000_plus90, got one",
     }.items():
         line = lines[name]
         (tmp_path / "more.csv").write_text(f"{head}{name},{line['height']},{line['width']},no,no,yes\n")
@@ -722,7 +722,10 @@ def test_without_originals_and_copies_there_is_nothing_to_write(built, tmp_path,
     (tmp_path / "plan.csv").write_text("file,height,width,cut,reverse,plus90\nt000,48,96,no,no,no\n")
     words = ("--to", tmp_path / "out", "--folder", built / "plain", "--only-copies")
     assert run("apply", tmp_path / "plan.csv", *words) == 2
-    assert "expected a plan with copies for --only-copies, got one without" in capsys.readouterr().err
+    assert (
+        "expected a plan with at least one copy, as --only-copies leaves out the originals, got none"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "out").exists()
 
 

@@ -236,5 +236,5 @@ def test_an_untrimmed_copy_has_every_pixel():
 
 
 def test_a_move_says_what_size_it_takes():
-    with pytest.raises(ValueError, match="the second must take 4 x 6 px"):
+    with pytest.raises(ValueError, match="other: expected a transform of a picture of size (4, 6)"):
         turned((6, 4)).then(Move((6, 4), (6, 4), (1, 0, 0, 0, 1, 0)))

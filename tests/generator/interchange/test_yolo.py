@@ -59,7 +59,7 @@ def test_a_list_of_pictures_may_be_another_computers(tmp_path):
     pictures, found = read(tmp_path, "train: train.txt\nnames: [bent]\n")
     assert {Path(name).stem for name, _ in pictures} == {*"abc"}
     assert [one.name for one in found.pictures if one.problems] == ["images/train/no.png"]
-    assert found.problems == [f"train.txt:5: expected a picture below {tmp_path}, got '../../d.png'"]
+    assert found.problems == [f"train.txt:5: expected a picture inside the folder {tmp_path}, got '../../d.png'"]
 
 
 @pytest.mark.parametrize("word", ["NO", "1e3", "07", "3:30", "null", "~", "on", "yes", "0x1F", "2024-01-02"])
@@ -81,8 +81,8 @@ def test_class_names_are_those_that_the_file_shows(tmp_path, word):
         ("names: [bent]\ntrain: images/train", "the key 'train' twice"),
         ("names: {bent: 0}", "the class number 'bent'"),
         ("names: {-1: bent}", "the class number '-1'"),
-        ("names: [bent, '']", "no name for class 1"),
-        ("names: [[bent]]", "no name for class 0"),
+        ("names: [bent, '']", "as the name of class 1"),
+        ("names: [[bent]]", "as the name of class 0"),
         ("names: [bent]\nnc: 2", "nc: 2, but 1 names"),
         ("names: [bent]\nkpt_shape: [x, 3]", "kpt_shape"),
         ("names: bent", "names: 'bent', neither a list"),
