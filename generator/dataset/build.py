@@ -383,7 +383,10 @@ def manifest_paths(directory: Path) -> list[Path]:
     folder = directory / "manifests"
     paths = sorted(folder.glob("*.csv"))
     if not paths:
-        raise InputError(f"{folder}: expected the manifests that `generator render` keeps there, got no .csv file")
+        raise InputError(
+            f"{folder}: expected the manifests that `generator render` keeps there, got no .csv file: give a render "
+            "folder"
+        )
     return paths
 
 

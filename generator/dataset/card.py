@@ -246,7 +246,7 @@ def _answer_note(facts: DatasetFacts) -> str:
     if count:
         notes.append(
             f" As edges\n  are rounded to a thousandth of the picture, a perfect answer reaches an IoU of "
-            f"{total / count:.3f} on average, {least:.3f} at worst."
+            f"{total / count:.3f} with the exact boxes on average, {least:.3f} at worst."
         )
     return "".join(notes)
 

@@ -96,8 +96,8 @@ def read_connectors(folder: Path) -> tuple[NominalConnector, ...] | None:
         content = json.loads(path.read_text("utf-8"))
         if content["schema"] != SCHEMA:
             raise InputError(
-                f"{path}: expected a file of format version (schema) {SCHEMA}, got {content['schema']!r}: build the "
-                "dataset again with this version of Pinsight"
+                f"{path}: expected a file of format version (schema) {SCHEMA}, got {content['schema']!r}: use the "
+                "version of Pinsight that wrote it"
             )
         return tuple(_connector(each) for each in content["connectors"])
     except FileNotFoundError:

@@ -111,7 +111,7 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
         )
     names = tuple(columns["label"].names)
     if names not in (class_names(False), class_names(True)):
-        raise InputError(f"{dataset} column label: expected the classes {', '.join(CLASSES)}, got {names}")
+        raise InputError(f"{dataset} column label: expected the classes {', '.join(CLASSES)}, got {', '.join(names)}")
     extras = tuple(name for name in columns if name not in features(True, (), True))
     return columns, extras, names == class_names(True), "mask" in columns
 

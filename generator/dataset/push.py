@@ -79,7 +79,7 @@ def check_folder(dataset: Path) -> Upload:
     splits = split_files(dataset)
     problems = [] if splits else [f"{dataset}: expected a Pinsight dataset, got no data/*.parquet file"]
     problems += [
-        f"{dataset}: expected a Pinsight dataset, got no {name}"
+        f"{dataset}: expected a Pinsight dataset, got a folder without {name}"
         for name in (CARD, NSOART)
         if not (dataset / name).is_file()
     ]

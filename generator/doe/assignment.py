@@ -99,7 +99,7 @@ class Assignment:
                 if len(block) < per_picture:
                     raise InputError(
                         f"{self.spec.path.name}: splits.{split.name}: expected per_picture of at most {len(block)}, "
-                        f"as scene {scene} has no more {split.positions} positions, got {per_picture}"
+                        f"the number of pins of scene {scene} with positions = {split.positions}, got {per_picture}"
                     )
                 positions[scene] = Balancer(dict.fromkeys(block, 1.0), source)
             for _ in range(per_picture):

@@ -70,7 +70,10 @@ def _labels(one: Examined) -> tuple[str, list[str] | None]:
 
 def _contradiction(one: Examined, first: Examined) -> str:
     (label, boxes), (other, other_boxes) = _labels(one), _labels(first)
-    got = f"{label} and {other}" if label != other else f"{len(boxes or ())} and {len(other_boxes or ())} boxes"
+    got = f"{label} instead of {other}"
+    if label == other:
+        here, there = (", ".join(each) or "none" if each is not None else "unknown" for each in (boxes, other_boxes))
+        got = f"boxes of the classes {here} instead of {there}"
     return (
         f"{one.photo.labelled.name}: expected the labels of {first.photo.labelled.name}, which has the same pixels, "
         f"got {got}"

@@ -164,7 +164,10 @@ def test_a_plan_of_the_source_or_of_a_spreadsheet_is_read(tmp_path, text):
             "file,height,width,cut,reverse,plus90\na,0,1,no,no,no\n",
             ":2 height: expected a whole number of px, at least 1, got '0'",
         ),
-        ("file,height,width,cut,reverse,plus90\n../a,1,1,no,no,no\n", "expected a path below the folder"),
+        (
+            "file,height,width,cut,reverse,plus90\n../a,1,1,no,no,no\n",
+            "expected a path relative to the folder of the pictures, got '../a'",
+        ),
         ("file,height,width,cut,reverse,plus90\na,1,1,no,no,no\na,1,1,no,no,no\n", "as in line 2"),
         ("file,height,width,cut,reverse,plus90\na,1,1,no\n", "expected 6 values as in the header, got 4"),
         ("file,height,width,cut,reverse,plus90\n", "expected one line per picture below the header, got none"),
@@ -237,7 +240,7 @@ def test_a_picture_that_breaks_after_planning_stops_no_other(tmp_path, capsys):
     told = capsys.readouterr().err
     assert "b.png: expected a picture that can be decoded" in told
     assert "c.png: expected the picture of the plan, got: No such file" in told
-    assert "2 of 3 pictures" in told
+    assert "expected pictures that can be copied, got 2 of 3 with" in told
     assert set(files(tmp_path / "out")) == {"a.png", "a_reverse.png", "a_plus90.png"}
 
 
@@ -314,7 +317,7 @@ def test_a_name_too_long_for_a_copy_stops_no_other(tmp_path, capsys):
     run("plan", tmp_path / "in", "-o", tmp_path / "plan.csv")
     assert run("apply", tmp_path / "plan.csv", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
-    assert "bbb.png: expected a shorter name, got one whose copy bbb" in told and "1 of 3 pictures" in told
+    assert "bbb.png: expected a shorter name, got one whose copy bbb" in told and "copied, got 1 of 3 with" in told
     made = {f"{name}{copy}.png" for name in "ac" for copy in ("", "_reverse", "_plus90")}
     assert set(files(tmp_path / "out")) == made
 
@@ -638,7 +641,7 @@ def test_what_a_dataset_of_an_earlier_version_does_not_say_is_not_guessed(built,
     capsys.readouterr()
     assert run("apply", plan, "--to", tmp_path / "out", "--no-trim", "--workers", 1) == 0
     lacking = ["housing_bbox", "synthetic", "objects.kinds", "camera_json", "objects.dx_mm"]
-    (line,) = (line for line in capsys.readouterr().err.splitlines() if "made by an older version" in line)
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "an older dataset without the columns" in line)
     assert line.startswith(f"{old}: ") and all(name in line for name in lacking)
     found = rows_of(tmp_path / "out")
     assert all(r["synthetic"] is True and r["housing_bbox"] is None for r in found.values())

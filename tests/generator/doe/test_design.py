@@ -430,7 +430,7 @@ MISTAKES = {
         "[positions]",
         '[defects.bent]\nat = "housing"\n[positions]',
     ),
-    "expected per_picture of at most 18, as scene connector_3x9 has no more training positions, got 20": (
+    "of at most 18, the number of pins of scene connector_3x9 with positions = training, got 20": (
         "replicates = 2",
         "per_picture = 20",
     ),

@@ -54,7 +54,7 @@ def test_a_category_id_with_two_names_is_a_fault_of_the_file_and_of_each_picture
     )
     assert found.problems == ["result.json categories: expected one name for the id 1, got 'bent, good'"]
     first, second = found.pictures
-    assert "got 1 of several: bent, good" in first.problems[0] and not first.objects
+    assert "got 1, the id of several: bent, good" in first.problems[0] and not first.objects
     assert not second.problems and second.objects[0].category == "BENDNG"
 
 
