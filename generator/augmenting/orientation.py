@@ -100,7 +100,7 @@ class Naming:
         return next(name for name, side in _SIDES.items() if side == there)
 
     def defects(self, defects: str | None) -> str | None:
-        """Return a manifest's defects with new targets, azimuths and x, y; None if a target has no new address."""
+        """Return a row's `defects` with new addresses, azimuths and positions; None if an address is not known."""
         if not defects:
             return defects
         texts = []

@@ -50,7 +50,7 @@ def card_header(
 
 
 def read_header(card: str) -> dict[str, Any]:
-    """Parse the YAML header of a card that `card_header` wrote.
+    """Return the YAML header of a card that `card_header` wrote, parsed into a dict.
 
     Args:
         card: text of README.md.

@@ -41,7 +41,8 @@ def find_scenes(directory: Path, names: Iterable[str], scenes: Path | None) -> S
     Args:
         directory: the render folder.
         names: the scenes that its manifests name; texts that cannot be a scene's name are ignored.
-        scenes: the folder given by `--scenes`; None: not given.
+        scenes: the folder given by `--scenes`; None: the scene files are where they were when rendered, else their
+            copies in the render folder are read.
 
     Raises:
         InputError: one line for each scene that has no file, and for each mistake in a file.

@@ -19,7 +19,7 @@ _MOST_SOLID = 0.1
 
 
 def of_blocks(connector: Connector, housing: str, terminal: str) -> Iterator[str]:
-    """Yield a warning if pins stand inside the blocks of a housing; a housing with a CAD file has no blocks.
+    """Yield a warning if pins stand inside the blocks of a housing (its ribs, keys, bosses), unless it has a CAD file.
 
     Args:
         connector: the scene.
@@ -85,7 +85,7 @@ def _swallowed(place: str, solid: str, shares: np.ndarray) -> Iterator[str]:
     if (inside := shares > _MOST_SOLID).any():
         yield (
             f"{place}: {int(inside.sum())} of {len(shares)} pins stand inside {solid}, with up to {shares.max():.0%} "
-            f"of their length above the cavity floor: move {solid} or the pins"
+            f"of their length above the cavity floor: correct the place of {solid} or of the pins"
         )
 
 

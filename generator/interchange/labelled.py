@@ -69,7 +69,7 @@ class Labelled:
         path: path of its file.
         name: path relative to the imported folder, for messages and for the column `file`.
         split: split in the source; None: not given.
-        label: Pinsight's class of the picture; None: the worst class of its objects.
+        label: Pinsight's class of the picture; None: the first of NUKENG, BENDNG, OTHERNG, OK that its objects have.
         objects: its labelled boxes; None where only the picture's class is known.
         word: the picture's label as written in the source.
         size: (W, H) px according to the labels; None: not given.

@@ -75,7 +75,7 @@ class Photo:
 
     @property
     def label(self) -> str:
-        """Class of the picture: as labelled, else the worst class of its objects."""
+        """Class of the picture: as labelled, else the first of NUKENG, BENDNG, OTHERNG, OK that its objects have."""
         given = self.labelled.label
         return given or worst_class(each.category for each in self.labelled.objects or ())
 

@@ -205,7 +205,7 @@ def _split_of(name: Path, listed: Mapping[str, str]) -> str | None:
 def _root(path: Path) -> ElementTree.Element:
     content = path.read_bytes()
     if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
-        raise ValueError("a document type (DOCTYPE) or entity, which are not allowed")
+        raise ValueError("a document type or an entity (<!DOCTYPE or <!ENTITY), which is not allowed")
     root = ElementTree.fromstring(content)
     if root.tag != "annotation":
         raise ValueError(f"the element {shown(root.tag)} in place of annotation")

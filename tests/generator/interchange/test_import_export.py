@@ -360,7 +360,7 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
                 ({"size": [40, 64], "counts": [10, 5]}, "run lengths (counts) whose sum is not"),
                 ({"size": [40, 64], "counts": [2561, -1]}, "run lengths (counts) whose sum is not"),
                 ({"size": [64, 40], "counts": [2560]}, "size [64, 40], not the picture's [height, width] [40, 64]"),
-                ({"size": [40, 64]}, "no 'counts'"),
+                ({"size": [40, 64]}, "no key 'counts'"),
                 ([[1, 1, 5, float("nan"), 5, 5]], "[1, 1, 5, nan, 5, 5], which is no polygon of three"),
             )
         ),
@@ -918,11 +918,11 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("nsoart.json", b"{}", "nsoart.json: expected a file that `generator build` wrote, got: no 'window'"),
+        ("nsoart.json", b"{}", "nsoart.json: expected a file that `generator build` wrote, got: no key 'window'"),
         (
             "nsoart.json",
             b'{"window": 16}',
-            "nsoart.json: expected a file that `generator build` wrote, got: no 'stride'",
+            "nsoart.json: expected a file that `generator build` wrote, got: no key 'stride'",
         ),
         ("nsoart.json", b'{"window": 1e9, "stride": 1}', "got: window 1000000000.0 and stride 1"),
         (
