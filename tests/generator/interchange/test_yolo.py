@@ -144,7 +144,9 @@ def test_a_label_file_belongs_to_one_picture(tmp_path):
     pictures, found = read(tmp_path, "train: images/train\nnames: [bent]\n")
     assert pictures == {("images/train/b.png", "train")}
     wrong = [problem for one in found.pictures for problem in one.problems]
-    assert len(wrong) == 2 and all("got labels/train/a.txt for images/train/a.jpg and images" in text for text in wrong)
+    assert len(wrong) == 2 and all(
+        "got labels/train/a.txt, which images/train/a.jpg and images" in text for text in wrong
+    )
 
 
 def test_files_of_the_system_are_no_pictures_and_others_are_named(tmp_path):
