@@ -80,7 +80,7 @@ class Options:
 
 
 def build(directory: Path, to: Path, scenes: Path | None, options: Options, replace: bool = True) -> DatasetFacts:
-    """Build a dataset folder from a render folder.
+    """Build a dataset folder from a render folder; returns its counts and settings.
 
     Args:
         directory: the render folder, with images/, masks/, records/ and manifests/.
@@ -88,9 +88,6 @@ def build(directory: Path, to: Path, scenes: Path | None, options: Options, repl
         scenes: folder of the scene files; None: where they were when rendered, else their copies in the render folder.
         options: settings of the build.
         replace: whether a dataset in `to` may be replaced.
-
-    Returns:
-        Counts and settings of the new dataset.
 
     Raises:
         InputError: its message lists every fault of the render folder and the options.

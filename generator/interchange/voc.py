@@ -34,7 +34,7 @@ FOLDERS = ("JPEGImages", "images")
 
 
 def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: bool = False) -> Found:
-    """Read a folder in VOC's layout, or one with XML files beside their pictures.
+    """Read a folder in VOC's layout, or one with XML files beside their pictures; returns labels and messages.
 
     VOC counts pixels from 1 and includes the last one: xmin = 1, xmax = W is the whole picture.
 
@@ -43,9 +43,6 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         images: folder of the pictures; None: JPEGImages, images, or the folder of the XML files.
         names: maps object names to Pinsight's classes.
         zero_based: px are counted from 0, and xmax and ymax are edges of the box, as many tools write them.
-
-    Returns:
-        The labelled pictures, and messages on faults.
     """
     found = Found()
     folder = source / "Annotations" if (source / "Annotations").is_dir() else source
@@ -67,9 +64,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             continue
         name = (root.findtext("filename") or "").strip() or path.with_suffix("").name
         if not leads_below(name.replace("\\", "/").lstrip("/"), *pictures.bases):
-            found.problems.append(
-                f"{where}: expected a filename inside the folder {pictures.bases[0].name}, got {shown(name)}"
-            )
+            found.problems.append(f"{where}: expected a filename inside {pictures.bases[0].name}, got {shown(name)}")
             faulty.add(own)
             continue
         problems: list[str] = []
@@ -92,8 +87,8 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             )
         )
     if unlisted:
-        got = f"got {len(unlisted)} in no list (first: {unlisted[0]})"
-        found.notes.append(f"ImageSets/Main: expected every XML file in a list, {got}: their pictures go to train")
+        got = f"{len(unlisted)} in no list (first: {unlisted[0]}): their pictures go to train"
+        found.notes.append(f"ImageSets/Main: expected every XML file in a list, got {got}")
     elif not listed:
         note_splits(found, groups)
     _check_all_read(found, pictures, faulty, source)
