@@ -314,7 +314,7 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
         "OK/nothing.png: expected the picture that the labels name, got no such file",
         "OK/gray16.png: expected 200 x 200 px as in its labels, got 70 x 50",
         "OK/ink.jpg box 2: expected a box inside 70 x 50 px",
-        "OK/phone photo.jpg box 1: expected x1 < x2 and y1 < y2",
+        "OK/phone photo.jpg box 1: expected a box [x1, y1, x2, y2] with x1 < x2 and y1 < y2",
         "annotation 4: expected bbox as four numbers",
         "annotation 5: expected an image_id that exactly one entry of images has, got 99",
         "annotation 6: expected a category_id that one entry of categories has, got 9",
@@ -347,7 +347,10 @@ def test_every_broken_input_is_named_and_nothing_is_written(tmp_path, capsys):
             "expected a category_id that one entry of categories has, got [1]",
         ),
         ({"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": [[1, 2]]}]}, "expected a COCO segmentation"),
-        ({"annotations": [box(1, 1, 1, 5, 5), box(1, 1, 1, 0, 5)]}, "expected x1 < x2"),
+        (
+            {"annotations": [box(1, 1, 1, 5, 5), box(1, 1, 1, 0, 5)]},
+            "expected a box [x1, y1, x2, y2] with x1 < x2 and y1 < y2",
+        ),
         *(
             (
                 {"annotations": [{**box(1, 1, 1, 5, 5), "segmentation": given}]},
@@ -422,7 +425,10 @@ def test_a_picture_with_faulty_labels_is_never_taken_for_good(tmp_path, capsys, 
             "expected a JSON object with the lists bbox and categories, got 'BENDNG'",
         ),
         ({"label": "OK", "objects": {"boxes": []}}, "expected the lists bbox and categories of equal length"),
-        ({"label": 2, "objects": {"bbox": [], "categories": []}}, "jsonl:1: expected label as a name, got 2"),
+        (
+            {"label": 2, "objects": {"bbox": [], "categories": []}},
+            "jsonl:1: expected the name of a class in label, got 2",
+        ),
     ],
 )
 def test_faulty_metadata_is_named_and_its_picture_not_taken_for_good(tmp_path, capsys, line, message):
@@ -581,7 +587,7 @@ def test_the_classes_that_are_proposed_are_taken(tmp_path, capsys, words):
     )
     arguments = (tmp_path / "in", "--format", "coco", "--to", tmp_path / "out")
     assert import_(*arguments) == 2
-    hint = re.search("give their classes: (--classes .*)", capsys.readouterr().err)[1]
+    hint = re.search("they mean, as in (--classes .*)", capsys.readouterr().err)[1]
     assert import_(*arguments, *shlex.split(hint)) == 0
     (row,) = rows_of(tmp_path / "out").values()
     assert row["kinds"] == (sorted(word.strip() for word in words if word) or None)
@@ -924,7 +930,7 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
             b'{"window": 16}',
             "nsoart.json: expected a file that `generator build` wrote, got: no key 'stride'",
         ),
-        ("nsoart.json", b'{"window": 1e9, "stride": 1}', "got: window 1000000000.0 and stride 1"),
+        ("nsoart.json", b'{"window": 1e9, "stride": 1}', "got: the window 1000000000.0 and the stride 1"),
         (
             "nsoart.json",
             b'{"window": 16, "stride": 1, "groups": []}',
@@ -1118,7 +1124,7 @@ def test_names_in_other_bytes_than_utf_8_are_named(tmp_path, capsys):
     ("words", "message"),
     [
         (("--share", "0.5"), "--share: expected a dataset to mix with (--with DATASET)"),
-        (("--classes", "scratch=BAD,good=OK"), "--classes: expected one of BENDNG"),
+        (("--classes", "scratch=BAD,good=OK"), "--classes: expected one of the classes BENDNG"),
         (("--classes", "bent, left=OK,scratch"), "--classes: expected WORD=CLASS, got 'scratch'"),
         (("--classes", "a=OK, a =OK"), "--classes: expected 'a' once, got it twice"),
         (("--known", "colour=red"), "--known: expected columns among scene"),

@@ -70,7 +70,7 @@ def test_pictures_of_the_dataset_that_is_mixed_in_are_not_taken_into_another_spl
     assert import_(photos(tmp_path / "in", 4), *words, tmp_path / "set") == 0
     again = (tmp_path / "in", *words, tmp_path / "out", "--with", tmp_path / "set")
     assert import_(*again, "--splits", "test=1") == 2
-    assert "photo01.jpg: expected a picture that only split test has, got the pixels of OK_photo01 in train" in (
+    assert "photo01.jpg: expected a picture that only split test has, got the pixels of OK_photo01 in split train" in (
         capsys.readouterr().err
     )
     assert import_(*again) == 0
