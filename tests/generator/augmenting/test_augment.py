@@ -711,7 +711,7 @@ def test_a_copy_is_not_copied_and_none_is_made_twice(augmented, tmp_path, capsys
     }
     head = "file,height,width,cut,reverse,plus90\n"
     for name, message in {
-        "t000_reverse": "t000_reverse: expected no operation for a row that is a copy, got plus90: plan copies of its original",
+        "t000_reverse": "t000_reverse: expected no operation for a row that is a copy, got plus90: plan copies",
         "t000": "t000 plus90: expected no row with the copy's run name t000_plus90, got one",
     }.items():
         line = lines[name]
