@@ -22,12 +22,14 @@ from generator.io.source_code import SCENES
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
-    plan = steps.add_parser("plan", help="write a plan: the proposed operations for each picture, as CSV")
-    plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or a dataset")
-    plan.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN", help="the CSV file to write")
-    plan.add_argument("--light", action="store_true", help="add a copy of each picture with changed light")
+    plan = steps.add_parser("plan", help="write a plan: a CSV file with the operations proposed for each picture")
+    plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or of a dataset")
+    plan.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN", help="CSV file to write")
+    plan.add_argument("--light", action="store_true", help="also plan a copy of each picture with changed light")
     plan.add_argument(
-        "--warp", action="store_true", help="add a copy of each picture, slightly turned, zoomed, shifted"
+        "--warp",
+        action="store_true",
+        help="also plan a copy of each picture that is slightly turned, zoomed and shifted",
     )
     plan.add_argument(
         "--skip-broken",
@@ -35,14 +37,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="leave out pictures that cannot be read instead of stopping with an error",
     )
     apply = steps.add_parser("apply", help="make the copies that a plan asks for")
-    apply.add_argument("plan", type=Path, metavar="PLAN", help="the CSV file of the plan")
-    apply.add_argument("--to", type=Path, required=True, metavar="OUT", help="folder or dataset to make")
+    apply.add_argument("plan", type=Path, metavar="PLAN", help="CSV file of the plan")
+    apply.add_argument(
+        "--to", type=Path, required=True, metavar="OUT", help="folder to make, of pictures or of a dataset"
+    )
     apply.add_argument("--folder", type=Path, help="folder of the pictures, instead of the one in the plan")
     apply.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
     apply.add_argument("--no-trim", action="store_true", help="do not trim the edges of copies at random")
     apply.add_argument("--only-copies", action="store_true", help="leave the originals out of OUT")
-    apply.add_argument("--mirror-text", action="store_true", help="also mirror pictures with print (datasets)")
-    apply.add_argument("--sheet", type=Path, metavar="FILE", help="before/after sheet (default: OUT_before_after.jpg)")
+    apply.add_argument(
+        "--mirror-text",
+        action="store_true",
+        help="also mirror pictures of a housing with print, or where this is not known (datasets only)",
+    )
+    apply.add_argument(
+        "--sheet",
+        type=Path,
+        metavar="FILE",
+        help="picture to write: some originals, each beside its copies (default: OUT_before_after.jpg)",
+    )
     apply.add_argument(
         "--scenes",
         type=Path,
@@ -55,9 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write or apply a plan."""
+    """Write or apply a plan; returns the exit code."""
     if args.workers is not None and not 1 <= args.workers <= 1024:
-        raise InputError(f"--workers: expected 1 to 1024, got {args.workers}")
+        raise InputError(f"--workers: expected 1 to 1024 processes, got {args.workers}")
     return _plan(args) if args.step == "plan" else _apply(args)
 
 
@@ -68,15 +81,21 @@ def _plan(args: argparse.Namespace) -> int:
     more = tuple(name for name in ("light", "warp") if getattr(args, name))
     plan, problems = plan_folder(args.folder, more, args.workers)
     if problems and not args.skip_broken:
-        raise InputError([*problems, f"{len(problems)} pictures: correct or remove them, or give --skip-broken"])
+        raise InputError(
+            [
+                *problems,
+                f"{args.folder}: expected pictures that can be read, got {len(problems)} that cannot: correct or "
+                "remove them, or give --skip-broken",
+            ]
+        )
     if not plan.lines:
         raise InputError([*problems, f"{args.folder}: expected pictures that can be read, got none"])
     write_plan(plan, args.output)
     for problem in problems:
         sys.stderr.write(f"left out: {problem}\n")
     counts = Counter(name for line in plan.lines for name in line.operations)
-    operations = ", ".join(f"{name} {count}" for name, count in counts.items()) or "nothing to do"
-    sys.stdout.write(f"{len(plan.lines)} pictures in {args.output}: {operations}\n")
+    operations = ", ".join(f"{name} {count}" for name, count in counts.items()) or "none"
+    sys.stdout.write(f"{args.output}: {len(plan.lines)} pictures; operations: {operations}\n")
     return 0
 
 
@@ -86,7 +105,7 @@ def _apply(args: argparse.Namespace) -> int:
     from generator.augmenting.plan import Options, read_plan
 
     if args.seed < 0:
-        raise InputError(f"--seed: expected at least 0, got {args.seed}")
+        raise InputError(f"--seed: expected a whole number of at least 0, got {args.seed}")
     check_folder(args.to, "--to")
     if not args.scenes.is_dir():
         raise InputError(f"--scenes {args.scenes}: expected a folder of scene files, got no such folder")
@@ -100,15 +119,18 @@ def _apply(args: argparse.Namespace) -> int:
         for why, count in sorted(done.skipped.items()):
             sys.stderr.write(f"{count} copies not made: {why}\n")
         sys.stdout.write(
-            f"{done.rows} rows in {args.to}, {done.copies} of them copies; {done.became_ok} copies became OK, since "
-            f"no part of a defect remains in them\n{sheet}: before and after\n"
+            f"{args.to}: {done.rows} rows, {done.copies} of them copies; {done.became_ok} copies of NG pictures are "
+            f"OK, since no part of a defect remains in them\n{sheet}: originals beside their copies\n"
         )
         return 0
     made = apply_to_folder(plan, args.to, sheet, options)
     for problem in made.problems:
         sys.stderr.write(f"{problem}\n")
-    kept = f", {made.kept} already there" if made.kept else ""
-    sys.stdout.write(f"{made.written} files written into {args.to}{kept}\n{sheet}: before and after\n")
+    kept = f", {made.kept} were there already" if made.kept else ""
+    sys.stdout.write(f"{args.to}: {made.written} files written{kept}\n{sheet}: originals beside their copies\n")
     if made.problems:
-        raise InputError(f"{len(made.problems)} of {made.pictures} pictures are faulty; the others are done")
+        raise InputError(
+            f"{plan.folder}: expected pictures that can be copied, got {len(made.problems)} of {made.pictures} with "
+            "the faults above; all others are copied"
+        )
     return 0

@@ -18,13 +18,23 @@ _CELL = 300, 220
 
 @dataclass
 class Sheet:
-    """The sheet: the first few pictures of each group (folder or class) and list of operations, with their copies."""
+    """The before-and-after sheet: a line for each of some originals, with its copies beside it.
+
+    Attributes:
+        lines: the cells of each line: the original, then its copies.
+        seen: number of originals on the sheet, by group (folder or class) and operations.
+    """
 
     lines: list[list[Cell]] = field(default_factory=list)
     seen: Counter[tuple[str, tuple[str, ...]]] = field(default_factory=Counter)
 
     def wants(self, group: str, operations: Sequence[str]) -> bool:
-        """Whether the sheet has room for one more picture of this group with these operations; if so, counts it."""
+        """Return whether the sheet has room for another original of this group with these operations; if so, count it.
+
+        Args:
+            group: folder or class of the picture.
+            operations: operations by which its copies are made.
+        """
         key = group, tuple(operations)
         if not operations or len(self.lines) >= LINES or self.seen[key] >= _PER_KIND:
             return False
@@ -32,7 +42,7 @@ class Sheet:
         return True
 
     def add(self, pictures: Sequence[tuple[str, Image.Image, Sequence[Box]]]) -> None:
-        """Add a line to the sheet: an original and its copies, each as (name, picture, boxes)."""
+        """Add a line to the sheet: an original, then its copies, each as (name, picture, boxes to draw)."""
         self.lines.append(
             [Cell(draw_boxes(picture, boxes, fit(picture.size, _CELL)), [name]) for name, picture, boxes in pictures]
         )

@@ -1,6 +1,6 @@
-"""The camera of an augmented copy, which projects the copy's measures onto the copy's points.
+"""The camera of an augmented copy, which projects points of the part onto their pixels in the copy.
 
-A motion of pixels u' = A u + t and a camera u = K d(n) + c (n: normalised coordinates, y downwards; d: OpenCV's
+A transform of pixels u' = A u + t and a camera u = K d(n) + c (n: normalised coordinates, y downwards; d: OpenCV's
 distortion) give u' = A K d(n) + A c + t. This is a camera if A K = K' R, with K' diagonal and R a turn or a flip of the
 image plane: R leaves radial distortion unchanged and turns tangential distortion like the vector (p2, p1). Otherwise
 pixels are sheared, which fx, fy, cx, cy cannot express; the camera is then None.
@@ -20,13 +20,13 @@ _SQUARE = 1e-9
 
 
 def moved_camera(camera: CameraRow | None, move: Move, world: np.ndarray | None) -> CameraRow | None:
-    """Return the camera of a copy; None if fx, fy, cx, cy cannot express it.
+    """Return the camera of a copy; None if it is not known or if fx, fy, cx, cy cannot express it (sheared pixels).
 
     Args:
-        camera: camera of the original.
-        move: motion of its pixels.
-        world: (4, 4) from the original's world to the copy's, mm, as the copy's addresses and measures define it; None
-            if they define none.
+        camera: camera of the original; None: not known.
+        move: transform from the original's pixels to the copy's.
+        world: (4, 4) matrix from the original's world coordinates to the copy's, mm. A flipped or turned copy has other
+            ones, as its pins get other addresses. None: the copy has none.
     """
     if camera is None or world is None:
         return None

@@ -38,9 +38,9 @@ class Rules:
 
     Attributes:
         scenes: folder of the scene files, for datasets without connectors.json.
-        drawings: nominal positions from the dataset's connectors.json, by scene.
+        drawings: nominal pin positions from the dataset's connectors.json, by scene.
         options: options of the command.
-        settings: settings in the dataset's card.
+        settings: labelling settings in the dataset's card.
         parameters: contents of the dataset's nsoart.json.
         extras: names of the user's own columns.
         masks: whether the dataset has instance masks.
@@ -56,13 +56,13 @@ class Rules:
 
 
 def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, skipped: Counter[str]) -> list[Columns]:
-    """Make the copies of a row, as Arrow stores them.
+    """Make the copies of a dataset row; returns their columns in the form that Arrow stores, with pictures.
 
     Args:
         stored: the row with its pictures, as stored.
         asked: operations that the plan has for this row.
         rules: settings for all copies.
-        skipped: counter of the copies that are not made, by reason; updated here.
+        skipped: number of copies that are not made, by reason; increased here.
     """
     if not asked:
         return []
@@ -76,7 +76,7 @@ def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, ski
     found = []
     for copy in copies(operations, picture.size, rules.options.seed, run, trim):
         if rules.parameters and min(copy.move.out) < rules.parameters["window"]:
-            skipped[f"{copy.name}: the copy would be smaller than a window of NSOART"] += 1
+            skipped[f"{copy.name}: the copy would be smaller than the windows of NSOART"] += 1
             continue
         moved_mask = None if mask is None else copy.move.pixels(mask, nearest=True)
         made = copied_row(row, copy, mask, moved_mask, rules)
@@ -104,7 +104,7 @@ def _allowed(
     if "reverse" in allowed and marking != "none" and not options.mirror_text:
         allowed.remove("reverse")
         why = "the print would be mirrored" if marking else "it is not known whether the picture has print"
-        skipped[f"reverse: {why} (--mirror-text mirrors it)"] += 1
+        skipped[f"reverse: {why} (give --mirror-text to make the copy)"] += 1
     if row.objects is not None or row.label == OK:
         return allowed, options.trim
     for name in ("cut", "warp"):
@@ -117,13 +117,13 @@ def _allowed(
 def copied_row(
     row: PictureRow, copy: Copy, mask: np.ndarray | None, moved_mask: np.ndarray | None, rules: Rules
 ) -> PictureRow:
-    """Make the row of a copy.
+    """Make the row of a copy, without its pictures.
 
     Args:
         row: row of the original.
         copy: the copy to make.
         mask: instance mask (H, W) of the original; None: none.
-        moved_mask: instance mask of the copy; None: none.
+        moved_mask: instance mask (H, W) of the copy; None: none.
         rules: settings for all copies.
     """
     manifest = dict(row.manifest)

@@ -26,10 +26,10 @@ class Copy:
     """One copy of a picture.
 
     Attributes:
-        name: suffix of its file or run name.
-        move: motion of the pixels.
-        relight: random generator for a change of light; None: the light stays.
-        naming: REVERSE or TURN if the pins' addresses change; None: they stay.
+        name: suffix of its file name or run name, such as reverse.
+        move: transform from the original's pixels to the copy's.
+        relight: random generator for a change of light; None: no change.
+        naming: REVERSE (a flip) or TURN (by 90 degrees) if the pins' addresses change; None: they do not.
     """
 
     name: str
@@ -38,16 +38,16 @@ class Copy:
     naming: str | None = None
 
     def pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """Compute the copy's pixels from the original's, (H, W) or (H, W, channels)."""
+        """Compute the copy's pixels from the original's; both are (H, W) or (H, W, channels)."""
         moved = self.move.pixels(pixels)
         return moved if self.relight is None else relit(moved, self.relight)
 
 
 def copies(operations: Sequence[str], size: tuple[int, int], seed: int, file: str, trim: bool = True) -> Iterator[Copy]:
-    """Yield how each copy of one picture is made; it depends only on these arguments, not on the rest of the plan.
+    """Yield the copies of one picture; they depend only on these arguments, not on other pictures of the plan.
 
     Args:
-        operations: operations in the picture's line of the plan.
+        operations: operations that the plan has for this picture, such as `reverse`.
         size: (W, H) of the picture in px.
         seed: seed of all random choices.
         file: name of the picture in the plan.

@@ -39,7 +39,14 @@ from generator.io.source_code import code_sha256
 
 @dataclass(frozen=True)
 class Job:
-    """The inputs that all processes share; `key`: SHA-256 of the dataset's state and the rules."""
+    """The inputs that all processes share.
+
+    Attributes:
+        dataset: folder of the dataset.
+        rules: settings for all copies.
+        spool: store on disk for finished chunks.
+        key: SHA-256 of the rules, the source code, and the sizes and times of the dataset's files.
+    """
 
     dataset: Path
     rules: Rules
@@ -49,7 +56,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive rows of a split, from row number `first` (from 0) on; `operations`: names for each row."""
+    """Consecutive rows of a split, which one process handles at a time.
+
+    Attributes:
+        split: name of the split.
+        first: number of the first row in the split, from 0.
+        operations: for each row, the names of its operations.
+    """
 
     split: str
     first: int
@@ -82,7 +95,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
     Args:
         plan: plan of a dataset; its `folder` is the dataset.
         to: folder of the new dataset; a Pinsight dataset there is replaced.
-        sheet: file of the before/after sheet.
+        sheet: file of the before-and-after sheet (some originals, each beside its copies).
         scenes: folder of the scene files, for nominal positions if the dataset has no connectors.json.
         options: options of the command.
 
@@ -103,7 +116,10 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         job = Job(plan.folder, rules, writer.spool, _key(plan.folder, rules))
         _write(job, _chunks(plan, runs), writer, done, drawn)
         if not done.rows:
-            raise InputError(f"{plan.folder}: expected a plan with copies for --only-copies, got one without")
+            raise InputError(
+                f"{plan.folder}: expected a plan with at least one copy, as --only-copies leaves out the originals, "
+                "got none"
+            )
         done.copies = sum(origins["copies"] for origins in writer.origins.values())
         made = {"seed": options.seed, "trim": options.trim, "mirrored_text": options.mirror_text}
         text = make_derived_card(
@@ -212,21 +228,24 @@ def _check_rows(plan: Plan) -> dict[str, list[str]]:
 def _row_problem(line: Line, rows: Mapping[str, Mapping[str, Any]]) -> str:
     row = rows.get(line.file)
     if row is None:
-        return f"{line.file}: expected the run of a row of the dataset, got an unknown one"
+        return f"{line.file}: expected the run name of a row of the dataset, got an unknown one: make a new plan"
     if (row["width"], row["height"]) != (line.width, line.height):
         return (
             f"{line.file}: expected {line.width} x {line.height} px as in the plan, got {row['width']} x "
-            f"{row['height']}: plan again"
+            f"{row['height']}: make a new plan"
         )
     if line.operations and row.get("original"):
         return (
-            f"{line.file}: expected no operation for a row that is a copy, got {', '.join(line.operations)}: use its "
-            "original"
+            f"{line.file}: expected no operation for a row that is a copy, got {', '.join(line.operations)}: plan "
+            "copies of its original"
         )
     for operation in line.operations:
         for name in COPIES[operation]:
             if f"{line.file}_{name}" in rows:
-                return f"{line.file} {operation}: expected {line.file}_{name} as a new run, got an existing one"
+                return (
+                    f"{line.file} {operation}: expected no row with the copy's run name {line.file}_{name}, got one: "
+                    "write no for this operation"
+                )
     return ""
 
 

@@ -33,7 +33,13 @@ _CHUNK = 16
 
 @dataclass
 class Done:
-    """Counts of pictures processed, files written and files kept, and one message per faulty picture."""
+    """Counts of an augmented folder.
+
+    Attributes:
+        pictures: number of pictures in the plan.
+        written, kept: number of files written, and of files that an interrupted command had written before.
+        problems: one message per picture that could not be copied.
+    """
 
     pictures: int = 0
     written: int = 0
@@ -42,12 +48,12 @@ class Done:
 
 
 def apply_to_folder(plan: Plan, to: Path, sheet: Path, options: Options) -> Done:
-    """Write the copies that a plan of a folder asks for.
+    """Write the copies that a plan of a folder of pictures asks for.
 
     Args:
         plan: plan of a folder of pictures.
         to: folder to write into; new, empty, or left by an interrupted command with the same plan and options.
-        sheet: file of the before/after sheet.
+        sheet: file of the before-and-after sheet (some originals, each beside its copies).
         options: options of the command.
 
     Raises:
@@ -103,7 +109,7 @@ def _apply_line(line: Line, folder: Path, to: Path, name: str, options: Options)
     try:
         made_at = source.stat().st_mtime_ns
     except OSError as error:
-        raise InputError(f"{line.file}: expected the picture, got: {error.strerror}") from None
+        raise InputError(f"{line.file}: expected the picture of the plan, got: {error.strerror}") from None
 
     def is_there(path: Path) -> bool:
         return path.is_file() and path.stat().st_mtime_ns > made_at
@@ -124,7 +130,7 @@ def _apply_line(line: Line, folder: Path, to: Path, name: str, options: Options)
     if picture.size != (line.width, line.height):
         raise InputError(
             f"{line.file}: expected {line.width} x {line.height} px as in the plan, got "
-            f"{picture.width} x {picture.height}: plan again, into another --to"
+            f"{picture.width} x {picture.height}: make a new plan, and give another folder with --to"
         )
     pixels = np.asarray(picture)
     for copy in copies(line.operations, picture.size, options.seed, line.file, options.trim):
@@ -164,8 +170,8 @@ def _names(plan: Plan) -> dict[str, str]:
             other = taken.setdefault(target.as_posix(), line.file)
             if other != line.file:
                 problems.append(
-                    f"{line.file}: expected a unique name for its copy {target.as_posix()}, got a name that {other} "
-                    "has or needs: rename one"
+                    f"{line.file}: expected a name for its copy that no other file gets, got {target.as_posix()}, "
+                    f"which is {other} or its copy: rename one of them"
                 )
     if problems:
         raise InputError(problems)
@@ -173,14 +179,18 @@ def _names(plan: Plan) -> dict[str, str]:
 
 
 def check_place(folder: Path, to: Path) -> None:
-    """Refuse an output folder that contains the originals, or lies among them.
+    """Check that the output folder neither contains the originals nor lies in their folder.
+
+    Args:
+        folder: folder of the originals.
+        to: output folder.
 
     Raises:
         InputError: one of the two folders contains the other.
     """
     inner, outer = folder.resolve(), to.resolve()
     if outer == inner or outer.is_relative_to(inner) or inner.is_relative_to(outer):
-        raise InputError(f"--to {to}: expected a folder apart from {folder}, whose pictures stay as they are")
+        raise InputError(f"--to {to}: expected a folder apart from {folder}, got one that lies in it or contains it")
 
 
 def _claim(to: Path, settings: Mapping[str, Any]) -> None:
@@ -190,7 +200,7 @@ def _claim(to: Path, settings: Mapping[str, Any]) -> None:
         found = note.read_text("utf-8") if note.is_file() else None
         if found != mine:
             raise InputError(
-                f"--to {to}: expected a new or empty folder, got {_other(found, settings)}: choose another"
+                f"--to {to}: expected a new or empty folder, got {_other(found, settings)}: choose another folder"
             )
     to.mkdir(parents=True, exist_ok=True)
     write_whole(note, mine.encode())

@@ -1,4 +1,4 @@
-"""Rename addresses, cameras, azimuths and measures when a picture is flipped or turned.
+"""The new addresses, cameras, azimuths and measures of a part when its picture is flipped or turned.
 
 An address counts pins in the picture of the centre camera: rows from the top and positions from the left, or
 on a circle clockwise from the key. So it changes with the picture. A turned part is the same part: its pins keep their
@@ -35,15 +35,15 @@ _AS_BEFORE: Axes = ((1, 0), (0, 1))
 
 @dataclass(frozen=True)
 class Naming:
-    """The new addresses of a part's positions, and what follows from them.
+    """The new addresses of a part's pin positions in a flipped or turned picture, and all that depends on them.
 
     Attributes:
-        operation: REVERSE or TURN.
+        operation: REVERSE (a flip) or TURN (by 90 degrees).
         addresses: new address by old address; None where it is not known.
         cavities: cavity label by address on the original part; gives the new labels of mirrored parts.
         axes: (2, 2) matrix that the operation applies to X and Y of the world.
-        shift_mm: (x, y) to add after `axes`, so that positions fall on those of their new addresses on the drawing;
-            None if they do not: a turned 3 x 9 grid is 9 x 3, which has no drawing.
+        shift_mm: (x, y) to add after `axes`, so that positions get the coordinates that the drawing has for their new
+            addresses; None if there are none: a turned 3 x 9 grid is 9 x 3, which has no drawing.
     """
 
     operation: str
@@ -54,7 +54,7 @@ class Naming:
 
     @property
     def world(self) -> np.ndarray | None:
-        """(4, 4) from the original's world to that of the new addresses, mm; None if no drawing has them."""
+        """(4, 4) matrix from the original's world coordinates to the copy's, mm; None if `shift_mm` is None."""
         if self.shift_mm is None:
             return None
         matrix = np.eye(4)
@@ -62,19 +62,23 @@ class Naming:
         return matrix
 
     def direction(self, x: float, y: float) -> tuple[float, float]:
-        """Transform a direction in the world, such as (dx, dy)."""
+        """Return the new direction (x, y) in the world, such as (dx, dy), by applying `axes`."""
         (a, b), (c, d) = self.axes
         return a * x + b * y + 0.0, c * x + d * y + 0.0  # + 0.0 turns -0.0 into 0.0
 
     def address(self, address: str | None) -> str | None:
-        """Return the new address of a pin, or of two joined by a hyphen; None where it is not known."""
+        """Return the new address of a pin, or of two pins (r1c1-r1c2); None where it is not known."""
         if not address:
             return address
         found = [self.addresses.get(part) for part in address.split("-")]
         return None if None in found else "-".join(part for part in found if part)
 
     def cavity(self, address: str | None, cavity: str | None) -> str | None:
-        """Return the new cavity label of the object at an old address; None where it is not known."""
+        """Return the new cavity label of an object; None where it is not known.
+
+        Args:
+            address, cavity: address and cavity label of the object in the original.
+        """
         if self.operation == TURN or not address:
             return cavity
         moved = self.address(address)
@@ -82,21 +86,21 @@ class Naming:
         return None if None in found else "-".join(label for label in found if label)
 
     def tolerance(self, tolerance: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Move limits of single pins to the pins' new addresses; drop those of a pin whose address is not known."""
+        """Return a tolerance with the limits of single pins (`at`) at their new addresses, without unknown ones."""
         if tolerance is None or "at" not in tolerance:
             return tolerance
         at = {moved: own for address, own in tolerance["at"].items() if (moved := self.address(address))}
         return {**tolerance, "at": at}
 
     def camera(self, camera: str | None) -> str | None:
-        """Return the name of the copy's view; views from the centre keep theirs."""
+        """Return the name of the camera that sees the part as in the copy: a flip exchanges left and right."""
         if camera not in _SIDES:
             return camera
         there = self.direction(*_SIDES[camera])
         return next(name for name, side in _SIDES.items() if side == there)
 
     def defects(self, defects: str | None) -> str | None:
-        """Rewrite a manifest's defects with new targets, azimuths and x, y; None if a target has no new address."""
+        """Return a row's `defects` with new addresses, azimuths and positions; None if an address is not known."""
         if not defects:
             return defects
         texts = []
@@ -128,7 +132,7 @@ class Naming:
 
 
 class Place(Protocol):
-    """A position on a drawing: of a scene file, or of a dataset's connectors.json."""
+    """A pin position as on the connector's drawing, from a scene file or a dataset's connectors.json."""
 
     @property
     def address(self) -> str: ...
@@ -143,10 +147,10 @@ class Place(Protocol):
 def naming(
     operation: str, addresses: Sequence[str | None], cavities: Sequence[str | None], drawing: Sequence[Place] | None
 ) -> Naming:
-    """Find the new addresses of a part's positions.
+    """Find the new addresses of a part's pin positions in a flipped or turned picture.
 
     Args:
-        operation: REVERSE or TURN.
+        operation: REVERSE (a flip) or TURN (by 90 degrees).
         addresses, cavities: address and cavity label of each object in the picture.
         drawing: all positions of the connector; None: not known. Without it, positions are counted in the picture:
             mirrored rows are read backwards, and only grids can be turned, since a single row may be a circle. New

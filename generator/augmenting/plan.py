@@ -3,9 +3,9 @@
     file,height,width,cut,reverse,plus90,folder
     BENDNG/a001.png,480,640,no,yes,yes,../photos
 
-`file` is a path relative to `folder`, or the run of a dataset's row; `folder` is relative to the plan's folder. The
-columns `light` and `warp` are optional. Plans in the form of QEUR23_VTRANS3 are read too: with `hight`, with an index
-column, without `folder` (then the plan's own folder, or that of --folder).
+`file` is a path relative to `folder`, or the run name of a dataset's row; `folder` is relative to the plan's folder.
+The columns `light` and `warp` are optional. Plans in the form of the published QEUR23_VTRANS3 are read too: with
+`hight`, with an index column, without `folder` (then it is the plan's own folder, or that of --folder).
 """
 
 from __future__ import annotations
@@ -49,7 +49,13 @@ _COLUMNS = ("file", "height", "width", *PROPOSED)
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the plan: the picture's path below the folder or its row's run, size in px (upright), operations."""
+    """A line of a plan: one picture.
+
+    Attributes:
+        file: the picture's path relative to its folder, or the run name of its row in a dataset.
+        height, width: size of the upright picture, px.
+        operations: operations that make its copies, such as `reverse`.
+    """
 
     file: str
     height: int
@@ -90,12 +96,17 @@ class Options:
 
 
 def proposal(width: int, height: int) -> tuple[str, ...]:
-    """Propose operations by size, px, as QEUR23_VTRANS3 does: halves of large, wide pictures, else flip and turn."""
+    """Propose operations for a picture of this size, px: halves if it is large and wide, else a flip and a turn.
+
+    The limits are those of the published study QEUR23_VTRANS3.
+    """
     return ("cut",) if width > CUT_WIDTH and width > CUT_RATIO * height else ("reverse", "plus90")
 
 
 def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = None) -> tuple[Plan, list[str]]:
-    """Propose operations for a folder's pictures, or for a dataset's training rows that neither are nor have copies.
+    """Propose operations for the pictures of a folder or a dataset.
+
+    For a dataset, operations are proposed for rows of the training split that are no copies and have none.
 
     Args:
         folder: folder of pictures, or dataset.
@@ -128,7 +139,7 @@ def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = 
     from tqdm import tqdm
 
     if (folder / SETTINGS).is_file():
-        raise InputError(f"{folder}: expected the pictures that copies are made from, got a folder of copies")
+        raise InputError(f"{folder}: expected a folder of originals, got one of copies that `generator augment` made")
     paths, masks = split_masks(find_pictures(folder), folder)
     sys.stderr.write("".join(f"{note}\n" for note in note_on_masks(masks, folder)))
     lines, problems = [], []
@@ -160,7 +171,7 @@ def _sizes(paths: list[Path], folder: Path) -> list[tuple[int, int] | str]:
 
 
 def write_plan(plan: Plan, path: Path) -> None:
-    """Write a plan; the columns `light` and `warp` only if a line uses them."""
+    """Write a plan as a CSV file; it has the columns `light` and `warp` only if a line has these operations."""
     used = [name for name in OPERATIONS if name in PROPOSED or any(name in x.operations for x in plan.lines)]
     folder = os.path.relpath(plan.folder.resolve(), path.resolve().parent)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,14 +187,14 @@ def write_plan(plan: Plan, path: Path) -> None:
 
 
 def read_plan(path: Path, folder: Path | None = None) -> Plan:
-    """Read a plan that a person may have edited.
+    """Read and check a plan, which a person may have edited.
 
     Args:
         path: the CSV file.
         folder: folder of the pictures; None: the one in the plan.
 
     Raises:
-        InputError: every fault, by line and column.
+        InputError: its message lists every fault, by line and column.
     """
     problems: list[str] = []
     rows = _read_table(path, problems)
@@ -203,16 +214,16 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
     if len(folders) > 1 and folder is None:
         problems.append(
             f"{path}: expected the same value in every row of the column folder, got {', '.join(map(shown, folders))}: "
-            "correct it, or give --folder"
+            "correct the plan, or give --folder"
         )
     if problems:
         raise InputError(problems[:100])
     if not lines:
-        raise InputError(f"{path}: expected a line per picture, got none")
+        raise InputError(f"{path}: expected one line per picture below the header, got none")
     named = next(iter(folders), "")
     found = folder or existing(path.parent, named.replace("\\", "/")) or path.parent / named
     if not found.is_dir():
-        raise InputError(f"{path}: expected the folder {found}, got no such folder: give --folder")
+        raise InputError(f"{path}: expected the folder of the pictures, {found}, got no such folder: give --folder")
     if not split_files(found):
         lines = [_there(line, found) for line in lines]
     return Plan(found, tuple(lines))
@@ -258,9 +269,9 @@ def _line(cell: Mapping[str, str], where: str, problems: list[str]) -> Line | No
     wrong = []
     file, path = cell["file"], Path(cell["file"].replace("\\", "/"))
     if not file or path.is_absolute() or ".." in path.parts:
-        wrong.append(f"{where} file: expected a path below the folder, got {shown(file)}")
+        wrong.append(f"{where} file: expected a path relative to the folder of the pictures, got {shown(file)}")
     wrong += [
-        f"{where} {name}: expected px, at least 1, got {shown(cell[name])}"
+        f"{where} {name}: expected a whole number of px, at least 1, got {shown(cell[name])}"
         for name in ("height", "width")
         if not cell[name].strip().isdecimal() or not 1 <= int(cell[name].strip()[:20]) < 10**9
     ]

@@ -21,7 +21,13 @@ from generator.dataset.rows import Box, ObjectRow, PictureRow, Point, answer, cl
 
 @dataclass(frozen=True)
 class Settings:
-    """Settings in a dataset's card: tolerance (mm) by scene, grey zone as a fraction of it, style of the answers."""
+    """The settings in a dataset's card by which its pictures are labelled.
+
+    Attributes:
+        tolerance: limits in mm, by scene.
+        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of it.
+        answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
+    """
 
     tolerance: Mapping[str, Mapping[str, Any]]
     grey: float
@@ -29,7 +35,10 @@ class Settings:
 
     @classmethod
     def of_card(cls, settings: Mapping[str, Any]) -> Settings:
-        """Take the settings from the result of `card_header.read_settings`; missing ones get neutral values."""
+        """Take them from the result of `card_header.read_settings`.
+
+        Without them in the card: no tolerance, no grey zone, short names.
+        """
         style = settings.get("answer", "short")
         return cls(
             settings.get("tolerance") or {}, settings.get("grey") or 0.0, style if style in ANSWER_LABELS else "short"
@@ -48,9 +57,9 @@ def moved_objects(
 
     Args:
         objects: objects of the original.
-        move: motion of the pixels.
+        move: transform from the original's pixels to the copy's.
         mask: instance mask (H, W) of the original; None: none.
-        moved_mask: instance mask of the copy.
+        moved_mask: instance mask (H, W) of the copy; None: none.
     """
     before, after = _extents(mask), _extents(moved_mask)
     found = []
@@ -88,12 +97,17 @@ def _moved(each: ObjectRow, box: Box, share: float, move: Move) -> ObjectRow:
 
 
 def moved_housing(box: Box | None, move: Move) -> Box | None:
-    """Return the housing's box in the copy, clipped to it; None if no part of the box remains."""
+    """Return the housing's box in the copy, clipped to the picture; None if no part of it remains.
+
+    Args:
+        box: the housing's box in the original, xyxy in px; None: not known.
+        move: transform from the original's pixels to the copy's.
+    """
     return None if box is None else shown_part(move.box(box), move.out)
 
 
 def renamed(objects: Sequence[ObjectRow], names: Naming) -> list[ObjectRow]:
-    """Give the objects the addresses, cavities, dx and dy that they have in a flipped or turned picture."""
+    """Return the objects with the addresses, cavity labels, dx and dy that they have in a flipped or turned picture."""
     found = []
     for each in objects:
         dx, dy = each.dx_mm, each.dy_mm
@@ -105,12 +119,12 @@ def renamed(objects: Sequence[ObjectRow], names: Naming) -> list[ObjectRow]:
 
 
 def relabelled(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -> PictureRow:
-    """Set class, kinds, flags and answer of a copy from the objects that remain in it.
+    """Return the row of a copy: its class, kinds, flags and `bbox_str` follow from the objects that remain in it.
 
     Args:
         row: row of the original, with the copy's size.
         left: the objects that remain in the copy.
-        settings: settings of the dataset.
+        settings: labelling settings in the dataset's card.
     """
     label = worst_class(each.category for each in left)
     observable = row.observable
@@ -179,7 +193,7 @@ def _warped(each: ObjectRow, mask: np.ndarray, whole: Box, move: Move) -> tuple[
         each: the object, with its box.
         mask: instance mask (H, W) of the original.
         whole: extent of the object's pixels in the mask, xyxy in px.
-        move: motion of the pixels.
+        move: transform from the original's pixels to the copy's.
     """
     x1, y1, x2, y2 = map(int, whole)
     ys, xs = np.nonzero(mask[y1:y2, x1:x2] == each.id)

@@ -25,7 +25,7 @@ WARP_TURN_DEG, WARP_ZOOM, WARP_SHIFT, WARP_SHEAR = 5.0, 0.06, 0.03, 0.02
 
 @dataclass(frozen=True)
 class Move:
-    """An affine motion of pixels: x' = a x + b y + c, y' = d x + e y + f, px.
+    """An affine transform from a picture's pixels to those of a copy: x' = a x + b y + c, y' = d x + e y + f, px.
 
     Attributes:
         size, out: (W, H) of the picture before and after, px.
@@ -39,27 +39,27 @@ class Move:
     exact: bool = True
 
     def point(self, place: Sequence[float]) -> tuple[float, float]:
-        """Move a point (x, y); the result may lie outside the new picture."""
+        """Return the place of a point (x, y) in the copy, px; it may lie outside the copy."""
         a, b, c, d, e, f = self.matrix
         x, y = place
         return a * x + b * y + c, d * x + e * y + f
 
     def box(self, box: Sequence[float]) -> Box:
-        """Return the box around a box's moved corners, not clipped."""
+        """Return the box xyxy around the transformed corners of a box xyxy, px, not clipped to the copy."""
         x1, y1, x2, y2 = box
         corners = [self.point(corner) for corner in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))]
         xs, ys = [x for x, _ in corners], [y for _, y in corners]
         return min(xs), min(ys), max(xs), max(ys)
 
     def pixels(self, pixels: np.ndarray, nearest: bool = False) -> np.ndarray:
-        """Return the pixels of the moved picture.
+        """Return the pixels of the copy.
 
         Args:
-            pixels: (H, W) or (H, W, channels).
+            pixels: (H, W) or (H, W, channels) of the original.
             nearest: for masks: take the nearest value, and 0 outside the picture; False: interpolate.
         """
         if pixels.shape[:2] != (self.size[1], self.size[0]):
-            raise ValueError(f"pixels must be {self.size[1]} x {self.size[0]}, got {pixels.shape[:2]}")
+            raise ValueError(f"pixels: expected shape ({self.size[1]}, {self.size[0]}, ...), got {pixels.shape}")
         if self.exact:
             return self._rearranged(pixels)
         a, b, c, d, e, f = self.matrix
@@ -89,9 +89,9 @@ class Move:
         return np.ascontiguousarray(kept[:: int(self.matrix[4]), :: int(a)])
 
     def then(self, other: Move) -> Move:
-        """Compose two motions into one: first this one, then the other."""
+        """Return the transform that applies first this one, then the other."""
         if self.out != other.size:
-            raise ValueError(f"the second must take {self.out[0]} x {self.out[1]} px, got {other.size}")
+            raise ValueError(f"other: expected a transform of a picture of size {self.out}, got one of {other.size}")
         first = np.array([*self.matrix, 0, 0, 1]).reshape(3, 3)
         second = np.array([*other.matrix, 0, 0, 1]).reshape(3, 3)
         both = (second @ first)[:2].ravel().tolist()
@@ -99,42 +99,42 @@ class Move:
 
 
 def _inverse_box(move: Move) -> Box:
-    """Return the part of the old picture that the new one shows, xyxy in px, for an exact motion."""
+    """Return the part of the old picture that the new one shows, xyxy in px, for an exact transform."""
     a, b, c, d, e, f = move.matrix
     inverse = np.linalg.inv(np.array([[a, b, c], [d, e, f], [0, 0, 1]]))[:2].ravel().tolist()
     return Move(move.out, move.size, tuple(inverse)).box((0, 0, *move.out))
 
 
 def mirrored(size: Size) -> Move:
-    """Flip left and right."""
+    """Return the transform that exchanges left and right of a picture of `size` (W, H) px."""
     return Move(size, size, (-1, 0, size[0], 0, 1, 0))
 
 
 def turned(size: Size) -> Move:
-    """Turn by 90 degrees counter-clockwise: the top right corner becomes the top left one."""
+    """Return the transform that turns a picture of `size` (W, H) px by 90 degrees counter-clockwise."""
     return Move(size, (size[1], size[0]), (0, 1, 0, -1, 0, size[0]))
 
 
 def cropped(size: Size, box: tuple[int, int, int, int]) -> Move:
-    """Crop to a box xyxy in whole px, at least 1 px wide and high."""
+    """Return the transform that crops a picture of `size` (W, H) px to a box xyxy, at least 1 px wide and high."""
     x1, y1, x2, y2 = box
     if not (0 <= x1 < x2 <= size[0] and 0 <= y1 < y2 <= size[1]):
-        raise ValueError(f"box must lie inside {size[0]} x {size[1]} px, got {box}")
+        raise ValueError(f"box: expected x1 < x2 and y1 < y2 inside {size[0]} x {size[1]} px, got {box}")
     return Move(size, (x2 - x1, y2 - y1), (1, 0, -x1, 0, 1, -y1))
 
 
 def left_half(size: Size) -> Move:
-    """Crop to the columns left of the middle; with an odd width, the middle column belongs to the right half."""
+    """Return the crop to the left half of a picture of `size` (W, H) px, without the middle column if W is odd."""
     return cropped(size, (0, 0, size[0] // 2, size[1]))
 
 
 def right_half(size: Size) -> Move:
-    """Crop to the columns from the middle on."""
+    """Return the crop to the right half of a picture of `size` (W, H) px, with the middle column if W is odd."""
     return cropped(size, (size[0] // 2, 0, *size))
 
 
 def trimmed(size: Size, rng: np.random.Generator) -> Move:
-    """Crop edges at random, so that an elongated picture becomes squarer.
+    """Return a random crop at the edges of a picture of `size` (W, H) px, which makes an elongated picture squarer.
 
     MARGIN_PX are cut at each side. The longer dimension also loses TRIM_SURE plus up to TRIM_RANDOM of the difference
     between width and height, divided at random between its two ends. At least 1 px remains.
@@ -152,7 +152,12 @@ def trimmed(size: Size, rng: np.random.Generator) -> Move:
 
 
 def warped(size: Size, rng: np.random.Generator) -> Move:
-    """Turn, zoom and shear slightly about the middle, and shift, at random, by what a loose fixture allows."""
+    """Return a random transform as by a loose fixture: a slight turn, zoom and shear about the middle, and a shift.
+
+    Args:
+        size: (W, H) of the picture in px, which the copy keeps.
+        rng: source of the random values.
+    """
     turn = np.deg2rad(WARP_TURN_DEG * rng.uniform(-1, 1))
     zoom = (1 + WARP_ZOOM) ** rng.uniform(-1, 1)
     shear = WARP_SHEAR * rng.uniform(-1, 1)
@@ -166,7 +171,9 @@ def warped(size: Size, rng: np.random.Generator) -> Move:
 
 
 def relit(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Change light and camera at random: exposure, contrast, gamma, white balance, focus, sensor noise, JPEG.
+    """Return pixels as under other light and with another camera, at random.
+
+    Exposure, contrast, gamma, white balance, focus, sensor noise and JPEG compression change.
 
     Args:
         pixels: (H, W) or (H, W, 3 or 4) with 8 or 16 bits; a fourth channel is not changed.

@@ -1,9 +1,9 @@
 """Datasets: build a folder that `load_dataset` opens from a render folder, and publish it on the Hub.
 
 rows            PictureRow and ObjectRow, the row types: a new column is added there first
-labels          `judge` decides OK or NG from measures and tolerance; the classes and their meanings
+labels          the classes and their meanings; `judge` decides OK or NG from measures and tolerance
 scene_files     where a render folder's scenes and their tolerance are read from
-record_rows     makes the row of a record under one tolerance: where a column gets its value
+record_rows     makes the row of a rendered picture from its record (JSON of exact measures) and a tolerance
 build           makes a dataset from a render folder: two passes (render_folder), checks of each row (render_check)
 build_command   `generator build` and its defaults
 writer          writes every dataset: chunks, Parquet files; place: locks and replaces the target folder

@@ -3,8 +3,8 @@
 Everything is checked before the dataset is written, and every fault is reported, not only the first: each row of the
 manifests has a record that belongs to it; picture and mask exist and have the SHA-256 in the record; the picture
 decodes and has the recorded size; all boxes lie inside the picture. Rows are handled in two passes (check, then attach
-pictures), in chunks, by one process per core; between the passes only the runs' names stay in memory. A repeated build
-reuses the chunks that a stopped one had ready. The dataset appears under its name only when it is complete.
+pictures), in chunks of rows, by one process per core; between the passes only the names of the rows stay in memory. If
+a build is interrupted, the next one reuses its finished chunks. The dataset gets its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -52,15 +52,16 @@ class Options:
     """The options of a build.
 
     Attributes:
-        limits: limits in mm that replace those of the scene, by name, as `Tolerance.with_limits` takes them.
-        grey: half width of the grey zone, as a fraction of a limit; 0: no grey zone.
+        limits: limits in mm that replace those of the scene, by name: `true_position_mm`, or for one pin
+            `r1c2.true_position_mm`.
+        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of it; 0: none is.
         observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
-        partial: leave out rows that have no record, instead of raising an error.
+        partial: leave out manifest rows that have not been rendered, instead of raising an error.
         overwrite: replace the folder DATASET even if it is not a Pinsight dataset.
         license: licence identifier for the dataset card.
-        answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
+        answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
         workers: number of processes; None: one per core.
-        masks: put instance masks into the dataset.
+        masks: add a column of instance masks (the value of a pixel is the number of its object).
     """
 
     limits: Mapping[str, float]
@@ -74,12 +75,12 @@ class Options:
     masks: bool = False
 
     def labelling(self, scenes: Mapping[str, Tolerance]) -> Labelling:
-        """Return how records are labelled; `scenes`: tolerance by scene."""
+        """Return the settings by which pictures are labelled; `scenes`: tolerance of each scene, by its name."""
         return Labelling(dict(self.limits), self.grey, self.observable_px, self.answer, dict(scenes))
 
 
 def build(directory: Path, to: Path, scenes: Path | None, options: Options, replace: bool = True) -> DatasetFacts:
-    """Build a dataset folder from a render folder.
+    """Build a dataset folder from a render folder; returns its counts and settings.
 
     Args:
         directory: the render folder, with images/, masks/, records/ and manifests/.
@@ -151,9 +152,13 @@ def _check_limits(limits: Mapping[str, float], files: SceneFiles) -> list[str]:
     unknown = [address for address in addresses if address not in known]
     if unknown:
         names = ", ".join(sorted(files.connectors))
-        raise InputError(f"--tolerance: expected addresses of pins of scene {names}, got {', '.join(unknown)}")
+        raise InputError(
+            f"--tolerance: expected addresses (row and position, as in r1c2) of pins of scene {names}, "
+            f"got {', '.join(unknown)}"
+        )
     return [
-        f"{each.name}: --tolerance replaces {name} of every pin, also at {', '.join(own)}"
+        f"scene {each.name}: {name} of --tolerance applies to every pin, also to {', '.join(own)}, in place of their "
+        "own limits in the scene file"
         for each in connectors
         for name in limits
         if (own := [address for address, stated in each.tolerance.at.items() if name in stated])
@@ -164,11 +169,11 @@ def _check_apart(to: Path, directory: Path, scenes: Path | None) -> None:
     """Raise InputError if `to` lies in an input folder or holds `scenes`; the writer refuses one that holds renders."""
     place = to.resolve()
     if scenes is not None and scenes.resolve().is_relative_to(place):
-        raise InputError(f"--to {to}: expected a folder of its own, got one that holds the scenes")
+        raise InputError(f"--to {to}: expected a folder for the dataset alone, got one that contains the scene files")
     inputs = [directory / name for name in (*FOLDERS, *EXTRAS, SCENES)]
     for folder in (*inputs, *([] if scenes is None else [scenes])):
         if place.is_relative_to(folder.resolve()):
-            raise InputError(f"--to {to}: expected a folder of its own, got one inside of {folder}")
+            raise InputError(f"--to {to}: expected a folder outside of {folder}, which the build reads, got one in it")
 
 
 @dataclass
@@ -236,8 +241,8 @@ class _Found:
             known = self.tolerances.setdefault(scene, tolerance)
             if known != tolerance:
                 self.problems.append(
-                    f"{path}: expected the tolerance of the other records of scene {scene} ({known}), "
-                    f"got {tolerance}: render again, or give --scenes"
+                    f"{path}: expected the tolerance that the other records state for scene {scene} ({known}), "
+                    f"got {tolerance}: render again, or give --scenes with the scene file that applies"
                 )
 
 
@@ -275,13 +280,16 @@ def _examine(
     if found.missing and partial:
         log(f"--partial: {len(found.missing)} of {total} rows have not been rendered and are left out")
         if not found.chunks and not found.problems:
-            found.problems.append(f"{rules.directory}: expected at least one rendered row, got none")
+            found.problems.append(f"{rules.directory}: expected at least one rendered row of its manifests, got none")
     elif found.missing:
         found.problems += found.missing
-        found.problems.append(f"{len(found.missing)} of {total} rows have no record: render them, or give --partial")
+        found.problems.append(
+            f"{rules.directory}: expected every row of its manifests rendered, got {len(found.missing)} of {total} "
+            "without a record: render them, or give --partial to leave them out"
+        )
     if len(found.renderers) > 1:
         found.problems.append(
-            f"{rules.directory}: expected the records of one renderer, got those of "
+            f"{rules.directory}: expected records of one version of the renderer, got versions "
             f"{' and '.join(sorted(found.renderers))}: repeat `render --out {rules.directory}` with every manifest, "
             "which renders the older rows again"
         )
@@ -320,9 +328,9 @@ def _report_orphans(directory: Path, names: set[str]) -> None:
     records = {path.name for path in (directory / "records").glob("*.json")}
     orphans = sorted(records - {f"{name}.json" for name in names})
     for name in orphans[:_MOST_ORPHANS]:
-        log(f"{shown_path(Path('records') / name)}: left out: no manifest has a row of this run")
+        log(f"{shown_path(Path('records') / name)}: left out, since no manifest has a row with this run name")
     if len(orphans) > _MOST_ORPHANS:
-        log(f"{len(orphans) - _MOST_ORPHANS} more records are left out, since no manifest has rows of their runs")
+        log(f"{len(orphans) - _MOST_ORPHANS} more records are left out, since no manifest has a row with their names")
 
 
 def _count_rows(manifests: list[Path]) -> int:
@@ -372,7 +380,10 @@ def manifest_paths(directory: Path) -> list[Path]:
     folder = directory / "manifests"
     paths = sorted(folder.glob("*.csv"))
     if not paths:
-        raise InputError(f"{folder}: expected the manifests that `generator render` keeps there, got no .csv file")
+        raise InputError(
+            f"{folder}: expected the manifests that `generator render` keeps there, got no .csv file: give a render "
+            "folder"
+        )
     return paths
 
 
@@ -410,13 +421,13 @@ def _joined(
                     known, origin = rows.setdefault(run.run, (digest, path.name))
                     if known != digest:
                         problems.append(
-                            f"{path.name}: expected a new run name, got {run.run}, which {origin} has with other "
-                            "settings"
+                            f"{path.name}: expected a run name that no other row has, got {run.run}, which a "
+                            f"different row of {origin} has: rename one"
                         )
                     split, first, origin = splits.setdefault(run.part, (run.split, run.run, path.name))
                     if split != run.split:
                         problems.append(
-                            f"{path.name}: expected part {run.part} in one split, "
+                            f"{path.name}: expected all rows of part {run.part} in one split, "
                             f"got {run.split} (run {run.run}) and {split} (run {first}, {origin})"
                         )
                 if run.run not in names:

@@ -48,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--masks",
         action="store_true",
-        help="add instance masks (a number per object), for export and for exact boxes of augmented copies",
+        help="add instance masks (images whose pixel values number the objects), for export and for exact boxes of "
+        "augmented copies",
     )
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="number of processes (default: one per core)"
@@ -78,7 +79,8 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=0.0,
         metavar="FRACTION",
-        help="grey zone: flag pictures with a measure that is within FRACTION of its limit, e.g. 0.1 (default 0: none)",
+        help="grey zone: flag pictures with a measure that differs from its limit by at most FRACTION of the limit, "
+        "e.g. 0.1 (default 0: none)",
     )
     parser.add_argument(
         "--observable-px",
@@ -92,30 +94,31 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
         "--answer",
         choices=tuple(ANSWER_LABELS),
         default="short",
-        help="names of the classes in bbox_str: BENDNG (short), 'bent pin' (words) or BEND-NG (hyphenated) "
+        help="names of the classes in bbox_str, the Florence-2 answer: BENDNG (short), 'bent pin' (words) or BEND-NG "
+        "(hyphenated) "
         "(default: %(default)s)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build the dataset and print its balance table."""
+    """Build the dataset and print its numbers of pictures by split and class; returns the exit code."""
     options = _options(args)
     directory = args.directory or only_rendered_folder(RENDERS)
     to = args.to or DATASETS / _name_of(directory)
     if args.directory is None or args.to is None:
-        sys.stdout.write(f"{directory} to {to}\n")
+        sys.stdout.write(f"building the dataset {to} from {directory}\n")
     replace = args.to is not None or args.overwrite
     if not replace and is_built(to, directory, args.scenes, options):
         sys.stdout.write(f"{to} is already the dataset of these renders: nothing to do\n")
         return 0
     facts = build(directory, to, args.scenes, options, replace)
     if facts.hidden_rows:
-        log(f"in {facts.hidden_rows} NG pictures no defect is visible: their column observable is false")
+        log(f"{facts.hidden_rows} NG pictures show no visible defect: their column observable is false")
     if facts.ceilings[0]:
         count, total, least = facts.ceilings
         sys.stdout.write(
-            f"bbox_str: {count} boxes; as edges are rounded to a thousandth of the picture, a perfect answer has an "
-            f"IoU of {total / count:.3f} with them on average, {least:.3f} at worst\n\n"
+            f"bbox_str: {count} boxes; their edges are rounded to a thousandth of the picture, so that a perfect "
+            f"answer has an IoU of {total / count:.3f} with the exact boxes on average, {least:.3f} at worst\n\n"
         )
     sys.stdout.write(f"{balance_table(facts.counts, facts.classes)}\n{facts.rows} rows in {to}\n")
     return 0
@@ -133,9 +136,9 @@ def _options(args: argparse.Namespace) -> Options:
     if not 0 <= args.grey < 1:
         problems.append(f"--grey: expected a fraction of at least 0 and below 1, got {args.grey:g}")
     if not 0 <= args.observable_px < math.inf:
-        problems.append(f"--observable-px: expected px of at least 0, got {args.observable_px:g}")
+        problems.append(f"--observable-px: expected a length in px of at least 0, got {args.observable_px:g}")
     if args.workers is not None and not 1 <= args.workers <= 1024:
-        problems.append(f"--workers: expected 1 to 1024, got {args.workers}")
+        problems.append(f"--workers: expected 1 to 1024 processes, got {args.workers}")
     if problems:
         raise InputError(problems)
     return Options(
@@ -165,12 +168,16 @@ def only_rendered_folder(renders: Path) -> Path:
     if len(found) == 1:
         return found[0]
     names = ", ".join(str(path) for path in found[:10]) + (", …" if len(found) > 10 else "")
-    got = f"{len(found)}: {names}" if found else "none"
-    raise InputError(f"DIR: expected a render folder, or exactly one in {renders}/, got {got}")
+    got = f"no DIR, and {len(found)} render folders there{': ' if found else ''}{names}"
+    raise InputError(f"DIR: expected a render folder, or exactly one in {renders}/ as the default, got {got}")
 
 
 def is_built(to: Path, directory: Path, scenes: Path | None, options: Options) -> bool:
     """Whether `to` already holds the dataset that this build would make; False if it is empty or missing.
+
+    Args:
+        to: the dataset folder.
+        directory, scenes, options: as for `build`.
 
     Raises:
         InputError: it holds something else, or another command is writing there.
@@ -192,7 +199,8 @@ def is_built(to: Path, directory: Path, scenes: Path | None, options: Options) -
     else:
         return True
     raise InputError(
-        f"{to}: expected a new folder or the dataset of {directory}, got {found}: give --to, or --overwrite"
+        f"{to}: expected a new folder or the dataset of {directory}, got {found}: give another folder with --to, or "
+        "--overwrite to replace this one"
     )
 
 
@@ -200,5 +208,5 @@ def _name_of(directory: Path) -> str:
     """Return the default name of the dataset of a render folder."""
     name = directory.resolve().name
     if not name or name.startswith("."):
-        raise InputError(f"--to: expected a folder, got none, and {directory} gives the dataset no name")
+        raise InputError(f"--to: expected a folder, got none, and no default can be named after {directory}: give --to")
     return name

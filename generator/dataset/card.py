@@ -15,14 +15,15 @@ from generator.soart.nsoart import FEW
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What a build knows about its dataset.
+    """Counts and settings of a built dataset, for its card.
 
     Attributes:
-        counts: pictures by split and class.
+        counts: number of pictures by split and class.
         classes: classes that the dataset declares.
         tolerances: tolerance applied to each scene.
         limits: limits in mm that the user set instead of the scene's, by name (`r1c2.retraction_mm`: of one position).
-        grey: half width of the grey zone (measures close to a limit) as a fraction of it; `grey_rows`: pictures in it.
+        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of it.
+        grey_rows: number of pictures marked grey.
         observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
         hidden_rows: number of NG pictures in which no defect is visible.
         missing_rows: number of manifest rows that were left out because they have no record.
@@ -33,10 +34,12 @@ class DatasetFacts:
         nsoart: contents of nsoart.json.
         license: licence identifier; `other`: not stated.
         content_sha256: SHA-256 of all pictures and labels.
-        answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
-        ceilings: number of boxes in `bbox_str`; sum and minimum of the best IoU with them that rounding to bins allows.
+        answer: how `bbox_str` names the classes: `short`, `words` or `hyphenated`.
+        ceilings: number of boxes in `bbox_str`; sum and minimum, over them, of the IoU of the exact box with the one in
+            `bbox_str`, whose edges are rounded to a thousandth of the picture.
         connectors: number of connectors in connectors.json.
-        source_sha256, code_sha256: SHA-256 of inputs and options, and of the code; if equal, the datasets are equal.
+        source_sha256: SHA-256 of the build's inputs and options.
+        code_sha256: SHA-256 of Pinsight's source code. Datasets in which both hashes are equal are equal.
     """
 
     counts: Mapping[str, Mapping[str, int]]
@@ -152,19 +155,20 @@ def _columns(facts: DatasetFacts) -> str:
     extras = f" User's own factors: {', '.join(f'`{name}`' for name in facts.extras)}." if facts.extras else ""
     return f"""## Columns
 
-- `image`: the picture. `nsoart`: NSOART, the picture computed again as three channels of difference from good parts.
+- `image`: the picture. `nsoart`: NSOART, three channels, computed from the picture, of its difference from good parts.
 - `label`: class of the picture. `verdict`: OK or NG, for the whole picture. `kinds`: every kind of defect in it.
 - `grey`: {_grey_note(facts)}
 - `observable`: {_observable_note(facts)}
 - `bbox_str`: the Florence-2 `<OD>` answer: the boxes of NG objects of which at least {OBSERVABLE_SHARE:.0%} is visible,
   as `<loc_0>` to `<loc_999>`, grouped by label; empty for OK.{_answer_note(facts)}
-- `objects`: every pin position and every foreign body, crack or print defect: `id` (its number in the instance mask),
+- `objects`: every pin position and every foreign body, crack or print defect: `id` (its value in the instance mask),
   `bbox` (x, y, width, height in px, clipped to the picture), `category` (class), `area` (of the box, px²), `kinds`
-  (what makes it NG), `in_answer` (whether `bbox_str` names it), `address` (row and position: r2c5), `cavity` (label on
-  the drawing), `visible` (share that is visible; of a missing pin: of its cavity), `dx_mm`, `dy_mm` (tip from its place
-  on the drawing), `true_position_mm`, `retraction_mm`, `tilt_deg` (of the tip against the mating direction; measures
-  are null where there is no pin), `tip_px`, `base_px` (tip and foot in the picture). The box of a missing pin is where
-  it should be; that of a retracted pin, its visible part and where it should be; any other box, what is visible.
+  (what makes it NG), `in_answer` (whether `bbox_str` has its box), `address` (row and position: r2c5), `cavity` (label
+  on the drawing), `visible` (share that is visible; of a missing pin: of its cavity), `dx_mm`, `dy_mm` (tip from its
+  place on the drawing), `true_position_mm`, `retraction_mm`, `tilt_deg` (of the tip against the mating direction;
+  measures are null where there is no pin), `tip_px`, `base_px` (tip and foot in the picture). The box of a missing pin
+  is around the place where it should be; that of a retracted pin, around this place and its visible part; any other
+  box, around what is visible.
 - `camera_json`: model, focal lengths (telecentric: px per mm) and centre in px, distortion in OpenCV's order,
   `matrix_world` of Blender's camera in mm.
 - `tolerance_json`: the limits in mm behind `label`; under `at`, those of single positions.
@@ -242,7 +246,7 @@ def _answer_note(facts: DatasetFacts) -> str:
     if count:
         notes.append(
             f" As edges\n  are rounded to a thousandth of the picture, a perfect answer reaches an IoU of "
-            f"{total / count:.3f} on average, {least:.3f} at worst."
+            f"{total / count:.3f} with the exact boxes on average, {least:.3f} at worst."
         )
     return "".join(notes)
 

@@ -22,8 +22,8 @@ def card_header(
         title: title of the dataset.
         license_id: licence identifier; `other`: not stated.
         synthetic: whether all pictures are rendered.
-        counts: pictures by split and class.
-        settings: value of the key `pinsight`: how the dataset was built, with `content_sha256`.
+        counts: number of pictures by split and class.
+        settings: the dataset's build settings, stored under the key `pinsight`; one of them is `content_sha256`.
     """
     rows = sum(sum(split.values()) for split in counts.values())
     header: dict[str, Any] = {
@@ -50,7 +50,10 @@ def card_header(
 
 
 def read_header(card: str) -> dict[str, Any]:
-    """Parse the YAML header of a card that `card_header` wrote.
+    """Return the YAML header of a card that `card_header` wrote, parsed into a dict.
+
+    Args:
+        card: text of README.md.
 
     Raises:
         ValueError: Pinsight did not write the card.
@@ -61,12 +64,15 @@ def read_header(card: str) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError):
         header = None
     if not isinstance(header, dict) or not isinstance(header.get("pinsight"), dict):
-        raise ValueError("expected a YAML header with the key pinsight")
+        raise ValueError("no YAML header with the key pinsight")
     return header
 
 
 def read_settings(card: str) -> dict[str, Any]:
-    """Return a card's key `pinsight`: how the dataset was built, such as tolerance by scene and grey fraction.
+    """Return the build settings in a card's header (its key `pinsight`), such as tolerance by scene and grey fraction.
+
+    Args:
+        card: text of README.md.
 
     Raises:
         ValueError: Pinsight did not write the card.
@@ -77,13 +83,16 @@ def read_settings(card: str) -> dict[str, Any]:
 def read_splits(card: str) -> list[str]:
     """Return the names of the splits in a card's header.
 
+    Args:
+        card: text of README.md.
+
     Raises:
         ValueError: Pinsight did not write the card.
     """
     try:
         return [str(each["split"]) for each in read_header(card)["configs"][0]["data_files"]]
     except (LookupError, TypeError):
-        raise ValueError("expected a YAML header with the splits' files") from None
+        raise ValueError("no YAML header with the splits' files") from None
 
 
 def balance_table(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> str:

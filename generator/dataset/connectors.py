@@ -38,10 +38,10 @@ SYMMETRIES: dict[str, Callable[[float, float], tuple[float, float]]] = {
 
 @dataclass(frozen=True)
 class NominalPosition:
-    """One position of a connector as on its drawing.
+    """One pin position of a connector as on its drawing.
 
     Attributes:
-        address: row and position in the row, such as r2c5.
+        address: row and position in the row, both counted from 1, such as r2c5.
         cavity: label of the cavity on the drawing.
         x_mm, y_mm, z_mm: nominal coordinates of the terminal's tip.
         standing_mm: length of the terminal above the cavity floor.
@@ -61,17 +61,18 @@ class NominalPosition:
 
 @dataclass(frozen=True)
 class NominalConnector:
-    """One housing of a scene with one terminal or mixture of terminals.
+    """A connector as on its drawing: one housing of a scene with one terminal or mixture of terminals.
 
     Attributes:
         scene, housing, terminal: names as in the manifest.
         scene_sha256: SHA-256 of the scene's values that pictures depend on, as in the records.
         outline_mm: (x, y) along the outer edge of the walls at the mating face, counter-clockwise; None for a housing
             from CAD.
-        datum: the housing's features from which measures count, as `Datum.stated` returns them; None in files of
-            older versions, whose measures count from the drawing's origin.
-        symmetries: the SYMMETRIES that map the positions onto each other, so that the positions alone do not show how
-            the part is oriented.
+        symmetries: names of the motions (`half_turn`, `mirror_x`, `mirror_y`) that map the positions onto each other,
+            so that the positions alone do not show how the part is oriented.
+        positions: all positions of the connector.
+        datum: the housing's features from which the pins' positions are measured, as `Datum.stated` returns them; None
+            in files of older versions, where they are measured from the drawing's origin.
     """
 
     scene: str
@@ -96,18 +97,21 @@ def read_connectors(folder: Path) -> tuple[NominalConnector, ...] | None:
     """Read the connectors.json of a dataset or a run; None where there is none, as in an older dataset.
 
     Raises:
-        InputError: the file has another schema or is damaged.
+        InputError: the file is damaged, or has the format of another version of Pinsight.
     """
     path = folder / CONNECTORS
     try:
         content = json.loads(path.read_text("utf-8"))
         if content["schema"] != SCHEMA:
-            raise InputError(f"{path}: expected schema {SCHEMA}, got {content['schema']!r}")
+            raise InputError(
+                f"{path}: expected a file of format version (schema) {SCHEMA}, got {content['schema']!r}: use the "
+                "version of Pinsight that wrote it"
+            )
         return tuple(_connector(each) for each in content["connectors"])
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        got = f"no {error}" if isinstance(error, KeyError) else error
+        got = f"one without the key {error}" if isinstance(error, KeyError) else error
         raise InputError(f"{path}: expected a file that `generator build` wrote, got: {got}") from None
 
 
@@ -121,13 +125,13 @@ def connectors_json(connectors: Iterable[NominalConnector]) -> str:
 def nominal_connectors(
     rendered: Iterable[tuple[str, str, str, str | None]], scenes: Mapping[str, Sequence[Connector]]
 ) -> tuple[tuple[NominalConnector, ...], list[str]]:
-    """Return the connectors in rendered rows, and a note on each scene that is left out.
+    """Return each connector that occurs in rendered rows once, and a message on each scene that is left out.
 
-    A scene is left out if its file has changed since rendering.
+    A scene is left out if none of the versions in `scenes` is the one that was rendered.
 
     Args:
-        rendered: (scene, housing, terminal) of the rows, with the SHA-256 of the scene when it was rendered.
-        scenes: versions of each scene that may have been rendered.
+        rendered: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows.
+        scenes: by the scene's name, its versions of which one may have been rendered.
     """
     found: dict[tuple[str, str, str], NominalConnector] = {}
     changed: set[str] = set()
@@ -140,14 +144,14 @@ def nominal_connectors(
             each = nominal_connector(connector, housing, terminal)
             found[each.key] = each
     notes = [
-        f"{scene}.toml has changed since these pictures were rendered: {CONNECTORS} does not contain it"
+        f"{scene}.toml has changed since these pictures were rendered: {CONNECTORS} has no nominal positions of it"
         for scene in sorted(changed)
     ]
     return tuple(found[key] for key in sorted(found) if key[0] not in changed), notes
 
 
 def nominal_connector(connector: Connector, housing: str, terminal: str) -> NominalConnector:
-    """Return the nominal positions and outline of a scene with one housing and terminal (or mixture)."""
+    """Return nominal positions and outline, mm, of a scene with one of its housings and terminals (or mixtures)."""
     positions = tuple(_nominal(connector, terminal, position) for position in connector.positions)
     is_drawn = connector.housings[housing].cad is None
     return NominalConnector(
@@ -186,7 +190,10 @@ def _cameras(connector: Connector) -> dict[str, dict[str, Any]]:
 
 
 def symmetries(positions: Sequence[NominalPosition]) -> tuple[str, ...]:
-    """Return the names of the SYMMETRIES that map every position onto a position of equal z_mm."""
+    """Return the names of the motions (`half_turn`, `mirror_x`, `mirror_y`) that map the positions onto each other.
+
+    Motions are about the middle of the positions; a position is mapped only onto one of equal `z_mm`.
+    """
     places = np.array([[each.x_mm, each.y_mm] for each in positions])
     places -= 0.5 * (places.min(axis=0) + places.max(axis=0))
     # An unknown z_mm (NaN) equals any other.

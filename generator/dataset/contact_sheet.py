@@ -1,4 +1,4 @@
-"""Make the contact sheet of a dataset card: a small JPEG with some pictures of each class, their defects boxed."""
+"""Make the contact sheet of a dataset card: a small JPEG with pictures of each class and boxes around their defects."""
 
 from __future__ import annotations
 
@@ -24,13 +24,18 @@ LONGEST_PX = 320
 
 @dataclass
 class SheetRows:
-    """Chooses up to PER_CLASS rows of each class, from different groups, while all rows are written in turn."""
+    """Chooses the contact sheet's rows, at most PER_CLASS of each class, while the rows of a dataset are written.
+
+    Attributes:
+        chosen: (split, number of the row in it, from 0) of the chosen rows, by class.
+        seen: number of chosen rows of each group, by class.
+    """
 
     chosen: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     seen: dict[str, Counter[tuple[str, ...]]] = field(default_factory=dict)
 
     def offer(self, split: str, number: int, label: str, group: tuple[str, ...]) -> None:
-        """Add a row to the chosen ones unless enough rows of its class, or of its class and group, are chosen.
+        """Choose a row for the sheet unless enough rows of its class, or of its class and group, are chosen.
 
         Args:
             split, number: the row's split, and its number in the split, counted from 0.

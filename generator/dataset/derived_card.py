@@ -11,7 +11,7 @@ from generator.dataset.writer import ORIGINS
 
 
 def read_card(text: str) -> tuple[dict[str, Any], str]:
-    """Return the card's key `pinsight` (build settings) and licence; {} and `other` if Pinsight did not write it."""
+    """Return build settings (its key `pinsight`) and licence of a card; {} and `other` if Pinsight did not write it."""
     try:
         header = read_header(text)
     except ValueError:
@@ -34,10 +34,10 @@ def make_derived_card(
     Args:
         title: title of the dataset.
         how: paragraphs on how the dataset was made.
-        counts: pictures by split and class.
-        origins: pictures by split and by `renders`, `photographs`, `copies`.
+        counts: number of pictures by split and class.
+        origins: number of pictures by split and by origin: `renders`, `photographs`, `copies`.
         classes: classes that the dataset declares.
-        settings: value of the header's key `pinsight`.
+        settings: the dataset's build settings, stored in the header under the key `pinsight`.
         license_id: licence identifier; `other`: not stated.
         content: SHA-256 of all pictures and labels.
     """
@@ -67,13 +67,13 @@ Copies are augmented pictures, in the split of their original: `original` names 
 
 ## Columns
 
-`image` is the picture and `nsoart` the same computed again as three channels of difference from good parts (NSOART).
-`label` is the class of the picture, `verdict` is OK or NG (“no good”: any class but OK), `bbox_str` the Florence-2
-`<OD>` answer, `objects` the boxes. `grey` marks pictures in the grey zone, so close to a limit of the tolerance that OK
-and NG can hardly be told apart; `observable` is false for an NG picture in which no defect is visible. `synthetic` is
-false for photographs. All columns are those of a dataset that Pinsight builds from renders. Null means not known: a
-photograph has no `true_position_mm` (twice the distance of a pin's tip from its place on the drawing), and `objects`
-and `bbox_str` are null where only the class of the picture was given.
+`image` is the picture; `nsoart` (NSOART) has three channels, computed from the picture: its difference from good
+parts. `label` is the class of the picture, `verdict` is OK or NG (“no good”: any class but OK), `bbox_str` the
+Florence-2 `<OD>` answer, `objects` the boxes. `grey` marks pictures in the grey zone, so close to a limit of the
+tolerance that OK and NG can hardly be told apart; `observable` is false for an NG picture in which no defect is
+visible. `synthetic` is false for photographs. All columns are those of a dataset that Pinsight builds from renders.
+Null means not known: a photograph has no `true_position_mm` (twice the distance of a pin's tip from its place on the
+drawing), and `objects` and `bbox_str` are null where only the class of the picture was given.
 
 ## Limits
 

@@ -42,7 +42,7 @@ def split_files(dataset: Path) -> dict[str, list[Path]]:
 
 
 def shard_name(split: str, number: int, count: int) -> str:
-    """Return the name of a split's Parquet file; `number` counts from 0."""
+    """Return the file name of Parquet file `number`, counted from 0, of the `count` files of a split."""
     return f"{split}-{number:05d}-of-{count:05d}.parquet"
 
 
@@ -75,10 +75,10 @@ def ordered_splits(names: Iterable[str]) -> list[str]:
 
 
 def read_features(dataset: Path) -> Features:
-    """Read the features that a dataset's Parquet files declare.
+    """Read a dataset's features (names and types of its columns) from its first Parquet file.
 
     Raises:
-        InputError: a damaged file.
+        InputError: the file is damaged.
     """
     paths = next(iter(split_files(dataset).values()))
     with _readable(paths[0]):
@@ -86,7 +86,11 @@ def read_features(dataset: Path) -> Features:
 
 
 def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, bool]:
-    """Return a dataset's features, names of the user's own columns, whether OTHERNG is a class, whether it has masks.
+    """Read the columns of a dataset folder.
+
+    Returns:
+        Its features (names and types of the columns), the names of the user's own columns, whether it declares the
+        class OTHERNG, and whether it has instance masks.
 
     Raises:
         InputError: the folder is not a Pinsight dataset.
@@ -97,15 +101,17 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
     lacking = [name for name in ("image", "label", "objects", *MANIFEST_COLUMNS) if name not in columns]
     lacking = [name for name in lacking if name not in NEWER]
     if lacking:
-        raise InputError(f"{dataset}: expected the columns of a Pinsight dataset, got no {', '.join(lacking)}")
+        raise InputError(
+            f"{dataset}: expected a dataset with the columns that Pinsight writes, got one without {', '.join(lacking)}"
+        )
     if (own := columns.get("fixture")) is not None and own.dtype != "int64":
         raise InputError(
-            f"{dataset} column fixture: expected int64, the number of the placing on the station, got {own.dtype}: "
-            "rename this column of your own in the manifest and build again"
+            f"{dataset} column fixture: expected int64 (it numbers the times that a part is placed on the station), "
+            f"got {own.dtype}: rename this column of your own in the manifest and build again"
         )
     names = tuple(columns["label"].names)
     if names not in (class_names(False), class_names(True)):
-        raise InputError(f"{dataset} column label: expected the classes {', '.join(CLASSES)}, got {names}")
+        raise InputError(f"{dataset} column label: expected the classes {', '.join(CLASSES)}, got {', '.join(names)}")
     extras = tuple(name for name in columns if name not in features(True, (), True))
     return columns, extras, names == class_names(True), "mask" in columns
 

@@ -20,11 +20,11 @@ _PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
 
 class HubError(Exception):
-    """The Hub cannot be reached or refuses the request; not the user's mistake. The message is for the user."""
+    """The Hub cannot be reached or refuses the request, though the arguments are valid. Its text is for the user."""
 
 
 class NotAllowed(Exception):
-    """The user's mistake: the repository named may not be written, or does not exist. The message is for the user."""
+    """The repository in the arguments may not be written, or does not exist. The exception's text is for the user."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Publication:
         name: owner/name of the repository.
         files: local file or contents of each file, by its path in the repository.
         message: commit message.
-        is_ours: function of a card's text: whether the same command wrote the card.
-        replaced: function of a path in the repository: whether that file is deleted if `files` does not contain it.
+        is_ours: returns whether the same command wrote a card, given the card's text.
+        replaced: returns whether a file in the repository that `files` lacks is deleted, given its path.
     """
 
     kind: str
@@ -49,11 +49,11 @@ class Publication:
 
 
 def name_problem(name: str, option: str) -> str | None:
-    """Return a message on what is wrong with an owner/name; None if it is valid."""
+    """Return an error message if `name` is not of the form owner/name, else None; `option`: its start, such as --to."""
     parts = name.split("/")
     if len(parts) == 2 and all(_PART.fullmatch(p) and "--" not in p and ".." not in p for p in parts):
         return None
-    return f"{option}: expected two names of letters, digits, -, _ and . joined by /, got {name!r}"
+    return f"{option}: expected OWNER/NAME, both of letters, digits, -, _ and ., got {name!r}"
 
 
 def publish(
@@ -70,7 +70,7 @@ def publish(
         private: make the repository private, if it is new.
         create_pr: open a pull request instead of committing to the branch.
         revision: branch to commit to; None: main.
-        option: how error messages call the argument with the repository's name.
+        option: the command-line argument that has the repository's name, for error messages.
 
     Returns:
         The URL of the commit or pull request.
@@ -110,12 +110,14 @@ def _make_repository(api: Any, what: Publication, private: bool, create_pr: bool
         api.repo_info(name, repo_type=kind)
     except RepositoryNotFoundError:
         if create_pr:
-            raise NotAllowed(f"--create-pr: expected a {kind} {name} to open a pull request for, got none") from None
+            raise NotAllowed(
+                f"--create-pr: expected an existing {kind} {name} on the Hub, got none: push without --create-pr first"
+            ) from None
         api.create_repo(name, repo_type=kind, private=private or None)
         return
     if not create_pr and not _is_ours(api, what):
         raise NotAllowed(
-            f"{option}: expected a new name or a {kind} that push made, got {name}, which holds other files: "
+            f"{option}: expected a new name or a {kind} that push made, got {name}, which has files of another origin: "
             f"choose another name{', or give --create-pr' if kind == 'dataset' else ''}"
         )
 
@@ -158,25 +160,25 @@ def _errors_in_one_line(name: str, kind: str) -> Iterator[None]:
     )
 
     refusals = {
-        400: "the Hub does not accept the request",
-        401: "expected a token that the Hub accepts, got 401: make a new one and log in again",
-        403: f"expected a token with the right to write to {name}, got 403: use one of role 'write'",
-        404: f"expected a {kind} {name} that this token can see, got 404: check that the owner exists",
-        409: f"expected no other commit to {name} at the same time, got 409 (conflict): try again",
-        413: f"expected a card and files within the Hub's size limits, got 413 (too large) for {name}",
-        429: "the Hub received too many requests (429): try again in some minutes",
+        400: "expected a request that the Hub accepts, got status 400 (bad request)",
+        401: "expected a token that the Hub accepts, got status 401 (unauthorized): make a new token and log in again",
+        403: f"expected a token with the right to write to {name}, got status 403 (forbidden): use one of role 'write'",
+        404: f"expected a {kind} {name} that this token can see, got status 404 (not found): check the owner's name",
+        409: f"expected no other commit to {name} at the same time, got status 409 (conflict): try again",
+        413: f"expected a card and files within the Hub's size limits, got status 413 (too large) for {name}",
+        429: "expected fewer requests to the Hub, got status 429 (too many requests): try again in some minutes",
     }
     try:
         yield
     except RevisionNotFoundError:
-        raise HubError(f"--revision: expected a branch of {name}, got one that the Hub does not know") from None
+        raise HubError(f"--revision: expected a branch that {name} has on the Hub, got an unknown one") from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         details = " ".join(str(error.server_message or "").split())
-        message = refusals.get(status, f"the Hub answered with status {status}")
+        message = refusals.get(status, f"expected the Hub to accept the request, got HTTP status {status}")
         raise HubError(f"push: {message}" + (f" ({details[:300]})" if details else "")) from None
     except OfflineModeIsEnabled:
-        raise HubError("push: expected a network, got HF_HUB_OFFLINE=1: unset it") from None
+        raise HubError("push: expected access to the Hub, got HF_HUB_OFFLINE=1: unset this variable") from None
     except LocalEntryNotFoundError:
         raise HubError(_NO_NETWORK) from None
     except ValueError as error:  # the Hub's check of the card's YAML failed

@@ -1,7 +1,7 @@
 """Decide OK or NG: class and kinds of defect of a position, from its measures in mm and the user's tolerance.
 
-A record holds measures; `judge` decides which of them are defects. A bend within tolerance is OK, and a good pin whose
-scatter exceeds the tolerance is NG, whatever defects the manifest asked for.
+A record (the renderer's JSON file on a picture) has measures; `judge` decides which of them are defects. A bend within
+tolerance is OK, and a pin without a defect in the manifest is NG if its manufacturing scatter exceeds the tolerance.
 """
 
 from __future__ import annotations
@@ -49,45 +49,47 @@ ANSWER_LABELS = {
 
 
 def class_of_kind(kind: str) -> str:
-    """Return the class of a pin that is NG because of this kind of defect."""
+    """Return the class (such as BENDNG) of a pin that is NG because of this kind of defect (such as bent)."""
     return {"ok": OK, "bent": BENDNG, "retracted": NUKENG, "missing": NUKENG}.get(kind, OTHERNG)
 
 
 def parse_tolerance(text: str) -> dict[str, float]:
-    """Parse limits such as `true_position_mm=0.6,r1c2.retraction_mm=0.5`, in mm; any may be left out.
+    """Parse limits in mm, such as `true_position_mm=0.6,r1c2.retraction_mm=0.5`; returns the limit by name.
 
     Raises:
         ValueError: a name is unknown or given twice, or a limit is not a number above 0.
     """
     limits: dict[str, float] = {}
     if comma := re.search(r"=\s*(\d*,\d+)\s*(?:[,;]|$)", text):
-        raise ValueError(f"expected a decimal point, got {comma[1]!r}")
+        raise ValueError(f"expected numbers with a decimal point, such as 0.6, got {comma[1]!r}")
     for item in text.split(","):
         name, equals, number = (part.strip() for part in item.partition("="))
         address, dot, measure = name.rpartition(".")
         if measure not in MEASURES or not equals or (dot and not _ADDRESS.fullmatch(address)):
             names = ", ".join(f"{each}=NUMBER" for each in MEASURES)
-            one = f"for one pin such as r1c2.{MEASURES[0]}=NUMBER"
+            one = f"for a single pin, r1c2.{MEASURES[0]}=NUMBER"
             raise ValueError(f"expected {names}, or {one}, got {item.strip()!r}")
         if name in limits:
             raise ValueError(f"expected {name} once, got it twice")
         try:
             limits[name] = float(number)
         except ValueError:
-            raise ValueError(f"expected {name} in mm as a number, got {number!r}") from None
+            raise ValueError(f"expected {name} as a number in mm, got {number!r}") from None
         if not (math.isfinite(limits[name]) and limits[name] > 0):
-            raise ValueError(f"expected {name} above 0, got {number!r}")
+            raise ValueError(f"expected {name} as a finite number above 0, got {number!r}")
     return limits
 
 
 def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:
-    """Return the class of one position, and every kind of defect that makes it NG.
+    """Return the class of one pin position, and every kind of defect that makes it NG.
 
     `trainer.core.defect_size` compares measures with limits in the same way.
 
     Args:
-        position: a record's position: `address`, `kind`, `defects` and, unless the pin is missing, its measures in mm.
-        tolerance: the limits above which the position is NG; without an address, those of all positions apply.
+        position: the position's entry in a record: `kind` and, where there are any, `address`, `defects` and measures
+            in mm. A missing pin has no measures.
+        tolerance: the limits above which the position is NG: those of its address, if there are any, else the general
+            ones.
     """
     kind = position["kind"]
     if kind == "missing":
@@ -110,12 +112,12 @@ def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple
 
 
 def is_grey(measures: Mapping[str, Any], limits: Limits, grey: float) -> bool:
-    """Whether a position is in the grey zone: a measure differs from its limit by at most `grey` times the limit.
+    """Whether a measure of a position differs from its limit by at most `grey` times the limit (the grey zone).
 
     Args:
-        measures: true_position_mm and retraction_mm of the position; None for a missing pin.
-        limits: limits of this position.
-        grey: fraction of a limit; 0: no grey zone.
+        measures: `true_position_mm` and `retraction_mm` of the position; both None for a missing pin.
+        limits: limits of this position, mm.
+        grey: fraction of a limit; 0: never in the grey zone.
     """
     off, depth = measures["true_position_mm"], measures["retraction_mm"]
     pairs = [] if off is None else [(off, limits.true_position_mm)]
@@ -125,7 +127,9 @@ def is_grey(measures: Mapping[str, Any], limits: Limits, grey: float) -> bool:
 
 
 def is_in_answer(category: str, visible: float | None, area: float) -> bool:
-    """Whether `bbox_str` names an object: it is NG, its box is not empty, and OBSERVABLE_SHARE or more is visible.
+    """Whether `bbox_str` (the Florence-2 answer) has an object's box.
+
+    It has the boxes of NG objects of which OBSERVABLE_SHARE (a tenth) or more is visible, except empty boxes.
 
     Args:
         category: class of the object.
@@ -136,6 +140,6 @@ def is_in_answer(category: str, visible: float | None, area: float) -> bool:
 
 
 def worst_class(categories: Iterable[str]) -> str:
-    """Return the class of a picture whose objects have these classes: the first in PRECEDENCE."""
+    """Return the class of a picture whose objects have these classes: the first of NUKENG, BENDNG, OTHERNG, OK."""
     found = set(categories)
     return next((name for name in PRECEDENCE if name in found), OK)

@@ -20,16 +20,16 @@ from generator.dataset.folder import CARD, DATA, NSOART, SHARD, SHEET
 
 
 class Place:
-    """The target folder of a dataset.
+    """The folder that a dataset is written to (the target).
 
     Attributes:
-        path: absolute path of the target folder.
-        building: folder beside it in which the dataset is written.
-        option: how messages call the target: command-line option and path.
+        path: absolute path of the target.
+        building: folder beside it in which the dataset is written until it is complete.
+        option: command-line option and path of the target, for messages.
 
     Args:
-        to: path of the target folder.
-        option: command-line option that names it.
+        to: path of the target.
+        option: command-line option by which the user named it.
         overwrite: also replace a folder that is not a Pinsight dataset.
         replace: replace a Pinsight dataset; False: accept only a new or empty folder.
     """
@@ -45,7 +45,9 @@ class Place:
         self._lock: int | None = None
 
     def check(self) -> None:
-        """Check that the target may be replaced; with --overwrite, note which foreign files it holds now.
+        """Check that the target may be replaced.
+
+        With --overwrite, the files in it now that are not a dataset's are remembered: only these may be removed later.
 
         Raises:
             InputError: the target holds files that may not be replaced.
@@ -56,7 +58,9 @@ class Place:
             raise InputError(problem)
 
     def hold(self) -> None:
-        """Lock the target against other commands until `release`; move back a dataset that a killed command set aside.
+        """Lock the target against other commands until `release` is called.
+
+        If a command was killed between moving the old dataset away and the new one in, the old one is moved back.
 
         Raises:
             InputError: another command has locked it, or it may not be replaced.
@@ -75,7 +79,7 @@ class Place:
             raise
 
     def release(self) -> None:
-        """Unlock the target."""
+        """Unlock the target; removes the folder `building` if it is empty."""
         if self._lock is not None:
             with suppress(OSError):  # fails if the folder holds chunks, which the next command reuses
                 if self._is_building(self._lock):
@@ -84,7 +88,7 @@ class Place:
         self._lock = None
 
     def restore(self) -> None:
-        """Move a replaced dataset back, if a command was killed before it had renamed the new one.
+        """Move the old dataset back, if a command was killed between moving it away and moving the new one in.
 
         Raises:
             InputError: another command is writing there.
@@ -94,10 +98,10 @@ class Place:
             self.release()
 
     def move_in(self) -> None:
-        """Move the finished dataset to the target.
+        """Move the finished dataset from `building` to the target.
 
         Raises:
-            InputError: the target has meanwhile got files that may not be replaced; both folders stay.
+            InputError: somebody has put files into the target that may not be replaced; both folders are kept.
         """
         try:
             if os.path.lexists(self.path):
@@ -114,11 +118,11 @@ class Place:
         shutil.rmtree(self._replaced, ignore_errors=True)
 
     def write_error(self, error: OSError) -> InputError:
-        """Return the InputError to raise in place of an OSError from writing."""
+        """Return an InputError that names the target, to be raised in place of an OSError from writing."""
         return InputError(f"{self.option}: expected a folder that can be written, got: {error.strerror}")
 
     def _kept(self) -> str:
-        return f"the new dataset stays in {self.building} until the next command with this target"
+        return f"the new dataset is in {self.building}, which the next command with this target removes"
 
     def _refuse(self, folder: Path) -> None:
         if problem := self._problem(folder):
@@ -127,13 +131,13 @@ class Place:
     def _problem(self, folder: Path) -> str:
         """Return why a folder may not be replaced; "" if it may."""
         if folder.is_symlink() or not folder.is_dir():
-            return f"{self.option}: expected a folder, got a file"
+            return f"{self.option}: expected a folder, got a file or a symbolic link"
         if not self._replace and any(folder.iterdir()):
-            return f"{self.option}: expected a new or empty folder, got one with files in it: choose another"
+            return f"{self.option}: expected a new or empty folder, got one with files in it: choose another folder"
         if strange := [name for name in _foreign_entries(folder) if name not in self._strange]:
             return (
-                f"{self.option}: expected a new or empty folder or a Pinsight dataset to replace, got one with "
-                f"{', '.join(strange[:5])}: choose another, or give --overwrite"
+                f"{self.option}: expected a new or empty folder or a Pinsight dataset to replace, got one with other "
+                f"files in it ({', '.join(strange[:5])}): choose another folder, or give --overwrite to delete them"
             )
         return ""
 
@@ -157,8 +161,8 @@ class Place:
             except BlockingIOError:
                 os.close(handle)
                 raise InputError(
-                    f"{self.option}: expected a folder that no other command is writing, got one in use: wait for the "
-                    "other command, or choose another folder"
+                    f"{self.option}: expected a folder that no other command is writing to, got one in use: wait for "
+                    "the other command to end, or choose another folder"
                 ) from None
             except BaseException:
                 os.close(handle)

@@ -40,19 +40,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("name", metavar="OWNER/NAME", help="the dataset's name on the Hub")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
-    parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of committing")
+    parser.add_argument("--create-pr", action="store_true", help="open a pull request; commit to no branch")
     parser.add_argument("--revision", metavar="R", help="branch to commit to, created if missing (default: main)")
     parser.add_argument("--dry-run", action="store_true", help="check the folder and list its files; upload nothing")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check the folder and upload it. Returns 1 if the Hub fails."""
+    """Check the dataset folder and upload it; returns the exit code, 1 if the Hub refuses or cannot be reached."""
     upload = check_folder(args.dataset)
     problems = []
     if wrong := name_problem(args.name, "OWNER/NAME"):
         problems.append(wrong)
     if args.revision is not None and not _REVISION.fullmatch(args.revision):
-        problems.append(f"--revision: expected the name of a branch, got {args.revision!r}")
+        problems.append(f"--revision: expected the name of a branch, such as main, got {args.revision!r}")
     if problems:
         raise InputError(problems)
     rows = ", ".join(f"{split} {count}" for split, count in upload.rows.items())
@@ -79,7 +79,7 @@ def check_folder(dataset: Path) -> Upload:
     splits = split_files(dataset)
     problems = [] if splits else [f"{dataset}: expected a Pinsight dataset, got no data/*.parquet file"]
     problems += [
-        f"{dataset}: expected a Pinsight dataset, got no {name}"
+        f"{dataset}: expected a Pinsight dataset, got a folder without {name}"
         for name in (CARD, NSOART)
         if not (dataset / name).is_file()
     ]
@@ -106,7 +106,7 @@ def check_folder(dataset: Path) -> Upload:
             schema = found if schema is None else schema
             if not found.equals(schema, check_metadata=True):
                 different = sorted({*found.names} ^ {*schema.names})
-                got = f"differences in {different}" if different else "other column types"
+                got = f"differences in the columns {', '.join(different)}" if different else "other column types"
                 problems.append(f"{path}: expected the columns of the other Parquet files, got {got}")
     if problems:
         raise InputError(problems)

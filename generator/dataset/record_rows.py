@@ -37,15 +37,16 @@ from generator.dataset.rows import (
 
 @dataclass(frozen=True)
 class Labelling:
-    """How records are labelled.
+    """The settings by which the pictures of records are labelled.
 
     Attributes:
-        limits: limits in mm that replace those of the scene, by name, as `Tolerance.with_limits` takes them.
-        grey: half width of the grey zone as a fraction of a limit: a picture with a measure within `grey * limit` of
-            the limit is flagged, because people would not agree on it. 0: no grey zone.
+        limits: limits in mm that replace those of the scene, by name: `true_position_mm`, or for one pin
+            `r1c2.true_position_mm`.
+        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of it, because
+            people would not agree on it; 0: none is.
         observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
-        answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
-        scenes: tolerance by scene, instead of the one in its records.
+        answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
+        scenes: tolerance of each scene; a scene that is not in it has the one in its records.
     """
 
     limits: Mapping[str, float]
@@ -63,7 +64,7 @@ class Labelling:
 
 @dataclass(frozen=True)
 class PictureLabel:
-    """The values of a PictureRow that depend on the tolerance; see there for their meaning."""
+    """The values of a dataset row that depend on the tolerance; each means the same as in `PictureRow`."""
 
     label: str
     kinds: tuple[str, ...]
@@ -73,13 +74,14 @@ class PictureLabel:
 
 
 def picture_row(run: Run, record: Mapping[str, Any], how: Labelling, extras: Sequence[str] = ()) -> PictureRow:
-    """Make the row of a rendered picture.
+    """Make the dataset row of a rendered picture.
 
     Args:
         run: the picture's row in the manifest.
-        record: the renderer's record of the picture.
+        record: the renderer's JSON file on the picture, with the exact measures, boxes and camera.
         how: the tolerance and other settings of labelling.
-        extras: names of the user's own columns in all manifests; "" where this run's manifest has no such column.
+        extras: names of the user's own columns in all manifests; the value is "" where this picture's manifest does not
+            have the column.
 
     Raises:
         KeyError, TypeError, ValueError: the record lacks a value that is needed.
@@ -120,12 +122,14 @@ def _camera(record: Mapping[str, Any]) -> CameraRow:
 def label_picture(
     record: Mapping[str, Any], tolerance: Tolerance, grey: float = 0.0, observable_px: float = OBSERVABLE_PX
 ) -> PictureLabel:
-    """Decide class, objects and flags of one record.
+    """Decide the class of a picture, its objects and its flags from the measures in its record.
 
     Args:
-        record: the renderer's record of a picture.
+        record: the renderer's JSON file on the picture.
         tolerance: the limits above which a pin is NG.
-        grey, observable_px: as in `Labelling`; without a camera in the record, `observable_px` has no effect.
+        grey: the picture is marked grey if a measure differs from its limit by at most this fraction of it.
+        observable_px: a bend or a wrong height counts as visible if it moves the tip by at least this, px. Without a
+            camera in the record, every one counts.
 
     Raises:
         KeyError, TypeError, ValueError: the record lacks a value that is needed.
@@ -152,14 +156,15 @@ def label_picture(
 
 
 def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera | None) -> float:
-    """Return by how many px the bend or the height, whichever is more, moves the tip in the picture.
+    """Return by how many px a pin's bend or wrong height, whichever is more, moves its tip in the picture.
 
-    Infinite (always visible) without a camera, without kinds, and if any kind is none of bent, retracted, protruding.
+    The result is infinite, so that the defect counts as visible, if `camera` is None, if `kinds` is empty, or if it has
+    a kind other than bent, retracted and protruding.
 
     Args:
-        position: a record's position, with `tip_mm` and measures in mm.
+        position: the pin's entry in a record, with `tip_mm` and measures in mm.
         kinds: kinds of defect that `judge` found.
-        camera: camera of the record; None: not recorded.
+        camera: camera of the picture; None: not recorded.
     """
     if camera is None or not kinds or not set(kinds) <= {"bent", "retracted", "protruding"}:
         return np.inf
@@ -224,7 +229,7 @@ def _other(each: Mapping[str, Any], index: int, size: tuple[int, int]) -> Object
     boxes = each["boxes"]
     box = boxes["visible"] or boxes["expected"] or boxes["amodal"]
     if box is None:
-        raise ValueError(f"other: {each['kind']} has no box")
+        raise ValueError(f"no box of the {each['kind']} in the list other")
     # Where the record has no visible share, an object of which any pixel is visible counts as visible.
     share = float(each.get("visible_fraction", 1.0 if boxes["visible"] else 0.0))
     inside = clipped(box, size)

@@ -20,12 +20,22 @@ _ROUNDING_PX = 1e-3
 
 
 def shown_path(path: Path) -> str:
-    """Return FOLDER/FILE, a file's path relative to the render folder, for messages."""
+    """Return the path of a file relative to the render folder, such as records/a.json, for messages."""
     return f"{path.parent.name}/{path.name}"
 
 
 def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) -> list[str]:
-    """Return a message on each difference between the manifest row in a record and the one in the manifest."""
+    """Compare the manifest row that a record was rendered from with the row in the manifest now.
+
+    Args:
+        record: the renderer's JSON file on the picture; `row` is the manifest row.
+        run: the row in the manifest now.
+        manifest: file name of the manifest, for messages.
+        path: path of the record.
+
+    Returns:
+        One message on each column that differs.
+    """
     # Records of renderer 4 and older have no fixture: their seed was that of the placing too.
     expected, got = run.row(), {"fixture": record["row"].get("seed"), **record["row"]}
     problems = [
@@ -40,25 +50,25 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
 
 
 def box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """Return a message on each invalid box in a record; visible boxes also have to lie inside the picture."""
+    """Return a message on each invalid box in a record; the boxes of visible parts have to lie inside the picture."""
     problems = []
     for each in (*record["positions"], *record["other"]):
         where = f"{shown_path(path)}: {each.get('address') or each['kind']}"
         if not isinstance(each["boxes"], dict):
-            problems.append(f"{where}: expected boxes as an object, got {shown(each['boxes'])}")
+            problems.append(f"{where}: expected boxes as a JSON object, got {shown(each['boxes'])}")
             continue
         size = record["width"], record["height"]
         for name, box in each["boxes"].items():
             inside = name == "visible" and each["kind"] not in GONE_PIECES
             if box is not None and (expected := _box_problem(box, size if inside else None)):
-                problems.append(f"{where}: expected the {name} box {expected}, got {box}")
+                problems.append(f"{where}: expected the box '{name}' {expected}, got {box}")
     return problems
 
 
 def _box_problem(box: Sequence[float], size: tuple[int, int] | None) -> str:
     """Return what was expected of a box, "" if it is valid. `size`: (W, H) px that it has to lie inside; None: any."""
     if len(box) != 4 or not all(math.isfinite(edge) for edge in box):
-        return "as four numbers"
+        return "as four finite numbers"
     x1, y1, x2, y2 = box
     if x2 < x1 or y2 < y1:
         return "with x1 <= x2 and y1 <= y2"
@@ -68,10 +78,13 @@ def _box_problem(box: Sequence[float], size: tuple[int, int] | None) -> str:
 
 
 def number_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """Return messages on a record's numbers: positions not numbered 1, 2, … as in the mask; NaN or infinite values."""
+    """Return a message on each NaN or infinite value in a record, and on `index` values that are not 1, 2, 3, …
+
+    The `index` of a pin position is its pixel value in the instance mask.
+    """
     indices = [position["index"] for position in record["positions"]]
     if not indices or indices != list(range(1, len(indices) + 1)):
-        return [f"{shown_path(path)}: expected positions with the indices 1, 2, …, got {shown(indices)}"]
+        return [f"{shown_path(path)}: expected positions with index 1, 2, 3, …, got {shown(indices)}"]
     return [
         f"{shown_path(path)}: expected {name} as a finite number, got {value}"
         for name, value in _not_finite(record, "")
@@ -94,8 +107,8 @@ def read_picture(directory: Path, run: str, sha256: str, size: tuple[int, int] |
 
     Args:
         directory: the render folder.
-        run: name of the row's run.
-        sha256: SHA-256 of the file in its record.
+        run: run name of the picture: its name in the manifest.
+        sha256: SHA-256 of the picture's file, from its record.
         size: (W, H) px in its record; None: not checked.
 
     Raises:
@@ -108,12 +121,21 @@ def read_picture(directory: Path, run: str, sha256: str, size: tuple[int, int] |
         got = f"{picture.width} x {picture.height}"
         raise InputError(f"{shown_path(path)}: expected {size[0]} x {size[1]} px, got {got}")
     if picture.mode not in ("RGB", "L"):
-        raise InputError(f"{shown_path(path)}: expected 8-bit RGB or grey, got Pillow mode {picture.mode}")
+        raise InputError(f"{shown_path(path)}: expected 8-bit RGB or greyscale, got Pillow mode {picture.mode}")
     return content, picture
 
 
 def read_mask(directory: Path, run: str, sha256: str) -> bytes:
-    """Read and return a mask's bytes. Raises InputError if their SHA-256 is not that in its record."""
+    """Read the instance mask of a rendered picture and return its bytes.
+
+    Args:
+        directory: the render folder.
+        run: run name of the picture: its name in the manifest.
+        sha256: SHA-256 of the mask's file, from the picture's record.
+
+    Raises:
+        InputError: the mask is missing or was changed.
+    """
     return _read_checked(directory / "masks" / f"{run}.png", f"the mask of run {run}", sha256)
 
 
@@ -127,7 +149,7 @@ def _read_checked(path: Path, what: str, sha256: str) -> bytes:
     digest = hashlib.sha256(content).hexdigest()
     if digest != sha256:
         raise InputError(
-            f"{shown_path(path)}: expected the bytes that were rendered (SHA-256 {sha256[:12]}…), "
-            f"got {digest[:12]}… ({len(content)} bytes)"
+            f"{shown_path(path)}: expected the file as it was rendered (SHA-256 {sha256[:12]}…), "
+            f"got a changed one ({digest[:12]}…, {len(content)} bytes): render again"
         )
     return content

@@ -47,11 +47,11 @@ class Rules:
 
     Attributes:
         directory: the render folder.
-        spool: store for the results of chunks.
-        labelling: how records are labelled.
+        spool: store on disk for the finished chunks.
+        labelling: the settings by which pictures are labelled.
         extras: names of the user's own columns.
         window, stride: side and step of the windows from which the column nsoart is computed, px.
-        masks: whether instance masks go into the dataset.
+        masks: whether the dataset gets a column of instance masks.
     """
 
     directory: Path
@@ -63,14 +63,21 @@ class Rules:
     masks: bool = False
 
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the settings and the code that a chunk's result depends on."""
+        """Return the SHA-256 of the settings and of the source code that the result of a chunk depends on."""
         settings = {**asdict(self), "directory": str(self.directory.resolve()), "spool": ""}
         return _sha256(f"{json.dumps(settings, sort_keys=True)} {code_sha256()}")
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive rows of one split. `manifests`: for each row, the name of its manifest file."""
+    """Consecutive manifest rows of one split, which one process handles at a time.
+
+    Attributes:
+        split: name of the split.
+        number: number of the chunk in the split, from 0.
+        runs: the manifest rows.
+        manifests: for each row, the file name of its manifest.
+    """
 
     split: str
     number: int
@@ -84,20 +91,23 @@ class Chunk:
 
 @dataclass
 class Findings:
-    """Results of `examine` for a chunk, without its rows, so that those of many chunks fit in memory.
+    """Results of `examine` for a chunk, except the dataset rows, so that those of many chunks fit in memory.
 
     Attributes:
         key: SHA-256 of the chunk's rows, its files' sizes and times, and the settings, when it was examined.
         problems: one message per fault.
         missing: one message per row without a record.
-        rows: (run, class, unit-space group) of each row that goes into the dataset, in order.
+        rows: (run name, class, unit-space group) of each row that goes into the dataset, in order. A unit-space group
+            is (scene, housing, terminal, camera, marking): its good rows standardise the column nsoart.
         tolerances: (scene, file, limits) of each record whose limits differ from the previous one in the chunk.
         connectors: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows, each once.
         other: whether any object has the class OTHERNG.
         grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
-        ceilings: number of boxes in `bbox_str`; sum and minimum of the best IoU with them that rounding to bins allows.
+        ceilings: number of boxes in `bbox_str`; sum and minimum, over them, of the IoU of the exact box with the one in
+            `bbox_str`, whose edges are rounded to a thousandth of the picture.
         renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
-        statistics: (unit-space group, mean and s.d. of the SOART3 texture maps of its OK training rows), as numbers.
+        statistics: (unit-space group, statistics of the SOART3 texture maps of its OK training rows, as returned by
+            `MapStatistics.as_numbers`).
     """
 
     key: str = ""
@@ -116,7 +126,7 @@ class Findings:
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
-        """Count a row that goes into the dataset; `path`: file of its record."""
+        """Count a row that goes into the dataset; `path` is that of its record."""
         scene, housing, terminal = (str(row.manifest[name]) for name in ("scene", "housing", "terminal"))
         self.rows.append((str(row.manifest["run"]), row.label, nsoart.group_of(row.manifest)))
         self.other |= any(each.category == OTHERNG for each in row.objects or ())
@@ -142,7 +152,7 @@ class Findings:
 
     @classmethod
     def of_note(cls, note: Mapping[str, Any]) -> Findings:
-        """Restore findings from their `asdict` form, read back from JSON."""
+        """Restore findings from `note`: the dict that `asdict` made of them, read back from JSON."""
         found = cls(**note)
         found.rows = [(run, label, tuple(group)) for run, label, group in found.rows]
         found.ceilings = tuple(note["ceilings"])
@@ -153,7 +163,10 @@ class Findings:
 
 
 def examine(chunk: Chunk, rules: Rules) -> Findings:
-    """First pass: check a chunk's rows, and store them in the spool without pictures if none is faulty."""
+    """Check the rows of a chunk (first pass); if none is faulty, store them in the spool, without pictures.
+
+    If the spool has this chunk already and no input has changed since, the stored results are returned.
+    """
     key, name = _chunk_key(chunk, rules), f"{chunk.name}-light"
     if (known := rules.spool.find(name, key)) is not None:
         return Findings.of_note(known.note)
@@ -172,13 +185,16 @@ def examine(chunk: Chunk, rules: Rules) -> Findings:
 
 
 def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]) -> Kept:
-    """Second pass: add the pictures to an examined chunk, and store its rows in their final form in the spool.
+    """Add the pictures to an examined chunk (second pass), and store its complete rows in the spool.
 
     Args:
         chunk: name of the chunk.
         key: `Findings.key` of the chunk.
         rules: settings of the build.
         parameters: contents of nsoart.json; the key `rows` of its groups is not needed.
+
+    Returns:
+        What the spool states about the stored chunk.
 
     Raises:
         InputError: a picture has changed since it was examined.
@@ -208,7 +224,10 @@ def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, A
 
 
 def unit_statistics(runs: Sequence[str], rules: Rules) -> nsoart.MapStatistics:
-    """Return mean and s.d. of the SOART3 maps of these runs' pictures, for a unit space without training rows."""
+    """Return mean and standard deviation of the SOART3 texture maps of pictures, given their run names.
+
+    Needed for a unit space (good parts that standardise the column nsoart) without rows in the training split.
+    """
     statistics = nsoart.MapStatistics()
     for run in runs:
         picture = open_picture(rules.directory / "images" / f"{run}.png", f"the picture of run {run}")
@@ -234,7 +253,7 @@ def _examine_row(
         findings.problems += error.problems
         return None
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        reason = f"key {error} missing" if isinstance(error, KeyError) else str(error)
+        reason = f"one without the key {error}" if isinstance(error, KeyError) else str(error)
         findings.problems += wrong or [f"{shown_path(path)}: expected a complete record, got: {reason}"]
         return None
     try:

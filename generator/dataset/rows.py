@@ -67,7 +67,7 @@ _MANIFEST = {name: Value(kind) for name, kind in MANIFEST_COLUMNS.items()}
 
 @dataclass(frozen=True)
 class ObjectRow:
-    """One position of the connector, or one foreign body, crack or print defect, as a picture shows it.
+    """One object in a picture: a pin position of the connector, a foreign body, a crack or a print defect.
 
     Attributes:
         id: its pixel value in the instance mask.
@@ -75,12 +75,12 @@ class ObjectRow:
             (COCO's xywh) and `area` (px^2).
         category: class of the object, one of CLASSES.
         kinds: kinds of defect that make it NG; () for a good object, None where they are not known.
-        in_answer: whether `bbox_str` names it.
+        in_answer: whether `bbox_str`, the Florence-2 answer, has its box.
         address: row and position of the pin, such as r2c5; of another object, that of the position it lies at.
         cavity: label of the cavity on the drawing.
         visible: share of the object that is visible, 0 to 1; for a missing pin, the visible share of its cavity.
-        dx_mm, dy_mm: offset of the tip from its true position, along X and Y. All measures are None for a missing pin
-            and for an object that is not a pin.
+        dx_mm, dy_mm: offset of the tip from its nominal position, along X and Y. All measures are None for a missing
+            pin and for an object that is not a pin.
         true_position_mm: diametral position error of the tip, 2 sqrt(dx^2 + dy^2).
         retraction_mm: depth of the terminal below its nominal height in its cavity; negative where it protrudes.
         tilt_deg: angle between the pin's direction at its tip and the mating direction, degrees.
@@ -111,14 +111,14 @@ class ObjectRow:
 
     @property
     def protrusion_mm(self) -> float | None:
-        """Height of the terminal above its nominal height; negative where it is retracted."""
+        """Height of the terminal above its nominal height, mm; negative where it is retracted, None if not known."""
         return None if self.retraction_mm is None else -self.retraction_mm
 
     @property
     def is_position(self) -> bool:
-        """Whether the object is a position of the connector, not a foreign body, crack or print defect.
+        """Whether the object is a pin position of the connector, not a foreign body, crack or print defect.
 
-        A foreign body may have the address of the position it lies at, but never a measure.
+        A foreign body may have the address of the position it lies at, but has no measures.
         """
         return bool(self.address) and (self.category != OTHERNG or self.true_position_mm is not None)
 
@@ -162,22 +162,24 @@ class CameraRow:
 
 @dataclass(frozen=True)
 class PictureRow:
-    """One picture: its class under one tolerance, its objects, its camera, its manifest row.
+    """One picture of a dataset: its class under one tolerance, its objects, its camera, its manifest row.
 
     Attributes:
         label: class of the picture, one of CLASSES; `verdict` follows from it.
         kinds: every kind of defect of the part; None where a labeller did not state them.
         observable: whether at least one of the part's defects is visible in this view; True for a good part.
         grey: whether the picture is in the grey zone: a measure lies close to its limit.
-        bbox_str: Florence-2's `<OD>` answer.
+        bbox_str: the answer that Florence-2 learns for the task `<OD>` (object detection); see `answer`.
         objects: objects in the picture; None where they are not known.
         camera: None where it is not known, as for a photograph without calibration.
-        tolerance: limits that decided `label`, as `Tolerance.complete` returns them; None where none were applied.
+        tolerance: limits in mm that decided `label`, as `Tolerance.complete` returns them; None: none were applied.
         housing_box: box of the visible part of the housing, xyxy in px, clipped to the picture.
         synthetic: whether the picture was rendered.
-        original, augmentation: run from which an augmented copy was made, and the operation; None: not a copy.
+        original, augmentation: run name of the row from which an augmented copy was made, and the operation; None: not
+            a copy.
         width, height: size in px.
-        manifest: values of MANIFEST_COLUMNS; extras: values of the user's own columns.
+        manifest: values of the manifest's columns, MANIFEST_COLUMNS, by name.
+        extras: values of the user's own columns of the manifest, by name.
     """
 
     label: str = _column(_CLASS)
@@ -252,7 +254,7 @@ def _object_columns(label: ClassLabel) -> dict[str, object]:
 
 
 def missing_columns(present: Mapping[str, Any]) -> list[str]:
-    """Return the names of the columns that a dataset lacks; `objects.NAME` for those of objects.
+    """Return the names of the columns that a dataset lacks; those of objects as `objects.NAME`.
 
     Args:
         present: features of a dataset that an older version or another program made.
@@ -270,17 +272,17 @@ def missing_note(name: object, present: Mapping[str, Any]) -> str | None:
     """Return a message on the columns that a dataset lacks; None if it has all.
 
     Args:
-        name: name of the dataset.
+        name: name of the dataset, for the message.
         present: features of the dataset.
     """
     lacking = missing_columns(present)
     if not lacking:
         return None
-    return f"{name}: has no {', '.join(lacking)} (made by an older version): these values are unknown"
+    return f"{name}: an older dataset without the columns {', '.join(lacking)}: their values count as unknown"
 
 
 def all_columns(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Add the columns that an older dataset lacks to a stored row: `synthetic` is True, all others are None."""
+    """Return a stored row with the columns that an older dataset lacks: `synthetic` as True, all others as None."""
     objects = stored.get("objects")
     if objects is not None and objects.get("bbox") is not None:
         unknown = [None] * len(objects["bbox"])
@@ -289,7 +291,7 @@ def all_columns(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def columns_of(row: PictureRow) -> dict[str, Any]:
-    """Convert a row to the form that Arrow stores, without pictures: classes as indices in CLASSES, boxes as xywh."""
+    """Return a row's columns, except pictures, in the form that Arrow stores: classes as indices, boxes as xywh."""
     return {
         "label": CLASSES.index(row.label),
         "verdict": VERDICTS.index(row.verdict),
@@ -308,7 +310,7 @@ def columns_of(row: PictureRow) -> dict[str, Any]:
 
 
 def object_columns_of(objects: Sequence[ObjectRow]) -> dict[str, list[Any]]:
-    """Convert objects to the form of the column `objects`: a list per field."""
+    """Return objects in the form of the column `objects`: a dict with one list for each field."""
     plain = [f.name for f in dataclasses.fields(ObjectRow) if f.name not in ("box", "category", "kinds")]
     return {
         "bbox": [_xywh(each.box) for each in objects],
@@ -320,7 +322,7 @@ def object_columns_of(objects: Sequence[ObjectRow]) -> dict[str, list[Any]]:
 
 
 def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow:
-    """Convert a stored row to a PictureRow; missing columns become None.
+    """Convert a stored row to a PictureRow; values of missing columns become None.
 
     Args:
         columns: a row as stored, with classes as numbers.
@@ -350,7 +352,7 @@ def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow
 
 
 def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> tuple[ObjectRow, ...] | None:
-    """Return the objects of a stored row; None where they, or the box or class of one of them, are not known.
+    """Return the objects of a stored row; None if they are not known, or if one has no known box or class.
 
     Args:
         columns: a row as stored, with classes as numbers; a number outside `classes`, such as -1, means unknown.
@@ -374,12 +376,12 @@ def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> 
 
 
 def answer(objects: Iterable[ObjectRow], size: tuple[int, int], style: str = "short") -> str:
-    """Return the Florence-2 answer of a picture, made of its objects that are `in_answer`.
+    """Return the text with which Florence-2 has to answer for a picture: class and box of its objects `in_answer`.
 
     Args:
         objects: objects of the picture.
         size: (W, H) of the picture in px.
-        style: how classes are named: a key of ANSWER_LABELS.
+        style: how classes are named: `short` (BENDNG), `words` (bent pin) or `hyphenated` (BEND-NG).
     """
     found = [each for each in objects if each.in_answer]
     names = ANSWER_LABELS[style]
@@ -387,7 +389,7 @@ def answer(objects: Iterable[ObjectRow], size: tuple[int, int], style: str = "sh
 
 
 def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
-    """Clip a box xyxy to a picture of (W, H) px; a box outside becomes a point or line on the border."""
+    """Clip a box xyxy to a picture of (W, H) px; a box outside of it becomes a point or line on the picture's edge."""
     width, height = size
     x1, y1, x2, y2 = (float(edge) for edge in box)
     return (
@@ -399,7 +401,7 @@ def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
 
 
 def shown_part(box: Iterable[float] | None, size: tuple[int, int]) -> Box | None:
-    """Clip a box xyxy to a picture of (W, H) px; None if nothing of it remains, or without a box."""
+    """Clip a box xyxy to a picture of (W, H) px; None if it lies outside, or if `box` is None."""
     if box is None:
         return None
     x1, y1, x2, y2 = clipped(box, size)

@@ -1,4 +1,4 @@
-"""Find the scene files of a render folder: what was rendered, and the tolerance that holds now.
+"""Find the scene files of a render folder: the scenes as they were rendered, and the tolerance that applies now.
 
 A scene's tolerance may be edited after rendering. It is read from `--scenes`, else from the file that was rendered if
 that is still there, else from its copy in the render folder. Older render folders have no copies; there, the records
@@ -20,13 +20,13 @@ from generator.io import source_code
 
 @dataclass
 class SceneFiles:
-    """The scenes of a render folder, by name.
+    """The scene files of a render folder, by name of the scene.
 
     Attributes:
-        rows: the file by which the manifests' rows are read: the scene as it was rendered, where it is known.
+        rows: the file with which the manifests' rows are read: the scene as it was rendered, where it is known.
         connectors: the scene as it was rendered and as it is now, in this order, where they are known.
-        tolerances: the tolerance that holds now; without an entry, that of the records.
-        notes: one line per scene: where its tolerance is from.
+        tolerances: the tolerance that applies now; a scene without one here has that in its records.
+        notes: for each scene, a line for the user on the origin of its tolerance.
     """
 
     rows: dict[str, Path] = field(default_factory=dict)
@@ -40,8 +40,9 @@ def find_scenes(directory: Path, names: Iterable[str], scenes: Path | None) -> S
 
     Args:
         directory: the render folder.
-        names: the scenes that its manifests name; those that cannot be names of a scene are passed over.
-        scenes: the folder in `--scenes`; None: not given.
+        names: the scenes that its manifests name; texts that cannot be a scene's name are ignored.
+        scenes: the folder given by `--scenes`; None: the scene files are where they were when rendered, else their
+            copies in the render folder are read.
 
     Raises:
         InputError: one line for each scene that has no file, and for each mistake in a file.
@@ -54,8 +55,10 @@ def find_scenes(directory: Path, names: Iterable[str], scenes: Path | None) -> S
         file = kept or current or source_code.SCENES / f"{name}.toml"
         if not file.is_file() or (current is not None and not current.is_file()):
             where = f"--scenes {scenes}" if scenes else "--scenes"
-            got = "no such file" if scenes else "no --scenes, and the render folder has no copy of it"
-            problems.append(f"{where}: expected the folder of {name}.toml, which rows in {directory} name, got {got}")
+            got = "one without this file" if scenes else "no --scenes, and no copy of the file in the render folder"
+            problems.append(
+                f"{where}: expected the folder of {name}.toml, a scene of the manifests in {directory}, got {got}"
+            )
             continue
         found.rows[name] = file
         try:
@@ -64,7 +67,7 @@ def find_scenes(directory: Path, names: Iterable[str], scenes: Path | None) -> S
             problems += error.problems
             continue
         if current is None:
-            found.notes.append(f"{name}: tolerance from the records, since no scene file was kept with them")
+            found.notes.append(f"scene {name}: tolerance from the records, as the render folder has no scene file")
             continue
         found.tolerances[name] = found.connectors[name][-1].tolerance
         found.notes.append(_note(found.connectors[name], current, kept))
@@ -84,6 +87,6 @@ def _now(directory: Path, name: str, scenes: Path | None) -> Path | None:
 def _note(connectors: list[Connector], current: Path, kept: Path | None) -> str:
     now = connectors[-1]
     limits = ", ".join(f"{name}={limit:g}" for name, limit in vars(now.tolerance.limits()).items())
-    own = f", others at {', '.join(now.tolerance.at)}" if now.tolerance.at else ""
+    own = f", other limits for the pins {', '.join(now.tolerance.at)}" if now.tolerance.at else ""
     edited = kept is not None and now.tolerance != connectors[0].tolerance
-    return f"{now.name}: tolerance from {current}{' (edited since rendering)' if edited else ''}: {limits}{own}"
+    return f"scene {now.name}: tolerance from {current}{' (edited since rendering)' if edited else ''}: {limits}{own}"

@@ -1,4 +1,4 @@
-"""Write a dataset for build, import and augment: chunks kept on disk, Parquet shards, the move to the final name.
+"""Write a dataset for build, import and augment: chunks of rows stored on disk, then Parquet files, then the new name.
 
     with DatasetWriter(to, source) as writer:
         writer.begin(features(other, extras, masks))
@@ -9,8 +9,8 @@
             writer.add(split, writer.spool.table(name), kept.sha256)
         writer.finish(card, parameters, connectors)
 
-The dataset is written in a hidden folder beside its target and renamed when it is complete. If the command is stopped,
-the next one reuses the chunks that are ready.
+The dataset is written in a hidden folder beside its target and renamed when it is complete. If the command is
+interrupted, the next one reuses the finished chunks.
 """
 
 from __future__ import annotations
@@ -48,23 +48,28 @@ _SPOOL = "rows"
 
 
 class Kept(NamedTuple):
-    """A stored chunk: its note (results in JSON), and the SHA-256 of the file of its rows ("" if it has none)."""
+    """A chunk in the spool.
+
+    Attributes:
+        note: results other than rows, as JSON values.
+        sha256: SHA-256 of the file with its rows; "" if it has no rows.
+    """
 
     note: dict[str, Any]
     sha256: str
 
 
 class Spool(NamedTuple):
-    """A store of chunks of rows on disk, which several processes may use; a chunk is complete or absent.
+    """A store on disk for finished chunks of rows, used by several processes at once; it has no incomplete chunks.
 
     Attributes:
-        folder: the folder of the chunks, which holds nothing else.
+        folder: the folder of the chunks, which has no other files.
     """
 
     folder: Path
 
     def find(self, name: str, key: str) -> Kept | None:
-        """Return the stored chunk of this name; None if there is none or it was stored with another key."""
+        """Return the chunk `name` if it was stored with the same `key` (hash of all that it depends on), else None."""
         try:
             stored = json.loads((self.folder / f"{name}.json").read_bytes())
             kept = Kept(dict(stored["note"]), str(stored["sha256"]))
@@ -74,10 +79,10 @@ class Spool(NamedTuple):
             return None  # missing, or written by another version
 
     def keep(self, name: str, key: str, note: Mapping[str, Any], table: pa.Table | None = None) -> Kept:
-        """Store a chunk.
+        """Store a finished chunk.
 
         Args:
-            name: file name without suffix.
+            name: name of the chunk, a file name without suffix.
             key: hash of all that the chunk depends on: its rows, the settings, `code_sha256`.
             note: further results of the chunk, as JSON values.
             table: the chunk's rows; None: it has no rows.
@@ -94,7 +99,7 @@ class Spool(NamedTuple):
         return Kept(dict(note), sha256)
 
     def table(self, name: str) -> pa.Table:
-        """Return the rows of a stored chunk, memory-mapped."""
+        """Return the rows of the stored chunk `name`, memory-mapped."""
         with pa.memory_map(str(self.folder / f"{name}.arrow")) as source:
             return pa.ipc.open_file(source).read_all()
 
@@ -109,15 +114,15 @@ class DatasetWriter:
     """Writer of one dataset; the module's docstring shows its use.
 
     Attributes:
-        spool: store for chunks; exists from `with` to `finish`.
+        spool: store on disk for finished chunks; exists from the start of `with` to `finish`.
         counts: number of pictures added, by split and class.
-        origins: number of pictures added, by split and origin (one of ORIGINS).
+        origins: number of pictures added, by split and origin: `renders`, `photographs` or `copies`.
 
     Args:
         to: the dataset folder; only one command at a time can write it.
         source: input folder, which must not lie in `to`.
         overwrite: also replace a folder that is not a Pinsight dataset.
-        option: how messages call `to`.
+        option: command-line option that gives `to`, for messages.
         replace: replace a Pinsight dataset; False: accept only a new or empty folder.
 
     Raises:
@@ -147,18 +152,20 @@ class DatasetWriter:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Classes that the dataset declares."""
+        """Names of the classes in the dataset's column `label`."""
         return tuple(self._columns["label"].names)
 
     @property
     def content_sha256(self) -> str:
-        """SHA-256 of the columns and of all rows added, pictures and labels."""
+        """SHA-256 of the columns and of all rows added so far, with their pictures."""
         return self._digest.hexdigest()
 
     def _check_apart(self, source: Path) -> None:
         for folder, name in ((source, f"the input {source}"), (Path.cwd(), "the working directory")):
             if folder.resolve().is_relative_to(self.path):
-                raise InputError(f"{self._place.option}: expected a folder of its own, got one that holds {name}")
+                raise InputError(
+                    f"{self._place.option}: expected a folder for the dataset alone, got one that contains {name}"
+                )
 
     def __enter__(self) -> Self:
         self._place.hold()
@@ -184,17 +191,17 @@ class DatasetWriter:
             self._place.release()
 
     def begin(self, columns: Features) -> None:
-        """Set the dataset's columns; called once, before the first `add`."""
+        """Set the dataset's columns and their types; called once, before the first `add`."""
         self._columns = columns
         self._digest.update(str(columns).encode())
         (self.building / DATA).mkdir()
 
     def add(self, split: str, table: pa.Table, sha256: str = "") -> None:
-        """Write rows; all rows of a split have to be added before those of the next.
+        """Write rows to the dataset; all rows of a split have to be added before those of the next.
 
         Args:
             split: split of the rows.
-            table: rows with the columns of `begin`, in their order; classes as indices in CLASSES.
+            table: rows with the columns given to `begin`, in their order; classes as indices in CLASSES.
             sha256: SHA-256 of the rows' content; "": computed here.
         """
         if self._shards is None or self._shards.split != split:
@@ -215,7 +222,7 @@ class DatasetWriter:
     def finish(
         self, card: str, parameters: Mapping[str, Any] | None, connectors: Sequence[NominalConnector] | None
     ) -> None:
-        """Write all files other than the rows; the folder gets its final name at the end of `with`.
+        """Write the dataset's files other than the rows; the folder gets its final name at the end of `with`.
 
         Args:
             card: contents of README.md.
@@ -240,7 +247,13 @@ class DatasetWriter:
 
 
 class ShardWriter:
-    """Writer of one split as Parquet files that `datasets` opens with the given features."""
+    """Writer of the Parquet files (shards) of one split; the library `datasets` opens them with the given features.
+
+    Args:
+        folder: folder of the files.
+        split: name of the split.
+        columns: features: names and types of the columns.
+    """
 
     def __init__(self, folder: Path, split: str, columns: Features) -> None:
         self.folder = folder
@@ -251,7 +264,7 @@ class ShardWriter:
         self.bytes = self.groups = 0
 
     def add(self, table: pa.Table) -> None:
-        """Write rows as one row group; `table` has the columns of the features, in their order."""
+        """Write rows as one Parquet row group; `table` has the columns of the features, in their order."""
         if self.writer is None:
             self.paths.append(self.folder / f"{self.split}.{len(self.paths)}")
             # With content-defined chunks, the Hub stores only what changed between two builds.
@@ -265,7 +278,7 @@ class ShardWriter:
             self._close()
 
     def finish(self) -> None:
-        """Close the last file and give all files their final names, which contain the number of files."""
+        """Close the last file and give all files their final names, as in train-00000-of-00002.parquet."""
         self._close()
         for number, path in enumerate(self.paths):
             path.rename(self.folder / shard_name(self.split, number, len(self.paths)))
@@ -278,7 +291,7 @@ class ShardWriter:
 
 
 def encoded_png(picture: Image.Image) -> bytes:
-    """Encode a picture as the PNG bytes that a dataset stores."""
+    """Return a picture as the bytes of a PNG file, as a dataset stores them."""
     buffer = io.BytesIO()
     # Pillow's type 3 (run lengths of filtered lines) takes a quarter of the default's time for files of the same size.
     picture.save(buffer, "PNG", compress_level=1, compress_type=3)

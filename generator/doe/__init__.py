@@ -1,4 +1,6 @@
-"""Design of experiments: make a balanced manifest from a SPEC (factors and levels), and check any manifest.
+"""Design of experiments: make a balanced manifest from a SPEC, and check any manifest.
+
+A SPEC is a TOML file with the factors and levels of a design; a manifest is a CSV file with one row per picture.
 
 design.py        `generator design`: write the manifest of a SPEC as CSV
 spec.py  spec_reader.py  spec_defects.py    the contents of a SPEC and its reader (docs/reference/design.md)

@@ -21,7 +21,13 @@ MOST_IN_TRIPLES = 10
 
 @dataclass(frozen=True)
 class Alias:
-    """A factor whose levels others predict: `by` names one or two of them, `v` is Cramér's V, 0 to 1."""
+    """A factor whose levels can be predicted from those of one or two other factors.
+
+    Attributes:
+        factor: name of the factor.
+        by: names of the one or two factors that predict it.
+        v: Cramér's V: 0 if they are independent of it, 1 if they determine it.
+    """
 
     factor: str
     by: tuple[str, ...]
@@ -29,10 +35,13 @@ class Alias:
 
 
 def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
-    """Cramér's V of two arrays of level numbers from 0, of equal length; 0 if one of them has a single level.
+    """Cramér's V of two factors: how well the level of one predicts that of the other, 0 (not at all) to 1 (always).
 
     Corrected for chance (Bergsma 2013): without it, many levels in few rows always look connected. V is 1 if one
-    factor is a function of the other, whatever the number of rows.
+    factor is a function of the other, whatever the number of rows, and 0 if one of them has a single level.
+
+    Args:
+        a, b: (rows,) number of each factor's level in each row, from 0.
     """
     rows, columns = int(a.max()) + 1, int(b.max()) + 1
     if rows < 2 or columns < 2:
@@ -50,10 +59,10 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
-    """List the factors that other factors predict with V >= NOTABLE, largest V first.
+    """List the factors that one or two other factors predict with a Cramér's V of NOTABLE or more, largest V first.
 
     Args:
-        factors: name of each factor to its levels, one per manifest row.
+        factors: by name of the factor, its level in each manifest row.
     """
     codes = {
         name: np.unique(np.asarray(levels, dtype=object).astype(str), return_inverse=True)[1]

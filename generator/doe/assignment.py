@@ -20,10 +20,10 @@ _PROBES = 12
 
 
 class Balancer:
-    """Chooses kinds or addresses so that each occurs in proportion to its weight, overall and at each factor level.
+    """Chooses kinds of defect (or addresses) in turn, each in proportion to its weight, also at each factor level.
 
     Args:
-        weights: relative frequency of each kind or address.
+        weights: relative frequency of each kind or address, by its name.
         source: random generator that breaks ties.
     """
 
@@ -34,7 +34,13 @@ class Balancer:
         self.met: Counter[tuple[str, str, str]] = Counter()
 
     def take(self, levels: dict[str, str], without: Sequence[str] = ()) -> str:
-        """Choose the least used kind or address, except those in `without`, for a row with these levels (by factor)."""
+        """Choose the kind or address that has been used least so far, in proportion to its weight.
+
+        Args:
+            levels: the row's level of each factor, by factor; of equal candidates, the one used least with these
+                levels is chosen.
+            without: kinds or addresses that may not be chosen.
+        """
         free = [name for name in self.weights if name not in without]
         least = min(self.used[name] / self.weights[name] for name in free)
         # Only the least used, relative to weight, are candidates.
@@ -47,7 +53,7 @@ class Balancer:
 
 
 class Assignment:
-    """Gives the rows of a design their kinds of defect and their targets (addresses, housing or print)."""
+    """Gives the rows of a design their kinds of defect, and each defect its target: address, housing or print."""
 
     def __init__(self, scenes: SceneBlocks) -> None:
         self.scenes = scenes
@@ -55,7 +61,12 @@ class Assignment:
         self._possible: dict[tuple[str, ...], bool] = {}
 
     def assign(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Set kinds and targets of defects in each row of class `name` in a split; captures of one part share them.
+        """Set kinds and targets of the defects in each row; rows of the same part get the same ones.
+
+        Args:
+            split: the split.
+            name: class of the rows.
+            rows: all rows of this class in the split.
 
         Raises:
             InputError: the block has fewer positions than defects per picture, or no kind of the class is possible.
@@ -88,7 +99,7 @@ class Assignment:
                 if len(block) < per_picture:
                     raise InputError(
                         f"{self.spec.path.name}: splits.{split.name}: expected per_picture of at most {len(block)}, "
-                        f"the number of {split.positions} positions of scene {scene}, got {per_picture}"
+                        f"the number of pins of scene {scene} with positions = {split.positions}, got {per_picture}"
                     )
                 positions[scene] = Balancer(dict.fromkeys(block, 1.0), source)
             for _ in range(per_picture):
@@ -109,8 +120,9 @@ class Assignment:
         ]
         if len(without) == len(kinds.weights):
             raise InputError(
-                f"{self.spec.path.name}: splits.{split.name}: expected a kind of class {name} that a part of "
-                f"{' '.join(row.variant)} can have, got only {', '.join(without)}"
+                f"{self.spec.path.name}: splits.{split.name}: expected a kind of defect of class {name} that is "
+                f"possible with scene {row.variant[0]}, housing {row.variant[1]}, terminal {row.variant[2]}, marking "
+                f"{row.variant[3]}, got only impossible ones: {', '.join(without)}"
             )
         return kinds.take(row.levels, without)
 
@@ -144,16 +156,19 @@ class Assignment:
         return any(self.spec.defects[other].kind == self.spec.defects[label].kind for other in row.kinds)
 
     def target(self, row: Row, at: str, label: str, positions: Balancer) -> str:
-        """Choose the target of a row's next defect: a free pin's address, free neighbours A-B, `housing` or `print`.
+        """Choose the target of a row's next defect.
 
         Args:
-            row: the row; targets that it already has are not used again.
-            at: what the defect is on: PIN, PAIR, HOUSING or PRINT.
-            label: the defect's name in the SPEC.
-            positions: the addresses of the row's block.
+            row: the row; pins that have a defect already are not chosen again.
+            at: what the defect is on: PIN, PAIR (two neighbouring pins), HOUSING or PRINT.
+            label: the defect's name in the SPEC (the design's TOML file).
+            positions: the addresses that may have defects in this split.
+
+        Returns:
+            An address such as r1c2, two addresses such as r1c2-r1c3, `housing` or `print`.
 
         Raises:
-            InputError: no free pin, or no free pair of neighbours, is left in the block.
+            InputError: all pins, or all pairs of neighbours, have a defect already.
         """
         if at not in (PIN, PAIR):
             return at
@@ -162,8 +177,8 @@ class Assignment:
         if at == PIN:
             if set(taken) >= set(positions.weights):
                 raise InputError(
-                    f"{self.spec.path.name}: splits.{row.split}: expected a smaller per_picture or more positions, got "
-                    f"no position left for {label} beside {', '.join(row.targets)}"
+                    f"{self.spec.path.name}: splits.{row.split}: expected a position without a defect for {label}, got "
+                    f"defects at all ({', '.join(row.targets)}): decrease per_picture, or allow more positions"
                 )
             return positions.take(levels, taken)
         connector = self.scenes.connector(row.levels["scene"])
@@ -175,8 +190,8 @@ class Assignment:
         alone = [address for address in positions.weights if not near.get(address)]
         if len(alone) == len(positions.weights):
             raise InputError(
-                f"{self.spec.path.name}: positions: expected two free neighbours in one block of positions for "
-                f"{label}, got none"
+                f"{self.spec.path.name}: positions: expected two neighbouring pins without a defect for {label}, both "
+                "for training or both held out, got none: hold out other positions, or decrease per_picture"
             )
         first = positions.take(levels, alone)
         second = min(near[first], key=lambda address: (positions.used[address], address))

@@ -27,7 +27,12 @@ _OPEN_RAD = math.radians(150.0)
 
 
 class SceneBlocks:
-    """The scenes of a SPEC, read when first used, with the positions of each block."""
+    """The scenes of a design, read when first used, with their positions for training and those held out.
+
+    Args:
+        spec: the design.
+        scenes: folder of the scene files.
+    """
 
     def __init__(self, spec: Spec, scenes: Path) -> None:
         self.spec = spec
@@ -36,16 +41,18 @@ class SceneBlocks:
         self._held: dict[str, tuple[str, ...]] = {}
 
     def connector(self, name: str) -> Connector:
-        """Read the scene of this name.
+        """Return the scene of this name.
 
         Raises:
-            InputError: no such scene file, an invalid one, or positions that cannot be held out as the SPEC asks.
+            InputError: no such scene file, an invalid one, or positions that cannot be held out as the design asks.
         """
         if name not in self._connectors:
             path = self.scenes / f"{name}.toml"
             if not path.is_file():
                 offered = ", ".join(sorted(p.stem for p in self.scenes.glob("*.toml")))
-                raise InputError(f"{self.spec.path.name}: scene: expected one of {offered}, got {name!r}")
+                raise InputError(
+                    f"{self.spec.path.name}: scene: expected a scene in {self.scenes} ({offered}), got {name!r}"
+                )
             connector = read_connector(path)
             self._connectors[name] = connector
             try:
@@ -57,7 +64,7 @@ class SceneBlocks:
         return self._connectors[name]
 
     def block(self, scene: str, positions: str) -> list[str]:
-        """The addresses of a scene's positions in a block: ALL, TRAINING or HELD_OUT."""
+        """Return the addresses of a scene's positions: of ALL, of those for TRAINING, or of those HELD_OUT."""
         connector = self.connector(scene)
         held = self._held[scene]
         return [
@@ -68,7 +75,7 @@ class SceneBlocks:
         """Check that each row's housing, terminal and lighting exist in its scene.
 
         Raises:
-            InputError: with one problem per unknown level, not per row.
+            InputError: its message has one line per unknown level, not per row.
         """
         problems = []
         for scene, column, level in dict.fromkeys(
@@ -84,15 +91,15 @@ class SceneBlocks:
             }
             if level not in offered[column]:
                 problems.append(
-                    f"{self.spec.path.name}: {column}: expected one of {', '.join(offered[column])} "
-                    f"(scene {scene}), got {level!r}"
+                    f"{self.spec.path.name}: {column}: expected one that scene {scene} has "
+                    f"({', '.join(offered[column])}), got {level!r}"
                 )
         if problems:
             raise InputError(problems)
 
 
 def edge_addresses(positions: Sequence[Position]) -> set[str]:
-    """The addresses of positions that have no neighbour on one side."""
+    """Return the addresses of positions at the edge of the pattern: those without a neighbour on one side."""
     found = set()
     for position in positions:
         others = [(p.x_mm - position.x_mm, p.y_mm - position.y_mm) for p in positions if p is not position]
@@ -105,7 +112,7 @@ def edge_addresses(positions: Sequence[Position]) -> set[str]:
 
 
 def neighbours(positions: Sequence[Position]) -> dict[str, list[str]]:
-    """The addresses next to each address (no diagonals), in the order of the connector."""
+    """Return, for each address, the addresses next to it (not diagonally), in the order of the connector."""
     found = {}
     for position in positions:
         apart = {
@@ -121,13 +128,13 @@ def neighbours(positions: Sequence[Position]) -> dict[str, list[str]]:
 def held_out_addresses(
     positions: Sequence[Position], wanted: int | float | Sequence[str] | None, source: random.Random, scene: str
 ) -> tuple[str, ...]:
-    """The held-out addresses, whose defects no training picture shows, in the order of the connector.
+    """Choose the held-out addresses, where no training picture has a defect; returned in the order of the connector.
 
     Args:
         positions: all positions of one connector.
         wanted: positions to hold out: number (int), share (float below 1), or addresses; None: none.
-        source: random generator that draws within each stratum.
-        scene: its name, for messages.
+        source: random generator that draws within each stratum (edge and inside of each row).
+        scene: name of the scene, for messages.
 
     Raises:
         InputError: an unknown address, or no position left for training.

@@ -1,4 +1,4 @@
-"""`python -m generator check`: list every mistake of a manifest, or its balance and rendering cost; renders nothing."""
+"""`python -m generator check`: list every mistake of a manifest; without any, its balance and rendering cost."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ def add_scenes_argument(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=SCENES,
         metavar="DIR",
-        help="folder with the scenes (default: %(default)s)",
+        help="folder of the scene files (default: %(default)s)",
     )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("manifest", type=Path, help="the CSV manifest")
+    parser.add_argument("manifest", type=Path, help="the manifest: a CSV file with one row per picture")
     add_scenes_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check the manifest and print its summary.
+    """Check the manifest and print its summary; returns the exit code.
 
     Raises:
-        InputError: with every mistake.
+        InputError: its message lists every mistake.
     """
     manifest = read_manifest(options.manifest, options.scenes)
     check_photographs(manifest)
@@ -64,10 +64,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def check_photographs(manifest: Manifest) -> None:
-    """Decode every photograph that the manifest's scenes name.
+    """Check that every photograph named by the manifest's scenes (as a background) can be decoded.
 
     Raises:
-        InputError: with every one that cannot be decoded.
+        InputError: its message lists every photograph that cannot.
     """
     problems: list[str] = []
     for connector in manifest.connectors.values():
@@ -104,11 +104,11 @@ def _meshes(manifest: Manifest) -> Meshes:
 
 
 def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
-    """Text lines for the terminal: warnings, pictures by split and factor, defective positions, aliasing, cost.
+    """Return lines of text on a manifest: warnings, pictures by split and factor, defective positions, aliasing, cost.
 
     Args:
         manifest: the checked manifest.
-        meshes: the meshes of its housings from CAD files.
+        meshes: meshes of the housings that have a CAD file, by (scene, housing).
     """
     import pandas as pd
 
@@ -141,7 +141,9 @@ def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
     work += len(runs) * _CORE_SECONDS_PER_PICTURE
     cores = os.cpu_count() or 1
     disk = sum(run.width * run.height for run in runs) * _BYTES_PER_PIXEL / 1e6
-    lines.append(f"estimate: {_duration(work / cores)} on {cores} core(s) with the denoiser, {disk:.0f} MB")
+    lines.append(
+        f"rendering, estimated: {_duration(work / cores)} on {cores} core(s) with the denoiser, {disk:.0f} MB on disk"
+    )
     return lines
 
 
@@ -164,10 +166,12 @@ def _aliasing(factors: pd.DataFrame, splits: pd.Series[str]) -> list[str]:
             {str(name): levels for name, levels in rows.items() if levels.nunique() <= max(2, len(rows) // 3)}
         )
         if not found:
-            lines.append(f"aliasing in {split}: none (no Cramér's V of {NOTABLE:g} or more)")
+            lines.append(f"factors that vary together in {split}: none (no Cramér's V of {NOTABLE:g} or more)")
             continue
-        lines.append(f"aliasing in {split} (Cramér's V: 1 = one factor determines the other, 0 = independent)")
-        lines += [f"  {_label(a.factor)} by {' x '.join(map(_label, a.by))}: {a.v:.2f}" for a in found[:_LONGEST_TABLE]]
+        lines.append(f"factors that vary together in {split} (Cramér's V: 0 = independent, 1 = fully dependent)")
+        lines += [
+            f"  {_label(a.factor)} with {' x '.join(map(_label, a.by))}: {a.v:.2f}" for a in found[:_LONGEST_TABLE]
+        ]
         if len(found) > _LONGEST_TABLE:
             lines.append(f"  ({len(found) - _LONGEST_TABLE} more)")
     return [*lines, ""]
@@ -208,9 +212,9 @@ def _positions(manifest: Manifest) -> list[str]:
     for name, connector in manifest.connectors.items():
         counts = defects_by_position(manifest, name)
         letters = [chr(ord("A") + number) for number in range(counts.shape[1])]
-        legend = ", ".join(f"{letter} {split}" for letter, split in zip(letters, counts.columns, strict=True))
-        blank = ", - blank" if connector.blanks else ""
-        lines.append(f"positions with a defect in {name} ({legend}, . none{blank})")
+        legend = ", ".join(f"{letter} = {split}" for letter, split in zip(letters, counts.columns, strict=True))
+        blank = ", - = position without a pin" if connector.blanks else ""
+        lines.append(f"splits in which each pin of {name} has defects ({legend}, . = none{blank})")
         cells = {p: "".join(compress(letters, counts.loc[p.address].to_numpy())) or "." for p in connector.positions}
         places = sorted((*connector.positions, *connector.blanks), key=lambda each: (each.row, each.position))
         for _, row in groupby(places, key=lambda each: each.row):

@@ -16,15 +16,18 @@ _MARGIN = 1e-3
 
 
 def drawn_values(spec: Spec, label: str, name: str) -> Drawn:
-    """List name and range (or words) of each value to draw for a defect: its size first, then other parameters.
+    """List the parameters of a defect that are drawn at random, with the range, or the words, to draw from.
 
     Args:
-        spec: the SPEC.
-        label: the defect's name in the SPEC.
-        name: class of the picture; OK takes sizes below the tolerance, any other class sizes above it.
+        spec: the design.
+        label: the defect's name in the design's TOML file (SPEC).
+        name: class of the picture: for OK, sizes are below the tolerance, for other classes above it.
+
+    Returns:
+        (name, range or words) of each parameter; the size comes first, in multiples of the tolerance.
 
     Raises:
-        InputError: the SPEC's range has no size on that side of the tolerance.
+        InputError: the range of sizes in the SPEC has none on that side of the tolerance.
     """
     defect = spec.defects[label]
     drawn: Drawn = []
@@ -33,19 +36,22 @@ def drawn_values(spec: Spec, label: str, name: str) -> Drawn:
         size = defect.size.part(0.0, 1.0 - _MARGIN) if inside else defect.size.part(1.0 + _MARGIN, 1e9)
         if size.low > size.high:
             side = "below" if inside else "above"
-            raise InputError(f"{spec.path.name}: defects.{label}.size: expected sizes {side} 1, got none")
+            raise InputError(
+                f"{spec.path.name}: defects.{label}.size: expected a range with sizes {side} 1 (the tolerance) for "
+                f"pictures of class {name}, got none"
+            )
         drawn.append(("size", size))
     return drawn + [(key, value) for key, value in defect.parameters if not isinstance(value, float)]
 
 
 def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[float], connector: Connector) -> str:
-    """The text of a defect in the manifest, such as bent@r1c1:tip_offset_mm=0.5.
+    """Return the text of a defect in the manifest, such as bent@r1c1:tip_offset_mm=0.5.
 
     Args:
-        target: an address, a pair of addresses, `housing` or `print`.
+        target: an address (r1c1), two addresses (r1c1-r1c2), `housing` or `print`.
         spec: the defect's kind and fixed parameters.
         drawn: the defect's drawn parameters, from `drawn_values`.
-        shares: position of each drawn parameter within its range, 0 (low) to 1 (high).
+        shares: for each drawn parameter, the place in its range, 0 (low) to 1 (high).
         connector: the scene; sizes are multiples of its tolerance.
     """
     values: dict[str, str] = {key: f"{value:.10g}" for key, value in spec.parameters if isinstance(value, float)}

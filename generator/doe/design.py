@@ -2,8 +2,9 @@
 
 Each split is filled class by class. The table of levels is repeated until the class has all its pictures; each time
 the levels are permuted at random, so that every level occurs equally often and aliases average out. Each row takes the
-least used kinds and positions; sizes and directions are Latin hypercube draws. The class of a row is computed from the
-positions of its pins, as the renderer will measure them; a row that misses its planned class is drawn again.
+kinds of defect and positions used least so far; sizes and directions are Latin hypercube draws. The class of a row is
+computed from the positions of its pins, as the renderer will measure them; a row without its planned class is drawn
+again.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ Fill = Callable[[SplitSpec, str, Sequence[Row]], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("spec", type=Path, metavar="SPEC", help="the design, a TOML file")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="CSV", help="the manifest to write")
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="the design: a TOML file with factors and levels")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="CSV", help="manifest to write")
     parser.add_argument(
-        "--map", type=Path, metavar="PNG", help="also draw a map of the pins: which have defects in which split"
+        "--map", type=Path, metavar="PNG", help="also draw a map of the pins that have defects in each split"
     )
     add_scenes_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the manifest, check it as `generator check` does, and print its summary.
+    """Write the manifest, check it as `generator check` does, and print its summary; returns the exit code.
 
     Raises:
-        InputError: with every mistake of the SPEC; no manifest is written.
+        InputError: its message lists every mistake of the SPEC (the design's TOML file); no manifest is written.
     """
     check_file(options.output, "-o", (".csv",), [options.spec])
     if options.map is not None:
@@ -97,14 +98,14 @@ def _as_in_spec(problems: Sequence[str], name: str, text: str, spec: Spec) -> li
 
 
 def design(spec: Spec, scenes: Path) -> str:
-    """Make the manifest of a SPEC, as CSV text.
+    """Make the manifest of a design; returns its CSV text.
 
     Args:
-        spec: the SPEC, from `read_spec`.
+        spec: the design, from `read_spec`.
         scenes: folder of the scene files.
 
     Raises:
-        InputError: a scene that cannot be read, factors that fit no table, or defects that no part can have.
+        InputError: a scene cannot be read, no table fits the factors, or no part can have the defects.
     """
     return _made(spec, scenes)[0]
 
@@ -116,7 +117,7 @@ def _made(spec: Spec, scenes: Path) -> tuple[str, list[str]]:
     fill = measuring.measure if measuring else _with_defects(blocks)
     rows = [row for split in spec.splits for row in _split_rows(split, blocks, fill)]
     if not rows:
-        raise InputError(f"{spec.path.name}: expected at least one row in some split, got none")
+        raise InputError(f"{spec.path.name}: splits: expected at least one row in one of the splits, got none")
     return _csv(spec, rows), measuring.notes() if measuring else []
 
 

@@ -1,4 +1,4 @@
-"""Draw sizes, directions and part numbers until a row has its planned class and no pin touches anything."""
+"""Draw sizes, directions and part numbers until a row has its planned class and its pins collide with nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TRIES_OF_A_TARGET = 120
 
 
 class Drawing:
-    """Draws the parameters of assigned defects and numbers the parts, over all splits of a design."""
+    """Draws the parameters of the defects, and numbers the parts, of all splits of a design."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
@@ -31,7 +31,12 @@ class Drawing:
         self._next_part = self.spec.first_part
 
     def draw(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Set part number and defect text of each row of class `name` in a split; the part's class is verified.
+        """Set part number and defect text of each row, and verify that the part has the class.
+
+        Args:
+            split: the split.
+            name: class of the rows.
+            rows: all rows of this class in the split.
 
         Raises:
             InputError: no part of the class was found in TRIES draws.

@@ -17,7 +17,10 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
 def factors_of(manifest: Manifest) -> pd.DataFrame:
-    """Make a table of text, one row per picture: `defect` (its kinds), FACTORS, user's columns (maybe `defect` too)."""
+    """Make a table of texts with a row per picture: `defect` (kinds of defect), FACTORS, and the user's own columns.
+
+    If one of the user's own columns is called `defect` too, the table has two columns of this name.
+    """
     import pandas as pd
 
     kinds = ["+".join(sorted({defect.kind for defect in run.defects})) or worst_kind(()) for run in manifest.runs]
@@ -27,7 +30,7 @@ def factors_of(manifest: Manifest) -> pd.DataFrame:
 
 
 def defects_by_position(manifest: Manifest, scene: str) -> pd.DataFrame:
-    """Count the defects at each position of a scene (rows: addresses) in each split (columns)."""
+    """Return the number of defects at each position of a scene (rows: addresses) in each split (columns)."""
     import pandas as pd
 
     found = [

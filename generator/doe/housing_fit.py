@@ -1,4 +1,4 @@
-"""Compare a housing with the connector's pins: pins inside solid or hidden, the floor of a mesh, mirrored axes."""
+"""Warn of a housing that does not fit the pins: pins inside its material, hidden pins, a wrong floor, mirrored axes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ _MOST_SOLID = 0.1
 
 
 def of_blocks(connector: Connector, housing: str, terminal: str) -> Iterator[str]:
-    """Name a housing's blocks that stand where pins do, without a mesh in their place."""
+    """Yield a warning if pins stand inside the blocks of a housing (its ribs, keys, bosses), unless it has a CAD file.
+
+    Args:
+        connector: the scene.
+        housing, terminal: names of one of its housings and one of its terminals or mixtures.
+    """
     variant = connector.housings[housing]
     if variant.cad is not None:
         return
@@ -36,19 +41,19 @@ def of_blocks(connector: Connector, housing: str, terminal: str) -> Iterator[str
 
 
 def of_mesh(connector: Connector, housing: str, terminal: str, mesh: Mesh) -> Iterator[str]:
-    """Name what shows that a housing's mesh lies otherwise than the scene's shell: see the module.
+    """Yield warnings if a housing's mesh from a CAD file does not fit the pins and the cavity floor of the scene.
 
     Args:
-        connector: the connector.
-        housing: a housing with a CAD file.
-        terminal: the pins' terminal.
+        connector: the scene.
+        housing: name of a housing with a CAD file.
+        terminal: name of the pins' terminal or mixture.
         mesh: the housing's mesh as placed in the part, mm.
     """
     cad = connector.housings[housing].cad
     assert cad is not None
     place, floor = f"{connector.name}, {cad.file.name}", -connector.shell.depth_mm
     if mirrors(cad.placement):
-        yield f"{place}: axes mirrors the mesh, so that left and right of the housing are exchanged: change one sign"
+        yield f"{place}: axes mirrors the mesh, so that left and right are exchanged: change the sign of one axis"
     columns = Columns(mesh)
     solid, hidden = [], 0
     for position in connector.positions:
@@ -62,7 +67,7 @@ def of_mesh(connector: Connector, housing: str, terminal: str, mesh: Mesh) -> It
     if hidden:
         yield (
             f"{place}: the mesh covers {hidden} of {len(connector.positions)} pins in the view of the centre camera: "
-            "is it upside down (axes), or without holes?"
+            "check whether it is upside down (axes), or has no cavities"
         )
     levels = _floor_levels(connector, columns)
     apart = np.abs(levels - floor) > _FLOOR_MM
@@ -73,22 +78,22 @@ def of_mesh(connector: Connector, housing: str, terminal: str, mesh: Mesh) -> It
             f"([shell] depth_mm): correct offset_mm by {floor - middle:+.2f} in Z"
         )
     elif not len(levels) and len(connector.positions) > 1:
-        yield f"{place}: the mesh has no floor between the pins: is it upside down (axes)?"
+        yield f"{place}: the mesh has no floor between the pins: check whether it is upside down (axes)"
 
 
 def _swallowed(place: str, solid: str, shares: np.ndarray) -> Iterator[str]:
     if (inside := shares > _MOST_SOLID).any():
         yield (
-            f"{place}: {int(inside.sum())} of {len(shares)} pins stand in {solid}, with up to {shares.max():.0%} of "
-            "their length above the floor"
+            f"{place}: {int(inside.sum())} of {len(shares)} pins stand inside {solid}, with up to {shares.max():.0%} "
+            f"of their length above the cavity floor: correct the place of {solid} or of the pins"
         )
 
 
 class Columns:
-    """A mesh's triangles, to be crossed by vertical lines.
+    """The triangles of a mesh, and the heights at which vertical lines cross them.
 
     Args:
-        mesh: the mesh; faces with more than three corners are cut into fans.
+        mesh: the mesh, mm; faces with more than three corners are divided into triangles.
     """
 
     def __init__(self, mesh: Mesh) -> None:
@@ -100,7 +105,11 @@ class Columns:
         self._low, self._high = flat.min(axis=1), flat.max(axis=1)
 
     def at(self, x: float, y: float) -> tuple[np.ndarray, np.ndarray]:
-        """Heights (N,) mm at which the vertical line at (x, y) crosses faces, and which of these face upwards (N,)."""
+        """Cross the mesh with the vertical line at (x, y), mm.
+
+        Returns:
+            (N,) heights at which the line crosses triangles, mm, and (N,) whether each of these faces upwards.
+        """
         # Not quite at (x, y): an edge there, as between the two triangles of a square, would count twice or never.
         place = np.array([x + 1.3e-4, y + 0.7e-4])
         near = self._triangles[((self._low <= place) & (self._high >= place)).all(axis=1)]

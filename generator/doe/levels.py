@@ -1,4 +1,4 @@
-"""Give each picture its factor levels: the design's table repeated, ranges drawn, noise levels for each capture."""
+"""Give each picture its factor levels: by the design's repeated table, by draws from ranges, by capture for noise."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _DRAWS_OF_A_PART = 300
 
 
 def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
-    """Compute the number of pictures of each class in a split, in proportion to the class weights.
+    """Compute the number of pictures of each class in a split, in proportion to the classes' weights.
 
     Raises:
-        InputError: `rows` is no multiple of the captures per part.
+        InputError: the split's `rows` is not a multiple of the number of pictures (captures) of a part.
     """
     if split.rows is None:
         assert split.replicates is not None
@@ -32,8 +32,8 @@ def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
     block = len(captures_of(spec, split))
     if split.rows % block:
         raise InputError(
-            f"{spec.path.name}: splits.{split.name}.rows: expected a multiple of {block}, the number of captures "
-            f"of each part, got {split.rows}"
+            f"{spec.path.name}: splits.{split.name}.rows: expected a multiple of {block}, the number of pictures "
+            f"(captures) of each part, got {split.rows}"
         )
     units = split.rows // block
     exact = {name: units * weight / total for name, weight in split.classes.items()}
@@ -44,7 +44,7 @@ def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
 
 
 def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
-    """Make `count` rows of class `name` in a split, with the levels of all factors."""
+    """Make `count` rows of class `name` in a split, with a level of every factor, but without defects yet."""
     source = spec.random("table", split.name, name)
     fixed = [factor for factor in _control(spec, split) if len(factor.levels) == 1]
     ranged = [factor for factor in split.factors if factor.range is not None]
@@ -79,7 +79,10 @@ def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
 
 
 def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
-    """List the noise factors' levels (column to level) in each capture (picture) of a part; without noise [{}]."""
+    """Return the levels of the noise factors, by column, in each picture (capture) of a part; without noise [{}].
+
+    Noise factors vary between pictures of the same part.
+    """
     factors = [factor for factor in split.factors if factor.name in spec.noise]
     levels = [len(factor.levels) for factor in factors]
     try:
@@ -92,7 +95,17 @@ def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
 
 
 def shares_of(spec: Spec, count: int, factors: int, *purpose: str) -> np.ndarray:
-    """Draw positions in ranges, 0 to 1, (count, factors): random, Sobol or Latin hypercube, by the design's kind."""
+    """Draw points, one coordinate per factor, by the design's kind: random, Sobol or (all others) Latin hypercube.
+
+    Args:
+        spec: the design.
+        count: number of points.
+        factors: number of factors.
+        purpose: words from which, with the design's seed, the random generator is seeded.
+
+    Returns:
+        (count, factors) places in the factors' ranges, 0 (low) to 1 (high).
+    """
     seed = spec.random("shares", *purpose).getrandbits(64)
     rng = np.random.default_rng(seed)
     if not count or not factors:

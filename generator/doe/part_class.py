@@ -14,12 +14,12 @@ from generator.dataset.labels import OTHERNG, judge, worst_class
 
 
 def part_class(part: Part, connector: Connector) -> str:
-    """Compute a part's class, one of labels.CLASSES, from its pins by the scene's tolerance."""
+    """Return the class of a part (such as BENDNG), computed from the positions of its pins by the scene's tolerance."""
     return worst_class([*pin_classes(part, connector), *(OTHERNG for _ in part.flaws)])
 
 
 def pin_classes(part: Part, connector: Connector) -> list[str]:
-    """Compute the class of each of a part's pins by the scene's tolerance."""
+    """Return the class of each pin of a part, by the scene's tolerance."""
     return [
         judge(
             {
@@ -35,13 +35,13 @@ def pin_classes(part: Part, connector: Connector) -> list[str]:
 
 
 def rejection(wanted: str, variant: Sequence[str], texts: Sequence[str], part: int, connector: Connector) -> str | None:
-    """The reason why a part with these defects cannot be used: a wrong class or a collision; None if it can.
+    """Return why a part with these defects cannot be used (it has another class, or pins collide); None if it can.
 
     Args:
         wanted: the planned class.
         variant: names of the scene, the housing, the terminal and the marking.
-        texts: the part's defects as the manifest writes them.
-        part: part number; it seeds the scatter of good pins.
+        texts: the part's defects in the manifest's form, such as bent@r1c1:tip_offset_mm=0.5.
+        part: part number, which seeds the manufacturing scatter of the pins.
         connector: the scene.
     """
     _, housing, terminal, marking = variant

@@ -1,4 +1,4 @@
-"""Warnings about a manifest without mistakes: what its pictures cannot show, and limits that good parts exceed.
+"""Warnings on a valid manifest: on defects that its pictures cannot show, and on limits that good parts exceed.
 
 A warning names the scene and the numbers that it is about. Poses are those that the renderer draws for the rows.
 """
@@ -72,7 +72,7 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
 
     Args:
         manifest: a checked manifest.
-        meshes: its housings from CAD files, where they are known.
+        meshes: meshes of housings that have a CAD file, by (scene, housing); those not in it are not checked.
     """
     views: dict[tuple[str, str, int, int], list[Run]] = {}
     for run in manifest.runs:
@@ -102,14 +102,14 @@ def _of_captures(runs: Sequence[Run]) -> Iterator[str]:
             looks.add((run.housing, run.terminal, run.marking))
     if repeated := [names for names in pictures.values() if len(names) > 1]:
         yield (
-            f"{sum(map(len, repeated)) - len(repeated)} rows show the same picture as another row (such as "
-            f"{' and '.join(repeated[0][:2])}): give each capture of a fixture a seed of its own"
+            f"{sum(map(len, repeated)) - len(repeated)} rows give the same picture as another row (such as "
+            f"{' and '.join(repeated[0][:2])}): give rows of the same part and fixture different seeds"
         )
     if changing := [placing for placing, looks in placings.items() if len(looks) > 1]:
         scene, part, fixture = changing[0]
         yield (
-            f"{len(changing)} parts change housing, terminal or marking on one fixture (such as part {part} of {scene} "
-            f"on fixture {fixture}): give each part a number of its own"
+            f"{len(changing)} parts have several housings, terminals or markings on one fixture (such as part {part} "
+            f"of scene {scene} on fixture {fixture}): give each variant a part number of its own"
         )
 
 
@@ -165,19 +165,19 @@ def _is_inside(camera: Camera, points: np.ndarray) -> np.ndarray:
 def _of_view(view: _View, connector: Connector) -> Iterator[str]:
     if view.cut:
         yield (
-            f"{view.name}: pins lie outside {view.cut} of {view.pictures} pictures, up to {view.most_cut} of "
-            f"{view.pins} pins: increase [camera] {view.wider}"
+            f"{view.name}: {view.cut} of {view.pictures} pictures do not show all pins (up to {view.most_cut} of "
+            f"{view.pins} lie outside): increase [camera] {view.wider}"
         )
     if view.thinnest_px < LEAST_PIN_PX:
         yield (
-            f"{view.name}: a pin {view.thinnest.name} is {view.thinnest_px:.1f} px thick, less than "
+            f"{view.name}: pins of terminal {view.thinnest.name} are {view.thinnest_px:.1f} px thick, less than "
             f"{LEAST_PIN_PX:g} px: render larger pictures, or move the camera nearer"
         )
     limit = min(connector.tolerance.limits(position.address).true_position_mm / 2.0 for position in connector.positions)
     if (move := limit * view.least_mm_px) < LEAST_MOVE_PX:
         yield (
             f"{view.name}: a tip within the true position tolerance may move by {limit:.3g} mm, which is {move:.2f} px,"
-            f" less than {LEAST_MOVE_PX:g} px: good and bent can hardly be told apart in these pictures"
+            f" less than {LEAST_MOVE_PX:g} px: good and bent pins can hardly be told apart in these pictures"
         )
 
 
@@ -196,13 +196,13 @@ def _of_scatter(connector: Connector, terminal: str) -> Iterator[str]:
         ng, worst = float(is_ng.any(axis=1).mean()), float(is_ng.mean(axis=0).max())
     if ng > MOST_NG_SHARE:
         yield (
-            f"{connector.name}, terminal {terminal}: {ng:.0%} of good parts would be NG by their [scatter], up "
-            f"to {worst:.2%} at a single pin: decrease [scatter], or increase [tolerance]"
+            f"{connector.name}, terminal {terminal}: {ng:.0%} of good parts would be NG by manufacturing scatter alone "
+            f"([scatter]), at the worst pin {worst:.2%}: decrease [scatter], or increase [tolerance]"
         )
 
 
 def ng_share(connector: Connector, terminal: Terminal, limits: Limits) -> float:
-    """The share of good pins, near the datum, that exceed their limits by manufacturing scatter alone."""
+    """Return the share, 0 to 1, of good pins near the datum that exceed their limits by manufacturing scatter alone."""
     return float(_exceed(connector, [(Position(1, 1, 1, "1", 0.0, 0.0), terminal, limits)], _DRAWS).mean())
 
 
@@ -246,7 +246,7 @@ def _exceed(connector: Connector, pins: Sequence[tuple[Position, Terminal, Limit
 
 
 def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
-    """Name each scene's housings whose pictures without a marking do not show which way round the part lies.
+    """Yield a note on each scene with housings whose unmarked pictures do not show which way round the part lies.
 
     Args:
         manifest, meshes: as for `warnings`.
@@ -262,8 +262,8 @@ def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
                 alike[housing] += count
         if alike:
             yield (
-                f"{scene}, housing {', '.join(alike)}: looks the same after a half turn "
-                f"({alike.total()} pictures without a marking)"
+                f"{scene}, housing {', '.join(alike)}: looks the same after half a turn: {alike.total()} unmarked "
+                "pictures do not show its orientation"
             )
 
 
@@ -286,7 +286,7 @@ def _of_mesh(connector: Connector, housing: str, mesh: Mesh) -> str | None:
         f"{placement.unit_mm:g}, the pins' positions take up {field[0]:.4g} x {field[1]:.4g} mm"
     )
     if (size >= field).all() and is_sensible:
-        return f"{text} but lie beside it: correct offset_mm"
+        return f"{text}, partly outside the mesh: correct offset_mm"
     if (size >= field[::-1]).all() and is_sensible:
         return f"{text}: correct axes"
     # The unit by which the housing is nearest to the walls that the scene describes.

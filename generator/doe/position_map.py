@@ -20,9 +20,9 @@ _SPLITS_A_LINE = 2
 
 
 def write_position_map(manifest: Manifest, path: Path) -> None:
-    """Draw the map of a manifest as a PNG file.
+    """Draw the connector from the front as a PNG file, with the splits in which each pin has defects.
 
-    Each pin is a disc with the colours of the splits in which it has defects; the numbers of defects are below it.
+    Each pin is a disc with the colours of these splits; below it are the numbers of its defects.
 
     Raises:
         InputError: the file cannot be written.

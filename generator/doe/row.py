@@ -13,9 +13,10 @@ class Row:
     Attributes:
         split: name of the picture's split.
         wanted: the picture's planned class.
-        levels: factor column to level.
-        unit: number of its part within split and class, equal in all captures (pictures) of one part.
-        kinds, targets: names of its defects in the SPEC, and the address (or housing, print) that each is at.
+        levels: level of each factor, by the manifest's column.
+        unit: number of its part within split and class, equal in all pictures (captures) of one part.
+        kinds, targets: names of its defects in the SPEC (the design's TOML file), and for each of them an address, two
+            neighbouring addresses, `housing` or `print`.
         part, defects: part number and defect text of the manifest; set once the class has been verified.
     """
 
@@ -30,12 +31,16 @@ class Row:
 
     @property
     def variant(self) -> tuple[str, ...]:
-        """Scene, housing, terminal and marking, which decide what defects a part can have."""
+        """Names of scene, housing, terminal and marking, which decide what defects a part can have."""
         return tuple(self.levels[name] for name in ("scene", "housing", "terminal", "marking"))
 
 
 def interleaved(cells: Sequence[Sequence[Row]]) -> Iterator[Row]:
-    """Yield the rows of all classes (one cell each) interleaved in proportion; captures of a part stay together."""
+    """Yield the rows of all classes, interleaved in proportion to their numbers; rows of one part stay together.
+
+    Args:
+        cells: the rows of each class.
+    """
     queues = [[list(group) for group in _units(cell)] for cell in cells if cell]
     total = sum(len(queue) for queue in queues)
     taken = [0] * len(queues)

@@ -1,4 +1,6 @@
-"""The contents of a SPEC: factors and levels, classes, defects, hold-out and splits (docs/reference/design.md)."""
+"""The contents of a SPEC, the TOML file of a design: factors and levels, classes, defects, hold-out, splits.
+
+docs/reference/design.md describes the file."""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ class Range:
     decimals: int = 3
 
     def at(self, share: float) -> float:
-        """Return low + share * (high - low), rounded; share from 0 to 1."""
+        """Return the number at a share of the range, 0 (low) to 1 (high), rounded."""
         return round(self.low + (self.high - self.low) * share, self.decimals) + 0.0
 
     def part(self, low: float, high: float) -> Range:
@@ -45,7 +47,13 @@ class Range:
 
 @dataclass(frozen=True)
 class Factor:
-    """One factor: columns of the manifest that are set together (a level has a text for each), or one with a range."""
+    """One factor of a design, with either levels or a range.
+
+    Attributes:
+        columns: columns of the manifest that are set together; a range has one column.
+        levels: for each level, the text of each column.
+        range: the range that numbers are drawn from; None: the factor has levels.
+    """
 
     columns: tuple[str, ...]
     levels: tuple[tuple[str, ...], ...] = ()
@@ -58,13 +66,13 @@ class Factor:
 
 @dataclass(frozen=True)
 class KindSpec:
-    """One table [defects.NAME]: a kind of defect and how its parameters are drawn.
+    """One table [defects.NAME] of a SPEC: a kind of defect and how its parameters are drawn.
 
     Attributes:
         kind: one of the manifest's KINDS.
-        at: what the defect is on: PIN, PAIR, HOUSING or PRINT.
+        at: what the defect is on: PIN, PAIR (two neighbouring pins), HOUSING or PRINT.
         share: relative frequency among the kinds of its class.
-        size: range in multiples of the tolerance; None if the parameters set the size.
+        size: range of sizes in multiples of the tolerance; None if the parameters set the size.
         parameters: name and range, fixed number (mm, degrees or count by its name), or words to choose from.
     """
 
@@ -103,12 +111,12 @@ class Measurement:
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """One table [splits.NAME]: a split of the design.
+    """One table [splits.NAME] of a SPEC: a split of the design.
 
     Attributes:
         rows: number of pictures; None if `replicates` is set.
-        replicates: how often the table is repeated for each class; None if `rows` is set.
-        positions: block of positions that have defects: ALL, TRAINING or HELD_OUT.
+        replicates: how often the table of factor levels is repeated for each class; None if `rows` is set.
+        positions: which pin positions have defects: ALL, those for TRAINING, or those HELD_OUT.
         per_picture: number of defects in a picture that is not OK.
         classes: relative frequency of each class.
         factors: the design's factors with this split's levels.
@@ -125,18 +133,22 @@ class SplitSpec:
 
 @dataclass(frozen=True)
 class Spec:
-    """A checked SPEC.
+    """The checked contents of a SPEC, the TOML file of a design.
 
     Attributes:
+        path, name, seed: path of the file; name of the design, which its run names begin with; seed of random choices.
         first_part: number of the first part.
-        kind: one of KINDS_OF_DESIGN.
+        kind: kind of design, one of KINDS_OF_DESIGN.
         table: name of the orthogonal table; None: the smallest that fits.
         resolution, generators: resolution or generators of a fractional design, see `tables.fractional`.
-        inner, outer: kinds of the two tables of an inner_outer design.
-        noise: factors that vary between captures (pictures) of one part.
+        inner, outer: kinds of table (`full` or `orthogonal`) of an inner_outer design: of its control factors, and of
+            its noise factors.
+        noise: noise factors: those that vary between pictures (captures) of one part.
         held_out: number, share or addresses of the positions held out in each scene; None: no position.
+        defects: the kinds of defect, by their names in the SPEC.
         inside_tolerance: share of the OK pictures that have a defect within the tolerance.
         measurement: the displacements of a measurement design, whose `defects` are empty; None: a design of defects.
+        splits: the splits, in the order of the SPEC.
         places: for messages: file, line and key that set a column's levels, by (split, column); split "" is [factors].
     """
 
@@ -159,16 +171,21 @@ class Spec:
     places: dict[tuple[str, str], str]
 
     def random(self, *purpose: str) -> random.Random:
-        """A random generator seeded for one purpose, so that a change of one split leaves the others as they were."""
+        """Return a random generator seeded for one purpose, so that changing one split does not change the others."""
         return random.Random("/".join((str(self.seed), *purpose)))
 
 
 @dataclass(frozen=True)
 class Sized:
-    """How a kind's size (in tolerances) becomes its `parameter`: size x `factor` x the tolerance's `measure`, mm.
+    """How the size of a kind of defect, in multiples of the tolerance, is converted to its parameter in mm.
+
+    The parameter is size x `factor` x the limit `measure` of the tolerance.
 
     Attributes:
-        by_default: whether a SPEC that states neither size nor parameter means DEFAULT_SIZE, not the kind's default.
+        parameter: name of the defect's parameter in the manifest.
+        measure: name of the limit.
+        factor: factor between them.
+        by_default: whether a SPEC with neither size nor parameter gets DEFAULT_SIZE, and not the kind's own default.
     """
 
     parameter: str

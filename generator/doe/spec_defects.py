@@ -9,7 +9,10 @@ from generator.doe.spec import DEFAULT_SIZE, SIZE, SIZED, KindSpec, Range
 
 
 def read_defects(section: TomlSection) -> dict[str, KindSpec]:
-    """Read the kinds of [defects], by name; if it names none: bent, retracted and missing with their defaults."""
+    """Read the kinds of defect from the table [defects] of a SPEC; returns them by name.
+
+    If the table names none, these are bent, retracted and missing with their defaults.
+    """
     settings = ("per_picture", "inside_tolerance")
     named = [name for name in section.data if name not in settings]
     found = {}
@@ -42,11 +45,11 @@ def _kind(section: TomlSection, name: str) -> KindSpec:
         if not fixed and (sized.by_default or SIZE in section.data):
             low, high = section.numbers(SIZE, 2, 0.01, 100.0, DEFAULT_SIZE)
             if low > high:
-                section.wrong(SIZE, "the smaller size first", f"{low:g}, {high:g}")
+                section.wrong(SIZE, "a range with the smaller size first", f"[{low:g}, {high:g}]")
             size = Range(low, high, 6)
     elif SIZE in section.data:
         section.value(SIZE, "")
-        section.wrong(SIZE, f"parameters of {name}, as no tolerance applies to this kind", SIZE)
+        section.wrong(SIZE, f"parameters of {name} instead of a size, as no tolerance applies to this kind", SIZE)
     return KindSpec(name, at, share, size, tuple(parameters))
 
 
@@ -74,7 +77,7 @@ def _parameter(
 ) -> Range | float | tuple[str, ...] | None:
     """Read a parameter's range to draw from, or its fixed number; None if the SPEC has neither (the kind's default)."""
     low, high = parameter.low, parameter.high
-    expected = f"a number from {low:g} to {high:g}, or two as a range"
+    expected = f"a number from {low:g} to {high:g}, or a range [LOW, HIGH]"
     if parameter.name not in section.data:
         section.value(parameter.name, expected, ())
         # A direction that the SPEC leaves out is drawn from the full circle.

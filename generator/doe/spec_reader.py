@@ -1,4 +1,4 @@
-"""Read and check a SPEC, a TOML file.
+"""Read and check a SPEC, the TOML file of a design.
 
 All mistakes are reported together, each as ``file.toml:LINE key: expected …, got …``.
 """
@@ -43,13 +43,13 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,48}")
 
 
 def read_spec(path: Path) -> Spec:
-    """Read and check a SPEC.
+    """Read and check a SPEC, the TOML file of a design.
 
     Raises:
-        InputError: with every mistake.
+        InputError: its message lists every mistake.
     """
     if not path.is_file():
-        raise InputError(f"{path.name}:1 file: expected a SPEC in TOML, got no such file")
+        raise InputError(f"{path}: expected the TOML file of a design (SPEC), got no such file")
     top = TomlSection.read(path)
     spec = _Reader(top, path).read()
     top.finish()
@@ -151,7 +151,7 @@ class _Reader:
         names = {factor.name for factor in factors if len(factor.levels) > 1}
         own = {factor.name for factor in factors if not set(factor.columns) & set(PICTURE_FACTORS)}
         may = sorted(names & (own | {f.name for f in factors if set(f.columns) <= set(CAPTURE_FACTORS)}))
-        expected = "names of factors that may vary between captures of a part" + (f" ({', '.join(may)})" if may else "")
+        expected = "names of factors that may vary between pictures of a part" + (f" ({', '.join(may)})" if may else "")
         value = design.value("noise", expected)
         if value is None:
             return ()
@@ -180,11 +180,11 @@ class _Reader:
         elif not column or not column.isprintable() or len(column) > 64:
             section.wrong(key, "a column name of 1 to 64 printable characters", shown(column))
         elif column in known and column not in PICTURE_FACTORS:
-            expected = f"one of {', '.join(PICTURE_FACTORS)}, or a factor of your own"
-            section.wrong(key, expected, f"{shown(column)}, which the design fills in itself")
+            expected = f"one of {', '.join(PICTURE_FACTORS)}, or a factor with a name of your own"
+            section.wrong(key, expected, f"{shown(column)}, a column that `generator design` fills in")
 
     def _factor(self, section: TomlSection, key: str, columns: tuple[str, ...]) -> Factor | None:
-        expected = "a level, a list of different levels, or {low, high} for a range"
+        expected = "a level, a list of different levels, or a range {low = NUMBER, high = NUMBER}"
         value = section.value(key, expected)
         if isinstance(value, dict):
             child = section.table(key)
@@ -192,7 +192,7 @@ class _Reader:
             high = child.number("high", -LARGEST_NUMBER, LARGEST_NUMBER)
             decimals = child.integer("decimals", 0, 9, 0 if columns[0] in PICTURE_FACTORS else 3)
             if len(columns) > 1 or columns[0] in NEEDED:
-                section.wrong(key, "levels, as a range is for one column of numbers", "a range")
+                section.wrong(key, "levels (only a single column of numbers can have a range)", "a range")
             if low >= high:
                 child.wrong("high", f"a number above low ({low:g})", f"{high:g}")
             return Factor(columns, range=Range(low, high, decimals))
@@ -216,7 +216,7 @@ class _Reader:
             # Asked for although absent, so that the message for an unknown key lists it.
             section.value("held_out", "", ())
             return None
-        expected = "a number of positions, a share of them below 1, or a list of addresses"
+        expected = "a number of positions, a share of them between 0 and 1, or a list of addresses"
         value = section.value("held_out", expected)
         if isinstance(value, bool):
             pass
@@ -282,7 +282,7 @@ class _Reader:
         rest = self._without(factors, [f for other, own in held.items() if other != name for f in own])
         empty = next((f.name for f in rest if not f.levels and f.range is None), None)
         if empty is not None:
-            split.wrong(None, f"at least one level of {empty} that no other split holds out", "none")
+            split.wrong(None, f"at least one level of {empty} that no other split has under hold_out", "none")
         known = {f.name for f in factors}
         only_held = {f.name for own in held.values() for f in own}
         for factor in changed:
@@ -291,7 +291,7 @@ class _Reader:
                 split.table("factors").wrong(factor.name, expected, shown(factor.name))
             elif factor.name in only_held:
                 split.table("factors").wrong(
-                    factor.name, "no levels here for a factor that a split has under hold_out", "levels"
+                    factor.name, "no levels here, as a split has this factor under hold_out", "levels"
                 )
         replace = {factor.name: factor for factor in (*changed, *held[name])}
         return tuple(replace.get(factor.name, factor) for factor in rest)
@@ -315,7 +315,7 @@ class _Reader:
         if factor is None or not set(held.levels) <= set(factor.levels):
             levels = ", ".join("+".join(level) for level in factor.levels) if factor else "none"
             got = ", ".join(map("+".join, held.levels)) or "a range"
-            section.wrong(held.name, f"levels that [factors] lists ({levels})", got)
+            section.wrong(held.name, f"levels of this factor in [factors] ({levels})", got)
 
     def _without(self, factors: tuple[Factor, ...], held: list[Factor]) -> tuple[Factor, ...]:
         out = []
@@ -333,5 +333,6 @@ class _Reader:
             for name in split.classes:
                 if name not in made:
                     section = self.top.table("defects", optional=True)
-                    section.wrong(None, f"a kind of defect of class {name}", f"only {', '.join(defects)}")
+                    expected = f"a kind of defect of class {name}, which split {split.name} has"
+                    section.wrong(None, expected, f"only {', '.join(defects)}")
                     return

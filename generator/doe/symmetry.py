@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 
 def has_half_turn(connector: Connector, housing: str, mesh: Mesh | None = None) -> bool:
-    """Whether shell, blocks and notches of a housing, or the vertices of its mesh, are the same after half a turn.
+    """Whether a housing looks the same after half a turn: its shell, blocks and notches, or the vertices of its mesh.
 
     Args:
         connector: the scene.

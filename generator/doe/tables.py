@@ -29,9 +29,10 @@ MOST_RUNS = 100_000
 
 @cache
 def columns_of(name: str) -> tuple[tuple[np.ndarray, ...], ...]:
-    """Read the columns of a table in groups: each column, then those that it can be split into (used in its place).
+    """Return the columns of an orthogonal table, each in a group with those that it can be split into.
 
-    A column of 4 levels can be split into three of 2 levels, one of 6 levels into one of 2 and one of 3.
+    A column of 4 levels can be split into three of 2 levels, one of 6 levels into one of 2 and one of 3; these can be
+    used instead of it.
 
     Args:
         name: one of TABLES.
@@ -57,7 +58,7 @@ def _parts(codes: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def is_balanced_pair(a: np.ndarray, b: np.ndarray) -> bool:
-    """Whether all pairs of levels of two columns (of level numbers from 0) occur equally often."""
+    """Whether all pairs of levels of two columns occur equally often; columns are (runs,) level numbers from 0."""
     counts = np.zeros((a.max() + 1, b.max() + 1), dtype=int)
     np.add.at(counts, (a, b), 1)
     return bool((counts == counts[0, 0]).all())
@@ -89,14 +90,15 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
     Args:
         levels: number of levels of each factor; all must be 2.
         resolution: the smallest fraction of at least this resolution is used; None: 3.
-        generators: in place of a resolution: one word per factor, as in "a b c abc".
+        generators: in place of a resolution, one word per factor: in "a b c abc", the fourth factor's level is the
+            product of those of the other three.
 
     Raises:
         ValueError: a factor without two levels, or no such fraction.
     """
     wrong = [count for count in levels if count != 2]
     if wrong:
-        raise ValueError(f"two levels of every factor of a fractional design, got {wrong[0]}")
+        raise ValueError(f"two levels of every factor, as the design is fractional, got a factor with {wrong[0]}")
     count = len(levels)
     if generators is not None:
         words = generators.split()
@@ -113,7 +115,7 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
             table = fracfact_by_res(count, resolution or 3)
         except ValueError:
             raise ValueError(
-                f"a fraction of resolution {resolution or 3} for {count} factors, got none: use full"
+                f"a fractional design of resolution {resolution or 3} for {count} factors, got none: use kind full"
             ) from None
     codes = (np.asarray(table) > 0).astype(int)
     if not has_strength_2(codes):
@@ -142,7 +144,7 @@ def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.
             return candidate, table
     wanted = ", ".join(f"{levels.count(n)} of {n} levels" for n in sorted(set(levels)))
     have = f"table {name}" if name else "one of the tables " + ", ".join(TABLES)
-    raise ValueError(f"factors that fit {have}, got {wanted}: use full, lhs or random")
+    raise ValueError(f"factors that fit {have}, got {wanted}: use kind full, lhs or random")
 
 
 def _choose(groups: Sequence[Sequence[np.ndarray]], levels: Sequence[int]) -> list[np.ndarray] | None:

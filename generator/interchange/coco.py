@@ -1,6 +1,6 @@
-"""Read and write COCO's instances files: one JSON per split, boxes as x, y, width, height in px.
+"""Read and write COCO's files of object instances: one JSON file per split, boxes as x, y, width, height in px.
 
-Exported files have further keys: the row's columns for each picture; address, kinds and measures for each object.
+Exported files have further keys: columns of the dataset for each picture; address, kinds and measures for each object.
 """
 
 from __future__ import annotations
@@ -51,7 +51,10 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
     Args:
         source: the file or folder.
         images: folder of the pictures; None: the file's folder, or a folder `images` beside or above it.
-        names: maps category names to classes.
+        names: maps category names to Pinsight's classes.
+
+    Returns:
+        The labelled pictures, and messages on faults.
     """
     found = Found()
     places = ("*.json", "annotations/*.json", "*/_annotations.coco.json")
@@ -65,13 +68,15 @@ def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
         try:
             content = parse_json(text_of(path))
             if isinstance(content, list):
-                raise ValueError("a list, as of a detector's results")
+                raise ValueError("a single list, as in files of detection results")
             keys = [isinstance(content[key], list) for key in ("images", "annotations", "categories")]
             if not all(keys):
-                raise ValueError("values that are not lists")
+                raise ValueError("other values under these keys")
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            why = f"no {error}" if isinstance(error, KeyError) else str(error)
-            found.problems.append(f"{path.name}: expected COCO's lists images, annotations, categories, got: {why}")
+            why = f"no key {error}" if isinstance(error, KeyError) else str(error)
+            found.problems.append(
+                f"{path.name}: expected a COCO file with the lists images, annotations and categories, got: {why}"
+            )
             continue
         file = _File(path, content, images, names, found)
         file.read()
@@ -148,19 +153,19 @@ class _File:
             self._read_image(entry, places, split)
         if self.rotated:
             self.found.notes.append(
-                f"{self.path.name}: {len(self.rotated)} boxes have a rotation (first: {self.rotated[0]}): "
-                "each is read as its bbox, unturned"
+                f"{self.path.name}: {len(self.rotated)} boxes have a rotation (first: {self.rotated[0]}), which is "
+                "ignored: their bbox is read"
             )
         if self.unequal:
             self.found.notes.append(
-                f"warning: {self.path.name}: {len(self.unequal)} annotations have a bbox that is not that of their "
-                f"segmentation (first: {self.unequal[0]}): the bbox is read"
+                f"warning: {self.path.name}: {len(self.unequal)} annotations have a bbox that differs from the box "
+                f"around their segmentation (first: {self.unequal[0]}): the bbox is read"
             )
         if self.shortened:
             name, found = next(iter(self.shortened.items()))
             self.found.notes.append(
-                f"{self.path.name}: found {len(self.shortened)} pictures without the leading folders of their names, "
-                f"such as {shown(name)} as {found}"
+                f"{self.path.name}: {len(self.shortened)} pictures are in other folders than file_name states, such as "
+                f"{shown(name)}, read from {found}"
             )
 
     def _problem(self, expected: str, got: Any) -> None:
@@ -171,11 +176,11 @@ class _File:
         given: dict[str, Any] = entry if isinstance(entry, dict) else {}
         image, category = _id_of(given.get("image_id")), _id_of(given.get("category_id"))
         if image is None or self.times[image] != 1:
-            self._problem(f"{where}: expected the image_id of exactly one image in the file", given.get("image_id"))
+            self._problem(f"{where}: expected an image_id that exactly one entry of images has", given.get("image_id"))
             return
         where, wrong = f"{self.path.name} {where}", self.wrong.setdefault(image, [])
         if self.annotation_times[_id_of(given.get("id"))] > 1:
-            wrong.append(f"{where}: expected an id that no other annotation has, got it twice")
+            wrong.append(f"{where}: expected an id that no other annotation has, got one that another has too")
         attributes = given.get("attributes")
         turned = numbers([attributes.get("rotation")], 1) if isinstance(attributes, dict) else None
         if turned is not None and turned[0] % 360:
@@ -187,8 +192,8 @@ class _File:
         if box is None:
             wrong.append(f"{where}: expected bbox as four numbers, got {shown(given.get('bbox'))}")
         elif len(words) != 1:
-            got = f"{shown(given.get('category_id'))}{' of several: ' if words else ''}{', '.join(words)}"
-            wrong.append(f"{where}: expected the category_id of a category in the file, got {got}")
+            got = f"{shown(given.get('category_id'))}{', the id of several: ' if words else ''}{', '.join(words)}"
+            wrong.append(f"{where}: expected a category_id that one entry of categories has, got {got}")
         else:
             word, (x, y, width, height) = words[0], box
             own = own_values(given, where, wrong)
@@ -207,11 +212,11 @@ class _File:
         if all(abs(a - b) <= MOST_APART_PX for a, b in zip(box, around, strict=True)):
             return
         given, found = (", ".join(f"{value:g}" for value in edges) for edges in (box, around))
-        both = f"bbox [{given}] and segmentation [{found}] (xyxy)"
+        both = f"bbox [{given}] and segmentation in [{found}] (x1, y1, x2, y2)"
         inside = (min(box[2], x + width) - max(box[0], x), min(box[3], y + height) - max(box[1], y))
         common = max(0.0, inside[0]) * max(0.0, inside[1])
         if common < 0.5 * ((box[2] - box[0]) * (box[3] - box[1]) + width * height - common):
-            wrong.append(f"{where}: expected bbox around the segmentation, got {both}")
+            wrong.append(f"{where}: expected the box around the segmentation as bbox, got {both}")
         else:
             self.unequal.append(f"{where.removeprefix(f'{self.path.name} ')}: {both}")
 
@@ -222,7 +227,7 @@ class _File:
             return
         found = self._find(name, places)
         if found is None and not leads_below(name, *places):
-            self._problem(f"images: expected a file_name below {places[0]}", name)
+            self._problem(f"images: expected a file_name inside the folder {places[0]}", name)
             return
         path, short = found or (places[0] / name, name)
         number, label = _id_of(entry.get("id")), entry.get("label")
@@ -296,7 +301,7 @@ class _File:
 
 
 def subset_split(word: str) -> str | None:
-    """Return the split that a subset's name stands for; a year may follow, as in val2017."""
+    """Return the split that a name stands for, also with a year as in val2017; None if it is not a split's name."""
     return split_of(word) or split_of(word.rstrip(digits))
 
 

@@ -1,4 +1,4 @@
-"""Convert COCO segmentations (polygons and run lengths) to pixel masks and back."""
+"""Convert COCO segmentations (polygons or run lengths) to pixel masks, and pixel masks to run lengths."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ def pixels_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
         size: (W, H) of the picture in px.
 
     Raises:
-        ValueError: the segmentation is invalid; its message fits after "expected COCO's segmentation, got:".
+        ValueError: the segmentation is invalid; the message states what was found instead.
     """
     try:
         if isinstance(segmentation, list):
             return _filled(segmentation, size)
         return _unrolled(segmentation, size)
     except KeyError as error:
-        raise ValueError(f"no {error}") from None
+        raise ValueError(f"no key {error}") from None
     except Exception as error:  # pycocotools raises many types
         raise ValueError(str(error)) from None
 
 
 def cleaned(segmentation: Any) -> Any:
-    """Return a segmentation without its empty polygons; None if nothing is left: `[]` and `[[]]` are none."""
+    """Return a COCO segmentation without empty polygons; None if it has no others, as `[]` and `[[]]`."""
     if isinstance(segmentation, list):
         segmentation = [polygon for polygon in segmentation if polygon != []]
     return segmentation or None
 
 
 def bounds_of(segmentation: Any) -> tuple[float, float, float, float] | None:
-    """Return the box (x, y, width, height), px, of a segmentation; None if it is invalid or has no pixel."""
+    """Return the box (x, y, width, height), px, around a COCO segmentation; None if it is invalid or has no pixel."""
     if isinstance(segmentation, list):
         polygons = [numbers(polygon) if isinstance(polygon, list) else None for polygon in segmentation]
         values = [value for polygon in polygons for value in polygon or ()]
@@ -73,7 +73,7 @@ def _filled(polygons: list[Any], size: tuple[int, int]) -> np.ndarray:
     for polygon in polygons:
         edges = numbers(polygon) if isinstance(polygon, list) else None
         if edges is None or len(edges) < 6 or len(edges) % 2:
-            raise ValueError(f"{shown(polygon)} in place of a polygon of three or more points")
+            raise ValueError(f"{shown(polygon)}, which is no polygon of three or more points")
         if min(edges) < -max(size) or max(edges) > 2 * max(size):
             raise ValueError(f"a polygon far outside the picture of {size[0]} x {size[1]} px")
     code = coco_mask.merge(coco_mask.frPyObjects(polygons, size[1], size[0]))
@@ -82,13 +82,13 @@ def _filled(polygons: list[Any], size: tuple[int, int]) -> np.ndarray:
 
 def _unrolled(code: Mapping[str, Any], size: tuple[int, int]) -> np.ndarray:
     if list(code["size"]) != [size[1], size[0]]:
-        raise ValueError(f"size {shown(code['size'])} in place of the picture's [{size[1]}, {size[0]}]")
+        raise ValueError(f"size {shown(code['size'])}, not the picture's [height, width] [{size[1]}, {size[0]}]")
     if size[0] * size[1] > MOST_PX:
-        raise ValueError(f"size {shown(code['size'])} of more than {MOST_PX} px")
+        raise ValueError(f"size {shown(code['size'])}, more than {MOST_PX} px")
     given = code["counts"]
     runs = np.array(_decoded(given) if isinstance(given, str) else given, np.float64)
     if not ((runs >= 0) & (runs == np.floor(runs))).all() or runs.sum() != size[0] * size[1]:
-        raise ValueError(f"run lengths whose sum is not {size[1]} x {size[0]} px")
+        raise ValueError(f"run lengths (counts) whose sum is not {size[1]} x {size[0]} px")
     flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs.astype(np.int64))
     return flat.reshape(size[0], size[1]).T
 
@@ -107,7 +107,7 @@ def _decoded(text: str) -> list[int]:
     for letter in text:
         bits = ord(letter) - 48
         if not 0 <= bits < 64:
-            raise ValueError(f"run lengths with the wrong character {letter!r}")
+            raise ValueError(f"run lengths (counts) with the invalid character {letter!r}")
         value |= (bits & 31) << shift
         shift += 5
         if bits & 32:
@@ -117,5 +117,5 @@ def _decoded(text: str) -> list[int]:
         runs.append(value + (runs[-2] if len(runs) > 2 else 0))
         value = shift = 0
     if shift:
-        raise ValueError("run lengths that end within a number")
+        raise ValueError("run lengths (counts) that are cut off within a number")
     return runs

@@ -1,4 +1,4 @@
-"""The interface of export formats: the pictures that a format's Writer gets, and the functions that it provides."""
+"""The interface of an export format: the pictures that it gets, and the functions that it has to provide."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Export:
     Attributes:
         dataset: folder of the dataset.
         folder: folder to write into.
-        format: name of the format, a key of WRITERS.
+        format: name of the format: `coco`, `yolo` or `imagefolder`.
         classes: classes of the objects to write; a class's index here is its number in the export.
-        hidden: also write objects of which less than OBSERVABLE_SHARE is visible.
+        hidden: also write objects of which less than OBSERVABLE_SHARE (a tenth) is visible.
     """
 
     dataset: Path
@@ -32,7 +32,7 @@ class Export:
     hidden: bool
 
     def is_wanted(self, each: ObjectRow) -> bool:
-        """Whether an object's box is written, by its class and visible share."""
+        """Whether an object's box is written: its class is in `classes`, and enough of it is visible."""
         is_seen = self.hidden or each.visible is None or each.visible >= OBSERVABLE_SHARE
         return each.category in self.classes and each.area > 0 and is_seen
 
@@ -45,7 +45,7 @@ class Exported:
         path: path of its file, relative to the export folder.
         split, label: split and class of the picture.
         size: (W, H) px.
-        about: further values of the picture's row, by column.
+        about: further values of the picture's dataset row, by column.
         objects: objects to write; None where they are not known.
         segments: result of `Writer.segment` for each object; empty without a mask.
     """
@@ -68,8 +68,9 @@ class Writer:
         finish: writes the files about all pictures, given the pictures by split, after all of them are written.
         annotate: writes the label file of one picture, in the process that wrote the picture; None: no such file.
         segment: encodes an object's pixels for the format, given the mask (H, W) and the object; None: not stored.
-        keeps_class: whether it stores a picture's class, so that an NG picture without boxes is not taken for good.
-        keeps_unplaced: whether the format can hold a picture whose objects are not known.
+        keeps_class: whether the format stores a picture's class, so that an NG picture without boxes is not taken for
+            a good one.
+        keeps_unplaced: whether the format can store a picture of which only the class is known, and not the boxes.
     """
 
     place: Callable[[str, str], Path]

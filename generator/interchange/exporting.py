@@ -41,17 +41,17 @@ NAME_BYTES = 251
 ABOUT = ("synthetic", "original", "augmentation", *MANIFEST_COLUMNS)
 # Why an NG picture is left out: without a box, some formats would present it as a good part.
 REASONS = {
-    "unknown": "the boxes of their defects are not known",
-    "hidden": "their defects are hardly visible (--hidden writes their boxes)",
-    "outside": "none of their defects has a box in the picture",
+    "unknown": "their class is known, but not the boxes of their defects",
+    "hidden": "their defects are hardly visible (give --hidden to export them)",
+    "outside": "all their defects lie outside the picture",
 }
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("--format", choices=tuple(WRITERS), required=True, help="format to write")
-    parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="folder to make; new or empty")
-    parser.add_argument("--ok-positions", action="store_true", help="also write the boxes of good positions")
+    parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="new or empty folder to write into")
+    parser.add_argument("--ok-positions", action="store_true", help="also write the boxes of good pins")
     parser.add_argument(
         "--hidden", action="store_true", help="also write objects of which less than a tenth is visible"
     )
@@ -59,14 +59,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Export the dataset and print the numbers of pictures and boxes."""
+    """Export the dataset and print the numbers of pictures and boxes; returns the exit code."""
     if args.workers is not None and not 1 <= args.workers <= 1024:
-        raise InputError(f"--workers: expected 1 to 1024, got {args.workers}")
+        raise InputError(f"--workers: expected 1 to 1024 processes, got {args.workers}")
     rows, boxes, left_out = export(args.dataset, args.to, args.format, args.ok_positions, args.hidden, args.workers)
     for line in _left_out_notes(left_out):
         sys.stderr.write(f"{line}\n")
     by_split = ", ".join(f"{split} {count}" for split, count in rows.items())
-    sys.stdout.write(f"{sum(rows.values())} pictures ({by_split}) with {boxes} boxes in {args.to}\n")
+    sys.stdout.write(f"{args.to}: {sum(rows.values())} pictures ({by_split}) with {boxes} boxes\n")
     return 0
 
 
@@ -82,13 +82,13 @@ def export(
     Args:
         dataset: folder of the dataset.
         to: the folder to make; new or empty. It appears when it is complete.
-        kind: format, a key of WRITERS.
-        ok_positions: also write the boxes of good positions.
+        kind: format: `coco`, `yolo` or `imagefolder`.
+        ok_positions: also write the boxes of good pins.
         hidden: also write objects of which less than OBSERVABLE_SHARE (a tenth) is visible.
         workers: number of processes; None: one per core.
 
     Returns:
-        The number of pictures by split, the number of boxes, and the number of pictures left out by REASONS.
+        The number of pictures by split, the number of boxes, and the number of pictures left out, by key of REASONS.
 
     Raises:
         InputError: `dataset` is not a Pinsight dataset, all pictures were left out, or `to` is not empty.
@@ -113,11 +113,15 @@ def export(
 def _make(building: Path, place: Path, to: Path) -> None:
     """Create the folder `building`, later renamed to `place`; one that a stopped export left is removed first."""
     if Path.cwd().is_relative_to(place):
-        raise InputError(f"--to {to}: expected a folder of its own, got one that holds the working directory")
+        raise InputError(
+            f"--to {to}: expected a folder for the export alone, got one that contains the working directory"
+        )
     check_folder(to, "--to")
     try:
         if place.exists() and (not place.is_dir() or any(place.iterdir())):
-            raise InputError(f"--to {to}: expected a new or empty folder, got one with files in it")
+            raise InputError(
+                f"--to {to}: expected a new or empty folder, got one with files in it: choose another folder"
+            )
         if building.exists():
             shutil.rmtree(building)
         building.mkdir(parents=True)
@@ -147,7 +151,7 @@ def _write(job: Export, workers: int | None) -> tuple[dict[str, int], int, Count
             left_out += reasons
             bar.update(rows)
     if not any(pictures.values()):
-        problem = f"{job.dataset}: expected at least one picture to write, got none: all are left out"
+        problem = f"{job.dataset}: expected at least one picture to export, got none, since all are left out"
         raise InputError([*_left_out_notes(left_out), problem])
     WRITERS[job.format].finish(job, pictures)
     return {split: len(own) for split, own in pictures.items()}, boxes, left_out
@@ -161,7 +165,9 @@ def _file_names(splits: Mapping[str, Sequence[Path]]) -> dict[str, dict[str, str
         own = found.setdefault(split, {})
         for row in read_rows(paths, ["run"]):
             if row["run"] in own:
-                raise InputError(f"{paths[0].parent}: expected each run once in {split}, got {row['run']} twice")
+                raise InputError(
+                    f"{paths[0].parent}: expected each run name once in split {split}, got {row['run']} twice"
+                )
             stem = _NAME.sub("_", row["run"]) or "row"
             name, number = _shortened(stem), 1
             while name.lower() in taken:

@@ -57,8 +57,12 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
 
     Args:
         source: the folder.
-        names: maps folder names or labels to classes.
-        views: names of cameras: in CLASS/PART/left.png, with left among them, PART is a part and not the class.
+        names: maps folder names or labels to Pinsight's classes.
+        views: names of cameras. A picture named after one of them is a view of the part that its folder is named
+            after: in CLASS/PART/left.png, PART is not the class.
+
+    Returns:
+        The labelled pictures, and messages on faults.
     """
     found = Found()
     metadata = [path for path in files_below(source, "metadata.*") if path.suffix.lower() in METADATA_SUFFIXES]
@@ -93,7 +97,9 @@ def _read_class_folder(path: Path, source: Path, names: ClassNames, views: Seque
     parts = path.relative_to(source).parts[: -2 if path.stem in views else -1]
     name = path.relative_to(source).as_posix()
     if not parts or split_of(parts[-1]):
-        found.problems.append(f"{name}: expected the picture in a folder named after its class, got none")
+        found.problems.append(
+            f"{name}: expected the picture in a folder with the name of its class, got no such folder"
+        )
         return
     split = next((s for part in parts[:-1] if (s := split_of(part))), None)
     found.pictures.append(Labelled(path, name, split, names[parts[-1]], None, parts[-1]))
@@ -105,7 +111,7 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
     try:
         rows = _lines(path, where, found.problems)
     except (OSError, ValueError, RecursionError, pa.ArrowException) as error:
-        found.problems.append(f"{where}: expected a table that can be read, with a line for each picture, got: {error}")
+        found.problems.append(f"{where}: expected a readable table with one line per picture, got: {error}")
         return None
     if not rows and len(found.problems) > faults:
         return None
@@ -113,14 +119,14 @@ def _read_metadata(path: Path, source: Path, names: ClassNames, found: Found) ->
     for number, row in rows:
         name = row.get("file_name") if isinstance(row, dict) else None
         if not isinstance(name, str) or not name:
-            found.problems.append(f"{where}:{number}: expected file_name, got none")
+            found.problems.append(f"{where}:{number}: expected the picture's path in file_name, got none")
             continue
         named = find_named(name, [path.parent])
         if named is not None and named[2]:  # a file_name without its leading folders may be of another picture
             named = None
         picture = path.parent / name if named is None else named[0]
         if named is None and (not leads_below(name, path.parent, source) or not picture.is_relative_to(source)):
-            problem = f"{where}:{number}: expected a file_name below {source.name}, got {shown(name)}"
+            problem = f"{where}:{number}: expected a file_name inside the folder {source.name}, got {shown(name)}"
             found.problems.append(problem)
             continue
         _read_line(picture, row, f"{where}:{number}", source, names, found)
@@ -153,9 +159,9 @@ def _read_line(
     objects = _objects(row.get("objects"), where, names, problems)
     label = row.get("label")
     if label is not None and not isinstance(label, str):
-        problems.append(f"{where}: expected label as a name, got {shown(label)}")
+        problems.append(f"{where}: expected the name of a class in label, got {shown(label)}")
     if label is None and objects is None and not problems:
-        found.problems.append(f"{where}: expected a value in label or objects, got neither")
+        found.problems.append(f"{where}: expected a class in label, or boxes in objects, got neither")
         return
     relative = picture.relative_to(source)
     split = next((s for part in relative.parts[:-1] if (s := split_of(part))), None)
@@ -183,19 +189,21 @@ def _objects(objects: Any, where: str, names: ClassNames, problems: list[str]) -
     except ValueError:
         pass
     if not isinstance(objects, dict):
-        problems.append(f"{where} objects: expected a JSON object with bbox and categories, got {shown(objects)}")
+        problems.append(
+            f"{where} objects: expected a JSON object with the lists bbox and categories, got {shown(objects)}"
+        )
         return None
     boxes, words = objects.get("bbox"), objects.get("categories", objects.get("category"))
     if not isinstance(boxes, list) or not isinstance(words, list) or len(boxes) != len(words):
         got = f"{shown(boxes)} and {shown(words)}"
-        problems.append(f"{where} objects: expected lists bbox and categories of equal length, got {got}")
+        problems.append(f"{where} objects: expected the lists bbox and categories of equal length, got {got}")
         return None
     found = []
     for at, (box, word) in enumerate(zip(boxes, words, strict=True)):
         values = numbers(box, 4) if isinstance(box, list) else None
         if values is None or not isinstance(word, str):
             got = f"{shown(box)} {shown(word)}"
-            problems.append(f"{where} objects {at}: expected a box of four numbers and a category name, got {got}")
+            problems.append(f"{where} objects {at}: expected a box of four numbers and the name of a class, got {got}")
             continue
         x, y, width, height = values
         values_here = {

@@ -65,25 +65,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder or file with the labels")
     parser.add_argument("--format", choices=tuple(READERS), required=True, help="format of SOURCE")
     parser.add_argument("--to", type=Path, required=True, metavar="DATASET", help="folder of the dataset to make")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="folder of the pictures (coco, voc)")
+    parser.add_argument("--images", type=Path, metavar="FOLDER", help="folder of the pictures (formats coco and voc)")
     parser.add_argument(
-        "--classes", metavar="WORD=CLASS,...", help="class of each label in SOURCE, e.g. scratch=OTHERNG,good=OK"
+        "--classes",
+        metavar="WORD=CLASS,...",
+        help="Pinsight's class for each label in SOURCE, e.g. scratch=OTHERNG,good=OK",
     )
     parser.add_argument(
-        "--known", metavar="NAME=VALUE,...", help=f"columns with one value for all pictures, of {', '.join(KNOWN)}"
+        "--known",
+        metavar="NAME=VALUE,...",
+        help=f"columns that have the same known value for all pictures, among {', '.join(KNOWN)}",
     )
     parser.add_argument(
         "--views",
         metavar="CAMERA,...",
-        help="cameras that took a picture of every part; file names end in the camera: part7_left.png",
+        help="cameras of which each took one picture of every part; file names end in the camera: part7_left.png",
     )
     parser.add_argument(
         "--splits",
         metavar="SPLIT=SHARE,...",
-        help="split at random, class by class, e.g. train=0.7,validation=0.3 (default: as in SOURCE, else train)",
+        help="share of each split; pictures are drawn at random, class by class, e.g. train=0.7,validation=0.3 "
+        "(default: splits as in SOURCE, else all train)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
-    parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help="mix with this dataset")
+    parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help="dataset to mix the pictures with")
     parser.add_argument(
         "--share",
         type=float,
@@ -91,7 +96,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="share of imported pictures in the mixed training split, 0 to 1; surplus pictures are left out at random",
     )
     parser.add_argument("--synthetic", action="store_true", help="mark the pictures as rendered, not photographs")
-    parser.add_argument("--zero-based", action="store_true", help="VOC boxes count from 0, xmax is an edge")
+    parser.add_argument(
+        "--zero-based", action="store_true", help="format voc: xmin and ymin count from 0; xmax and ymax are edges"
+    )
     parser.add_argument(
         "--skip-broken", action="store_true", help="leave out faulty pictures instead of stopping with an error"
     )
@@ -103,7 +110,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """The options of the command, checked.
+    """The checked options of `generator import`.
 
     Attributes:
         classes: Pinsight's class of each label in the source, from --classes.
@@ -129,7 +136,7 @@ class ImportOptions:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Import the pictures and print the numbers of rows."""
+    """Import the pictures and print the number of rows in each split; returns the exit code."""
     options = _import_options(args)
     names = ClassNames(options.classes)
     found = READERS[args.format](args, names, options.views)
@@ -144,7 +151,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{note}\n")
     parts = other.parts if other is not None else {}
     if options.views and (last := max(parts.values(), default=0)) > LAST_PART - len(found.pictures):
-        expected = f"part numbers with room for {len(found.pictures)} more below 2^63"
+        expected = f"part numbers so far below 2^63 that {len(found.pictures)} more can follow"
         raise InputError(f"{args.renders} column part: expected {expected}, got {last}")
     photos = placed(found, options.shares, options.seed, parts, options.views)
     source = args.source if args.source.is_dir() else args.source.parent
@@ -153,7 +160,7 @@ def run(args: argparse.Namespace) -> int:
         _write(photos, found.problems, other, rules, options, args, writer)
     for split, counts in writer.origins.items():
         sys.stdout.write(f"{split}: {', '.join(f'{count} {kind}' for kind, count in counts.items())}\n")
-    sys.stdout.write(f"{sum(counts.total() for counts in writer.counts.values())} rows in {args.to}\n")
+    sys.stdout.write(f"{args.to}: {sum(counts.total() for counts in writer.counts.values())} rows\n")
     return 0
 
 
@@ -173,22 +180,27 @@ def _import_options(args: argparse.Namespace) -> ImportOptions:
     )
     if options.views and ("camera" in options.known or args.share is not None):
         given = "--share" if args.share is not None else "--known camera"
-        problems.append(f"--views: expected no --known camera and no --share with it, got {given}")
+        problems.append(f"--views: expected neither --known camera nor --share beside it, got {given}")
     problems += [
-        f"--known: expected one of {', '.join(KNOWN)}, got {name!r}" for name in options.known if name not in KNOWN
+        f"--known: expected columns among {', '.join(KNOWN)}, got {name!r}"
+        for name in options.known
+        if name not in KNOWN
     ]
     if (camera := options.known.get("camera", CAMERAS[0])) not in CAMERAS:
         problems.append(f"--known camera: expected one of {', '.join(CAMERAS)}, got {camera!r}")
     if args.share is not None and not 0 < args.share < 1:
         problems.append(f"--share: expected a number above 0 and below 1, got {args.share:g}")
     if args.share is not None and args.renders is None:
-        problems.append("--share: expected --with DATASET too, got none")
+        problems.append("--share: expected a dataset to mix with (--with DATASET), got none")
     if args.seed < 0:
-        problems.append(f"--seed: expected at least 0, got {args.seed}")
+        problems.append(f"--seed: expected a whole number of at least 0, got {args.seed}")
     if args.workers is not None and not 1 <= args.workers <= 1024:
-        problems.append(f"--workers: expected 1 to 1024, got {args.workers}")
+        problems.append(f"--workers: expected 1 to 1024 processes, got {args.workers}")
     if args.renders is not None and _overlap(args.to.resolve(), args.renders.resolve()):
-        problems.append(f"--to {args.to}: expected a folder apart from --with, got one that overlaps {args.renders}")
+        problems.append(
+            f"--to {args.to}: expected a folder apart from {args.renders} (--with), got one that lies in it or "
+            "contains it"
+        )
     if not args.source.exists():
         problems.append(f"{args.source}: expected labelled pictures, got no such file or folder")
     if args.images is not None and not args.images.is_dir():
@@ -246,7 +258,7 @@ def _write(
     title = f"Imported: {args.source.resolve().name}"
     how = [f"{len(photos)} labelled pictures, imported from {args.format}. What the labels do not contain is null."]
     if other is not None:
-        by = "all rows of both" if options.share is None else f"{options.share:g} of the training split is imported"
+        by = "all rows of both" if options.share is None else f"a share of {options.share:g} of train is imported"
         title += f", with {other.folder.resolve().name}"
         how.append(f"Mixed with the dataset `{other.folder.resolve().name}`: {by}.")
     settings = {**(other.card if other is not None else {}), "answer": rules.answer}
@@ -294,7 +306,8 @@ def _examine(
     problems = [*problems, *broken, *copied]
     unclear = any(problem.startswith("classes:") for problem in problems)
     if problems and (not options.skip_broken or unclear or not rows):
-        left = ": no picture without one is left" if options.skip_broken else ": correct them, or give --skip-broken"
+        left = ": correct them, or give --skip-broken"
+        left = ", and no picture without a fault" if options.skip_broken else left
         hint = "" if unclear else left
         count = "1 fault" if len(problems) == 1 else f"{len(problems)} faults"
         raise InputError([*problems, count + hint])
@@ -310,7 +323,9 @@ def _of_whole_parts(rows: list[Examined], photos: list[Photo], problems: list[st
     every = Counter(photo.part for photo in photos if photo.part is not None)
     short = {part for part, count in every.items() if read[part] < count}
     problems += [
-        f"{photo.labelled.name}: another view of this part is faulty" for photo, _ in rows if photo.part in short
+        f"{photo.labelled.name}: expected all views of the part, got one with a fault (see above)"
+        for photo, _ in rows
+        if photo.part in short
     ]
     return [one for one in rows if one.photo.part not in short]
 
@@ -366,7 +381,7 @@ def _write_splits(
 def _views(args: argparse.Namespace, problems: list[str]) -> list[str]:
     views = args.views.split(",") if args.views is not None else []
     if args.views is not None and (len(set(views)) < max(2, len(views)) or "" in views):
-        problems.append(f"--views: expected two different cameras or more, such as center,left, got {args.views!r}")
+        problems.append(f"--views: expected at least two different cameras, such as center,left, got {args.views!r}")
     return views
 
 
@@ -384,7 +399,7 @@ def _words(text: str | None, problems: list[str]) -> dict[str, str]:
             problems.append(f"--classes: expected {word!r} once, got it twice")
         found[word] = name
     problems += [
-        f"--classes: expected one of {', '.join(CLASSES)} for {word!r}, got {name!r}"
+        f"--classes: expected one of the classes {', '.join(CLASSES)} for {word!r}, got {name!r}"
         for word, name in found.items()
         if name not in CLASSES
     ]

@@ -1,4 +1,4 @@
-"""The labelled pictures that readers of foreign formats return, and functions that the readers share."""
+"""The labelled pictures that readers of other tools' formats return, and functions that the readers share."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ OWN_KEYS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class LabelledObject:
-    """One labelled box.
+    """One labelled box of a picture to import.
 
     Attributes:
         box: xyxy in px, as in the file.
         category: Pinsight's class of the box.
         word: the label as written in the file.
         segmentation: COCO's polygons or run lengths, undecoded; None: the file has none.
-        own: values of those OWN_KEYS that the file has, by key.
+        own: further values that Pinsight's exports have, such as `address` or `true_position_mm`, by key of OWN_KEYS.
     """
 
     box: Box
@@ -63,19 +63,19 @@ class LabelledObject:
 
 @dataclass(frozen=True)
 class Labelled:
-    """One labelled picture.
+    """One labelled picture to import.
 
     Attributes:
         path: path of its file.
         name: path relative to the imported folder, for messages and for the column `file`.
         split: split in the source; None: not given.
-        label: class of the picture; None: the worst class of its objects.
+        label: Pinsight's class of the picture; None: the first of NUKENG, BENDNG, OTHERNG, OK that its objects have.
         objects: its labelled boxes; None where only the picture's class is known.
         word: the picture's label as written in the source.
         size: (W, H) px according to the labels; None: not given.
         relative: whether boxes are fractions of the picture's width and height.
-        problems: faults of its labels. With any, the whole picture is refused: without the faulty boxes it might pass
-            for a good part.
+        problems: one message per fault of its labels. With any, the whole picture is left out, since without the faulty
+            boxes it could count as a good part.
     """
 
     path: Path
@@ -95,9 +95,9 @@ class Found:
 
     Attributes:
         pictures: the pictures with their labels.
-        problems: faults: they stop an import, unless --skip-broken leaves the pictures out.
-        notes: what the user should know; the import continues.
-        noted: pictures that notes name.
+        problems: messages on faults, which stop an import unless --skip-broken leaves the pictures out.
+        notes: messages that do not stop an import.
+        noted: pictures that `notes` mention.
     """
 
     pictures: list[Labelled] = field(default_factory=list)
@@ -107,10 +107,11 @@ class Found:
 
 
 class ClassNames:
-    """Mapping from the labels of a source to Pinsight's classes; it collects the labels that it does not know.
+    """Mapping from the labels in the user's files to Pinsight's classes; it collects the labels that it does not know.
 
     Args:
-        given: class of each label, from --classes; class names and their spellings in answers are known without it.
+        given: class of each label, from --classes. Names of classes, such as BENDNG, BEND-NG or bent pin, are known
+            without it.
     """
 
     def __init__(self, given: Mapping[str, str]) -> None:
@@ -119,7 +120,7 @@ class ClassNames:
         self.unknown: dict[str, None] = {}
 
     def __getitem__(self, word: str) -> str:
-        """Return the class of a label; OTHERNG for an unknown one, which `problems` then names."""
+        """Return the class of a label; for an unknown label OTHERNG, and `problems` then has a message on it."""
         key = word.strip().lower()
         self._unused.pop(key, None)
         found = self._given.get(key) or _KNOWN.get(key)
@@ -132,44 +133,47 @@ class ClassNames:
         return word.strip().lower() in self._given
 
     def notes(self) -> list[str]:
-        """Return one note on the words in --classes that are no label in the source; empty if all are."""
+        """Return a message on the labels in --classes that do not occur in the files; an empty list if all do."""
         words = ", ".join(map(repr, self._unused.values()))
-        return [f"--classes: expected labels that occur in the source, got {words}"] if words else []
+        return [f"--classes: expected labels that occur in the imported files, got {words}"] if words else []
 
     def problems(self) -> list[str]:
-        """Return one message on all unknown labels; empty if all are known."""
+        """Return a message on all unknown labels; an empty list if there are none."""
         if not self.unknown:
             return []
         words = ", ".join(repr(word) for word in self.unknown)
         example = ",".join(f"{word}=OTHERNG" for word in list(self.unknown)[:2]).replace("'", "'\"'\"'")
-        return [f"classes: expected {', '.join(CLASSES)}, got {words}: give their classes: --classes '{example}'"]
+        return [
+            f"classes: expected the labels {', '.join(CLASSES)}, got {words}: state which class they mean, as in "
+            f"--classes '{example}'"
+        ]
 
 
 def kind_of(word: str) -> str | None:
-    """Return the kind of defect that a label states: the label itself; None if it is empty or a class's name."""
+    """Return a label as the kind of defect that it states; None if it is empty or only the name of a class."""
     return None if not word or word.strip().lower() in _KNOWN else word.strip()
 
 
 def split_of(word: str) -> str | None:
-    """Return the split that a folder or file name stands for; None if it is not a split's name."""
+    """Return the split that the name of a folder or file stands for, as `val` for validation; None if for none."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
 
 
 def with_defects_unknown(one: Labelled) -> Labelled:
-    """Return a picture; without its objects if it is labelled NG and none is a defect: its defects have no boxes."""
+    """Return a picture; with unknown objects (None) if it is labelled NG but has no box of a defect."""
     bad = any(each.category != OK for each in one.objects or ())
     return one if one.label in (None, OK) or bad else replace(one, objects=None)
 
 
 def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
-    """Return a picture with each of its objects once; a note names it if one is there twice."""
+    """Return a picture without repeated objects; if it has any, a message on them is added to `notes`."""
     objects: list[LabelledObject] = []
     for each in one.objects or ():
         if each not in objects:
             objects.append(each)
     if repeats := len(one.objects or ()) - len(objects):
-        notes.append(f"{one.name}: left out {repeats} of its boxes, which repeat another one with the same label")
+        notes.append(f"{one.name}: left out {repeats} boxes, each equal to another box with the same label")
         return replace(one, objects=tuple(objects))
     return one
 
@@ -177,7 +181,7 @@ def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
 def leads_below(name: str, *folders: Path) -> bool:
     """Whether a picture's name in the labels, taken as a path, stays inside one of the folders.
 
-    `..` and absolute names outside the folders are refused. Links are followed: the owner of the folder made them.
+    It does not with `..` or as an absolute path outside the folders. Links are followed: the folder's owner made them.
 
     Args:
         name: name of the picture in the labels.
@@ -196,16 +200,16 @@ def leads_below(name: str, *folders: Path) -> bool:
 def find_named(name: str, places: Sequence[Path]) -> tuple[Path, str, bool] | None:
     r"""Find the picture that a name in the labels stands for.
 
-    The name as written comes first, then with / for \ and %20 decoded, then without its leading folders, since these
-    may be of another computer: C:\photos\a.png, /data/upload/1/a.png, /data/local-files/?d=images/a.png.
+    The name is tried as written, then with / for \ and with %20 decoded, then without its leading folders, as these may
+    be those of another computer: C:\photos\a.png, /data/upload/1/a.png, /data/local-files/?d=images/a.png.
 
     Args:
         name: name of the picture in the labels.
-        places: folders that may hold it, in the order of the search; nothing outside them is found.
+        places: folders that are searched, in this order.
 
     Returns:
-        The picture's path, its path relative to its folder, and whether leading folders were dropped; None: no such
-        picture, or several of them after leading folders were dropped.
+        The picture's path, its path relative to the folder in `places`, and whether leading folders of the name were
+        left out; None: no such picture, or several without leading folders.
     """
     forward = name.rpartition("?d=")[2].replace("\\", "/")
     spellings = list(dict.fromkeys((name, forward, unquote(forward))))
@@ -249,11 +253,16 @@ def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problem
         problems.append(f"{relative_name(path, source)}: expected labels in {expected}, got none")
     if rest := pictures[5:]:
         folders = ", ".join(dict.fromkeys(relative_name(path.parent, source) for path in rest))
-        problems.append(f"{folders}: expected labels of every picture, got none of {len(rest)} more pictures")
+        problems.append(f"{folders}: expected labels of every picture, got none of {len(rest)} other pictures either")
 
 
 def note_others(found: Found, source: Path) -> None:
-    """Add a note on pictures in the source that no message names and that are not imported, if any are imported."""
+    """Add a message on pictures that are not imported and that no other message mentions, if others are imported.
+
+    Args:
+        found: the pictures and messages; the message is added to its notes.
+        source: the imported folder.
+    """
     if not found.pictures:
         return
     listed = {one.path.resolve() for one in found.pictures} | {path.resolve() for path in found.noted}
@@ -262,23 +271,23 @@ def note_others(found: Found, source: Path) -> None:
     others = [path for path in others if relative_name(path, source) not in told]
     if others:
         names = ", ".join(relative_name(path, source) for path in others[:5]) + (", ..." if others[5:] else "")
-        found.notes.append(f"{source}: passed over {len(others)} pictures that the labels do not name: {names}")
+        found.notes.append(f"{source}: left out {len(others)} pictures that the labels do not mention: {names}")
 
 
 def note_splits(found: Found, groups: Sequence[str]) -> None:
-    """Add a warning on pictures without a split beside pictures with one: they would count as train unseen.
+    """Add a warning on pictures that get the split train because they state none, while other pictures state one.
 
     Args:
-        found: the pictures; it gets the warning.
-        groups: for each picture, the folder, file or word that would give its split.
+        found: the pictures and messages; the warning is added to its notes.
+        groups: for each picture, the name of the folder or file, or the word, that could state its split.
     """
     counts = Counter(group for one, group in zip(found.pictures, groups, strict=True) if one.split is None)
     known = dict.fromkeys(one.split for one in found.pictures if one.split is not None)
     if known and counts:
         names = ", ".join(shown(name) for name in list(counts)[:5]) + (", ..." if len(counts) > 5 else "")
         found.notes.append(
-            f"warning: {names}: expected the name of a split, as beside it ({', '.join(known)}): "
-            f"{counts.total()} pictures count as train, unless --splits is given"
+            f"warning: expected the name of a split for every picture, as others have ({', '.join(known)}), got "
+            f"{names}: {counts.total()} pictures are put into train, unless --splits is given"
         )
 
 
@@ -288,7 +297,7 @@ def folder_of(name: str) -> str:
 
 
 def relative_name(path: Path, folder: Path) -> str:
-    """Return a path relative to the folder, for messages; the whole path if it is elsewhere."""
+    """Return a path relative to the folder, for messages; the whole path if it lies outside the folder."""
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
 
 
@@ -301,7 +310,7 @@ def is_utf8(name: str) -> bool:
 
 
 def is_possible(path: Path) -> bool:
-    """Whether a path can exist: no name in it is too long, contains a NUL, or is a link to itself."""
+    """Whether the operating system accepts a path: no name in it is too long, has a NUL, or is a link to itself."""
     try:
         path.stat()
     except OSError as error:
@@ -312,7 +321,11 @@ def is_possible(path: Path) -> bool:
 
 
 def text_of(path: Path) -> str:
-    """Return the text of a file in UTF-8; a ValueError names the first byte that is not UTF-8."""
+    """Return the text of a file in UTF-8.
+
+    Raises:
+        ValueError: the file is not UTF-8; the message states the first wrong byte and its line.
+    """
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -321,7 +334,7 @@ def text_of(path: Path) -> str:
 
 
 def read_lines(path: Path, problems: list[str]) -> list[str]:
-    """Read the lines of a text file; a file that cannot be read gives none and a message in `problems`."""
+    """Return the lines of a text file; if it cannot be read, return none and add a message to `problems`."""
     try:
         return text_of(path).splitlines()
     except (OSError, ValueError) as error:
@@ -330,7 +343,7 @@ def read_lines(path: Path, problems: list[str]) -> list[str]:
 
 
 def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...] | None:
-    """Convert values to finite floats; None if one is not a finite number, or if there are not `count` of them."""
+    """Convert values to floats; None if one is not a finite number, or if there are not `count` of them."""
     try:
         found = tuple(float(value) for value in values)
     except (TypeError, ValueError, OverflowError):
@@ -341,14 +354,20 @@ def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...
 
 
 def own_values(entry: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, Any]:
-    """Return an object's values of OWN_KEYS with the right type; messages on impossible numbers go to `problems`."""
+    """Return the values that an object has for OWN_KEYS, such as `true_position_mm`, if they have the right type.
+
+    Args:
+        entry: the object as read from the file.
+        where: place in the file, for messages.
+        problems: list to which messages on impossible numbers are added.
+    """
     found: dict[str, Any] = {}
     for name, kind in OWN_KEYS.items():
         value = entry.get(name)
         if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
             number = numbers([value])
             if number is None or (name == "visible" and not 0 <= number[0] <= 1):
-                expected = "a share of 0 to 1" if name == "visible" else "a finite number"
+                expected = "a share from 0 to 1" if name == "visible" else "a finite number"
                 problems.append(f"{where} {name}: expected {expected}, got {shown(value)}")
             else:
                 found[name] = number[0]

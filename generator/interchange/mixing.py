@@ -1,4 +1,4 @@
-"""The dataset that imported pictures are mixed with, and the choice of rows by their share in training."""
+"""The dataset that imported pictures are mixed with, and the choice of the rows that give the wanted share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ WIDEST = 4096
 
 @dataclass(frozen=True)
 class Other:
-    """The dataset of the option --with, checked when it is opened.
+    """The dataset with which imported pictures are mixed (option --with).
 
     Attributes:
         folder: folder of the dataset.
@@ -53,19 +53,19 @@ class Other:
 
     @classmethod
     def opened(cls, folder: Path) -> Other:
-        """Open a dataset folder. Raises InputError if it is not a Pinsight dataset."""
+        """Read the columns of a dataset folder; raises InputError if it is not a Pinsight dataset."""
         return cls(folder, *dataset_columns(folder))
 
     @cached_property
     def parts(self) -> dict[str, int]:
-        """Part number by run name; 0 where a run has none."""
+        """Part number of each row, by run name; 0 for a row without one."""
         files = split_files(self.folder).values()
         rows = (row for paths in files for row in read_rows(paths, ["run", "part"]))
         return {row["run"]: row["part"] or 0 for row in rows}
 
     @cached_property
     def pictures(self) -> dict[str, tuple[str, str]]:
-        """Split and run name of each picture by the SHA-256 of its file."""
+        """Split and run name of each picture, by the SHA-256 of its file."""
         return {
             hashlib.sha256(row["image"]["bytes"]).hexdigest(): (split, row["run"])
             for split, paths in split_files(self.folder).items()
@@ -91,28 +91,28 @@ class Other:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Contents of the dataset's nsoart.json, tested by computing an NSOART picture for every group."""
+        """Contents of the dataset's nsoart.json, checked by computing an NSOART picture for each of its groups."""
         try:
             parameters = read_parameters(self.folder)
             window, stride = parameters["window"], parameters["stride"]
             if not (type(window) is int and type(stride) is int and 1 <= window <= WIDEST and stride >= 1):
-                raise ValueError(f"window {shown(window)} and stride {shown(stride)}")
+                raise ValueError(f"the window {shown(window)} and the stride {shown(stride)}")
             trial = Image.new("L", (window, window))
             for group in (None, *parameters["groups"]):
                 nsoart.nsoart_picture(trial, parameters, group)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
-            got = f"no {error}" if isinstance(error, KeyError) else error
+            got = f"no key {error}" if isinstance(error, KeyError) else error
             raise InputError(
                 f"{self.folder / NSOART}: expected a file that `generator build` wrote, got: {got}"
             ) from None
         return parameters
 
     def tables(self, split: str, kept: set[int], schema: pa.Schema) -> Iterator[pa.Table]:
-        """Yield tables of at most BATCH_ROWS rows of a split, with all columns of the mixed dataset.
+        """Yield rows of a split, in tables of at most BATCH_ROWS rows with all columns of the mixed dataset.
 
         Args:
-            split: name of the split; this dataset may have no such split.
-            kept: numbers of the rows to read, counted from 0.
+            split: name of the split; nothing is yielded if this dataset does not have it.
+            kept: numbers in the split of the rows to read, from 0.
             schema: schema of the mixed dataset, without metadata.
         """
         rows: list[Mapping[str, Any]] = []
@@ -126,15 +126,15 @@ class Other:
 
 
 def chosen(photos: int, renders: int, share: float | None, seed: int) -> tuple[list[int], set[int]]:
-    """Choose the photographs and renders that a split keeps, so that photographs are the given share of its rows.
+    """Choose rows of a mixed split at random, as many as possible, so that photographs have the given share.
 
     Args:
         photos, renders: number of photographs and of renders that are available.
-        share: share of photographs in the split, 0 to 1; surplus rows are left out at random. None: all are kept.
+        share: share of photographs in the split, 0 to 1; None: all rows are chosen.
         seed: seed of the random choice.
 
     Returns:
-        Indices of the photographs, sorted, and of the renders.
+        Indices of the chosen photographs, sorted, and of the chosen renders.
     """
     keep_photos, keep_renders = photos, renders
     if share is not None and photos and renders:

@@ -41,7 +41,7 @@ class Rules:
     Attributes:
         known: values that the user gave for all pictures, by manifest column.
         synthetic: whether the pictures are rendered.
-        answer: how `bbox_str` names the classes: a key of ANSWER_LABELS.
+        answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
         extras: names of the user's own columns, among them `file`.
         masks: whether the dataset has instance masks.
         window, stride: side and step of the windows from which the column nsoart is computed, px.
@@ -58,7 +58,14 @@ class Rules:
 
 @dataclass(frozen=True)
 class Photo:
-    """A labelled picture with its run name and split; with --views, also its part number and camera, else None."""
+    """A labelled picture with its place in the dataset.
+
+    Attributes:
+        labelled: the picture with its labels.
+        run: its unique name in the dataset.
+        split: its split.
+        part, camera: its part number and camera; None without --views.
+    """
 
     labelled: Labelled
     run: str
@@ -68,13 +75,13 @@ class Photo:
 
     @property
     def label(self) -> str:
-        """Class of the picture: as given, else the worst class of its objects."""
+        """Class of the picture: as labelled, else the first of NUKENG, BENDNG, OTHERNG, OK that its objects have."""
         given = self.labelled.label
         return given or worst_class(each.category for each in self.labelled.objects or ())
 
 
 class Examined(NamedTuple):
-    """A photograph with its row."""
+    """A checked picture with its dataset row."""
 
     photo: Photo
     row: PictureRow
@@ -87,14 +94,15 @@ class Examined(NamedTuple):
 
 @dataclass
 class Findings:
-    """Results of `examine`.
+    """Results of `examine` for some pictures.
 
     Attributes:
         examined: pictures without a fault, with their rows.
-        digests: SHA-256 of their pixels and of their files as a dataset stores them, by run name.
         problems: one message per fault.
         notes: warnings for the user.
-        statistics: by group (scene, housing, …), `MapStatistics` of its OK training pictures: count, mean, squares.
+        statistics: (group, statistics of the SOART3 texture maps of its OK training pictures, as returned by
+            `MapStatistics.as_numbers`); a group is (scene, housing, terminal, camera, marking).
+        digests: by run name, SHA-256 of the pixels, and of the file as a dataset stores it.
     """
 
     examined: list[Examined]
@@ -105,7 +113,7 @@ class Findings:
 
 
 def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
-    """Decode pictures, check them and their boxes, and make their rows."""
+    """Decode pictures, check them and their boxes, and make their dataset rows."""
     found = Findings([], [], [], [])
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
     for photo in photos:
@@ -137,7 +145,18 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
 def attach_images(
     name: str, chunk: Sequence[Examined], rules: Rules, parameters: Mapping[str, Any], spool: Spool
 ) -> Kept:
-    """Add the pictures to examined rows, and store the rows in the spool as the chunk `name`."""
+    """Add the pictures to examined rows, and store the complete rows in the spool.
+
+    Args:
+        name: name of the chunk in the spool.
+        chunk: the pictures with their rows.
+        rules: settings of the import.
+        parameters: contents of nsoart.json.
+        spool: store on disk for finished chunks.
+
+    Returns:
+        What the spool states about the stored chunk.
+    """
     files = [photo.labelled.path for photo, _ in chunk]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     inputs = repr((chunk, rules, parameters, stats, code_sha256()))
@@ -161,16 +180,16 @@ def attach_images(
 
 
 def pixels_sha256(picture: Image.Image) -> str:
-    """Return the SHA-256 of a picture's size and pixels; grey pictures count as RGB."""
+    """Return the SHA-256 of a picture's size and pixels; a greyscale picture has that of the same picture in RGB."""
     pixels = picture if picture.mode == "RGB" else picture.convert("RGB")
     return hashlib.sha256(repr(pixels.size).encode() + pixels.tobytes()).hexdigest()
 
 
 def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
-    """Open a labelled picture; returns it and the bytes that a dataset stores.
+    """Open a labelled picture; returns it, and the bytes of its file as a dataset stores it.
 
-    A picture with an EXIF orientation is turned upright, unless the size in its labels is that of the unturned pixels:
-    then the boxes were drawn on those. 8-bit pictures that need no change keep their own bytes.
+    A picture with an EXIF orientation is turned upright, unless its labels state the size of the unturned picture: then
+    the boxes were drawn on that. PNG and JPEG files of 8 bits that need no change are stored unchanged.
 
     Raises:
         InputError: the picture cannot be read, or its size differs from that in its labels.
@@ -234,7 +253,7 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
     found, problems = [], []
     worst = worst_class(each.category for each in labelled.objects)
     if labelled.label == OK and worst != OK:
-        problems.append(f"{labelled.name}: expected no box of a defect in a picture labelled OK, got {worst}")
+        problems.append(f"{labelled.name}: expected no box of a defect in a picture labelled OK, got one of {worst}")
     factor = (*size, *size) if labelled.relative else (1.0, 1.0, 1.0, 1.0)
     for number, each in enumerate(labelled.objects, 1):
         x1, y1, x2, y2 = box = tuple(edge * times for edge, times in zip(each.box, factor, strict=True))
@@ -242,17 +261,19 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
         given = f"[{x1:g}, {y1:g}, {x2:g}, {y2:g}]"
         inside = clipped(box, size)
         if x2 <= x1 or y2 <= y1:
-            problems.append(f"{where}: expected x1 < x2 and y1 < y2, got {given}")
+            problems.append(f"{where}: expected a box [x1, y1, x2, y2] with x1 < x2 and y1 < y2, got {given}")
             continue
         if inside[2] <= inside[0] or inside[3] <= inside[1]:
             problems.append(f"{where}: expected a box inside {size[0]} x {size[1]} px, got {given}")
             continue
         if not labelled.relative and max(x2, y2) <= 1:
-            problems.append(f"{where}: expected a box in px, got one inside the first px, as if in shares of the size")
+            problems.append(f"{where}: expected a box in px, got {given}, which seems to be in shares of the size")
             continue
         over = max(abs(a - b) for a, b in zip(inside, box, strict=True))
         if over > ROUNDING_PX:
-            notes.append(f"{where}: {given} reaches beyond the picture of {size[0]} x {size[1]} px: clipped")
+            notes.append(
+                f"{where}: {given} reaches beyond the picture of {size[0]} x {size[1]} px and is clipped to it"
+            )
         found.append(_object(number, each, inside))
     if problems:
         raise InputError(problems)
@@ -288,7 +309,7 @@ def _mask(labelled: Labelled, size: tuple[int, int]) -> bytes | None:
         try:
             pixels = pixels_of(each.segmentation, size)
         except ValueError as error:
-            raise InputError(f"{labelled.name} box {number}: expected COCO's segmentation, got: {error}") from None
+            raise InputError(f"{labelled.name} box {number}: expected a COCO segmentation, got: {error}") from None
         layers.append((int(pixels.sum()), number, pixels))
     if not layers:
         return None

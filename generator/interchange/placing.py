@@ -26,7 +26,7 @@ def placed(
     others: Mapping[str, int],
     views: Sequence[str] = (),
 ) -> list[Photo]:
-    """Give imported pictures their run name, split and, with `views`, part number.
+    """Give imported pictures their run name, split and, with `views`, part number and camera.
 
     A run name is a picture's unique name in the dataset, made from its path.
 
@@ -34,7 +34,7 @@ def placed(
         found: the reader's result; messages on pictures that are left out are added to its `problems`.
         shares: share of each split, drawn class by class; empty: splits as in the source, else `train`.
         seed: seed of the random draw.
-        others: part number by run name, of the dataset to mix with; neither is used again.
+        others: part number by run name, in the dataset to mix with; neither these numbers nor names are given again.
         views: cameras that took a picture of every part; empty: pictures are not grouped by part. Parts without all
             views are left out, and the views of a part get the same split.
     """
@@ -51,7 +51,7 @@ def _named(found: Found, taken: set[str]) -> list[Photo]:
     # A picture that is labelled twice is left out, since it is not known which labels are right.
     repeated = {labelled.path.resolve(): labelled.name for labelled in found.pictures}
     found.problems += [
-        f"{name}: expected each picture once, got it {times[path]} times"
+        f"{name}: expected labels of each picture once, got them {times[path]} times"
         for path, name in repeated.items()
         if times[path] > 1
     ]
@@ -59,7 +59,7 @@ def _named(found: Found, taken: set[str]) -> list[Photo]:
         if times[labelled.path.resolve()] > 1:
             continue
         if not is_utf8(labelled.name):
-            found.problems.append(f"{labelled.name!r}: expected a file name in UTF-8, got bytes that are not")
+            found.problems.append(f"{labelled.name!r}: expected a file name in UTF-8, got other bytes: rename the file")
             continue
         stem = (
             re.sub(r"[^\w-]+", "_", unicodedata.normalize("NFC", str(Path(labelled.name).with_suffix("")))).strip("_")

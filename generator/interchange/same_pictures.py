@@ -16,17 +16,16 @@ MOST_NOTES = 5
 def checked_copies(
     rows: Sequence[Examined], digests: Mapping[str, tuple[str, str]], others: Mapping[str, tuple[str, str]]
 ) -> tuple[list[str], list[str], set[str]]:
-    """Check pictures that have the same pixels.
+    """Check that pictures with the same pixels have the same labels and lie in the same split.
 
     Args:
         rows: the examined pictures.
-        digests: SHA-256 of each picture's pixels and of its file, by run name.
-        others: split and run of the pictures of another dataset, by the SHA-256 of their files.
+        digests: by run name, SHA-256 of the picture's pixels, and of its file.
+        others: split and run name of the pictures in the dataset to mix with, by the SHA-256 of their files.
 
     Returns:
-        Messages on contradicting labels, and on pictures that the other dataset has in another split; notes on other
-        copies; the run names of the pictures that the messages are about: the copies, or all pictures whose labels
-        contradict each other.
+        Messages on faults (labels that contradict each other, pictures that the dataset to mix with has in another
+        split); notes on all other equal pictures; the run names of the faulty pictures.
     """
     groups: dict[str, list[Examined]] = {}
     for one in rows:
@@ -49,7 +48,7 @@ def checked_copies(
             if one.photo.split == home:
                 notes.append(f"{one.photo.labelled.name}: has the same pixels as {name}")
                 continue
-            expected = f"pixels that are in no other split than {one.photo.split}, got those of {name} in {home}"
+            expected = f"a picture that only split {one.photo.split} has, got the pixels of {name} in split {home}"
             if known:
                 problems.append(f"{one.photo.labelled.name}: expected {expected}")
                 wrong.add(one.photo.run)
@@ -57,9 +56,10 @@ def checked_copies(
                 warnings.append(f"warning: {one.photo.labelled.name}: expected {expected}")
     if len(warnings) > MOST_NOTES:
         rest = len(warnings) - MOST_NOTES
-        warnings[MOST_NOTES:] = [f"warning: {rest} more pictures have the same pixels as one in another split"]
+        warnings[MOST_NOTES:] = [f"warning: {rest} more pictures have the same pixels as a picture in another split"]
     if len(notes) > MOST_NOTES:
-        notes[MOST_NOTES:] = [f"{len(notes) - MOST_NOTES} more pictures have the same pixels as one in their split"]
+        rest = len(notes) - MOST_NOTES
+        notes[MOST_NOTES:] = [f"{rest} more pictures have the same pixels as another picture in their split"]
     return problems, warnings + notes, wrong
 
 
@@ -70,7 +70,10 @@ def _labels(one: Examined) -> tuple[str, list[str] | None]:
 
 def _contradiction(one: Examined, first: Examined) -> str:
     (label, boxes), (other, other_boxes) = _labels(one), _labels(first)
-    got = f"{label} and {other}" if label != other else f"{len(boxes or ())} and {len(other_boxes or ())} boxes"
+    got = f"{label} instead of {other}"
+    if label == other:
+        here, there = (", ".join(each) or "none" if each is not None else "unknown" for each in (boxes, other_boxes))
+        got = f"boxes of the classes {here} instead of {there}"
     return (
         f"{one.photo.labelled.name}: expected the labels of {first.photo.labelled.name}, which has the same pixels, "
         f"got {got}"
@@ -78,7 +81,7 @@ def _contradiction(one: Examined, first: Examined) -> str:
 
 
 def same_files(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of the files that are as large as another one; the others are no copies."""
+    """Return the SHA-256 of each file that has the same size as another; all others have no copy among the files."""
     by_size: dict[int, list[Path]] = {}
     for path in paths:
         if path.is_file():

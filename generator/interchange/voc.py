@@ -34,21 +34,21 @@ FOLDERS = ("JPEGImages", "images")
 
 
 def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: bool = False) -> Found:
-    """Read a folder in VOC's layout, or one with XML files beside their pictures.
+    """Read a folder in VOC's layout, or one with XML files beside their pictures; returns labels and messages.
 
     VOC counts pixels from 1 and includes the last one: xmin = 1, xmax = W is the whole picture.
 
     Args:
         source: the folder.
         images: folder of the pictures; None: JPEGImages, images, or the folder of the XML files.
-        names: maps object names to classes.
-        zero_based: px are counted from 0 and xmax is the box's right edge, as many tools write it.
+        names: maps object names to Pinsight's classes.
+        zero_based: px are counted from 0, and xmax and ymax are edges of the box, as many tools write them.
     """
     found = Found()
     folder = source / "Annotations" if (source / "Annotations").is_dir() else source
     paths = files_below(folder, "*.xml")
     if not paths:
-        found.problems.append(f"{source}: expected VOC's XML files, got none")
+        found.problems.append(f"{source}: expected XML files of Pascal VOC, got none")
     listed = _listed(source, found)
     bases = [images] if images else [*(source / name for name in FOLDERS), folder, source]
     pictures = _Pictures([base for base in dict.fromkeys(bases) if base.is_dir()] or bases[:1])
@@ -59,12 +59,12 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
         try:
             root = _root(path)
         except (OSError, ElementTree.ParseError, ValueError, LookupError) as error:
-            found.problems.append(f"{where}: expected VOC's XML, got: {error}")
+            found.problems.append(f"{where}: expected an XML file of Pascal VOC, got: {error}")
             faulty.add(own)
             continue
         name = (root.findtext("filename") or "").strip() or path.with_suffix("").name
         if not leads_below(name.replace("\\", "/").lstrip("/"), *pictures.bases):
-            found.problems.append(f"{where}: expected a filename below {pictures.bases[0].name}, got {shown(name)}")
+            found.problems.append(f"{where}: expected a filename inside {pictures.bases[0].name}, got {shown(name)}")
             faulty.add(own)
             continue
         problems: list[str] = []
@@ -87,8 +87,8 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             )
         )
     if unlisted:
-        got = f"{len(unlisted)} XML files are in no list (first: {unlisted[0]})"
-        found.notes.append(f"ImageSets/Main: {got}: their pictures go to the split train")
+        got = f"{len(unlisted)} in no list (first: {unlisted[0]}): their pictures go to train"
+        found.notes.append(f"ImageSets/Main: expected every XML file in a list, got {got}")
     elif not listed:
         note_splits(found, groups)
     _check_all_read(found, pictures, faulty, source)
@@ -169,7 +169,7 @@ class _Pictures:
         elif own and picture not in own:
             got = f"{name}, and {' and '.join(path.name for path in own)} beside it" if picture else name
             problems.append(
-                f"{where}: expected filename to name the picture that is named like this XML file, got {got}"
+                f"{where}: expected filename to be the picture with the same name as this XML file, got {got}"
             )
         if picture is None:
             picture = own[0] if own else places[0] / name.replace("\\", "/").rpartition("/")[2]
@@ -185,7 +185,9 @@ def _listed(source: Path, found: Found) -> dict[str, str]:
             for line in filter(str.strip, read_lines(path, found.problems)):
                 name = folded(line.split()[0])
                 if listed.setdefault(name, split) != split:
-                    found.problems.append(f"{name}: expected one split in ImageSets, got {listed[name]} and {split}")
+                    found.problems.append(
+                        f"{name}: expected it in lists of one split in ImageSets/Main, got {listed[name]} and {split}"
+                    )
     return listed
 
 
@@ -198,10 +200,10 @@ def _split_of(name: Path, listed: Mapping[str, str]) -> str | None:
 def _root(path: Path) -> ElementTree.Element:
     content = path.read_bytes()
     if b"<!ENTITY" in content or b"<!DOCTYPE" in content:
-        raise ValueError("a document type or entity, which annotations must not have")
+        raise ValueError("a document type or an entity (<!DOCTYPE or <!ENTITY), which is not allowed")
     root = ElementTree.fromstring(content)
     if root.tag != "annotation":
-        raise ValueError(f"the element {shown(root.tag)}")
+        raise ValueError(f"the element {shown(root.tag)} in place of annotation")
     return root
 
 

@@ -1,6 +1,6 @@
-"""Parse YAML from people's files without YAML's own ideas of types: NO, 07, 1e3, 3:30 and null are class names.
+"""Parse YAML in which NO, 07, 1e3, 3:30 and null may be names of classes, so that all values are read as text.
 
-A mapping with a key twice is an error; PyYAML keeps the last value.
+A mapping with the same key twice is an error; PyYAML would take the last value.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ class _Loader(yaml.BaseLoader):  # type: ignore[misc]  # PyYAML has no types
         for key, _ in node.value:
             at = key.start_mark.index
             if isinstance(key, yaml.ScalarNode) and places.setdefault(key.value, at) != at:
-                raise ValueError(f"the key {key.value!r} twice, again in line {key.start_mark.line + 1}")
+                raise ValueError(f"the key {key.value!r} twice, the second time in line {key.start_mark.line + 1}")
         return super().construct_mapping(node, deep)
 
 
 def parse_yaml(text: str) -> Any:
-    """Parse YAML text; every value that is no list or mapping is a string, as written.
+    """Parse YAML text into lists, dicts and strings; numbers, dates and the like are strings as written.
 
     Raises:
-        ValueError: it is not YAML, is nested too deeply, or a mapping has a key twice.
+        ValueError: the text is not YAML, is nested too deeply, or has a mapping with the same key twice.
     """
     try:
         return yaml.load(text, _Loader)

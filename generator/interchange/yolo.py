@@ -1,6 +1,6 @@
-"""Read and write YOLO: data.yaml with class names and split folders; a text file per picture in `labels`.
+"""Read and write YOLO's files: data.yaml with class names and folders of splits; a text file per picture in `labels`.
 
-In place of data.yaml, obj.data or obj.names (as CVAT writes them) or classes.txt (Label Studio) may have the names.
+Class names may also be in obj.data or obj.names (as CVAT writes them) or in classes.txt (as Label Studio does).
 """
 
 from __future__ import annotations
@@ -38,8 +38,11 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
     """Read a dataset in YOLO's layout.
 
     Args:
-        source: data.yaml, or the file in its place, or the folder of it.
-        names: maps YOLO's class names to classes.
+        source: data.yaml (or obj.data, obj.names, classes.txt), or its folder.
+        names: maps YOLO's class names to Pinsight's classes.
+
+    Returns:
+        The labelled pictures, and messages on faults.
     """
     found = Found()
     path = _description(source) if source.is_dir() else source
@@ -48,25 +51,26 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
         words = _words(content["names"], content.get("nc"))
         shape = content.get("kpt_shape") or ["0"]
         if not (isinstance(shape, list) and all(isinstance(number, str) and number.isdecimal() for number in shape)):
-            raise ValueError(f"kpt_shape {shape}")
+            raise ValueError(f"kpt_shape {shape}, which is no list of numbers")
         key_points = math.prod(map(int, shape))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         got = " ".join(str(error).split()) or "nothing"
         if isinstance(error, FileNotFoundError):
-            got = "no such file, nor obj.names or classes.txt"
+            got = "no such file, and neither obj.names nor classes.txt"
         found.problems.append(f"{path}: expected YOLO's data.yaml with class names, got: {got}")
         return found
     root = path.parent / str(content.get("path") or ".")
     if not (is_possible(root) and root.is_dir()):
         found.notes.append(
-            f"{path.name}: path {shown(content['path'])} does not exist: its own folder is read in its place"
+            f"{path.name}: the folder in path, {shown(content['path'])}, does not exist: the folder of {path.name} is "
+            "read in its place"
         )
         root = path.parent
     places = _Places(root, path, found)
     labels = _Labels(places.root, words, names, key_points)
     splits = [(key, split) for key in content if isinstance(key, str) and (split := split_of(key))]
     if not splits:
-        found.problems.append(f"{path}: expected a key train, val or test, got {', '.join(map(str, content))}")
+        found.problems.append(f"{path}: expected a key train, val or test, got only {', '.join(map(str, content))}")
     for key, split in splits:
         entries = content[key] if isinstance(content[key], list) else [content[key]]
         for entry in (str(entry) for entry in entries if entry):
@@ -113,18 +117,18 @@ def _words(given: Any, count: Any) -> dict[int, str]:
     """Return the class names by number. Raises ValueError if they are not one name for each number."""
     words: dict[int, str] = {}
     if not isinstance(given, list | dict):
-        raise ValueError(f"names: {shown(given)}, neither a list nor a name for each number")
+        raise ValueError(f"names {shown(given)}, neither a list nor a mapping of numbers to names")
     for key, word in enumerate(given) if isinstance(given, list) else given.items():
         if not str(key).isdecimal():
-            raise ValueError(f"the class number {key!r}")
+            raise ValueError(f"the key {key!r} in names, which is no class number")
         number = int(key)
         if number in words:
             raise ValueError(f"the class number {number} twice in names")
         if not isinstance(word, str) or not word.strip():
-            raise ValueError(f"no name for class {number}: {word!r}")
+            raise ValueError(f"{word!r} as the name of class {number}")
         words[number] = word
     if isinstance(count, str) and count.strip() != str(len(words)):
-        raise ValueError(f"nc: {count}, but {len(words)} names")
+        raise ValueError(f"nc (number of classes) {count}, but {len(words)} names")
     return words
 
 
@@ -139,7 +143,9 @@ def _with_labels_of_their_own(pictures: list[Labelled], labels: _Labels) -> list
         if len(sharing) > 1 and not one.problems:
             got = " and ".join(sharing.values())
             where = relative_name(labels.file_of(one.path), labels.root)
-            one = replace(one, problems=(f"{one.name}: expected a label file of its own, got {where} for {got}",))
+            one = replace(
+                one, problems=(f"{one.name}: expected a label file of its own, got {where}, which {got} share",)
+            )
         checked.append(one)
     return checked
 
@@ -168,8 +174,8 @@ class _Places:
         place = self._place(entry)
         earlier = self.read.setdefault(place.resolve(), key)
         if earlier != key:
-            both = f"expected other pictures for {key} than for {earlier}, got {entry} for both"
-            self.found.notes.append(f"warning: {self.file.name}: {both}: they count as {earlier}")
+            both = f"expected different pictures for {key} and {earlier}, got {entry} for both"
+            self.found.notes.append(f"warning: {self.file.name}: {both}: it is read as {earlier} only")
         elif place.is_file() and place.suffix == ".txt":
             return self._listed(place)
         elif place.is_dir():
@@ -200,7 +206,7 @@ class _Places:
                 found = existing(base, "/".join(parts[at:])) if parts else None
                 if found is not None:
                     if is_elsewhere:
-                        note = f"{self.file.name}: {entry} does not exist: {found} is read in its place"
+                        note = f"{self.file.name}: the path {entry} does not exist: {found} is read in its place"
                         self.found.notes.append(note)
                     return found
         return self.root / entry
@@ -217,7 +223,7 @@ class _Places:
                 pictures[self.root / line] = None
             else:
                 where = f"{relative_name(place, self.root)}:{number}"
-                self._problem(f"{where}: expected a picture below {self.root}, got {shown(line)}")
+                self._problem(f"{where}: expected a picture inside the folder {self.root}, got {shown(line)}")
         return list(pictures)
 
     def _problem(self, text: str) -> None:
@@ -232,7 +238,7 @@ def _check_labels(place: Path, entry: str, root: Path, pictures: list[Path], pro
     there = {folded(path.relative_to(place).with_suffix("").as_posix()) for path in pictures}
     for path in files_below(labels, "*.txt"):
         if folded(path.relative_to(labels).with_suffix("").as_posix()) not in there and path.name != "classes.txt":
-            problems.append(f"{relative_name(path, root)}: expected its picture in {entry}, got none")
+            problems.append(f"{relative_name(path, root)}: expected a picture of the same name in {entry}, got none")
 
 
 @dataclass(frozen=True)
@@ -265,7 +271,7 @@ class _Labels:
         except OSError:
             lines = []
             where = relative_name(path, self.root)
-            problems.append(f"{name}: expected the label file {where}, got none (of a good part, it is empty)")
+            problems.append(f"{name}: expected the label file {where}, got none (for a good part, make an empty one)")
         for number, line in enumerate(lines, 1):
             try:
                 if line.strip():
@@ -285,10 +291,11 @@ class _Labels:
         # A polygon has three points or more; an even count is a box with the confidence of a prediction.
         is_polygon = not self.key_points and count >= 7 and count % 2 == 1
         if not (is_polygon or count == 5 + self.key_points) or values[0] != int(values[0]):
-            expected = f"a class and {4 + self.key_points} numbers" + ("" if self.key_points else " or a polygon's")
+            expected = f"a class number and {4 + self.key_points} numbers"
+            expected += "" if self.key_points else ", or a class number and a polygon (x y of three points or more)"
             raise ValueError(f"expected {expected}, got {line.strip()[:60]!r}")
         if int(values[0]) not in self.words:
-            raise ValueError(f"expected the number of a class in data.yaml, got {int(values[0])}")
+            raise ValueError(f"expected a class number that has a name in data.yaml, got {int(values[0])}")
         word = self.words[int(values[0])]
         if is_polygon:
             box = (min(values[1::2]), min(values[2::2]), max(values[1::2]), max(values[2::2]))

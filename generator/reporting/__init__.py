@@ -1,4 +1,4 @@
-"""`generator report`, one HTML page about a dataset; and the templates and terms of all pages of the project.
+"""`generator report`, which writes one HTML page about a dataset; and templates and terms of all pages of the project.
 
 report           the command
 overview         reads and counts the dataset

@@ -25,7 +25,7 @@ FILTERS = ("class", "split", "scene", "housing", "terminal", "camera", "lighting
 
 
 def contact_sheets(data: Overview) -> dict[str, Any]:
-    """Return the context of `templates/contact_sheets.html.j2`: the sheets of all classes, and the filters."""
+    """Return the values for `templates/contact_sheets.html.j2`: the pictures of each class, and the filters."""
     every = [sample for samples in data.samples.values() for sample in samples]
     longest = LONGEST_PX if len(every) <= MANY else LONGEST_OF_MANY_PX
     levels = [[name, *_levels(sample)] for name, samples in data.samples.items() for sample in samples]
@@ -54,7 +54,7 @@ def _card(sample: Sample, name: str, longest: int) -> dict[str, Any]:
     row = sample.row
     run, factors = row.manifest["run"], ("split", "camera", "lighting", "housing", "terminal", "marking")
     flags = [text for text, on in (("not observable", row.observable is False), ("grey zone", row.grey)) if on]
-    found = findings(row) or ["every pin within tolerance" if name == OK else "the place of the defect is not known"]
+    found = findings(row) or ["every pin is within tolerance" if name == OK else "the place of the defect is not known"]
     objects = row.objects or ()
     return {
         "run": run,

@@ -18,7 +18,7 @@ TITLES = {
     "retraction_mm": ("Retraction", "mm", 3),
     "tilt_deg": ("Tilt of the tip", "degrees", 1),
     "box_px": ("Size of the box: square root of its area", "px", 1),
-    "visible": ("Visible share of the pin; of a missing pin: of its cavity's mouth", "share", 2),
+    "visible": ("Visible share of the pin; for a missing pin, of its cavity's opening", "share", 2),
 }
 
 
@@ -68,8 +68,8 @@ def _tiles(data: Overview) -> list[tuple[int, str]]:
         (data.rows, "pictures"),
         (bad, f"NG, {bad / data.rows:.0%} of all"),
         (data.rows - bad, "OK"),
-        (pins, "pin positions labelled"),
-        (data.hidden, "NG, but not observable: no defect visible"),
+        (pins, "labelled pin positions"),
+        (data.hidden, "NG, but not observable: no defect is visible"),
         (data.grey, "in the grey zone"),
     ]
 
@@ -105,9 +105,9 @@ def _maps(data: Overview, scene: str) -> list[tuple[str, int, str]]:
 
 
 def _where(data: Overview, factor: str, level: str) -> str:
-    """Return "only SPLITS" for a factor's level that some splits lack, such as a held-out housing; "" for others."""
+    """Return "only in SPLITS" for a factor's level that some splits lack, such as a held-out housing; "" for others."""
     splits = data.level_splits[factor, level]
-    return "" if len(splits) == len(data.by_split) else "only " + ", ".join(splits)
+    return "" if len(splits) == len(data.by_split) else "only in " + ", ".join(splits)
 
 
 def _numbers(data: Overview) -> dict[str, Any]:

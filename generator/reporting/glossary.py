@@ -28,8 +28,8 @@ OTHER_WORDS = {
         "towards the camera, for example, may not be"
     ),
     "NSOART": (
-        "the picture computed again in three channels that compare each small window with good parts: amount, shape "
-        "and concentration of the difference"
+        "three channels, computed from the picture, that compare each of its small windows with good parts: amount, "
+        "shape and concentration of the difference"
     ),
     "mask": "picture in which each pixel has the number of the pin it shows, here coloured by class",
     "split": (
@@ -40,10 +40,15 @@ OTHER_WORDS = {
     "level": "one value of a factor: of the factor camera, for example, left",
     "marking": "what is printed on the housing",
     "address": "row and position of a pin: r2c5 is row 2 from the top, position 5 from the left, seen from the front",
-    "held-out": "pin positions with a defect in no training picture: how the network does where it never saw a defect",
+    "held-out": (
+        "pin positions at which no training picture has a defect: they show how well the network finds defects in "
+        "places where it has never seen one"
+    ),
     "part": "one physical (or rendered) connector; several pictures may show the same part",
-    "threshold": "least P(NG) of an NG picture; chosen once on validation, then kept (frozen)",
-    "P(NG)": "probability of NG by the network: 1 - probability of OK",
+    "threshold": (
+        "a picture is judged NG if its P(NG) is at least this number, chosen once on validation and then kept (frozen)"
+    ),
+    "P(NG)": "probability that the network gives to NG: 1 minus that of OK",
     "temperature": "number that the network's scores are divided by, so that its probabilities are neither too sure "
     "nor too cautious; 1 changes nothing",
     "calibration": (
@@ -69,30 +74,33 @@ OTHER_WORDS = {
     "confusion matrix": "table of counts: true class by row, predicted class by column; right answers on the diagonal",
     "90/95 point": "size from which on at least 90 % of the defects are found, with 95 % confidence",
     "main effect": "accuracy at each level of a factor, over all levels of the other factors",
-    "bootstrap": "an interval from 1,000 random draws, with repetition, out of the parts or pictures measured",
+    "bootstrap": "interval estimated from 1,000 random draws, with repetition, out of the measured parts or pictures",
     "epoch": "one pass of the training over all training pictures",
     "best epoch": "the epoch whose weights were kept: the best one on validation",
     "loss": "measure of the errors, which the training reduces; 0: all answers certain and right",
     "weights": "the numbers in a network that training changes",
     "collapse": "a network that gives nearly every picture the same class",
     "learned by heart": (
-        "a few pictures are repeated until all are right. A network that fails at this cannot learn the whole dataset"
+        "test in which the network is trained on a few pictures until all are right. If it fails, it cannot learn the "
+        "whole dataset either"
     ),
     "patch": "small square that the picture is cut into; the network compares patches",
     "seed": "number that fixes all random choices: equal seed, equal result",
     "attention": "how much each place of the picture contributed to the answer",
-    "energy ratio": "share of the attention inside the defect's box over the box's share of the area: 1 is chance",
+    "energy ratio": (
+        "share of the attention inside the defect's box, divided by the box's share of the picture: 1 is chance"
+    ),
     "entropy": "how evenly a map or an answer is spread: 0 is all in one place or class, the maximum is an even spread",
     "mAP": (
-        "mean average precision of the boxes, averaged over how closely box and truth must overlap (50 to 95 % of "
-        "their common area) and over the classes: 1 is perfect"
+        "mean average precision of the predicted boxes, over the classes and over how well a box must match the true "
+        "one (their overlap divided by the area that they cover together, 50 to 95 %): 1 is perfect"
     ),
-    "mAP50": "mAP where half the common area of box and truth is overlap enough",
+    "mAP50": "mAP in which an overlap of half the area that both boxes cover together is a match",
     "right address and mode": "share of NG pins that have a predicted box with the right class",
     "false boxes": "predicted boxes where there is no defect",
     "missing pins found": "share of missing pins whose empty place got a box of the right class",
     "forgetting": "how much of its ability to read other pictures the model lost in training",
-    "thousandths": "boxes are answered in thousandths of the picture's width and height",
+    "thousandths": "unit of the boxes in an answer: a thousandth of the picture's width or height",
 }
 # Every term with its meaning; all pages take their explanations from here.
 WORDS = CLASS_WORDS | OTHER_WORDS
@@ -113,7 +121,7 @@ _PATTERNS = {word: _pattern(word) for word in WORDS}
 
 
 def visible_text(html: str) -> str:
-    """Return the text of a piece of HTML, without markup."""
+    """Return the text of a piece of HTML as a reader sees it, without markup, styles and scripts."""
     return unescape(_MARKUP.sub(" ", html))
 
 
@@ -124,9 +132,13 @@ class Explained:
         self._known: set[str] = set()
 
     def new_in(self, html: str) -> dict[str, dict[str, str]]:
-        """Return the section's terms not explained before, with meanings, under the keys `classes` and `others`.
+        """Return the terms in a section that no section before it explained, with those that their meanings contain.
 
-        Terms that occur only in a returned meaning are returned too.
+        Args:
+            html: the section.
+
+        Returns:
+            Under the keys `classes` and `others`: the meaning by term.
         """
         found: set[str] = set()
         text = visible_text(html)

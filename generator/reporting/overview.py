@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"r(\d+)c(\d+)")
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture of a contact sheet: its row, and the encoded picture, NSOART and mask."""
+    """A picture of a contact sheet: its dataset row, and the files of picture, NSOART and mask as bytes."""
 
     row: PictureRow
     image: bytes
@@ -36,13 +36,13 @@ class Sample:
 
 @dataclass
 class Overview:
-    """The contents of the page.
+    """The contents of the page about a dataset.
 
     Attributes:
         name: name of the dataset's folder.
         classes: classes that the dataset declares.
-        settings: settings of the build in the card: tolerance by scene, renderer, Blender.
-        lacking: names of measures for which the dataset, an older one, has no column.
+        settings: build settings in the dataset's card: tolerance by scene, versions of renderer and Blender.
+        lacking: names of measures for which the dataset has no column, because an older version built it.
         by_split: number of pictures by split and class.
         verdicts: number of pictures by split and verdict.
         factors: number of pictures by factor (such as camera), level (its value) and class. A picture with two kinds of
@@ -78,7 +78,7 @@ class Overview:
         return sum(sum(counts.values()) for counts in self.by_split.values())
 
     def take(self, split: str, row: PictureRow) -> None:
-        """Add a picture to the counts."""
+        """Count a picture of a split, with its objects."""
         self.by_split.setdefault(split, Counter())[row.label] += 1
         self.verdicts.setdefault(split, Counter())[row.verdict] += 1
         self.grey += row.grey is True
@@ -111,7 +111,14 @@ class Overview:
         self.extents[scene] = rows, positions
 
     def measure(self, measure: str, scene: str, category: str, value: float) -> None:
-        """Add one pin's value of a measure, in the unit that the name ends in; `visible`: as a share."""
+        """Add a pin's value of a measure.
+
+        Args:
+            measure: name of the measure; it ends in its unit (`_mm`, `_deg`, `_px`), except the share `visible`.
+            scene: name of the pin's scene.
+            category: class of the pin.
+            value: the value.
+        """
         self.measures.setdefault(measure, {}).setdefault(scene, {}).setdefault(category, []).append(value)
 
 
@@ -121,11 +128,11 @@ def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Over
     Args:
         dataset: folder of the dataset.
         per_class: largest number of pictures in the contact sheet of a class.
-        renders: render folder from which it was built, for values that it lacks: masks, and tilts of an older dataset;
-            None: left out.
+        renders: render folder from which the dataset was built, for values that it lacks: masks, and tilts if an older
+            version built it; None: the page does not show them.
 
     Raises:
-        InputError: it is not a Pinsight dataset, or `renders` belongs to another one.
+        InputError: the folder is not a Pinsight dataset, or it was not built from `renders`.
     """
     columns, extras, *_ = dataset_columns(dataset)
     splits = split_files(dataset)
@@ -175,7 +182,7 @@ def _title(name: str) -> str:
 
 
 def level_of(value: object) -> str:
-    """Return a factor's level as text; None as (unknown), empty text as (empty)."""
+    """Return the text that the page shows for a factor's level: (unknown) for None, (empty) for an empty text."""
     return "(unknown)" if value is None else str(value) or "(empty)"
 
 
@@ -218,8 +225,8 @@ def _is_same(one: float | None, other: float | None) -> bool:
 
 def _other_render(renders: Path, run: str) -> InputError:
     return InputError(
-        f"--renders {renders}: expected the render folder from which the dataset was built, got one "
-        f"where {run} is another part or picture"
+        f"--renders {renders}: expected the render folder from which the dataset was built, got one in which the row "
+        f"{run} is another part or picture"
     )
 
 
@@ -230,11 +237,15 @@ def _stratum(row: PictureRow) -> tuple[Any, ...]:
 
 
 def spread(candidates: Sequence[tuple[str, int, tuple[Any, ...]]], count: int) -> list[tuple[str, int]]:
-    """Choose rows from all strata in turn, in the order of the dataset; returns (split, number) of each.
+    """Choose rows from all strata in turn, so that the chosen ones differ as much as possible.
 
     Args:
-        candidates: (split, number in it, stratum) of each row; a stratum begins with split and kind of defect.
+        candidates: (split, number of the row in it, stratum) of each row. Rows that are alike have the same stratum:
+            its values are split, kinds of defect, camera and so on.
         count: largest number of rows to choose.
+
+    Returns:
+        (split, number) of the chosen rows: the first row of each stratum, then the second of each, and so on.
     """
     seen: Counter[tuple[Any, ...]] = Counter()
     kind_seen: Counter[Any] = Counter()

@@ -29,7 +29,7 @@ def render(package: str, template: str, **context: Any) -> str:
     Args:
         package: package whose folder `templates/` holds the template, such as `trainer.vit`.
         template: file name of the template.
-        context: values for the template; a missing one is an error.
+        context: values for the template, by name; it is an error if the template uses another name.
     """
     return _environment(package).get_template(template).render(explained=Explained(), **context)
 
@@ -51,7 +51,7 @@ def _environment(package: str) -> Environment:
 
 
 def shown(value: Any) -> str:
-    """Return a table cell's value as text: a number, an interval (two numbers), text; None as a dash."""
+    """Return the text that a table shows for a value: a number, an interval of two numbers, a text; a dash for None."""
     if value is None:
         return "–"
     if isinstance(value, list | tuple):
@@ -74,12 +74,12 @@ def _is_figure(value: Any) -> bool:
 
 
 def data_uri(content: bytes, kind: str) -> str:
-    """Encode a picture's bytes as a data URI; `kind`: file format as in its media type, such as `png`."""
+    """Return the bytes of a picture file as a data URI, which a page can contain; `kind`: its format, such as `png`."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def picture_uri(path: Path) -> str | None:
-    """Read a PNG or GIF as a data URI; None if there is no such file."""
+    """Return a PNG or GIF file as a data URI, which a page can contain; None if there is no such file."""
     return data_uri(path.read_bytes(), path.suffix[1:]) if path.is_file() else None
 
 

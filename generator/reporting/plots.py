@@ -32,7 +32,7 @@ _SIZE = re.compile(r'width="[^"]*pt" height="[^"]*pt"')
 
 
 def inline_svg(figure: Figure) -> str:
-    """Convert a figure to an SVG element for a page; equal figures give equal text."""
+    """Return a matplotlib figure as an SVG element of a page; equal figures give equal text."""
     FigureCanvasSVG(figure)
     buffer = io.StringIO()
     figure.savefig(
@@ -48,15 +48,16 @@ def _variable(colour: str) -> str:
 
 
 def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: str, lower: float | None = None) -> str:
-    """Draw one small histogram per class on a common axis, with the tolerance limit as a line; returns SVG.
+    """Draw a small histogram for each class, one below the other, with the limit as a dashed line; returns SVG.
 
-    Good pins outnumber defective ones by far, so each histogram has its own vertical scale and its number of pins.
+    Good pins outnumber defective ones by far, so each histogram has its own vertical scale and states its number of
+    pins.
 
     Args:
-        values: values of a measure by class.
-        limit: limit of the tolerance, in the same unit; None: not known.
-        unit: unit, written below the axis.
-        lower: limit on the negative side; None: there is none.
+        values: values of a measure, by class.
+        limit: limit of the tolerance, in the unit of the values; None: not known.
+        unit: unit of the values, written below the axis.
+        lower: second limit, for negative values; None: there is none.
     """
     shown = {name: np.asarray(numbers, dtype=float) for name, numbers in values.items() if len(numbers)}
     if not shown:
@@ -97,12 +98,12 @@ def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: 
 
 
 def position_map(extent: tuple[int, int], counts: Mapping[tuple[int, int], int], most: int) -> str:
-    """Draw a map of the defective pins of a split: row 1 at the top, position 1 at the left; returns SVG.
+    """Draw a map of the defective pins in a split, with row 1 at the top and position 1 at the left; returns SVG.
 
     Args:
         extent: (number of rows, positions per row) of the connector.
-        counts: number of defective pins by (row, position).
-        most: count that gets the strongest colour.
+        counts: number of defective pins, by (row, position).
+        most: the number of pins that gets the strongest colour.
     """
     rows, positions = extent
     with rc_context(_STYLE):

@@ -18,28 +18,31 @@ from generator.reporting.overview import overview
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="HTML", help="the page to write")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="HTML", help="HTML page to write")
     parser.add_argument(
-        "--per-class", type=int, default=40, metavar="N", help="number of pictures to show of each class (default 40)"
+        "--per-class", type=int, default=40, metavar="N", help="most pictures to show of each class (default 40)"
     )
     parser.add_argument(
         "--renders",
         type=Path,
         metavar="DIR",
-        help="render folder from which the dataset was built, for masks, and for tilts of an older dataset",
+        help="render folder from which the dataset was built; the page then shows masks, and tilts also of an older "
+        "dataset",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page of the dataset to the output file; returns the exit code."""
+    """Write the page about the dataset to the output file; returns the exit code."""
     if not 0 <= args.per_class <= 200:
-        raise InputError(f"--per-class: expected 0 to 200, got {args.per_class}")
+        raise InputError(f"--per-class: expected 0 to 200 pictures, got {args.per_class}")
     check_file(args.output, "-o", (".html", ".htm"))
     if args.renders is not None and not (args.renders / "records").is_dir():
-        raise InputError(f"--renders {args.renders}: expected a render folder, got no records/ in it")
+        raise InputError(f"--renders {args.renders}: expected a render folder, got one without the folder records")
     data = overview(args.dataset, args.per_class, args.renders)
     if absent := [name for name in data.lacking if not data.measures.get(name)]:
-        sys.stderr.write(f"{args.dataset}: an older dataset without {', '.join(absent)}: --renders DIR adds them\n")
+        sys.stderr.write(
+            f"{args.dataset}: an older dataset without {', '.join(absent)}: give --renders DIR to show these values\n"
+        )
     page = make_page(data)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = args.output.with_name(f".{args.output.name}.building")

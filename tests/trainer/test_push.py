@@ -196,7 +196,7 @@ def test_a_detector_s_files_and_card(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [["--to", "pins"], ["--to", "me/pins", "--dataset", "a b"]])
 def test_wrong_names_are_refused(run: Path, words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(run), *words, "--dry-run"]) == 2
-    assert f"{words[-2]}: expected two names" in capsys.readouterr().err
+    assert f"{words[-2]}: expected OWNER/NAME" in capsys.readouterr().err
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,10 +25,10 @@
       sheet.append(...members);
       return [title, sheet];
     }));
-    count.textContent = `${left.length} of ${cards.length} shown`;
+    count.textContent = `${left.length} of ${cards.length} pictures shown`;
   }
   for (const s of [by, ...selects]) s.addEventListener("change", show);
   words.addEventListener("input", show);
   document.getElementById("filters").hidden = false;
-  count.textContent = `${cards.length} of ${cards.length} shown`;
+  count.textContent = `${cards.length} of ${cards.length} pictures shown`;
 })();

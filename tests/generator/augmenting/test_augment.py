@@ -162,12 +162,15 @@ def test_a_plan_of_the_source_or_of_a_spreadsheet_is_read(tmp_path, text):
         ),
         (
             "file,height,width,cut,reverse,plus90\na,0,1,no,no,no\n",
-            ":2 height: expected px, at least 1, got '0'",
+            ":2 height: expected a whole number of px, at least 1, got '0'",
         ),
-        ("file,height,width,cut,reverse,plus90\n../a,1,1,no,no,no\n", "expected a path below the folder"),
+        (
+            "file,height,width,cut,reverse,plus90\n../a,1,1,no,no,no\n",
+            "expected a path relative to the folder of the pictures, got '../a'",
+        ),
         ("file,height,width,cut,reverse,plus90\na,1,1,no,no,no\na,1,1,no,no,no\n", "as in line 2"),
         ("file,height,width,cut,reverse,plus90\na,1,1,no\n", "expected 6 values as in the header, got 4"),
-        ("file,height,width,cut,reverse,plus90\n", "expected a line per picture, got none"),
+        ("file,height,width,cut,reverse,plus90\n", "expected one line per picture below the header, got none"),
         ("", "expected the columns file, height, width, cut, reverse, plus90, got nothing"),
     ],
 )
@@ -236,8 +239,8 @@ def test_a_picture_that_breaks_after_planning_stops_no_other(tmp_path, capsys):
     assert run("apply", tmp_path / "plan.csv", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
     assert "b.png: expected a picture that can be decoded" in told
-    assert "c.png: expected the picture, got: No such file" in told
-    assert "2 of 3 pictures" in told
+    assert "c.png: expected the picture of the plan, got: No such file" in told
+    assert "expected pictures that can be copied, got 2 of 3 with" in told
     assert set(files(tmp_path / "out")) == {"a.png", "a_reverse.png", "a_plus90.png"}
 
 
@@ -314,7 +317,7 @@ def test_a_name_too_long_for_a_copy_stops_no_other(tmp_path, capsys):
     run("plan", tmp_path / "in", "-o", tmp_path / "plan.csv")
     assert run("apply", tmp_path / "plan.csv", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
-    assert "bbb.png: expected a shorter name, got one whose copy bbb" in told and "1 of 3 pictures" in told
+    assert "bbb.png: expected a shorter name, got one whose copy bbb" in told and "copied, got 1 of 3 with" in told
     made = {f"{name}{copy}.png" for name in "ac" for copy in ("", "_reverse", "_plus90")}
     assert set(files(tmp_path / "out")) == made
 
@@ -374,7 +377,7 @@ def test_another_plan_does_not_go_on_in_the_same_folder(tmp_path, capsys):
     assert run("apply", tmp_path / "one.csv", "--to", tmp_path / "out") == 2
     assert "was made with another plan: choose another" in capsys.readouterr().err
     assert run("plan", tmp_path / "out", "-o", tmp_path / "more.csv") == 2
-    assert "expected the pictures that copies are made from, got a folder of copies" in capsys.readouterr().err
+    assert "expected a folder of originals, got one of copies" in capsys.readouterr().err
 
 
 def test_the_working_folder_may_be_the_one_to_fill(tmp_path, monkeypatch):
@@ -638,7 +641,7 @@ def test_what_a_dataset_of_an_earlier_version_does_not_say_is_not_guessed(built,
     capsys.readouterr()
     assert run("apply", plan, "--to", tmp_path / "out", "--no-trim", "--workers", 1) == 0
     lacking = ["housing_bbox", "synthetic", "objects.kinds", "camera_json", "objects.dx_mm"]
-    (line,) = (line for line in capsys.readouterr().err.splitlines() if "made by an older version" in line)
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if "an older dataset without the columns" in line)
     assert line.startswith(f"{old}: ") and all(name in line for name in lacking)
     found = rows_of(tmp_path / "out")
     assert all(r["synthetic"] is True and r["housing_bbox"] is None for r in found.values())
@@ -693,7 +696,7 @@ def test_a_plan_of_another_dataset_is_refused(built, tmp_path, capsys):
     plan.write_text("file,height,width,cut,reverse,plus90\nnobody,48,96,no,yes,no\nt000,47,96,no,yes,no\n")
     assert run("apply", plan, "--to", tmp_path / "out", "--folder", built / "plain") == 2
     told = capsys.readouterr().err
-    assert "nobody: expected the run of a row of the dataset" in told and "t000: expected 96 x 47 px" in told
+    assert "nobody: expected the run name of a row of the dataset" in told and "t000: expected 96 x 47 px" in told
     assert not (tmp_path / "out").exists()
 
 
@@ -708,8 +711,8 @@ def test_a_copy_is_not_copied_and_none_is_made_twice(augmented, tmp_path, capsys
     }
     head = "file,height,width,cut,reverse,plus90\n"
     for name, message in {
-        "t000_reverse": "t000_reverse: expected no operation for a row that is a copy, got plus90: use its original",
-        "t000": "t000 plus90: expected t000_plus90 as a new run, got an existing one",
+        "t000_reverse": "t000_reverse: expected no operation for a row that is a copy, got plus90: plan copies",
+        "t000": "t000 plus90: expected no row with the copy's run name t000_plus90, got one",
     }.items():
         line = lines[name]
         (tmp_path / "more.csv").write_text(f"{head}{name},{line['height']},{line['width']},no,no,yes\n")
@@ -722,7 +725,10 @@ def test_without_originals_and_copies_there_is_nothing_to_write(built, tmp_path,
     (tmp_path / "plan.csv").write_text("file,height,width,cut,reverse,plus90\nt000,48,96,no,no,no\n")
     words = ("--to", tmp_path / "out", "--folder", built / "plain", "--only-copies")
     assert run("apply", tmp_path / "plan.csv", *words) == 2
-    assert "expected a plan with copies for --only-copies, got one without" in capsys.readouterr().err
+    assert (
+        "expected a plan with at least one copy, as --only-copies leaves out the originals, got none"
+        in capsys.readouterr().err
+    )
     assert not (tmp_path / "out").exists()
 
 

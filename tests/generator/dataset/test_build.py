@@ -78,8 +78,8 @@ def test_records_of_the_version_before_are_built_but_not_mixed(renders: Path, tm
     with pytest.raises(InputError) as caught:
         build(renders, tmp_path / "data", SCENES, Options({}))
     assert caught.value.problems == [
-        f"{renders}: expected the records of one renderer, got those of 1 and 4: repeat `render --out {renders}` with "
-        "every manifest, which renders the older rows again"
+        f"{renders}: expected records of one version of the renderer, got versions 1 and 4: repeat "
+        f"`render --out {renders}` with every manifest, which renders the older rows again"
     ]
     age(renders, ROWS[-1]["run"])
     facts = build(renders, tmp_path / "data", SCENES, Options({}))
@@ -299,7 +299,9 @@ def test_records_that_no_manifest_names_are_reported_and_left_out(
 ) -> None:
     write_record(renders, {**read_json(renders, "t1"), "run": "stray"})
     build(renders, tmp_path / "set", SCENES, Options({}))
-    assert capsys.readouterr().err.endswith("records/stray.json: left out: no manifest has a row of this run\n")
+    assert capsys.readouterr().err.endswith(
+        "records/stray.json: left out, since no manifest has a row with this run name\n"
+    )
     assert "stray" not in rows_of(tmp_path / "set")
 
 
@@ -312,7 +314,8 @@ def test_missing_rows_are_all_named_or_left_out_on_request(
     assert problems == [
         "records/t2.json: expected the record of run t2 (design.csv), got no file",
         "records/t6.json: expected the record of run t6 (design.csv), got no file",
-        "2 of 7 rows have no record: render them, or give --partial",
+        f"{renders}: expected every row of its manifests rendered, got 2 of 7 without a record: render them, or give "
+        "--partial to leave them out",
     ]
     facts = build(renders, tmp_path / "set", SCENES, Options({}, partial=True))
     assert facts.rows == 5
@@ -335,7 +338,7 @@ def test_every_broken_picture_is_named(renders: Path, tmp_path: Path) -> None:
     for problem, reason in zip(
         problems,
         [
-            "expected the bytes that were rendered",
+            "expected the file as it was rendered",
             "got no such file",
             "decoded",
             "expected 96 x 48 px, got 95 x 48",
@@ -359,7 +362,9 @@ def test_records_that_do_not_fit_their_rows_are_named(renders: Path, tmp_path: P
     problems = caught.value.problems
     assert problems[0].startswith("records/t2.json: expected camera 'center' as in design.csv, got 'top'")
     assert problems[1].startswith("records/t2.json: expected samples 4 as in design.csv, got 9")
-    assert problems[2].startswith("records/t3.json: expected the tolerance of the other records of scene connector_3x9")
+    assert problems[2].startswith(
+        "records/t3.json: expected the tolerance that the other records state for scene connector_3x9"
+    )
     assert "t4.json" in problems[3]
     assert "t5.json" in problems[4]
     assert "visible_fraction" in problems[4]
@@ -377,7 +382,8 @@ def test_manifests_must_agree(renders: Path, tmp_path: Path) -> None:
             writer.writeheader()
             writer.writerow(cells)
     assert problems_of(renders, tmp_path / "set") == [
-        "zother.csv: expected a new run name, got t2, which design.csv has with other settings"
+        "zother.csv: expected a run name that no other row has, got t2, which a different row of design.csv has: "
+        "rename one"
     ]
     (renders / "manifests" / "zother.csv").unlink()
     assert build(renders, tmp_path / "set", SCENES, Options({})).rows == 7
@@ -386,7 +392,9 @@ def test_manifests_must_agree(renders: Path, tmp_path: Path) -> None:
 def test_one_part_stands_in_one_split_across_manifests(renders: Path, tmp_path: Path) -> None:
     write_renders(renders, [row("u1", "test", part=1)], "more.csv")
     [problem] = problems_of(renders, tmp_path / "set")
-    assert problem == ("more.csv: expected part 1 in one split, got test (run u1) and train (run t1, design.csv)")
+    assert problem == (
+        "more.csv: expected all rows of part 1 in one split, got test (run u1) and train (run t1, design.csv)"
+    )
 
 
 def test_a_folder_without_manifests_or_with_a_broken_one_is_refused(renders: Path, tmp_path: Path) -> None:
@@ -411,13 +419,13 @@ def test_target_folders(renders: Path, tmp_path: Path) -> None:
     build(renders, target, SCENES, Options({}))  # a dataset is replaced, whole
     assert bytes_of(target) == first
     (target / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"got one with notes\.txt: choose another, or give --overwrite"):
+    with pytest.raises(InputError, match=r"got one with other files in it \(notes\.txt\): choose another folder"):
         build(renders, target, SCENES, Options({}))
     assert (target / "notes.txt").exists()
     build(renders, target, SCENES, Options({}, overwrite=True))
     assert bytes_of(target) == first
     for place in (renders, tmp_path, Path.cwd()):
-        with pytest.raises(InputError, match="expected a folder of its own"):
+        with pytest.raises(InputError, match="expected a folder for the dataset alone, got one that contains the "):
             build(renders, place, SCENES, Options({}, overwrite=True))
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="got a file"):
@@ -431,7 +439,7 @@ def test_a_file_of_ones_own_beside_the_rows_is_not_replaced(name: str, renders: 
     mine = tmp_path / "set" / "data" / name
     mine.parent.mkdir(exist_ok=True)
     mine.touch()
-    with pytest.raises(InputError, match=rf"got one with data/{name.split('/')[0]}: choose another, or give"):
+    with pytest.raises(InputError, match=rf"other files in it \(data/{name.split('/')[0]}\): choose another"):
         build(renders, tmp_path / "set", SCENES, Options({}))
     assert mine.is_file()
 
@@ -440,7 +448,9 @@ def test_a_target_holds_no_input_and_lies_in_none(renders: Path, tmp_path: Path)
     scenes = Path(shutil.copytree(SCENES, tmp_path / "scenes"))
     before = bytes_of(tmp_path)
     for target in (renders / "masks", renders / "images" / "new", scenes, scenes / "new", tmp_path):
-        with pytest.raises(InputError, match=r"^--to .*: expected a folder of its own, got one "):
+        with pytest.raises(
+            InputError, match=r"^--to .*: expected a folder (for the dataset alone|outside of .*), got one "
+        ):
             build(renders, target, scenes, Options({}, overwrite=True))
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"expected a folder, got the file .*/file$"):
@@ -454,7 +464,7 @@ def test_a_mask_that_is_not_the_rendered_one_is_named(renders: Path, tmp_path: P
     (renders / "masks" / "t3.png").unlink()
     problems = problems_of(renders, tmp_path / "set")
     assert [problem.split(", got")[0].split(" (SHA")[0] for problem in problems] == [
-        "masks/t2.png: expected the bytes that were rendered",
+        "masks/t2.png: expected the file as it was rendered",
         "masks/t3.png: expected the mask of run t3",
     ]
 
@@ -465,17 +475,17 @@ def test_a_mask_that_is_not_the_rendered_one_is_named(renders: Path, tmp_path: P
         (
             "visible",
             [10, 10, 97, 20],
-            "records/t1.json: r1c1: expected the visible box inside 96 x 48 px, got [10",
+            "records/t1.json: r1c1: expected the box 'visible' inside 96 x 48 px, got [10",
         ),
         (
             "expected",
             [10, 10, 5, 20],
-            "records/t1.json: r1c1: expected the expected box with x1 <= x2 and y1 <= y2",
+            "records/t1.json: r1c1: expected the box 'expected' with x1 <= x2 and y1 <= y2",
         ),
         (
             "amodal",
             [10, 10, 20, float("inf")],
-            "records/t1.json: r1c1: expected the amodal box as four numbers",
+            "records/t1.json: r1c1: expected the box 'amodal' as four finite numbers",
         ),
     ],
 )
@@ -492,12 +502,12 @@ def test_a_box_that_no_picture_holds_is_named(
 @pytest.mark.parametrize(
     ("at", "value", "expected"),
     [
-        (("positions", 0, "boxes"), [], "r1c1: expected boxes as an object, got []"),
-        (("positions",), [], "expected positions with the indices 1, 2, …, got []"),
+        (("positions", 0, "boxes"), [], "r1c1: expected boxes as a JSON object, got []"),
+        (("positions",), [], "expected positions with index 1, 2, 3, …, got []"),
         (
             ("positions", 3, "index"),
             9,
-            "expected positions with the indices 1, 2, …, got [1, 2, 3, 9, 5, 6, ...]",
+            "expected positions with index 1, 2, 3, …, got [1, 2, 3, 9, 5, 6, ...]",
         ),
         (
             ("positions", 0, "true_position_mm"),
@@ -779,7 +789,8 @@ def test_command(renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     output = capsys.readouterr().out
     assert "| train | 1 | 0 | 2 | 3 |" in output
     assert output.startswith(
-        "bbox_str: 3 boxes; as edges are rounded to a thousandth of the picture, a perfect answer has an IoU of 0."
+        "bbox_str: 3 boxes; their edges are rounded to a thousandth of the picture, so that a perfect answer has an "
+        "IoU of 0."
     )
     with pytest.raises(InputError) as caught:
         command(*words, "--tolerance", "tilt=2", "--grey", "1.5")

@@ -35,7 +35,7 @@ def test_bare_it_takes_the_only_renders_and_says_so(here: Path, capsys: pytest.C
     (here / "renders" / "empty" / "manifests").mkdir(parents=True)
     (here / "renders" / "notes.txt").write_text("")
     assert main(["build"]) == 0
-    assert capsys.readouterr().out.startswith("renders/smoke to datasets/smoke\n")
+    assert capsys.readouterr().out.startswith("building the dataset datasets/smoke from renders/smoke\n")
     before = bytes_of(here / "datasets")
     assert "smoke/README.md" in before
     assert main(["build"]) == 0
@@ -51,12 +51,16 @@ def test_bare_it_takes_the_only_renders_and_says_so(here: Path, capsys: pytest.C
 
 def test_none_and_several_renders_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["build"]) == 2
-    assert "expected a render folder, or exactly one in renders/, got none" in capsys.readouterr().err
+    assert capsys.readouterr().err == (
+        "DIR: expected a render folder, or exactly one in renders/ as the default, got no DIR, and 0 render folders "
+        "there\n"
+    )
     for name in ("b", "a"):
         write_renders(here / "renders" / name, ROWS[:1])
     assert main(["build"]) == 2
     assert capsys.readouterr().err == (
-        "DIR: expected a render folder, or exactly one in renders/, got 2: renders/a, renders/b\n"
+        "DIR: expected a render folder, or exactly one in renders/ as the default, got no DIR, and 2 render folders "
+        "there: renders/a, renders/b\n"
     )
     assert not (here / "datasets").exists()
     assert main(["build", "renders/b"]) == 0
@@ -128,7 +132,7 @@ def test_what_is_there_is_not_replaced_unasked(here: Path, capsys, change, optio
     assert main(["build", *options]) == 2
     error = capsys.readouterr().err
     assert error.startswith("datasets/smoke: expected a new folder or the dataset of renders/smoke, got ")
-    assert got in error and error.endswith("give --to, or --overwrite\n")
+    assert got in error and error.endswith("give another folder with --to, or --overwrite to replace this one\n")
     assert bytes_of(dataset) == before
     if change is not another_record:  # whose records contradict each other
         assert main(["build", *options, "--overwrite"]) == 0
@@ -187,7 +191,7 @@ def test_an_augmented_dataset_is_not_the_dataset_of_the_renders(here: Path, caps
 def test_a_folder_without_a_name_needs_to(here: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     write_renders(here / ".hidden", ROWS)
     assert main(["build", ".hidden"]) == 2
-    assert "--to: expected a folder, got none, and .hidden gives the dataset no name" in capsys.readouterr().err
+    assert "--to: expected a folder, got none, and no default can be named after .hidden" in capsys.readouterr().err
     monkeypatch.chdir(write_renders(here / "smoke", ROWS))
     assert main(["build", "."]) == 0
     assert Path("datasets/smoke/README.md").is_file()

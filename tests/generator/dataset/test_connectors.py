@@ -78,9 +78,9 @@ def test_a_scene_that_changed_since_says_nothing_of_the_pictures(tmp_path: Path,
     [
         ("{", "expected a file that `generator build` wrote"),
         ("[]", "expected a file that `generator build` wrote"),
-        ('{"schema": 2}', "expected schema 1, got 2"),
-        ('{"schema": 1}', "got: no 'connectors'"),
-        (json.dumps({"schema": 1, "connectors": [{"scene": "a"}]}), "got: no 'outline_mm'"),
+        ('{"schema": 2}', r"expected a file of format version \(schema\) 1, got 2"),
+        ('{"schema": 1}', "got: one without the key 'connectors'"),
+        (json.dumps({"schema": 1, "connectors": [{"scene": "a"}]}), "got: one without the key 'outline_mm'"),
     ],
 )
 def test_another_file_is_refused(tmp_path: Path, content: str, message: str) -> None:

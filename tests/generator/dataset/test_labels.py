@@ -146,7 +146,7 @@ def test_box_of_other_things() -> None:
     truth = label_picture(record(pin(), other=(thing(), gone)), TOLERANCE)
     assert [list(o.box) for o in truth.objects[1:]] == [[1, 2, 3, 4], [5, 6, 7, 8]]
     assert [o.visible for o in truth.objects[1:]] == [1, 0]
-    with pytest.raises(ValueError, match="foreign has no box"):
+    with pytest.raises(ValueError, match="no box of the foreign in the list other"):
         label_picture(record(other=(thing(visible=None),)), TOLERANCE)
 
 
@@ -265,11 +265,11 @@ def test_positions_have_limits_of_their_own() -> None:
     [
         ("", "expected true_position_mm=NUMBER"),
         ("tilt_deg=3", "got 'tilt_deg=3'"),
-        ("c2.retraction_mm=3", "for one pin such as r1c2.true_position_mm=NUMBER, got 'c2.retraction_mm=3'"),
+        ("c2.retraction_mm=3", "for a single pin, r1c2.true_position_mm=NUMBER, got 'c2.retraction_mm=3'"),
         ("true_position_mm", "got 'true_position_mm'"),
         ("true_position_mm=0.6;retraction_mm=0.5", "as a number"),
-        ("true_position_mm=0,6,retraction_mm=0,5", "^expected a decimal point, got '0,6'$"),
-        ("x=0,5", "^expected a decimal point, got '0,5'$"),
+        ("true_position_mm=0,6,retraction_mm=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,6'$"),
+        ("x=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,5'$"),
         ("retraction_mm=0.5,retraction_mm=0.6", "twice"),
         ("retraction_mm=0", "above 0"),
         ("retraction_mm=-1", "above 0"),

@@ -142,7 +142,10 @@ def test_branches_and_pull_requests(hub: Hub, dataset: Path, larger: Path, tmp_p
     assert repository.head("main") == contents(dataset)
     done = push(hub, tmp_path, larger, "me/none", "--create-pr")
     assert done.returncode == 2
-    assert done.stderr == "--create-pr: expected a dataset me/none to open a pull request for, got none\n"
+    assert (
+        done.stderr
+        == "--create-pr: expected an existing dataset me/none on the Hub, got none: push without --create-pr first\n"
+    )
 
 
 def test_somebody_else_s_dataset_is_not_replaced(hub: Hub, dataset: Path, tmp_path: Path) -> None:
@@ -159,10 +162,10 @@ def test_what_the_hub_refuses_is_said_in_one_line(hub: Hub, dataset: Path, tmp_p
     hub.forbidden.add("other")
     done = push(hub, tmp_path, dataset, "other/pins")
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
-    assert done.stderr.startswith("push: expected a token with the right to write to other/pins, got 403")
+    assert done.stderr.startswith("push: expected a token with the right to write to other/pins, got status 403")
     done = push(hub, tmp_path, dataset, "me/pins", HF_TOKEN="hf_wrong")
     assert done.returncode == 1
-    assert done.stderr.startswith("push: expected a token that the Hub accepts, got 401")
+    assert done.stderr.startswith("push: expected a token that the Hub accepts, got status 401")
     hub.bad_card = "the card's metadata is too long"
     done = push(hub, tmp_path, dataset, "me/pins")
     assert done.returncode == 1
@@ -175,7 +178,7 @@ def test_no_network_and_no_token(dataset: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert done.stderr.startswith("push: expected an answer of the Hub, got none: check the network")
     done = push(None, tmp_path, dataset, "me/pins", HF_HUB_OFFLINE="1")
-    assert done.stderr == "push: expected a network, got HF_HUB_OFFLINE=1: unset it\n"
+    assert done.stderr == "push: expected access to the Hub, got HF_HUB_OFFLINE=1: unset this variable\n"
     done = push(None, tmp_path, dataset, "me/pins", HF_TOKEN="")
     assert done.returncode == 1
     assert done.stderr.startswith("expected a Hub token in the environment variable HF_TOKEN")
@@ -211,4 +214,4 @@ def test_a_folder_that_is_no_dataset_is_refused(dataset: Path, tmp_path: Path) -
 @pytest.mark.parametrize("name", ["pins", "a/b/c", "me/", "me/pi ns", "../x", "me/a--b", "me/x" + "y" * 99])
 def test_a_wrong_name_is_refused(dataset: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["push", str(dataset), name, "--dry-run"]) == 2
-    assert "OWNER/NAME: expected two names" in capsys.readouterr().err
+    assert "OWNER/NAME: expected OWNER/NAME" in capsys.readouterr().err

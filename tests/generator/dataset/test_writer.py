@@ -110,10 +110,10 @@ def test_what_a_command_did_not_write_is_not_replaced(tmp_path: Path) -> None:
     to = tmp_path / "set"
     content_of(to, rows("r1"))
     (to / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"--to .*got one with notes\.txt"):
+    with pytest.raises(InputError, match=r"--to .*got one with other files in it \(notes\.txt\)"):
         DatasetWriter(to, tmp_path / "source")
     DatasetWriter(to, tmp_path / "source", overwrite=True)
-    with pytest.raises(InputError, match="got one that holds the input"):
+    with pytest.raises(InputError, match="got one that contains the input"):
         DatasetWriter(tmp_path, to)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="expected a folder, got a file"):
@@ -130,7 +130,7 @@ def test_two_commands_do_not_write_one_dataset(tmp_path: Path) -> None:
     to, source = tmp_path / "set", tmp_path / "source"
     with DatasetWriter(to, source) as first:
         first.begin(COLUMNS)
-        with pytest.raises(InputError, match="expected a folder that no other command is writing, got one in use"):
+        with pytest.raises(InputError, match="expected a folder that no other command is writing to, got one in use"):
             DatasetWriter(to, source).__enter__()
         first.add("train", rows("r1"))
         first.finish("", PARAMETERS, None)
@@ -151,7 +151,7 @@ def test_what_appears_meanwhile_is_not_replaced(tmp_path: Path, was_there: bool,
     if was_there:
         content_of(to, rows("r1"))
     with (
-        pytest.raises(InputError, match=r"got one with notes\.txt.*stays in .*\.set\.building"),
+        pytest.raises(InputError, match=r"\(notes\.txt\).* the new dataset is in .*\.set\.building"),
         DatasetWriter(to, source, overwrite) as writer,
     ):
         written(writer, "r2")

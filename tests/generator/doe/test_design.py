@@ -314,16 +314,16 @@ def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path:
     )
     [problem] = problems_of(tmp_path, text)
     assert problem == (
-        "made.toml: splits.validation: expected a smaller per_picture or more positions, got no position left for "
-        "stained beside r1c1-r1c2"
+        "made.toml: splits.validation: expected a position without a defect for stained, got defects at all "
+        "(r1c1-r1c2): decrease per_picture, or allow more positions"
     )
 
 
 def test_a_kind_that_no_row_can_show_is_named(tmp_path: Path):
     text = SPEC.replace("[positions]", "[classes]\nOTHERNG = 1\n[defects.print]\n[defects.twisted]\n[positions]")
     [problem] = problems_of(tmp_path, text.replace('["none", "numbers"]', '"none"'))
-    assert "expected a kind of class OTHERNG that a part of connector_3x9" in problem
-    assert problem.endswith("can have, got only print, twisted")
+    assert "expected a kind of defect of class OTHERNG that is possible with scene connector_3x9" in problem
+    assert problem.endswith("got only impossible ones: print, twisted")
 
 
 def test_columns_that_go_together_and_factors_of_ones_own(tmp_path: Path):
@@ -373,10 +373,10 @@ MISTAKES = {
         '"orthogonal"',
         '"all"',
     ),
-    "made.toml:12 factors.camera: expected a level, a list of different levels, or {low, high} for a range, "
-    "got ['top', 'top']": ('["center", "top", "bottom"]', '["top", "top"]'),
-    "made.toml:17 positions.held_out: expected a number of positions, a share of them below 1, or a list of addresses, "
-    "got 1.5": ("held_out = 9", "held_out = 1.5"),
+    "made.toml:12 factors.camera: expected a level, a list of different levels, or a range {low = NUMBER, high = "
+    "NUMBER}, got ['top', 'top']": ('["center", "top", "bottom"]', '["top", "top"]'),
+    "made.toml:17 positions.held_out: expected a number of positions, a share of them between 0 and 1, or a list of "
+    "addresses, got 1.5": ("held_out = 9", "held_out = 1.5"),
     "made.toml: positions.held_out: expected fewer positions than the 27 of scene connector_3x9, so that one is left "
     "for training, got 40": (
         "held_out = 9",
@@ -390,17 +390,18 @@ MISTAKES = {
         "splits.train]",
         "splits.training]",
     ),
-    "made.toml: housing: expected one of plain, ribbed": (
+    "made.toml: housing: expected one that scene connector_3x9 has (plain, ribbed": (
         '["plain", "ribbed"]',
         '["plain", "oak"]',
     ),
-    "made.toml: scene: expected one of ": ('"connector_3x9"', '"connector_9x9"'),
+    "made.toml: scene: expected a scene in ": ('"connector_3x9"', '"connector_9x9"'),
     "made.toml: splits.train: expected factors that fit one of the tables L8, L9": (
         '["ring", "side", "dome"]',
         '["ring", "side", "dome", "dim", "coaxial"]',
     ),
     "made.toml:10 factors.defects: expected one of scene, housing, terminal, camera, lighting, marking, fixture, "
-    "width, height, samples, or a factor of your own, got 'defects', which the design fills in itself": (
+    "width, height, samples, or a factor with a name of your own, got 'defects', a column that `generator design` "
+    "fills in": (
         'scene = "connector_3x9"',
         'scene = "connector_3x9"\ndefects = "x"',
     ),
@@ -408,15 +409,16 @@ MISTAKES = {
         "[positions]",
         "[defects.cut]\n[positions]",
     ),
-    "made.toml:17 defects.bent.tilt_deg: expected a number from 0.1 to 60, or two as a range, got 90": (
+    "made.toml:17 defects.bent.tilt_deg: expected a number from 0.1 to 60, or a range [LOW, HIGH], got 90": (
         "[positions]",
         "[defects.bent]\ntilt_deg = 90\n[positions]",
     ),
-    "made.toml:16 defects: expected a kind of defect of class NUKENG, got only bent": (
+    "made.toml:16 defects: expected a kind of defect of class NUKENG, which split train has, got only bent": (
         "[positions]",
         "[defects.bent]\n[positions]",
     ),
-    "made.toml:20 splits.train.hold_out.housing: expected levels that [factors] lists (plain, ribbed), got oak": (
+    "made.toml:20 splits.train.hold_out.housing: expected levels of this factor in [factors] (plain, ribbed), got "
+    "oak": (
         "replicates = 2",
         'hold_out = { housing = "oak" }',
     ),
@@ -428,7 +430,7 @@ MISTAKES = {
         "[positions]",
         '[defects.bent]\nat = "housing"\n[positions]',
     ),
-    "expected per_picture of at most 18, the number of training positions of scene connector_3x9, got 20": (
+    "of at most 18, the number of pins of scene connector_3x9 with positions = training, got 20": (
         "replicates = 2",
         "per_picture = 20",
     ),
@@ -518,13 +520,13 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main([*words, "--map", str(tmp_path / "map.png")]) == 0
     output = capsys.readouterr().out
     assert output.startswith("m.csv: 324 pictures of 324 parts, 1 scene(s), no mistake found")
-    assert "\nclass " in output and "\naliasing in train" in output
+    assert "\nclass " in output and "\nfactors that vary together in train" in output
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     assert read_manifest(tmp_path / "new" / "m.csv", SCENES).runs
     assert main(["design", str(tmp_path / "none.toml"), "-o", str(tmp_path / "x.csv")]) == 2
     assert main([*words[:3], str(tmp_path)]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "none.toml:1 file: expected a SPEC in TOML, got no such file",
+        f"{tmp_path / 'none.toml'}: expected the TOML file of a design (SPEC), got no such file",
         f"-o {tmp_path}: expected the name of a file, got a folder",
     ]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["m.csv"]

@@ -75,13 +75,13 @@ def test_the_manifests_of_the_project_have_no_warning(capsys: pytest.CaptureFixt
 
 def test_pins_outside_the_picture_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = found(tmp_path, capsys, SCENE.replace("focal_mm = 35.0", "focal_mm = 56.0"), camera="left")
-    assert line.startswith("warning: mine, camera left, 256 x 128 px: pins lie outside 2 of 2 pictures, up to ")
-    assert "of 27 pins: increase [camera] distance_mm" in line
+    assert line.startswith("warning: mine, camera left, 256 x 128 px: 2 of 2 pictures do not show all pins (up to ")
+    assert "of 27 lie outside): increase [camera] distance_mm" in line
 
 
 def test_a_camera_just_above_the_part_sees_few_pins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = found(tmp_path, capsys, SCENE.replace("distance_mm = 118.0", "distance_mm = 20.0"))
-    assert "pins lie outside 2 of 2 pictures, up to 2" in line
+    assert "2 of 2 pictures do not show all pins (up to 2" in line
 
 
 def test_captures_that_repeat_a_picture_or_change_a_part_are_named(
@@ -91,11 +91,12 @@ def test_captures_that_repeat_a_picture_or_change_a_part_are_named(
     assert found(tmp_path, capsys, **same) == [] == found(tmp_path, capsys, seed="4")
     (repeats,) = found(tmp_path, capsys, **same, seed="4")
     assert repeats == (
-        "warning: 1 rows show the same picture as another row (such as a1 and a2): give each capture of a fixture a "
-        "seed of its own"
+        "warning: 1 rows give the same picture as another row (such as a1 and a2): give rows of the same part and "
+        "fixture different seeds"
     )
     (changes,) = found(tmp_path, capsys, **same, second={"housing": "ribbed"})
-    assert "1 parts change housing, terminal or marking on one fixture (such as part 5 of mine on fixture 7)" in changes
+    assert "1 parts have several housings, terminals or markings on one fixture (such as part 5 of " in changes
+    assert "scene mine on fixture 7)" in changes
 
 
 def test_a_view_that_is_too_narrow_names_the_key_of_its_camera(
@@ -103,7 +104,7 @@ def test_a_view_that_is_too_narrow_names_the_key_of_its_camera(
 ) -> None:
     scene = SCENE.replace("focal_mm = 35.0", "telecentric = true\nfield_mm = 30.0")
     (line,) = found(tmp_path, capsys, scene, camera="left")
-    assert "pins lie outside 2 of 2 pictures" in line and line.endswith("increase [camera] field_mm")
+    assert "2 of 2 pictures do not show all pins" in line and line.endswith("increase [camera] field_mm")
     assert found(tmp_path, capsys, scene.replace("30.0", "48.0"), camera="left") == []
 
 
@@ -111,7 +112,7 @@ def test_few_pixels_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     lines = found(tmp_path, capsys, width="96", height="48", terminal="square")
     thin, limit = lines
     # 1.1 mm and 0.4 mm at 96 x 35 / 14.8 / 118 px/mm.
-    assert thin.startswith("warning: mine, camera center, 96 x 48 px: a pin square is 2.1 px thick, less than 3 px")
+    assert thin.startswith("warning: mine, camera center, 96 x 48 px: pins of terminal square are 2.1 px thick, less")
     assert "may move by 0.4 mm, which is 0.76 px, less than 1 px" in limit or "0.77 px" in limit
     tight = SCENE.replace("retraction_mm = 0.6", "retraction_mm = 0.6\nat.r2c5.true_position_mm = 0.3")
     (line,) = found(tmp_path, capsys, tight)
@@ -131,7 +132,7 @@ def test_scatter_beyond_the_tolerance_is_a_share_of_good_parts(
     terminal, limits = connector.terminals["round"], connector.tolerance.limits()
     assert 1 - (1 - ng_share(connector, terminal, limits)) ** 27 == pytest.approx(share, abs=0.006)
     (line,) = found(tmp_path, capsys, SCENE.replace("height_mm = 0.08\n", "height_mm = 0.5\n", 1))
-    assert "of good parts would be NG by their [scatter]" in line
+    assert "of good parts would be NG by manufacturing scatter alone" in line
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ def test_a_part_that_looks_alike_after_a_half_turn_is_noted(
 ) -> None:
     lines = found(tmp_path, capsys, housing=housing, marking=marking)
     assert [line.partition(" looks")[0] for line in lines] == [f"note: mine, housing {housing}:"] * alike
-    assert not alike or "(2 pictures" in lines[0]
+    assert not alike or ": 2 unmarked pictures" in lines[0]
     d_shape = SCENE.replace("opening_mm = [38.4,", 'shape = "d"\nslant_deg = 3.0\nopening_mm = [40.4,')
     assert found(tmp_path, capsys, d_shape, housing=housing, marking=marking) == []
 
@@ -191,8 +192,11 @@ def tray(size: tuple[float, float, float] = (44.4, 21.6, 14.0)) -> np.ndarray:
             ),
         ),
         ("offset_mm = [0.0, 0.0, -2.0]", ("lies at z = -9.50 mm", "by +2.00 in Z")),
-        ("offset_mm = [5.0, 0.0, 0.0]", ("3 of 27 pins stand in the mesh, with up to ", "covers 3 of 27 pins")),
-        ('axes = "x,-y,-z", offset_mm = [0.0, 0.0, -14.0]', ("covers 27 of 27 pins", "is it upside down (axes)")),
+        ("offset_mm = [5.0, 0.0, 0.0]", ("3 of 27 pins stand inside the mesh, with up to ", "covers 3 of 27 pins")),
+        (
+            'axes = "x,-y,-z", offset_mm = [0.0, 0.0, -14.0]',
+            ("covers 27 of 27 pins", "check whether it is upside down (axes)"),
+        ),
         ('axes = "-x,y,z"', ("axes mirrors the mesh, so that left and right",)),
         ('axes = "-x,-y,z"', ()),
     ],
@@ -211,7 +215,7 @@ def test_blocks_that_swallow_pins_are_counted(tmp_path: Path, capsys: pytest.Cap
     block = "[[housings.plain.blocks]]\ncenter_mm = [0.0, 0.0]\nsize_mm = [9.0, 1.0]\nbottom_mm = -7.7\ntop_mm = -1.0\n"
     (line,) = found(tmp_path, capsys, SCENE.replace("[housings.ribbed]", f"{block}\n[housings.ribbed]"))
     assert line.startswith(
-        "warning: mine, housing plain, terminal round: 3 of 27 pins stand in its blocks, with up to "
+        "warning: mine, housing plain, terminal round: 3 of 27 pins stand inside its blocks, with up to "
     )
     low = block.replace("-1.0", "-7.2")  # a ridge on the floor
     assert found(tmp_path, capsys, SCENE.replace("[housings.ribbed]", f"{low}\n[housings.ribbed]")) == []
@@ -230,7 +234,7 @@ def test_blocks_that_swallow_pins_are_counted(tmp_path: Path, capsys: pytest.Cap
         ((1.748, 0.8504, 0.551), "unit_mm = 25.4", None),
         ((4.44, 2.16, 1.4), "", "try unit_mm = 10"),
         ((0.9, 0.9, 0.5), "unit_mm = 1000", "try unit_mm = 25.4"),
-        ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "but lie beside it: correct offset_mm"),
+        ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "partly outside the mesh: correct offset_mm"),
         ((21.6, 44.4, 14.0), "", "correct axes"),
     ],
 )
@@ -260,6 +264,7 @@ def test_a_mesh_that_looks_alike_after_a_half_turn_is_noted(
     (tmp_path / "box.stl").write_bytes(binary_stl(triangles))
     scene = SCENE.replace("[housings.plain]\n", '[housings.plain]\nmesh = { file = "box.stl" }\n')
     lines = found(tmp_path, capsys, scene, marking="none")
-    assert (
-        lines == ["note: mine, housing plain: looks the same after a half turn (2 pictures without a marking)"] * alike
+    note = (
+        "note: mine, housing plain: looks the same after half a turn: 2 unmarked pictures do not show its orientation"
     )
+    assert lines == [note] * alike

@@ -38,7 +38,7 @@ def test_an_id_is_the_same_as_a_number_with_a_decimal_point_and_as_text(tmp_path
 def test_other_ids_are_no_ids_of_the_image(tmp_path, number):
     picture(tmp_path / "a.png")
     (problem,) = read(tmp_path, annotations=[{**BOX, "image_id": number}]).problems
-    assert "annotation 1: expected the image_id of exactly one image" in problem
+    assert "annotation 1: expected an image_id that exactly one entry of images has" in problem
 
 
 def test_a_category_id_with_two_names_is_a_fault_of_the_file_and_of_each_picture_that_uses_it(tmp_path):
@@ -54,7 +54,7 @@ def test_a_category_id_with_two_names_is_a_fault_of_the_file_and_of_each_picture
     )
     assert found.problems == ["result.json categories: expected one name for the id 1, got 'bent, good'"]
     first, second = found.pictures
-    assert "got 1 of several: bent, good" in first.problems[0] and not first.objects
+    assert "got 1, the id of several: bent, good" in first.problems[0] and not first.objects
     assert not second.problems and second.objects[0].category == "BENDNG"
 
 
@@ -142,7 +142,7 @@ def test_of_many_pictures_without_an_entry_five_are_named_and_the_others_counted
     for number in range(9):
         picture(tmp_path / f"images/{number}.png")
     *named, rest = read(tmp_path, ["images/0.png"]).problems
-    assert len(named) == 5 and rest == "images: expected labels of every picture, got none of 3 more pictures"
+    assert len(named) == 5 and rest == "images: expected labels of every picture, got none of 3 other pictures either"
 
 
 def test_a_label_that_is_no_name_does_not_make_a_good_part(tmp_path):
@@ -208,5 +208,6 @@ def test_a_list_of_results_is_named(tmp_path):
     (tmp_path / "r.JSON").write_text("[]")
     (problem,) = read_coco(tmp_path, None, ClassNames({})).problems
     assert problem.endswith(
-        "expected COCO's lists images, annotations, categories, got: a list, as of a detector's results"
+        "expected a COCO file with the lists images, annotations and categories, got: a single list, as in files of "
+        "detection results"
     )

@@ -22,7 +22,7 @@ def test_the_same_box_again_is_read_once(tmp_path, capsys, kind):
         (tmp_path / "in/data.yaml").write_text("train: .\nnames: [BENDNG]\n")
         (tmp_path / "in/a.txt").write_text("0 0.5 0.5 0.2 0.2\n0 0.50 0.5 0.2 0.2\n0 0.2 0.5 0.2 0.2\n")
     assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out") == 0
-    assert "a.png: left out 1 of its boxes, which repeat another one" in capsys.readouterr().err
+    assert "a.png: left out 1 boxes, each equal to another box" in capsys.readouterr().err
     (row,) = rows_of(tmp_path / "out").values()
     assert len(objects_of(row)) == 2
 
@@ -49,7 +49,7 @@ def test_cameras_and_words_that_do_not_exist_are_named(tmp_path, capsys):
     assert import_(*words, "--known", "camera=middle") == 2
     assert "--known camera: expected one of center, left, right, top, bottom, got 'middle'" in capsys.readouterr().err
     assert import_(*words, "--known", "camera=left") == 0
-    assert "--classes: expected labels that occur in the source, got 'Scrach'" in capsys.readouterr().err
+    assert "--classes: expected labels that occur in the imported files, got 'Scrach'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["all.json", "data.yaml", "a.txt", "list.txt", "metadata.csv", "metadata.jsonl"])

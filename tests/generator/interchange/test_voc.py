@@ -72,7 +72,7 @@ def test_a_stale_filename_does_not_move_a_box_to_another_picture(tmp_path):
     annotation(tmp_path / "b.xml", "a.png")
     good, problems, _ = read(tmp_path)
     assert good == {("a.png", None): "a.png"}
-    expected = "expected filename to name the picture that is named like this XML file"
+    expected = "expected filename to be the picture with the same name as this XML file"
     assert problems == [f"b.xml: {expected}, got a.png, and b.png beside it"]
 
 
@@ -106,7 +106,7 @@ def test_every_picture_is_read_or_named_once(tmp_path):
     (tmp_path / "JPEGImages/notes.txt").touch()
     good, problems, notes = read(tmp_path)
     assert list(good) == [("bad.png", None)] and len(problems) == 2 and len(notes) == 1
-    assert problems[0].startswith("Annotations/broken.xml: expected VOC's XML, got: ")
+    assert problems[0].startswith("Annotations/broken.xml: expected an XML file of Pascal VOC, got: ")
     assert problems[1].startswith("JPEGImages/good.png: expected labels in good.xml (")
     assert "1 .txt (first: notes.txt)" in notes[0]
 
@@ -122,7 +122,8 @@ def test_a_picture_is_in_one_split_and_unlisted_ones_are_named(tmp_path):
     (lists / "trainval.txt").write_text("a\nb\ncam1/c\n")
     good, problems, notes = read(tmp_path)
     assert {split for name, split in good if name != "b.png"} == {"train", "validation", None}
-    assert problems == ["b: expected one split in ImageSets, got train and validation"]
+    assert problems == ["b: expected it in lists of one split in ImageSets/Main, got train and validation"]
     assert notes == [
-        "ImageSets/Main: 1 XML files are in no list (first: Annotations/d.xml): their pictures go to the split train"
+        "ImageSets/Main: expected every XML file in a list, got 1 in no list (first: Annotations/d.xml): their "
+        "pictures go to train"
     ]

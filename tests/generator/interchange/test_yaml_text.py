@@ -22,8 +22,8 @@ def test_values_stay_as_written():
 @pytest.mark.parametrize(
     ("text", "got"),
     [
-        ("a: 1\nb: 2\na: 3", "the key 'a' twice, again in line 3"),
-        ("names:\n  0: a\n  '0': b", "the key '0' twice, again in line 3"),
+        ("a: 1\nb: 2\na: 3", "the key 'a' twice, the second time in line 3"),
+        ("names:\n  0: a\n  '0': b", "the key '0' twice, the second time in line 3"),
         ("{a: 1, a: 2}", "the key 'a' twice"),
         ("a: [", "while parsing"),
         ("? [1]\n: 2", "unhashable"),

@@ -59,7 +59,7 @@ def test_a_list_of_pictures_may_be_another_computers(tmp_path):
     pictures, found = read(tmp_path, "train: train.txt\nnames: [bent]\n")
     assert {Path(name).stem for name, _ in pictures} == {*"abc"}
     assert [one.name for one in found.pictures if one.problems] == ["images/train/no.png"]
-    assert found.problems == [f"train.txt:5: expected a picture below {tmp_path}, got '../../d.png'"]
+    assert found.problems == [f"train.txt:5: expected a picture inside the folder {tmp_path}, got '../../d.png'"]
 
 
 @pytest.mark.parametrize("word", ["NO", "1e3", "07", "3:30", "null", "~", "on", "yes", "0x1F", "2024-01-02"])
@@ -79,13 +79,13 @@ def test_class_names_are_those_that_the_file_shows(tmp_path, word):
         ("names: {0: bent, 0: OK}", "the key '0' twice"),
         ("names: {0: bent, 00: OK}", "the class number 0 twice in names"),
         ("names: [bent]\ntrain: images/train", "the key 'train' twice"),
-        ("names: {bent: 0}", "the class number 'bent'"),
-        ("names: {-1: bent}", "the class number '-1'"),
-        ("names: [bent, '']", "no name for class 1"),
-        ("names: [[bent]]", "no name for class 0"),
-        ("names: [bent]\nnc: 2", "nc: 2, but 1 names"),
+        ("names: {bent: 0}", "the key 'bent' in names, which is no class number"),
+        ("names: {-1: bent}", "the key '-1' in names, which is no class number"),
+        ("names: [bent, '']", "'' as the name of class 1"),
+        ("names: [[bent]]", "['bent'] as the name of class 0"),
+        ("names: [bent]\nnc: 2", "nc (number of classes) 2, but 1 names"),
         ("names: [bent]\nkpt_shape: [x, 3]", "kpt_shape"),
-        ("names: bent", "names: 'bent', neither a list"),
+        ("names: bent", "names 'bent', neither a list"),
     ],
 )
 def test_a_data_yaml_that_says_two_things_is_refused(tmp_path, text, got):
@@ -134,8 +134,8 @@ def test_one_folder_is_not_two_splits(tmp_path):
     pictures, found = read(tmp_path, "path: /content/x\ntrain: images/train\nval: images/train\nnames: [bent]\n")
     assert pictures == {("images/train/a.png", "train")}
     assert not found.problems and found.notes[1] == (
-        "warning: data.yaml: expected other pictures for val than for train, got images/train for both: "
-        "they count as train"
+        "warning: data.yaml: expected different pictures for val and train, got images/train for both: "
+        "it is read as train only"
     )
 
 
@@ -144,7 +144,9 @@ def test_a_label_file_belongs_to_one_picture(tmp_path):
     pictures, found = read(tmp_path, "train: images/train\nnames: [bent]\n")
     assert pictures == {("images/train/b.png", "train")}
     wrong = [problem for one in found.pictures for problem in one.problems]
-    assert len(wrong) == 2 and all("got labels/train/a.txt for images/train/a.jpg and images" in text for text in wrong)
+    assert len(wrong) == 2 and all(
+        "got labels/train/a.txt, which images/train/a.jpg and images" in text for text in wrong
+    )
 
 
 def test_files_of_the_system_are_no_pictures_and_others_are_named(tmp_path):

@@ -119,7 +119,7 @@ def test_a_dataset_without_its_card_still_has_a_report(dataset: Path, tmp_path: 
     for path in (dataset / "data").iterdir():
         (bare / "data" / path.name).write_bytes(path.read_bytes())
     page = write_report(bare, tmp_path / "report.html")
-    assert "so tolerance and origin are not known" in " ".join(page.text)
+    assert "so its tolerance and origin are not known" in " ".join(page.text)
 
 
 def test_masks_and_tilts_of_an_older_dataset_come_from_the_renders(tmp_path: Path, capsys) -> None:
@@ -153,7 +153,7 @@ def test_masks_and_tilts_of_an_older_dataset_come_from_the_renders(tmp_path: Pat
     plain = write_report(older, tmp_path / "plain.html").text
     assert "Tilt of the tip" not in plain
     assert "This dataset was built by an older version and has no column tilt_deg." in plain
-    assert "an older dataset without tilt_deg: --renders DIR adds them" in capsys.readouterr().err
+    assert "an older dataset without tilt_deg: give --renders DIR to show these values" in capsys.readouterr().err
     # Masks of a dataset's own need no renders.
     build(renders, tmp_path / "masks", SCENES, Options({}, masks=True))
     page = write_report(tmp_path / "masks", tmp_path / "masks.html")
@@ -168,7 +168,7 @@ def test_renders_of_another_dataset_are_refused(tmp_path: Path, change: str) -> 
     build(write_renders(tmp_path / "out", rows), tmp_path / "set", SCENES, Options({}))
     rows[0] |= {"defects": "bent@r1c2:tilt_deg=20"} if change == "seed" else {}
     other = write_renders(tmp_path / "other", rows, grain=6.0 if change == "seed" else 3.0)
-    message = r"--renders .*other: expected the render folder from which the dataset was built, got one where t[12] "
+    message = r"--renders .*other: expected the render folder from which .* was built, got one in which the row t[12] "
     with pytest.raises(InputError, match=message):
         write_report(tmp_path / "set", tmp_path / "report.html", "--renders", str(other))
     assert not (tmp_path / "report.html").exists()
