@@ -61,34 +61,25 @@ class Tilt:
     Attributes:
         azimuth_rad: direction in which it sinks.
         slope: height by length.
-        middle_mm: (x, y) at which heights stay.
+        positions: all positions of the connector, whose middle stays at its height.
     """
 
     azimuth_rad: float
     slope: float
-    middle_mm: tuple[float, float]
+    positions: tuple[Position, ...]
 
-    @classmethod
-    def by_edge(cls, positions: Sequence[Position], azimuth_rad: float, height_mm: float, standing_mm: float) -> Tilt:
-        """The lean at which the outermost pin sinks by `height_mm`, or its tip moves that far if that is less of one.
-
-        Args:
-            positions: all positions of the connector.
-            azimuth_rad: direction in which the field sinks.
-            height_mm: the largest displacement.
-            standing_mm: length of the pins above the floor.
-        """
-        xs, ys = [position.x_mm for position in positions], [position.y_mm for position in positions]
-        tilt = cls(azimuth_rad, 0.0, (0.5 * (min(xs) + max(xs)), 0.5 * (min(ys) + max(ys))))
-        widest = max(standing_mm, *(abs(tilt._along(position)) for position in positions))
-        return cls(azimuth_rad, height_mm / widest, tilt.middle_mm)
+    @property
+    def reach_mm(self) -> float:
+        """How far the outermost position lies from the middle, in the direction of the lean; above 0."""
+        return max(1e-3, *(abs(self._along(position)) for position in self.positions))
 
     def at(self, position: Position, standing_mm: float) -> Displacement:
         """The displacement of the pin at a position, of a length above the floor."""
         return Displacement.towards(self.azimuth_rad, standing_mm * self.slope, -self.slope * self._along(position))
 
     def _along(self, position: Position) -> float:
-        x, y = position.x_mm - self.middle_mm[0], position.y_mm - self.middle_mm[1]
+        xs, ys = [each.x_mm for each in self.positions], [each.y_mm for each in self.positions]
+        x, y = position.x_mm - 0.5 * (min(xs) + max(xs)), position.y_mm - 0.5 * (min(ys) + max(ys))
         return x * math.cos(self.azimuth_rad) + y * math.sin(self.azimuth_rad)
 
 

@@ -67,7 +67,9 @@ class Measuring:
             part, self._next_part = self._next_part, self._next_part + 1
             for row in captures:
                 row.part, row.levels[PATTERN] = part, chosen[unit]
-            defects = self._defects(captures[0], split, source)
+            # From a source of its own, so that a part that is drawn again changes no other.
+            own = self.spec.random("measure", split.name, name, str(unit))
+            defects = self._defects(captures[0], split, own)
             for row in captures:
                 row.defects = defects
 
@@ -133,9 +135,11 @@ class Measuring:
             for position in group.members
         }
         if row.levels[PATTERN] == TILT:
-            height = limits.retraction_mm * self._size(wanted.retraction, smaller, source)
-            azimuth = source.uniform(0.0, 2.0 * math.pi)
-            shared: Shared = Tilt.by_edge(connector.positions, azimuth, height, max(standing.values())).at
+            size, azimuth = self._size(wanted.retraction, smaller, source), source.uniform(0.0, 2.0 * math.pi)
+            tilt = Tilt(azimuth, 1.0, connector.positions)
+            longest = max(standing.values())
+            slope = size * min(limits.retraction_mm / tilt.reach_mm, 0.5 * limits.true_position_mm / longest)
+            shared: Shared = replace(tilt, slope=slope).at
         else:
             shared = self._shared(limits, smaller, source)
         start, length = wanted.start.at(source.random()), wanted.curve.at(source.random())

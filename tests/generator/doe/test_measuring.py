@@ -145,7 +145,8 @@ def test_a_tilted_field_sinks_where_its_tips_move_to(tmp_path: Path):
             place = manifest.connectors["connector_3x9"].position(address)
             along = (place.x_mm * x + place.y_mm * y) / math.hypot(x, y)
             assert z == pytest.approx(-slope * along, abs=0.021)
-        assert 0.6 * 1.5 < max(abs(z) for _, _, z in found.values()) <= 1.81
+        # A field of this width sinks to the size before the tips travel as far.
+        assert 0.6 * 1.5 < max(abs(z) for _, _, z in found.values()) <= 1.81 and math.hypot(x, y) < 1.2
 
 
 def test_single_pins_have_sizes_by_their_own_limits_and_groups_by_the_connectors(tmp_path: Path):
