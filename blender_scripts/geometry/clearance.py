@@ -17,9 +17,17 @@ _TOUCH_MM = 0.02
 
 
 def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[str]:
-    """Messages (``expected …, got …``) for pins that a defect pushes into something else; empty where all are clear.
+    """Find pins that a defect pushes into the walls, a block, the cavity floor or another pin.
 
-    A pin is treated as a ball of its largest half width, moved along its centre line.
+    A pin is approximated by balls of half its largest width along its centre line.
+
+    Args:
+        connector: the scene.
+        housing: name of the part's housing.
+        pins: the part's pins.
+
+    Returns:
+        A message ``expected …, got …`` for each collision; empty if there is none.
     """
     bad = [pin for pin in pins if not pin.missing and _can_collide(pin)]
     if not bad:
@@ -43,17 +51,17 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
         drawn: list[Vector] = [(x / pin.scale, y / pin.scale, z / pin.scale) for x, y, z in line]
         overlap = max(_into_wall(connector.shell, point, reach) for point in _below_mating_face(drawn))
         if overlap > 0.0:
-            found.append(f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it")
+            found.append(f"expected a pin clear of the wall, got {what} with the pin {overlap:.2f} mm inside the wall")
         overlap = max((_into_block(block, drawn, reach) for block in blocks), default=0.0)
         if overlap > 0.0:
             found.append(
-                f"expected a pin that clears the {housing} housing's blocks, "
-                f"got {what} with the pin {overlap:.2f} mm inside one"
+                f"expected a pin clear of the blocks of housing {housing}, "
+                f"got {what} with the pin {overlap:.2f} mm inside a block"
             )
         overlap = _into_floor(pin, connector.cavity)
         if overlap > _TOUCH_MM:
             found.append(
-                f"expected a pin that clears the cavity floor, got {what} with the pin {overlap:.2f} mm inside it"
+                f"expected a pin clear of the cavity floor, got {what} with the pin {overlap:.2f} mm inside the floor"
             )
         first = bisect_left(left_edges, _left_edge((line, pin)) - reach - thickest - widest)
         last = bisect_right(left_edges, _right_edge(line) + reach + thickest)
@@ -64,8 +72,8 @@ def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> lis
             gap = _gap(line, other_line, nearest)
             if gap < nearest:
                 found.append(
-                    f"expected a pin that clears {other.position.address}, "
-                    f"got {what} with {nearest - gap:.2f} mm of overlap"
+                    f"expected a pin clear of the pin at {other.position.address}, "
+                    f"got {what} with an overlap of {nearest - gap:.2f} mm"
                 )
     return found
 
@@ -198,13 +206,16 @@ def _dot(a: Vector, b: Vector) -> float:
 
 
 def clear_path(pins: tuple[Pin, ...], path: tuple[Vector, ...], radius: float, but: tuple[str, ...]) -> str | None:
-    """The address of a pin that a body along a chain of points would touch; None if there is none.
+    """Check that a long thin body, such as a fibre, touches no pin.
 
     Args:
         pins: the part's pins.
-        path: the chain's points, mm.
+        path: points of the body's centre line, mm.
         radius: half the body's thickness, mm.
         but: addresses of pins that are not checked.
+
+    Returns:
+        The address of a pin that the body would touch; None if there is none.
     """
     for pin in pins:
         enough = radius + pin.terminal.reach_mm
