@@ -100,7 +100,7 @@ def _grid(section: TomlSection) -> Rows:
 
 
 def _staggered(section: TomlSection) -> Rows:
-    expected = "a list of the numbers of positions in each row, each from 1 to 200, such as [5, 4]"
+    expected = "a list with the number of positions of each row, 1 to 200, such as [5, 4]"
     counts = section.value("counts", expected)
     good = isinstance(counts, list) and 1 <= len(counts) <= 100
     if not good or not all(type(count) is int and 1 <= count <= 200 for count in counts):

@@ -211,7 +211,7 @@ class TomlSection:
         built = {}
         for name in section.data:
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
-                expected = "a name of at most 32 lower-case letters, digits and underscores, a letter first"
+                expected = "a name of up to 32 lower-case letters, digits and _ (first a letter)"
                 section.wrong(name, expected, shown(name))
             built[name] = build(name, section.table(name))
         return built

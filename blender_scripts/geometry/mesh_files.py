@@ -216,7 +216,7 @@ def _obj_face(words: list[str], count: int, name: str, number: int, line: str) -
         # Negative numbers count back from the last vertex so far; there is no number 0.
         face = [index if index > 0 else count + 1 + index if index else 0 for index in face]
         if min(face) < 1:
-            raise _obj_problem(name, number, "face", f"numbers of the {count} vertices above this line", line)
+            raise _obj_problem(name, number, "face", f"numbers of the {count} vertices above it", line)
     return face
 
 

@@ -180,8 +180,8 @@ def _losses(output: OutputFolder, manifest: Manifest, scenes: Path) -> list[str]
 
 def _other_rows(copy: Path, name: str, root: Path, manifest: Manifest, scenes: Path) -> list[str]:
     return [
-        f"{manifest.path.name}: expected a new run name, got {run}, which {name} has with other settings: rename the "
-        f"run, or give --out for another folder than {root}"
+        f"{manifest.path.name}: expected a new run name, got {run}, which {name} in {root} has with other "
+        "settings: rename the run, or give --out for another folder"
         for run in conflicts(copy, scenes, manifest.runs)
     ]
 

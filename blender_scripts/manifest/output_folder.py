@@ -95,8 +95,8 @@ class OutputFolder:
             return None
         again, versions = sum(name in names for name in others), ", ".join(sorted(set(others.values())))
         left = len(others) - again
-        rest = f"; {left} others stay: `build` refuses a dataset of both until they are rendered again" if left else ""
-        return f"{self.root}: {again} rows of renderer {versions} will be rendered again by renderer {RENDERER}{rest}"
+        rest = f"; {left} are left as they are, and `build` refuses a dataset of both" if left else ""
+        return f"{self.root}: {again} rows of renderer {versions} are rendered again by renderer {RENDERER}{rest}"
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
         """A row's record if the row is finished: picture, mask and record exist and are unchanged; else None.

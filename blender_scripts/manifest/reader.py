@@ -46,7 +46,7 @@ def _refused(name: str) -> str | None:
     """What is expected of a column's name, if it is not allowed; else None."""
     if not name.isprintable() or len(name) > 64:
         return "a column name of 1 to 64 printable characters"
-    return "a name for your own column that a dataset's own columns do not have" if name in RESERVED else None
+    return "a name that none of a dataset's own columns has" if name in RESERVED else None
 
 
 def read_manifest(path: Path, scenes: Path) -> Manifest:

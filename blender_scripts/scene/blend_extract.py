@@ -130,8 +130,8 @@ def _extract(path: str, wanted: str | None) -> dict[str, np.ndarray]:
     if wanted is None:
         copies = [item.name for item in objects if item.instance_type != "NONE" and not item.hide_render]
         if copies:
-            got = f"instances made by {copies[0]!a}"
-            raise Problem(expected="meshes without instances (Object > Apply > Make Instances Real)", got=got)
+            got = f"instances of {copies[0]!a}"
+            raise Problem(expected="no instances (Object > Apply > Make Instances Real)", got=got)
         objects = [item for item in objects if item.type == "MESH" and not item.hide_render]
         if not objects:
             raise Problem(expected="a mesh object that is shown in renders", got="none")

@@ -94,8 +94,8 @@ def test_a_mix_of_a_scene(tmp_path: Path) -> None:
     assert mixes == {"both": Mix("both", ("round", "blade"), "rows")}
 
 
-NAMES = "terminals.m.mix: expected a list of two or more names of terminals, got"
-UNMIXED = "terminals.m.mix: expected names of terminals that are not mixed (round, blade, square), got"
+NAMES = "terminals.m.mix: expected a list of 2 to 16 names of terminals, got"
+UNMIXED = "terminals.m.mix: expected the name of a terminal that is not a mix (round, blade, square), got"
 MIX = ALL + '[terminals.m]\nmix = ["round", "blade"]\n'
 MISTAKES = [
     (MIX.replace('"round", "blade"]', '"round"]'), f"{NAMES} ['round']"),
@@ -142,16 +142,19 @@ def test_a_position_may_have_a_terminal_of_its_own(tmp_path: Path) -> None:
         ),
         (
             f'{PLACED}r1c1 = "peg"\n',
-            "t.toml:26 terminals.hybrid.at.r1c1: expected names of terminals that are not mixed",
+            "t.toml:26 terminals.hybrid.at.r1c1: expected the name of a terminal that is not a mix",
         ),
-        (f"{PLACED}r1c1 = 3\n", "t.toml:26 terminals.hybrid.at.r1c1: expected names of terminals that are not mixed"),
+        (
+            f"{PLACED}r1c1 = 3\n",
+            "t.toml:26 terminals.hybrid.at.r1c1: expected the name of a terminal that is not a mix",
+        ),
         (
             '[terminals.hybrid.at]\nr1c1 = "blade"\n',
             "t.toml:23 terminals.hybrid.others: expected the name of the terminal of all other positions, got nothing",
         ),
         (
             f"{PLACED}".replace("round", "peg"),
-            "t.toml:24 terminals.hybrid.others: expected names of terminals that are",
+            "t.toml:24 terminals.hybrid.others: expected the name of a terminal that is",
         ),
     ],
 )
