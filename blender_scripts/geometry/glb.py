@@ -234,7 +234,7 @@ class _Document:
         if accessor.get("type") != shape:
             raise self._wrong(where, f"the type {shape}", shown(accessor.get("type")))
         component = self._integer(accessor, "componentType", where)
-        allowed = _INDEX_TYPES if shape == "SCALAR" else _COMPONENTS
+        allowed = _INDEX_TYPES if shape == "SCALAR" else tuple(_COMPONENTS)
         if component not in allowed:
             raise self._wrong(where, f"a componentType of {', '.join(map(str, allowed))}", str(component))
         kind = np.dtype(_COMPONENTS[component])
