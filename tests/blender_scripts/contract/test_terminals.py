@@ -120,7 +120,9 @@ def test_one_mistake_is_one_line(tmp_path: Path, text: str, says: str) -> None:
 
 def test_a_mix_alone_is_nothing(tmp_path: Path) -> None:
     problems = problems_of('[terminals.m]\nmix = ["a", "b"]\n', tmp_path)
-    assert any("expected at least one terminal that is not a mix, got only the mixes m" in problem for problem in problems)
+    assert any(
+        "expected at least one terminal that is not a mix, got only the mixes m" in problem for problem in problems
+    )
 
 
 PLACED = '[terminals.hybrid]\nothers = "round"\n[terminals.hybrid.at]\n'
