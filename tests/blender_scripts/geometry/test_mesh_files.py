@@ -370,7 +370,7 @@ PLY_FACES = "element face {}\nproperty list uchar int vertex_indices\nend_header
             "a.ply face 1 of 1: expected the length of a list, followed by as many numbers",
         ),
         ("a.ply", FILES["ascii.ply"].replace(b"float y", b"float w"), "expected the properties x, y and z"),
-        ("a.ply", FILES["ascii.ply"].replace(b"vertex_index", b"corners"), "expected the property vertex_indices of face, as a list of integers"),
+        ("a.ply", FILES["ascii.ply"].replace(b"vertex_index", b"corners"), "vertex_indices of face, as a list of integers"),
         ("a.ply", FILES["binary_big_endian.ply"][:-90], "got a truncated file"),
         (
             "a.ply",
@@ -384,7 +384,7 @@ PLY_FACES = "element face {}\nproperty list uchar int vertex_indices\nend_header
         ("a.glb", chunks(b"[" * 100_000, b""), "expected valid JSON"),
         ("a.glb", chunks(b"[]", b""), "a.glb JSON: expected a JSON object, got []"),
         ("a.glb", chunks(b"\xff\xfe\xfd\xfc", b""), "expected valid JSON"),
-        ("a.step", b"ISO-10303-21;", "expected a file name that ends in one of .stl, .obj, .ply, .glb, .blend, got .step"),
+        ("a.step", b"ISO-10303-21;", "name that ends in one of .stl, .obj, .ply, .glb, .blend, got .step"),
         ("stl", b"solid", "got no ending"),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
