@@ -1,11 +1,14 @@
-"""The renderer: pictures, masks and records from a manifest, in Blender's own Python (standard library, numpy, bpy).
+"""The renderer. It runs in Blender's own Python, with the standard library, numpy and bpy only.
+
+From a manifest (a CSV file, one row per picture) and scene files (TOML, one per connector) it makes for each row a
+picture, a mask, and a record: a JSON file with the ground truth.
 
     render.py    the command
-    scene/       all that needs bpy: stage, light, path tracer, instance mask, the truth in a record
-    manifest/    reading and checking rows, the part of a row, the render folder, the record's format
+    scene/       all that needs bpy: the part on its station, light, path tracer, mask, the record's contents
+    manifest/    rows: reading and checking them, the part that a row describes, the render folder, the record's format
     kinds/       the kinds of defect, one module each
-    geometry/    shapes in mm and pixels: pins, solids, clearance, mesh files, lens, camera, outlines
-    contract/    what a user writes in a scene file: positions, terminals, housings, cameras, light, tolerance
+    geometry/    shapes in mm and pixels: pins, housings, collisions, mesh files, lens, camera, outlines
+    contract/    scene files: positions, terminals, housings, cameras, light, tolerance
 
 A package imports only those listed below it.
 """

@@ -1,4 +1,4 @@
-"""Render a manifest: pictures, masks and the truth of each.
+"""Render a manifest: for each row a picture, a mask and a record (a JSON file with the ground truth).
 
     blender -b -P blender_scripts/render.py -- manifest.csv [--out DIR]
     python blender_scripts/render.py manifest.csv [--out DIR]          (a Python with bpy)
@@ -64,7 +64,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="render.py",
         usage="blender -b -P blender_scripts/render.py -- manifest.csv [--out DIR] [options]",
-        description="Render a manifest: pictures, masks and the truth of each. Repeat it to resume.",
+        description="Render a manifest: for each row a picture, a mask and a record of its ground truth (JSON). "
+        "Repeat the command to resume.",
     )
     add = parser.add_argument
     add("manifest", type=Path, help="the CSV manifest (docs/reference/manifest.md)")
@@ -75,25 +76,25 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     rows = "only the rows A to B - 1, counted from 0"
     add("--rows", type=_rows, default=(None, None), metavar="A:B", help=rows)
     add("--force", action="store_true", help="render finished rows again")
-    scale = "the mask shows the most frequent of K x K samples per pixel, 1-8 (default: 1)"
+    scale = "each pixel of the mask is the most frequent of K x K samples, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_bounded(1, 8), default=1, metavar="K", help=scale)
     threads = "render threads (default: one per core)"
     add("--threads", type=_bounded(0, 1024), default=0, metavar="N", help=threads)
-    gpu = "gpu is faster, but its pictures differ in bytes from the CPU's (default: cpu)"
+    gpu = "render on cpu or gpu; gpu is faster, its pictures are not bit-identical to the CPU's (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
     dry = "check everything, print the graphics cards, the device used and the rows left to render; render nothing"
     add("--dry-run", action="store_true", help=dry)
-    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples")
-    add("--depth", action="store_true", help="also write depth/<run>.npy: mm along the optical axis")
-    add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors, world axes")
+    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples instead")
+    add("--depth", action="store_true", help="also write depth/<run>.npy: distance along the optical axis, mm")
+    add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors in world axes")
     pool = parser.add_argument_group(
         "for the worker pool of `python -m generator render`, which has checked the folder"
     )
-    sha256 = "SHA-256 of the manifest and scenes, which are already checked: do not check rows again"
+    sha256 = "SHA-256 of the manifest and scenes, which another process has checked: do not check rows again"
     pool.add_argument("--validated", metavar="SHA256", help=sha256)
     feed = "render the row numbers that come on standard input; report each row as a line of JSON"
     pool.add_argument("--feed", action="store_true", help=feed)
-    compare = "render nothing; exit code 2 if the settings of a finished row differ from those it would get now"
+    compare = "render nothing; exit code 2 if a finished row has other settings than those of this command"
     pool.add_argument("--compare", action="store_true", help=compare)
     options = parser.parse_args(arguments)
     if (options.feed or options.compare) and options.out is None:
@@ -121,12 +122,19 @@ def _fed_rows(count: int) -> Iterator[int]:
     for line in sys.stdin:
         number = int(line)
         if not 0 <= number < count:
-            raise ValueError(f"row {number} of {count}")
+            raise ValueError(f"expected a row number from 0 to {count - 1}, got {number}")
         yield number
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check everything, then render; returns the exit code. Raises InputError before anything is rendered."""
+    """Check all inputs, then render; returns the exit code.
+
+    Args:
+        arguments: from `parse_arguments`.
+
+    Raises:
+        InputError: an input is wrong; nothing was rendered.
+    """
     from blender_scripts.manifest.claim import claim
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.scene import versions
@@ -226,7 +234,7 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
         claimed.keep()
         output.sweep()
         if not renderer.tracer.denoised and not arguments.no_denoise:
-            print("this Blender has no denoiser: eight times the samples are taken instead", file=sys.stderr)
+            print("note: this Blender has no denoiser; eight times the samples are taken instead", file=sys.stderr)
         progress = Progress(len(rows))
         try:
             for row in rows:

@@ -77,12 +77,12 @@ def decode(text: str, width: int, height: int) -> tuple[list[Box], list[str]]:
         end = group.end()
         bins = [int(value) for value in _LOCATION.findall(group[2])]
         if len(bins) % 4:
-            raise ValueError(f"label {group[1]!r} must have four locations per box, got {len(bins)}")
+            raise ValueError(f"label {group[1]!r} must have four locations per box, got {len(bins)} locations")
         if max(bins) >= BINS:
-            raise ValueError(f"locations must be 0 to {BINS - 1}, got <loc_{max(bins)}>")
+            raise ValueError(f"locations must be from 0 to {BINS - 1}, got <loc_{max(bins)}>")
         for x1, y1, x2, y2 in zip(*[iter(bins)] * 4, strict=True):
             if x2 < x1 or y2 < y1:
-                raise ValueError(f"boxes must have x1 <= x2 and y1 <= y2, got bins {[x1, y1, x2, y2]}")
+                raise ValueError(f"boxes must have x1 <= x2 and y1 <= y2, got locations {[x1, y1, x2, y2]}")
             boxes.append((_middle(x1, width), _middle(y1, height), _middle(x2, width), _middle(y2, height)))
             labels.append(group[1])
     if end != len(text):
@@ -119,7 +119,7 @@ def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
                 groups.append(("", at, []))
             groups[-1][2].append(int(location))
         elif special is not None:
-            wrong(at, "no special token (the tokenizer adds them)", special)
+            wrong(at, "no special token, as the tokenizer adds it", special)
         elif broken is not None:
             wrong(at, "a location such as <loc_12>, and no other '<'", repr(broken[:20]))
         elif label.strip():
@@ -129,7 +129,7 @@ def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
         _lint_boxes(label, at, bins, wrong)
     firsts = [(bins[1], bins[0]) for _, _, bins in groups if len(bins) >= 4]
     if firsts != sorted(firsts):
-        wrong(groups[0][1], "groups in the order of (y1, x1) of their first box", "another order")
+        wrong(groups[0][1], "labels in the order of (y1, x1) of their first boxes", "another order")
     return problems
 
 
@@ -143,7 +143,7 @@ def _lint_label(
     if labels is not None and label.strip() not in labels:
         wrong(at, f"one of the labels {', '.join(sorted(labels))}", repr(label))
     if label in before:
-        wrong(at, f"the boxes of {label!r} in one group", "a second one")
+        wrong(at, f"the boxes of {label!r} one after the other", "the label a second time")
 
 
 def _lint_boxes(label: str, at: int, bins: list[int], wrong: Callable[[int, str, str], None]) -> None:
@@ -160,7 +160,7 @@ def _lint_boxes(label: str, at: int, bins: list[int], wrong: Callable[[int, str,
     if places != sorted(places):
         wrong(at, f"boxes of {label!r} in the order of (y1, x1)", "another order")
     if len(set(boxes)) < len(boxes):
-        wrong(at, f"each box of {label!r} once", "one twice")
+        wrong(at, f"each box of {label!r} once", "a box twice")
 
 
 def ceiling(box: Sequence[float], width: int, height: int) -> float:

@@ -1,12 +1,13 @@
-"""What a user writes: scene files, and the parts of a defect. Standard library only; imports no other package here.
+"""Scene files: reading and checking what a user writes. Standard library only; imports no other package here.
 
-connector.py       a whole scene file, and checks that its parts fit together
+connector.py       a whole scene file, and checks that its tables fit together
 positions.py  terminals.py  housings.py  cad_file.py  rig.py    its tables: pins, shapes, cameras and light
-contour.py  lettering.py    outlines of openings and blocks; the font of print
+contour.py  lettering.py    outlines of openings and blocks; the font of the print on a housing
 scatter.py  photographs.py  manufacturing scatter; pictures of the table under the part
-tolerance.py       limits on a pin's measures, for all positions or single ones
-toml_section.py  text_file.py  errors.py                        strict reading; InputError, which is exit code 2
-defect.py          one defect: kind, target, values
-draws.py           random numbers by (seed, purpose, address)
+datum.py  tolerance.py      the datum of measurements; limits on a pin's measures
+toml_section.py  csv_file.py  text_file.py     readers of TOML, CSV and text files, which report every mistake
+errors.py          InputError: a mistake of the user, reported with exit code 2
+defect.py          one defect: kind, target, values of parameters
+draws.py           random numbers that depend on a seed and a purpose only
 scratch.py         a temporary folder that is removed when its process has ended
 """

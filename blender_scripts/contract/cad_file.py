@@ -1,6 +1,6 @@
-"""A user's CAD file that a scene names: where it may lie, its format and SHA-256, its placement in the part.
+"""A user's CAD file that a scene file names: checks of its path, size and format; its SHA-256; its placement.
 
-Only bytes are checked here; mesh_files.py and blend_files.py read the geometry.
+Only the path and the first bytes are checked here; mesh_files.py and blend_files.py read the geometry.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ class FileProblem(InputError):
 
 @dataclass(frozen=True)
 class CadPlacement:
-    """How a CAD file's coordinates become the part's: scaled to mm, axes exchanged, shifted.
+    """How coordinates of a CAD file are converted to those of the part: scale to mm, exchange axes, then shift.
 
     Attributes:
         unit_mm: mm per unit of the file: 1 for mm, 25.4 for inches, 1000 for metres.
-        axes: for each of the part's X, Y and Z the file's axis (0, 1, 2) and its sign (1, -1).
-        offset_mm: (x, y, z) of the file's origin in the part.
+        axes: for the part's X, Y and Z in turn: the number of the file's axis (0 x, 1 y, 2 z) and its sign (1, -1).
+        offset_mm: (x, y, z) of the file's origin in the part's coordinates.
     """
 
     unit_mm: float = 1.0
@@ -61,7 +61,8 @@ class CadPlacement:
 def parse_axes(text: str) -> tuple[Axis, Axis, Axis] | None:
     """Parse axes such as ``x,-z,y``: the part's X is the file's x, its Y the file's -z, its Z the file's y.
 
-    None where the text is something else, or names an axis twice.
+    Returns:
+        As `CadPlacement.axes`; None if the text has another form or names an axis twice.
     """
     match = AXES.fullmatch(text)
     if match is None or len({match[2], match[4], match[6]}) != 3:
@@ -72,11 +73,11 @@ def parse_axes(text: str) -> tuple[Axis, Axis, Axis] | None:
 
 @dataclass(frozen=True)
 class CadFile:
-    """A CAD file whose bytes were read and hashed.
+    """A CAD file that passed the checks of `find`.
 
     Attributes:
-        name: path in the scene file, relative to the scene's folder.
-        path: the same, absolute and without symbolic links.
+        name: path as in the scene file, relative to the scene file's folder.
+        path: absolute path, symbolic links resolved.
         format: one of FORMATS.
         sha256: SHA-256 of the file's bytes; part of the hash of each manifest row that uses it.
     """
@@ -88,14 +89,15 @@ class CadFile:
 
     @classmethod
     def find(cls, folder: Path, name: str) -> CadFile:
-        """Find a file below a scene's folder and check its size and first bytes.
+        """Find a CAD file and check its path, ending, size and first bytes.
 
         Args:
-            folder: the folder that holds the scene's TOML.
-            name: the path in it, with ``/`` between folders.
+            folder: the folder that holds the scene's TOML file.
+            name: path relative to it, with ``/`` between folders.
 
         Raises:
-            FileProblem: the name leads out of the folder, or there is no plain file of this format and permitted size.
+            FileProblem: the path leads out of the folder; the file is missing, empty, larger than MOST_BYTES or not a
+                regular file; or its ending or its first bytes are not those of one of FORMATS.
         """
         path = inside(folder, name)
         format_ = path_format(name)
@@ -104,22 +106,28 @@ class CadFile:
         return cls(PurePosixPath(name).as_posix(), path, format_, hashlib.sha256(content).hexdigest())
 
     def content(self) -> bytes:
-        """Read the file's bytes again.
+        """Read the file again and return its bytes.
 
         Raises:
-            FileProblem: they no longer match `sha256`.
+            FileProblem: the bytes no longer match `sha256`.
         """
         content = read_plain(self.path, self.name, "a mesh")
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise FileProblem(self.name, "the file as it was when the scene was read", "an edited one")
+            raise FileProblem(self.name, "the same file as when the scene was read", "a changed file")
         return content
 
 
 def inside(folder: Path, name: str, is_folder: bool = False) -> Path:
-    """Resolve a name in a scene to a plain file, or a folder, below the scene's folder.
+    """Return the absolute path of a file or folder that a scene file names; it must lie below the scene's folder.
+
+    Args:
+        folder: the folder that holds the scene's TOML file.
+        name: path relative to it, with ``/`` between folders.
+        is_folder: whether a folder is wanted; else a regular file.
 
     Raises:
-        FileProblem: the path is absolute, holds ``..``, leaves the folder by a link, or is of another kind.
+        FileProblem: the path is absolute, holds ``..``, leads out of the folder by a symbolic link, or does not exist,
+            or is a folder where a file is wanted or the reverse.
     """
     place = shown(name)
     expected = f"a path below the scene's folder, such as {'photographs' if is_folder else 'meshes/housing.stl'}"
@@ -140,9 +148,9 @@ def inside(folder: Path, name: str, is_folder: bool = False) -> Path:
     except (OSError, RuntimeError, ValueError) as error:
         raise FileProblem(name, "a readable file", _reason(error)) from None
     if not path.is_relative_to(root):
-        raise FileProblem(name, expected, "a symbolic link that leads out of it")
+        raise FileProblem(name, expected, "a symbolic link that leads out of that folder")
     if is_folder != stat.S_ISDIR(mode) or not (is_folder or stat.S_ISREG(mode)):
-        raise FileProblem(name, "a folder" if is_folder else "a plain file", _kind(mode))
+        raise FileProblem(name, "a folder" if is_folder else "a regular file", _kind(mode))
     return path
 
 
@@ -160,16 +168,25 @@ def _kind(mode: int) -> str:
 
 
 def path_format(name: str) -> str:
-    """The format, one of FORMATS, that the name's ending states; FileProblem for any other ending."""
+    """The format that a file name's ending states: one of FORMATS; raises FileProblem for any other ending."""
     ending = PurePosixPath(name).suffix.lower().removeprefix(".")
     if ending not in FORMATS:
         offered = ", ".join(f".{each}" for each in FORMATS)
-        raise FileProblem(name, f"one of {offered}", f".{ending}" if ending else "no ending")
+        raise FileProblem(name, f"a file name that ends in one of {offered}", f".{ending}" if ending else "no ending")
     return ending
 
 
 def read_plain(path: Path, name: str, what: str) -> bytes:
-    """A plain file's bytes; FileProblem if it is unreadable, empty (not `what`) or larger than MOST_BYTES."""
+    """Read a regular file of at most MOST_BYTES and return its bytes.
+
+    Args:
+        path: the file.
+        name: the file's name in messages.
+        what: what the message says was expected where the file is empty, such as "a mesh".
+
+    Raises:
+        FileProblem: the file is unreadable, empty, too large, or no regular file.
+    """
     # Checks the opened file, since the path may have changed; follows no link, waits for no pipe's writer.
     flags = os.O_RDONLY
     for flag in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):
@@ -179,10 +196,10 @@ def read_plain(path: Path, name: str, what: str) -> bytes:
         with os.fdopen(handle, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
-                raise FileProblem(name, "a plain file", _kind(status.st_mode))
+                raise FileProblem(name, "a regular file", _kind(status.st_mode))
             if status.st_size > MOST_BYTES:
                 expected = f"a file of at most {MOST_BYTES:,} bytes"
-                raise FileProblem(name, expected, f"one of {status.st_size:,} bytes")
+                raise FileProblem(name, expected, f"{status.st_size:,} bytes")
             content = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
         raise FileProblem(name, "a readable file", _reason(error)) from None
@@ -192,13 +209,13 @@ def read_plain(path: Path, name: str, what: str) -> bytes:
 
 
 def check_magic(content: bytes, name: str, format_: str) -> None:
-    """Check a file's first bytes against its format; STL and OBJ have no fixed ones.
+    """Check that a file begins with the bytes of its format; STL and OBJ have no fixed first bytes.
 
     Raises:
-        FileProblem: the bytes do not fit.
+        FileProblem: the file begins with other bytes.
     """
     if format_ == "glb" and content[:4] != b"glTF":
-        raise FileProblem(name, "a binary glTF, which begins with glTF", shown(content[:4]))
+        raise FileProblem(name, "a binary glTF file, which begins with glTF", shown(content[:4]))
     if format_ == "ply" and not re.match(rb"ply\s", without_mark(content[:32])):
         raise FileProblem(name, "a PLY file, which begins with ply", shown(content[:4]))
     if format_ == "blend":
@@ -206,7 +223,7 @@ def check_magic(content: bytes, name: str, format_: str) -> None:
 
 
 def blend_version(content: bytes, name: str) -> tuple[int, int] | None:
-    """The Blender version that wrote a file, (major, minor); None where the file is compressed by Zstandard.
+    """The Blender version (major, minor) that wrote a file; None if Zstandard compression hides the version.
 
     Raises:
         FileProblem: it is not a .blend file, is from a 32-bit or big-endian machine, or is truncated.
@@ -225,9 +242,9 @@ def blend_version(content: bytes, name: str) -> tuple[int, int] | None:
         expected = "a .blend file, which begins with BLENDER or is compressed by gzip or Zstandard"
         raise FileProblem(name, expected, shown(content[:12]))
     if (old and (old[1] == b"_" or old[2] == b"V")) or (new and new[3] == b"V"):
-        raise FileProblem(name, "a .blend file from a 64-bit little-endian machine", "a file from another kind")
+        raise FileProblem(name, "a .blend file from a 64-bit little-endian machine", "one from another machine")
     if not compressed and content.find(b"ENDB", -4096) < 0:
-        raise FileProblem(name, "a complete .blend file, which ends with ENDB", "a truncated one")
+        raise FileProblem(name, "a complete .blend file, which ends with ENDB", "a truncated file")
     if new:
         return int(new[4]), int(new[5])
     assert old is not None

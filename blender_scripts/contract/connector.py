@@ -1,7 +1,7 @@
-"""A connector as a scene file describes it: positions, shell, housings, terminals, cameras, light, tolerance.
+"""A scene file (scenes/NAME.toml): one connector, and the station that inspects it.
 
-Units are in the names. World: mating face z = 0, X right, Y up, Z towards the viewer.
-docs/reference/scenes.md explains each key.
+It states positions, shell, housings, terminals, cameras, light and tolerance; docs/reference/scenes.md explains each
+key. Names of keys end with their unit. World coordinates: mating face z = 0, X right, Y up, Z towards the viewer.
 """
 
 from __future__ import annotations
@@ -55,11 +55,16 @@ _TABLE_BELOW_MM = 0.5
 
 @dataclass(frozen=True)
 class Marking:
-    """Position and size of the printed characters, on the mating face or on a flange at height `z_mm`.
+    """Position and size of the characters printed on the housing.
 
     Attributes:
-        numbers_at: `edges`: row numbers beside the rows, position numbers above; `around`: each cavity's label,
-            `around_mm` from the middle of the shell's opening.
+        height_mm, stroke_mm: height of a capital letter, and width of its lines.
+        numbers_at: `edges`: row numbers beside the rows and position numbers above; `around`: each cavity's label at
+            a distance of `around_mm` from the middle of the shell's opening.
+        row_numbers_x_mm, position_numbers_y_mm: X of the row numbers, Y of the position numbers.
+        text_at_mm: (x, y) of the middle of a text.
+        z_mm: height of the printed surface: 0 for the mating face, another for a flange.
+        color: linear RGB, 0 to 1.
     """
 
     height_mm: float
@@ -75,7 +80,18 @@ class Marking:
 
 @dataclass(frozen=True)
 class Nuisance:
-    """Half ranges of the values drawn for each manifest row; `exposure`, `fixture_shade` in photographic stops."""
+    """Random differences between captures: each value is the half width of a uniform distribution around 0.
+
+    Attributes:
+        shift_mm, rotation_deg, tilt_deg: pose of the part: shift in X and in Y; turn about Z; turn about X and about Y.
+        distance_mm: height of the cameras above the part.
+        light_power: share of the lamps' power.
+        light_azimuth_deg: direction of a `side` lamp.
+        exposure, fixture_shade: brightness of the picture and of the table, in photographic stops.
+        focus_mm: distance of the plane in focus.
+        white_balance: share by which red rises while blue falls.
+        motion_mm: added to the camera's `motion_mm`.
+    """
 
     shift_mm: float
     rotation_deg: float
@@ -92,12 +108,19 @@ class Nuisance:
 
 @dataclass(frozen=True, eq=False)
 class Connector:
-    """A checked scene file. `==` compares identity; compare `sha256` to compare what pictures show.
+    """A checked scene file. `==` compares identity; two scenes with the same `sha256` give the same pictures.
 
     Attributes:
-        sha256: of the values in the file that pictures depend on, in the file's order, and of its CAD files: not of
-            comments, layout, `description`, `[tolerance]` and `[datum]`.
-        file_sha256: of the file's bytes and its CAD files.
+        name: the file's name without `.toml`.
+        sha256: SHA-256 of all that pictures depend on: values of the file, CAD files and photographs; not of comments,
+            layout, `description`, `[tolerance]` and `[datum]`.
+        file_sha256: SHA-256 of the whole file, its CAD files and photographs.
+        width, height: default picture size in px.
+        samples: default number of light paths per pixel.
+        positions, blanks: positions with a pin, and positions without one.
+        terminals, mixes: by name; a mix puts several terminals into one part.
+        cameras: by view, such as `center` or `left`.
+        fixture_color: colour of the table under the part, linear RGB, where `backdrop` is None.
     """
 
     name: str
@@ -128,20 +151,20 @@ class Connector:
 
     @property
     def terminal_names(self) -> tuple[str, ...]:
-        """The names that a manifest's column `terminal` may hold.
+        """The terminals and mixes that a manifest's column `terminal` may name.
 
-        A terminal that stands only where a mix names it by address is none of them.
+        Left out are terminals that only single positions have: those that a mix names by address and not otherwise.
         """
         mixed = {name for mix in self.mixes.values() for name in mix.of[: 1 if mix.rule == BY_ADDRESS else None]}
         placed = {name for mix in self.mixes.values() for name in mix.places.values()} - mixed
         return (*(name for name in self.terminals if name not in placed), *self.mixes)
 
     def terminals_for(self, position: Position, terminals: Iterable[str]) -> list[Terminal]:
-        """The nominal terminals that a position may have, whatever the part.
+        """All terminals that good parts may have at a position; a mix with the rule `random` gives several.
 
         Args:
             position: one of `positions`.
-            terminals: names that the manifest's column `terminal` may hold.
+            terminals: names of terminals or mixes, as in the manifest's column `terminal`.
         """
         names: list[str] = []
         for name in terminals:
@@ -150,12 +173,18 @@ class Connector:
         return [self.terminals[name] for name in dict.fromkeys(names)]
 
     def terminal_at(self, name: str, position: Position, part: int) -> Terminal:
-        """The nominal terminal at a position, given the manifest's terminal or mix `name` and the seed `part`."""
+        """The terminal that a good part has at a position.
+
+        Args:
+            name: a terminal or mix, as in the manifest's column `terminal`.
+            position: one of `positions`.
+            part: the part's seed, which decides in a mix with the rule `random`.
+        """
         mix = self.mixes.get(name)
         return self.terminals[mix.at(position, part) if mix else name]
 
     def position(self, address: str) -> Position:
-        """The position at an address such as r2c5; KeyError where there is none."""
+        """The position with a pin at an address such as r2c5; raises KeyError if there is none."""
         for position in self.positions:
             if position.address == address:
                 return position
@@ -237,15 +266,14 @@ def _check_terminals(connector: Connector, top: TomlSection) -> None:
     for name, terminal in connector.terminals.items():
         section = top.table("terminals").table(name)
         if terminal.standing_mm >= shell.depth_mm + 20:
-            expected = "a pin at most 20 mm above the mating face"
+            expected = f"less than {shell.depth_mm + 20:g} (a pin at most 20 mm above the mating face)"
             section.wrong("standing_mm", expected, f"{terminal.standing_mm:g}")
         shortest = terminal.standing_mm - draws.TRUNCATED_AT * connector.scatter.lot_length_mm
         if terminal.tip_mm >= shortest:
-            expected = f"a tip shorter than the pin, {shortest:g} with scatter.lot_length_mm"
-            expected = expected if connector.scatter.lot_length_mm else "a tip shorter than the pin"
-            section.wrong("tip_mm", expected, f"{terminal.tip_mm:g}")
+            lot = " less the scatter of scatter.lot_length_mm" if connector.scatter.lot_length_mm else ""
+            section.wrong("tip_mm", f"less than {shortest:g} (standing_mm{lot})", f"{terminal.tip_mm:g}")
     if cavity.chamfer_mm >= cavity.depth_mm:
-        expected = f"less than depth_mm, {cavity.depth_mm:g}"
+        expected = f"less than {cavity.depth_mm:g} (depth_mm)"
         top.table("cavity").wrong("chamfer_mm", expected, f"{cavity.chamfer_mm:g}")
 
 
@@ -256,16 +284,16 @@ def _check_marking(connector: Connector, top: TomlSection) -> None:
     )
     for label in labels:
         if not label.strip() or not lettering.ALPHABET.issuperset(label):
-            expected = "labels that can be printed (letters, digits, space and _-./+)"
+            expected = "labels of letters, digits, space and _-./+, which numbers_at = 'around' prints"
             top.table("positions").wrong("cavities", expected, shown(label))
             break
     if marking.stroke_mm > 0.25 * marking.height_mm:
-        expected = f"at most a quarter of height_mm, {0.25 * marking.height_mm:g}"
+        expected = f"at most {0.25 * marking.height_mm:g} (a quarter of height_mm)"
         top.table("marking").wrong("stroke_mm", expected, f"{marking.stroke_mm:g}")
 
 
 def _check_views(connector: Connector, cameras: TomlSection) -> None:
-    """Check that no camera can touch the part and no lens folds the picture over itself."""
+    """Check that no camera can touch the part and that no lens maps two directions to one pixel."""
     bodies = _bodies(connector)
     needed = {rig: least_distance_mm(connector, rig, bodies) for rig in set(connector.cameras.values())}
     for name, rig in connector.cameras.items():
@@ -275,7 +303,8 @@ def _check_views(connector: Connector, cameras: TomlSection) -> None:
             expected = f"more than {needed[rig]:.4g} (a nearer camera could touch the part)"
             section.wrong("distance_mm", expected, f"{rig.distance_mm:g}")
         if lens_folds(rig, connector.width, connector.height):
-            section.wrong("distortion", "a lens that does not fold the picture over itself", str(list(rig.distortion)))
+            expected = "coefficients that map no two directions to one pixel and reach the picture's corners"
+            section.wrong("distortion", expected, str(list(rig.distortion)))
 
 
 def _check_lighting(connector: Connector, lightings: TomlSection) -> None:
@@ -283,7 +312,7 @@ def _check_lighting(connector: Connector, lightings: TomlSection) -> None:
     plain = [name for name, lighting in connector.lightings.items() if not lighting.parts]
     for name, lighting in connector.lightings.items():
         for part in (part for part, _ in lighting.parts if part not in plain):
-            expected = f"the name of a light set-up that is not mixed ({', '.join(plain)})"
+            expected = f"the name of a light set-up that is not of kind mixed ({', '.join(plain)})"
             lightings.table(name).table("shares").wrong(part, expected, shown(part))
 
 
@@ -301,9 +330,9 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
         corners = ((position.x_mm + i * mouth_x, position.y_mm + j * mouth_y) for i in (-1, 1) for j in (-1, 1))
         if max(connector.shell.opening.distance(*corner) for corner in corners) > 0.0:
             found = (
-                f"{position.address} at {position.x_mm:g}, {position.y_mm:g} with a cavity "
-                f"{2 * (mouth_x - shift):g} x {2 * (mouth_y - shift):g} wide"
-                f"{f', shifted by up to {shift:g} (scatter.pattern_shift_mm)' if shift else ''}"
+                f"{position.address} at ({position.x_mm:g}, {position.y_mm:g}) mm with a cavity of "
+                f"{2 * (mouth_x - shift):g} x {2 * (mouth_y - shift):g} mm"
+                f"{f', shifted by up to {shift:g} mm (scatter.pattern_shift_mm)' if shift else ''}"
             )
             section.wrong(None, "every cavity inside the shell's opening", found)
             break
@@ -316,8 +345,8 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
         for other in near:
             wide_x, wide_y = (sum(pair) for pair in zip(mouths[position.address], mouths[other.address], strict=True))
             if abs(position.x_mm - other.x_mm) < wide_x - 1e-9 and abs(position.y_mm - other.y_mm) < wide_y - 1e-9:
-                expected = f"positions at least a cavity apart, {wide_x:g} in X or {wide_y:g} in Y"
-                found = f"{other.address} and {position.address}"
+                expected = f"cavities that do not overlap: positions {wide_x:g} mm apart in X or {wide_y:g} mm in Y"
+                found = f"{other.address} and {position.address} closer together"
                 section.wrong("pitch_mm" if "pitch_mm" in section.data else None, expected, found)
                 return
         squares.setdefault((x, y), []).append(position)
@@ -338,17 +367,17 @@ def _bodies(connector: Connector) -> list[Box]:
 
 
 def table_z_mm(shell: Shell, cavity: Cavity) -> float:
-    """z of the table: below the housing's back and the cavities, whose bottoms it would otherwise hide."""
+    """z, mm, of the table's surface: a little below the housing's back and the bottoms of the cavities."""
     return min(-shell.height_mm, -shell.depth_mm - cavity.depth_mm) - _TABLE_BELOW_MM
 
 
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
-    """The distance from its target, mm, at which a camera just touches the part in the worst of its random poses.
+    """The distance, mm, from its target at which a camera could just touch the part in the worst random pose.
 
     Args:
-        connector: the scene, for the range of poses.
+        connector: the scene; its `nuisance` limits the random poses.
         rig: the camera.
-        bodies: boxes that hold the part, mm.
+        bodies: bounding boxes of the part's bodies, mm.
     """
     nuisance = connector.nuisance
     away, upright = math.sin(math.radians(rig.angle_deg)), math.cos(math.radians(rig.angle_deg))
@@ -370,7 +399,7 @@ def check_cameras(connector: Connector, body: Box, name: str) -> None:
 
     Args:
         connector: the scene.
-        body: a box that holds the body, mm.
+        body: bounding box of the body, mm.
         name: the body's name in messages.
 
     Raises:

@@ -19,7 +19,13 @@ _WALL_MM = 1.5
 
 @dataclass(frozen=True)
 class Station:
-    """A point of a contour: its length along the contour, the nearest point of the polygon, the unit outward normal."""
+    """A point of a contour.
+
+    Attributes:
+        along_mm: length along the contour from its start.
+        base: the nearest point (x, y) of the polygon, mm.
+        outward: unit vector from `base` towards the contour.
+    """
 
     along_mm: float
     base: Point
@@ -73,7 +79,7 @@ class Contour:
 
     @cached_property
     def stations(self) -> tuple[Station, ...]:
-        """Stations once round, counter-clockwise: both ends of every straight edge, and steps round every corner."""
+        """Points of the whole contour, counter-clockwise: both ends of each straight edge, and steps round corners."""
         if len(self.corners) == 1:
             steps = math.ceil(2.0 * math.pi / self._step_rad)
             turns = (2.0 * math.pi * i / steps for i in range(steps))
@@ -108,7 +114,7 @@ class Contour:
         return straight + 2.0 * math.pi * self.radius_mm
 
     def station(self, along_mm: float) -> Station:
-        """The station at a length, mm, along the contour."""
+        """The point of the contour at this length, mm, from its start; lengths beyond the end begin again."""
         along = along_mm % self.length_mm
         ring = (*self.stations, self.stations[0])
         for i, (a, b) in enumerate(pairwise(ring)):
@@ -126,7 +132,7 @@ class Contour:
         raise AssertionError(f"{along} of {self.length_mm}")
 
     def towards(self, azimuth_deg: float) -> float:
-        """Length along the contour, mm, of the point in this direction from the middle."""
+        """Length along the contour, mm, of the point that lies in this direction (0 = +X, 90 = +Y) from the middle."""
         middle = self.middle
         direction = math.cos(math.radians(azimuth_deg)), math.sin(math.radians(azimuth_deg))
 

@@ -1,6 +1,7 @@
-"""Read CSV files as people save them from spreadsheets: commas, semicolons or tabs, RFC 4180 quoting, any line ends.
+"""Read CSV files as spreadsheets save them: commas, semicolons or tabs, RFC 4180 quoting, any line ends.
 
-The delimiter is that of a first line ``sep=;`` (Excel), or the one that splits the header into the most known names.
+A first line such as ``sep=;`` (Excel) states the delimiter; else it is the one that splits the header into the largest
+number of known column names.
 """
 
 from __future__ import annotations
@@ -20,23 +21,23 @@ Wrong = Callable[[int, str, str, str], None]
 
 
 class CsvRows:
-    """The rows below a CSV file's header, each as its first line's number and its cells by column; blank ones skipped.
+    """Iterates over the rows below a CSV file's header: (line number, cells by column name); blank rows are skipped.
 
-    A column without a name is left out if it has no values.
+    A column with neither name nor values is left out.
 
     Args:
         file: the file's lines with their line ends (opened with newline="").
         known: column names by which the delimiter is recognised.
-        wrong: called for each mistake.
+        wrong: called for each mistake with its line, column, what was expected and what was found.
         required: columns that the file must have.
-        named: makes a column's name of a cell of the header.
-        refused: what is expected of a column's name, if it is not allowed; else None.
+        named: converts a cell of the header to the column's name.
+        refused: returns None for an allowed column name, else what is expected instead.
         exact: keep spaces at both ends of a cell.
-        ragged: rows may lack their last values, which then are empty.
-        index: the first column may have whole numbers and no name, as pandas writes a table's index.
+        ragged: rows may lack their last values, which are then read as empty.
+        index: the first column may have no name if it holds whole numbers, as pandas writes a table's index.
 
     Attributes:
-        names: the header: names of columns, "" for those without one.
+        names: names of the columns; "" for a column without one.
         is_sound: whether the file has a header with all required columns; otherwise it has no rows.
         delimiter: one of DELIMITERS.
     """
@@ -133,16 +134,16 @@ class CsvRows:
         self._wrong(line, "row", "a valid CSV record", f"{error} (an unclosed quote or a truncated file?)")
 
     def number(self, text: str) -> float:
-        """Convert a cell to a number; the decimal mark may be a comma where no comma separates the columns.
+        """Convert a cell to a number; the decimal mark is a point, or a comma unless commas separate the columns.
 
         Raises:
-            ValueError: the text is no number, or its decimal mark is not that of earlier numbers in this file.
+            ValueError: the text is no number, or its decimal mark differs from that of earlier numbers in this file.
         """
         marks = {mark for mark in ",." if mark in text}
         if not marks:
             return float(text)
         if len(marks) > 1 or marks == {","} == {self.delimiter} or not marks | {self._mark} <= marks | {""}:
-            raise ValueError(f"no number with the decimal mark of this file: {text!r}")
+            raise ValueError(f"expected a number with the decimal mark of the rest of the file, got {text!r}")
         value = float(text.replace(",", "."))
         self._mark = marks.pop()
         return value

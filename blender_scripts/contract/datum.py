@@ -1,7 +1,7 @@
-"""The datum of a scene: the housing's features from which a pin's place is measured.
+"""The datum of a scene: the features of the housing from which the place of a pin is measured.
 
-The moulding of a part is larger or smaller than the drawing's. Measures are taken in the frame of its datum features:
-A, the mating face, for heights; B and C, faces of the shell or features stated by their nominal places, for X and Y.
+Moulded parts shrink, so a housing is a little larger or smaller than on the drawing. Measures refer to its datum
+features: A, the mating face, for heights; B and C, sides of the shell or other features, for X and Y.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _FARTHEST_MM = 500.0
 
 @dataclass(frozen=True)
 class Datum:
-    """The features at which X and Y begin, and their nominal places on the drawing.
+    """The features from which X and Y are measured.
 
     Attributes:
-        x, y: `origin` (the drawing's origin), a side or the middle of the shell, or `feature` (another feature).
-        x_mm, y_mm: nominal X of the one and nominal Y of the other feature.
+        x, y: `origin` (of the drawing), a side of the shell such as `left`, its `middle`, or `feature` (any other).
+        x_mm, y_mm: place on the drawing: X of the feature `x`, Y of the feature `y`.
     """
 
     x: str = ORIGIN
@@ -33,23 +33,23 @@ class Datum:
     y_mm: float = 0.0
 
     def shift_mm(self, scale: float) -> tuple[float, float]:
-        """How far the datum lies from its nominal place in X and Y.
+        """How far the datum of a part lies from its place on the drawing, in X and Y.
 
         Args:
-            scale: size of the moulding divided by the drawing's, about the drawing's origin.
+            scale: size of the moulded part divided by that on the drawing; it is scaled about the drawing's origin.
         """
         return (scale - 1.0) * self.x_mm, (scale - 1.0) * self.y_mm
 
     def stated(self) -> dict[str, Any]:
-        """The datum as connectors.json holds it, mm to a nanometre."""
+        """The datum as records and a dataset's connectors.json hold it; places in mm, rounded to 6 decimals."""
         return {"x": self.x, "y": self.y, "x_mm": round(self.x_mm, 6) + 0.0, "y_mm": round(self.y_mm, 6) + 0.0}
 
 
 def read_datum(section: TomlSection, outside: Contour, opening: Contour) -> Datum:
-    """Read the table `[datum]`.
+    """Read the scene file's table `[datum]`.
 
     Args:
-        section: the table; empty: the drawing's origin.
+        section: the table; if it is empty, the datum is the drawing's origin.
         outside, opening: the shell's outer and inner edge.
     """
     surface = section.choice("surface", ("outside", "opening"), "outside")
@@ -61,7 +61,7 @@ def read_datum(section: TomlSection, outside: Contour, opening: Contour) -> Datu
 def _feature(section: TomlSection, name: str, low: float, high: float) -> tuple[str, float]:
     first, last = _SIDES[name]
     places = {ORIGIN: 0.0, first: low, last: high, "middle": 0.5 * (low + high)}
-    expected = f"one of {', '.join(places)}, or the feature's nominal place, from -500 to 500 mm"
+    expected = f"one of {', '.join(places)}, or the {name.upper()} of another feature on the drawing, -500 to 500 mm"
     value = section.value(name, expected, ORIGIN)
     if isinstance(value, str) and value in places:
         return value, places[value]

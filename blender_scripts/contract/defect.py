@@ -1,4 +1,4 @@
-"""Defect: its kind, its target and the values of its parameters."""
+"""Defect: a defect of a part as the manifest states it: kind, target, and values of its parameters."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ Value = float | str
 
 @dataclass(frozen=True)
 class Parameter:
-    """A numeric parameter of a defect. `default` None: it has no value unless the manifest gives one.
+    """A numeric parameter of a kind of defect.
 
     Attributes:
-        low, high: the closed range that is accepted, in the unit that the name ends with.
-        instead_of: the parameter that this one replaces; giving both is an error.
-        no_default_with: values of the kind's Choice with which this parameter has no default.
+        low, high: smallest and largest value that is accepted, in the unit with which `name` ends.
+        default: value where the manifest gives none; None: the parameter then has no value.
+        meaning: explanation in one phrase.
+        instead_of: name of a parameter that this one replaces; a manifest may give one of the two.
+        no_default_with: words of the kind's Choice, such as a shape, for which `default` does not apply.
     """
 
     name: str
@@ -29,7 +31,14 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Choice:
-    """A parameter that is a word; `choices` empty: a name from the scene, which the kind checks."""
+    """A parameter of a kind of defect whose value is a word.
+
+    Attributes:
+        choices: the words that are accepted; empty: a name from the scene file, such as that of a terminal.
+        default: value where the manifest gives none; None: the parameter then has no value.
+        meaning: explanation in one phrase.
+        instead_of: name of a parameter that this one replaces; a manifest may give one of the two.
+    """
 
     name: str
     choices: tuple[str, ...]
@@ -40,7 +49,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Defect:
-    """One defect of one part; `values` holds every parameter of its kind that has a value, defaults included."""
+    """One defect of one part.
+
+    Attributes:
+        kind: name of its kind, such as `bent`.
+        target: address of a pin, two addresses joined by a hyphen, `housing` or `print`.
+        values: name and value of each parameter that has a value, defaults included.
+    """
 
     kind: str
     target: str
@@ -60,12 +75,12 @@ class Defect:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The addresses of the pins it applies to: one, two of a bridge, none on housing or print."""
+        """Addresses of the pins at which it is: two for a bridge, none for the targets `housing` and `print`."""
         return tuple(self.target.split("-")) if self.target not in (HOUSING, PRINT) else ()
 
     @property
     def text(self) -> str:
-        """The defect as the manifest writes it, every parameter spelled out."""
+        """The defect in the manifest's notation, with the values of all parameters, defaults included."""
         values = ",".join(f"{name}={written(value)}" for name, value in self.values)
         return f"{self.kind}@{self.target}" + (f":{values}" if values else "")
 

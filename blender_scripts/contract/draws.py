@@ -1,4 +1,4 @@
-"""Random numbers keyed by purpose, so that adding a draw never changes another one.
+"""Random numbers that depend only on a seed and a purpose, so that adding one draw never changes another.
 
 Every draw comes from a generator of its own, seeded by SHA-256 of (seed, purpose, keys). Only `Random.random()` is
 used, whose sequence Python guarantees; numpy's distributions may change between the versions that ship with Blender.
@@ -16,7 +16,7 @@ TRUNCATED_AT = 2.5
 
 
 def generator(seed: int, purpose: str, *keys: str) -> random.Random:
-    """The random generator of one purpose, e.g. ``generator(row.part, "scatter", "r2c5")``."""
+    """The random generator for a seed, a purpose and keys, e.g. ``generator(row.part, "scatter", "r2c5")``."""
     name = "\x1f".join((str(seed), purpose, *keys))
     return random.Random(int.from_bytes(hashlib.sha256(name.encode()).digest(), "big"))
 
@@ -32,11 +32,17 @@ def symmetric(source: random.Random, extent: float) -> float:
 
 
 def normal(source: random.Random, deviation: float, limit: float = TRUNCATED_AT) -> float:
-    """A normal draw of mean 0, truncated at `limit` standard deviations, by inversion of the distribution function."""
+    """A random number from the normal distribution of mean 0 that is truncated at `limit` standard deviations.
+
+    Args:
+        source: the random generator.
+        deviation: standard deviation before truncation.
+        limit: number of standard deviations beyond which no value is drawn.
+    """
     edge = _STANDARD_NORMAL.cdf(-limit)
     return deviation * _STANDARD_NORMAL.inv_cdf(uniform(source, edge, 1.0 - edge))
 
 
 def integer(seed: int, purpose: str, *keys: str) -> int:
-    """A random 31-bit integer keyed like `generator`, as a seed for Cycles."""
+    """A random 31-bit integer for a seed, a purpose and keys, used as the seed of Cycles (Blender's renderer)."""
     return int(generator(seed, purpose, *keys).random() * 0x7FFFFFFF)

@@ -28,7 +28,16 @@ class InputError(Exception):
 
 
 def grouped(problems: Sequence[str]) -> list[str]:
-    """The lines to print for messages: of more than five that differ only in file or line, five and how many follow."""
+    """Shorten a list of messages for printing.
+
+    Of more than six messages that differ only in file, line or numbers of the column, five and a count are kept.
+
+    Args:
+        problems: messages of the form ``place: expected …, got …``.
+
+    Returns:
+        The lines to print, in the order of the messages.
+    """
     kinds = [_kind(problem) for problem in problems]
     counts, seen = Counter(kinds), Counter[tuple[str, str]]()
     last = dict(zip(kinds, problems, strict=True))
@@ -39,7 +48,7 @@ def grouped(problems: Sequence[str]) -> list[str]:
             lines.append(problem)
         elif seen[kind] == _MOST_ALIKE + 1:
             place = last[kind].partition(_EXPECTED)[0]
-            lines.append(f"and {counts[kind] - _MOST_ALIKE} more of this kind, the last one: {place}")
+            lines.append(f"and {counts[kind] - _MOST_ALIKE} more mistakes of this kind, the last one at {place}")
     return lines
 
 
@@ -51,7 +60,7 @@ def _kind(problem: str) -> tuple[str, str]:
 
 
 def shown(value: object) -> str:
-    """A value as messages show it: one line, text in quotes, the middle of long values left out."""
+    """Format a value for a message: on one line, text in quotes, the middle of a long value left out."""
     try:
         return _BRIEF.repr(value)
     except ValueError:  # Python refuses to write integers of thousands of digits.

@@ -1,4 +1,4 @@
-"""The moulded housing of a scene: shell, cavity, blocks, notches, plastic or metal, or a mesh from CAD."""
+"""The housings of a scene: shell, cavities, blocks, notches and material, or a mesh from a CAD file."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Shell:
 
     Attributes:
         opening: the inner edge of the walls, seen from the front.
-        wall_mm: thickness of the walls; of the thinnest, where they differ.
+        wall_mm: thickness of the walls, or of the thinnest wall where they differ.
         depth_mm: from the mating face down to the cavity floor.
         height_mm: from the mating face down to the housing's back.
         fillet_mm: radius of the edges at the mating face.
-        thicker_mm: by how much each of SIDES is thicker than `wall_mm`.
+        thicker_mm: by how much the left, right, bottom and top wall are thicker than `wall_mm`.
     """
 
     opening: Contour
@@ -46,12 +46,13 @@ class Shell:
         return Contour(tuple((x + dx, y + dy) for (x, y), (dx, dy) in moved), wider.radius_mm)
 
     def wall_point(self, along_mm: float, offset_mm: float, is_outer: bool) -> Point:
-        """A point (x, y) of the walls, mm.
+        """A point (x, y), mm, in the walls.
 
         Args:
-            along_mm: its length along the opening.
-            offset_mm: its distance outside the opening if every wall were `wall_mm` thick.
-            is_outer: whether it belongs to the wall's outer face and its edge, which thicker walls have further out.
+            along_mm: its length along the opening's edge.
+            offset_mm: its distance outwards from the opening's edge if every wall were `wall_mm` thick.
+            is_outer: whether it belongs to the wall's outer face or that face's edge: in a thicker wall it is moved
+                outwards by the additional thickness.
         """
         station = self.opening.station(along_mm)
         x, y = station.at(self.opening.radius_mm + offset_mm)
@@ -89,7 +90,13 @@ class Shell:
 
 @dataclass(frozen=True)
 class Cavity:
-    """The hole in the cavity floor from which a terminal stands up."""
+    """The hole in the cavity floor from which a terminal stands up.
+
+    Attributes:
+        clearance_mm: gap between the terminal and the hole's walls.
+        depth_mm: depth of the hole below the cavity floor.
+        chamfer_mm: width of the chamfer round its mouth.
+    """
 
     clearance_mm: float
     depth_mm: float
@@ -98,7 +105,13 @@ class Cavity:
 
 @dataclass(frozen=True)
 class Block:
-    """A prism with rounded top edges that belongs to a housing: a rib, a key, a boss, a latch."""
+    """A prism with rounded top edges that belongs to a housing: a rib, a key, a boss, a latch.
+
+    Attributes:
+        contour: its outline, seen from the front.
+        bottom_mm, top_mm: z of its lower and upper face.
+        fillet_mm: radius of its top edges.
+    """
 
     contour: Contour
     bottom_mm: float
@@ -108,7 +121,13 @@ class Block:
 
 @dataclass(frozen=True)
 class Notch:
-    """A slot in the rim, centred at `azimuth_deg` seen from the middle: `width_mm` along the wall, `depth_mm` deep."""
+    """A slot in the rim of the walls.
+
+    Attributes:
+        azimuth_deg: direction of its centre from the middle of the opening: 0 = +X, 90 = +Y.
+        width_mm: width along the wall.
+        depth_mm: depth below the mating face.
+    """
 
     azimuth_deg: float
     width_mm: float
@@ -117,7 +136,13 @@ class Notch:
 
 @dataclass(frozen=True)
 class Surface:
-    """A housing's material. The part's seed chooses one of `colors` (linear RGB)."""
+    """The material of a housing.
+
+    Attributes:
+        material: `plastic` or `metal`.
+        colors: linear RGB, 0 to 1; the part's seed chooses one of them.
+        roughness: 0 mirror-like to 1 matt.
+    """
 
     material: str
     colors: tuple[Color, ...]
@@ -129,10 +154,10 @@ class Finish:
     """How surfaces vary from part to part, and their wear.
 
     Attributes:
-        shade_stops: half range of the plastic's brightness, photographic stops.
-        roughness: half range of the plastic's roughness, as a share of its nominal value.
-        scratches: 0 none to 1 heavily scratched plating.
-        mould_marks: 0 none to 1 strong flow marks and sink in the plastic.
+        shade_stops: brightness of the plastic varies by up to +- this, in photographic stops.
+        roughness: roughness of the plastic varies by up to +- this share of its nominal value.
+        scratches: scratches on the plating, 0 none to 1 heavy.
+        mould_marks: flow marks and sink in the plastic, 0 none to 1 strong.
         dust: share of the plastic's area that dust covers.
     """
 
@@ -148,8 +173,10 @@ class CadBody:
     """A housing from a CAD file, in place of the scene's walls, floor and blocks.
 
     Attributes:
-        object_name: the one object of a .blend to use; None: all objects.
-        smooth_deg: edges whose faces meet at a smaller angle are shaded smooth.
+        file: the CAD file.
+        placement: how its coordinates are converted to the part's.
+        object_name: name of the one object of a .blend file to use; None: all objects.
+        smooth_deg: an edge is shaded smooth if the angle between the normals of its two faces is smaller.
     """
 
     file: CadFile
@@ -160,13 +187,15 @@ class CadBody:
 
 @dataclass(frozen=True)
 class Housing:
-    """One housing variant. `insert` is the material of the inner body that holds the cavities.
+    """One variant of the housing.
 
     Attributes:
-        fillet_mm: radius of the rim's edges; the shell's by default.
+        walls: material of the walls and blocks.
+        insert: material of the inner body that holds the cavities.
+        fillet_mm: radius of the rim's edges; that of the shell by default.
         lead_in_mm: width of the chamfer at the opening's inner edge.
-        ink: colour of its print.
-        cad: the shape from a CAD file; then shell, blocks and notches are not built. None: they are.
+        ink: colour of its print, linear RGB.
+        cad: shape from a CAD file, which replaces shell, blocks and notches; None: no CAD file.
     """
 
     name: str
@@ -186,11 +215,12 @@ def read_shell(section: TomlSection) -> Shell:
     corner = section.number("corner_mm", 0.01, 250.0, *([0.5 * min(width, height)] if shape == "circle" else []))
     if shape == "circle":
         if width != height:
-            section.wrong("opening_mm", "the same diameter twice for a circle", shown([width, height]))
+            section.wrong("opening_mm", "the diameter twice, as the shape is a circle", shown([width, height]))
         opening = Contour.circle(width)
     else:
         if corner > 0.5 * min(width, height):
-            section.wrong("corner_mm", f"at most half of the opening, {0.5 * min(width, height):g}", f"{corner:g}")
+            expected = f"at most {0.5 * min(width, height):g} (half of the opening's smaller side)"
+            section.wrong("corner_mm", expected, f"{corner:g}")
             corner = 0.25 * min(width, height)
         # A rectangle needs edges of some length between its corners.
         corner = min(corner, 0.5 * min(width, height) - 1e-6)
@@ -199,7 +229,7 @@ def read_shell(section: TomlSection) -> Shell:
         slant = section.number("slant_deg", 1.0, 30.0, 10.0)
         opening = Contour.d_shape((width, height), corner, slant)
         if opening.corners[3][0] <= 0.0:
-            section.wrong("slant_deg", "sides that do not meet above the lower edge", f"{slant:g}")
+            section.wrong("slant_deg", "an angle at which the sides do not meet above the lower edge", f"{slant:g}")
             opening = Contour.rectangle((width, height), corner)
     left, right, bottom, top = walls = _walls(section, shape)
     shell = Shell(
@@ -213,9 +243,9 @@ def read_shell(section: TomlSection) -> Shell:
     if not section.problems and len(shell.outside.corners) == 4 and shell.outside.corners[3][0] <= 0.0:
         section.wrong("wall_mm", "walls whose outer sides do not meet above the lower edge", shown(walls))
     if not section.problems and shell.height_mm <= shell.depth_mm:
-        section.wrong("height_mm", f"more than depth_mm, {shell.depth_mm:g}", f"{shell.height_mm:g}")
+        section.wrong("height_mm", f"more than {shell.depth_mm:g} (depth_mm)", f"{shell.height_mm:g}")
     if not section.problems and shell.fillet_mm >= shell.depth_mm:
-        section.wrong("fillet_mm", f"less than depth_mm, {shell.depth_mm:g}", f"{shell.fillet_mm:g}")
+        section.wrong("fillet_mm", f"less than {shell.depth_mm:g} (depth_mm)", f"{shell.fillet_mm:g}")
     return shell
 
 
@@ -226,7 +256,7 @@ def _walls(section: TomlSection, shape: str) -> tuple[float, ...]:
     sides = section.table("wall_mm")
     walls = tuple(sides.number(side, 0.1, 100.0) for side in SIDES)
     if shape == "circle":
-        section.wrong("wall_mm", "one number for a circle", shown(sides.data))
+        section.wrong("wall_mm", "one number, as the shape is a circle", shown(sides.data))
         return walls[:1] * 4
     return walls
 
@@ -250,15 +280,15 @@ def read_finish(section: TomlSection) -> Finish:
 
 
 def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, sound: bool, folder: Path) -> Housing:
-    """Read one table `[housings.NAME]`.
+    """Read one of the scene file's tables `[housings.NAME]`.
 
     Args:
         name: the housing's name.
         section: the housing's table.
         shell: the scene's shell.
-        ink: colour of the print unless the table states one.
-        sound: the shell was read without mistakes; otherwise checks against it are skipped.
-        folder: the scene's folder, which holds its CAD files.
+        ink: colour of the print if the table states none.
+        sound: whether the shell was read without mistakes; if not, the housing is not compared with it.
+        folder: the scene file's folder, which holds its CAD files.
     """
     walls = _surface(section)
     insert = section.table("insert", optional=True)
@@ -266,10 +296,11 @@ def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, soun
     fillet = section.number("fillet_mm", 0.01, 10.0, shell.fillet_mm)
     lead_in = section.number("lead_in_mm", 0.0, 10.0, 0.0)
     if sound and lead_in and lead_in >= min(shell.wall_mm - fillet, shell.depth_mm):
-        expected = f"less than {shell.wall_mm - fillet:g} (wall_mm less fillet_mm) and than the shell's depth_mm"
+        limit = min(shell.wall_mm - fillet, shell.depth_mm)
+        expected = f"less than {limit:g} (the smaller of wall_mm - fillet_mm and the shell's depth_mm)"
         section.wrong("lead_in_mm", expected, f"{lead_in:g}")
     if sound and "fillet_mm" in section.data and fillet >= shell.depth_mm:
-        section.wrong("fillet_mm", f"less than the shell's depth_mm, {shell.depth_mm:g}", f"{fillet:g}")
+        section.wrong("fillet_mm", f"less than {shell.depth_mm:g} (the shell's depth_mm)", f"{fillet:g}")
     return Housing(
         name=name,
         walls=walls,
@@ -288,7 +319,7 @@ def _cad(section: TomlSection, folder: Path) -> CadBody | None:
     text = section.text("axes", "x,y,z")
     axes = parse_axes(text)
     if axes is None:
-        section.wrong("axes", "three axes of the file with their signs, such as x,y,z or x,-z,y", shown(text))
+        section.wrong("axes", "x, y and z once each, with signs, such as x,y,z or x,-z,y", shown(text))
         axes = CadPlacement().axes
     x, y, z = section.numbers("offset_mm", 3, -500.0, 500.0, (0.0, 0.0, 0.0))
     placement = CadPlacement(section.number("unit_mm", 1e-6, 1e6, 1.0), axes, (x, y, z))
@@ -303,7 +334,7 @@ def _cad(section: TomlSection, folder: Path) -> CadBody | None:
         section.wrong("file", problem.expected, problem.got)
         return None
     if object_name and file.format != "blend":
-        section.wrong("object", "`object` for a .blend file only", shown(object_name))
+        section.wrong("object", "no such key, as the file is not a .blend file", shown(object_name))
     return CadBody(file, placement, object_name or None, smooth)
 
 
@@ -317,7 +348,7 @@ def _surface(section: TomlSection) -> Surface:
     if "colors" not in section.data:
         colors: tuple[Color, ...] = (read_color(section),)
     else:
-        expected = "a list of colours, each three numbers from 0 to 1"
+        expected = "a list of 1 to 32 colours, each of three numbers from 0 to 1"
         given = section.value("colors", expected)
         good = isinstance(given, list) and 1 <= len(given) <= 32
         if not good or not all(
@@ -347,13 +378,15 @@ def _blocks(section: TomlSection) -> tuple[Block, ...]:
         section.wrong("repeat", "two integers", shown([repeat_x, repeat_y]))
     step_x, step_y = section.numbers("step_mm", 2, -500.0, 500.0, (0.0, 0.0))
     if top <= bottom:
-        section.wrong("top_mm", f"more than bottom_mm, {bottom:g}", f"{top:g}")
-    if fillet >= 0.5 * min(width, height, max(top - bottom, 0.02)):
-        section.wrong("fillet_mm", "less than half of the block's smallest side", f"{fillet:g}")
+        section.wrong("top_mm", f"more than {bottom:g} (bottom_mm)", f"{top:g}")
+    smallest = min(width, height, max(top - bottom, 0.02))
+    if fillet >= 0.5 * smallest:
+        section.wrong("fillet_mm", f"less than {0.5 * smallest:g} (half of the block's smallest side)", f"{fillet:g}")
     if shape == "circle" and width != height:
-        section.wrong("size_mm", "the same diameter twice for a circle", shown([width, height]))
+        section.wrong("size_mm", "the diameter twice, as the shape is a circle", shown([width, height]))
     if corner >= 0.5 * min(width, height) or corner < fillet:
-        section.wrong("corner_mm", "at least fillet_mm and less than half of the smaller side", f"{corner:g}")
+        expected = f"at least {fillet:g} (fillet_mm), less than {0.5 * min(width, height):g} (half of the smaller side)"
+        section.wrong("corner_mm", expected, f"{corner:g}")
         corner = 0.25 * min(width, height)
 
     def outline(x: float, y: float) -> Contour:
@@ -377,9 +410,9 @@ def _notch(section: TomlSection, shell: Shell, sound: bool) -> Notch:
     if sound and notch.width_mm >= 0.4 * shell.opening.length_mm:
         section.wrong(
             "width_mm",
-            f"less than {0.4 * shell.opening.length_mm:.4g} (0.4 of the opening's edge)",
+            f"less than {0.4 * shell.opening.length_mm:.4g} (0.4 of the length of the opening's edge)",
             f"{notch.width_mm:g}",
         )
     if sound and notch.depth_mm > shell.depth_mm:
-        section.wrong("depth_mm", f"at most the shell's depth_mm, {shell.depth_mm:g}", f"{notch.depth_mm:g}")
+        section.wrong("depth_mm", f"at most {shell.depth_mm:g} (the shell's depth_mm)", f"{notch.depth_mm:g}")
     return notch

@@ -113,9 +113,9 @@ ALPHABET = frozenset(_GLYPHS)
 
 
 def outline(text: str, height_mm: float, stroke_mm: float, anchor: str = "center") -> tuple[list[Point], list[Face]]:
-    """Draw a line of text as flat polygons in the XY plane.
+    """Convert a line of text to flat polygons in the XY plane.
 
-    Every stroke has round caps and round joins. Polygons of one text may overlap; none is degenerate.
+    Strokes have round ends and round corners. The polygons of a text may overlap; none has zero area.
 
     Args:
         text: characters out of `ALPHABET`; without ink (empty, spaces) the result is empty.
@@ -128,7 +128,7 @@ def outline(text: str, height_mm: float, stroke_mm: float, anchor: str = "center
         Vertices (x, y) in mm and faces as vertex indices: triangles and quads, counter-clockwise seen from +Z.
 
     Raises:
-        ValueError: a character that the font lacks, a size out of range, an unknown anchor.
+        ValueError: the font lacks a character, a size is out of range, or the anchor is unknown.
     """
     if anchor not in ("center", "left"):
         raise ValueError(f"anchor must be 'center' or 'left', but got {anchor!r}")
@@ -178,7 +178,9 @@ def _lay_out(text: str, height_mm: float, stroke_mm: float) -> tuple[list[tuple[
         )
     for column, character in enumerate(text, 1):
         if character not in ALPHABET:
-            raise ValueError(f"the marking font has no {character!r} (character {column} of {text!r})")
+            raise ValueError(
+                f"the marking font must have every character, but lacks {character!r} ({column} of {text!r})"
+            )
     reach = stroke_mm / 2
     scale = height_mm - stroke_mm
     gap = max(_LETTER_GAP * height_mm, _LETTER_GAP_STROKES * stroke_mm)

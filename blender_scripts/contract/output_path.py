@@ -1,4 +1,4 @@
-"""Check where an output folder would be made, so that a wrong path, or a disk that is not mounted, is not created."""
+"""Check the path of an output folder: a mistyped path, or one on a disk that is not mounted, must not be created."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _MOUNTS = ("/mnt", "/media", "/run/media", "/Volumes")
 
 
 def check_parents(folder: Path, option: str, most: int = 1) -> None:
-    """Check that at most one parent folder would have to be created with an output folder.
+    """Check that no more than `most` parent folders of an output folder are missing.
 
     Args:
         folder: the output folder, which may exist or not.
-        option: how messages call it.
-        most: number of missing parent folders that are created too.
+        option: name of the option in messages, such as `--out`.
+        most: number of missing parent folders that are created with the output folder.
 
     Raises:
-        InputError: more parents are missing; the message names the folder that is to be created first.
+        InputError: more parents are missing; the message names the folder that the user has to create.
     """
     place = folder.resolve()
     path = (place, *place.parents)
@@ -31,6 +31,6 @@ def check_parents(folder: Path, option: str, most: int = 1) -> None:
     if missing > made:
         needed = path[missing - 1] if in_mounts else path[made]
         raise InputError(
-            f"{option} {folder}: expected a path that exists up to {needed}, got no folder {path[missing - 1]}: "
+            f"{option} {folder}: expected that the folder {needed} exists, got no folder {path[missing - 1]}: "
             f"create {needed}, or mount its disk"
         )

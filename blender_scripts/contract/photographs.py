@@ -1,6 +1,6 @@
-"""A user's photographs that a scene names as backgrounds: where they may lie, their format, size and SHA-256.
+"""A user's photographs that a scene file names as backgrounds: checks of path, format and size in px; their SHA-256.
 
-Only their headers are read here; scene/backdrop.py and `generator check` decode them.
+Only the headers of the files are read here; scene/backdrop.py and `generator check` decode the pixels.
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ _FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 
 @dataclass(frozen=True)
 class Photograph:
-    """A picture file whose bytes were hashed.
+    """A PNG or JPEG file that passed the checks of `find_photographs`.
 
     Attributes:
-        name: path relative to the scene's folder.
-        path: the same, absolute and without symbolic links.
+        name: path relative to the scene file's folder.
+        path: absolute path, symbolic links resolved.
+        sha256: SHA-256 of the file's bytes, in hex.
         width, height: size in px.
     """
 
@@ -39,23 +40,23 @@ class Photograph:
     height: int
 
     def content(self) -> bytes:
-        """Read the file's bytes again.
+        """Read the file again and return its bytes.
 
         Raises:
-            FileProblem: they no longer match `sha256`.
+            FileProblem: the bytes no longer match `sha256`.
         """
         content = read_plain(self.path, self.name, "a picture")
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise FileProblem(self.name, "the file as it was when the scene was read", "an edited one")
+            raise FileProblem(self.name, "the same file as when the scene was read", "a changed file")
         return content
 
 
 @dataclass(frozen=True)
 class Backdrop:
-    """Photographs of which one lies on the table under the part.
+    """Photographs, one of which each placement of the part shows as the table under it.
 
     Attributes:
-        width_mm: the width of the table that a photograph covers; beyond it, it is repeated as in a mirror.
+        width_mm: width of the table that one photograph covers; beyond it, mirrored copies continue it.
     """
 
     photographs: tuple[Photograph, ...]
@@ -63,18 +64,21 @@ class Backdrop:
 
 
 def read_backdrop(section: TomlSection, folder: Path, field_mm: float) -> Backdrop | None:
-    """Read `photographs` and `width_mm` of the table `[fixture]`; None where it names no photographs.
+    """Read `photographs` and `width_mm` of the scene file's table `[fixture]`.
 
     Args:
         section: the table.
-        folder: the folder that holds the scene's TOML.
-        field_mm: default of `width_mm`.
+        folder: the folder that holds the scene's TOML file.
+        field_mm: width of the camera's field of view, the default of `width_mm`.
+
+    Returns:
+        None if the table names no photographs, or unusable ones (reported as a mistake of `section`).
     """
     name = section.text("photographs", "")
     width = section.number("width_mm", _LEAST_MM, _MOST_MM, min(max(field_mm, _LEAST_MM), _MOST_MM))
     if "photographs" not in section.data:
         if "width_mm" in section.data:
-            section.wrong("width_mm", "`photographs` beside it", "none")
+            section.wrong("width_mm", "the key `photographs` too", "no such key")
         return None
     if "color" in section.data:
         section.wrong("color", "either `color` or `photographs`", "both")
@@ -86,14 +90,15 @@ def read_backdrop(section: TomlSection, folder: Path, field_mm: float) -> Backdr
 
 
 def find_photographs(folder: Path, name: str) -> tuple[Photograph, ...]:
-    """Find the PNG and JPEG files in a folder below a scene's folder, sorted by name; hidden files are passed over.
+    """Find the PNG and JPEG files in a folder, sorted by name; hidden files and subfolders are passed over.
 
     Args:
-        folder: the folder that holds the scene's TOML.
-        name: the path in it, with ``/`` between folders.
+        folder: the folder that holds the scene's TOML file.
+        name: path of the photographs' folder relative to it, with ``/`` between folders.
 
     Raises:
-        FileProblem: the name leads out of the scene's folder or is no folder, it has no picture, or one is damaged.
+        FileProblem: `name` is no folder below the scene's folder, or holds no picture, more than MOST_PHOTOGRAPHS, a
+            damaged one, or one larger than MOST_PX.
     """
     pure = PurePosixPath(name)
     if not pure.parts:

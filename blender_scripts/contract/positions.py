@@ -1,4 +1,4 @@
-"""The nominal positions of a connector's pins: a grid, staggered rows, a circle, or a table."""
+"""The positions of a connector's pins on the drawing: a grid, staggered rows, a circle, or a table."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ _LABEL_LENGTH = 16
 
 @dataclass(frozen=True)
 class Position:
-    """One pin position; `row` 1 is at the top, `position` 1 at the left.
+    """One position of the connector, with a pin or without one (a blank).
 
     Attributes:
         index: number among the positions with a pin, from 1; 0 for a blank.
+        row: number of its row, from 1 at the top.
+        position: number in its row, from 1 at the left.
         cavity: label of its cavity on the drawing.
+        x_mm, y_mm: centre of its cavity on the drawing.
     """
 
     index: int
@@ -35,9 +38,13 @@ class Position:
 
 
 def read_positions(section: TomlSection) -> tuple[tuple[Position, ...], tuple[Position, ...]]:
-    """Read the table `[positions]`: the positions with a pin, and the blanks, both row by row."""
+    """Read the scene file's table `[positions]`.
+
+    Returns:
+        The positions with a pin, and the positions without one (`blanks`), both row by row.
+    """
     every = _every_position(section)
-    expected = f"different addresses of positions ({every[0].address} to {every[-1].address}), at least one fewer"
+    expected = f"a list of addresses ({every[0].address} to {every[-1].address}), each once, and not all of them"
     given = section.value("blanks", expected, "")
     blank = given if "blanks" in section.data else []
     known = {position.address for position in every}
@@ -93,7 +100,7 @@ def _grid(section: TomlSection) -> Rows:
 
 
 def _staggered(section: TomlSection) -> Rows:
-    expected = "a list of positions per row, each from 1 to 200, such as [5, 4]"
+    expected = "a list with the number of positions of each row, 1 to 200, such as [5, 4]"
     counts = section.value("counts", expected)
     good = isinstance(counts, list) and 1 <= len(counts) <= 100
     if not good or not all(type(count) is int and 1 <= count <= 200 for count in counts):
@@ -133,7 +140,7 @@ def _table(section: TomlSection) -> Rows:
 def _cavities(section: TomlSection, counts: list[int]) -> list[str]:
     """The cavity labels of the drawing, in the order of the positions."""
     total = sum(counts)
-    expected = f"rows, columns, or {total} different texts of up to {_LABEL_LENGTH} characters"
+    expected = f"rows, columns, or a list of {total} different labels of 1 to {_LABEL_LENGTH} characters"
     order = section.value("cavities", expected, "rows")
     if order == "rows":
         return [str(number) for number in range(1, total + 1)]

@@ -15,17 +15,21 @@ PINHOLE, TELECENTRIC = MODELS = ("pinhole", "telecentric")
 
 @dataclass(frozen=True)
 class CameraRig:
-    """One camera: its lens and position; side views look from `angle_deg` beside the centre view.
+    """One camera: its lens, and its place in the station.
 
     Attributes:
+        distance_mm: from the centre of projection to `target_mm`.
+        angle_deg: angle between the optical axes of this view and the centre view; the centre view ignores it.
         focal_mm: focal length; not used by a telecentric camera.
         field_mm: width of the field of view of a telecentric camera; None: a camera with perspective (a pinhole).
+        sensor_width_mm: width of the image sensor.
+        target_mm: (x, y, z) of the point that the camera looks at.
         f_number: 0 = everything is in focus.
         focus_z_mm: z of the point where the optical axis meets the plane in focus.
         distortion: OpenCV's k1, k2, p1, p2, k3.
         vignetting: share of the light that is lost in the picture's corners.
         motion_mm: how far the part and its table move during the exposure, on average.
-        motion_azimuth_deg: the direction of that motion in the station: 0 = +X, 90 = +Y.
+        motion_azimuth_deg: direction of that motion in the station: 0 = +X, 90 = +Y.
     """
 
     distance_mm: float
@@ -51,7 +55,7 @@ class Sensor:
         read_noise_e: standard deviation in electrons.
         hot_pixels: share of pixels that are hot (defective, always bright).
         white_balance: factors on red, green and blue.
-        jpeg_quality: 0 = the picture never was a JPEG.
+        jpeg_quality: quality 1 to 100 of the JPEG compression in the camera; 0 = none.
     """
 
     full_well_e: float
@@ -63,7 +67,15 @@ class Sensor:
 
 @dataclass(frozen=True)
 class Lighting:
-    """A light set-up; lamps.py describes the kinds. `parts`: for kind `mixed`, other set-ups and their shares."""
+    """A light set-up; scene/lamps.py describes the kinds.
+
+    Attributes:
+        power: relative brightness; at 1, dark to medium plastics are well exposed.
+        height_mm, radius_mm, width_mm: place and size of the lamp, by kind as in docs/reference/scenes.md.
+        azimuth_deg: direction of a `side` lamp: 0 = +X, 90 = +Y.
+        ambient: brightness of the grey room around the station.
+        parts: for kind `mixed`, the names of other set-ups and their shares of `power`; else empty.
+    """
 
     name: str
     kind: str
@@ -77,7 +89,7 @@ class Lighting:
 
 
 def read_cameras(section: TomlSection) -> dict[str, CameraRig]:
-    """Read every view: the keys of `[camera]`, which `[camera.left]` and so on override for one view."""
+    """Read the cameras by view: `[camera]` applies to every view; a table such as `[camera.left]` overrides keys."""
     shared = {key: value for key, value in section.data.items() if key not in CAMERAS}
     rigs = {"": _camera(section)}
     for name in CAMERAS:
@@ -144,7 +156,14 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
 
 
 def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
-    """Whether a lens maps two directions to one pixel in or near the picture, or no direction to its corners."""
+    """Whether a lens's distortion cannot be inverted in the whole picture.
+
+    That is, it maps two directions to one pixel in or near the picture, or no direction to the picture's corners.
+
+    Args:
+        rig: the camera.
+        width, height: picture size in px.
+    """
     k1, k2, p1, p2, k3 = rig.distortion
     across = rig.field_mm or rig.sensor_width_mm / rig.focal_mm
     reach = 0.5 * math.hypot(width, height) / width * across
@@ -161,10 +180,13 @@ def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
 
 
 def is_telecentric(camera: Mapping[str, Any]) -> bool:
-    """Whether a record's `camera` or a dataset's `camera_json` is telecentric; those of older versions state no model.
+    """Whether a camera is telecentric; a camera without the key `model` (older versions) is a pinhole.
+
+    Args:
+        camera: the key `camera` of a record, or the column `camera_json` of a dataset.
 
     Raises:
-        ValueError: another model.
+        ValueError: `model` is neither of MODELS.
     """
     model = camera.get("model", PINHOLE)
     if model not in MODELS:

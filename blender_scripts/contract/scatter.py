@@ -9,13 +9,14 @@ from blender_scripts.contract.toml_section import TomlSection
 
 @dataclass(frozen=True)
 class Scatter:
-    """Standard deviations from nominal, truncated at `draws.TRUNCATED_AT` deviations: of every pin, and of the part.
+    """Standard deviations of normal distributions around nominal, truncated at `draws.TRUNCATED_AT` deviations.
 
     Attributes:
+        position_mm, tilt_deg, height_mm: of each pin: place in X and in Y, tilt about X and about Y, height.
         lot_length_mm: length of all pins of one terminal in a part.
-        shrinkage: size of the moulding and its pin pattern, as a share of the drawing's.
+        shrinkage: size of the moulded part and its pin pattern, as a share of the size on the drawing.
         pattern_shift_mm: place of the whole pin pattern in the shell, in X and in Y.
-        pattern_tilt_deg: lean of the whole pin pattern, about X and about Y.
+        pattern_tilt_deg: tilt of the whole pin pattern, about X and about Y.
     """
 
     position_mm: float
@@ -28,12 +29,12 @@ class Scatter:
 
     @property
     def is_of_pins_only(self) -> bool:
-        """Whether pins vary independently of each other."""
+        """Whether pins vary independently of each other: nothing that they have in common varies."""
         return not (self.lot_length_mm or self.shrinkage or self.pattern_shift_mm or self.pattern_tilt_deg)
 
 
 def read_scatter(section: TomlSection) -> Scatter:
-    """Read the table `[scatter]`."""
+    """Read the scene file's table `[scatter]`."""
     return Scatter(
         position_mm=section.number("position_mm", 0.0, 5.0),
         tilt_deg=section.number("tilt_deg", 0.0, 10.0),

@@ -1,4 +1,4 @@
-"""What of a scene the pictures depend on, and its SHA-256."""
+"""SHA-256 of the parts of a scene file that pictures depend on."""
 
 from __future__ import annotations
 
@@ -15,13 +15,19 @@ _NOT_IN_PICTURES = ("description", "tolerance", "datum")
 
 
 def picture_values(data: Mapping[str, Any]) -> bytes:
-    """The values of a scene file that pictures depend on, in the file's order."""
+    """The values of a scene file that pictures depend on, in the file's order, as the bytes of JSON text."""
     values = {key: value for key, value in data.items() if key not in _NOT_IN_PICTURES}
     return json.dumps(values, default=str).encode()
 
 
 def scene_sha256(content: bytes, housings: Mapping[str, Housing], backdrop: Backdrop | None) -> str:
-    """SHA-256 of a scene's content and of the CAD files and photographs that it names."""
+    """SHA-256 (hex) of a scene file and of the CAD files and photographs that it names.
+
+    Args:
+        content: the file's bytes, or its `picture_values`.
+        housings: the scene's housings, by name.
+        backdrop: the scene's photographs.
+    """
     digest = hashlib.sha256(content)
     for housing in housings.values():
         if housing.cad is not None:

@@ -1,6 +1,6 @@
-"""A temporary folder for Blender's raw files, which is removed even if its process was killed.
+"""A temporary folder for Blender's raw files. If its process is killed, the next process removes it.
 
-Each folder holds a locked file. The lock ends with the process, so the next process recognises abandoned folders.
+Each folder holds a locked file. The lock ends with the process, so that abandoned folders are recognised.
 """
 
 from __future__ import annotations
@@ -16,7 +16,11 @@ _LOCK = "in-use"
 
 
 class Scratch:
-    """Makes an empty folder in the system's temporary folder, and removes the folders of ended processes."""
+    """Makes an empty folder in the system's temporary folder, and removes those that ended processes left there.
+
+    Attributes:
+        folder: path of the new folder; `close` removes it.
+    """
 
     def __init__(self) -> None:
         _sweep(Path(tempfile.gettempdir()))

@@ -29,13 +29,15 @@ class Terminal:
     """A terminal: the shape and plating of its pin above the cavity floor.
 
     Attributes:
-        section: `round`, `square` or `blade`.
+        section: cross-section: `round`, `square` or `blade`.
         width_mm: diameter if round, side if square, width of a blade (along X where `turn_deg` is 0).
         thickness_mm: thickness of a blade; equal to `width_mm` for the other sections.
         standing_mm: length above the cavity floor, tip included.
         tip_mm: length of the tapered tip.
         tip_share: width of the tip's end divided by the pin's width.
-        turn_deg: angle by which the section is turned about the pin's axis.
+        turn_deg: angle by which the cross-section is turned about the pin's axis, counter-clockwise from above.
+        color: colour of the plating, linear RGB, 0 to 1.
+        roughness: roughness of the plating, 0 mirror-like to 1 matt.
     """
 
     name: str
@@ -57,7 +59,7 @@ class Terminal:
         return 0.5 * math.hypot(self.width_mm, self.thickness_mm)
 
     def radius_towards(self, azimuth_rad: float) -> float:
-        """Distance, mm, of the surface from the centre line in a direction across the pin."""
+        """Distance, mm, from the centre line to the pin's surface along a direction (0 = +X, pi / 2 = +Y)."""
         if self.section == "round":
             return 0.5 * self.width_mm
         turned = azimuth_rad - math.radians(self.turn_deg)
@@ -65,7 +67,7 @@ class Terminal:
         return 0.5 * min(self.width_mm / across, self.thickness_mm / along)
 
     def half_towards(self, azimuth_rad: float) -> float:
-        """How far, mm, the cross-section reaches in a direction: half its width between two parallel lines."""
+        """Half the width, mm, of the cross-section between two lines perpendicular to a direction (0 = +X)."""
         if self.section == "round":
             return 0.5 * self.width_mm
         turned = azimuth_rad - math.radians(self.turn_deg)
@@ -73,7 +75,7 @@ class Terminal:
 
     @property
     def extent_mm(self) -> tuple[float, float]:
-        """Half width in X and in Y of the cross-section's bounding box."""
+        """Half the width in X and in Y of the cross-section's bounding box."""
         half_x, half_y = 0.5 * self.width_mm, 0.5 * self.thickness_mm
         if self.section == "round":
             return half_x, half_y
@@ -84,11 +86,13 @@ class Terminal:
 
 @dataclass(frozen=True)
 class Mix:
-    """Several terminals in one part; `rule` says which stands where; `random` draws anew for each part.
+    """Several terminals in one part.
 
     Attributes:
-        of: names of the terminals; with the rule BY_ADDRESS, the first stands wherever `places` names no other.
-        places: names of terminals by address.
+        of: names of the terminals.
+        rule: which position has which: one of MIX_RULES (`random` draws anew for each part; the others go through `of`
+            from row to row or from column to column) or BY_ADDRESS.
+        places: for BY_ADDRESS, names of terminals by address; all other positions have the first of `of`.
     """
 
     name: str
@@ -97,7 +101,7 @@ class Mix:
     places: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, position: Position, part: int) -> str:
-        """The name of the terminal at a position; `part` is the part's seed."""
+        """The name of the terminal at a position; `part` is the part's seed, which the rule `random` uses."""
         if self.rule == BY_ADDRESS:
             return self.places.get(position.address, self.of[0])
         if self.rule == "random":
@@ -112,16 +116,19 @@ class Mix:
 
 
 def read_terminals(top: TomlSection, addresses: Collection[str]) -> tuple[dict[str, Terminal], dict[str, Mix]]:
-    """Read the tables `[terminals.NAME]`; a table with a key `mix` or `at` is a mix of the other terminals.
+    """Read the scene file's tables `[terminals.NAME]`; a table with the key `mix` or `at` is a mix of other terminals.
 
     Args:
-        top: the scene file.
+        top: the top table of the scene file.
         addresses: addresses of the positions that have a pin.
+
+    Returns:
+        Terminals by name, and mixes by name.
     """
     built = top.named_tables("terminals", _terminal_or_mix)
     terminals = {name: entry for name, entry in built.items() if isinstance(entry, Terminal)}
     mixes = {name: entry for name, entry in built.items() if isinstance(entry, Mix)}
-    expected = f"names of terminals that are not mixed ({', '.join(terminals) or 'none'})"
+    expected = f"the name of a terminal that is not a mix ({', '.join(terminals) or 'none'})"
     for name, mix in mixes.items():
         section = top.table("terminals").table(name)
         by_address = mix.rule == BY_ADDRESS
@@ -135,7 +142,7 @@ def read_terminals(top: TomlSection, addresses: Collection[str]) -> tuple[dict[s
             if terminal not in terminals:
                 section.table("at").wrong(address, expected, shown(terminal))
     if built and not terminals:
-        top.wrong("terminals", "at least one terminal that is not a mix", shown(", ".join(mixes)))
+        top.wrong("terminals", "at least one terminal that is not a mix", f"only the mixes {', '.join(mixes)}")
     return terminals, mixes
 
 
@@ -146,7 +153,7 @@ def _terminal_or_mix(name: str, section: TomlSection) -> Terminal | Mix:
         return Mix(name, tuple(dict.fromkeys((str(others or ""), *places.values()))), BY_ADDRESS, places)
     if "mix" not in section.data:
         return _terminal(name, section)
-    expected = "a list of two or more names of terminals"
+    expected = "a list of 2 to 16 names of terminals"
     names = section.value("mix", expected)
     good = isinstance(names, list) and 2 <= len(names) <= 16 and all(isinstance(n, str) for n in names)
     if not good:

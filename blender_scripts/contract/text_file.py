@@ -11,27 +11,27 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def without_mark(content: bytes) -> bytes:
-    """The bytes of a text file without a byte-order mark, as UTF-8 if its mark is that of UTF-16."""
+    """Remove the byte-order mark from a text file's bytes; text with the mark of UTF-16 is converted to UTF-8."""
     if content.startswith(_UTF16):
         return content.decode("utf-16", "replace").encode("utf-8", "replace")
     return content.removeprefix(codecs.BOM_UTF8)
 
 
 def wrong_byte(error: UnicodeDecodeError) -> tuple[int, str]:
-    """Return the line of the first byte that is not UTF-8, and the byte as a message shows it."""
+    """Return the line number of the first byte that is not UTF-8, and a text that shows the byte, for a message."""
     # The decoder skips a byte-order mark: its offsets count from behind it, and its copy of the bytes lacks it.
     line = error.object[: error.start].count(b"\n") + 1
     return line, f"byte 0x{error.object[error.start]:02x}{' (UTF-16)' if error.object.startswith(_UTF16) else ''}"
 
 
 def read_text(path: Path, name: str, readable: str = "file", text: str = "UTF-8 text") -> tuple[bytes, str]:
-    """Read a file: its bytes, and its text without a byte-order mark.
+    """Read a UTF-8 file; returns its bytes, and its text without a byte-order mark.
 
     Args:
         path: the file.
         name: the file's name in messages.
-        readable: in messages, the kind of file that is expected.
-        text: in messages, the kind of text that is expected.
+        readable: name of the kind of file, for the message ``expected a readable …``.
+        text: name of the kind of text, for the message ``expected …, got byte …``.
 
     Raises:
         InputError: the file cannot be read, or is not UTF-8 (the message names the line).

@@ -16,12 +16,12 @@ _LEAST_MM, _MOST_MM = 0.001, 50.0
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of one position, mm: a pin is good if each of its measures is at most its limit.
+    """Limits, mm, for the pin at one position: it is good if none of its measures is above its limit.
 
     Attributes:
-        true_position_mm: of the tip, a diameter.
-        retraction_mm: of the terminal below its nominal height.
-        protrusion_mm: of the terminal above it, which is a negative retraction.
+        true_position_mm: true position of the tip, as a diameter.
+        retraction_mm: how far the terminal may sit below its nominal height.
+        protrusion_mm: how far it may sit above its nominal height (a protrusion is a negative retraction).
     """
 
     true_position_mm: float
@@ -36,7 +36,7 @@ class Tolerance:
     Attributes:
         true_position_mm, retraction_mm, protrusion_mm: limits of every pin, as in `Limits`; a `protrusion_mm` of None
             equals `retraction_mm`.
-        at: limits, by name, that single positions have instead, by address.
+        at: exceptions for single positions: by address, limits by name that replace those of every pin.
     """
 
     true_position_mm: float
@@ -56,15 +56,16 @@ class Tolerance:
         return limits if self.protrusion_mm is None else {**limits, "protrusion_mm": self.protrusion_mm}
 
     def limits(self, address: str | None = None) -> Limits:
-        """The limits at an address; None: those of positions without limits of their own."""
+        """The limits for the pin at an address; None: those for pins without an exception in `at`."""
         stated = {**self._everywhere, **self.at.get(address or "", {})}
         return Limits(**{"protrusion_mm": stated["retraction_mm"], **stated})
 
     def with_limits(self, limits: Mapping[str, float]) -> Tolerance:
-        """This tolerance with limits replaced.
+        """Return a copy with some limits replaced.
 
         Args:
-            limits: mm by name: `retraction_mm` replaces the limit of every position, `r1c2.retraction_mm` that of one.
+            limits: new limits, mm, by name: `retraction_mm` replaces that of every pin, exceptions included;
+                `r1c2.retraction_mm` that of the pin at one address.
         """
         everywhere, at = self._everywhere, {address: dict(own) for address, own in self.at.items()}
         for name in (name for name in limits if name in MEASURES):
@@ -78,18 +79,18 @@ class Tolerance:
         return Tolerance(**everywhere, at={address: own for address, own in at.items() if own})
 
     def stated(self) -> dict[str, Any]:
-        """The limits by name as the scene states them, as a record holds them; `at` only if it has any."""
+        """The limits by name as a record holds them: only those that the scene file states, and `at` if not empty."""
         at = {address: dict(own) for address, own in self.at.items()}
         return {**self._everywhere, **({"at": at} if at else {})}
 
     def complete(self) -> dict[str, Any]:
-        """All three limits by name, and those of each address under `at`, as a dataset holds them."""
+        """The limits by name as a dataset holds them: all three, and all three for each address under `at`."""
         at = {address: asdict(self.limits(address)) for address in self.at}
         return {**asdict(self.limits()), **({"at": at} if at else {})}
 
 
 def read_tolerance(section: TomlSection, addresses: Collection[str], blanks: Collection[str] = ()) -> Tolerance:
-    """Read the table `[tolerance]`.
+    """Read the scene file's table `[tolerance]`.
 
     Args:
         section: the table.
@@ -102,12 +103,13 @@ def read_tolerance(section: TomlSection, addresses: Collection[str], blanks: Col
     everywhere, at = (true_position, retraction, protrusion), {}
     for address in by_address.data:
         if address not in addresses:
-            got = f"{shown(address)}, {'which is blank' if address in blanks else 'which is none'}"
-            by_address.wrong(address, "the address of a position with a pin, such as r1c1", got)
+            why = "has no pin (positions.blanks)" if address in blanks else "does not exist"
+            expected = "the address of a position with a pin, such as r1c1"
+            by_address.wrong(address, expected, f"{shown(address)}, which {why}")
         own = by_address.table(address)
         # All are read, so that the message on an unknown key lists them.
         limits = {n: own.number(n, _LEAST_MM, _MOST_MM, limit) for n, limit in zip(MEASURES, everywhere, strict=True)}
         at[address] = {name: limit for name, limit in limits.items() if name in own.data}
         if not own.data:
-            own.wrong(None, f"a limit ({', '.join(MEASURES)})", "nothing")
+            own.wrong(None, f"at least one limit ({', '.join(MEASURES)})", "nothing")
     return Tolerance(true_position, retraction, protrusion if "protrusion_mm" in section.data else None, at)

@@ -46,10 +46,17 @@ def _is_number(value: object, low: float, high: float) -> bool:
 
 
 class TomlSection:
-    """One table of a TOML file, read key by key; `finish` on the top table raises if anything was wrong.
+    """One table of a TOML file, read key by key; at the end, `finish` of the top table reports all mistakes.
 
-    Where the input is wrong, a reader method returns a harmless value of the right type, so that reading continues and
-    all mistakes are reported together.
+    Methods such as `number`, `numbers`, `integer`, `choice` and `text` return the value of a key. A key without a
+    `default` is required; `low` and `high` are inclusive. For a wrong value they note the mistake and return a harmless
+    value of the right type, so that reading continues.
+
+    Attributes:
+        file: name of the file in messages.
+        data: the table's keys and values.
+        at: path of the table in the file, such as ("housings", "black").
+        problems: mistakes of this table so far: (line, message).
     """
 
     def __init__(
@@ -68,7 +75,7 @@ class TomlSection:
         """Parse a TOML file; returns its top table.
 
         Raises:
-            InputError: it cannot be read, is not UTF-8 or is not TOML.
+            InputError: the file cannot be read, is not UTF-8 or is not TOML.
         """
         file = file or path.name
         _, text = read_text(path, file)
@@ -112,7 +119,13 @@ class TomlSection:
         return default
 
     def value(self, key: str, expected: str, default: Any = None) -> Any:
-        """The value of a key, whatever its type, for callers that accept several types and check it themselves."""
+        """The value of a key, unchecked, for callers that accept several types.
+
+        Args:
+            key: the key.
+            expected: what a message says was expected where the key is missing.
+            default: value of a missing key; None: a missing key is a mistake.
+        """
         return self._take(key, expected, default)
 
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
@@ -171,7 +184,7 @@ class TomlSection:
         return value is True
 
     def table(self, key: str, optional: bool = False) -> TomlSection:
-        """The table `key`, the same object at every call; an empty one where it is optional and absent."""
+        """The sub-table `key`, the same object at every call; empty if it is missing, a mistake unless `optional`."""
         if key in self._children:
             return self._children[key]
         value = self._take(key, "a table", {} if optional else None)
@@ -184,23 +197,27 @@ class TomlSection:
         return child
 
     def inherit(self, data: dict[str, Any]) -> None:
-        """Add those of these keys that the table lacks."""
+        """Add keys and values of `data` whose keys this table does not have."""
         self.data = {**data, **self.data}
 
     def named_tables(self, key: str, build: Callable[[str, TomlSection], Built]) -> dict[str, Built]:
-        """What `build` makes of each sub-table of `key`, by name; having none is a mistake."""
+        """Call `build` with name and table of each sub-table of `key`; returns the results by name.
+
+        A table `key` without sub-tables is a mistake.
+        """
         section = self.table(key)
         if not section.data and key in self.data:
-            self.wrong(key, "at least one table under it", "nothing")
+            self.wrong(key, f"at least one table [{key}.NAME]", "none")
         built = {}
         for name in section.data:
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
-                section.wrong(name, "a name of lower-case letters, digits and underscores", shown(name))
+                expected = "a name of up to 32 lower-case letters, digits and _ (first a letter)"
+                section.wrong(name, expected, shown(name))
             built[name] = build(name, section.table(name))
         return built
 
     def array_of_tables(self, key: str, build: Callable[[TomlSection], Built]) -> tuple[Built, ...]:
-        """What `build` makes of each table of the array `key`, in order; empty where the key is absent."""
+        """Call `build` with each table of the array of tables `key`; returns the results; () if it is missing."""
         value = self._take(key, "an array of tables", [])
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             self.wrong(key, "an array of tables", shown(value))
@@ -213,7 +230,7 @@ class TomlSection:
         return tuple(built)
 
     def is_sound(self) -> bool:
-        """Whether neither this table, read to its end, nor a table in it has a mistake."""
+        """Whether this table and its sub-tables have no mistake; to be called when all keys have been read."""
         return not self._all_problems()
 
     def _all_problems(self) -> list[tuple[int, str]]:

@@ -17,14 +17,31 @@ _TOUCH_MM = 0.02
 
 
 def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[str]:
-    """Messages (``expected …, got …``) for pins that a defect pushes into something else; empty where all are clear."""
+    """Find pins that a defect pushes into the walls, a block, the cavity floor or another pin.
+
+    Args:
+        connector: the scene.
+        housing: name of the part's housing.
+        pins: the part's pins.
+
+    Returns:
+        A message ``expected …, got …`` for each collision; empty if there is none.
+    """
     return [message for _, message in touching(connector, housing, pins)]
 
 
 def touching(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[tuple[Pin, str]]:
     """Find the pins that a defect pushes into something else, with messages as in `collisions`.
 
-    A pin is treated as a ball of its largest half width, moved along its centre line.
+    A pin is approximated by balls of half its largest width along its centre line.
+
+    Args:
+        connector: the scene.
+        housing: name of the part's housing.
+        pins: the part's pins.
+
+    Returns:
+        A message ``expected …, got …`` for each collision; empty if there is none.
     """
     bad = [pin for pin in pins if not pin.missing and _can_collide(pin)]
     if not bad:
@@ -48,15 +65,17 @@ def touching(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[
         drawn: list[Vector] = [(x / pin.scale, y / pin.scale, z / pin.scale) for x, y, z in line]
         overlap = max(_into_wall(connector.shell, point, reach) for point in _below_mating_face(drawn))
         if overlap > 0.0:
-            message = f"expected a pin that clears the wall, got {what} with the pin {overlap:.2f} mm inside it"
+            message = f"expected a pin clear of the wall, got {what} with the pin {overlap:.2f} mm inside the wall"
             found.append((pin, message))
         overlap = max((_into_block(block, drawn, reach) for block in blocks), default=0.0)
         if overlap > 0.0:
-            message = f"expected a pin that clears the {housing} housing's blocks, got {what} "
-            found.append((pin, f"{message}with the pin {overlap:.2f} mm inside one"))
+            message = f"expected a pin clear of the blocks of housing {housing}, got {what} "
+            found.append((pin, f"{message}with the pin {overlap:.2f} mm inside a block"))
         overlap = _into_floor(pin, connector.cavity)
         if overlap > _TOUCH_MM:
-            message = f"expected a pin that clears the cavity floor, got {what} with the pin {overlap:.2f} mm inside it"
+            message = (
+                f"expected a pin clear of the cavity floor, got {what} with the pin {overlap:.2f} mm inside the floor"
+            )
             found.append((pin, message))
         first = bisect_left(left_edges, _left_edge((line, pin)) - reach - thickest - widest)
         last = bisect_right(left_edges, _right_edge(line) + reach + thickest)
@@ -66,8 +85,8 @@ def touching(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[
             nearest = reach + other.terminal.reach_mm
             gap = _gap(line, other_line, nearest)
             if gap < nearest:
-                message = f"expected a pin that clears {other.position.address}, got {what} "
-                found.append((pin, f"{message}with {nearest - gap:.2f} mm of overlap"))
+                message = f"expected a pin clear of the pin at {other.position.address}, got {what} "
+                found.append((pin, f"{message}with an overlap of {nearest - gap:.2f} mm"))
     return found
 
 
@@ -202,13 +221,16 @@ def _dot(a: Vector, b: Vector) -> float:
 
 
 def clear_path(pins: tuple[Pin, ...], path: tuple[Vector, ...], radius: float, but: tuple[str, ...]) -> str | None:
-    """The address of a pin that a body along a chain of points would touch; None if there is none.
+    """Check that a long thin body, such as a fibre, touches no pin.
 
     Args:
         pins: the part's pins.
-        path: the chain's points, mm.
+        path: points of the body's centre line, mm.
         radius: half the body's thickness, mm.
         but: addresses of pins that are not checked.
+
+    Returns:
+        The address of a pin that the body would touch; None if there is none.
     """
     for pin in pins:
         enough = radius + pin.terminal.reach_mm

@@ -1,9 +1,9 @@
-"""Flat facets as a camera sees them: (u, v) in px of the undistorted view, and a nearness w.
+"""Flat facets in view coordinates (u, v, w), in which it is easy to see which of two facets is in front.
 
-w is the inverse depth in 1/mm; of a telecentric camera, whose rays are parallel, the negative depth in mm.
-
-There lines and planes stay straight, and of two points on one ray the one with larger w is nearer. Arrays hold one
-coordinate after the other, which is fast: corners (3, K, F) of F facets with K corners, planes (3, F), extents (6, F).
+u and v are px of the picture without lens distortion; w is the inverse depth in 1/mm, or for a telecentric camera,
+whose rays are parallel, the negative depth in mm. In these coordinates lines stay straight and planes stay flat, and of
+two points on one ray the one with larger w is nearer. For speed, coordinates are the first axis of all arrays: corners
+(3, K, F) of F facets with K corners, planes (3, F), extents (6, F).
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _SAME_DEPTH = 1e-8
 
 
 class Facets(NamedTuple):
-    """Facets, each a convex polygon.
+    """F facets, each a convex polygon.
 
     Attributes:
-        corners: (3, K, F) u, v and w of the corners; a corner may be repeated at the end.
-        planes: (3, F) w = planes[0] * u + planes[1] * v + planes[2].
-        extents: (6, F) least u, v, greatest u, v, least w, greatest w.
+        corners: (3, K, F) u, v and w of the corners; facets with fewer than K corners repeat the last one.
+        planes: (3, F) coefficients of each facet's plane: w = planes[0] * u + planes[1] * v + planes[2].
+        extents: (6, F) smallest u and v, largest u and v, smallest w, largest w.
     """
 
     corners: np.ndarray
@@ -40,9 +40,11 @@ class Facets(NamedTuple):
 
     @classmethod
     def of(cls, corners: np.ndarray) -> tuple[Facets, np.ndarray]:
-        """Facets from their corners, and their signed areas (F,) in px^2, below 0 where they face the camera.
+        """Make facets from their corners (3, K, F), which run counter-clockwise seen from outside.
 
-        Corners run counter-clockwise seen from outside; the plane is that of the first three.
+        Returns:
+            The facets, each with the plane of its first three corners, and twice the signed area (F,), px^2, of the
+            triangle of these corners; it is negative for a facet that faces the camera.
         """
         ones, others = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
         area = ones[0] * others[1] - others[0] * ones[1]
@@ -56,7 +58,7 @@ class Facets(NamedTuple):
 
     @classmethod
     def joined(cls, parts: Sequence[Facets]) -> Facets:
-        """All facets of several, which get the same number of corners."""
+        """Join several sets of facets into one; facets with fewer corners get repeated ones."""
         most = max(part.corners.shape[1] for part in parts)
         ends = [np.repeat(part.corners[:, -1:], most - part.corners.shape[1], axis=1) for part in parts]
         corners = [np.concatenate([part.corners, end], axis=1) for part, end in zip(parts, ends, strict=True)]
@@ -68,19 +70,26 @@ class Facets(NamedTuple):
 
 
 def facing(corners: np.ndarray) -> tuple[Facets, np.ndarray]:
-    """The facets of corners (3, K, F) that face the camera, and their numbers."""
+    """Select the facets that face the camera.
+
+    Args:
+        corners: (3, K, F) corners of F facets, counter-clockwise seen from outside.
+
+    Returns:
+        The selected facets, and their indices into the F facets.
+    """
     facets, area = Facets.of(corners)
     numbers = np.flatnonzero(area < -_FLAT_PX2)
     return facets.take(numbers), numbers
 
 
 def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray) -> Facets:
-    """The triangles of a mesh whose box overlaps one of some boxes (4, N).
+    """Select the triangles of a mesh whose bounding box in the picture overlaps one of N boxes.
 
     Args:
-        boxes: least u, v and greatest u, v.
-        vertices: (3, V) the mesh's vertices.
-        corners: (T, 3) the vertices of its triangles.
+        boxes: (4, N) smallest u and v, largest u and v, px.
+        vertices: (3, V) the mesh's vertices, as (u, v, w).
+        corners: (T, 3) vertex indices of its triangles.
     """
     flat = vertices[:2][:, corners.T]
     around = np.concatenate([flat.min(axis=1), flat.max(axis=1)])
@@ -92,18 +101,21 @@ def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray)
 
 
 def overlap(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which boxes (4, N) overlap which others (4, M): (N, M)."""
+    """Whether boxes (4, N) overlap other boxes (4, M), each pair: (N, M) bool."""
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = ones[:4, :, None], others[:4, None]
     found: np.ndarray = (ax1 < bx2) & (bx1 < ax2) & (ay1 < by2) & (by1 < ay2)
     return found
 
 
 def in_front(facets: Facets, numbers: np.ndarray, own: Facets, owns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Whether some of a facet is in front of another one, and whether some may be behind it, where their boxes overlap.
+    """Compare the depth of R pairs of facets where their bounding boxes in the picture overlap.
 
     Args:
-        facets, numbers: the facets, and which of them (R,).
-        own, owns: the others, and which of them (R,).
+        facets, numbers: the first facets, and the index (R,) of the one in each pair.
+        own, owns: the second facets, and the index (R,) of the one in each pair.
+
+    Returns:
+        (R,) bool: whether some of the first facet may be in front of the second; whether some may be behind it.
     """
     ones, others = facets.extents[:, numbers], own.extents[:, owns]
     slopes = facets.planes[:, numbers] - own.planes[:, owns]
@@ -118,17 +130,26 @@ def in_front(facets: Facets, numbers: np.ndarray, own: Facets, owns: np.ndarray)
 
 
 def ranges(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The numbers of several ranges, one after the other, and which range each belongs to."""
+    """Concatenate ranges of integers.
+
+    Args:
+        starts, counts: (N,) first number, and how many numbers, of each range.
+
+    Returns:
+        The numbers of all ranges, one range after the other, and the index of the range of each number.
+    """
     which = np.repeat(np.arange(len(counts)), counts)
     return np.arange(len(which)) + (starts - np.cumsum(counts) + counts)[which], which
 
 
 class Crossed:
-    """Facets that belong to pieces, ready to be cut by the pieces' scan lines: columns (axis 0) and rows (axis 1).
+    """Intersects facets with scan lines: columns (axis 0) or rows (axis 1) of the picture.
+
+    The facets are grouped into pieces (see geometry/visibility.py); a line is intersected with the facets of one piece.
 
     Args:
-        corners: (2, K, F) the facets, in the pieces' own places.
-        pieces: (F,) the numbers of their pieces, rising.
+        corners: (2, K, F) corners of the facets, in the coordinates of their pieces' scan lines.
+        pieces: (F,) index of each facet's piece, in ascending order.
         count: number of pieces.
     """
 
@@ -143,10 +164,16 @@ class Crossed:
     def find(
         self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where the lines (Q, N) of queries cross the facets of their pieces (Q,).
+        """Find the facets that scan lines cross, for Q pieces with N lines each.
+
+        Args:
+            pieces: (Q,) indices of the pieces.
+            axes: (Q,) 0: the lines are columns, 1: rows.
+            lines: (Q, N) coordinate of each line across its direction.
 
         Returns:
-            (R,) each: number of the facet, plus `size` for rows; number of the line in `lines.ravel()`; its place.
+            For R crossings, (R,) each: index of the facet, plus `size` if the line is a row; index of the line in
+            `lines.ravel()`; the line's coordinate.
         """
         rows, which = ranges(self.starts[pieces], self.counts[pieces])
         rows += self.size * axes[which]
@@ -156,7 +183,15 @@ class Crossed:
         return rows[row], which[row] * lines.shape[1] + line, wanted.ravel()[crossed]
 
     def limits(self, rows: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where facets (R,) begin and end on a line each; they end before they begin where the line passes them by."""
+        """Where R facets begin and end along a scan line each.
+
+        Args:
+            rows: (R,) indices of facets, as `find` returns them.
+            places: (R,) coordinate of each line across its direction.
+
+        Returns:
+            (R,) begin and end along the line; the end is below the begin if the line misses the facet.
+        """
         across, along = self.across[:, rows], self.along[:, rows]
         low, high = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
         before = across <= places

@@ -28,16 +28,24 @@ _REFUSED = {
 }
 # Extensions that a file may require: they leave faces where they are, or are supported.
 _HARMLESS = ("KHR_mesh_quantization", "KHR_materials_", "KHR_texture_", "KHR_lights_", "EXT_texture_")
+_PLAIN = "glTF 2.0 without extensions that change the geometry"
 _MOST_DEEP = 200
 
 Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def read_glb(content: bytes, name: str) -> Parts:
-    """Vertices (V, 3), faces' vertex indices (C,) and corners per face (F,) of all meshes of the default scene.
+    """Read all meshes of the file's default scene as one mesh.
+
+    Args:
+        content: the file's bytes.
+        name: the file's name, for messages.
+
+    Returns:
+        Vertices (V, 3), vertex indices (C,) of the faces' corners, and number of corners of each face (F,).
 
     Raises:
-        FileProblem: the file is broken, compressed, or refers to other files.
+        FileProblem: the file is damaged or compressed, or refers to other files.
     """
     document, binary = _chunks(content, name)
     return _Document(document, binary, name).scene()
@@ -45,7 +53,7 @@ def read_glb(content: bytes, name: str) -> Parts:
 
 def _chunks(content: bytes, name: str) -> tuple[dict[str, Any], bytes]:
     if len(content) < 20:
-        raise FileProblem(name, "a header of 12 bytes and a chunk", f"{len(content)} bytes")
+        raise FileProblem(name, "at least 20 bytes, a glTF header and a chunk", f"{len(content)} bytes")
     version, length = (int.from_bytes(content[at : at + 4], "little") for at in (4, 8))
     if version != 2:
         raise FileProblem(name, "glTF of version 2", f"version {version}")
@@ -56,7 +64,8 @@ def _chunks(content: bytes, name: str) -> tuple[dict[str, Any], bytes]:
     while at < length:
         size, kind = (int.from_bytes(content[at + 4 * i : at + 4 * i + 4], "little") for i in (0, 1))
         if at + 8 + size > length or (not chunks and kind != _JSON):
-            raise FileProblem(f"{name} byte {at}", "a complete chunk, JSON first", f"{size} bytes of {kind:#x}")
+            expected = "a complete chunk, of type JSON if it is the first"
+            raise FileProblem(f"{name} byte {at}", expected, f"a chunk of type {kind:#x} and {size} bytes")
         chunks.setdefault(kind, content[at + 8 : at + 8 + size])
         at += 8 + size
     try:
@@ -64,7 +73,7 @@ def _chunks(content: bytes, name: str) -> tuple[dict[str, Any], bytes]:
     except (ValueError, RecursionError) as error:
         raise FileProblem(f"{name} JSON", "valid JSON", shown(str(error))) from None
     if not isinstance(document, dict):
-        raise FileProblem(f"{name} JSON", "an object", shown(document))
+        raise FileProblem(f"{name} JSON", "a JSON object", shown(document))
     return document, chunks.get(_BIN, b"")
 
 
@@ -79,7 +88,7 @@ class _Document:
             if not isinstance(extension, str) or not extension.startswith(_HARMLESS):
                 known = _REFUSED.get(extension) if isinstance(extension, str) else None
                 found = known or f"the extension {shown(extension)}"
-                raise self._wrong("extensionsRequired", "plain glTF 2.0", found)
+                raise self._wrong("extensionsRequired", _PLAIN, found)
 
     def _wrong(self, place: str, expected: str, got: str) -> FileProblem:
         return FileProblem(f"{self.name} {place}", expected, got)
@@ -101,7 +110,7 @@ class _Document:
         entries = self._array(self.data, key, "JSON")
         fits = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(entries)
         if not fits or not isinstance(entries[index], dict):  # type: ignore[call-overload]
-            raise self._wrong(place, f"the number of one of {len(entries)} {key}", shown(index))
+            raise self._wrong(place, f"an index into the array {key} of {len(entries)} objects", shown(index))
         entry: dict[str, Any] = entries[index]  # type: ignore[call-overload]
         extensions = entry.get("extensions")
         self._refuse(extensions, place)
@@ -110,7 +119,7 @@ class _Document:
     def _refuse(self, extensions: object, place: str) -> None:
         for extension in extensions if isinstance(extensions, dict) else ():
             if extension in _REFUSED:
-                raise self._wrong(place, "plain glTF 2.0", _REFUSED[extension])
+                raise self._wrong(place, _PLAIN, _REFUSED[extension])
 
     def scene(self) -> Parts:
         """The default scene's triangles; visits each node once, without recursion."""
@@ -134,7 +143,7 @@ class _Document:
             node = self._entry("nodes", number, "node")
             place = f"node {number}"
             if number in seen or depth > _MOST_DEEP:
-                raise self._wrong(place, f"a tree of nodes at most {_MOST_DEEP} deep", "a loop or a deeper one")
+                raise self._wrong(place, f"a tree of nodes at most {_MOST_DEEP} deep", "a loop, or a deeper tree")
             seen.add(number)
             matrix = above @ self._matrix(node, place)
             if "mesh" in node:
@@ -169,7 +178,7 @@ class _Document:
         x, y, z, w = self._numbers(node, "rotation", [0.0, 0.0, 0.0, 1.0], place)
         length = math.sqrt(x * x + y * y + z * z + w * w)
         if not 0.5 < length < 2.0:
-            raise self._wrong(place, "a rotation of length 1", f"one of length {length:g}")
+            raise self._wrong(place, "a rotation quaternion of length 1", f"length {length:g}")
         x, y, z, w = x / length, y / length, z / length, w / length
         turn = [
             [1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - z * w), 2.0 * (x * z + y * w)],
@@ -184,14 +193,14 @@ class _Document:
     def _mesh(self, node: dict[str, Any], place: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """Vertices (V, 3) and triangles (T, 3) of each primitive; points and lines are skipped."""
         if "skin" in node:
-            raise self._wrong(place, "a mesh without a skin", "one with bones")
+            raise self._wrong(place, "a mesh without a skin (deformed by bones)", "a skin")
         mesh = self._entry("meshes", node["mesh"], place)
         found = []
         for number, primitive in enumerate(self._array(mesh, "primitives", place)):
             where = f"mesh {node['mesh']} primitive {number}"
             attributes = primitive.get("attributes") if isinstance(primitive, dict) else None
             if not isinstance(attributes, dict):
-                raise self._wrong(where, "an object with attributes", shown(primitive))
+                raise self._wrong(where, "a JSON object with the key attributes", shown(primitive))
             self._refuse(primitive.get("extensions"), where)
             mode = self._integer(primitive, "mode", where, _TRIANGLES)
             if mode > _FAN:
@@ -210,7 +219,7 @@ class _Document:
                 raise self._wrong(where, expected, str(order.max()))
             triangles = _triangles(order, mode)
             if triangles is None:
-                raise self._wrong(where, "three vertices for every triangle", f"{len(order)} vertices")
+                raise self._wrong(where, "triangles of three vertices each", f"{len(order)} vertices in all")
             self.triangles += len(triangles)
             check_count(self.triangles, self.name)
             found.append((vertices, triangles))
@@ -221,12 +230,13 @@ class _Document:
         accessor = self._entry("accessors", index, place)
         where = f"accessor {index}"
         if "sparse" in accessor:
-            raise self._wrong(where, "plain data", "a sparse accessor")
+            raise self._wrong(where, "an accessor that is not sparse", "a sparse one")
         if accessor.get("type") != shape:
             raise self._wrong(where, f"the type {shape}", shown(accessor.get("type")))
         component = self._integer(accessor, "componentType", where)
-        if component not in (_INDEX_TYPES if shape == "SCALAR" else _COMPONENTS):
-            raise self._wrong(where, "a supported componentType", str(component))
+        allowed = _INDEX_TYPES if shape == "SCALAR" else tuple(_COMPONENTS)
+        if component not in allowed:
+            raise self._wrong(where, f"a componentType of {', '.join(map(str, allowed))}", str(component))
         kind = np.dtype(_COMPONENTS[component])
         width = 3 if shape == "VEC3" else 1
         count = self._integer(accessor, "count", where)

@@ -29,10 +29,13 @@ def polygon_areas(corners: np.ndarray) -> np.ndarray:
 
 
 def convex_hulls(points: np.ndarray) -> np.ndarray:
-    """The convex hulls (N, C, 2) of N sets of points (N, V, 2), in order round each hull; corners may be repeated.
+    """Compute the convex hulls of N sets of points (N, V, 2).
 
-    Begins with the points farthest in a few directions; as long as points lie outside an edge, the farthest of them
+    It begins with the points farthest in a few directions; while points lie outside an edge, the farthest of them
     becomes a corner (W. F. Eddy's CONVEX, 1977, for all sets and edges at once).
+
+    Returns:
+        (N, C, 2) corners in order round each hull; hulls with fewer than C corners repeat some.
     """
     across = points.swapaxes(1, 2)
     corners = np.take_along_axis(points, np.argmax(_DIRECTIONS @ across, axis=2)[..., None], axis=1)
@@ -54,16 +57,29 @@ def convex_hulls(points: np.ndarray) -> np.ndarray:
 
 
 def segments_of(points: np.ndarray, sides: int) -> np.ndarray:
-    """The points (S, 2 * sides, 2) of each segment (two neighbouring rings of `sides` points) of a projected pin."""
+    """Group the projected points of a pin by segment.
+
+    Args:
+        points: (V, 2) rings of `sides` points each, along the pin; points after the last whole ring are left out.
+        sides: number of points in a ring.
+
+    Returns:
+        (S, 2 * sides, 2) the points of each segment, which lies between two neighbouring rings.
+    """
     rings = points[: len(points) // sides * sides].reshape(-1, sides, 2)
     return np.concatenate([rings[:-1], rings[1:]], axis=1)
 
 
 def silhouette_area(points: np.ndarray, sides: int, step_px: float = 0.125) -> float:
-    """Area, px^2, that a projected surface of rings of `sides` points covers; its end caps add nothing.
+    """Compute the area, px^2, that a projected tube covers in the picture, end caps not counted.
 
-    Two neighbouring convex rings cover their common convex hull. Each hull is cut into spans along lines step_px apart,
-    and the length that a line's spans cover together is added up.
+    Two neighbouring rings cover their common convex hull. All hulls are cut by lines `step_px` apart, and the length
+    that the hulls cover on each line is summed.
+
+    Args:
+        points: (V, 2) rings of `sides` points each, along the tube, px.
+        sides: number of points in a ring.
+        step_px: distance of the lines.
     """
     low, high = points[:, 1].min(), points[:, 1].max()
     lines = low + step_px * (np.arange(np.ceil((high - low) / step_px)) + 0.5)

@@ -1,7 +1,7 @@
-"""Lens distortion, the same for pixels and labels.
+"""Lens distortion of pictures and of the points and boxes in them.
 
-Cycles renders the undistorted view with a margin; picture and mask are then resampled into the distorted one, and
-points are projected through the same formula, so that boxes stay on what they label.
+Cycles renders the undistorted view with a margin; the picture is then resampled to the distorted view, and points are
+projected by the same formula, so that boxes fit what they label.
 
 Formula: OpenCV's k1, k2, p1, p2, k3 ("Camera Calibration and 3D Reconstruction", docs.opencv.org) on normalised image
 coordinates, x to the right, y downwards.
@@ -37,9 +37,9 @@ def distort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
 
 
 def undistort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
-    """The inverse of `distort`; error far below a pixel if no two directions share a pixel (the lens does not fold).
+    """The inverse of `distort`, with an error far below a pixel if `distort` maps no two points to one.
 
-    By fixed-point iteration; points where that does not converge (strong pincushion) by Newton's method.
+    It uses fixed-point iteration, and Newton's method for points where that does not converge (strong pincushion).
     """
     found = points.copy()
     with np.errstate(over="ignore", invalid="ignore"):
@@ -94,9 +94,13 @@ class Window:
 
 @dataclass(frozen=True)
 class Lens:
-    """The pixel geometry of one camera: picture size in px, distortion, and pixels per unit of normalised coordinates.
+    """The pixel geometry of one camera.
 
-    `focal_px` is the focal length in px; of a telecentric camera, whose normalised coordinates are mm, px per mm.
+    Attributes:
+        width, height: picture size in px.
+        focal_px: px per unit of normalised coordinates: the focal length in px; for a telecentric camera, whose
+            normalised coordinates are in mm, px per mm.
+        distortion: OpenCV's k1, k2, p1, p2, k3.
     """
 
     width: int
@@ -127,7 +131,7 @@ class Lens:
 
     @property
     def margin(self) -> int:
-        """Pixels by which the undistorted view must be larger on each side to fill the final picture."""
+        """Number of px by which the undistorted view must be larger on each side to fill the final picture."""
         if self.is_straight:
             return 0
         along = np.linspace(0.0, 1.0, _BORDER_STEPS)
@@ -170,8 +174,11 @@ def bend_samples(samples: np.ndarray, lens: Lens, scale: int, window: Window, so
         samples: values (h * scale, w * scale, ...) in the window `source`.
         lens: the camera's lens.
         scale: samples per pixel along each axis.
-        window: the wanted window of the final picture; the result is 0 where it lies outside `source`.
-        source: the sampled window of the undistorted view, in pixels of the view with its margin.
+        window: the wanted window of the final picture; pixels that lie outside `source` are 0.
+        source: the window of the undistorted view that `samples` covers, in px of the view with its margin.
+
+    Returns:
+        Values for the wanted window, with `scale` samples per pixel along each axis.
     """
     place = _sources(lens, scale, window.x1, window.y1, window.x2, window.y2) - [source.x1, source.y1]
     column, row = np.moveaxis(np.floor(place * scale).astype(int), -1, 0)
@@ -199,7 +206,15 @@ def _taps(lens: Lens) -> tuple[np.ndarray, np.ndarray]:
 
 
 def bend_picture(view: np.ndarray, lens: Lens) -> np.ndarray:
-    """Resample the undistorted view (H + 2 m, W + 2 m, 3) with margin m to the picture (H, W, 3), by Catmull-Rom."""
+    """Resample the undistorted view to the final, distorted picture by Catmull-Rom interpolation.
+
+    Args:
+        view: (H + 2 m, W + 2 m, 3) the view with the margin m of `Lens.margin`.
+        lens: the camera's lens.
+
+    Returns:
+        (H, W, 3) the picture.
+    """
     if lens.is_straight:
         return view
     flat = view.reshape(-1, view.shape[2])

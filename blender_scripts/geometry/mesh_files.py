@@ -1,8 +1,7 @@
-"""Read a mesh from STL, OBJ, PLY or glTF without Blender: bytes in, vertices and faces out, or an error with its place.
+"""Read the vertices and faces of STL, OBJ, PLY and binary glTF files without Blender.
 
-Only vertices and faces are read: no material, no texture, no reference to another file. Counts in a header are
-compared with the file's size before memory is allocated. Text may begin with a byte-order mark; its lines may end in
-LF, CR LF or CR.
+Materials, textures and references to other files are ignored or refused. Counts in a header are compared with the
+file's size before memory is allocated. Text may begin with a byte-order mark; its lines may end in LF, CR LF or CR.
 """
 
 from __future__ import annotations
@@ -33,16 +32,26 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def read_mesh(file: CadFile) -> Mesh:
-    """Read an .stl, .obj, .ply or .glb in the file's own units and axes, welded, with flat shading.
+    """Read an .stl, .obj, .ply or .glb file.
+
+    Returns:
+        The mesh in the file's own units and axes, equal vertices merged, faces shaded flat.
 
     Raises:
-        FileProblem: the file is broken, or has content that is not supported.
+        FileProblem: the file is damaged, or has content that is not supported.
     """
     return mesh_of(file.content(), file.name)
 
 
 def mesh_of(content: bytes, name: str) -> Mesh:
-    """The mesh in a file's bytes, as `read_mesh` returns it; the ending of `name` gives the format.
+    """Read a mesh from a file's bytes.
+
+    Args:
+        content: the bytes.
+        name: the file's name; its ending gives the format.
+
+    Returns:
+        The mesh, as `read_mesh` returns it.
 
     Raises:
         FileProblem: as `read_mesh`.
@@ -55,7 +64,8 @@ def mesh_of(content: bytes, name: str) -> Mesh:
     }
     format_ = path_format(name)
     if format_ not in readers:
-        raise FileProblem(name, "one of " + ", ".join(f".{each}" for each in readers), f".{format_}")
+        expected = f"a file name that ends in one of {', '.join(f'.{each}' for each in readers)}"
+        raise FileProblem(name, expected, f".{format_}")
     if not content:
         raise FileProblem(name, "a mesh", "an empty file")
     check_magic(content, name, format_)
@@ -206,7 +216,7 @@ def _obj_face(words: list[str], count: int, name: str, number: int, line: str) -
         # Negative numbers count back from the last vertex so far; there is no number 0.
         face = [index if index > 0 else count + 1 + index if index else 0 for index in face]
         if min(face) < 1:
-            raise _obj_problem(name, number, "face", f"numbers of the {count} vertices before it", line)
+            raise _obj_problem(name, number, "face", f"numbers of the {count} vertices above it", line)
     return face
 
 

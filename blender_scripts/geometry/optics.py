@@ -1,4 +1,4 @@
-"""The station in one placing of the part: pose of camera and light, settings of lens and sensor.
+"""The inspection station for one placement of the part: pose of camera and light, settings of lens and sensor.
 
 Pixels follow the edge convention: the picture is [0, W] x [0, H], a pixel's centre at half integers.
 """
@@ -35,7 +35,7 @@ class Camera:
     Attributes:
         matrix_world: (4, 4) from Blender's camera axes (looks along -Z, Y up) to world, mm.
         lens: its pixel geometry. The normalised coordinates of a point (X, Y, Z) in camera axes are X / -Z and Y / -Z;
-            of a telecentric camera X and Y in mm.
+            for a telecentric camera they are X and Y in mm.
         telecentric: whether rays are parallel, so that the scale does not depend on the distance.
     """
 
@@ -45,12 +45,12 @@ class Camera:
     telecentric: bool = False
 
     def depth(self, points: np.ndarray) -> np.ndarray:
-        """Distances (...) of world points (..., 3) from the camera along its optical axis, mm; negative behind it."""
+        """Distances (...), mm, of world points (..., 3) from the camera along its optical axis; negative behind it."""
         found: np.ndarray = (self.matrix_world[:3, 3] - points) @ self.matrix_world[:3, 2]
         return found
 
     def px_per_mm(self, points: np.ndarray) -> np.ndarray:
-        """Scale (...) at world points (..., 3) in front of the camera, for lengths across its optical axis."""
+        """Px per mm (...), across the optical axis, at world points (..., 3) in front of the camera."""
         far = np.maximum(self.depth(points), 1e-3)
         return np.full(far.shape, self.lens.focal_px) if self.telecentric else self.lens.focal_px / far
 
@@ -62,10 +62,11 @@ class Camera:
         return self.lens.to_pixels(flat.reshape(*points.shape[:-1], 2))
 
     def rays(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The rays on which everything projects to these pixels (..., 2) of the picture.
+        """The rays through pixels (..., 2) of the picture: all points of a ray project to its pixel.
 
         Returns:
-            Origins (..., 3) in the plane of the camera's centre, world mm, and unit directions (..., 3) away from it.
+            Origins (..., 3), mm in the world, in the plane through the camera's centre across its axis; and unit
+            directions (..., 3) away from the camera.
         """
         x, y = np.moveaxis(self.lens.to_normalised(pixels), -1, 0)
         nothing, axes = np.zeros_like(x), self.matrix_world[:3, :3].T
@@ -75,13 +76,13 @@ class Camera:
         return start @ axes + self.matrix_world[:3, 3], direction @ axes
 
     def undistorted(self) -> Camera:
-        """The view without distortion that is rendered: the picture's size plus the lens's margin on each side."""
+        """The camera without distortion that is rendered: its picture is larger by the lens's margin on each side."""
         lens, margin = self.lens, 2 * self.lens.margin
         return replace(self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION))
 
     @classmethod
     def of_record(cls, record: Mapping[str, Any]) -> Camera:
-        """Build the camera that a picture's record states.
+        """Build the camera that is stated under `camera` in the record of a picture.
 
         Raises:
             KeyError, TypeError, ValueError: the record has no valid camera.
@@ -108,20 +109,23 @@ class Camera:
 
 @dataclass(frozen=True)
 class Station:
-    """The inspection station relative to the part in one placing (fixture), seen by one camera; mm.
+    """The inspection station as one camera sees it, for one placement of the part (the manifest's column `fixture`).
 
-    The part stays at the world's origin, so that world coordinates are those of the housing's datum.
+    The part stays at the world's origin and the station moves, so that world coordinates are those of the housing.
 
     Attributes:
-        matrix: (4, 4) station to world, a rigid motion.
-        view_direction: from the part to the camera, a unit vector in the station's own axes.
-        focus_mm: distance of the plane in focus from the camera along its axis.
+        matrix: (4, 4) rigid motion from station axes to world, mm.
+        camera: the camera's pose and lens.
+        view_direction: from the part to the camera, a unit vector in station axes.
         light_power: factor on the lamps' power.
-        f_number: 0 = everything is in focus; of a telecentric lens, on the sensor's side.
+        light_azimuth_deg: added to the direction of `side` lamps.
+        focus_mm: distance of the plane in focus from the camera along its axis.
+        f_number: 0 = everything is in focus; for a telecentric lens, on the sensor's side.
         fixture_shade: factor on the colour of the table under the part.
-        motion_px: how far the undistorted picture moves, right and down, during the exposure, in whose middle the part
-            has the pose stated here.
-        photograph: lies on the table; the same in every view of a capture.
+        motion_px: how far the undistorted picture moves, right and down, during the exposure; the part has the pose
+            stated here in the middle of the exposure.
+        photograph: picture of the table under the part, the same for all cameras; None: plain colour.
+        capture: settings of the sensor.
     """
 
     matrix: np.ndarray
@@ -148,7 +152,11 @@ def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
 
 
 def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """A matrix (4, 4) whose -Z axis looks from position to target, its Y axis as near to `up` as it can be."""
+    """The pose (4, 4) of a camera at `position` whose -Z axis points to `target` and whose Y axis is closest to `up`.
+
+    Args:
+        position, target, up: (3,), the first two in mm.
+    """
     backward = (position - target) / np.linalg.norm(position - target)
     right = np.cross(up, backward)
     right /= np.linalg.norm(right)
@@ -188,15 +196,15 @@ def _motion_px(rig: CameraRig, view: Camera, station: np.ndarray, moved_mm: floa
 
 
 def set_up_station(connector: Connector, camera: str, fixture: int, width: int, height: int) -> Station:
-    """Draw one placing of the part on the station at random: the part's pose under the rig, light, focus, exposure.
+    """Draw at random one placement of the part on the station: the part's pose, light, focus and exposure.
 
-    The cameras are mounted on one rig: pose and light of a fixture are those of all its cameras. Focus, exposure and
-    white balance are each camera's own.
+    All cameras of a placement share pose, light and table, as they are mounted on one rig; focus, exposure and white
+    balance are drawn for each camera.
 
     Args:
         connector: the scene.
         camera: name of the view.
-        fixture: number of the placing, which seeds the draws.
+        fixture: seed of the placement (the manifest's column `fixture`).
         width, height: picture size in px.
     """
     rig, nuisance, sensor = connector.cameras[camera], connector.nuisance, connector.sensor

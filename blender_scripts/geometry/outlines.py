@@ -1,4 +1,4 @@
-"""Unoccluded outlines of pins and flaws in a camera's picture: projected vertices, px.
+"""Boxes and areas of whole pins and flaws in a picture, hidden parts included, from their projected vertices; px.
 
 The amodal and expected boxes of the record come from here; the visible ones from geometry/visibility.py.
 """
@@ -27,12 +27,12 @@ from blender_scripts.geometry.pin import Form, Pin
 
 @dataclass(frozen=True)
 class Outline:
-    """The unoccluded outline of one position, px.
+    """Boxes and area of the pin at one position, hidden parts included, px.
 
     Attributes:
-        amodal: box of the pin as it stands; None where it is missing.
-        expected: box of the intact pin at true position.
-        area: area of the pin, or of an empty cavity's mouth, px^2.
+        amodal: box of the whole pin as it stands; None where it is missing.
+        expected: box of an intact pin at its nominal place.
+        area: area of the whole pin, or of the mouth of an empty cavity, px^2.
     """
 
     amodal: Box | None
@@ -42,12 +42,12 @@ class Outline:
 
 @dataclass(frozen=True)
 class FlawOutline:
-    """The unoccluded boxes of a flaw, px; a box is None where there is nothing.
+    """Boxes and area of a flaw (a foreign body, a gap in the rim or a misprint), hidden parts included, px.
 
     Attributes:
-        amodal: box of what is there.
-        expected: box of what should be there.
-        area: area of its foreign bodies, px^2.
+        amodal: box of the foreign body, the gap or the wrong print; None for print that is missing.
+        expected: box of the print that should be there; None for other flaws.
+        area: area of the foreign bodies, px^2; 0 for other flaws.
     """
 
     amodal: Box | None
@@ -56,7 +56,16 @@ class FlawOutline:
 
 
 def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) -> list[Outline]:
-    """Project each pin's rendered vertices, and those of the intact pin at true position."""
+    """Project the vertices of each pin, and those of an intact pin at its nominal place.
+
+    Args:
+        connector: the scene.
+        pins: the part's pins.
+        camera: the picture's camera.
+
+    Returns:
+        An outline for each pin, in their order.
+    """
     amodal: list[Box | None] = [None] * len(pins)
     area = [0.0] * len(pins)
     groups: dict[Form, list[int]] = {}
@@ -106,7 +115,7 @@ def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) ->
 
 
 def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
-    """Project what each flaw (defect that is not a pin's shape) adds, takes away or prints."""
+    """Project the foreign bodies, gaps in the rim and print of the part's flaws; one outline for each flaw."""
     found = []
     for flaw in part.flaws:
         meant = solids.print_mesh(part.connector.marking, flaw.meant)

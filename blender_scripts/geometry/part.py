@@ -1,4 +1,8 @@
-"""One physical part, and flaws: what defects beside the pins' shapes add, take away or print wrongly."""
+"""One physical part: its pins, its print, and its flaws.
+
+A flaw is what a defect adds to the part (a foreign body), removes from it (a gap in the rim) or misprints. Defects of a
+pin's shape are no flaws: they are in the pin itself.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,13 @@ from blender_scripts.geometry.pin import Pin, Vector
 
 @dataclass(frozen=True)
 class Body:
-    """A foreign body: a tube of varying radius along a chain of points, mm. `material`: solder, fibre or plating."""
+    """A foreign body: a tube of varying radius.
+
+    Attributes:
+        path: points (x, y, z) of its centre line, mm.
+        radii: its radius at each point, mm.
+        material: `solder`, `fibre` or `plating`.
+    """
 
     path: tuple[Vector, ...]
     radii: tuple[float, ...]
@@ -20,13 +30,13 @@ class Body:
 
 @dataclass(frozen=True)
 class Cut:
-    """A cut out of the rim, as depths along the shell's opening: linear between given points, 0 at both ends.
+    """A gap in the rim: its depth at points along the edge of the shell's opening, linear between them.
 
     Attributes:
-        along_mm: the points' lengths along the opening, rising; they may run past its end, back to its start.
-        depth_mm: depth of the cut at each point, from the mating face.
-        jag_mm: how far the cut wanders along the wall between inside and outside.
-        slant: depth at the inner edge divided by depth at the outer edge.
+        along_mm: length of each point along the edge, ascending; it may exceed the edge's length and begin again.
+        depth_mm: depth of the gap at each point, below the mating face; 0 at the first and the last one.
+        jag_mm: how far, at most, the gap is displaced along the wall on its way from the inside to the outside.
+        slant: depth at the wall's inner edge divided by depth at its outer edge.
     """
 
     along_mm: tuple[float, ...]
@@ -47,7 +57,15 @@ class Letters:
 
 @dataclass(frozen=True)
 class Flaw:
-    """What a defect adds, takes away or misprints; `printed` is the misprint, `meant` the right items it replaces."""
+    """What one defect adds to the part, removes from it or misprints.
+
+    Attributes:
+        defect: the defect.
+        bodies: the foreign bodies that it adds.
+        cut: the gap in the rim.
+        printed: the wrong print.
+        meant: the right print that is missing or replaced by `printed`.
+    """
 
     defect: Defect
     bodies: tuple[Body, ...] = ()
@@ -58,7 +76,16 @@ class Flaw:
 
 @dataclass(frozen=True)
 class Part:
-    """One physical part. `letters` are the items that are printed correctly."""
+    """One physical part.
+
+    Attributes:
+        connector: the scene.
+        housing: name of its housing.
+        seed: seed of its scatter and colours (the manifest's column `part`).
+        pins: its pins, in the order of the connector's positions.
+        letters: the printed items that are correct.
+        flaws: its defects that are no defects of a pin's shape.
+    """
 
     connector: Connector
     housing: str
@@ -69,16 +96,16 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """Size of the moulding divided by the drawing's; shell, cuts and print are stated as on the drawing."""
+        """Size of the moulded part divided by that on the drawing; shell, gaps and print are as on the drawing."""
         return self.pins[0].scale
 
     @property
     def floor_mm(self) -> float:
-        """z of the cavity floor."""
+        """z, mm, of the cavity floor."""
         return -self.connector.shell.depth_mm * self.scale
 
     def outside_opening_mm(self, x_mm: float, y_mm: float) -> float:
-        """Distance of a point (x, y) from the opening's edge; negative inside."""
+        """Distance, mm, of a point (x, y) from the opening's edge; negative inside the opening."""
         return self.scale * self.connector.shell.opening.distance(x_mm / self.scale, y_mm / self.scale)
 
     def pin(self, address: str) -> Pin:

@@ -1,8 +1,8 @@
-"""One pin as it stands: its shape, its place, and its measures as a measuring machine would read them.
+"""One pin of one part: its shape, its place, and its measures as a measuring machine would read them.
 
-A pin's own frame has its origin where the centre line of a good pin leaves the cavity floor, and Z along the pin. The
-frame moves down with a terminal that backs out. A bent centre line is straight, then arcs of constant curvature, then
-straight again, so its length is kept.
+A pin's own frame (coordinate system) has its origin where the centre line of a good pin leaves the cavity floor, and Z
+along the pin. The frame moves down with a terminal that backs out. A bent centre line is straight, then curves in arcs
+of constant curvature, then is straight again; bending does not change its length.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Bend:
     """A pin's centre line, bent in one plane.
 
     Attributes:
-        azimuth_rad: direction of the plane in the pin's own frame.
-        start_mm: length from the floor at which the arcs begin.
-        arcs: (length in mm, turn in radians) of each arc, one after the other.
+        azimuth_rad: direction of the plane in the pin's own frame: 0 = +X, pi / 2 = +Y.
+        start_mm: length of the centre line, from the cavity floor, at which the arcs begin.
+        arcs: (length in mm, angle in rad) of each arc, one after the other; negative angles bend back.
     """
 
     azimuth_rad: float
@@ -34,7 +34,7 @@ class Bend:
 
     @staticmethod
     def single(angle_rad: float, azimuth_rad: float, start_mm: float, curve_mm: float) -> Bend:
-        """A bend of one arc, `curve_mm` long; 0 is a sharp kink."""
+        """A bend of one arc with this angle; `curve_mm` is the arc's length, 0 for a sharp kink."""
         return Bend(azimuth_rad, start_mm, ((curve_mm, angle_rad),))
 
     @property
@@ -47,16 +47,16 @@ class Bend:
 
     @property
     def turning_rad(self) -> float:
-        """The sum of the absolute turns of all arcs."""
+        """The sum of the absolute angles of all arcs."""
         return sum(abs(turn) for _, turn in self.arcs)
 
     def point(self, along_mm: float) -> Vector:
-        """The point (x, y, z) of the centre line at a length from the floor, mm in the pin's frame."""
+        """The point (x, y, z), mm in the pin's frame, of the centre line at this length from the cavity floor."""
         across, up = self.in_plane(along_mm)
         return across * math.cos(self.azimuth_rad), across * math.sin(self.azimuth_rad), up
 
     def tilt_rad(self, along_mm: float) -> float:
-        """Angle between the tangent at a length from the floor and the pin's axis."""
+        """Angle between the pin's axis and the tangent of the centre line at this length from the cavity floor."""
         rest, tilt = along_mm - self.start_mm, 0.0
         for length, turn in self.arcs:
             if rest <= 0.0:
@@ -66,7 +66,7 @@ class Bend:
         return tilt
 
     def in_plane(self, along_mm: float) -> tuple[float, float]:
-        """The centre line's sideways offset and height at a length from the floor, mm."""
+        """Sideways offset and height, mm, of the centre line at this length from the cavity floor."""
         if along_mm <= self.start_mm or self.is_straight:
             return 0.0, along_mm
         across, up, tilt = 0.0, self.start_mm, 0.0
@@ -91,7 +91,11 @@ class Bend:
 
 
 def rotation_onto(lean: tuple[float, float]) -> tuple[Vector, Vector, Vector]:
-    """Rows of the smallest rotation that turns Z onto an axis of slopes `lean` in X and Y (Rodrigues)."""
+    """Rows of the rotation matrix that turns Z by the smallest angle onto an axis (Rodrigues).
+
+    Args:
+        lean: the axis, as its slopes (x / z, y / z).
+    """
     slope_x, slope_y = lean
     scale = 1.0 / math.sqrt(slope_x**2 + slope_y**2 + 1.0)
     x, y, z = slope_x * scale, slope_y * scale, scale
@@ -112,11 +116,13 @@ class Form:
     """The shape of a pin in its own frame.
 
     Attributes:
-        buried_mm: how far the modelled pin reaches below its frame's origin.
-        longer_mm: by how much the pins of this lot are longer than nominal.
+        terminal: cross-section, length and tip of the unbent pin.
+        bend: its centre line.
         lost_mm: length broken off the tip.
-        slope_rad: slope of the fracture face, which falls towards the azimuth `fall_rad`.
-        twist_rad: turn of the tip about the centre line, relative to the foot.
+        slope_rad, fall_rad: angle of the fracture face, and the direction in which it falls.
+        twist_rad: angle by which the tip is turned about the centre line, relative to the foot.
+        buried_mm: how far the mesh of the pin reaches below its frame's origin.
+        longer_mm: by how much the pins of this lot are longer than nominal.
     """
 
     terminal: Terminal
@@ -130,12 +136,12 @@ class Form:
 
     @property
     def standing_mm(self) -> float:
-        """Length above the floor, tip included, of the whole pin."""
+        """Length of the unbroken pin above the cavity floor, tip included, mm."""
         return self.terminal.standing_mm + self.longer_mm
 
     @property
     def length_mm(self) -> float:
-        """Length of the remaining pin above the cavity floor, mm."""
+        """Length of the pin above the cavity floor, mm, without a broken-off end."""
         return self.standing_mm - self.lost_mm
 
     @property
@@ -146,7 +152,13 @@ class Form:
 
 @dataclass(frozen=True)
 class Stain:
-    """Tarnish on the plating: `length_mm` upwards from the height `from_mm` above the floor; `strength` 0 to 1."""
+    """Tarnish on a pin's plating.
+
+    Attributes:
+        from_mm: length along the pin, from the cavity floor, at which it begins.
+        length_mm: its length along the pin.
+        strength: 0 not visible to 1 dark and complete.
+    """
 
     from_mm: float
     length_mm: float
@@ -158,15 +170,19 @@ class Pin:
     """The pin at one position of one part.
 
     Attributes:
-        nominal: the terminal that the drawing shows here.
-        form: the shape that stands there.
+        position: its position on the drawing.
+        nominal: the right terminal for this position.
+        form: the shape that it has.
         floor_mm: z of the cavity floor.
         cavity_mm: (x, y) of the cavity's centre.
-        root_mm: origin of the pin's frame in the world.
-        lean: the slopes of its axis in X and Y.
-        lowered_mm: how far a defect lowers the pin, in addition to scatter.
-        scale: size of the moulding divided by the drawing's.
-        datum_shift_mm: how far the housing's datum lies from its nominal place in X and Y.
+        root_mm: origin of the pin's frame in world coordinates.
+        lean: slopes of its axis in X and Y.
+        defects: the defects whose target it is.
+        lowered_mm: how far a defect lowers the pin, in addition to scatter; negative: raises it.
+        missing: whether the cavity is empty.
+        stain: tarnish on the plating; None: none.
+        scale: size of the moulded part divided by that on the drawing.
+        datum_shift_mm: how far the part's datum lies from its place on the drawing, in X and Y.
     """
 
     position: Position
@@ -185,7 +201,7 @@ class Pin:
 
     @property
     def terminal(self) -> Terminal:
-        """The terminal that stands there, right or wrong."""
+        """The terminal that is in the cavity, which may be a wrong one."""
         return self.form.terminal
 
     @property
@@ -194,7 +210,7 @@ class Pin:
 
     @cached_property
     def rotation(self) -> tuple[Vector, Vector, Vector]:
-        """Rows of the rotation that turns Z onto the pin's axis."""
+        """Rows of the rotation matrix from the pin's frame to the world."""
         return rotation_onto(self.lean)
 
     def world(self, point: Vector) -> Vector:
@@ -234,19 +250,19 @@ class Pin:
 
     @property
     def bend_mm(self) -> Vector | None:
-        """The middle of the bend's arc on the centre line; None where the pin is straight."""
+        """The point of the centre line, mm in the world, in the middle of the bend; None if the pin is straight."""
         if self.missing or self.bend.is_straight:
             return None
         return self.world(self.bend.point(self.bend.start_mm + 0.5 * self.bend.curve_mm))
 
     @property
     def nominal_floor_mm(self) -> float:
-        """z of the cavity floor on the drawing."""
+        """z, mm, of the cavity floor on the drawing."""
         return self.floor_mm / self.scale
 
     @property
     def nominal_base_mm(self) -> Vector:
-        """The foot of the intact pin at true position: its nominal place, counted from the part's own datum."""
+        """Where an intact pin at its nominal place, measured from the part's datum, crosses the cavity floor; mm."""
         x, y = self.datum_shift_mm
         return self.position.x_mm + x, self.position.y_mm + y, self.nominal_floor_mm
 
@@ -256,11 +272,11 @@ class Pin:
         return x, y, z + self.nominal.standing_mm
 
     def measures(self) -> dict[str, float | None]:
-        """The pin's measures as a measuring machine would read them; all None where it is missing.
+        """The pin's measures by name, as a measuring machine would read them; all None for a missing pin.
 
-        true_position_mm is the diametral value 2 sqrt(dx^2 + dy^2) of the tip (ISO 1101 / ASME Y14.5); retraction_mm is
-        how far the terminal sits below its nominal height, whatever its bend: its tip if it were straight and whole, so
-        that the pins of a longer lot protrude; tilt and azimuth are those of the tip's tangent.
+        true_position_mm is the diameter 2 sqrt(dx^2 + dy^2) for the tip (ISO 1101 / ASME Y14.5). retraction_mm is how
+        far the tip would be below its nominal height if the pin were straight and whole: a bend does not change it, and
+        pins of a longer lot protrude. Tilt and azimuth are those of the centre line at the tip.
         """
         names = (
             "dx_mm",

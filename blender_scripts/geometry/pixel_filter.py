@@ -1,4 +1,4 @@
-"""Reduce a picture that was rendered on a finer grid to its pixels, with Cycles' Blackman-Harris pixel filter."""
+"""Reduce a picture that was rendered on a finer pixel grid, with Cycles' Blackman-Harris pixel filter."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ _BLACKMAN_HARRIS = (0.35875, -0.48829, 0.14128, -0.01168)
 
 
 def reduce_picture(fine: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Reduce `fine` (H, W, 3) to (height, width, 3) float32.
+    """Reduce a picture to fewer pixels.
 
-    Both show the same view about the same centre, W / width fine pixels per pixel along both axes; H covers the height.
+    Args:
+        fine: (H, W, 3) the finer picture; it has W / width pixels per new pixel along both axes, and its centre is the
+            centre of the new picture.
+        width, height: size of the new picture in px.
+
+    Returns:
+        (height, width, 3) float32.
     """
     scale = fine.shape[1] / width
     columns, shares = _taps(width, fine.shape[1], scale)

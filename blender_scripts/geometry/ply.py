@@ -34,7 +34,12 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclass(frozen=True)
 class Property:
-    """A PLY property: a number, or a list whose length has the type `counter`; numpy types without byte order."""
+    """A property that a PLY header declares: a number, or a list of numbers.
+
+    Attributes:
+        type: numpy type of the number or of the list's members, without byte order, such as `f4`.
+        counter: numpy type of the list's length; empty for a number.
+    """
 
     name: str
     type: str
@@ -43,11 +48,14 @@ class Property:
 
 @dataclass(frozen=True)
 class Element:
+    """A table that a PLY header declares, such as `vertex`: its number of rows and its properties."""
+
     name: str
     count: int
     properties: list[Property] = field(default_factory=list)
 
     def column(self, *names: str) -> int | None:
+        """The index of the first property that has one of these names; None if there is none."""
         for number, each in enumerate(self.properties):
             if each.name in names:
                 return number
@@ -59,10 +67,17 @@ class Element:
 
 
 def read_ply(content: bytes, name: str) -> Parts:
-    """Read vertices (V, 3), the faces' vertex indices (C,) and corners per face (F,) from a PLY file's bytes.
+    """Read the mesh in a PLY file.
+
+    Args:
+        content: the file's bytes.
+        name: the file's name, for messages.
+
+    Returns:
+        Vertices (V, 3), vertex indices (C,) of the faces' corners, and number of corners of each face (F,).
 
     Raises:
-        FileProblem: no valid header, less data than it states, or no mesh.
+        FileProblem: the file has no valid header, less data than the header states, or no mesh.
     """
     content = _with_plain_header(without_mark(content))
     order, elements, start = _header(content, name)
@@ -70,13 +85,13 @@ def read_ply(content: bytes, name: str) -> Parts:
     face = next((each for each in elements if each.name == "face"), None)
     if vertex is None or face is None or not vertex.count or not face.count:
         found = ", ".join(f"{each.count} {each.name}" for each in elements) or "none"
-        raise FileProblem(name, "elements vertex and face, neither empty", shown(found))
+        raise FileProblem(name, "at least one vertex and one face", shown(found))
     axes = [vertex.column(axis) for axis in "xyz"]
     if None in axes or any(vertex.properties[axis].counter for axis in axes if axis is not None):
-        raise FileProblem(name, "numbers x, y and z of each vertex", _listed(vertex))
+        raise FileProblem(name, "the properties x, y and z of vertex, as numbers", _listed(vertex))
     column = face.column(*_INDEX_NAMES)
     if column is None or not face.properties[column].counter or face.properties[column].type[0] == "f":
-        raise FileProblem(name, "a list of integers vertex_indices of each face", _listed(face))
+        raise FileProblem(name, "the property vertex_indices of face, as a list of integers", _listed(face))
     source = _Binary(content, start, order, name) if order else _Ascii(content, start, name)
     points = indices = sizes = None
     for element in elements[: 1 + max(elements.index(vertex), elements.index(face))]:
@@ -138,7 +153,8 @@ def _header(content: bytes, name: str) -> tuple[str, list[Element], int]:
             case ["property", kind, word] if elements and kind in _TYPES:
                 elements[-1].properties.append(Property(word, _TYPES[kind]))
             case _:
-                raise FileProblem(f"{name}:{number} header", "a line of a PLY header", shown(line.strip()))
+                expected = "a valid line of a PLY header"
+                raise FileProblem(f"{name}:{number} header", expected, shown(line.strip()))
     if order is None:
         raise FileProblem(name, "a line such as: format ascii 1.0", "none")
     return order, elements, end.end()
@@ -200,7 +216,7 @@ class _Binary:
             raise _truncated(self.name, element)
         length = int.from_bytes(piece, "little" if self.order == "<" else "big", signed=each.counter[0] == "i")
         if length < 0:
-            raise FileProblem(f"{self.name} {element.name}", "lists of 0 or more members", str(length))
+            raise FileProblem(f"{self.name} {element.name}", "a list length of 0 or more", str(length))
         return length
 
     def _walk(self, element: Element, wanted: int | None) -> list[tuple[int, int]]:
@@ -223,7 +239,7 @@ class _Binary:
     def numbers(self, element: Element, columns: list[int]) -> np.ndarray:
         """Read the given columns of an element, which hold numbers: (count, columns) float64."""
         if element.has_lists:
-            raise FileProblem(f"{self.name} {element.name}", "numbers only", _listed(element))
+            raise FileProblem(f"{self.name} {element.name}", "numbers, no lists", _listed(element))
         rows = self._rows(element, [0] * len(element.properties))
         if rows is None:
             raise _truncated(self.name, element)
@@ -258,7 +274,7 @@ class _Ascii:
     def numbers(self, element: Element, columns: list[int]) -> np.ndarray:
         """Read the given columns of an element, which hold numbers: (count, columns) float64."""
         if element.has_lists:
-            raise FileProblem(f"{self.name} {element.name}", "numbers only", _listed(element))
+            raise FileProblem(f"{self.name} {element.name}", "numbers, no lists", _listed(element))
         width = len(element.properties)
         words = self.words[self.at : self.at + width * element.count]
         if len(words) < width * element.count:
@@ -291,7 +307,7 @@ class _Ascii:
             members += found
         values = self._converted(members, int, element)
         if values and not -1 <= min(values) <= max(values) < 2**32:
-            raise FileProblem(f"{self.name} {element.name}", "vertex numbers", shown(max(values, key=abs)))
+            raise FileProblem(f"{self.name} {element.name}", "a vertex index", shown(max(values, key=abs)))
         return np.array(lengths, np.int64), np.array(values, np.int64)
 
     def _walk(self, element: Element, wanted: int | None) -> list[list[bytes]]:
@@ -306,7 +322,7 @@ class _Ascii:
                     continue
                 word = words[at]
                 if not word.isdigit() or len(word) > 9 or int(word) > end - at - 1:
-                    expected = "a list's length and as many numbers"
+                    expected = "the length of a list, followed by as many numbers"
                     got = shown(word.decode("utf-8", "replace"))
                     raise FileProblem(f"{self.name} {element.name} {row} of {element.count}", expected, got)
                 length = int(word)

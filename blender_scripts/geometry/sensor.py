@@ -1,7 +1,7 @@
-"""Turn linear light into the picture of an industrial camera: shading, colour, noise, 8 bits.
+"""Convert linear light to the picture of an industrial camera: vignetting, white balance, noise, 8 bits.
 
-Light 1.0 fills a pixel's well. Noise is shot noise of the collected electrons, in its Gaussian limit, and read noise
-(EMVA Standard 1288); hot pixels belong to the camera and stand in every picture at the same place.
+Light 1.0 saturates a pixel (fills its well). Noise is shot noise of the collected electrons, as a normal distribution,
+and read noise (EMVA Standard 1288). Hot pixels belong to a camera: they are at the same place in all its pictures.
 """
 
 from __future__ import annotations
@@ -45,13 +45,16 @@ class Capture:
 
 
 def develop(light: np.ndarray, capture: Capture, noise_key: str, camera_key: str) -> np.ndarray:
-    """Turn linear RGB (H, W, 3) into sRGB uint8.
+    """Convert linear light to the camera's picture.
 
     Args:
-        light: linear light on the sensor; 1.0 fills a pixel's well.
+        light: (H, W, 3) linear RGB on the sensor; 1.0 saturates a pixel.
         capture: settings of camera and sensor.
-        noise_key: key of this picture's noise.
-        camera_key: key of the camera's hot pixels.
+        noise_key: text that seeds the noise of this picture.
+        camera_key: text that seeds the places of the camera's hot pixels.
+
+    Returns:
+        (H, W, 3) uint8, sRGB.
     """
     level = np.nan_to_num(light * capture.exposure, nan=0.0, posinf=1.0, neginf=0.0)
     if capture.vignetting:
@@ -70,12 +73,18 @@ def develop(light: np.ndarray, capture: Capture, noise_key: str, camera_key: str
 
 
 def smear(light: np.ndarray, motion_px: tuple[float, float]) -> np.ndarray:
-    """Linear RGB (H, W, 3) of an exposure during which the picture moves evenly, `motion_px` right and down.
+    """Blur a picture as motion at constant speed during the exposure does.
 
-    A convolution, not Blender's motion blur, which traces the moving scene at several times the cost and noise: it is
-    exact where all moves alike, as a part and its table do but for their depth (a point nearer by 5 % of its distance
-    moves 5 % further). It is centred, so boxes and masks are those of the exposure's middle. Beyond its edges the
-    picture continues as at the edge.
+    This is a convolution. Blender's own motion blur costs several times as much and is noisier; the convolution only
+    ignores that nearer points move further (5 % nearer, 5 % further). The blur is centred, so that boxes and masks are
+    right for the middle of the exposure. Beyond the picture's edges, its border pixels are repeated.
+
+    Args:
+        light: (H, W, 3) linear RGB.
+        motion_px: motion during the exposure, px to the right and down.
+
+    Returns:
+        (H, W, 3) linear RGB.
     """
     across, down = motion_px
     if not (across or down):
@@ -128,12 +137,15 @@ def _bits(key: str, count: int) -> np.ndarray:
 
 
 def uniform(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Uniform random numbers from [0, 1), float64."""
+    """Uniform random numbers from [0, 1), float64, seeded by the text `key`."""
     return (_bits(key, int(np.prod(shape))) >> np.uint64(11)).astype(np.float64).reshape(shape) * 2.0**-53
 
 
 def gaussian(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Standard normal random numbers, float32, within 4.2 standard deviations: 16 random bits select a quantile."""
+    """Standard normal random numbers, float32, seeded by the text `key`.
+
+    They are quantiles selected by 16 random bits, so that none is beyond 4.2 standard deviations.
+    """
     count = int(np.prod(shape))
     drawn = _bits(key, (count + 3) // 4).view(np.uint16)[:count]
     return _quantiles()[drawn].reshape(shape)

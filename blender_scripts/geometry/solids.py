@@ -1,7 +1,8 @@
 """Meshes of pins, shell, blocks, cavities and print, as plain arrays in mm.
 
-Built here and not by Blender's modifiers, so that every version has the same vertices and the truth can be
-computed from them. Rings of points are joined to skins; fillets are part of the rings.
+They are built here and not by Blender's modifiers, so that every version of Blender renders the same vertices and the
+ground truth can be computed from them. A surface is a sequence of rings of points, each joined to the next by faces;
+fillets are additional rings.
 """
 
 from __future__ import annotations
@@ -95,10 +96,10 @@ def _profile(terminal: Terminal) -> list[tuple[float, float]]:
 
 @lru_cache(maxsize=256)
 def pin_mesh(form: Form) -> Mesh:
-    """Mesh of a pin in its own frame: origin where it leaves the floor, Z along it, from -buried_mm to its tip.
+    """Mesh of a pin in its own frame (see geometry/pin.py), from z = -buried_mm to its tip.
 
-    The sections of a bent pin stay perpendicular to its centre line; they turn about it only where it is twisted. The
-    last vertex is the tip, or the middle of the fracture face, so that measures refer to the mesh.
+    The rings of a bent pin are perpendicular to its centre line; in a twisted pin they are also turned about it. The
+    last vertex is the tip, or the middle of the fracture face, which is the point that is measured.
     """
     terminal, bend, length = form.terminal, form.bend, form.length_mm
     section = _section(terminal)
@@ -204,7 +205,10 @@ def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
 
 
 def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:
-    """Points (N, 3) of a contour moved outwards, counter-clockwise from above; N is the same for every offset."""
+    """Points (N, 3) of a contour that is moved outwards and lies at height z; mm.
+
+    They run counter-clockwise seen from above. N does not depend on the offset.
+    """
     return np.array([(*station.at(contour.radius_mm + offset), z) for station in contour.stations])
 
 
@@ -217,9 +221,12 @@ def _fillet(from_offset: float, from_z: float, to_offset: float, to_z: float) ->
 
 
 def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Mesh:
-    """Mesh of the walls, from the outside bottom over the rim down to just below the cavity floor.
+    """Mesh of the walls: outer face, rim, and inner face down to just below the cavity floor.
 
-    Notches and cuts lower the rim: every point of the profile above their floor moves down to it.
+    Args:
+        shell: dimensions of the walls.
+        housing: its notches, rim fillet and lead-in chamfer.
+        cuts: gaps in the rim; like notches, they lower the points of the walls above their floor.
     """
     wall, profile = shell.wall_mm, _rim_profile(shell, housing)
     all_cuts = (*(_notch_cut(notch, shell) for notch in housing.notches), *cuts)
@@ -259,7 +266,7 @@ def _low(cut: Cut, depth: float, share: float) -> float:
 
 
 def cut_points(shell: Shell, housing: Housing, cut: Cut) -> np.ndarray:
-    """Corners of the piece that a cut takes away, (N, 3) mm: those on the uncut rim and those on the cut's floor."""
+    """Points (N, 3), mm, round the material that a gap in the rim lacks: on the intact rim and on the gap's floor."""
     points = []
     for number, (offset, z) in enumerate(_rim_profile(shell, housing)):
         share = offset / shell.wall_mm
@@ -323,7 +330,13 @@ def block_mesh(block: Block) -> Mesh:
 
 
 def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.ndarray:
-    """The hole's outline (N, 2) about its own centre, counter-clockwise."""
+    """Outline (N, 2), mm, of the hole for a terminal, about the hole's centre, counter-clockwise.
+
+    Args:
+        terminal: the terminal for which the hole is made.
+        cavity: the scene's cavity.
+        clearance: distance of the outline from the terminal, mm, in addition to `cavity.clearance_mm`.
+    """
     gap = cavity.clearance_mm + clearance
     if terminal.section == "round":
         return _section(terminal) * (1.0 + gap / (0.5 * terminal.width_mm))
@@ -335,7 +348,7 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
 
 
 def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
-    """The terminal whose size the pin's hole has: the nominal one, or a wrong one so thick that it widened the hole."""
+    """The terminal for which the pin's hole is made: the right one, or a wrong one that is too thick for that hole."""
     if pin.nominal.section == "round":
         sides: tuple[tuple[float, float], ...] = ((pin.terminal.reach_mm, pin.nominal.reach_mm),)
     else:
@@ -345,7 +358,7 @@ def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
 
 
 def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
-    """Mesh of the inside of one hole, its mouth at z = 0: chamfer, walls and bottom, seen from above."""
+    """Mesh of the inside of one hole: chamfer, walls and bottom; its mouth is at z = 0."""
     chamfer = cavity.chamfer_mm
     levels = [
         (cavity_outline(terminal, cavity, 0.0), -cavity.depth_mm),
@@ -362,12 +375,12 @@ def cavity_mesh(terminal: Terminal, cavity: Cavity) -> Mesh:
 
 
 def floor_outline(shell: Shell) -> np.ndarray:
-    """The cavity floor's outer edge (N, 2), mm, which reaches a little into the walls' material."""
+    """Outer edge (N, 2), mm, of the cavity floor; it reaches a little into the walls, so that no gap is left."""
     return contour_ring(shell.opening, 0.2, 0.0)[:, :2]
 
 
 def body_mesh(body: Body) -> Mesh:
-    """Mesh of a foreign body: rings of varying radius across a chain of points."""
+    """Mesh of a foreign body: rings perpendicular to its centre line."""
     path = np.array(body.path)
     along = np.gradient(path, axis=0)
     along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-12)
@@ -385,7 +398,7 @@ def body_mesh(body: Body) -> Mesh:
 
 @lru_cache(maxsize=64)
 def print_mesh(marking: Marking, items: tuple[Letters, ...]) -> Mesh | None:
-    """Mesh of the printed items, at the height `marking.z_mm`; None where there is nothing to print."""
+    """Mesh of printed items, flat at z = `marking.z_mm`; None if there is nothing to print."""
     vertices: list[tuple[float, float, float]] = []
     faces: list[tuple[int, ...]] = []
     for item in items:

@@ -1,4 +1,7 @@
-"""Pins, foreign bodies, print and the mouths of empty cavities as targets of geometry/visibility.py."""
+"""Prepare pins, foreign bodies, print and the mouths of empty cavities for geometry/visibility.py.
+
+A target is a surface whose visible part is to be found; coordinates (u, v, w) are those of geometry/facets.py.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,16 @@ _STRAIGHT = 1e-9
 
 
 def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.ndarray]]) -> Sight:
-    """What a camera sees of a part: the targets are its positions, then its flaws.
-
-    A missing pin's target is the mouth of its cavity; a flaw that adds no surface has a target without facets.
+    """Set up the search for the visible parts of a part's pins and flaws.
 
     Args:
         part: the part.
         camera: the picture's camera.
-        meshes: the housing: vertices (V, 3) in mm, and the corners (T, 3) of triangles.
+        meshes: meshes of the housing, which hide pins: vertices (V, 3) in mm, and vertex indices (T, 3) of triangles.
+
+    Returns:
+        A Sight with a target for each position (the mouth of the cavity where the pin is missing), then one for each
+        flaw (without facets if the flaw adds no surface).
     """
     targets = pin_targets(part.pins, camera)
     found = [each or mouth_target(part.connector, pin, camera) for each, pin in zip(targets, part.pins, strict=True)]
@@ -45,7 +50,7 @@ def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.n
 
 
 def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
-    """World points (..., 3), mm, as u, v and w of geometry/facets.py: (3, ...)."""
+    """Convert world points (..., 3), mm, to coordinates (u, v, w): (3, ...)."""
     straight = replace(camera, lens=replace(camera.lens, distortion=NO_DISTORTION))
     depth = camera.depth(points)
     nearness = -depth if camera.telecentric else 1.0 / depth
@@ -53,7 +58,7 @@ def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def pin_targets(pins: Sequence[Pin], camera: Camera) -> list[Target | None]:
-    """The standing pins; None for those that are missing."""
+    """Make a target of each pin; None for pins that are missing."""
     found: list[Target | None] = [None] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):
@@ -107,7 +112,7 @@ def _lid(ring: np.ndarray) -> np.ndarray:
 
 
 def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
-    """The mouth of a missing pin's cavity."""
+    """Make a target of the mouth of a missing pin's cavity."""
     rim = pin.scale * solids.cavity_outline(pin.nominal, connector.cavity, connector.cavity.chamfer_mm)
     place = [*pin.cavity_mm, pin.floor_mm]
     seen = views_of(np.column_stack([rim, np.zeros(len(rim))]) + place, camera)
@@ -116,7 +121,7 @@ def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
 
 
 def flaw_target(part: Part, flaw: Flaw, camera: Camera) -> Target:
-    """What a flaw adds or misprints."""
+    """Make a target of the foreign bodies and the wrong print of a flaw."""
     corners, pieces = [np.zeros((3, 4, 0))], [np.zeros(0, int)]
     for body in flaw.bodies:
         seen = views_of(solids.body_mesh(body).vertices, camera)

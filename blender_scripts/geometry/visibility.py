@@ -1,7 +1,7 @@
-"""What the camera's centre sees of pins and flaws: exact intervals on scan lines, without pixels.
+"""Find the visible parts of pins and flaws in a picture, exactly and without rendering pixels.
 
-A surface is cut into pieces that a scan line (a column or a row of the picture) crosses once. Of the interval in which
-it crosses a piece, the facets of all other surfaces that are in front hide intervals; the gaps between them are seen.
+Each surface is divided into pieces that a scan line (a column or row of the picture) crosses in one interval. Facets of
+other surfaces that lie in front hide parts of that interval; what they leave is visible.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _SHARES = np.array([_EDGE, *((np.arange(LINES) + 0.5) / LINES), 1.0 - _EDGE])
 
 
 class Target(NamedTuple):
-    """A surface that is looked for.
+    """A surface whose visible part is to be found, such as a pin.
 
     Attributes:
-        facets: those of its facets that face the camera; none hides another one.
-        pieces: (F,) the number of each facet's piece, rising.
+        facets: its F facets that face the camera; none of them hides another one.
+        pieces: (F,) index of the piece that each facet belongs to, in ascending order.
         hides: whether it hides other targets.
     """
 
@@ -42,19 +42,24 @@ class Target(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """The visible part of a target: its box in px of the picture, None where nothing is seen, and its area in px^2."""
+    """The visible part of a target.
+
+    Attributes:
+        box: its bounding box in px of the picture; None if nothing is visible.
+        area: its area in px^2.
+    """
 
     box: Box | None
     area: float
 
 
 class Sight:
-    """All targets of one picture, with what hides each of them.
+    """The targets of one picture, and the surfaces that hide them.
 
     Args:
-        targets: what is looked for.
-        meshes: all other surfaces: vertices (3, V) as in geometry/facets.py, and the corners (T, 3) of triangles.
-        to_picture: maps px of the undistorted view (..., 2) to px of the picture; None: they are the same.
+        targets: the surfaces whose visible parts are to be found.
+        meshes: all other surfaces: vertices (3, V) as (u, v, w), and vertex indices (T, 3) of triangles.
+        to_picture: maps px of the undistorted view (..., 2) to px of the picture; None: no lens distortion.
     """
 
     def __init__(
@@ -176,15 +181,15 @@ class Sight:
         )
 
     def gaps(self, pieces: np.ndarray, axes: np.ndarray, lines: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The visible intervals of Q pieces on N scan lines each: G of them.
+        """Find the visible intervals of Q pieces on N scan lines each.
 
         Args:
-            pieces: (Q,) numbers of the pieces.
+            pieces: (Q,) indices of the pieces.
             axes: (Q,) 0: the lines are columns, 1: rows.
-            lines: (Q, N) their places; nan: no line.
+            lines: (Q, N) coordinate of each line across its direction; nan: no line.
 
         Returns:
-            (G,) each: number of the line in `lines.ravel()`, rising, where the interval begins, where it ends.
+            For G visible intervals, (G,) each: index of the line in `lines.ravel()`, ascending; begin; end.
         """
         begin, end = np.full(lines.size, np.inf), np.full(lines.size, -np.inf)
         rows, line, places = self.own.find(pieces, axes, lines)
@@ -226,7 +231,7 @@ class Sight:
         return tuple(np.concatenate(values) for values in zip(*found, strict=True))
 
     def seen(self) -> list[Seen]:
-        """The visible part of every target."""
+        """Find the visible part of every target, in their order."""
         lines = self.low[..., None] + (self.high - self.low)[..., None] * _SHARES
         count = len(self.owners)
         pieces, axes = np.tile(np.arange(count), 2), np.repeat([0, 1], count)
@@ -260,15 +265,26 @@ class Sight:
         return np.where(shares.reshape(-1, 2).any(axis=1), areas, 0.0)
 
     def in_picture(self, pieces: np.ndarray, points: np.ndarray) -> np.ndarray:
-        """Convert the pieces' own places (N, 2) to px of the picture."""
+        """Convert points (N, 2) from the coordinates of their pieces' scan lines to px of the picture.
+
+        Args:
+            pieces: (N,) index of the piece of each point.
+            points: (N, 2).
+        """
         if self.to_picture is None or self.turns is None:
             return points
         return self.to_picture(np.linalg.solve(self.turns[pieces], points[..., None])[..., 0])
 
     def draw(self, codes: np.ndarray, width: int, height: int, scale: int) -> np.ndarray:
-        """Draw the visible targets as their codes (T,), uint16 (height, width); 0: none is seen there.
+        """Draw the visible parts of T targets as a mask.
 
-        Each pixel gets the most frequent code of scale x scale samples.
+        Args:
+            codes: (T,) value with which each target is drawn; 0: it is not drawn.
+            width, height: size of the mask in px.
+            scale: each pixel gets the most frequent value of scale x scale samples.
+
+        Returns:
+            (height, width) uint16; 0 where no target is visible.
         """
         drawn = np.zeros((height * scale, width * scale), np.uint16)
         pieces = np.flatnonzero(codes[self.owners])

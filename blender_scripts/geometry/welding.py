@@ -1,7 +1,7 @@
-"""Prepare the faces of a CAD file: weld corners, drop degenerate faces, shade nearly flat edges smooth, place the mesh.
+"""Prepare the faces of a CAD file: merge equal vertices, drop faces without area, choose smooth edges, convert to mm.
 
-Files repeat a vertex for each face (STL) or normal (glTF). Here equal coordinates become one vertex; then vertices
-are doubled along sharp edges only, so that interpolated normals follow roundings and leave sharp edges in any Blender.
+Files repeat a vertex for each face (STL) or normal (glTF). Here equal coordinates become one vertex; then vertices are
+doubled along sharp edges only, so that interpolated normals make roundings smooth and edges sharp in any Blender.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def check_count(triangles: int, place: str) -> None:
 
 
 def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> Mesh:
-    """Merge equal vertices; drop faces without an area and vertices without a face. Flat shading.
+    """Merge equal vertices of a mesh, drop faces without an area and vertices without a face; shading is flat.
 
     Args:
         name: the file's name, for messages.
@@ -85,14 +85,14 @@ def _without_doubled_corners(corners: np.ndarray, sizes: np.ndarray) -> tuple[np
 
 
 def smoothed(mesh: Mesh, angle_deg: float = SMOOTH_DEG) -> Mesh:
-    """Smooth shading across edges where two faces meet at less than an angle; other edges stay sharp.
+    """Shade a mesh smooth across edges at which two faces meet at a small angle; other edges stay sharp.
 
-    An edge is smooth where exactly two faces share it, wound alike and nearly in one plane. Around a vertex, the faces
-    that smooth edges connect share one vertex; each other group has one of its own at the same place.
+    An edge is smooth if exactly two faces with consistent orientation share it and the angle between their normals is
+    below `angle_deg`. Faces round a vertex that smooth edges connect share that vertex; other faces get a copy of it.
 
     Args:
         mesh: a mesh that `weld` returned.
-        angle_deg: angle between the faces' normals; 0 keeps all faces flat.
+        angle_deg: largest angle between the normals at a smooth edge; 0 keeps all faces flat.
     """
     if angle_deg <= 0.0:
         return mesh
@@ -145,10 +145,17 @@ def _connected(count: int, one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def placed(mesh: Mesh, placement: CadPlacement, name: str) -> Mesh:
-    """Convert a mesh to the part's mm and axes; where that mirrors it, faces are reversed and outside stays outside.
+    """Convert a mesh from the units and axes of its file to those of the part.
+
+    If that mirrors the mesh, the order of the faces' corners is reversed, so that their outer sides stay outside.
+
+    Args:
+        mesh: the mesh in units of the file.
+        placement: scale, axes and shift.
+        name: the file's name, for messages.
 
     Raises:
-        FileProblem: the mesh is smaller or larger than any housing.
+        FileProblem: the largest side of the mesh is not within SMALLEST_MM to LARGEST_MM.
     """
     columns = [sign * mesh.vertices[:, axis] for axis, sign in placement.axes]
     vertices = placement.unit_mm * np.column_stack(columns)
@@ -165,7 +172,7 @@ def placed(mesh: Mesh, placement: CadPlacement, name: str) -> Mesh:
 
 
 def mirrors(placement: CadPlacement) -> bool:
-    """Whether a placement exchanges left and right: an odd number of exchanged or reversed axes."""
+    """Whether a placement mirrors the mesh, as an odd number of exchanged or reversed axes does."""
     matrix = np.zeros((3, 3))
     for row, (axis, sign) in enumerate(placement.axes):
         matrix[row, axis] = sign

@@ -1,9 +1,10 @@
 """The kinds of defect, one module each. To add a kind, write a module with a `KIND` and add a line to KINDS.
 
 kind.py defines a kind: its parameters and targets in the manifest, the kinds it excludes at the same pin, and one
-function, `shape` (changes a pin) or `add` (adds to the part or takes away). docs/reference/manifest.md lists the
-parameters. A direction must be called `azimuth_deg`, a place `x_mm` and `y_mm`: mirrored copies of a picture change
-these by name. A new pin surface is also a field in geometry/pin.py, rendered by scene/stage.py and scene/materials.py.
+function, `shape` (changes a pin) or `add` (adds to the part or removes from it). docs/reference/manifest.md lists the
+parameters. A parameter for a direction must be called `azimuth_deg`, those for a place `x_mm` and `y_mm`: where
+augmentation mirrors a picture, it mirrors these parameters by name. A kind that changes a pin's surface also needs a
+field in geometry/pin.py, which scene/stage.py and scene/materials.py render.
 """
 
 from __future__ import annotations

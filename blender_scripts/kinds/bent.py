@@ -24,7 +24,13 @@ _KINK_RADIUS = 0.75
 
 
 def start_of_free_length(pin: Pin, defect: Defect) -> float:
-    """Length along the pin, mm, at which a bend begins: `start_mm` above the floor, also if the terminal is lowered.
+    """Length along the pin's centre line, mm, at which a bend begins.
+
+    It begins `start_mm` above the cavity floor, also if another defect has lowered the terminal.
+
+    Args:
+        pin: the pin before it is bent.
+        defect: a defect with the parameter `start_mm`.
 
     Raises:
         InputError: the pin ends below that height.
@@ -94,8 +100,8 @@ def _bend(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     if shape != "arc" and bent.arcs[0][0] < half * angle:
         # The inner side would have a negative radius and cut into itself.
         raise InputError(
-            f"expected at least {half * angle:.3g} mm of pin for each bend of {math.degrees(angle):.3g} degrees "
-            f"(thickness {2.0 * half:.3g} mm), got {bent.arcs[0][0]:.3g} in {defect.text}"
+            f"expected bends of {math.degrees(angle):.3g} degrees at least {half * angle:.3g} mm long in a pin "
+            f"{2.0 * half:.3g} mm thick, got {bent.arcs[0][0]:.3g} mm in {defect.text}"
         )
     return replace(pin, form=replace(pin.form, bend=bent))
 
@@ -103,7 +109,7 @@ def _bend(pin: Pin, defect: Defect, connector: Connector) -> Pin:
 KIND = Kind(
     "bent",
     11,
-    "the pin leaves the cavity floor where it stood, curves, and keeps its length",
+    "the pin curves above the cavity floor; its foot stays in place, and its length is kept",
     (
         Parameter(
             "tilt_deg", 0.1, 60.0, 12.0, "angle between the bent (of an S-bend: slanting) part and the pin's axis"

@@ -33,7 +33,7 @@ KIND = Kind(
     (
         Parameter("lost_mm", 0.1, 30.0, 3.0, "length that has broken off"),
         Parameter("slope_deg", 0.0, 60.0, 25.0, "slope of the fracture face"),
-        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which it falls: 0 = +X, 90 = +Y"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which the face falls: 0 = +X, 90 = +Y"),
     ),
     excludes=("crushed",),
     shape=_break,

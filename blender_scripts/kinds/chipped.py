@@ -14,7 +14,7 @@ _STEPS = 15
 def _chip(part: Part, defect: Defect) -> Flaw:
     shell = part.connector.shell
     if part.connector.housings[part.housing].cad is not None:
-        raise InputError(f"expected a housing that is not a CAD mesh, got {part.housing} in {defect.text}")
+        raise InputError(f"expected a housing without a CAD mesh, got {part.housing} with one in {defect.text}")
     width, depth = defect["size_mm"], defect["depth_mm"]
     if depth > shell.depth_mm:
         raise InputError(
@@ -22,7 +22,7 @@ def _chip(part: Part, defect: Defect) -> Flaw:
         )
     if width > 0.3 * shell.opening.length_mm:
         raise InputError(
-            f"expected size_mm of at most {0.3 * shell.opening.length_mm:.3g} (0.3 of the rim), "
+            f"expected size_mm of at most {0.3 * shell.opening.length_mm:.3g} (0.3 of the rim's length), "
             f"got {width:g} in {defect.text}"
         )
     middle = shell.opening.towards(defect["azimuth_deg"])

@@ -38,7 +38,7 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     floor = part.floor_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:
-            raise InputError(f"expected a pin that stands above the cavity floor, got one below it in {defect.text}")
+            raise InputError(f"expected a pin above the cavity floor, got one that ends below it in {defect.text}")
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
         reach = pins[0].terminal.radius_towards(azimuth) + distance_mm
@@ -47,7 +47,8 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     inside = -part.outside_opening_mm(x, y)
     if inside < distance_mm:
         raise InputError(
-            f"expected x_mm, y_mm at least {distance_mm:g} mm inside the opening, got {x:g}, {y:g} in {defect.text}"
+            f"expected x_mm and y_mm of a point inside the opening, {distance_mm:g} mm or more from its edge, "
+            f"got {x:g} and {y:g} in {defect.text}"
         )
     return x, y, floor
 
@@ -65,7 +66,7 @@ def _ball(part: Part, defect: Defect, pins: list[Pin]) -> Body:
     if hit is not None or part.outside_opening_mm(x, y) > -radius:
         got = hit or "the housing's wall"
         raise InputError(
-            f"expected room for a ball of {2 * radius:g} mm diameter, got {got} in its way in {defect.text}"
+            f"expected free space for a ball of {2 * radius:g} mm diameter, got {got} in the way of {defect.text}"
         )
     return Body(tuple(path), tuple(radii), "solder")
 
@@ -80,12 +81,12 @@ def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         along = height + pin.lowered_mm
         if along > pin.form.length_mm - pin.terminal.tip_mm:
             raise InputError(
-                f"expected height_mm below the tip of {pin.position.address}, got {height:g} in {defect.text}"
+                f"expected height_mm below the tapered tip of {pin.position.address}, got {height:g} in {defect.text}"
             )
         ends.append(pin.world(pin.bend.point(along)))
     hit = clear_path(part.pins, tuple(ends), thickness, defect.addresses)
     if hit is not None:
-        raise InputError(f"expected nothing between the two pins, got {hit} in the way in {defect.text}")
+        raise InputError(f"expected free space between the two pins, got {hit} in the way of {defect.text}")
     thick = max(first.terminal.reach_mm, last.terminal.reach_mm)
     path, radii = [], []
     steps = 20
@@ -140,7 +141,7 @@ def _fibre(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         halves.append(half)
     path = (*reversed(halves[1]), (x, y, z), *halves[0])
     if len(path) < _SHORTEST_FIBRE:
-        raise InputError(f"expected room for a fibre, got a pin or the wall in its way in {defect.text}")
+        raise InputError(f"expected free space for a fibre, got a pin or the wall in the way of {defect.text}")
     return Body(path, (_FIBRE_RADIUS_MM,) * len(path), "fibre")
 
 
@@ -165,7 +166,7 @@ def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
     if hit is None and any(z < 0.0 and part.outside_opening_mm(x, y) > -0.1 * size for x, y, z in path[2:]):
         hit = "the wall"
     if hit is not None:
-        raise InputError(f"expected room for a burr of {size:g} mm, got {hit} in its way in {defect.text}")
+        raise InputError(f"expected free space for a burr of {size:g} mm, got {hit} in the way of {defect.text}")
     return Body(tuple(path), tuple(radii), "plating")
 
 
@@ -174,12 +175,12 @@ KIND = Kind(
     2,
     "a foreign body at a pin, between two pins or on the cavity floor",
     (
-        Choice("type", ("ball", "bridge", "fibre", "burr"), "ball", "what it is; a `bridge` needs two addresses"),
+        Choice("type", ("ball", "bridge", "fibre", "burr"), "ball", "kind of body; a `bridge` needs two addresses"),
         Parameter("size_mm", 0.1, 20.0, 0.9, "diameter of a ball or a bridge's neck, length of a fibre or a burr"),
         Parameter("height_mm", 0.1, 30.0, 2.0, "height of a bridge above the cavity floor"),
         Parameter("azimuth_deg", 0.0, 360.0, 0.0, "the side of the pin that it is on: 0 = +X, 90 = +Y"),
-        Parameter("x_mm", -500.0, 500.0, 0.0, "where it lies, at `housing`"),
-        Parameter("y_mm", -500.0, 500.0, 0.0, "where it lies, at `housing`"),
+        Parameter("x_mm", -500.0, 500.0, 0.0, "X of the body on the cavity floor, for the target `housing`"),
+        Parameter("y_mm", -500.0, 500.0, 0.0, "Y of the body on the cavity floor, for the target `housing`"),
     ),
     targets=(PIN, PAIR, HOUSING),
     add=_add,

@@ -1,4 +1,4 @@
-"""Kind: a kind of defect, its syntax in the manifest and the function that changes a pin or a part."""
+"""Kind: a kind of defect, its parameters in the manifest, and the function that gives the defect to a pin or part."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ class Kind:
     """A kind of defect.
 
     Attributes:
-        severity: rank; where one pin has several defects, the kind of highest severity becomes the position's kind.
+        name: as in the manifest, such as `bent`.
+        severity: rank; a pin with several defects is labelled with the kind of highest severity.
         meaning: the kind explained in one sentence.
-        targets: what it may apply to, of PIN, PAIR, HOUSING, PRINT.
+        parameters: what the manifest may state about such a defect.
+        targets: where such a defect may be: some of PIN, PAIR (two pins), HOUSING and PRINT.
         excludes: kinds that the same pin cannot have as well, or EVERY_OTHER.
-        shape: returns the pin with the defect; raises InputError where the geometry does not allow it.
-        add: returns what the defect adds to a part, takes away or misprints; raises InputError likewise.
+        shape: for defects of a pin's shape: returns the pin with the defect.
+        add: for all other defects: returns what the defect adds to the part, removes from it or misprints.
+
+    `shape` and `add` raise InputError if the geometry does not allow the defect.
     """
 
     name: str

@@ -17,7 +17,7 @@ _LETTERS = "ABCDEFGHKLMNPRSTUXYZ"
 
 def _misprint(part: Part, defect: Defect) -> Flaw:
     if not part.letters:
-        raise InputError(f"expected a marking, got none in a row with {defect.text}")
+        raise InputError(f"expected print on the housing (column marking), got none in a row with {defect.text}")
     item = defect["item"]
     if item % 1 or item > len(part.letters):
         raise InputError(
@@ -32,7 +32,7 @@ def _misprint(part: Part, defect: Defect) -> Flaw:
         size = marking.height_mm, marking.stroke_mm
         meant = tuple(letters for letters in meant if not lettering.is_symmetric(letters.text, *size))
         if not meant:
-            raise InputError(f"expected print that differs from its mirror image, got {shown(texts)} in {defect.text}")
+            raise InputError(f"expected print unlike its mirror image, got {shown(texts)} in {defect.text}")
     return Flaw(defect, meant=meant, printed=tuple(_printed(part, defect, how, letters) for letters in meant))
 
 
@@ -69,10 +69,10 @@ KIND = Kind(
             0.0,
             4000.0,
             1.0,
-            "which of the printed numbers, row numbers first; 0 = all; a text is item 1",
+            "which of the printed numbers, counted from 1, row numbers first; 0 = all; a text is item 1",
         ),
-        Parameter("shift_mm", 0.05, 50.0, 0.8, "how far it is misplaced"),
-        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "in which direction: 0 = +X, 90 = +Y"),
+        Parameter("shift_mm", 0.05, 50.0, 0.8, "distance by which it is misplaced"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which it is misplaced: 0 = +X, 90 = +Y"),
     ),
     targets=(PRINT,),
     add=_misprint,

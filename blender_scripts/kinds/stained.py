@@ -15,7 +15,7 @@ def _tarnish(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     start = defect["from_mm"]
     if start >= pin.form.length_mm:
         raise InputError(
-            f"expected from_mm below the pin's length, {pin.form.length_mm:g}, got {start:g} in {defect.text}"
+            f"expected from_mm below {pin.form.length_mm:g} (the pin's length), got {start:g} in {defect.text}"
         )
     return replace(pin, stain=Stain(start, defect["length_mm"], defect["strength"]))
 
@@ -27,7 +27,7 @@ KIND = Kind(
     (
         Parameter("from_mm", 0.0, 30.0, 2.0, "length along the pin, from the floor, at which the stain begins"),
         Parameter("length_mm", 0.2, 30.0, 6.0, "length of the stain"),
-        Parameter("strength", 0.1, 1.0, 0.8, "how dark and how complete it is"),
+        Parameter("strength", 0.1, 1.0, 0.8, "how dark the stain is and how much of its length it covers"),
     ),
     shape=_tarnish,
 )

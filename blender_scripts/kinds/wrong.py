@@ -23,7 +23,7 @@ def _exchange(pin: Pin, defect: Defect, connector: Connector) -> Pin:
             plating = next(coat for coat, (color, _) in PLATINGS.items() if color != own.color)
     if name:
         if name not in (terminal.name for terminal in others):
-            offered = ", ".join(terminal.name for terminal in others) or "none but the right one"
+            offered = ", ".join(terminal.name for terminal in others) or "it has only the right one"
             raise InputError(
                 f"expected another terminal of scene {connector.name} ({offered}), got {shown(name)} in {defect.text}"
             )
@@ -44,8 +44,8 @@ KIND = Kind(
             "terminal",
             (),
             None,
-            "a terminal of the scene; default without `plating`: the first other than the right one, "
-            "or another plating where the scene has no other",
+            "name of a terminal of the scene; default, if `plating` is not given: the first one other than the right "
+            "one, or another plating if the scene has no other terminal",
         ),
         Choice("plating", tuple(PLATINGS), None, "the right terminal with this plating", instead_of="terminal"),
     ),

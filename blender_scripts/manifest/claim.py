@@ -1,8 +1,8 @@
-"""Which folder a manifest is rendered into, and when it is refused there: foreign files, other rows, another manifest.
+"""Choose the folder into which a manifest is rendered, and check that rendering would lose no files or pictures there.
 
-A render folder keeps a copy of each manifest under manifests/ and of its scenes under scenes/, and the originals' paths
-in manifest_paths.json and scene_paths.json. An original manifest may be edited and rendered again. A manifest of the
-same name from another path must hold every rendered run unchanged (docs/reference/records.md).
+A render folder keeps a copy of each manifest under manifests/ and of its scene files under scenes/, and the paths of
+the originals in manifest_paths.json and scene_paths.json. A manifest may be edited and rendered again. A manifest of
+the same name from another path is accepted only if it has every rendered run unchanged (docs/reference/records.md).
 """
 
 from __future__ import annotations
@@ -26,9 +26,13 @@ RENDERS = Path("renders")
 
 @dataclass(frozen=True)
 class Claim:
-    """A render folder, the manifest for it and the folder of its scenes.
+    """A render folder that passed the checks of `claim`.
 
-    `is_default`: --out was not given, so no picture is replaced.
+    Attributes:
+        output: the render folder.
+        manifest: the manifest to be rendered into it.
+        scenes: folder of the manifest's scene files.
+        is_default: whether the folder was chosen without --out; then finished pictures are not replaced.
     """
 
     output: OutputFolder
@@ -37,7 +41,7 @@ class Claim:
     is_default: bool
 
     def keep(self) -> None:
-        """Create the render folder and save in it the manifest and its scenes, and the originals' paths.
+        """Create the render folder, and save in it the manifest, its scene files, and the paths of these originals.
 
         Raises:
             InputError: a file cannot be read or written.
@@ -75,9 +79,9 @@ def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Cl
 
     Args:
         manifest: the checked manifest.
-        scenes: folder with its scenes' TOML files.
-        out: the render folder; None: renders/NAME, with the manifest's name without its ending.
-        force: accept a folder that was never rendered into although some of its files would be replaced.
+        scenes: folder of its scene files.
+        out: the render folder; None: renders/NAME for a manifest NAME.csv.
+        force: replace files also in a folder that the renderer has not written.
 
     Raises:
         InputError: with every reason not to render into the folder.
@@ -112,9 +116,13 @@ def default_folder(manifest: Path) -> Path:
 
 
 def check_own(root: Path, manifest: Manifest) -> None:
-    """Refuse a folder that was never rendered into if a row would replace one of its files.
+    """Check that rendering replaces no file in a folder that the renderer has not written.
 
-    A picture without a record may be left by a crash, but then the copy of its manifest is there too.
+    The renderer's own folders are known by a record or by the copy of a manifest.
+
+    Args:
+        root: the folder.
+        manifest: the manifest to be rendered into it.
 
     Raises:
         InputError: a row would replace a file; the message names it.
@@ -127,8 +135,8 @@ def check_own(root: Path, manifest: Manifest) -> None:
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise InputError(
-            f"--out {root}: expected a new folder or a render folder, got one whose files would be replaced "
-            f"({foreign[0].relative_to(root)}{more}): choose another, or give --force"
+            f"--out {root}: expected a new folder, or one that the renderer made, got files that would be replaced "
+            f"({foreign[0].relative_to(root)}{more}): choose another folder, or give --force to replace them"
         )
 
 
@@ -136,8 +144,8 @@ def _check_same_original(root: Path, manifest: Manifest) -> None:
     known = _original(root, manifest.path)
     if known is not None and not _is_original(root, manifest.path):
         raise InputError(
-            f"{manifest.path}: expected {known}, since {root} has its renders, got a manifest of the same name at "
-            "another path: rename it, or give another folder as --out"
+            f"{manifest.path}: expected {known}, whose pictures are in {root}, got another manifest of the same name: "
+            "rename it, or give --out for another folder"
         )
 
 
@@ -158,21 +166,22 @@ def _losses(output: OutputFolder, manifest: Manifest, scenes: Path) -> list[str]
         if not names.isdisjoint(known) or not lost:
             return []
         return [
-            f"{manifest.path.name}: expected at least one run of the manifest of this name in {root} (such as "
-            f"{lost[0]}), got none: rename it, or choose another folder"
+            f"{manifest.path.name}: expected at least one of the runs that a manifest of this name has in {root} (such "
+            f"as {lost[0]}), got none: rename the manifest, or give --out for another folder"
         ]
     problems = _other_rows(kept, str(origin), root, manifest, scenes)
     if lost:
         problems.append(
-            f"{manifest.path.name}: expected every finished run of {origin} in {root} (such as {lost[0]}), got a "
-            f"manifest of the same name without {len(lost)} of them: rename it, or choose another folder"
+            f"{manifest.path.name}: expected all runs of {origin} that are finished in {root}, got a manifest of the "
+            f"same name without {len(lost)} of them (such as {lost[0]}): rename it, or give --out for another folder"
         )
     return problems
 
 
 def _other_rows(copy: Path, name: str, root: Path, manifest: Manifest, scenes: Path) -> list[str]:
     return [
-        f"{manifest.path.name}: expected a new run name, got {run}, which {name} in {root} has with other settings"
+        f"{manifest.path.name}: expected a new run name, got {run}, which {name} in {root} has with other "
+        "settings: rename the run, or give --out for another folder"
         for run in conflicts(copy, scenes, manifest.runs)
     ]
 

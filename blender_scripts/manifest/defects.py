@@ -1,4 +1,4 @@
-"""The grammar of the manifest's `defects` column, and the table of kinds.
+"""Read the manifest's column `defects`, which has the form
 
     kind@target:param=value,param=value;kind@target...
 
@@ -41,10 +41,10 @@ _TARGETS = {
 
 
 def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
-    """Read a `defects` cell.
+    """Read a cell of the column `defects`.
 
     Returns:
-        The defects that are well-formed, and one message (``expected …, got …``) per mistake.
+        The defects that are written correctly, and a message (``expected …, got …``) for each mistake.
     """
     defects: list[Defect] = []
     problems: list[str] = []
@@ -72,7 +72,7 @@ def _excluded(target: str, kinds: list[str]) -> list[str]:
     alone = [kind for kind in kinds if KINDS[kind].excludes == EVERY_OTHER]
     for kind in alone if len(kinds) > 1 else []:
         others = " and ".join(other for other in kinds if other != kind)
-        problems.append(f"expected no other defect at a {kind} pin, got {kind} and {others} at {target}")
+        problems.append(f"expected no other defect at a pin that is {kind}, got {kind} and {others} at {target}")
     for kind, other in combinations((kind for kind in kinds if kind not in alone), 2):
         if other in KINDS[kind].excludes or kind in KINDS[other].excludes:
             problems.append(f"expected either {kind} or {other} at a pin, got both at {target}")
@@ -84,7 +84,7 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
     name, at, target = (piece.strip() for piece in head.partition("@"))
     kind = KINDS.get(name)
     if kind is None:
-        return None, [f"expected a defect of kind {', '.join(KINDS)} as kind@target, got {shown(text)}"]
+        return None, [f"expected kind@target with a kind of {', '.join(KINDS)}, got {shown(text)}"]
     if not at or not any(_TARGETS[sort][0].fullmatch(target) for sort in kind.targets):
         expected = " or ".join(_TARGETS[sort][1] for sort in kind.targets)
         return None, [f"expected {name}@ followed by {expected}, got {shown(text)}"]
@@ -112,11 +112,11 @@ def _parse_values(kind: Kind, assignments: Sequence[str], text: str) -> tuple[di
     for assignment in assignments:
         key, equals, raw = (piece.strip() for piece in assignment.partition("="))
         if not equals or key not in known:
-            takes = f"param=value with {', '.join(known)}" if known else "no parameters"
+            takes = f"parameter=value with a parameter of {', '.join(known)}" if known else "no parameters"
             hint = (
                 " (a comma separates parameters: write 0.5, not 0,5)" if _DIGITS.fullmatch(key) and not equals else ""
             )
-            problems.append(f"expected {kind.name} to take {takes}, got {shown(assignment.strip())}{hint}")
+            problems.append(f"expected {takes} for {kind.name}, got {shown(assignment.strip())}{hint}")
         elif key in given:
             problems.append(f"expected {key} once, got it twice in {shown(text)}")
         else:
@@ -145,5 +145,5 @@ def _value(parameter: Parameter | Choice, raw: str) -> tuple[Value | None, list[
 
 
 def worst_kind(defects: tuple[Defect, ...]) -> str:
-    """The defects' kind of highest severity; `ok` where there is no defect."""
+    """The name of the kind with the highest severity among these defects; `ok` if there is none."""
     return max((d.kind for d in defects), key=lambda kind: KINDS[kind].severity, default="ok")

@@ -1,4 +1,4 @@
-"""Making one physical part: its pins, its print, and what defects add to it or take away."""
+"""Make one physical part: its pins, its print, and what defects add to it or remove from it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,13 @@ def make_part(
 
 
 def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
-    """The items that the manifest's `marking` prints on a good part: one text, numbers or cavity labels, or nothing."""
+    """The items printed on a good part.
+
+    Args:
+        connector: the scene.
+        marking: the manifest's column `marking`: `text=…` gives one item, `numbers` an item for each row and position
+            number or cavity label, `none` nothing.
+    """
     where = connector.marking
     if marking.startswith("text="):
         return (Letters(marking.removeprefix("text="), *where.text_at_mm),)

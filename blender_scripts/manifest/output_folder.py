@@ -1,7 +1,8 @@
-"""The render folder: file names, which rows are finished, and writing that a crash cannot spoil.
+"""The render folder: names of its files, which rows are finished, and atomic writing.
 
-Picture, mask and record are written in this order, each to a temporary name and then renamed. The record comes last
-and holds the SHA-256 of the other two. Nothing is written through a symbolic link.
+Each row gives a picture, a mask and a record, a JSON file with the ground truth. They are written in this order, each
+under a temporary name and then renamed. The record comes last and holds the SHA-256 of the other two, so that a row
+interrupted by a crash does not count as finished. Nothing is written through a symbolic link.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class OutputFolder:
 
     Args:
         root: the folder; created if it does not exist.
-        create: False: create nothing yet; see `create`.
+        create: whether to create the folder now; else `create` does it later.
 
     Raises:
         InputError: the folder, or a folder in it, is a file or a symbolic link.
@@ -48,7 +49,11 @@ class OutputFolder:
             self.create()
 
     def create(self) -> None:
-        """Create the folder and the folders in it, if they do not exist; errors as above."""
+        """Create the folder and its subfolders if they do not exist.
+
+        Raises:
+            InputError: as for the class.
+        """
         self._make(self.root)
         for name in FOLDERS:
             self._make(self.root / name)
@@ -74,7 +79,11 @@ class OutputFolder:
         return any((self.root / "records").glob("*.json"))
 
     def note_other_renderers(self, runs: Iterable[Run]) -> str | None:
-        """A line on the records that another renderer made: those of these runs will be replaced; None without any."""
+        """A sentence for the user about records that another version of the renderer made; None if there are none.
+
+        Args:
+            runs: the rows to be rendered, whose records will be replaced.
+        """
         names = {run.run for run in runs}
         others: dict[str, str] = {}
         for path in sorted((self.root / "records").glob("*.json")):
@@ -86,28 +95,38 @@ class OutputFolder:
             return None
         again, versions = sum(name in names for name in others), ", ".join(sorted(set(others.values())))
         left = len(others) - again
-        rest = f"; {left} stay, and `build` refuses both in one dataset until they are rendered too" if left else ""
+        rest = f"; {left} are left as they are, and `build` refuses a dataset of both" if left else ""
         return f"{self.root}: {again} rows of renderer {versions} are rendered again by renderer {RENDERER}{rest}"
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
-        """A row's record if picture, mask and record exist unchanged, else None."""
+        """A row's record if the row is finished: picture, mask and record exist and are unchanged; else None.
+
+        Args:
+            run: the row.
+            row_sha256: the hash that the row has now; a record with another hash is not of this row.
+        """
         record = self._record_of(run)
         if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
             return None
         return record
 
     def refresh(self, record: dict[str, Any], current: dict[str, Any]) -> None:
-        """Replace a finished row's record if one of these keys, on which its picture does not depend, has changed."""
+        """Update a finished row's record where keys on which its picture does not depend have changed.
+
+        Args:
+            record: the record in the folder.
+            current: these keys with the values that they have now.
+        """
         fresh = {**record, **current}
         if encode_record(fresh) != encode_record(record):
             self.replace_file(self.record(record["run"]), encode_record(fresh))
 
     def check_finished(self, runs: Iterable[Run], head_of: Callable[[Run], dict[str, Any]]) -> None:
-        """Refuse to replace pictures: finished rows must have the settings that they would be rendered with now.
+        """Check that rendering replaces no finished picture by one with other settings.
 
         Args:
             runs: the rows to be rendered.
-            head_of: returns the first keys of the record that a row would get now.
+            head_of: returns the first keys of the record that a row would get if it was rendered now.
 
         Raises:
             InputError: how many finished rows have other settings, and how the first of them differs.
@@ -143,7 +162,7 @@ class OutputFolder:
             return False
 
     def extra(self, kind: str, run: str) -> Path:
-        """Path of a run's extra array of one kind, such as depth/<run>.npy."""
+        """Path of a run's extra array, such as depth/<run>.npy; `kind` is one of EXTRAS."""
         return self.root / kind / f"{run}.npy"
 
     def write(self, run: str, image: bytes, mask: bytes, record: dict[str, Any], extras: dict[str, bytes]) -> None:
@@ -152,8 +171,8 @@ class OutputFolder:
         Args:
             run: the row's run name.
             image, mask: the PNG files' bytes.
-            record: the picture's truth; its SHA-256 keys are filled in here.
-            extras: bytes of NPY files by their kind (one of EXTRAS); the run's older files of other kinds are removed.
+            record: the row's record; the SHA-256 of the files are filled in here.
+            extras: bytes of .npy files by kind (one of EXTRAS); older files of other kinds are removed.
 
         Raises:
             OSError: a file on the disk does not have the size that was written.
@@ -179,7 +198,7 @@ class OutputFolder:
         self.replace_file(self.record(run), encode_record(filled))
 
     def replace_file(self, path: Path, content: bytes) -> None:
-        """Write a file of the folder atomically: whole or not at all."""
+        """Write a file of the folder atomically: after a crash it has either the old or the new content."""
         temporary = path.with_name(f".{path.name[-_LONGEST_PART:]}.{os.getpid()}.tmp")
         temporary.unlink(missing_ok=True)
         handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o644)
@@ -200,7 +219,12 @@ class OutputFolder:
             self.replace_file(path, content)
 
     def keep_paths(self, file: str, paths: dict[str, str]) -> None:
-        """Add paths of originals to a file, PATHS or SCENE_PATHS."""
+        """Add the paths of originals to a file of the folder.
+
+        Args:
+            file: PATHS for manifests, SCENE_PATHS for scene files.
+            paths: by file name of the copy, the path of its original.
+        """
         known = original_paths(self.root, file)
         if known != {**known, **paths}:
             # ASCII: a path may hold bytes that are not UTF-8, which JSON keeps as escaped surrogates.
@@ -208,7 +232,11 @@ class OutputFolder:
             self.replace_file(self.root / file, text.encode())
 
     def sweep(self, process: int | None = None) -> None:
-        """Remove the temporary files of one process; None: of all, allowed only if no other process uses the folder."""
+        """Remove temporary files that ended processes left in the folder.
+
+        Args:
+            process: remove those of this process id; None: of all processes, if no other process uses the folder.
+        """
         end = f"{process or '*'}.tmp"
         # The folder itself may hold hidden files of the user.
         for file in (PATHS, SCENE_PATHS):
@@ -221,11 +249,11 @@ class OutputFolder:
 
 
 def original_path(root: Path, file: str, copy: str) -> Path | None:
-    """Path of the file from which a copy in a render folder was made; None where it is not known.
+    """Path of the original of a copy in a render folder; None if it is not known.
 
     Args:
         root: the render folder.
-        file: PATHS for a manifest, SCENE_PATHS for a scene.
+        file: PATHS for a manifest, SCENE_PATHS for a scene file.
         copy: file name of the copy.
     """
     path = original_paths(root, file).get(copy)
@@ -233,7 +261,12 @@ def original_path(root: Path, file: str, copy: str) -> Path | None:
 
 
 def original_paths(root: Path, file: str) -> dict[str, str]:
-    """The paths in a file, PATHS or SCENE_PATHS; empty in folders written before paths were kept."""
+    """The paths of originals by file name of the copy; empty in folders of versions that did not keep paths.
+
+    Args:
+        root: the render folder.
+        file: PATHS for manifests, SCENE_PATHS for scene files.
+    """
     try:
         paths = json.loads((root / file).read_bytes())
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Where every pin of one part stands: scatter of the part, then of each pin, then its defects."""
+"""Place the pins of one part: first the scatter of the whole part, then that of each pin, then the pin's defects."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _NEAR_SHARE = 0.5
 
 @dataclass(frozen=True)
 class PartScatter:
-    """What all pins of one part have in common: the pin pattern is scaled, tilted and shifted, in this order.
+    """The scatter that all pins of one part share: their pattern is scaled, tilted and shifted, in this order.
 
     Attributes:
-        scale: size of the moulding divided by the drawing's; scaled about the world's origin.
-        lean: slopes in X and Y by which the pattern is tilted about the origin's projection on the cavity floor.
-        shift_mm: (x, y) of the pattern's shift.
+        scale: size of the moulded part divided by that on the drawing; scaled about the origin.
+        lean: slopes in X and Y by which the pattern is tilted about the point x = y = 0 of the cavity floor.
+        shift_mm: shift (x, y) of the pattern.
     """
 
     scale: float
@@ -32,7 +32,7 @@ class PartScatter:
 
     @classmethod
     def draw(cls, connector: Connector, part: int) -> PartScatter:
-        """Draw the scatter of the part of this seed."""
+        """Draw the scatter of a part at random; `part` is the part's seed."""
         scatter = connector.scatter
         source = draws.generator(part, "pattern")
         shift_x, shift_y = (draws.normal(source, scatter.pattern_shift_mm) for _ in range(2))
@@ -41,19 +41,19 @@ class PartScatter:
         return cls(scale, (lean_x, lean_y), (shift_x, shift_y))
 
     def turned(self, vector: Vector) -> Vector:
-        """A vector of the pin pattern as the pattern's tilt turns it."""
+        """Turn a vector (x, y, z) by the pattern's tilt."""
         x, y, z = (sum(a * b for a, b in zip(row, vector, strict=True)) for row in rotation_onto(self.lean))
         return x, y, z
 
 
 def place_pins(connector: Connector, terminal: str, part: int, defects: tuple[Defect, ...]) -> tuple[Pin, ...]:
-    """Every pin of one part, in the order of the connector's positions.
+    """Make all pins of one part, in the order of the connector's positions.
 
     Args:
         connector: the scene.
         terminal: name of one of its terminals or mixes.
-        part: seed of the manufacturing scatter, which does not depend on the defects.
-        defects: the defects whose target is one pin.
+        part: seed of the manufacturing scatter, which is the same with and without defects.
+        defects: the part's defects; those whose target is not one pin are ignored.
 
     Raises:
         InputError: defects that the geometry does not allow, each as ``expected …, got …``.

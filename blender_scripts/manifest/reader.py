@@ -45,58 +45,58 @@ _KNOWN = (*REQUIRED, *OPTIONAL)
 def _refused(name: str) -> str | None:
     """What is expected of a column's name, if it is not allowed; else None."""
     if not name.isprintable() or len(name) > 64:
-        return "a printable name of 1 to 64 characters for each column"
-    return "a column name that the dataset does not use itself" if name in RESERVED else None
+        return "a column name of 1 to 64 printable characters"
+    return "a name that none of a dataset's own columns has" if name in RESERVED else None
 
 
 def read_manifest(path: Path, scenes: Path) -> Manifest:
-    """Read and check a manifest against the scene files it names.
+    """Read a manifest and check every row against the scene file that it names.
 
     Args:
         path: the CSV file.
-        scenes: folder with the scenes' TOML files.
+        scenes: folder of the scene files.
 
     Raises:
-        InputError: with every mistake of the manifest and of its scenes.
+        InputError: with every mistake of the manifest and of its scene files.
     """
     return _Reader(path, scenes).read()
 
 
 def stream_runs(path: Path, scenes: Path | Mapping[str, Path]) -> Iterator[Run]:
-    """Read the runs of a manifest one by one, in memory that hardly grows with their number.
+    """Yield the runs of a manifest one by one, in memory that hardly grows with their number.
 
-    For rows that were rendered before: that a defect touches nothing else is not checked again.
+    For rows that were rendered before: whether a defect makes a pin collide is not checked again.
 
     Args:
         path: the CSV file.
-        scenes: folder with the scenes' TOML files, or these files by scene.
+        scenes: folder of the scene files, or the path of each scene file by name of the scene.
 
     Raises:
-        InputError: after the last run, with every mistake of the manifest and of its scenes.
+        InputError: after the last run, with every mistake of the manifest and of its scene files.
     """
     return _Reader(path, scenes, geometry=False).stream()
 
 
 def read_validated(path: Path, scenes: Path, sha256: str) -> ValidatedManifest:
-    """Read a manifest that `read_manifest` checked in another process; a row is parsed only when it is used.
+    """Read a manifest that `read_manifest` has checked in another process; a row is parsed only when it is used.
 
     Args:
         path: the CSV file.
-        scenes: folder with the scenes' TOML files.
-        sha256: `checked_sha256` of the Manifest in that process.
+        scenes: folder of the scene files.
+        sha256: `Manifest.checked_sha256` in that process.
 
     Raises:
-        InputError: the manifest or a file of its scenes has changed since.
+        InputError: the manifest, or a file of its scenes, has changed since that check.
     """
     return _Reader(path, scenes, geometry=False).validated(sha256)
 
 
 def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
-    """Names of those `runs` that a second manifest also has, but with other settings.
+    """Names of the runs that two manifests have with different settings.
 
     Args:
         path: the second manifest; its other rows may use scenes that are not in `scenes`.
-        scenes: folder with the scenes of `runs`.
+        scenes: folder of the scene files of `runs`.
         runs: runs of the first manifest.
 
     Raises:
@@ -119,7 +119,13 @@ def run_names(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class ValidatedManifest:
-    """A manifest checked in another process: its scenes, the used housings by scene, and rows parsed on demand."""
+    """A manifest that was checked in another process.
+
+    Attributes:
+        connectors: its scenes, by name.
+        housings: names of the housings that its rows use, by scene.
+        runs: its rows in order; each is parsed when it is used.
+    """
 
     connectors: dict[str, Connector]
     housings: dict[str, set[str]]
@@ -172,8 +178,8 @@ class _Reader:
         used = self._scenes_used()
         if self.problems or input_sha256(content, used) != sha256:
             raise InputError(
-                f"{self.path.name}: expected the manifest and scene files as they were checked, got edited ones: "
-                "repeat the command"
+                f"{self.path.name}: expected manifest and scene files unchanged since they were checked, got a changed "
+                "file: repeat the command"
             )
         housings = housings_by_scene((cells["scene"], cells["housing"]) for _, cells in rows)
         return ValidatedManifest(used, housings, _RunsOnDemand(self, rows))
@@ -269,7 +275,9 @@ class _Reader:
         if len(self.problems) > before:
             return None
         if lens_folds(connector.cameras[cells["camera"]], width, height):
-            expected = f"a size at which the lens of camera {cells['camera']} does not fold the picture over itself"
+            expected = (
+                f"a picture size at which the distortion of camera {cells['camera']} gives each pixel one direction"
+            )
             self.wrong(line, "width", expected, f"{width} x {height}")
             return None
         run = Run(
@@ -300,7 +308,7 @@ class _Reader:
         if text == "" and default is not None:
             return default
         if not (_COUNT.fullmatch(text) and low <= int(text) <= high):
-            own = ", the number of the placing (a column of your own needs another name)" if column == "fixture" else ""
+            own = ", the seed of the part's placement (rename a column of your own)" if column == "fixture" else ""
             expected = f"an integer from {low} to {high}{own}"
             self.wrong(line, column, expected, shown(text) if text else "nothing")
             return low
@@ -316,7 +324,7 @@ class _Reader:
             return
         unknown = sorted(set(text) - lettering.ALPHABET)
         if unknown:
-            expected = "characters that can be printed (letters, digits, space and _-./+)"
+            expected = "letters, digits, space and _-./+ only"
             self.wrong(line, "marking", expected, shown("".join(unknown)))
 
     def _connector(self, line: int, name: str) -> Connector | None:
@@ -347,7 +355,7 @@ class _Reader:
             (left, _), (right, _) = connector.shell.outside.bounds
             room = 2.0 * min(right - marking.text_at_mm[0], marking.text_at_mm[0] - left)
             if width > room:
-                expected = f"a text that fits on the housing, at most {room:.1f} mm wide"
+                expected = f"a text at most {room:.1f} mm wide, which fits on the housing"
                 self.wrong(line, "marking", expected, f"{shown(text)}, {width:.1f} mm wide")
         if not run.defects or not self.geometry:
             return
@@ -366,12 +374,12 @@ class _Reader:
         # Names that differ in case only would share a file where file names ignore case.
         name = cells["run"].lower()
         if _RUN.fullmatch(name) and self.lines.setdefault(name, line) != line:
-            expected = f"a name used once (it is in line {self.lines[name]} too)"
+            expected = f"a name that no other row has (line {self.lines[name]} has it)"
             self.wrong(line, "run", expected, shown(cells["run"]))
         part, split = cells.get("part") or cells["seed"], cells["split"]
         if not _COUNT.fullmatch(part) or not _SPLIT.fullmatch(split):
             return
         first_split, first_line = self.splits.setdefault(int(part), (split, line))
         if split != first_split:
-            expected = f"each part in one split (part {int(part)} is in {first_split}, line {first_line})"
-            self.wrong(line, "part" if "part" in cells else "seed", expected, shown(split))
+            expected = f"each part in one split (part {int(part)} has split {first_split} in line {first_line})"
+            self.wrong(line, "part" if "part" in cells else "seed", expected, f"split {shown(split)}")

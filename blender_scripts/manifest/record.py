@@ -1,4 +1,4 @@
-"""The record: the truth of one picture as JSON, and the row hash by which a row counts as finished.
+"""The record: a JSON file with the ground truth of one picture, and the hash by which a row counts as finished.
 
 Keys and units: docs/reference/records.md. Numbers are rounded to a nanometre or a millionth of a pixel,
 so that the text is short and the same everywhere.
@@ -38,13 +38,13 @@ _JSON_NAMES: dict[type, str] = {str: "a text", int: "an integer", dict: "an obje
 
 
 def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> str:
-    """SHA-256 of everything that a row's picture and truth depend on.
+    """SHA-256 (hex) of everything that a row's picture and ground truth depend on.
 
     Args:
         run: the row; its run name, split and the user's own columns are not hashed.
-        connector: the row's scene; its tolerance, description, comments and layout are not hashed.
+        connector: the row's scene; its tolerance, datum, description, comments and layout are not hashed.
         blender: version of Blender.
-        settings: the render settings that are not in the row.
+        settings: the render settings that are not in the row, see `PathTracer.fingerprint`.
     """
     picture = run.picture()
     if run.fixture == run.seed:
@@ -60,7 +60,12 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
 
 
 def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
-    """Say how a record differs from `head`, the first keys of the record that its row would get now."""
+    """Describe in a phrase the first difference between a record and the record that its row would get now.
+
+    Args:
+        record: the record in the folder.
+        head: the first keys of the other one.
+    """
     if record["renderer"] != head["renderer"]:
         return f"renderer {shown(record['renderer'])}, now {shown(head['renderer'])}"
     if any(record["row"].get(key) != head["row"][key] for key in PICTURE_COLUMNS):
@@ -74,7 +79,7 @@ def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
 
 
 def encode_record(record: dict[str, Any]) -> bytes:
-    """Encode a record as the bytes of its JSON file, keys in the order given."""
+    """Convert a record to the bytes of its JSON file; the order of keys is kept, numbers are rounded."""
     return (json.dumps(_rounded(record), indent=1, allow_nan=False, ensure_ascii=False) + "\n").encode()
 
 
@@ -92,22 +97,22 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read a record from its JSON file.
 
     Raises:
-        InputError: the file is missing, not JSON, or not a record of this schema.
+        InputError: the file is missing, not JSON, or not a record of the current schema.
     """
     try:
         record = json.loads(path.read_bytes())
     except OSError as error:
         raise InputError(f"{path.name}: expected a readable record, got {error.strerror or error}") from None
     except ValueError as error:  # bad encoding, bad JSON, or an integer of thousands of digits
-        raise InputError(f"{path.name}: expected a record in JSON, got: {error}") from None
+        raise InputError(f"{path.name}: expected a record of the renderer in JSON, got: {error}") from None
     except RecursionError:
-        raise InputError(f"{path.name}: expected a record in JSON, got lists nested too deep") from None
+        raise InputError(f"{path.name}: expected a record of the renderer in JSON, got lists nested too deep") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        found = shown(record.get("schema")) if isinstance(record, dict) else type(record).__name__
-        raise InputError(f"{path.name}: expected a record of schema {SCHEMA}, got {found}")
+        found = f"schema {shown(record.get('schema'))}" if isinstance(record, dict) else type(record).__name__
+        raise InputError(f"{path.name}: expected a record of the renderer with schema {SCHEMA}, got {found}")
     missing = [key for key in _KEYS if key not in record]
     if missing:
-        raise InputError(f"{path.name}: expected the keys {', '.join(missing)}, got a record without them")
+        raise InputError(f"{path.name}: expected a record with the keys {', '.join(missing)}, got none of that name")
     for key, kind in _KEYS.items():
         if not isinstance(record[key], kind):
             expected = _JSON_NAMES[kind]

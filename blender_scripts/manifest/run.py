@@ -25,15 +25,15 @@ PICTURE_COLUMNS = (
 
 @dataclass(frozen=True)
 class Run:
-    """One row of a manifest, defaults filled in.
+    """One row of a manifest, defaults filled in; docs/reference/manifest.md explains its columns.
 
     Attributes:
         part: seed of the physical part: its scatter, colours and mix of terminals.
         seed: seed of the capture: its noise.
-        fixture: seed of the placing on the station: pose, light, focus and exposure. Equal to `seed` by default.
+        fixture: seed of the part's placement on the station: pose, light, focus and exposure; `seed` by default.
         width, height: picture size in px.
         samples: light paths per pixel.
-        extra: the user's own columns.
+        extra: values of the user's own columns, by name.
     """
 
     run: str
@@ -54,7 +54,7 @@ class Run:
     extra: dict[str, str] = field(default_factory=dict, compare=True)
 
     def row(self) -> dict[str, str | int]:
-        """Every column's value by name, as records and datasets store it."""
+        """The values of all columns by name, as records and datasets store them."""
         return {
             "run": self.run,
             "split": self.split,
@@ -63,7 +63,7 @@ class Run:
         }
 
     def picture(self) -> dict[str, str | int]:
-        """The values, by name, of the columns that decide what the picture looks like."""
+        """The values, by name, of the columns on which the picture depends."""
         values: dict[str, str | int] = {name: getattr(self, name) for name in PICTURE_COLUMNS}
         values["defects"] = ";".join(defect.text for defect in self.defects)
         return values
@@ -85,7 +85,7 @@ class Manifest:
 
     @property
     def checked_sha256(self) -> str:
-        """SHA-256 of the manifest and its scene files, by which another process detects later edits."""
+        """SHA-256 (hex) of the manifest and its scene files, by which another process detects later changes."""
         return input_sha256(self.content, self.connectors)
 
 
@@ -98,7 +98,12 @@ def housings_by_scene(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
 
 
 def input_sha256(content: bytes, connectors: Mapping[str, Connector]) -> str:
-    """SHA-256 of all that was read to check a manifest: its bytes, its scene files and the CAD files that they name."""
+    """SHA-256 (hex) of all files that were read to check a manifest.
+
+    Args:
+        content: the manifest's bytes.
+        connectors: its scenes by name; scene files, CAD files and photographs are hashed.
+    """
     digest = hashlib.sha256(hashlib.sha256(content).digest())
     for name in sorted(connectors):
         digest.update(f"{name} {connectors[name].file_sha256}\n".encode())

@@ -13,7 +13,7 @@ _NAME = "photograph "
 
 
 def image_of(photograph: Photograph) -> bpy.types.Image:
-    """Load a photograph, whose values are sRGB; images of other photographs are removed.
+    """Load a photograph into Blender as an sRGB image; images of other photographs are removed from memory.
 
     Raises:
         FileProblem: the file has changed since the scene was read, or Blender cannot decode it.
@@ -33,10 +33,10 @@ def image_of(photograph: Photograph) -> bpy.types.Image:
 
 
 def check_photographs(connector: Connector) -> None:
-    """Decode every photograph of a scene.
+    """Check that Blender can decode every photograph of a scene.
 
     Raises:
-        InputError: one cannot be decoded.
+        InputError: a photograph cannot be decoded.
     """
     for photograph in connector.backdrop.photographs if connector.backdrop else ():
         image_of(photograph)

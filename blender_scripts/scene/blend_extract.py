@@ -1,10 +1,10 @@
-"""The child process of blend_files.py: link a .blend's objects and write their faces to an .npz.
+"""Write the faces of a .blend file's objects to an .npz file. blend_files.py runs this in a child process.
 
     blender -b --factory-startup --disable-autoexec -P blend_extract.py -- FILE.blend RESULT.npz OBJECT_OR_NULL_AS_JSON
 
-Objects are linked and the file is not opened: its start-up scripts do not run, and none of its scenes or drivers is
-evaluated. World matrices are computed here from the file's transformations. RESULT.npz holds `vertices`, `corners` and
-`sizes`, or `problem`, a JSON text.
+Objects are linked and the file is not opened, so that its scripts do not run and none of its scenes or drivers is
+evaluated. World matrices are computed here from the transformations in the file. RESULT.npz holds `vertices` (V, 3),
+`corners` (C,) and `sizes` (F,), or `problem`, a JSON text.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _MOST_DEEP = 200
 
 
 class Problem(Exception):
-    """A problem to report to the parent process: `expected` and `got` of a FileProblem, or the file's `version`."""
+    """A problem to report to the parent process: `expected` and `got` of a message, or the `version` of the file."""
 
     def __init__(self, **fields: object) -> None:
         super().__init__(fields)
@@ -47,13 +47,13 @@ def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
                 raise Problem(expected=f"an object {wanted!r} in it", got=ascii(shown or "no object at all"))
             scenes = list(there.scenes) if wanted is None else []
             if len(scenes) > 1:
-                raise Problem(expected="one scene in it, or the key `object` in the scene file", got=f"{len(scenes)}")
+                raise Problem(expected="one Blender scene in it, or the key `object`", got=f"{len(scenes)} scenes")
             # An older Blender does not list objects linked from other files, but finds them in the scene.
             taken.objects, taken.scenes = names if wanted is None else [wanted], scenes
             others = [each.filepath for each in getattr(there, "libraries", ())]
     except OSError:
         expected = f"a .blend file that Blender {bpy.app.version_string} can read"
-        raise Problem(expected=expected, got="a broken one, or one of a newer Blender") from None
+        raise Problem(expected=expected, got="a damaged file, or one of a newer Blender") from None
     for library in bpy.data.libraries:
         if tuple(library.version)[:2] > tuple(bpy.app.version)[:2]:
             raise Problem(version=list(library.version))
@@ -86,15 +86,15 @@ def _matrix(item: bpy.types.Object, depth: int = 0) -> np.ndarray:
     """World matrix (4, 4) from location, rotation, scale and parents, as the file states them."""
     place = f"the object {item.name!r}"
     if depth > _MOST_DEEP:
-        raise Problem(expected="parents at most 200 deep", got=f"more above {place}")
+        raise Problem(expected=f"objects with at most {_MOST_DEEP} parents", got=f"more above {place}")
     acting = [each.type for each in item.constraints if not each.mute]
     if acting:
-        raise Problem(expected=f"{place} without constraints: apply them", got=", ".join(acting))
+        raise Problem(expected=f"{place} without constraints (apply them)", got=", ".join(acting))
     own = np.array(item.matrix_basis, float)
     if item.parent is None:
         return own
     if item.parent_type != "OBJECT":
-        raise Problem(expected=f"{place} with an object as its parent", got=item.parent_type)
+        raise Problem(expected=f"{place} with no parent, or an object as its parent", got=item.parent_type)
     world: np.ndarray = _matrix(item.parent, depth + 1) @ np.array(item.matrix_parent_inverse, float) @ own
     return world
 
@@ -104,9 +104,9 @@ def _check(item: bpy.types.Object) -> None:
     for modifier in item.modifiers:
         shading = modifier.type == "NODES" and modifier.name.startswith("Smooth by Angle")
         if modifier.show_render and modifier.type not in _HARMLESS and not shading:
-            raise Problem(expected=f"{place} without modifiers: apply them", got=modifier.type)
+            raise Problem(expected=f"{place} without modifiers (apply them)", got=modifier.type)
     if item.data.shape_keys is not None:
-        raise Problem(expected=f"{place} without shape keys: apply them", got="shape keys")
+        raise Problem(expected=f"{place} without shape keys (apply them)", got="shape keys")
 
 
 def _faces(item: bpy.types.Object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -130,10 +130,11 @@ def _extract(path: str, wanted: str | None) -> dict[str, np.ndarray]:
     if wanted is None:
         copies = [item.name for item in objects if item.instance_type != "NONE" and not item.hide_render]
         if copies:
-            raise Problem(expected="real meshes (Object > Apply > Make Instances Real)", got=ascii(copies[0]))
+            got = f"instances of {copies[0]!a}"
+            raise Problem(expected="no instances (Object > Apply > Make Instances Real)", got=got)
         objects = [item for item in objects if item.type == "MESH" and not item.hide_render]
         if not objects:
-            raise Problem(expected="an object that is a mesh and is shown in renders", got="none")
+            raise Problem(expected="a mesh object that is shown in renders", got="none")
     elif objects[0].type != "MESH":
         raise Problem(expected=f"the object {wanted!r} as a mesh", got=objects[0].type)
     points, corners, sizes, start = [], [], [], 0

@@ -29,31 +29,34 @@ _SECONDS = 300.0
 def read_cad(
     file: CadFile, placement: CadPlacement, object_name: str | None = None, smooth_deg: float = SMOOTH_DEG
 ) -> Mesh:
-    """Read a CAD file of any format as a mesh in the part's mm and axes, with smooth shading of nearly flat edges.
+    """Read a CAD file of any format as a mesh in the part's coordinates, mm.
 
     Args:
         file: as returned by CadFile.find.
-        placement: converts the file's coordinates to the part's.
-        object_name: of a .blend, the one object to use; None for all.
-        smooth_deg: edges whose faces meet at a smaller angle are smooth; 0 shades every face flat.
+        placement: how the file's coordinates are converted to the part's.
+        object_name: name of the one object of a .blend file to use; None: all objects.
+        smooth_deg: an edge is shaded smooth if the angle between its faces' normals is smaller; 0: all faces flat.
 
     Raises:
-        FileProblem: the file is broken, or its size is not that of a housing.
+        FileProblem: the file is damaged or not supported, or its size is not that of a housing.
     """
     mesh = read_blend(file, object_name) if file.format == "blend" else read_mesh(file)
     return placed(smoothed(mesh, smooth_deg), placement, file.name)
 
 
 def read_blend(file: CadFile, object_name: str | None = None) -> Mesh:
-    """Read one object, or all that renders show, in the file's units and axes, welded, with flat shading.
+    """Read the meshes of a .blend file.
 
     Args:
         file: a .blend file.
-        object_name: the one object to use; None for all meshes.
+        object_name: name of the one object to use; None: all mesh objects that renders show.
+
+    Returns:
+        One mesh in the file's units and axes, equal vertices merged, faces shaded flat.
 
     Raises:
-        FileProblem: the file is broken, from a newer Blender, refers to other files, has several scenes (if all objects
-            are read), modifiers that change the shape, or no such mesh.
+        FileProblem: the file is damaged, from a newer Blender, or refers to other files; or it has several scenes (if
+            all objects are read), modifiers that change the shape, or no such mesh.
     """
     content = file.content()
     mine = (bpy.app.version[0], bpy.app.version[1])
@@ -81,18 +84,18 @@ def read_blend(file: CadFile, object_name: str | None = None) -> Mesh:
     corners = found["corners"].astype(np.int64)
     whole = len(found["vertices"]) and len(sizes) and sizes.min() >= 3 and sizes.sum() == len(corners)
     if not whole or corners.min() < 0 or corners.max() >= len(found["vertices"]):
-        raise FileProblem(file.name, "a mesh with faces", "a mesh without faces, or a broken file")
+        raise FileProblem(file.name, "a mesh with faces", "a mesh without faces, or a damaged file")
     return weld(file.name, found["vertices"], corners, sizes)
 
 
 def _too_new(name: str, written: tuple[int, ...]) -> FileProblem:
-    expected = f"a file of Blender {bpy.app.version[0]}.{bpy.app.version[1]}, which runs here, or older"
-    return FileProblem(name, expected, f"one of Blender {written[0]}.{written[1]}")
+    expected = f"a file of Blender {bpy.app.version[0]}.{bpy.app.version[1]} (the one that is running) or older"
+    return FileProblem(name, expected, f"a file of Blender {written[0]}.{written[1]}")
 
 
 def _broken(name: str) -> FileProblem:
     expected = f"a .blend file that Blender {bpy.app.version[0]}.{bpy.app.version[1]} can read"
-    return FileProblem(name, expected, "a broken one, or one of a newer Blender")
+    return FileProblem(name, expected, "a damaged file, or one of a newer Blender")
 
 
 def _extract(source: Path, result: Path, object_name: str | None, folder: Path, name: str) -> None:
@@ -117,4 +120,4 @@ def _extract(source: Path, result: Path, object_name: str | None, folder: Path, 
         )
     except subprocess.TimeoutExpired:
         expected = f"a file that Blender reads within {_SECONDS:g} s"
-        raise FileProblem(name, expected, "no result") from None
+        raise FileProblem(name, expected, "no result within this time") from None

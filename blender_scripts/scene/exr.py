@@ -1,4 +1,4 @@
-"""Read the uncompressed scan-line OpenEXR files that Blender writes: linear floats, without loading them into bpy.data.
+"""Read the uncompressed scan-line OpenEXR files that Blender writes: linear light as floats.
 
 Format: "OpenEXR File Layout" (openexr.com), single part, scan lines, no compression.
 """

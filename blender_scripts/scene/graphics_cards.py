@@ -1,4 +1,4 @@
-"""Graphics cards for `--device gpu`: which interfaces this Blender supports, which cards it finds, which is used."""
+"""Graphics cards for `--device gpu`: find them through the interfaces of this Blender, and choose which are used."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def interfaces() -> list[Interface]:
 
 
 def described(found: Sequence[Interface]) -> str:
-    """The interfaces and their cards in a line, such as "OptiX: none; CUDA: NVIDIA L4"."""
+    """Describe interfaces and their cards in one line, such as "OptiX: none; CUDA: NVIDIA L4"."""
     return "; ".join(f"{one.name}: {', '.join(one.cards) or 'none'}" for one in found) or "no interface to any card"
 
 
@@ -52,7 +52,7 @@ def choose(found: Sequence[Interface]) -> Interface:
     """Return the fastest interface that has a card.
 
     Raises:
-        InputError: no interface has one.
+        InputError: no interface has a card.
     """
     for one in found:
         if one.cards:
@@ -65,7 +65,7 @@ def choose(found: Sequence[Interface]) -> Interface:
 
 
 def use_fastest() -> Interface:
-    """Make Cycles render on all cards of the fastest interface; returns that interface.
+    """Set Cycles to render on all cards of the fastest interface that has one; returns that interface.
 
     Raises:
         InputError: there is no card.

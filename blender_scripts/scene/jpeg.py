@@ -9,7 +9,16 @@ import numpy as np
 
 
 def through_jpeg(picture: np.ndarray, quality: int, scratch: Path) -> np.ndarray:
-    """Encode and decode a picture, uint8 RGB (H, W, 3), at a JPEG quality of 1 to 100, by Blender's own library."""
+    """Compress a picture as JPEG and decode it again, by Blender's own library.
+
+    Args:
+        picture: (H, W, 3) uint8 RGB.
+        quality: JPEG quality, 1 to 100.
+        scratch: folder for the temporary file.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+    """
     height, width = picture.shape[:2]
     path = scratch / "sent.jpg"
     path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Light set-ups of an inspection station. Metal reflects each lamp's shape; no lamp is visible to the camera itself.
+"""Light set-ups of an inspection station. Metal reflects the lamps; the camera does not see them directly.
 
-Square panels are Cycles' area lights, which take a tenth less time than emitting meshes and look the same. Rings and
-domes are meshes: Cycles has no such light, and many area lights are slower, as each ray is tested against each.
+Square panels are Cycles' area lights, which render 10 % faster than emitting meshes and look the same. Rings and domes
+are emitting meshes: Cycles has no such lights, and many area lights would be slower.
 
 ring      an annulus round the optical axis, tilted to the part
 side      one square panel from an azimuth
@@ -34,7 +34,13 @@ _FLUX = 12.0
 
 
 def light(connector: Connector, name: str, station: Station) -> None:
-    """Add the lamps of the light set-up `name` to the scene, and the dim surroundings."""
+    """Add the lamps of a light set-up, and the grey room around the station, to the Blender scene.
+
+    Args:
+        connector: the scene file.
+        name: name of one of its light set-ups.
+        station: the placement of the part, which varies the lamps' power and direction.
+    """
     main = connector.lightings[name]
     parts = [(connector.lightings[part], share) for part, share in main.parts] or [(main, 1.0)]
     for number, (lighting, share) in enumerate(parts):

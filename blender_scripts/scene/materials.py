@@ -34,9 +34,9 @@ def _gloss(tree: bpy.types.NodeTree, colour: Colour, roughness: float) -> bpy.ty
 
 
 def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part: int) -> bpy.types.Material:
-    """Plastic: colour below a clear surface that reflects by Fresnel's law; with the finish's flow marks and dust.
+    """Plastic: a coloured body under a clear surface that reflects by Fresnel's law, with flow marks and dust.
 
-    Two plain closures look the same as the Principled shader and are cheaper.
+    The two shaders used look the same as Blender's Principled shader and render faster.
     """
     material, tree, output = _empty(name)
     below = tree.nodes.new("ShaderNodeBsdfDiffuse")
@@ -82,9 +82,13 @@ def matt(name: str, colour: Colour) -> bpy.types.Material:
 
 
 def photograph(name: str, image: bpy.types.Image, size_mm: tuple[float, float], shade: float) -> bpy.types.Material:
-    """A matt surface with an image's colours times `shade`, centred on the object's origin, X right and Y up.
+    """A matt surface that shows an image, centred on the object's origin, X right and Y up.
 
-    The image covers `size_mm`, beyond which it is repeated as in a mirror.
+    Args:
+        name: the material's name.
+        image: the image.
+        size_mm: (width, height) of the area that the image covers; beyond it, mirrored copies continue the image.
+        shade: factor on the image's colours.
     """
     material, tree, output = _empty(name)
     split = tree.nodes.new("ShaderNodeSeparateXYZ")
@@ -117,7 +121,7 @@ def bright(name: str, colour: Colour, roughness: float) -> bpy.types.Material:
 
 
 def plating(name: str, terminal: Terminal, stain: Stain | None, finish: Finish, part: int) -> bpy.types.Material:
-    """Plating on a drawn pin, with fine marks along it, the finish's scratches and the pin's stain."""
+    """Plating of a pin, with fine drawing marks along the pin, scratches, and a stain if it has one."""
     material, tree, output = _empty(name)
     gloss = _gloss(tree, terminal.color, terminal.roughness)
     place = tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
@@ -161,7 +165,7 @@ def _tarnished(
 
 
 def surface(name: str, wanted: Surface, finish: Finish, part: int) -> bpy.types.Material:
-    """A housing's plastic or metal with this part's colour, brightness and roughness, drawn within the finish."""
+    """A housing's plastic or metal; the seed `part` chooses its colour and varies brightness and roughness."""
     source = draws.generator(part, "finish", name)
     colour = wanted.colors[min(int(source.random() * len(wanted.colors)), len(wanted.colors) - 1)]
     shade = 2.0 ** draws.symmetric(source, finish.shade_stops)
@@ -201,7 +205,7 @@ def _noise(
 
 
 def glow(name: str, strength: float) -> bpy.types.Material:
-    """The emitting material of a lamp, of the given emission strength."""
+    """The emitting material of a lamp; `strength` is its radiance in Blender's units."""
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeEmission")
     shader.inputs["Strength"].default_value = strength

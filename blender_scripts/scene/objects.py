@@ -25,7 +25,7 @@ def add_object(name: str, data: bpy.types.ID) -> bpy.types.Object:
 
 
 def triangles_of(made: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray]:
-    """Vertices (V, 3), mm, and corners (T, 3) of the triangles into which Blender cuts a mesh's faces for rendering."""
+    """Vertices (V, 3), mm, and vertex indices (T, 3) of the triangles into which Blender divides a mesh."""
     made.calc_loop_triangles()
     corners = np.empty(3 * len(made.loop_triangles), np.int32)
     made.loop_triangles.foreach_get("vertices", corners)

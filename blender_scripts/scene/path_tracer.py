@@ -1,4 +1,4 @@
-"""Cycles: renders the picture as linear light, and truth passes such as the instance mask, as arrays."""
+"""Render with Cycles into arrays: the picture as linear light, and depth or normals as values per pixel."""
 
 from __future__ import annotations
 
@@ -22,10 +22,16 @@ _MOST_FINE_PX = 1 << 24
 
 
 def sampling(samples: int) -> tuple[float, int]:
-    """How a denoised picture of `samples` is rendered: fine pixels per pixel along each axis, samples per fine pixel.
+    """Choose how a denoised picture is rendered.
 
-    About half the samples on a finer grid look as good as all of them on the picture's own: a fine pixel shows one
-    surface, so that the denoiser's guides (albedo and normal) are not mixed (docs/explanation/quality.md).
+    It is rendered on a finer pixel grid with about half the samples, and looks as good: a fine pixel shows only one
+    surface, so that the albedo and normal that guide the denoiser are not mixed (docs/explanation/quality.md).
+
+    Args:
+        samples: light paths per pixel of the picture, as in the manifest.
+
+    Returns:
+        Fine pixels per pixel along each axis, and light paths per fine pixel.
     """
     if samples < 3:
         return (1.0, 1.25)[samples - 1], 1
@@ -35,10 +41,10 @@ def sampling(samples: int) -> tuple[float, int]:
 
 
 class PathTracer:
-    """Render settings that do not change from row to row, and the two render calls.
+    """Holds the render settings that are the same for all rows, and renders the current Blender scene.
 
     Args:
-        scratch: this process's own temporary folder, for Blender's raw files.
+        scratch: temporary folder of this process, for the files that Blender writes.
         threads: render threads; 0 = one per core.
         gpu: render pictures on the graphics card (bytes then differ from the CPU's).
         denoise: use the denoiser where the build has one.
@@ -82,12 +88,21 @@ class PathTracer:
 
     @property
     def fingerprint(self) -> str:
-        """The render settings, beside those in the manifest row, that a picture depends on; for the row's hash."""
+        """A text of the render settings that are not in the manifest row but change the picture; for the row's hash."""
         device = self.card.kind if self.card else "CPU"
         return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
 
     def picture(self, width: int, height: int, samples: int, seed: int) -> np.ndarray:
-        """Render the picture, linear RGB (H, W, 3) float32; `sampling` says how."""
+        """Render the picture, with the sampling that `sampling` returns.
+
+        Args:
+            width, height: picture size in px.
+            samples: light paths per pixel.
+            seed: seed of Cycles' noise.
+
+        Returns:
+            (height, width, 3) float32, linear RGB.
+        """
         scale, samples = sampling(samples) if self.denoised else (1.0, samples * WITHOUT_DENOISER)
         if width * height * scale**2 > _MOST_FINE_PX:
             scale = 1.0
@@ -108,14 +123,15 @@ class PathTracer:
         return reduce_picture(light, width, height) if finer else light
 
     def values(self, width: int, height: int, window: Window, colour: bool = False) -> np.ndarray:
-        """Render the values that `Stage.show` selected, at pixel centres: (h, w), or (h, w, 3) if `colour`, float32.
-
-        0 where there is no surface.
+        """Render the values that `Stage.show` selected (depth or normal), at pixel centres.
 
         Args:
-            width, height: size of the whole view in pixels, at most MOST_PX.
-            window: the part of the view that is rendered, in the same pixels.
-            colour: return three values per pixel instead of one.
+            width, height: size of the whole view in px, at most MOST_PX.
+            window: the part of the view that is rendered, in the same px.
+            colour: three values per pixel instead of one.
+
+        Returns:
+            (h, w) float32, or (h, w, 3) if `colour`; 0 where there is no surface.
 
         Raises:
             RuntimeError: Blender rendered another size.

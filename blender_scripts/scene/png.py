@@ -1,6 +1,6 @@
-"""Write PNG files with the chunks IHDR, sRGB, IDAT and IEND only: same pixels, same bytes.
+"""Write PNG files whose bytes depend on the pixels only: the chunks are IHDR, sRGB, IDAT and IEND.
 
-Blender's own PNG files differ by the render times in them. Format: W3C Portable Network Graphics (Third Edition).
+PNG files that Blender writes also contain the render time. Format: W3C Portable Network Graphics (Third Edition).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _INDEX_LEVEL = 6
 
 
 def encode_png(picture: np.ndarray) -> bytes:
-    """The PNG file's bytes of a picture: uint8 (H, W, 3) as RGB, or uint16 (H, W) as 16-bit grey."""
+    """Encode a picture as the bytes of a PNG file: uint8 (H, W, 3) as RGB, or uint16 (H, W) as 16-bit grey."""
     height, width = picture.shape[:2]
     if picture.dtype == np.uint16 and picture.ndim == 2:
         depth, colour, step = 16, 0, 2

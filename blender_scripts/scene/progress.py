@@ -1,4 +1,4 @@
-"""A progress bar with rate and time left for a Blender that has no tqdm; silent where stderr is no terminal."""
+"""A progress bar with rate and time left, as Blender's Python has no tqdm; silent if stderr is not a terminal."""
 
 from __future__ import annotations
 

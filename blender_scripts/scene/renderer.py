@@ -1,4 +1,4 @@
-"""Renderer: renders rows of a manifest, one after the other, in this Blender."""
+"""Renderer: renders rows of a manifest, one after the other, in the running Blender."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def _npy(array: np.ndarray) -> bytes:
 
 
 class Renderer:
-    """Turns rows into pictures, masks and records.
+    """Renders rows: writes the picture, mask and record of each.
 
     Args:
         connectors: the rows' scenes, by name.
         output: the render folder.
-        mask_scale: samples per pixel, along each axis, of which the mask shows the most frequent.
+        mask_scale: K: each pixel of the mask is the most frequent of K x K samples.
         threads: render threads, 0 = one per core.
         gpu: render on the graphics card.
         denoise: use the denoiser where this Blender has one.
@@ -151,7 +151,7 @@ class Renderer:
         return seen.astype(np.float32)
 
     def head(self, run: Run) -> dict[str, Any]:
-        """The first keys of a row's record, known before it is rendered; its files' SHA-256 keys are still empty."""
+        """The first keys of a row's record, which are known before it is rendered; the SHA-256 of files are empty."""
         connector = self.connectors[run.scene]
         settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
         return {

@@ -1,7 +1,7 @@
-"""One part on its inspection station as a Blender scene; each pin is an object.
+"""Build one part on its inspection station as a Blender scene; each pin is an object.
 
-The scene is built anew for each row, in one order and under fixed names, so that a picture does not depend on
-what was rendered before it.
+The scene is built anew for each row, in the same order and with the same names, so that a picture does not depend on
+the rows rendered before it.
 """
 
 from __future__ import annotations
@@ -100,10 +100,14 @@ def _body(
 
 
 def check_cad(connector: Connector, housings: set[str]) -> None:
-    """Read and check the CAD files of these housings.
+    """Read and check the CAD files of some housings.
+
+    Args:
+        connector: the scene.
+        housings: names of the housings.
 
     Raises:
-        InputError: a file is broken, is not of a housing's size, or its body could touch a camera.
+        InputError: a file is damaged or has not the size of a housing, or a camera could touch its body.
     """
     for name in sorted(housings):
         cad = connector.housings[name].cad
@@ -113,7 +117,7 @@ def check_cad(connector: Connector, housings: set[str]) -> None:
 
 
 class Stage:
-    """Builds each row's part and station in the current Blender scene; keeps the housing's vertices for its boxes."""
+    """Builds the part and station of each row in the current Blender scene, and keeps the housing's vertices."""
 
     def __init__(self) -> None:
         self.housing_vertices = np.zeros((0, 3))
@@ -122,7 +126,13 @@ class Stage:
         self._sharp = True
 
     def lay_out(self, part: Part, lighting: str, station: Station) -> None:
-        """Replace the scene's contents by one part and its station."""
+        """Replace the contents of the Blender scene by one part and its station.
+
+        Args:
+            part: the part.
+            lighting: name of the light set-up.
+            station: camera, placement of the part, and random variation of light and table.
+        """
         _clear(keep=set(self._truth.values()))
         connector = part.connector
         self._housing(part)
@@ -177,9 +187,12 @@ class Stage:
             added.matrix_world = Matrix(solids.pin_matrix(pin).tolist())
 
     def show(self, kind: str | None) -> None:
-        """Make every surface emit its `depth` or `normal`, without blur; None: restore the real materials.
+        """Select what a render shows: the depth or the normal of each surface as emitted light, or its real material.
 
-        The camera does not see lamps, and they light nothing in a render without bounces.
+        Lamps do not disturb depth and normal: the camera does not see them, and without bounces they light nothing.
+
+        Args:
+            kind: `depth` or `normal`, without depth of field; None: the real materials.
         """
         bpy.context.view_layer.material_override = self._truth[kind] if kind else None
         bpy.data.cameras[CAMERA].dof.use_dof = kind is None and not self._sharp

@@ -1,7 +1,8 @@
-"""The truth of one picture: the record's `positions` and `other`, with boxes, key points and measures.
+"""The ground truth of one picture: the record's keys `positions` and `other`, with boxes, key points and measures.
 
-Amodal and expected boxes are projected vertices (geometry/outlines.py); visible ones come from geometry/visibility.py.
-All are in the picture's pixels, edge convention, and not clipped to it.
+Three boxes are given: `amodal` (the whole object as it is, hidden parts included), `expected` (a good object in its
+nominal place) and `visible`. The first two are boxes of projected vertices (geometry/outlines.py), the third comes from
+geometry/visibility.py. All are in px of the picture with pixel centres at half integers, and may extend beyond it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from blender_scripts.manifest.defects import worst_kind
 
 
 def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: list[Seen]) -> list[dict[str, Any]]:
-    """The record's `positions`.
+    """The value of the record's key `positions`: an object for each position.
 
     Args:
         part: the part.
         camera: the picture's camera.
         outlines: outlines of its pins in this picture.
-        seen: what is visible of its pins, and of the mouths of empty cavities.
+        seen: the visible part of each pin, or of the mouth of its empty cavity.
     """
     found, pins = [], part.pins
     tips = camera.project(np.array([pin.tip_mm for pin in pins])).tolist()
@@ -58,12 +59,18 @@ def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: l
 
 
 def datum_truth(part: Part) -> dict[str, Any]:
-    """The record's `datum`: its features on the drawing, and how far those of this part lie from there."""
+    """The value of the record's key `datum`: its features on the drawing, and how far this part's lie from there."""
     return {**part.connector.datum.stated(), "shift_mm": list(part.pins[0].datum_shift_mm)}
 
 
 def measured_again(positions: list[dict[str, Any]], part: Part, camera: Camera) -> list[dict[str, Any]]:
-    """A record's `positions` with the measures and expected boxes of this part: those that depend on the datum."""
+    """Update a record's `positions` after the scene's datum has changed: its measures and expected boxes.
+
+    Args:
+        positions: the value of the record's key `positions`.
+        part: the part, made with the new datum.
+        camera: the picture's camera.
+    """
     outlines = project_pins(part.connector, part.pins, camera)
     return [
         {**known, **pin.measures(), "boxes": {**known["boxes"], "expected": outline.expected}}
@@ -72,9 +79,14 @@ def measured_again(positions: list[dict[str, Any]], part: Part, camera: Camera) 
 
 
 def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Seen]) -> list[dict[str, Any]]:
-    """The record's `other`: its flaws.
+    """The value of the record's key `other`: an object for each flaw (foreign body, gap in the rim, misprint).
 
-    A broken-out piece has no pixels: its visible box is the box of the gap.
+    For a gap in the rim, the visible box is that of the whole gap, as the missing piece has no pixels.
+
+    Args:
+        part: the part.
+        outlines: outlines of its flaws in this picture.
+        seen: the visible part of each flaw.
     """
     found = []
     for flaw, outline, (visible, area) in zip(part.flaws, outlines, seen, strict=True):

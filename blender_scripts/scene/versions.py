@@ -18,7 +18,7 @@ _FACES_OF_ONE_THREAD = 1024
 
 
 def check_version() -> None:
-    """Raise InputError in a Blender, or a Blender's Python, that is too old."""
+    """Raise InputError if Blender, or its Python, is too old."""
     if bpy.app.version < OLDEST or sys.version_info < OLDEST_PYTHON:
         found = f"Blender {bpy.app.version_string} with Python {sys.version.split()[0]}"
         raise InputError(f"blender: expected Blender 3.4 or newer with Python 3.11 or newer, got {found}")
@@ -47,17 +47,17 @@ def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
 
 
 def use_pixel_filter(settings: bpy.types.PropertyGroup) -> None:
-    """Place each sample by the pixel filter; `use_pixel_jitter` (from 5.0) would place all samples of a batch alike.
+    """Let the pixel filter place each sample on its own, by switching `use_pixel_jitter` (Blender 5.0) off.
 
-    The batches' sizes depend on the time they take, so such a picture would depend on the machine's load. It would also
-    be shifted by part of a pixel, without smooth edges.
+    With it, all samples of a batch have the same place in the pixel, and the sizes of batches depend on the time they
+    take: the picture would depend on the machine's load, be shifted by part of a pixel and have no smooth edges.
     """
     if hasattr(settings, "use_pixel_jitter"):
         settings.use_pixel_jitter = False
 
 
 def refresh_devices(preferences: bpy.types.PropertyGroup) -> None:
-    """Make Cycles look for graphics cards; `preferences` are those of its add-on."""
+    """Make Cycles look for graphics cards; `preferences` are those of the Cycles add-on."""
     if hasattr(preferences, "refresh_devices"):
         preferences.refresh_devices()
     else:
@@ -71,7 +71,7 @@ def use_even_noise(settings: bpy.types.PropertyGroup) -> None:
 
 
 def set_samples(settings: bpy.types.PropertyGroup, count: int, skipped: int = 0) -> None:
-    """Take `count` samples per pixel, from number `skipped` on; versions before 4.5 take the first ones."""
+    """Render `count` samples per pixel and skip the first `skipped` of the sequence; versions before 4.5 skip none."""
     settings.samples = count
     if hasattr(settings, "use_sample_subset"):
         settings.use_sample_subset = skipped > 0
@@ -81,13 +81,13 @@ def set_samples(settings: bpy.types.PropertyGroup, count: int, skipped: int = 0)
 
 
 def use_light_tree(settings: bpy.types.PropertyGroup, on: bool) -> None:
-    """Switch Cycles' light tree on or off; it takes a third of a small picture's time; before 3.5 there is none."""
+    """Switch Cycles' light tree (from 3.5) on or off; it costs a third of the render time of a small picture."""
     if hasattr(settings, "use_light_tree"):
         settings.use_light_tree = on
 
 
 def set_node_tree(owner: bpy.types.ID) -> bpy.types.NodeTree:
-    """Give a material or world its node tree and return it; from 5.0 it always has one."""
+    """Return the node tree of a material or world, made first if the version (before 5.0) requires it."""
     if bpy.app.version < (5, 0, 0):
         owner.use_nodes = True
     return owner.node_tree
@@ -99,7 +99,7 @@ def set_still_picture(image_settings: bpy.types.ImageFormatSettings) -> None:
 
 
 def not_a_lamp(material: bpy.types.Material) -> None:
-    """Exclude an emitting material from light sampling, whose tables would be rebuilt for each picture."""
+    """Exclude an emitting material from light sampling, as Cycles would rebuild its tables for each picture."""
     if hasattr(material.cycles, "emission_sampling"):
         material.cycles.emission_sampling = "NONE"
     else:
@@ -114,7 +114,7 @@ def fill_mesh(
     sizes: np.ndarray,
     smooth: np.ndarray,
 ) -> None:
-    """Fill a new, empty mesh array by array; see mesh.Mesh for the shapes.
+    """Fill a new, empty Blender mesh from arrays; geometry/mesh.py explains their shapes.
 
     From 4.1 the attribute arrays are filled directly, a hundred times as fast.
     """

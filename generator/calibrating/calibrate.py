@@ -46,23 +46,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "photos",
         nargs="*",
         metavar="PHOTO",
-        help="pictures of the target or a folder of them; for a rig CAMERA=FOLDER for each camera",
+        help="pictures of the target, or folders of them; for a rig of several cameras CAMERA=FOLDER for each",
     )
     parser.add_argument(
         "--target",
         required=True,
         metavar="TARGET",
-        help="charuco:COLUMNSxROWS:SQUARE_MM:MARKER_MM[:DICTIONARY], squares counted, or dots:COLUMNSxROWS:PITCH_MM",
+        help="charuco:COLUMNSxROWS:SQUARE_MM:MARKER_MM[:DICTIONARY] (number of squares, their side, side of the "
+        "markers, OpenCV's name of the marker dictionary), or dots:COLUMNSxROWS:PITCH_MM",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="the certificate to write")
-    parser.add_argument("--print", type=Path, metavar="FILE.png", help="draw the target to print, and stop")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="calibration certificate to write")
+    parser.add_argument("--print", type=Path, metavar="FILE.png", help="draw the target for printing, and stop")
     parser.add_argument(
         "--distortion",
         default="auto",
         choices=("auto", *DISTORTIONS),
-        help="the lens terms to fit; auto takes those that the pictures support (smallest BIC)",
+        help="terms of lens distortion to fit; auto chooses those that the pictures support (smallest BIC)",
     )
-    parser.add_argument("--temperature", type=float, metavar="C", help="temperature in degrees Celsius, for the record")
+    parser.add_argument(
+        "--temperature",
+        type=float,
+        metavar="C",
+        help="temperature at calibration, degrees Celsius, for the certificate",
+    )
     parser.add_argument(
         "--valid-days", type=int, default=365, metavar="N", help="days until the certificate expires (default 365)"
     )
@@ -75,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
         _print_target(target, options.print)
         return 0
     if options.output is None:
-        raise InputError("-o: expected the certificate's file, such as camera.json, got nothing")
+        raise InputError("-o: expected a file name for the certificate, such as camera.json, got nothing")
     if not 1 <= options.valid_days <= 36500:
         raise InputError(f"--valid-days: expected 1 to 36500 days, got {options.valid_days}")
     files = _files(options.photos)
@@ -98,7 +104,7 @@ def _print_target(target: Target, path: Path) -> None:
     drawn.save(buffer, "PNG", dpi=(dpi, dpi))
     write_whole(path, buffer.getvalue())
     width, height = (25.4 * side / dpi for side in drawn.size)
-    print(f"wrote {path}: print it at {width:.1f} x {height:.1f} mm, without scaling; measure a long distance on it")
+    print(f"wrote {path}: print it at {width:.1f} x {height:.1f} mm, without scaling, and check a long distance on it")
 
 
 def _files(given: Sequence[str]) -> dict[str, list[Path]]:
@@ -113,11 +119,13 @@ def _files(given: Sequence[str]) -> dict[str, list[Path]]:
     for text, (name, _, folder) in zip(given, named, strict=True):
         path = Path(folder if rig[0] else text)
         if not path.is_dir() and (rig[0] or not is_picture(path)):
-            raise InputError(f"{path}: expected a folder of pictures{'' if rig[0] else ' or a picture'}, got none")
+            got = "no such path" if not path.exists() else "another kind of file"
+            raise InputError(f"{path}: expected a folder of pictures{'' if rig[0] else ' or a picture'}, got {got}")
         camera = name if rig[0] else ONE_CAMERA
         if rig[0] and (camera in files or not camera.isidentifier()):
             raise InputError(
-                f"{text}: expected a name of letters and digits, once for each camera, got {shown(camera)}"
+                f"{text}: expected CAMERA=FOLDER with a different name of letters and digits for each camera, got "
+                f"{shown(camera)}"
             )
         files.setdefault(camera, []).extend(pictures_in(path) if path.is_dir() else [path])
     return files
@@ -137,7 +145,7 @@ def _look(
             if sizes.setdefault(camera, size) != size:
                 first = "{} x {}".format(*sizes[camera])
                 raise InputError(
-                    f"{path}: expected {first} px as the camera's first picture, got {size[0]} x {size[1]}"
+                    f"{path}: expected {first} px, the size of the camera's first picture, got {size[0]} x {size[1]}"
                 )
             numbers, pixels = target.find(grey)
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -153,7 +161,7 @@ def _look(
     doubled = [key for key, count in Counter((s.camera, s.placing) for s in sightings).items() if count > 1]
     if doubled:
         raise InputError(
-            f"camera {doubled[0][0]}: expected file names once each, got two pictures {shown(doubled[0][1])}"
+            f"camera {doubled[0][0]}: expected pictures with different names, got two named {shown(doubled[0][1])}"
         )
     return sightings, sizes, pictures
 
@@ -168,19 +176,23 @@ def _warnings(sightings: Sequence[Sighting], solution: Solution) -> list[str]:
         tilted = int((solution.tilt_deg[mine] >= _TILT_DEG).sum())
         u_focal = 2.0 * np.sqrt(solution.covariance[(solution.names.index(f"{name}.f"),) * 2]) / camera.focal
         if len(mine) < _FEW:
-            found.append(f"camera {name}: {len(mine)} pictures; {_FEW} to 30 are usual")
+            found.append(f"camera {name}: {len(mine)} pictures show the target; take {_FEW} to 30")
         if covered < _COVERED:
-            found.append(f"camera {name}: points in {covered:.0%} of the picture; bring the target into its corners")
+            found.append(
+                f"camera {name}: points of the target in {covered:.0%} of the picture; bring it into the corners too"
+            )
         if tilted < _FEWEST:
-            found.append(f"camera {name}: {tilted} pictures with a tilt of {_TILT_DEG:.0f} degrees or more; take more")
+            found.append(
+                f"camera {name}: {tilted} pictures with a tilt of {_TILT_DEG:.0f} degrees or more; {_FEWEST} are needed"
+            )
         if u_focal > _FOCAL_U:
-            found.append(f"camera {name}: focal length uncertain by {u_focal:.2%} (U, k = 2)")
+            found.append(f"camera {name}: focal length with an expanded uncertainty of {u_focal:.2%} (k = 2)")
     median = float(np.median(solution.rms))
     for sighting, rms in zip(sightings, solution.rms, strict=True):
         if rms > _WORSE * median:
             found.append(
-                f"picture {sighting.placing} of camera {sighting.camera}: residual {rms:.2f} px where the median is "
-                f"{median:.2f}; look at it"
+                f"picture {sighting.placing} of camera {sighting.camera}: residual {rms:.2f} px, the median of all "
+                f"pictures is {median:.2f} px; check this picture"
             )
     return found
 
@@ -245,12 +257,12 @@ def _report(document: Mapping[str, Any], path: Path) -> None:
     for name, camera in document["cameras"].items():
         u = document["u"][f"{name}.f"]
         print(
-            f"camera {name}: focal length {camera['fx']:.2f} px (U {u:.2f}, k = 2), principal point "
+            f"camera {name}: focal length {camera['fx']:.2f} px (expanded uncertainty {u:.2f}, k = 2), principal point "
             f"{camera['cx']:.2f}, {camera['cy']:.2f} px, distortion {camera['distortion_fitted']}; {camera['points']} "
             f"points in {camera['pictures']} pictures, residual {camera['rms_px']:.3f} px"
         )
     if unseen:
-        print(f"passed over, the target was not found: {', '.join(unseen)}")
+        print(f"not used, as the target was not found: {', '.join(unseen)}")
     for warning in document["warnings"]:
         print(f"warning: {warning}")
     print(f"wrote {path}; valid until {document['expires'][:10]}")

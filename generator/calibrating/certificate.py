@@ -1,4 +1,4 @@
-"""The calibration certificate: camera.json, which scenes and runs point to.
+"""The calibration certificate: a JSON file with the geometry of a camera, or of all cameras of a rig.
 
 Keys: docs/how_to/calibrate_cameras.md.
 """
@@ -29,9 +29,10 @@ class CalibratedCamera:
 
     Attributes:
         width, height: picture size in px.
-        fx, fy, cx, cy: focal lengths and principal point in px, edge convention.
+        fx, fy, cx, cy: focal lengths and principal point in px; pixel centres are at half integers.
         distortion: k1, k2, p1, p2, k3 as OpenCV defines them.
-        matrix_rig: (4, 4) from this camera's axes, Blender's, to those of the rig's first camera, mm.
+        matrix_rig: (4, 4) from this camera's axes to those of the rig's first camera, mm; axes as in Blender (X right,
+            Y up, looking along -Z).
     """
 
     width: int
@@ -49,11 +50,11 @@ class Certificate:
     """A calibration that was read from its file.
 
     Attributes:
-        cameras: by name; the first one's axes are the rig's.
+        cameras: by name; the axes of the first camera are those of the rig.
         parameters: names of the parameters in `covariance`, such as `center.f`.
-        covariance: of the parameters.
-        made, expires: UTC.
-        temperature_c: while the pictures were taken; None: not stated.
+        covariance: (N, N) covariance of the N parameters.
+        made, expires: date and time in UTC.
+        temperature_c: temperature at calibration; None: not stated.
     """
 
     cameras: Mapping[str, CalibratedCamera]
@@ -68,13 +69,17 @@ class Certificate:
 
 
 def to_rig(pose: np.ndarray) -> list[list[float]]:
-    """Convert a pose (4, 4), first camera to camera in OpenCV's axes, to `matrix_rig`."""
+    """Convert the pose of a camera to `matrix_rig` of the certificate.
+
+    Args:
+        pose: (4, 4) from the first camera's axes to this camera's, mm; axes as in OpenCV (y down, z forwards).
+    """
     matrix: list[list[float]] = (_FLIP @ np.linalg.inv(pose) @ _FLIP).tolist()
     return matrix
 
 
 def dates(valid_days: int) -> dict[str, str]:
-    """The certificate's dates: now, and `valid_days` later."""
+    """The values of the certificate's keys `made` (now) and `expires` (`valid_days` later)."""
     now = datetime.now(UTC).replace(microsecond=0)
     return {"made": _text(now), "expires": _text(now + timedelta(days=valid_days))}
 
@@ -84,10 +89,10 @@ def _text(moment: datetime) -> str:
 
 
 def read_certificate(path: Path) -> Certificate:
-    """Read camera.json.
+    """Read a calibration certificate.
 
     Raises:
-        InputError: the file cannot be read, or is no certificate.
+        InputError: the file cannot be read, or is no complete certificate.
     """
     try:
         document = json.loads(path.read_bytes())
@@ -96,14 +101,15 @@ def read_certificate(path: Path) -> Certificate:
     except ValueError as error:
         raise InputError(f"{path}: expected a calibration certificate in JSON, got: {error}") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        found = shown(document.get("schema")) if isinstance(document, dict) else type(document).__name__
+        found = f"schema {shown(document.get('schema'))}" if isinstance(document, dict) else type(document).__name__
         raise InputError(f"{path}: expected a calibration certificate of schema {SCHEMA}, got {found}")
     try:
         cameras = {str(name): _camera(camera) for name, camera in document["cameras"].items()}
         parameters = tuple(str(name) for name in document["parameters"])
         covariance = np.array(document["covariance"], float)
         if not cameras or covariance.shape != (len(parameters),) * 2 or not np.isfinite(covariance).all():
-            raise ValueError(f"{len(cameras)} cameras, {len(parameters)} parameters, covariance {covariance.shape}")
+            counts = f"{len(cameras)} cameras and {len(parameters)} parameters"
+            raise ValueError(f"{counts} with a covariance of shape {covariance.shape}, or one that is not finite")
         temperature = document["temperature_c"]
         return Certificate(
             cameras,
@@ -114,7 +120,8 @@ def read_certificate(path: Path) -> Certificate:
             None if temperature is None else float(temperature),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise InputError(f"{path}: expected the keys of a calibration certificate, got: {error!r}") from None
+        got = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{path}: expected a complete calibration certificate, got {got}") from None
 
 
 def _camera(camera: Mapping[str, Any]) -> CalibratedCamera:
@@ -122,6 +129,6 @@ def _camera(camera: Mapping[str, Any]) -> CalibratedCamera:
     k1, k2, p1, p2, k3 = (float(term) for term in camera["distortion"])
     matrix = np.array(camera["matrix_rig"], float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not all(map(math.isfinite, lens)):
-        raise ValueError(f"camera {shown(camera)}")
+        raise ValueError(f"a camera without finite numbers: {shown(camera)}")
     fx, fy, cx, cy = lens
     return CalibratedCamera(int(width), int(height), fx, fy, cx, cy, (k1, k2, p1, p2, k3), matrix)

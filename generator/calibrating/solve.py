@@ -1,9 +1,9 @@
-"""The camera model, and fitting it to target points found in pictures: bundle adjustment with its covariance.
+"""Fit camera models to the points of a calibration target that were found in pictures (bundle adjustment).
 
-Pinhole with square pixels, a principal point and OpenCV's distortion k1, k2, p1, p2, k3. OpenCV's calibrateCamera gives
-the starting values of each camera; then all cameras, their places in the rig and all places of the target are refined
-together by SciPy's least squares, whose Jacobian gives the covariance (linear propagation, residuals taken as
-independent and equal).
+The model is a pinhole camera with square pixels, a principal point and OpenCV's distortion k1, k2, p1, p2, k3. OpenCV's
+calibrateCamera gives starting values for each camera. Then all cameras, their poses in the rig and all poses of the
+target are refined together by SciPy's least squares, whose Jacobian gives the covariance of the parameters (by linear
+propagation, with residuals assumed independent and of equal variance).
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Sighting:
 
     Attributes:
         camera: name of the camera.
-        placing: name of the target's place; pictures of several cameras at one place share it.
-        points: (n, 3) on the target, mm.
-        pixels: (n, 2) in the picture, edge convention.
+        placing: name of the target's placement; pictures of several cameras that show the same placement share it.
+        points: (n, 3) the points on the target, mm.
+        pixels: (n, 2) the points in the picture, px; pixel centres are at half integers.
     """
 
     camera: str
@@ -58,9 +58,9 @@ class CameraModel:
     Attributes:
         width, height: picture size in px.
         focal: focal length in px.
-        centre: principal point in px, edge convention.
-        distortion: k1, k2, p1, p2, k3.
-        fitted: which of these were fitted, as a key of DISTORTIONS.
+        centre: principal point in px; pixel centres are at half integers.
+        distortion: k1, k2, p1, p2, k3 as OpenCV defines them.
+        fitted: which terms of the distortion were fitted, as a key of DISTORTIONS.
         pose: (4, 4) from the first camera's axes to this camera's, OpenCV axes (x right, y down, z forwards), mm.
     """
 
@@ -82,14 +82,14 @@ class CameraModel:
 
 @dataclass(frozen=True)
 class Solution:
-    """A calibration.
+    """The result of a calibration with S sightings (pictures that show the target).
 
     Attributes:
-        cameras: by name, the first one's axes being the rig's.
-        names: names of the parameters in `covariance`, such as `center.f` in px or `left.x_mm`.
-        covariance: of these parameters.
-        rms: root mean square distance in px of found and projected points, by sighting.
-        tilt_deg: angle between target and picture plane, by sighting.
+        cameras: by name; the axes of the first camera are those of the rig.
+        names: names of the N parameters in `covariance`, such as `center.f` in px or `left.x_mm`.
+        covariance: (N, N) covariance of these parameters.
+        rms: (S,) root mean square distance of found and projected points, px.
+        tilt_deg: (S,) angle between the target and the picture plane.
     """
 
     cameras: dict[str, CameraModel]
@@ -103,9 +103,10 @@ def solve(sightings: Sequence[Sighting], sizes: Mapping[str, tuple[int, int]], m
     """Calibrate one camera, or the cameras of a rig together.
 
     Args:
-        sightings: the target's points in every picture.
-        sizes: width and height in px, by camera; the first camera's axes become the rig's.
-        model: key of DISTORTIONS; `auto`: for each camera the one with the smallest Bayesian information criterion.
+        sightings: the target's points in each picture.
+        sizes: picture width and height in px, by camera; the axes of the first camera become those of the rig.
+        model: terms of distortion to fit, a key of DISTORTIONS; `auto`: those with the smallest Bayesian information
+            criterion, for each camera.
 
     Raises:
         InputError: the pictures do not determine the cameras.
@@ -147,7 +148,7 @@ def _one_camera(sightings: list[Sighting], name: str, size: tuple[int, int], mod
         _, matrix, *_ = cv2.calibrateCamera(objects, images, size, start, np.zeros(5), flags=flags)
     except cv2.error:
         raise InputError(
-            f"camera {name}: expected pictures that determine it, got ones that OpenCV cannot fit"
+            f"camera {name}: expected pictures of the target at several tilts, got ones that OpenCV cannot fit"
         ) from None
     focal = float(matrix[0, 0])
     middle = (0.5 * size[0], 0.5 * size[1])
@@ -184,8 +185,8 @@ def _placed(cameras: dict[str, CameraModel], poses: Mapping[tuple[str, str], np.
         if not links:
             apart = ", ".join(name for name in cameras if name not in placed)
             raise InputError(
-                f"camera {apart}: expected pictures of the target at the same place, and under the same file name, as "
-                f"of camera {', '.join(placed)}, got none in which both see it"
+                f"camera {apart}: expected a picture of the target that has the file name of one of camera "
+                f"{', '.join(placed)} and shows the target at the same place, got none"
             )
         name, known, placing = links[0]
         placed[name] = poses[name, placing] @ np.linalg.inv(poses[known, placing]) @ placed[known]

@@ -1,10 +1,10 @@
-"""Calibration targets: where their points are in millimetres, finding them in a picture, and drawing one to print.
+"""Calibration targets: the places of their points in mm, finding the points in a picture, drawing a target to print.
 
-charuco   a chessboard with a marker in each white square: each corner is identified, also where a part is out of view
-dots      a regular grid of dark dots on white, as glass targets have it: the whole grid must be in view
+charuco   a chessboard with a marker in each white square; each corner is identified, so part of it may be out of view
+dots      a regular grid of dark dots on white, as on glass targets; the whole grid must be in view
 
-OpenCV finds the points ("Detection of ChArUco Boards", "findCirclesGrid", docs.opencv.org). Its pixel centres are whole
-numbers; here pixels follow the edge convention, half a pixel more.
+OpenCV finds the points ("Detection of ChArUco Boards", "findCirclesGrid", docs.opencv.org). Its pixel centres are at
+whole numbers; here they are at half integers, so half a pixel is added.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Target:
     Attributes:
         kind: `charuco` or `dots`.
         columns, rows: number of squares, or of dots.
-        pitch_mm: side of a square, or distance of neighbouring dots.
+        pitch_mm: side of a square, or distance between the centres of neighbouring dots.
         marker_mm: side of a marker; 0 for dots.
-        dictionary: name of the markers' dictionary in OpenCV, such as DICT_4X4_50; empty for dots.
+        dictionary: OpenCV's name of the dictionary of markers, such as DICT_4X4_50; empty for dots.
     """
 
     kind: str
@@ -44,7 +44,10 @@ class Target:
 
     @classmethod
     def of_text(cls, text: str) -> Target:
-        """Read a target from an option: `charuco:11x8:10:7.5` or `charuco:11x8:10:7.5:DICT_5X5_100` or `dots:11x9:2`.
+        """Read a target from the text of an option.
+
+        The text has the form `charuco:11x8:10:7.5`, `charuco:11x8:10:7.5:DICT_5X5_100` or `dots:11x9:2`: number of
+        columns and rows, then `pitch_mm` and `marker_mm`, and the dictionary.
 
         Raises:
             InputError: the text is not of that form.
@@ -70,7 +73,7 @@ class Target:
             ) from None
         name = names[0] if names else "DICT_4X4_250" if columns * rows > 100 else "DICT_4X4_50"
         if not name.startswith("DICT_") or not hasattr(cv2.aruco, name):
-            raise InputError(f"--target: expected the name of a dictionary in OpenCV, such as DICT_4X4_50, got {name}")
+            raise InputError(f"--target: expected a marker dictionary of OpenCV, such as DICT_4X4_50, got {name}")
         target = cls(kind, columns, rows, sizes[0], sizes[1], name)
         available, needed = len(target._markers().bytesList), (columns * rows) // 2
         if needed > available:
@@ -96,7 +99,8 @@ class Target:
             grey: (H, W) uint8.
 
         Returns:
-            numbers (n,) into `points_mm`, and pixels (n, 2) in the edge convention; n = 0 where the target is not seen.
+            Indices (n,) of the found points in `points_mm`, and their places (n, 2) in px, centres at half integers;
+        n = 0 if the target is not found.
         """
         numbers, pixels = self._corners(grey) if self.kind == "charuco" else self._dots(grey)
         if len(numbers) < _LEAST_POINTS:
@@ -104,7 +108,7 @@ class Target:
         return numbers, pixels + 0.5
 
     def picture(self, px_per_mm: float) -> np.ndarray:
-        """Draw the target, (H, W) uint8, with a white border of one pitch on each side."""
+        """Draw the target with a white border of one pitch on each side: (H, W) uint8."""
         pitch = max(round(self.pitch_mm * px_per_mm), 8)
         border = round(_BORDER * pitch)
         if self.kind == "charuco":

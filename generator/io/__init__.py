@@ -1,12 +1,14 @@
 """Input and output that all commands share; needs only the base install.
 
 palette        colours of pages, plots and boxes: one hue for each class and verdict
-pictures       decodes pictures for all commands: suffixes, orientation, depth, modes
-json_text      parses JSON, in which a key stands once
+pictures       decodes pictures for all commands: suffixes, orientation, bit depth, modes
+drawing        draws boxes, verdicts and captions on pictures, and sheets of pictures
+json_text      parses JSON strictly: no key twice in an object
 mask_files     separates the masks of an anomaly data set from its photographs
-pin_boxes      reads the file of the option `--positions`: the boxes of pins on a picture
-output_file    checks where a command writes, and writes files atomically
-view_names     reads part and view from the names of pictures
+pin_boxes      reads the file of the option `--positions`: the boxes of the pins in a picture
+file_names     finds files whose names another system wrote in other letters or Unicode forms
+output_file    checks that an output can be written, and writes files atomically
+view_names     reads part and view (camera) from the names of pictures
 processes      runs work in one process per core
-source_code    hashes the code, so that results of other code are not reused
+source_code, checksum    SHA-256 of the program code, so that results of other code are not reused; of a file
 """

@@ -1,8 +1,7 @@
 """Draw on pictures: boxes with texts, a bar with the verdict, and sheets of pictures with captions.
 
-All drawing on pictures is in this module. A box's line lies around the boxed area, its text beside it where
-nothing else is drawn; a text that finds no such place is written below the picture. Line width and letter size scale
-with the picture.
+All drawing on pictures is in this module. The line of a box lies outside the boxed area, its text beside it where
+nothing else is drawn, or else below the picture. Line width and letter size are proportional to the picture's size.
 """
 
 from __future__ import annotations
@@ -58,19 +57,29 @@ class Mark(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """One picture of a sheet, and the lines of text above it, each optionally with a colour."""
+    """One picture of a sheet.
+
+    Attributes:
+        picture: the picture.
+        captions: lines of text above it, each a text or (text, colour).
+    """
 
     picture: Image.Image
     captions: Sequence[str | tuple[str, Ink]] = ()
 
 
 def enlargement(size: tuple[int, int], about: int) -> int:
-    """Return the whole factor, at least 1, that brings a picture's longer side to about `about` px; `size` in px."""
+    """Return the whole factor, at least 1, that enlarges a picture so that its longer side has about `about` px.
+
+    Args:
+        size: (w, h) px of the picture.
+        about: wanted length of the longer side, px.
+    """
     return max(1, round(about / max(size)))
 
 
 def fit(size: tuple[int, int], within: tuple[int, int]) -> float:
-    """Return the factor that fits a picture of this size into `within`, both (w, h) px; whole if it enlarges."""
+    """Return the factor that scales a picture of this size to fit into `within`, both (w, h) px; a whole one if > 1."""
     scale = min(within[0] / size[0], within[1] / size[1])
     return scale if scale < 1 else int(scale)
 
@@ -228,7 +237,7 @@ def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) 
 
 
 def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
-    """Return a picture under a bar in the verdict's colour: the verdict in large letters, then a text.
+    """Add a bar in the verdict's colour above a picture, with the verdict in large letters and a text; returns a copy.
 
     The bar of UNSURE is amber with dark letters, so that it cannot be taken for that of another verdict from afar.
     """
@@ -240,7 +249,7 @@ def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
 
 
 def under_title(picture: Image.Image, title: str) -> Image.Image:
-    """Return a picture under a line of text."""
+    """Add a line of text above a picture; returns a copy."""
     return _under_bar(picture, title, _Letters(picture.width / 60), PAPER, INK)
 
 

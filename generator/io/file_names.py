@@ -1,4 +1,4 @@
-"""Find files by names that another system wrote: letters of the other case, another Unicode form."""
+"""Find files whose names another operating system wrote: in upper or lower case, or in another Unicode form."""
 
 from __future__ import annotations
 
@@ -9,10 +9,14 @@ from pathlib import Path
 
 
 def existing(place: Path, name: str) -> Path | None:
-    """Return the path that a name below a folder stands for; None if there is none.
+    """Return the path of the file that a name below a folder means; None if there is none.
 
-    Without that path, the only one that differs from it in upper case or Unicode form: the file systems of Windows and
-    macOS do not tell a.png from A.PNG, and that of macOS may store `ü` as `u` and two dots.
+    If no file has exactly this name, it is the only file whose name differs from it in upper and lower case or in the
+    Unicode form: Windows and macOS treat a.png and A.PNG as the same name, and macOS may store `ü` as `u` and two dots.
+
+    Args:
+        place: the folder.
+        name: path relative to the folder.
     """
     if (place / name).exists():
         return place / name
@@ -27,7 +31,7 @@ def existing(place: Path, name: str) -> Path | None:
 
 
 def folded(name: str) -> str:
-    """Return a file name without what some file systems do not tell apart: upper case and Unicode forms."""
+    """Return a file name in one case and one Unicode form, so that names alike on some file systems are equal."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

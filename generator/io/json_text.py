@@ -1,4 +1,4 @@
-"""Parse JSON from people's files: a key twice in an object is an error; Python's parser keeps the last."""
+"""Parse JSON strictly: a key that occurs twice in an object is an error (Python's parser silently keeps the last)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def parse_json(text: str) -> Any:
     """Parse JSON text.
 
     Raises:
-        ValueError: it is not JSON, is nested too deeply, or an object has a key twice.
+        ValueError: the text is not JSON or nested too deeply, or an object has a key twice.
     """
     try:
         return json.loads(text, object_pairs_hook=_once)

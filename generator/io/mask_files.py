@@ -31,13 +31,13 @@ def split_masks(
 ) -> tuple[list[Path], list[Path]]:
     """Split the pictures of an image folder into photographs and masks.
 
-    A picture is a mask if its name, a folder of it or a photograph of the same name says so, and if it has few colours
-    as a mask does. In a folder of masks, the name of a photograph elsewhere is enough.
+    A picture is a mask if it has few colours, and its name or its folder's is that of masks, or a photograph has the
+    same name. In a folder of masks, a picture with the name of a photograph in another folder is a mask by this alone.
 
     Args:
         paths: pictures below `source`.
         source: the image folder.
-        is_class: whether the user gave a class for a folder name: then the folder holds photographs.
+        is_class: whether the user gave a class for a folder of this name; such a folder holds photographs.
 
     Returns:
         Photographs and masks, each in the order given.
@@ -66,7 +66,7 @@ def split_masks(
 
 
 def note_on_masks(masks: Sequence[Path], source: Path) -> list[str]:
-    """Return a note that the masks are passed over, in a list; an empty list without masks."""
+    """Return a list with a note for the user that masks are passed over; an empty list if there are none."""
     if not masks:
         return []
     some = ", ".join(mask.relative_to(source).as_posix() for mask in masks[:3]) + (", ..." if len(masks) > 3 else "")
@@ -74,7 +74,7 @@ def note_on_masks(masks: Sequence[Path], source: Path) -> list[str]:
 
 
 def has_few_colours(path: Path) -> bool:
-    """Whether a picture has few colours, as a mask has, also one that a JPEG blurs; False if it cannot be read."""
+    """Whether a picture has only a few colours, as masks do, even after JPEG compression; False if unreadable."""
     try:
         pixels = np.asarray(open_upright(path, path.name))
     except InputError:

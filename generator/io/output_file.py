@@ -14,22 +14,22 @@ LONGEST_NAME = 255 - len("..part")
 
 
 def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterable[Path] = ()) -> None:
-    """Raise InputError if an output file cannot be written, or is one of the inputs or lies in one.
+    """Check that an output file can be written, and that it is not an input file or in an input folder.
 
     Args:
         path: the output file.
-        option: how messages call the file.
+        option: name of the option in messages, such as `-o`.
         suffixes: suffixes that its name may have, in lower case; empty: any.
-        inputs: input files and folders, which must not change.
+        inputs: input files and folders.
 
     Raises:
-        InputError: the first fault found.
+        InputError: with the first fault found.
     """
     if os.path.isdir(path):  # not Path.is_dir, which may raise if a name is too long
         raise InputError(f"{option} {path}: expected the name of a file, got a folder")
     for source in inputs:
         if path.resolve().is_relative_to(source.resolve()):
-            raise InputError(f"{option} {path}: expected a file apart from {source}, which stays as it is")
+            raise InputError(f"{option}: expected an output file outside the input {source}, got {path}")
     if suffixes and path.suffix.lower() not in suffixes:
         raise InputError(f"{option}: expected a name that ends in {' or '.join(suffixes)}, got {path}")
     if len(os.fsencode(path.name)) > LONGEST_NAME:
@@ -38,11 +38,16 @@ def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterabl
 
 
 def check_folder(folder: Path, option: str, parents: int = 1) -> None:
-    """Raise InputError if an output folder cannot be made or written; `parents`: see `check_parents`.
+    """Check that an output folder can be made and written.
+
+    Args:
+        folder: the output folder, which may exist or not.
+        option: name of the option in messages, such as `--out`.
+        parents: number of missing parent folders that are created with it.
 
     Raises:
-        InputError: the path is a file, lies inside one, more of its parents are missing than are created with it, or
-            permissions do not allow writing.
+        InputError: the path is a file or leads through one, more parents are missing, or permissions do not allow
+            writing.
     """
     place = folder.resolve()
     # Not Path.exists, which raises if a name is too long.
@@ -51,11 +56,11 @@ def check_folder(folder: Path, option: str, parents: int = 1) -> None:
         raise InputError(f"{option} {folder}: expected a folder, got the file {there}")
     check_parents(folder, option, parents)
     if not os.access(there, os.W_OK | os.X_OK):
-        raise InputError(f"{option} {folder}: expected a folder that can be written, got {there}")
+        raise InputError(f"{option} {folder}: expected a folder that can be written, got no permission for {there}")
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file atomically (readers see the old or the new content); its folder is created if needed."""
+    """Write a file atomically: readers see either the old or the new content. Its folder is created if needed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
     unfinished.write_bytes(content)

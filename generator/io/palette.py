@@ -1,7 +1,7 @@
 """The colours of pages, plots, and boxes drawn on pictures.
 
-Each class and verdict has the same hue everywhere: light on pictures (dark metal, bright plastic), with still lighter
-text; dark on white pages, light on dark pages.
+Each class and verdict has the same hue everywhere, in a lightness for each background: light for boxes on pictures and
+lighter for their texts, dark on white pages, light on dark pages.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Hue(NamedTuple):
-    """One hue in its four uses, each a colour as `#rrggbb`."""
+    """One hue as `#rrggbb` for each use: on white and dark pages, for boxes on pictures, and for their texts."""
 
     on_white: str
     on_dark: str

@@ -67,12 +67,12 @@ def is_picture(path: Path) -> bool:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures of a folder, without its subfolders, sorted by name; may be empty."""
+    """Return the paths of the pictures in a folder, not in its subfolders, sorted by name; may be empty."""
     return sorted(path for path in folder.iterdir() if is_picture(path))
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """Return all pictures of a folder and its subfolders, without hidden and system folders, sorted by path.
+    """Return the paths of all pictures in a folder and its subfolders, except hidden and system folders, sorted.
 
     Raises:
         InputError: `folder` is not a folder, or has no picture.
@@ -81,17 +81,17 @@ def find_pictures(folder: Path) -> list[Path]:
         raise InputError(f"{folder}: expected a folder of pictures, got {_what(folder)}")
     found = [path for path in files_below(folder) if is_picture(path)]
     if not found:
-        raise InputError(f"{folder}: expected pictures ({', '.join(READ_SUFFIXES)}), got none")
+        raise InputError(f"{folder}: expected at least one picture ({', '.join(READ_SUFFIXES)}), got none")
     return found
 
 
 def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) -> str | None:
-    """Return a note on the files of a folder that are no pictures by their suffix; None without any.
+    """Return a note for the user on the files of a folder that have no suffix of a picture; None if there are none.
 
     Args:
         folder: a folder that exists.
         below: whether files in subfolders count too.
-        known: files that the note does not count, such as a metadata file that was read.
+        known: files that the note leaves out, such as a metadata file that was read.
     """
     known = set(known)
     paths = files_below(folder) if below else sorted(folder.iterdir())
@@ -106,15 +106,15 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
     kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(counts.items()))
     first = others[0].relative_to(folder).as_posix()
     files = f"{len(others)} files" if len(others) > 1 else "1 file"
-    return f"{folder}: passed over {files} with a suffix of no picture: {kinds} (first: {first})"
+    return f"{folder}: passed over {files} without the suffix of a picture: {kinds} (first: {first})"
 
 
 def files_below(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the paths below a folder, sorted, without hidden ones, those that systems leave, and all in such folders.
+    """Return the paths below a folder, sorted, except hidden ones and those that operating systems leave there.
 
     Args:
-        folder: the folder; not there: no paths.
-        pattern: pattern of the names, in upper or lower case.
+        folder: the folder; if it does not exist, no paths are returned.
+        pattern: pattern of the file names, such as `*.json`; upper and lower case are the same.
     """
     found = []
     for path in sorted(folder.rglob(pattern, case_sensitive=False)):
@@ -130,24 +130,25 @@ def _is_left_by_a_system(path: Path) -> bool:
 
 
 def open_picture(source: Path | bytes, name: str) -> Image.Image:
-    """Open a picture as datasets, inspections and networks get it: upright, mode RGB or L with 8 bits.
+    """Open a picture as datasets, inspections and networks get it: upright, 8 bits, mode RGB or L (grey).
 
     Args:
         source: a file or its bytes.
-        name: how messages call the picture.
+        name: name of the picture in messages.
 
     Raises:
-        InputError: the file is missing, damaged, not a picture or several pictures, or grey too dark for 8 bits.
+        InputError: the file is missing or damaged, is not a picture, holds several pictures, or is a 16-bit picture
+            that would be nearly black with 8 bits.
     """
     return eight_bit(with_white(open_upright(source, name), name))
 
 
 def open_upright(source: Path | bytes, name: str) -> Image.Image:
-    """Open a picture upright, with its depth and transparency: mode RGB, RGBA, L or I;16.
+    """Open a picture upright, with its bit depth and transparency: mode RGB, RGBA, L (8-bit grey) or I;16.
 
     Args:
         source: a file or its bytes.
-        name: how messages call the picture.
+        name: name of the picture in messages.
 
     Raises:
         InputError: the file is missing, damaged, not a picture, or holds several pictures.
@@ -160,11 +161,11 @@ def decoded(source: Path | bytes, name: str) -> Image.Image:
 
     Args:
         source: a file or its bytes.
-        name: how messages call the picture.
+        name: name of the picture in messages.
 
     Raises:
-        InputError: the file is missing, empty, truncated, not a picture, of a format that is not read, holds several
-            pictures, or 16-bit colours too dark for 8 bits.
+        InputError: the file is missing, empty or truncated, is not a picture or has a format that is not supported,
+            holds several pictures, or has 16-bit colours that would be nearly black with 8 bits.
     """
     suffix = (Path(name) if isinstance(source, bytes) else source).suffix.lower()
     content = b""
@@ -208,10 +209,10 @@ def _loaded(content: bytes, suffix: str, name: str) -> Image.Image:
 
 def _unread_format(content: bytes, suffix: str) -> str:
     if content[4:8] == b"ftyp":
-        return f"HEIC or AVIF, which this Pillow does not read: {CONVERT}"
+        return f"HEIC or AVIF, which the installed Pillow cannot read: {CONVERT}"
     if suffix in UNREAD_SUFFIXES:
-        return f"a {suffix} file, a format that is not read: {CONVERT}"
-    return "bytes of no picture format"
+        return f"a {suffix} file, a format that is not supported: {CONVERT}"
+    return "a file of no known picture format"
 
 
 def _is_deep_colour(picture: ImageFile.ImageFile) -> bool:
@@ -238,7 +239,7 @@ def _declared_white(picture: TiffImagePlugin.TiffImageFile) -> int | None:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """Turn a decoded picture as its EXIF orientation says; unchanged if that is missing, unreadable or upright.
+    """Turn a decoded picture upright by its EXIF orientation; without a readable orientation it is unchanged.
 
     Pillow's `exif_transpose` is not used: it also rewrites the EXIF data, which fails if other data in it are damaged.
     """
@@ -257,10 +258,10 @@ def upright(picture: Image.Image) -> Image.Image:
 def plain(picture: Image.Image, name: str) -> Image.Image:
     """Convert a decoded picture to mode RGB, RGBA, L or I;16, without turning it.
 
-    Grey whose white is declared (`info["white"]`, see `decoded`) is scaled to 0 to 65535.
+    16-bit grey from a TIFF that declares the value of white (`info["white"]`) is scaled to 0 to 65535.
 
     Raises:
-        InputError: grey values (integers or floats) are not all within 0 and white (65535, if not declared).
+        InputError: a grey value is below 0 or above white, which is 65535 if the file does not declare it.
     """
     declared = picture.info.get("white")
     if picture.mode in ("RGB", "RGBA", "L") or (picture.mode == "I;16" and declared is None):
@@ -283,13 +284,14 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
 
 
 def with_white(picture: Image.Image, name: str) -> Image.Image:
-    """Return a picture, 16-bit grey with white at 65535, as the file or the environment variable WHITE declares it.
+    """Scale 16-bit grey so that white is 65535; pictures of other modes are returned unchanged.
 
-    Without such a declaration, 16-bit grey with only small values is refused: scaled to 8 bits, it would be almost
-    black. Such a file often holds the 10 to 14 bits of a camera; their number cannot be found out from one picture.
+    The environment variable WHITE states the value of white where the file does not. If neither does, a picture with
+    small values only is refused: with 8 bits it would be nearly black. Such a file often holds the 10 to 14 bits of a
+    camera, whose number cannot be known from one picture.
 
     Raises:
-        InputError: the brightest value is below LEAST_DEEP_WHITE, or above the declared white; hot pixels do not count.
+        InputError: the brightest value, hot pixels left out, is below LEAST_DEEP_WHITE or above the stated white.
     """
     if picture.mode != "I;16" or "white" in picture.info:
         return picture
@@ -327,9 +329,10 @@ def _check_white(values: np.ndarray, name: str) -> None:
     if (brightest := _brightest(values)) < LEAST_DEEP_WHITE and _given_white() != 65535:
         most, depth = next((most, depth) for most, depth in _DEPTHS.items() if brightest <= most)
         raise InputError(
-            f"{name}: expected values of 0 to 65535 that reach {LEAST_DEEP_WHITE}, got at most {brightest:g}, which "
-            f"looks like {depth}: multiply all pictures by 65535 / {most}, or save them with 8 bits, or set the "
-            f"environment variable {WHITE} to the value of white ({most}; 65535 for dark pictures of 16 bits)"
+            f"{name}: expected a 16-bit picture whose brightest value is at least {LEAST_DEEP_WHITE}, got "
+            f"{brightest:g}, which looks like {depth}: multiply all pictures by 65535 / {most}, or save them with 8 "
+            f"bits, or set the environment variable {WHITE} to the value of white ({most}; 65535 if the pictures are "
+            "only dark)"
         )
 
 

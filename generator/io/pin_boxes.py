@@ -1,7 +1,7 @@
-"""Read the boxes of the pins on a picture: the file of `--positions` of `generator inspect` and `trainer.predict`.
+"""Read the boxes of the pins in a picture: the file of the option `--positions`.
 
-It is a CSV file with the columns address, x1, y1, x2, y2 (px), optionally cavity and others, or a record that the
-renderer wrote (.json), whose expected boxes are used.
+It is a CSV file with the columns address, x1, y1, x2, y2 (px) and optionally cavity and others, or a record, the JSON
+file that the renderer writes for each picture; of a record, the boxes of intact pins (`expected`) are used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class PinBox:
     """One pin's box on a picture.
 
     Attributes:
-        address: row and position of the pin, such as r1c3; `print`: the box is that of the printed marking.
+        address: row and position of the pin, such as r1c3; `print` for the box of the printed marking.
         box: x1, y1, x2, y2 in px, finite, x1 < x2 and y1 < y2.
         cavity: label of the cavity on the drawing; None if the file has none.
     """
@@ -38,13 +38,16 @@ class PinBox:
 
 
 def read_pin_boxes(path: Path) -> tuple[list[PinBox], Path | None]:
-    """Read a file's boxes, in its order, and the path of their picture (None for a CSV file).
+    """Read the boxes in a file.
 
     Args:
         path: a record of the renderer (.json), or a CSV file.
 
+    Returns:
+        The boxes in the file's order, and the path of the picture that they belong to (None for a CSV file).
+
     Raises:
-        InputError: the file cannot be read, or lines or positions are faulty; every one is named.
+        InputError: the file cannot be read, or lines or positions have mistakes; the messages name each.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -97,9 +100,8 @@ def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
         record = parse_json(text)
         positions = list(record["positions"])
     except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: expected a record of the renderer with positions, got {type(error).__name__}: {error}"
-        ) from None
+        got = f"no key {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{path}: expected a record of the renderer with the key positions, got {got}") from None
     boxes, problems = [], []
     for number, position in enumerate(positions):
         try:
@@ -107,7 +109,7 @@ def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
             boxes.append(PinBox(_text(position["address"]), box, position.get("cavity") or None))
         except (KeyError, TypeError, ValueError, AttributeError):
             problems.append(
-                f"{path}: positions[{number}]: expected a record's address and boxes.expected = [x1, y1, x2, y2] in px "
+                f"{path}: positions[{number}]: expected the keys address, and boxes.expected = [x1, y1, x2, y2] in px "
                 f"with x1 < x2 and y1 < y2, got {shown(position)}"
             )
     if problems:

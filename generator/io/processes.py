@@ -1,4 +1,4 @@
-"""Run calls of a function in one process per core; results come in the order of the calls."""
+"""Run many calls of a function in one process per core; the results are returned in the order of the calls."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ InOrder = Callable[..., Iterator[Any]]
 
 @contextmanager
 def processes(count: int | None, worth_it: bool = True) -> Iterator[InOrder]:
-    """Context manager that starts processes and gives the function, an InOrder, that runs calls in them.
+    """Context manager that starts processes, and gives an InOrder: a function that runs calls in them.
 
     Args:
         count: number of processes; None: one per core.
-        worth_it: False: run the calls in this process, since starting another takes a second.
+        worth_it: whether there is enough work: starting processes takes a second; if False, calls run in this process.
     """
     count = count or len(os.sched_getaffinity(0))
     if count == 1 or not worth_it:

@@ -15,7 +15,7 @@ PACKAGES = ("generator", "blender_scripts")
 
 @cache
 def code_sha256(root: Path = ROOT) -> str:
-    """Return the SHA-256 over name and bytes of every module in PACKAGES; computed once per process."""
+    """Return the SHA-256 (hex) of the names and bytes of all modules in PACKAGES; it is computed once per process."""
     digest = hashlib.sha256()
     for package in PACKAGES:
         for path in sorted((root / package).rglob("*.py")):

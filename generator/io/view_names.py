@@ -7,16 +7,16 @@ from pathlib import Path
 
 
 def view_of(file: Path, views: Sequence[str]) -> tuple[str, str] | None:
-    """Split a picture's path into part and view: `part7_left.png`, or `left.png` in a folder `part7`.
+    """Split a picture's path into part and view (the camera's name).
 
-    Both forms give the part `part7`, though these may be two parts: see `parts_of`.
+    `part7_left.png`, and `left.png` in a folder `part7`, give the part `part7` and the view `left`.
 
     Args:
-        file: path of the picture; its name is a view, or ends in one after `_` or `-`.
+        file: path of the picture; its name is a view, or ends in `_` or `-` and a view.
         views: names of the views.
 
     Returns:
-        The part, as the path without the view, and the view; None if the name ends in no view.
+        The part, as the path without the view, and the view; None if the name does not end in a view.
     """
     for view in sorted(views, key=len, reverse=True):  # `top_left` before `left`
         if file.stem == view:
@@ -31,7 +31,8 @@ def parts_of(
 ) -> tuple[dict[str, dict[str, Path]], list[str]]:
     """Group pictures by part and view, in the order of the parts' first files.
 
-    A folder `part7` and files `part7_left.png` beside it are two parts; that of the files is then called `part7_`.
+    If there are both a folder `part7` and files such as `part7_left.png` beside it, they are two parts; the part of the
+    files is then called `part7_`.
 
     Args:
         files: pictures whose names contain their view: see `view_of`.
@@ -39,7 +40,7 @@ def parts_of(
         all_views: whether a part needs a picture from every view; otherwise one or more suffice.
 
     Returns:
-        By part and view, the files of parts that have at most one file per view; and messages on all others.
+        The files by part and view, for parts with one file per view, or at most one unless `all_views`; and messages on all other files.
     """
     found: dict[tuple[str, bool], dict[str, Path]] = {}  # key: part, and whether the part is a folder
     problems, doubtful = [], set()
@@ -55,7 +56,7 @@ def parts_of(
         key = (part, file.stem == view)
         pictures = found.setdefault(key, {})
         if view in pictures:
-            problems.append(f"{part}: expected one picture from {view}, got {pictures[view]} and {file}")
+            problems.append(f"{part}: expected one picture of view {view}, got {pictures[view]} and {file}")
             doubtful.add(key)
             continue
         pictures[view] = file
@@ -66,7 +67,7 @@ def parts_of(
             name += "_"
         missing = [view for view in views if view not in pictures]
         if missing and all_views:
-            problems.append(f"{name}: expected a picture from {', '.join(missing)}, got none")
+            problems.append(f"{name}: expected a picture of every view, got none of {', '.join(missing)}")
         elif (part, in_folder) not in doubtful:
             whole[name] = {view: pictures[view] for view in views if view in pictures}
     return whole, problems

@@ -1,5 +1,5 @@
-"""Where a part is in pictures, and where its points are in millimetres. NumPy only.
+"""Compute the pose of a part, and the places of its points in mm, from points found in pictures. NumPy only.
 
-- `pose`: the rigid motion of a part from points of known place, found in one or several pictures.
-- `triangulation`: the place of a point, with its covariance, from pictures of known pose.
+- `pose`: the pose of a part, from the pixels of points whose places on the part are known.
+- `triangulation`: the place of one point, with its covariance, from its pixels in pictures of a part with known pose.
 """

@@ -1,7 +1,7 @@
-"""The pose of a part on its station: the rigid motion that brings its known points onto where pictures show them.
+"""The pose of a part on its station: the rigid motion with which its known points project to where pictures show them.
 
-All views of one capture share the motion, since the cameras stand still relative to each other. Gauss-Newton with
-Huber weights: a bad point, such as that of a bent pin, pulls with bounded force.
+All views of one capture share the motion, as the cameras do not move relative to each other. The motion is found by
+Gauss-Newton steps with Huber weights, which limit the influence of outliers such as the tip of a bent pin.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ _PATTERN_MM = 0.5
 
 
 class View(Protocol):
-    """A camera of known place: anything that projects points (..., 3) in mm to pixels (..., 2)."""
+    """A camera with known pose: any object that projects points (..., 3), mm in station axes, to pixels (..., 2)."""
 
     def project(self, points: np.ndarray) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
 class Points:
-    """Points of known place on the part that one view shows.
+    """Points with known places on the part that were found in the picture of one view.
 
     Attributes:
-        view: the camera, in the station's axes.
-        places: (n, 3) on the part, mm, in its datum's axes.
-        pixels: (n, 2) where they were found.
-        covariances: (n, 2, 2) of these, px^2.
+        view: the camera.
+        places: (n, 3) their places on the part, mm in the axes of its datum.
+        pixels: (n, 2) their places in the picture, px.
+        covariances: (n, 2, 2) covariances of `pixels`, px^2.
         is_pattern: whether they belong to the pin pattern, whose shift along X and Y in the housing is not known.
     """
 
@@ -52,11 +52,11 @@ class Pose:
     """A part's pose.
 
     Attributes:
-        matrix: (4, 4) from the part's datum axes to the station's, a rigid motion, mm.
-        covariance: (6, 6) of a small further motion in station axes: rotation vector in rad about the station's
-            origin, then shift in mm.
-        residual: weighted root mean square residual; 1 where points lie as their covariances say.
-        inliers: share of the points that are no outliers: within the distance of 99 % of good points.
+        matrix: (4, 4) rigid motion from the part's datum axes to station axes, mm.
+        covariance: (6, 6) covariance of the pose's error, as a small motion in station axes: rotation vector in rad
+            about the station's origin, then shift in mm.
+        residual: weighted root mean square residual; about 1 if the points' covariances are right.
+        inliers: share of the points within the distance that 99 % of good points keep.
     """
 
     matrix: np.ndarray
@@ -65,7 +65,7 @@ class Pose:
     inliers: float
 
     def to_station(self, points: np.ndarray) -> np.ndarray:
-        """Move points (..., 3) from the part's datum axes to the station's."""
+        """Convert points (..., 3), mm, from the part's datum axes to station axes."""
         moved: np.ndarray = points @ self.matrix[:3, :3].T + self.matrix[:3, 3]
         return moved
 
@@ -77,7 +77,7 @@ def find_pose(
 
     Args:
         observed: the points of each view.
-        start: (4, 4) first guess; None: the part stands at its nominal place.
+        start: (4, 4) first guess of `Pose.matrix`; None: the part is at its nominal place.
         deviations: (6,) standard deviations of the part's placing about its nominal place, as in `Pose.covariance`:
             prior knowledge, for what the points hardly determine; None: nothing is known.
 
@@ -108,7 +108,11 @@ def find_pose(
 
 
 def motion(small: np.ndarray) -> np.ndarray:
-    """The rigid motion (4, 4) of a rotation vector in rad and a shift in mm, (6,), by Rodrigues' formula."""
+    """Return the rigid motion (4, 4) of a rotation vector in rad and a shift in mm, by Rodrigues' formula.
+
+    Args:
+        small: (6,) rotation vector, then shift.
+    """
     angle = float(np.linalg.norm(small[:3]))
     matrix = np.eye(4)
     if angle > 0.0:
@@ -129,7 +133,15 @@ def small_motion(matrix: np.ndarray) -> np.ndarray:
 
 
 def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
-    """Derivative (n, 2, 6) of the pixels of station points (n, 3) by a small motion, see `Pose.covariance`."""
+    """Derivative (n, 2, 6) of the pixels of points with respect to a small motion.
+
+    Args:
+        view: the camera.
+        points: (n, 3) mm in station axes.
+
+    Returns:
+        Px per rad for the three components of the rotation vector, then px per mm for those of the shift.
+    """
     columns = []
     for axis in range(6):
         small = np.zeros(6)

@@ -1,7 +1,8 @@
-"""The place of one point, such as a pin's tip, from where pictures of known pose show it: weighted least squares.
+"""The place of one point of a part, such as a pin's tip, from its pixels in one or several views of known pose.
 
-The covariance has two parts: the pixels' errors, which are each point's own, and the pose's, which all points share.
-A direction that the views do not determine, such as the height in a single centre view, is said to be so.
+It is found by weighted least squares. Its covariance has two parts: from the errors of its own pixels, and from the
+error of the pose, which all points of the part share. Directions that the views do not determine, such as the height in
+a single centre view, are marked (`Place.determined`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,13 @@ _DETERMINED = 0.5
 
 @dataclass(frozen=True)
 class Sight:
-    """Where one view shows the point: `pixel` (2,) with `covariance` (2, 2) in px^2."""
+    """The point as one view shows it.
+
+    Attributes:
+        view: the camera.
+        pixel: (2,) its place in the picture, px.
+        covariance: (2, 2) covariance of `pixel`, px^2.
+    """
 
     view: View
     pixel: np.ndarray
@@ -31,7 +38,12 @@ class Sight:
 
 @dataclass(frozen=True)
 class Prior:
-    """What is known of the point beforehand: `mean` (3,) mm in the part's datum axes, `covariance` (3, 3) mm^2."""
+    """What is known of the point's place before it is measured.
+
+    Attributes:
+        mean: (3,) mm in the part's datum axes.
+        covariance: (3, 3) mm^2.
+    """
 
     mean: np.ndarray
     covariance: np.ndarray
@@ -43,8 +55,8 @@ class Place:
 
     Attributes:
         mean: (3,) mm.
-        covariance: (3, 3) mm^2, with the pose's share.
-        determined: (3,) for x, y, z: the views, not the prior, fix it.
+        covariance: (3, 3) mm^2; it includes the error of the pose.
+        determined: (3,) bool: whether the views, and not the prior, determine x, y and z.
     """
 
     mean: np.ndarray
@@ -56,9 +68,9 @@ def triangulate(sights: Sequence[Sight], pose: Pose, prior: Prior) -> Place:
     """Find a point's place from all views that show it.
 
     Args:
-        sights: where the views show it; without any, the prior is returned.
-        pose: of the part, common to all views.
-        prior: where the point may be. In a direction that the views determine it should be wide enough not to matter.
+        sights: the point in each view; if empty, the prior is returned.
+        pose: pose of the part, common to all views.
+        prior: where the point may be; wide enough that it has no effect in directions that the views determine.
     """
     prior_information = np.linalg.inv(prior.covariance)
     mean = np.array(prior.mean, float)

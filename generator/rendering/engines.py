@@ -1,4 +1,4 @@
-"""Choose the engine that renders rows: bpy of this Python, or a Blender executable."""
+"""Choose the engine that renders rows: the package bpy of this Python, or a Blender executable."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ def renderer_command(engine: str | None, blender: str | None) -> list[str]:
     """Return the command that starts a renderer process, without the arguments of render.py.
 
     Args:
-        engine: "local" (bpy), "blender", or None: local if bpy is installed and `blender` is None.
-        blender: path of the executable; None: PINSIGHT_BLENDER, else blender on the PATH.
+        engine: "local" (bpy of this Python), "blender" (an executable), or None: "local" if bpy is installed and
+            `blender` is None, else "blender".
+        blender: path of the executable; None: that in the environment variable PINSIGHT_BLENDER, else blender on the
+            PATH.
 
     Raises:
         InputError: this Python has no bpy, or there is no such executable.
@@ -28,14 +30,15 @@ def renderer_command(engine: str | None, blender: str | None) -> list[str]:
     if engine == "local":
         if importlib.util.find_spec("bpy") is None:
             raise InputError(
-                "--engine local: expected bpy in this Python (3.13; pip install '.[render]' in this project's folder), "
-                "got none"
+                "--engine local: expected the package bpy, got none: use Python 3.13 and `pip install '.[render]'` in "
+                "this project's folder, or give --engine blender"
             )
         return [sys.executable, str(SCRIPT)]
     wanted = blender or os.environ.get("PINSIGHT_BLENDER") or "blender"
     found = shutil.which(wanted)
     if found is None:
         raise InputError(
-            f"--blender: expected a Blender executable (--blender, PINSIGHT_BLENDER or on the PATH), got {wanted!r}"
+            f"--blender: expected a Blender executable (--blender, PINSIGHT_BLENDER or on the PATH), got {wanted!r}, "
+            "which was not found"
         )
     return [found, "-b", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1", "-P", str(SCRIPT), "--"]

@@ -31,20 +31,20 @@ _PATIENCE_S = 5.0
 
 
 def refusal(lines: Sequence[str]) -> InputError:
-    """Return the error to raise when a renderer refuses its input.
+    """Return the error to raise after a renderer has ended with exit code 2, wrong input.
 
     Args:
-        lines: lines of its standard error.
+        lines: lines of its standard error; those with `expected` are the messages.
     """
     return InputError([line for line in lines if "expected" in line] or lines[-1:])
 
 
 def ending(code: int, lines: Sequence[str]) -> str:
-    """Describe how a renderer process ended unexpectedly.
+    """Describe in a phrase how a renderer process ended unexpectedly.
 
     Args:
-        code: the process's exit code, negative for a signal.
-        lines: lines of its standard error.
+        code: the process's exit code; -N for signal N.
+        lines: lines of its standard error; the last one is quoted.
     """
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return f"the renderer ended with {ended}" + (f": {lines[-1]}" if lines else "")
@@ -52,14 +52,19 @@ def ending(code: int, lines: Sequence[str]) -> str:
 
 @dataclass
 class Worker:
-    """One renderer process; `log`: file of its standard error; `served`: number of rows that it has answered."""
+    """One renderer process.
+
+    Attributes:
+        log: file of its standard error.
+        served: number of rows that it has rendered.
+    """
 
     process: subprocess.Popen[str]
     log: IO[str]
     served: int = 0
 
     def ask(self, row: int) -> dict[str, Any] | None:
-        """Render one row and return the process's answer; None if the process died."""
+        """Let the process render one row; returns its answer (keys `problem`, `rendered`), None if it died."""
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             self.process.stdin.write(f"{row}\n")
@@ -92,11 +97,15 @@ class Pool:
     """A pool of workers that renders rows.
 
     Args:
-        command: command that starts a renderer that reads row numbers.
+        command: command that starts a renderer, which then reads row numbers from its standard input.
         rows: numbers of the rows to render, from 0.
-        names: run name of every row of the manifest, for messages.
-        recycle: number of rows after which a worker is replaced.
-        scratch: folder of the renderers' temporary files, so that those of a killed renderer are removed too.
+        names: run name of each row of the manifest, for messages.
+        recycle: number of rows after which a worker is replaced by a new one.
+        scratch: folder for the renderers' temporary files; the caller removes it, also after a renderer was killed.
+
+    Attributes:
+        rendered, kept: number of rows that were rendered, and that were finished already.
+        problems: a message for each row that failed.
     """
 
     command: list[str]

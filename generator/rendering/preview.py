@@ -38,9 +38,15 @@ _LESS_POWER = 0.6
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("manifest", type=Path, help="the CSV manifest")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help="the contact sheet to write")
-    parser.add_argument("--pictures", type=int, default=12, metavar="N", help="rows to show, 1-100 (default: 12)")
     parser.add_argument(
-        "--samples", type=int, default=1, metavar="N", help="samples per pixel, instead of the manifest's (default: 1)"
+        "--pictures", type=int, default=12, metavar="N", help="number of rows to show, 1 to 100 (default: 12)"
+    )
+    parser.add_argument(
+        "--samples",
+        type=int,
+        default=1,
+        metavar="N",
+        help="light paths per pixel, instead of the manifest's `samples` (default: 1)",
     )
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="number of renderer processes (default: one per core)"
@@ -56,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         ("--workers", options.workers or 1, 1, 1024),
     ):
         if not low <= value <= high:
-            raise InputError(f"{name}: expected {low} to {high}, got {value}")
+            raise InputError(f"{name}: expected a number from {low} to {high}, got {value}")
     check_file(options.output, "-o", (".png",), [options.manifest])
     checked = read_manifest(options.manifest, options.scenes)
     chosen = spread(checked.runs, options.pictures)
@@ -68,13 +74,13 @@ def run(options: argparse.Namespace) -> int:
         sheet = contact_sheet([(run, out / "images" / f"{run.run}.png") for run in chosen])
     options.output.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(options.output, "PNG")
-    sys.stdout.write(f"{len(chosen)} of the rows in {options.output}, samples per pixel: {options.samples}\n")
+    sys.stdout.write(f"wrote {options.output}: {len(chosen)} rows, {options.samples} light paths per pixel\n")
     sys.stdout.writelines(f"warning: {warning}\n" for warning in warnings)
     return code
 
 
 def burnt_warnings(runs: Sequence[Run], output: OutputFolder, connectors: Mapping[str, Connector]) -> list[str]:
-    """Return a line on each housing and lighting whose pictures are burnt out.
+    """Return a warning for each housing and light set-up with many burnt-out (saturated) pixels.
 
     Args:
         runs: the rows that were rendered.
@@ -90,14 +96,19 @@ def burnt_warnings(runs: Sequence[Run], output: OutputFolder, connectors: Mappin
         share, power = sum(found) / len(found), connectors[scene].lightings[lighting].power
         if share >= _BURNT_SHARE:
             warnings.append(
-                f"{share:.0%} of the pixels of housing {housing} are burnt out under lighting {lighting}: "
+                f"{share:.0%} of the pixels of housing {housing} are burnt out (saturated) under lighting {lighting}: "
                 f"try power = {_LESS_POWER * power:.2g} instead of {power:g} in [lighting.{lighting}] of {scene}.toml"
             )
     return warnings
 
 
 def burnt_share(output: OutputFolder, run: str) -> float | None:
-    """Return the burnt-out share of the pixels in the housing's box, pins left out; None if the box shows none."""
+    """Return the share of burnt-out (saturated) pixels of a housing, without its pins; None if it is not in view.
+
+    Args:
+        output: the render folder.
+        run: name of a rendered row.
+    """
     box = read_record(output.record(run))["housing"]["boxes"]["visible"]
     if box is None:
         return None
@@ -109,7 +120,7 @@ def burnt_share(output: OutputFolder, run: str) -> float | None:
 
 
 def spread(runs: Sequence[Run], count: int) -> list[Run]:
-    """Choose `count` rows that differ most in their factors' levels, in the order of the manifest."""
+    """Choose `count` rows that show as many different factor levels as possible; returned in the manifest's order."""
     seen: Counter[tuple[str, str]] = Counter()
     left = list(range(len(runs)))
     levels = [

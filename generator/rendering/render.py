@@ -41,29 +41,29 @@ def _count(low: int, high: int | None = None) -> Callable[[str], int]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("manifest", type=Path, nargs="?", help="the CSV manifest")
-    out = "folder for images, masks and records (default: renders/ and the manifest's name without its suffix)"
+    out = "folder for images, masks and records (default: renders/NAME for a manifest NAME.csv)"
     add("--out", type=Path, metavar="DIR", help=out)
     add_scenes_argument(parser)
     workers = f"number of renderer processes (default: one per core; with --device gpu {_GPU_WORKERS})"
     add("--workers", type=_count(1), metavar="N", help=workers)
-    engine = "local: bpy of this Python; blender: an executable (default: local if bpy is installed)"
+    engine = "local: the package bpy of this Python; blender: a Blender executable (default: local if bpy is installed)"
     add("--engine", choices=("local", "blender"), help=engine)
-    blender = "the Blender executable (default: PINSIGHT_BLENDER, else blender on the PATH)"
+    blender = "the Blender executable (default: environment variable PINSIGHT_BLENDER, else blender on the PATH)"
     add("--blender", metavar="PATH", help=blender)
     add("--rows", metavar="A:B", help="only the rows A to B - 1, counted from 0")
     add("--force", action="store_true", help="render finished rows again")
-    scale = "the mask shows the most frequent of K x K samples per pixel, 1-8 (default: 1)"
+    scale = "each pixel of the mask is the most frequent of K x K samples, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_count(1, 8), default=1, metavar="K", help=scale)
-    gpu = "gpu is faster, but its pictures differ in bytes from the CPU's (default: cpu)"
+    gpu = "render on cpu or gpu; gpu is faster, its pictures are not bit-identical to the CPU's (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
     dry = "check everything, print the graphics cards, the device used and the rows left to render; render nothing"
     add("--dry-run", action="store_true", help=dry)
-    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples")
-    add("--depth", action="store_true", help="also write depth/<run>.npy: mm along the optical axis")
-    add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors, world axes")
-    recycle = "rows after which a worker is replaced (default: 500)"
+    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples instead")
+    add("--depth", action="store_true", help="also write depth/<run>.npy: distance along the optical axis, mm")
+    add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors in world axes")
+    recycle = "number of rows after which a renderer process is replaced by a new one (default: 500)"
     add("--recycle", type=_count(1), default=500, metavar="N", help=recycle)
-    script = "print the path of render.py, for `blender -b -P`, and render nothing"
+    script = "print the path of the script render.py, for use with `blender -b -P`, and render nothing"
     add("--print-script", action="store_true", help=script)
 
 

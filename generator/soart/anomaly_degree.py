@@ -21,7 +21,7 @@ def outer_products(maps: np.ndarray) -> np.ndarray:
 
 @compiled()
 def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
-    """Average (K, gh, gw) planes over squares of side 2 radius + 1 windows, cut off at the border."""
+    """Average (K, gh, gw) planes over squares of 2 radius + 1 windows a side, which are smaller at the border."""
     k, gh, gw = planes.shape
     beside = np.empty((gh, gw))
     out = np.empty_like(planes)
@@ -46,7 +46,15 @@ def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
 
 @compiled()
 def inverse(covariance: np.ndarray, k: int) -> np.ndarray:
-    """Invert each window's covariance (k x k, given and returned as upper triangles), float32."""
+    """Invert the covariance (k x k) of each window, float32.
+
+    Args:
+        covariance: (k (k + 1) / 2, gh, gw) upper triangles.
+        k: number of map values per window.
+
+    Returns:
+        Upper triangles of the inverse matrices, of the same shape.
+    """
     planes, gh, gw = covariance.shape
     out = np.empty((planes, gh, gw), np.float32)
     full = np.empty((k, 2 * k))
@@ -86,7 +94,15 @@ def _gauss_jordan(full: np.ndarray) -> None:
 
 @compiled()
 def distance(maps: np.ndarray, mean: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """sqrt(d' P d / K) of each window, d = maps - mean, P = precision: (gh, gw), about 1 for OK parts."""
+    """Compute the Mahalanobis distance sqrt(d' P d / K) of each window, d = maps - mean, P = precision.
+
+    Args:
+        maps, mean: (K, gh, gw) the picture's map values, and their means over OK parts.
+        precision: (K (K + 1) / 2, gh, gw) inverse covariances, as upper triangles.
+
+    Returns:
+        (gh, gw), about 1 for OK parts.
+    """
     k, gh, gw = maps.shape
     out = np.zeros((gh, gw), np.float32)
     plane = 0

@@ -1,15 +1,17 @@
 """SOARTC: the anomaly degree of each window of a picture, as its distance from the unit space of OK parts.
 
-Stage 1, SOART3: each window (its pixels or its row-Gram matrix) is compared with the unit space's mean picture at
-the same position (golden) or with the picture's own mean window (self). Stage 2, anomaly degree: the Mahalanobis
-distance of (log_beta, log_yita, log_gamma) from the unit space's members at that position.
+A unit space, in the Mahalanobis-Taguchi system, is the group of OK parts that defines the unit of distance; its members
+are pictures of OK parts. Stage 1, SOART3: each window (its pixels or its row-Gram matrix) is compared with the unit
+space's mean picture at the same position (golden) or with the picture's own mean window (self), which gives three
+numbers (log_beta, log_yita, log_gamma). Stage 2, anomaly degree: their Mahalanobis distance from the numbers of the
+unit space's members at that position.
 
 A picture is first reduced so that its longer side has at most `grid` windows, aligned with the unit space's mean
 picture (`generator.soart.registration`), and brought to its brightness.
 
     model = SoartC(window=16, grid=250).fit(ok_pictures)         # (H, W) floats in [0, 1]
     model.anomaly(picture)                                        # (H, W) float32; about 1 for OK parts
-    model.threshold.promise                                       # expected rate of false alarms
+    model.threshold.promise                                       # a sentence on the expected rate of false alarms
     model.save("unit_space.npz"); SoartC.load("unit_space.npz")
 """
 
@@ -47,10 +49,10 @@ class Look(NamedTuple):
 
     Attributes:
         anomaly: (H, W) float32, the anomaly degree of each pixel of the given picture.
-        seen: (h, w[, C]) the picture reduced and aligned with the unit space.
+        seen: (h, w[, C]) the picture, reduced and aligned with the unit space's mean picture.
         maps: (K, gh, gw) the SOART3 maps of `seen` (stage 1).
-        degrees: (h, w) the anomaly degree of each pixel of `seen`; its maximum is the picture's score.
-        placed: alignment of the picture with the unit space.
+        degrees: (h, w) the anomaly degree of each pixel of `seen`; the largest is the picture's score.
+        placed: alignment of the picture with the unit space's mean picture.
         evidence: how well the picture shows the part.
     """
 
@@ -72,25 +74,26 @@ class SoartC:
         reference: "golden" (the unit space's mean picture) or "self" (the picture's own mean window).
         rotation_deg: largest rotation that registration searches, degrees either way; 0: only shifts; negative: no
             registration.
-        scaling: largest deviation of a part's size from 1, as it lies nearer or farther; 0: the size is not fitted.
-        gain: whether brightness is matched to the unit space before stage 1.
+        scaling: largest relative deviation of a part's size in the picture, as its distance varies; 0: not fitted.
+        gain: whether the brightness of a picture is matched to the unit space before stage 1.
         tolerance: displacement of an edge, px of the reduced picture, that does not count as an anomaly.
         noise: standard deviation (grey 0 to 1) of sensor noise allowed on top of that of the OK pictures.
-        shrinkage: weight of the whole picture's covariance in each window's; it grows when members are few.
-        neighbourhood: half the side, in windows, of the square over which a window's covariance is pooled.
+        shrinkage: weight of the whole picture's covariance in that of each window; it is larger for few members.
+        neighbourhood: the covariance of a window is pooled over this many windows on each side of it.
         above: number of OK pictures that may score above the threshold (`limits.threshold`).
 
     Attributes:
         reference_: (h, w[, C]) the unit space's mean picture.
-        mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw): mean and inverse covariance of the members' stage 1
-            maps; K = 3 per channel.
-        threshold: limit of `score`, set from leave-one-out over the OK pictures.
-        scores_: (n,) the leave-one-out scores of the OK pictures.
-        members_: (n, h, w[, C]) the OK pictures aligned with each other; 8 bits a value in a saved file.
+        mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw): mean and inverse covariance (upper triangle) of the
+            members' stage 1 maps; K = 3 per channel.
+        threshold: limit of `score`, set from `scores_`.
+        scores_: (n,) the score of each OK picture by a unit space made without it (leave-one-out).
+        members_: (n, h, w[, C]) the OK pictures aligned with each other; a saved file has them with 8 bits per value.
         core_: (h, w) bool, the pixels of the mean picture that lie in every OK picture.
         evidence_: limits beyond which a picture does not show the part well enough to be judged.
-        lacks: what a file saved by an older version does not hold; empty for a fitted model.
-        notes, extras: further JSON values and arrays, saved with the model; `inspect` keeps positions and gates here.
+        lacks: what a file saved by an older version does not contain; empty for a fitted model.
+        notes, extras: further JSON values and arrays, saved with the model; `inspect` keeps the boxes of pins and the
+            limits of picture quality (gates) here.
     """
 
     def __init__(
@@ -129,11 +132,11 @@ class SoartC:
         }
 
     def fit(self, images: Iterable[np.ndarray]) -> SoartC:
-        """Make the unit space of these OK pictures.
+        """Make the unit space from pictures of OK parts.
 
         Args:
-            images: at least 3, (H, W) grey or (H, W, C) colour, floats in [0, 1], all of one shape; iterated once, and
-                only reduced copies are kept.
+            images: at least 3 pictures, (H, W) grey or (H, W, C) colour, floats in [0, 1], all of one shape. They are
+                read once, and only reduced copies are kept.
 
         Raises:
             ValueError: too few pictures, different shapes, or a picture that `soart3_map` refuses.
@@ -143,10 +146,10 @@ class SoartC:
             small.append(self.reduced(image))
             shapes.setdefault(np.shape(image), number)
         if len(small) < FEWEST:
-            raise ValueError(f"a unit space needs at least {FEWEST} OK pictures, got {len(small)}")
+            raise ValueError(f"expected at least {FEWEST} OK pictures, got {len(small)}")
         if len(shapes) > 1:
             found = ", ".join(f"{size_of(shape)} (picture {number})" for shape, number in shapes.items())
-            raise ValueError(f"OK pictures must all have one size, got {found}")
+            raise ValueError(f"expected OK pictures of one size, got {found}")
         # Aligned twice: with the first picture, then with the mean of all, which has less noise.
         reference = small[0]
         for _ in range(2):
@@ -166,7 +169,7 @@ class SoartC:
         return self._maps(self.registered(image), self.reference_)
 
     def registered(self, image: np.ndarray) -> np.ndarray:
-        """Prepare a picture for stage 1: reduced, aligned, brightness matched; (h, w[, C]) float32."""
+        """Prepare a picture for stage 1: reduce, align and match its brightness; returns (h, w[, C]) float32."""
         return self._aligned(self.reduced(image), self.reference_)
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
@@ -237,7 +240,7 @@ class SoartC:
         """Read a file that `save` wrote.
 
         Raises:
-            ValueError: another kind of file, or another schema version.
+            ValueError: the file is damaged, of another kind, or of another version.
         """
         header, data = read_saved(Path(path), SCHEMA, cls().settings)
         model = cls(**header["settings"])
@@ -257,7 +260,7 @@ class SoartC:
             model.core_, model.evidence_ = data["core"], Evidence(**header["evidence"])
         else:
             model._fit_evidence(np.ones((len(model.members_), *model.reference_.shape[:2]), dtype=bool))
-            model.lacks = ("which part of the mean picture every OK picture shows",)
+            model.lacks = ("the part of the mean picture that every OK picture shows",)
         return model
 
     def _fit_evidence(self, seen: np.ndarray) -> None:
@@ -267,15 +270,15 @@ class SoartC:
 
     @functools.cached_property
     def turned(self) -> tuple[Turned, ...]:
-        """The mean picture turned by 90, 180 and 270 degrees and aligned with itself."""
+        """Turned copies of the mean picture, see `evidence.turned_copies`."""
         most, scaling = self.settings["rotation_deg"], self.settings["scaling"]
         return turned_copies(_grey(self.reference_), most, scaling)
 
     def reduced(self, image: np.ndarray) -> np.ndarray:
-        """Reduce a picture to the size that the unit space compares; a reduced picture is not changed.
+        """Reduce a picture so that it has at most `grid` windows along its longer side; smaller ones are unchanged.
 
         Raises:
-            ValueError: not floats in [0, 1] of shape (H, W) or (H, W, C).
+            ValueError: the picture is not floats in [0, 1] of shape (H, W) or (H, W, C).
         """
         image = np.asarray(image)
         if image.ndim not in (2, 3) or image.size == 0 or not np.issubdtype(image.dtype, np.floating):
@@ -402,7 +405,7 @@ def _total(arrays: Iterable[np.ndarray]) -> np.ndarray:
 
 
 def greys(members: np.ndarray) -> np.ndarray:
-    """Convert pictures (n, h, w[, C]) to grey (n, h, w)."""
+    """Convert pictures (n, h, w[, C]) to grey (n, h, w), the mean of the channels."""
     grey: np.ndarray = members if members.ndim == 3 else members.mean(axis=3, dtype=np.float32)
     return grey
 

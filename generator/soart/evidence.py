@@ -1,17 +1,18 @@
-"""Whether a picture shows the part of a unit space, and shows it wholly: what cannot be judged must not become OK.
+"""Whether a picture shows the part of a unit space, and all of it: a picture that cannot be judged must not be OK.
 
 Three measures of a picture that is aligned with the unit space's mean picture:
 
 - residual: 1 - r, with r the median over blocks of 8 x 8 px of the correlation with the mean picture, each block
   weighted by its contrast in the mean picture. 0: the same; near 1: another part, a turned one, or no part. A defect
-  changes few blocks, and hardly the median.
-- seen: share of the core that lies in the picture; the core are the pixels of the mean picture that every OK picture
-  shows. Most of the weight is contrast above the median, so that a lost pin counts far more than lost background.
-- upright: squared difference from the turned mean picture over that from the mean picture itself. Below 1, the part is
-  turned; a part that looks the same when turned has about 1.
+  changes few blocks, and so hardly changes the median.
+- seen: share of the core that lies in the picture; the core is the pixels of the mean picture that every OK picture
+  shows. Pixels are weighted mainly by contrast above the median, so that a pin outside the picture counts far more than
+  background outside it.
+- upright: squared difference from the turned mean picture, divided by that from the mean picture itself. Below 1, the
+  part is turned; a part that looks the same when turned has about 1.
 
-The limits are the largest residual and the least share and ratio of the OK pictures, each compared with the others only
-(leave-one-out), with a margin. A ratio of 1 / UPRIGHT_MARGIN is always enough.
+The limits are the largest residual, the smallest share and the smallest ratio of the OK pictures, each compared only
+with the others (leave-one-out), with a margin. A ratio of 1 / UPRIGHT_MARGIN is always accepted.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ SQUARE_WITHIN = 0.1
 
 @dataclass(frozen=True)
 class Evidence:
-    """How well a picture shows the part, or the limits of that.
+    """How well a picture shows the part, by the measures of this module; or the limits of these measures.
 
     Attributes:
-        residual: 0 to 2; of limits, the largest that is allowed.
-        seen: 0 to 1; of limits, the least that is allowed.
-        upright: ratio, above 0; of limits, the least that is allowed.
-        turn_deg: the turn that explains the picture best, clockwise; of no meaning in limits.
+        residual: 0 to 2; as a limit, the largest that is allowed.
+        seen: 0 to 1; as a limit, the smallest that is allowed.
+        upright: ratio, above 0; as a limit, the smallest that is allowed.
+        turn_deg: the turn, clockwise, of the turned mean picture that fits best; not used in limits.
     """
 
     residual: float
@@ -55,12 +56,12 @@ class Evidence:
 
 
 class Turned(NamedTuple):
-    """The mean picture turned and aligned with itself.
+    """A turned copy of the mean picture, aligned with the mean picture.
 
     Attributes:
         turn_deg: the turn, clockwise.
         picture: (h, w) grey.
-        within: (h, w) bool, pixels that the turned picture covers.
+        within: (h, w) bool, the pixels that the turned copy covers.
     """
 
     turn_deg: int
@@ -69,7 +70,12 @@ class Turned(NamedTuple):
 
 
 def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) -> tuple[Turned, ...]:
-    """Turn a mean picture (h, w), grey, by 180 degrees, and by 90 and 270 if it is nearly square."""
+    """Turn a mean picture by 180 degrees, and by 90 and 270 if it is nearly square, and align the copies with it.
+
+    Args:
+        reference: (h, w) grey, the mean picture.
+        rotation_deg, scaling: search range of the alignment, as in `registration.register`.
+    """
     height, width = reference.shape
     is_square = abs(height - width) <= SQUARE_WITHIN * max(height, width)
     copies = []
@@ -84,7 +90,7 @@ def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) ->
 def evidence(
     picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, core: np.ndarray, turned: Sequence[Turned]
 ) -> Evidence:
-    """Measure a picture.
+    """Measure how well a picture shows the part.
 
     Args:
         picture: (h, w) grey, aligned with the mean picture.
@@ -98,7 +104,13 @@ def evidence(
 
 
 def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -> Evidence:
-    """Compute the limits from aligned OK pictures (n, h, w), grey, and the pixels that lie in each, (n, h, w) bool."""
+    """Compute the limits of the measures from OK pictures.
+
+    Args:
+        members: (n, h, w) grey, aligned with each other.
+        seen: (n, h, w) bool, the pixels of the mean picture that lie in each.
+        turned: turned copies of the mean picture.
+    """
     count = len(members)
     total, shown = members.sum(axis=0, dtype=np.float64), seen.sum(axis=0)
     found = [
@@ -113,9 +125,9 @@ def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -
 
 
 def residual(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray) -> float:
-    """Compute how unlike the mean picture an aligned picture is: 0 the same, near 1 another part, 2 inverted.
+    """Compute how much a picture differs from the mean picture: 0 the same, near 1 another part, 2 inverted.
 
-    Only blocks that lie wholly in the picture count; without any the residual is 1.
+    Only blocks that lie wholly in the picture are used; if there is none, the residual is 1.
 
     Args:
         picture: (h, w) grey, aligned with the mean picture.
@@ -145,7 +157,13 @@ def _upright(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, turne
 
 
 def seen_share(seen: np.ndarray, reference: np.ndarray, core: np.ndarray) -> float:
-    """Compute the share of the core that lies in a picture; see the module for its weights."""
+    """Compute the weighted share of the core that lies in a picture, see the module.
+
+    Args:
+        seen: (h, w) bool, pixels of the mean picture that lie in the picture.
+        reference: (h, w) grey, the mean picture.
+        core: (h, w) bool, pixels that every OK picture shows.
+    """
     down, right = np.gradient(reference)
     contrast = np.hypot(down, right)
     contrast = np.maximum(contrast - np.median(contrast), 0.0)  # without the noise of even areas

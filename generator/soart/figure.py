@@ -16,7 +16,7 @@ HEAT = np.array([[8, 8, 30], [70, 18, 100], [160, 40, 100], [230, 90, 50], [252,
 
 
 def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
-    """Draw a map (h, w) in false colours: values up to `low` are darkest, from `high` on brightest."""
+    """Draw a map (h, w) in false colours, from darkest for values up to `low` to brightest for `high` and above."""
     levels = np.linspace(0, len(HEAT) - 1, 256)
     colours = np.stack([np.interp(levels, range(len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1)
     share = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
@@ -24,7 +24,7 @@ def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
 
 
 def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
-    """Draw the picture, anomalies tinted and boxed, NG pins boxed and named, below a bar with verdict and reasons.
+    """Draw a picture with its verdict: anomalies in false colours and boxes, boxes with addresses of NG pins.
 
     Args:
         picture: the inspected picture.
@@ -45,7 +45,7 @@ def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
 
 
 def figure(picture: Image.Image, finding: Finding, width: int = 420) -> Image.Image:
-    """Draw the picture, its three stage 1 maps and its anomaly degree side by side."""
+    """Draw a picture, its three SOART3 maps and its anomaly degree on one sheet; `width`: width of each in px."""
     count = len(finding.maps) // 3
     panels = [("picture", picture.convert("RGB"))]
     for c, name in enumerate(CHANNELS):

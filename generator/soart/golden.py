@@ -1,17 +1,17 @@
 """Choose the OK pictures that a unit space is made of: one size, one part, each picture once, without outliers.
 
-Limits come from the OK pictures' own scores, so one bad picture among them widens the limits for all parts, and copies
-promise more than was seen. Before the limits are set, these are put aside and named:
+Limits are set from the scores of the OK pictures, so one bad picture among them widens the limits for all parts, and
+copies make the estimated false alarm rate too low. Before the limits are set, these are set aside and reported:
 
 - pictures of another size than most;
-- copies: equal up to one grey level, or the same picture saved again as JPEG. A JPEG file holds its quantisation table;
-  the other picture, encoded with that table, gives the copy's pixels, and those of no other capture. Two captures of a
-  part that does not move differ by their sensor noise, and both count;
-- pictures that do not show the part that most show;
-- pictures whose score stands out: by leave-one-out, or by the distance from the median picture, which several equal
-  outliers do not shift.
+- copies: equal up to one grey level, or the same picture saved again as JPEG. A JPEG file contains its quantisation
+  table; only a copy is reproduced when the other picture is encoded with that table. Two captures of a part that does
+  not move differ by their sensor noise, and both count;
+- pictures that do not show the part that most pictures show;
+- outliers by their score (leave-one-out), or by their distance from the median picture, which several equal outliers do
+  not shift.
 
-More than a quarter of the pictures is no outlier but a second group, which is reported.
+If more than a quarter of the pictures differ, they are not outliers but a second group, which is reported.
 """
 
 from __future__ import annotations
@@ -53,13 +53,13 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class GoldenPicture:
-    """One OK picture.
+    """One OK picture, as it is compared with the others.
 
     Attributes:
         path: its file.
         size: (H, W) px.
         small: (h, w[, C]) floats in [0, 1], the picture reduced for the unit space.
-        middle: (<= CROP, <= CROP) 8-bit grey, the middle of the picture.
+        middle: the middle of the picture, 8-bit grey, at most CROP x CROP px; by it copies are found.
         table: luminance quantisation table of a JPEG file; None for other files.
     """
 
@@ -75,10 +75,10 @@ class Golden:
     """The OK pictures of a unit space.
 
     Attributes:
-        kept: the pictures that count.
-        set_aside: reason by file name.
-        copies: name of the original by name of its copy.
-        warnings: further sentences for the user.
+        kept: the pictures that are used.
+        set_aside: pictures that are not used: reason by file name.
+        copies: file name of the original by file name of its copy.
+        warnings: sentences for the user.
     """
 
     kept: list[GoldenPicture]
@@ -102,8 +102,13 @@ class Golden:
 def read_golden(path: Path, model: SoartC, colour: bool = False) -> GoldenPicture:
     """Read an OK picture.
 
+    Args:
+        path: the file.
+        model: the model that will be fitted, whose settings give the reduced size.
+        colour: whether colours are compared, not grey.
+
     Raises:
-        InputError: not a picture, or a damaged one.
+        InputError: the file is damaged or not a picture.
     """
     content = path.read_bytes()
     picture = open_picture(content, str(path))
@@ -115,12 +120,12 @@ def read_golden(path: Path, model: SoartC, colour: bool = False) -> GoldenPictur
 
 
 def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool = False) -> Golden:
-    """Choose the pictures that count, and fit the unit space to them.
+    """Choose the OK pictures that are used, and fit the unit space to them.
 
     Args:
         pictures: all OK pictures.
-        model: is fitted.
-        keep_outliers: name outliers, but keep them.
+        model: the model; it is fitted here.
+        keep_outliers: whether outliers are used too; they are reported in any case.
 
     Raises:
         ValueError: fewer than FEWEST different pictures, or several sizes or parts without a clear majority.
@@ -129,16 +134,14 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
     golden.kept = _different(_of_one_size(pictures, golden.set_aside), golden.copies)
     if len(golden.kept) < FEWEST:
         copies = f" and {len(golden.copies)} copies" if golden.copies else ""
-        raise ValueError(
-            f"OK pictures must differ from each other, at least {FEWEST}, got {len(golden.kept)} different{copies}"
-        )
+        raise ValueError(f"expected at least {FEWEST} different OK pictures, got {len(golden.kept)}{copies}")
     first, misfits = _misfits(golden.kept, model)
     unlike = _above_gap(np.minimum(misfits, LARGEST))
     if unlike.sum() > _most(len(unlike)) and not keep_outliers:
         names = [one.path.name for one, is_unlike in zip(golden.kept, unlike, strict=True) if is_unlike]
         raise ValueError(
-            f"OK pictures must show one part in one light; {len(names)} of {len(unlike)} do not look like "
-            f"{first.path.name}: {_some(names)}; move them to another folder, or keep them with --keep-outliers"
+            f"expected OK pictures of one type of part in the same light, got {len(names)} of {len(unlike)} that do "
+            f"not look like {first.path.name}: {_some(names)}; move them to another folder, or give --keep-outliers"
         )
     if not _drop(golden, unlike, "it does not show the part that the others show", keep_outliers):
         _warn_of_groups(golden, misfits, model)
@@ -149,9 +152,9 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
             break
     if model.evidence_.residual - RESIDUAL_MARGIN > LARGEST:
         golden.warnings.append(
-            f"warning: the OK pictures hardly match each other after alignment (misfit up to "
-            f"{model.evidence_.residual - RESIDUAL_MARGIN:.2f}, 0 is a full match): a bad or another part may "
-            "get OK; take sharp pictures in which the part lies alike, or raise --rotation"
+            f"warning: the OK pictures differ much from each other after alignment (misfit up to "
+            f"{model.evidence_.residual - RESIDUAL_MARGIN:.2f}, 0 is a full match): a bad or a wrong part may be "
+            "judged OK; take sharp pictures with the part in nearly the same place, or raise --rotation"
         )
     return golden
 
@@ -159,7 +162,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
 def _drop_outliers(golden: Golden, model: SoartC, keep: bool) -> bool:
     """Set outliers aside; return whether the unit space has to be fitted again."""
     for scores in (model.scores_, _distances(greys(model.members_))):
-        reason = "it scores {} times the median of the OK pictures"
+        reason = "its score is {} times the median score of the OK pictures"
         if _drop(golden, _stand_out(scores), reason, keep, np.round(scores / np.median(scores), 1)):
             return True
     return False
@@ -177,8 +180,8 @@ def _warn_of_groups(golden: Golden, misfits: np.ndarray, model: SoartC) -> None:
     if few < others.sum() < len(others) - few and np.median(np.maximum(near, far) / np.minimum(near, far)) >= LIGHTS:
         names = [one.path.name for one, is_other in zip(golden.kept, others, strict=True) if is_other]
         golden.warnings.append(
-            f"warning: the OK pictures form two groups, as of two lights: {len(names)} of {len(others)} are like "
-            f"{distant.path.name} ({_some(names)}); the limits cover both groups and are wide"
+            f"warning: the OK pictures form two groups, as under two lights: {len(names)} of {len(others)} are like "
+            f"{distant.path.name} ({_some(names)}); the limits include both groups, so they are wide"
         )
 
 
@@ -224,11 +227,13 @@ def _of_one_size(pictures: Sequence[GoldenPicture], set_aside: dict[str, str]) -
         return []
     size, count = sizes.most_common(1)[0]
     if len(pictures) - count > _most(len(pictures)):
-        raise ValueError(f"OK pictures must all have one size, got {', '.join(f'{w} x {h} px' for h, w in sizes)}")
+        raise ValueError(f"expected OK pictures of one size, got {', '.join(f'{w} x {h} px' for h, w in sizes)}")
     height, width = size
     for one in pictures:
         if one.size != size:
-            set_aside[one.path.name] = f"{one.size[1]} x {one.size[0]} px, the others have {width} x {height}"
+            set_aside[one.path.name] = (
+                f"its size is {one.size[1]} x {one.size[0]} px, the others have {width} x {height}"
+            )
     return [one for one in pictures if one.size == size]
 
 

@@ -42,7 +42,13 @@ def _lagged_sums(picture: np.ndarray, top: int, rows: int, window: int, stride: 
 
 @compiled(parallel=True)
 def gram_golden_maps(image: np.ndarray, golden: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
-    """Write SOART3 of every window's S against S of the golden picture's window there; pictures in double precision."""
+    """Compute SOART3 of the matrix S of every window against S of the golden picture's window at the same position.
+
+    Args:
+        image, golden: (H, W) float64, the picture and the golden picture.
+        window, stride: side and step of the windows, px.
+        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+    """
     gh, gw = out.shape[1:]
     strips = (gh + STRIP - 1) // STRIP
     for strip in numba.prange(strips):
@@ -105,7 +111,14 @@ def _golden_rest(
 
 @compiled(parallel=True)
 def gram_patch_maps(image: np.ndarray, gram: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
-    """Write SOART3 of every window's S against one reference matrix, `gram` (window, window)."""
+    """Compute SOART3 of the matrix S of every window against one reference matrix.
+
+    Args:
+        image: (H, W) float64, the picture.
+        gram: (window, window) float64, the reference matrix.
+        window, stride: side and step of the windows, px.
+        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+    """
     gh, gw = out.shape[1:]
     power = EPSILON
     for r in range(window):

@@ -1,4 +1,4 @@
-"""`python -m generator inspect`: compare pictures with a folder of OK pictures by SOARTC. No training, no torch.
+"""`python -m generator inspect`: compare pictures with pictures of OK parts by SOARTC, without training a network.
 
     python -m generator inspect new/*.png --golden ok_folder -o verdicts
     python -m generator inspect new.png --golden ok_folder --positions record.json -o verdicts --save unit.npz
@@ -56,27 +56,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         type=Path,
         metavar="OK",
-        help="folder of OK pictures, or a saved unit space (.npz)",
+        help="folder of pictures of OK parts, or the file of a unit space that --save wrote (.npz)",
     )
-    parser.add_argument("-o", "--out", required=True, type=Path, help="folder for verdicts and overlays")
-    parser.add_argument("--save", type=Path, metavar="FILE.npz", help="save the unit space of the OK pictures")
+    parser.add_argument(
+        "-o", "--out", required=True, type=Path, help="folder for verdicts (.json) and overlays (.png, marked pictures)"
+    )
+    parser.add_argument(
+        "--save",
+        type=Path,
+        metavar="FILE.npz",
+        help="save the unit space, what was learned from the OK pictures, for a later --golden",
+    )
     parser.add_argument(
         "--positions",
         type=Path,
         metavar="FILE",
-        help="boxes of the pins: a render's record (.json), or CSV with address,x1,y1,x2,y2 in px",
+        help="boxes of the pins: a record of the renderer (.json), or CSV with address,x1,y1,x2,y2 in px",
     )
     parser.add_argument(
         "--positions-of",
         type=Path,
         metavar="PICTURE",
-        help="the picture that the boxes belong to (default: the record's, else the first OK picture)",
+        help="the picture in which the boxes are (default: that of the record, else the first OK picture)",
     )
-    parser.add_argument("--window", type=int, help="side of the windows, px (default: 8)")
-    parser.add_argument("--grid", type=int, help="largest number of windows along the longer side (default: 250)")
+    parser.add_argument("--window", type=int, help="side of the windows that are compared, px (default: 8)")
+    parser.add_argument(
+        "--grid",
+        type=int,
+        help="largest number of windows along the longer side, to which pictures are reduced (default: 250)",
+    )
     parser.add_argument("--edge", action="store_true", help=f"for a small computer: the same as --grid {EDGE_GRID}")
     parser.add_argument(
-        "--similarity", choices=("pixels", "gram"), help="compare pixels or row-Gram matrices (default: pixels)"
+        "--similarity",
+        choices=("pixels", "gram"),
+        help="compare the pixels of windows, or their row-Gram matrices A A^T (default: pixels)",
     )
     parser.add_argument(
         "--reference",
@@ -85,12 +98,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--colour", action="store_true", help="compare red, green and blue separately, not grey")
     parser.add_argument(
-        "--rotation", type=float, metavar="DEG", help="largest rotation to correct, degrees (default: 3)"
+        "--rotation", type=float, metavar="DEG", help="largest rotation of a part to correct, degrees (default: 3)"
     )
-    parser.add_argument("--above", type=int, metavar="N", help="OK pictures allowed above the limit (default: 0)")
-    parser.add_argument("--keep-outliers", action="store_true", help="keep OK pictures that differ from all others")
-    parser.add_argument("--figures", action="store_true", help="also draw the SOART3 maps and the anomaly degree")
-    parser.add_argument("--watch", action="store_true", help="keep inspecting new pictures in the folder until Ctrl-C")
+    parser.add_argument(
+        "--above", type=int, metavar="N", help="number of OK pictures that may score above the limit (default: 0)"
+    )
+    parser.add_argument(
+        "--keep-outliers", action="store_true", help="use also OK pictures that differ from all other OK pictures"
+    )
+    parser.add_argument(
+        "--figures", action="store_true", help="also write NAME_maps.png with the SOART3 maps and the anomaly degree"
+    )
+    parser.add_argument(
+        "--watch", action="store_true", help="inspect each new picture that comes into the folder, until Ctrl-C"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
@@ -102,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"warning: {station.limit.count} OK pictures are too few to estimate false alarms; use at least 20")
     if station.lacks:
         print(
-            f"warning: {options.golden} was saved by an older version and lacks {' and '.join(station.lacks)}; save it "
+            f"warning: {options.golden} was saved by an older version without {' and '.join(station.lacks)}; save it "
             "again from the OK pictures"
         )
     if options.save:
@@ -145,7 +166,7 @@ def _pictures(options: argparse.Namespace) -> list[Path]:
     """
     paths = [p for path in options.images for p in (pictures_in(path) if path.is_dir() else [path])]
     if not paths:
-        raise InputError(f"{options.images[0]}: expected pictures, got a folder without any")
+        raise InputError(f"{options.images[0]}: expected pictures, got a folder without pictures")
     taken: dict[str, Path] = {}
     for path in paths:
         _claim(path, options.figures, taken)
@@ -170,10 +191,10 @@ def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
     for name in names:
         if taken.get(name, path) != path:
             raise InputError(
-                f"{path}: expected pictures with different names, got {taken[name]} too, whose {name} would be lost"
+                f"{path}: expected pictures with different names, got {taken[name]} too; both would write {name}"
             )
     if len(os.fsencode(max(names, key=len))) > LONGEST_NAME:
-        raise InputError(f"{path}: expected a name of at most {LONGEST_NAME} bytes for {names[-1]}, got a longer one")
+        raise InputError(f"{path}: expected a shorter name, got one for which {names[-1]} exceeds {LONGEST_NAME} bytes")
     taken.update(dict.fromkeys(names, path))
 
 
@@ -181,11 +202,11 @@ class Judge:
     """Inspects pictures, writes their files into the log's folder, and adds their verdicts to the log.
 
     Args:
-        station: the unit space with its limits.
+        station: the unit space with the pins and limits.
         log: the log of the output folder.
-        name: name of the unit space, for the verdicts.
-        colour: whether colours are compared.
-        figures: whether the maps are drawn too.
+        name: name of the unit space in the verdicts.
+        colour: whether colours are compared, not grey.
+        figures: whether the SOART3 maps are drawn too.
     """
 
     def __init__(self, station: Station, log: VerdictLog, name: str, colour: bool = False, figures: bool = False):
@@ -193,13 +214,13 @@ class Judge:
         self._model = {"name": name, "hash": station.hash()}
 
     def write(self, path: Path, content: bytes, sha256: str, name: str) -> str:
-        """Inspect one picture, and return the verdict as a line of text.
+        """Inspect one picture and write its files; returns the verdict as a line of text.
 
         Args:
-            path: its file.
+            path: the picture's file.
             content: the bytes of the file.
-            sha256: their SHA-256 in hex.
-            name: stem of the files to write.
+            sha256: SHA-256 of the bytes, in hex.
+            name: name of the files to write, without suffix.
 
         Raises:
             InputError: the picture cannot be read.
@@ -221,7 +242,12 @@ class Judge:
         return _line(path, finding)
 
     def write_unreadable(self, path: Path, sha256: str, name: str, error: InputError) -> str:
-        """Record a picture that cannot be read as INVALID, and return that as a line of text."""
+        """Write the verdict INVALID for a picture that cannot be read; returns it as a line of text.
+
+        Args:
+            path, sha256, name: as in `write`.
+            error: why the picture cannot be read.
+        """
         reason = "file: " + error.problems[0].removeprefix(f"{path}: ")
         envelope = self._envelope(path, sha256, Verdict.INVALID, [reason])
         self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
@@ -348,7 +374,10 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
         return Station(model, (), gates), options.colour
     boxes, picture = _boxes(options, paths[0])
     if picture.name in golden.set_aside and options.positions_of is None:
-        raise InputError(f"{options.positions}: expected --positions-of, as {picture.name} is set aside, got none")
+        raise InputError(
+            f"{options.positions}: expected --positions-of with an OK picture that is used, got none; the default, "
+            f"{picture.name}, is set aside"
+        )
     try:
         pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))
     except ValueError as error:
@@ -371,7 +400,7 @@ def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path
     if not boxes:
         raise InputError(f"{options.positions}: expected at least one box, got none")
     if options.positions_of is None and picture is None and options.positions.suffix.lower() == ".json":
-        raise InputError(f"{options.positions}: expected a record with the key run, or --positions-of, got neither")
+        raise InputError(f"{options.positions}: expected a record with the key run, or --positions-of too, got neither")
     return boxes, options.positions_of or picture or first
 
 

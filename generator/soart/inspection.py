@@ -1,18 +1,18 @@
-"""An inspection station: the verdict on a picture by a unit space and, if given, the boxes of the connector's pins.
+"""The verdict on a picture by a unit space and, if they are known, the boxes of the connector's pins.
 
 With pins, two scores are compared with limits: the picture's largest anomaly degree and the largest degree of a pin.
-Each limit comes from leave-one-out; the promised false alarm rate is that of the verdict, not of one score. A pin is
-NG if its own degree is above the limit, if it is not seen in its box (`fading` in `generator.soart.pins`), or if the
-peak of an anomaly lies in its box.
+Each limit is set from leave-one-out scores of the OK pictures; the stated false alarm rate is that of the verdict, not
+of one score. A pin is NG if its own degree is above the limit, if it is not visible in its box (`fading` in
+`generator.soart.pins`), or if the peak of an anomaly lies in its box.
 
 Verdicts, the first that applies:
 
 - INVALID: the picture does not show the part of the OK pictures (`generator.soart.evidence`), or shows it turned, or
   less than half of it;
-- NG: a score is above its limit by more than the limit is uncertain;
+- NG: a score is above its limit by more than the uncertainty of the limit;
 - INVALID: part or pins lie outside the picture, or size, exposure, contrast, sharpness or noise are unlike those of all
   OK pictures (`generator.verdict.gates`);
-- UNSURE: a score is above its limit by no more than the limit is uncertain;
+- UNSURE: a score is above its limit by no more than the uncertainty of the limit;
 - OK.
 """
 
@@ -63,14 +63,14 @@ class Finding:
 
     Attributes:
         verdict: of the picture.
-        reasons: why it is not OK, each with a keyword and a colon; empty for OK.
-        score: the largest of the picture's and the pins' degree, each divided by its limit, and the pins' fading; OK up
-            to 1.
-        boxes: [x1, y1, x2, y2, degree] of each anomaly, px of the picture, largest degree first.
-        pins: the measures of every pin, and whether it is above its limit.
-        decisions: of every pin: OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
-        pin_boxes: x1, y1, x2, y2 of each pin, px of the picture.
-        anomaly: (H, W) float32, anomaly degree divided by the limit.
+        reasons: why it is not OK, each beginning with a keyword and a colon; empty for OK.
+        score: the largest of: the picture's degree and the pins' degrees, divided by their limits, and the pins'
+            `fading`; above 1 the picture is not OK.
+        boxes: (x1, y1, x2, y2, degree divided by its limit) of each anomaly, px of the picture, largest degree first.
+        pins: for each pin its measures, and whether it is above a limit.
+        decisions: for each pin OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
+        pin_boxes: (x1, y1, x2, y2) of each pin, px of the picture.
+        anomaly: (H, W) float32, anomaly degree of each pixel divided by the limit.
         maps: (K, gh, gw) the SOART3 maps of the aligned picture (stage 1).
         look: all results of SOARTC.
     """
@@ -87,7 +87,7 @@ class Finding:
     look: Look
 
     def to_json(self) -> dict[str, Any]:
-        """The keys that are this judge's own, or more than those of an envelope."""
+        """The keys that the JSON document of a verdict has in addition to those of `Envelope`."""
         return {
             "score": round(self.score, 4),
             "anomalies": len(self.boxes),
@@ -108,19 +108,19 @@ class Finding:
 
 
 class Station:
-    """A fitted SOARTC model with the connector's pins.
+    """A fitted SOARTC model with the connector's pins and the limits of all scores.
 
     Args:
         model: a fitted model.
         pins: boxes in px of the unit space's mean picture; may be empty.
-        gates: limits of size, exposure, contrast, sharpness and noise; None: not judged.
+        gates: limits of size, exposure, contrast, sharpness and noise; None: these are not judged.
 
     Attributes:
-        table: the pins' statistics over OK parts; None without pins.
-        picture_limit, pin_limit: limits of the anomaly degree and of a pin's degree.
-        picture_doubt, pin_doubt: share by which each limit is uncertain.
-        limit: both limits together, with the false alarm rate that they promise.
-        lacks: limits that a file of an older version does not hold.
+        table: statistics of the pins over the OK parts; None without pins.
+        picture_limit, pin_limit: limits of the picture's anomaly degree and of a pin's degree.
+        picture_doubt, pin_doubt: uncertainty of each limit, as a share of it.
+        limit: both limits together, with the false alarm rate to be expected.
+        lacks: limits that a file saved by an older version does not contain.
 
     Raises:
         ValueError: the OK pictures are copies of each other.
@@ -133,7 +133,7 @@ class Station:
         above = min(model.settings["above"], len(model.scores_) // len(scores) - 1)
         limits, self.limit = joint_threshold(scores, above)
         if not min(limits) > 0:
-            raise ValueError("OK pictures must differ from each other, as limits are set from their differences")
+            raise ValueError("expected OK pictures that differ, as limits are set from their differences, got copies")
         self.picture_limit, self.pin_limit = limits[0], limits[-1]
         doubts = [_doubt(one, above) for one in scores]
         self.picture_doubt, self.pin_doubt = doubts[0], doubts[-1]
@@ -147,18 +147,20 @@ class Station:
         """Load a station from a file that `model.save` wrote.
 
         Raises:
-            ValueError: another kind of file, another schema version, or a damaged file.
+            ValueError: the file is damaged, of another kind, or of another version.
         """
         model = SoartC.load(path)
         pins = [Pin(address, as_box(box)) for address, *box in model.notes.get("positions", [])]
         try:
             gates = _unpacked(model.extras["gates"]) if "gates" in model.extras else None
         except InputError:
-            raise ValueError(f"{path}: expected a unit space saved by SoartC, got damaged gates") from None
+            raise ValueError(
+                f"{path}: expected a unit space saved by SoartC, got a damaged array extra_gates"
+            ) from None
         return cls(model, pins, gates)
 
     def hash(self) -> str:
-        """Compute a SHA-256 (hex) of all that decides the verdict, except the gates."""
+        """Compute the SHA-256 (hex) of everything on which the verdict depends, except the gates."""
         model = self.model
         words = [model.settings, model.notes["positions"], asdict(model.evidence_)]
         digest = hashlib.sha256(json.dumps(words).encode())
@@ -178,7 +180,7 @@ class Station:
         )
         score = max(picture_score, pin_score)
         if not math.isfinite(score):  # a comparison with it would say OK
-            raise ValueError(f"expected anomaly degrees that are finite numbers, got {score}")
+            raise ValueError(f"expected a finite anomaly degree, got {score}")
         lost = self._reasons_not_found(look)
         decisions = tuple(
             NOT_SEEN if not is_seen else NOT_JUDGED if lost else "OK" if not is_bad else "NG" if is_sure else "UNSURE"
@@ -226,7 +228,7 @@ class Station:
             reasons.append(_too_little(found, limit))
         pins = self.table.pins if self.table else ()
         if away := [pin.address for pin, said in zip(pins, decisions, strict=True) if said == NOT_SEEN]:
-            reasons.append(f"view: not in the picture: {', '.join(away)}")
+            reasons.append(f"view: pins outside the picture: {', '.join(away)}")
         return reasons
 
     def _reasons_of_gates(self, image: np.ndarray) -> list[str]:
@@ -337,7 +339,7 @@ def read_picture(path: Path, colour: bool = False) -> np.ndarray:
     """Read a picture as floats in [0, 1], (H, W) grey or (H, W, 3) RGB, turned upright by its EXIF orientation.
 
     Raises:
-        InputError: not a picture, or a damaged one.
+        InputError: the file is damaged or not a picture.
     """
     return as_values(open_picture(path, str(path)), colour)
 
@@ -348,7 +350,13 @@ def as_values(picture: Image.Image, colour: bool = False) -> np.ndarray:
 
 
 def pins_in_unit_space(model: SoartC, pins: Sequence[Pin | PinBox], picture: np.ndarray) -> list[Pin]:
-    """Convert boxes from px of a picture to px of the unit space's mean picture."""
+    """Convert boxes of pins from px of a picture to px of the unit space's mean picture.
+
+    Args:
+        model: the unit space.
+        pins: the pins, with boxes in px of `picture`.
+        picture: (H, W) or (H, W, C) floats in [0, 1].
+    """
     placed = model.placed(picture)
     moved = []
     for pin in pins:

@@ -29,7 +29,7 @@ parallel_section = threading.Lock()
 
 
 def compiled(parallel: bool = False) -> Callable[[Any], Any]:
-    """numba.njit that caches the compiled code on disk, unless no folder is writable."""
+    """Return the decorator numba.njit, which caches the compiled code on disk if a folder for it can be written."""
 
     def decorate(function: Any) -> Any:
         try:
@@ -47,7 +47,7 @@ def _in_llvm(implementation: Callable[..., Any]) -> Any:
 
 @_in_llvm
 def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """Fused multiply-add: a b + c with one rounding."""
+    """Fused multiply-add for numba: a b + c with one rounding."""
     return a(a, a, a), lambda context, builder, signature, values: builder.fma(*values)
 
 
@@ -88,7 +88,7 @@ def _log(x: np.float32) -> np.float32:
 
 @compiled()
 def split(beta: np.ndarray, high: np.ndarray, low: np.ndarray) -> None:
-    """Write -beta as the sum of two single-precision numbers, high + low."""
+    """Split -beta into the sum of two single-precision numbers, written to `high` and `low`."""
     for j in range(beta.size):
         high[j] = -beta[j]
         low[j] = -beta[j] - high[j]
@@ -109,7 +109,15 @@ def finish(
     log_yita: np.ndarray,
     log_gamma: np.ndarray,
 ) -> None:
-    """Write log beta, log yita and log gamma of one tile. Single precision suffices: arguments are beta, or >= 1."""
+    """Compute log_beta, log_yita and log_gamma of a row of windows.
+
+    Single precision suffices for the logarithms, as their arguments are beta or at least 1.
+
+    Args:
+        beta: beta of each window.
+        total, peak: sum and maximum of |y - beta x| over each window.
+        log_beta, log_yita, log_gamma: filled with the results.
+    """
     _logs(beta, 0.0, log_beta)
     _logs(total, 1.0, log_yita)
     _logs(peak, 1.0, log_gamma)
@@ -119,10 +127,15 @@ def finish(
 
 @compiled()
 def window_sums(values: np.ndarray, spare: np.ndarray, window: int, out: np.ndarray) -> None:
-    """out[j] = sum of values[j : j + window], by doubling: sums of 2, 4, 8, ... neighbours.
+    """Compute out[j] = sum of values[j : j + window] from sums of 2, 4, 8, ... neighbours.
 
-    Unlike a running sum it vectorises, and its rounding does not depend on the window's position. `values` and `spare`,
-    of the same length, are overwritten; they swap roles, since LLVM vectorises only between arrays without overlap.
+    Unlike a running sum, this is vectorised, and its rounding does not depend on the window's position.
+
+    Args:
+        values: the numbers to be summed; overwritten.
+        spare: working memory of the same length (LLVM vectorises only between arrays without overlap).
+        window: number of neighbours in a sum.
+        out: filled with the sums.
     """
     n = values.size - window + 1
     out[:n] = 0.0
@@ -145,7 +158,14 @@ def window_sums(values: np.ndarray, spare: np.ndarray, window: int, out: np.ndar
 
 @compiled(parallel=True)
 def patch_maps(phases: np.ndarray, phases32: np.ndarray, patch: np.ndarray, stride: int, out: np.ndarray) -> None:
-    """Write SOART3 of all windows against `patch`; `phases`: the picture by `soart3_maps._phases`, 64 and 32 bits."""
+    """Compute SOART3 of all windows against one reference window.
+
+    Args:
+        phases, phases32: the picture as `soart3_maps._phases` returns it, float64 and float32.
+        patch: (window, window) float64, the reference window.
+        stride: step of the windows, px.
+        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+    """
     window = patch.shape[0]
     gh, gw = out.shape[1:]
     power = EPSILON
@@ -258,7 +278,14 @@ def golden_maps(
     stride: int,
     out: np.ndarray,
 ) -> None:
-    """Write SOART3 of every window against the golden picture's window there; all pictures in single precision."""
+    """Compute SOART3 of every window against the golden picture's window at the same position.
+
+    Args:
+        image, golden: (H, W) float32, the picture and the golden picture.
+        phases, golden_phases: both as `soart3_maps._phases` returns them, float32.
+        window, stride: side and step of the windows, px.
+        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+    """
     gh, gw = out.shape[1:]
     width = image.shape[1]
     for gi in numba.prange(gh):

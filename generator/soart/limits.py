@@ -1,8 +1,8 @@
 """Set limits of scores from OK parts alone, and estimate their false alarm rate with its confidence interval.
 
-If the limit is the (k + 1)-th largest of n exchangeable scores, the probability that a new OK part scores above it is
-distributed as Beta(k + 1, n - k) over random samples of n (Wilks 1941). With k = 0, 299 OK parts show a rate of at
-most 1 % with 95 % confidence: 1 - 0.05^(1/299) = 1.0 %.
+If the limit is the (k + 1)-th largest of n exchangeable scores, the probability that a new OK part scores above it has
+the distribution Beta(k + 1, n - k) over random samples of n parts (Wilks 1941). With k = 0, 299 OK parts prove a rate
+of at most 1 % with 95 % confidence: 1 - 0.05^(1/299) = 1.0 %.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ TO_SHOW_1_PERCENT = {1: 299, 2: 473}
 
 @dataclass(frozen=True)
 class Threshold:
-    """A limit of one score, or several limits together, and the false alarm rate.
+    """A limit of a score, or several limits that are applied together, and the false alarm rate.
 
     Attributes:
-        value: a score above it is an alarm; 1 for several limits, as each score is divided by its own.
+        value: a score above it is an alarm; 1 for several limits, as each score is divided by its own limit.
         rate: expected share of OK parts that raise an alarm; for several limits an upper bound.
-        interval: 95 % confidence interval of that share; it starts at 0 if no OK part lies above the limit.
-        count: number of OK parts that the limit was set from.
+        interval: 95 % confidence interval of `rate`; it begins at 0 if no OK part is above the limit.
+        count: number of OK parts from which the limit was set.
         above: number of these OK parts above the limit.
         limits: number of limits: 1, or 2 with pins.
     """
@@ -41,14 +41,14 @@ class Threshold:
 
     @property
     def promise(self) -> str:
-        """The false alarm rate in a sentence, and the number of OK pictures needed to promise 1 %."""
+        """A sentence on the expected false alarm rate, and on the number of OK pictures that prove at most 1 %."""
         most = "at most " if self.limits > 1 else ""
         text = (
             f"set from {self.count} OK pictures, {self.above} of them above it; expected false alarms {most}"
             f"{100 * self.rate:.1f} % (95 % confidence: {100 * self.interval[0]:.1f} to {100 * self.interval[1]:.1f} %)"
         )
         if self.interval[1] > 0.01 and self.limits in TO_SHOW_1_PERCENT:
-            text += f"; a promise of 1 % needs {TO_SHOW_1_PERCENT[self.limits]} OK pictures, none above the limit"
+            text += f"; to prove at most 1 %, {TO_SHOW_1_PERCENT[self.limits]} OK pictures are needed, none above"
         return text
 
     def to_json(self) -> dict[str, Any]:
@@ -60,11 +60,11 @@ class Threshold:
 
 
 def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold:
-    """Set the limit that has `above` of these scores above it.
+    """Set the limit above which `above` of the given scores lie.
 
     Args:
-        scores: scores of OK parts, each by a model that was made without it (leave-one-out).
-        above: 0 sets the limit at the largest score; a higher number makes it robust to unusual OK parts.
+        scores: scores of OK parts, each by a model that was made without that part (leave-one-out).
+        above: 0 sets the limit at the largest score; with a higher number, unusual OK parts do not widen it.
 
     Raises:
         ValueError: fewer than above + 1 scores.
@@ -82,14 +82,17 @@ def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold
 
 
 def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int = 0) -> tuple[list[float], Threshold]:
-    """Set a limit for each of several scores of the same OK parts; estimate the false alarm rate of all together.
+    """Set a limit for each of several kinds of score of the same OK parts, and estimate their joint false alarm rate.
 
-    Each limit cuts off one of Tukey's (1947) statistically equivalent blocks per part at or above it, so the share of
-    new OK parts above any limit is at most Beta(r, n + 1 - r), r = scores x (above + 1).
+    By Tukey's (1947) statistically equivalent blocks, the share of new OK parts with a score above any of the limits is
+    at most distributed as Beta(r, n + 1 - r), with n OK parts and r = (number of kinds) x (above + 1).
 
     Args:
-        scores: for each kind of score, the n scores of the OK parts, in the same order.
+        scores: for each kind, the n scores of the OK parts, in the same order.
         above: number of OK parts above the limit of each kind.
+
+    Returns:
+        The limit of each kind, and the joint limit of 1 for scores that are divided by their limits.
 
     Raises:
         ValueError: fewer than r OK parts.
@@ -99,7 +102,9 @@ def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int =
         return [only.value], only
     count, blocks = len(scores[0]), len(scores) * (above + 1)
     if blocks > count:
-        raise ValueError(f"{above} above each of {len(scores)} limits needs {blocks} OK parts, got {count}")
+        raise ValueError(
+            f"expected {blocks} OK parts or more for {len(scores)} limits, {above} above each, got {count}"
+        )
     limits = [threshold(one, above).value for one in scores]
     over = np.max([np.asarray(one) > limit for one, limit in zip(scores, limits, strict=True)], axis=0)
     interval = (0.0, beta_quantile(CONFIDENCE, blocks - 1, count))

@@ -1,11 +1,11 @@
 """NSOART, normalised SOART: the SOART3 maps of a picture, standardised by OK parts, as a three-channel picture.
 
 The three maps (reference: the mean of the picture's own windows) are standardised with the mean and standard deviation
-(s.d.) of each map over a unit space, and coded as bytes (`soart.encode_nsoart`). A group is a combination of scene,
-housing, terminal, camera and marking; its unit space are its OK rows in the training split. If training has none, as
-for a held-out housing, the first few OK rows of the group in any split are used; failing that, those of all groups
-together. nsoart.json in the dataset holds each group's source, rows and statistics, so that any other picture can be
-processed in the same way:
+(s.d.) of each map over a unit space (a group of OK parts), and coded as bytes (`soart.encode_nsoart`). Rows are grouped
+by scene, housing, terminal, camera and marking; the unit space of a group is its OK rows in the training split. If
+there are none, as for a held-out housing, the first few OK rows of the group in any split are used; without those, the
+OK rows of all groups. The dataset's nsoart.json contains the source, rows and statistics of each group, so that any
+other picture can be processed in the same way:
 
     parameters = json.loads(Path("DATASET/nsoart.json").read_text())
     picture = nsoart_picture(Image.open("photo.png"), parameters, {"scene": "connector_3x9", ...})
@@ -31,7 +31,7 @@ SCHEMA = 1
 
 
 def grey(picture: Image.Image) -> np.ndarray:
-    """Grey values (H, W) in [0, 1]: Pillow's ITU-R 601 luma, in integers and so the same on every machine."""
+    """Grey values (H, W) in [0, 1]: ITU-R 601 luma, which Pillow computes in integers, the same on every machine."""
     return np.asarray(picture.convert("L")) / 255.0
 
 
@@ -40,8 +40,8 @@ class MapStatistics:
     """Running mean and s.d. of each SOART3 map over many pictures (Chan, Golub and LeVeque 1979).
 
     Attributes:
-        count: number of map values per channel.
-        mean, squares: (3,) mean, and sum of squared deviations from it.
+        count: number of values of each map.
+        mean, squares: (3,) mean of each map, and sum of squared deviations from it.
     """
 
     count: int = 0
@@ -87,9 +87,10 @@ class UnitSpace:
 
     Attributes:
         group: the group's values of the columns GROUP_BY.
-        source: "train": OK rows of the training split; "few": none there, so the first FEW OK rows of any split;
-            "pooled": none in any split, so the rows of all groups; "all": none in the dataset, so the group's rows.
-        rows: run names of these rows; empty if pooled.
+        source: which rows: "train": OK rows of the training split; "few": the first FEW OK rows of any split, if there
+            are none in training; "pooled": the OK rows of all groups, if the group has none; "all": all rows of the
+            group, if the dataset has no OK row.
+        rows: run names of these rows; empty for "pooled".
     """
 
     group: tuple[str, ...]
@@ -103,10 +104,11 @@ def group_of(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 @dataclass
 class UnitSpaces:
-    """Finds the unit space of every group in one pass over the rows, of which it keeps only the run names.
+    """Finds the unit space of every group in one pass over the rows; only run names are kept.
 
     Attributes:
-        training, good: run names of each group's OK rows: of the training split, and the first FEW of any split.
+        training: run names of each group's OK rows in the training split.
+        good: run names of each group's first FEW OK rows in any split.
         every: run names of all rows of each group; None once an OK row was added.
     """
 

@@ -1,18 +1,20 @@
 """Measure each pin of a connector by the RT method (Recognition Taguchi, T Method-3).
 
-The signal y are the pixels of a pin's box, the reference x those of the unit space's mean picture, k their number:
+The signal y is the pixels of a pin's box, the reference x the same pixels of the unit space's mean picture, k their
+number:
 
     L = x.y, r = x.x, beta = L / r, S_T = y.y, S_beta = L^2 / r, V_e = (S_T - S_beta) / (k - 1)
     Y1 = beta, Y2 = sqrt(V_e)
     D^2 = 1/2 [V22 (Y1 - m1)^2 - 2 V12 (Y1 - m1)(Y2 - m2) + V11 (Y2 - m2)^2]
 
-with means m and covariance V over the OK parts. The unit of D differs between pins; `degree` is D divided by its root
-mean square over the OK parts at that pin, and so comparable between pins.
+with means m and covariance V over the OK parts. D is not comparable between pins; `degree` is: D divided by its root
+mean square over the OK parts at that pin.
 
-D hardly sees that a pin is gone where the box is mostly ground. So the pin's contrast is measured too, the slope of a
-line through the pixels y of its box over those of the mean picture, x: 1 with the pin, about 0 without it. `fading` is
-the limit of the OK parts' contrasts (`generator.verdict.tails`), at most FADED, over that of the picture; above 1 the
-pin is not there. Pins whose contrast varies too much for that limit to be above LEAST_LIMIT are judged by D alone.
+D hardly changes if a pin is missing from a box that is mostly background. So the pin's contrast is measured too: the
+slope of the regression line of the box's pixels y on the pixels x of the mean picture, 1 with the pin and about 0
+without it. `fading` is the lower limit of the contrast of OK parts (`generator.verdict.tails`), at most FADED, divided
+by the contrast in the picture; above 1 the pin is not visible. Pins whose contrast varies so much that this limit is
+not above LEAST_LIMIT are judged by D alone.
 """
 
 from __future__ import annotations
@@ -44,14 +46,19 @@ INWARD, PERSPECTIVE = 0.8, 0.06
 
 @dataclass(frozen=True)
 class Pin:
-    """A pin's box in the unit space's mean picture: x1, y1, x2, y2 in px."""
+    """A pin and its box.
+
+    Attributes:
+        address: row and position of the pin, such as r1c3.
+        box: x1, y1, x2, y2 in px of the unit space's mean picture.
+    """
 
     address: str
     box: tuple[float, float, float, float]
 
 
 def as_box(edges: Iterable[float]) -> tuple[float, float, float, float]:
-    """Four edges as a box x1, y1, x2, y2."""
+    """Convert four edges to a box (x1, y1, x2, y2)."""
     x1, y1, x2, y2 = (float(edge) for edge in edges)
     return x1, y1, x2, y2
 
@@ -62,10 +69,10 @@ class PinMeasure:
 
     Attributes:
         address: the pin's address.
-        y1, y2, d, degree: Y1, Y2, D and the degree of the RT method.
+        y1, y2, d, degree: Y1, Y2, D and the degree of the RT method, see the module.
         anomaly: SOARTC's largest anomaly degree in the pin's box; 0 if not given.
-        fading: 0 to 2; above 1 the pin is not seen in its box.
-        hint: how an NG pin differs; empty for an OK pin.
+        fading: 0 to 2; above 1 the pin is not visible in its box.
+        hint: how an NG pin differs, in words; empty for an OK pin.
     """
 
     address: str
@@ -140,7 +147,7 @@ class PinTable:
         ]
 
     def leave_one_out(self) -> np.ndarray:
-        """Compute the largest pin degree of each member, by statistics made without that member: (n,)."""
+        """Compute the largest pin degree of each member by statistics of the other members: (n,)."""
         count = len(self.values)
         return np.array([_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)])
 
@@ -174,11 +181,16 @@ class PinTable:
         return np.array(found)
 
     def hint(self, picture: np.ndarray, number: int) -> str:
-        """Describe in words how the pin of this number differs, and which defects would explain it.
+        """Describe in words how a pin differs, and which defects would explain it.
 
-        The pin's mean picture is searched around its box by ZNCC, which ignores brightness: found elsewhere, the pin
-        has moved; found nowhere, it is missing; found in its box, it has changed or another object is beside it.
-        A region with the address `print` gets hints about print.
+        The pin's mean picture is searched around its box by ZNCC (zero-mean normalised cross-correlation), which does
+        not depend on brightness. If it is found elsewhere, the pin has moved; if it is not found, the pin is missing;
+        if it is found in its box, the pin has changed or another object is beside it. For the address `print`, the
+        hints are about print.
+
+        Args:
+            picture: (h, w) floats, aligned with the unit space.
+            number: index of the pin.
         """
         rows, columns = self.parts[number]
         x = self.reference[rows, columns]

@@ -1,9 +1,10 @@
 """Align a picture with a reference by shift, rotation and scale, to a fraction of a pixel.
 
 A coarse search correlates edges (gradient magnitudes, which change little with the light) by FFT, at several angles
-if rotation is allowed. Gauss-Newton steps (Lucas and Kanade 1981) on ever finer pictures then fit angle, scale and
-shift together with gain and offset; pixels that do not fit have little weight, so that a defect does not bias the
-result. Scale matters: a part 1 % nearer to the camera is off by a pixel at the border of a picture 250 px wide.
+if rotation is allowed. Gauss-Newton steps (Lucas and Kanade 1981), on a small picture first and then on larger ones,
+fit angle, scale and shift together with the gain and offset of the brightness; pixels that do not fit have little
+weight, so that a defect does not bias the result. The scale is needed: a part that is 1 % nearer to the camera is
+displaced by a pixel at the border of a picture 250 px wide.
 
     pose = register(image, reference, rotation_deg=3)     # Pose(angle_deg, dx, dy, scale)
     straight = warp(image, pose, reference.shape, fill=reference)
@@ -25,14 +26,14 @@ STEPS = 8
 
 @dataclass(frozen=True)
 class Pose:
-    """The alignment of a picture: pixel p of the reference is pixel s R p + (dx, dy) of the picture.
+    """The alignment of a picture with a reference: point p of the reference is point s R p + (dx, dy) of the picture.
 
-    Both are relative to the middle of their own picture.
+    Points are in px from the middle of their own picture.
 
     Attributes:
-        angle_deg: rotation R, clockwise (y points down).
+        angle_deg: angle of the rotation R, clockwise (y points down).
         dx, dy: shift, px of the picture.
-        scale: s, size of the part in the picture over that in the reference.
+        scale: s, size of the part in the picture divided by its size in the reference.
     """
 
     angle_deg: float = 0.0
@@ -59,7 +60,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Placed:
-    """The alignment of a picture of any size with a reference, through its reduced copy.
+    """The alignment of a picture of any size with a reference, by way of a reduced copy of the picture.
 
     Attributes:
         size: (H, W) px of the picture.
@@ -85,7 +86,13 @@ class Placed:
 
 
 def inside(pose: Pose, shape: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
-    """Return which pixels of a reference of this shape (h, w) lie in a picture of this size (H, W): (h, w) bool."""
+    """Return which pixels of a reference lie in an aligned picture: (h, w) bool.
+
+    Args:
+        pose: alignment of the picture.
+        shape: (h, w) of the reference.
+        image_size: (H, W) of the picture.
+    """
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
     points = pose.points(np.stack([x.ravel(), y.ravel()], axis=1), shape, image_size)
     within: np.ndarray = ((points >= 0) & (points <= [image_size[1], image_size[0]])).all(axis=1)
@@ -108,11 +115,11 @@ def register(image: np.ndarray, reference: np.ndarray, rotation_deg: float = 3.0
     Args:
         image, reference: (H, W) floats; sizes may differ.
         rotation_deg: largest angle searched, degrees either way; 0: no rotation.
-        scaling: largest deviation of the scale from 1; 0: the scale is 1. It is fitted without a search, which works
-            up to about 0.05.
+        scaling: largest deviation of the scale from 1; 0: the scale is 1. The scale is fitted without a coarse search,
+            which works for deviations of up to about 0.05.
 
     Returns:
-        The pose; Pose() for a picture without structure.
+        The alignment; Pose() for a picture without edges.
     """
     scale = min(1.0, COARSE / max(*image.shape, *reference.shape))
     pose = _coarse(resized(image, scale), resized(reference, scale), rotation_deg)

@@ -1,4 +1,4 @@
-"""Read the file of a unit space and check it: every array and setting, so that a damaged file judges no picture."""
+"""Read the file of a unit space and check every array and setting, so that no picture is judged by a damaged file."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def read_saved(path: Path, schema: int, settings: Mapping[str, Any]) -> tuple[di
 
     Args:
         path: the file.
-        schema: version of the file's format.
-        settings: the settings' defaults, which give their names and types.
+        schema: version of the file format.
+        settings: the default of each setting, by name; the file must have the same names, and values of these types.
 
     Raises:
-        ValueError: another kind of file or version, or a damaged one.
+        ValueError: the file is damaged, of another kind, or of another version.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -41,7 +41,7 @@ def read_saved(path: Path, schema: int, settings: Mapping[str, Any]) -> tuple[di
         got = f"no array {error}" if isinstance(error, KeyError) else error
         raise ValueError(f"{path}: expected a unit space saved by SoartC, got {got}") from error
     if version != schema:
-        raise ValueError(f"{path}: expected schema {schema}, got {version!r}")
+        raise ValueError(f"{path}: expected a unit space of schema {schema}, got schema {version!r}")
     problem = next((text for text in (*_header_problems(header, settings), *_array_problems(data)) if text), None)
     if problem:
         raise ValueError(f"{path}: expected a unit space saved by SoartC, got {problem}")
@@ -51,18 +51,22 @@ def read_saved(path: Path, schema: int, settings: Mapping[str, Any]) -> tuple[di
 def _header_problems(header: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     given, limit, notes = (header.get(name) for name in ("settings", "threshold", "notes"))
     if not isinstance(given, dict) or set(given) != set(settings):
-        return [f"settings {shown(given)}"]
+        return [f"wrong settings: {shown(given)}"]
     if given["reference"] not in ("golden", "self"):
-        return [f"settings: reference {shown(given['reference'])}"]
-    found = [f"{name} = {shown(given[name])}" for name, default in settings.items() if not _fits(given[name], default)]
+        return [f"a wrong setting: reference = {shown(given['reference'])}"]
+    found = [
+        f"a wrong setting: {name} = {shown(given[name])}"
+        for name, default in settings.items()
+        if not _fits(given[name], default)
+    ]
     if not isinstance(limit, dict) or not isinstance(notes, dict):
-        return [*found, f"threshold {shown(limit)} and notes {shown(notes)}"]
+        return [*found, f"a wrong threshold or wrong notes: {shown(limit)}, {shown(notes)}"]
     numbers = [limit.get(each.name, 1) for each in fields(Threshold) if each.name != "interval"]
     interval = limit.get("interval")
     numbers += interval if isinstance(interval, list) and len(interval) == 2 else [None]
     is_known = set(limit) <= {each.name for each in fields(Threshold)}
     if not is_known or {"value", "rate", "count", "above"} - set(limit) or not all(map(_is_number, numbers)):
-        found.append(f"threshold {shown(limit)}")
+        found.append(f"a wrong threshold: {shown(limit)}")
     evidence = header.get("evidence", {})  # missing in files of older versions
     names = {each.name for each in fields(Evidence)}
     if (
@@ -70,10 +74,10 @@ def _header_problems(header: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         or set(evidence) not in (set(), names)
         or not all(map(_is_number, evidence.values()))
     ):
-        found.append(f"evidence {shown(evidence)}")
+        found.append(f"wrong limits of evidence: {shown(evidence)}")
     positions = notes.get("positions", [])
     if not isinstance(positions, list) or not all(map(_is_position, positions)):
-        found.append(f"positions {shown(positions)}")
+        found.append(f"wrong positions of pins: {shown(positions)}")
     return found
 
 
@@ -82,10 +86,10 @@ def _array_problems(data: Mapping[str, np.ndarray]) -> list[str]:
         return [f"no array {missing[0]}"]
     numeric = [name for name in ARRAYS if name != "header"]
     if wrong := [name for name in numeric if data[name].dtype.kind not in "fu" or not np.isfinite(data[name]).all()]:
-        return [f"{wrong[0]} that is not all finite numbers"]
+        return [f"an array {wrong[0]} with values that are not finite numbers"]
     reference, mean, members = data["reference"], data["mean"], data["members"]
     if reference.ndim not in (2, 3) or mean.ndim != 3 or not (reference.size and mean.size):
-        return [f"a reference of shape {reference.shape} and a mean of shape {mean.shape}"]
+        return [f"arrays of wrong shapes: reference {reference.shape}, mean {mean.shape}"]
     maps = 3 * (reference.shape[2] if reference.ndim == 3 else 1)
     shapes = {
         "mean": (maps, *mean.shape[1:]),
@@ -94,20 +98,20 @@ def _array_problems(data: Mapping[str, np.ndarray]) -> list[str]:
         "scores": (len(members) if members.ndim else 0,),
     }
     if wrong := [name for name, shape in shapes.items() if data[name].shape != shape]:
-        return [f"{wrong[0]} of shape {data[wrong[0]].shape}, not {shapes[wrong[0]]}"]
+        return [f"an array {wrong[0]} of shape {data[wrong[0]].shape}, not {shapes[wrong[0]]}"]
     core, gates = data.get("core"), data.get("extra_gates")  # missing in files of older versions
     if core is not None and (core.dtype != bool or core.shape != reference.shape[:2]):
-        return [f"core of shape {core.shape} and type {core.dtype}"]
+        return [f"an array core of wrong shape {core.shape} or type {core.dtype}"]
     if gates is not None and (gates.dtype != np.uint8 or gates.ndim != 1):
-        return [f"gates of shape {gates.shape} and type {gates.dtype}"]
+        return [f"an array extra_gates of wrong shape {gates.shape} or type {gates.dtype}"]
     if members.dtype != np.uint8 or len(members) < FEWEST_MEMBERS:
-        return [f"{len(members)} members of type {members.dtype}"]
+        return [f"an array members of {len(members)} pictures of type {members.dtype}, not {FEWEST_MEMBERS} of uint8"]
     rows, columns = np.triu_indices(maps)
     diagonal = data["precision"][rows == columns]
     if reference.min() < 0 or reference.max() > 1 or data["scores"].min() < 0 or diagonal.min() <= 0:
-        return ["a reference, scores or a precision out of range"]
+        return ["an array reference, scores or precision with values out of range"]
     if wrong := [name for name in ("mean", "precision") if np.abs(data[name]).max() > LARGEST]:
-        return [f"{wrong[0]} with values above {LARGEST:g}"]
+        return [f"an array {wrong[0]} with values above {LARGEST:g}"]
     return []
 
 

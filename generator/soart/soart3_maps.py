@@ -5,8 +5,8 @@
     log_yita  = ln(sum |y - beta x| + 1)              shape: the residual without the difference in amount
     log_gamma = ln(max |y - beta x| + 1) - log_yita   concentration: near 0 if one element has the whole residual
 
-The method is that of QEUR23_VTFDEV12. The +1 makes the numbers depend on the grey scale, so pictures must be floats
-in [0, 1]; others are refused, not rescaled.
+The method is that of QEUR23_VTFDEV12. Because of the +1 the numbers depend on the scale of the grey values, so pictures
+must be floats in [0, 1]; others are refused, not rescaled.
 
     from generator.soart import soart3_map
     maps = soart3_map(grey, None, window=16)                          # (3, gh, gw) float32
@@ -42,8 +42,8 @@ def soart3(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
         (log_beta, log_yita, log_gamma).
 
     Raises:
-        ValueError: shapes that differ, an empty vector, NaN, infinity, or beta <= 0, which has no logarithm; it
-            cannot happen for non-negative vectors.
+        ValueError: the shapes differ, a vector is empty or not finite, or beta <= 0, which has no logarithm (it is
+            always positive for non-negative vectors).
     """
     y = np.asarray(y, dtype=np.float64)
     x = np.asarray(x, dtype=np.float64)
@@ -51,7 +51,7 @@ def soart3(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
         raise ValueError(f"y and x must be vectors of one length >= 1, got shapes {y.shape} and {x.shape}")
     for name, vector in (("y", y), ("x", x)):
         if not np.isfinite(vector).all():
-            raise ValueError(f"{name} must be finite, got {vector[~np.isfinite(vector)][0]}")
+            raise ValueError(f"{name} must have finite numbers, got {vector[~np.isfinite(vector)][0]}")
     beta = (float(x @ y) + EPSILON) / (float(x @ x) + EPSILON)
     if beta <= 0:
         raise ValueError(f"y must not point away from x: beta must be > 0, got {beta:.6g}")
@@ -74,11 +74,11 @@ def soart3_map(
         similarity: "pixels" compares the windows' pixels, "gram" their row-Gram matrices S = A A^T.
 
     Returns:
-        (3, gh, gw) float32, the maps log_beta, log_yita, log_gamma; gh = (H - window) // stride + 1, gw likewise.
-        For colour (C, 3, gh, gw), each channel separately. The same bits on any number of threads.
+        (3, gh, gw) float32, the maps log_beta, log_yita, log_gamma; gh = (H - window) // stride + 1, gw likewise. For
+        colour (C, 3, gh, gw), each channel separately. The result is bit-identical for any number of threads.
 
     Raises:
-        ValueError: a wrong dtype, shape or range, NaN, or a picture smaller than the window.
+        ValueError: a picture has a wrong dtype, shape or range, contains NaN, or is smaller than the window.
     """
     image = _checked_picture("image", image)
     height, width = image.shape[:2]
@@ -163,8 +163,8 @@ def _sums_over_windows(values: np.ndarray, count: int, window: int, stride: int)
 def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
     """Standardise SOART3 maps by a unit space and code them in 8 bits (NSOART), as a picture of the image's size.
 
-    z = (map - mean) / sd for each map, and byte = floor(127.5 (1 + z / (|z| + 2)) + 0.5): strictly monotone in z,
-    128 at the unit space's mean, half of the range for values beyond 2 s.d. It uses only + - * /, so the bytes are
+    For each map z = (map - mean) / sd, and byte = floor(127.5 (1 + z / (|z| + 2)) + 0.5): it grows with z, is 128 at
+    the unit space's mean, and leaves half of its range to values beyond 2 s.d. Only + - * / are used, so the bytes are
     the same on every machine.
 
     Pixel (y, x) shows the window centred on it, which starts nearest to (y - window // 2, x - window // 2); at the
@@ -179,7 +179,7 @@ def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
         (H, W, 3) uint8, channels log_beta, log_yita, log_gamma.
 
     Raises:
-        ValueError: maps, statistics and size that do not match.
+        ValueError: maps, statistics and size do not match each other.
     """
     maps = np.asarray(maps)
     if maps.ndim != 3 or maps.shape[0] != 3 or min(maps.shape) < 1:
@@ -193,7 +193,7 @@ def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
     grid = maps.shape[1:]
     size = params.get("size") or tuple((n - 1) * stride + window for n in grid)
     if tuple((n - window) // stride + 1 for n in size) != grid:
-        raise ValueError(f"maps of grid {grid} do not belong to a picture of size {tuple(size)}")
+        raise ValueError(f"maps must have the grid of a picture of size (H, W) = {tuple(size)}, got {grid} windows")
     z = (maps.astype(np.float64) - mean[:, None, None]) / np.maximum(sd, SD_FLOOR)[:, None, None]
     coded = np.floor(127.5 * (1.0 + z / (np.abs(z) + CODE_KNEE)) + 0.5).astype(np.uint8)
     rows, columns = (_nearest_window(n, g, window, stride) for n, g in zip(size, grid, strict=True))

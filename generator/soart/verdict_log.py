@@ -1,9 +1,9 @@
 """The append-only log of verdicts, and the names of the files written for each picture.
 
-OUT/verdicts.jsonl gets one line per verdict, the same JSON document as in NAME.json. A picture is known by its file
-name and the SHA-256 of its bytes. Each picture's files are written before its line, and a line is written in one step:
-if the program is killed at any moment, a picture either has its line, or is judged again. A verdict whose NAME.json was
-written but not its line gets the line when the log is next opened. A line that was cut off is passed over.
+OUT/verdicts.jsonl gets one line per verdict, the same JSON document as in NAME.json. A picture is identified by its
+file name and the SHA-256 of its bytes. Its files are written before its line, and a line is written in one step: if the
+program is killed, each picture either has its line or is judged again. If NAME.json was written but not its line, the
+line is added when the log is next opened. A truncated line is ignored.
 
     with VerdictLog(out) as log:
         if (path.name, sha256) not in log:
@@ -38,7 +38,7 @@ class VerdictLog:
 
     Args:
         folder: the output folder; made if it does not exist.
-        resume: read which pictures have a verdict. False: the log is only appended to.
+        resume: whether to read which pictures have a verdict already; if not, the log is only appended to.
 
     Raises:
         InputError: another program writes to this log.
@@ -55,7 +55,7 @@ class VerdictLog:
             except OSError:
                 os.close(self._file)
                 raise InputError(
-                    f"{self.path}: expected a log that no other program writes to, got one in use"
+                    f"{self.path}: expected a log that no other program uses, got one that another program has open"
                 ) from None
         self._owners: dict[str, Picture] = {}
         self._done: set[Picture] = set()
@@ -80,7 +80,7 @@ class VerdictLog:
         """Write one verdict, and wait until it is on the disk.
 
         Args:
-            document: with `picture` (file name), `sha256` and `report` (name of its JSON file).
+            document: the JSON document, with `picture` (file name), `sha256` and `report` (name of its JSON file).
         """
         line = f"{json.dumps(document)}\n".encode()
         if os.write(self._file, line) != len(line):
@@ -89,7 +89,12 @@ class VerdictLog:
         self._note(document)
 
     def name_for(self, path: Path, sha256: str) -> str:
-        """Return the stem of the files for a picture: that of its name, unless those files are another picture's."""
+        """Return the name, without suffix, of the files for a picture: its own, unless another picture has these files.
+
+        Args:
+            path: the picture's file.
+            sha256: SHA-256 of the picture's bytes, in hex.
+        """
         picture = (path.name, sha256)
         stem = _shortened(path.stem)
         for name in (stem, f"{stem}-{sha256[:8]}"):
@@ -127,7 +132,7 @@ class VerdictLog:
 
 
 def files_of(name: str) -> tuple[str, str, str]:
-    """Return the files that are written for a picture: its verdict, overlay and maps."""
+    """Return the names of the files written for a picture: its verdict, overlay and maps; `name`: without suffix."""
     return f"{name}.json", f"{name}.png", f"{name}_maps.png"
 
 

@@ -16,16 +16,20 @@ UNFINISHED_S = 5.0
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file's name is one that programs give to unfinished files."""
+    """Whether a file's name is one that programs use for files they have not finished, such as `a.part`."""
     is_marked = path.name.startswith((".", "~")) or path.stem.endswith("~")
     return is_marked or any(suffix.lower() in TEMPORARY for suffix in path.suffixes[-2:])
 
 
 def arrivals(folder: Path, pause_s: float = 0.5) -> Iterator[Path]:
-    """Yield new and replaced pictures of a folder for ever, each once it has stopped changing and can be decoded.
+    """Yield new and replaced pictures of a folder without end, each as soon as it is complete.
 
-    A picture that cannot be decoded is yielded too, when it has not changed for UNFINISHED_S. Files with names of
-    unfinished files are passed over.
+    A picture is complete when it has stopped changing and can be decoded. A picture that cannot be decoded is yielded
+    too, when it has not changed for UNFINISHED_S seconds. Files that `is_temporary` are ignored.
+
+    Args:
+        folder: the folder.
+        pause_s: time between two looks at the folder.
     """
     seen: dict[Path, tuple[tuple[int, int], float]] = {}
     done: dict[Path, tuple[int, int]] = {}

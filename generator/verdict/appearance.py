@@ -1,13 +1,13 @@
 """The appearance of a picture as histograms of gradients, and its distance from that of training pictures.
 
 A picture is stretched to one size, whose longer side is 256 px, and divided into cells of 16 px. Each cell gets a
-histogram of the gradients' directions over the full circle (8 bins, each weighted by the gradient's size), divided by
-the mean energy of the cells around it, so that brightness and contrast of the whole picture do not count (Dalal and
+histogram of the gradients' directions over the full circle (8 bins, each pixel weighted by its gradient), divided by
+the mean energy of the cells around it, so that it does not depend on the picture's brightness and contrast (Dalal and
 Triggs 2005, Histograms of oriented gradients).
 
-The distance of a picture: each of its cells is compared with the cell at the same place in the 20 most similar training
-pictures, the smallest difference counts, and the mean over all cells is taken. So a part may mix properties of several
-training pictures, such as print, light and terminal.
+The distance of a picture is the mean over its cells of the difference from the cell at the same place in the most
+similar of the 20 training pictures that are nearest as a whole. The best picture may be another one for each cell, so a
+part may combine properties of several training pictures, such as print, light and terminal.
 
     references = References(cells_of_training_pictures)                     # (N, 8, rows, columns)
     found = cells(grey_values(picture, (256, 128)))
@@ -30,7 +30,12 @@ FLAT = 1e-4
 
 
 def grey_values(picture: Image.Image, size: tuple[int, int] | None = None) -> np.ndarray:
-    """Convert a picture to grey values (H, W) from 0 to 1, stretched to `size` (W, H) px; None: its own size."""
+    """Convert a picture to grey values (H, W) from 0 to 1.
+
+    Args:
+        picture: the picture.
+        size: (W, H) px to which it is stretched; None: it keeps its size.
+    """
     grey = picture if picture.mode == "L" else picture.convert("L")
     if size is not None and grey.size != size:
         smaller = size[0] * size[1] < grey.width * grey.height
@@ -62,11 +67,12 @@ def cells(grey: np.ndarray) -> np.ndarray:
 
 
 class References:
-    """The cells of training pictures.
+    """The cells of training pictures, with which a picture is compared.
 
     Args:
-        histograms: (N, BINS, rows, columns), of pictures of one shape.
-        groups: (N,) number of the part or original that each picture shows; None: all differ.
+        histograms: (N, BINS, rows, columns) of N pictures of one shape.
+        groups: (N,) for each picture, the number of the part that it shows, or of the original that it is a copy of;
+            None: all are different.
     """
 
     def __init__(self, histograms: np.ndarray, groups: np.ndarray | None = None) -> None:
@@ -89,7 +95,7 @@ class References:
         return np.asarray(usable[np.argpartition(-likeness[usable], NEAREST)[:NEAREST]])
 
     def differences(self, histograms: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-        """Return how each cell of a picture differs from some training pictures: (rows, columns), 0 = not at all.
+        """Return the smallest difference of each cell of a picture from some training pictures: (rows, columns), >= 0.
 
         Args:
             histograms: (BINS, rows, columns) of the picture.

@@ -1,8 +1,8 @@
-"""Does a measured pin meet its tolerance? Decisions with measurement uncertainty, after ISO 14253-1.
+"""Decide whether a measured pin conforms to its tolerance, with the measurement uncertainty, after ISO 14253-1.
 
-A characteristic conforms when it lies outside its limits with at most 5 % probability, and is nonconform when it lies
-beyond one and the same side of them with at least 95 %; between the two it is undecided. A large uncertainty therefore
-never decides, in either direction. Uncertainties are expanded, k = 2, and errors taken as normal.
+A characteristic is conform if the probability that it lies outside its limits is at most 5 %, and nonconform if the
+probability that it lies beyond one of them is at least 95 %; otherwise it is undecided. So a large uncertainty never
+leads to a decision. Uncertainties are expanded, k = 2; errors are assumed to be normally distributed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 class Decision(StrEnum):
     """The decision on one characteristic of one pin.
 
-    - conform: within its limits, with the stated risk.
-    - nonconform: beyond them, with the stated risk.
+    - conform: within its limits, with a risk of at most 5 %.
+    - nonconform: beyond a limit, with a risk of at most 5 %.
     - undecided: measured, but too near to a limit for its uncertainty.
-    - undetermined: the given views do not determine this measure, such as a height from a single centre view.
-    - not_seen: the pin, or the tip that the measure needs, is hidden in every given view.
+    - undetermined: the given views do not determine it, such as a height from a single centre view.
+    - not_seen: the pin, or the tip that is measured, is hidden in every given view.
     """
 
     CONFORM = "conform"
@@ -49,11 +49,11 @@ _VERDICTS = {
 
 
 def decide(outside: float, beyond: float) -> Decision:
-    """Decide from two probabilities; undetermined if they are not numbers.
+    """Decide from two probabilities; undetermined if they are NaN.
 
     Args:
-        outside: that the measure lies outside its limits, on whichever side.
-        beyond: that it lies beyond them on the most probable side.
+        outside: probability that the measure lies outside its limits, on any side.
+        beyond: probability that it lies outside them on the most probable side.
     """
     if math.isnan(outside) or math.isnan(beyond):
         return Decision.UNDETERMINED
@@ -79,15 +79,15 @@ def interval_sides(value: float, u: float, low: float, high: float) -> tuple[flo
 
 
 def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
-    """Probability that a point lies outside a disc round the origin: the true position of a pin beyond its limit.
+    """Probability that a point lies outside a disc round the origin: that the true position is above its limit.
 
-    The normal distribution in two dimensions is integrated: exactly along one principal axis, with 64 Gauss-Legendre
+    The normal distribution in two dimensions is integrated exactly along one principal axis, and with 64 Gauss-Legendre
     nodes along the other.
 
     Args:
         mean: (2,) measured dx, dy, mm.
-        covariance: (2, 2) of their errors, mm^2.
-        diameter: of the disc, mm: the limit of true position.
+        covariance: (2, 2) covariance of their errors, mm^2.
+        diameter: diameter of the disc, mm: the limit of true position.
     """
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         return math.nan
@@ -108,7 +108,7 @@ def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> f
 
 
 def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
-    """Probability that a point lies beyond a tangent of a disc round the origin, for the most probable tangent.
+    """Probability that a point lies beyond a tangent of a disc round the origin, for the tangent where it is largest.
 
     Args:
         mean, covariance, diameter: as in `disc_outside`.
@@ -124,12 +124,12 @@ def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> fl
 def decide_height(
     retraction_mm: float, u_mm: float, retraction_limit_mm: float, protrusion_limit_mm: float
 ) -> Decision:
-    """Decide on a tip's height, which has a limit on both sides.
+    """Decide on a tip's height, which has limits on both sides.
 
     Args:
-        retraction_mm: of the tip below its nominal height; negative: above it.
-        u_mm: its expanded uncertainty (k = 2).
-        retraction_limit_mm, protrusion_limit_mm: limits below and above.
+        retraction_mm: how far the tip is below its nominal height; negative: above it.
+        u_mm: expanded uncertainty of `retraction_mm` (k = 2).
+        retraction_limit_mm, protrusion_limit_mm: how far the tip may be below and above its nominal height.
     """
     below, above = interval_sides(retraction_mm, u_mm, -protrusion_limit_mm, retraction_limit_mm)
     return decide(below + above, max(below, above))
@@ -138,12 +138,12 @@ def decide_height(
 def decide_true_position(mean: np.ndarray, covariance: np.ndarray, limit_mm: float) -> Decision:
     """Decide on a tip's true position.
 
-    It is bounded at zero, so that "value plus or minus U" misleads near zero: the decision uses the probability that
-    the tip lies outside the disc of the tolerance.
+    A true position cannot be negative, so an interval "value plus or minus U" would be wrong near zero. The decision is
+    made from the probability that the tip lies outside the tolerance's disc.
 
     Args:
         mean: (2,) measured dx, dy, mm.
-        covariance: (2, 2) of their errors, mm^2.
+        covariance: (2, 2) covariance of their errors, mm^2.
         limit_mm: the limit, a diameter.
     """
     return decide(disc_outside(mean, covariance, limit_mm), disc_beyond(mean, covariance, limit_mm))
@@ -152,14 +152,14 @@ def decide_true_position(mean: np.ndarray, covariance: np.ndarray, limit_mm: flo
 def part_verdict(
     pins: Mapping[str, Mapping[str, Decision]], judged: Collection[str], not_inspected: Iterable[str] = ()
 ) -> tuple[Verdict, list[str]]:
-    """The verdict on a part from the decisions on its pins, and the reasons for it.
+    """Return the verdict on a part from the decisions on its pins, and the reasons for it.
 
-    NG if a characteristic is nonconform; OK only if every judged characteristic of every position conforms.
+    NG if a characteristic is nonconform; OK only if every judged characteristic of every pin conforms.
 
     Args:
-        pins: decisions by characteristic (`true_position`, `height`, `presence`) by address.
-        judged: the characteristics that the verdict covers; one that a pin lacks counts as undetermined.
-        not_inspected: toleranced characteristics that it leaves out on purpose: each verdict names them.
+        pins: by address, the decisions by characteristic (`true_position`, `height`, `presence`).
+        judged: the characteristics that the verdict covers; a decision that a pin lacks counts as undetermined.
+        not_inspected: characteristics with a tolerance that the verdict does not cover; they are named in the reasons.
     """
     found: dict[Decision, dict[str, list[str]]] = {}
     for address, decisions in pins.items():

@@ -1,7 +1,7 @@
-"""The four verdicts, and the JSON document that every judge writes for a picture or part.
+"""The four verdicts, and the JSON document in which each verdict on a picture or part is written.
 
-Judges: `generator inspect`, and `trainer.predict` with a run of any kind. A document has the keys of `Envelope`, and
-further keys of its judge.
+`generator inspect` and `trainer.predict` write such documents. A document has the keys of `Envelope`, and further keys
+of the command that wrote it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ SCHEMA = "pinsight-verdict/1"
 
 
 class Verdict(StrEnum):
-    """The verdict on a picture, pin or part; in this order the first that applies counts.
+    """The verdict on a picture, pin or part: the first of these that applies.
 
     - NG: a defect was found.
-    - INVALID: it cannot be judged: not located, not wholly in view, too dark, blurred, unlike all training pictures.
-    - UNSURE: judged, but between the limits of OK and NG, or something that has a tolerance was not seen.
-    - OK: everything that was to be judged was seen and is within its tolerance. Only OK releases a part.
+    - INVALID: it cannot be judged: not found, not wholly in view, too dark, blurred, unlike all training pictures.
+    - UNSURE: judged, but between the limits of OK and NG; or a characteristic with a tolerance could not be measured.
+    - OK: everything that had to be judged was visible and is within its tolerance. Only OK releases a part.
     """
 
     NG = "NG"
@@ -34,7 +34,7 @@ class Verdict(StrEnum):
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict on a whole from those on its parts: the first of NG, INVALID, UNSURE, OK that occurs.
 
-    Without any verdict it is INVALID: nothing was judged.
+    Without any verdict it is INVALID, as nothing was judged.
     """
     found = set(verdicts)
     return next((one for one in Verdict if one in found), Verdict.INVALID)
@@ -46,16 +46,16 @@ class Envelope:
 
     Attributes:
         verdict: of the picture or part.
-        reasons: why it is not OK, and what was not inspected; each begins with a keyword and a colon,
-            such as "exposure: ...", which programs may read. Empty only for OK.
-        file: the picture's path; None for a part.
-        files: paths by view; None for a single picture.
-        sha256: SHA-256 of the picture's file in hex, or by view.
-        model: `name` and `hash` of the run or unit space that judged.
-        tolerance: limits in mm that the judge was made for or applies; None if it knows none.
+        reasons: why it is not OK, and what was not inspected; each begins with a keyword and a colon, such as
+            "exposure: ...", for programs that read it. Empty only for OK.
+        file: path of the picture; None for a part.
+        files: paths of the part's pictures, by view; None for a single picture.
+        sha256: SHA-256 of the picture's file in hex; for a part, by view.
+        model: `name` and `hash` of the training run or unit space that judged.
+        tolerance: limits in mm that were applied, or for which the model was trained; None if it has none.
         judged: characteristics that the verdict covers, such as `true_position`, `retraction`, `presence`.
-        pins: one entry per pin that was judged, with `address`, `decision` and measures; may be empty.
-        boxes: what was found in the picture, xyxy in px; may be empty.
+        pins: an entry for each pin that was judged, with `address`, `decision` and measures; may be empty.
+        boxes: boxes of defects or anomalies found in the picture, xyxy in px; may be empty.
     """
 
     verdict: Verdict
@@ -70,7 +70,7 @@ class Envelope:
     boxes: Sequence[Any] = ()
 
     def to_json(self, **more: Any) -> dict[str, Any]:
-        """Make the document: the fields that are set, schema, software and time (UTC), then `more` of the judge."""
+        """Make the document: the fields that are not None, schema, software and time (UTC), then the keys in `more`."""
         document = {
             "schema": SCHEMA,
             **{name: value for name, value in asdict(self).items() if value is not None},

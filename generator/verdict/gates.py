@@ -1,7 +1,7 @@
-"""Gates: whether a picture can be judged at all. What they refuse is INVALID, whatever a network would say of it.
+"""Gates: checks of whether a picture can be judged at all. A picture that a gate refuses gets the verdict INVALID.
 
-The limits are learned from pictures that can be judged: the training and validation pictures of a run (of OK and NG
-parts), or the golden pictures of an inspection. A gate's sentence begins with its keyword:
+The limits are learned from pictures that can be judged: the training and validation pictures of a network (of OK and NG
+parts), or the OK pictures of an inspection. Each gate gives its reason as a sentence that begins with its keyword:
 
     size         width and height, or their ratio, unlike all training pictures
     exposure     too dark, too bright, burnt out
@@ -62,10 +62,10 @@ class Limits:
     Attributes:
         pictures: number of pictures that the limits were learned from.
         grid: (W, H) px to which pictures are stretched for their appearance.
-        diagonal_px, aspect: smallest and largest of the pictures' diagonals, and of width / height.
-        measures: by name of measure, the limits below and above of its difference from similar training pictures.
-        appearance: largest mean difference of a picture's cells.
-        turn: largest log of the difference as given over that of a copy turned by 90 or 270°.
+        diagonal_px, aspect: smallest and largest diagonal of the pictures, and width / height.
+        measures: by name of measure, the lower and upper limit of its difference from similar training pictures.
+        appearance: upper limit of a picture's distance from the training pictures, see `generator.verdict.appearance`.
+        turn: upper limit of log(distance of a picture / distance of its copy turned by 90 or 270°).
     """
 
     pictures: int
@@ -82,11 +82,11 @@ class Look:
     """A picture compared with the training pictures.
 
     Attributes:
-        beyond: (8,) its measures less the medians of similar training pictures.
-        difference: (rows, columns) how each cell differs from all similar training pictures.
+        beyond: (8,) its measures minus the medians of similar training pictures.
+        difference: (rows, columns) smallest difference of each cell from similar training pictures.
         distance: mean of `difference`.
         upright: score of `generator.verdict.orientation`: 1 upright, -1 turned by 180°.
-        turns: by angle, log of `distance` over that of the picture turned counter-clockwise by that angle.
+        turns: by angle, log of `distance` divided by that of the picture turned counter-clockwise by this angle.
     """
 
     beyond: np.ndarray
@@ -97,13 +97,13 @@ class Look:
 
 
 class PictureGates:
-    """The gates of a run or unit space: see the module.
+    """The gates of a training run or unit space: see the module.
 
     Args:
         limits: limits of the gates.
-        references: cells of the training pictures.
+        references: cells of the N training pictures.
         measures: (N, 8) measures of the training pictures.
-        orientation: tells pictures turned by 180°.
+        orientation: recognises pictures turned by 180°.
     """
 
     def __init__(self, limits: Limits, references: References, measures: np.ndarray, orientation: Orientation) -> None:
@@ -116,11 +116,12 @@ class PictureGates:
         Args:
             pictures: N upright pictures, mode RGB or L, as `generator.io.pictures.open_picture` returns them. They are
                 read once, one after the other.
-            groups: (N,) which part, or original of a copy, each picture shows: a picture is not compared with others
-                of its group, as they would make it look more regular than a new part; None: all differ.
+            groups: (N,) for each picture, the part that it shows or the original that it is a copy of; None: all are
+                different. A picture is not compared with others of its group, which are more similar to it than
+                pictures of a new part will be.
 
         Raises:
-            ValueError: no pictures.
+            ValueError: there are no pictures.
         """
         sizes, greys, measured = [], [], []
         for picture in pictures:
@@ -165,7 +166,7 @@ class PictureGates:
         """
         measured = measures_of(picture)
         if flat(measured):
-            return ["contrast: the picture is flat, it shows nothing"]
+            return ["contrast: the whole picture has one grey value"]
         grey = _grey_bytes(picture)
         look = self._look(cells(_stretched(grey, self.limits.grid)), grey, measured)
         size, unlike = self._size(picture.size), self._unlike(look)
@@ -283,12 +284,12 @@ class PictureGates:
             learned = _limits_of(document["limits"])
             shape = (len(groups), BINS, learned.grid[1] // CELL_PX, learned.grid[0] // CELL_PX)
             if histograms.shape != shape or measures.shape != (len(groups), len(NAMES)) or weights.shape != shape[1:]:
-                raise ValueError(f"arrays of shapes {histograms.shape}, {measures.shape}, {weights.shape}")
+                raise ValueError(f"arrays of wrong shapes {histograms.shape}, {measures.shape}, {weights.shape}")
             return cls(learned, References(histograms, groups), measures, Orientation(weights, float(turned)))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
             raise InputError(
-                f"{place}: expected the file of a training's gates, got {error}: delete it, and `python -m "
-                "trainer.evaluate` with the training's dataset writes it again"
+                f"{place}: expected the file with the limits of picture quality that a training wrote, got {error}: "
+                "delete it, and write it again by `python -m trainer.evaluate` with the training's dataset"
             ) from None
 
 

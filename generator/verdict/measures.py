@@ -1,9 +1,9 @@
 """Measures of a picture: exposure, contrast, sharpness and noise, each compared with similar training pictures.
 
-Sharpness is free of the scene's contrast, as it is a ratio: the energy of second differences between pixels over that
-of first differences ("fine"), and that of differences in the picture reduced by two over those in the picture reduced
-by four ("coarse", which sensor noise in a blurred picture does not hide), as logarithms, across and down apart. Blur
-lowers them, noise raises them.
+Sharpness is measured as the logarithm of a ratio, so that it does not depend on the scene's contrast; horizontally
+("across") and vertically ("down") separately. "Fine" is the energy of second differences between pixels divided by that
+of first differences; "coarse" is the energy of differences in the picture reduced to half size divided by that at
+quarter size, which shows blur also in a noisy picture. Blur lowers both, noise raises them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,12 @@ TINY = 1e-9
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure's unit in words, and the least distance of its limits from the median of good pictures."""
+    """A measure of a picture.
+
+    Attributes:
+        unit: what is measured, in words.
+        least: smallest distance of its limits from the median of good pictures.
+    """
 
     unit: str
     least: float
@@ -36,22 +41,22 @@ MEASURES = {
     "highlights": Measure("grey value that 1 % of the pixels exceed, 0 to 1", 0.05),
     "burnt": Measure("square root of the share of pixels at 250 of 255 or above", 0.05),
     "contrast": Measure("log of the standard deviation of the grey values", 0.1),
-    "fine_across": Measure("log ratio of second to first differences across", 0.1),
-    "fine_down": Measure("log ratio of second to first differences down", 0.1),
-    "coarse_across": Measure("log ratio of differences across, half over quarter size", 0.1),
-    "coarse_down": Measure("log ratio of differences down, half over quarter size", 0.1),
+    "fine_across": Measure("log ratio of second to first horizontal differences of pixels", 0.1),
+    "fine_down": Measure("log ratio of second to first vertical differences of pixels", 0.1),
+    "coarse_across": Measure("log ratio of horizontal differences of pixels at half and quarter size", 0.1),
+    "coarse_down": Measure("log ratio of vertical differences of pixels at half and quarter size", 0.1),
 }
 NAMES = tuple(MEASURES)
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A gate on one end of a measure.
+    """A gate that refuses pictures above or below a limit of one measure.
 
     Attributes:
-        keyword: begins the sentence.
+        keyword: word with which its sentence begins.
         measure: name in MEASURES.
-        above: whether values above the upper limit are refused, else those below the lower limit.
+        above: whether it refuses values above the upper limit; else values below the lower limit.
         words: how such a picture differs, such as `darker than similar training pictures`.
     """
 
@@ -61,29 +66,34 @@ class Gate:
     words: str
 
     def sentence(self, beyond: float, limit: float) -> str:
-        """Say what the picture is, with its difference from similar training pictures and the limit of it."""
+        """Return the sentence on a picture that the gate refuses.
+
+        Args:
+            beyond: difference of its measure from that of similar training pictures.
+            limit: limit of this difference.
+        """
         unit = MEASURES[self.measure].unit
-        return f"{self.keyword}: {self.words} ({unit}; difference {beyond:+.3f}, limit {limit:+.3f})"
+        return f"{self.keyword}: {self.words} ({unit}; difference from them {beyond:+.3f}, limit {limit:+.3f})"
 
 
 GATES = (
     Gate("exposure", "brightness", False, "darker than similar training pictures"),
     Gate("exposure", "brightness", True, "brighter than similar training pictures"),
-    Gate("exposure", "highlights", False, "darker lights than in similar training pictures"),
-    Gate("exposure", "burnt", True, "burnt out more than similar training pictures"),
+    Gate("exposure", "highlights", False, "darker highlights than similar training pictures"),
+    Gate("exposure", "burnt", True, "more burnt-out pixels than similar training pictures"),
     Gate("contrast", "contrast", False, "less contrast than similar training pictures"),
     Gate("contrast", "contrast", True, "more contrast than similar training pictures"),
-    Gate("sharpness", "fine_across", False, "blurred across"),
-    Gate("sharpness", "fine_down", False, "blurred down"),
-    Gate("sharpness", "coarse_across", False, "blurred across"),
-    Gate("sharpness", "coarse_down", False, "blurred down"),
-    Gate("noise", "fine_across", True, "more fine structure across than similar training pictures"),
-    Gate("noise", "fine_down", True, "more fine structure down than similar training pictures"),
+    Gate("sharpness", "fine_across", False, "more blurred horizontally than similar training pictures"),
+    Gate("sharpness", "fine_down", False, "more blurred vertically than similar training pictures"),
+    Gate("sharpness", "coarse_across", False, "more blurred horizontally than similar training pictures"),
+    Gate("sharpness", "coarse_down", False, "more blurred vertically than similar training pictures"),
+    Gate("noise", "fine_across", True, "more fine horizontal structure than similar training pictures"),
+    Gate("noise", "fine_down", True, "more fine vertical structure than similar training pictures"),
 )
 
 
 def measures_of(picture: Image.Image) -> np.ndarray:
-    """Measure a picture of mode RGB or L: (8,), in the order of MEASURES."""
+    """Compute the measures of a picture of mode RGB or L: (8,), in the order of MEASURES."""
     longest = max(picture.size)
     size = None
     if longest > LONGEST_PX:
@@ -106,7 +116,7 @@ def _log_ratio(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def flat(found: np.ndarray) -> bool:
-    """Whether the measures (8,) are those of a picture of one grey value."""
+    """Whether measures (8,) are those of a picture that has one grey value everywhere."""
     return bool(found[NAMES.index("contrast")] < np.log(FLAT))
 
 

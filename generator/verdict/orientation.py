@@ -1,11 +1,11 @@
 """Whether a picture is turned by 180°, learned from pictures that are upright.
 
-A ridge regression of 1 on the differences between the histograms (`generator.verdict.appearance`, square roots) of each
-training picture and of the same picture turned: the score of an upright picture is near 1, that of a turned one the
-negative. A symmetric part scores about 0 either way. So a score below -limit means a turned picture. Each training
-picture's own score is computed without the pictures of its group, in closed form; the limit is 1.25 times the lowest
-negative one, at least 0.15. It is at most 0.5, unless more than single training pictures score below -0.4: then parts
-lie either way in training.
+A linear score is learned by ridge regression from the histograms (`generator.verdict.appearance`, square roots) of each
+training picture minus those of the same picture turned; its target is 1. An upright picture scores near 1, a turned one
+near -1, and a symmetric part about 0 in both orientations. A picture with a score below -limit is turned. The limit is
+1.25 times the lowest negative score of a training picture, each computed in closed form without the pictures of its
+group; it is at least 0.15, and at most 0.5 unless several training pictures score below -0.4, which means that parts
+were placed in both orientations.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Orientation:
 
         Args:
             histograms: (N, BINS, rows, columns).
-            groups: (N,) number of the part or original that each picture shows.
+            groups: (N,) for each picture, number of the part that it shows, or of the original that it is a copy of.
         """
         features = np.stack([_difference(one).ravel() for one in histograms]).astype(np.float64)
         products = features @ features.T

@@ -1,16 +1,16 @@
-"""Limits of measures of good pictures, from the few pictures that there are.
+"""Set limits for measures of good pictures from a small number of pictures.
 
-The largest of n values is exceeded by 1 of n + 1 further ones, so a false alarm rate below 0.5 % cannot be read off 50
-pictures. `upper_limit` therefore assumes the shape of the tail and adds a margin, and takes the larger of
+A new value exceeds the largest of n values with probability 1 / (n + 1), so a false alarm rate below 0.5 % cannot be
+estimated from 50 pictures alone. `upper_limit` therefore assumes the shape of the distribution's tail, adds a margin,
+and returns the larger of
 
 - median + k sigma, with sigma from the upper half of the values (its 90 % point), and k Student's quantile for
   a probability of 1 in 10,000 and n values: 3.9 for n = 100, 4.4 for 24, 7 for 6;
-- the largest value plus half its distance from the median: values of several views and housings have several modes.
+- the largest value plus half its distance from the median, as values of several views and housings have several modes.
 
-Up to 2 % of the values (at least one) are set aside where they lie beyond 1.25 times the first limit: single unsuitable
-pictures among the training pictures must not widen it.
-With about ten measures a few good pictures per thousand are refused at most; docs/explanation/gates.md has the measured
-rates.
+Up to 2 % of the values (at least one) are left out if they lie beyond 1.25 times the first limit, so that single
+unsuitable pictures do not widen it. With about ten measures, at most a few good pictures per thousand are refused;
+docs/explanation/gates.md gives measured rates.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ ASIDE = 1.25
 
 
 def factor(count: int) -> float:
-    """Quantile of Student's t at 1 - 1/10,000 with `count` values (Cornish and Fisher's expansion)."""
+    """Quantile of Student's t distribution at 1 - 1/10,000 for `count` values (Cornish and Fisher's expansion)."""
     z = Z
     return z + (z**3 + z) / (4 * count) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * count**2)
 
@@ -36,7 +36,7 @@ def upper_limit(values: np.ndarray, least: float = 0.0) -> float:
     """Compute the limit above which a value is unlike those of good pictures; infinite for fewer than 3 values.
 
     Args:
-        values: (n,) the measure of good pictures, each measured without using that picture.
+        values: (n,) values of good pictures; each must be measured without using that picture as a reference.
         least: smallest distance between median and limit, for measures that hardly vary.
     """
     found = np.sort(values[np.isfinite(values)])
@@ -52,5 +52,9 @@ def upper_limit(values: np.ndarray, least: float = 0.0) -> float:
 
 
 def limits(values: np.ndarray, least: float = 0.0) -> tuple[float, float]:
-    """Compute the limits below and above which a value is unlike those of good pictures: see `upper_limit`."""
+    """Compute the lower and the upper limit outside which a value is unlike those of good pictures.
+
+    Args:
+        values, least: as in `upper_limit`.
+    """
     return -upper_limit(-values, least), upper_limit(values, least)

@@ -539,7 +539,7 @@ def test_foreign_files_are_replaced_by_force_only(engine: str, tmp_path: Path) -
     (out / "images").mkdir(parents=True)
     (out / "images" / "one.png").write_bytes(b"mine")
     done = run_renderer(manifest, "--out", out, engine=engine)
-    assert done.returncode == 2 and "got one whose files would be replaced" in done.stderr
+    assert done.returncode == 2 and "got files that would be replaced" in done.stderr
     assert folder_bytes(out) == {"images/one.png": b"mine"} and [path.name for path in out.iterdir()] == ["images"]
     assert run_renderer(manifest, "--out", out, "--force", engine=engine).returncode == 0
     assert (out / "images" / "one.png").read_bytes().startswith(b"\x89PNG")
@@ -665,7 +665,7 @@ def test_pictures_of_another_renderer_are_refused_or_rendered_again(tmp_path: Pa
         assert f"got 2 with other settings (the first: one: renderer '4', now '{RENDERER}')" in done.stderr
     done = render_here("bpy", False, tmp_path, "small.csv", "--out", "renders/small", "--rows", "0:1")
     line = f"renders/small: 1 rows of renderer 4 are rendered again by renderer {RENDERER}"
-    assert f"{line}; 1 stay, and `build` refuses both" in done.stderr and "1 rendered" in done.stdout
+    assert f"{line}; 1 are left as they are, and `build` refuses" in done.stderr and "1 rendered" in done.stdout
     done = render_here("bpy", True, tmp_path, "small.csv", "--out", "renders/small")
     assert f"{line}\n" in done.stderr and "1 rendered, 1 already there" in done.stdout
     assert folder_bytes(out) == whole
@@ -702,7 +702,7 @@ def test_the_pool_s_renderer_notices_an_edited_scene(engine: str, tmp_path: Path
         )
         assert done.returncode == code, done.stderr
         assert ('"rendered": true' in done.stdout) == (code == 0)
-    assert "small.csv: expected the manifest and scene files as they were checked, got edited ones" in done.stderr
+    assert "small.csv: expected manifest and scene files unchanged since they were checked" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--rows", "5:2"], ["--rows", "x"], ["--mask-scale", "9"], ["--nonsense"]])

@@ -142,11 +142,11 @@ FAULTS = {
     "a label without a box": (f"BENDNG{BOX}NUKENG", "boxes after the label 'NUKENG', got none"),
     "an unknown label": (f"POSTER{BOX}", "one of the labels BENDNG, NUKENG, got 'POSTER'"),
     "a label that the parser breaks on": (f"BENDNG<a{BOX}", "a location such as <loc_12>, and no other '<'"),
-    "a special token": (f"<s>BENDNG{BOX}</s>", "no special token (the tokenizer adds them), got <s>"),
+    "a special token": (f"<s>BENDNG{BOX}</s>", "no special token, as the tokenizer adds it, got <s>"),
     "boxes in another order": (f"BENDNG{LATER}{BOX}", "boxes of 'BENDNG' in the order of (y1, x1)"),
-    "groups in another order": (f"BENDNG{LATER}NUKENG{BOX}", "groups in the order of (y1, x1) of their first box"),
-    "a label in two groups": (f"BENDNG{BOX}NUKENG{LATER}BENDNG{LATER}", "the boxes of 'BENDNG' in one group"),
-    "a box twice": (f"BENDNG{BOX}{BOX}", "each box of 'BENDNG' once, got one twice"),
+    "groups in another order": (f"BENDNG{LATER}NUKENG{BOX}", "labels in the order of (y1, x1) of their first boxes"),
+    "a label in two groups": (f"BENDNG{BOX}NUKENG{LATER}BENDNG{LATER}", "the boxes of 'BENDNG' one after the other"),
+    "a box twice": (f"BENDNG{BOX}{BOX}", "each box of 'BENDNG' once, got a box twice"),
     "a location with a leading zero": ("BENDNG<loc_010><loc_10><loc_20><loc_20>", "a location such as <loc_12>"),
     "a location that ends too soon": ("BENDNG<loc_10><loc_10><loc_20><loc_2", "a location such as <loc_12>"),
     "a line break": (f"BENDNG{BOX}\n", "no space around the answer and no line break in it"),
@@ -173,7 +173,7 @@ def test_the_linter_lets_every_encoded_answer_pass(width: int, height: int, draw
         for xa, xb, ya, yb, label in drawn
     }
     text = encode(list(boxes), list(boxes.values()), width, height)
-    assert [p for p in lint(text, {"bent pin", "NUKE-NG"}) if "one twice" not in p] == []
+    assert [p for p in lint(text, {"bent pin", "NUKE-NG"}) if "a box twice" not in p] == []
 
 
 def test_the_ceiling_is_the_iou_of_the_perfect_answer() -> None:

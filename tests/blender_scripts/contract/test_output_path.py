@@ -22,7 +22,7 @@ def test_only_one_parent_may_be_missing(tmp_path: Path, monkeypatch: pytest.Monk
     for path in (tmp_path, tmp_path / "a", tmp_path / "a" / "b", tmp_path / "none" / ".." / "a" / "b"):
         assert refused(path) is None
     assert refused(tmp_path / "disk" / "a" / "b") == (
-        f"--out {tmp_path}/disk/a/b: expected a path that exists up to {tmp_path}/disk, got no folder {tmp_path}/disk: "
+        f"--out {tmp_path}/disk/a/b: expected that the folder {tmp_path}/disk exists, got no folder {tmp_path}/disk: "
         f"create {tmp_path}/disk, or mount its disk"
     )
     assert f"create {tmp_path}/x/y, " in (refused(tmp_path / "x" / "y" / "z", most=0) or "")

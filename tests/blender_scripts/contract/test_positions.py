@@ -80,7 +80,7 @@ def test_cavities_are_labelled(tmp_path: Path, cavities: str, labels: list[str])
 GRID = 'rule = "grid"\nrows = 1\ncolumns = 3\npitch_mm = [2, 2]\n'
 ROWS = 'rule = "staggered"\npitch_mm = [1, 1]\n'
 TABLE = 'rule = "table"\n'
-LABELS = "expected rows, columns, or 3 different texts of up to 16 characters, got"
+LABELS = "expected rows, columns, or a list of 3 different labels of 1 to 16 characters, got"
 PLACES = "at_mm: expected a list of rows, each a list of [x, y] in mm from -500 to 500, row 1 first, got"
 MISTAKES = [
     (GRID.replace("grid", "helix"), "rule: expected one of grid, staggered, circle, table, got 'helix'"),
@@ -94,7 +94,10 @@ MISTAKES = [
     (GRID + f'cavities = ["1", "2", "{"x" * 17}"]\n', LABELS),
     (GRID + "cavities = 7\n", f"{LABELS} 7"),
     (GRID + "counts = [2]\n", "expected a known key (blanks, cavities, columns, pitch_mm, rows, rule), got 'counts'"),
-    (ROWS, "counts: expected a list of positions per row, each from 1 to 200, such as [5, 4], got nothing"),
+    (
+        ROWS,
+        "counts: expected a list with the number of positions of each row, 1 to 200, such as [5, 4], got nothing",
+    ),
     (ROWS + "counts = []\n", "such as [5, 4], got []"),
     (ROWS + "counts = [3, 0]\n", "such as [5, 4], got [3, 0]"),
     (ROWS + "counts = [3, true]\n", "such as [5, 4], got [3, True]"),
@@ -135,4 +138,4 @@ def test_blanks_keep_the_addresses_and_labels_of_the_other_positions(tmp_path: P
 )
 def test_blanks_are_some_of_the_positions(blanks: str, tmp_path: Path) -> None:
     [problem] = problems_of(f"{GRID}blanks = {blanks}\n", tmp_path)
-    assert problem.startswith("p.toml:5 blanks: expected different addresses of positions (r1c1 to r2c2), at least one")
+    assert problem.startswith("p.toml:5 blanks: expected a list of addresses (r1c1 to r2c2), each once, and not")

@@ -94,8 +94,8 @@ def test_a_mix_of_a_scene(tmp_path: Path) -> None:
     assert mixes == {"both": Mix("both", ("round", "blade"), "rows")}
 
 
-NAMES = "terminals.m.mix: expected a list of two or more names of terminals, got"
-UNMIXED = "terminals.m.mix: expected names of terminals that are not mixed (round, blade, square), got"
+NAMES = "terminals.m.mix: expected a list of 2 to 16 names of terminals, got"
+UNMIXED = "terminals.m.mix: expected the name of a terminal that is not a mix (round, blade, square), got"
 MIX = ALL + '[terminals.m]\nmix = ["round", "blade"]\n'
 MISTAKES = [
     (MIX.replace('"round", "blade"]', '"round"]'), f"{NAMES} ['round']"),
@@ -120,7 +120,9 @@ def test_one_mistake_is_one_line(tmp_path: Path, text: str, says: str) -> None:
 
 def test_a_mix_alone_is_nothing(tmp_path: Path) -> None:
     problems = problems_of('[terminals.m]\nmix = ["a", "b"]\n', tmp_path)
-    assert any("expected at least one terminal that is not a mix, got 'm'" in problem for problem in problems)
+    assert any(
+        "expected at least one terminal that is not a mix, got only the mixes m" in problem for problem in problems
+    )
 
 
 PLACED = '[terminals.hybrid]\nothers = "round"\n[terminals.hybrid.at]\n'
@@ -142,16 +144,19 @@ def test_a_position_may_have_a_terminal_of_its_own(tmp_path: Path) -> None:
         ),
         (
             f'{PLACED}r1c1 = "peg"\n',
-            "t.toml:26 terminals.hybrid.at.r1c1: expected names of terminals that are not mixed",
+            "t.toml:26 terminals.hybrid.at.r1c1: expected the name of a terminal that is not a mix",
         ),
-        (f"{PLACED}r1c1 = 3\n", "t.toml:26 terminals.hybrid.at.r1c1: expected names of terminals that are not mixed"),
+        (
+            f"{PLACED}r1c1 = 3\n",
+            "t.toml:26 terminals.hybrid.at.r1c1: expected the name of a terminal that is not a mix",
+        ),
         (
             '[terminals.hybrid.at]\nr1c1 = "blade"\n',
             "t.toml:23 terminals.hybrid.others: expected the name of the terminal of all other positions, got nothing",
         ),
         (
             f"{PLACED}".replace("round", "peg"),
-            "t.toml:24 terminals.hybrid.others: expected names of terminals that are",
+            "t.toml:24 terminals.hybrid.others: expected the name of a terminal that is",
         ),
     ],
 )

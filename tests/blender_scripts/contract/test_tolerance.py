@@ -46,7 +46,10 @@ def test_a_position_has_limits_of_its_own(tmp_path: Path) -> None:
     [
         ("[tolerance.at]\nr3c1 = { retraction_mm = 0.2 }", "scene.toml:5 tolerance.at.r3c1: expected the address of a"),
         ("[tolerance.at]\nr1c1 = 0.2", "scene.toml:5 tolerance.at.r1c1: expected a table, got 0.2"),
-        ("[tolerance.at.r1c1]", "scene.toml:4 tolerance.at.r1c1: expected a limit (true_position_mm, retraction_mm"),
+        (
+            "[tolerance.at.r1c1]",
+            "scene.toml:4 tolerance.at.r1c1: expected at least one limit (true_position_mm, retraction_mm",
+        ),
         ("[tolerance.at.r1c1]\ntilt_deg = 2", "scene.toml:5 tolerance.at.r1c1.tilt_deg: expected a known key (protrus"),
         ("[tolerance.at.r1c1]\nretraction_mm = 0", "scene.toml:5 tolerance.at.r1c1.retraction_mm: expected a number"),
         ("protrusion_mm = 0", "scene.toml:4 tolerance.protrusion_mm: expected a number from 0.001 to 50, got 0"),

@@ -73,7 +73,7 @@ def test_a_straight_wall(azimuth: int) -> None:
         opening = (2 * half, 60.0) if azimuth % 180 == 0 else (60.0, 2 * half)
         problems = found(part((0, 0), opening=opening), f"bent@r1c1:{KINK},azimuth_deg={azimuth}")
         assert [overlap(problem) for problem in problems] == ([pytest.approx(-gap, abs=0.006)] if hits else [])
-        assert all(problem.startswith("expected a pin that clears the wall, got bent@r1c1") for problem in problems)
+        assert all(problem.startswith("expected a pin clear of the wall, got bent@r1c1") for problem in problems)
 
 
 def test_a_rounded_corner() -> None:
@@ -102,7 +102,7 @@ def test_a_neighbour(gap: float, hits: bool) -> None:
     assert bool(problems) == hits
     if hits:
         (problem,) = problems
-        assert problem.startswith("expected a pin that clears r1c2, got bent@r1c1")
+        assert problem.startswith("expected a pin clear of the pin at r1c2, got bent@r1c1")
         # The tip is lower than the neighbour's, so the nearest points are level.
         assert overlap(problem) == pytest.approx(-gap, abs=0.006)
 
@@ -168,7 +168,7 @@ def test_the_floor(terminal: str, mouth: float) -> None:
     along = (mouth - half * 0.5) / (math.sqrt(3.0) / 2.0)
     inside = half * math.sqrt(3.0) / 2.0 - 0.5 * along
     (problem,) = found(part((0, 0)), "bent@r1c1:tilt_deg=60,start_mm=0,curve_mm=0", terminal)
-    assert problem.startswith("expected a pin that clears the cavity floor, got bent@r1c1")
+    assert problem.startswith("expected a pin clear of the cavity floor, got bent@r1c1")
     assert overlap(problem) == pytest.approx(inside, abs=0.03)
 
 

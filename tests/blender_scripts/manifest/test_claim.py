@@ -84,7 +84,9 @@ def test_an_edited_manifest_replaces_its_copy_unless_no_run_is_left(
     before = folder_bytes(out)
     second = write(tmp_path / ("m.csv" if remembered else "else/m.csv"), then)
     if refused:
-        with pytest.raises(InputError, match=rf"^m\.csv: expected at least one run .*such as {re.escape(refused)}"):
+        with pytest.raises(
+            InputError, match=rf"^m\.csv: expected at least one of the runs .*such as {re.escape(refused)}"
+        ):
             take(second, out)
         assert folder_bytes(out) == before
         return
@@ -103,9 +105,9 @@ def test_an_edited_manifest_replaces_its_copy_unless_no_run_is_left(
             ["expected a new run name, got a2, which {home} in {out} has with other settings"],
         ),
         ([], {"a1": 9}, ["expected a new run name, got a1, which {home} in {out} has with other settings"]),
-        (["a1", "a2"], {"a2": 2, "b1": 7}, ["expected every finished run of {home} in {out} (such as a1), got"]),
-        (["a1", "a2"], {"b1": 7}, ["expected every finished run of {home} in {out} (such as a1)"]),
-        (["a1"], {"a2": 9}, ["expected a new run name, got a2, which {home}", "expected every finished run of {home}"]),
+        (["a1", "a2"], {"a2": 2, "b1": 7}, ["expected all runs of {home} that are finished in {out}, got"]),
+        (["a1", "a2"], {"b1": 7}, ["expected all runs of {home} that are finished in {out}, got"]),
+        (["a1"], {"a2": 9}, ["expected a new run name, got a2, which {home}", "expected all runs of {home}"]),
         (["a1", "a2"], {"a1": 1, "a2": 2, "b1": 7}, []),  # no row changes, one is added
         (["a1", "a2"], FIRST, []),
         (["a1"], {"a1": 1}, []),
@@ -179,7 +181,7 @@ def test_a_default_folder_belongs_to_one_place(force: bool, tmp_path: Path, monk
     before, second = folder_bytes(tmp_path / "renders"), write(tmp_path / "second" / "m.csv", FIRST)
     with pytest.raises(
         InputError,
-        match=rf"^{second.path}: expected {home}, since .* has its renders, got a manifest of the same name",
+        match=rf"^{second.path}: expected {home}, whose pictures are in .*, got another manifest of the same name",
     ):
         claim(second, SCENES, None, force)
     assert folder_bytes(tmp_path / "renders") == before
@@ -204,7 +206,7 @@ def test_a_folder_of_others_files_is_not_written_into(file: str, tmp_path: Path)
     (out / file).with_stem("another").touch()
     claim(manifest, SCENES, out, False)
     (out / file).touch()
-    with pytest.raises(InputError, match=rf"^--out .* would be replaced \({file}\): choose another, or give"):
+    with pytest.raises(InputError, match=rf"^--out .* would be replaced \({file}\): choose another folder, or give"):
         claim(manifest, SCENES, out, False)
     take(manifest, out, force=True)
     claim(manifest, SCENES, out, False)  # as after a crash

@@ -96,7 +96,7 @@ MISTAKES = [
     ("part", "-1", "expected an integer from 0 to"),
     ("part", "3.0", "got '3.0'"),
     ("fixture", "-1", "expected an integer from 0 to"),
-    ("fixture", "A", "the number of the placing (a column of your own needs another name), got 'A'"),
+    ("fixture", "A", "the seed of the part's placement (rename a column of your own), got 'A'"),
     ("scene", "", "got ''"),
     ("scene", "connector_9x9", f"expected one of {SCENE_NAMES}, got 'connector_9x9'"),
     ("scene", "../scenes/connector_3x9", "expected the name of a scene file"),
@@ -113,9 +113,9 @@ MISTAKES = [
     ("marking", "text", "got 'text'"),
     ("marking", "text=", "got 'text='"),
     ("marking", "text=" + "i" * 33, "of 1 to 32 characters"),
-    ("marking", "text=品質", "expected characters that can be printed"),
+    ("marking", "text=品質", "expected letters, digits, space and _-./+ only"),
     ("marking", "text=a\tb", r"got '\t'"),
-    ("marking", "text=" + "W" * 32, "expected a text that fits on the housing, at most 44.4 mm wide"),
+    ("marking", "text=" + "W" * 32, "expected a text at most 44.4 mm wide, which fits on the housing"),
     ("width", "31", "expected an integer from 32 to 4096, got '31'"),
     ("width", "4097", "got '4097'"),
     ("width", "64.0", "got '64.0'"),
@@ -123,7 +123,7 @@ MISTAKES = [
     ("height", "tall", "got 'tall'"),
     ("samples", "0", "expected an integer from 1 to 4096, got '0'"),
     ("samples", "4097", "got '4097'"),
-    ("defects", "melted@r1c1", "expected a defect of kind wrong, retracted, protruding, broken, bent"),
+    ("defects", "melted@r1c1", "expected kind@target with a kind of wrong, retracted, protruding, broken, bent"),
     ("defects", "bent", "expected bent@ followed by a pin address such as r2c5, got 'bent'"),
     ("defects", "bent@", "got 'bent@'"),
     ("defects", "bent@2,5", "got 'bent@2,5'"),
@@ -132,7 +132,7 @@ MISTAKES = [
     ("defects", "bent@housing", "a pin address"),
     ("defects", "bent@r4c1", "expected an address of scene connector_3x9 (r1c1 to r3c9), got 'r4c1'"),
     ("defects", "missing@r1c10", "got 'r1c10'"),
-    ("defects", "bent@r2c5:", "expected bent to take param=value with tilt_deg, tip_offset_mm"),
+    ("defects", "bent@r2c5:", "expected parameter=value with a parameter of tilt_deg, tip_offset_mm"),
     ("defects", "bent@r2c5:tilt_deg", "got 'tilt_deg'"),
     ("defects", "bent@r2c5:tilt_deg=2,5", "got '5' (a comma separates parameters: write 0.5, not 0,5)"),
     ("defects", "bent@r2c5:angle=3", "got 'angle=3'"),
@@ -158,7 +158,7 @@ MISTAKES = [
         "retracted@r2c5:depth_mm=7.01",
         "expected depth_mm of at most 7 (the cavity's depth), got 7.01",
     ),
-    ("defects", "missing@r2c5:depth_mm=1", "expected missing to take no parameters, got 'depth_mm=1'"),
+    ("defects", "missing@r2c5:depth_mm=1", "expected no parameters for missing, got 'depth_mm=1'"),
     (
         "defects",
         "bent@r2c5;bent@r2c5:azimuth_deg=90",
@@ -167,14 +167,14 @@ MISTAKES = [
     (
         "defects",
         "missing@r2c5;bent@r2c5",
-        "expected no other defect at a missing pin, got missing and bent at r2c5",
+        "expected no other defect at a pin that is missing, got missing and bent at r2c5",
     ),
     ("defects", "bent@r2c5;", "got ''"),
     ("defects", "crushed@r2c5;broken@r2c5", "expected either crushed or broken at a pin, got both at r2c5"),
     (
         "defects",
         "crushed@r2c5:depth_mm=4",
-        "expected depth_mm of at most 1.56 for the 5.3 mm of pin that can buckle",
+        "expected depth_mm of at most 1.56, as 5.3 mm of the pin can buckle",
     ),
     ("defects", "broken@r2c5:lost_mm=6.25", "expected lost_mm of at most 6.2 for a pin of 6.3 mm, got 6.25"),
     ("defects", "twisted@r2c5", "expected a terminal that is not round, got round in twisted@r2c5"),
@@ -188,25 +188,25 @@ MISTAKES = [
     (
         "defects",
         "foreign@r2c5-r2c7:type=bridge",
-        "expected nothing between the two pins, got r2c6 in the way",
+        "expected free space between the two pins, got r2c6 in the way",
     ),
-    ("defects", "foreign@r2c5:size_mm=9", "expected room for a ball of 9 mm diameter, got r"),
-    ("defects", "foreign@housing:x_mm=19", "expected x_mm, y_mm at least"),
+    ("defects", "foreign@r2c5:size_mm=9", "expected free space for a ball of 9 mm diameter, got r"),
+    ("defects", "foreign@housing:x_mm=19", "expected x_mm and y_mm of a point inside the opening"),
     ("defects", "foreign@housing:type=burr", "expected a pin's address as the target of a burr, got foreign@housing"),
     ("defects", "foreign@print", "expected foreign@ followed by a pin address such as r2c5 or two addresses"),
     ("defects", "missing@r2c5;foreign@r2c5-r2c6:type=bridge", "expected a pin at r2c5"),
     ("defects", "chipped@r2c5", "expected chipped@ followed by `housing`, got 'chipped@r2c5'"),
     ("defects", "chipped@housing:depth_mm=8", "expected depth_mm of at most 7.5 (the shell's depth), got 8"),
-    ("defects", "chipped@housing:size_mm=40", "expected size_mm of at most 31.6 (0.3 of the rim), got 40"),
+    ("defects", "chipped@housing:size_mm=40", "expected size_mm of at most 31.6 (0.3 of the rim's length), got 40"),
     (
         "defects",
         "cracked@housing:length_mm=8",
         "expected length_mm of at most 7.5 (the shell's depth), got 8",
     ),
-    ("defects", "print@print", "expected a marking, got none in a row with print@print"),
+    ("defects", "print@print", "expected print on the housing (column marking), got none in a row with print@print"),
     ("defects", "print@housing", "expected print@ followed by `print`, got 'print@housing'"),
-    ("defects", "bent@r2c5:tilt_deg=40", "expected a pin that clears r2c6, got bent@r2c5:tilt_deg=40"),
-    ("defects", "bent@r1c5:tilt_deg=40,azimuth_deg=90", "expected a pin that clears the wall"),
+    ("defects", "bent@r2c5:tilt_deg=40", "expected a pin clear of the pin at r2c6, got bent@r2c5:tilt_deg=40"),
+    ("defects", "bent@r1c5:tilt_deg=40,azimuth_deg=90", "expected a pin clear of the wall"),
 ]
 
 
@@ -222,7 +222,7 @@ def test_a_rib_is_in_the_way_in_one_housing_only(tmp_path: Path) -> None:
     defects = "bent@r1c5:tilt_deg=25,azimuth_deg=55"
     read(write(tmp_path, row("a", defects=defects, housing="plain")))
     (problem,) = problems_of(write(tmp_path, row("a", defects=defects, housing="ribbed")))
-    assert problem.startswith("m.csv:2 defects: expected a pin that clears the ribbed housing's blocks")
+    assert problem.startswith("m.csv:2 defects: expected a pin clear of the blocks of housing ribbed")
 
 
 def test_every_pin_that_does_not_fit_is_named(tmp_path: Path) -> None:
@@ -235,14 +235,16 @@ def test_every_pin_that_does_not_fit_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("first", "second"), [("same", "same"), ("Same", "sAME")])
 def test_a_name_stands_once_whatever_its_case(tmp_path: Path, first: str, second: str) -> None:
     (problem,) = problems_of(write(tmp_path, row(first, part="1"), row("other"), row(second, part="2")))
-    assert problem == f"m.csv:4 run: expected a name used once (it is in line 2 too), got '{second}'"
+    assert problem == f"m.csv:4 run: expected a name that no other row has (line 2 has it), got '{second}'"
 
 
 @pytest.mark.parametrize(("first", "second"), [("7", "7"), ("7", "007")])
 def test_a_part_stands_in_one_split(tmp_path: Path, first: str, second: str) -> None:
     path = write(tmp_path, row("a", part=first), row("b", part=second, split="test"))
     (problem,) = problems_of(path)
-    assert problem == "m.csv:3 part: expected each part in one split (part 7 is in train, line 2), got 'test'"
+    assert (
+        problem == "m.csv:3 part: expected each part in one split (part 7 has split train in line 2), got split 'test'"
+    )
 
 
 def test_without_a_part_the_seed_is_the_part(tmp_path: Path) -> None:
@@ -355,8 +357,8 @@ FILES = [
         f"{HEADER},\n{LINE},1",
         "m.csv:2 column 12: expected a name in the header for this column, or no value in it, got '1'",
     ),
-    (f"{HEADER},{'n' * 65}\n{LINE},1", "m.csv:1 header: expected a printable name of 1 to 64 characters"),
-    (f'{HEADER},"a\nb"\n{LINE},1', r"m.csv:1 header: expected a printable name"),
+    (f"{HEADER},{'n' * 65}\n{LINE},1", "m.csv:1 header: expected a column name of 1 to 64 printable characters"),
+    (f'{HEADER},"a\nb"\n{LINE},1', r"m.csv:1 header: expected a column name of 1 to 64 printable characters"),
     (f"{HEADER}\n{LINE}\n{LINE[:9]}\0{LINE}", "m.csv:3 file: expected text, got a NUL byte"),
     (f"{HEADER},factory\n{LINE},品川\n".encode("cp932"), "m.csv:2 file: expected UTF-8 text"),
     (
@@ -378,7 +380,7 @@ def test_a_file_that_is_no_manifest_is_one_line(tmp_path: Path, content: str | b
 @pytest.mark.parametrize("name", RESERVED)
 def test_columns_of_the_dataset_are_reserved(tmp_path: Path, name: str) -> None:
     (problem,) = problems_of(write(tmp_path, row("a", **{name: "1"})))
-    assert problem == f"m.csv:1 header: expected a column name that the dataset does not use itself, got '{name}'"
+    assert problem == f"m.csv:1 header: expected a name that none of a dataset's own columns has, got '{name}'"
 
 
 def test_every_mistake_of_a_header_is_reported(tmp_path: Path) -> None:

@@ -93,17 +93,17 @@ def test_what_is_no_number_is_never_written(value: float) -> None:
 
 
 JUNK = [
-    (b"", "expected a record in JSON"),
-    (b"{", "expected a record in JSON"),
-    (b"\x00\xff\xfe", "expected a record in JSON"),
-    (b'{"schema": 1, "run": "\xff"}', "expected a record in JSON"),
-    (b"[" * 100_000, "expected a record in JSON, got lists nested too deep"),
-    (b"9" * 5000, "expected a record in JSON"),
-    (b"[]", "expected a record of schema 1, got list"),
-    (b"null", "expected a record of schema 1, got NoneType"),
-    (b"{}", "expected a record of schema 1, got None"),
-    (b'{"schema": 2}', "expected a record of schema 1, got 2"),
-    (b'{"schema": "1"}', "expected a record of schema 1, got '1'"),
+    (b"", "expected a record of the renderer in JSON"),
+    (b"{", "expected a record of the renderer in JSON"),
+    (b"\x00\xff\xfe", "expected a record of the renderer in JSON"),
+    (b'{"schema": 1, "run": "\xff"}', "expected a record of the renderer in JSON"),
+    (b"[" * 100_000, "expected a record of the renderer in JSON, got lists nested too deep"),
+    (b"9" * 5000, "expected a record of the renderer in JSON"),
+    (b"[]", "expected a record of the renderer with schema 1, got list"),
+    (b"null", "expected a record of the renderer with schema 1, got NoneType"),
+    (b"{}", "expected a record of the renderer with schema 1, got schema None"),
+    (b'{"schema": 2}', "expected a record of the renderer with schema 1, got schema 2"),
+    (b'{"schema": "1"}', "expected a record of the renderer with schema 1, got schema '1'"),
     (b'{"schema": 1}', "expected the keys run, row, row_sha256, renderer"),
 ]
 
@@ -119,7 +119,7 @@ def test_junk_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
 @pytest.mark.parametrize("key", [key for key in record() if key != "schema"])
 def test_a_key_that_is_missing_or_of_another_type_is_named(tmp_path: Path, key: str) -> None:
     without = {name: value for name, value in record().items() if name != key}
-    with pytest.raises(InputError, match=rf"^a\.json: expected the keys {key}, got a record without them$"):
+    with pytest.raises(InputError, match=rf"^a\.json: expected a record with the keys {key}, got none of that name$"):
         read_record(written(tmp_path, json.dumps(without).encode()))
     with pytest.raises(InputError, match=rf"^a\.json: expected {key} as an? \w+, got None$"):
         read_record(written(tmp_path, json.dumps({**record(), key: None}).encode()))

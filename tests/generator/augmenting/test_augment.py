@@ -270,19 +270,19 @@ def test_originals_are_never_written_over(tmp_path, capsys, to):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("plan", "in", "-o", "in/a.png"), "-o in/a.png: expected a file apart from in"),
+        (("plan", "in", "-o", "in/a.png"), "-o: expected an output file outside the input in, got in/a.png"),
         (("plan", "in", "-o", "plan.txt"), "-o: expected a name that ends in .csv, got plan.txt"),
-        (("plan", "in", "-o", "in/plan.csv"), "-o in/plan.csv: expected a file apart from in"),
+        (("plan", "in", "-o", "in/plan.csv"), "-o: expected an output file outside the input in, got in/plan.csv"),
         (("plan", "in", "-o", "folder.csv"), "-o folder.csv: expected the name of a file, got a folder"),
         (
             ("plan", "in", "-o", "in/a.png/b/plan.csv"),
-            "-o in/a.png/b/plan.csv: expected a file apart from in",
+            "-o: expected an output file outside the input in, got in/a.png/b/plan.csv",
         ),
         (("plan", "in", "-o", "plan.csv/b/p.csv"), "-o plan.csv/b: expected a folder, got the file"),
         (("plan", "in", "-o", "p" * 300 + ".csv"), "-o: expected a name of at most 249 bytes"),
         (
             ("apply", "plan.csv", "--to", "out", "--sheet", "in/a.png"),
-            "--sheet in/a.png: expected a file apart",
+            "--sheet: expected an output file outside the input",
         ),
         (
             ("apply", "plan.csv", "--to", "out", "--sheet", "out/a.png"),

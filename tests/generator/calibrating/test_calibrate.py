@@ -160,7 +160,7 @@ def test_flat_pictures_do_not_determine_the_focal_length(tmp_path):
     out = tmp_path / "camera.json"
     code = main(["calibrate", str(tmp_path), "--target", CHARUCO, "-o", str(out), "--distortion", "none"])
     warnings = " ".join(json.loads(out.read_text())["warnings"]) if code == 0 else "refused"
-    assert code == 2 or ("tilt" in warnings and "focal length uncertain" in warnings)
+    assert code == 2 or ("tilt" in warnings and "expanded uncertainty" in warnings)
 
 
 def test_printed_target_has_its_size(tmp_path, capsys):

@@ -469,7 +469,7 @@ def test_all_mistakes_at_once(tmp_path: Path):
         (
             '["none", "numbers"]',
             '["none", "text=WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"]',
-            "made.toml:14 factors.marking: expected a text that fits on the housing, at most 44.4 mm wide, got 'WWW",
+            "made.toml:14 factors.marking: expected a text at most 44.4 mm wide, which fits on the housing, got 'WWW",
         ),
         (
             '"center"',
@@ -505,11 +505,11 @@ def test_the_manifest_and_the_map_replace_no_spec(tmp_path: Path, capsys: pytest
     toml, csv_, png = (str(tmp_path / f"made.{end}") for end in ("toml", "csv", "png"))
     new = str(tmp_path / "new.csv")
     for words, problem in (
-        ([toml, "-o", toml], f"-o {toml}: expected a file apart from {toml}, which stays as it is"),
-        ([csv_, "-o", csv_], f"-o {csv_}: expected a file apart from {csv_}, which stays as it is"),
+        ([toml, "-o", toml], f"-o: expected an output file outside the input {toml}, got {toml}"),
+        ([csv_, "-o", csv_], f"-o: expected an output file outside the input {csv_}, got {csv_}"),
         (
             [png, "-o", new, "--map", png],
-            f"--map {png}: expected a file apart from {png}, which stays as it is",
+            f"--map: expected an output file outside the input {png}, got {png}",
         ),
         ([toml, "-o", new, "--map", new], f"--map: expected a name that ends in .png, got {new}"),
         ([toml, "-o", f"{csv_}/m.csv"], f"-o {csv_}: expected a folder, got the file {csv_}"),

@@ -718,7 +718,7 @@ def test_the_views_of_a_part_stay_together(built, tmp_path, capsys):
     picture(tmp_path / "in/OK/nobody.png", 96, 48)
     assert import_(*words, "--to", tmp_path / "two") == 2
     told = capsys.readouterr().err
-    assert "OK/p1: expected a picture from left, got none" in told
+    assert "OK/p1: expected a picture of every view, got none of left" in told
     assert "OK/nobody.png: expected a name that ends in one of the views (center, left)" in told
     assert import_(*words, "--to", tmp_path / "two", "--skip-broken") == 0
     assert "left out: OK/p3_center.png: expected all views of the part, got one with a fault" in capsys.readouterr().err

@@ -88,7 +88,7 @@ def test_a_record_has_the_expected_boxes_and_names_its_picture(tmp_path, suffix,
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"positions": 3}'])
 def test_what_is_no_record_is_said(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
-    with pytest.raises(InputError, match=r"r\.json: expected a record of the renderer with positions, got "):
+    with pytest.raises(InputError, match=r"r\.json: expected a record of the renderer with the key positions, got "):
         read_pin_boxes(tmp_path / "r.json")
 
 
@@ -98,7 +98,9 @@ def test_what_is_no_record_is_said(tmp_path, text):
 def test_a_box_of_a_record_that_is_none_is_named(tmp_path, box):
     positions = [{"address": f"r1c{n}", "boxes": {"expected": b}} for n, b in enumerate([[1, 2, 3, 4], box])]
     (tmp_path / "r.json").write_text(json.dumps({"positions": positions}))
-    with pytest.raises(InputError, match=r"r\.json: positions\[1\]: expected a record's .*, got \{'address': 'r1c1'"):
+    with pytest.raises(
+        InputError, match=r"r\.json: positions\[1\]: expected the keys address, .*, got \{'address': 'r1c1'"
+    ):
         read_pin_boxes(tmp_path / "r.json")
 
 

@@ -52,8 +52,8 @@ def test_a_sheet_that_cannot_be_written_is_refused_at_once(
     shutil.copy(ROOT / "manifests" / "smoke.csv", manifest)
     shutil.copy(manifest, other)
     for given, output, got in (
-        (manifest, manifest, f" {manifest}: expected a file apart from {manifest}, which stays as it is"),
-        (other, other, f" {other}: expected a file apart from {other}, which stays as it is"),
+        (manifest, manifest, f": expected an output file outside the input {manifest}, got {manifest}"),
+        (other, other, f": expected an output file outside the input {other}, got {other}"),
         (manifest, tmp_path / "sheet.csv", f": expected a name that ends in .png, got {tmp_path / 'sheet.csv'}"),
         (manifest, other / "a" / "s.png", f" {other / 'a'}: expected a folder, got the file {other}"),
     ):
@@ -77,6 +77,6 @@ def test_a_housing_that_is_burnt_out_is_named_with_the_remedy(tmp_path: Path):
     [warning] = burnt_warnings(runs.runs, output, runs.connectors)
     power = runs.connectors["connector_3x9"].lightings["ring"].power
     assert warning == (
-        "45% of the pixels of housing plain are burnt out under lighting ring: "
+        "45% of the pixels of housing plain are burnt out (saturated) under lighting ring: "
         f"try power = {0.6 * power:.2g} instead of {power:g} in [lighting.ring] of connector_3x9.toml"
     )

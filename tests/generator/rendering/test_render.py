@@ -269,7 +269,9 @@ def test_a_refused_manifest_renders_nothing(tmp_path: Path, capsys: pytest.Captu
     path = small_manifest(tmp_path)
     path.write_text(path.read_text().replace("two,train", "one,train"))
     assert main(["render", str(path), "--out", str(tmp_path / "out")]) == 2
-    assert capsys.readouterr().err == "small.csv:3 run: expected a name used once (it is in line 2 too), got 'one'\n"
+    assert (
+        capsys.readouterr().err == "small.csv:3 run: expected a name that no other row has (line 2 has it), got 'one'\n"
+    )
     assert not (tmp_path / "out").exists()
 
 

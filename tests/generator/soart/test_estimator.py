@@ -117,7 +117,7 @@ def test_pictures_that_are_refused(model: SoartC) -> None:
     with pytest.raises(ValueError, match="at least 3 OK pictures, got 2"):
         SoartC().fit([board(1), board(2)])
     width, height = SIZE[1], SIZE[0]
-    sizes = rf"must all have one size, got {width} x {height} px \(picture 1\), {width} x 60 px \(picture 3\)"
+    sizes = rf"expected OK pictures of one size, got {width} x {height} px \(picture 1\), {width} x 60 px \(picture 3\)"
     with pytest.raises(ValueError, match=sizes):
         SoartC(window=8).fit([board(1), board(2), board(3)[:60]])
     with pytest.raises(ValueError, match="without NaN"):
@@ -169,7 +169,7 @@ def test_the_promise_of_two_limits_holds_over_many_draws() -> None:
     assert joint_threshold(draws.random((2, 100)))[1].interval[1] <= 0.05
     ends = [joint_threshold(draws.random((2, count)))[1].interval[1] for count in (472, 473)]
     assert ends[0] > 0.01 and ends[1] == pytest.approx(0.01, abs=5e-5)
-    with pytest.raises(ValueError, match="needs 4 OK parts, got 3"):
+    with pytest.raises(ValueError, match="expected 4 OK parts or more for 2 limits, 1 above each, got 3"):
         joint_threshold(draws.random((2, 3)), above=1)
 
 

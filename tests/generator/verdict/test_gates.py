@@ -147,17 +147,19 @@ def test_no_file_is_no_gates(tmp_path: Path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"text"])
 def test_a_broken_file_is_an_input_error(tmp_path: Path, content: bytes):
     (tmp_path / FILE).write_bytes(content)
-    with pytest.raises(InputError, match=r"gates\.npz: expected the file of a training's gates, got"):
+    with pytest.raises(
+        InputError, match=r"gates\.npz: expected the file with the limits of picture quality that a training wrote, got"
+    ):
         PictureGates.load(tmp_path)
 
 
 def test_a_pickle_or_foreign_arrays_are_an_input_error(tmp_path: Path, gates):
     np.savez(tmp_path / FILE, header=np.array([{"schema": 1}], dtype=object))
-    with pytest.raises(InputError, match="expected the file of a training's gates"):
+    with pytest.raises(InputError, match="expected the file with the limits of picture quality"):
         PictureGates.load(tmp_path)
     gates.save(tmp_path)
     with np.load(tmp_path / FILE) as file:
         held = {name: file[name] for name in file.files}
     np.savez(tmp_path / FILE, **{**held, "measures": held["measures"][:3]})
-    with pytest.raises(InputError, match="arrays of shapes"):
+    with pytest.raises(InputError, match="arrays of wrong shapes"):
         PictureGates.load(tmp_path)

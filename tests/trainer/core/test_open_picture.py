@@ -37,7 +37,7 @@ def test_a_row_without_a_picture_is_named(source):
 
 def test_what_import_refuses_is_refused_as_the_trainers_own_error(tmp_path):
     two = encoded(GREY.astype(np.uint8), "TIFF", save_all=True, append_images=[Image.new("L", (9, 6))])
-    for content, got in ((two, "got 2 in one file"), (b"", "got an empty file"), (b"text", "no picture format")):
+    for content, got in ((two, "got 2 in one file"), (b"", "got an empty file"), (b"text", "no known picture format")):
         with pytest.raises(InputError, match=rf"^p: expected .*{got}"):
             open_picture({"bytes": content}, "p")
     (tmp_path / "empty").mkdir()
@@ -88,11 +88,11 @@ def test_predict_judges_the_pixels_that_import_stores(tmp_path, trained_run, mak
         )
         == 1
     )
-    assert "passed over 1 file with a suffix of no picture: 1 .txt" in capsys.readouterr().err
+    assert "passed over 1 file without the suffix of a picture: 1 .txt" in capsys.readouterr().err
     Image.fromarray((grey / 255).astype(np.float32)).save(pictures / "float.tif")
     Image.fromarray(grey).save(pictures / "two.gif", save_all=True, append_images=[Image.new("L", (9, 6))])
     (pictures / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(30))
     assert main(["--model", str(trained_run), str(pictures)]) == 2
     said = capsys.readouterr().err
-    for got in ("values from 0 to 1", "got 2 in one file", "HEIC or AVIF, which this Pillow does not read"):
+    for got in ("values from 0 to 1", "got 2 in one file", "HEIC or AVIF, which the installed Pillow cannot read"):
         assert got in said

@@ -439,7 +439,7 @@ def test_parts_that_are_not_whole_are_named_and_the_others_judged(parts_run, pic
     shutil.copy(pictures / "part.a" / "top.png", pictures / "nobody.png")
     assert predict(parts_run, pictures, "--json", tmp_path / "v.json") == 2
     said = capsys.readouterr().err
-    assert f"{pictures / 'good'}: expected a picture from left, got none" in said
+    assert f"{pictures / 'good'}: expected a picture of every view, got none of left" in said
     assert f"{pictures / 'nobody.png'}: expected a name that ends in one of the views (center, left, top)" in said
     assert f"{pictures / 'b_top.png'}: expected a picture that can be decoded" in said
     verdicts = json.loads((tmp_path / "v.json").read_text())
@@ -465,7 +465,7 @@ def test_the_longest_view_that_a_name_ends_in_is_meant():
 
 def test_a_view_given_twice_is_told():
     found, problems = parts_of([Path("a_left.png"), Path("a-left.png"), Path("a_top.png")], ("left", "top"))
-    assert problems == ["a: expected one picture from left, got a_left.png and a-left.png"]
+    assert problems == ["a: expected one picture of view left, got a_left.png and a-left.png"]
     assert not found  # which of the two is the part's, nobody knows
 
 
@@ -478,7 +478,10 @@ def test_a_folder_and_files_of_its_name_are_two_parts():
     assert parts_of(beside, views) == ({"p1": whole["p1_"]}, [])
     found, problems = parts_of([inside[0], beside[1]], views)
     assert not found
-    assert problems == ["p1: expected a picture from top, got none", "p1_: expected a picture from left, got none"]
+    assert problems == [
+        "p1: expected a picture of every view, got none of top",
+        "p1_: expected a picture of every view, got none of left",
+    ]
 
 
 def test_attention_looks_at_every_view(parts_run, parts_dataset, tmp_path):

@@ -44,7 +44,10 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("gauge") / "run"
-    assert main(["--data", str(dataset), "--out", str(out), "--epochs", "40", "--edges", "6", "--ema", "0.98", *SMALL]) == 0
+    assert (
+        main(["--data", str(dataset), "--out", str(out), "--epochs", "40", "--edges", "6", "--ema", "0.98", *SMALL])
+        == 0
+    )
     return out
 
 
