@@ -12,7 +12,7 @@ import numpy as np
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.scratch import Scratch
-from blender_scripts.geometry.hulls import box_of
+from blender_scripts.geometry.boxes import box_of
 from blender_scripts.geometry.lens import Window, bend_picture, bend_samples
 from blender_scripts.geometry.optics import Station, set_up_station
 from blender_scripts.geometry.outlines import project_flaws, project_pins
@@ -27,7 +27,7 @@ from blender_scripts.scene import jpeg, versions
 from blender_scripts.scene.path_tracer import PathTracer
 from blender_scripts.scene.png import encode_png
 from blender_scripts.scene.stage import Stage
-from blender_scripts.scene.truth import datum_truth, flaws_truth, measured_again, positions_truth
+from blender_scripts.scene.truth import datum_truth, flaws_truth, measured_again, positions_truth, visible_parts
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -126,8 +126,8 @@ class Renderer:
         """The record's `positions` and `other`, and the mask (H, W) uint16."""
         camera, pins = station.camera, part.pins
         sight = sight_of(part, camera, self.stage.housing_triangles)
-        seen = sight.seen()
-        outlines = project_pins(part.connector, pins, camera)
+        seen = visible_parts(part, camera, sight)
+        outlines = project_pins(pins, camera)
         truth = {
             "positions": positions_truth(part, camera, outlines, seen[: len(pins)]),
             "other": flaws_truth(part, project_flaws(part, camera), seen[len(pins) :]),
