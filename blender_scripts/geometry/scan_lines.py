@@ -18,6 +18,8 @@ _CRACK_PX = 1e-3
 # Lines times facets of one batch, which bounds memory; lines of one piece in it.
 _BATCH = 500_000
 _LINES = 256
+# Twice the area by which a facet's corner may lie inside: rounding.
+_CONVEX_PX2 = 1e-9
 
 
 class Hidden(NamedTuple):
@@ -63,12 +65,12 @@ class _Queries(NamedTuple):
 
 
 class _Crossed:
-    """Facets that belong to pieces, ready to be crossed by their lines.
+    """Facets or edges that belong to pieces, ready to be crossed by their lines.
 
     Args:
-        corners: (2, K, F) the facets, in the pieces' own places.
+        corners: (2, K, F) in the pieces' own places; of edges K = 2.
         pieces: (F,) the numbers of their pieces, rising.
-        lines: the pieces' axes and shifts.
+        axes, shifts: of the pieces; see ScanLines.
     """
 
     def __init__(self, corners: np.ndarray, pieces: np.ndarray, axes: np.ndarray, shifts: np.ndarray) -> None:
@@ -76,6 +78,9 @@ class _Crossed:
         self.starts = np.cumsum(self.counts) - self.counts
         turned = axes[pieces] == 1
         self.across, self.along = np.where(turned, corners[::-1], corners)
+        # From each corner to the one before it.
+        steps = [np.roll(places, 1, axis=0) - places for places in (self.across, self.along)]
+        self.slopes = steps[1] / np.where(steps[0] == 0.0, np.inf, steps[0])
         self.shift = shifts[pieces, axes[pieces]]
         self.low, self.high = (self.shift + edge for edge in (self.across.min(axis=0), self.across.max(axis=0)))
 
@@ -89,19 +94,43 @@ class _Crossed:
         rows, places = rows[of], (lines + 0.5) / queries.scale
         return rows, (queries.at[which] - start)[of] + lines, places - self.shift[rows]
 
+    def place(self, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Where a line each crosses edges (R,)."""
+        found: np.ndarray = self.along[0].take(rows) + (places - self.across[0].take(rows)) * self.slopes[0].take(rows)
+        return found
+
     def limits(self, rows: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Where facets (R,) begin and end on a line each; they end before they begin where the line passes them by."""
-        across, along = self.across[:, rows], self.along[:, rows]
         low, high = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
-        before = across <= places
-        for this in range(len(across)):
-            step = across[this] - across[this - 1]
-            step[step == 0.0] = np.inf
-            place = along[this] + (places - across[this]) * (along[this] - along[this - 1]) / step
-            crossed = before[this] != before[this - 1]
-            np.minimum(low, place, out=low, where=crossed)
-            np.maximum(high, place, out=high, where=crossed)
+        before = self.across[-1].take(rows) <= places
+        for across, along, slopes in zip(self.across, self.along, self.slopes, strict=True):
+            last, before = before, across.take(rows) <= places
+            crossed = np.flatnonzero(before != last)
+            row = rows[crossed]
+            place = along.take(row) + (places[crossed] - across.take(row)) * slopes.take(row)
+            low[crossed], high[crossed] = np.minimum(low[crossed], place), np.maximum(high[crossed], place)
         return low, high
+
+
+def _outlines(corners: np.ndarray, pieces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The edges (2, 2, E) of facets (2, K, F) that no two facets of their piece share, and the pieces (E,), rising.
+
+    Edges of a facet that is not convex, in a twisted pin, are kept: its neighbour may lie on the same side of them.
+    """
+    before = np.roll(corners, 1, axis=1)
+    steps = corners - before
+    bends = steps[0] * np.roll(steps[1], -1, axis=0) - steps[1] * np.roll(steps[0], -1, axis=0)
+    convex = bends.max(axis=0) <= _CONVEX_PX2
+    # Of equal corners, whatever their order, the sums are equal to the last bit.
+    u, v = (np.where(convex, sums, np.nan).T.ravel() for sums in corners + before)
+    owners = np.repeat(pieces, corners.shape[1])
+    order = np.argsort(u + np.pi * v)
+    u, v, of_piece = u[order], v[order], owners[order]
+    same = np.zeros(len(u) + 1, bool)
+    same[1:-1] = (u[1:] == u[:-1]) & (v[1:] == v[:-1]) & (of_piece[1:] == of_piece[:-1])
+    alone = np.sort(order[~(same[1:] | same[:-1])])
+    ends = np.stack([corners, before], axis=1).swapaxes(2, 3).reshape(2, 2, -1)
+    return ends[:, :, alone], owners[alone]
 
 
 class ScanLines:
@@ -131,7 +160,7 @@ class ScanLines:
                 corners = np.einsum("fij,jkf->ikf", turns[pieces], corners)
             return _Crossed(corners, pieces, axes, shifts)
 
-        self.own = crossed(own, pieces)
+        self.own = crossed(*_outlines(own, pieces))
         self.whole = crossed(hidden.whole, hidden.of_whole)
         self.parts, self.fronts = (crossed(each, hidden.of_part) for each in (hidden.parts, hidden.fronts))
         across, down, level = hidden.ahead
@@ -173,9 +202,9 @@ class ScanLines:
         queries = queries._replace(at=np.cumsum(counts) - counts)
         begin, end = np.full(counts.sum(), np.inf), np.full(counts.sum(), -np.inf)
         rows, line, places = self.own.find(queries)
-        low, high = self.own.limits(rows, places)
-        np.minimum.at(begin, line, low)
-        np.maximum.at(end, line, high)
+        places = self.own.place(rows, places)
+        np.minimum.at(begin, line, places)
+        np.maximum.at(end, line, places)
         used = np.flatnonzero(begin < end)
         begin[begin > end] = 0.0
         size = np.where(end > begin, end - begin, 1.0)

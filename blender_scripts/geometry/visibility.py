@@ -36,7 +36,7 @@ class Target(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """The visible points of a target: the box round their cells in px of the picture, None without any; their number."""
+    """A target's visible points: the box round their cells in px of the picture, None without any; their number."""
 
     box: Box | None
     points: int
@@ -89,9 +89,12 @@ class Sight:
         self.lines = ScanLines(own.corners[:2], self.pieces, self.hidden, self.axes)
 
     def _hidden(self, others: Facets, near: np.ndarray) -> Hidden:
-        """What hides each piece, of the facets that are `near` it (P, F): whole ones, and parts where the order varies."""
+        """What hides each piece, of the facets that are `near` it (P, F): whole facets, and parts of others."""
         own = self.own
         of_piece, facet = np.nonzero(near)
+        if not len(facet):
+            nothing, none = np.zeros((2, 2, 0)), np.zeros(0, int)
+            return Hidden(nothing, none, nothing, nothing, none, np.zeros((3, 0)))
         slopes, least, most = self._slabs(own)
         u, v, w = others.corners[:, :, facet]
         level = w - slopes[0, of_piece] * u - slopes[1, of_piece] * v
@@ -162,20 +165,23 @@ class Sight:
         self, owners: np.ndarray, axes: np.ndarray, lines: np.ndarray, first: np.ndarray, end: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Least and greatest x and y, px of the picture, of each target's visible cells (T, 2): rows of points."""
-        steps = np.ones_like(first)
-        if self.to_picture is not None:
+        low, high = np.full((2, self.count), np.inf), np.full((2, self.count), -np.inf)
+        if self.to_picture is None:
+            rows, step, steps = np.arange(len(first)).repeat(2), np.tile([0, 1], len(first)), np.ones_like(first)
+        else:
             steps = np.ceil((end - first) / (_BENT_PX * FINE)).astype(int)
-        step, row = ranges(np.zeros_like(steps), steps + 1)
-        along = first[row] + (end - first)[row] * (step / steps[row])
-        low, high = np.full((self.count, 2), np.inf), np.full((self.count, 2), -np.inf)
+            step, rows = ranges(np.zeros_like(steps), steps + 1)
+        along = first[rows] + (end - first)[rows] * (step / steps[rows])
+        turned, owners = axes[rows] == 1, owners[rows]
         for side in (0, 1):
-            points = np.stack([lines[row] + side, along], axis=1) / FINE
-            points = np.where(axes[row, None] == 1, points[:, ::-1], points)
+            across = lines[rows] + side
+            places = np.stack([np.where(turned, along, across), np.where(turned, across, along)]) / FINE
             if self.to_picture is not None:
-                points = self.to_picture(points)
-            np.minimum.at(low, owners[row], points)
-            np.maximum.at(high, owners[row], points)
-        return low, high
+                places = self.to_picture(places.T).T
+            for axis in (0, 1):
+                np.minimum.at(low[axis], owners, places[axis])
+                np.maximum.at(high[axis], owners, places[axis])
+        return low.T, high.T
 
     def _bent(self) -> tuple[ScanLines, np.ndarray, np.ndarray]:
         """Scan lines along the picture's own axes at each target, (P, 2, 2) and (P, 2) their turns and shifts.
