@@ -1,4 +1,4 @@
-"""Unoccluded outlines of pins and flaws in a camera's picture: projected vertices, px.
+"""Unoccluded boxes of pins and flaws in a camera's picture: projected vertices and edges, px.
 
 The amodal and expected boxes of the record come from here; the visible ones from geometry/visibility.py.
 """

@@ -1,6 +1,6 @@
 """The truth of one picture: the record's `positions` and `other`, with boxes, key points and measures.
 
-Amodal and expected boxes are projected vertices (geometry/outlines.py); visible ones come from geometry/visibility.py.
+Amodal and expected boxes are projected meshes (geometry/outlines.py); visible ones come from geometry/visibility.py.
 All are in the picture's pixels, edge convention, and not clipped to it.
 """
 
