@@ -117,6 +117,10 @@ def random_manifest(folder: Path, count: int, source: random.Random, scene: str,
         wanted = min(source.randrange(0, 4), len(addresses) - 1)
         first = [source.randrange(len(addresses) - 1) for _ in range(wanted)]
         defects = [random_defect(source, addresses[i : i + 2]) for i in dict.fromkeys(first)]
+        if source.random() < 0.25:
+            defects.append(
+                f"chipped@housing:azimuth_deg={source.uniform(0, 360):.0f},size_mm={source.uniform(1, 9):.1f}"
+            )
         row = [f"row{number}", "train", str(number), str(source.randrange(10**6)), source.choice(scenes)]
         row += [
             source.choice(list(connector.housings)),
@@ -402,6 +406,8 @@ def compare(reference: Reference, record: dict, source: random.Random, into: Dev
                 into.add(kind, off(boxes[kind], alone, *size), 0.25, f"{place} {index}")
     for code, flaw in zip(reference.flaws, record["other"], strict=True):
         boxes = flaw["boxes"]
+        if flaw["kind"] == "chipped":  # a gap has no surface
+            continue
         alone = reference.alone(code, False, boxes["amodal"])
         into.add("flaw_amodal", off(boxes["amodal"], alone, *size), 0.5, f"{place} {flaw['defect']}")
         here, corner = reference.seen(boxes["amodal"])
