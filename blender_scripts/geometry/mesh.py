@@ -50,6 +50,13 @@ class Mesh(NamedTuple):
         """Index in `corners` at which each face begins, (F,) int32."""
         return np.concatenate([[0], np.cumsum(self.sizes)[:-1]]).astype(np.int32)
 
+    @property
+    def edges(self) -> np.ndarray:
+        """Vertex indices (C, 2) of the sides of all faces, one face after the other."""
+        after = np.arange(1, len(self.corners) + 1)
+        after[self.starts + self.sizes - 1] = self.starts
+        return np.stack([self.corners, self.corners[after]], axis=1)
+
     def moved(self, offset: Sequence[float]) -> Mesh:
         """A copy shifted by (x, y, z) mm."""
         return self._replace(vertices=self.vertices + np.asarray(offset, float))

@@ -1,28 +1,25 @@
-"""Boxes and areas of whole pins and flaws in a picture, hidden parts included, from their projected vertices; px.
+"""Unoccluded boxes of pins and flaws in a camera's picture: projected vertices and edges, px.
 
 The amodal and expected boxes of the record come from here; the visible ones from geometry/visibility.py.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.terminals import Terminal
 from blender_scripts.geometry import solids
-from blender_scripts.geometry.hulls import (
-    Box,
-    box_of,
-    boxes_of,
-    convex_hulls,
-    polygon_areas,
-    silhouette_area,
-)
+from blender_scripts.geometry.boxes import Box, box_of, boxes_of
+from blender_scripts.geometry.facets import ranges
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.geometry.part import Flaw, Part
 from blender_scripts.geometry.pin import Form, Pin
+
+# A lens bends an edge between its ends: its place is computed at least this often.
+_BENT_PX = 16.0
 
 
 @dataclass(frozen=True)
@@ -30,14 +27,12 @@ class Outline:
     """Boxes and area of the pin at one position, hidden parts included, px.
 
     Attributes:
-        amodal: box of the whole pin as it stands; None where it is missing.
-        expected: box of an intact pin at its nominal place.
-        area: area of the whole pin, or of the mouth of an empty cavity, px^2.
+        amodal: box of the pin as it stands; None where it is missing.
+        expected: box of the intact pin at true position.
     """
 
     amodal: Box | None
     expected: Box
-    area: float
 
 
 @dataclass(frozen=True)
@@ -45,73 +40,61 @@ class FlawOutline:
     """Boxes and area of a flaw (a foreign body, a gap in the rim or a misprint), hidden parts included, px.
 
     Attributes:
-        amodal: box of the foreign body, the gap or the wrong print; None for print that is missing.
-        expected: box of the print that should be there; None for other flaws.
-        area: area of the foreign bodies, px^2; 0 for other flaws.
+        amodal: box of what is there.
+        expected: box of what should be there.
     """
 
     amodal: Box | None
     expected: Box | None
-    area: float
 
 
-def project_pins(connector: Connector, pins: tuple[Pin, ...], camera: Camera) -> list[Outline]:
-    """Project the vertices of each pin, and those of an intact pin at its nominal place.
-
-    Args:
-        connector: the scene.
-        pins: the part's pins.
-        camera: the picture's camera.
-
-    Returns:
-        An outline for each pin, in their order.
-    """
+def project_pins(pins: Sequence[Pin], camera: Camera) -> list[Outline]:
+    """Project each pin's rendered vertices, and those of the intact pin at true position."""
     amodal: list[Box | None] = [None] * len(pins)
-    area = [0.0] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):
-        groups.setdefault(pin.form, []).append(number)
+        if not pin.missing:
+            groups.setdefault(pin.form, []).append(number)
     for form, members in groups.items():
         frames = np.array([solids.pin_matrix(pins[number]) for number in members])
         local = solids.pin_mesh(form).vertices
         world = local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3]
-        # The first ring is the pin's buried end; the second stands at the floor, or by scatter a little above it.
-        sides = solids.sides(form.terminal)
-        buried, second = world[:, :sides], world[:, sides : 2 * sides]
-        floors = np.array([pins[number].floor_mm for number in members])
-        heights = [ring[..., 2].mean(axis=1) for ring in (buried, second)]
-        share = np.clip((heights[1] - floors) / (heights[1] - heights[0]), 0.0, 1.0)[:, None, None]
-        points = camera.project(np.concatenate([second + share * (buried - second), world], axis=1))
-        standing = np.concatenate([points[:, :sides], points[:, 2 * sides :]], axis=1)
-        points = points[:, sides:]
-        whole = (
-            polygon_areas(convex_hulls(standing)).tolist()
-            if form.is_convex
-            else [silhouette_area(pin, sides) for pin in standing]
-        )
-        for number, box, covered in zip(members, boxes_of(points), whole, strict=True):
-            amodal[number], area[number] = box, covered
+        for number, box in zip(members, _pin_boxes(form, world, camera), strict=True):
+            amodal[number] = box
 
     expected: list[Box] = [[]] * len(pins)
     drawn: dict[Terminal, list[int]] = {}
     for number, pin in enumerate(pins):
         drawn.setdefault(pin.nominal, []).append(number)
     for terminal, members in drawn.items():
-        places, mouths_at = (
-            np.array(points)[:, None]
-            for points in (
-                [pins[n].nominal_base_mm for n in members],
-                [(*pins[n].cavity_mm, pins[n].floor_mm) for n in members],
-            )
-        )
-        standing = camera.project(solids.pin_mesh(Form(terminal)).vertices + places)
-        rim = pins[0].scale * solids.cavity_outline(terminal, connector.cavity, connector.cavity.chamfer_mm)
-        opening = camera.project(np.column_stack([rim, np.zeros(len(rim))]) + mouths_at)
-        for number, box, mouth_area in zip(members, boxes_of(standing), polygon_areas(opening).tolist(), strict=True):
+        form, places = Form(terminal), np.array([pins[number].nominal_base_mm for number in members])
+        standing = solids.pin_mesh(form).vertices + places[:, None]
+        for number, box in zip(members, _pin_boxes(form, standing, camera), strict=True):
             expected[number] = box
-            if pins[number].missing:
-                amodal[number], area[number] = None, mouth_area
-    return [Outline(*parts) for parts in zip(amodal, expected, area, strict=True)]
+    return [Outline(*parts) for parts in zip(amodal, expected, strict=True)]
+
+
+def _pin_boxes(form: Form, vertices: np.ndarray, camera: Camera) -> list[Box]:
+    """The boxes of pins of one form with these vertices (N, V, 3), mm."""
+    if camera.lens.is_straight:
+        return boxes_of(camera.project(vertices))
+    sides = solids.sides(form.terminal)
+    lower = np.arange(vertices.shape[1] - 1 - sides)
+    edges = np.stack([lower, lower + sides], axis=1)
+    return [edges_box(pin, edges, camera) for pin in vertices]
+
+
+def edges_box(vertices: np.ndarray, edges: np.ndarray, camera: Camera) -> Box:
+    """The box in a picture of vertices (V, 3) and of edges between them (E, 2), which a lens may bend."""
+    flat = camera.project(vertices)
+    if camera.lens.is_straight:
+        return box_of(flat)
+    starts, ends = edges.T
+    steps = np.ceil(np.abs(flat[ends] - flat[starts]).max(axis=1) / _BENT_PX).astype(int)
+    step, edge = ranges(np.zeros_like(steps), steps)
+    share = (step / steps[edge])[:, None]
+    between = vertices[starts[edge]] * (1.0 - share) + vertices[ends[edge]] * share
+    return box_of(np.concatenate([flat, camera.project(between)]))
 
 
 def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
@@ -122,14 +105,9 @@ def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
         expected = None if meant is None else box_of(camera.project(part.scale * meant.vertices))
         points = _flaw_points(part, flaw)
         if points is None:
-            found.append(FlawOutline(None, expected, 0.0))
+            found.append(FlawOutline(None, expected))
             continue
-        flat = camera.project(points)
-        area = sum(
-            silhouette_area(camera.project(mesh.vertices), solids.BODY_SIDES)
-            for mesh in map(solids.body_mesh, flaw.bodies)
-        )
-        found.append(FlawOutline(box_of(flat), expected, area))
+        found.append(FlawOutline(box_of(camera.project(points)), expected))
     return found
 
 

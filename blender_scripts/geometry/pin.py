@@ -144,11 +144,6 @@ class Form:
         """Length of the pin above the cavity floor, mm, without a broken-off end."""
         return self.standing_mm - self.lost_mm
 
-    @property
-    def is_convex(self) -> bool:
-        """Whether the pin is straight and not twisted, so that its outline is convex."""
-        return self.bend.is_straight and not self.twist_rad
-
 
 @dataclass(frozen=True)
 class Stain:

@@ -36,9 +36,6 @@ def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.n
         A Sight with a target for each position (the mouth of the cavity where the pin is missing), then one for each
         flaw (without facets if the flaw adds no surface).
     """
-    targets = pin_targets(part.pins, camera)
-    found = [each or mouth_target(part.connector, pin, camera) for each, pin in zip(targets, part.pins, strict=True)]
-    found += [flaw_target(part, flaw, camera) for flaw in part.flaws]
     lens = camera.lens
     centre = 0.5 * np.array([lens.width, lens.height])
 
@@ -46,7 +43,22 @@ def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.n
         return lens.to_pixels((points - centre) / lens.focal_px)
 
     housing = [(views_of(vertices, camera), corners) for vertices, corners in meshes]
-    return Sight(found, housing, None if lens.is_straight else to_picture)
+    return Sight(_targets(part, camera), housing, None if lens.is_straight else to_picture)
+
+
+def points_alone(part: Part, camera: Camera) -> list[int]:
+    """The number of points at which a camera would see each target of `sight_of` if nothing hid it.
+
+    Of a pin, from its foot on the cavity floor to its tip.
+    """
+    targets = [target._replace(hides=False) for target in _targets(part, camera, from_floor=True)]
+    return [seen.points for seen in Sight(targets, []).seen()]
+
+
+def _targets(part: Part, camera: Camera, from_floor: bool = False) -> list[Target]:
+    targets = pin_targets(part.pins, camera, from_floor)
+    found = [each or mouth_target(part.connector, pin, camera) for each, pin in zip(targets, part.pins, strict=True)]
+    return found + [flaw_target(part, flaw, camera) for flaw in part.flaws]
 
 
 def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
@@ -57,8 +69,8 @@ def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
     return np.concatenate([np.moveaxis(straight.project(points), -1, 0), nearness[None]])
 
 
-def pin_targets(pins: Sequence[Pin], camera: Camera) -> list[Target | None]:
-    """Make a target of each pin; None for pins that are missing."""
+def pin_targets(pins: Sequence[Pin], camera: Camera, from_floor: bool = False) -> list[Target | None]:
+    """The standing pins, with their buried ends or only from the cavity floor on; None for those that are missing."""
     found: list[Target | None] = [None] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):
@@ -67,7 +79,10 @@ def pin_targets(pins: Sequence[Pin], camera: Camera) -> list[Target | None]:
     for form, members in groups.items():
         frames = np.array([solids.pin_matrix(pins[number]) for number in members])
         local = solids.pin_mesh(form).vertices
-        seen = views_of(local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3], camera)
+        world = local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3]
+        if from_floor:
+            _cut_at_floor(world, solids.sides(form.terminal), np.array([pins[number].floor_mm for number in members]))
+        seen = views_of(world, camera)
         quads, pieces = _pin_quads(form)
         facets, numbers = facing(np.moveaxis(seen[:, :, quads], 2, 1).reshape(3, 4, -1))
         ends = np.searchsorted(numbers, len(pieces) * np.arange(1, len(members) + 1))
@@ -75,6 +90,17 @@ def pin_targets(pins: Sequence[Pin], camera: Camera) -> list[Target | None]:
             own = Facets(*(array[..., start:end] for array in facets))
             found[member] = Target(own, pieces[numbers[start:end] % len(pieces)])
     return found
+
+
+def _cut_at_floor(world: np.ndarray, sides: int, floors: np.ndarray) -> None:
+    """Move the first ring of pins' vertices (N, V, 3), their buried end, up to the floors (N,), mm.
+
+    The second ring stands at the floor, by scatter a little above it, or below it; then the pin begins there.
+    """
+    buried, second = world[:, :sides], world[:, sides : 2 * sides]
+    heights = [ring[..., 2].mean(axis=1) for ring in (buried, second)]
+    share = np.clip((heights[1] - floors) / (heights[1] - heights[0]), 0.0, 1.0)[:, None, None]
+    world[:, :sides] = second + share * (buried - second)
 
 
 @lru_cache(maxsize=256)

@@ -12,10 +12,9 @@ import numpy as np
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.scratch import Scratch
-from blender_scripts.geometry.hulls import box_of
 from blender_scripts.geometry.lens import Window, bend_picture, bend_samples
-from blender_scripts.geometry.optics import Station, set_up_station
-from blender_scripts.geometry.outlines import project_flaws, project_pins
+from blender_scripts.geometry.optics import Camera, Station, set_up_station
+from blender_scripts.geometry.outlines import edges_box, project_flaws, project_pins
 from blender_scripts.geometry.part import Part
 from blender_scripts.geometry.sensor import develop, smear
 from blender_scripts.geometry.surfaces import sight_of
@@ -27,7 +26,7 @@ from blender_scripts.scene import jpeg, versions
 from blender_scripts.scene.path_tracer import PathTracer
 from blender_scripts.scene.png import encode_png
 from blender_scripts.scene.stage import Stage
-from blender_scripts.scene.truth import datum_truth, flaws_truth, measured_again, positions_truth
+from blender_scripts.scene.truth import datum_truth, flaws_truth, measured_again, positions_truth, visible_parts
 
 
 def _npy(array: np.ndarray) -> bytes:
@@ -97,7 +96,7 @@ class Renderer:
             "camera": station.camera.as_record(),
             "tolerance": connector.tolerance.stated(),
             "datum": datum_truth(part),
-            "housing": {"boxes": self._housing_boxes(run, station.camera.project(self.stage.housing_vertices))},
+            "housing": {"boxes": self._housing_boxes(run, station.camera)},
             **truth,
         }
         picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
@@ -126,8 +125,8 @@ class Renderer:
         """The record's `positions` and `other`, and the mask (H, W) uint16."""
         camera, pins = station.camera, part.pins
         sight = sight_of(part, camera, self.stage.housing_triangles)
-        seen = sight.seen()
-        outlines = project_pins(part.connector, pins, camera)
+        seen = visible_parts(part, camera, sight)
+        outlines = project_pins(pins, camera)
         truth = {
             "positions": positions_truth(part, camera, outlines, seen[: len(pins)]),
             "other": flaws_truth(part, project_flaws(part, camera), seen[len(pins) :]),
@@ -169,10 +168,10 @@ class Renderer:
             "scene_sha256": connector.sha256,
         }
 
-    @staticmethod
-    def _housing_boxes(run: Run, points: Any) -> dict[str, list[float] | None]:
+    def _housing_boxes(self, run: Run, camera: Camera) -> dict[str, list[float] | None]:
         """The housing's boxes: nothing hides it, so its visible box is the amodal one clipped to the picture."""
-        whole = box_of(points)
+        walls = self.stage.housing_walls
+        whole = edges_box(walls.vertices, walls.edges, camera)
         low, high = (
             (max(whole[0], 0.0), max(whole[1], 0.0)),
             (min(whole[2], run.width), min(whole[3], run.height)),

@@ -117,10 +117,10 @@ def check_cad(connector: Connector, housings: set[str]) -> None:
 
 
 class Stage:
-    """Builds the part and station of each row in the current Blender scene, and keeps the housing's vertices."""
+    """Builds each row's part and station in the current Blender scene; keeps the housing's walls for its boxes."""
 
     def __init__(self) -> None:
-        self.housing_vertices = np.zeros((0, 3))
+        self.housing_walls = Mesh.of(np.zeros((0, 3)), [])
         self.housing_triangles: list[tuple[np.ndarray, np.ndarray]] = []
         self._truth = {kind: make() for kind, make in materials.TRUTH.items()}
         self._sharp = True
@@ -157,7 +157,7 @@ class Stage:
         terminals = tuple(solids.hole_terminal(pin, connector.cavity) for pin in part.pins)
         places: Places = tuple((pin.cavity_mm[0] / part.scale, pin.cavity_mm[1] / part.scale) for pin in part.pins)
         walls = _walls(connector, part.housing, part.cuts)
-        self.housing_vertices = part.scale * walls.vertices
+        self.housing_walls = walls._replace(vertices=part.scale * walls.vertices)
         wall_material = materials.surface("housing", variant.walls, connector.finish, part.seed)
         if variant.insert == variant.walls:
             whole = _body(connector, part.housing, part.cuts, terminals, places)

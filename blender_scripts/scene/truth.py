@@ -1,25 +1,39 @@
 """The ground truth of one picture: the record's keys `positions` and `other`, with boxes, key points and measures.
 
-Three boxes are given: `amodal` (the whole object as it is, hidden parts included), `expected` (a good object in its
-nominal place) and `visible`. The first two are boxes of projected vertices (geometry/outlines.py), the third comes from
-geometry/visibility.py. All are in px of the picture with pixel centres at half integers, and may extend beyond it.
+Amodal and expected boxes are projected meshes (geometry/outlines.py); visible ones come from geometry/visibility.py.
+All are in the picture's pixels, edge convention, and not clipped to it.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from blender_scripts.geometry.boxes import Box
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.geometry.outlines import FlawOutline, Outline, project_pins
 from blender_scripts.geometry.part import Part
-from blender_scripts.geometry.visibility import Seen
+from blender_scripts.geometry.surfaces import points_alone
+from blender_scripts.geometry.visibility import Sight
 from blender_scripts.manifest.defects import worst_kind
 
 
-def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: list[Seen]) -> list[dict[str, Any]]:
-    """The value of the record's key `positions`: an object for each position.
+class Visible(NamedTuple):
+    """What is visible of a position or flaw: its box in px of the picture, and the share of its points."""
+
+    box: Box | None
+    share: float
+
+
+def visible_parts(part: Part, camera: Camera, sight: Sight) -> list[Visible]:
+    """What a camera's sight of a part shows of its positions, then of its flaws."""
+    seen = zip(sight.seen(), points_alone(part, camera), strict=True)
+    return [Visible(box, min(1.0, points / max(alone, 1))) for (box, points), alone in seen]
+
+
+def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: list[Visible]) -> list[dict[str, Any]]:
+    """The record's `positions`.
 
     Args:
         part: the part.
@@ -30,7 +44,7 @@ def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: l
     found, pins = [], part.pins
     tips = camera.project(np.array([pin.tip_mm for pin in pins])).tolist()
     bases = camera.project(np.array([pin.base_mm for pin in pins])).tolist()
-    for pin, outline, (visible, area), tip, base in zip(pins, outlines, seen, tips, bases, strict=True):
+    for pin, outline, (visible, share), tip, base in zip(pins, outlines, seen, tips, bases, strict=True):
         boxes = {
             "visible": None if pin.missing else visible,
             "amodal": outline.amodal,
@@ -51,7 +65,7 @@ def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: l
                 "base_mm": list(pin.base_mm),
                 "bend_mm": None if pin.bend_mm is None else list(pin.bend_mm),
                 **pin.measures(),
-                "visible_fraction": min(1.0, area / outline.area),
+                "visible_fraction": share,
                 "boxes": boxes,
             }
         )
@@ -64,22 +78,16 @@ def datum_truth(part: Part) -> dict[str, Any]:
 
 
 def measured_again(positions: list[dict[str, Any]], part: Part, camera: Camera) -> list[dict[str, Any]]:
-    """Update a record's `positions` after the scene's datum has changed: its measures and expected boxes.
-
-    Args:
-        positions: the value of the record's key `positions`.
-        part: the part, made with the new datum.
-        camera: the picture's camera.
-    """
-    outlines = project_pins(part.connector, part.pins, camera)
+    """A record's `positions` with the measures and expected boxes of this part: those that depend on the datum."""
+    outlines = project_pins(part.pins, camera)
     return [
         {**known, **pin.measures(), "boxes": {**known["boxes"], "expected": outline.expected}}
         for known, pin, outline in zip(positions, part.pins, outlines, strict=True)
     ]
 
 
-def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Seen]) -> list[dict[str, Any]]:
-    """The value of the record's key `other`: an object for each flaw (foreign body, gap in the rim, misprint).
+def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Visible]) -> list[dict[str, Any]]:
+    """The record's `other`: its flaws.
 
     For a gap in the rim, the visible box is that of the whole gap, as the missing piece has no pixels.
 
@@ -89,12 +97,11 @@ def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Seen]) -> li
         seen: the visible part of each flaw.
     """
     found = []
-    for flaw, outline, (visible, area) in zip(part.flaws, outlines, seen, strict=True):
-        share = min(1.0, area / outline.area) if outline.area else float(visible is not None)
+    for flaw, outline, (visible, share) in zip(part.flaws, outlines, seen, strict=True):
         if flaw.cut is not None:
             visible, share = outline.amodal, 1.0
-        elif outline.amodal is None:
-            share = 1.0
+        elif not flaw.bodies:
+            share = 1.0 if outline.amodal is None else float(visible is not None)
         pins = [part.pin(address).position for address in flaw.defect.addresses]
         found.append(
             {

@@ -76,7 +76,7 @@ def test_nominal_places_and_measures_project_to_the_tips_in_the_frame_of_the_dat
     in_datum = np.array(view.matrix_world)
     in_datum[:2, 3] -= pins[0].datum_shift_mm
     moved = Camera(view.name, in_datum, view.lens)
-    for pin, outline in zip(pins, project_pins(connector, pins, view), strict=True):
+    for pin, outline in zip(pins, project_pins(pins, view), strict=True):
         drawn = np.array([pin.position.x_mm, pin.position.y_mm, pin.nominal_tip_mm[2]])
         x, y, up = (pin.measures()[name] or 0.0 for name in ("dx_mm", "dy_mm", "retraction_mm"))
         assert moved.project(drawn + np.array([x, y, -up])) == pytest.approx(view.project(np.array(pin.tip_mm)))
@@ -84,5 +84,5 @@ def test_nominal_places_and_measures_project_to_the_tips_in_the_frame_of_the_dat
         x1, y1, x2, y2 = outline.expected
         tip = moved.project(drawn)
         assert x1 <= tip[0] <= x2 and y1 <= tip[1] <= y2
-    aside = project_pins(connector, tuple(replace(pin, datum_shift_mm=(0.0, 0.0)) for pin in pins), view)
-    assert aside[0].expected != project_pins(connector, pins, view)[0].expected
+    aside = project_pins(tuple(replace(pin, datum_shift_mm=(0.0, 0.0)) for pin in pins), view)
+    assert aside[0].expected != project_pins(pins, view)[0].expected

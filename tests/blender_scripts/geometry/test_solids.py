@@ -85,7 +85,7 @@ def test_a_pin(terminal: Terminal, bend: Bend) -> None:
         ]
         assert np.abs((ring - middle) @ tangent).max() < 2e-3
         assert np.linalg.norm(ring - middle, axis=1).max() <= terminal.reach_mm + 1e-9
-    # The second ring is at the floor: outlines.py takes the pin above it as visible.
+    # The second ring is at the floor: surfaces.py counts the pin from there.
     assert rings[1].mean(axis=0) == pytest.approx((0.0, 0.0, 0.0))
 
 

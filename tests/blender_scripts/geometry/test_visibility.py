@@ -1,10 +1,11 @@
-"""Visible boxes, areas and masks of small hand-made surfaces, against values that can be worked out by hand."""
+"""Visible boxes, points and masks of small hand-made surfaces, against values that can be worked out by hand."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from blender_scripts.geometry import scan_lines
 from blender_scripts.geometry.facets import Facets, facing
 from blender_scripts.geometry.visibility import Seen, Sight, Target
 
@@ -32,40 +33,46 @@ def mesh(*corners: list[tuple[float, float, float]]) -> tuple[np.ndarray, np.nda
     return vertices, (first + np.array([[0, 1, 2], [0, 2, 3]])).reshape(-1, 3)
 
 
-def seen(*targets: Target, others: tuple = NO_MESH, scale: float = 1.0) -> list[Seen]:
+def seen(*targets: Target, others: tuple = NO_MESH) -> list[Seen]:
     return Sight(targets, [others]).seen()
 
 
 def test_nothing_hides_a_lone_surface() -> None:
-    [(box, area)] = seen(target(rectangle(3.0, 5.0, 11.0, 7.0)))
-    assert box == pytest.approx([3.0, 5.0, 11.0, 7.0]) and area == pytest.approx(16.0)
+    assert seen(target(rectangle(3.0, 5.0, 11.0, 7.0))) == [Seen([3.0, 5.0, 11.0, 7.0], 16 * 64)]
 
 
-@pytest.mark.parametrize("size", [0.1, 1.0, 30.0])
+def test_a_point_counts_where_the_surface_covers_it_and_its_cell_is_in_the_box() -> None:
+    # Points lie at 1/16, 3/16, ... px.
+    [(box, points)] = seen(target(rectangle(0.07, 0.06, 1.18, 0.95)))
+    assert box == [0.125, 0.0, 1.125, 1.0] and points == 8 * 8
+    assert seen(target(rectangle(0.07, 0.0, 0.18, 5.0))) == [Seen(None, 0)]
+
+
+@pytest.mark.parametrize("size", [0.25, 1.0, 30.0])
 def test_a_surface_in_front_hides_and_one_behind_does_not(size: float) -> None:
     back = target(rectangle(3.0 * size, 5.0 * size, 11.0 * size, 7.0 * size))
     nearer, farther = (mesh(rectangle(0.0, 0.0, 5.0 * size, 9.0 * size, w)) for w in (1.1, 0.9))
-    [(box, area)] = seen(back, others=nearer)
-    assert box == pytest.approx([5.0 * size, 5.0 * size, 11.0 * size, 7.0 * size], abs=1e-3 * size)
-    assert area == pytest.approx(12.0 * size**2, rel=0.03)
-    [(box, area)] = seen(back, others=farther)
-    assert box == pytest.approx([3.0 * size, 5.0 * size, 11.0 * size, 7.0 * size])
-    assert area == pytest.approx(16.0 * size**2)
+    assert seen(back, others=nearer) == [
+        Seen([5.0 * size, 5.0 * size, 11.0 * size, 7.0 * size], round(12 * 64 * size**2))
+    ]
+    assert seen(back, others=farther) == [
+        Seen([3.0 * size, 5.0 * size, 11.0 * size, 7.0 * size], round(16 * 64 * size**2))
+    ]
 
 
 def test_targets_hide_one_another_by_depth_and_may_be_hidden_wholly() -> None:
     near, far = target(rectangle(0.0, 0.0, 10.0, 10.0, 2.0)), target(rectangle(2.0, 2.0, 8.0, 8.0, 1.0))
-    assert seen(far, near) == [Seen(None, 0.0), Seen(pytest.approx([0.0, 0.0, 10.0, 10.0]), pytest.approx(100.0))]
+    assert seen(far, near) == [Seen(None, 0), Seen([0.0, 0.0, 10.0, 10.0], 6400)]
     unseen = near._replace(hides=False)
-    assert seen(far, unseen)[0] == Seen(pytest.approx([2.0, 2.0, 8.0, 8.0]), pytest.approx(36.0))
+    assert seen(far, unseen)[0] == Seen([2.0, 2.0, 8.0, 8.0], 36 * 64)
 
 
-@pytest.mark.parametrize("thick", [0.5, 0.01, 0.001])
-def test_a_thin_strip_that_is_seen_counts_in_full(thick: float) -> None:
+@pytest.mark.parametrize(("thick", "rows"), [(0.5, 4), (0.07, 1), (0.06, 0)])
+def test_a_thin_strip_is_seen_where_a_point_lies_in_it(thick: float, rows: int) -> None:
     # All right of x = 4 is hidden, but for a strip along the upper edge.
-    [(box, area)] = seen(target(rectangle(0.0, 0.0, 20.0, 6.0)), others=mesh(rectangle(4.0, thick, 30.0, 9.0, 1.5)))
-    assert box == pytest.approx([0.0, 0.0, 20.0, 6.0])
-    assert area == pytest.approx(24.0 + 16.0 * thick, rel=0.05)
+    [(box, points)] = seen(target(rectangle(0.0, 0.0, 20.0, 6.0)), others=mesh(rectangle(4.0, thick, 30.0, 9.0, 1.5)))
+    assert box == [0.0, 0.0, 20.0 if rows else 4.0, 6.0]
+    assert points == 24 * 64 + 16 * 8 * rows
 
 
 def test_facets_of_one_surface_leave_no_crack_between_them() -> None:
@@ -73,35 +80,46 @@ def test_facets_of_one_surface_leave_no_crack_between_them() -> None:
     fan = [[(x1, 8.0, 2.0), (x2, 8.0, 2.0), (10.0 / 3.0, -1.0, 2.0)] for x1, x2 in pairwise(corners)]
     vertices = np.array(fan).reshape(-1, 3).T
     hider = vertices, np.arange(vertices.shape[1]).reshape(-1, 3)
-    [(box, area)] = seen(target(rectangle(3.0, 1.0, 3.6, 2.0)), others=hider)
-    assert (box, area) == (None, 0.0)
+    gaps = Sight([target(rectangle(3.0, 1.0, 3.6, 2.0))], [hider]).lines.gaps(1000)
+    assert len(gaps.lines) == 0
 
 
 def test_surfaces_that_cross_hide_each_other_in_part() -> None:
     # Both are 10 px square and flat; one is level, the other rises from left to right through it at x = 4.
     level = target(rectangle(0.0, 0.0, 10.0, 10.0, 1.0))
     rising = [(x, y, 1.0 + 0.1 * (x - 4.0)) for x, y, _ in rectangle(0.0, 0.0, 10.0, 10.0)]
-    found = seen(level, target(rising))
-    assert [each.box for each in found] == [
-        pytest.approx([0.0, 0.0, 4.0, 10.0], abs=0.005),
-        pytest.approx([4.0, 0.0, 10.0, 10.0], abs=0.005),
-    ]
-    assert [each.area for each in found] == pytest.approx([40.0, 60.0], rel=0.03)
+    assert seen(level, target(rising)) == [Seen([0.0, 0.0, 4.0, 10.0], 2560), Seen([4.0, 0.0, 10.0, 10.0], 3840)]
 
 
 def test_pieces_that_overlap_count_once() -> None:
-    [(box, area)] = seen(target(rectangle(0.0, 0.0, 6.0, 4.0), rectangle(4.0, 0.0, 10.0, 4.0, 1.2)))
-    assert box == pytest.approx([0.0, 0.0, 10.0, 4.0]) and area == pytest.approx(40.0)
+    found = seen(target(rectangle(0.0, 0.0, 6.0, 4.0), rectangle(4.0, 0.0, 10.0, 4.0, 1.2)))
+    assert found == [Seen([0.0, 0.0, 10.0, 4.0], 40 * 64)]
 
 
-def test_a_lens_moves_what_is_seen_and_an_edge_may_end_between_its_corners() -> None:
-    # Columns bulge to the right by up to 1 px in the middle of the picture's height.
+@pytest.mark.parametrize("height", [6.0, 60.0])
+def test_lines_run_across_and_along_and_in_batches(height: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A ring round a hole, in front of a slope that rises through it: 20 px wide, and less or more high.
+    back = [(x, y, 0.5 + 0.05 * x) for x, y, _ in rectangle(0.0, 0.0, 20.0, height)]
+    ring = [rectangle(2.0, 1.0, 5.0, height - 1.0), rectangle(9.0, 1.0, 18.0, 0.5 * height)]
+    sight = Sight([target(back), target(*ring)], [NO_MESH])
+    whole = sight.seen()
+    # The slope is in front right of x = 10.
+    assert whole[1] == Seen([2.0, 1.0, 10.0, height - 1.0], round(64 * (3 * (height - 2) + 0.5 * height - 1)))
+    assert whole[0].points + whole[1].points == 64 * 20 * height
+    monkeypatch.setattr(scan_lines, "_BATCH", 7)
+    monkeypatch.setattr(scan_lines, "_LINES", 3)
+    assert sight.seen() == whole
+
+
+def test_a_lens_moves_what_is_seen_and_bends_its_edges() -> None:
+    # Columns bulge to the right by up to 1 px in the middle of the picture's height, rows downwards at x = 19.
     def bent(points: np.ndarray) -> np.ndarray:
-        return points + np.stack([1.0 - ((points[..., 1] - 20.0) / 20.0) ** 2, np.zeros_like(points[..., 0])], axis=-1)
+        x, y = points[..., 0], points[..., 1]
+        return points + np.stack([1.0 - ((y - 20.0) / 20.0) ** 2, 1.0 - ((x - 19.0) / 20.0) ** 2], axis=-1)
 
     hider = mesh(rectangle(-50.0, -50.0, 12.0, 90.0, 1.5))
-    [(box, _)] = Sight([target(rectangle(8.0, 10.0, 30.0, 30.0))], [hider], bent).seen()
-    assert box == pytest.approx([12.75, 10.0, 31.0, 30.0], abs=0.02)
+    [(box, points)] = Sight([target(rectangle(8.0, 10.0, 26.0, 30.0))], [hider], bent).seen()
+    assert box == pytest.approx([12.75, 10.8775, 27.0, 31.0], abs=0.01) and points == 14 * 20 * 64
 
 
 def test_a_mask_shows_what_is_at_the_pixels_centres() -> None:

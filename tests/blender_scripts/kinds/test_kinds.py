@@ -216,7 +216,7 @@ def test_a_protruding_pin_is_higher_and_reaches_below_the_floor(height: float) -
     found = measured(f"protruding:height_mm={height}")
     assert found.tip == pytest.approx([0.0, 0.0, TOP + height], abs=MM)
     assert found.rings[0][:, 2].max() < FLOOR - 0.4
-    # The second ring is at the floor: outlines.py takes the pin above it as visible.
+    # The second ring is at the floor: surfaces.py counts the pin from there.
     assert found.centres[1][2] == pytest.approx(FLOOR, abs=1e-9)
 
 
