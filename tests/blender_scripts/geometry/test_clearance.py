@@ -139,7 +139,7 @@ def test_the_side_of_a_block(gap: float, hits: bool) -> None:
     block = rib((near + 1.0, 0.0), (2.0, 9.0), FLOOR, 0.0)
     problems = found(part((0, 0), blocks=[block]), f"bent@r1c1:{KINK}")
     assert [overlap(problem) for problem in problems] == ([pytest.approx(-gap, abs=0.006)] if hits else [])
-    assert all("clears the plain housing's blocks" in problem for problem in problems)
+    assert all("clear of the blocks of housing plain" in problem for problem in problems)
 
 
 def test_blocks_that_a_mesh_replaces_are_in_no_pin_s_way() -> None:
