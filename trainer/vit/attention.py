@@ -266,7 +266,7 @@ def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[st
             raise InputError(f"--weights: expected names that differ, got {name} twice")
         model = ViT(config)
         tensors, _ = run_folder.read_tensors(path)
-        vit_run.load_weights(model, tensors, str(path))
+        run_folder.load_weights(model, tensors, str(path))
         found[name] = model.to(device).eval()
     return found
 
