@@ -39,6 +39,11 @@ class View:
     lighting: str
     window: tuple[float, float, float, float] = (0.05, 0.25, 0.5, 0.85)
 
+    def edges(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """The window's edges x1, y1, x2, y2 in pixels of a picture."""
+        x1, y1, x2, y2 = (round(share * side) for share, side in zip(self.window, (width, height) * 2, strict=True))
+        return x1, y1, x2, y2
+
 
 VIEWS = (
     View("connector_3x9", "center", "ring"),
@@ -95,14 +100,15 @@ class Laboratory:
         self.renderer = Renderer(self.connectors, OutputFolder(folder), threads=1)
         self.tracer = self.renderer.tracer
 
-    def lay_out(self, view: View, width: int, height: int) -> None:
+    def lay_out(self, view: View, width: int, height: int, number: int = 3) -> None:
+        """Show part and placing `number` to the view's camera."""
         from blender_scripts.geometry.optics import set_up_station
         from blender_scripts.manifest.make_part import make_part
 
         connector = self.connectors[view.scene]
         housing, terminal = next(iter(connector.housings)), connector.terminal_names[0]
-        part = make_part(connector, housing, terminal, "numbers", 3, ())
-        station = set_up_station(connector, view.camera, 3, width, height)
+        part = make_part(connector, housing, terminal, "numbers", number, ())
+        station = set_up_station(connector, view.camera, number, width, height)
         # No lens distortion: the picture then is the rendered view.
         straight = replace(station.camera, lens=station.camera.undistorted().lens)
         self.renderer.stage.lay_out(part, view.lighting, replace(station, camera=straight))
@@ -118,13 +124,12 @@ class Laboratory:
 
     def reference(self, width: int, height: int, window: tuple[int, int, int, int], samples: int) -> np.ndarray:
         """A window of the picture by many samples, not denoised, in sRGB."""
+        from blender_scripts.geometry.lens import Window
+        from blender_scripts.scene.path_tracer import render_window_only
+
         self.picture(width, height, 1, 99, "none")
-        x1, y1, x2, y2 = window
-        render = self.tracer.render
         self.tracer.settings.samples = samples
-        render.use_border = render.use_crop_to_border = True
-        render.border_min_x, render.border_max_x = (x1 + 0.25) / width, (x2 + 0.25) / width
-        render.border_min_y, render.border_max_y = (height - y2 + 0.25) / height, (height - y1 + 0.25) / height
+        render_window_only(self.tracer.render, width, height, Window(*window))
         channels = self.tracer._render_exr(width, height)
         return srgb(np.stack([channels[name] for name in "RGB"], axis=-1))
 
@@ -141,8 +146,7 @@ def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
         for view in VIEWS:
             for width, height in sizes:
                 laboratory.lay_out(view, width, height)
-                edges = [round(share * side) for share, side in zip(view.window, (width, height) * 2, strict=True)]
-                x1, y1, x2, y2 = edges
+                x1, y1, x2, y2 = view.edges(width, height)
                 reference = laboratory.reference(width, height, (x1, y1, x2, y2), reference_samples)
                 for how in HOW:
                     for samples in SAMPLES:

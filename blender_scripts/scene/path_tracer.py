@@ -35,9 +35,21 @@ def sampling(samples: int) -> tuple[float, int]:
     """
     if samples < 3:
         return (1.0, 1.25)[samples - 1], 1
-    if samples < 12:
+    if samples < 8:
         return 1.5, 1 if samples < 6 else 2
+    if samples < 12:
+        return 1.75, 2
     return 2.0, max(2, samples // 8)
+
+
+def render_window_only(render: bpy.types.RenderSettings, width: int, height: int, window: Window) -> None:
+    """Render only `window` of a view of `width` x `height` pixels, and crop the picture to it."""
+    render.use_border = render.use_crop_to_border = True
+    # Blender rounds these single-precision fractions down to pixels; a quarter pixel keeps the result right.
+    render.border_min_x = (window.x1 + 0.25) / width
+    render.border_max_x = (window.x2 + 0.25) / width
+    render.border_min_y = (height - window.y2 + 0.25) / height
+    render.border_max_y = (height - window.y1 + 0.25) / height
 
 
 class PathTracer:
@@ -58,6 +70,7 @@ class PathTracer:
         self.settings = scene.cycles
         self.render = scene.render
         self.render.use_persistent_data = True
+        self._last: tuple[int, bool] | None = None
         self.render.resolution_percentage = 100
         self.render.threads_mode = "FIXED" if threads else "AUTO"
         if threads:
@@ -107,6 +120,7 @@ class PathTracer:
         if width * height * scale**2 > _MOST_FINE_PX:
             scale = 1.0
         finer = scale > 1.0
+        self._forget_other(samples, finer)
         # Cycles' first sample goes through the centre of its pixel: alone it would round edges to fine pixels.
         versions.set_samples(self.settings, samples, skipped=int(finer))
         self.settings.seed = seed
@@ -145,12 +159,7 @@ class PathTracer:
         versions.use_denoiser(self.settings, False)
         self.render.image_settings.color_mode = "RGB" if colour else "BW"
         self.render.film_transparent = True
-        self.render.use_border = self.render.use_crop_to_border = True
-        # Blender rounds these single-precision fractions down to pixels; a quarter pixel keeps the result right.
-        self.render.border_min_x = (window.x1 + 0.25) / width
-        self.render.border_max_x = (window.x2 + 0.25) / width
-        self.render.border_min_y = (height - window.y2 + 0.25) / height
-        self.render.border_max_y = (height - window.y1 + 0.25) / height
+        render_window_only(self.render, width, height, window)
         channels = self._render_exr(width, height)
         # Grey files have one channel in Blender 5 and three equal ones beside an alpha in Blender 3.
         grey = channels["R"] if "R" in channels else next(iter(channels.values()))
@@ -158,6 +167,16 @@ class PathTracer:
         if seen.shape[:2] != (window.y2 - window.y1, window.x2 - window.x1):
             raise RuntimeError(f"expected {window} to be rendered in full, got {seen.shape[:2]} pixels")
         return seen
+
+    def _forget_other(self, samples: int, finer: bool) -> None:
+        """Make Cycles start anew where the last picture had other samples.
+
+        Otherwise the noise of a finer grid depends on the most samples that this process has rendered before.
+        """
+        if (samples, finer) != self._last:
+            self.render.use_persistent_data = False  # frees what Cycles has kept
+            self.render.use_persistent_data = True
+        self._last = samples, finer
 
     def _render_exr(self, width: int, height: int) -> dict[str, np.ndarray]:
         path = self.scratch / "shot.exr"
