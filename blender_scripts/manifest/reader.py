@@ -275,9 +275,7 @@ class _Reader:
         if len(self.problems) > before:
             return None
         if lens_folds(connector.cameras[cells["camera"]], width, height):
-            expected = (
-                f"a picture size at which the distortion of camera {cells['camera']} gives each pixel one direction"
-            )
+            expected = f"a size at which the distortion of camera {cells['camera']} gives each pixel one direction"
             self.wrong(line, "width", expected, f"{width} x {height}")
             return None
         run = Run(

@@ -58,9 +58,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="OK",
         help="folder of pictures of OK parts, or the file of a unit space that --save wrote (.npz)",
     )
-    parser.add_argument(
-        "-o", "--out", required=True, type=Path, help="folder for verdicts (.json) and overlays (.png, marked pictures)"
-    )
+    out = "folder for verdicts (.json) and overlays (.png, marked pictures)"
+    parser.add_argument("-o", "--out", required=True, type=Path, help=out)
     parser.add_argument(
         "--save",
         type=Path,
@@ -100,9 +99,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rotation", type=float, metavar="DEG", help="largest rotation of a part to correct, degrees (default: 3)"
     )
-    parser.add_argument(
-        "--above", type=int, metavar="N", help="number of OK pictures that may score above the limit (default: 0)"
-    )
+    above = "number of OK pictures that may score above the limit (default: 0)"
+    parser.add_argument("--above", type=int, metavar="N", help=above)
     parser.add_argument(
         "--keep-outliers", action="store_true", help="use also OK pictures that differ from all other OK pictures"
     )

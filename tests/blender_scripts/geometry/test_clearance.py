@@ -128,7 +128,7 @@ def test_two_thin_pins_that_cross_between_samples() -> None:
     connector = part((0, 0), (2.0, 0.6))
     steep = "tilt_deg=45,start_mm=1,curve_mm=0"
     crossing = f"bent@r1c1:{steep},azimuth_deg=0;bent@r1c2:{steep},azimuth_deg=180"
-    assert any("clears r1c2" in problem for problem in found(connector, crossing))
+    assert any("clear of the pin at r1c2" in problem for problem in found(connector, crossing))
     apart = part((0, 0), (2.0, 2 * RADIUS + 0.01))
     assert found(apart, crossing) == []
 
@@ -201,7 +201,7 @@ def test_neighbours_against_dense_sampling(distance: float, towards: float, bend
     pins = place_pins(connector, "round", 1, parse_defects(text)[0])
     one, other = (sampled(pin) for pin in pins)
     gap = np.sqrt(((one[:, None] - other[None]) ** 2).sum(axis=-1)).min()
-    problems = [problem for problem in collisions(connector, "plain", pins) if "clears r1c2" in problem]
+    problems = [problem for problem in collisions(connector, "plain", pins) if "clear of the pin at r1c2" in problem]
     if abs(gap - 2 * RADIUS) > 0.006:
         assert bool(problems) == (gap < 2 * RADIUS)
     if problems:
