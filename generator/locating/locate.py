@@ -18,8 +18,9 @@ from generator.locating.fit import Fit, fit_of
 from generator.locating.landmarks import Queries
 from generator.locating.pose import Points, Pose, find_pose
 
-# Times that the edges are looked for, each from the pose before.
-_ROUNDS = 2
+# Edge points looked for in all views together, at most: for a rough pose, and from it for the final one; at least so
+# many in each view.
+_ROUGH, _FINE, _LEAST = 24, 48, 8
 # Standard deviations of a part's placing where nothing is stated: degrees about X and Y, about Z, and mm.
 _TILT_DEG, _TURN_DEG, _SHIFT_MM, _LIFT_MM = 1.0, 2.0, 2.0, 2.0
 
@@ -91,17 +92,23 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
         deviations: see `placing_deviations`.
 
     Raises:
-        ValueError: the found points do not determine a pose.
+        NotDeterminedError: the found points do not determine a pose.
     """
     which = np.arange(len(queries.kinds))[queries.edges]
     if not len(which):
         which = np.arange(queries.pins)
     matrix = np.eye(4)
-    for _ in range(_ROUNDS):
-        found = [_found(view, queries, finder, matrix, which) for view in views]
+    for most in (_ROUGH, _FINE):
+        some = spread(which, max(_LEAST, most // len(views)))
+        found = [_found(view, queries, finder, matrix, some) for view in views]
         pose = find_pose(found, matrix, deviations)
         matrix = pose.matrix
     return Located(pose, {view.name: fit_of(points, pose) for view, points in zip(views, found, strict=True)})
+
+
+def spread(which: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of the indices, spread evenly."""
+    return which[np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).round().astype(int))]
 
 
 def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Points:

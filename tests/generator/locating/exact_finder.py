@@ -15,7 +15,7 @@ from generator.locating.drawings import StatedDrawing, parse_drawings
 from generator.locating.fit import FitLimits
 from generator.locating.gauge import Gauge
 from generator.locating.landmarks import PIN, queries
-from generator.locating.locate import FoundPoints
+from generator.locating.locate import FoundPoints, spread
 from generator.locating.measure import Factors
 from generator.locating.pose import motion
 from generator.locating.scaling import scaled
@@ -57,7 +57,9 @@ class ExactFinder:
     def find(self, crops: Crops) -> FoundPoints:
         index = int(crops.pixels[0, 0, 0, 0])
         is_pins = crops.kinds[0] == PIN
-        which = slice(0, self.queries.pins) if is_pins else self.queries.edges
+        which = np.arange(self.queries.pins)
+        if not is_pins:
+            which = spread(np.arange(len(self.queries.kinds))[self.queries.edges], len(crops.kinds))
         places = np.stack([self.queries.marks[which], self.queries.besides[which]], axis=1)
         present = np.ones(len(places))
         if is_pins:
@@ -70,8 +72,8 @@ class ExactFinder:
         pose = self.poses[index]
         pixels = self.cameras[index].project(places @ pose[:3, :3].T + pose[:3, 3]) - crops.corners[:, None]
         sharpness = np.broadcast_to([-np.log(SIGMA_PX), -np.log(SIGMA_PX), 0.0], (len(places), 2, 3))
-        spread = covariances(sharpness, crops.besides - crops.marks, crops.kinds, (1.0, 1.0, 1.0))
-        return FoundPoints(pixels, spread, present)
+        found = covariances(sharpness, crops.besides - crops.marks, crops.kinds, (1.0, 1.0, 1.0))
+        return FoundPoints(pixels, found, present)
 
 
 def grey(value: int) -> Image.Image:
