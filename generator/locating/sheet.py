@@ -127,7 +127,7 @@ def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cel
 
 def _number(value: float | None, u: float | None, sign: str = "") -> str:
     if value is None:
-        return "–"
+        return "-"
     value = round(value, 2) + 0.0  # no -0.00
     return f"{value:{sign}.2f}" + (f" ± {u:.2f}" if u is not None else "")
 
