@@ -108,7 +108,8 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
 
 def spread(which: np.ndarray, most: int) -> np.ndarray:
     """At most `most` of the indices, spread evenly."""
-    return which[np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).round().astype(int))]
+    chosen: np.ndarray = which[np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).round().astype(int))]
+    return chosen
 
 
 def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Points:

@@ -143,7 +143,8 @@ def _worst_first(pins: Sequence[Mapping[str, Any]], tolerance: Tolerance) -> lis
 def _share(pin: Mapping[str, Any], limits: Limits) -> float:
     retraction = pin.get("retraction_mm") or 0.0
     height = retraction / limits.retraction_mm if retraction > 0 else -retraction / limits.protrusion_mm
-    return max((pin.get("true_position_mm") or 0.0) / limits.true_position_mm, height, pin["kind"] == "missing")
+    aside = float(pin.get("true_position_mm") or 0.0) / limits.true_position_mm
+    return max(aside, float(height), float(pin["kind"] == "missing"))
 
 
 def _short(pin: Mapping[str, Any]) -> str:
