@@ -118,11 +118,9 @@ def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cel
         colour = _COLOURS[pin["decision"]]
         inks.append(INK if colour == "OK" else rgb(hue(colour).on_white))
     limits = tolerance.limits()
-    heights = f"height from -{limits.retraction_mm:g} to +{limits.protrusion_mm:g}"
-    captions = [
-        f"the {len(worst)} worst of {len(found.pins)} pins, mm, ± U (k = 2); limits of {heights}; nominal scale"
-    ]
-    return Cell(table(lines, inks, size, size[0] / 34), captions)
+    heights = f"height -{limits.retraction_mm:g} to +{limits.protrusion_mm:g}"
+    caption = f"worst {len(worst)} of {len(found.pins)} pins, nominal mm ± U (k = 2); {heights}"
+    return Cell(table(lines, inks, size, px), [caption])
 
 
 def _number(value: float | None, u: float | None, sign: str = "") -> str:

@@ -39,7 +39,7 @@ def test_calibration_learns_factors_and_when_a_part_counts_as_located(monkeypatc
     found = uncertainty.learn_uncertainty(None, data)
     # Exact points: errors are far smaller than stated, so all factors are the least.
     assert (found.tip, found.edge, found.aside) == (0.3, 0.3, 0.3)
-    assert found.inliers == pytest.approx(0.95) and 0.0 < found.residual < Uncertainty().residual
+    assert found.inliers == pytest.approx(0.85) and 0.0 < found.residual < Uncertainty().residual
     assert SIGMA_PX < found.sigma_px < 2.0 * SIGMA_PX
     assert found.fit_limits.sigma_px == found.sigma_px and found.factors.aside == 0.3
     save_uncertainty(tmp_path, found)
