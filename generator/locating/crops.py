@@ -19,7 +19,7 @@ class Crops:
         corners: (n, 2) px of the picture's upper left corners of the crops, whole numbers.
         marks, besides: (n, 2) px in the crops: where the queries' points are expected.
         scale: (n,) px per mm there.
-        kinds: (n,) of the queries.
+        which, kinds: (n,) indices and kinds of the queries.
     """
 
     pixels: np.ndarray
@@ -27,6 +27,7 @@ class Crops:
     marks: np.ndarray
     besides: np.ndarray
     scale: np.ndarray
+    which: np.ndarray
     kinds: np.ndarray
 
 
@@ -54,4 +55,6 @@ def cut(
     rows = np.clip(corners[:, 1, None] + step, 0, height - 1)
     columns = np.clip(corners[:, 0, None] + step, 0, width - 1)
     pixels = picture[rows[:, :, None], columns[:, None, :]]
-    return Crops(pixels, corners, marks - corners, besides - corners, camera.px_per_mm(placed), queries.kinds[which])
+    return Crops(
+        pixels, corners, marks - corners, besides - corners, camera.px_per_mm(placed), which, queries.kinds[which]
+    )

@@ -16,6 +16,8 @@ from generator.verdict.tails import upper_limit
 
 # A part may lie beyond its scene's stated half ranges of placing by this factor, and by this many standard deviations.
 _RANGE_MARGIN, _DEVIATIONS = 1.3, 3.0
+# A view may have at least this share of outliers: of 16 points two.
+_OUTLIERS = 0.15
 _MOTIONS = {
     "tilt_deg": ("tilt about X", "tilt about Y"),
     "rotation_deg": ("rotation",),
@@ -56,7 +58,7 @@ class FitLimits:
         residual, inliers, sigma = np.array([(each.residual, each.inliers, each.sigma_px) for each in fits]).T
         return cls(
             residual=min(float(np.exp(upper_limit(np.log(residual + 1e-6), 0.1))), OUTLIER),
-            inliers=max(-upper_limit(-inliers, 0.05), 0.0),
+            inliers=max(-upper_limit(-inliers, _OUTLIERS), 0.0),
             sigma_px=float(np.exp(upper_limit(np.log(sigma), 0.3))),
         )
 

@@ -19,7 +19,7 @@ from generator.locating.judge import CHARACTERISTICS, judge_part
 from generator.locating.landmarks import queries
 from generator.locating.locate import Finder, View, located, placing_deviations
 from generator.locating.measure import Factors, measure
-from generator.locating.pose import Pose
+from generator.locating.pose import NotDeterminedError, Pose
 from generator.locating.scaling import scaled
 from generator.verdict.conformity import Decision
 from generator.verdict.envelope import Verdict
@@ -129,7 +129,7 @@ def inspect_part(
         return Inspected(Verdict.INVALID, tuple(refused), views=views)
     try:
         pose, fits = located(views, found, gauge.finder, placing_deviations(drawing.placing))
-    except (ValueError, np.linalg.LinAlgError) as error:
+    except (NotDeterminedError, np.linalg.LinAlgError) as error:
         return Inspected(Verdict.INVALID, (f"not located: {error}",), views=views)
     lost = [*gauge.limits.reasons(fits), *beyond_placing(pose, drawing.placing)]
     if lost:

@@ -20,8 +20,9 @@ from generator.locating.fit import Fit, fit_of
 from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import Points, Pose, find_pose
 
-# Times that the edges are looked for, each from the pose before.
-_ROUNDS = 2
+# Edge points looked for in all views together, at most: for a rough pose, and from it for the final one; at least so
+# many in each view. With the final one, feet of pins.
+_ROUGH, _FINE, _LEAST, _FEET = 24, 48, 8, 24
 # A pin whose probability is above this is there. Scatter of a foot about its pattern's place, mm.
 _THERE, _FOOT_MM = 0.9, 0.05
 # Standard deviations of a part's placing where nothing is stated: degrees about X and Y, about Z, and mm.
@@ -95,17 +96,26 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
         deviations: see `placing_deviations`.
 
     Raises:
-        ValueError: the found points do not determine a pose.
+        NotDeterminedError: the found points do not determine a pose.
     """
     matrix = np.eye(4)
-    has_edges = len(queries.kinds) > queries.pins
-    for number in range(_ROUNDS):
-        # The edges alone bring the crops of the feet near enough.
-        which = np.arange(queries.pins if has_edges and number + 1 < _ROUNDS else 0, len(queries.kinds))
+    pins, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
+    count = len(views)
+    rough = spread(edges if len(edges) else pins, max(_LEAST, _ROUGH // count))
+    feet = spread(pins, max(_LEAST, _FEET // count)) if len(edges) else pins
+    fine = np.concatenate([feet, spread(edges, max(_LEAST, _FINE // count))]) if len(edges) else feet
+    # The edges alone bring the crops of the feet near enough.
+    for which in (rough, fine):
         found = [_found(view, queries, finder, matrix, which) for view in views]
         pose = find_pose([points for each in found for points in each], matrix, deviations)
         matrix = pose.matrix
     return Located(pose, {view.name: fit_of(each[0], pose) for view, each in zip(views, found, strict=True)})
+
+
+def spread(which: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of the indices, spread evenly."""
+    chosen: np.ndarray = which[np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).round().astype(int))]
+    return chosen
 
 
 def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> list[Points]:
@@ -118,8 +128,8 @@ def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, whi
     if edges.any():
         observed.append(Points(view.camera, queries.marks[which[edges]], pixels[edges, 0], found.covariances[edges, 0]))
     if pins.any():
-        spread = (_FOOT_MM * crops.scale[pins])[:, None, None] ** 2 * np.eye(2)
-        feet = queries.besides[which[pins]], pixels[pins, 1], found.covariances[pins, 1] + spread
+        scatter = (_FOOT_MM * crops.scale[pins])[:, None, None] ** 2 * np.eye(2)
+        feet = queries.besides[which[pins]], pixels[pins, 1], found.covariances[pins, 1] + scatter
         observed.append(Points(view.camera, *feet, is_pattern=bool(queries.kinds[-1] != PIN)))
     if not observed:
         raise ValueError(f"no pin was found in view {view.name}")

@@ -11,7 +11,7 @@ from generator.locating.crops import cut
 from generator.locating.landmarks import Queries
 from generator.locating.locate import Finder, FoundPoints, View
 from generator.locating.pose import Pose
-from generator.locating.triangulation import Place, Prior, Sight, triangulate
+from generator.locating.triangulation import Place, ViewSights, triangulate_all
 
 # Standard deviations of a tip's and a foot's place about the drawing's, mm. Those of a tip are wide, so that the views
 # decide; the floor of the cavity, at which the foot is seen, is known to 0.1 mm.
@@ -69,17 +69,22 @@ def measure(
         crops = cut(view.pixels, view.camera, queries, pose.matrix, finder.side, which)
         found = finder.find(crops)
         seen.append((view, found._replace(points=found.points + crops.corners[:, None])))
-    return [_pin(index, seen, queries, pose, factors or Factors()) for index in range(queries.pins)]
+    tips = _places(0, seen, pose, queries.marks[which], _variances(_ASIDE_MM, _HEIGHT_MM))
+    feet = _places(1, seen, pose, queries.besides[which], _variances(_ASIDE_MM, _FOOT_MM))
+    return [_pin(index, seen, queries, tips[index], feet[index], factors or Factors()) for index in range(queries.pins)]
 
 
 def _pin(
-    index: int, seen: Sequence[tuple[View, FoundPoints]], queries: Queries, pose: Pose, factors: Factors
+    index: int,
+    seen: Sequence[tuple[View, FoundPoints]],
+    queries: Queries,
+    tip: Place,
+    foot: Place,
+    factors: Factors,
 ) -> MeasuredPin:
     chances = np.clip([found.present[index] for _, found in seen], 1e-6, 1.0 - 1e-6)
     present = float(1.0 / (1.0 + np.exp(-np.mean(np.log(chances / (1.0 - chances))))))
     sigma = min(float(np.sqrt(np.linalg.eigvalsh(found.covariances[index, 0])[1])) for _, found in seen)
-    tip = _place(index, 0, seen, pose, Prior(queries.marks[index], _variances(_ASIDE_MM, _HEIGHT_MM)))
-    foot = _place(index, 1, seen, pose, Prior(queries.besides[index], _variances(_ASIDE_MM, _FOOT_MM)))
     length = float(queries.marks[index, 2] - queries.besides[index, 2])
     bend = float(np.linalg.norm(tip.mean[:2] - foot.mean[:2]))
     sag = bend**2 / length
@@ -96,6 +101,8 @@ def _variances(aside: float, height: float) -> np.ndarray:
     return np.diag(np.square([aside, aside, height]))
 
 
-def _place(index: int, end: int, seen: Sequence[tuple[View, FoundPoints]], pose: Pose, prior: Prior) -> Place:
-    sights = [Sight(view.camera, found.points[index, end], found.covariances[index, end]) for view, found in seen]
-    return triangulate(sights, pose, prior)
+def _places(
+    end: int, seen: Sequence[tuple[View, FoundPoints]], pose: Pose, means: np.ndarray, covariance: np.ndarray
+) -> list[Place]:
+    sights = [ViewSights(view.camera, found.points[:, end], found.covariances[:, end]) for view, found in seen]
+    return triangulate_all(sights, pose, means, covariance)

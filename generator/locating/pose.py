@@ -22,6 +22,10 @@ _DERIVATIVE_STEP = 1e-6
 _PATTERN_MM = 0.5
 
 
+class NotDeterminedError(ValueError):
+    """The found points do not determine a pose."""
+
+
 class View(Protocol):
     """A camera with known pose: any object that projects points (..., 3), mm in station axes, to pixels (..., 2)."""
 
@@ -82,7 +86,7 @@ def find_pose(
             prior knowledge, for what the points hardly determine; None: nothing is known.
 
     Raises:
-        ValueError: the points do not determine the pose: fewer than three, or all on a line.
+        NotDeterminedError: the points do not determine the pose: fewer than three, or all on a line.
     """
     matrix = np.eye(4) if start is None else np.array(start, float)
     prior = np.zeros((8, 8))
@@ -189,6 +193,8 @@ def _solve(information: np.ndarray, right: np.ndarray) -> np.ndarray:
     scale = np.sqrt(np.maximum(np.diag(information), 1e-30))
     scaled = information / np.outer(scale, scale)
     if np.linalg.cond(scaled) > 1e10:
-        raise ValueError("expected at least 3 points that are not on a line, got points that do not determine a pose")
+        raise NotDeterminedError(
+            "expected at least 3 points that are not on a line, got points that do not determine a pose"
+        )
     step: np.ndarray = np.linalg.solve(scaled, right / scale) / scale
     return step

@@ -118,16 +118,14 @@ def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cel
         colour = _COLOURS[pin["decision"]]
         inks.append(INK if colour == "OK" else rgb(hue(colour).on_white))
     limits = tolerance.limits()
-    heights = f"height from -{limits.retraction_mm:g} to +{limits.protrusion_mm:g}"
-    captions = [
-        f"the {len(worst)} worst of {len(found.pins)} pins, mm, ± U (k = 2); limits of {heights}; nominal scale"
-    ]
-    return Cell(table(lines, inks, size, size[0] / 34), captions)
+    heights = f"height -{limits.retraction_mm:g} to +{limits.protrusion_mm:g}"
+    caption = f"worst {len(worst)} of {len(found.pins)} pins, nominal mm ± U (k = 2); {heights}"
+    return Cell(table(lines, inks, size, px), [caption])
 
 
 def _number(value: float | None, u: float | None, sign: str = "") -> str:
     if value is None:
-        return "–"
+        return "-"
     value = round(value, 2) + 0.0  # no -0.00
     return f"{value:{sign}.2f}" + (f" ± {u:.2f}" if u is not None else "")
 
@@ -143,8 +141,8 @@ def _worst_first(pins: Sequence[Mapping[str, Any]], tolerance: Tolerance) -> lis
 def _share(pin: Mapping[str, Any], limits: Limits) -> float:
     retraction = pin.get("retraction_mm") or 0.0
     height = retraction / limits.retraction_mm if retraction > 0 else -retraction / limits.protrusion_mm
-    place = (pin.get("true_position_mm") or 0.0) / limits.true_position_mm
-    return float(max(place, height, pin["kind"] == "missing"))
+    aside = float(pin.get("true_position_mm") or 0.0) / limits.true_position_mm
+    return max(aside, float(height), float(pin["kind"] == "missing"))
 
 
 def _short(pin: Mapping[str, Any]) -> str:

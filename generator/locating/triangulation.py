@@ -37,6 +37,15 @@ class Sight:
 
 
 @dataclass(frozen=True)
+class ViewSights:
+    """Where one view shows n points: `pixels` (n, 2) with `covariances` (n, 2, 2) in px^2."""
+
+    view: View
+    pixels: np.ndarray
+    covariances: np.ndarray
+
+
+@dataclass(frozen=True)
 class Prior:
     """What is known of the point's place before it is measured.
 
@@ -72,32 +81,48 @@ def triangulate(sights: Sequence[Sight], pose: Pose, prior: Prior) -> Place:
         pose: pose of the part, common to all views.
         prior: where the point may be; wide enough that it has no effect in directions that the views determine.
     """
-    prior_information = np.linalg.inv(prior.covariance)
-    mean = np.array(prior.mean, float)
-    information = prior_information
+    seen = [ViewSights(one.view, one.pixel[None], one.covariance[None]) for one in sights]
+    return triangulate_all(seen, pose, np.asarray(prior.mean, float)[None], prior.covariance)[0]
+
+
+def triangulate_all(sights: Sequence[ViewSights], pose: Pose, means: np.ndarray, covariance: np.ndarray) -> list[Place]:
+    """Find the places of n points at once, all of which all views show; see `triangulate`.
+
+    Args:
+        sights: of each view.
+        pose: of the part.
+        means: (n, 3) mm, what is known of the points beforehand.
+        covariance: (3, 3) mm^2 of that, the same for all points.
+    """
+    prior_information = np.linalg.inv(covariance)
+    places = np.array(means, float)
     for _ in range(_STEPS):
-        information, right = prior_information.copy(), prior_information @ (prior.mean - mean)
+        information = np.repeat(prior_information[None], len(places), axis=0)
+        right = (means - places) @ prior_information
         for sight in sights:
-            slope, weights, off = _linear(sight, pose, mean)
-            information += slope.T @ weights @ slope
-            right += slope.T @ weights @ off
-        step = np.linalg.solve(information, right)
-        mean = mean + step
+            slope, weights, off = _linear(sight, pose, places)
+            information += np.swapaxes(slope, 1, 2) @ weights @ slope
+            right += np.einsum("nia,nij,nj->na", slope, weights, off)
+        step = np.linalg.solve(information, right[..., None])[..., 0]
+        places = places + step
         if np.abs(step).max() < _SMALL_MM:
             break
     own = np.linalg.inv(information)
-    # What a motion of the part within the pose's uncertainty moves the point by.
-    drag = np.zeros((3, 6))
+    # What a motion of the part within the pose's uncertainty moves the points by.
+    drag = np.zeros((len(places), 3, 6))
     for sight in sights:
-        slope, weights, _ = _linear(sight, pose, mean)
-        drag -= own @ slope.T @ weights @ motion_derivative(sight.view, pose.to_station(mean[None]))[0]
-    determined = np.sqrt(np.diag(own)) <= _DETERMINED * np.sqrt(np.diag(prior.covariance))
-    return Place(mean, own + drag @ pose.covariance @ drag.T, determined)
+        slope, weights, _ = _linear(sight, pose, places)
+        moved = motion_derivative(sight.view, pose.to_station(places))
+        drag -= own @ np.swapaxes(slope, 1, 2) @ weights @ moved
+    deviations = np.sqrt(np.diagonal(own, axis1=1, axis2=2))
+    determined = deviations <= _DETERMINED * np.sqrt(np.diag(covariance))
+    whole = own + drag @ pose.covariance @ np.swapaxes(drag, 1, 2)
+    return [Place(*each) for each in zip(places, whole, determined, strict=True)]
 
 
-def _linear(sight: Sight, pose: Pose, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The pixel's derivative (2, 3) by the point's place, its weights (2, 2), and found minus expected pixel (2,)."""
+def _linear(sight: ViewSights, pose: Pose, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Derivatives (n, 2, 3) of pixels by the points' places, weights (n, 2, 2), found minus expected pixels (n, 2)."""
     steps = _DERIVATIVE_STEP * np.concatenate([np.eye(3), -np.eye(3), np.zeros((1, 3))])
-    pixels = sight.view.project(pose.to_station(mean + steps))
-    slope = ((pixels[:3] - pixels[3:6]) / (2.0 * _DERIVATIVE_STEP)).T
-    return slope, np.linalg.inv(sight.covariance), sight.pixel - pixels[6]
+    pixels = sight.view.project(pose.to_station(places[:, None] + steps))
+    slope = np.swapaxes((pixels[:, :3] - pixels[:, 3:6]) / (2.0 * _DERIVATIVE_STEP), 1, 2)
+    return slope, np.linalg.inv(sight.covariances), sight.pixels - pixels[:, 6]

@@ -7,20 +7,23 @@ They are learned from training and validation pictures at the run's scale, and a
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from generator.verdict.gates import PictureGates
 from trainer.core.errors import InputError, as_input_error
-from trainer.gauge.picture import Picture
+
+if TYPE_CHECKING:  # reading datasets takes seconds to import, and a prediction reads none
+    from trainer.gauge.picture import Picture
 
 FOLDER = "gates"
 # Pictures of one view that its gates are learned from, at most.
 _MOST = 400
 
 
-def learn_gates(run: Path, splits: Mapping[str, Sequence[Picture]]) -> None:
+def learn_gates(run: Path, splits: Mapping[str, Sequence["Picture"]]) -> None:
     """Learn and write the gates of each view from the splits `train` and `validation`."""
     by_view: dict[str, list[Picture]] = {}
     for name in ("train", "validation"):

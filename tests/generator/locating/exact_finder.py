@@ -14,7 +14,7 @@ from generator.locating.crops import Crops
 from generator.locating.drawings import StatedDrawing, parse_drawings
 from generator.locating.fit import FitLimits
 from generator.locating.gauge import Gauge
-from generator.locating.landmarks import PIN, queries
+from generator.locating.landmarks import queries
 from generator.locating.locate import FoundPoints
 from generator.locating.measure import Factors
 from generator.locating.pose import motion
@@ -56,14 +56,12 @@ class ExactFinder:
 
     def find(self, crops: Crops) -> FoundPoints:
         index = int(crops.pixels[0, 0, 0, 0])
-        # All pins, all edge points, or both are looked for.
-        has_pins, has_edges = crops.kinds[0] == PIN, crops.kinds[-1] != PIN
-        which = slice(0 if has_pins else self.queries.pins, None if has_edges else self.queries.pins)
+        which = crops.which
         places = np.stack([self.queries.marks[which], self.queries.besides[which]], axis=1)
         present = np.ones(len(places))
-        if has_pins:
-            for number, address in enumerate(self.addresses):
-                off = self.displaced.get(address, (0.0, 0.0, 0.0))
+        for number, query in enumerate(which):
+            if query < self.queries.pins:
+                off = self.displaced.get(self.addresses[query], (0.0, 0.0, 0.0))
                 if off is None:
                     present[number] = 1e-6
                 else:
@@ -71,8 +69,8 @@ class ExactFinder:
         pose = self.poses[index]
         pixels = self.cameras[index].project(places @ pose[:3, :3].T + pose[:3, 3]) - crops.corners[:, None]
         sharpness = np.broadcast_to([-np.log(SIGMA_PX), -np.log(SIGMA_PX), 0.0], (len(places), 2, 3))
-        spread = covariances(sharpness, crops.besides - crops.marks, crops.kinds, (1.0, 1.0, 1.0))
-        return FoundPoints(pixels, spread, present)
+        found = covariances(sharpness, crops.besides - crops.marks, crops.kinds, (1.0, 1.0, 1.0))
+        return FoundPoints(pixels, found, present)
 
 
 def grey(value: int) -> Image.Image:

@@ -138,7 +138,7 @@ def test_an_onnx_file_finds_what_the_run_finds(gauge_run, tmp_path, capsys):
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (7, 48, 48, 3), np.uint8)
     marks, besides = random.uniform(5, 43, (2, 7, 2))
-    crops = Crops(pixels, np.zeros((7, 2), int), marks, besides, np.ones(7), np.arange(7) % 3)
+    crops = Crops(pixels, np.zeros((7, 2), int), marks, besides, np.ones(7), np.arange(7), np.arange(7) % 3)
     ours = TorchFinder(loaded.network, loaded.uncertainty.scales).find(crops)
     theirs = held.gauge.finder.find(crops)
     for one, other in zip(ours, theirs, strict=True):

@@ -1,0 +1,58 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from generator.locating.landmarks import queries
+from tests.generator.locating.exact_finder import PITCH_PX, POSE, SIGMA_PX, ExactFinder, drawing_of
+from trainer.gauge import uncertainty
+from trainer.gauge.data import GaugeData, Picture
+from trainer.gauge.gates import learn_gates, load_gates
+from trainer.gauge.run import Uncertainty, save_uncertainty
+
+VIEWS = ("center", "top")
+
+
+def picture(finder, part: int, number: int) -> Picture:
+    """A picture of one grey value, by which `ExactFinder` tells the view, with good pins."""
+    camera, sought = finder.cameras[number], finder.queries
+    places = np.stack([sought.marks, sought.besides], axis=1)[: sought.pins]
+    true = SimpleNamespace(dx_mm=0.0, dy_mm=0.0, retraction_mm=0.0, visible=1.0)
+    return Picture(
+        row={"camera": VIEWS[number], "part": str(part)},
+        objects=(true,) * sought.pins,
+        key=("connector_3x9", "plain", "round"),
+        pixels=np.full((128, 256, 3), number, np.uint8),
+        camera=camera,
+        pose=POSE,
+        points=camera.project(places @ POSE[:3, :3].T + POSE[:3, 3]),
+        present=np.ones(sought.pins, bool),
+    )
+
+
+def test_calibration_learns_factors_and_when_a_part_counts_as_located(monkeypatch, tmp_path):
+    drawing = drawing_of()
+    finder = ExactFinder(drawing, VIEWS)
+    shown = [picture(finder, part, number) for part in range(3) for number in (0, 1)]
+    data = GaugeData({"validation": shown}, {drawing.key: drawing}, {drawing.key: queries(drawing)}, PITCH_PX, ())
+    monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: finder)
+    found = uncertainty.learn_uncertainty(None, data)
+    # Exact points: errors are far smaller than stated, so all factors are the least.
+    assert (found.tip, found.edge, found.aside) == (0.3, 0.3, 0.3)
+    assert found.inliers == pytest.approx(0.85) and 0.0 < found.residual < Uncertainty().residual
+    assert SIGMA_PX < found.sigma_px < 2.0 * SIGMA_PX
+    assert found.fit_limits.sigma_px == found.sigma_px and found.factors.aside == 0.3
+    save_uncertainty(tmp_path, found)
+    assert "sigma_px" in (tmp_path / "uncertainty.json").read_text()
+
+
+def test_gates_are_learned_for_each_view(tmp_path):
+    random = np.random.default_rng(0)
+    shown = [
+        SimpleNamespace(row={"camera": view, "part": part}, pixels=random.integers(60, 160, (32, 64, 3), np.uint8))
+        for part in range(5)
+        for view in VIEWS
+    ]
+    learn_gates(tmp_path, {"train": shown[:6], "validation": shown[6:]})
+    found = load_gates(tmp_path)
+    assert set(found) == set(VIEWS) and found["top"].limits.pictures == 5
