@@ -61,8 +61,8 @@ def parser() -> argparse.ArgumentParser:
         "--tolerance",
         action="append",
         metavar="LIMITS",
-        help="gauges only; limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4; may "
-        "be repeated: each is judged (the dataset's)",
+        help="gauges only; limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4; "
+        "may be repeated: each is judged (the dataset's)",
     )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only; pictures per batch (16)")
     p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (as many as PyTorch finds cores)")

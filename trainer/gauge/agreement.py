@@ -44,7 +44,9 @@ def of_parts(parts: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def of_pins(table: pd.DataFrame, pins: pd.DataFrame, judged: Collection[str], displaced: Iterable[str]) -> dict[str, Any]:  # fmt: skip
+def of_pins(
+    table: pd.DataFrame, pins: pd.DataFrame, judged: Collection[str], displaced: Iterable[str]
+) -> dict[str, Any]:
     """Compare the decisions on pins with the truth, for each judged characteristic.
 
     Args:

@@ -87,17 +87,8 @@ def _errors(groups: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str
                 continue
             within = figures[f"within_{axis}"]
             cells = [figures.get(f"{column}_{axis}") for column in COLUMNS]
-            rows.append(
-                [
-                    group,
-                    figures["pins"],
-                    figures["parts"],
-                    *cells,
-                    within["share"],
-                    within["interval"],
-                    within.get("p_holm"),
-                ]  # fmt: skip
-            )
+            cells += [within["share"], within["interval"], within.get("p_holm")]
+            rows.append([group, figures["pins"], figures["parts"], *cells])
         if rows:
             found.append((name, ["pins", "number", "parts", *ERRORS, *WITHIN], rows))
     return found
@@ -126,14 +117,8 @@ def _near(pins: Mapping[str, Any]) -> list[list[Any]]:
 
 def _forced(pins: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     header = ["positions", "pins", "gauge", "95 % interval", "bright tip", "answer zero"]
-    rows = [
-        [
-            name,
-            by["gauge"]["of"],
-            by["gauge"]["share"],
-            by["gauge"]["interval"],
-            *(by[who]["share"] for who in header[4:]),
-        ]  # fmt: skip
-        for name, by in pins["forced"].items()
-    ]
+    rows = []
+    for name, by in pins["forced"].items():
+        gauge, others = by["gauge"], [by[who]["share"] for who in ("bright tip", "answer zero")]
+        rows.append([name, gauge["of"], gauge["share"], gauge["interval"], *others])
     return header, rows
