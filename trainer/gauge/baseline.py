@@ -15,6 +15,8 @@ _WINDOW, _BRIGHTEST = 0.45, 0.1
 _ASIDE_MM, _HEIGHT_MM, _NOMINAL_MM = 2.0, 1.0, 1e-3
 # What a bend lowers the tip by, in bend^2 / length, as in `generator.locating.measure`.
 _SAG = 0.65
+# Standard deviation of a centroid, px: so small that the views decide.
+_PIXEL = 0.2
 
 
 def bright_tips(measured: Measured, queries: Queries, pitch_mm: float) -> np.ndarray:
@@ -36,7 +38,7 @@ def bright_tips(measured: Measured, queries: Queries, pitch_mm: float) -> np.nda
     prior = np.diag(np.square([_ASIDE_MM, _ASIDE_MM, height]))
     found = np.empty((queries.pins, 3))
     for index, tip in enumerate(tips):
-        sights = [Sight(view.camera, px[index], np.eye(2)) for view, px in zip(views, pixels, strict=True)]
+        sights = [Sight(view.camera, px[index], _PIXEL**2 * np.eye(2)) for view, px in zip(views, pixels, strict=True)]
         off = triangulate(sights, pose, Prior(tip, prior)).mean - tip
         sag = _SAG * (off[0] ** 2 + off[1] ** 2) / (tip[2] - feet[index, 2])
         found[index] = off[0], off[1], -off[2] - sag if len(views) > 1 else np.nan
