@@ -41,13 +41,14 @@ _FIRST_PART, _SEED = 900_001, 4_711
 
 @dataclass(frozen=True)
 class Look:
-    """What the pictures show: scene, housing, terminal, light, and width in px."""
+    """What the pictures show: scene, housing, terminal, light, width in px, and light paths per pixel."""
 
     scene: str
     housing: str
     terminal: str
     lighting: str
     width: int
+    samples: int
 
 
 def manifest(connector: Connector, look: Look, design: Design) -> str:
@@ -68,6 +69,7 @@ def manifest(connector: Connector, look: Look, design: Design) -> str:
         "marking": "none",
         "width": look.width,
         "height": round(look.width * connector.height / connector.width),
+        "samples": look.samples,
     }
     rows = []
     for part in range(design.parts + 1):
@@ -154,6 +156,12 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--housing", default="plain", metavar="NAME", help="(plain)")
     p.add_argument("--terminal", default="round", metavar="NAME", help="(round)")
     p.add_argument("--lighting", default="ring", metavar="NAME", help="(ring)")
+    p.add_argument(
+        "--samples",
+        type=number(int, 1, 4096),
+        metavar="N",
+        help="light paths per pixel; their noise is measured too (the scene's)",
+    )
     p.add_argument("--parts", type=whole, default=10, metavar="N", help="parts (10)")
     p.add_argument("--fixtures", type=whole, default=3, metavar="N", help="placings of each part (3)")
     p.add_argument("--captures", type=whole, default=3, metavar="N", help="captures of each placing (3)")
@@ -174,7 +182,8 @@ def run(args: argparse.Namespace) -> int:
     connector = read_connector(ROOT / "scenes" / f"{args.scene}.toml")
     results = args.work / "results"
     for width in args.width or [256]:
-        look = Look(args.scene, args.housing, args.terminal, args.lighting, width)
+        samples = args.samples or connector.samples
+        look = Look(args.scene, args.housing, args.terminal, args.lighting, width, samples)
         folder = dataset(args.work, connector, look, design, args.workers) if args.model else None
         for model in args.model:
             assert folder is not None

@@ -23,7 +23,7 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
         for axes, (axis, name) in zip(line, SHOWN.items(), strict=True):
             axes.set_title(f"{cameras}: {name}", fontsize=9)
             known = _known(table, axis)
-            if len(known) < 3 or known[f"true_{axis}"].std() == 0:
+            if len(known) < 3 or np.ptp(known[f"true_{axis}"]) < 1e-6:
                 axes.text(0.5, 0.5, "not determined", ha="center", transform=axes.transAxes)
                 continue
             true, found = known[f"true_{axis}"].to_numpy(), known[f"found_{axis}"].to_numpy()
@@ -33,7 +33,7 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
             axes.scatter(true, found, 6, color="tab:blue", alpha=0.4, linewidths=0)
             axes.plot(ends, offset + slope * ends, color="tab:red", label=f"slope {slope:.3f}, offset {offset:+.3f} mm")
             axes.set(xlabel="true, mm", ylabel="found, mm")
-            axes.legend(fontsize=7)
+            axes.legend(fontsize=7, loc="upper left")
             axes.grid(alpha=0.3)
     save_figure(figure, path)
 
@@ -56,7 +56,7 @@ def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> N
                 axes.axvline(limit_mm, color="tab:red", linestyle=":", label="limit")
             label = "true retraction, mm" if axis == "retraction" else "true position, mm"
             axes.set(xlabel=label, ylabel="error, mm")
-            axes.legend(fontsize=7)
+            axes.legend(fontsize=7, loc="upper left")
             axes.grid(alpha=0.3)
     save_figure(figure, path)
 

@@ -15,6 +15,8 @@ NEAR = (0.7, 1.3)
 NOMINAL_MM = 0.15
 # A column's values in fewer pins than this make no group.
 _FEWEST = 10
+# Measures that differ by less are equal.
+_SAME_MM = 1e-6
 
 
 def true_position(table: pd.DataFrame, which: str = "true") -> pd.Series:
@@ -44,7 +46,8 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
         found[f"zero_{axis}"] = _rms(truth)
         if f"bright_{axis}" in known and known[f"bright_{axis}"].notna().all():
             found[f"bright_{axis}"] = _rms(known[f"bright_{axis}"] - truth)
-        found[f"slope_{axis}"] = float(np.polyfit(truth, known[f"found_{axis}"], 1)[0]) if truth.std() > 0 else None
+        varies = np.ptp(truth) > _SAME_MM
+        found[f"slope_{axis}"] = float(np.polyfit(truth, known[f"found_{axis}"], 1)[0]) if varies else None
         found[f"bias_{axis}"] = float(error.mean())
         found[f"within_{axis}"] = coverage(known.part, (error.abs() <= 2.0 * known[f"sigma_{axis}"]).to_numpy())
         found[f"coverage_{axis}"] = found[f"within_{axis}"]["share"]
