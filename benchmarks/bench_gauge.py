@@ -28,16 +28,15 @@ def exported(folder: Path, side: int, pitch_px: float) -> Path:
     from generator.dataset.connectors import connectors_json, nominal_connector
     from generator.verdict.gates import PictureGates
     from trainer.core.run_folder import BEST, save_tensors
-    from trainer.gauge.network import GaugeConfig, GaugeNetwork
+    from trainer.gauge.network import GaugeNetwork
     from trainer.gauge.onnx_export import export_run
-    from trainer.gauge.run import TrainingConfig, Uncertainty, save_config, save_uncertainty
+    from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, save_config, save_uncertainty
 
     run = folder / f"run_{side}"
     (run / "gates" / "center").mkdir(parents=True)
-    shape = GaugeConfig(side)
     limits = {"true_position_mm": 0.8, "retraction_mm": 0.6}
-    save_config(run, shape, TrainingConfig(threads=1), pitch_px, {"connector_3x9": limits})
-    save_tensors(run / BEST, GaugeNetwork(shape).state_dict(), {})
+    save_config(run, GaugeConfig(side=side), TrainingConfig(threads=1), pitch_px, {"connector_3x9": limits})
+    save_tensors(run / BEST, GaugeNetwork(side).state_dict(), {})
     save_uncertainty(run, Uncertainty())
     connector = read_connector(Path(__file__).resolve().parents[1] / "scenes" / "connector_3x9.toml")
     (run / "connectors.json").write_text(connectors_json([nominal_connector(connector, "plain", "round")]))

@@ -17,6 +17,7 @@ PAGE = ROOT / "docs" / "reference" / "commands.md"
 TRAINER = {
     "trainer.vit": "trainer.vit.command",
     "trainer.florence2": "trainer.florence2.command",
+    "trainer.gauge": "trainer.gauge.command",
     **{
         f"trainer.{name}": f"trainer.{name}"
         for name in ("predict", "evaluate", "attention", "export", "report", "push")

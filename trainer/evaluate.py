@@ -1,11 +1,13 @@
 """`python -m trainer.evaluate --model RUN --data DATASET`: measure a trained run on any dataset.
 
-The decision threshold is the run's own: training chose it on the validation split. The measures, and the files in OUT,
-are described in `trainer.vit.evaluation` and `trainer.florence2.evaluation`.
+The decision threshold is the run's own: training chose it on the validation split. A gauge's run has none: it follows
+any --tolerance. The measures, and the files in OUT, are described in `trainer.vit.evaluation`,
+`trainer.florence2.evaluation` and `trainer.gauge.evaluation`.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -15,10 +17,13 @@ from trainer.core.errors import InputError
 from trainer.core.options import device_of, number, run_command
 from trainer.core.run_folder import check_place, kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.gauge.run import FORMAT as GAUGE_FORMAT
 
-OUT = "evaluation"
+OUT, BATCH = "evaluation", 16
 EXAMPLE = """example:
   python -m trainer.evaluate --model out/run --data out/dataset --split test --out out/evaluation
+  python -m trainer.evaluate --model out/gauge --data out/dataset --tolerance true_position_mm=0.5 \\
+      --tolerance true_position_mm=1.2
 
 exit codes: 0 done, whatever the numbers; 2 the run or the dataset cannot be used; 1 anything else"""
 
@@ -28,13 +33,13 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m trainer.evaluate",
         description="Measure a trained ViT or Florence-2 on a dataset, with the threshold for NG that its training "
-        "chose on validation.",
+        "chose on validation, or a gauge, with any tolerance.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     p.add_argument(
-        "--model", type=Path, required=True, metavar="RUN", help="folder of the run, of a ViT or of Florence-2"
+        "--model", type=Path, required=True, metavar="RUN", help="folder of the run, of a ViT, Florence-2 or gauge"
     )
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
     p.add_argument("--out", type=Path, metavar="OUT", help="folder for the results (RUN/evaluation)")
@@ -52,7 +57,14 @@ def parser() -> argparse.ArgumentParser:
         help="choose anew and save the escape threshold, below which a part is OK, so that at most this share of NG "
         "parts is judged OK; as in training (the run's)",
     )
-    p.add_argument("--batch-size", type=number(int, 1, 65_536), default=16, help="pictures per batch (16)")
+    p.add_argument(
+        "--tolerance",
+        action="append",
+        metavar="LIMITS",
+        help="gauges only; limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4; "
+        "may be repeated: each is judged (the dataset's)",
+    )
+    p.add_argument("--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only; pictures per batch (16)")
     p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (number of cores)")
     p.add_argument(
         "--device",
@@ -66,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
 def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
     if args.rows:
         raise InputError(f"--rows applies to ViT runs only, got {args.model}, a Florence-2 run")
+    _refuse_tolerance(args)
     # Imported here: each kind of run needs its own modules only.
     from trainer.florence2.evaluation import evaluate
 
@@ -75,7 +88,7 @@ def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) 
         args.data,
         out,
         splits,
-        args.batch_size,
+        args.batch_size or BATCH,
         device,
         own_folder=args.out is None,
         max_escape=args.max_escape or 0.0,
@@ -86,10 +99,45 @@ def _of_vit(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> Non
     from trainer.vit import run_page
     from trainer.vit.evaluation import ROWS, Asked, evaluate
 
-    rows = args.rows or ROWS
-    asked = Asked(args.model, args.data, device_of(args.device), splits, rows, args.batch_size, args.max_escape or 0.0)
+    _refuse_tolerance(args)
+    rows, batch = args.rows or ROWS, args.batch_size or BATCH
+    asked = Asked(args.model, args.data, device_of(args.device), splits, rows, batch, args.max_escape or 0.0)
     evaluate(asked, out, own_folder=args.out is None)
     run_page.refresh(args.model, out, OUT)
+
+
+def _of_gauge(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
+    from trainer.gauge.evaluation import Asked, evaluate
+
+    for option in ("rows", "max_escape", "batch_size"):
+        if getattr(args, option) is not None:
+            name = f"--{option.replace('_', '-')}"
+            raise InputError(f"{name} applies to ViT and Florence-2 runs only, got {args.model}, a gauge's run")
+    evaluate(
+        Asked(args.model, args.data, device_of(args.device), splits, _tolerances(args.tolerance)),
+        out,
+        own_folder=args.out is None,
+    )
+
+
+def _refuse_tolerance(args: argparse.Namespace) -> None:
+    if args.tolerance:
+        raise InputError(
+            f"--tolerance applies to gauges only: {args.model} cannot follow another tolerance than that of its labels"
+        )
+
+
+def _tolerances(texts: Sequence[str] | None) -> dict[str, dict[str, float]]:
+    """Parse each --tolerance; the text itself is its label."""
+    from generator.dataset.labels import parse_tolerance
+
+    found = {}
+    for text in texts or ():
+        try:
+            found[text.replace(" ", "")] = parse_tolerance(text)
+        except ValueError as error:
+            raise InputError(f"--tolerance: {error}") from None
+    return found
 
 
 def run(args: argparse.Namespace) -> int:
@@ -101,6 +149,8 @@ def run(args: argparse.Namespace) -> int:
     splits = tuple(dict.fromkeys(args.split or ()))
     if kind_of(args.model) == DETECTION_FORMAT:
         _of_florence2(args, splits, out)
+    elif kind_of(args.model) == GAUGE_FORMAT:
+        _of_gauge(args, splits, out)
     else:
         _of_vit(args, splits, out)
     return 0

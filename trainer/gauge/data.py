@@ -23,21 +23,23 @@ def read_gauge_data(
     pitch_px: float | None = None,
     needed: Sequence[str] = (),
     scale_for: Callable[[float], float] = float,
+    keep: Callable[[str], bool] = bool,
 ) -> GaugeData:
-    """Read all splits of a dataset.
+    """Read the splits of a dataset.
 
     Args:
         folder: a folder that `python -m generator build` wrote.
         pitch_px: distance of neighbouring pins in px to which pictures are resampled; None: from the training pictures.
         needed: splits that must exist.
         scale_for: makes it from the median of the training pictures.
+        keep: whether to read the split of this name; by default all are read.
 
     Raises:
         InputError: the dataset or its connectors.json is missing, damaged or lacks what a gauge needs.
     """
     dataset, _ = read_dataset(folder, "image", needed)
     connectors = drawings(folder)
-    rows = {name: _rows(split) for name, split in dataset.items()}
+    rows = {name: _rows(split) for name, split in dataset.items() if keep(name)}
     usable = {name: [row for row in each if _is_usable(row, connectors)] for name, each in rows.items()}
     notes = [
         f"split {name}: {left} of {len(rows[name])} pictures left out: their camera, connector or objects are unknown"

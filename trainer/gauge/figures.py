@@ -6,12 +6,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from trainer.gauge.coverage import coverage
 from trainer.gauge.measuring import AXES
 
 # A pin is near its limit from 0.7 to 1.3 times of it.
 NEAR = (0.7, 1.3)
 # A pin counts as standing at its nominal height up to this retraction or protrusion, mm.
 NOMINAL_MM = 0.15
+# A column's values in fewer pins than this make no group.
+_FEWEST = 10
+# Measures that differ by less are equal.
+_SAME_MM = 1e-6
 
 
 def true_position(table: pd.DataFrame, which: str = "true") -> pd.Series:
@@ -23,9 +28,11 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
     """Measure the errors of the pins in a table; pins that are not there count for `missing` only.
 
     Returns:
-        `pins`, `parts`; for each axis that the views determine `rms_…` (mm), `zero_…` (the error of the answer zero),
-        `slope_…`, `bias_…` (mm) and `coverage_…` (share of errors within U, k = 2); `missing` and `missing_found`;
-        `present_lost`, pins that are there and were called missing.
+        `pins`, `parts`; for each axis that the views determine `rms_…` and `q95_…` (mm, 95 % of the errors are
+        smaller), `zero_…` (the error of the answer zero), `bright_…` (of the brightest pixels, if the table has them),
+        `slope_…`, `bias_…` (mm), `coverage_…` (share of errors within U, k = 2) and `within_…` (the same, see
+        `trainer.gauge.coverage`); `missing` and `missing_found`; `present_lost`, pins that are there and were called
+        missing.
     """
     there = table[table.there]
     found: dict[str, Any] = {"pins": len(there), "parts": int(table.part.nunique())}
@@ -35,10 +42,15 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
             continue
         error, truth = known[f"found_{axis}"] - known[f"true_{axis}"], known[f"true_{axis}"]
         found[f"rms_{axis}"] = _rms(error)
+        found[f"q95_{axis}"] = float(np.quantile(error.abs(), 0.95))
         found[f"zero_{axis}"] = _rms(truth)
-        found[f"slope_{axis}"] = float(np.polyfit(truth, known[f"found_{axis}"], 1)[0]) if truth.std() > 0 else None
+        if f"bright_{axis}" in known and known[f"bright_{axis}"].notna().all():
+            found[f"bright_{axis}"] = _rms(known[f"bright_{axis}"] - truth)
+        varies = np.ptp(truth) > _SAME_MM
+        found[f"slope_{axis}"] = float(np.polyfit(truth, known[f"found_{axis}"], 1)[0]) if varies else None
         found[f"bias_{axis}"] = float(error.mean())
-        found[f"coverage_{axis}"] = float((error.abs() <= 2.0 * known[f"sigma_{axis}"]).mean())
+        found[f"within_{axis}"] = coverage(known.part, (error.abs() <= 2.0 * known[f"sigma_{axis}"]).to_numpy())
+        found[f"coverage_{axis}"] = found[f"within_{axis}"]["share"]
     gone = table[~table.there]
     found["missing"], found["missing_found"] = len(gone), int((gone.present < 0.5).sum())
     found["present_lost"] = int((there.present < 0.5).sum())
@@ -64,7 +76,7 @@ def groups(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) 
         "retracted or protruding": there & ~nominal,
     }
     if known := set(displaced):
-        seen = (table.scene.astype(str) + "/" + table.address).isin(known)
+        seen = is_displaced(table, known)
         chosen["positions displaced in training"] = small & seen
         chosen["positions never displaced in training"] = small & ~seen
     for column in ("housing", "terminal", "lighting"):
@@ -72,6 +84,45 @@ def groups(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) 
             if table[column].nunique() > 1:
                 chosen[f"{column} {value}"] = table[column] == value
     return {name: table[mask] for name, mask in chosen.items() if np.asarray(mask).any()}
+
+
+def is_displaced(table: pd.DataFrame, displaced: Iterable[str]) -> pd.Series:
+    """Whether each pin stands at a position that training displaced, of names `scene/address`."""
+    return (table.scene.astype(str) + "/" + table.address).isin(set(displaced))
+
+
+def groups_by_pin(table: pd.DataFrame, limit_mm: float) -> dict[str, pd.DataFrame]:
+    """Divide a table by kind and size of displacement; `limit_mm`: as above."""
+    size = true_position(table) / limit_mm
+    chosen: dict[str, Any] = {
+        f"kind {kind}": table.kind == kind for kind in sorted(table.kind.unique()) if kind != "missing"
+    }
+    for low, high in ((0.0, NEAR[0]), NEAR, (NEAR[1], 2.0), (2.0, np.inf)):
+        name = f"true position {low:g} to {high:g} x limit" if high < np.inf else f"true position above {low:g} x limit"
+        chosen[name] = table.there & (size > low) & (size <= high)
+    return {name: table[mask] for name, mask in chosen.items() if np.count_nonzero(mask) >= _FEWEST}
+
+
+def repeatability(table: pd.DataFrame) -> dict[str, Any]:
+    """Scatter of repeated measures of one pin, mm, for each axis; empty without repeated captures.
+
+    Returns:
+        `captures_AXIS`: standard deviation of captures of one placing in one light; `placings_AXIS`: of the means of
+        several placings or lights of one part.
+    """
+    found: dict[str, Any] = {}
+    pin = ["part", "scene", "housing", "terminal", "address"]
+    placing = [*pin, "fixture", "lighting"]
+    for axis in AXES:
+        known = table[table.there & table[f"determined_{axis}"] & (table.present >= 0.5)]
+        captures = known.groupby(placing, dropna=False)[f"found_{axis}"]
+        means = captures.mean().groupby(pin, dropna=False)
+        for name, groups in (("captures", captures), ("placings", means)):
+            freedom = (groups.size() - 1).to_numpy()
+            if freedom.sum() > 0:
+                variances = groups.var().fillna(0.0).to_numpy()
+                found[f"{name}_{axis}"] = float(np.sqrt((variances * freedom).sum() / freedom.sum()))
+    return found
 
 
 def grouped(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) -> dict[str, dict[str, Any]]:

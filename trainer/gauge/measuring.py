@@ -90,16 +90,18 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
     """Make a table with a row for each pin of each located capture.
 
     Returns:
-        Columns `part`, `fixture`, `scene`, `housing`, `terminal`, `lighting`, `cameras`, `address`, `there` (truth),
-        `present` (measured), `sigma_px`; for dx, dy and retraction in mm the truth `true_…`, `found_…`, the standard
+        Columns `part`, `fixture`, `scene`, `housing`, `terminal`, `lighting`, `cameras`, `capture` (its number in
+        `measured`), `address`, `kind` (of displacement, from the manifest's defects), `there` (truth), `present`
+        (measured), `sigma_px`; for dx, dy and retraction in mm the truth `true_…`, `found_…`, the standard
         deviation `sigma_…` and `determined_…`; `cov_xy`; `visible` (the largest share of the pin that a view shows).
     """
     rows = []
-    for one in measured:
+    for number, one in enumerate(measured):
         first = one.capture.pictures[0]
         facts = {name: first.row.get(name) for name in ("part", "fixture", "scene", "housing", "terminal", "lighting")}
         facts["cameras"] = "+".join(str(each.row["camera"]) for each in one.capture.pictures)
-        positions = data.connectors[first.key].positions
+        facts["capture"] = number
+        positions, kinds = data.connectors[first.key].positions, kinds_of(str(first.row.get("defects") or ""))
         for index, pin in enumerate(one.pins):
             truth = first.objects[index]
             true = [np.nan] * 3
@@ -111,6 +113,7 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
                 {
                     **facts,
                     "address": positions[index].address,
+                    "kind": kinds.get(positions[index].address, "none"),
                     "there": bool(first.present[index]),
                     "present": pin.present,
                     "sigma_px": pin.sigma_px,
@@ -123,3 +126,13 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def kinds_of(defects: str) -> dict[str, str]:
+    """Kinds of defect by address, such as `bent+retracted`, in a manifest's column `defects`."""
+    found: dict[str, str] = {}
+    for text in filter(None, defects.split(";")):
+        kind, _, rest = text.partition("@")
+        address = rest.partition(":")[0]
+        found[address] = f"{found[address]}+{kind}" if address in found else kind
+    return found

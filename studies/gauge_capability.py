@@ -1,0 +1,273 @@
+"""Gauge R&R of a trained gauge from repeated pictures: its figures, what limits it, and their tables.
+
+Every pin of every part is a feature of its own. Its measures are split by a nested analysis of variance: captures of
+one placing (noise), placings (pose, light, view), and features. The same analysis of the errors gives the bias that a
+feature keeps in all placings: that of the network. Measured again at the true pose: what the found pose adds.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from blender_scripts.contract.connector import Connector
+from generator.locating.landmarks import pitch_mm
+from generator.locating.measure import measure
+from generator.locating.pose import Pose
+from studies.tables import table
+from trainer.core.errors import InputError
+from trainer.core.msa import GaugeRR, linearity, nested_rr, type1
+from trainer.gauge.data import read_gauge_data
+from trainer.gauge.evaluation import camera_sets, measure_split
+from trainer.gauge.figures import true_position
+from trainer.gauge.finder import TorchFinder
+from trainer.gauge.measuring import AXES, Measured, table_of
+from trainer.gauge.picture import GaugeData
+from trainer.gauge.run import GaugeRun, load_run
+from trainer.gauge.uncertainty import factors_of
+
+FEATURE, VALUE, ERROR = "feature", "value", "error"
+QUANTITIES = {"dx": "dx", "dy": "dy", "retraction": "height", "true_position": "true position"}
+
+
+@dataclass(frozen=True)
+class Design:
+    """Numbers of parts, of placings of each, of captures of each placing, and of captures of the type 1 part."""
+
+    parts: int
+    fixtures: int
+    captures: int
+    repeats: int
+
+
+@dataclass(frozen=True)
+class Capability:
+    """Figures of one quantity, measured by one set of cameras; lengths in mm.
+
+    Attributes:
+        run, cameras, quantity, width_px: what was measured.
+        px_per_mm: of the pictures as the run resamples them.
+        features: number of pins of parts.
+        tolerance: width of the tolerance zone.
+        slope, bias: of found against true; mean error.
+        noise: standard deviation of captures of one placing (equipment variation).
+        placing: of placings (appraiser variation); `pose`: the part of it that the true pose would remove.
+        network: of the features' biases, which all placings share.
+        grr: of noise and placing together.
+        percent: %GRR of the tolerance.
+        ndc, ndc_production: distinct categories over the tolerance, and over the scatter of good parts.
+        capable_10, capable_30: smallest tolerance with %GRR of 10 and 30.
+        cg, cgk: of the type 1 study, median over the pins; None where it was not measured.
+        bright_slope, bright_percent: slope and %GRR of the brightest pixels.
+    """
+
+    run: str
+    cameras: str
+    quantity: str
+    width_px: int
+    px_per_mm: float
+    features: int
+    tolerance: float
+    slope: float
+    bias: float
+    noise: float
+    placing: float
+    pose: float
+    network: float
+    grr: float
+    percent: float
+    ndc: float
+    ndc_production: float | None
+    capable_10: float
+    capable_30: float
+    cg: float | None
+    cgk: float | None
+    bright_slope: float | None
+    bright_percent: float | None
+
+
+def capability(
+    model: Path, folder: Path, connector: Connector, terminal: str, width_px: int, design: Design
+) -> list[Capability]:
+    """Measure the study's dataset with a run.
+
+    Args:
+        model: the run's folder.
+        folder: the dataset's.
+        connector, terminal: what it shows.
+        width_px: of its pictures.
+        design: of the study.
+    """
+    run = load_run(model)
+    data = read_gauge_data(folder, run.pitch_px, ("test", "test_type1"))
+    found = []
+    for cameras in camera_sets(data.splits["test"]):
+        if len(cameras) == 1 and cameras != ("center",):
+            continue
+        measured, pins = measure_split(data.splits["test"], data, run, cameras)
+        lost = sum(one.pose is None for one in measured)
+        if lost:
+            raise InputError(f"{model}: expected every capture of the study to be located, got {lost} that are not")
+        exact = table_of(_at_true_pose(measured, data, run), data)
+        _, repeated = measure_split(data.splits["test_type1"], data, run, cameras)
+        drawing = next(iter(data.connectors.values()))
+        scale = run.pitch_px / pitch_mm(drawing)
+        for quantity in (*AXES, "true_position"):
+            if quantity == "retraction" and len(cameras) == 1:
+                continue
+            figures = _figures(quantity, pins, exact, repeated, connector, terminal)
+            if figures is not None:
+                head = (model.resolve().name, "+".join(cameras), quantity, width_px, scale)
+                found.append(Capability(*head, **figures))
+    return found
+
+
+def _at_true_pose(measured: Sequence[Measured], data: GaugeData, run: GaugeRun) -> list[Measured]:
+    finder, factors = TorchFinder(run.network, run.uncertainty.scales), factors_of(run.uncertainty)
+    found = []
+    for one in measured:
+        first = one.capture.pictures[0]
+        pose = Pose(first.pose, np.zeros((6, 6)), 1.0, 1.0)
+        pins = measure(one.capture.views, data.queries[first.key], finder, pose, factors)
+        found.append(Measured(one.capture, pose, pins))
+    return found
+
+
+def _figures(
+    quantity: str,
+    pins: pd.DataFrame,
+    exact: pd.DataFrame,
+    repeated: pd.DataFrame,
+    connector: Connector,
+    terminal: str,
+) -> dict[str, Any] | None:
+    """The figures of `Capability` for one quantity; None if the cameras do not determine it."""
+    values = features(pins, quantity)
+    if values is None:
+        return None
+    limits = connector.tolerance.limits()
+    tolerance = limits.true_position_mm if quantity != "retraction" else limits.retraction_mm + limits.protrusion_mm
+    grr = nested_rr(values, part=FEATURE, value=VALUE)
+    errors = nested_rr(values, part=FEATURE, value=ERROR)
+    at_true_pose = features(exact, quantity)
+    without = _without(at_true_pose)
+    line = linearity(values["true"].to_numpy(), values[VALUE].to_numpy())
+    bright = features(pins, quantity, "bright")
+    scatter = production_scatter(connector, terminal, quantity)
+    cg, cgk = _type_1(repeated, quantity, tolerance)
+    return {
+        "features": int(values[FEATURE].nunique()),
+        "tolerance": tolerance,
+        "slope": 1.0 + line.slope,
+        "bias": float(values[ERROR].mean()),
+        "noise": grr.repeatability,
+        "placing": grr.reproducibility,
+        "pose": math.sqrt(max(0.0, grr.reproducibility**2 - without**2)),
+        "network": errors.part,
+        "grr": grr.grr,
+        "percent": grr.percent_of_tolerance(tolerance),
+        "ndc": grr.ndc_over(tolerance),
+        "ndc_production": None if scatter is None else 1.41 * scatter / grr.grr,
+        "capable_10": grr.smallest_tolerance(10.0),
+        "capable_30": grr.smallest_tolerance(30.0),
+        "cg": cg,
+        "cgk": cgk,
+        "bright_slope": None
+        if bright is None
+        else 1.0 + linearity(bright["true"].to_numpy(), bright[VALUE].to_numpy()).slope,
+        "bright_percent": None if bright is None else _rr(bright).percent_of_tolerance(tolerance),
+    }
+
+
+def _rr(values: pd.DataFrame) -> GaugeRR:
+    return nested_rr(values, part=FEATURE, value=VALUE)
+
+
+def _without(values: pd.DataFrame | None) -> float:
+    """Scatter of placings where the pose is exact."""
+    return 0.0 if values is None else _rr(values).reproducibility
+
+
+def features(pins: pd.DataFrame, quantity: str, source: str = "found") -> pd.DataFrame | None:
+    """Measures of the features that every capture measured: columns `feature`, `fixture`, `value`, `true`, `error`.
+
+    None if fewer than half of the features are.
+    """
+    axes = ("dx", "dy") if quantity == "true_position" else (quantity,)
+    known = pins.there & (pins.present >= 0.5)
+    for axis in axes:
+        known &= pins[f"determined_{axis}"] & pins[f"{source}_{axis}"].notna()
+    if quantity == "true_position":
+        value, true = true_position(pins, source), true_position(pins)
+    else:
+        value, true = pins[f"{source}_{quantity}"], pins[f"true_{quantity}"]
+    names = pins.part.astype(str) + "/" + pins.address
+    whole = known.groupby(names).transform("all")
+    found = pd.DataFrame({FEATURE: names, "fixture": pins.fixture, VALUE: value, "true": true, ERROR: value - true})[
+        whole
+    ]
+    return found if whole.mean() >= 0.5 else None
+
+
+def production_scatter(connector: Connector, terminal: str, quantity: str) -> float | None:
+    """Standard deviation of good parts, mm; None of true position, which is not normal."""
+    scatter = connector.scatter
+    if quantity == "true_position":
+        return None
+    if quantity == "retraction":
+        return scatter.height_mm
+    standing = connector.terminal_at(terminal, connector.positions[0], 0).standing_mm
+    return math.hypot(scatter.position_mm, standing * math.tan(math.radians(scatter.tilt_deg)))
+
+
+def _type_1(repeated: pd.DataFrame, quantity: str, tolerance: float) -> tuple[float | None, float | None]:
+    """Median Cg and Cgk of the pins of the part that was captured repeatedly."""
+    values = features(repeated, quantity)
+    if values is None:
+        return None, None
+    found = [
+        type1(group[VALUE].to_numpy(), float(group["true"].iloc[0]), tolerance) for _, group in values.groupby(FEATURE)
+    ]
+    return float(np.median([each.cg for each in found])), float(np.median([each.cgk for each in found]))
+
+
+def tables(found: Sequence[Capability]) -> str:
+    """Write what gauges are capable of, and what limits them, as two Markdown tables."""
+    order = sorted(
+        found, key=lambda each: (each.run, each.width_px, each.cameras, list(QUANTITIES).index(each.quantity))
+    )
+    head = [*("run", "picture, px", "px/mm used", "cameras", "quantity")]
+    heads = [
+        [each.run, each.width_px, f"{each.px_per_mm:.1f}", each.cameras.replace("+", " + "), QUANTITIES[each.quantity]]
+        for each in order
+    ]
+    capable = [
+        *("slope", "bias, mm", "%GRR", "ndc over tolerance", "ndc over production", "Cg", "Cgk"),
+        *("smallest tolerance, %GRR 10", "30", "bright tip: slope", "%GRR"),
+    ]
+    limiting = ["noise, mm", "placing, mm", "of it pose, mm", "kept bias, mm", "GRR, mm"]
+    first = [
+        [
+            *(f"{each.slope:.3f}", f"{each.bias:+.3f}", f"{each.percent:.0f} %", f"{each.ndc:.1f}"),
+            *(_shown(value) for value in (each.ndc_production, each.cg, each.cgk)),
+            *(f"{each.capable_10:.2f} mm", f"{each.capable_30:.2f} mm"),
+            *("–" if each.bright_slope is None else f"{each.bright_slope:.3f}",),
+            *("–" if each.bright_percent is None else f"{each.bright_percent:.0f} %",),
+        ]
+        for each in order
+    ]
+    second = [[f"{value:.4f}" for value in (o.noise, o.placing, o.pose, o.network, o.grr)] for o in order]
+    return "\n\n".join(
+        table([*head, *names], [[*one, *cells] for one, cells in zip(heads, rows, strict=True)])
+        for names, rows in ((capable, first), (limiting, second))
+    )
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f}"

@@ -1,0 +1,215 @@
+"""`python -m studies.gauge_rr`: simulated gauge R&R of trained gauges, and the smallest tolerance they are capable of.
+
+    python -m studies.gauge_rr --model RUN --width 256 --write
+
+Parts whose pins are displaced over the tolerance are placed several times on the station and captured several times in
+each placing, by three cameras; one more part is captured many times without being taken out (type 1). Finished renders,
+datasets and measurements stay in the work folder; --write puts the table of all of them into docs/explanation/gauge.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import io
+import json
+import math
+import random
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from blender_scripts.contract.connector import Connector, read_connector
+from generator.doe.displacement import Curve, Displacement, displacement_text
+from studies.gauge_capability import Capability, Design, capability, tables
+from studies.page import marked
+from trainer.core.errors import InputError
+from trainer.core.options import number, run_command
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "explanation" / "gauge.md"
+CAMERAS = ("center", "top", "left")
+STUDY, TYPE_1 = "test", "test_type1"
+# Displacements reach this multiple of the limit; every third pin has a height of its own, up to this share of it.
+_REACH, _HEIGHT = 1.25, 0.8
+_FIRST_PART, _SEED = 900_001, 4_711
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the pictures show: scene, housing, terminal, light, width in px, and light paths per pixel."""
+
+    scene: str
+    housing: str
+    terminal: str
+    lighting: str
+    width: int
+    samples: int
+
+
+def manifest(connector: Connector, look: Look, design: Design) -> str:
+    """Make the manifest of a study.
+
+    Args:
+        connector: the scene.
+        look: what its pictures show.
+        design: numbers of parts, placings and captures.
+    """
+    source = random.Random(_SEED)
+    shares = {position.address: source.sample(range(design.parts), design.parts) for position in connector.positions}
+    shared = {
+        "scene": look.scene,
+        "housing": look.housing,
+        "terminal": look.terminal,
+        "lighting": look.lighting,
+        "marking": "none",
+        "width": look.width,
+        "height": round(look.width * connector.height / connector.width),
+        "samples": look.samples,
+    }
+    rows = []
+    for part in range(design.parts + 1):
+        is_type_1 = part == design.parts
+        parts = {address: order[part % design.parts] for address, order in shares.items()}
+        facts = {
+            "split": TYPE_1 if is_type_1 else STUDY,
+            "part": _FIRST_PART + part,
+            "defects": _defects(connector, look, parts, design.parts, source),
+            **shared,
+        }
+        placings, captures = (1, design.repeats) if is_type_1 else (design.fixtures, design.captures)
+        for placing in range(placings):
+            fixture = 1000 * (part + 1) + placing
+            for capture in range(captures):
+                seed = 1000 * fixture + capture
+                run = f"p{part}_f{placing}_c{capture}"
+                rows += [
+                    {"run": f"{run}_{camera}", "fixture": fixture, "seed": seed, "camera": camera, **facts}
+                    for camera in CAMERAS
+                ]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, rows[0])
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _defects(connector: Connector, look: Look, levels: Mapping[str, int], count: int, source: random.Random) -> str:
+    """The displacement of every pin of a part; `levels`: which of `count` levels of the size each pin has."""
+    texts = []
+    for index, position in enumerate(connector.positions):
+        limits = connector.tolerance.limits(position.address)
+        share = _REACH * (levels[position.address] + 0.5) / count
+        height = _HEIGHT * limits.retraction_mm * source.uniform(-1.0, 1.0) if index % 3 == 0 else 0.0
+        moved = Displacement.towards(source.uniform(0.0, 2.0 * math.pi), 0.5 * limits.true_position_mm * share, height)
+        standing = connector.terminal_at(look.terminal, position, _FIRST_PART).standing_mm
+        texts.append(displacement_text(position.address, moved, standing, Curve("arc", 0.15, 0.3)))
+    return ";".join(filter(None, texts))
+
+
+def dataset(work: Path, connector: Connector, look: Look, design: Design, workers: int) -> Path:
+    """Render and build the study's dataset, unless it is there; returns its folder."""
+    text = manifest(connector, look, design)
+    name = f"rr_{look.scene}_{look.width}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    folder = work / "datasets" / name
+    if folder.is_dir():
+        return folder
+    work.mkdir(parents=True, exist_ok=True)
+    path = work / f"{name}.csv"
+    path.write_text(text, "utf-8")
+    renders = work / "renders" / name
+    _run("render", path, "--out", renders, "--workers", workers)
+    _run("build", renders, "--to", folder, "--workers", workers)
+    return folder
+
+
+def _run(*arguments: object) -> None:
+    done = subprocess.run([sys.executable, "-m", "generator", *map(str, arguments)], stdout=sys.stderr, check=False)
+    if done.returncode:
+        raise InputError(f"python -m generator {arguments[0]}: expected exit code 0, got {done.returncode}")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of the command's options."""
+    whole = number(int, 2, 1000)
+    p = argparse.ArgumentParser(
+        prog="python -m studies.gauge_rr",
+        description="Simulated gauge R&R of trained gauges: repeatability, placings, bias, and the smallest tolerance "
+        "they are capable of.",
+        allow_abbrev=False,
+    )
+    p.add_argument(
+        "--model", type=Path, action="append", default=[], metavar="RUN", help="a gauge's run; may be repeated"
+    )
+    p.add_argument(
+        "--width",
+        type=number(int, 32, 4096),
+        action="append",
+        metavar="PX",
+        help="of the pictures; may be repeated (256)",
+    )
+    p.add_argument("--scene", default="connector_3x9", metavar="NAME", help="(connector_3x9)")
+    p.add_argument("--housing", default="plain", metavar="NAME", help="(plain)")
+    p.add_argument("--terminal", default="round", metavar="NAME", help="(round)")
+    p.add_argument("--lighting", default="ring", metavar="NAME", help="(ring)")
+    p.add_argument(
+        "--samples",
+        type=number(int, 1, 4096),
+        metavar="N",
+        help="light paths per pixel; their noise is measured too (the scene's)",
+    )
+    p.add_argument("--parts", type=whole, default=10, metavar="N", help="parts (10)")
+    p.add_argument("--fixtures", type=whole, default=3, metavar="N", help="placings of each part (3)")
+    p.add_argument("--captures", type=whole, default=3, metavar="N", help="captures of each placing (3)")
+    p.add_argument("--repeats", type=whole, default=25, metavar="N", help="captures of the type 1 part (25)")
+    p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help="render processes (1)")
+    p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help="CPU threads of the gauge (1)")
+    p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_rr", metavar="DIR", help="(out/gauge_rr)")
+    p.add_argument("--write", action="store_true", help="put the tables of all measurements in DIR into the page")
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print and write the tables as the options say; returns the exit code."""
+    import torch
+
+    torch.set_num_threads(args.threads)
+    design = Design(args.parts, args.fixtures, args.captures, args.repeats)
+    connector = read_connector(ROOT / "scenes" / f"{args.scene}.toml")
+    results = args.work / "results"
+    for width in args.width or [256]:
+        samples = args.samples or connector.samples
+        look = Look(args.scene, args.housing, args.terminal, args.lighting, width, samples)
+        folder = dataset(args.work, connector, look, design, args.workers) if args.model else None
+        for model in args.model:
+            assert folder is not None
+            found = capability(model, folder, connector, look.terminal, width, design)
+            results.mkdir(parents=True, exist_ok=True)
+            name = f"{model.resolve().name}_{args.scene}_{width}.json"
+            (results / name).write_text(json.dumps([asdict(each) for each in found], indent=1), "utf-8")
+    written = tables(_kept(results))
+    print(written)
+    if args.write:
+        PAGE.write_text(marked(PAGE.read_text("utf-8"), "gauge R&R", written), "utf-8")
+    return 0
+
+
+def _kept(results: Path) -> list[Capability]:
+    """Read all measurements of the work folder."""
+    found: list[Any] = [each for path in sorted(results.glob("*.json")) for each in json.loads(path.read_text("utf-8"))]
+    if not found:
+        raise InputError(f"{results}: expected measurements of an earlier command, got none: give --model")
+    return [Capability(**each) for each in found]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit code."""
+    return run_command(parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""A gauge's evaluation of parts whose measures are made: files, page, tolerances, and what is refused."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from blender_scripts.contract.tolerance import Tolerance
+from generator.dataset.connectors import NominalConnector, NominalPosition
+from generator.dataset.rows import ObjectRow
+from generator.locating.landmarks import queries
+from generator.locating.measure import MeasuredPin
+from generator.locating.pose import Pose
+from tests.generator.reporting.page_reader import read_page
+from tests.trainer.gauge.gauge_tables import camera
+from trainer.core.errors import InputError
+from trainer.evaluate import main
+from trainer.gauge import evaluation
+from trainer.gauge.evaluation import Asked, evaluate
+from trainer.gauge.measuring import Measured
+from trainer.gauge.network import GaugeNetwork
+from trainer.gauge.picture import GaugeData, Picture
+from trainer.gauge.run import GaugeConfig, GaugeRun, TrainingConfig, Uncertainty, save_config
+
+KEY = ("a", "plain", "round")
+ADDRESSES = [f"r{row}c{column}" for row in (1, 2) for column in (1, 2, 3, 4)]
+SIGMA, LIMIT = 0.03, 0.8
+TOLERANCE = json.dumps({"true_position_mm": LIMIT, "retraction_mm": 0.6, "protrusion_mm": 0.6})
+POSITIONS = tuple(
+    NominalPosition(address, str(index), 4.0 * (index % 4) - 6.0, 4.0 * (index // 4) - 2.0, -1.2, 6.3, 1.3, 1.3)
+    for index, address in enumerate(ADDRESSES)
+)
+DRAWING = NominalConnector(*KEY, "", ((8.0, 5.0), (-8.0, 5.0), (-8.0, -5.0), (8.0, -5.0)), (), POSITIONS)
+
+
+def picture(part: int, view: str) -> Picture:
+    """A part whose pins are displaced by up to 0.6 mm in even, 0.3 mm in odd parts; pin r1c1 of part 4 is missing."""
+    source = np.random.default_rng(part)
+    radius = source.uniform(0, 0.3 if part % 2 else 0.6, 8)
+    azimuth = source.uniform(0, 6.28, 8)
+    objects = [
+        ObjectRow(
+            None, (0, 0, 1, 1), "OK", address=address, dx_mm=x, dy_mm=y, true_position_mm=2 * r, retraction_mm=r / 6
+        )
+        for address, x, y, r in zip(ADDRESSES, radius * np.cos(azimuth), radius * np.sin(azimuth), radius, strict=True)
+    ]
+    present = np.ones(8, bool)
+    if part == 4:
+        objects[0], present[0] = ObjectRow(None, (0, 0, 1, 1), "NUKENG", address="r1c1"), False
+    row = {"run": f"p{part}_{view}", "camera": view, "part": part, "fixture": part, "tolerance_json": TOLERANCE}
+    row |= dict(zip(("scene", "housing", "terminal"), KEY, strict=True)) | {"lighting": "ring", "defects": ""}
+    pixels = np.zeros((128, 256, 3), np.uint8)
+    return Picture(row, tuple(objects), KEY, pixels, camera(), np.eye(4), np.zeros((8, 2, 2)), present)
+
+
+DATA = GaugeData(
+    {"test": tuple(picture(part, view) for part in range(10) for view in ("center", "top")), "train": ()},
+    {KEY: DRAWING},
+    {KEY: queries(DRAWING)},
+    20.0,
+    (),
+)
+
+
+def measured(captures, data, *rest) -> list[Measured]:
+    """Measures with normal errors of SIGMA; height is determined by two views only, and part 7 is not located."""
+    found = []
+    for one in captures:
+        first, two = one.pictures[0], len(one.pictures) > 1
+        source = np.random.default_rng([first.row["part"], two])
+        pins = []
+        for each in first.objects:
+            true = np.array([each.dx_mm or 0.0, each.dy_mm or 0.0, each.retraction_mm or 0.0])
+            off = true + source.normal(0, SIGMA, 3)
+            there = 0.0 if each.dx_mm is None else 1.0
+            pins.append(MeasuredPin(there, 0.2, off, SIGMA**2 * np.eye(3), np.array([True, True, two]), 0.0))
+        pose = Pose(np.eye(4), np.zeros((6, 6)), 1.0, 1.0)
+        found.append(Measured(one, None, ()) if first.row["part"] == 7 else Measured(one, pose, pins))
+    return found
+
+
+@pytest.fixture(autouse=True)
+def made(monkeypatch):
+    network = GaugeNetwork(16, 8)
+    monkeypatch.setattr(evaluation, "load_run", lambda run: GaugeRun(network, 20.0, Uncertainty()))
+    monkeypatch.setattr(evaluation, "read_gauge_data", lambda *given, **options: DATA)
+    monkeypatch.setattr(evaluation, "measure_captures", measured)
+
+
+def evaluated(tmp_path, tolerances=None):
+    (tmp_path / "run").mkdir(exist_ok=True)
+    evaluate(Asked(tmp_path / "run", tmp_path, torch.device("cpu"), (), tolerances), tmp_path / "out", False)
+    return json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["test"]
+
+
+def test_files_page_and_figures(tmp_path):
+    found = evaluated(tmp_path)
+    assert set(found) == {"center", "top", "center+top"}
+    both, centre = found["center+top"], found["center"]
+    assert (both["captures"], both["located"]) == (10, 9)
+    assert both["judged"] == ["presence", "true_position", "height"] and centre["judged"] == [
+        "presence",
+        "true_position",
+    ]
+    assert "rms_retraction" in both["groups"]["all pins"] and "rms_retraction" not in centre["groups"]["all pins"]
+    assert both["groups"]["all pins"]["rms_dx"] == pytest.approx(SIGMA, rel=0.25)
+    parts = both["decisions"]["dataset"]["parts"]
+    assert sum(sum(by.values()) for by in parts["matrix"].values()) == 10
+    assert sum(by["INVALID"] for by in parts["matrix"].values()) == 1
+    assert parts["wrong"]["count"] == 0 and parts["forced"]["answer zero"]["share"] < 0.7
+    with (tmp_path / "out" / "measured.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 3 * 9 * 8 and {row["split"] for row in rows} == {"test"}
+    missing = [row for row in rows if row["there"] == "False"]
+    assert {row["decision_presence dataset"] for row in missing} == {"nonconform"}
+    page = read_page(tmp_path / "out" / "report.html")
+    assert sum(tag == "img" for tag, _ in page.tags) == 2 and "answer zero" in page.text
+
+
+def test_a_wider_tolerance_makes_fewer_parts_ng_without_training(tmp_path):
+    found = evaluated(tmp_path, {"narrow": {"true_position_mm": 0.2}, "wide": {"true_position_mm": 2.0}})
+    counts = {name: decided["parts"]["matrix"]["NG"] for name, decided in found["center+top"]["decisions"].items()}
+    assert sum(counts["narrow"].values()) == 10 and counts["narrow"]["NG"] == 9
+    assert sum(counts["wide"].values()) == counts["wide"]["NG"] == 1  # the part with a missing pin
+    with (tmp_path / "out" / "parts.csv").open(newline="") as file:
+        assert {row["tolerance"] for row in csv.DictReader(file)} == {"narrow", "wide"}
+
+
+def test_addresses_of_a_tolerance_must_exist(tmp_path):
+    with pytest.raises(InputError, match="r9c9"):
+        evaluated(tmp_path, {"x": {"r9c9.true_position_mm": 0.2}})
+    assert not (tmp_path / "out").exists()
+
+
+def test_limits_of_an_address_count(tmp_path):
+    assert Tolerance(LIMIT, 0.6, 0.6).with_limits({"r1c1.true_position_mm": 0.1}).limits("r1c1").true_position_mm == 0.1
+    found = evaluated(tmp_path, {"one": {"r1c2.true_position_mm": 0.001}})
+    parts = found["center+top"]["decisions"]["one"]["parts"]["matrix"]
+    assert sum(parts["NG"].values()) == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--rows", "all"], "--rows applies to ViT"),
+        (["--batch-size", "4"], "--batch-size applies to ViT"),
+        (["--max-escape", "0.1"], "--max-escape applies to ViT"),
+        (["--tolerance", "true_position=1"], "--tolerance: expected true_position_mm=NUMBER"),
+    ],
+)
+def test_options_of_other_kinds_are_refused(tmp_path, capsys, options, said):
+    save_config(tmp_path, GaugeConfig(side=32, width=8), TrainingConfig(), 20.0)
+    assert main(["--model", str(tmp_path), "--data", str(tmp_path), *options]) == 2
+    assert said in capsys.readouterr().err

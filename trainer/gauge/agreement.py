@@ -1,0 +1,113 @@
+"""Decisions and verdicts against the truth: wrong ones, undecided ones, and what lies near the limit."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from generator.locating.judge import TRUE_POSITION
+from generator.verdict.conformity import Decision
+from generator.verdict.envelope import Verdict
+from trainer.core.intervals import part_interval, share
+from trainer.core.verdict_shares import verdict_shares
+from trainer.gauge.figures import NEAR, is_displaced, true_position
+from trainer.gauge.judging import BRIGHT, GAUGE, SOURCES, ZERO
+
+# Ranges of true size divided by its limit, in which decisions are counted.
+RANGES = ((0.0, 0.7), (0.7, 0.9), (0.9, 1.0), (1.0, 1.1), (1.1, 1.3), (1.3, np.inf))
+NAMES = {GAUGE: "gauge", BRIGHT: "bright tip", ZERO: "answer zero"}
+
+
+def of_parts(parts: pd.DataFrame) -> dict[str, Any]:
+    """Compare the verdicts on parts with the truth.
+
+    Returns:
+        `matrix`: number of parts by truth (OK, NG) and verdict; `wrong`: among the parts called OK or NG, with Clopper
+        and Pearson's bounds; escapes, overkill and shares of UNSURE and INVALID as `verdict_shares` returns them;
+        `forced`: share right if each measure's side of the limit decided, by who measures, with bounds.
+    """
+    ng, verdicts = parts.ng.to_numpy(bool), parts.verdict.to_numpy(str)
+    decided = np.isin(verdicts, (Verdict.OK, Verdict.NG))
+    wrong = decided & ((verdicts == Verdict.NG) != ng)
+    return {
+        "parts": len(parts),
+        "matrix": {
+            name: {str(one): int((of & (verdicts == one)).sum()) for one in Verdict}
+            for name, of in (("OK", ~ng), ("NG", ng))
+        },
+        "wrong": share(int(wrong.sum()), int(decided.sum())),
+        **verdict_shares(ng, verdicts),
+        "forced": {
+            NAMES[source]: share(int((parts[f"{source}_ng"] == parts.ng).sum()), len(parts)) for source in SOURCES
+        },
+    }
+
+
+def of_pins(
+    table: pd.DataFrame, pins: pd.DataFrame, judged: Collection[str], displaced: Iterable[str]
+) -> dict[str, Any]:
+    """Compare the decisions on pins with the truth, for each judged characteristic.
+
+    Args:
+        table: measured pins.
+        pins: their decisions, of `judge_pins`.
+        judged: characteristics.
+        displaced: positions that training displaced, as `scene/address`.
+    """
+    found = {}
+    for name in judged:
+        ng, decision = pins[f"ng_{name}"], pins[f"decision_{name}"]
+        asked = decision != ""  # none for the tip of a pin that was called missing
+        decided = asked & decision.isin([Decision.CONFORM, Decision.NONCONFORM])
+        wrong = decided & ((decision == Decision.NONCONFORM) != ng)
+        found[name] = {
+            "decisions": {
+                title: {str(one): int((of & (decision == one)).sum()) for one in Decision}
+                for title, of in (("good", ~ng), ("NG", ng))
+            },
+            "wrong": share(int(wrong.sum()), int(decided.sum()))
+            | {"interval": part_interval(table.part[decided].astype(str).tolist(), wrong[decided].to_numpy())},
+        }
+    return {"characteristics": found, "near_limit": near_limit(table, pins), "forced": forced(table, pins, displaced)}
+
+
+def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
+    """Count decisions on true position by the pin's true size over its limit."""
+    ratio, there = true_position(table) / pins.true_position_mm, table.there
+    decision, ng = pins[f"decision_{TRUE_POSITION}"], pins[f"ng_{TRUE_POSITION}"]
+    found = []
+    for low, high in (*RANGES, NEAR):
+        inside = there & (ratio > low if low else ratio >= 0.0) & (ratio <= high)
+        said, beyond = decision[inside], ng[inside]
+        counts = {str(one): int((said == one).sum()) for one in Decision}
+        wrong = ((said == Decision.CONFORM) & beyond) | ((said == Decision.NONCONFORM) & ~beyond)
+        right = {
+            NAMES[source]: float((pins[f"{source}_ng_{TRUE_POSITION}"][inside] == beyond).mean())
+            if inside.any()
+            else None
+            for source in SOURCES
+        }
+        upper = None if np.isinf(high) else high
+        found.append(
+            {"from": low, "to": upper, "pins": int(inside.sum()), **counts, "wrong": int(wrong.sum()), "right": right}
+        )
+    return found
+
+
+def forced(table: pd.DataFrame, pins: pd.DataFrame, displaced: Iterable[str]) -> dict[str, Any]:
+    """Share of pins near the limit of true position that the measure's side of it decides rightly, by position."""
+    ratio = true_position(table) / pins.true_position_mm
+    near = table.there & (ratio >= NEAR[0]) & (ratio <= NEAR[1])
+    groups = {"all positions": near}
+    if known := set(displaced):
+        seen = is_displaced(table, known)
+        groups |= {"displaced in training": near & seen, "never displaced in training": near & ~seen}
+    found: dict[str, Any] = {}
+    for name, of in groups.items():
+        names = table.part[of].astype(str).tolist()
+        for source in SOURCES:
+            right = (pins[f"{source}_ng_{TRUE_POSITION}"] == pins[f"ng_{TRUE_POSITION}"])[of].to_numpy()
+            stated = share(int(right.sum()), len(right)) | {"interval": part_interval(names, right)}
+            found.setdefault(name, {})[NAMES[source]] = stated
+    return found

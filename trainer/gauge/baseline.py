@@ -1,0 +1,69 @@
+"""A gauge without a network, to compare with: the centroid of each tip's brightest pixels, at the located pose."""
+
+import numpy as np
+
+from generator.locating.cameras import StationCamera
+from generator.locating.landmarks import Queries
+from generator.locating.pose import Pose
+from generator.locating.triangulation import Prior, Sight, triangulate
+from trainer.gauge.measuring import Measured
+
+# The window round a nominal tip reaches this share of the pitch to each side; its brightest pixels are about as many
+# as a pin a third of the pitch wide covers. Both are chosen once, for all scenes.
+_WINDOW, _BRIGHTEST = 0.45, 0.1
+# A tip's place about its nominal one, mm: from one view its height is the nominal one, as nothing shows it.
+_ASIDE_MM, _HEIGHT_MM, _NOMINAL_MM = 2.0, 1.0, 1e-3
+# What a bend lowers the tip by, in bend^2 / length, as in `generator.locating.measure`.
+_SAG = 0.65
+# Standard deviation of a centroid, px: so small that the views decide.
+_PIXEL = 0.2
+
+
+def bright_tips(measured: Measured, queries: Queries, pitch_mm: float) -> np.ndarray:
+    """Measure every pin of a located capture by the brightest pixels near its nominal tip.
+
+    Args:
+        measured: a capture with its pose.
+        queries: of its connector.
+        pitch_mm: of its connector.
+
+    Returns:
+        (n, 3) dx, dy and retraction in mm; the retraction is nan with a single view.
+    """
+    assert measured.pose is not None
+    views, pose = measured.capture.views, Pose(measured.pose.matrix, np.zeros((6, 6)), 1.0, 1.0)
+    tips, feet = queries.marks[: queries.pins], queries.besides[: queries.pins]
+    pixels = [centroids(view.pixels, view.camera, pose.to_station(tips), pitch_mm) for view in views]
+    height = _HEIGHT_MM if len(views) > 1 else _NOMINAL_MM
+    prior = np.diag(np.square([_ASIDE_MM, _ASIDE_MM, height]))
+    found = np.empty((queries.pins, 3))
+    for index, tip in enumerate(tips):
+        sights = [Sight(view.camera, px[index], _PIXEL**2 * np.eye(2)) for view, px in zip(views, pixels, strict=True)]
+        off = triangulate(sights, pose, Prior(tip, prior)).mean - tip
+        sag = _SAG * (off[0] ** 2 + off[1] ** 2) / (tip[2] - feet[index, 2])
+        found[index] = off[0], off[1], -off[2] - sag if len(views) > 1 else np.nan
+    return found
+
+
+def centroids(picture: np.ndarray, camera: StationCamera, tips: np.ndarray, pitch_mm: float) -> np.ndarray:
+    """Find the centroids (n, 2) in px of the brightest pixels round projected tips.
+
+    Args:
+        picture: (H, W, 3) uint8.
+        camera: of the picture.
+        tips: (n, 3) mm in the station.
+        pitch_mm: of the connector.
+    """
+    marks = camera.project(tips)
+    half = max(2, round(_WINDOW * pitch_mm * float(np.median(camera.px_per_mm(tips)))))
+    step = np.arange(-half, half + 1)
+    corners = np.floor(marks).astype(np.int64)
+    rows = np.clip(corners[:, 1, None] + step, 0, picture.shape[0] - 1)
+    columns = np.clip(corners[:, 0, None] + step, 0, picture.shape[1] - 1)
+    light = picture[rows[:, :, None], columns[:, None, :]].mean(axis=-1)  # (n, window, window)
+    limit = np.quantile(light, 1.0 - _BRIGHTEST, axis=(1, 2), keepdims=True)
+    weights = np.maximum(light - limit, 0.0) + 1e-9
+    total = weights.sum(axis=(1, 2))
+    x = (weights * (columns[:, None, :] + 0.5)).sum(axis=(1, 2)) / total
+    y = (weights * (rows[:, :, None] + 0.5)).sum(axis=(1, 2)) / total
+    return np.stack([x, y], axis=1)

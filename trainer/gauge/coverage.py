@@ -1,0 +1,65 @@
+"""How often stated uncertainties hold: coverage of U by part, and whether a group's coverage is too small.
+
+The pins of a part share its pose, so that they are not independent: intervals come from drawing whole parts, and the
+test of a group compares its parts.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from trainer.core.intervals import part_interval
+
+# Share of errors that lie within U where it is right: k = 2.
+RIGHT = 0.95
+_FEWEST_PARTS = 5
+
+
+def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
+    """Measure the share of errors within U.
+
+    Args:
+        parts: (N,) part of each error.
+        covered: (N,) whether it lies within U.
+
+    Returns:
+        `share`; `interval`, 95 %, by bootstrap over parts; `p` of the hypothesis that the true share is 0.95 or more,
+        by Student's t over parts; None with fewer than five parts.
+    """
+    off = pd.Series(np.asarray(covered, float) - RIGHT).groupby(parts.to_numpy()).sum()
+    p = None
+    if len(off) >= _FEWEST_PARTS:
+        p = float(stats.ttest_1samp(off, 0.0, alternative="less").pvalue) if off.std() > 0 else float(off.iloc[0] >= 0)
+    names = parts.astype(str).tolist()
+    return {"share": float(np.mean(covered)), "interval": part_interval(names, np.asarray(covered)), "p": p}
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Adjust p-values of several tests so that any false one is as rare as stated (Holm, 1979)."""
+    order = np.argsort(values)
+    adjusted = np.empty(len(values))
+    largest = 0.0
+    for rank, index in enumerate(order):
+        largest = max(largest, min(1.0, (len(values) - rank) * values[index]))
+        adjusted[index] = largest
+    return [float(each) for each in adjusted]
+
+
+def adjust(groups: Mapping[str, dict[str, Any]], axes: Sequence[str]) -> None:
+    """Set `p_holm` in the coverage of each group and axis: Holm's adjustment over all of them.
+
+    Args:
+        groups: figures by group, with `within_AXIS` from `coverage`.
+        axes: names of the quantities.
+    """
+    tests = [
+        found
+        for figures in groups.values()
+        for axis in axes
+        if (found := figures.get(f"within_{axis}")) and found["p"] is not None
+    ]
+    for found, p in zip(tests, holm([each["p"] for each in tests]), strict=True):
+        found["p_holm"] = p

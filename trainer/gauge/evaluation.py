@@ -1,0 +1,234 @@
+"""Evaluate a gauge on any dataset: errors in mm, coverage of U, and decisions by any tolerance against the truth.
+
+    OUT/measured.csv         one line per pin and set of cameras: truth, measured, standard deviation, decisions
+    OUT/parts.csv            one line per part, set of cameras and tolerance: truth and verdict
+    OUT/evaluation.json      the figures; OUT/report.html shows them
+    OUT/linearity_SPLIT.png  found against true measures; OUT/errors_SPLIT.png: errors against true size, with U
+
+Beside every error and decision stand those of two gauges without a network: *answer zero*, and the *bright tip*
+(`trainer.gauge.baseline`).
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from generator.locating.landmarks import pitch_mm
+from trainer.core import results_folder, run_folder, tolerance
+from trainer.core.console import say
+from trainer.core.errors import InputError
+from trainer.core.results_folder import EVALUATION
+from trainer.core.run_folder import REPORT, SUMMARY
+from trainer.gauge import agreement, evaluation_plots, figures
+from trainer.gauge.baseline import bright_tips
+from trainer.gauge.coverage import adjust
+from trainer.gauge.data import read_gauge_data
+from trainer.gauge.evaluation_page import write_page
+from trainer.gauge.finder import TorchFinder
+from trainer.gauge.finish import DISPLACED, limit_of
+from trainer.gauge.judging import judge_pins, judged_of
+from trainer.gauge.measuring import AXES, Measured, captures_of, measure_captures, table_of
+from trainer.gauge.picture import GaugeData, Picture
+from trainer.gauge.run import GaugeRun, load_run
+from trainer.gauge.uncertainty import factors_of
+
+MEASURED, PARTS = "measured.csv", "parts.csv"
+AS_DATASET = "dataset"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Options of an evaluation.
+
+    Attributes:
+        run, data: folders.
+        device: of the network.
+        splits: names of those to measure; empty: all but `train`.
+        tolerances: limits in mm by name that replace the dataset's, by label; empty: the dataset's own tolerance.
+    """
+
+    run: Path
+    data: Path
+    device: torch.device
+    splits: tuple[str, ...] = ()
+    tolerances: Mapping[str, Mapping[str, float]] | None = None
+
+
+def files_of(document: Mapping[str, Any]) -> set[str]:
+    """Names of the files that belong to evaluation.json."""
+    pictures = {f"{name}_{split}.png" for split in document["splits"] for name in ("linearity", "errors")}
+    return {MEASURED, PARTS, REPORT, *pictures}
+
+
+def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
+    """Evaluate a run on a dataset, write the results into `out` and print the main ones.
+
+    Args:
+        asked: the options.
+        out: folder of the results.
+        own_folder: whether `out` is RUN/evaluation, whose files may be replaced without a check.
+
+    Raises:
+        InputError: the run or the dataset cannot be used, or `out` has files of these names that are not an earlier
+            evaluation's.
+    """
+    run = load_run(asked.run)
+    run.network.to(asked.device)
+    keep = (lambda name: name in asked.splits) if asked.splits else (lambda name: name != "train")
+    data = read_gauge_data(asked.data, run.pitch_px, asked.splits, keep=keep)
+    splits = {name: pictures for name, pictures in data.splits.items() if pictures}
+    if not splits:
+        raise InputError(f"--data {asked.data}: expected pictures in a split other than train, got none")
+    tolerances = asked.tolerances or {AS_DATASET: {}}
+    _check_addresses(tolerances, data)
+    if not own_folder:
+        results_folder.check(out, asked.run, EVALUATION, files_of, files_of({"splits": splits}))
+    for note in data.notes:
+        say(note)
+    displaced = _displaced(asked.run)
+    document: dict[str, Any] = {
+        "model": asked.run.resolve().name,
+        "data": asked.data.resolve().name,
+        "tolerances": {label: dict(limits) for label, limits in tolerances.items()},
+        "data_tolerance": tolerance.tolerances_of(each.row for pictures in splits.values() for each in pictures),
+        "displaced_positions": len(displaced),
+        "splits": {},
+    }
+    lines, parts = [], []
+    with results_folder.replaced(out, EVALUATION, files_of) as stage:
+        for name, pictures in splits.items():
+            found, tables, judged = _split(name, pictures, data, run, tolerances, displaced)
+            document["splits"][name] = found
+            limit = limit_of(pictures)
+            evaluation_plots.linearity(tables, stage / f"linearity_{name}.png")
+            evaluation_plots.errors(tables, limit, stage / f"errors_{name}.png")
+            lines += [table.assign(split=name) for table in tables.values()]
+            parts += [each.assign(split=name) for each in judged]
+        _write_csv(stage / MEASURED, lines)
+        _write_csv(stage / PARTS, parts)
+        write_page(stage, document)
+        run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    for name, found in document["splits"].items():
+        for text in headlines(name, found):
+            say(text)
+    say(f"page: {out / REPORT}")
+
+
+def measure_split(
+    pictures: Sequence[Picture], data: GaugeData, run: GaugeRun, cameras: Sequence[str] = ()
+) -> tuple[list[Measured], pd.DataFrame]:
+    """Measure the captures of a split by some cameras together.
+
+    Returns:
+        The captures, and the table of `table_of` with columns `bright_…`, mm, of the brightest pixels.
+    """
+    finder = TorchFinder(run.network, run.uncertainty.scales)
+    captures = captures_of(pictures, cameras)
+    bar = f"{'+'.join(cameras) or 'all cameras'}: parts"
+    found = measure_captures(
+        captures,
+        data,
+        finder,
+        factors_of(run.uncertainty),
+        lambda each: tqdm(each, bar, len(captures), leave=False, disable=None),
+    )
+    table = table_of(found, data)
+    bright = [
+        bright_tips(one, data.queries[key], pitch_mm(data.connectors[key]))
+        for one in found
+        if one.pose is not None and (key := one.capture.pictures[0].key)
+    ]
+    values = np.concatenate(bright) if bright else np.zeros((0, 3))
+    return found, table.assign(**{f"bright_{axis}": values[:, index] for index, axis in enumerate(AXES)})
+
+
+def camera_sets(pictures: Sequence[Picture]) -> list[tuple[str, ...]]:
+    """Each camera alone, and all together."""
+    names = sorted({str(each.row["camera"]) for each in pictures})
+    return [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
+
+
+def _split(
+    name: str,
+    pictures: Sequence[Picture],
+    data: GaugeData,
+    run: GaugeRun,
+    tolerances: Mapping[str, Mapping[str, float]],
+    displaced: Sequence[str],
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame], list[pd.DataFrame]]:
+    """Measure and judge a split by each set of cameras: figures, tables of pins, and tables of parts."""
+    limit, found, tables, parts = limit_of(pictures), {}, {}, []
+    for cameras in camera_sets(pictures):
+        measured, table = measure_split(pictures, data, run, cameras)
+        located = sum(one.pose is not None for one in measured)
+        title, judged = "+".join(cameras), judged_of(table)
+        if not located:
+            raise InputError(f"split {name}, {title}: expected parts that can be located, got none")
+        groups = {**figures.groups(table, limit, displaced), **figures.groups_by_pin(table, limit)}
+        by_group = {group: figures.figures(part) for group, part in groups.items()}
+        adjust(by_group, AXES)
+        decisions = {}
+        for label, asked in tolerances.items():
+            pins, whole = judge_pins(table, measured, data, asked, judged)
+            decisions[label] = {
+                "parts": agreement.of_parts(whole),
+                "pins": agreement.of_pins(table, pins, judged, displaced),
+            }
+            kept = pins[[column for column in pins if column.startswith("decision_")] + ["ng"]]
+            table = table.join(kept.add_suffix(f" {label}"))
+            parts.append(whole.assign(cameras=title, tolerance=label))
+        found[title] = {
+            "captures": len(measured),
+            "located": located,
+            "judged": list(judged),
+            "groups": by_group,
+            "repeatability": figures.repeatability(table),
+            "decisions": decisions,
+        }
+        tables[title] = table
+    return found, tables, parts
+
+
+def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
+    """Lines for the terminal on one split."""
+    lines = []
+    for cameras, figure in found.items():
+        lines.append(figures.line(f"{name}, {cameras}", figure["groups"]["all pins"]))
+        for label, decided in figure["decisions"].items():
+            parts = decided["parts"]
+            wrong, low_high = parts["wrong"], parts["wrong"]["interval"]
+            unsure = [parts["unsure"][of]["count"] + parts["invalid"][of]["count"] for of in ("ok", "ng")]
+            lines.append(
+                f"  tolerance {label}: {wrong['count']} of {wrong['of']} parts decided wrongly (up to "
+                f"{low_high[1]:.1%}); UNSURE or INVALID: {unsure[0]} of {parts['unsure']['ok']['of']} good and "
+                f"{unsure[1]} of {parts['unsure']['ng']['of']} NG parts"
+            )
+    return lines
+
+
+def _write_csv(path: Path, tables: Sequence[pd.DataFrame]) -> None:
+    whole = pd.concat(tables, ignore_index=True)
+    first = ["split", *(name for name in whole if name != "split")]
+    run_folder.replace_file(path, lambda temporary: whole[first].to_csv(temporary, index=False, float_format="%.6g"))
+
+
+def _displaced(run: Path) -> list[str]:
+    """Positions that the training displaced, `scene/address`; empty where the run has no summary."""
+    if not (run / SUMMARY).is_file():
+        return []
+    found: list[str] = run_folder.read_json(run / SUMMARY, "a gauge's summary").get(DISPLACED, [])
+    return found
+
+
+def _check_addresses(tolerances: Mapping[str, Mapping[str, float]], data: GaugeData) -> None:
+    known = {position.address for drawing in data.connectors.values() for position in drawing.positions}
+    asked = {name.rpartition(".")[0] for limits in tolerances.values() for name in limits} - {""}
+    if unknown := sorted(asked - known):
+        raise InputError(f"--tolerance: expected addresses of pins of the dataset, got {', '.join(unknown)}")
