@@ -92,6 +92,14 @@ def parser() -> argparse.ArgumentParser:
         help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5, as in `generator build`: a gauge "
         "judges by them; other runs warn if they were trained under others, which they keep judging by",
     )
+    _add_gauge_options(p)
+    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
+    p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
+    return p
+
+
+def _add_gauge_options(p: argparse.ArgumentParser) -> None:
+    """Add the options that apply to gauges only."""
     for name in ("scene", "housing", "terminal"):
         p.add_argument(
             f"--{name}", metavar="NAME", help=f"gauge: {name} of the part, where the run's connectors differ"
@@ -104,9 +112,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAMES",
         help="gauge: what the verdict covers, of presence,true_position,height (all); it names what is left out",
     )
-    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
-    p.add_argument("--threads", type=int, default=None, help="CPU threads (as many as PyTorch finds cores)")
-    return p
 
 
 def _check_options(args: argparse.Namespace, kind: str) -> None:

@@ -1,7 +1,6 @@
 """Batches of the gauge's training: crops round the points of randomly misplaced poses, varied in look and mirrored."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,31 +9,13 @@ from torch import Tensor
 from generator.locating.crops import cut
 from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import motion
-from trainer.gauge.data import Key, Picture
+from trainer.gauge.batch import Batch
+from trainer.gauge.picture import Key, Picture
 
 # Half ranges of the supposed pose about the true one, in half of the crops: degrees about X and Y, about Z, and shares
 # of the pitch across and along the view. In the other half they are a sixth of these.
 TILT_DEG, TURN_DEG, SHIFT, LIFT = 1.0, 1.5, 0.22, 0.4
 _FINE = 1.0 / 6.0
-
-
-class Batch(NamedTuple):
-    """N crops and their truth.
-
-    Attributes:
-        crops: (N, 3, S, S) from 0 to 1.
-        marks, besides: (N, 2) px where the points are expected.
-        kinds: (N,) of the queries.
-        truth: (N, 2, 2) px of the two points; without a pin, where they are expected.
-        present: (N,) 1 with a pin, 0 without, -1 for edges.
-    """
-
-    crops: Tensor
-    marks: Tensor
-    besides: Tensor
-    kinds: Tensor
-    truth: Tensor
-    present: Tensor
 
 
 def misplaced(pose: np.ndarray, pitch_mm: float, source: np.random.Generator) -> np.ndarray:

@@ -14,12 +14,12 @@ from trainer.core.default_paths import dataset_facts
 from trainer.core.frozen_threshold import digest
 from trainer.core.loop import Outcome
 from trainer.core.run_folder import BEST, SUMMARY, load_weights
-from trainer.gauge.data import GaugeData, Picture
 from trainer.gauge.figures import figures, grouped, line
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import learn_gates
 from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
+from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import Uncertainty, save_uncertainty
 from trainer.gauge.uncertainty import factors_of, learn_uncertainty
 

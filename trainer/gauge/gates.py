@@ -16,7 +16,7 @@ from generator.verdict.gates import PictureGates
 from trainer.core.errors import InputError, as_input_error
 
 if TYPE_CHECKING:  # reading datasets takes seconds to import, and a prediction reads none
-    from trainer.gauge.data import Picture
+    from trainer.gauge.picture import Picture
 
 FOLDER = "gates"
 # Pictures of one view that its gates are learned from, at most.

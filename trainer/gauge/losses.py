@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainer.gauge.batches import Batch
+from trainer.gauge.batch import Batch
 from trainer.gauge.network import Found
 
 # Beyond this distance in px an error counts linearly: a hidden tip must not outweigh many seen ones.

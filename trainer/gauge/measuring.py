@@ -11,7 +11,7 @@ from generator.locating.fit import Fit
 from generator.locating.locate import Finder, View, located, placing_deviations
 from generator.locating.measure import Factors, MeasuredPin, measure
 from generator.locating.pose import Pose
-from trainer.gauge.data import GaugeData, Picture
+from trainer.gauge.picture import GaugeData, Picture
 
 AXES = ("dx", "dy", "retraction")
 

@@ -20,10 +20,11 @@ from trainer.core.distributed import Share
 from trainer.core.loop import Measured, Schedule, Trained
 from trainer.core.run_folder import Row
 from trainer.core.time_limit import Cost, seconds_per_step
-from trainer.gauge.batches import Batch, batch_of
-from trainer.gauge.data import GaugeData, Picture
+from trainer.gauge.batch import Batch
+from trainer.gauge.batches import batch_of
 from trainer.gauge.losses import across, loss, parts
 from trainer.gauge.network import Found, GaugeConfig, GaugeNetwork
+from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import TrainingConfig
 
 _AHEAD = 3

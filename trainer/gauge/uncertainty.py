@@ -11,7 +11,6 @@ import numpy as np
 from generator.locating.crops import cut
 from generator.locating.fit import FitLimits
 from generator.locating.measure import Factors
-from trainer.gauge.data import GaugeData
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import Capture, Measured, captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork

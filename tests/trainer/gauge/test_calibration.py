@@ -6,8 +6,8 @@ import pytest
 from generator.locating.landmarks import queries
 from tests.generator.locating.exact_finder import PITCH_PX, POSE, SIGMA_PX, ExactFinder, drawing_of
 from trainer.gauge import uncertainty
-from trainer.gauge.data import GaugeData, Picture
 from trainer.gauge.gates import learn_gates, load_gates
+from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import Uncertainty, save_uncertainty
 
 VIEWS = ("center", "top")
