@@ -14,6 +14,7 @@ from generator.locating.measure import Factors
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import Capture, Measured, captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
+from trainer.gauge.picture import GaugeData
 from trainer.gauge.run import Uncertainty
 
 COVERED = 0.95
