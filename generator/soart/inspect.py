@@ -101,9 +101,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     above = "number of OK pictures that may score above the limit (default: 0)"
     parser.add_argument("--above", type=int, metavar="N", help=above)
-    parser.add_argument(
-        "--keep-outliers", action="store_true", help="use also OK pictures that differ from all other OK pictures"
-    )
+    outliers = "use also OK pictures that differ from all other OK pictures"
+    parser.add_argument("--keep-outliers", action="store_true", help=outliers)
     parser.add_argument(
         "--figures", action="store_true", help="also write NAME_maps.png with the SOART3 maps and the anomaly degree"
     )

@@ -11,7 +11,7 @@ Beside every error and decision stand those of two gauges without a network: *an
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from generator.locating.fit import beyond_placing
 from generator.locating.landmarks import pitch_mm
 from trainer.core import results_folder, run_folder, tolerance
 from trainer.core.console import say
@@ -139,6 +140,7 @@ def measure_split(
         factors_of(run.uncertainty),
         lambda each: tqdm(each, bar, len(captures), leave=False, disable=None),
     )
+    found = [_refused(one, data, run) for one in found]
     table = table_of(found, data)
     bright = [
         bright_tips(one, data.queries[key], pitch_mm(data.connectors[key]))
@@ -147,6 +149,16 @@ def measure_split(
     ]
     values = np.concatenate(bright) if bright else np.zeros((0, 3))
     return found, table.assign(**{f"bright_{axis}": values[:, index] for index, axis in enumerate(AXES)})
+
+
+def _refused(one: Measured, data: GaugeData, run: GaugeRun) -> Measured:
+    """A capture without its measures if `trainer.predict` would say that the part is not located."""
+    if one.pose is None:
+        return one
+    placing = data.connectors[one.capture.pictures[0].key].placing
+    if run.uncertainty.fit_limits.reasons(one.fits) or beyond_placing(one.pose, placing):
+        return replace(one, pose=None, pins=())
+    return one
 
 
 def camera_sets(pictures: Sequence[Picture]) -> list[tuple[str, ...]]:
