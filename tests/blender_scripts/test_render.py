@@ -627,7 +627,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
     shutil.copy(manifest, here / "else")
     done = render_here(engine, pool, here, "else/small.csv")
     assert done.returncode == 2
-    assert f"else/small.csv: expected {here / 'small.csv'}, since" in done.stderr
+    assert f"else/small.csv: expected {here / 'small.csv'}, whose pictures are in" in done.stderr
     (here / "else" / "small.csv").unlink()
     (here / "else").rmdir()
     # An edit that changes a picture: without --out no picture is replaced.
