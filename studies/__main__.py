@@ -73,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--results", type=Path, default=TABLE, metavar="FILE", help="table of all results (studies/results.parquet)"
     )
-    p.add_argument("--workers", type=_whole, default=0, help="render and build processes (one per core)")
+    p.add_argument(
+        "--workers", type=_whole, default=0, help="number of processes for rendering and building (one per core)"
+    )
     p.add_argument("--threads", type=_whole, default=1, help="CPU threads of a training (1)")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the trainings (auto)")
     return p

@@ -35,7 +35,7 @@ def marked(text: str, part: int | str, content: str) -> str:
 
 
 def head_of(found: Found) -> str:
-    """Write the section's first paragraph: number of finished runs, devices, and the command."""
+    """Return, as Markdown, the first paragraph of a study's section: number of finished runs, devices, command."""
     documents = [d for some in found.variants.values() for d in some]
     devices = sorted({d["device"] for d in documents})
     kinds = found.renderings
@@ -45,7 +45,13 @@ def head_of(found: Found) -> str:
 
 
 def section(found: Found, pictures: Path, prefix: str) -> str:
-    """Write one question's section, and its figure into the folder `pictures`; `prefix`: that folder in page links."""
+    """Return one question's section as Markdown, and write its figure.
+
+    Args:
+        found: Finished runs of the question.
+        pictures: Folder of the figure.
+        prefix: The folder `pictures` as the page links to it.
+    """
     picture = pictures / f"results_{found.question}_{TOPICS[found.question]}.png"
     if not found.done:
         picture.unlink(missing_ok=True)

@@ -51,12 +51,12 @@ class Bend:
         return sum(abs(turn) for _, turn in self.arcs)
 
     def point(self, along_mm: float) -> Vector:
-        """The point (x, y, z), mm in the pin's frame, of the centre line at this length from the cavity floor."""
+        """The point (x, y, z), mm in the pin's frame, `along_mm` along the centre line from the cavity floor."""
         across, up = self.in_plane(along_mm)
         return across * math.cos(self.azimuth_rad), across * math.sin(self.azimuth_rad), up
 
     def tilt_rad(self, along_mm: float) -> float:
-        """Angle between the pin's axis and the tangent of the centre line at this length from the cavity floor."""
+        """Angle of the centre line to the pin's axis, at `along_mm` along the centre line from the cavity floor."""
         rest, tilt = along_mm - self.start_mm, 0.0
         for length, turn in self.arcs:
             if rest <= 0.0:
@@ -66,7 +66,7 @@ class Bend:
         return tilt
 
     def in_plane(self, along_mm: float) -> tuple[float, float]:
-        """Sideways offset and height, mm, of the centre line at this length from the cavity floor."""
+        """Sideways offset and height, mm, of the point `along_mm` along the centre line from the cavity floor."""
         if along_mm <= self.start_mm or self.is_straight:
             return 0.0, along_mm
         across, up, tilt = 0.0, self.start_mm, 0.0

@@ -28,8 +28,8 @@ def _buckle(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     most = curve * (1.0 - math.sin(_LARGEST_RAD) / _LARGEST_RAD) if curve > 0.0 else 0.0
     if depth > most:
         raise InputError(
-            f"expected depth_mm of at most {max(most, 0.0):.3g}, as {max(curve, 0.0):.3g} mm of the pin can buckle "
-            f"(from start_mm to its tapered tip), got {depth:g} in {defect.text}"
+            f"expected depth_mm of at most {max(most, 0.0):.3g}, as only {max(curve, 0.0):.3g} mm of the pin can "
+            f"buckle (from start_mm to its tapered tip), got {depth:g} in {defect.text}"
         )
     low, angle = 0.0, _LARGEST_RAD
     for _ in range(_HALVINGS):

@@ -28,7 +28,9 @@ def _add(part: Part, defect: Defect) -> Flaw:
     pins = [part.pin(address) for address in defect.addresses]
     for pin in pins:
         if pin.missing:
-            raise InputError(f"expected a pin at {pin.position.address}, got a missing one in {defect.text}")
+            raise InputError(
+                f"expected a pin at {pin.position.address} for {defect.text}, got a position whose pin is missing"
+            )
     make = {"ball": _ball, "bridge": _bridge, "fibre": _fibre, "burr": _burr}[what]
     return Flaw(defect, bodies=(make(part, defect, pins),))
 

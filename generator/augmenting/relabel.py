@@ -88,7 +88,7 @@ def moved_objects(
 
 
 def _moved(each: ObjectRow, box: Box, share: float, move: Move) -> ObjectRow:
-    """Return the object with its new box and points; `share`: share of the visible part that remains."""
+    """Return the object with this box and moved points; `share`: of its visible part, how much remains, 0 to 1."""
     visible = None if each.visible is None else each.visible * share
     moved = replace(
         each, box=box, visible=visible, tip_px=_inside(move, each.tip_px), base_px=_inside(move, each.base_px)
@@ -107,7 +107,7 @@ def moved_housing(box: Box | None, move: Move) -> Box | None:
 
 
 def renamed(objects: Sequence[ObjectRow], names: Naming) -> list[ObjectRow]:
-    """Return the objects with the addresses, cavity labels, dx and dy that they have in a flipped or turned picture."""
+    """Return the objects with the addresses, cavity labels, `dx_mm` and `dy_mm` that a flip or a turn gives them."""
     found = []
     for each in objects:
         dx, dy = each.dx_mm, each.dy_mm

@@ -185,8 +185,8 @@ def _placed(cameras: dict[str, CameraModel], poses: Mapping[tuple[str, str], np.
         if not links:
             apart = ", ".join(name for name in cameras if name not in placed)
             raise InputError(
-                f"camera {apart}: expected a picture of the target that has the file name of one of camera "
-                f"{', '.join(placed)} and shows the target at the same place, got none"
+                f"camera {apart}: expected at least one picture with the same file name as a picture of camera "
+                f"{' or '.join(placed)}, showing the target at the same place, got none"
             )
         name, known, placing = links[0]
         placed[name] = poses[name, placing] @ np.linalg.inv(poses[known, placing]) @ placed[known]

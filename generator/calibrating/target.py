@@ -77,7 +77,9 @@ class Target:
         target = cls(kind, columns, rows, sizes[0], sizes[1], name)
         available, needed = len(target._markers().bytesList), (columns * rows) // 2
         if needed > available:
-            raise InputError(f"--target: expected a dictionary with {needed} markers, got {name} with {available}")
+            raise InputError(
+                f"--target: expected a marker dictionary with at least {needed} markers, got {name} with {available}"
+            )
         return target
 
     @property

@@ -53,7 +53,11 @@ class Other:
 
     @classmethod
     def opened(cls, folder: Path) -> Other:
-        """Read the columns of a dataset folder; raises InputError if it is not a Pinsight dataset."""
+        """Return the dataset in `folder`, of which only names and types of columns are read yet.
+
+        Raises:
+            InputError: the folder is not a Pinsight dataset.
+        """
         return cls(folder, *dataset_columns(folder))
 
     @cached_property

@@ -186,7 +186,7 @@ def pixels_sha256(picture: Image.Image) -> str:
 
 
 def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
-    """Open a labelled picture; returns it, and the bytes of its file as a dataset stores it.
+    """Open a labelled picture; returns the picture, and the bytes (PNG or JPEG) that a dataset stores of it.
 
     A picture with an EXIF orientation is turned upright, unless its labels state the size of the unturned picture: then
     the boxes were drawn on that. PNG and JPEG files of 8 bits that need no change are stored unchanged.

@@ -13,14 +13,16 @@ ALONG_EDGE_PX = 50.0
 def covariances(
     sharpness: np.ndarray, inwards: np.ndarray, kinds: np.ndarray, scales: tuple[float, float, float]
 ) -> np.ndarray:
-    """Covariances (N, 2, 2, 2) in px^2 of the network's answers.
+    """Compute the covariances of the points that the network found, in px^2: (query, point, 2, 2).
+
+    Each of the N queries has two points: its mark, and the point beside the mark (`generator.locating.landmarks`).
 
     Args:
-        sharpness: (N, 2, 3) of the network: the logarithms of the diagonal, and the lower left entry, of the lower
-            triangular matrix L of each point with inverse covariance L L^T, 1/px.
-        inwards: (N, 2) directions from marks to the points beside them: across an edge.
-        kinds: (N,) of the queries.
-        scales: factors on the stated standard deviations of the mark of a pin, of the point beside it, and of edges.
+        sharpness: (N, 2, 3) the network's answer for each point: logarithm of L[0, 0], logarithm of L[1, 1], and
+            L[1, 0] of a lower triangular matrix L in 1/px. L L^T is the inverse of the point's covariance.
+        inwards: (N, 2) px, vectors of any length from mark to the point beside it; of an edge: across the edge.
+        kinds: (N,) what each query looks for: PIN, OUTLINE or OPENING (the latter two are edges).
+        scales: factors on the network's standard deviations: of a pin's mark, of the point beside it, of edges.
     """
     inverse = np.zeros((*sharpness.shape[:2], 2, 2))
     inverse[..., 0, 0], inverse[..., 1, 1] = np.exp(sharpness[..., 0]), np.exp(sharpness[..., 1])

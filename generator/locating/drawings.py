@@ -59,7 +59,7 @@ def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
     """Parse the text of a connectors.json; connectors without cameras are left out. Messages begin with `place`.
 
     Raises:
-        InputError: it has another schema, is damaged, or states no cameras.
+        InputError: it has another schema, is damaged, states no connector, or states cameras for none.
     """
     try:
         content = json.loads(text)
@@ -69,7 +69,8 @@ def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise InputError(f"{place}: expected a connectors.json, got {error}") from None
     if not found:
-        raise InputError(f"{place}: expected connectors with the cameras of their station, got none")
+        got = f"{len(content['connectors'])} without" if content["connectors"] else "no connectors"
+        raise InputError(f"{place}: expected at least one connector with `cameras`, got {got}")
     return found
 
 

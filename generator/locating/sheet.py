@@ -139,10 +139,12 @@ def _worst_first(pins: Sequence[Mapping[str, Any]], tolerance: Tolerance) -> lis
 
 
 def _share(pin: Mapping[str, Any], limits: Limits) -> float:
+    """The largest measure of a pin as a share of its limit; a missing pin is worse than any."""
+    if pin["kind"] == "missing":
+        return math.inf
     retraction = pin.get("retraction_mm") or 0.0
     height = retraction / limits.retraction_mm if retraction > 0 else -retraction / limits.protrusion_mm
-    aside = float(pin.get("true_position_mm") or 0.0) / limits.true_position_mm
-    return max(aside, float(height), float(pin["kind"] == "missing"))
+    return max(float(pin.get("true_position_mm") or 0.0) / limits.true_position_mm, float(height))
 
 
 def _short(pin: Mapping[str, Any]) -> str:

@@ -38,6 +38,7 @@ from generator.soart.kernels import compiled
 from generator.soart.limits import joint_threshold
 from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
 from generator.soart.registration import Placed
+from generator.soart.saved_space import EXPECTED
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import FILE as GATES_FILE
 from generator.verdict.gates import PictureGates
@@ -154,9 +155,7 @@ class Station:
         try:
             gates = _unpacked(model.extras["gates"]) if "gates" in model.extras else None
         except InputError:
-            raise ValueError(
-                f"{path}: expected a unit space saved by SoartC, got a damaged array extra_gates"
-            ) from None
+            raise ValueError(f"{path}: expected {EXPECTED}, got a damaged array extra_gates") from None
         return cls(model, pins, gates)
 
     def hash(self) -> str:

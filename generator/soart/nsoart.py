@@ -49,13 +49,13 @@ class MapStatistics:
     squares: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def add(self, maps: np.ndarray) -> None:
-        """Add the maps (3, gh, gw) of one more picture."""
+        """Add a picture's maps to the statistics; `maps`: (3, gh, gw), for gh x gw windows down and across."""
         values = maps.reshape(3, -1).astype(np.float64)
         mean = values.mean(axis=1)
         self._merge(values.shape[1], mean, ((values - mean[:, None]) ** 2).sum(axis=1))
 
     def merge(self, other: MapStatistics) -> None:
-        """Add the values of other statistics."""
+        """Add the values that another object's statistics count to these."""
         if other.count:
             self._merge(other.count, other.mean, other.squares)
 
@@ -117,7 +117,14 @@ class UnitSpaces:
     every: dict[tuple[str, ...], list[str]] | None = field(default_factory=dict)
 
     def add(self, run: str, group: tuple[str, ...], is_ok: bool, split: str) -> None:
-        """Add a row; rows come in the dataset's order."""
+        """Note a row for the unit spaces; call in the dataset's order.
+
+        Args:
+            run: run name of the row.
+            group: the row's values of the columns GROUP_BY.
+            is_ok: whether the row's class is OK.
+            split: name of the row's split.
+        """
         self.training.setdefault(group, [])
         self.good.setdefault(group, [])
         if is_ok:

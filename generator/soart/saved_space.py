@@ -16,6 +16,7 @@ from generator.soart.evidence import Evidence
 from generator.soart.limits import Threshold
 
 ARRAYS = ("header", "reference", "mean", "precision", "scores", "members")
+EXPECTED = "a unit space (statistics of OK pictures) that `generator inspect --save` or SoartC.save wrote"
 FEWEST_MEMBERS = 3
 # Beyond this, anomaly degrees in float32 may be infinite or not a number.
 LARGEST = 1e15
@@ -39,12 +40,12 @@ def read_saved(path: Path, schema: int, settings: Mapping[str, Any]) -> tuple[di
         version = header["schema"]
     except Exception as error:  # a damaged archive may raise anything
         got = f"no array {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"{path}: expected a unit space saved by SoartC, got {got}") from error
+        raise ValueError(f"{path}: expected {EXPECTED}, got {got}") from error
     if version != schema:
-        raise ValueError(f"{path}: expected a unit space of schema {schema}, got schema {version!r}")
+        raise ValueError(f"{path}: expected {EXPECTED}, of schema {schema}, got schema {version!r}")
     problem = next((text for text in (*_header_problems(header, settings), *_array_problems(data)) if text), None)
     if problem:
-        raise ValueError(f"{path}: expected a unit space saved by SoartC, got {problem}")
+        raise ValueError(f"{path}: expected {EXPECTED}, got {problem}")
     return header, data
 
 

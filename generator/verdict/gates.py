@@ -82,11 +82,13 @@ class Look:
     """A picture compared with the training pictures.
 
     Attributes:
-        beyond: (8,) its measures minus the medians of similar training pictures.
+        beyond: (8,) the picture's measures, in the order of `generator.verdict.measures.MEASURES`, minus the medians
+            of those of similar training pictures.
         difference: (rows, columns) smallest difference of each cell from similar training pictures.
         distance: mean of `difference`.
         upright: score of `generator.verdict.orientation`: 1 upright, -1 turned by 180°.
-        turns: by angle, log of `distance` divided by that of the picture turned counter-clockwise by this angle.
+        turns: by angle in degrees, natural logarithm of the ratio of `distance` to the distance of the picture turned
+            counter-clockwise by this angle.
     """
 
     beyond: np.ndarray
@@ -102,7 +104,7 @@ class PictureGates:
     Args:
         limits: limits of the gates.
         references: cells of the N training pictures.
-        measures: (N, 8) measures of the training pictures.
+        measures: (N, 8) measures of the training pictures, in the order of MEASURES.
         orientation: recognises pictures turned by 180°.
     """
 

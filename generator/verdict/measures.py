@@ -54,10 +54,10 @@ class Gate:
     """A gate that refuses pictures above or below a limit of one measure.
 
     Attributes:
-        keyword: word with which its sentence begins.
+        keyword: word with which `sentence`, the gate's reason in a verdict INVALID, begins.
         measure: name in MEASURES.
         above: whether it refuses values above the upper limit; else values below the lower limit.
-        words: how such a picture differs, such as `darker than similar training pictures`.
+        words: how a refused picture differs, such as `darker than similar training pictures`.
     """
 
     keyword: str
@@ -66,10 +66,10 @@ class Gate:
     words: str
 
     def sentence(self, beyond: float, limit: float) -> str:
-        """Return the sentence on a picture that the gate refuses.
+        """Return the reason why the gate refuses a picture.
 
         Args:
-            beyond: difference of its measure from that of similar training pictures.
+            beyond: the picture's measure minus the median of that measure of similar training pictures.
             limit: limit of this difference.
         """
         unit = MEASURES[self.measure].unit

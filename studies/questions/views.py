@@ -106,7 +106,12 @@ def _rows(found: Found, series: Mapping[str, Mapping[str, Mapping[str, Value]]])
 
 
 def views_change(found: Found, one: tuple[str, str], other: tuple[str, str]) -> Difference | None:
-    """Balanced accuracy over parts of `other` minus `one`, each (variant, name of the views that judge its parts)."""
+    """Balanced accuracy, counted by part, of `other` minus that of `one`; None if either has no run.
+
+    Args:
+        found: Finished runs of the question.
+        one, other: Pairs of variant and name of the views that judge its parts.
+    """
     before, after = (
         [d["result"]["views"][views]["answers"] for d in found.variants.get(variant, [])]
         for variant, views in (one, other)

@@ -36,7 +36,7 @@ def frozen_of(
         threshold: Confidence from which a box counts.
         mean_precision: mAP on validation; None without true boxes.
         seen: Addresses of the pins that are defective in a training picture, by scene.
-        rate: Of `--max-escape`; 0: not asked for.
+        rate: Largest escape rate, from `--max-escape`; 0: not given.
     """
     scores = np.array([score_of(boxes) for boxes in found])
     ng = np.array([bool(truth.targets) for truth in truths], dtype=bool)

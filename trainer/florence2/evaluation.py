@@ -112,10 +112,11 @@ def frozen_of(
         folder: The dataset's folder.
         data: The splits read from it so far.
         batch_size: Pictures per batch.
-        rate: Rate of `--max-escape`; 0: not given.
+        rate: Largest escape rate, from `--max-escape`; 0: not given.
 
     Returns:
-        None where the dataset is not that of the training, or has no validation split.
+        Content of RUN/frozen.json; None if there is no such file and the dataset is not that of the training, or has
+        no validation split.
     """
     held = frozen_threshold.load(run)
     content, settings = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0]

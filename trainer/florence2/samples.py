@@ -64,7 +64,13 @@ class Sample(NamedTuple):
 def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
     """Shift, turn, zoom, mirror and relight a picture at random, so that the answer's boxes stay whole inside it.
 
-    `may_flip`: whether it may be mirrored left-right, and whether up-down.
+    Args:
+        sample: A picture and its pins.
+        may_flip: Whether the picture may be mirrored left-right, and whether up-down.
+        generator: Random generator.
+
+    Returns:
+        The changed picture (C, H, W), of equal size, and the moved pins whose boxes' centres are still inside it.
     """
     pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
     height, width = pixels.shape[1:]

@@ -106,7 +106,12 @@ def probes_of(
 
 @dataclass(frozen=True)
 class Look:
-    """Attention of a network with one set of weights: mean scores by kind of map, sheet of the first probe pictures."""
+    """Attention of a network with one set of weights.
+
+    Args:
+        scores: Mean scores of the probe pictures' maps, by kind of map.
+        sheet: Contact sheet of the first probe pictures and their maps.
+    """
 
     scores: dict[str, Any]
     sheet: Image.Image

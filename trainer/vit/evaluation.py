@@ -115,11 +115,18 @@ def read_splits(
 
 
 def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
-    """Read the run's frozen threshold; if it has none, choose it on the dataset's validation split, and save it.
+    """Read RUN/frozen.json; if it is missing, choose its content on the dataset's validation split, and save it.
 
-    A run of an earlier version keeps its threshold; its fitness is measured and saved if the dataset is that of its
-    training.
-    All is chosen on the rows that the run's own --rows keeps, whatever this evaluation's --rows says.
+    A frozen.json without the run's fitness (how well the run tells OK from NG on validation, `trainer.core.fitness`)
+    keeps its threshold; the fitness is measured and added if the dataset is the one that the run was trained on.
+    Threshold and fitness use the rows that the --rows of the training keeps, whatever this evaluation's --rows says.
+
+    Args:
+        asked: Options of `trainer.evaluate`.
+        model: The run's network.
+
+    Returns:
+        Content of RUN/frozen.json.
 
     Raises:
         InputError: A threshold must be chosen, but there is no validation split, or --rows keeps none of its rows.

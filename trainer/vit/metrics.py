@@ -50,7 +50,7 @@ def report(
     To add a measure, write a function in this module and add a key here; `trainer.vit.evaluation_page` shows it.
 
     Args:
-        rows: Facts of the N examples.
+        rows: `row_facts.Facts` (part, defects, levels of factors) of the N examples: pictures, with --views parts.
         logits: (N, K), not divided by the temperature.
         truth: (N,) true labels.
         classes: Class names.
@@ -122,7 +122,7 @@ def by_factor(
     """Compute accuracy and shares of verdicts at each level of each factor.
 
     Args:
-        rows: Facts of the N examples.
+        rows: `row_facts.Facts` (part, defects, levels of factors) of the N examples: pictures, with --views parts.
         right: (N,) whether the class was right.
         truth_ng: (N,) whether the example is NG in truth.
         verdicts: (N,) verdicts as text.

@@ -327,8 +327,8 @@ REFUSED = [
         "broken@r1c1:lost_mm=6.21",
         "expected lost_mm of at most 6.2 for a pin of 6.3 mm, got 6.21 in broken@r1c1",
     ),
-    ("crushed@r1c1:depth_mm=2", "expected depth_mm of at most 1.5, as 5.1 mm of the pin can buckle ("),
-    ("crushed@r1c1:start_mm=5.5", "expected depth_mm of at most 0, as 0 mm of the pin can buckle ("),
+    ("crushed@r1c1:depth_mm=2", "expected depth_mm of at most 1.5, as only 5.1 mm of the pin can buckle ("),
+    ("crushed@r1c1:start_mm=5.5", "expected depth_mm of at most 0, as only 0 mm of the pin can buckle ("),
     (
         "crushed@r1c1:start_mm=7",
         "expected start_mm below 6.3 (the pin's length above the cavity floor), got 7 in",
@@ -384,7 +384,7 @@ REFUSED = [
     ("foreign@r1c1-r1c2:type=bridge,height_mm=6", "expected height_mm below the tapered tip of r1c1, got 6 in"),
     (
         "foreign@r1c1-r1c2:type=bridge;missing@r1c2",
-        "expected a pin at r1c2, got a missing one in foreign@r1c1-r1c2:type=bridge",
+        "expected a pin at r1c2 for foreign@r1c1-r1c2:type=bridge, got a position whose pin is missing",
     ),
     (
         "foreign@r1c1;retracted@r1c1:depth_mm=6.6",

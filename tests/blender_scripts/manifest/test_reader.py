@@ -174,7 +174,7 @@ MISTAKES = [
     (
         "defects",
         "crushed@r2c5:depth_mm=4",
-        "expected depth_mm of at most 1.56, as 5.3 mm of the pin can buckle",
+        "expected depth_mm of at most 1.56, as only 5.3 mm of the pin can buckle",
     ),
     ("defects", "broken@r2c5:lost_mm=6.25", "expected lost_mm of at most 6.2 for a pin of 6.3 mm, got 6.25"),
     ("defects", "twisted@r2c5", "expected a terminal that is not round, got round in twisted@r2c5"),

@@ -187,7 +187,7 @@ def test_bad_targets_are_refused(text):
 def test_unknown_dictionary_and_too_few_markers_are_refused():
     with pytest.raises(InputError, match="dictionary"):
         Target.of_text("charuco:5x4:5:3:DICT_NONE")
-    with pytest.raises(InputError, match="expected a dictionary with 100 markers"):
+    with pytest.raises(InputError, match="expected a marker dictionary with at least 100 markers"):
         Target.of_text("charuco:20x10:5:3:DICT_4X4_50")
 
 
