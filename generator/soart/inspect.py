@@ -51,13 +51,8 @@ DEFAULTS: dict[str, Any] = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
-    parser.add_argument(
-        "--golden",
-        required=True,
-        type=Path,
-        metavar="OK",
-        help="folder of pictures of OK parts, or the file of a unit space that --save wrote (.npz)",
-    )
+    golden = "folder of pictures of OK parts, or the file of a unit space that --save wrote (.npz)"
+    parser.add_argument("--golden", required=True, type=Path, metavar="OK", help=golden)
     out = "folder for verdicts (.json) and overlays (.png, marked pictures)"
     parser.add_argument("-o", "--out", required=True, type=Path, help=out)
     parser.add_argument(

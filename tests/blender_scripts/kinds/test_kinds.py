@@ -384,7 +384,7 @@ REFUSED = [
     ("foreign@r1c1-r1c2:type=bridge,height_mm=6", "expected height_mm below the tapered tip of r1c1, got 6 in"),
     (
         "foreign@r1c1-r1c2:type=bridge;missing@r1c2",
-        "expected a pin at r1c2 for foreign@r1c1-r1c2:type=bridge, got a position whose pin is missing",
+        "azimuth_deg=0,x_mm=0,y_mm=0, got a position whose pin is missing",
     ),
     (
         "foreign@r1c1;retracted@r1c1:depth_mm=6.6",
