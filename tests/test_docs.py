@@ -428,9 +428,19 @@ def options_of_all_commands() -> set[str]:
     parsers = [parser_of(["python", "-m", "generator", name])[0] for name in COMMANDS]
     parsers += [
         importlib.import_module(f"trainer.{name}").parser()
-        for name in ("vit.command", "florence2.command", "predict", "evaluate", "export", "attention", "report", "push")
+        for name in (
+            "vit.command",
+            "florence2.command",
+            "gauge.command",
+            "predict",
+            "evaluate",
+            "export",
+            "attention",
+            "report",
+            "push",
+        )
     ]
-    parsers.append(importlib.import_module("studies.__main__").parser())
+    parsers += [importlib.import_module(f"studies.{name}").parser() for name in ("__main__", "gauge_rr")]
     return set().union(*map(options_of, parsers))
 
 
