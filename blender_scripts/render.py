@@ -195,6 +195,8 @@ def _renderer(
         renderer.close()
 
     _end_soon_after_signal(tidy)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _note)
     try:
         yield renderer
     finally:
@@ -209,6 +211,8 @@ class _Tally:
 
     def render(self, renderer: Renderer, row: Run, force: bool) -> tuple[bool, str | None]:
         """Render one row; returns whether its picture is new, and the error message or None. Later rows still run."""
+        if _signals:
+            raise KeyboardInterrupt
         try:
             fresh = renderer.render(row, force)
         except Exception as error:
@@ -291,8 +295,17 @@ def _report(real: int, answer: dict[str, object]) -> None:
     os.write(real, (json.dumps(answer) + "\n").encode())
 
 
-def _interrupt(*_: object) -> None:
+_signals: list[int] = []
+
+
+def _interrupt(number: int, _: object) -> None:
+    _note(number, _)
     raise KeyboardInterrupt
+
+
+def _note(number: int, _: object) -> None:
+    """Note a signal; the next row raises KeyboardInterrupt. Blender's own scripts would print and swallow it."""
+    _signals.append(number)
 
 
 def _end_soon_after_signal(tidy: Callable[[], None]) -> None:
