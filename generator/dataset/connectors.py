@@ -237,14 +237,15 @@ def _rounded(point: tuple[float, float]) -> tuple[float, float]:
 
 
 def _connector(entry: Any) -> NominalConnector:
-    edges = {
-        name: None if entry.get(name) is None else tuple((float(x), float(y)) for x, y in entry[name])
-        for name in ("outline_mm", "opening_mm")
+    # Files of older versions state no opening.
+    edges = {"outline_mm": entry["outline_mm"], "opening_mm": entry.get("opening_mm")}
+    points = {
+        name: None if edge is None else tuple((float(x), float(y)) for x, y in edge) for name, edge in edges.items()
     }
     return NominalConnector(
         **{
             **entry,
-            **edges,
+            **points,
             "symmetries": tuple(entry["symmetries"]),
             "positions": tuple(NominalPosition(**each) for each in entry["positions"]),
         }

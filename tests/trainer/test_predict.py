@@ -213,7 +213,7 @@ def test_wrong_inputs(trained_run, pictures, tmp_path, capsys):
     empty.mkdir()
     assert main(["--model", str(trained_run), str(tmp_path / "no.png"), str(empty)]) == 2
     said = capsys.readouterr().err
-    assert "no.png: expected a picture or a folder" in said and "empty: expected pictures" in said
+    assert "no.png: expected a picture or a folder" in said and "empty: expected at least one picture" in said
     assert main(["--model", str(tmp_path / "norun"), str(pictures)]) == 2
     assert "config.json" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:

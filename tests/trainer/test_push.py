@@ -78,7 +78,7 @@ def test_one_commit_with_what_a_user_needs_and_nothing_else(run: Path, tmp_path:
         assert done.returncode == 2 and "--to: expected a new name or a model that push made" in done.stderr
         hub.forbidden.add("other")
         done = push(hub, tmp_path / "home", run, "other/pins")
-        assert done.returncode == 1 and "got 403" in done.stderr and "Traceback" not in done.stderr
+        assert done.returncode == 1 and "got status 403 (forbidden)" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_the_card_has_the_evaluation_s_numbers_until_the_weights_change(

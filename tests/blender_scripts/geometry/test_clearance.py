@@ -57,7 +57,7 @@ def found(connector: Connector, text: str, terminal: str = "round") -> list[str]
 
 
 def overlap(problem: str) -> float:
-    return float(re.search(r"([0-9.]+) mm (inside|of overlap)", problem)[1])
+    return float(re.search(r"([0-9.]+) mm(?: inside|$)", problem)[1])
 
 
 def test_good_pins_are_not_asked() -> None:

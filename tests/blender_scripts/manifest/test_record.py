@@ -104,7 +104,7 @@ JUNK = [
     (b"{}", "expected a record of the renderer with schema 1, got schema None"),
     (b'{"schema": 2}', "expected a record of the renderer with schema 1, got schema 2"),
     (b'{"schema": "1"}', "expected a record of the renderer with schema 1, got schema '1'"),
-    (b'{"schema": 1}', "expected the keys run, row, row_sha256, renderer"),
+    (b'{"schema": 1}', "expected a record with the keys run, row, row_sha256, renderer"),
 ]
 
 

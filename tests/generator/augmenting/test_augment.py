@@ -286,7 +286,7 @@ def test_originals_are_never_written_over(tmp_path, capsys, to):
         ),
         (
             ("apply", "plan.csv", "--to", "out", "--sheet", "out/a.png"),
-            "--sheet out/a.png: expected a file ap",
+            "--sheet: expected an output file outside the input out, got out/a.png",
         ),
         (
             ("apply", "plan.csv", "--to", "out", "--sheet", "plan.csv"),

@@ -32,6 +32,17 @@ def test_a_connector_has_the_numbers_of_its_scene() -> None:
     assert (max(xs), min(xs), max(ys), min(ys)) == pytest.approx((22.2, -22.2, 10.8, -10.8))
 
 
+def test_cameras_are_those_of_a_station_without_placing_errors() -> None:
+    found = nominal("connector_3x9", "plain", "round")
+    assert found.opening_mm is not None and found.cameras is not None and found.placing is not None
+    assert max(x for x, _ in found.opening_mm) == pytest.approx(19.2)
+    assert set(found.cameras) == {"center", "left", "right", "top", "bottom"}
+    # 118 mm above the target at z = -2.5, looking along -Z; 35 mm focal length on a sensor 14.8 mm wide.
+    assert [line[3] for line in found.cameras["center"]["matrix"]] == [0.0, 0.0, 115.5, 1.0]
+    assert found.cameras["center"]["fx_per_width"] == pytest.approx(35.0 / 14.8)
+    assert found.placing["shift_mm"] == 0.5
+
+
 def test_what_a_mixture_leaves_to_the_part_is_none() -> None:
     found = nominal("connector_3x9", "plain", "mixed").positions[0]
     assert (found.z_mm, found.standing_mm, found.width_mm) == (-1.2, 6.3, None)

@@ -41,7 +41,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert Image.open(tmp_path / "sheet.png").width > 256
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
     assert main([*words, "--pictures", "0"]) == 2
-    assert capsys.readouterr().err == "--pictures: expected 1 to 100, got 0\n"
+    assert capsys.readouterr().err == "--pictures: expected a number from 1 to 100, got 0\n"
 
 
 def test_a_sheet_that_cannot_be_written_is_refused_at_once(

@@ -112,7 +112,7 @@ def test_a_picture_of_another_size_or_part_is_set_aside(tmp_path: Path) -> None:
     small, other = values(60)[:48, :80], values(61, pins=3)
     golden = chosen(tmp_path, {**good(12), "a_small.png": small, "b_other.png": np.rot90(other, 2)[::-1]})
     assert kept(golden) == set(good(12))
-    assert golden.set_aside["a_small.png"] == "80 x 48 px, the others have 96 x 64"
+    assert golden.set_aside["a_small.png"] == "its size is 80 x 48 px, the others have 96 x 64"
 
 
 def test_a_folder_of_two_parts_or_sizes_is_refused(tmp_path: Path) -> None:

@@ -95,8 +95,8 @@ def test_one_element_that_differs_is_wholly_concentrated() -> None:
         ([0.5], [0.5, 0.5], "one length"),
         ([], [], "one length"),
         ([[0.5]], [[0.5]], "one length"),
-        ([np.nan], [0.5], "y must be finite"),
-        ([0.5], [np.inf], "x must be finite"),
+        ([np.nan], [0.5], "y must have finite numbers, got nan"),
+        ([0.5], [np.inf], "x must have finite numbers, got inf"),
         ([-1.0, -1.0], [1.0, 1.0], "beta must be > 0"),
     ],
 )
