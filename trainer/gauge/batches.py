@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from generator.locating.crops import cut
-from generator.locating.landmarks import PIN, Queries
+from generator.locating.landmarks import Queries
 from generator.locating.pose import motion
 from trainer.gauge.network import Batch
 from trainer.gauge.picture import Key, Picture
@@ -109,8 +109,3 @@ def _mirrored(crops: Tensor, points: Tensor, side: int, source: np.random.Genera
     if source.random() < 0.5:
         crops, points = crops.transpose(2, 3), points.flip(-1)
     return crops, points
-
-
-def is_pin(kinds: Tensor) -> Tensor:
-    """Whether crops (N,) are of pins."""
-    return kinds == PIN

@@ -6,7 +6,7 @@ best epoch, connectors.json of the dataset, report.html, and the state for `--re
 
 import argparse
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -217,6 +217,5 @@ def main(argv: list[str] | None = None, began: float | None = None) -> int:
         again = f"--resume --out {args.out}" if args.out is not None else "the same command"
         return f"interrupted: finished epochs are saved; continue with {again}"
 
-    command: Callable[[], int] = lambda: run(args)  # noqa: E731
     with never_silent():
-        return exit_code(command, interrupted)
+        return exit_code(lambda: run(args), interrupted)

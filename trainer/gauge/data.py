@@ -126,7 +126,7 @@ def _picture(
     pixels, camera, ratio = scaling.scaled(image, drawing, stated, pitch_px)
     objects = _in_order(row["objects"], drawing)
     points = np.array([_points(each, ratio) for each in objects], float)
-    seen = CameraRow.of(parse_camera(row["camera_json"]))
+    seen = CameraRow.of(json.loads(row["camera_json"]))
     nominal = StationCamera.nominal(stated, *image.size)
     return Picture(
         row={name: value for name, value in row.items() if name != "objects"},
@@ -138,12 +138,6 @@ def _picture(
         points=points,
         present=np.isfinite(points).all((1, 2)),
     )
-
-
-def parse_camera(text: str) -> Mapping[str, Any]:
-    """Parse a row's `camera_json`."""
-    found: Mapping[str, Any] = json.loads(text)
-    return found
 
 
 def _in_order(objects: Iterable[ObjectRow], drawing: NominalConnector) -> tuple[ObjectRow | None, ...]:
