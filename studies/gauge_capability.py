@@ -18,6 +18,7 @@ import pandas as pd
 
 from blender_scripts.contract.connector import Connector
 from generator.locating.landmarks import pitch_mm
+from generator.locating.locate import sight
 from generator.locating.measure import measure
 from generator.locating.pose import Pose
 from studies.tables import table
@@ -134,7 +135,9 @@ def _at_true_pose(measured: Sequence[Measured], data: GaugeData, run: GaugeRun) 
     for one in measured:
         first = one.capture.pictures[0]
         pose = Pose(first.pose, np.zeros((6, 6)), 1.0, 1.0)
-        pins = measure(one.capture.views, data.queries[first.key], finder, pose, factors)
+        queries = data.queries[first.key]
+        seen = [sight(view, queries, finder, first.pose, np.arange(queries.pins)) for view in one.capture.views]
+        pins = measure(seen, queries, pose, factors)
         found.append(Measured(one.capture, pose, pins))
     return found
 

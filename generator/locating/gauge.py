@@ -128,13 +128,13 @@ def inspect_part(
     if refused:
         return Inspected(Verdict.INVALID, tuple(refused), views=views)
     try:
-        pose, fits = located(views, found, gauge.finder, placing_deviations(drawing.placing))
+        pose, fits, seen = located(views, found, gauge.finder, placing_deviations(drawing.placing))
     except (NotDeterminedError, np.linalg.LinAlgError) as error:
         return Inspected(Verdict.INVALID, (f"not located: {error}",), views=views)
     lost = [*gauge.limits.reasons(fits), *beyond_placing(pose, drawing.placing)]
     if lost:
         return Inspected(Verdict.INVALID, tuple(lost), (), views, pose, fits)
-    pins = measure(views, found, gauge.finder, pose, gauge.factors)
+    pins = measure(seen, found, pose, gauge.factors)
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
     return Inspected(verdict, tuple(reasons), entries, views, pose, fits)
 

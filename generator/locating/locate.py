@@ -1,9 +1,9 @@
 """Locate a connector in pictures of known cameras: its pose in the station, from the edges of its housing.
 
 A network finds the points of the edges near where a supposed pose projects them; the pose that fits them best is the
-next supposed pose. The feet of the pins, which stand on the floor of the cavity, help to find height and tilt; where
-their pattern lies along X and Y is left open, since the housing is the datum. Only a housing without drawn edges (from
-CAD) is located by the pattern.
+next supposed pose. From there it finds every pin, too. The feet, which stand on the floor of the cavity, help to find
+height and tilt; where their pattern lies along X and Y is left open, since the housing is the datum. Only a housing
+without drawn edges (from CAD) is located by the pattern.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import Points, Pose, find_pose
 
 # Edge points looked for in all views together, at most: for a rough pose, and from it for the final one; at least so
-# many in each view. With the final one, feet of pins.
-_ROUGH, _FINE, _LEAST, _FEET = 24, 48, 8, 24
+# many in each view.
+_ROUGH, _FINE, _LEAST = 24, 48, 8
 # A pin whose probability is above this is there. Scatter of a foot about its pattern's place, mm.
 _THERE, _FOOT_MM = 0.9, 0.05
 # Standard deviations of a part's placing where nothing is stated: degrees about X and Y, about Z, and mm.
@@ -74,11 +74,33 @@ def placing_deviations(placing: Mapping[str, float] | None) -> np.ndarray:
     return np.array([tilt, tilt, turn, shift, shift, lift])
 
 
+class Sighting(NamedTuple):
+    """A view, and the network's answers for the queries `which` (n,) with their points in px of its picture."""
+
+    view: View
+    which: np.ndarray
+    found: FoundPoints
+    scale: np.ndarray
+
+    def only(self, keep: np.ndarray) -> Sighting:
+        """Return the answers for some of the queries (n,) bool."""
+        return Sighting(
+            self.view, self.which[keep], FoundPoints(*(each[keep] for each in self.found)), self.scale[keep]
+        )
+
+
 class Located(NamedTuple):
-    """A part's pose, and how well it fits each view, by name."""
+    """A located part.
+
+    Attributes:
+        pose: common to all views.
+        fits: how well it fits each view, by name.
+        pins: every pin as found in each view.
+    """
 
     pose: Pose
     fits: dict[str, Fit]
+    pins: list[Sighting]
 
 
 def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
@@ -87,7 +109,7 @@ def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: 
 
 
 def located(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Located:
-    """Find the pose of a part, common to all its views, and how well it fits each.
+    """Find the pose of a part, common to all its views, how well it fits each, and the pins.
 
     Args:
         views: pictures of one placing.
@@ -101,15 +123,16 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
     matrix = np.eye(4)
     pins, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
     count = len(views)
-    rough = spread(edges if len(edges) else pins, max(_LEAST, _ROUGH // count))
-    feet = spread(pins, max(_LEAST, _FEET // count)) if len(edges) else pins
-    fine = np.concatenate([feet, spread(edges, max(_LEAST, _FINE // count))]) if len(edges) else feet
-    # The edges alone bring the crops of the feet near enough.
+    rough = spread(edges, max(_LEAST, _ROUGH // count)) if len(edges) else pins
+    fine = np.concatenate([pins, spread(edges, max(_LEAST, _FINE // count))]) if len(edges) else pins
+    # The edges alone bring the crops of the pins near enough.
     for which in (rough, fine):
-        found = [_found(view, queries, finder, matrix, which) for view in views]
-        pose = find_pose([points for each in found for points in each], matrix, deviations)
+        seen = [sight(view, queries, finder, matrix, which) for view in views]
+        observed = [_points(each, queries) for each in seen]
+        pose = find_pose([points for each in observed for points in each], matrix, deviations)
         matrix = pose.matrix
-    return Located(pose, {view.name: fit_of(each[0], pose) for view, each in zip(views, found, strict=True)})
+    fits = {view.name: fit_of(each[0], pose) for view, each in zip(views, observed, strict=True)}
+    return Located(pose, fits, [each.only(each.which < queries.pins) for each in seen])
 
 
 def spread(which: np.ndarray, most: int) -> np.ndarray:
@@ -118,19 +141,27 @@ def spread(which: np.ndarray, most: int) -> np.ndarray:
     return chosen
 
 
-def _found(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> list[Points]:
-    """Points of the edges, and the feet of the pins that are there: on the floor, at their pattern's places."""
+def sight(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Sighting:
+    """Find the queries `which` (n,) in a view, near where a supposed pose (4, 4) projects them."""
     crops = cut(view.pixels, view.camera, queries, matrix, finder.side, which)
     found = finder.find(crops)
-    pixels = found.points + crops.corners[:, None]
-    edges, pins = which >= queries.pins, (which < queries.pins) & (found.present > _THERE)
+    return Sighting(view, which, found._replace(points=found.points + crops.corners[:, None]), crops.scale)
+
+
+def _points(seen: Sighting, queries: Queries) -> list[Points]:
+    """Points of the edges, and the feet of the pins that are there: on the floor, at their pattern's places."""
+    edges = seen.only(seen.which >= queries.pins)
+    pins = seen.only((seen.which < queries.pins) & (seen.found.present > _THERE))
     observed = []
-    if edges.any():
-        observed.append(Points(view.camera, queries.marks[which[edges]], pixels[edges, 0], found.covariances[edges, 0]))
-    if pins.any():
-        scatter = (_FOOT_MM * crops.scale[pins])[:, None, None] ** 2 * np.eye(2)
-        feet = queries.besides[which[pins]], pixels[pins, 1], found.covariances[pins, 1] + scatter
-        observed.append(Points(view.camera, *feet, is_pattern=bool(queries.kinds[-1] != PIN)))
+    if len(edges.which):
+        found = edges.found
+        observed.append(
+            Points(seen.view.camera, queries.marks[edges.which], found.points[:, 0], found.covariances[:, 0])
+        )
+    if len(pins.which):
+        scatter = (_FOOT_MM * pins.scale)[:, None, None] ** 2 * np.eye(2)
+        feet = queries.besides[pins.which], pins.found.points[:, 1], pins.found.covariances[:, 1] + scatter
+        observed.append(Points(seen.view.camera, *feet, is_pattern=bool(queries.kinds[-1] != PIN)))
     if not observed:
-        raise ValueError(f"no pin was found in view {view.name}")
+        raise ValueError(f"no pin was found in view {seen.view.name}")
     return observed

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from generator.locating.crops import cut
 from generator.locating.landmarks import Queries
-from generator.locating.locate import Finder, FoundPoints, View
+from generator.locating.locate import Sighting
 from generator.locating.pose import Pose
-from generator.locating.triangulation import Place, ViewSights, triangulate_all
+from generator.locating.triangulation import Place, ViewSights, triangulate
 
 # Standard deviations of a tip's and a foot's place about the drawing's, mm. Those of a tip are wide, so that the views
 # decide; the floor of the cavity, at which the foot is seen, is known to 0.1 mm.
@@ -52,39 +51,33 @@ class Factors:
 
 
 def measure(
-    views: Sequence[View], queries: Queries, finder: Finder, pose: Pose, factors: Factors | None = None
+    seen: Sequence[Sighting], queries: Queries, pose: Pose, factors: Factors | None = None
 ) -> list[MeasuredPin]:
     """Measure every pin of a part, whether or not it is there.
 
     Args:
-        views: pictures of one placing.
+        seen: all pins as found in each view of one placing, in the drawing's order.
         queries: of the part's connector.
-        finder: the network.
-        pose: of the part, from `locate`.
+        pose: of the part.
         factors: on the standard deviations.
     """
-    which = np.arange(queries.pins)
-    seen: list[tuple[View, FoundPoints]] = []
-    for view in views:
-        crops = cut(view.pixels, view.camera, queries, pose.matrix, finder.side, which)
-        found = finder.find(crops)
-        seen.append((view, found._replace(points=found.points + crops.corners[:, None])))
-    tips = _places(0, seen, pose, queries.marks[which], _variances(_ASIDE_MM, _HEIGHT_MM))
-    feet = _places(1, seen, pose, queries.besides[which], _variances(_ASIDE_MM, _FOOT_MM))
-    return [_pin(index, seen, queries, tips[index], feet[index], factors or Factors()) for index in range(queries.pins)]
+    pins = queries.pins
+    tips = _places(0, seen, pose, queries.marks[:pins], _variances(_ASIDE_MM, _HEIGHT_MM))
+    feet = _places(1, seen, pose, queries.besides[:pins], _variances(_ASIDE_MM, _FOOT_MM))
+    return [_pin(index, seen, queries, tips[index], feet[index], factors or Factors()) for index in range(pins)]
 
 
 def _pin(
     index: int,
-    seen: Sequence[tuple[View, FoundPoints]],
+    seen: Sequence[Sighting],
     queries: Queries,
     tip: Place,
     foot: Place,
     factors: Factors,
 ) -> MeasuredPin:
-    chances = np.clip([found.present[index] for _, found in seen], 1e-6, 1.0 - 1e-6)
+    chances = np.clip([each.found.present[index] for each in seen], 1e-6, 1.0 - 1e-6)
     present = float(1.0 / (1.0 + np.exp(-np.mean(np.log(chances / (1.0 - chances))))))
-    sigma = min(float(np.sqrt(np.linalg.eigvalsh(found.covariances[index, 0])[1])) for _, found in seen)
+    sigma = min(float(np.sqrt(np.linalg.eigvalsh(each.found.covariances[index, 0])[1])) for each in seen)
     length = float(queries.marks[index, 2] - queries.besides[index, 2])
     bend = float(np.linalg.norm(tip.mean[:2] - foot.mean[:2]))
     sag = bend**2 / length
@@ -101,8 +94,6 @@ def _variances(aside: float, height: float) -> np.ndarray:
     return np.diag(np.square([aside, aside, height]))
 
 
-def _places(
-    end: int, seen: Sequence[tuple[View, FoundPoints]], pose: Pose, means: np.ndarray, covariance: np.ndarray
-) -> list[Place]:
-    sights = [ViewSights(view.camera, found.points[:, end], found.covariances[:, end]) for view, found in seen]
-    return triangulate_all(sights, pose, means, covariance)
+def _places(end: int, seen: Sequence[Sighting], pose: Pose, means: np.ndarray, covariance: np.ndarray) -> list[Place]:
+    sights = [ViewSights(each.view.camera, each.found.points[:, end], each.found.covariances[:, end]) for each in seen]
+    return triangulate(sights, pose, means, covariance)

@@ -1,8 +1,8 @@
-"""The place of one point of a part, such as a pin's tip, from its pixels in one or several views of known pose.
+"""The places of points of a part, such as tips of pins, from their pixels in one or several views of known pose.
 
-It is found by weighted least squares. Its covariance has two parts: from the errors of its own pixels, and from the
-error of the pose, which all points of the part share. Directions that the views do not determine, such as the height in
-a single centre view, are marked (`Place.determined`).
+They are found by weighted least squares. A covariance has two parts: from the errors of the point's own pixels, and
+from the error of the pose, which all points of the part share. Directions that the views do not determine, such as the
+height in a single centre view, are marked (`Place.determined`).
 """
 
 from __future__ import annotations
@@ -22,40 +22,12 @@ _DETERMINED = 0.5
 
 
 @dataclass(frozen=True)
-class Sight:
-    """The point as one view shows it.
-
-    Attributes:
-        view: the camera.
-        pixel: (2,) its place in the picture, px.
-        covariance: (2, 2) covariance of `pixel`, px^2.
-    """
-
-    view: View
-    pixel: np.ndarray
-    covariance: np.ndarray
-
-
-@dataclass(frozen=True)
 class ViewSights:
     """Where one view shows n points: `pixels` (n, 2) with `covariances` (n, 2, 2) in px^2."""
 
     view: View
     pixels: np.ndarray
     covariances: np.ndarray
-
-
-@dataclass(frozen=True)
-class Prior:
-    """What is known of the point's place before it is measured.
-
-    Attributes:
-        mean: (3,) mm in the part's datum axes.
-        covariance: (3, 3) mm^2.
-    """
-
-    mean: np.ndarray
-    covariance: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -73,25 +45,14 @@ class Place:
     determined: np.ndarray
 
 
-def triangulate(sights: Sequence[Sight], pose: Pose, prior: Prior) -> Place:
-    """Find a point's place from all views that show it.
+def triangulate(sights: Sequence[ViewSights], pose: Pose, means: np.ndarray, covariance: np.ndarray) -> list[Place]:
+    """Find the places of n points, all of which all views show.
 
     Args:
-        sights: the point in each view; if empty, the prior is returned.
-        pose: pose of the part, common to all views.
-        prior: where the point may be; wide enough that it has no effect in directions that the views determine.
-    """
-    seen = [ViewSights(one.view, one.pixel[None], one.covariance[None]) for one in sights]
-    return triangulate_all(seen, pose, np.asarray(prior.mean, float)[None], prior.covariance)[0]
-
-
-def triangulate_all(sights: Sequence[ViewSights], pose: Pose, means: np.ndarray, covariance: np.ndarray) -> list[Place]:
-    """Find the places of n points at once, all of which all views show; see `triangulate`.
-
-    Args:
-        sights: of each view.
-        pose: of the part.
-        means: (n, 3) mm, what is known of the points beforehand.
+        sights: of each view; if empty, what is known beforehand is returned.
+        pose: of the part, common to all views.
+        means: (n, 3) mm: where the points may be; the covariance is to be so wide that it has no effect in directions
+            that the views determine.
         covariance: (3, 3) mm^2 of that, the same for all points.
     """
     prior_information = np.linalg.inv(covariance)

@@ -5,7 +5,7 @@ import numpy as np
 from generator.locating.cameras import StationCamera
 from generator.locating.landmarks import Queries
 from generator.locating.pose import Pose
-from generator.locating.triangulation import Prior, Sight, triangulate
+from generator.locating.triangulation import ViewSights, triangulate
 from trainer.gauge.measuring import Measured
 
 # The window round a nominal tip reaches this share of the pitch to each side; its brightest pixels are about as many
@@ -36,12 +36,11 @@ def bright_tips(measured: Measured, queries: Queries, pitch_mm: float) -> np.nda
     pixels = [centroids(view.pixels, view.camera, pose.to_station(tips), pitch_mm) for view in views]
     height = _HEIGHT_MM if len(views) > 1 else _NOMINAL_MM
     prior = np.diag(np.square([_ASIDE_MM, _ASIDE_MM, height]))
-    found = np.empty((queries.pins, 3))
-    for index, tip in enumerate(tips):
-        sights = [Sight(view.camera, px[index], _PIXEL**2 * np.eye(2)) for view, px in zip(views, pixels, strict=True)]
-        off = triangulate(sights, pose, Prior(tip, prior)).mean - tip
-        sag = _SAG * (off[0] ** 2 + off[1] ** 2) / (tip[2] - feet[index, 2])
-        found[index] = off[0], off[1], -off[2] - sag if len(views) > 1 else np.nan
+    same = np.tile(_PIXEL**2 * np.eye(2), (queries.pins, 1, 1))
+    sights = [ViewSights(view.camera, each, same) for view, each in zip(views, pixels, strict=True)]
+    found: np.ndarray = np.array([each.mean for each in triangulate(sights, pose, tips, prior)]) - tips
+    sag = _SAG * (found[:, 0] ** 2 + found[:, 1] ** 2) / (tips[:, 2] - feet[:, 2])
+    found[:, 2] = -found[:, 2] - sag if len(views) > 1 else np.nan
     return found
 
 

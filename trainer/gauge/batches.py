@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from generator.locating.crops import cut
@@ -46,7 +47,7 @@ def crops_of(
         source: random numbers.
 
     Returns:
-        The arrays of `Batch`, crops as (n, S, S, 3) uint8.
+        The arrays of `Batch` but the last, crops as (n, S, S, 3) uint8.
     """
     edges = len(queries.kinds) - queries.pins
     pins = source.permutation(queries.pins)[: counts[0]]
@@ -55,11 +56,13 @@ def crops_of(
     rotation, shift = picture.pose[:3, :3].T, picture.pose[:3, 3]
     places = np.stack([queries.marks[which], queries.besides[which]], axis=1)
     truth = picture.camera.project(places @ rotation + shift)
+    nominal = truth[:, 0].copy()
     present = np.full(len(which), -1)
     present[: len(pins)] = picture.present[pins]
     is_there = present == 1
     truth[is_there] = picture.points[which[is_there]]
-    return found.pixels, found.marks, found.besides, found.kinds, truth - found.corners[:, None], present
+    truth, nominal = truth - found.corners[:, None], nominal - found.corners
+    return found.pixels, found.marks, found.besides, found.kinds, truth, nominal, present
 
 
 def batch_of(
@@ -72,34 +75,57 @@ def batch_of(
     augment: bool = True,
 ) -> Batch:
     """Make a batch from some pictures; each picture's crops are varied alike."""
-    parts = []
-    for picture in pictures:
-        key = picture.key
-        pixels, marks, besides, *facts = crops_of(picture, queries[key], pitches[key], side, counts, source)
-        kinds, truth, present = facts
-        crops = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255.0
-        points = torch.from_numpy(np.concatenate([marks[:, None], besides[:, None], truth], axis=1)).float()
-        if augment:
-            crops, points = _mirrored(_varied(crops, source), points, side, source)
-        parts.append((crops, points, torch.from_numpy(kinds), torch.from_numpy(present)))
-    joined = [torch.cat(each) for each in zip(*parts, strict=True)]
-    marked = joined[1]
-    return Batch(joined[0], marked[:, 0], marked[:, 1], joined[2], marked[:, 2:], joined[3])
+    made = [
+        _of_picture(number, crops_of(each, queries[each.key], pitches[each.key], side, counts, source), augment, source)
+        for number, each in enumerate(pictures)
+    ]
+    return Batch(*(torch.cat(each) for each in zip(*made, strict=True)))
+
+
+def _of_picture(number: int, cut_out: Sequence[np.ndarray], augment: bool, source: np.random.Generator) -> Batch:
+    pixels, marks, besides, kinds, truth, nominal, present = cut_out
+    crops = torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))).float() / 255.0
+    placed = np.concatenate([marks[:, None], besides[:, None], truth, nominal[:, None]], axis=1)
+    points = torch.from_numpy(placed).float()
+    if augment:
+        crops, points = _mirrored(_varied(crops, source), points, crops.shape[-1], source)
+    return Batch(
+        crops=crops,
+        marks=points[:, 0],
+        besides=points[:, 1],
+        kinds=torch.from_numpy(kinds),
+        truth=points[:, 2:4],
+        nominal=points[:, 4],
+        present=torch.from_numpy(present),
+        pictures=torch.full((len(kinds),), number),
+    )
 
 
 def _varied(crops: Tensor, source: np.random.Generator) -> Tensor:
-    """Vary exposure, contrast, colour, sharpness and noise."""
+    """Vary exposure, contrast, colour, evenness of the light, sharpness and noise."""
     gain = 2.0 ** source.uniform(-0.5, 0.5)
     colour = torch.from_numpy(source.uniform(0.9, 1.1, (1, 3, 1, 1))).float()
     gamma = float(np.exp(source.uniform(-0.2, 0.2)))
-    crops = (crops * gain * colour).clamp(0.0, 1.0) ** gamma
+    grey = crops.mean(1, keepdim=True)
+    crops = grey + source.uniform(0.0, 1.3) * (crops - grey)
+    crops = crops * (gain * colour * _slope(crops.shape[-1], source))
+    crops = crops.clamp(0.0, 1.0) ** gamma
+    blurred = F.avg_pool2d(F.pad(crops, (1, 1, 1, 1), mode="replicate"), 3, 1)
+    crops = torch.lerp(crops, blurred, max(0.0, source.uniform(-0.5, 0.6)))
     noise = source.uniform(0.0, 0.01)
     drawn = torch.from_numpy(source.standard_normal(crops.shape, np.float32))
     return (crops + noise * drawn).clamp(0.0, 1.0)
 
 
+def _slope(side: int, source: np.random.Generator) -> Tensor:
+    """A light (side, side) that rises across a crop by at most a quarter of its mean to each side."""
+    rise = torch.from_numpy(source.uniform(-0.25, 0.25, 2)).float()
+    across = torch.linspace(-1.0, 1.0, side)
+    return 1.0 + 0.5 * (rise[0] * across[:, None] + rise[1] * across)
+
+
 def _mirrored(crops: Tensor, points: Tensor, side: int, source: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Mirror crops and their points (N, 4, 2) left to right, top to bottom and about the diagonal, each in half."""
+    """Mirror crops and their points (N, 5, 2) left to right, top to bottom and about the diagonal, each in half."""
     if source.random() < 0.5:
         crops = crops.flip(3)
         points = torch.stack([side - points[..., 0], points[..., 1]], -1)

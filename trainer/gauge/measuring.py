@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from generator.locating.fit import Fit
-from generator.locating.locate import Finder, View, located, placing_deviations
+from generator.locating.locate import Finder, Sighting, View, located, placing_deviations
 from generator.locating.measure import Factors, MeasuredPin, measure
 from generator.locating.pose import Pose
 from trainer.gauge.picture import GaugeData, Picture
@@ -29,12 +29,16 @@ class Capture:
 
 @dataclass(frozen=True)
 class Measured:
-    """A capture as measured: its pose, pins and fits by view; None where it could not be located."""
+    """A capture as measured: its pose, pins, fits by view, and the pins as found in each view.
+
+    The pose is None, and all else empty, if it could not be located.
+    """
 
     capture: Capture
     pose: Pose | None
     pins: Sequence[MeasuredPin]
     fits: Mapping[str, Fit] = field(default_factory=dict)
+    seen: Sequence[Sighting] = ()
 
 
 def captures_of(pictures: Iterable[Picture], cameras: Sequence[str] = ()) -> list[Capture]:
@@ -79,8 +83,8 @@ def measure_captures(
         queries = data.queries[key]
         views = capture.views
         try:
-            pose, fits = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
-            found.append(Measured(capture, pose, measure(views, queries, finder, pose, factors), fits))
+            pose, fits, seen = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
+            found.append(Measured(capture, pose, measure(seen, queries, pose, factors), fits, seen))
         except (ValueError, np.linalg.LinAlgError):
             found.append(Measured(capture, None, ()))
     return found

@@ -1,7 +1,8 @@
 """The gauge's network: in a crop with two expected points it finds where they are, and says how precisely.
 
-Every cell of a grid of 2 px votes for the place of each of the two points. The answer is the mean of the votes weighted
-by a softmax. So a point is found in the same way wherever it lies in the crop; the network does not know its address.
+Each crop is brought to one brightness and contrast. Every cell of a grid of 2 px votes for the place of each of the two
+points. The answer is the mean of the votes weighted by a softmax. So a point is found in the same way wherever it lies
+in the crop; the network does not know its address.
 """
 
 from typing import NamedTuple
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 STRIDE = 2
 KINDS = 3
+# Added to the standard deviation of a crop's values, so that noise alone does not fill the range.
+_DARK = 0.02
 # Width in px of the marks that show the network the expected points.
 _MARK_PX = 2.0
 # Standard deviation of a standard normal variable divided by that of its positive part.
@@ -28,11 +31,13 @@ class Found(NamedTuple):
         sharpness: (N, 2, 3): logarithms of the diagonal, and the lower left entry, of the lower triangular matrix L of
             each point with inverse covariance L L^T, 1/px.
         present: (N,) logit that there is a pin.
+        weights: (N, 2, cells) logarithms of the votes' weights, by cell: rows from the top, each from the left.
     """
 
     points: Tensor
     sharpness: Tensor
     present: Tensor
+    weights: Tensor
 
 
 class Batch(NamedTuple):
@@ -43,7 +48,9 @@ class Batch(NamedTuple):
         marks, besides: (N, 2) px where the points are expected.
         kinds: (N,) of the queries.
         truth: (N, 2, 2) px of the two points; without a pin, where they are expected.
+        nominal: (N, 2) px where the mark would be on a perfect part in the same place.
         present: (N,) 1 with a pin, 0 without, -1 for edges.
+        pictures: (N,) number of the picture, from 0, that the crop is of.
     """
 
     crops: Tensor
@@ -51,7 +58,9 @@ class Batch(NamedTuple):
     besides: Tensor
     kinds: Tensor
     truth: Tensor
+    nominal: Tensor
     present: Tensor
+    pictures: Tensor
 
 
 class _Conv(nn.Conv2d):
@@ -74,15 +83,16 @@ class _Conv(nn.Conv2d):
 
 
 class _Block(nn.Module):
-    """Two 3x3 convolutions with a residual connection."""
+    """Two 3x3 convolutions with a residual connection, to which they add little at first."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first, self.second = _Conv(channels, channels, 3), _Conv(channels, channels, 3)
-        self.share = nn.Parameter(torch.tensor(0.3))
+        with torch.no_grad():
+            self.second.gain *= 0.3
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(x + self.share * self.second(F.relu(self.first(x))))
+        return F.relu(x + self.second(F.relu(self.first(x))))
 
 
 def _down(inputs: int, outputs: int, size: int = 3) -> nn.Sequential:
@@ -118,13 +128,14 @@ class GaugeNetwork(nn.Module):
         last = nn.Linear(64, 2 * 3 + 1)
         nn.init.zeros_(last.weight)
         self.surely = nn.Sequential(nn.Linear(2 * width + 3 * width, 64), nn.ReLU(), last)
-        cells = (torch.arange(side // STRIDE) + 0.5) * STRIDE
-        self.register_buffer("cells", torch.stack(torch.meshgrid(cells, cells, indexing="xy")), persistent=False)
+        self.register_buffer("cells", centres(side), persistent=False)
         pixels = torch.arange(side) + 0.5
         self.register_buffer("pixels", torch.stack(torch.meshgrid(pixels, pixels, indexing="xy")), persistent=False)
 
     def forward(self, crops: Tensor, marks: Tensor, besides: Tensor, kinds: Tensor) -> Found:
-        x = torch.cat([crops - 0.5, self._shown(marks), self._shown(besides), self._kinds(kinds)], 1)
+        variance, mean = torch.var_mean(crops, dim=(1, 2, 3), keepdim=True)
+        even = (crops - mean) / (variance.sqrt() + _DARK)
+        x = torch.cat([even, 2.0 * self._shown(marks), 2.0 * self._shown(besides), self._kinds(kinds)], 1)
         fine = self.fine(self.stem(x))
         middle = self.middle(self.down(fine))
         coarse = self.coarse(self.down_again(middle))
@@ -136,14 +147,15 @@ class GaugeNetwork(nn.Module):
 
     def _answer(self, features: Tensor, coarse: Tensor) -> Found:
         votes = self.votes(features).flatten(2).unflatten(1, (2, 3))  # N, point, 3, cells
-        weights = votes[:, :, 0].softmax(-1)
+        logs_of_weights = votes[:, :, 0].log_softmax(-1)
+        weights = logs_of_weights.exp()
         places = votes[:, :, 1:] + self.cells.flatten(1)
         points = (weights[:, :, None] * places).sum(-1)
         pooled = (weights[:, :, None] * features.flatten(2)[:, None]).sum(-1).flatten(1)
         said = self.surely(torch.cat([pooled, coarse.mean((2, 3))], 1))
         sharpness = said[:, :6].unflatten(1, (2, 3))
         logs = sharpness[..., :2].clamp(_LOG_BLUNTEST, _LOG_SHARPEST)
-        return Found(points, torch.cat([logs, sharpness[..., 2:]], -1), said[:, 6])
+        return Found(points, torch.cat([logs, sharpness[..., 2:]], -1), said[:, 6], logs_of_weights)
 
     def _shown(self, points: Tensor) -> Tensor:
         """A picture (N, 1, S, S) with a spot at each point (N, 2)."""
@@ -154,6 +166,12 @@ class GaugeNetwork(nn.Module):
         side = self.side
         planes = F.one_hot(kinds, KINDS).to(self.pixels.dtype)
         return planes[:, :, None, None].expand(-1, -1, side, side)
+
+
+def centres(side: int) -> Tensor:
+    """Centres (2, n, n) of the cells of a crop, x and y in px."""
+    cells = (torch.arange(side // STRIDE) + 0.5) * STRIDE
+    return torch.stack(torch.meshgrid(cells, cells, indexing="xy"))
 
 
 def _twice(x: Tensor) -> Tensor:

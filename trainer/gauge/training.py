@@ -128,7 +128,9 @@ class GaugeTrainee:
             )
             for place in own
         ]
-        return Portion(Batch(*(torch.cat(each) for each in zip(*made, strict=True))), count)
+        joined = Batch(*(torch.cat(each) for each in zip(*made, strict=True)))
+        numbers = torch.cat([each.pictures + number for number, each in enumerate(made)])
+        return Portion(joined._replace(pictures=numbers), count)
 
     def _pins(self, index: int) -> int:
         return self.data.queries[self.train[index].key].pins

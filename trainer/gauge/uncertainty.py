@@ -8,7 +8,6 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from generator.locating.crops import cut
 from generator.locating.fit import FitLimits
 from generator.locating.measure import Factors
 from trainer.gauge.finder import TorchFinder
@@ -33,7 +32,7 @@ def learn_uncertainty(network: GaugeNetwork, data: GaugeData, split: str = "vali
     captures = [*together, *(alone if any(len(each.pictures) > 1 for each in together) else [])]
     measured = measure_captures(captures, data, TorchFinder(network))
     edge = _factor(_pose_errors(measured), _ONE)
-    tip, foot = (_factor(each, _TWO) for each in _point_errors(measured, data, network))
+    tip, foot = (_factor(each, _TWO) for each in _point_errors(measured))
     found = Uncertainty(tip, foot, edge)
     measured = measure_captures(captures, data, TorchFinder(network, found.scales))
     fit = FitLimits.of([each for one in measured for each in one.fits.values()])
@@ -77,22 +76,15 @@ def _pose_errors(measured: Sequence[Measured]) -> np.ndarray:
     return np.concatenate(found) if found else np.zeros(0)
 
 
-def _point_errors(
-    measured: Sequence[Measured], data: GaugeData, network: GaugeNetwork
-) -> tuple[np.ndarray, np.ndarray]:
+def _point_errors(measured: Sequence[Measured]) -> tuple[np.ndarray, np.ndarray]:
     """Distances of found from true tips and feet, in stated standard deviations, in single pictures."""
-    finder, found = TorchFinder(network), ([], [])  # type: ignore[var-annotated]
+    found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for one in measured:
-        if one.pose is None:
-            continue
-        for picture in one.capture.pictures:
-            queries = data.queries[picture.key]
-            which = np.flatnonzero(picture.present)
-            crops = cut(picture.pixels, picture.camera, queries, one.pose.matrix, finder.side, which)
-            said = finder.find(crops)
+        for picture, seen in zip(one.capture.pictures, one.seen, strict=bool(one.seen)):
+            there = np.flatnonzero(picture.present)
             for end in (0, 1):
-                off = said.points[:, end] + crops.corners - picture.points[which, end]
-                inverse = np.linalg.inv(said.covariances[:, end])
+                off = seen.found.points[there, end] - picture.points[there, end]
+                inverse = np.linalg.inv(seen.found.covariances[there, end])
                 found[end].append(np.sqrt(np.einsum("ni,nij,nj->n", off, inverse, off)))
     first, second = (np.concatenate(each) if each else np.zeros(0) for each in found)
     return first, second

@@ -6,7 +6,7 @@ import pytest
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
 from generator.locating.pose import Points, Pose, find_pose, motion
-from generator.locating.triangulation import Place, Prior, Sight, triangulate
+from generator.locating.triangulation import Place, ViewSights, triangulate
 
 DISTANCE = 120.0
 SIGMA_PX = 0.15
@@ -68,11 +68,16 @@ WIDE = np.diag([1.0, 1.0, 1.0]) ** 2
 
 
 def tip(views, place, pose, random, prior) -> Place:
+    """The place as found by views whose pixels err, with what is known beforehand: mean and covariance."""
     sights = [
-        Sight(view, view.project(pose.to_station(place)) + random.normal(0, SIGMA_PX, 2), SIGMA_PX**2 * np.eye(2))
+        ViewSights(
+            view,
+            (view.project(pose.to_station(place)) + random.normal(0, SIGMA_PX, 2))[None],
+            SIGMA_PX**2 * np.eye(2)[None],
+        )
         for view in views
     ]
-    return triangulate(sights, pose, prior)
+    return triangulate(sights, pose, prior[0][None], prior[1])[0]
 
 
 def exact(matrix=TRUE) -> Pose:
@@ -81,7 +86,7 @@ def exact(matrix=TRUE) -> Pose:
 
 def test_three_views_determine_a_tip_and_say_how_well():
     random = np.random.default_rng(5)
-    place, prior = np.array([15.4, -6.2, 6.3]), Prior(np.array([15.0, -6.0, 7.0]), 25.0 * WIDE)
+    place, prior = np.array([15.4, -6.2, 6.3]), (np.array([15.0, -6.0, 7.0]), 25.0 * WIDE)
     found = [tip(VIEWS, place, exact(), random, prior) for _ in range(200)]
     offs = np.array([one.mean - place for one in found])
     assert all(one.determined.all() for one in found)
@@ -93,7 +98,7 @@ def test_three_views_determine_a_tip_and_say_how_well():
 
 def test_a_centre_view_alone_does_not_determine_height():
     random = np.random.default_rng(6)
-    place, prior = np.array([15.4, -6.2, 6.3]), Prior(np.array([15.0, -6.0, 7.0]), WIDE)
+    place, prior = np.array([15.4, -6.2, 6.3]), (np.array([15.0, -6.0, 7.0]), WIDE)
     found = tip(VIEWS[:1], place, exact(), random, prior)
     assert found.determined.tolist() == [True, True, False]
     # Not knowing the height by 1 mm moves the tip by |x| / D along its ray: that belongs to the uncertainty of x.
@@ -107,14 +112,13 @@ def test_uncertainty_of_the_pose_is_shared_by_a_tip():
     covariance = np.diag([0.0, 0.0, 0.0, 0.1, 0.0, 0.0]) ** 2
     loose = Pose(np.eye(4), covariance, 1.0, 1.0)
     place = np.array([3.0, 2.0, 6.0])
-    free = tip(VIEWS, place, exact(np.eye(4)), random, Prior(place, 25.0 * WIDE))
-    held = tip(VIEWS, place, loose, random, Prior(place, 25.0 * WIDE))
+    free = tip(VIEWS, place, exact(np.eye(4)), random, (place, 25.0 * WIDE))
+    held = tip(VIEWS, place, loose, random, (place, 25.0 * WIDE))
     added = held.covariance - free.covariance
     assert math.sqrt(added[0, 0]) == pytest.approx(0.1, rel=0.02)
     assert abs(added[1, 1]) < 1e-6
 
 
 def test_without_a_view_the_prior_is_returned():
-    prior = Prior(np.array([1.0, 2.0, 3.0]), WIDE)
-    found = triangulate([], exact(), prior)
+    found = triangulate([], exact(), np.array([[1.0, 2.0, 3.0]]), WIDE)[0]
     assert found.mean.tolist() == [1.0, 2.0, 3.0] and not found.determined.any()
