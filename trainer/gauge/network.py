@@ -89,7 +89,7 @@ class _Block(nn.Module):
         super().__init__()
         self.first, self.second = _Conv(channels, channels, 3), _Conv(channels, channels, 3)
         with torch.no_grad():
-            self.second.gain *= 0.3
+            self.second.gain.mul_(0.3)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.second(F.relu(self.first(x))))
