@@ -18,6 +18,9 @@ _ASIDE_MM, _HEIGHT_MM, _FOOT_MM = 2.0, 1.0, 0.1
 # A bend lowers the tip by this share of bend^2 / length: 1/2 for a straight pin that leans, 2/3 for a uniform arc, and
 # up to 1 for an S-bend; its standard deviation over these shapes.
 _SAG, _SAG_DEVIATION = 0.65, 0.15
+# A part whose views disagree this many times as much as stated covariances let expect has a larger uncertainty.
+_DISAGREEMENT = 1.2
+_NORMAL_95 = 1.645
 
 
 @dataclass(frozen=True)
@@ -64,10 +67,48 @@ def measure(
     pins = queries.pins
     tips = _places(0, seen, pose, queries.marks[:pins], _variances(_ASIDE_MM, _HEIGHT_MM))
     feet = _places(1, seen, pose, queries.besides[:pins], _variances(_ASIDE_MM, _FOOT_MM))
-    return [_pin(index, seen, queries, tips[index], feet[index], factors or Factors()) for index in range(pins)]
+    present = np.array([_present(index, seen) for index in range(pins)])
+    larger = larger_variance(np.array([each.disagreement for each in tips]), present > 0.5, len(seen))
+    scale = factors or Factors()
+    return [
+        _pin(float(present[index]), float(larger[index]), index, seen, queries, tips[index], feet[index], scale)
+        for index in range(pins)
+    ]
+
+
+def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: int) -> np.ndarray:
+    """Factors (n,) on the variances of pins whose views agree less than their stated covariances let expect.
+
+    Pictures unlike those of the training have larger errors than the network states; several views of one pin then
+    contradict each other. As Birge's ratio does for measurements that differ, the variances are multiplied by what the
+    residuals exceed their expectation by: the median of the part's pins, or the pin's own if 5 % at most exceed it.
+
+    Args:
+        disagreement: (n,) chi-squares of the pins' tips, see `triangulation.Place`.
+        there: (n,) which pins are there.
+        views: their number; with one nothing is known.
+    """
+    factors = np.ones(len(disagreement))
+    if views < 2 or not there.any():
+        return factors
+    free = 2 * views - 3
+    ratios = disagreement / free
+    # Wilson and Hilferty's approximation of the quantiles of chi-square over its degrees of freedom.
+    step = 2.0 / (9.0 * free)
+    median, rare = (1.0 - step) ** 3, (1.0 - step + _NORMAL_95 * np.sqrt(step)) ** 3
+    of_part = float(np.median(ratios[there])) / (_DISAGREEMENT * median)
+    larger: np.ndarray = np.maximum(np.maximum(factors, of_part), ratios / rare)
+    return larger
+
+
+def _present(index: int, seen: Sequence[Sighting]) -> float:
+    chances = np.clip([each.found.present[index] for each in seen], 1e-6, 1.0 - 1e-6)
+    return float(1.0 / (1.0 + np.exp(-np.mean(np.log(chances / (1.0 - chances))))))
 
 
 def _pin(
+    present: float,
+    larger: float,
     index: int,
     seen: Sequence[Sighting],
     queries: Queries,
@@ -75,8 +116,6 @@ def _pin(
     foot: Place,
     factors: Factors,
 ) -> MeasuredPin:
-    chances = np.clip([each.found.present[index] for each in seen], 1e-6, 1.0 - 1e-6)
-    present = float(1.0 / (1.0 + np.exp(-np.mean(np.log(chances / (1.0 - chances))))))
     sigma = min(float(np.sqrt(np.linalg.eigvalsh(each.found.covariances[index, 0])[1])) for each in seen)
     length = float(queries.marks[index, 2] - queries.besides[index, 2])
     bend = float(np.linalg.norm(tip.mean[:2] - foot.mean[:2]))
@@ -84,7 +123,7 @@ def _pin(
     off = tip.mean - queries.marks[index]
     turn = np.diag([1.0, 1.0, -1.0])
     scale = np.diag([factors.aside, factors.aside, factors.height])
-    covariance = scale @ turn @ tip.covariance @ turn @ scale
+    covariance = larger * scale @ turn @ tip.covariance @ turn @ scale
     covariance[2, 2] += (_SAG_DEVIATION * sag) ** 2
     offsets = np.array([off[0], off[1], -off[2] - _SAG * sag])
     return MeasuredPin(present, sigma, offsets, covariance, tip.determined, bend)

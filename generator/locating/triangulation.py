@@ -38,11 +38,13 @@ class Place:
         mean: (3,) mm.
         covariance: (3, 3) mm^2; it includes the error of the pose.
         determined: (3,) bool: whether the views, and not the prior, determine x, y and z.
+        disagreement: chi-square of the pixels' residuals; with n views about 2 n - 3 if their covariances are right.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
     determined: np.ndarray
+    disagreement: float
 
 
 def triangulate(sights: Sequence[ViewSights], pose: Pose, means: np.ndarray, covariance: np.ndarray) -> list[Place]:
@@ -70,15 +72,16 @@ def triangulate(sights: Sequence[ViewSights], pose: Pose, means: np.ndarray, cov
             break
     own = np.linalg.inv(information)
     # What a motion of the part within the pose's uncertainty moves the points by.
-    drag = np.zeros((len(places), 3, 6))
+    drag, disagreement = np.zeros((len(places), 3, 6)), np.zeros(len(places))
     for sight in sights:
-        slope, weights, _ = _linear(sight, pose, places)
+        slope, weights, off = _linear(sight, pose, places)
+        disagreement += np.einsum("ni,nij,nj->n", off, weights, off)
         moved = motion_derivative(sight.view, pose.to_station(places))
         drag -= own @ np.swapaxes(slope, 1, 2) @ weights @ moved
     deviations = np.sqrt(np.diagonal(own, axis1=1, axis2=2))
     determined = deviations <= _DETERMINED * np.sqrt(np.diag(covariance))
     whole = own + drag @ pose.covariance @ np.swapaxes(drag, 1, 2)
-    return [Place(*each) for each in zip(places, whole, determined, strict=True)]
+    return [Place(*each) for each in zip(places, whole, determined, disagreement.tolist(), strict=True)]
 
 
 def _linear(sight: ViewSights, pose: Pose, places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ import pytest
 
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
+from generator.locating.measure import larger_variance
 from generator.locating.pose import Points, Pose, find_pose, motion
 from generator.locating.triangulation import Place, ViewSights, triangulate
 
@@ -122,3 +123,21 @@ def test_uncertainty_of_the_pose_is_shared_by_a_tip():
 def test_without_a_view_the_prior_is_returned():
     found = triangulate([], exact(), np.array([[1.0, 2.0, 3.0]]), WIDE)[0]
     assert found.mean.tolist() == [1.0, 2.0, 3.0] and not found.determined.any()
+
+
+@pytest.mark.parametrize("views", [2, 3, 5])
+def test_views_that_contradict_each_other_enlarge_the_uncertainty(views):
+    random = np.random.default_rng(11)
+    stated = random.chisquare(2 * views - 3, (400, 27))
+    there = np.ones(27, bool)
+    factors = np.array([larger_variance(each, there, views) for each in stated])
+    assert np.median(factors) == 1.0 and factors.mean() < 1.2
+    # Errors twice as large as stated, in all pins of a part: four times the variance.
+    twice = np.array([larger_variance(4.0 * each, there, views) for each in stated])
+    assert np.median(twice) == pytest.approx(4.0 / 1.2, rel=0.2)
+    # One pin alone, of which most pictures show another: only its own grows.
+    one = stated[0].copy()
+    one[4] = 300.0
+    alone = larger_variance(one, there, views)
+    assert alone[4] > 20.0 and np.delete(alone, 4).max() < 4.0
+    assert (larger_variance(stated[0], there, 1) == 1.0).all()
