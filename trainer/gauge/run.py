@@ -41,7 +41,7 @@ class GaugeConfig(Settings):
 class TrainingConfig(Settings):
     """Settings of a training that change its result."""
 
-    epochs: int = setting(90, "passes over the training split", ge=1, le=100_000)
+    epochs: int = setting(75, "passes over the training split", ge=1, le=100_000)
     pictures: int = setting(4, "pictures per step", ge=1, le=4096)
     pins: int = setting(12, "most pins of a picture per step, drawn at random", ge=1, le=4096)
     edges: int = setting(10, "most edge points of a picture per step, drawn at random", ge=0, le=4096)
