@@ -21,6 +21,7 @@ from blender_scripts.manifest.reader import read_manifest
 from generator.doe.check import add_scenes_argument, check_photographs
 from generator.rendering.engines import SCRIPT, renderer_command
 from generator.rendering.pool import Pool, ending, refusal
+from generator.rendering.shards import Shard, finished, shard_of
 
 # While one process keeps the card busy, the other builds its scene and takes the truth.
 _GPU_WORKERS = 2
@@ -50,7 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--engine", choices=("local", "blender"), help=engine)
     blender = "the Blender executable (default: environment variable PINSIGHT_BLENDER, else blender on the PATH)"
     add("--blender", metavar="PATH", help=blender)
-    add("--rows", metavar="A:B", help="only the rows A to B - 1, counted from 0")
+    some = parser.add_mutually_exclusive_group()
+    some.add_argument("--rows", metavar="A:B", help="only the rows A to B - 1, counted from 0")
+    shard = (
+        "only shard I of N, counted from 0, of the rows; `auto` or `auto/N` takes I from a SLURM job array, an indexed "
+    )
+    shard += "Kubernetes job or an AWS Batch array job; `generator merge` joins the folders"
+    some.add_argument("--shard", metavar="I/N", help=shard)
     add("--force", action="store_true", help="render finished rows again")
     scale = "each pixel of the mask is the most frequent of K x K samples, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_count(1, 8), default=1, metavar="K", help=scale)
@@ -77,6 +84,9 @@ def run(options: argparse.Namespace) -> int:
     manifest = read_manifest(options.manifest, options.scenes)
     check_photographs(manifest)
     command = renderer_command(options.engine, options.blender)
+    shard = shard_of(options.shard) if options.shard else None
+    if shard is not None:
+        options.rows = _rows_of(shard, len(manifest.runs))
     rows = _chosen(options.rows, len(manifest.runs))
     claimed = claim(manifest, options.scenes, options.out, options.force)
     output = claimed.output
@@ -108,6 +118,9 @@ def run(options: argparse.Namespace) -> int:
             raise
     for problem in pool.problems:
         print(f"failed: {problem}", file=sys.stderr)
+    if shard is not None and not pool.problems:
+        done = finished(output, shard, manifest.path, manifest.content, [names[row] for row in rows])
+        print(f"shard {shard} is finished: {done.write(output)}")
     counts = f"{pool.rendered} rendered, {pool.kept} already there, {len(pool.problems)} failed"
     print(f"{counts}, in {output.root}")
     return 1 if pool.problems else 0
@@ -149,6 +162,14 @@ def _checked(options: argparse.Namespace, claimed: Claim, command: Sequence[str]
         raise RuntimeError(f"{ending(done.returncode, lines)} while it checked finished rows and devices")
     plans = [json.loads(line)["plan"] for line in done.stdout.splitlines() if line.startswith('{"plan"')]
     return "\n".join(plans)
+
+
+def _rows_of(shard: Shard, count: int) -> str:
+    """A shard's rows, of `count`, as --rows takes them."""
+    if shard.count > count:
+        raise InputError(f"--shard {shard}: expected at most as many shards as the manifest has rows, {count}")
+    rows = shard.rows(count)
+    return f"{rows[0]}:{rows[-1] + 1}"
 
 
 def _chosen(text: str | None, count: int) -> list[int]:

@@ -1,0 +1,213 @@
+"""`python -m generator merge`: join the render folders of a manifest's shards into one, after checking every file.
+
+The result is, byte for byte, the folder that one machine would have rendered.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.output_path import check_parents
+from blender_scripts.manifest.output_folder import (
+    EXTRAS,
+    PATHS,
+    SCENE_PATHS,
+    SCENES,
+    OutputFolder,
+    original_paths,
+)
+from blender_scripts.manifest.reader import run_names
+from blender_scripts.manifest.record import read_record
+from generator.rendering.shards import FOLDER, Finished
+
+# So many faults are listed, then a count.
+_LISTED = 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """A render folder with a finished shard."""
+
+    output: OutputFolder
+    finished: Finished
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("folders", type=Path, nargs="+", metavar="DIR", help="render folders, each with one or more finished shards")
+    add("--to", type=Path, required=True, metavar="DIR", help="render folder to write: new, or of an earlier merge")
+    mixed = "accept shards of different Blender versions or processors, whose pictures differ in their last bits"
+    add("--mixed", action="store_true", help=mixed)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Check all shards, then copy their files. Returns 0."""
+    sources = list(_sources(options.folders))
+    manifest = _check_together(sources, options.mixed)
+    check_parents(options.to, "--to")
+    target = OutputFolder(options.to, create=False)
+    _check_target(target, sources)
+    problems = list(_problems(sources))
+    if problems:
+        more = [f"and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
+        raise InputError(problems[:_LISTED] + more)
+    target.create()
+    rows = [(each, run) for each in sources for run in each.finished.records]
+    for each, run in tqdm(rows, "copying", unit="row", disable=not sys.stderr.isatty()):
+        _copy(each.output, target, run)
+    _keep_originals(sources[0].output, target, manifest)
+    sys.stdout.write(f"{len(rows)} rows of {len(sources)} shards, in {target.root}\n")
+    return 0
+
+
+def _sources(folders: Sequence[Path]) -> Iterator[Source]:
+    """Yield the finished shards of all folders."""
+    for folder in folders:
+        paths = sorted((folder / FOLDER).glob("*.json"))
+        if not paths:
+            raise InputError(
+                f"{folder}: expected a render folder with {FOLDER}/I_of_N.json, which `render --shard` writes when the "
+                "shard is finished, got none: render the shard to its end"
+            )
+        for path in paths:
+            yield Source(OutputFolder(folder, create=False), Finished.read(path))
+
+
+def _check_together(sources: Sequence[Source], mixed: bool) -> Path:
+    """Check that the shards are all those of one manifest; returns the path of a copy of it.
+
+    Raises:
+        InputError: with every reason why they are not.
+    """
+    first = sources[0]
+    problems, seen = [], dict[int, Source]()
+    for each in sources:
+        what = (each.finished.manifest, each.finished.manifest_sha256, each.finished.count)
+        if what != (first.finished.manifest, first.finished.manifest_sha256, first.finished.count):
+            problems.append(
+                f"{each.output.root}: expected a shard of {first.finished.manifest} in {first.finished.count}, as in "
+                f"{first.output.root}, got {each.finished.shard} of {each.finished.manifest}, "
+                "another manifest or another number of shards"
+            )
+        made = (each.finished.blender, each.finished.cpu)
+        if made != (first.finished.blender, first.finished.cpu) and not mixed:
+            problems.append(
+                f"{each.output.root}: expected a shard made by Blender {first.finished.blender} on "
+                f"{first.finished.cpu}, as {first.output.root}, got Blender {made[0]} on {made[1]}: their pictures "
+                "differ in the last bits; render it again on a like machine, or give --mixed"
+            )
+        if each.finished.index in seen:
+            other = seen[each.finished.index].output.root
+            problems.append(f"{each.output.root}: expected shard {each.finished.shard} once, got it from {other} too")
+        seen[each.finished.index] = each
+    missing = [str(index) for index in range(first.finished.count) if index not in seen]
+    if missing and not problems:
+        whole = f"{first.finished.count} shards of {first.finished.manifest}"
+        problems.append(f"expected {whole}, got all but {', '.join(missing)}")
+    if problems:
+        raise InputError(problems)
+    return first.output.root / "manifests" / f"{Path(first.finished.manifest).stem}.csv"
+
+
+def _check_target(target: OutputFolder, sources: Sequence[Source]) -> None:
+    """Check that the folder to write holds nothing but files of an earlier merge of these shards."""
+    root = target.root
+    if root.resolve() in {each.output.root.resolve() for each in sources}:
+        raise InputError(f"--to {root}: expected a folder of its own, got one of the shards")
+    known = {run for each in sources for run in each.finished.records}
+    found = [path for path in sorted(root.glob("*/*")) if path.parent.name in ("images", "masks", "records", *EXTRAS)]
+    foreign = [path for path in found if path.stem not in known]
+    others = [path for path in sorted(root.iterdir()) if path.name not in _OWN] if root.is_dir() else []
+    if foreign or others:
+        got = (foreign or others)[0].relative_to(root)
+        raise InputError(
+            f"--to {root}: expected a new folder, or that of an earlier merge of these shards, got {got} in it"
+        )
+
+
+_OWN = {"images", "masks", "records", "manifests", SCENES, PATHS, SCENE_PATHS, *EXTRAS}
+
+
+def _problems(sources: Sequence[Source]) -> Iterator[str]:
+    """Yield what is missing, changed or foreign, in every shard; manifests and scene files must be alike in all."""
+    first = sources[0].output
+    for each in sources:
+        root, done = each.output.root, each.finished
+        copy = root / "manifests" / f"{Path(done.manifest).stem}.csv"
+        if not copy.is_file() or hashlib.sha256(copy.read_bytes()).hexdigest() != done.manifest_sha256:
+            yield f"{copy}: expected the manifest of shard {done.shard}, got another content, or no file"
+            continue
+        names = list(run_names(copy))
+        wanted = [names[row] for row in done.shard.rows(len(names))]
+        for run in wanted:
+            if run not in done.records:
+                yield f"{root}: expected row {run} in shard {done.shard}, got none"
+        for run in sorted(set(done.records) - set(wanted)):
+            yield f"{root}: expected rows of shard {done.shard} only, got {run}"
+        for path in _files(first.root / SCENES):
+            mine = root / SCENES / path.relative_to(first.root / SCENES)
+            if not mine.is_file() or mine.read_bytes() != path.read_bytes():
+                yield f"{mine}: expected the same scene file as in {first.root}, got another, or none"
+        for run in tqdm(done.records, f"checking {root.name}", unit="row", disable=not sys.stderr.isatty()):
+            yield from _of_row(each, run)
+
+
+def _of_row(source: Source, run: str) -> Iterator[str]:
+    """Yield what is wrong with a row's files."""
+    path = source.output.record(run)
+    try:
+        content = path.read_bytes()
+    except OSError:
+        yield f"{path}: expected the record of a finished row, got no file"
+        return
+    if hashlib.sha256(content).hexdigest() != source.finished.records[run]:
+        yield f"{path}: expected the record as it was when the shard was finished, got another content"
+        return
+    record = read_record(path)
+    for file, known in _hashes(source.output, record).items():
+        if not file.is_file():
+            yield f"{file}: expected a file of row {run}, got none"
+        elif hashlib.sha256(file.read_bytes()).hexdigest() != known:
+            yield f"{file}: expected the file of which {path.name} states the SHA-256, got another content"
+
+
+def _hashes(output: OutputFolder, record: dict[str, object]) -> dict[Path, object]:
+    """Return the SHA-256 of each of a row's files but the record, by path."""
+    run, extras = str(record["run"]), record.get("extras_sha256", {})
+    assert isinstance(extras, dict)
+    found: dict[Path, object] = {output.image(run): record["image_sha256"], output.mask(run): record["mask_sha256"]}
+    return found | {output.extra(kind, run): known for kind, known in extras.items()}
+
+
+def _copy(source: OutputFolder, target: OutputFolder, run: str) -> None:
+    """Copy a row's files, the record last, as the renderer writes them."""
+    record = read_record(source.record(run))
+    for path in (*_hashes(source, record), source.record(run)):
+        target.keep(target.root / path.relative_to(source.root), path.read_bytes())
+
+
+def _keep_originals(source: OutputFolder, target: OutputFolder, manifest: Path) -> None:
+    """Copy manifest and scene files, with the paths of their originals seen from the new folder."""
+    for path in (manifest, *_files(source.root / SCENES)):
+        target.keep(target.root / path.relative_to(source.root), path.read_bytes())
+    for file, names in ((PATHS, {manifest.name}), (SCENE_PATHS, None)):
+        paths = original_paths(source.root, file)
+        kept = {name: path for name, path in paths.items() if names is None or name in names}
+        target.keep_paths(file, {name: _seen_from(target.root, source.root, path) for name, path in kept.items()})
+
+
+def _seen_from(target: Path, source: Path, path: str) -> str:
+    return os.path.relpath(os.path.normpath(source.resolve() / path), target.resolve())
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file()]

@@ -1,0 +1,205 @@
+"""`render --shard` and `generator merge`: the bytes of one machine from several, and only what is whole is joined."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from blender_scripts.contract.errors import InputError
+from generator.__main__ import main
+from generator.rendering.shards import Shard, shard_of
+from tests.conftest import ROOT, folder_bytes
+from tests.generator.rendering.test_render import NAMES, small_manifest
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_shards_share_all_rows_between_them(count: int) -> None:
+    rows = [Shard(index, count).rows(23) for index in range(count)]
+    assert [row for each in rows for row in each] == list(range(23))
+    assert max(map(len, rows)) - min(map(len, rows)) <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "expected"),
+    [
+        ("1/4", {}, "1/4"),
+        ("auto", {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "5"}, "2/5"),
+        (
+            "auto",
+            {
+                "SLURM_ARRAY_TASK_ID": "7",
+                "SLURM_ARRAY_TASK_MIN": "1",
+                "SLURM_ARRAY_TASK_STEP": "2",
+                "SLURM_ARRAY_TASK_COUNT": "4",
+            },
+            "3/4",
+        ),
+        ("auto/3", {"JOB_COMPLETION_INDEX": "0"}, "0/3"),
+        ("auto", {"AWS_BATCH_JOB_ARRAY_INDEX": "9", "AWS_BATCH_JOB_ARRAY_SIZE": "10"}, "9/10"),
+    ],
+)
+def test_a_shard_is_read_from_its_text_or_the_schedulers_variables(text, environment, expected) -> None:
+    assert str(shard_of(text, environment)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "said"),
+    [
+        ("4/4", {}, "expected I/N with I from 0 to N - 1"),
+        ("1", {}, "expected I/N"),
+        ("auto", {}, "expected a task of an array job, got none of SLURM_ARRAY_TASK_ID"),
+        ("auto", {"JOB_COMPLETION_INDEX": "0"}, "give --shard auto/N"),
+        ("auto/2", {"JOB_COMPLETION_INDEX": "2"}, "from JOB_COMPLETION_INDEX: expected I/N"),
+        ("auto", {"SLURM_ARRAY_TASK_ID": "x", "SLURM_ARRAY_TASK_COUNT": "2"}, "expected whole numbers"),
+    ],
+)
+def test_a_shard_that_cannot_be_read_is_refused(text, environment, said) -> None:
+    with pytest.raises(InputError, match=said):
+        shard_of(text, environment)
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The render folders `whole`, of one machine, and `a` and `b`, of two shards, beside their manifest."""
+    folder = tmp_path_factory.mktemp("shards")
+    manifest = small_manifest(folder)
+    for name, more in (("whole", []), ("a", ["--shard", "0/2"]), ("b", ["--shard", "1/2"])):
+        assert main(["render", str(manifest), "--out", str(folder / name), "--workers", "1", *more]) == 0
+    return folder
+
+
+@pytest.fixture
+def copies(shards: Path, tmp_path: Path) -> Path:
+    """Copies of the shards' folders, which a test may damage."""
+    for name in ("a", "b"):
+        shutil.copytree(shards / name, tmp_path / name)
+    return tmp_path
+
+
+def merge(folder: Path, *more: str, names: tuple[str, ...] = ("a", "b"), to: str = "merged") -> int:
+    return main(["merge", *(str(folder / name) for name in names), "--to", str(folder / to), *more])
+
+
+def test_merged_shards_are_the_folder_of_one_machine(shards: Path) -> None:
+    assert sorted(path.stem for path in (shards / "a" / "records").iterdir()) == sorted(NAMES[:2])
+    for _ in range(2):  # a second merge finds all files in place
+        assert merge(shards, names=("b", "a")) == 0
+        assert folder_bytes(shards / "merged") == folder_bytes(shards / "whole")
+
+
+def damage(folder: Path, what: str) -> str:
+    """Damage the shards' folders; returns a part of the message."""
+    record = folder / "b" / "records" / f"{NAMES[3]}.json"
+    if what == "tampered picture":
+        path = folder / "a" / "images" / f"{NAMES[0]}.png"
+        path.write_bytes(path.read_bytes() + b"x")
+        return f"images/{NAMES[0]}.png: expected the file of which"
+    if what == "tampered record":
+        record.write_text(record.read_text("utf-8").replace('"width": 32', '"width": 33'), "utf-8")
+        return "expected the record as it was when the shard was finished"
+    if what == "missing record":
+        record.unlink()
+        return "expected the record of a finished row, got no file"
+    if what == "missing mask":
+        (folder / "a" / "masks" / f"{NAMES[1]}.png").unlink()
+        return f"masks/{NAMES[1]}.png: expected a file of row {NAMES[1]}, got none"
+    if what == "unfinished":
+        shutil.rmtree(folder / "b" / "shards")
+        return "render the shard to its end"
+    if what == "another manifest":
+        copy = next((folder / "b" / "manifests").iterdir())
+        copy.write_text(copy.read_text("utf-8").replace(",ring,", ",side,", 1), "utf-8")
+        return "expected the manifest of shard 1/2, got another content"
+    if what == "another scene":
+        scene = next((folder / "b" / "scenes").iterdir())
+        scene.write_text(scene.read_text("utf-8") + "# edited\n", "utf-8")
+        return "expected the same scene file as in"
+    path = folder / "b" / "shards" / "1_of_2.json"
+    known = json.loads(path.read_text("utf-8"))
+    if what == "another processor":
+        path.write_text(json.dumps({**known, "cpu": "riscv64"}), "utf-8")
+        return "their pictures differ in the last bits"
+    if what == "a row too few":
+        path.write_text(json.dumps({**known, "records": dict(list(known["records"].items())[:1])}), "utf-8")
+        return f"expected row {NAMES[3]} in shard 1/2, got none"
+    if what == "a foreign row":
+        path.write_text(json.dumps({**known, "records": {**known["records"], "other": "0" * 64}}), "utf-8")
+        return "expected rows of shard 1/2 only, got other"
+    assert what == "damaged file"
+    path.write_text('{"index": 1}', "utf-8")
+    return "expected the file of a finished shard, got a damaged one"
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "tampered picture",
+        "tampered record",
+        "missing record",
+        "missing mask",
+        "unfinished",
+        "another manifest",
+        "another scene",
+        "another processor",
+        "a row too few",
+        "a foreign row",
+        "damaged file",
+    ],
+)
+def test_what_is_missing_changed_or_foreign_is_named_and_nothing_is_written(copies: Path, what: str, capsys) -> None:
+    said = damage(copies, what)
+    assert merge(copies) == 2
+    assert said in capsys.readouterr().err
+    assert not (copies / "merged").exists()
+
+
+def test_shards_that_are_not_all_of_one_manifest_are_refused(copies: Path, shards: Path, capsys) -> None:
+    assert merge(copies, names=("a",)) == 2
+    assert "expected 2 shards of small.csv, got all but 1" in capsys.readouterr().err
+    assert merge(copies, names=("a", "a", "b")) == 2
+    assert "expected shard 0/2 once" in capsys.readouterr().err
+    assert merge(copies, to="a") == 2
+    assert "expected a folder of its own" in capsys.readouterr().err
+    (copies / "full" / "images").mkdir(parents=True)
+    (copies / "full" / "images" / "mine.png").touch()
+    assert merge(copies, to="full") == 2
+    assert "got images/mine.png in it" in capsys.readouterr().err
+    manifest = shards / "small.csv"
+    assert main(["render", str(manifest), "--out", str(copies / "c"), "--shard", "0/9"]) == 2
+    assert "expected at most as many shards as the manifest has rows, 4" in capsys.readouterr().err
+
+
+def test_other_machines_are_accepted_on_request(copies: Path) -> None:
+    damage(copies, "another processor")
+    assert merge(copies, "--mixed") == 0
+    assert len(list((copies / "merged" / "records").iterdir())) == len(NAMES)
+
+
+def test_the_sample_slurm_job_renders_a_shard_of_each_task(shards: Path, tmp_path: Path) -> None:
+    for task in ("0", "1"):
+        variables = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "2"}
+        subprocess.run(
+            ["bash", ROOT / "docs" / "cluster" / "render.sbatch", shards / "small.csv", tmp_path / "renders"],
+            env={**os.environ, **variables, "PINSIGHT_PYTHON": sys.executable},
+            cwd=ROOT,
+            check=True,
+        )
+    assert merge(tmp_path / "renders", names=("0", "1"), to="../merged") == 0
+    kept = {
+        name: content for name, content in folder_bytes(shards / "whole").items() if not name.endswith("_paths.json")
+    }
+    assert kept.items() <= folder_bytes(tmp_path / "merged").items()
+
+
+def test_the_sample_kubernetes_job_gives_each_pod_a_shard() -> None:
+    job = yaml.safe_load((ROOT / "docs" / "cluster" / "render-job.yaml").read_text("utf-8"))
+    assert (job["apiVersion"], job["kind"], job["spec"]["completionMode"]) == ("batch/v1", "Job", "Indexed")
+    (container,) = job["spec"]["template"]["spec"]["containers"]
+    (command,) = container["args"]
+    assert f"--shard auto/{job['spec']['completions']} " in command
+    assert str(shard_of(f"auto/{job['spec']['completions']}", {"JOB_COMPLETION_INDEX": "7"})) == "7/8"
