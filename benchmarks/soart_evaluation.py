@@ -58,11 +58,12 @@ LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
 PAGE = """# What SOARTC finds, beside plain image comparisons
 
-Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC. The tables show pictures as
-rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
+Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC. The tables show pictures
+as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
 
 *Data.* Renders of one station, not used to choose settings: {each} pictures of each defect, {negatives} of
-good parts (OK), and {unit} other OK pictures. Every picture is aligned with the mean of these {unit} and brought to its brightness.
+good parts (OK), and {unit} other OK pictures. Every picture is aligned with the mean of these {unit}
+and brought to its brightness.
 
 *Methods.* Each maps how a picture differs from the mean OK picture:
 
@@ -72,8 +73,8 @@ good parts (OK), and {unit} other OK pictures. Every picture is aligned with the
 - `deviation`: difference divided by the pixel's spread over OK pictures.
 - `inspect`: SOARTC plus the RT method for each pin and the print.
 
-*Measure.* A score is the largest value of the map in the picture or the pin's box. AUROC is the probability that a defective
-picture scores higher than an OK one (0.5 is chance). **Bold**: the best of the row. ↓: below the
+*Measure.* A score is the largest value of the map in the picture or the pin's box. AUROC is the probability that a
+defective picture scores higher than an OK one (0.5 is chance). **Bold**: the best of the row. ↓: below the
 95 % interval of the best ({interval} for 0.90)."""
 
 
