@@ -58,8 +58,8 @@ LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
 PAGE = """# What SOARTC finds, beside plain image comparisons
 
-Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC. The tables show pictures
-as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
+Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC. The tables show
+pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
 
 *Data.* Renders of one station, not used to choose settings: {each} pictures of each defect, {negatives} of
 good parts (OK), and {unit} other OK pictures. Every picture is aligned with the mean of these {unit}
