@@ -58,20 +58,24 @@ LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
 PAGE = """# What SOARTC finds, beside plain image comparisons
 
-Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC;
-[soart_detection.csv](soart_detection.csv) has the values under all conditions: {conditions}.
+Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC. The tables show
+pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
 
 *Data.* Renders of one station, not used to choose settings: {each} pictures of each defect, {negatives} of
-good parts (OK), and {unit} other OK pictures, to whose mean every picture is aligned and matched in brightness.
+good parts (OK), and {unit} other OK pictures. Every picture is aligned with the mean of these {unit}
+and brought to its brightness.
 
-*Methods.* `difference`: blurred absolute difference to the mean OK picture. `1-SSIM`, `1-ZNCC`: structural similarity
-and normalised cross-correlation with it. `tolerance`: distance from its values within one pixel.
-`deviation`: difference divided by each pixel's spread over OK pictures. `inspect`: SOARTC
-plus the RT method for each pin and the print.
+*Methods.* Each maps how a picture differs from the mean OK picture:
 
-*Measure.* AUROC, the probability that a defective picture scores higher than an OK one (0.5 is chance), by the maximum
-of the method's map in the picture or the pin's box. **Bold** is the best of the row, ↓ lies below its
-95 % interval (for 0.90: {interval})."""
+- `difference`: absolute difference, blurred.
+- `1-SSIM`, `1-ZNCC`: 1 minus structural similarity, 1 minus normalised cross-correlation.
+- `tolerance`: distance from the range of the mean picture's values within one pixel.
+- `deviation`: difference divided by the pixel's spread over OK pictures.
+- `inspect`: SOARTC plus the RT method for each pin and the print.
+
+*Measure.* A score is the largest value of the map in the picture or the pin's box. AUROC is the probability that a
+defective picture scores higher than an OK one (0.5 is chance). **Bold**: the best of the row. ↓: below the
+95 % interval of the best ({interval} for 0.90)."""
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -321,7 +325,7 @@ def head() -> str:
 def _hints(found: list[dict[str, Any]]) -> str:
     lines = [
         f"\n## Hints, {CONDITIONS[0]}\n",
-        f"What `inspect` says of the defective pin or print, in {EACH} pictures; the two most frequent hints:\n",
+        f"The two most frequent hints of `inspect` at the defective pin or print, in {EACH} pictures:\n",
         "| defect | hint |",
         "|---|---|",
     ]
@@ -337,9 +341,9 @@ def _hints(found: list[dict[str, Any]]) -> str:
 def _intervals(drawn: list[dict[str, Any]]) -> str:
     lines = [
         "\n## Does the stated rate of false alarms hold?\n",
-        "`inspect` promises an upper limit for the share of OK parts that it calls NG, not good: 50 sets of each "
-        "number of OK pictures, false alarms among 500 others (`--edge`).\n",
-        "| OK pictures | judged by | promised at most | false alarms, median (largest) | promise held |",
+        "`inspect` promises an upper limit for the share of OK parts that score above the limit (false alarms). 50 "
+        "unit spaces of each size judged 500 other OK pictures (`--edge`).\n",
+        "| OK pictures | judged by | promised at most | false alarms, median (largest) of 50 | promise held |",
         "|---|---|---|---|---|",
     ]
     for count, by in dict.fromkeys((one["count"], one["by"]) for one in drawn):

@@ -230,7 +230,7 @@ def measured(pictures: Path, judges: Mapping[str, Judge]) -> str:
         [kind, *(share(each) for each in some), *(others(some[index]) for index in by_golden)]
         for kind, some in found.items()
     ]
-    return table(["INVALID of", *judges, *("other verdicts" for _ in by_golden)], rows)
+    return table(["pictures", *judges, *("other verdicts" for _ in by_golden)], rows)
 
 
 def parser() -> argparse.ArgumentParser:

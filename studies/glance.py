@@ -54,7 +54,7 @@ def _supervision(found: Found) -> list[str]:
 
 def _improvement(found: Found) -> list[str]:
     plain, copies, augmented, *_ = [*found.variants, "", "", ""]
-    ways = {"Copies": copies, "The trainer's augmentation": augmented}
+    ways = {"Copies instead of none": copies, "The trainer's augmentation instead of none": augmented}
     return [_changes(what, {"": found.difference(plain, way, answered("test"))}) for what, way in ways.items()]
 
 
@@ -82,7 +82,7 @@ def _pretraining(found: Found) -> list[str]:
         )
         for target in NEW
     }
-    return [_changes(f"Instead of random weights, with {FEW[-1]} pictures", changes)]
+    return [_changes(f"Pre-trained instead of random weights, with {FEW[-1]} pictures", changes)]
 
 
 def _attention(found: Found) -> list[str]:
@@ -102,9 +102,7 @@ def _florence2(found: Found) -> list[str]:
     if tuned in test:
         there, known = (f"{np.mean(some):+.2f}" if some else "–" for some in gained(found, tuned).values())
         way = tuned.partition(": ")[2]
-        lines.append(
-            f"Tuning to a new housing ({way}) changes mAP50 by {there} there and by {known} on known pictures."
-        )
+        lines.append(f"Tuning ({way}) changes mAP50 by {there} on the new housing and by {known} on known pictures.")
     return lines
 
 

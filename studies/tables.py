@@ -53,5 +53,5 @@ def beyond(
     }
     listed = [f"{name} {change}" for name, change in changes.items() if change.decided]
     excluding = "has an interval that excludes zero" if len(listed) == 1 else "have an interval that excludes zero"
-    of = f"Of {len(changes)} other changes, {len(listed) or 'none'} {excluding}"
+    of = f"Of {len(changes)} other changes between rows, {len(listed) or 'none'} {excluding}"
     return [f"{of}{': ' * bool(listed)}{'; '.join(listed)}."] * bool(changes)

@@ -89,7 +89,7 @@ def section(found: Found, picture: Path) -> list[str]:
     panels[1].set_ylim(0.1, 0.6)
     figures.save(figure, picture)
     return [
-        "Gradient rollout on the test of changed housings, from the first stage to the last (epoch "
+        "Gradient rollout on the test of changed housings at the first and the last stage (epochs "
         f"{' → '.join(map(str, both))}), mean over seeds:\n\n"
         + table(["trained on", "seeds", *ATTENTION.values()], rows)
     ]

@@ -75,6 +75,6 @@ def _new_modes_by_class(found: Found) -> list[str]:
     both = [begun(NEW[1], FEW[-1], start) for start in (SCRATCH, OWN)]
     told = [f"{title} {' and '.join(mean(values.get(v)) for v in both)}" for title, values in columns.items()]
     return [
-        f"Share given the right class in the test of {NEW[1]}, {SCRATCH} and {OWN} with {FEW[-1]} pictures: "
+        f"Share of each class that is right in the test of {NEW[1]}, {SCRATCH} and {OWN} with {FEW[-1]} pictures: "
         f"{', '.join(told)}."
     ] * bool(told)

@@ -46,9 +46,9 @@ def section(found: Found, picture: Path) -> list[str]:
         )
     header = ["trained with", "seeds", "balanced accuracy, test", "minus RGB", *reached]
     return [
-        f"*{' / '.join(title.removesuffix(' reached') for title in reached)} reached*: first epoch whose validation "
-        "balanced accuracy is at least this, and minutes on one core until then. Both are medians over the seeds that "
-        "got there; their number is in brackets.\n\n" + table(header, rows),
+        f"*{' / '.join(title.removesuffix(' reached') for title in reached)} reached*: first epoch with at least this "
+        "balanced accuracy on validation, and minutes on one core until then. Both are medians over the seeds that "
+        "reached it; the brackets hold the number of these seeds.\n\n" + table(header, rows),
         *collapsed(found),
     ]
 

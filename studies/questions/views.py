@@ -73,7 +73,8 @@ def section(found: Found, picture: Path) -> list[str]:
     figures.save(figure, picture)
     rows = _rows(found, series) + (_rows(other, more) if other else [])
     header = ["trained on", "judged by", "seeds", *series, "balanced accuracy minus the row above"]
-    parts = ["The last column compares balanced accuracy, which the table does not list.\n\n" + table(header, rows)]
+    words = "The table lists shares of parts, and in its last column changes of balanced accuracy.\n\n"
+    parts = [words + table(header, rows)]
     if other:
         parts.append(
             f"At size *{other.size}* {other.done} of {other.planned} runs are done ({seeds(other)}): "
