@@ -151,16 +151,16 @@ class Connector:
 
     @property
     def terminal_names(self) -> tuple[str, ...]:
-        """The terminals and mixes that a manifest's column `terminal` may name.
+        """Names of the terminals and mixes that a manifest's column `terminal` may name.
 
-        Left out are terminals that only single positions have: those that a mix names by address and not otherwise.
+        A terminal that mixes only put at single addresses is left out.
         """
         mixed = {name for mix in self.mixes.values() for name in mix.of[: 1 if mix.rule == BY_ADDRESS else None]}
         placed = {name for mix in self.mixes.values() for name in mix.places.values()} - mixed
         return (*(name for name in self.terminals if name not in placed), *self.mixes)
 
     def terminals_for(self, position: Position, terminals: Iterable[str]) -> list[Terminal]:
-        """All terminals that good parts may have at a position; a mix with the rule `random` gives several.
+        """Return all terminals that good parts may have at a position; a mix with the rule `random` gives several.
 
         Args:
             position: one of `positions`.
@@ -173,12 +173,12 @@ class Connector:
         return [self.terminals[name] for name in dict.fromkeys(names)]
 
     def terminal_at(self, name: str, position: Position, part: int) -> Terminal:
-        """The terminal that a good part has at a position.
+        """Return the terminal that a good part has at a position.
 
         Args:
             name: a terminal or mix, as in the manifest's column `terminal`.
             position: one of `positions`.
-            part: the part's seed, which decides in a mix with the rule `random`.
+            part: the part's seed; in a mix with the rule `random` it selects the terminal.
         """
         mix = self.mixes.get(name)
         return self.terminals[mix.at(position, part) if mix else name]
@@ -372,7 +372,7 @@ def table_z_mm(shell: Shell, cavity: Cavity) -> float:
 
 
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
-    """The distance, mm, from its target at which a camera could just touch the part in the worst random pose.
+    """Return the distance, mm, from its target at which a camera just touches the part in the worst random pose.
 
     Args:
         connector: the scene; its `nuisance` limits the random poses.

@@ -53,7 +53,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Backdrop:
-    """Photographs, one of which each placement of the part shows as the table under it.
+    """Photographs of the table under the part; each placement of the part on the station shows one of them.
 
     Attributes:
         width_mm: width of the table that one photograph covers; beyond it, mirrored copies continue it.

@@ -156,9 +156,9 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
 
 
 def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
-    """Whether a lens's distortion cannot be inverted in the whole picture.
+    """Whether a lens maps two directions to one pixel in or near the picture, or none to a corner of the picture.
 
-    That is, it maps two directions to one pixel in or near the picture, or no direction to the picture's corners.
+    The distortion of such a lens cannot be inverted.
 
     Args:
         rig: the camera.

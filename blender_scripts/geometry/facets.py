@@ -90,6 +90,9 @@ def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray)
         boxes: (4, N) smallest u and v, largest u and v, px.
         vertices: (3, V) the mesh's vertices, as (u, v, w).
         corners: (T, 3) vertex indices of its triangles.
+
+    Returns:
+        The selected triangles, without those that are seen edge-on.
     """
     flat = vertices[:2][:, corners.T]
     around = np.concatenate([flat.min(axis=1), flat.max(axis=1)])
@@ -101,7 +104,7 @@ def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray)
 
 
 def overlap(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Whether boxes (4, N) overlap other boxes (4, M), each pair: (N, M) bool."""
+    """(N, M) bool: whether each of N boxes (4, N) overlaps each of M other boxes (4, M): least u, v, greatest u, v."""
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = ones[:4, :, None], others[:4, None]
     found: np.ndarray = (ax1 < bx2) & (bx1 < ax2) & (ay1 < by2) & (by1 < ay2)
     return found

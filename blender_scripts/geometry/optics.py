@@ -152,10 +152,11 @@ def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
 
 
 def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """The pose (4, 4) of a camera at `position` whose -Z axis points to `target` and whose Y axis is closest to `up`.
+    """Return the pose (4, 4) of a camera whose -Z axis points to `target` and whose Y axis is closest to `up`.
 
     Args:
-        position, target, up: (3,), the first two in mm.
+        position, target: (3,) mm.
+        up: (3,) a direction.
     """
     backward = (position - target) / np.linalg.norm(position - target)
     right = np.cross(up, backward)
@@ -196,10 +197,10 @@ def _motion_px(rig: CameraRig, view: Camera, station: np.ndarray, moved_mm: floa
 
 
 def set_up_station(connector: Connector, camera: str, fixture: int, width: int, height: int) -> Station:
-    """Draw at random one placement of the part on the station: the part's pose, light, focus and exposure.
+    """Draw one placement of the part on the station at random, and return the station as one camera sees it.
 
-    All cameras of a placement share pose, light and table, as they are mounted on one rig; focus, exposure and white
-    balance are drawn for each camera.
+    All cameras of a placement share the part's pose, the light and the table, as they are mounted on one rig. Focus,
+    exposure and white balance are drawn for each camera.
 
     Args:
         connector: the scene.

@@ -101,7 +101,7 @@ class PathTracer:
 
     @property
     def fingerprint(self) -> str:
-        """A text of the render settings that are not in the manifest row but change the picture; for the row's hash."""
+        """Text of the settings that are not in the manifest row but change the picture; part of the row's hash."""
         device = self.card.kind if self.card else "CPU"
         return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
 

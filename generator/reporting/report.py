@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--renders",
         type=Path,
         metavar="DIR",
-        help="render folder from which the dataset was built; the page then shows masks, and tilts also of an older "
-        "dataset",
+        help="render folder from which the dataset was built; the page then shows the pictures' masks, and the pins' "
+        "tilts if an older dataset has no column for them",
     )
 
 
