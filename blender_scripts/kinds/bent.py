@@ -27,8 +27,8 @@ def start_of_free_length(pin: Pin, defect: Defect) -> float:
     """Convert a defect's `start_mm`, a height above the cavity floor, to a length along the pin's centre line.
 
     The length counts from the origin of the pin's frame, the point that lies on the cavity floor in a good pin. In a
-    lowered terminal this point lies below the floor, and the result is larger than `start_mm` by that depth. In a raised
-    terminal the result equals `start_mm`, and the bend begins higher above the floor.
+    lowered terminal this point lies below the floor, and the result is larger than `start_mm` by that depth. In a
+    raised terminal the result equals `start_mm`, and the bend begins higher above the floor.
 
     Args:
         pin: the pin before it is bent.

@@ -86,7 +86,7 @@ class Naming:
         return None if None in found else "-".join(label for label in found if label)
 
     def tolerance(self, tolerance: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Return a tolerance with the limits of single pins (`at`) at their new addresses, without unknown ones."""
+        """Return a tolerance with the limits of single pins (`at`) at their new addresses, if these are known."""
         if tolerance is None or "at" not in tolerance:
             return tolerance
         at = {moved: own for address, own in tolerance["at"].items() if (moved := self.address(address))}

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "photos",
         nargs="*",
         metavar="PHOTO",
-        help="pictures of the target, or folders of them; for a rig of several cameras CAMERA=FOLDER for each",
+        help="pictures of the target, or folders of them; for a rig, CAMERA=FOLDER for each of its cameras",
     )
     parser.add_argument(
         "--target",

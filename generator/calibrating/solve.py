@@ -256,7 +256,7 @@ class _Bundle:
         return tuple(names)
 
     def covariance(self, found: OptimizeResult) -> tuple[tuple[str, ...], np.ndarray]:
-        """The cameras' parameters by name, and their covariance, with the placings as unknown as they are."""
+        """Names of the cameras' parameters, and their covariance; the target's poses count as unknown."""
         scale = np.linalg.norm(found.jac, axis=0)
         scaled = found.jac / np.where(scale > 0.0, scale, 1.0)
         singular = np.linalg.svd(scaled, compute_uv=False)

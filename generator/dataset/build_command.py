@@ -180,7 +180,7 @@ def is_built(to: Path, directory: Path, scenes: Path | None, options: Options) -
         directory, scenes, options: as for `build`.
 
     Raises:
-        InputError: it holds something else, or another command is writing there.
+        InputError: `to` holds something else, or another command is writing there.
     """
     Place(to).restore()
     if not to.is_dir() or not any(to.iterdir()):

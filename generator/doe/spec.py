@@ -88,11 +88,11 @@ class Measurement:
     """The table [measurement]: random displacements of every pin, in multiples of its limits.
 
     Attributes:
-        patterns: relative frequency of each of PATTERNS, by part.
+        patterns: relative frequency of each of PATTERNS among the parts.
         kinds: relative frequency of each kind of displacement, one of `spec_measurement.DISPLACEMENTS`.
         true_position, retraction, protrusion: ranges of these measures.
-        own: largest displacement of each pin on top of that which it shares with its row, column or field.
-        near_limit: share of the displacements that are within NEAR_LIMIT of their limit.
+        own: largest displacement of each pin in addition to that which it shares with its row, column or field.
+        near_limit: share of the displacements that are drawn near their limit (within `measuring.NEAR_LIMIT`).
         start, curve: ranges of where a bend starts and of its curve's length, as shares of the standing length.
         shapes: shapes of bends, equally frequent.
     """

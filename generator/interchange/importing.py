@@ -97,7 +97,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--synthetic", action="store_true", help="mark the pictures as rendered, not photographs")
     parser.add_argument(
-        "--zero-based", action="store_true", help="format voc: xmin and ymin count from 0; xmax and ymax are edges"
+        "--zero-based", action="store_true", help="format voc: pixels count from 0; xmax, ymax are the box's edge"
     )
     parser.add_argument(
         "--skip-broken", action="store_true", help="leave out faulty pictures instead of stopping with an error"

@@ -81,7 +81,7 @@ def _contradiction(one: Examined, first: Examined) -> str:
 
 
 def same_files(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of each file that has the same size as another; all others have no copy among the files."""
+    """Return the SHA-256 of each file that has as many bytes as another; files that are left out have no equal."""
     by_size: dict[int, list[Path]] = {}
     for path in paths:
         if path.is_file():

@@ -38,14 +38,15 @@ class Box(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A pin to draw on a picture; all places (x, y) in px of the picture.
+    """A pin to draw on a picture: a ring, and a vector from its centre. All points are (x, y) in px of the picture.
 
     Args:
-        ring: its tolerance zone, as a closed line.
-        start, end: where it should be, and where it is, with its offset enlarged; `end` None: not known.
+        ring: edge of the pin's tolerance zone, as a closed line.
+        start: where the pin's tip should be.
+        end: where the tip is, with its distance from `start` enlarged like the ring; None: not known.
         label: verdict; it sets the colour. NG is drawn with thick lines.
-        text: text beside it; may be empty.
-        is_dashed: draw the ring dashed: something about the pin is not determined.
+        text: text beside the ring; may be empty.
+        is_dashed: draw the ring dashed, for a pin of which not all is determined.
     """
 
     ring: Sequence[tuple[float, float]]
@@ -142,6 +143,9 @@ def draw_marks(picture: Image.Image, marks: Sequence[Mark], factor: float = 1) -
         picture: of any mode.
         marks: the pins; NG is drawn last, above all others.
         factor: factor by which the picture is enlarged or reduced.
+
+    Returns:
+        An RGB picture of the size times `factor`.
     """
     sheet = scaled(picture, factor)
     draw = ImageDraw.Draw(sheet)

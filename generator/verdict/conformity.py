@@ -63,7 +63,7 @@ def decide(outside: float, beyond: float) -> Decision:
 
 
 def interval_sides(value: float, u: float, low: float, high: float) -> tuple[float, float]:
-    """Probabilities that a measure lies below `low` and above `high`.
+    """Return the probabilities that a measure lies below `low`, and above `high`.
 
     Args:
         value: the measured value, mm.
@@ -79,7 +79,7 @@ def interval_sides(value: float, u: float, low: float, high: float) -> tuple[flo
 
 
 def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
-    """Probability that a point lies outside a disc round the origin: that the true position is above its limit.
+    """Return the probability that a point lies outside a disc round the origin: the true position is above its limit.
 
     The normal distribution in two dimensions is integrated exactly along one principal axis, and with 64 Gauss-Legendre
     nodes along the other.
@@ -108,7 +108,7 @@ def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> f
 
 
 def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
-    """Probability that a point lies beyond a tangent of a disc round the origin, for the tangent where it is largest.
+    """Return the largest probability, over all tangents of a disc round the origin, that a point lies beyond one.
 
     Args:
         mean, covariance, diameter: as in `disc_outside`.

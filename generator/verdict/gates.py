@@ -62,7 +62,7 @@ class Limits:
     Attributes:
         pictures: number of pictures that the limits were learned from.
         grid: (W, H) px to which pictures are stretched for their appearance.
-        diagonal_px, aspect: smallest and largest diagonal of the pictures, and width / height.
+        diagonal_px, aspect: smallest and largest diagonal, and smallest and largest width / height, of a picture.
         measures: by name of measure, the lower and upper limit of its difference from similar training pictures.
         appearance: upper limit of a picture's distance from the training pictures, see `generator.verdict.appearance`.
         turn: upper limit of log(distance of a picture / distance of its copy turned by 90 or 270°).
