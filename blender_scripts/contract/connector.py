@@ -55,7 +55,7 @@ _TABLE_BELOW_MM = 0.5
 
 @dataclass(frozen=True)
 class Marking:
-    """Position and size of the characters printed on the housing.
+    """Position and size of the characters printed on the housing; positions count from the drawing's origin.
 
     Attributes:
         height_mm, stroke_mm: height of a capital letter, and width of its lines.
@@ -63,7 +63,7 @@ class Marking:
             a distance of `around_mm` from the middle of the shell's opening.
         row_numbers_x_mm, position_numbers_y_mm: X of the row numbers, Y of the position numbers.
         text_at_mm: (x, y) of the middle of a text.
-        z_mm: height of the printed surface: 0 for the mating face, another for a flange.
+        z_mm: z of the printed surface: 0 if it is the mating face, another value if it is a flange.
         color: linear RGB, 0 to 1.
     """
 
@@ -119,7 +119,7 @@ class Connector:
         samples: default number of light paths per pixel.
         positions, blanks: positions with a pin, and positions without one.
         terminals, mixes: by name; a mix puts several terminals into one part.
-        cameras: by view, such as `center` or `left`.
+        cameras: the cameras by name of the view, such as `center` or `left`.
         fixture_color: colour of the table under the part, linear RGB, where `backdrop` is None.
     """
 
@@ -192,7 +192,7 @@ class Connector:
 
 
 def read_connector(path: Path) -> Connector:
-    """Read and check a scene file.
+    """Read and check a scene file; returns its contents.
 
     Raises:
         InputError: with every mistake as ``file.toml:LINE key: expected …, got …``.

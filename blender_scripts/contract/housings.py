@@ -24,8 +24,8 @@ class Shell:
     Attributes:
         opening: the inner edge of the walls, seen from the front.
         wall_mm: thickness of the walls, or of the thinnest wall where they differ.
-        depth_mm: from the mating face down to the cavity floor.
-        height_mm: from the mating face down to the housing's back.
+        depth_mm: distance from the mating face down to the cavity floor.
+        height_mm: distance from the mating face down to the housing's back.
         fillet_mm: radius of the edges at the mating face.
         thicker_mm: by how much the left, right, bottom and top wall are thicker than `wall_mm`.
     """
@@ -46,7 +46,7 @@ class Shell:
         return Contour(tuple((x + dx, y + dy) for (x, y), (dx, dy) in moved), wider.radius_mm)
 
     def wall_point(self, along_mm: float, offset_mm: float, is_outer: bool) -> Point:
-        """A point (x, y), mm, in the walls.
+        """Return a point (x, y), mm, of the walls.
 
         Args:
             along_mm: length along the opening's edge, from the start of that `Contour`.

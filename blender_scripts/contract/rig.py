@@ -18,7 +18,7 @@ class CameraRig:
     """One camera: its lens, and its place in the station.
 
     Attributes:
-        distance_mm: from the centre of projection to `target_mm`.
+        distance_mm: distance from the centre of projection to `target_mm`.
         angle_deg: angle between the optical axes of this view and the centre view; the centre view ignores it.
         focal_mm: focal length; not used by a telecentric camera.
         field_mm: width of the field of view of a telecentric camera; None: a camera with perspective (a pinhole).

@@ -101,7 +101,7 @@ class Mix:
     places: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, position: Position, part: int) -> str:
-        """The name of the terminal at a position; `part` is the part's seed, which the rule `random` uses."""
+        """Return the name of the terminal at a position; `part` is the part's seed, which the rule `random` uses."""
         if self.rule == BY_ADDRESS:
             return self.places.get(position.address, self.of[0])
         if self.rule == "random":

@@ -56,7 +56,7 @@ class Tolerance:
         return limits if self.protrusion_mm is None else {**limits, "protrusion_mm": self.protrusion_mm}
 
     def limits(self, address: str | None = None) -> Limits:
-        """The limits for the pin at an address; None: those for pins without an exception in `at`."""
+        """Return the limits for the pin at an address; None: the limits for all pins without an exception in `at`."""
         stated = {**self._everywhere, **self.at.get(address or "", {})}
         return Limits(**{"protrusion_mm": stated["retraction_mm"], **stated})
 

@@ -58,7 +58,7 @@ class Facets(NamedTuple):
 
     @classmethod
     def joined(cls, parts: Sequence[Facets]) -> Facets:
-        """Join several sets of facets into one; facets with fewer corners get repeated ones."""
+        """Join several sets of facets into one; facets with fewer corners repeat their last one."""
         most = max(part.corners.shape[1] for part in parts)
         ends = [np.repeat(part.corners[:, -1:], most - part.corners.shape[1], axis=1) for part in parts]
         corners = [np.concatenate([part.corners, end], axis=1) for part, end in zip(parts, ends, strict=True)]
@@ -104,7 +104,11 @@ def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray)
 
 
 def overlap(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """(N, M) bool: whether each of N boxes (4, N) overlaps each of M other boxes (4, M): least u, v, greatest u, v."""
+    """Return (N, M) bool: whether each of N boxes overlaps each of M others.
+
+    Args:
+        ones, others: (4 or more, N) and (4 or more, M): smallest u and v, largest u and v of each box.
+    """
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = ones[:4, :, None], others[:4, None]
     found: np.ndarray = (ax1 < bx2) & (bx1 < ax2) & (ay1 < by2) & (by1 < ay2)
     return found

@@ -116,13 +116,13 @@ class Station:
     Attributes:
         matrix: (4, 4) rigid motion from station axes to world, mm.
         camera: the camera's pose and lens.
-        view_direction: from the part to the camera, a unit vector in station axes.
+        view_direction: unit vector, in station axes, that points from the part to the camera.
         light_power: factor on the lamps' power.
         light_azimuth_deg: added to the direction of `side` lamps.
         focus_mm: distance of the plane in focus from the camera along its axis.
         f_number: 0 = everything is in focus; for a telecentric lens, on the sensor's side.
         fixture_shade: factor on the colour of the table under the part.
-        motion_px: how far the undistorted picture moves, right and down, during the exposure; the part has the pose
+        motion_px: px by which the undistorted picture moves, right and down, during the exposure. The part has the pose
             stated here in the middle of the exposure.
         photograph: picture of the table under the part, the same for all cameras; None: plain colour.
         capture: settings of the sensor.

@@ -97,7 +97,7 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """Size of the moulded part divided by that on the drawing; shell, gaps and print are as on the drawing."""
+        """Size of the moulded part divided by that on the drawing; `pins` are scaled, shell, `cuts`, print are not."""
         return self.pins[0].scale
 
     @property

@@ -205,7 +205,7 @@ def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
 
 
 def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:
-    """Points (N, 3) of a contour that is moved outwards and lies at height z; mm.
+    """Return points (N, 3), mm, round a contour that is moved outwards by `offset` mm and lies at height `z` mm.
 
     They run counter-clockwise seen from above. N does not depend on the offset.
     """
@@ -266,7 +266,7 @@ def _low(cut: Cut, depth: float, share: float) -> float:
 
 
 def cut_points(shell: Shell, housing: Housing, cut: Cut) -> np.ndarray:
-    """Points (N, 3), mm, round the material that a gap in the rim lacks: on the intact rim and on the gap's floor."""
+    """Return points (N, 3), mm, round the material missing in a gap: on the intact rim and on the gap's floor."""
     points = []
     for number, (offset, z) in enumerate(_rim_profile(shell, housing)):
         share = offset / shell.wall_mm
@@ -330,7 +330,7 @@ def block_mesh(block: Block) -> Mesh:
 
 
 def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.ndarray:
-    """Outline (N, 2), mm, of the hole for a terminal, about the hole's centre, counter-clockwise.
+    """Return the outline (N, 2), mm from the hole's centre, of the hole for a terminal, counter-clockwise.
 
     Args:
         terminal: the terminal for which the hole is made.

@@ -99,7 +99,7 @@ class OutputFolder:
         return f"{self.root}: {again} rows of renderer {versions} are rendered again by renderer {RENDERER}{rest}"
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
-        """A row's record if the row is finished: picture, mask and record exist and are unchanged; else None.
+        """Return a row's record if picture, mask and record exist and are unchanged; else None: it is not finished.
 
         Args:
             run: the row.
@@ -223,7 +223,7 @@ class OutputFolder:
 
         Args:
             file: PATHS for manifests, SCENE_PATHS for scene files.
-            paths: by file name of the copy, the path of its original.
+            paths: path of each original, by the file name of its copy.
         """
         known = original_paths(self.root, file)
         if known != {**known, **paths}:
@@ -249,7 +249,7 @@ class OutputFolder:
 
 
 def original_path(root: Path, file: str, copy: str) -> Path | None:
-    """Path of the original of a copy in a render folder; None if it is not known.
+    """Return the path of the original of a copy in a render folder; None if it is not known.
 
     Args:
         root: the render folder.
@@ -261,7 +261,7 @@ def original_path(root: Path, file: str, copy: str) -> Path | None:
 
 
 def original_paths(root: Path, file: str) -> dict[str, str]:
-    """The paths of originals by file name of the copy; empty in folders of versions that did not keep paths.
+    """Return the paths of originals by file name of the copy; empty in folders of versions that kept no paths.
 
     Args:
         root: the render folder.

@@ -56,7 +56,7 @@ class Move:
 
         Args:
             pixels: (H, W) or (H, W, channels) of the original.
-            nearest: for masks: take the nearest value, and 0 outside the picture; False: interpolate.
+            nearest: take the nearest value, and 0 outside the picture, as masks need; False: interpolate.
         """
         if pixels.shape[:2] != (self.size[1], self.size[0]):
             raise ValueError(f"pixels: expected shape ({self.size[1]}, {self.size[0]}, ...), got {pixels.shape}")

@@ -136,7 +136,7 @@ def nominal_connectors(
 
     Args:
         rendered: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows.
-        scenes: by the scene's name, its versions of which one may have been rendered.
+        scenes: the known versions of each scene, by its name; one of them may be the version that was rendered.
     """
     found: dict[tuple[str, str, str], NominalConnector] = {}
     changed: set[str] = set()

@@ -76,7 +76,7 @@ class Chunk:
         split: name of the split.
         number: number of the chunk in the split, from 0.
         runs: the manifest rows.
-        manifests: for each row, the file name of its manifest.
+        manifests: file name of each row's manifest.
     """
 
     split: str

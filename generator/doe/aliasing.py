@@ -62,7 +62,7 @@ def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
     """List the factors that one or two other factors predict with a Cramér's V of NOTABLE or more, largest V first.
 
     Args:
-        factors: by name of the factor, its level in each manifest row.
+        factors: level of each factor in each manifest row, by name of the factor.
     """
     codes = {
         name: np.unique(np.asarray(levels, dtype=object).astype(str), return_inverse=True)[1]

@@ -51,7 +51,7 @@ class Factor:
 
     Attributes:
         columns: columns of the manifest that are set together; a range has one column.
-        levels: for each level, the text of each column.
+        levels: the texts of `columns` at each level.
         range: the range that numbers are drawn from; None: the factor has levels.
     """
 
@@ -136,20 +136,22 @@ class Spec:
     """The checked contents of a SPEC, the TOML file of a design.
 
     Attributes:
-        path, name, seed: path of the file; name of the design, which its run names begin with; seed of random choices.
+        path: path of the file.
+        name: name of the design, with which its run names begin.
+        seed: seed of all random choices.
         first_part: number of the first part.
         kind: kind of design, one of KINDS_OF_DESIGN.
         table: name of the orthogonal table; None: the smallest that fits.
         resolution, generators: resolution or generators of a fractional design, see `tables.fractional`.
-        inner, outer: kinds of table (`full` or `orthogonal`) of an inner_outer design: of its control factors, and of
-            its noise factors.
+        inner, outer: kind of table (`full` or `orthogonal`) of the control factors, and of the noise factors, of an
+            inner_outer design.
         noise: noise factors: those that vary between pictures (captures) of one part.
         held_out: number, share or addresses of the positions held out in each scene; None: no position.
         defects: the kinds of defect, by their names in the SPEC.
         inside_tolerance: share of the OK pictures that have a defect within the tolerance.
         measurement: the displacements of a measurement design, whose `defects` are empty; None: a design of defects.
         splits: the splits, in the order of the SPEC.
-        places: for messages: file, line and key that set a column's levels, by (split, column); split "" is [factors].
+        places: file, line and key that set a column's levels, for messages, by (split, column); split "" is [factors].
     """
 
     path: Path

@@ -102,7 +102,7 @@ class Findings:
         notes: warnings for the user.
         statistics: (group, statistics of the SOART3 texture maps of its OK training pictures, as returned by
             `MapStatistics.as_numbers`); a group is (scene, housing, terminal, camera, marking).
-        digests: by run name, SHA-256 of the pixels, and of the file as a dataset stores it.
+        digests: SHA-256 of each picture's pixels, and of its file as a dataset stores it, by run name.
     """
 
     examined: list[Examined]

@@ -20,7 +20,7 @@ def checked_copies(
 
     Args:
         rows: the examined pictures.
-        digests: by run name, SHA-256 of the picture's pixels, and of its file.
+        digests: SHA-256 of each picture's pixels, and of its file, by run name.
         others: split and run name of the pictures in the dataset to mix with, by the SHA-256 of their files.
 
     Returns:

@@ -49,7 +49,7 @@ _VERDICTS = {
 
 
 def decide(outside: float, beyond: float) -> Decision:
-    """Decide from two probabilities; undetermined if they are NaN.
+    """Return the decision on a characteristic from two probabilities; undetermined if they are NaN.
 
     Args:
         outside: probability that the measure lies outside its limits, on any side.
@@ -124,7 +124,7 @@ def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> fl
 def decide_height(
     retraction_mm: float, u_mm: float, retraction_limit_mm: float, protrusion_limit_mm: float
 ) -> Decision:
-    """Decide on a tip's height, which has limits on both sides.
+    """Return the decision on a tip's height, which has limits on both sides.
 
     Args:
         retraction_mm: how far the tip is below its nominal height; negative: above it.
@@ -136,7 +136,7 @@ def decide_height(
 
 
 def decide_true_position(mean: np.ndarray, covariance: np.ndarray, limit_mm: float) -> Decision:
-    """Decide on a tip's true position.
+    """Return the decision on a tip's true position.
 
     A true position cannot be negative, so an interval "value plus or minus U" would be wrong near zero. The decision is
     made from the probability that the tip lies outside the tolerance's disc.
@@ -157,7 +157,7 @@ def part_verdict(
     NG if a characteristic is nonconform; OK only if every judged characteristic of every pin conforms.
 
     Args:
-        pins: by address, the decisions by characteristic (`true_position`, `height`, `presence`).
+        pins: the decisions on each pin by characteristic (`true_position`, `height`, `presence`), by its address.
         judged: the characteristics that the verdict covers; a decision that a pin lacks counts as undetermined.
         not_inspected: characteristics with a tolerance that the verdict does not cover; they are named in the reasons.
     """
