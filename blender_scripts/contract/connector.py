@@ -83,12 +83,13 @@ class Nuisance:
     """Random differences between captures: each value is the half width of a uniform distribution around 0.
 
     Attributes:
-        shift_mm, rotation_deg, tilt_deg: pose of the part: shift in X and in Y; turn about Z; turn about X and about Y.
+        shift_mm: shift of the part, in X and in Y.
+        rotation_deg, tilt_deg: turn of the part about Z, and about X and Y.
         distance_mm: height of the cameras above the part.
         light_power: share of the lamps' power.
         light_azimuth_deg: direction of a `side` lamp.
         exposure, fixture_shade: brightness of the picture and of the table, in photographic stops.
-        focus_mm: distance of the plane in focus.
+        focus_mm: distance of the plane in focus from the camera.
         white_balance: share by which red rises while blue falls.
         motion_mm: added to the camera's `motion_mm`.
     """

@@ -16,7 +16,7 @@ _LEAST_MM, _MOST_MM = 0.001, 50.0
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits, mm, for the pin at one position: it is good if none of its measures is above its limit.
+    """Limits, mm, for the measures of the pin at one position; a pin is good if no measure is above its limit.
 
     Attributes:
         true_position_mm: true position of the tip, as a diameter.

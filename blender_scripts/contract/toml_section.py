@@ -72,7 +72,7 @@ class TomlSection:
 
     @classmethod
     def read(cls, path: Path, file: str | None = None) -> TomlSection:
-        """Parse a TOML file; returns its top table.
+        """Parse a TOML file; returns its top table. `file`: the file's name in messages; None: that in `path`.
 
         Raises:
             InputError: the file cannot be read, is not UTF-8 or is not TOML.

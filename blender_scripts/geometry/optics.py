@@ -30,7 +30,7 @@ _DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera.
+    """A camera: its pose and its lens.
 
     Attributes:
         matrix_world: (4, 4) from Blender's camera axes (looks along -Z, Y up) to world, mm.
@@ -65,8 +65,8 @@ class Camera:
         """The rays through pixels (..., 2) of the picture: all points of a ray project to its pixel.
 
         Returns:
-            Origins (..., 3), mm in the world, in the plane through the camera's centre across its axis; and unit
-            directions (..., 3) away from the camera.
+            Origins (..., 3), mm in the world, in the plane through the camera's centre perpendicular to its axis; and
+            unit directions (..., 3), away from the camera.
         """
         x, y = np.moveaxis(self.lens.to_normalised(pixels), -1, 0)
         nothing, axes = np.zeros_like(x), self.matrix_world[:3, :3].T

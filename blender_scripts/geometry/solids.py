@@ -226,7 +226,7 @@ def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Me
     Args:
         shell: dimensions of the walls.
         housing: its notches, rim fillet and lead-in chamfer.
-        cuts: gaps in the rim; like notches, they lower the points of the walls above their floor.
+        cuts: gaps in the rim; like notches, they lower those points of the walls that lie above the gap's floor.
     """
     wall, profile = shell.wall_mm, _rim_profile(shell, housing)
     all_cuts = (*(_notch_cut(notch, shell) for notch in housing.notches), *cuts)

@@ -36,8 +36,8 @@ class OutputFolder:
     """The folder that holds pictures, masks, records and copies of the manifests.
 
     Args:
-        root: the folder; created if it does not exist.
-        create: whether to create the folder now; else `create` does it later.
+        root: path of the folder.
+        create: whether to create the folder now if it does not exist; else `create` does it later.
 
     Raises:
         InputError: the folder, or a folder in it, is a file or a symbolic link.

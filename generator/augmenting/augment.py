@@ -4,7 +4,7 @@
     python -m generator augment apply plan.csv --to more
 
 The plan has one line per picture, with yes or no per operation: `cut` (left and right halves), `reverse` (left-right
-flip), `plus90` (turn by 90 degrees), and optionally `light` and `warp`. Both steps take a folder or a dataset.
+flip), `plus90` (turn by 90 degrees), and optionally `light` and `warp`. `plan` takes a folder of pictures or a dataset.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Naming:
         cavities: cavity label by address on the original part; gives the new labels of mirrored parts.
         axes: (2, 2) matrix that the operation applies to X and Y of the world.
         shift_mm: (x, y) to add after `axes`, so that positions get the coordinates that the drawing has for their new
-            addresses; None if there are none: a turned 3 x 9 grid is 9 x 3, which has no drawing.
+            addresses; None if the drawing has none, as for a 3 x 9 grid, which a turn makes 9 x 3.
     """
 
     operation: str

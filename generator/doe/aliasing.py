@@ -26,7 +26,7 @@ class Alias:
     Attributes:
         factor: name of the factor.
         by: names of the one or two factors that predict it.
-        v: Cramér's V: 0 if they are independent of it, 1 if they determine it.
+        v: Cramér's V: 0 if `factor` is independent of `by`, 1 if `by` determines it.
     """
 
     factor: str

@@ -73,7 +73,8 @@ class KindSpec:
         at: what the defect is on: PIN, PAIR (two neighbouring pins), HOUSING or PRINT.
         share: relative frequency among the kinds of its class.
         size: range of sizes in multiples of the tolerance; None if the parameters set the size.
-        parameters: name and range, fixed number (mm, degrees or count by its name), or words to choose from.
+        parameters: name of each parameter, and its range to draw from, fixed number (in the unit with which the name
+            ends) or words to choose from.
     """
 
     kind: str

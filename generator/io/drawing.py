@@ -258,7 +258,7 @@ def under_title(picture: Image.Image, title: str) -> Image.Image:
 
 
 def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
-    """Arrange pictures with captions on one sheet, each column as wide as its widest picture.
+    """Arrange pictures with captions on one sheet, and return it; each column is as wide as its widest picture.
 
     Args:
         lines: rows of cells; they may differ in length. Captions are shortened to the column's width.

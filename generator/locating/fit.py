@@ -74,9 +74,9 @@ class FitLimits:
             if fit.residual > self.residual:
                 said.append(f"residual {fit.residual:.2f} standard deviations, limit {self.residual:.2f}")
             if fit.inliers < self.inliers:
-                said.append(f"{fit.inliers:.0%} of the points fit, limit {self.inliers:.0%}")
+                said.append(f"{fit.inliers:.0%} of the points fit, at least {self.inliers:.0%} have to")
             if fit.sigma_px > self.sigma_px:
-                said.append(f"points found to {fit.sigma_px:.2f} px, limit {self.sigma_px:.2f}")
+                said.append(f"standard deviation of the points {fit.sigma_px:.2f} px, limit {self.sigma_px:.2f}")
             if said:
                 found.append(f"not located: the part does not fit in view {view} ({'; '.join(said)})")
         return found
@@ -111,5 +111,5 @@ def beyond_placing(pose: Pose, placing: Mapping[str, float] | None) -> list[str]
         limit = _RANGE_MARGIN * placing[name] + _DEVIATIONS * sigma
         if abs(value) > limit:
             unit = "°" if name.endswith("_deg") else " mm"
-            found.append(f"not located: {said} {value:+.2f}{unit} is beyond the placing's ±{placing[name]:g}{unit}")
+            found.append(f"not located: {said} {value:+.2f}{unit}, but parts are placed within ±{placing[name]:g}{unit}")
     return found

@@ -154,7 +154,8 @@ def part_verdict(
 ) -> tuple[Verdict, list[str]]:
     """Return the verdict on a part from the decisions on its pins, and the reasons for it.
 
-    NG if a characteristic is nonconform; OK only if every judged characteristic of every pin conforms.
+    The verdict is NG if a judged characteristic is nonconform, OK if every judged characteristic of every pin conforms,
+    INVALID if there is none, and UNSURE otherwise.
 
     Args:
         pins: the decisions on each pin by characteristic (`true_position`, `height`, `presence`), by its address.
