@@ -136,8 +136,8 @@ def right_half(size: Size) -> Move:
 def trimmed(size: Size, rng: np.random.Generator) -> Move:
     """Return a random crop at the edges of a picture of `size` (W, H) px, which makes an elongated picture squarer.
 
-    MARGIN_PX are cut at each side. The longer dimension also loses TRIM_SURE plus up to TRIM_RANDOM of the difference
-    between width and height, divided at random between its two ends. At least 1 px remains.
+    MARGIN_PX px are cut off each side. The longer dimension also loses a share of the difference between width and
+    height, TRIM_SURE plus at most TRIM_RANDOM, divided at random between its two ends. At least 1 px remains.
     """
     width, height = size
     over = (TRIM_SURE + TRIM_RANDOM * rng.random()) * abs(width - height)

@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--distortion",
         default="auto",
         choices=("auto", *DISTORTIONS),
-        help="terms of lens distortion to fit; auto chooses those that the pictures support (smallest BIC)",
+        help="terms of lens distortion to fit; auto chooses them by the smallest Bayesian information criterion (BIC)",
     )
     parser.add_argument(
         "--temperature",

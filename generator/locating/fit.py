@@ -111,5 +111,6 @@ def beyond_placing(pose: Pose, placing: Mapping[str, float] | None) -> list[str]
         limit = _RANGE_MARGIN * placing[name] + _DEVIATIONS * sigma
         if abs(value) > limit:
             unit = "°" if name.endswith("_deg") else " mm"
-            found.append(f"not located: {said} {value:+.2f}{unit}, but parts are placed within ±{placing[name]:g}{unit}")
+            allowed = f"±{placing[name]:g}{unit}"
+            found.append(f"not located: {said} {value:+.2f}{unit}, but parts are placed within {allowed}")
     return found

@@ -155,7 +155,7 @@ def part_verdict(
     """Return the verdict on a part from the decisions on its pins, and the reasons for it.
 
     The verdict is NG if a judged characteristic is nonconform, OK if every judged characteristic of every pin conforms,
-    INVALID if there is none, and UNSURE otherwise.
+    INVALID without any pin, and UNSURE otherwise.
 
     Args:
         pins: the decisions on each pin by characteristic (`true_position`, `height`, `presence`), by its address.
