@@ -113,13 +113,13 @@ class Connector:
 
     Attributes:
         name: the file's name without `.toml`.
-        sha256: SHA-256 of all that pictures depend on: values of the file, CAD files and photographs; not of comments,
-            layout, `description`, `[tolerance]` and `[datum]`.
+        sha256: SHA-256 of all that pictures depend on: values of the file, CAD files and photographs. Comments, layout,
+            `description`, `[tolerance]` and `[datum]` do not change it.
         file_sha256: SHA-256 of the whole file, its CAD files and photographs.
         width, height: default picture size in px.
         samples: default number of light paths per pixel.
         positions, blanks: positions with a pin, and positions without one.
-        terminals, mixes: by name; a mix puts several terminals into one part.
+        terminals, mixes: the terminals, and the mixes (several terminals in one part), by name.
         cameras: the cameras by name of the view, such as `center` or `left`.
         fixture_color: colour of the table under the part, linear RGB, where `backdrop` is None.
     """

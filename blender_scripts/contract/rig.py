@@ -186,7 +186,7 @@ def is_telecentric(camera: Mapping[str, Any]) -> bool:
         camera: the key `camera` of a record, or the column `camera_json` of a dataset.
 
     Raises:
-        ValueError: `model` is neither of MODELS.
+        ValueError: `model` is not one of MODELS.
     """
     model = camera.get("model", PINHOLE)
     if model not in MODELS:

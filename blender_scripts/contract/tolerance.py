@@ -36,7 +36,7 @@ class Tolerance:
     Attributes:
         true_position_mm, retraction_mm, protrusion_mm: limits of every pin, as in `Limits`; a `protrusion_mm` of None
             equals `retraction_mm`.
-        at: exceptions for single positions: by address, limits by name that replace those of every pin.
+        at: exceptions for single positions, by address: by name, the limits that replace those of every pin.
     """
 
     true_position_mm: float

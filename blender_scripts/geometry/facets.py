@@ -122,7 +122,8 @@ def in_front(facets: Facets, numbers: np.ndarray, own: Facets, owns: np.ndarray)
         own, owns: the second facets, and the index (R,) of the one in each pair.
 
     Returns:
-        (R,) bool: whether some of the first facet may be in front of the second; whether some may be behind it.
+        Two arrays (R,) of bool: whether a part of the first facet may be in front of the second, and whether a part of
+        it may be behind the second.
     """
     ones, others = facets.extents[:, numbers], own.extents[:, owns]
     slopes = facets.planes[:, numbers] - own.planes[:, owns]

@@ -68,7 +68,7 @@ class Bend:
         return tilt
 
     def in_plane(self, along_mm: float) -> tuple[float, float]:
-        """Sideways offset and height, mm in the pin's frame, of the point that `point` returns in three dimensions."""
+        """Sideways offset and height, mm in the pin's frame, of the point at a length along the centre line."""
         if along_mm <= self.start_mm or self.is_straight:
             return 0.0, along_mm
         across, up, tilt = 0.0, self.start_mm, 0.0

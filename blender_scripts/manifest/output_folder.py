@@ -79,7 +79,7 @@ class OutputFolder:
         return any((self.root / "records").glob("*.json"))
 
     def note_other_renderers(self, runs: Iterable[Run]) -> str | None:
-        """A sentence for the user about records that another version of the renderer made; None if there are none.
+        """Return a sentence for the user about records that another version of the renderer made; None without such.
 
         Args:
             runs: the rows to be rendered, whose records will be replaced.
@@ -126,7 +126,7 @@ class OutputFolder:
 
         Args:
             runs: the rows to be rendered.
-            head_of: returns the first keys of the record that a row would get if it was rendered now.
+            head_of: function that returns the first keys of the record that a row would get if it was rendered now.
 
         Raises:
             InputError: how many finished rows have other settings, and how the first of them differs.
