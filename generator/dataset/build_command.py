@@ -155,7 +155,7 @@ def _options(args: argparse.Namespace) -> Options:
 
 
 def only_rendered_folder(renders: Path) -> Path:
-    """Return the only render folder in `renders`: one with manifests/*.csv whose name does not begin with a dot.
+    """Return the only render folder in `renders`: a folder with manifests/*.csv and a name that begins with no dot.
 
     Raises:
         InputError: there is none, or there are several, which the message lists.

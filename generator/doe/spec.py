@@ -187,7 +187,7 @@ class Sized:
     Attributes:
         parameter: name of the defect's parameter in the manifest.
         measure: name of the limit.
-        factor: factor between them.
+        factor: the factor in this product.
         by_default: whether a SPEC with neither size nor parameter gets DEFAULT_SIZE, and not the kind's own default.
     """
 

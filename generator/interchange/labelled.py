@@ -155,7 +155,7 @@ def kind_of(word: str) -> str | None:
 
 
 def split_of(word: str) -> str | None:
-    """Return the split that the name of a folder or file stands for, as `val` for validation; None if for none."""
+    """Return the split that the name of a folder or file stands for, as `val` for validation; None: for no split."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
 

@@ -80,7 +80,7 @@ def enlargement(size: tuple[int, int], about: int) -> int:
 
 
 def fit(size: tuple[int, int], within: tuple[int, int]) -> float:
-    """Return the factor that scales a picture of this size to fit into `within`, both (w, h) px; a whole one if > 1."""
+    """Return the factor, whole if above 1, that scales a picture of `size` to fit into `within`, both (w, h) px."""
     scale = min(within[0] / size[0], within[1] / size[1])
     return scale if scale < 1 else int(scale)
 
