@@ -6,7 +6,7 @@ import numpy as np
 
 from generator.locating.landmarks import PIN
 
-# Standard deviation of an edge point along its edge, px: it says nothing there.
+# Standard deviation, px, that is set for an edge point along its edge, where it is not found.
 ALONG_EDGE_PX = 50.0
 
 

@@ -16,7 +16,7 @@ from generator.verdict.tails import upper_limit
 
 # A part may lie beyond its scene's stated half ranges of placing by this factor, and by this many standard deviations.
 _RANGE_MARGIN, _DEVIATIONS = 1.3, 3.0
-# A view may have at least this share of outliers: of 16 points two.
+# The learned limit of inliers allows at least this share of outliers: two of 16 points.
 _OUTLIERS = 0.15
 _MOTIONS = {
     "tilt_deg": ("tilt about X", "tilt about Y"),

@@ -23,7 +23,7 @@ from generator.verdict.conformity import (
 from generator.verdict.envelope import Verdict
 
 PRESENCE, TRUE_POSITION, HEIGHT = CHARACTERISTICS = ("presence", "true_position", "height")
-# A tip that no view shows more surely than this, in px, is not seen.
+# A tip counts as not seen if its standard deviation, px, is above this in every view.
 NOT_SEEN_PX = 3.0
 
 

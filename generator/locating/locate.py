@@ -20,12 +20,12 @@ from generator.locating.fit import Fit, fit_of
 from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import Points, Pose, find_pose
 
-# Edge points looked for in all views together, at most: for a rough pose, and from it for the final one; at least so
-# many in each view. With the final one, feet of pins.
+# Number of edge points, over all views, for the rough pose and for the final one; least number in each view; number of
+# feet of pins, over all views, for the final pose.
 _ROUGH, _FINE, _LEAST, _FEET = 24, 48, 8, 24
-# A pin whose probability is above this is there. Scatter of a foot about its pattern's place, mm.
+# Probability above which a pin counts as present. Scatter of a foot about its place in the pattern, mm.
 _THERE, _FOOT_MM = 0.9, 0.05
-# Standard deviations of a part's placing where nothing is stated: degrees about X and Y, about Z, and mm.
+# Deviations of a part's placing where none are stated: turn about X and Y, turn about Z, shift in X and Y, shift in Z.
 _TILT_DEG, _TURN_DEG, _SHIFT_MM, _LIFT_MM = 1.0, 2.0, 2.0, 2.0
 
 
@@ -109,7 +109,7 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
     rough = spread(edges if len(edges) else pins, max(_LEAST, _ROUGH // count))
     feet = spread(pins, max(_LEAST, _FEET // count)) if len(edges) else pins
     fine = np.concatenate([feet, spread(edges, max(_LEAST, _FINE // count))]) if len(edges) else feet
-    # The edges alone bring the crops of the feet near enough.
+    # The first pose, from edges alone, is good enough to place the crops of the feet.
     for which in (rough, fine):
         found = [_found(view, queries, finder, matrix, which) for view in views]
         pose = find_pose([points for each in found for points in each], matrix, deviations)

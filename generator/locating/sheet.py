@@ -19,7 +19,7 @@ from generator.locating.locate import View
 from generator.verdict.envelope import Verdict
 
 _SIDE_PX = 900
-# Share of the distance of neighbouring pins that the enlarged tolerance zone's radius may take.
+# Largest radius of an enlarged tolerance zone, divided by the distance of neighbouring pins.
 _RING_SHARE = 0.34
 _COLOURS = {"nonconform": "NG", "conform": "OK", "undecided": "UNSURE", "undetermined": "UNSURE", "not_seen": "UNSURE"}
 _OPEN = ("undetermined", "not_seen")
