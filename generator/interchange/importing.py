@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--views",
         metavar="CAMERA,...",
-        help="cameras of which each took one picture of every part; file names end in its name: part7_left.png",
+        help="cameras that each took one picture of every part; file names end in the camera's name: part7_left.png",
     )
     parser.add_argument(
         "--splits",
