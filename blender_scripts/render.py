@@ -76,7 +76,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     rows = "only the rows A to B - 1, counted from 0"
     add("--rows", type=_rows, default=(None, None), metavar="A:B", help=rows)
     add("--force", action="store_true", help="render finished rows again")
-    scale = "each pixel of the mask is the most frequent of K x K samples, K from 1 to 8 (default: 1)"
+    scale = "each pixel of the mask is the most frequent value of K x K samples, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_bounded(1, 8), default=1, metavar="K", help=scale)
     threads = "render threads (default: one per core)"
     add("--threads", type=_bounded(0, 1024), default=0, metavar="N", help=threads)

@@ -55,7 +55,7 @@ _TABLE_BELOW_MM = 0.5
 
 @dataclass(frozen=True)
 class Marking:
-    """Position and size of the characters printed on the housing.
+    """Position and size of the characters printed on the housing; positions count from the drawing's origin.
 
     Attributes:
         height_mm, stroke_mm: height of a capital letter, and width of its lines.
@@ -63,7 +63,7 @@ class Marking:
             a distance of `around_mm` from the middle of the shell's opening.
         row_numbers_x_mm, position_numbers_y_mm: X of the row numbers, Y of the position numbers.
         text_at_mm: (x, y) of the middle of a text.
-        z_mm: height of the printed surface: 0 for the mating face, another for a flange.
+        z_mm: z of the printed surface: 0 if it is the mating face, another value if it is a flange.
         color: linear RGB, 0 to 1.
     """
 
@@ -83,12 +83,13 @@ class Nuisance:
     """Random differences between captures: each value is the half width of a uniform distribution around 0.
 
     Attributes:
-        shift_mm, rotation_deg, tilt_deg: pose of the part: shift in X and in Y; turn about Z; turn about X and about Y.
+        shift_mm: shift of the part, in X and in Y.
+        rotation_deg, tilt_deg: turn of the part about Z, and about X and Y.
         distance_mm: height of the cameras above the part.
         light_power: share of the lamps' power.
         light_azimuth_deg: direction of a `side` lamp.
         exposure, fixture_shade: brightness of the picture and of the table, in photographic stops.
-        focus_mm: distance of the plane in focus.
+        focus_mm: distance of the plane in focus from the camera.
         white_balance: share by which red rises while blue falls.
         motion_mm: added to the camera's `motion_mm`.
     """
@@ -112,14 +113,14 @@ class Connector:
 
     Attributes:
         name: the file's name without `.toml`.
-        sha256: SHA-256 of all that pictures depend on: values of the file, CAD files and photographs; not of comments,
-            layout, `description`, `[tolerance]` and `[datum]`.
+        sha256: SHA-256 of all that pictures depend on: values of the file, CAD files and photographs. Comments, layout,
+            `description`, `[tolerance]` and `[datum]` do not change it.
         file_sha256: SHA-256 of the whole file, its CAD files and photographs.
         width, height: default picture size in px.
         samples: default number of light paths per pixel.
         positions, blanks: positions with a pin, and positions without one.
-        terminals, mixes: by name; a mix puts several terminals into one part.
-        cameras: by view, such as `center` or `left`.
+        terminals, mixes: the terminals, and the mixes (several terminals in one part), by name.
+        cameras: the cameras by name of the view, such as `center` or `left`.
         fixture_color: colour of the table under the part, linear RGB, where `backdrop` is None.
     """
 
@@ -151,16 +152,16 @@ class Connector:
 
     @property
     def terminal_names(self) -> tuple[str, ...]:
-        """The terminals and mixes that a manifest's column `terminal` may name.
+        """Names of the terminals and mixes that a manifest's column `terminal` may name.
 
-        Left out are terminals that only single positions have: those that a mix names by address and not otherwise.
+        A terminal that mixes only put at single addresses is left out.
         """
         mixed = {name for mix in self.mixes.values() for name in mix.of[: 1 if mix.rule == BY_ADDRESS else None]}
         placed = {name for mix in self.mixes.values() for name in mix.places.values()} - mixed
         return (*(name for name in self.terminals if name not in placed), *self.mixes)
 
     def terminals_for(self, position: Position, terminals: Iterable[str]) -> list[Terminal]:
-        """All terminals that good parts may have at a position; a mix with the rule `random` gives several.
+        """Return all terminals that good parts may have at a position; a mix with the rule `random` gives several.
 
         Args:
             position: one of `positions`.
@@ -173,12 +174,12 @@ class Connector:
         return [self.terminals[name] for name in dict.fromkeys(names)]
 
     def terminal_at(self, name: str, position: Position, part: int) -> Terminal:
-        """The terminal that a good part has at a position.
+        """Return the terminal that a good part has at a position.
 
         Args:
             name: a terminal or mix, as in the manifest's column `terminal`.
             position: one of `positions`.
-            part: the part's seed, which decides in a mix with the rule `random`.
+            part: the part's seed; in a mix with the rule `random` it selects the terminal.
         """
         mix = self.mixes.get(name)
         return self.terminals[mix.at(position, part) if mix else name]
@@ -192,7 +193,7 @@ class Connector:
 
 
 def read_connector(path: Path) -> Connector:
-    """Read and check a scene file.
+    """Read and check a scene file; returns its contents.
 
     Raises:
         InputError: with every mistake as ``file.toml:LINE key: expected …, got …``.
@@ -372,7 +373,7 @@ def table_z_mm(shell: Shell, cavity: Cavity) -> float:
 
 
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
-    """The distance, mm, from its target at which a camera could just touch the part in the worst random pose.
+    """Return the distance, mm, from its target at which a camera just touches the part in the worst random pose.
 
     Args:
         connector: the scene; its `nuisance` limits the random poses.

@@ -1,7 +1,10 @@
 """Convex contours with round corners: openings of shells, outlines of blocks.
 
-A contour is everything within a radius of a convex polygon, so that one formula gives rounded rectangles, the D of a
-D-sub and circles, and moving it outwards only changes the radius.
+A contour is the edge of the set of all points within a radius of a convex polygon. So one formula gives rounded
+rectangles, the D of a D-sub and circles, and moving a contour outwards only changes the radius.
+
+Lengths along a contour (`along_mm`) run counter-clockwise from its start: the beginning of the straight edge beside the
+first corner; of a circle, its point in the direction +X.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ class Station:
     """A point of a contour.
 
     Attributes:
-        along_mm: length along the contour from its start.
+        along_mm: length along the contour, counter-clockwise from its start.
         base: the nearest point (x, y) of the polygon, mm.
         outward: unit vector from `base` towards the contour.
     """
@@ -38,14 +41,18 @@ class Station:
 
 @dataclass(frozen=True)
 class Contour:
-    """Every point within `radius_mm` of a convex polygon, corners counter-clockwise; one corner gives a circle."""
+    """The edge of all points within `radius_mm` of a convex polygon.
+
+    Attributes:
+        corners: corners (x, y) of the polygon, mm, counter-clockwise; a single corner gives a circle.
+    """
 
     corners: tuple[Point, ...]
     radius_mm: float
 
     @staticmethod
     def rectangle(size: Point, radius_mm: float, center: Point = (0.0, 0.0), turn_deg: float = 0.0) -> Contour:
-        """A rectangle of width and height `size` with round corners, turned about its centre."""
+        """Make a rectangle of size (width, height), mm, with round corners, turned counter-clockwise about `center`."""
         half_x, half_y = (max(0.5 * extent - radius_mm, 0.0) for extent in size)
         cosine, sine = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
         corners = ((half_x, half_y), (-half_x, half_y), (-half_x, -half_y), (half_x, -half_y))
@@ -55,7 +62,13 @@ class Contour:
 
     @staticmethod
     def d_shape(size: Point, radius_mm: float, slant_deg: float) -> Contour:
-        """The D of a D-sub: a rectangle whose sides lean inwards from top to bottom by `slant_deg`."""
+        """Make the D of a D-sub, centred on the origin.
+
+        Args:
+            size: (width at the top, height), mm.
+            radius_mm: radius of the corners.
+            slant_deg: angle to the vertical by which each side leans inwards from top to bottom.
+        """
         half_x, half_y = 0.5 * size[0], 0.5 * size[1]
         slope = math.tan(math.radians(slant_deg))
         inset = radius_mm / math.cos(math.radians(slant_deg))
@@ -70,7 +83,7 @@ class Contour:
 
     @cached_property
     def edges(self) -> list[tuple[Point, Point, Point, float]]:
-        """Start, end, outward normal and length of each edge of the polygon."""
+        """Start, end, outward unit normal and length, mm, of each edge of the polygon."""
         edges = []
         for a, b in pairwise((*self.corners, self.corners[0])):
             length = math.dist(a, b)
@@ -79,7 +92,7 @@ class Contour:
 
     @cached_property
     def stations(self) -> tuple[Station, ...]:
-        """Points of the whole contour, counter-clockwise: both ends of each straight edge, and steps round corners."""
+        """Points round the contour, counter-clockwise: both ends of each straight edge, and steps round the corners."""
         if len(self.corners) == 1:
             steps = math.ceil(2.0 * math.pi / self._step_rad)
             turns = (2.0 * math.pi * i / steps for i in range(steps))
@@ -114,7 +127,7 @@ class Contour:
         return straight + 2.0 * math.pi * self.radius_mm
 
     def station(self, along_mm: float) -> Station:
-        """The point of the contour at this length, mm, from its start; lengths beyond the end begin again."""
+        """The point of the contour at a length, mm, from its start; beyond the end, lengths continue at the start."""
         along = along_mm % self.length_mm
         ring = (*self.stations, self.stations[0])
         for i, (a, b) in enumerate(pairwise(ring)):
@@ -132,7 +145,7 @@ class Contour:
         raise AssertionError(f"{along} of {self.length_mm}")
 
     def towards(self, azimuth_deg: float) -> float:
-        """Length along the contour, mm, of the point that lies in this direction (0 = +X, 90 = +Y) from the middle."""
+        """Length, mm, from the start to the contour's point in a direction (0 = +X, 90 = +Y) from `middle`."""
         middle = self.middle
         direction = math.cos(math.radians(azimuth_deg)), math.sin(math.radians(azimuth_deg))
 
@@ -163,7 +176,7 @@ class Contour:
         return (min(xs) - r, min(ys) - r), (max(xs) + r, max(ys) + r)
 
     def wider(self, offset_mm: float) -> Contour:
-        """The contour moved outwards by a distance in mm."""
+        """The contour moved outwards by a distance in mm; negative: inwards."""
         return Contour(self.corners, self.radius_mm + offset_mm)
 
     def distance(self, x: float, y: float) -> float:

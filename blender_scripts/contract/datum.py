@@ -23,8 +23,9 @@ class Datum:
     """The features from which X and Y are measured.
 
     Attributes:
-        x, y: `origin` (of the drawing), a side of the shell such as `left`, its `middle`, or `feature` (any other).
-        x_mm, y_mm: place on the drawing: X of the feature `x`, Y of the feature `y`.
+        x, y: name of the feature from which X, and of that from which Y is measured: `origin` (of the drawing), a side
+            of the shell such as `left`, the shell's `middle`, or `feature` (any other).
+        x_mm, y_mm: X of the feature `x` and Y of the feature `y` on the drawing.
     """
 
     x: str = ORIGIN
@@ -33,10 +34,10 @@ class Datum:
     y_mm: float = 0.0
 
     def shift_mm(self, scale: float) -> tuple[float, float]:
-        """How far the datum of a part lies from its place on the drawing, in X and Y.
+        """(x, y), mm, of the datum on a moulded part minus (x, y) of the datum on the drawing.
 
         Args:
-            scale: size of the moulded part divided by that on the drawing; it is scaled about the drawing's origin.
+            scale: size of the moulded part divided by that on the drawing; parts scale about the drawing's origin.
         """
         return (scale - 1.0) * self.x_mm, (scale - 1.0) * self.y_mm
 

@@ -75,7 +75,7 @@ class Defect:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Addresses of the pins at which it is: two for a bridge, none for the targets `housing` and `print`."""
+        """Addresses of the pins that have the defect: two for a bridge, none for the targets `housing` and `print`."""
         return tuple(self.target.split("-")) if self.target not in (HOUSING, PRINT) else ()
 
     @property

@@ -30,7 +30,8 @@ class InputError(Exception):
 def grouped(problems: Sequence[str]) -> list[str]:
     """Shorten a list of messages for printing.
 
-    Of more than six messages that differ only in file, line or numbers of the column, five and a count are kept.
+    Messages are alike if they differ only in file, line, numbers in the column's name and the value found. Of more than
+    six alike, the first five and a line with the number of the others are kept.
 
     Args:
         problems: messages of the form ``place: expected …, got …``.

@@ -24,8 +24,8 @@ class Shell:
     Attributes:
         opening: the inner edge of the walls, seen from the front.
         wall_mm: thickness of the walls, or of the thinnest wall where they differ.
-        depth_mm: from the mating face down to the cavity floor.
-        height_mm: from the mating face down to the housing's back.
+        depth_mm: distance from the mating face down to the cavity floor.
+        height_mm: distance from the mating face down to the housing's back.
         fillet_mm: radius of the edges at the mating face.
         thicker_mm: by how much the left, right, bottom and top wall are thicker than `wall_mm`.
     """
@@ -46,13 +46,13 @@ class Shell:
         return Contour(tuple((x + dx, y + dy) for (x, y), (dx, dy) in moved), wider.radius_mm)
 
     def wall_point(self, along_mm: float, offset_mm: float, is_outer: bool) -> Point:
-        """A point (x, y), mm, in the walls.
+        """Return a point (x, y), mm, of the walls.
 
         Args:
-            along_mm: its length along the opening's edge.
-            offset_mm: its distance outwards from the opening's edge if every wall were `wall_mm` thick.
-            is_outer: whether it belongs to the wall's outer face or that face's edge: in a thicker wall it is moved
-                outwards by the additional thickness.
+            along_mm: length along the opening's edge, from the start of that `Contour`.
+            offset_mm: distance outwards from the opening's edge if every wall were `wall_mm` thick.
+            is_outer: whether the point lies on the wall's outer face. If so, and if the wall is thicker than `wall_mm`,
+                the point is moved outwards by the additional thickness.
         """
         station = self.opening.station(along_mm)
         x, y = station.at(self.opening.radius_mm + offset_mm)
@@ -192,7 +192,7 @@ class Housing:
     Attributes:
         walls: material of the walls and blocks.
         insert: material of the inner body that holds the cavities.
-        fillet_mm: radius of the rim's edges; that of the shell by default.
+        fillet_mm: radius of the rim's edges.
         lead_in_mm: width of the chamfer at the opening's inner edge.
         ink: colour of its print, linear RGB.
         cad: shape from a CAD file, which replaces shell, blocks and notches; None: no CAD file.

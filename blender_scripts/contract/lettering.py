@@ -147,7 +147,7 @@ def outline(text: str, height_mm: float, stroke_mm: float, anchor: str = "center
 
 
 def size(text: str, height_mm: float, stroke_mm: float) -> tuple[float, float]:
-    """Width and height in mm of the ink's bounding box; (0, 0) for a text without ink.
+    """Return width and height in mm of the ink's bounding box; (0, 0) for a text without ink.
 
     Args and errors as in `outline`.
     """

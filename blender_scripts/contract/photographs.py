@@ -53,7 +53,7 @@ class Photograph:
 
 @dataclass(frozen=True)
 class Backdrop:
-    """Photographs, one of which each placement of the part shows as the table under it.
+    """Photographs of the table under the part; each placement of the part on the station shows one of them.
 
     Attributes:
         width_mm: width of the table that one photograph covers; beyond it, mirrored copies continue it.
@@ -72,7 +72,7 @@ def read_backdrop(section: TomlSection, folder: Path, field_mm: float) -> Backdr
         field_mm: width of the camera's field of view, the default of `width_mm`.
 
     Returns:
-        None if the table names no photographs, or unusable ones (reported as a mistake of `section`).
+        The photographs; None if the table names none, or unusable ones (reported as a mistake of `section`).
     """
     name = section.text("photographs", "")
     width = section.number("width_mm", _LEAST_MM, _MOST_MM, min(max(field_mm, _LEAST_MM), _MOST_MM))

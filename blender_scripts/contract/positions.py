@@ -22,7 +22,7 @@ class Position:
         row: number of its row, from 1 at the top.
         position: number in its row, from 1 at the left.
         cavity: label of its cavity on the drawing.
-        x_mm, y_mm: centre of its cavity on the drawing.
+        x_mm, y_mm: centre of its cavity, from the drawing's origin.
     """
 
     index: int

@@ -18,7 +18,7 @@ class CameraRig:
     """One camera: its lens, and its place in the station.
 
     Attributes:
-        distance_mm: from the centre of projection to `target_mm`.
+        distance_mm: distance from the centre of projection to `target_mm`.
         angle_deg: angle between the optical axes of this view and the centre view; the centre view ignores it.
         focal_mm: focal length; not used by a telecentric camera.
         field_mm: width of the field of view of a telecentric camera; None: a camera with perspective (a pinhole).
@@ -156,9 +156,9 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
 
 
 def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
-    """Whether a lens's distortion cannot be inverted in the whole picture.
+    """Whether a lens maps two directions to one pixel in or near the picture, or none to a corner of the picture.
 
-    That is, it maps two directions to one pixel in or near the picture, or no direction to the picture's corners.
+    The distortion of such a lens cannot be inverted.
 
     Args:
         rig: the camera.
@@ -186,7 +186,7 @@ def is_telecentric(camera: Mapping[str, Any]) -> bool:
         camera: the key `camera` of a record, or the column `camera_json` of a dataset.
 
     Raises:
-        ValueError: `model` is neither of MODELS.
+        ValueError: `model` is not one of MODELS.
     """
     model = camera.get("model", PINHOLE)
     if model not in MODELS:

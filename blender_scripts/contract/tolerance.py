@@ -16,7 +16,7 @@ _LEAST_MM, _MOST_MM = 0.001, 50.0
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits, mm, for the pin at one position: it is good if none of its measures is above its limit.
+    """Limits, mm, for the measures of the pin at one position; a pin is good if no measure is above its limit.
 
     Attributes:
         true_position_mm: true position of the tip, as a diameter.
@@ -36,7 +36,7 @@ class Tolerance:
     Attributes:
         true_position_mm, retraction_mm, protrusion_mm: limits of every pin, as in `Limits`; a `protrusion_mm` of None
             equals `retraction_mm`.
-        at: exceptions for single positions: by address, limits by name that replace those of every pin.
+        at: exceptions for single positions, by address: by name, the limits that replace those of every pin.
     """
 
     true_position_mm: float
@@ -56,7 +56,7 @@ class Tolerance:
         return limits if self.protrusion_mm is None else {**limits, "protrusion_mm": self.protrusion_mm}
 
     def limits(self, address: str | None = None) -> Limits:
-        """The limits for the pin at an address; None: those for pins without an exception in `at`."""
+        """Return the limits for the pin at an address; None: the limits for all pins without an exception in `at`."""
         stated = {**self._everywhere, **self.at.get(address or "", {})}
         return Limits(**{"protrusion_mm": stated["retraction_mm"], **stated})
 

@@ -72,7 +72,7 @@ class TomlSection:
 
     @classmethod
     def read(cls, path: Path, file: str | None = None) -> TomlSection:
-        """Parse a TOML file; returns its top table.
+        """Parse a TOML file; returns its top table. `file`: the file's name in messages; None: that in `path`.
 
         Raises:
             InputError: the file cannot be read, is not UTF-8 or is not TOML.
@@ -119,7 +119,7 @@ class TomlSection:
         return default
 
     def value(self, key: str, expected: str, default: Any = None) -> Any:
-        """The value of a key, unchecked, for callers that accept several types.
+        """Return the value of a key, unchecked, for callers that accept several types.
 
         Args:
             key: the key.
@@ -184,7 +184,7 @@ class TomlSection:
         return value is True
 
     def table(self, key: str, optional: bool = False) -> TomlSection:
-        """The sub-table `key`, the same object at every call; empty if it is missing, a mistake unless `optional`."""
+        """Return the sub-table `key`, the same object at every call; empty if missing: a mistake unless `optional`."""
         if key in self._children:
             return self._children[key]
         value = self._take(key, "a table", {} if optional else None)

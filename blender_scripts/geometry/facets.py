@@ -58,7 +58,7 @@ class Facets(NamedTuple):
 
     @classmethod
     def joined(cls, parts: Sequence[Facets]) -> Facets:
-        """Join several sets of facets into one; facets with fewer corners get repeated ones."""
+        """Join several sets of facets into one; facets with fewer corners repeat their last one."""
         most = max(part.corners.shape[1] for part in parts)
         ends = [np.repeat(part.corners[:, -1:], most - part.corners.shape[1], axis=1) for part in parts]
         corners = [np.concatenate([part.corners, end], axis=1) for part, end in zip(parts, ends, strict=True)]
@@ -90,6 +90,9 @@ def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray)
         boxes: (4, N) smallest u and v, largest u and v, px.
         vertices: (3, V) the mesh's vertices, as (u, v, w).
         corners: (T, 3) vertex indices of its triangles.
+
+    Returns:
+        The selected triangles, without those that are seen edge-on.
     """
     flat = vertices[:2][:, corners.T]
     around = np.concatenate([flat.min(axis=1), flat.max(axis=1)])
@@ -101,7 +104,11 @@ def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray)
 
 
 def overlap(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Whether boxes (4, N) overlap other boxes (4, M), each pair: (N, M) bool."""
+    """Return (N, M) bool: whether each of N boxes overlaps each of M others.
+
+    Args:
+        ones, others: (4 or more, N) and (4 or more, M): smallest u and v, largest u and v of each box.
+    """
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = ones[:4, :, None], others[:4, None]
     found: np.ndarray = (ax1 < bx2) & (bx1 < ax2) & (ay1 < by2) & (by1 < ay2)
     return found
@@ -115,7 +122,8 @@ def in_front(facets: Facets, numbers: np.ndarray, own: Facets, owns: np.ndarray)
         own, owns: the second facets, and the index (R,) of the one in each pair.
 
     Returns:
-        (R,) bool: whether some of the first facet may be in front of the second; whether some may be behind it.
+        Two arrays (R,) of bool: whether a part of the first facet may be in front of the second, and whether a part of
+        it may be behind the second.
     """
     ones, others = facets.extents[:, numbers], own.extents[:, owns]
     slopes = facets.planes[:, numbers] - own.planes[:, owns]

@@ -30,7 +30,7 @@ _DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera.
+    """A camera: its pose and its lens.
 
     Attributes:
         matrix_world: (4, 4) from Blender's camera axes (looks along -Z, Y up) to world, mm.
@@ -65,8 +65,8 @@ class Camera:
         """The rays through pixels (..., 2) of the picture: all points of a ray project to its pixel.
 
         Returns:
-            Origins (..., 3), mm in the world, in the plane through the camera's centre across its axis; and unit
-            directions (..., 3) away from the camera.
+            Origins (..., 3), mm in the world, in the plane through the camera's centre perpendicular to its axis; and
+            unit directions (..., 3), away from the camera.
         """
         x, y = np.moveaxis(self.lens.to_normalised(pixels), -1, 0)
         nothing, axes = np.zeros_like(x), self.matrix_world[:3, :3].T
@@ -116,13 +116,13 @@ class Station:
     Attributes:
         matrix: (4, 4) rigid motion from station axes to world, mm.
         camera: the camera's pose and lens.
-        view_direction: from the part to the camera, a unit vector in station axes.
+        view_direction: unit vector, in station axes, that points from the part to the camera.
         light_power: factor on the lamps' power.
         light_azimuth_deg: added to the direction of `side` lamps.
         focus_mm: distance of the plane in focus from the camera along its axis.
         f_number: 0 = everything is in focus; for a telecentric lens, on the sensor's side.
         fixture_shade: factor on the colour of the table under the part.
-        motion_px: how far the undistorted picture moves, right and down, during the exposure; the part has the pose
+        motion_px: px by which the undistorted picture moves, right and down, during the exposure. The part has the pose
             stated here in the middle of the exposure.
         photograph: picture of the table under the part, the same for all cameras; None: plain colour.
         capture: settings of the sensor.
@@ -152,10 +152,11 @@ def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
 
 
 def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """The pose (4, 4) of a camera at `position` whose -Z axis points to `target` and whose Y axis is closest to `up`.
+    """Return the pose (4, 4) of a camera whose -Z axis points to `target` and whose Y axis is closest to `up`.
 
     Args:
-        position, target, up: (3,), the first two in mm.
+        position, target: (3,) mm.
+        up: (3,) a direction.
     """
     backward = (position - target) / np.linalg.norm(position - target)
     right = np.cross(up, backward)
@@ -196,10 +197,10 @@ def _motion_px(rig: CameraRig, view: Camera, station: np.ndarray, moved_mm: floa
 
 
 def set_up_station(connector: Connector, camera: str, fixture: int, width: int, height: int) -> Station:
-    """Draw at random one placement of the part on the station: the part's pose, light, focus and exposure.
+    """Draw one placement of the part on the station at random, and return the station as one camera sees it.
 
-    All cameras of a placement share pose, light and table, as they are mounted on one rig; focus, exposure and white
-    balance are drawn for each camera.
+    All cameras of a placement share the part's pose, the light and the table, as they are mounted on one rig. Focus,
+    exposure and white balance are drawn for each camera.
 
     Args:
         connector: the scene.

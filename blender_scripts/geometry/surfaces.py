@@ -47,9 +47,9 @@ def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.n
 
 
 def points_alone(part: Part, camera: Camera) -> list[int]:
-    """The number of points at which a camera would see each target of `sight_of` if nothing hid it.
+    """Return the number of grid points at which a camera would see each target of `sight_of` if nothing hid it.
 
-    Of a pin, from its foot on the cavity floor to its tip.
+    A pin counts from its foot on the cavity floor to its tip, without its buried end.
     """
     targets = [target._replace(hides=False) for target in _targets(part, camera, from_floor=True)]
     return [seen.points for seen in Sight(targets, []).seen()]
@@ -62,7 +62,7 @@ def _targets(part: Part, camera: Camera, from_floor: bool = False) -> list[Targe
 
 
 def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
-    """Convert world points (..., 3), mm, to coordinates (u, v, w): (3, ...)."""
+    """Convert world points (..., 3), mm, to the coordinates (3, ...) u, v, w of geometry/facets.py."""
     straight = replace(camera, lens=replace(camera.lens, distortion=NO_DISTORTION))
     depth = camera.depth(points)
     nearness = -depth if camera.telecentric else 1.0 / depth
@@ -70,7 +70,7 @@ def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def pin_targets(pins: Sequence[Pin], camera: Camera, from_floor: bool = False) -> list[Target | None]:
-    """The standing pins, with their buried ends or only from the cavity floor on; None for those that are missing."""
+    """Make a target of each pin; None for a missing one. `from_floor`: cut off the ends buried in the cavity floor."""
     found: list[Target | None] = [None] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):

@@ -36,7 +36,12 @@ class Target(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A target's visible points: the box round their cells in px of the picture, None without any; their number."""
+    """The visible points of a target.
+
+    Attributes:
+        box: box round the points' cells, px of the picture; None if no point is visible.
+        points: number of the points.
+    """
 
     box: Box | None
     points: int
@@ -143,7 +148,7 @@ class Sight:
         )
 
     def seen(self) -> list[Seen]:
-        """The visible part of every target."""
+        """Find the visible part of every target, in their order."""
         gaps = self.lines.gaps(FINE)
         first, end = first_point(gaps.begins, FINE), first_point(gaps.ends, FINE)
         kept = np.flatnonzero(first < end)

@@ -26,7 +26,7 @@ def check_count(triangles: int, place: str) -> None:
 
 
 def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> Mesh:
-    """Merge equal vertices of a mesh, drop faces without an area and vertices without a face; shading is flat.
+    """Merge equal vertices; drop faces without an area and vertices without a face; return the mesh, shaded flat.
 
     Args:
         name: the file's name, for messages.
@@ -172,7 +172,7 @@ def placed(mesh: Mesh, placement: CadPlacement, name: str) -> Mesh:
 
 
 def mirrors(placement: CadPlacement) -> bool:
-    """Whether a placement mirrors the mesh, as an odd number of exchanged or reversed axes does."""
+    """Whether a placement mirrors the mesh: whether it exchanges or reverses an odd number of axes."""
     matrix = np.zeros((3, 3))
     for row, (axis, sign) in enumerate(placement.axes):
         matrix[row, axis] = sign

@@ -1,6 +1,6 @@
 """`bent`: a pin that curves above the floor and keeps its length.
 
-arc       one bend, `curve_mm` long; behind it the pin is straight
+arc       one bend, `curve_mm` long; above it the pin is straight
 kink      one sharp bend, by default with an inner radius of a quarter of the pin's thickness
 s_bend    two equal bends, out and back, so that the tip stands aside, parallel to the axis
 """
@@ -24,16 +24,21 @@ _KINK_RADIUS = 0.75
 
 
 def start_of_free_length(pin: Pin, defect: Defect) -> float:
-    """Length along the pin's centre line, mm, at which a bend begins.
+    """Convert a defect's `start_mm`, a height above the cavity floor, to a length along the pin's centre line.
 
-    It begins `start_mm` above the cavity floor, also if another defect has lowered the terminal.
+    The length counts from the origin of the pin's frame, the point that lies on the cavity floor in a good pin. In a
+    lowered terminal this point lies below the floor, and the result is larger than `start_mm` by that depth. In a
+    raised terminal the result equals `start_mm`, and the bend begins higher above the floor.
 
     Args:
         pin: the pin before it is bent.
         defect: a defect with the parameter `start_mm`.
 
+    Returns:
+        The length, mm, at which the bend begins.
+
     Raises:
-        InputError: the pin ends below that height.
+        InputError: the pin's tip is not higher than `start_mm` above the floor.
     """
     depth = max(0.0, pin.lowered_mm)
     start = defect["start_mm"] + depth
@@ -47,7 +52,7 @@ def start_of_free_length(pin: Pin, defect: Defect) -> float:
 
 @dataclass(frozen=True)
 class _Plan:
-    """A pin's bend but for its angle; without `curve_mm` the curve grows with the angle, as of a kink."""
+    """All of a pin's bend except its angle. `curve_mm` is None for a kink, whose curve grows with the angle."""
 
     azimuth_rad: float
     start_mm: float
@@ -65,13 +70,13 @@ class _Plan:
         return Bend.single(angle_rad, self.azimuth_rad, self.start_mm, min(curve, rest))
 
     def tip_mm(self, angle_rad: float) -> float:
-        """Sideways travel of the tip."""
+        """Sideways distance, mm, of the tip of a pin with this bend from the unbent axis."""
         return math.hypot(*self.bend(angle_rad).point(self.length_mm)[:2])
 
 
 @lru_cache(maxsize=1 << 15)
 def _angle_of(plan: _Plan, tip_mm: float) -> float:
-    """The angle at which the tip travels `tip_mm`. Kept, as every picture of a part and every check needs it again."""
+    """The angle, rad, at which the tip travels `tip_mm`. Every picture of a part and every check needs it again."""
     low, angle = 0.0, _STEEPEST_RAD
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + angle)

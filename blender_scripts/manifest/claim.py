@@ -75,7 +75,7 @@ class Claim:
 
 
 def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Claim:
-    """Choose a manifest's render folder and check it; nothing is written.
+    """Choose a manifest's render folder, check it, and return it; nothing is written.
 
     Args:
         manifest: the checked manifest.

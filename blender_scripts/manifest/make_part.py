@@ -48,7 +48,7 @@ def make_part(
 
 
 def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
-    """The items printed on a good part.
+    """Return the items printed on a good part.
 
     Args:
         connector: the scene.

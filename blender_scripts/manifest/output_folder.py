@@ -36,8 +36,8 @@ class OutputFolder:
     """The folder that holds pictures, masks, records and copies of the manifests.
 
     Args:
-        root: the folder; created if it does not exist.
-        create: whether to create the folder now; else `create` does it later.
+        root: path of the folder.
+        create: whether to create the folder now if it does not exist; else `create` does it later.
 
     Raises:
         InputError: the folder, or a folder in it, is a file or a symbolic link.
@@ -79,7 +79,7 @@ class OutputFolder:
         return any((self.root / "records").glob("*.json"))
 
     def note_other_renderers(self, runs: Iterable[Run]) -> str | None:
-        """A sentence for the user about records that another version of the renderer made; None if there are none.
+        """Return a sentence for the user about records that another version of the renderer made; None without such.
 
         Args:
             runs: the rows to be rendered, whose records will be replaced.
@@ -99,7 +99,7 @@ class OutputFolder:
         return f"{self.root}: {again} rows of renderer {versions} are rendered again by renderer {RENDERER}{rest}"
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
-        """A row's record if the row is finished: picture, mask and record exist and are unchanged; else None.
+        """Return a row's record if picture, mask and record exist and are unchanged; else None: it is not finished.
 
         Args:
             run: the row.
@@ -126,7 +126,7 @@ class OutputFolder:
 
         Args:
             runs: the rows to be rendered.
-            head_of: returns the first keys of the record that a row would get if it was rendered now.
+            head_of: function that returns the first keys of the record that a row would get if it was rendered now.
 
         Raises:
             InputError: how many finished rows have other settings, and how the first of them differs.
@@ -223,7 +223,7 @@ class OutputFolder:
 
         Args:
             file: PATHS for manifests, SCENE_PATHS for scene files.
-            paths: by file name of the copy, the path of its original.
+            paths: path of each original, by the file name of its copy.
         """
         known = original_paths(self.root, file)
         if known != {**known, **paths}:
@@ -249,7 +249,7 @@ class OutputFolder:
 
 
 def original_path(root: Path, file: str, copy: str) -> Path | None:
-    """Path of the original of a copy in a render folder; None if it is not known.
+    """Return the path of the original of a copy in a render folder; None if it is not known.
 
     Args:
         root: the render folder.
@@ -261,7 +261,7 @@ def original_path(root: Path, file: str, copy: str) -> Path | None:
 
 
 def original_paths(root: Path, file: str) -> dict[str, str]:
-    """The paths of originals by file name of the copy; empty in folders of versions that did not keep paths.
+    """Return the paths of originals by file name of the copy; empty in folders of versions that kept no paths.
 
     Args:
         root: the render folder.

@@ -41,7 +41,7 @@ class PartScatter:
         return cls(scale, (lean_x, lean_y), (shift_x, shift_y))
 
     def turned(self, vector: Vector) -> Vector:
-        """Turn a vector (x, y, z) by the pattern's tilt."""
+        """Return a vector (x, y, z), turned by the pattern's tilt."""
         x, y, z = (sum(a * b for a, b in zip(row, vector, strict=True)) for row in rotation_onto(self.lean))
         return x, y, z
 

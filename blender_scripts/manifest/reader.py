@@ -65,7 +65,7 @@ def read_manifest(path: Path, scenes: Path) -> Manifest:
 def stream_runs(path: Path, scenes: Path | Mapping[str, Path]) -> Iterator[Run]:
     """Yield the runs of a manifest one by one, in memory that hardly grows with their number.
 
-    For rows that were rendered before: whether a defect makes a pin collide is not checked again.
+    For rows that have been rendered: it does not check again whether defects make pins collide.
 
     Args:
         path: the CSV file.
@@ -92,7 +92,7 @@ def read_validated(path: Path, scenes: Path, sha256: str) -> ValidatedManifest:
 
 
 def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
-    """Names of the runs that two manifests have with different settings.
+    """Return the names of the runs that two manifests both have, but with different settings.
 
     Args:
         path: the second manifest; its other rows may use scenes that are not in `scenes`.

@@ -32,7 +32,7 @@ def read_cad(
     """Read a CAD file of any format as a mesh in the part's coordinates, mm.
 
     Args:
-        file: as returned by CadFile.find.
+        file: the file, from `CadFile.find`.
         placement: how the file's coordinates are converted to the part's.
         object_name: name of the one object of a .blend file to use; None: all objects.
         smooth_deg: an edge is shaded smooth if the angle between its faces' normals is smaller; 0: all faces flat.

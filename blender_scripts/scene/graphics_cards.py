@@ -30,7 +30,7 @@ class Interface:
 
 
 def interfaces() -> list[Interface]:
-    """Every interface that this build of Cycles supports, the fastest first, with the cards found on this machine."""
+    """Return each interface that this build of Cycles supports, fastest first, with the cards of this machine."""
     preferences = bpy.context.preferences.addons["cycles"].preferences
     names = {kind: name for kind, name, *_ in preferences.get_device_types(bpy.context)}
     # An old graphics driver may crash Blender here, so Blender itself looks for cards only when asked.

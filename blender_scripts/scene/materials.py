@@ -34,7 +34,7 @@ def _gloss(tree: bpy.types.NodeTree, colour: Colour, roughness: float) -> bpy.ty
 
 
 def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part: int) -> bpy.types.Material:
-    """Plastic: a coloured body under a clear surface that reflects by Fresnel's law, with flow marks and dust.
+    """Make plastic: a coloured body under a clear surface that reflects by Fresnel's law, with flow marks and dust.
 
     The two shaders used look the same as Blender's Principled shader and render faster.
     """
@@ -73,7 +73,7 @@ def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part
 
 
 def matt(name: str, colour: Colour) -> bpy.types.Material:
-    """A surface without gloss, for print and the fixture's paint."""
+    """Make a surface without gloss, for print and the fixture's paint."""
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeBsdfDiffuse")
     shader.inputs["Color"].default_value = (*colour, 1.0)
@@ -82,7 +82,7 @@ def matt(name: str, colour: Colour) -> bpy.types.Material:
 
 
 def photograph(name: str, image: bpy.types.Image, size_mm: tuple[float, float], shade: float) -> bpy.types.Material:
-    """A matt surface that shows an image, centred on the object's origin, X right and Y up.
+    """Make a matt surface that shows an image, centred on the object's origin, X right and Y up.
 
     Args:
         name: the material's name.
@@ -114,14 +114,14 @@ def photograph(name: str, image: bpy.types.Image, size_mm: tuple[float, float], 
 
 
 def bright(name: str, colour: Colour, roughness: float) -> bpy.types.Material:
-    """Metal without marks, such as solder."""
+    """Make metal without marks, such as solder."""
     material, tree, output = _empty(name)
     tree.links.new(_gloss(tree, colour, roughness).outputs["BSDF"], output.inputs["Surface"])
     return material
 
 
 def plating(name: str, terminal: Terminal, stain: Stain | None, finish: Finish, part: int) -> bpy.types.Material:
-    """Plating of a pin, with fine drawing marks along the pin, scratches, and a stain if it has one."""
+    """Make the plating of a pin, with fine drawing marks along the pin, scratches, and a stain if the pin has one."""
     material, tree, output = _empty(name)
     gloss = _gloss(tree, terminal.color, terminal.roughness)
     place = tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
@@ -165,7 +165,7 @@ def _tarnished(
 
 
 def surface(name: str, wanted: Surface, finish: Finish, part: int) -> bpy.types.Material:
-    """A housing's plastic or metal; the seed `part` chooses its colour and varies brightness and roughness."""
+    """Make a housing's plastic or metal; the seed `part` chooses its colour and varies brightness and roughness."""
     source = draws.generator(part, "finish", name)
     colour = wanted.colors[min(int(source.random() * len(wanted.colors)), len(wanted.colors) - 1)]
     shade = 2.0 ** draws.symmetric(source, finish.shade_stops)
@@ -205,7 +205,7 @@ def _noise(
 
 
 def glow(name: str, strength: float) -> bpy.types.Material:
-    """The emitting material of a lamp; `strength` is its radiance in Blender's units."""
+    """Make the emitting material of a lamp; `strength` is its radiance in Blender's units."""
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeEmission")
     shader.inputs["Strength"].default_value = strength

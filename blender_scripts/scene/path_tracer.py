@@ -24,8 +24,9 @@ _MOST_FINE_PX = 1 << 24
 def sampling(samples: int) -> tuple[float, int]:
     """Choose how a denoised picture is rendered.
 
-    It is rendered on a finer pixel grid with about half the samples, and looks as good: a fine pixel shows only one
-    surface, so that the albedo and normal that guide the denoiser are not mixed (docs/explanation/quality.md).
+    It is rendered on a finer pixel grid with about half the samples in all, and looks as good as with all samples on
+    the picture's own grid: a fine pixel shows only one surface, so that the albedo and normal that guide the denoiser
+    are not mixed (docs/explanation/quality.md).
 
     Args:
         samples: light paths per pixel of the picture, as in the manifest.
@@ -101,7 +102,7 @@ class PathTracer:
 
     @property
     def fingerprint(self) -> str:
-        """A text of the render settings that are not in the manifest row but change the picture; for the row's hash."""
+        """Text of the settings that are not in the manifest row but change the picture; part of the row's hash."""
         device = self.card.kind if self.card else "CPU"
         return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
 

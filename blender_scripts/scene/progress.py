@@ -10,7 +10,7 @@ _CELLS = 28
 
 
 class Progress:
-    """Shows the progress over `total` rows."""
+    """Shows the progress over `total` rows on stderr."""
 
     def __init__(self, total: int, stream: TextIO | None = None) -> None:
         self.total = total

@@ -41,7 +41,7 @@ class Renderer:
     Args:
         connectors: the rows' scenes, by name.
         output: the render folder.
-        mask_scale: K: each pixel of the mask is the most frequent of K x K samples.
+        mask_scale: K: each pixel of the mask is the most frequent value of K x K samples.
         threads: render threads, 0 = one per core.
         gpu: render on the graphics card.
         denoise: use the denoiser where this Blender has one.

@@ -20,20 +20,25 @@ from blender_scripts.manifest.defects import worst_kind
 
 
 class Visible(NamedTuple):
-    """What is visible of a position or flaw: its box in px of the picture, and the share of its points."""
+    """What is visible of a position or flaw.
+
+    Attributes:
+        box: box of the visible part, px of the picture; None if nothing is visible.
+        share: visible points divided by the points that would be visible if nothing hid them, 0 to 1.
+    """
 
     box: Box | None
     share: float
 
 
 def visible_parts(part: Part, camera: Camera, sight: Sight) -> list[Visible]:
-    """What a camera's sight of a part shows of its positions, then of its flaws."""
+    """Return the visible part of each position, then of each flaw; `sight` is from `surfaces.sight_of`."""
     seen = zip(sight.seen(), points_alone(part, camera), strict=True)
     return [Visible(box, min(1.0, points / max(alone, 1))) for (box, points), alone in seen]
 
 
 def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: list[Visible]) -> list[dict[str, Any]]:
-    """The record's `positions`.
+    """Return the record's key `positions`: kind, measures, key points and boxes of each position.
 
     Args:
         part: the part.
@@ -73,12 +78,12 @@ def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: l
 
 
 def datum_truth(part: Part) -> dict[str, Any]:
-    """The value of the record's key `datum`: its features on the drawing, and how far this part's lie from there."""
+    """Return the record's key `datum`: the features, and `shift_mm`, the part's datum minus that on the drawing."""
     return {**part.connector.datum.stated(), "shift_mm": list(part.pins[0].datum_shift_mm)}
 
 
 def measured_again(positions: list[dict[str, Any]], part: Part, camera: Camera) -> list[dict[str, Any]]:
-    """A record's `positions` with the measures and expected boxes of this part: those that depend on the datum."""
+    """Return a record's `positions` with measures and expected boxes, which depend on the datum, computed again."""
     outlines = project_pins(part.pins, camera)
     return [
         {**known, **pin.measures(), "boxes": {**known["boxes"], "expected": outline.expected}}
@@ -87,7 +92,7 @@ def measured_again(positions: list[dict[str, Any]], part: Part, camera: Camera) 
 
 
 def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Visible]) -> list[dict[str, Any]]:
-    """The record's `other`: its flaws.
+    """Return the record's key `other`: kind, address, visible share and boxes of each flaw.
 
     For a gap in the rim, the visible box is that of the whole gap, as the missing piece has no pixels.
 

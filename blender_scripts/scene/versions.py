@@ -49,8 +49,9 @@ def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
 def use_pixel_filter(settings: bpy.types.PropertyGroup) -> None:
     """Let the pixel filter place each sample on its own, by switching `use_pixel_jitter` (Blender 5.0) off.
 
-    With it, all samples of a batch have the same place in the pixel, and the sizes of batches depend on the time they
-    take: the picture would depend on the machine's load, be shifted by part of a pixel and have no smooth edges.
+    If it is on, all samples of a batch have the same place in the pixel, and Cycles sets the size of a batch by the
+    time that samples take. So the picture depends on the load, is shifted by part of a pixel and has no smooth
+    edges.
     """
     if hasattr(settings, "use_pixel_jitter"):
         settings.use_pixel_jitter = False

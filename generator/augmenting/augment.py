@@ -4,7 +4,7 @@
     python -m generator augment apply plan.csv --to more
 
 The plan has one line per picture, with yes or no per operation: `cut` (left and right halves), `reverse` (left-right
-flip), `plus90` (turn by 90 degrees), and optionally `light` and `warp`. Both steps take a folder or a dataset.
+flip), `plus90` (turn by 90 degrees), and optionally `light` and `warp`. `plan` takes a folder of pictures or a dataset.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     apply = steps.add_parser("apply", help="make the copies that a plan asks for")
     apply.add_argument("plan", type=Path, metavar="PLAN", help="CSV file of the plan")
     apply.add_argument(
-        "--to", type=Path, required=True, metavar="OUT", help="folder to make, of pictures or of a dataset"
+        "--to", type=Path, required=True, metavar="OUT", help="folder to write: of pictures, or of a dataset"
     )
     apply.add_argument("--folder", type=Path, help="folder of the pictures, instead of the one in the plan")
     apply.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     apply.add_argument(
         "--mirror-text",
         action="store_true",
-        help="also mirror pictures of a housing with print, or where this is not known (datasets only)",
+        help="also mirror pictures in which the housing has print, or in which this is not known (datasets only)",
     )
     apply.add_argument(
         "--sheet",

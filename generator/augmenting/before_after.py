@@ -18,7 +18,7 @@ _CELL = 300, 220
 
 @dataclass
 class Sheet:
-    """The before-and-after sheet: a line for each of some originals, with its copies beside it.
+    """The before-and-after sheet: each line shows an original and, beside it, its copies.
 
     Attributes:
         lines: the cells of each line: the original, then its copies.

@@ -1,7 +1,7 @@
 """Make the augmented copies of one dataset row.
 
-Mirrored print would be wrong: a picture with print, or for which it is not known, is mirrored only with --mirror-text.
-An NG picture without boxes is not cut, trimmed or warped, since its defect might be cut away.
+A picture with print, or of which it is not known whether it has print, is mirrored only with --mirror-text, since
+mirrored print is wrong. An NG picture without boxes is not cut, trimmed or warped, since its defect might be cut away.
 """
 
 from __future__ import annotations

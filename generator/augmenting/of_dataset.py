@@ -61,7 +61,7 @@ class Chunk:
     Attributes:
         split: name of the split.
         first: number of the first row in the split, from 0.
-        operations: for each row, the names of its operations.
+        operations: names of the operations for each row.
     """
 
     split: str

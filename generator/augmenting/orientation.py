@@ -43,7 +43,7 @@ class Naming:
         cavities: cavity label by address on the original part; gives the new labels of mirrored parts.
         axes: (2, 2) matrix that the operation applies to X and Y of the world.
         shift_mm: (x, y) to add after `axes`, so that positions get the coordinates that the drawing has for their new
-            addresses; None if there are none: a turned 3 x 9 grid is 9 x 3, which has no drawing.
+            addresses; None if the drawing has none, as for a 3 x 9 grid, which a turn makes 9 x 3.
     """
 
     operation: str
@@ -86,7 +86,7 @@ class Naming:
         return None if None in found else "-".join(label for label in found if label)
 
     def tolerance(self, tolerance: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Return a tolerance with the limits of single pins (`at`) at their new addresses, without unknown ones."""
+        """Return a tolerance with the limits of single pins (`at`) at their new addresses, if these are known."""
         if tolerance is None or "at" not in tolerance:
             return tolerance
         at = {moved: own for address, own in tolerance["at"].items() if (moved := self.address(address))}

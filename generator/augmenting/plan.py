@@ -106,7 +106,7 @@ def proposal(width: int, height: int) -> tuple[str, ...]:
 def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = None) -> tuple[Plan, list[str]]:
     """Propose operations for the pictures of a folder or a dataset.
 
-    For a dataset, operations are proposed for rows of the training split that are no copies and have none.
+    For a dataset, operations are proposed for the rows of the training split that are not copies and have no copies.
 
     Args:
         folder: folder of pictures, or dataset.

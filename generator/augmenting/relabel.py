@@ -35,9 +35,9 @@ class Settings:
 
     @classmethod
     def of_card(cls, settings: Mapping[str, Any]) -> Settings:
-        """Take them from the result of `card_header.read_settings`.
+        """Make the settings from the result of `card_header.read_settings`.
 
-        Without them in the card: no tolerance, no grey zone, short names.
+        A card that does not state them gives no tolerance, no grey zone and short names.
         """
         style = settings.get("answer", "short")
         return cls(
@@ -50,10 +50,10 @@ def moved_objects(
 ) -> list[ObjectRow]:
     """Return the objects that remain in a copy, with their boxes, points and visible shares.
 
-    A visible object's box follows its mask: after a crop, sides that were not cut move with the pixels, and the others
-    are where the mask now ends; after a warp, the mask's shape, scaled to the box, is moved. The box at a missing or
-    retracted pin's position is moved and clipped. A defect that was outside the picture before is kept, since no part
-    of it was cut away.
+    A visible object's box follows its mask. After a crop, a side of the box that was not cut off moves with the pixels;
+    a side that was cut off lies where the mask now ends. After a warp, the mask's shape, scaled to the box, is moved.
+    The box at a missing or retracted pin's position is moved and clipped. A defect that was outside the original
+    picture is kept, since no part of it was cut away.
 
     Args:
         objects: objects of the original.

@@ -56,7 +56,7 @@ class Move:
 
         Args:
             pixels: (H, W) or (H, W, channels) of the original.
-            nearest: for masks: take the nearest value, and 0 outside the picture; False: interpolate.
+            nearest: take the nearest value, and 0 outside the picture, as masks need; False: interpolate.
         """
         if pixels.shape[:2] != (self.size[1], self.size[0]):
             raise ValueError(f"pixels: expected shape ({self.size[1]}, {self.size[0]}, ...), got {pixels.shape}")
@@ -136,8 +136,8 @@ def right_half(size: Size) -> Move:
 def trimmed(size: Size, rng: np.random.Generator) -> Move:
     """Return a random crop at the edges of a picture of `size` (W, H) px, which makes an elongated picture squarer.
 
-    MARGIN_PX are cut at each side. The longer dimension also loses TRIM_SURE plus up to TRIM_RANDOM of the difference
-    between width and height, divided at random between its two ends. At least 1 px remains.
+    MARGIN_PX px are cut off each side. The longer dimension also loses a share of the difference between width and
+    height, TRIM_SURE plus at most TRIM_RANDOM, divided at random between its two ends. At least 1 px remains.
     """
     width, height = size
     over = (TRIM_SURE + TRIM_RANDOM * rng.random()) * abs(width - height)

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "photos",
         nargs="*",
         metavar="PHOTO",
-        help="pictures of the target, or folders of them; for a rig of several cameras CAMERA=FOLDER for each",
+        help="pictures of the target, or folders of them; for a rig, CAMERA=FOLDER for each of its cameras",
     )
     parser.add_argument(
         "--target",
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--distortion",
         default="auto",
         choices=("auto", *DISTORTIONS),
-        help="terms of lens distortion to fit; auto chooses those that the pictures support (smallest BIC)",
+        help="terms of lens distortion to fit; auto chooses them by the smallest Bayesian information criterion (BIC)",
     )
     parser.add_argument(
         "--temperature",

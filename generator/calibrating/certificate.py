@@ -50,7 +50,7 @@ class Certificate:
     """A calibration that was read from its file.
 
     Attributes:
-        cameras: by name; the axes of the first camera are those of the rig.
+        cameras: the cameras by name; the axes of the first one are those of the rig.
         parameters: names of the parameters in `covariance`, such as `center.f`.
         covariance: (N, N) covariance of the N parameters.
         made, expires: date and time in UTC.
@@ -79,7 +79,7 @@ def to_rig(pose: np.ndarray) -> list[list[float]]:
 
 
 def dates(valid_days: int) -> dict[str, str]:
-    """The values of the certificate's keys `made` (now) and `expires` (`valid_days` later)."""
+    """Return the certificate's keys `made` (now) and `expires` (`valid_days` later), in UTC."""
     now = datetime.now(UTC).replace(microsecond=0)
     return {"made": _text(now), "expires": _text(now + timedelta(days=valid_days))}
 

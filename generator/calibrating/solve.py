@@ -73,7 +73,7 @@ class CameraModel:
     pose: np.ndarray
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Project points (..., 3) in this camera's OpenCV axes to pixels (..., 2)."""
+        """Project points (..., 3), mm in this camera's OpenCV axes, to pixels (..., 2)."""
         pixels: np.ndarray = self.focal * distort(points[..., :2] / points[..., 2:], self.distortion) + np.array(
             self.centre
         )
@@ -85,7 +85,7 @@ class Solution:
     """The result of a calibration with S sightings (pictures that show the target).
 
     Attributes:
-        cameras: by name; the axes of the first camera are those of the rig.
+        cameras: the cameras by name; the axes of the first one are those of the rig.
         names: names of the N parameters in `covariance`, such as `center.f` in px or `left.x_mm`.
         covariance: (N, N) covariance of these parameters.
         rms: (S,) root mean square distance of found and projected points, px.
@@ -256,7 +256,7 @@ class _Bundle:
         return tuple(names)
 
     def covariance(self, found: OptimizeResult) -> tuple[tuple[str, ...], np.ndarray]:
-        """The cameras' parameters by name, and their covariance, with the placings as unknown as they are."""
+        """Names of the cameras' parameters, and their covariance; the target's poses count as unknown."""
         scale = np.linalg.norm(found.jac, axis=0)
         scaled = found.jac / np.where(scale > 0.0, scale, 1.0)
         singular = np.linalg.svd(scaled, compute_uv=False)

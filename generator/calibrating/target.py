@@ -101,8 +101,8 @@ class Target:
             grey: (H, W) uint8.
 
         Returns:
-            Indices (n,) of the found points in `points_mm`, and their places (n, 2) in px, centres at half integers;
-        n = 0 if the target is not found.
+            Indices (n,) of the found points in `points_mm`, and their places (n, 2) in px, with pixel centres at half
+            integers; n = 0 if the target is not found.
         """
         numbers, pixels = self._corners(grey) if self.kind == "charuco" else self._dots(grey)
         if len(numbers) < _LEAST_POINTS:

@@ -155,7 +155,7 @@ def _options(args: argparse.Namespace) -> Options:
 
 
 def only_rendered_folder(renders: Path) -> Path:
-    """Return the only render folder in `renders`: one with manifests/*.csv whose name does not begin with a dot.
+    """Return the only render folder in `renders`: a folder with manifests/*.csv and a name that begins with no dot.
 
     Raises:
         InputError: there is none, or there are several, which the message lists.
@@ -180,7 +180,7 @@ def is_built(to: Path, directory: Path, scenes: Path | None, options: Options) -
         directory, scenes, options: as for `build`.
 
     Raises:
-        InputError: it holds something else, or another command is writing there.
+        InputError: `to` holds something else, or another command is writing there.
     """
     Place(to).restore()
     if not to.is_dir() or not any(to.iterdir()):

@@ -45,8 +45,9 @@ class NominalPosition:
         cavity: label of the cavity on the drawing.
         x_mm, y_mm, z_mm: nominal coordinates of the terminal's tip.
         standing_mm: length of the terminal above the cavity floor.
-        width_mm, thickness_mm: size of the terminal's cross-section. These, `standing_mm` and `z_mm` are None where the
-            terminals of a mixture differ in them.
+        width_mm, thickness_mm: size of the terminal's cross-section.
+
+    `z_mm`, `standing_mm`, `width_mm` and `thickness_mm` are None where the terminals of a mixture differ in them.
     """
 
     address: str
@@ -73,6 +74,10 @@ class NominalConnector:
         positions: all positions of the connector.
         datum: the housing's features from which the pins' positions are measured, as `Datum.stated` returns them; None
             in files of older versions, where they are measured from the drawing's origin.
+        opening_mm: (x, y) along the inner edge of the walls, as `outline_mm`.
+        cameras: the station's cameras by name, for a part without placing error: `matrix` (4, 4) from Blender's camera
+            axes to the housing's, `fx_per_width` (focal length divided by the picture's width), `distortion`, `model`.
+        placing: half ranges of a part's random placing, by PLACING. Older files lack the last three: None.
     """
 
     scene: str
@@ -131,7 +136,7 @@ def nominal_connectors(
 
     Args:
         rendered: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows.
-        scenes: by the scene's name, its versions of which one may have been rendered.
+        scenes: the known versions of each scene, by its name; one of them may be the version that was rendered.
     """
     found: dict[tuple[str, str, str], NominalConnector] = {}
     changed: set[str] = set()
@@ -151,7 +156,7 @@ def nominal_connectors(
 
 
 def nominal_connector(connector: Connector, housing: str, terminal: str) -> NominalConnector:
-    """Return nominal positions and outline, mm, of a scene with one of its housings and terminals (or mixtures)."""
+    """Make the drawing of a scene's connector with one of its housings and one of its terminals or mixtures."""
     positions = tuple(_nominal(connector, terminal, position) for position in connector.positions)
     is_drawn = connector.housings[housing].cad is None
     return NominalConnector(

@@ -56,7 +56,7 @@ class Labelling:
     scenes: Mapping[str, Tolerance] = field(default_factory=dict)
 
     def tolerance(self, record: Mapping[str, Any]) -> Tolerance:
-        """Return the tolerance for this record: that of its scene, with the limits in `limits` replaced."""
+        """Return the tolerance for a record: that of its scene, whose limits those in `limits` replace."""
         known = self.scenes.get(record["row"]["scene"]) or Tolerance(**record["tolerance"])
         addresses = {"", *(position["address"] for position in record["positions"])}
         return known.with_limits({n: limit for n, limit in self.limits.items() if n.rpartition(".")[0] in addresses})

@@ -1,9 +1,9 @@
 """Check the rows of a render folder and prepare them for a dataset, chunk by chunk.
 
 There are two passes, in which any process may take any chunk. `examine` reads each record, picture and mask once,
-reports faults, and stores the rows without pictures. `attach_images` adds the pictures, once the statistics of good
-parts are known that the column nsoart needs. Both store results in the writer's spool (chunks on disk) and, after a
-crash, reuse them if no input has changed.
+reports faults, and stores the rows without pictures. When the statistics of good parts are known, which the column
+nsoart needs, `attach_images` adds the pictures. Both store results in the writer's spool (chunks on disk) and, after
+a crash, reuse them if no input has changed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Chunk:
         split: name of the split.
         number: number of the chunk in the split, from 0.
         runs: the manifest rows.
-        manifests: for each row, the file name of its manifest.
+        manifests: file name of each row's manifest.
     """
 
     split: str

@@ -2,8 +2,8 @@
 
 `build`, `import` and `augment` make rows; the trainers read them. `features` derives the columns from the two classes.
 To add a column of an object, add a field to ObjectRow; for one of a picture, add a field to PictureRow and a line to
-`columns_of` and `row_of`. Its value is set in dataset/record_rows.py (renders) and interchange/photo_rows.py
-(photographs). Its name is RESERVED in a manifest (manifest/run.py).
+`columns_of` and `row_of`. Set the new column's value in dataset/record_rows.py (renders) and interchange/photo_rows.py
+(photographs), and add its name to RESERVED in manifest/run.py, as manifests may not use it.
 
 An unknown value is None. An older dataset may lack columns: `missing_columns` names them, and their values are None.
 """

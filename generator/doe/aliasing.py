@@ -26,7 +26,7 @@ class Alias:
     Attributes:
         factor: name of the factor.
         by: names of the one or two factors that predict it.
-        v: Cramér's V: 0 if they are independent of it, 1 if they determine it.
+        v: Cramér's V: 0 if `factor` is independent of `by`, 1 if `by` determines it.
     """
 
     factor: str
@@ -62,7 +62,7 @@ def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
     """List the factors that one or two other factors predict with a Cramér's V of NOTABLE or more, largest V first.
 
     Args:
-        factors: by name of the factor, its level in each manifest row.
+        factors: level of each factor in each manifest row, by name of the factor.
     """
     codes = {
         name: np.unique(np.asarray(levels, dtype=object).astype(str), return_inverse=True)[1]

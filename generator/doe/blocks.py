@@ -1,8 +1,8 @@
 """Divide a connector's positions into two blocks: training and held out.
 
-Held-out positions are drawn in proportion from strata: the edge and the inside of each row. A pin at the edge has no
-neighbour on one side, and rows look different too; a hold-out without one of these strata would not measure how well
-a model carries over to new positions.
+Held-out positions are drawn from strata (the edge and the inside of each row), from each in proportion to its size. A
+pin at the edge has no neighbour on one side, and each row looks different. A hold-out that lacks one of these strata
+would not measure how well a model performs at new positions.
 """
 
 from __future__ import annotations

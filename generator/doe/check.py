@@ -104,7 +104,7 @@ def _meshes(manifest: Manifest) -> Meshes:
 
 
 def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
-    """Return lines of text on a manifest: warnings, pictures by split and factor, defective positions, aliasing, cost.
+    """Return a text on a manifest in lines: warnings, pictures by split and factor, defective pins, aliasing, cost.
 
     Args:
         manifest: the checked manifest.

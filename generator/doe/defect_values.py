@@ -27,7 +27,7 @@ def drawn_values(spec: Spec, label: str, name: str) -> Drawn:
         (name, range or words) of each parameter; the size comes first, in multiples of the tolerance.
 
     Raises:
-        InputError: the range of sizes in the SPEC has none on that side of the tolerance.
+        InputError: the range of sizes in the SPEC has no size on the side of the tolerance that the class needs.
     """
     defect = spec.defects[label]
     drawn: Drawn = []

@@ -31,7 +31,7 @@ class Drawing:
         self._next_part = self.spec.first_part
 
     def draw(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Set part number and defect text of each row, and verify that the part has the class.
+        """Set part number and defect text of each row, drawn again until the part has the class and no pin collides.
 
         Args:
             split: the split.

@@ -19,7 +19,9 @@ _DRAWS_OF_A_PART = 300
 
 
 def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
-    """Compute the number of pictures of each class in a split, in proportion to the classes' weights.
+    """Compute the number of pictures of each class in a split: `rows` divided in proportion to the classes' weights.
+
+    Without `rows`, the table of levels is repeated `replicates` x weight times for each class.
 
     Raises:
         InputError: the split's `rows` is not a multiple of the number of pictures (captures) of a part.
@@ -79,9 +81,9 @@ def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
 
 
 def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
-    """Return the levels of the noise factors, by column, in each picture (capture) of a part; without noise [{}].
+    """Return the levels of the noise factors, by column, in each picture (capture) of a part.
 
-    Noise factors vary between pictures of the same part.
+    Noise factors vary between pictures of the same part. A design without noise factors gives [{}].
     """
     factors = [factor for factor in split.factors if factor.name in spec.noise]
     levels = [len(factor.levels) for factor in factors]

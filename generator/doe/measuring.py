@@ -1,8 +1,8 @@
 """Displace every pin of every part by random amounts: the rows of a measurement design.
 
 A part is divided into groups of pins that are displaced alike: single pins, rows, columns or the whole pin field. In
-groups of several pins each pin has a small displacement of its own on top. A group with a pin that would touch
-something, or that its metal or cavity does not allow, is displaced again, by less.
+groups of several pins each pin has a small displacement of its own in addition. A group's displacement is drawn again,
+and smaller, if one of its pins would touch something, or if the pin's length or cavity does not allow it.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Measuring:
 
     Attributes:
         pins: number of pins to be displaced.
-        again: number of displacements that were drawn again, smaller.
+        again: number of displacements of groups that were drawn again, and smaller.
         left: number of pins that were left in place after TRIES draws.
     """
 
@@ -54,7 +54,13 @@ class Measuring:
         self._next_part = self.spec.first_part
 
     def measure(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Set part number, pattern and defects of each row of cell `name`; captures of one part share them."""
+        """Set part number, pattern and defects of each row; all pictures (captures) of one part get the same ones.
+
+        Args:
+            split: the split.
+            name: class of the rows.
+            rows: all rows of this class in the split.
+        """
         source = self.spec.random("measure", split.name, name)
         patterns = Balancer(self.measurement.patterns, source)
         parts: dict[int, list[Row]] = {}
@@ -74,10 +80,10 @@ class Measuring:
                 row.defects = defects
 
     def notes(self) -> list[str]:
-        """Lines on displacements that were drawn again, or left out."""
+        """Return a line for the user: how many displacements were drawn again, and how many pins were left in place."""
         return [
             f"displacements: {self.pins} pins, {self.again} displacements drawn again and smaller, since a pin would "
-            f"have touched something or cannot be bent so; {self.left} pins left in place after {TRIES} draws"
+            f"have touched something or cannot be bent so far; {self.left} pins left in place after {TRIES} draws"
         ]
 
     def _defects(self, row: Row, split: SplitSpec, source: random.Random) -> str:

@@ -202,7 +202,7 @@ def _of_scatter(connector: Connector, terminal: str) -> Iterator[str]:
 
 
 def ng_share(connector: Connector, terminal: Terminal, limits: Limits) -> float:
-    """Return the share, 0 to 1, of good pins near the datum that exceed their limits by manufacturing scatter alone."""
+    """Return the share, 0 to 1, of good pins at the drawing's origin that exceed their limits by scatter alone."""
     return float(_exceed(connector, [(Position(1, 1, 1, "1", 0.0, 0.0), terminal, limits)], _DRAWS).mean())
 
 

@@ -51,7 +51,7 @@ class Factor:
 
     Attributes:
         columns: columns of the manifest that are set together; a range has one column.
-        levels: for each level, the text of each column.
+        levels: the texts of `columns` at each level.
         range: the range that numbers are drawn from; None: the factor has levels.
     """
 
@@ -73,7 +73,8 @@ class KindSpec:
         at: what the defect is on: PIN, PAIR (two neighbouring pins), HOUSING or PRINT.
         share: relative frequency among the kinds of its class.
         size: range of sizes in multiples of the tolerance; None if the parameters set the size.
-        parameters: name and range, fixed number (mm, degrees or count by its name), or words to choose from.
+        parameters: name of each parameter, and its range to draw from, fixed number (in the unit with which the name
+            ends) or words to choose from.
     """
 
     kind: str
@@ -88,11 +89,11 @@ class Measurement:
     """The table [measurement]: random displacements of every pin, in multiples of its limits.
 
     Attributes:
-        patterns: relative frequency of each of PATTERNS, by part.
+        patterns: relative frequency of each of PATTERNS among the parts.
         kinds: relative frequency of each kind of displacement, one of `spec_measurement.DISPLACEMENTS`.
         true_position, retraction, protrusion: ranges of these measures.
-        own: largest displacement of each pin on top of that which it shares with its row, column or field.
-        near_limit: share of the displacements that are within NEAR_LIMIT of their limit.
+        own: largest displacement of each pin in addition to that which it shares with its row, column or field.
+        near_limit: share of the displacements that are drawn near their limit (within `measuring.NEAR_LIMIT`).
         start, curve: ranges of where a bend starts and of its curve's length, as shares of the standing length.
         shapes: shapes of bends, equally frequent.
     """
@@ -136,20 +137,22 @@ class Spec:
     """The checked contents of a SPEC, the TOML file of a design.
 
     Attributes:
-        path, name, seed: path of the file; name of the design, which its run names begin with; seed of random choices.
+        path: path of the file.
+        name: name of the design, with which its run names begin.
+        seed: seed of all random choices.
         first_part: number of the first part.
         kind: kind of design, one of KINDS_OF_DESIGN.
         table: name of the orthogonal table; None: the smallest that fits.
         resolution, generators: resolution or generators of a fractional design, see `tables.fractional`.
-        inner, outer: kinds of table (`full` or `orthogonal`) of an inner_outer design: of its control factors, and of
-            its noise factors.
+        inner, outer: kind of table (`full` or `orthogonal`) of the control factors, and of the noise factors, of an
+            inner_outer design.
         noise: noise factors: those that vary between pictures (captures) of one part.
         held_out: number, share or addresses of the positions held out in each scene; None: no position.
         defects: the kinds of defect, by their names in the SPEC.
         inside_tolerance: share of the OK pictures that have a defect within the tolerance.
         measurement: the displacements of a measurement design, whose `defects` are empty; None: a design of defects.
         splits: the splits, in the order of the SPEC.
-        places: for messages: file, line and key that set a column's levels, by (split, column); split "" is [factors].
+        places: file, line and key that set a column's levels, for messages, by (split, column); split "" is [factors].
     """
 
     path: Path
@@ -184,7 +187,7 @@ class Sized:
     Attributes:
         parameter: name of the defect's parameter in the manifest.
         measure: name of the limit.
-        factor: factor between them.
+        factor: the factor in this product.
         by_default: whether a SPEC with neither size nor parameter gets DEFAULT_SIZE, and not the kind's own default.
     """
 

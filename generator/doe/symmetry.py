@@ -23,7 +23,7 @@ def has_half_turn(connector: Connector, housing: str, mesh: Mesh | None = None) 
     Args:
         connector: the scene.
         housing: the housing's name.
-        mesh: its mesh, mm, if it is from a CAD file; without one such a housing counts as not symmetric.
+        mesh: mesh of a housing from a CAD file, mm; None: such a housing counts as not symmetric.
     """
     variant = connector.housings[housing]
     xs, ys = ([getattr(each, axis) for each in connector.positions] for axis in ("x_mm", "y_mm"))

@@ -90,8 +90,8 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
     Args:
         levels: number of levels of each factor; all must be 2.
         resolution: the smallest fraction of at least this resolution is used; None: 3.
-        generators: in place of a resolution, one word per factor: in "a b c abc", the fourth factor's level is the
-            product of those of the other three.
+        generators: one word per factor, in place of a resolution. In "a b c abc", the fourth factor's level is the
+            product of the other three factors' levels.
 
     Raises:
         ValueError: a factor without two levels, or no such fraction.

@@ -58,8 +58,8 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     Args:
         source: the folder.
         names: maps folder names or labels to Pinsight's classes.
-        views: names of cameras. A picture named after one of them is a view of the part that its folder is named
-            after: in CLASS/PART/left.png, PART is not the class.
+        views: names of cameras. A picture with the name of a camera is a view of the part whose name its folder has: in
+            CLASS/PART/left.png, PART is not the class.
 
     Returns:
         The labelled pictures, and messages on faults.

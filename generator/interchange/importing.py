@@ -79,7 +79,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--views",
         metavar="CAMERA,...",
-        help="cameras of which each took one picture of every part; file names end in the camera: part7_left.png",
+        help="cameras that each took one picture of every part; file names end in the camera's name: part7_left.png",
     )
     parser.add_argument(
         "--splits",
@@ -97,7 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--synthetic", action="store_true", help="mark the pictures as rendered, not photographs")
     parser.add_argument(
-        "--zero-based", action="store_true", help="format voc: xmin and ymin count from 0; xmax and ymax are edges"
+        "--zero-based",
+        action="store_true",
+        help="format voc: xmin and ymin count from 0, and xmax and ymax are the box's right and lower edge",
     )
     parser.add_argument(
         "--skip-broken", action="store_true", help="leave out faulty pictures instead of stopping with an error"

@@ -155,13 +155,13 @@ def kind_of(word: str) -> str | None:
 
 
 def split_of(word: str) -> str | None:
-    """Return the split that the name of a folder or file stands for, as `val` for validation; None if for none."""
+    """Return the split that the name of a folder or file stands for, as `val` for validation; None: for no split."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
 
 
 def with_defects_unknown(one: Labelled) -> Labelled:
-    """Return a picture; with unknown objects (None) if it is labelled NG but has no box of a defect."""
+    """Return a picture, with `objects` set to None (unknown) if it is labelled NG but has no box of a defect."""
     bad = any(each.category != OK for each in one.objects or ())
     return one if one.label in (None, OK) or bad else replace(one, objects=None)
 
@@ -181,7 +181,8 @@ def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
 def leads_below(name: str, *folders: Path) -> bool:
     """Whether a picture's name in the labels, taken as a path, stays inside one of the folders.
 
-    It does not with `..` or as an absolute path outside the folders. Links are followed: the folder's owner made them.
+    A name with `..`, and an absolute path outside the folders, lead out of them. A link in a folder does not, as the
+    folder's owner made it.
 
     Args:
         name: name of the picture in the labels.

@@ -102,7 +102,7 @@ class Findings:
         notes: warnings for the user.
         statistics: (group, statistics of the SOART3 texture maps of its OK training pictures, as returned by
             `MapStatistics.as_numbers`); a group is (scene, housing, terminal, camera, marking).
-        digests: by run name, SHA-256 of the pixels, and of the file as a dataset stores it.
+        digests: SHA-256 of each picture's pixels, and of its file as a dataset stores it, by run name.
     """
 
     examined: list[Examined]
@@ -188,8 +188,8 @@ def pixels_sha256(picture: Image.Image) -> str:
 def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
     """Open a labelled picture; returns the picture, and the bytes (PNG or JPEG) that a dataset stores of it.
 
-    A picture with an EXIF orientation is turned upright, unless its labels state the size of the unturned picture: then
-    the boxes were drawn on that. PNG and JPEG files of 8 bits that need no change are stored unchanged.
+    A picture with an EXIF orientation is turned upright. Exception: its labels state the size of the unturned picture,
+    on which the boxes were then drawn. PNG and JPEG files of 8 bits that need no change are stored unchanged.
 
     Raises:
         InputError: the picture cannot be read, or its size differs from that in its labels.

@@ -20,7 +20,7 @@ def checked_copies(
 
     Args:
         rows: the examined pictures.
-        digests: by run name, SHA-256 of the picture's pixels, and of its file.
+        digests: SHA-256 of each picture's pixels, and of its file, by run name.
         others: split and run name of the pictures in the dataset to mix with, by the SHA-256 of their files.
 
     Returns:
@@ -81,7 +81,7 @@ def _contradiction(one: Examined, first: Examined) -> str:
 
 
 def same_files(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of each file that has the same size as another; all others have no copy among the files."""
+    """Return the SHA-256 of each file that has as many bytes as another; files that are left out have no equal."""
     by_size: dict[int, list[Path]] = {}
     for path in paths:
         if path.is_file():

@@ -38,14 +38,15 @@ class Box(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A pin to draw on a picture; all places (x, y) in px of the picture.
+    """A pin to draw on a picture: a ring, and a vector from its centre. All points are (x, y) in px of the picture.
 
     Args:
-        ring: its tolerance zone, as a closed line.
-        start, end: where it should be, and where it is, with its offset enlarged; `end` None: not known.
+        ring: edge of the pin's tolerance zone, as a closed line.
+        start: where the pin's tip should be.
+        end: where the tip is, with its distance from `start` enlarged like the ring; None: not known.
         label: verdict; it sets the colour. NG is drawn with thick lines.
-        text: text beside it; may be empty.
-        is_dashed: draw the ring dashed: something about the pin is not determined.
+        text: text beside the ring; may be empty.
+        is_dashed: draw the ring dashed, for a pin of which not all is determined.
     """
 
     ring: Sequence[tuple[float, float]]
@@ -79,7 +80,7 @@ def enlargement(size: tuple[int, int], about: int) -> int:
 
 
 def fit(size: tuple[int, int], within: tuple[int, int]) -> float:
-    """Return the factor that scales a picture of this size to fit into `within`, both (w, h) px; a whole one if > 1."""
+    """Return the factor, whole if above 1, that scales a picture of `size` to fit into `within`, both (w, h) px."""
     scale = min(within[0] / size[0], within[1] / size[1])
     return scale if scale < 1 else int(scale)
 
@@ -142,6 +143,9 @@ def draw_marks(picture: Image.Image, marks: Sequence[Mark], factor: float = 1) -
         picture: of any mode.
         marks: the pins; NG is drawn last, above all others.
         factor: factor by which the picture is enlarged or reduced.
+
+    Returns:
+        An RGB picture of the size times `factor`.
     """
     sheet = scaled(picture, factor)
     draw = ImageDraw.Draw(sheet)
@@ -254,7 +258,7 @@ def under_title(picture: Image.Image, title: str) -> Image.Image:
 
 
 def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
-    """Arrange pictures with captions on one sheet, each column as wide as its widest picture.
+    """Arrange pictures with captions on one sheet, and return it; each column is as wide as its widest picture.
 
     Args:
         lines: rows of cells; they may differ in length. Captions are shortened to the column's width.

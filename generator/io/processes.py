@@ -21,7 +21,8 @@ def processes(count: int | None, worth_it: bool = True) -> Iterator[InOrder]:
 
     Args:
         count: number of processes; None: one per core.
-        worth_it: whether there is enough work: starting processes takes a second; if False, calls run in this process.
+        worth_it: whether there is work enough for several processes, whose start takes a second; False: calls run in
+            this process.
     """
     count = count or len(os.sched_getaffinity(0))
     if count == 1 or not worth_it:

@@ -1,4 +1,4 @@
-"""The cameras of a station, mounted: their place in the station's axes, and their lens.
+"""The cameras of a station: their pose in the station's axes, and their lens.
 
 The station's axes are those of a part that lies in it without placing error: mating face z = 0, X right, Y up, mm.
 """
@@ -17,7 +17,7 @@ from blender_scripts.geometry.lens import Distortion, distort
 
 @dataclass(frozen=True)
 class StationCamera:
-    """A camera of known place.
+    """A camera whose pose and lens are known.
 
     Attributes:
         matrix: (4, 4) from the camera's axes (Blender's: looks along -Z, Y up) to the station's, mm.
@@ -36,7 +36,7 @@ class StationCamera:
     telecentric: bool = False
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Project station points (..., 3) in mm to pixels (..., 2)."""
+        """Project points (..., 3), mm in the station's axes, to pixels (..., 2)."""
         x, y, z = np.moveaxis((points - self.matrix[:3, 3]) @ self.matrix[:3, :3], -1, 0)
         flat = np.stack([x, -y] if self.telecentric else [x / -z, y / z], axis=-1)
         if any(self.distortion):
@@ -45,18 +45,22 @@ class StationCamera:
         return pixels
 
     def px_per_mm(self, points: np.ndarray) -> np.ndarray:
-        """Scale (...) at station points (..., 3), for lengths across the optical axis."""
+        """Px per mm (...) at points (..., 3), mm in the station's axes, for lengths across the optical axis."""
         far = (self.matrix[:3, 3] - points) @ self.matrix[:3, 2]
         scale: np.ndarray = np.full(far.shape, self.fx) if self.telecentric else self.fx / np.maximum(far, 1e-3)
         return scale
 
     def resized(self, across: float, down: float) -> StationCamera:
-        """The camera of the same picture resampled to `across` times its width and `down` times its height."""
+        """Return the camera for its picture resampled to `across` times the width and `down` times the height."""
         return replace(self, fx=self.fx * across, fy=self.fy * down, cx=self.cx * across, cy=self.cy * down)
 
     @classmethod
     def nominal(cls, entry: Mapping[str, Any], width: int, height: int) -> StationCamera:
-        """Make the camera that connectors.json states for a view, for pictures of this size in px.
+        """Make the nominal camera of a view, as the drawing's connectors.json states it.
+
+        Args:
+            entry: the camera's entry in connectors.json.
+            width, height: size of its pictures, px.
 
         Raises:
             KeyError, TypeError, ValueError: the entry is damaged.

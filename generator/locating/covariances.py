@@ -1,4 +1,4 @@
-"""Covariances in px^2 of the points that a gauge's network finds, from the numbers that it answers with."""
+"""Compute the covariances of the points that a gauge's network finds, from the network's answers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from generator.locating.landmarks import PIN
 
-# Standard deviation of an edge point along its edge, px: it says nothing there.
+# Standard deviation, px, that is set for an edge point along its edge, where it is not found.
 ALONG_EDGE_PX = 50.0
 
 
@@ -20,9 +20,10 @@ def covariances(
     Args:
         sharpness: (N, 2, 3) the network's answer for each point: logarithm of L[0, 0], logarithm of L[1, 1], and
             L[1, 0] of a lower triangular matrix L in 1/px. L L^T is the inverse of the point's covariance.
-        inwards: (N, 2) px, vectors of any length from mark to the point beside it; of an edge: across the edge.
-        kinds: (N,) what each query looks for: PIN, OUTLINE or OPENING (the latter two are edges).
-        scales: factors on the network's standard deviations: of a pin's mark, of the point beside it, of edges.
+        inwards: (N, 2) vector from the mark to the point beside it in the picture, of any length; for an edge it is
+            perpendicular to the edge.
+        kinds: (N,) kind of each query: PIN, OUTLINE or OPENING (the latter two are edges).
+        scales: factors on the network's standard deviations of a pin's tip, a pin's foot, and edges.
     """
     inverse = np.zeros((*sharpness.shape[:2], 2, 2))
     inverse[..., 0, 0], inverse[..., 1, 1] = np.exp(sharpness[..., 0]), np.exp(sharpness[..., 1])

@@ -12,14 +12,14 @@ from generator.locating.landmarks import Queries
 
 @dataclass(frozen=True)
 class Crops:
-    """Crops of one picture.
+    """Crops of one picture, one for each of n queries.
 
     Attributes:
         pixels: (n, side, side, 3) uint8.
-        corners: (n, 2) px of the picture's upper left corners of the crops, whole numbers.
-        marks, besides: (n, 2) px in the crops: where the queries' points are expected.
-        scale: (n,) px per mm there.
-        which, kinds: (n,) indices and kinds of the queries.
+        corners: (n, 2) upper left corner of each crop, px of the picture, whole numbers.
+        marks, besides: (n, 2) where the supposed pose projects the query's two points, px from the crop's corner.
+        scale: (n,) px per mm at the mark.
+        which, kinds: (n,) index of the query in `Queries`, and its kind.
     """
 
     pixels: np.ndarray
@@ -38,11 +38,11 @@ def cut(
 
     Args:
         picture: (H, W, 3) uint8.
-        camera: of the picture.
-        queries: what to look for.
-        pose: (4, 4) supposed pose of the part in the station.
-        side: of a crop, px.
-        which: (n,) indices of the queries.
+        camera: the picture's camera.
+        queries: the points to look for on the connector.
+        pose: (4, 4) supposed pose of the part, from its datum axes to the station's, mm.
+        side: side of a crop, px.
+        which: (n,) indices of the queries for which crops are cut.
     """
     height, width = picture.shape[:2]
     rotation, shift = pose[:3, :3].T, pose[:3, 3]

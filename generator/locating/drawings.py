@@ -1,4 +1,7 @@
-"""Drawings of the connectors that a gauge measures, as its connectors.json states them."""
+"""Drawings of the connectors that a gauge measures, as its connectors.json states them.
+
+Lengths are in mm in the housing's axes: mating face z = 0, X right, Y up, Z towards the centre camera.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class StatedPosition:
-    """One position of a connector; None where the terminals of a mixture differ."""
+    """One position of a connector, as `generator.dataset.connectors.NominalPosition`."""
 
     address: str
     cavity: str
@@ -29,15 +32,16 @@ class StatedPosition:
 
 @dataclass(frozen=True)
 class StatedDrawing:
-    """One housing of a scene with one terminal: what a gauge needs of it.
+    """The drawing of one housing of a scene with one terminal or mixture of terminals.
 
     Attributes:
-        key: scene, housing and terminal.
-        positions: in the drawing's order.
-        outline_mm, opening_mm: (x, y) along the edges of the walls; None for a housing from CAD.
-        symmetries: half turns and mirrorings after which the positions look alike.
-        cameras: the station's, by name.
-        placing: half ranges of a part's placing; None: not stated.
+        key: names of scene, housing and terminal.
+        positions: all positions, in the drawing's order.
+        outline_mm, opening_mm: (x, y) along the outer and the inner edge of the walls at the mating face; None for a
+            housing from CAD.
+        symmetries: names of the half turns and mirrorings after which the positions look alike.
+        cameras: the station's nominal cameras by name, as `StationCamera.nominal` reads them.
+        placing: half ranges of a part's placing on the station, by name with unit; None: not stated.
     """
 
     key: Key
@@ -50,16 +54,23 @@ class StatedDrawing:
 
     @property
     def measured(self) -> tuple[Any, ...]:
-        """What a measurement depends on: two drawings that are equal in it give the same measures."""
+        """The values that measures depend on: drawings in which they are equal give equal measures."""
         places = [(each.address, each.x_mm, each.y_mm, each.z_mm, each.standing_mm) for each in self.positions]
         return places, self.outline_mm, self.opening_mm, self.cameras, self.placing
 
 
 def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
-    """Parse the text of a connectors.json; connectors without cameras are left out. Messages begin with `place`.
+    """Parse the text of a connectors.json; connectors without cameras are left out.
+
+    Args:
+        text: the text.
+        place: name of the file, with which messages begin.
+
+    Returns:
+        The drawings by (scene, housing, terminal).
 
     Raises:
-        InputError: it has another schema, is damaged, states no connector, or states cameras for none.
+        InputError: the text has another schema or is damaged, or none of its connectors states cameras.
     """
     try:
         content = json.loads(text)
@@ -77,14 +88,14 @@ def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
 def choose(
     drawings: Mapping[Key, StatedDrawing], scene: str | None, housing: str | None, terminal: str | None
 ) -> StatedDrawing:
-    """Choose the drawing that is measured; where all that are left give the same measures, any of them.
+    """Choose the drawing of a part by its names; of several that give equal measures, the first.
 
     Args:
-        drawings: of the gauge.
-        scene, housing, terminal: names of the part in hand; None: not given.
+        drawings: the gauge's drawings, by (scene, housing, terminal).
+        scene, housing, terminal: the part's names; None: any.
 
     Raises:
-        InputError: none or several are left; the message lists what there is.
+        InputError: no drawing has these names, or several that differ; the message lists them.
     """
     asked = {"scene": scene, "housing": housing, "terminal": terminal}
     left = [

@@ -1,7 +1,7 @@
 """How well a located part fits what each picture shows, and the limits beyond which it counts as not located.
 
-Limits are learned from the pictures of validation, see `generator.verdict.tails`; a view that shows another part, or
-the part half out of the picture, fits worse than any of them.
+The limits are learned from the validation pictures (`generator.verdict.tails`). Pictures that show another part, or
+only half of the part, fit worse than all of these.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from generator.verdict.tails import upper_limit
 
 # A part may lie beyond its scene's stated half ranges of placing by this factor, and by this many standard deviations.
 _RANGE_MARGIN, _DEVIATIONS = 1.3, 3.0
-# A view may have at least this share of outliers: of 16 points two.
+# The learned limit of inliers allows at least this share of outliers: two of 16 points.
 _OUTLIERS = 0.15
 _MOTIONS = {
     "tilt_deg": ("tilt about X", "tilt about Y"),
@@ -28,13 +28,14 @@ _MOTIONS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """How one view's found points fit the pose.
+    """How well the points found in one view fit the part's pose.
 
     Attributes:
-        residual: root mean square of the points' distances from where the pose puts them, in standard deviations, each
-            cut off at that of an outlier.
-        inliers: share of points that are no outliers.
-        sigma_px: median standard deviation of the points, across their edge, px.
+        residual: root mean square of the points' distances from where the pose projects them, in standard deviations of
+            each point; distances above OUTLIER count as OUTLIER.
+        inliers: share of the points with a distance of at most OUTLIER, 0 to 1.
+        sigma_px: median of the points' standard deviations in the direction in which each is found best (for a point on
+            an edge: across the edge), px.
     """
 
     residual: float
@@ -44,7 +45,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class FitLimits:
-    """Limits of `Fit`; without calibration nothing is refused."""
+    """Limits of `Fit`: the largest `residual`, the smallest `inliers`, the largest `sigma_px`.
+
+    The defaults refuse no part.
+    """
 
     residual: float = OUTLIER
     inliers: float = 0.0
@@ -52,7 +56,7 @@ class FitLimits:
 
     @classmethod
     def of(cls, fits: Sequence[Fit]) -> FitLimits:
-        """Learn the limits from views of parts that were located rightly; at least 3."""
+        """Learn the limits from the fits of parts that were located rightly; fewer than 3 fits give the defaults."""
         if len(fits) < 3:
             return cls()
         residual, inliers, sigma = np.array([(each.residual, each.inliers, each.sigma_px) for each in fits]).T
@@ -63,23 +67,23 @@ class FitLimits:
         )
 
     def reasons(self, fits: Mapping[str, Fit]) -> list[str]:
-        """Return why a part counts as not located, from its fits by view; empty if it is located."""
+        """Return why a part with these fits, by view, counts as not located: one reason per view; empty if located."""
         found = []
         for view, fit in fits.items():
             said = []
             if fit.residual > self.residual:
                 said.append(f"residual {fit.residual:.2f} standard deviations, limit {self.residual:.2f}")
             if fit.inliers < self.inliers:
-                said.append(f"{fit.inliers:.0%} of the points fit, limit {self.inliers:.0%}")
+                said.append(f"{fit.inliers:.0%} of the points fit, at least {self.inliers:.0%} have to")
             if fit.sigma_px > self.sigma_px:
-                said.append(f"points found to {fit.sigma_px:.2f} px, limit {self.sigma_px:.2f}")
+                said.append(f"standard deviation of the points {fit.sigma_px:.2f} px, limit {self.sigma_px:.2f}")
             if said:
                 found.append(f"not located: the part does not fit in view {view} ({'; '.join(said)})")
         return found
 
 
 def fit_of(points: Points, pose: Pose) -> Fit:
-    """Measure how the points found in one view fit a pose."""
+    """Compute how well the points found in one view fit a pose."""
     sizes = residuals(points, pose.matrix)
     sigmas = np.sqrt(np.linalg.eigvalsh(points.covariances)[:, 0])
     return Fit(
@@ -90,7 +94,12 @@ def fit_of(points: Points, pose: Pose) -> Fit:
 
 
 def beyond_placing(pose: Pose, placing: Mapping[str, float] | None) -> list[str]:
-    """Return which motions of a pose are beyond what the scene's placing allows; empty if none or not stated."""
+    """Return a reason "not located: ..." for each shift or turn of a pose that the scene's placing does not allow.
+
+    Args:
+        pose: the part's pose on the station.
+        placing: half ranges of the part's placing, from connectors.json; None: not stated, and no reason is returned.
+    """
     if placing is None:
         return []
     moved, sigmas = small_motion(pose.matrix), np.sqrt(np.diag(pose.covariance))
@@ -102,5 +111,6 @@ def beyond_placing(pose: Pose, placing: Mapping[str, float] | None) -> list[str]
         limit = _RANGE_MARGIN * placing[name] + _DEVIATIONS * sigma
         if abs(value) > limit:
             unit = "°" if name.endswith("_deg") else " mm"
-            found.append(f"not located: {said} {value:+.2f}{unit} is beyond the placing's ±{placing[name]:g}{unit}")
+            allowed = f"±{placing[name]:g}{unit}"
+            found.append(f"not located: {said} {value:+.2f}{unit}, but parts are placed within {allowed}")
     return found

@@ -1,6 +1,6 @@
 """A gauge at work: from the pictures of a part to a verdict with the measures of every pin.
 
-The pose of the part is found in the pictures; nothing else says where it lies.
+The part's pose on the station is found in the pictures and given by nothing else.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class Gauge:
     """A trained gauge.
 
     Attributes:
-        finder: its network.
-        pitch_px: distance of neighbouring pins in px to which pictures are resampled.
-        factors: on standard deviations in mm.
-        limits: of a located part's fit.
-        gates: by view: pictures that they refuse are not measured.
+        finder: its network, which finds pins and edges in pictures.
+        pitch_px: pictures are resampled so that neighbouring pins are this many px apart, as in the training.
+        factors: factors on the standard deviations of measures in mm.
+        limits: limits of `Fit`, beyond which a part counts as not located.
+        gates: checks of picture quality, by view; a part with a picture that they refuse is not measured.
     """
 
     finder: Finder
@@ -49,14 +49,14 @@ class Gauge:
 
 @dataclass(frozen=True)
 class Inspected:
-    """The outcome for one part.
+    """The result of measuring one part.
 
     Attributes:
-        verdict, reasons: as in `generator.verdict.envelope`.
-        pins: entries of the envelope, one for each position; empty if INVALID.
-        views: the pictures at the gauge's scale.
-        pose: None if it was not located.
-        fits: by view.
+        verdict, reasons: as in `generator.verdict.envelope.Envelope`.
+        pins: the envelope's `pins`, one entry for each position in the drawing's order; empty if INVALID.
+        views: the part's pictures, resampled to the gauge's scale.
+        pose: the part's pose on the station; None if none was found.
+        fits: how well the pose fits each picture, by view; empty without a pose.
     """
 
     verdict: Verdict
@@ -68,7 +68,7 @@ class Inspected:
 
     @property
     def not_determined(self) -> dict[str, list[str]]:
-        """Addresses whose true position or height the given views do not show, by characteristic."""
+        """Addresses of the pins of which the given views do not show a characteristic, by the characteristic."""
         open_ones = {str(Decision.UNDETERMINED), str(Decision.NOT_SEEN)}
         found: dict[str, list[str]] = {}
         for pin in self.pins:
@@ -78,7 +78,12 @@ class Inspected:
         return found
 
     def document(self, drawing: StatedDrawing, judged: Collection[str]) -> dict[str, Any]:
-        """Make the keys that a gauge's JSON has besides those of the envelope."""
+        """Return the keys that a gauge's JSON document has besides those of the envelope.
+
+        Args:
+            drawing: drawing of the part's connector.
+            judged: characteristics that the verdict covers; `not_inspected` lists the others.
+        """
         pose = None
         if self.pose is not None:
             pose = {
@@ -107,17 +112,22 @@ def inspect_part(
     tolerance: Tolerance,
     judged: Collection[str] = CHARACTERISTICS,
 ) -> Inspected:
-    """Measure and judge a part.
+    """Measure every pin of a part in one or more pictures, and judge the part.
 
     Args:
         gauge: the gauge.
-        drawing: the part's connector.
-        pictures: one or more of one placing, by view.
+        drawing: drawing of the part's connector, one of those that the gauge knows.
+        pictures: a picture from each camera, by the camera's name; all were taken while the part lay at one place.
         tolerance: limits in mm.
-        judged: characteristics that the verdict covers.
+        judged: characteristics that the verdict covers, of CHARACTERISTICS.
+
+    Returns:
+        Verdict, reasons, and decisions and measures of each pin. The verdict is INVALID if a picture's quality does not
+        suffice or if the part cannot be located.
 
     Raises:
-        ValueError: the drawing lacks a nominal height.
+        ValueError: the drawing lacks the nominal height of a position; or it has no edges of walls (CAD) and no pin was
+            found in one of the pictures.
     """
     found = queries(drawing)
     views = [
@@ -140,7 +150,7 @@ def inspect_part(
 
 
 def _refused(gauge: Gauge, drawing: StatedDrawing, view: View) -> list[str]:
-    """Why the gates refuse a picture; of a part whose positions look alike after a half turn, that turn is not one."""
+    """Why the gates refuse a picture. If the positions look alike after a half turn, that turn is no reason."""
     gates = gauge.gates.get(view.name)
     found = [] if gates is None else gates.reasons(Image.fromarray(view.pixels))
     if "half_turn" in drawing.symmetries:

@@ -1,4 +1,4 @@
-"""A gauge's ONNX file, as `python -m trainer.export` writes it: measures without torch, through onnxruntime.
+"""Read a gauge's ONNX file, which `python -m trainer.export` writes, to measure with onnxruntime and without torch.
 
     held = read_gauge_file(Path("gauge.onnx"))
     drawing = choose(held.drawings, None, None, None)
@@ -34,12 +34,12 @@ FORMAT = "pinsight-gauge-onnx/1"
 
 
 class OnnxFinder:
-    """A `generator.locating.locate.Finder` of an onnxruntime session.
+    """The network of a gauge's ONNX file, as a `generator.locating.locate.Finder`.
 
     Args:
-        session: of a gauge's file.
-        side: of a crop, px.
-        scales: factors on the stated standard deviations of tips, feet and edges.
+        session: onnxruntime session of the file.
+        side: side of a crop, px.
+        scales: factors on the standard deviations that the network states for tips, feet and edges.
     """
 
     def __init__(self, session: Any, side: int, scales: tuple[float, float, float]) -> None:
@@ -50,7 +50,7 @@ class OnnxFinder:
         return self._side
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Find the points of crops."""
+        """Find the two points of the query of each crop."""
         inputs = {
             "crops": np.ascontiguousarray(crops.pixels),
             "marks": crops.marks.astype(np.float32),
@@ -64,14 +64,14 @@ class OnnxFinder:
 
 @dataclass(frozen=True)
 class GaugeFile:
-    """A gauge's file as read.
+    """The contents of a gauge's ONNX file.
 
     Attributes:
-        name: of the run that was exported.
-        weights_sha256: of its weights, in hex.
-        gauge: to measure with.
-        drawings: of the connectors that it knows.
-        tolerances: limits by scene; a scene without any is missing.
+        name: name of the training run that was exported.
+        weights_sha256: SHA-256 of the run's weights, in hex.
+        gauge: the gauge.
+        drawings: drawings of the connectors that it can measure, by (scene, housing, terminal).
+        tolerances: limits in mm, by scene; it lacks the scenes for which the file states none.
     """
 
     name: str
@@ -82,14 +82,14 @@ class GaugeFile:
 
 
 def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
-    """Read a gauge's file.
+    """Read a gauge's ONNX file.
 
     Args:
         path: the file.
-        threads: of onnxruntime; 0: as many as there are cores.
+        threads: number of threads with which onnxruntime computes; 0: one per core.
 
     Raises:
-        InputError: onnxruntime is not installed, or the file is not a gauge's.
+        InputError: onnxruntime is not installed, or `trainer.export` did not write the file from a gauge.
     """
     try:
         import onnxruntime

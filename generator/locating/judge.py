@@ -23,20 +23,20 @@ from generator.verdict.conformity import (
 from generator.verdict.envelope import Verdict
 
 PRESENCE, TRUE_POSITION, HEIGHT = CHARACTERISTICS = ("presence", "true_position", "height")
-# A tip that no view shows more surely than this, in px, is not seen.
+# A tip counts as not seen if its standard deviation, px, is above this in every view.
 NOT_SEEN_PX = 3.0
 
 
 @dataclass(frozen=True)
 class JudgedPin:
-    """A pin's decisions by characteristic, and the kind of defect of a nonconform one; `ok` without one."""
+    """The decisions on a pin, by characteristic, and its kind of defect; `ok` if no characteristic is nonconform."""
 
     decisions: Mapping[str, Decision]
     kind: str
 
 
 def judge_pin(pin: MeasuredPin, limits: Limits) -> JudgedPin:
-    """Decide on presence, true position and height of one pin."""
+    """Decide on presence, true position and height of one pin; for a missing pin, on presence only."""
     absent = 1.0 - pin.present
     presence = decide(absent, absent)
     if presence is Decision.NONCONFORM:
@@ -66,16 +66,17 @@ def _of_tip(pin: MeasuredPin, limits: Limits) -> dict[str, Decision]:
 def judge_part(
     drawing: Drawing, pins: Sequence[MeasuredPin], tolerance: Tolerance, judged: Collection[str] = CHARACTERISTICS
 ) -> tuple[Verdict, list[str], list[dict[str, Any]]]:
-    """Judge a part.
+    """Judge a part by its measured pins.
 
     Args:
-        drawing: its connector.
-        pins: in the drawing's order.
+        drawing: drawing of its connector.
+        pins: the measured pins, in the order of the drawing's positions.
         tolerance: limits in mm.
-        judged: the characteristics that the verdict covers; the reasons name the others.
+        judged: the characteristics that the verdict covers; the reasons name those of CHARACTERISTICS that it does not.
 
     Returns:
-        The verdict, its reasons, and for each pin the entry of the envelope's `pins`.
+        The verdict, its reasons, and an entry of the envelope's `pins` for each pin: decisions, and measures with
+        expanded uncertainties (k = 2) in mm, None where the views do not determine them.
     """
     decisions, entries = {}, []
     for position, pin in zip(drawing.positions, pins, strict=True):

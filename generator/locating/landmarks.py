@@ -1,7 +1,8 @@
-"""What a network looks for in a picture of a connector: its pins, and points on the edges of its walls.
+"""The points that a gauge's network looks for in a picture of a connector: its pins, and points on the walls' edges.
 
-Each is a *query*: two points of the drawing, at the mark and beside it, between which the network finds the mark. Pins
-are found at tip and foot; an edge is found across its direction only.
+Each is a *query* with two points of the drawing: a mark, and a point beside it. For a pin, these are tip and foot, and
+the network finds both. For an edge, they are a point on the edge and one inside it, which states the direction across
+the edge: the network finds the edge in this direction only.
 """
 
 from __future__ import annotations
@@ -49,13 +50,13 @@ class Drawing(Protocol):
 
 @dataclass(frozen=True)
 class Queries:
-    """What to look for on one connector.
+    """The n queries of one connector: first its pins in the drawing's order, then points on the walls' edges.
 
     Attributes:
-        kinds: (n,) PIN, OUTLINE or OPENING.
-        marks: (n, 3) mm: nominal tips, and points on edges.
-        besides: (n, 3) mm: nominal feet, and points inside the edges.
-        pins: number of pins, which come first, in the drawing's order.
+        kinds: (n,) PIN, OUTLINE (the walls' outer edge) or OPENING (their inner edge).
+        marks: (n, 3) nominal tips and points on edges, mm in the housing's axes (mating face z = 0).
+        besides: (n, 3) nominal feet and points inside the edges, likewise.
+        pins: number of pins.
     """
 
     kinds: np.ndarray
@@ -69,7 +70,7 @@ class Queries:
 
 
 def queries(drawing: Drawing) -> Queries:
-    """Return what to look for on a connector.
+    """Return the queries of a connector.
 
     Raises:
         ValueError: a position's nominal height is not stated: its terminals differ in length.
@@ -92,7 +93,10 @@ def queries(drawing: Drawing) -> Queries:
 
 
 def pitch_mm(drawing: Drawing) -> float:
-    """Median distance of a position's nearest neighbour; of a single position twice its terminal's width."""
+    """Return the pitch, mm: the median distance of a position to its nearest neighbour.
+
+    For a connector with a single position it is twice the terminal's width.
+    """
     places = np.array([(each.x_mm, each.y_mm) for each in drawing.positions])
     if len(places) == 1:
         return 2.0 * (drawing.positions[0].width_mm or 1.0)

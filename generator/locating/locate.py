@@ -1,9 +1,9 @@
-"""Locate a connector in pictures of known cameras: its pose in the station, from the edges of its housing.
+"""Locate a connector in pictures of known cameras: find its pose on the station from the edges of its housing.
 
-A network finds the points of the edges near where a supposed pose projects them; the pose that fits them best is the
-next supposed pose. From there it finds every pin, too. The feet, which stand on the floor of the cavity, help to find
-height and tilt; where their pattern lies along X and Y is left open, since the housing is the datum. Only a housing
-without drawn edges (from CAD) is located by the pattern.
+A network looks for points of the edges near the places to which a supposed pose projects them. The pose that fits the
+found points best is the next supposed pose; from there the network finds every pin, too. The feet of the pins, which
+stand on the cavity floor, also determine height and tilt. They do not determine X and Y, as these are measured from the
+housing. Only a housing from CAD, whose edges the drawing does not state, is located in X and Y by the pins.
 """
 
 from __future__ import annotations
@@ -18,14 +18,13 @@ from generator.locating.cameras import StationCamera
 from generator.locating.crops import Crops, cut
 from generator.locating.fit import Fit, fit_of
 from generator.locating.landmarks import PIN, Queries
-from generator.locating.pose import Points, Pose, find_pose
+from generator.locating.pose import NotDeterminedError, Points, Pose, find_pose
 
-# Edge points looked for in all views together, at most: for a rough pose, and from it for the final one; at least so
-# many in each view.
+# Number of edge points, over all views, for the rough pose and for the final one; least number in each view.
 _ROUGH, _FINE, _LEAST = 24, 48, 8
-# A pin whose probability is above this is there. Scatter of a foot about its pattern's place, mm.
+# Probability above which a pin counts as present. Scatter of a foot about its place in the pattern, mm.
 _THERE, _FOOT_MM = 0.9, 0.05
-# Standard deviations of a part's placing where nothing is stated: degrees about X and Y, about Z, and mm.
+# Deviations of a part's placing where none are stated: turn about X and Y, turn about Z, shift in X and Y, shift in Z.
 _TILT_DEG, _TURN_DEG, _SHIFT_MM, _LIFT_MM = 1.0, 2.0, 2.0, 2.0
 
 
@@ -33,9 +32,9 @@ class FoundPoints(NamedTuple):
     """A network's answers for N crops.
 
     Attributes:
-        points: (N, 2, 2) px in the crop: mark and point beside it, x and y.
-        covariances: (N, 2, 2, 2) of these, px^2.
-        present: (N,) probability that there is a pin.
+        points: (N, 2, 2) x and y of the mark and of the point beside it, px from the crop's upper left corner.
+        covariances: (N, 2, 2, 2) covariance of each of these points, px^2.
+        present: (N,) probability that the position has a pin; without meaning for an edge.
     """
 
     points: np.ndarray
@@ -44,7 +43,7 @@ class FoundPoints(NamedTuple):
 
 
 class Finder(Protocol):
-    """A network that finds points in crops; `side` is that of a crop in px."""
+    """A network that finds points in crops of `side` x `side` px."""
 
     @property
     def side(self) -> int: ...
@@ -54,7 +53,7 @@ class Finder(Protocol):
 
 @dataclass(frozen=True)
 class View:
-    """One picture of a part: `pixels` (H, W, 3) uint8, and its camera."""
+    """One picture of a part: name of the view, `pixels` (H, W, 3) uint8, and the camera for these pixels."""
 
     name: str
     pixels: np.ndarray
@@ -62,7 +61,11 @@ class View:
 
 
 def placing_deviations(placing: Mapping[str, float] | None) -> np.ndarray:
-    """Standard deviations (6,) of a part's placing, rad and mm, from the half ranges that connectors.json states."""
+    """Return the standard deviations (6,) of a part's placing: turns about X, Y and Z in rad, then shifts in mm.
+
+    Args:
+        placing: half ranges by name, from connectors.json; None: not stated, and common values are assumed.
+    """
     stated = placing or {
         "tilt_deg": _TILT_DEG,
         "rotation_deg": _TURN_DEG,
@@ -93,8 +96,8 @@ class Located(NamedTuple):
     """A located part.
 
     Attributes:
-        pose: common to all views.
-        fits: how well it fits each view, by name.
+        pose: on the station, common to all views.
+        fits: how well it fits each view, by name of the view.
         pins: every pin as found in each view.
     """
 
@@ -104,28 +107,29 @@ class Located(NamedTuple):
 
 
 def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
-    """Find the pose of a part, common to all its views; see `located`."""
+    """Find the pose of a part as `located` does, without the fits."""
     return located(views, queries, finder, deviations).pose
 
 
 def located(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Located:
-    """Find the pose of a part, common to all its views, how well it fits each, and the pins.
+    """Find the pose of a part on the station from all its views together, how well it fits each view, and the pins.
 
     Args:
-        views: pictures of one placing.
-        queries: of the part's connector.
+        views: pictures that were taken while the part lay at one place.
+        queries: queries of the part's connector.
         finder: the network.
-        deviations: see `placing_deviations`.
+        deviations: (6,) standard deviations of the part's placing, from `placing_deviations`.
 
     Raises:
         NotDeterminedError: the found points do not determine a pose.
+        ValueError: the housing's edges are not stated, and no pin was found in one of the views.
     """
     matrix = np.eye(4)
     pins, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
     count = len(views)
     rough = spread(edges, max(_LEAST, _ROUGH // count)) if len(edges) else pins
     fine = np.concatenate([pins, spread(edges, max(_LEAST, _FINE // count))]) if len(edges) else pins
-    # The edges alone bring the crops of the pins near enough.
+    # The first pose, from edges alone, is good enough to place the crops of the pins.
     for which in (rough, fine):
         seen = [sight(view, queries, finder, matrix, which) for view in views]
         observed = [_points(each, queries) for each in seen]
@@ -136,7 +140,7 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
 
 
 def spread(which: np.ndarray, most: int) -> np.ndarray:
-    """At most `most` of the indices, spread evenly."""
+    """Return the indices (n,) if they are at most `most`, else `most` of them at equal distances."""
     chosen: np.ndarray = which[np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).round().astype(int))]
     return chosen
 
@@ -163,5 +167,5 @@ def _points(seen: Sighting, queries: Queries) -> list[Points]:
         feet = queries.besides[pins.which], pins.found.points[:, 1], pins.found.covariances[:, 1] + scatter
         observed.append(Points(seen.view.camera, *feet, is_pattern=bool(queries.kinds[-1] != PIN)))
     if not observed:
-        raise ValueError(f"no pin was found in view {seen.view.name}")
+        raise NotDeterminedError(f"no pin was found in view {seen.view.name}")
     return observed

@@ -23,7 +23,7 @@ _PATTERN_MM = 0.5
 
 
 class NotDeterminedError(ValueError):
-    """The found points do not determine a pose."""
+    """The points found in the pictures do not determine a pose."""
 
 
 class View(Protocol):
@@ -41,7 +41,8 @@ class Points:
         places: (n, 3) their places on the part, mm in the axes of its datum.
         pixels: (n, 2) their places in the picture, px.
         covariances: (n, 2, 2) covariances of `pixels`, px^2.
-        is_pattern: whether they belong to the pin pattern, whose shift along X and Y in the housing is not known.
+        is_pattern: whether they are feet of pins. The whole pin pattern may be shifted in the housing along X and Y, so
+            they do not determine the housing's X and Y.
     """
 
     view: View
@@ -59,8 +60,10 @@ class Pose:
         matrix: (4, 4) rigid motion from the part's datum axes to station axes, mm.
         covariance: (6, 6) covariance of the pose's error, as a small motion in station axes: rotation vector in rad
             about the station's origin, then shift in mm.
-        residual: weighted root mean square residual; about 1 if the points' covariances are right.
-        inliers: share of the points within the distance that 99 % of good points keep.
+        residual: root mean square of the points' distances from where the pose projects them, in standard deviations of
+            each point; about 1 if the points' covariances are right.
+        inliers: share of the points with a distance of at most OUTLIER standard deviations, which 99 % of good points
+            have.
     """
 
     matrix: np.ndarray
@@ -77,13 +80,13 @@ class Pose:
 def find_pose(
     observed: Sequence[Points], start: np.ndarray | None = None, deviations: np.ndarray | None = None
 ) -> Pose:
-    """Find the pose from points in one or several views, and with it the shift of the pin pattern in the housing.
+    """Find the pose of a part from points in one or several views; also fits the pin pattern's shift in the housing.
 
     Args:
         observed: the points of each view.
         start: (4, 4) first guess of `Pose.matrix`; None: the part is at its nominal place.
-        deviations: (6,) standard deviations of the part's placing about its nominal place, as in `Pose.covariance`:
-            prior knowledge, for what the points hardly determine; None: nothing is known.
+        deviations: (6,) standard deviations of the part's placing about its nominal place, in the order of
+            `Pose.covariance`; they decide where the points hardly do. None: the points alone decide.
 
     Raises:
         NotDeterminedError: the points do not determine the pose: fewer than three, or all on a line.
@@ -115,7 +118,7 @@ def motion(small: np.ndarray) -> np.ndarray:
     """Return the rigid motion (4, 4) of a rotation vector in rad and a shift in mm, by Rodrigues' formula.
 
     Args:
-        small: (6,) rotation vector, then shift.
+        small: (6,) rotation vector (its length is the angle), then shift.
     """
     angle = float(np.linalg.norm(small[:3]))
     matrix = np.eye(4)
@@ -128,7 +131,7 @@ def motion(small: np.ndarray) -> np.ndarray:
 
 
 def small_motion(matrix: np.ndarray) -> np.ndarray:
-    """The rotation vector in rad and shift in mm, (6,), of a rigid motion (4, 4): the inverse of `motion`."""
+    """Return the rotation vector in rad, then the shift in mm, (6,), of a rigid motion (4, 4): inverse of `motion`."""
     turned = matrix[:3, :3]
     axis = 0.5 * np.array([turned[2, 1] - turned[1, 2], turned[0, 2] - turned[2, 0], turned[1, 0] - turned[0, 1]])
     sine = float(np.linalg.norm(axis))
@@ -137,14 +140,14 @@ def small_motion(matrix: np.ndarray) -> np.ndarray:
 
 
 def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
-    """Derivative (n, 2, 6) of the pixels of points with respect to a small motion.
+    """Return how the pixels of points change with a small motion of the points: the derivative (n, 2, 6).
 
     Args:
         view: the camera.
         points: (n, 3) mm in station axes.
 
     Returns:
-        Px per rad for the three components of the rotation vector, then px per mm for those of the shift.
+        Px per rad for the three components of the rotation vector in station axes, then px per mm for the shift's.
     """
     columns = []
     for axis in range(6):
@@ -157,7 +160,7 @@ def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
 
 
 def residuals(points: Points, matrix: np.ndarray) -> np.ndarray:
-    """Distances (n,) of found points from where a pose (4, 4) puts them, in standard deviations."""
+    """Return the distances (n,) of found points from where a pose (4, 4) projects them, in each one's deviations."""
     off = points.pixels - points.view.project(points.places @ matrix[:3, :3].T + matrix[:3, 3])
     sizes: np.ndarray = np.sqrt(np.einsum("ni,nij,nj->n", off, np.linalg.inv(points.covariances), off))
     return sizes

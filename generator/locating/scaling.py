@@ -16,11 +16,11 @@ SAME_SCALE = 0.08
 
 
 def pitch_px(drawing: Drawing, camera: Mapping[str, Any], size: tuple[int, int]) -> float:
-    """Distance of neighbouring pins in px at the middle of the connector.
+    """Return the distance of neighbouring pins in a picture, px, at the middle of the connector.
 
     Args:
-        drawing: the connector.
-        camera: entry of connectors.json.
+        drawing: the connector's drawing.
+        camera: the camera's entry in connectors.json.
         size: width and height of the picture, px.
     """
     middle = np.array([np.mean([(each.x_mm, each.y_mm, each.z_mm or 0.0) for each in drawing.positions], axis=0)])
@@ -30,16 +30,16 @@ def pitch_px(drawing: Drawing, camera: Mapping[str, Any], size: tuple[int, int])
 def scaled(
     picture: Image.Image, drawing: Drawing, camera: Mapping[str, Any], wanted_px: float
 ) -> tuple[np.ndarray, StationCamera, float]:
-    """Resample a picture so that neighbouring pins are `wanted_px` apart.
+    """Resample a picture so that neighbouring pins are `wanted_px` apart, unless they nearly are (SAME_SCALE).
 
     Args:
-        picture: of the size in px that the camera took.
-        drawing: its connector.
-        camera: entry of connectors.json for the camera that took it.
-        wanted_px: of the gauge.
+        picture: the picture as the camera took it, neither cropped nor scaled.
+        drawing: drawing of the connector in it.
+        camera: entry in connectors.json of the camera that took it.
+        wanted_px: the gauge's distance of neighbouring pins.
 
     Returns:
-        Pixels (H, W, 3) uint8, the nominal camera at their scale, and the scale: new divided by old size.
+        Pixels (H, W, 3) uint8, the nominal camera for these pixels, and their width divided by the picture's.
     """
     nominal = StationCamera.nominal(camera, *picture.size)
     ratio = wanted_px / pitch_px(drawing, camera, picture.size)

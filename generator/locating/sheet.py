@@ -1,4 +1,4 @@
-"""The sheet of a measured part: its views with every pin's offset, a table of the worst pins, and one sentence."""
+"""Draw the sheet of a measured part: its views with every pin's offset, a table of the worst pins, and one sentence."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from generator.locating.locate import View
 from generator.verdict.envelope import Verdict
 
 _SIDE_PX = 900
-# Share of the distance of neighbouring pins that the enlarged tolerance zone's radius may take.
+# Largest radius of an enlarged tolerance zone, divided by the distance of neighbouring pins.
 _RING_SHARE = 0.34
 _COLOURS = {"nonconform": "NG", "conform": "OK", "undecided": "UNSURE", "undetermined": "UNSURE", "not_seen": "UNSURE"}
 _OPEN = ("undetermined", "not_seen")
 
 
 def sentence(found: Inspected, tolerance: Tolerance) -> str:
-    """Say in one line what was found, such as "NG: r2c5 bent 0.91 mm ± 0.06 (limit 0.8)"."""
+    """Return the verdict and the worst pin in one line: "NG: r2c5 bent, true position 0.91 ± 0.06 mm (limit 0.8)"."""
     if found.verdict is Verdict.INVALID:
         return f"INVALID: {found.reasons[0]}"
     worst = _worst_first(found.pins, tolerance)
@@ -42,12 +42,12 @@ def sentence(found: Inspected, tolerance: Tolerance) -> str:
 def draw_sheet(
     found: Inspected, drawing: StatedDrawing, pictures: Mapping[str, Image.Image], tolerance: Tolerance
 ) -> Image.Image:
-    """Draw the sheet of a part.
+    """Draw the sheet of a part; returns it as one picture.
 
     Args:
-        found: the outcome.
-        drawing: of its connector.
-        pictures: as given, by view.
+        found: the result of measuring the part.
+        drawing: drawing of the part's connector.
+        pictures: the pictures from which it was measured, by view.
         tolerance: limits in mm.
     """
     times = _times(drawing, tolerance)

@@ -59,7 +59,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shard += "Kubernetes job or an AWS Batch array job; `generator merge` joins the folders"
     some.add_argument("--shard", metavar="I/N", help=shard)
     add("--force", action="store_true", help="render finished rows again")
-    scale = "each pixel of the mask is the most frequent of K x K samples, K from 1 to 8 (default: 1)"
+    scale = "each pixel of the mask is the most frequent value of K x K samples, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_count(1, 8), default=1, metavar="K", help=scale)
     gpu = "render on cpu or gpu; gpu is faster, its pictures are not bit-identical to the CPU's (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)

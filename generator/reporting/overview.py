@@ -128,8 +128,8 @@ def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Over
     Args:
         dataset: folder of the dataset.
         per_class: largest number of pictures in the contact sheet of a class.
-        renders: render folder from which the dataset was built, for values that it lacks: masks, and tilts if an older
-            version built it; None: the page does not show them.
+        renders: render folder from which the dataset was built; from it come masks and tilts that the dataset lacks.
+            None: the page does not show them.
 
     Raises:
         InputError: the folder is not a Pinsight dataset, or it was not built from `renders`.

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--renders",
         type=Path,
         metavar="DIR",
-        help="render folder from which the dataset was built; the page then shows masks, and tilts also of an older "
-        "dataset",
+        help="render folder from which the dataset was built; from it the page shows what the dataset lacks: masks "
+        "(if it was built without --masks), and the tilts of pins (if an older version built it)",
     )
 
 

@@ -49,7 +49,7 @@ _VERDICTS = {
 
 
 def decide(outside: float, beyond: float) -> Decision:
-    """Decide from two probabilities; undetermined if they are NaN.
+    """Return the decision on a characteristic from two probabilities; undetermined if they are NaN.
 
     Args:
         outside: probability that the measure lies outside its limits, on any side.
@@ -63,7 +63,7 @@ def decide(outside: float, beyond: float) -> Decision:
 
 
 def interval_sides(value: float, u: float, low: float, high: float) -> tuple[float, float]:
-    """Probabilities that a measure lies below `low` and above `high`.
+    """Return the probabilities that a measure lies below `low`, and above `high`.
 
     Args:
         value: the measured value, mm.
@@ -79,7 +79,7 @@ def interval_sides(value: float, u: float, low: float, high: float) -> tuple[flo
 
 
 def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
-    """Probability that a point lies outside a disc round the origin: that the true position is above its limit.
+    """Return the probability that a point lies outside a disc round the origin: the true position is above its limit.
 
     The normal distribution in two dimensions is integrated exactly along one principal axis, and with 64 Gauss-Legendre
     nodes along the other.
@@ -108,7 +108,7 @@ def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> f
 
 
 def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
-    """Probability that a point lies beyond a tangent of a disc round the origin, for the tangent where it is largest.
+    """Return the largest probability, over all tangents of a disc round the origin, that a point lies beyond one.
 
     Args:
         mean, covariance, diameter: as in `disc_outside`.
@@ -124,7 +124,7 @@ def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> fl
 def decide_height(
     retraction_mm: float, u_mm: float, retraction_limit_mm: float, protrusion_limit_mm: float
 ) -> Decision:
-    """Decide on a tip's height, which has limits on both sides.
+    """Return the decision on a tip's height, which has limits on both sides.
 
     Args:
         retraction_mm: how far the tip is below its nominal height; negative: above it.
@@ -136,7 +136,7 @@ def decide_height(
 
 
 def decide_true_position(mean: np.ndarray, covariance: np.ndarray, limit_mm: float) -> Decision:
-    """Decide on a tip's true position.
+    """Return the decision on a tip's true position.
 
     A true position cannot be negative, so an interval "value plus or minus U" would be wrong near zero. The decision is
     made from the probability that the tip lies outside the tolerance's disc.
@@ -154,10 +154,11 @@ def part_verdict(
 ) -> tuple[Verdict, list[str]]:
     """Return the verdict on a part from the decisions on its pins, and the reasons for it.
 
-    NG if a characteristic is nonconform; OK only if every judged characteristic of every pin conforms.
+    The verdict is NG if a judged characteristic is nonconform, OK if every judged characteristic of every pin conforms,
+    INVALID without any pin, and UNSURE otherwise.
 
     Args:
-        pins: by address, the decisions by characteristic (`true_position`, `height`, `presence`).
+        pins: the decisions on each pin by characteristic (`true_position`, `height`, `presence`), by its address.
         judged: the characteristics that the verdict covers; a decision that a pin lacks counts as undetermined.
         not_inspected: characteristics with a tolerance that the verdict does not cover; they are named in the reasons.
     """

@@ -45,7 +45,7 @@ class Envelope:
     """The JSON document on one picture, or on one part from several views.
 
     Attributes:
-        verdict: of the picture or part.
+        verdict: the verdict on the picture or part.
         reasons: why it is not OK, and what was not inspected; each begins with a keyword and a colon, such as
             "exposure: ...", for programs that read it. Empty only for OK.
         file: path of the picture; None for a part.

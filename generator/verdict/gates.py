@@ -62,10 +62,10 @@ class Limits:
     Attributes:
         pictures: number of pictures that the limits were learned from.
         grid: (W, H) px to which pictures are stretched for their appearance.
-        diagonal_px, aspect: smallest and largest diagonal of the pictures, and width / height.
-        measures: by name of measure, the lower and upper limit of its difference from similar training pictures.
+        diagonal_px, aspect: smallest and largest diagonal, and smallest and largest width / height, of a picture.
+        measures: lower and upper limit of each measure's difference from similar training pictures, by its name.
         appearance: upper limit of a picture's distance from the training pictures, see `generator.verdict.appearance`.
-        turn: upper limit of log(distance of a picture / distance of its copy turned by 90 or 270°).
+        turn: upper limit of `Look.turns` for 90 and 270°.
     """
 
     pictures: int
@@ -87,8 +87,8 @@ class Look:
         difference: (rows, columns) smallest difference of each cell from similar training pictures.
         distance: mean of `difference`.
         upright: score of `generator.verdict.orientation`: 1 upright, -1 turned by 180°.
-        turns: by angle in degrees, natural logarithm of the ratio of `distance` to the distance of the picture turned
-            counter-clockwise by this angle.
+        turns: natural logarithm of `distance` divided by the distance of the picture turned counter-clockwise, by the
+            angle of the turn in degrees.
     """
 
     beyond: np.ndarray
@@ -99,7 +99,7 @@ class Look:
 
 
 class PictureGates:
-    """The gates of a training run or unit space: see the module.
+    """The gates of a training run or of a unit space (the good pictures of an inspection); see the module's docstring.
 
     Args:
         limits: limits of the gates.

@@ -22,14 +22,14 @@ LEAST, MOST, MARGIN = 0.15, 0.5, 1.25
 
 @dataclass(frozen=True)
 class Orientation:
-    """The regression's weights (BINS, rows, columns), and the limit of its score."""
+    """The regression's weights (BINS, rows, columns), and the limit: a score below -limit means a turned picture."""
 
     weights: np.ndarray
     limit: float
 
     @classmethod
     def of(cls, histograms: np.ndarray, groups: np.ndarray) -> Orientation:
-        """Learn from upright pictures.
+        """Learn weights and limit from upright pictures.
 
         Args:
             histograms: (N, BINS, rows, columns).
