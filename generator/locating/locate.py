@@ -121,8 +121,8 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
         deviations: (6,) standard deviations of the part's placing, from `placing_deviations`.
 
     Raises:
-        NotDeterminedError: the found points do not determine a pose.
-        ValueError: the housing's edges are not stated, and no pin was found in one of the views.
+        NotDeterminedError: the found points do not determine a pose; or the housing's edges are not stated, and no pin
+            was found in one of the views.
     """
     matrix = np.eye(4)
     pins, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
