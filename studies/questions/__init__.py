@@ -1,4 +1,4 @@
-"""The page's sections, one module for each question: its measures, table and figure."""
+"""The sections of results.md, one module for each question: its measures, table and figure."""
 
 from __future__ import annotations
 

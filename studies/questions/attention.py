@@ -25,7 +25,14 @@ LOOKED_AT = "test_housings"
 
 
 def stage_means(documents: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-    """Average over seeds the attention scores of gradient rollout, by epoch of the stage; nan if no picture has one."""
+    """Average the attention scores of gradient rollout over seeds.
+
+    Args:
+        documents: Results of a variant's runs.
+
+    Returns:
+        Each score of `ATTENTION` by epoch; nan if no picture has this score.
+    """
     return {stage: _means(scores) for stage, scores in _rollouts(documents).items()}
 
 
@@ -45,7 +52,7 @@ def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 6: hits, entropy and share on the housing over the stages.
+    """Make section and figure of question 6: peaks on the defect, entropy and share on the housing, by epoch.
 
     Args:
         found: The question's finished runs.

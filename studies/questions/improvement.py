@@ -15,12 +15,12 @@ from studies.tables import beyond, mean, table
 
 
 def learned(result: Mapping[str, Any]) -> Share:
-    """Read the balanced accuracy on the original training pictures from a result."""
+    """Read the balanced accuracy on the original training pictures (without copies) from a result."""
     return result["originals"]["balanced_accuracy"]  # type: ignore[no-any-return]
 
 
 def gaps(found: Found) -> dict[str, list[float]]:
-    """Compute balanced accuracy on the original training pictures minus that on the test, by variant for each seed."""
+    """Compute balanced accuracy on the original training pictures minus that on the test: by variant, one per seed."""
     test = accuracy("test")
     found_gaps = {}
     for variant, documents in found.variants.items():

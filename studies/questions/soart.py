@@ -31,7 +31,7 @@ def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
 
 
 def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
-    """Compute AUROC of each ViT variant minus that of `inspect`, by variant and defect; {} if either has no run."""
+    """Compute AUROC of each ViT variant minus that of `inspect`, by variant, then defect; {} if either has no run."""
     columns = _by_defect(found)
     alone = columns.get(PRODUCT, [])
     changes: dict[str, dict[str, Difference]] = {}
@@ -72,7 +72,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def counted(changes: Mapping[str, Difference]) -> str:
-    """Describe on how many defects a ViT is better or worse, by intervals that exclude zero."""
+    """Write on how many defects a ViT is better, worse or undecided, from its `Difference` by defect."""
     better, worse = (sum(c.decided and sign * c.mean > 0 for c in changes.values()) for sign in (1, -1))
     return (
         f"better on {better}, worse on {worse}, undecided on {len(changes) - better - worse} of {len(changes)} defects"

@@ -33,7 +33,16 @@ PART_MEASURES: dict[str, Callable[[Mapping[str, Any]], Share]] = {
 
 
 def parts_judged(found: Found, read: Callable[[Mapping[str, Any]], Share]) -> dict[str, dict[str, Value]]:
-    """Summarise a measure of whole parts by variant and judging views; a variant trained on all views has one entry."""
+    """Summarise a measure of whole parts over seeds.
+
+    Args:
+        found: The question's finished runs.
+        read: One of `PART_MEASURES`.
+
+    Returns:
+        Values by variant, then by the views that judge (`JUDGED_BY`); a variant trained on all views together has
+        only the entry of all views.
+    """
     values = {
         variant: {
             name: value
@@ -106,11 +115,11 @@ def _rows(found: Found, series: Mapping[str, Mapping[str, Mapping[str, Value]]])
 
 
 def views_change(found: Found, one: tuple[str, str], other: tuple[str, str]) -> Difference | None:
-    """Balanced accuracy, counted by part, of `other` minus that of `one`; None if either has no run.
+    """Compute balanced accuracy over parts of `other` minus that of `one`; None if either has no run.
 
     Args:
-        found: Finished runs of the question.
-        one, other: Pairs of variant and name of the views that judge its parts.
+        found: The question's finished runs.
+        one, other: Pairs of a variant and the views that judge its parts.
     """
     before, after = (
         [d["result"]["views"][views]["answers"] for d in found.variants.get(variant, [])]
