@@ -1,9 +1,9 @@
 """`python -m trainer.florence2 [--data DATASET] [--model ID_OR_PATH] [--mode MODE] [--out RUN]`: train `<OD>`.
 
-`--model tiny`, the default, makes a small Florence-2 and trains it from random weights on a CPU; a published checkpoint
-(`florence-community/Florence-2-base-ft`, `-large`) or a folder is fine-tuned: all parameters, those of some parts, a
-share of them, or LoRA's. Options: docs/reference/commands.md; files of a run: docs/reference/runs.md; defaults of
-`--data` and `--out`: `trainer.core.default_paths`.
+`--model tiny`, the default, makes a small Florence-2 and trains it from random weights on a CPU. A published checkpoint
+(`florence-community/Florence-2-base-ft`, `-large`) or a model in a folder is fine-tuned: all parameters, those of some
+parts, a share of them, or LoRA's. Options: docs/reference/commands.md. Files of a run: docs/reference/runs.md. Defaults
+of `--data` and `--out`: `trainer.core.default_paths`.
 """
 
 import argparse
@@ -117,7 +117,7 @@ def _memory_mb(device: torch.device) -> float:
 
 
 def run(args: argparse.Namespace, argv: list[str]) -> int:
-    """Train as the options say; returns the exit code.
+    """Train as the options say; returns the exit code, 1 if there is no model or the Hub refuses the upload.
 
     Args:
         args: Parsed from `argv`.
@@ -223,7 +223,12 @@ def _finish(
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command line, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
+    """Run the command line; returns its exit code.
+
+    Args:
+        argv: The arguments; None: the process's own.
+        began: `time.monotonic()` at the start of the command, from which --time-limit counts; None: now.
+    """
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began

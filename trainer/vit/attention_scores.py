@@ -104,7 +104,7 @@ def scores(
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Average the scores of `scores` over pictures, the entropy separately over OK and NG pictures; None without any."""
+    """Average the scores of `scores` over pictures, the entropy over OK and NG pictures separately; None if none."""
 
     def mean(values: list[float]) -> float | None:
         return float(np.mean(values)) if values else None

@@ -25,7 +25,7 @@ WHOLE = 0.8
 
 
 def whole_inside(boxes: Tensor, size: int) -> Tensor:
-    """Return (...) bool for boxes (..., 4), xyxy in px: whether at least 80 % of each lies in a close-up of `size` px."""
+    """Return (...) bool for boxes (..., 4), xyxy in px: whether at least 80 % of each is in a close-up of `size` px."""
     from torchvision.ops import box_area, clip_boxes_to_image
 
     flat = boxes.reshape(-1, 4)
