@@ -186,7 +186,7 @@ def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
 def detect(renders: Path, to: Path) -> None:
     """Score every picture under every condition, and write detect.json into the folder `to`.
 
-    It has the scores of the picture and its pins by each method, and the hint of `inspect` on the defective pin.
+    The file has the scores of each picture and its pins by each method, and the hint of `inspect` on the defective pin.
     """
     good = rows("soart_ok")
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]

@@ -46,7 +46,7 @@ def kinds_of(row: dict[str, str]) -> str:
 
 
 def every_nth(rows: Sequence[dict[str, str]], count: int) -> list[dict[str, str]]:
-    """Sort manifest rows by kinds of defect, then factor levels; return `count` of them, evenly spaced (0: all)."""
+    """Sort manifest rows by kinds of defect, then factor levels; return `count` evenly spaced rows (0: all rows)."""
     ordered = sorted(rows, key=lambda row: (kinds_of(row), *(row.get(f, "") for f in FACTORS), row["run"]))
     if not 0 < count < len(ordered):
         return ordered

@@ -74,7 +74,8 @@ class Capability:
         network: scatter between features of the bias that each keeps in all placings.
         grr: `noise` and `placing` together: root of the sum of squares.
         percent: %GRR of the tolerance.
-        ndc, ndc_production: number of distinct categories over the tolerance, and over the scatter of good parts.
+        ndc: number of distinct categories over the tolerance.
+        ndc_production: the same over the scatter of good parts; None for true position.
         capable_10, capable_30: smallest tolerance whose %GRR is 10 %, and 30 %.
         cg, cgk: median over the pins of the type 1 study; None if under half of these pins were measured each time.
         bright_slope, bright_percent: slope and %GRR if the brightest pixels are taken for the tip; None if not found.

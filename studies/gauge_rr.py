@@ -2,10 +2,10 @@
 
     python -m studies.gauge_rr --model RUN --width 256 --write
 
-Each part has pins displaced by up to 1.25 times the limit of true position. It is placed on the station several times,
-and three cameras capture each placing several times. One more part is captured many times without being taken out: the
-type 1 study. Renders, datasets and measurements stay in the work folder. The tables contain all measurements there, of
-earlier commands too; --write puts them into docs/explanation/gauge.md.
+In each part the pins are displaced by up to 1.25 times the limit of true position. Each part is placed on the station
+several times, and three cameras capture each placing several times. One more part is captured many times without being
+taken out: the type 1 study. Renders, datasets and measurements stay in the work folder. The tables contain all its
+measurements, of earlier commands too; --write puts the tables into docs/explanation/gauge.md.
 """
 
 from __future__ import annotations

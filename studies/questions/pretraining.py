@@ -15,7 +15,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 5: accuracy over the number of pictures, from scratch and tuned.
+    """Make section and figure of question 5: accuracy by number of pictures, from random and pre-trained weights.
 
     Args:
         found: The question's finished runs.

@@ -14,7 +14,7 @@ from studies.tables import table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 2: curves by epochs and minutes, test, and time to reach an accuracy.
+    """Make section and figure of question 2: accuracy by epochs, by minutes and on the test; time to reach a level.
 
     Args:
         found: The question's finished runs.

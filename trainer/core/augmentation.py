@@ -112,7 +112,7 @@ def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[
         zoom: Scale factor; above 1 enlarges.
 
     Returns:
-        Pixels (C, H, W), with the border repeated where none were, and boxes (M, 4).
+        Pixels (C, H, W), in which pixels from outside the picture repeat its border, and boxes (M, 4).
     """
     from torchvision.transforms.v2 import functional as v2
 

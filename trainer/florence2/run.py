@@ -137,7 +137,7 @@ class DetectionConfig(Settings):
     )
     input: Literal["image", "nsoart"] = setting(
         "image",
-        "column of the pictures. image: RGB; nsoart: how far each small window is from good parts",
+        "column of the pictures. image: RGB; nsoart: how each small window differs from good parts",
         group="data",
     )
     augment: bool = setting(True, "train on pictures as they are: not moved, mirrored or relit", group="data")

@@ -66,8 +66,8 @@ class TrainingConfig(Settings):
     )
     input: Literal["image", "nsoart", "image+nsoart"] = setting(
         "image",
-        "column of the pictures. image: RGB; nsoart: how far each small window is from good parts; image+nsoart: both, "
-        "six channels",
+        "column of the pictures. image: RGB; nsoart: how each small window differs from good parts; image+nsoart: "
+        "both, six channels",
         group="pictures",
     )
     augment: bool = setting(
