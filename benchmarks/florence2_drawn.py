@@ -61,7 +61,7 @@ def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, 
 
 
 def row(split: str, number: int, kind: str, target: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Make row `number` of a split, with the columns that `generator build` writes; the rest as for `draw`."""
+    """Make row `number` of a split, with the columns that `generator build` writes; other arguments as for `draw`."""
     picture, boxes, categories = draw(rng, kind, target)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")

@@ -35,7 +35,7 @@ class Fitness:
 
     Args:
         balanced_accuracy: Mean of the shares of NG parts found and OK parts passed; None without NG or OK parts.
-        lower_bound: One-sided 95 % lower bound of `balanced_accuracy`; None likewise.
+        lower_bound: One-sided 95 % lower bound of `balanced_accuracy`; None without NG or OK parts.
         ok_parts, ng_parts: Number of parts with OK pictures, and with NG pictures.
         unfit: Why the run is unfit, each beginning with `unfit: `; empty if it is fit.
     """

@@ -61,7 +61,7 @@ class FrozenThreshold:
         )
 
     def sentences(self) -> list[str]:
-        """Write how fit the run is and, if --max-escape was given, what it has shown; a line each, no full stop."""
+        """Write a line on the run's fitness and, if --max-escape was given, one on its result; without full stops."""
         return [text for text in (fitness.fitness_said(self.fitness), max_escape.said(self.max_escape)) if text]
 
     def to_json(self) -> dict[str, Any]:

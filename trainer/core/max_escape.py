@@ -125,7 +125,7 @@ def said(held: Mapping[str, Any] | None) -> str:
 
 
 def fitness_and_escapes(document: Mapping[str, Any]) -> str:
-    """Write how fit a run is and what --max-escape has shown, from the content of frozen.json or summary.json."""
+    """Write sentences on fitness and the result of --max-escape, from the content of frozen.json or summary.json."""
     held = document.get("fitness")
     fitness = fitness_said(None if held is None else Fitness.from_json(held))
     return ". ".join(filter(None, (fitness, said(document.get("max_escape")))))

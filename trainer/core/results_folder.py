@@ -52,7 +52,7 @@ def evaluation_files(document: Mapping[str, Any]) -> set[str]:
 def owned(out: Path, document: str, files_of: FilesOf) -> set[str]:
     """Return the names of the files in OUT that an earlier run of the command wrote; they may be replaced.
 
-    Files that a killed command had moved into OUT are among them.
+    Files that a killed command had already moved into OUT are included.
 
     Args:
         out: The folder of results.

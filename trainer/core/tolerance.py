@@ -28,7 +28,7 @@ def tolerances_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]
     If a scene's rows have several tolerances, as after merging datasets, the second is named `SCENE (2)`, and so on.
 
     Args:
-        rows: Rows with the columns `scene` and `tolerance_json`, where the dataset has them.
+        rows: Rows with the columns `scene` and `tolerance_json`, if the dataset has these columns.
     """
     found: dict[tuple[str, str], None] = {}
     for row in rows:

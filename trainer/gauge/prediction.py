@@ -136,7 +136,7 @@ def load_bench(run: Path, options: Options) -> Bench:
 
 
 def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
-    """Return the limits that apply: those of the run for the connector's scene, with those asked for in their place.
+    """Return the limits that apply: the run's limits for the connector's scene, replaced by the limits `asked`.
 
     Args:
         stated: The run's tolerance by scene.

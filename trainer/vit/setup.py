@@ -103,7 +103,7 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
 
 
 def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
-    """Load the weights that `--init` names into a new network, and print a line on them.
+    """Load the weights that `--init` names into a new network, and print which weights were loaded.
 
     Args:
         model: The network.

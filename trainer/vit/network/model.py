@@ -73,7 +73,7 @@ class ViTConfig:
     channels: int = _setting(3, "channels of a picture", ge=1, no_option="those of --input")
     mean: tuple[float, ...] = _setting((0.5,) * 3, "mean of pixels in [0, 1] per channel", no_option="training data's")
     std: tuple[float, ...] = _setting(
-        (0.25,) * 3, "standard deviation of pixels, likewise", no_option="training data's"
+        (0.25,) * 3, "standard deviation of pixels in [0, 1] per channel", no_option="training data's"
     )
     patch_size: int = _setting(
         8, "side in px of a patch (the squares that the network works on), at most a pin's width", choices=(4, 8, 16)
