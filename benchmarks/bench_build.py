@@ -75,13 +75,7 @@ def floor_seconds(renders: Path, to: Path) -> float:
 
 
 def nsoart_seconds(renders: Path, dataset: Path, to: Path) -> float:
-    """Measure the CPU seconds for the maps of the unit space (the OK rows) and for the NSOART pictures of all rows.
-
-    Args:
-        renders: Render folder.
-        dataset: Dataset built from it, with the NSOART parameters.
-        to: Parquet file to write the NSOART pictures into.
-    """
+    """Measure the CPU seconds for the maps of the unit space (OK rows) and for the NSOART pictures of all rows."""
     parameters = json.loads((dataset / "nsoart.json").read_text("utf-8"))
     unit = {name for group in parameters["groups"] for name in group["rows"]}
     columns = features(False)

@@ -23,13 +23,7 @@ REPEATS = 5
 
 
 def exported(folder: Path, side: int, pitch_px: float) -> Path:
-    """Export a network with random weights for the demo's connector; returns the ONNX file in `folder`.
-
-    Args:
-        folder: Folder of the run and the file.
-        side: Side of a crop, px.
-        pitch_px: The connector's pitch in the resampled pictures, px.
-    """
+    """Export a network with random weights, for crops of `side` px at a pitch of `pitch_px` px; returns the file."""
     from blender_scripts.contract.connector import read_connector
     from generator.dataset.connectors import connectors_json, nominal_connector
     from generator.verdict.gates import PictureGates

@@ -76,11 +76,7 @@ def one_process(frames: int) -> list[tuple[int, float]]:
 
 
 def recycled_workers(frames: int) -> list[tuple[int, float]]:
-    """Render all frames by `generator render`, which replaces its worker from time to time.
-
-    Returns:
-        A point for each second: frames done, and the worker's resident memory in MiB.
-    """
+    """Render by `generator render`; returns (frames done, MiB of its present worker) for each second."""
     points: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(Path(folder) / "frames.csv", frames)

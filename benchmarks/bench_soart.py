@@ -56,16 +56,7 @@ def rate(dtype: type, rounds: int = 20_000) -> float:
 
 
 def loop_rows(image: np.ndarray, patch: np.ndarray, rows: int) -> np.ndarray:
-    """Compute SOART3's three maps by the plain loop, for the first `rows` rows of windows.
-
-    Args:
-        image: The picture, (GRID + WINDOW - 1) px each way.
-        patch: (WINDOW, WINDOW) reference window.
-        rows: Number of rows.
-
-    Returns:
-        (3, rows, GRID) maps.
-    """
+    """Compute by the plain loop SOART3's maps (3, rows, GRID) of the first rows of windows, by the window `patch`."""
     maps = np.empty((3, rows, GRID))
     x = patch.ravel()
     for i in range(rows):

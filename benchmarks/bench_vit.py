@@ -67,12 +67,7 @@ def milliseconds(spent: list[Spent]) -> dict[str, float]:
 
 
 def speeds(pairs: list[Pair], against: str = "bare") -> dict[str, list[float]]:
-    """Divide each step's time of `against` by the contender's time: `wall` time, and CPU time of the training `thread`.
-
-    Args:
-        pairs: The contender's pairs of step times.
-        against: Field of `Pair`: `bare` or `bare_step`.
-    """
+    """Divide each step's time of `against`, a field of `Pair`, by the contender's: wall time and thread's CPU time."""
     return {
         field: [getattr(getattr(pair, against), field) / getattr(pair.own, field) for pair in pairs]
         for field in ("wall", "thread")
@@ -115,15 +110,7 @@ def over(first: dict[str, list[float]], second: dict[str, list[float]]) -> dict[
 
 
 def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Path) -> dict[str, object]:
-    """Run all comparisons and return the results by title.
-
-    Args:
-        threads: Number of CPU threads.
-        steps: Steps of an epoch with pictures.
-        repeats: Epochs of each contender.
-        batch_size: Pictures per step.
-        folder: Folder of transformers' Trainer.
-    """
+    """Run all comparisons with `threads` threads, `repeats` epochs of `steps` steps; returns the results by title."""
     results: dict[str, object] = {}
     for title, close_ups in (("pictures with close-ups", False), ("close-ups only", True)):
         setting = Setting(steps, threads, close_ups=close_ups, boxes=True, batch_size=batch_size)

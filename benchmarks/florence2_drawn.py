@@ -33,15 +33,10 @@ SPLITS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
 
 
 def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, list[list[float]], list[int]]:
-    """Draw 2 x 4 pins.
+    """Draw 2 x 4 pins, pin `target` (from 0, by rows) with the defect `kind`.
 
-    Args:
-        rng: Draws grey levels, noise and the direction of a bend.
-        kind: The defect of one pin: `bent`, `missing` or `ok`.
-        target: Index of this pin, from 0, row by row.
-
-    Returns:
-        Picture (32, 64, 3) uint8; boxes (x, y, width, height) in px and indices in `CLASSES` of the 8 pins.
+    Returns the picture (32, 64, 3) uint8, and for each pin its box (x, y, width, height) in px and its index in
+    `CLASSES`.
     """
     grey = np.full((32, 64), 30.0)
     y, x = np.mgrid[0:32, 0:64] + 0.5

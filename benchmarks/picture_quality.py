@@ -33,12 +33,7 @@ SEEDS = (5, 6)
 
 @dataclass(frozen=True)
 class View:
-    """A scene as one camera sees it under one lighting.
-
-    Attributes:
-        scene, camera, lighting: Names.
-        window: Edges x1, y1, x2, y2 of the compared window, as shares of the picture's width and height.
-    """
+    """A scene seen by a camera under a lighting; `window`: edges as shares of the picture's width and height."""
 
     scene: str
     camera: str
@@ -120,14 +115,7 @@ class Laboratory:
         self.renderer.stage.lay_out(part, view.lighting, replace(station, camera=straight))
 
     def picture(self, width: int, height: int, samples: int, seed: int, how: str) -> tuple[np.ndarray, float]:
-        """Render the scene; returns the picture (H, W, 3) in sRGB and its CPU seconds.
-
-        Args:
-            width, height: Size in px.
-            samples: Light paths per pixel.
-            seed: Seed of the light paths.
-            how: Denoiser and grid, one of `HOW`.
-        """
+        """Render with `samples` per pixel; returns the picture in sRGB and CPU seconds. `how`: one of `HOW`."""
         self.tracer.denoised = how != "none"
         self.module.sampling = grid_of_picture if how == "picture's grid" else self.planned
         self.module.WITHOUT_DENOISER = 1
@@ -152,15 +140,7 @@ Scores = dict[tuple[tuple[int, int], str, int], list[tuple[float, float, float]]
 
 
 def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
-    """Measure SSIM, PSNR (dB) and CPU seconds of each view.
-
-    Args:
-        reference_samples: Light paths per pixel of the reference.
-        sizes: Sizes (width, height) of the pictures in px.
-
-    Returns:
-        By size, denoiser and samples: SSIM, PSNR and seconds of each view.
-    """
+    """Measure SSIM, PSNR (dB) and CPU seconds of each view, by size (width, height) in px, denoiser and samples."""
     found: Scores = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         laboratory = Laboratory(Path(folder))

@@ -51,8 +51,6 @@ SOARTC: dict[str, dict[str, Any]] = {
     "SOARTC": {"window": 8, "similarity": "pixels"},
     "SOARTC gram": {"window": 8, "similarity": "gram"},
 }
-
-
 SHOWN = ("difference", "1-SSIM", "1-ZNCC", "tolerance", "deviation", "SOARTC", "inspect")
 LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
@@ -172,13 +170,7 @@ def pins_of(station: Station) -> PinTable:
 
 
 def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
-    """Return the boxes of the pins and the print, in px of the unit space.
-
-    Args:
-        renders: Render folder, with the record of the OK pool's first picture.
-        model: The fitted model.
-        first: The OK pool's first picture, to which the record's boxes belong.
-    """
+    """Return the boxes of pins and print in px of the unit space; `first`: the OK pool's first picture."""
     pins = read_pin_boxes(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
     return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
 
@@ -331,11 +323,7 @@ def head() -> str:
     """Return the page's text above its tables."""
     low, high = wilson(0.9, EACH)
     return PAGE.format(
-        unit=UNIT,
-        negatives=NEGATIVES,
-        each=EACH,
-        conditions=", ".join(CONDITIONS),
-        interval=f"{low:.2f}–{high:.2f}",
+        unit=UNIT, negatives=NEGATIVES, each=EACH, conditions=", ".join(CONDITIONS), interval=f"{low:.2f}–{high:.2f}"
     ).rstrip("\n")
 
 

@@ -45,14 +45,7 @@ POOL, FRESH, EACH = 200, 500, 20
 
 
 def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """Make `count` OK rows, each with a part and seed of its own, numbered from `first`.
-
-    Args:
-        count: Number of rows.
-        role: Value of their column `role`.
-        prefix: Beginning of their names.
-        first: Number of the first part and seed.
-    """
+    """Make `count` OK rows of a role, named by a prefix; each has a part and seed of its own, counted from `first`."""
     return [
         {"run": f"{prefix}{n:03d}", "split": "test", "part": first + n, "seed": first + n, **STATION, "role": role}
         for n in range(count)

@@ -130,13 +130,7 @@ def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
 
 @dataclass(frozen=True)
 class Pair:
-    """Times of one step.
-
-    Attributes:
-        own: The contender's step.
-        bare: The same step of the bare network right after it: forward, loss and backward.
-        bare_step: `bare` plus clipping and the optimizer's step.
-    """
+    """Times of a contender's step, and of the same bare step after it, without and with clipping and optimizer."""
 
     own: Spent
     bare: Spent
@@ -180,15 +174,7 @@ class Bar(tqdm):  # type: ignore[misc]
 
 
 class Setting:
-    """A network, its drawn data and one kind of epoch; `own` and `transformers` train it and time each step.
-
-    Args:
-        steps: Steps of an epoch.
-        threads: Number of CPU threads.
-        close_ups: Whether an epoch has close-ups only; otherwise it has pictures with close-ups.
-        boxes: Whether the trainer learns from boxes too; otherwise from picture labels only.
-        batch_size: Pictures per step.
-    """
+    """A network, drawn data and one kind of epoch (close-ups or pictures, with boxes or not), to time its steps."""
 
     def __init__(self, steps: int, threads: int, *, close_ups: bool, boxes: bool, batch_size: int) -> None:
         self.threads = threads

@@ -186,16 +186,7 @@ def say(text: str) -> None:
 
 
 def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) -> int:
-    """Do the runs that are not done, with a progress bar, and print the outcome.
-
-    Args:
-        runs: The chosen runs, in order.
-        execution: The object that does each run.
-        minutes: Time after which no further run is started; None: no limit.
-
-    Returns:
-        The exit code: 1 if a run failed, otherwise 0.
-    """
+    """Do the runs not yet done, for at most `minutes`, with a progress bar; returns 1 if one failed, otherwise 0."""
     from studies.execution import distinct, execute
 
     left = [run for run in distinct(runs) if not execution.is_done(run)]

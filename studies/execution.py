@@ -283,13 +283,7 @@ def _children_cpu() -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of `execute`.
-
-    Attributes:
-        done: Runs that this call finished.
-        failed: Pairs of a failed run and its error text.
-        left: Runs that were not started, for lack of time or because another process is doing them.
-    """
+    """Outcome of `execute`: runs done, failed (with error texts), and left for a later call or another process."""
 
     done: list[Run]
     failed: list[tuple[Run, str]]

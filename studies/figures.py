@@ -27,14 +27,7 @@ def _bars(value: Value) -> list[list[float]]:
 
 
 def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
-    """Add to a panel its title, a y axis from 0 to 1, a legend, and a line.
-
-    Args:
-        axes: The panel.
-        title: The title.
-        chance: Height of the line: the value that guessing gives; None: no line.
-        legend: Options of Matplotlib's `legend`.
-    """
+    """Add title, y axis from 0 to 1 and legend to a panel, and a line at `chance`, what guessing gives (or None)."""
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set(title=title, ylim=(-0.02, 1.04))
@@ -51,14 +44,7 @@ def dots(
     chance: float | None = None,
     **legend: Any,
 ) -> None:
-    """Plot means and intervals: groups along the x axis, a colour for each series.
-
-    Args:
-        axes: The panel.
-        groups: The groups in order.
-        series: Values by the series' name, then by group.
-        title, chance, legend: As for `finish`.
-    """
+    """Plot means and intervals, `series` by name, then group: groups along the x axis, a colour for each name."""
     count = max(1, len(series))
     for index, (name, values) in enumerate(series.items()):
         shift = (index - (count - 1) / 2) * 0.7 / count
@@ -90,14 +76,7 @@ def lines_over(
     y: str,
     chance: float | None = None,
 ) -> None:
-    """Plot the curves of each series as thin lines, and their mean as a thick line.
-
-    Args:
-        axes: The panel.
-        series: By name, the (x, y) points of each seed's curve.
-        title, chance: As for `finish`.
-        x, y: Labels of the axes.
-    """
+    """Plot each series' curves of (x, y) points as thin lines, their mean thick; `x`, `y`: labels of the axes."""
     for index, (name, curves) in enumerate(series.items()):
         color = f"C{index % 10}"
         for curve in curves:
@@ -113,14 +92,7 @@ def lines_over(
 def growing(
     axes: Any, series: Mapping[str, Mapping[int, Value]], title: str, x: str, y: str, chance: float | None = None
 ) -> None:
-    """Plot values with intervals over a logarithmic x axis.
-
-    Args:
-        axes: The panel.
-        series: By name, the values by their x, such as a number of pictures.
-        title, chance: As for `finish`.
-        x, y: Labels of the axes.
-    """
+    """Plot values with intervals by series over their keys (numbers of pictures) on a logarithmic axis."""
     ticks = sorted({number for values in series.values() for number in values})
     for index, (name, values) in enumerate(series.items()):
         numbers = sorted(values)

@@ -29,13 +29,7 @@ Scores = tuple[np.ndarray, np.ndarray]  # scores of the OK pictures, and of the 
 
 @dataclass(frozen=True)
 class Value:
-    """A measure of one variant.
-
-    Attributes:
-        mean: Mean over seeds.
-        low, high: Envelope of the seeds' intervals.
-        seeds: Number of seeds.
-    """
+    """A measure of one variant: mean over seeds, envelope `low` to `high` of their intervals, number of seeds."""
 
     mean: float
     low: float
@@ -154,11 +148,7 @@ def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
 
 
 def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
-    """Compute the AUROC of each defect over seeds; intervals are Wilson's, with one trial per defective picture.
-
-    Args:
-        by_seed: For each training, its `Scores` by defect.
-    """
+    """Compute the AUROC of each defect from `Scores` by training; Wilson's intervals, a trial per defective picture."""
     found = {}
     for cell in by_seed[0] if by_seed else ():
         sides = [scores[cell] for scores in by_seed]
@@ -183,15 +173,7 @@ def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.n
 
 @dataclass(frozen=True)
 class Found:
-    """The finished runs of one question at one size of the study.
-
-    Attributes:
-        question: Number of the question.
-        size: Name of the size.
-        planned: Number of planned runs, finished or not.
-        variants: Results of the finished runs by variant, in the plan's order.
-        other: The same question at the other size, if that has finished runs.
-    """
+    """The finished runs of one question at one size, by variant in the plan's order; `planned`: number of all runs."""
 
     question: int
     size: str

@@ -45,21 +45,13 @@ HALF_TURN = "turned by 180° (keyed, latched or printed)"
 OTHER = "another scene"
 BATCH = 8  # pictures that a Florence-2 reads at once
 # Housings that a turn by 180° maps onto themselves, by scene; the others have a key, a latch or a slot.
-SYMMETRIC = {
-    "connector_3x9": ("plain", "ribbed", "bossed", "chamfered"),
-    "auto_2x11": ("plain", "keyed"),
-}
+SYMMETRIC = {"connector_3x9": ("plain", "ribbed", "bossed", "chamfered"), "auto_2x11": ("plain", "keyed")}
 # A judge returns the verdicts on picture files, by file name.
 Judge = Callable[[Sequence[Path]], Mapping[str, str]]
 
 
 def unsuitable(picture: Image.Image, random: np.random.Generator) -> dict[str, Image.Image]:
-    """Make pictures that cannot be judged, by their name in the table.
-
-    Args:
-        picture: A regular picture, RGB.
-        random: Draws the picture of noise.
-    """
+    """Make pictures that cannot be judged from a regular RGB picture, by their name in the table."""
     width, height = size = picture.size
     pixels = np.asarray(picture)
     across = np.tile(np.linspace(0, 255, width).astype(np.uint8)[None, :, None], (height, 1, 3))
@@ -226,12 +218,7 @@ def others(verdicts: Sequence[str]) -> str:
 
 
 def measured(pictures: Path, judges: Mapping[str, Judge]) -> str:
-    """Judge pictures and return the Markdown table: a row per kind, a column per judge.
-
-    Args:
-        pictures: The folder that `write_pictures` filled.
-        judges: By name in the table; for SOARTC a further column has its other verdicts.
-    """
+    """Judge a folder of `write_pictures`; returns a Markdown table with a row per kind and a column per judge."""
     kinds = json.loads((pictures / "kinds.json").read_text("utf-8"))
     files = {kind: sorted((pictures / str(number)).glob("*.png")) for number, kind in enumerate(kinds)}
     every = [file for some in files.values() for file in some]

@@ -39,14 +39,7 @@ QUANTITIES = {"dx": "dx", "dy": "dy", "retraction": "height", "true_position": "
 
 @dataclass(frozen=True)
 class Design:
-    """Size of a study.
-
-    Attributes:
-        parts: number of parts of the gauge R&R.
-        fixtures: number of placings of each part.
-        captures: number of captures of each placing.
-        repeats: number of captures of the type 1 study's part.
-    """
+    """Numbers of parts, of placings of each part, of captures of each placing, and of captures in the type 1 study."""
 
     parts: int
     fixtures: int
@@ -161,12 +154,7 @@ def _at_true_pose(measured: Sequence[Measured], data: GaugeData, run: GaugeRun) 
 
 
 def _figures(
-    quantity: str,
-    pins: pd.DataFrame,
-    exact: pd.DataFrame,
-    repeated: pd.DataFrame,
-    connector: Connector,
-    terminal: str,
+    quantity: str, pins: pd.DataFrame, exact: pd.DataFrame, repeated: pd.DataFrame, connector: Connector, terminal: str
 ) -> dict[str, Any] | None:
     """The figures of `Capability` for one quantity; None if the cameras do not determine it."""
     values = features(pins, quantity)

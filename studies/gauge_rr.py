@@ -42,13 +42,7 @@ _FIRST_PART, _SEED = 900_001, 4_711
 
 @dataclass(frozen=True)
 class Look:
-    """What the study's pictures show.
-
-    Attributes:
-        scene, housing, terminal, lighting: names, as in a manifest.
-        width: width of a picture, px.
-        samples: light paths per pixel.
-    """
+    """Content of the study's pictures: scene, housing, terminal, lighting; width in px; light paths per pixel."""
 
     scene: str
     housing: str
@@ -119,16 +113,7 @@ def _defects(connector: Connector, look: Look, levels: Mapping[str, int], count:
 
 
 def dataset(work: Path, connector: Connector, look: Look, design: Design, workers: int) -> Path:
-    """Render and build the study's dataset, unless its folder exists.
-
-    Args:
-        work: the work folder.
-        connector, look, design: as for `manifest`.
-        workers: number of processes that render, then build.
-
-    Returns:
-        The dataset's folder, named after a digest of the manifest.
-    """
+    """Render and build the study's dataset with `workers` processes, unless its folder exists; returns the folder."""
     text = manifest(connector, look, design)
     name = f"rr_{look.scene}_{look.width}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     folder = work / "datasets" / name
@@ -196,14 +181,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure the dataset with each run, then print the tables of all measurements; returns the exit code.
-
-    Args:
-        args: the parsed options of `parser`.
-
-    Raises:
-        InputError: a run cannot be used, rendering fails, or the work folder has no measurement.
-    """
+    """Measure the dataset with each run, and print the tables of all measurements; returns the exit code."""
     import torch
 
     torch.set_num_threads(args.threads)

@@ -39,13 +39,7 @@ VIEWS = {
 
 
 def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
-    """Read the numbers of a run from which tables and figures are made.
-
-    Args:
-        run: The run.
-        folder: The run's folder, with the output of its commands.
-        workshop: Has the manifests of the run's designs.
-    """
+    """Read from a run's folder, and the manifests in `workshop`, the numbers for tables and figures."""
     if run.trainer == "soart":
         return {"scores": soart_scores(folder / "detect.json")}
     if run.trainer == "florence2":
@@ -190,12 +184,7 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
 
 
 def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Collect a ViT's P(NG) of the pictures that the methods without training judge too, as `scores` packs them.
-
-    Args:
-        said: Lines of predictions.csv.
-        rows: Rows of the manifests of `benchmarks.soart_plan`.
-    """
+    """Collect as `scores` a ViT's P(NG) of the pictures that the methods without training judge too."""
     from benchmarks.soart_evaluation import NEGATIVES
 
     cells = {row["run"]: row["cell"] for row in rows if row.get("role") == "judged"}

@@ -20,15 +20,12 @@ NOT_RUN = "*Not run yet.*"
 
 
 def marked(text: str, part: int | str, content: str) -> str:
-    """Replace a page's text between two marker comments.
+    """Replace a page's text between two marker comments; returns the new page.
 
     Args:
         text: The page.
         part: What the markers name: a question's number, or another part's name.
         content: The new text, Markdown.
-
-    Returns:
-        The new page.
 
     Raises:
         ValueError: The markers are missing, repeated or in the wrong order.
@@ -73,15 +70,12 @@ def section(found: Found, pictures: Path, prefix: str) -> str:
 
 
 def write(documents: Mapping[str, Document], page: Path, pictures: Path) -> list[str]:
-    """Write the page and its figures.
+    """Write the page and its figures; returns a status line for each question.
 
     Args:
         documents: All results by key.
         page: The Markdown page.
         pictures: Folder of the figures.
-
-    Returns:
-        A status line for each question.
 
     Raises:
         ValueError: The page lacks a marker.

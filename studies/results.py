@@ -121,11 +121,7 @@ class Results:
         return self.waiting / f"{key}.json"
 
     def add(self, document: Document) -> None:
-        """Write a finished run's result as a JSON file.
-
-        Raises:
-            ResultError: The document does not have the study's form.
-        """
+        """Check a finished run's result and write it as a JSON file; raises ResultError if its form is wrong."""
         path, text = self.path(document["key"]), json.dumps(document, indent=1, ensure_ascii=False)
         checked(json.loads(text), path.stem, str(path))
         self.waiting.mkdir(parents=True, exist_ok=True)

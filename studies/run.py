@@ -59,13 +59,7 @@ class Take:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset made from rows of designs.
-
-    Args:
-        name: Name of the dataset, part of its folder's name.
-        splits: Pairs of a split and the selections of its rows.
-        improve: Whether `generator augment` adds copies to the training split.
-    """
+    """A dataset: pairs of a split and its selections of rows; `improve`: `generator augment` adds training copies."""
 
     name: str
     splits: tuple[tuple[str, tuple[Take, ...]], ...]

@@ -44,16 +44,7 @@ def mean(value: Value | None) -> str:
 def beyond(
     found: Found, pairs: Sequence[tuple[str, str]], columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]]
 ) -> list[str]:
-    """Write a sentence on those changes between variants whose interval excludes zero.
-
-    Args:
-        found: The question's finished runs.
-        pairs: Pairs of variants, from and to.
-        columns: By a test's title, the function that reads the answers to that test from a result.
-
-    Returns:
-        The sentence as the only entry; [] if no pair can be compared.
-    """
+    """Write a sentence on the changes between `pairs` of variants whose interval excludes zero; [] if none is known."""
     changes = {
         f"*{other}* minus *{one}*{title and f' on *{title}*'}": change
         for one, other in pairs

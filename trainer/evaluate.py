@@ -65,10 +65,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only: pictures per batch (16)")
     p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (number of cores)")
     p.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="device; auto: a GPU if there is one (auto)",
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
     )
     return p
 

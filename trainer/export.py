@@ -26,13 +26,7 @@ def parser() -> argparse.ArgumentParser:
         "anything else",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="RUN",
-        help="run folder of a ViT or gauge",
-    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT or gauge")
     p.add_argument("--to", type=Path, required=True, metavar="FILE.onnx", help="file to write")
     p.add_argument(
         "--weights", choices=("best", "last"), default="best", help="ViT only: weights of best or last epoch (best)"

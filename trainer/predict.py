@@ -55,13 +55,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read; 1 anything else",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="RUN",
-        help="run folder of a ViT, Florence-2 or gauge",
-    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT, Florence-2 or gauge")
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file, as JSON")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and marked pictures")
@@ -155,11 +149,7 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
 
 
 def _tolerance(args: argparse.Namespace) -> dict[str, float]:
-    """Parse --tolerance; empty where it was not given.
-
-    Raises:
-        InputError: It states no limits.
-    """
+    """Parse --tolerance; empty if it was not given."""
     from generator.dataset.labels import parse_tolerance
 
     try:

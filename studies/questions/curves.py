@@ -11,13 +11,9 @@ from studies.findings import Found
 
 
 def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[str, list[list[tuple[float, float]]]]:
-    """List the curves of each variant, one per seed, as points (x, y); an epoch without a value of `y` is left out.
+    """List the points (x, y) of each seed's curve by variant; an epoch without a value in column `y` is left out.
 
-    Args:
-        found: The question's finished runs.
-        x: Computes x from an epoch: its columns, `minutes` since the start by `quiet_seconds`, and `share` of all
-            epochs.
-        y: Column of y.
+    `x` gets an epoch's columns, `minutes` since the start by `quiet_seconds`, and its `share` of all epochs.
     """
     found_curves: dict[str, list[list[tuple[float, float]]]] = {}
     for variant, documents in found.variants.items():

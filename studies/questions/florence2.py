@@ -32,24 +32,11 @@ def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
 
 # Splits of a tuned model, and those of the model it started from, which contain the same pictures.
 TUNED_ON = {"new housing": ("test", "test_new"), "known pictures": ("test_known", "test")}
-
-
-GROUPS = {
-    "seen positions": ("positions", "seen"),
-    "held-out positions": ("positions", "held-out"),
-}
+GROUPS = {"seen positions": ("positions", "seen"), "held-out positions": ("positions", "held-out")}
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 7: mAP50 from random weights, and its change by tuning to a new housing.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Make section and figure of question 7: mAP50 from random weights, and its change by tuning to a new housing."""
     scratch, tuned = (
         replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
         for told in (False, True)
@@ -117,7 +104,7 @@ def _tuned(tuned: Found, found: Found, columns: Mapping[str, Mapping[str, Value]
     header += ["trained", "changed", "answers kept"]
     return [
         "Tuned to another housing with 160 pictures, 12 epochs. Changes: mean over seeds (least, largest):\n\n"
-        + table(header, rows),
+        + table(header, rows)
     ]
 
 

@@ -32,15 +32,7 @@ def gaps(found: Found) -> dict[str, list[float]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 3: accuracy on the test and on the training pictures.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Make section and figure of question 3: accuracy on the test and on the training pictures."""
     test, own, overfit = found.values(accuracy("test")), found.values(learned), gaps(found)
     figure, (left, right) = figures.panels(2)
     figures.named(left, test, "Test: balanced accuracy", GUESSING)

@@ -15,15 +15,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 5: accuracy by number of pictures, from random and pre-trained weights.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Make section and figure of question 5: accuracy by number of pictures, from random and pre-trained weights."""
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
     rows = []

@@ -10,8 +10,6 @@ import numpy as np
 from studies.findings import Answers, Found
 
 Share = Mapping[str, Any] | None
-
-
 GUESSING = 1 / 3
 
 

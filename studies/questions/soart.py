@@ -14,11 +14,7 @@ PRODUCT = "inspect"  # the method of `generator inspect`, against which ViTs are
 
 
 def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
-    """Read the scores of each training by defect; by method without training, or ViT variant.
-
-    Raises:
-        ValueError: The runs were not measured on the same pictures.
-    """
+    """Read the scores of each training by defect; by method without training, or ViT variant."""
     pictures = {d["result"]["scores"]["of"] for documents in found.variants.values() for d in documents}
     if len(pictures) > 1:
         raise ValueError("expected runs that judged the same pictures, got runs with different ones")
@@ -44,15 +40,7 @@ def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 8: AUROC of each defect by the methods without training and by ViTs.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Make section and figure of question 8: AUROC of each defect by the methods without training and by ViTs."""
     columns = {name: areas(by_seed) for name, by_seed in _by_defect(found).items()}
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}

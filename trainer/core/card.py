@@ -20,15 +20,7 @@ training, and does not search for the connector in a wider picture."""
 
 
 class Result(NamedTuple):
-    """One result in a card's YAML.
-
-    Attributes:
-        split: Name of the split.
-        metric: The Hub's id of the metric.
-        words: Name of the metric.
-        task: Name of the task.
-        value: The measured value.
-    """
+    """One result in a card's YAML: split, id of the metric on the Hub, name of the metric, name of the task, value."""
 
     split: str
     metric: str

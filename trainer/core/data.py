@@ -154,11 +154,7 @@ def read_dataset(
 
 
 def _loaded(folder: Path) -> Any:
-    """Read a folder with the library's `load_dataset`.
-
-    Raises:
-        InputError: The folder is not a dataset that it can read.
-    """
+    """Read a folder with the library's `load_dataset`."""
     import datasets
 
     was_shown = datasets.are_progress_bars_disabled()

@@ -41,12 +41,7 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Return whether no curve fits best: all defects were found, all missed, or all found ones are larger than missed.
-
-    Args:
-        x: (N,) logarithms of the sizes.
-        found: (N,) 1 for a found defect, 0 for a missed one.
-    """
+    """Return whether no curve fits best: all found, all missed, or all found ones larger; `x`: (N,) log sizes."""
     return bool(not found.any() or found.all() or x[found == 0].max() < x[found == 1].min())
 
 

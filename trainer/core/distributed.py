@@ -152,11 +152,7 @@ def start(device: torch.device, amp: str) -> Share:
 
 
 def _check_environment(device: torch.device) -> None:
-    """Check the environment variables of a launcher, and that there is a GPU for each process.
-
-    Raises:
-        InputError: A variable is missing or not a number, or there are fewer GPUs than processes.
-    """
+    """Check the environment variables of a launcher, and that there is a GPU for each process."""
     for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         if not (value := os.environ.get(name, "1")).isdecimal():
             raise InputError(f"environment variable {name}: expected a whole number, got {value!r}")

@@ -129,10 +129,7 @@ def fitness_of(parts: Sequence[str], ng: np.ndarray, said_ng: np.ndarray, found_
 
 
 def cross_decided(
-    parts: Sequence[str],
-    ng: np.ndarray,
-    scores: np.ndarray,
-    choose: Callable[[np.ndarray, np.ndarray], float],
+    parts: Sequence[str], ng: np.ndarray, scores: np.ndarray, choose: Callable[[np.ndarray, np.ndarray], float]
 ) -> np.ndarray:
     """Decide whether each picture is NG, by a threshold chosen on the other half of the parts; returns (N,) bool.
 

@@ -35,12 +35,7 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Gates:
-    """The gates of a run.
-
-    Attributes:
-        pictures: Gates on the picture itself; None if the run lacks them.
-        features: Gate on the network's features; None if the run lacks it.
-    """
+    """The gates of a run, on the picture itself and on the network's features; each None if the run lacks it."""
 
     pictures: PictureGates | None
     features: FeatureGate | None
@@ -128,11 +123,7 @@ def _write(path: Path, gate: FeatureGate, weights_sha256: str) -> None:
 
 
 def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
-    """Read a gate on features; None if it was learned with other weights.
-
-    Raises:
-        InputError: The file is damaged or written by another program.
-    """
+    """Read a gate on features; None if it was learned with other weights."""
     tensors, metadata = run_folder.read_tensors(path)
     if metadata.get("weights_sha256", weights_sha256) != weights_sha256:
         return None

@@ -58,13 +58,7 @@ class Schedule:
 
 
 class Trained(NamedTuple):
-    """Facts on the steps of an epoch.
-
-    Attributes:
-        lr: Learning rate of the last step.
-        gradient_norm: Mean norm of the gradient before clipping.
-        step: Number of steps since the start of the training.
-    """
+    """Facts on an epoch: last learning rate, mean gradient norm before clipping, number of steps since the start."""
 
     lr: float
     gradient_norm: float
@@ -72,12 +66,7 @@ class Trained(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Result of a measurement after an epoch.
-
-    Attributes:
-        row: Columns of metrics.csv.
-        score: Higher is better, compared as tuples; None: the epoch cannot be the best.
-    """
+    """Result of measuring an epoch: columns of metrics.csv, and score (higher is better; None: never the best)."""
 
     row: Row
     score: tuple[float, ...] | None

@@ -163,11 +163,7 @@ def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixtur
         "placing": captures * float((between**2).sum()),
         "repeatability": float((within**2).sum()),
     }
-    freedom = {
-        "part": parts - 1,
-        "placing": parts * (placings - 1),
-        "repeatability": parts * placings * (captures - 1),
-    }
+    freedom = {"part": parts - 1, "placing": parts * (placings - 1), "repeatability": parts * placings * (captures - 1)}
     anova = _anova(sums, freedom, {"part": "placing", "placing": "repeatability"})
     mean_sq = anova["mean_sq"]
     return GaugeRR(

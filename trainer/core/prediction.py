@@ -26,8 +26,6 @@ from trainer.core.tolerance import cannot_follow
 PREDICTIONS = "predictions.json"
 # PNG text chunk in every sheet, to know our own.
 MARK = ("Software", "Pinsight trainer.predict")
-
-
 # The characteristics that a class of defect covers: key `judged` of a verdict.
 CHARACTERISTICS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "presence"), "OTHERNG": ("other",)}
 
@@ -215,11 +213,7 @@ def sheet_names(files: Sequence[Path]) -> list[str]:
 
 
 def _earlier(out: Path) -> list[str]:
-    """List the file names in `out` of an earlier prediction: predictions.json and the sheets of its verdicts.
-
-    Raises:
-        InputError: OUT/predictions.json was written by another program.
-    """
+    """List the file names of an earlier prediction in `out`: predictions.json and the sheets of its verdicts."""
     path = out / PREDICTIONS
     if not path.exists():
         return []

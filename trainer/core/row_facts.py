@@ -156,11 +156,7 @@ def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]])
         rows: From `facts`.
         positions: Addresses of the pins that were defective in training, by scene.
     """
-    computed = (
-        [position_group(row, positions) for row in rows],
-        size_levels(rows),
-        [row.kinds for row in rows],
-    )
+    computed = ([position_group(row, positions) for row in rows], size_levels(rows), [row.kinds for row in rows])
     table = dict(zip(COMPUTED, computed, strict=True))
     for column, name in column_names(rows).items():
         table[name] = [row.factors.get(column, "") for row in rows]

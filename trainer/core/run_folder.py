@@ -53,12 +53,7 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def _parsed(path: Path) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It is not JSON in UTF-8, is nested too deeply, or an object has a key twice.
-    """
+    """Parse a JSON file; raises OSError or ValueError (not JSON in UTF-8, nested too deeply, a key twice)."""
     return parse_json(path.read_text(encoding="utf-8"))
 
 

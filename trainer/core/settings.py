@@ -103,13 +103,7 @@ FITTED_EPOCHS = setting(
 
 
 class Setting(NamedTuple):
-    """One setting of a training.
-
-    Attributes:
-        name: Name of the setting.
-        field: The pydantic field: type, default, help text.
-        asked: Range, option and more: see `Asked`.
-    """
+    """One setting of a training: name, pydantic field (type, default, help text), range and option (see `Asked`)."""
 
     name: str
     field: FieldInfo
@@ -169,11 +163,7 @@ class Setting(NamedTuple):
         return f"tiny {_written(value)}; published {others}"
 
     def parse(self, text: str) -> Any:
-        """Parse and check an option's text; returns the value.
-
-        Raises:
-            ArgumentTypeError: The text is not one of the accepted values.
-        """
+        """Parse and check an option's text; raises ArgumentTypeError if the value is not accepted."""
         try:
             kinds = get_args(self.kind)
             value = tuple(map(kinds[0], text.split(","))) if kinds else self.kind(text)

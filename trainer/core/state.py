@@ -43,11 +43,7 @@ def _weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def save_state(
-    run: Path,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: Mapping[str, Tensor],
-    state: RunState,
+    run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor], state: RunState
 ) -> None:
     """Write RUN/state.safetensors.
 

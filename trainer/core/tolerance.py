@@ -109,8 +109,7 @@ class Comparison:
 
 
 def compare(
-    trained: Mapping[str, Limits] | None,
-    rows: Iterable[tuple[Mapping[str, Any], "Iterable[ObjectRow] | None"]],
+    trained: Mapping[str, Limits] | None, rows: Iterable[tuple[Mapping[str, Any], "Iterable[ObjectRow] | None"]]
 ) -> Comparison:
     """Compare the tolerance of a dataset's rows with that of a run, and count the pins between the two.
 

@@ -25,11 +25,7 @@ MOST_NAMED = 5
 
 
 def view_list(text: str) -> tuple[str, ...]:
-    """Parse --views: names of cameras such as `center,left,right`, or `all`.
-
-    Raises:
-        ArgumentTypeError: There are fewer than two names, or one is empty or repeated.
-    """
+    """Parse --views: two or more different names of cameras such as `center,left,right`, or `all`."""
     names = tuple(name.strip() for name in text.split(","))
     if names == ALL:
         return names

@@ -90,13 +90,7 @@ class Vocabulary:
         self.pad: int = tokenizer.pad_token_id
 
     def tokens(self, boxes: Sequence[Sequence[float]], labels: Sequence[str], size: tuple[float, float]) -> list[int]:
-        """Encode boxes as the tokens of an answer: grouped by label, otherwise sorted by their upper edges.
-
-        Args:
-            boxes: (M, 4) xyxy in px.
-            labels: Label of each box.
-            size: Size (W, H) of the picture in px.
-        """
+        """Encode boxes, xyxy in px of a picture of `size` (W, H), as an answer's tokens, grouped by label."""
         ids = [self.bos]
         for location, label in _PART.findall(encode(boxes, labels, *size)):  # type: ignore[arg-type]
             if location:
@@ -229,16 +223,13 @@ def _label_of(tokens: Sequence[int], v: Vocabulary) -> int:
 def parse(
     ids: Sequence[int], vocabulary: Vocabulary, size: tuple[float, float], probabilities: Tensor | None = None
 ) -> list[Found]:
-    """Decode the boxes of a well-formed answer.
+    """Decode the boxes of a well-formed answer; returns the boxes in px of the picture, in the answer's order.
 
     Args:
         ids: Token ids from `<s>` on; those after `</s>` are ignored.
         vocabulary: The model's labels and locations as tokens.
         size: Size (W, H) of the picture in px.
         probabilities: (T, V) of each token at each of the T steps of `ids`; None: every confidence is 1.
-
-    Returns:
-        The boxes in px of the picture, in the answer's order.
 
     Raises:
         ValueError: `ids` break the grammar.

@@ -18,14 +18,7 @@ from trainer.florence2 import lora
 from trainer.florence2.answers import Vocabulary
 from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionData, detection_data
-from trainer.florence2.network import (
-    TINY,
-    choose_parameters,
-    fitting_size,
-    load,
-    picture_size,
-    trained_parameters,
-)
+from trainer.florence2.network import TINY, choose_parameters, fitting_size, load, picture_size, trained_parameters
 from trainer.florence2.run import LORA, DetectionConfig, Detector, load_config
 from trainer.vit.network.model import OK_CLASS
 

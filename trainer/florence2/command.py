@@ -196,11 +196,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
 
 
 def _finish(
-    args: argparse.Namespace,
-    begun: Beginning,
-    trainee: "Florence2Trainee",
-    detector: Detector,
-    outcome: Outcome,
+    args: argparse.Namespace, begun: Beginning, trainee: "Florence2Trainee", detector: Detector, outcome: Outcome
 ) -> int:
     """Measure the best weights, write the run's files, and upload them with --push; returns the exit code."""
     from trainer.florence2.finish import Ended, finish
@@ -223,12 +219,7 @@ def _finish(
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command line; returns its exit code.
-
-    Args:
-        argv: The arguments; None: the process's own.
-        began: `time.monotonic()` at the start of the command, from which --time-limit counts; None: now.
-    """
+    """Run the command line; returns its exit code. `began`: `time.monotonic()` at the command's start; None: now."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began

@@ -134,11 +134,7 @@ def _row(name: str, run: Path) -> dict[str, Any]:
 
 
 def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
-    """Make each run's command line, by the run's name; with --resume if the run exists.
-
-    Raises:
-        InputError: The modes are wrong, or OUT holds anything but this command's runs.
-    """
+    """Make the command line of each run, by the run's name; with --resume if the run exists."""
     modes = parse_modes(args.compare)
     out: Path = args.out
     _claim(out, args)

@@ -127,15 +127,12 @@ def detection_data(
 
 
 def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
-    """Choose the rows to train on by the print on the housing.
+    """Choose the rows to train on by the print on the housing; returns indices of the rows, sorted.
 
     Args:
         split: The training split.
         digits: Value of --digits. `printed`: rows with print, see `share`; `none`: rows without print; other: all rows.
         share: With `printed`, the share of the chosen rows that have print; as many rows as possible are chosen.
-
-    Returns:
-        Indices of the rows, sorted.
 
     Raises:
         InputError: There is no such row.

@@ -31,7 +31,7 @@ def answers(
     rows: Sequence[int] | None = None,
     bar: bool = False,
 ) -> list[list[Found]]:
-    """Find boxes in a split's pictures, in px of the stored picture.
+    """Find boxes in a split's pictures, in px of the stored picture; returns the boxes of each picture.
 
     Args:
         model: Florence-2.
@@ -42,9 +42,6 @@ def answers(
         end_bias: Number subtracted from the end token's logit, so that doubtful boxes are found too.
         rows: Indices of the pictures; None: all.
         bar: Whether to show a progress bar.
-
-    Returns:
-        The boxes of each picture.
     """
     device = next(model.parameters()).device
     model.eval()

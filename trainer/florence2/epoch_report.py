@@ -40,12 +40,7 @@ class EpochSheets:
         self.rows = sheets.fixed_rows(validation)
 
     def __call__(self, epoch: int, found: Sequence[Sequence[Found]]) -> None:
-        """Write the epoch's sheet, at the epoch's best threshold, if `sheets.is_shown`.
-
-        Args:
-            epoch: Number of the epoch.
-            found: Boxes of all validation pictures.
-        """
+        """Write an epoch's sheet, if it gets one, at its best threshold, from the boxes of all validation pictures."""
         if sheets.is_shown(epoch, self.epochs):
             threshold = metrics.best_threshold(list(zip(self.validation.truths, found, strict=True)))
             self._save(epoch, found, threshold)

@@ -88,13 +88,7 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
         }
 
     lines = [
-        line(
-            "false" if match is None else "true",
-            one.label,
-            one.box,
-            pin_at(one.box, truth.pins),
-            one.confidence,
-        )
+        line("false" if match is None else "true", one.label, one.box, pin_at(one.box, truth.pins), one.confidence)
         for one, match in zip(counted, matched, strict=True)
     ]
     missed = [pin for k, pin in enumerate(truth.targets) if k not in matched]

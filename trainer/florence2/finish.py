@@ -91,13 +91,7 @@ def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
 
 
 def measure(run: Path, model: Any, examples: Examples) -> Measured:
-    """Choose the thresholds on validation, and measure every split but `train` with these thresholds.
-
-    Args:
-        run: The run's folder.
-        model: Florence-2 with the best weights.
-        examples: The training pictures, with the dataset and the collator.
-    """
+    """Choose the thresholds of `model` on validation, and measure every split but `train` with these thresholds."""
     data, collator = examples.data, examples.collator
     grammar = AnswerGrammar(collator.vocabulary)
     found = {

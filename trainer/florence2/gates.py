@@ -24,14 +24,7 @@ def watch(model: Any) -> Watch:
 
 
 def learn(run: Path, model: Any, collator: Collator, splits: Mapping[str, DetectionSplit]) -> None:
-    """Learn the gates of a run's best weights, and write their files.
-
-    Args:
-        run: The run's folder.
-        model: The model with the best weights.
-        collator: Makes the model's inputs.
-        splits: The splits `train` and `validation`.
-    """
+    """Learn and write the gates of a run from the best weights in `model` and the splits `train` and `validation`."""
     model.eval()
     tower = model.model.vision_tower
 

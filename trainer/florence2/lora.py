@@ -28,13 +28,7 @@ MERGE_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Matched:
-    """Linear layers that a pattern matched in one part of the model.
-
-    Attributes:
-        part: Name of the part.
-        modules: Names of the layers.
-        parameters: Number of weights of the layers.
-    """
+    """Linear layers that a pattern matched in one part of the model: names of the layers, number of their weights."""
 
     part: str
     modules: tuple[str, ...]

@@ -183,11 +183,7 @@ def choose_parameters(model: nn.Module, mode: str, share: float = 100.0) -> list
     Returns:
         Names of the blocks that train, at least one.
     """
-    parts = {
-        "full": _PARTS,
-        "language": _PARTS[:4],
-        "decoder": _PARTS[:2],
-    }[mode]
+    parts = {"full": _PARTS, "language": _PARTS[:4], "decoder": _PARTS[:2]}[mode]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     room = share / 100 * sum(p.numel() for p in model.parameters())

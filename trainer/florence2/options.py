@@ -47,10 +47,7 @@ def _running(train: argparse._ActionsContainer) -> None:
         "the training stops after the epoch in which the time ends",
     )
     train.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="device; auto: a GPU if there is one (auto)",
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
     )
     train.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"

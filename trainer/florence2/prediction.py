@@ -77,11 +77,7 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
 
 
 def _by(run: Path, options: Options) -> _By:
-    """Load what judges.
-
-    Raises:
-        InputError: The run or the table of positions cannot be read.
-    """
+    """Load the run and the table of positions."""
     pins = pins_of(options.positions) if options.positions else []
     inspector = Inspector.load(run)
     held = frozen_threshold.load(run)

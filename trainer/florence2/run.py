@@ -129,11 +129,7 @@ class DetectionConfig(Settings):
     limit: int = setting(0, "train on N pictures, drawn by --seed; 0: all", ge=0, le=10**9, group="data", metavar="N")
     seed: int = setting(0, "seed of weights, order and augmentation", ge=0, le=2**31 - 1)
     threads: int = setting(
-        1,
-        "CPU threads; results repeat only with the same number",
-        ge=1,
-        le=1024,
-        shown="number of cores",
+        1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
     )
     input: Literal["image", "nsoart"] = setting(
         "image",
@@ -173,8 +169,6 @@ class DetectionConfig(Settings):
 
 # Options of LoRA, and the names of their settings.
 LORA = {one.option: name for name, one in fields_of(DetectionConfig).items() if one.asked.get("group") == "LoRA"}
-
-
 # Allowed side of the network's pictures in px.
 Side = Annotated[int, Field(ge=1, le=65_536)]
 
@@ -208,14 +202,7 @@ class Detector:
 def save_config(
     run: Path, training: DetectionConfig, detector: Detector, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json.
-
-    Args:
-        run: The run's folder.
-        training: Settings of the training.
-        detector: Facts for prediction and evaluation.
-        tolerance: Limits in mm of the training data, by scene.
-    """
+    """Write RUN/config.json; `tolerance`: limits in mm of the training data, by scene."""
     document = {
         "format": FORMAT,
         "version": VERSION,

@@ -59,14 +59,7 @@ def truth_and_prediction(
     rows: Sequence[int],
     threshold: float,
 ) -> Image.Image:
-    """Draw the picture of each row twice, with the true boxes on the left and the found boxes on the right.
-
-    Args:
-        split: The split.
-        found: Found boxes by row.
-        rows: Rows to draw.
-        threshold: Least confidence of a box that is drawn.
-    """
+    """Draw each row's picture twice: true boxes left, found boxes from the threshold on right (`found`: by row)."""
     lines = []
     for row in rows:
         truth: Truth = split.truths[row]

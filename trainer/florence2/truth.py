@@ -19,14 +19,7 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 @dataclass(frozen=True)
 class Pin:
-    """A pin or other object in a picture.
-
-    Attributes:
-        address, cavity: Empty if there is none.
-        box: xyxy in px of the picture.
-        label: Class name.
-        missing: Whether it is a missing pin.
-    """
+    """A pin or other object: address and cavity (may be empty), box xyxy in px, class, whether it is a missing pin."""
 
     address: str
     cavity: str

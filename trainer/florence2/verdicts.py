@@ -18,14 +18,7 @@ SIDE_PX = 768
 
 @dataclass(frozen=True)
 class Detection:
-    """One found box.
-
-    Attributes:
-        box: xyxy in px of the picture.
-        label: Class name.
-        confidence: In [0, 1].
-        address, cavity: Those of the pin at the box; None if positions are not known.
-    """
+    """A found box: xyxy in px, class, confidence in [0, 1]; address and cavity of the pin if positions are known."""
 
     box: tuple[float, float, float, float]
     label: str

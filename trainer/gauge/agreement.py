@@ -81,14 +81,9 @@ def of_pins(
 
 
 def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count decisions on true position for ranges of the true value divided by its limit.
+    """Count decisions on true position by the true value divided by its limit, for each of `RANGES`, then for `NEAR`.
 
-    Args:
-        table, pins: as for `of_pins`.
-
-    Returns:
-        For each of `RANGES`, then for `NEAR`: `from`, `to` (None: no end), number of `pins`, of each decision and of
-        `wrong` ones; `right`: by source the share of pins whose measure lies on the right side of the limit.
+    `right` is, by source, the share of pins whose measure lies on the right side of the limit.
     """
     ratio, there = true_position(table) / pins.true_position_mm, table.there
     decision, ng = pins[f"decision_{TRUE_POSITION}"], pins[f"ng_{TRUE_POSITION}"]
@@ -112,14 +107,7 @@ def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def forced(table: pd.DataFrame, pins: pd.DataFrame, displaced: Iterable[str]) -> dict[str, Any]:
-    """Measure the share of pins near the limit of true position whose measure lies on the right side of the limit.
-
-    Args:
-        table, pins, displaced: as for `of_pins`.
-
-    Returns:
-        By group of positions, then by source: count, total, share and 95 % interval.
-    """
+    """Measure by position group and source the share of pins near the limit whose measure is on its right side."""
     ratio = true_position(table) / pins.true_position_mm
     near = table.there & (ratio >= NEAR[0]) & (ratio <= NEAR[1])
     groups = {"all positions": near}

@@ -53,14 +53,7 @@ class Setup:
 
 
 def crop_of(pitch_px: float) -> tuple[int, float]:
-    """Choose the scale of a training.
-
-    Args:
-        pitch_px: median distance of neighbouring pins in the training pictures, px.
-
-    Returns:
-        Side of a crop in px, a multiple of 8, and the pitch in px to which pictures are resampled.
-    """
+    """Choose a crop's side, a multiple of 8, and the pitch of resampled pictures from the stored one, all in px."""
     side = int(np.clip(8 * round(_PITCHES * pitch_px / 8), _LEAST_PX, _MOST_PX))
     return side, min(pitch_px, side / _PITCHES * 1.1)
 
@@ -218,12 +211,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command line; returns its exit code.
-
-    Args:
-        argv: The arguments; None: the process's own.
-        began: `time.monotonic()` at the start of the command, from which --time-limit counts; None: now.
-    """
+    """Run the command line; returns its exit code. `began`: `time.monotonic()` at the command's start; None: now."""
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began
 

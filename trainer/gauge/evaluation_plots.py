@@ -16,12 +16,7 @@ _BINS = 8
 
 
 def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
-    """Plot found against true dx, dy and retraction in mm, each with a fitted straight line.
-
-    Args:
-        tables: tables of `table_of` by set of cameras; each gets a row of panels.
-        path: PNG file to write.
-    """
+    """Plot found against true dx, dy and retraction in mm with a fitted line, a row for each set of cameras."""
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
@@ -44,13 +39,7 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
 
 
 def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> None:
-    """Plot errors of dx, dy and retraction in mm against the true size, with the mean U by size as a band.
-
-    Args:
-        tables: as for `linearity`.
-        limit_mm: limit of true position, drawn as a line if it is finite.
-        path: PNG file to write.
-    """
+    """Plot errors in mm against the true size, with the mean U by size as a band, a row for each set of cameras."""
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):

@@ -20,12 +20,7 @@ _SAME_MM = 1e-6
 
 
 def true_position(table: pd.DataFrame, which: str = "true") -> pd.Series:
-    """Compute the true position of each pin, mm: twice the tip's distance from its nominal place along X and Y.
-
-    Args:
-        table: measured pins.
-        which: prefix of the columns: `true`, `found` or `bright`.
-    """
+    """Compute each pin's true position, mm: twice the tip's distance from its nominal place in columns `which`."""
     return 2.0 * np.hypot(table[f"{which}_dx"], table[f"{which}_dy"])
 
 

@@ -73,14 +73,7 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
 def tables_of(
     pictures: Sequence[Picture], data: GaugeData, network: GaugeNetwork, found: Uncertainty
 ) -> dict[str, pd.DataFrame]:
-    """Measure a split by each camera alone and by all together; returns a table for each set of cameras.
-
-    Args:
-        pictures: the split's pictures.
-        data: drawings and queries of their connectors.
-        network: the network.
-        found: the calibrated uncertainty.
-    """
+    """Measure a split with the uncertainty `found`; returns a table for each camera and for all cameras together."""
     finder = TorchFinder(network, found.scales)
     names = sorted({str(each.row["camera"]) for each in pictures})
     sets = [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])

@@ -24,12 +24,7 @@ _MOST = 400
 
 
 def learn_gates(run: Path, splits: Mapping[str, Sequence["Picture"]]) -> None:
-    """Learn the gates of each view from the splits `train` and `validation`, and write their files.
-
-    Args:
-        run: the run's folder.
-        splits: pictures by split.
-    """
+    """Learn the gates of each view from `train` and `validation`, and write their files into the run's folder."""
     by_view: dict[str, list[Picture]] = {}
     for name in ("train", "validation"):
         for each in splits.get(name, ()):

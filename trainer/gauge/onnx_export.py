@@ -48,15 +48,7 @@ class FromBytes(nn.Module):
 
 
 def probes(side: int) -> list[tuple[Tensor, ...]]:
-    """Make two batches of inputs, to compare the file with the network.
-
-    Args:
-        side: side of a crop, px.
-
-    Returns:
-        The inputs for 3 flat crops (black, grey, white), and for 5 crops of noise; points are random. The numbers of
-        crops differ, to show that the file takes any number.
-    """
+    """Make inputs for 3 flat crops and for 5 crops of noise, `side` px wide: the file must take any number of crops."""
     source = torch.Generator().manual_seed(0)
     flat = torch.stack([torch.full((side, side, 3), level, dtype=torch.uint8) for level in (0, 128, 255)])
     noise = torch.randint(0, 256, (5, side, side, 3), generator=source, dtype=torch.uint8)

@@ -41,15 +41,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class GaugeData:
-    """A dataset as the gauge reads it.
-
-    Attributes:
-        splits: pictures by split.
-        connectors: drawings by scene, housing and terminal.
-        queries: points to look for on each connector.
-        pitch_px: distance of neighbouring pins in the resampled pictures, px.
-        notes: messages on pictures that were left out.
-    """
+    """A dataset: pictures by split, drawings and queries by `Key`, pitch of the pictures in px, messages."""
 
     splits: Mapping[str, Sequence[Picture]]
     connectors: Mapping[Key, NominalConnector]

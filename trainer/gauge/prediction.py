@@ -57,15 +57,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Bench:
-    """A loaded gauge and the connector that it measures.
-
-    Attributes:
-        gauge: Network, scale, uncertainty and gates.
-        drawing: The connector's drawing.
-        tolerance: Limits in mm of every verdict.
-        model: Name of the run and SHA-256 of its weights, for every verdict.
-        options: Options of the prediction.
-    """
+    """A loaded gauge, the drawing that it measures, the tolerance in mm, name and hash of the run, and the options."""
 
     gauge: Gauge
     drawing: StatedDrawing
@@ -136,12 +128,7 @@ def load_bench(run: Path, options: Options) -> Bench:
 
 
 def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
-    """Return the limits that apply: the run's limits for the connector's scene, replaced by the limits `asked`.
-
-    Args:
-        stated: The run's tolerance by scene.
-        drawing: The connector's drawing.
-        asked: Limits in mm of `--tolerance`, by name.
+    """Return the limits that apply, mm: the run's (`stated`, by scene), replaced by those of --tolerance (`asked`).
 
     Raises:
         InputError: A limit is for an address that the connector does not have, or a necessary limit is not stated.

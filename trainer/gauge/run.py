@@ -120,13 +120,7 @@ class Uncertainty:
 
 @dataclass(frozen=True)
 class GaugeRun:
-    """A trained gauge.
-
-    Attributes:
-        network: in evaluation mode.
-        pitch_px: distance of neighbouring pins, px, to which pictures are resampled.
-        uncertainty: calibrated on validation.
-    """
+    """A trained gauge: network in evaluation mode, pitch in px of resampled pictures, calibrated uncertainty."""
 
     network: GaugeNetwork
     pitch_px: float
@@ -136,15 +130,7 @@ class GaugeRun:
 def save_config(
     run: Path, model: GaugeConfig, training: TrainingConfig, pitch_px: float, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json.
-
-    Args:
-        run: the run's folder.
-        model: shape of the network.
-        training: settings of the training.
-        pitch_px: distance of neighbouring pins, px, to which pictures are resampled.
-        tolerance: limits in mm of the training data, by scene.
-    """
+    """Write RUN/config.json; `pitch_px`: of the resampled pictures; `tolerance`: limits in mm of training, by scene."""
     document = {
         "format": FORMAT,
         "version": VERSION,

@@ -14,14 +14,7 @@ from trainer.vit.network.model import ViT
 
 @dataclass(frozen=True)
 class Answers:
-    """Output of a network for N examples (pictures, or parts) and K classes.
-
-    Attributes:
-        logits, probabilities: (N, K).
-        predicted: (N,) label with the highest probability.
-        truth: (N,) true labels.
-        loss: Mean cross-entropy.
-    """
+    """Output for N examples: logits and probabilities (N, K), predicted and true labels (N,), mean cross-entropy."""
 
     logits: np.ndarray
     probabilities: np.ndarray

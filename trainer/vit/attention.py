@@ -33,29 +33,14 @@ from trainer.vit.attention_maps import METHODS, maps_of
 from trainer.vit.attention_scores import centre_map, scores, summary
 from trainer.vit.attention_sheets import animation, curves, sheet
 from trainer.vit.network.model import ViT
-from trainer.vit.results import (
-    ANIMATION,
-    ATTENTION_DOCUMENT,
-    CURVES,
-    STAGES,
-    attention_files,
-    attention_sheet,
-)
+from trainer.vit.results import ANIMATION, ATTENTION_DOCUMENT, CURVES, STAGES, attention_files, attention_sheet
 
 SPLIT, PICTURES, PROBES = "validation", 200, 9
-
-
 RANDOM_SEEDS = (0, 1, 2)
-
-
 # Called with the number of pictures that were processed, for progress bars.
 Done = Callable[[int], object]
-
-
 # Most attention weights of one block in a batch: 2 GB with their gradients, in float32.
 LARGEST_BATCH = 2**28
-
-
 STAGE_SHEET = "attention.png"
 
 
@@ -92,14 +77,7 @@ class Probes:
 def probes_of(
     splits: Mapping[str, Split], name: str, classes: int, pictures: int = PICTURES, shown: int = PROBES
 ) -> Probes:
-    """Choose the probe pictures of a split; the choice depends on the split's rows only.
-
-    Args:
-        splits: Splits by name.
-        name: Name of the split.
-        classes: Number of classes.
-        pictures: Largest number of pictures to score.
-        shown: Largest number of pictures to draw.
+    """Choose at most `pictures` probe pictures from the rows of split `name`, of which at most `shown` are drawn.
 
     Raises:
         InputError: There is no such split, or it has no rows.
@@ -127,17 +105,7 @@ class Look:
 
 
 def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None) -> dict[str, Tensor]:
-    """Compute attention maps, on the CPU.
-
-    Args:
-        model: The network in evaluation mode.
-        split: The split.
-        rows: Indices of examples, which have N pictures.
-        done: Called with the number of pictures processed.
-
-    Returns:
-        Maps (N, h, w) by kind (`METHODS`).
-    """
+    """Compute maps (N, h, w) by kind, on the CPU, of the N pictures of examples `rows`; `done`: see `StageLooks`."""
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
     batch_size = max(1, min(8, LARGEST_BATCH // (tokens**2 * model.config.heads)) // split.views)

@@ -18,16 +18,7 @@ from trainer.vit.patches import overlap
 
 
 def coverage(boxes: Tensor, grid: tuple[int, int], patch: int) -> Tensor:
-    """Compute the share of each patch's area that boxes cover together, at most 1.
-
-    Args:
-        boxes: (M, 4) xyxy in px.
-        grid: Numbers of patches (h, w), down and across.
-        patch: Patch size in px.
-
-    Returns:
-        (h, w) shares.
-    """
+    """Compute the share (h, w) of each patch that boxes (M, 4), xyxy in px, cover together, at most 1."""
     if not len(boxes):
         return torch.zeros(grid)
     down, across = overlap(boxes, grid, patch)

@@ -85,13 +85,7 @@ def animation(sheets: Sequence[Image.Image], path: Path) -> None:
 
 
 def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], path: Path) -> None:
-    """Plot the mean scores over the training's stages: a panel for each score, a line for each kind of map.
-
-    Args:
-        stages: Scores by stage, then by kind of map.
-        base: Scores of the baselines, drawn as horizontal lines.
-        path: PNG file to write.
-    """
+    """Plot the mean scores by stage: a panel for each score, a line for each kind of map, baselines horizontal."""
     figure = Figure(figsize=(18, 8), layout="constrained")
     shares = ("hit", "energy_ratio", "on_pins", "on_housing")
     axes_of = figure.subplots(2, 3).flat

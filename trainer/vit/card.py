@@ -27,13 +27,7 @@ BOTH_INPUTS = "pictures and their NSOART pictures, six channels"
 
 @dataclass(frozen=True)
 class Measured:
-    """Measured results for the card.
-
-    Attributes:
-        results: Results for the card's YAML.
-        tables: Tables in Markdown.
-        note: How the results were measured.
-    """
+    """Measured results for the card: those in its YAML, tables in Markdown, a note on how they were measured."""
 
     results: list[Result]
     tables: str

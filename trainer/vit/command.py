@@ -218,12 +218,7 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command line; returns its exit code.
-
-    Args:
-        argv: The arguments; None: the process's own.
-        began: `time.monotonic()` at the start of the command, from which --time-limit counts; None: now.
-    """
+    """Run the command line; returns its exit code. `began`: `time.monotonic()` at the command's start; None: now."""
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began
 

@@ -167,11 +167,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
 
 
 def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Split:
-    """Read the dataset's validation split, with the rows that the run's own --rows keeps.
-
-    Raises:
-        InputError: There is no such split, or no row of it is kept.
-    """
+    """Read the dataset's validation split, with the rows that the run's own --rows keeps, at least one."""
     validation = kept(read_splits(asked.data, settings.input, config, ("validation",))["validation"], settings.rows)
     if not len(validation):
         raise InputError(
@@ -241,15 +237,7 @@ def _lines(
 def measure(
     model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
 ) -> Measured:
-    """Measure splits.
-
-    Args:
-        model: The run's network.
-        splits: Splits by name.
-        held: The run's thresholds and temperature.
-        batch_size: Pictures, or parts, per batch.
-        own: The run's gates; None: no picture is INVALID.
-    """
+    """Measure splits by name with the run's thresholds `held` and gates `own` (None: no picture is INVALID)."""
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}

@@ -21,12 +21,7 @@ from trainer.vit.network.model import OK_CLASS
 
 
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot the share right against the predicted probability, with and without temperature, a panel for each split.
-
-    Args:
-        reports: Reports of `metrics.report` by split.
-        path: PNG file to write.
-    """
+    """Plot the share right over the predicted probability, a panel per split; `reports`: `metrics.report` by split."""
     figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
     for axes, (name, measured) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
@@ -102,16 +97,7 @@ def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mappi
 
 
 def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
-    """Plot the accuracy at each level of each factor, with intervals.
-
-    Args:
-        measured: A split's report of `metrics.report`.
-        title: Name of the split.
-        path: PNG file to write.
-
-    Returns:
-        False, without a file, if the report has no factor.
-    """
+    """Plot the accuracy of a split's report by level of each factor, with intervals; without factors return False."""
     factors = measured["factors"]
     if not factors:
         return False

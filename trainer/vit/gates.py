@@ -23,13 +23,7 @@ def watch(model: ViT) -> Watch:
 
 
 def learn(run: Path, model: ViT, splits: Mapping[str, Split]) -> None:
-    """Learn the gates of a run's best weights, and write their files.
-
-    Args:
-        run: The run's folder.
-        model: The network with the best weights.
-        splits: The splits `train` and `validation`.
-    """
+    """Learn and write the gates of a run from the best weights in `model` and the splits `train` and `validation`."""
     model.eval()
     device = next(model.parameters()).device
 

@@ -17,15 +17,7 @@ MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Measure the calibration of the most probable class, and the log loss.
-
-    Args:
-        probabilities: (N, K).
-        truth: (N,) true labels.
-
-    Returns:
-        The keys of `metrics.reliability`, and `loss`.
-    """
+    """Measure the calibration of the most probable class (N, K), and the log `loss`, from true labels (N,)."""
     right = probabilities.argmax(1) == truth
     # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
@@ -36,15 +28,7 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
-    """Compute the AUROC: the probability that an NG picture has a higher score than an OK picture.
-
-    Args:
-        scores: (N,) scores.
-        ng: (N,) whether the picture is NG in truth.
-
-    Returns:
-        The AUROC; None if there are no OK or no NG pictures.
-    """
+    """Return the probability that an NG picture scores above an OK one (AUROC), from (N,); None without OK or NG."""
     if ng.all() or not ng.any():
         return None
     from sklearn.metrics import roc_auc_score
@@ -121,13 +105,7 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
 
 
 def by_class(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Compute `recall` and `precision` of each class, as `share_by_part` returns them.
-
-    Args:
-        parts: (N,) name of the part that each picture shows.
-        truth, said: (N,) true and predicted labels.
-        classes: Class names.
-    """
+    """Compute `recall` and `precision` of each class from labels (N,), each as `share_by_part` returns it."""
     return {
         name: {
             "recall": share_by_part(parts, said == label, truth == label),
@@ -171,12 +149,7 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """List by measure the sizes in mm of the defects, and whether each was found.
-
-    Args:
-        rows: Facts of the N examples.
-        said_ng: (N,) whether the predicted class is NG.
-    """
+    """List by measure the sizes in mm of the defects, and whether each was found: predicted as an NG class."""
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -203,16 +176,7 @@ def mistakes(
     ok_index: int,
     most: int = MISTAKES,
 ) -> list[dict[str, Any]]:
-    """List the worst mistakes: first OK taken for NG and NG for OK, then wrong NG classes; lowest P(truth) first.
-
-    Args:
-        rows: Facts of the N examples.
-        probabilities: (N, K), after the temperature.
-        truth, said: (N,) true and predicted labels.
-        classes: Class names.
-        ok_index: Label of OK.
-        most: Largest number of mistakes.
-    """
+    """List the worst mistakes, at most `most`: OK and NG confused, then wrong NG classes; lowest P(truth) first."""
     wrong = np.flatnonzero(said != truth)
     verdict = (said == ok_index) != (truth == ok_index)
     true_p = probabilities[np.arange(len(truth)), truth]

@@ -28,8 +28,6 @@ from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig
 
 OPSET = 18
-
-
 # Largest difference of a probability: onnxruntime adds float32 products in another order.
 TOLERANCE = 1e-4
 

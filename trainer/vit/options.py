@@ -15,11 +15,7 @@ EXAMPLE = """example:
 
 
 def picture_size(text: str) -> tuple[int, int]:
-    """Parse --image-size, `WxH` in px; returns width and height.
-
-    Raises:
-        ArgumentTypeError: The text has another form, or a side is not from 16 to 4096 px.
-    """
+    """Parse --image-size `WxH` in px into width and height, each from 16 to 4096."""
     width, cross, height = text.partition("x")
     if not cross or not width.isdecimal() or not height.isdecimal():
         raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT in px, such as 256x128, got {text!r}")
@@ -83,10 +79,7 @@ def _running(p: argparse._ActionsContainer) -> None:
         "the training stops after the epoch in which the time ends",
     )
     p.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="device; auto: a GPU if there is one (auto)",
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
     )
     p.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"

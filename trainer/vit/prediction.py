@@ -132,11 +132,7 @@ def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator
 
 
 def _of_parts(
-    run: Path,
-    parts: Mapping[Path, Mapping[str, Path]],
-    left: Sequence[Path],
-    problems: Sequence[str],
-    options: Options,
+    run: Path, parts: Mapping[Path, Mapping[str, Path]], left: Sequence[Path], problems: Sequence[str], options: Options
 ) -> Iterator[Judged]:
     """Judge each part, whose files are given by view; then name the files `left`, which `problems` explain."""
     by = load_classifier(run, options)

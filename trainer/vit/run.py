@@ -71,9 +71,7 @@ class TrainingConfig(Settings):
         group="pictures",
     )
     augment: bool = setting(
-        True,
-        "train without shifting, turning, mirroring and changing the light of pictures",
-        group="pictures",
+        True, "train without shifting, turning, mirroring and changing the light of pictures", group="pictures"
     )
     accumulate: int = setting(
         1,
@@ -153,14 +151,7 @@ class TrainingConfig(Settings):
 def save_config(
     run: Path, model: ViTConfig, training: TrainingConfig, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json, and the files for transformers beside it.
-
-    Args:
-        run: The run's folder.
-        model: Configuration of the network.
-        training: Settings of the training.
-        tolerance: Limits in mm of the training data, by scene.
-    """
+    """Write RUN/config.json and the files for transformers; `tolerance`: limits in mm of the training, by scene."""
     document = {"format": FORMAT, "version": VERSION, "model": asdict(model), "training": training.model_dump()}
     document |= {TOLERANCE: dict(tolerance)} if tolerance else {}
     for name, text in hub_files.files_of(model).items():

@@ -92,13 +92,7 @@ def _thresholds(limits: Limits) -> str:
 def warnings_of(
     rows: Sequence[Mapping[str, Any]], classes: Sequence[str], settings: TrainingConfig
 ) -> list[tuple[int, int, str]]:
-    """Collect the warnings from all epochs: for each kind of warning its first epoch, last epoch and latest text.
-
-    Args:
-        rows: Lines of metrics.csv.
-        classes: Class names.
-        settings: Settings of the training.
-    """
+    """Collect the warnings of all epochs (`rows`: metrics.csv): by kind first epoch, last epoch and latest text."""
     found: dict[str, tuple[int, int, str]] = {}
     for index, row in enumerate(rows):
         epoch = int(row["epoch"])
@@ -172,13 +166,7 @@ def _attention(run: Path) -> dict[str, Any]:
 
 
 def refresh(run: Path, out: Path, own: str) -> None:
-    """Write RUN/report.html again after new results, if the run is finished and the results are in its own folder.
-
-    Args:
-        run: The run's folder.
-        out: Folder of the new results.
-        own: Name of the folder in the run for such results.
-    """
+    """Write RUN/report.html again if the run is finished and the new results are in its own folder RUN/`own`."""
     if out.resolve() != (run / own).resolve() or not (run / "summary.json").is_file():
         return
     try:

@@ -103,13 +103,7 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
 
 
 def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
-    """Load the weights that `--init` names into a new network, and print which weights were loaded.
-
-    Args:
-        model: The network.
-        init: Value of `--init`: a run or a checkpoint.
-        source: The checkpoint, if it has already been read.
-    """
+    """Load the weights of `--init` into a new network, and print their source; `source`: the checkpoint read."""
     if pretrained.is_checkpoint(init):
         for line in pretrained.load(model, source or pretrained.read(init)):
             say(line)
@@ -204,12 +198,7 @@ def _network(
 ) -> ViTConfig:
     """Make a new network's configuration: an earlier run's or the defaults, then options and the data's values."""
     given = given_settings(args, ViTConfig)
-    own: dict[str, Any] = {
-        "classes": data.classes,
-        "width": data.size[0],
-        "height": data.size[1],
-        "views": cameras,
-    }
+    own: dict[str, Any] = {"classes": data.classes, "width": data.size[0], "height": data.size[1], "views": cameras}
     split = data.splits["train"]
     if args.init and source is not None:
         statistics = channel_statistics(split.pictures, len(split.runs))
@@ -233,11 +222,7 @@ def _network(
 
 
 def _shape_of_run(init: str, given: dict[str, Any], channels: int) -> ViTConfig:
-    """Read the configuration of the network of the run that `--init` names.
-
-    Raises:
-        InputError: An option contradicts the configuration, or the pictures have another number of channels.
-    """
+    """Read the network's configuration of the run of `--init`, and check options and channels against it."""
     shape, _ = load_config(Path(init))
     wrong = [
         f"--{name.replace('_', '-')}: expected {getattr(shape, name)}, as --init {init} has, got {value}"

@@ -33,14 +33,7 @@ from trainer.vit.run import TrainingConfig, save_config
 def build(
     config: ViTConfig, training: TrainingConfig, device: torch.device, share: Share | None = None
 ) -> tuple[ViT, torch.optim.Optimizer]:
-    """Make a network with random weights from the training's seed, and its optimizer.
-
-    Args:
-        config: Configuration of the network.
-        training: Settings of the training.
-        device: Device of the network.
-        share: This process's share; None: there is one process.
-    """
+    """Make a network with random weights by the training's seed, and its optimizer; `share` as for `ViTTrainee`."""
     torch.manual_seed(training.seed)
     model = ViT(config).to(device)
     share_dropout(model, share or Share())

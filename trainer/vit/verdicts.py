@@ -18,8 +18,6 @@ from trainer.vit.network.letterbox import fit_of, pixels_of, rgb
 from trainer.vit.network.model import ViT, ViTConfig
 
 SIDE_PX = 512
-
-
 # Of a network without chosen thresholds.
 UNDECIDED = Limits.at(0.5)
 
@@ -123,7 +121,7 @@ def judge(
     invalid: Sequence[str] = (),
     gates: Gates | None = None,
 ) -> tuple[PictureVerdict, np.ndarray]:
-    """Judge one picture.
+    """Judge one picture; returns the verdict and the heat map (h, w) in [0, 1] over the network's patches.
 
     Args:
         model: A trained network in evaluation mode.
@@ -132,9 +130,6 @@ def judge(
         temperature: Divides the logits, above 0.
         invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
         gates: The run's gates, which may add reasons to `invalid`; None: no gates.
-
-    Returns:
-        The verdict and the heat map (h, w) in [0, 1] over the network's patches.
     """
     with torch.inference_mode(), watch(model) as seen:
         prediction = model(_pixels(picture, model.config)[None])
@@ -151,15 +146,12 @@ def judge_part(
     invalid: Sequence[str] = (),
     gates: Gates | None = None,
 ) -> tuple[PartVerdict, dict[str, np.ndarray]]:
-    """Judge one part from its views.
+    """Judge one part from its views; returns the verdict and each view's heat map (h, w) in [0, 1].
 
     Args:
         model: A network in evaluation mode that was trained on several views.
         pictures: The picture of each of the network's views, in their order; any size and mode.
         limits, temperature, invalid, gates: As for `judge`.
-
-    Returns:
-        The verdict and each view's heat map (h, w) in [0, 1].
     """
     config = model.config
     with torch.inference_mode(), watch(model) as seen:
@@ -203,13 +195,7 @@ def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, mo
 def annotate_part(
     pictures: Mapping[str, Image.Image], verdict: PartVerdict, heats: Mapping[str, np.ndarray], model: ViT
 ) -> Image.Image:
-    """Draw a part's sheet: its views side by side, each above its heat map; if NG, the most suspicious patch is ringed.
-
-    Args:
-        pictures: The pictures by view.
-        verdict, heats: The result of `judge_part`.
-        model: The network.
-    """
+    """Draw a part's sheet: its views side by side above their heat maps; if NG, the most suspicious patch is ringed."""
     return _sheet(pictures, verdict, heats, model.config, verdict.peak_view)
 
 

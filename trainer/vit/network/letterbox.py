@@ -25,13 +25,7 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """Place of a picture in its letterbox: x' = x * scale + left, y' = y * scale + top.
-
-    Attributes:
-        scale: px of the letterbox per px of the picture.
-        left, top: The picture's left upper corner in px of the letterbox.
-        width, height: The picture's size in px of the letterbox.
-    """
+    """Scale, left upper corner and size, px, of a picture in its letterbox: x' = scale x + left, y' = scale y + top."""
 
     scale: float
     left: int

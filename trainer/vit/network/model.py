@@ -252,14 +252,11 @@ class LinearStem(nn.Module):
 
 
 def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]:
-    """Compute cosine and sine of each patch's rotation angles.
+    """Compute cosine and sine of each patch's rotation angles; returns two (h * w, head_dim / 2) tensors.
 
     Args:
         grid: Numbers of patches (h, w), down and across.
         head_dim: Channels of a head; half of the channel pairs turn with the row, half with the column.
-
-    Returns:
-        Two (h * w, head_dim / 2) tensors.
     """
     quarter = head_dim // 4
     # Wavelengths from 2 patches to about 60: from a pin's neighbour to the whole housing.
