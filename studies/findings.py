@@ -179,7 +179,7 @@ class Found:
     size: str
     planned: int
     variants: dict[str, list[Document]]
-    other: Found | None = None
+    other: Found | None = None  # the same question at the other size, if that has finished runs
 
     @property
     def done(self) -> int:
