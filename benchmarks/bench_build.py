@@ -1,10 +1,10 @@
-"""CPU time of `generator build` per row on one core, compared with its unavoidable steps, and the share of NSOART.
+"""CPU time of `generator build` per row on one core, compared with its unavoidable steps, and the time for NSOART.
 
     python -m benchmarks.bench_build [--rows 512] [--memory-rows 0]
 
-The rows are drawn, not rendered, at 256 x 128 px with records of 27 positions. The floor is a loop without checks that
-parses, hashes, decodes and writes the same rows to Parquet. `--memory-rows 100000` builds that many rows and a tenth
-of them, and prints the largest resident memory of each build.
+The rows' pictures are drawn, not rendered, at 256 x 128 px, with records of 27 positions. The unavoidable steps are
+timed as a loop without checks, which parses, hashes, decodes and writes the same rows to Parquet. `--memory-rows N`
+builds N / 10 and N rows instead, and prints the largest resident memory of each build.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def rendered(folder: Path, count: int) -> Path:
 
 
 def floor_seconds(renders: Path, to: Path) -> float:
-    """CPU seconds to parse, hash, decode and write the rows as Parquet, without checks."""
+    """Measure the CPU seconds to parse, hash, decode and write all rows of a render folder as Parquet, unchecked."""
     start = time.process_time()
     how = Labelling({})
     columns = features(False)
@@ -75,7 +75,7 @@ def floor_seconds(renders: Path, to: Path) -> float:
 
 
 def nsoart_seconds(renders: Path, dataset: Path, to: Path) -> float:
-    """CPU seconds for the maps of the unit space (the OK rows as reference) and for all rows' NSOART pictures."""
+    """Measure the CPU seconds for the maps of the unit space (OK rows) and for the NSOART pictures of all rows."""
     parameters = json.loads((dataset / "nsoart.json").read_text("utf-8"))
     unit = {name for group in parameters["groups"] for name in group["rows"]}
     columns = features(False)
@@ -97,7 +97,10 @@ def nsoart_seconds(renders: Path, dataset: Path, to: Path) -> float:
 
 
 def memory(rows: int, folder: Path) -> None:
-    """Build in a separate process and print its peak memory; rows share files by hard links to save disk space."""
+    """Build `rows` / 10 and then `rows` rows, each in a process of its own, and print the process's peak memory.
+
+    The rows share three pictures and masks by hard links in `folder`, to save disk space.
+    """
     for count in (rows // 10, rows):
         renders = folder / f"renders{count}"
         shared_renders(renders, count)
@@ -120,7 +123,7 @@ def memory(rows: int, folder: Path) -> None:
 
 
 def shared_renders(folder: Path, count: int) -> None:
-    """Make a render folder of `count` rows that share three pictures and masks; each row has its own record."""
+    """Make a render folder whose `count` rows share three pictures and masks; each row has a record of its own."""
     sample = write_renders(folder / "sample", [row(f"s{n}", defects=DEFECTS[n], width=48, height=32) for n in range(3)])
     for name in ("images", "masks", "records", "manifests"):
         (folder / name).mkdir()
@@ -148,7 +151,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--memory-rows", type=int, default=0)
-    parser.add_argument("--folder", type=Path, help="work folder (default: a temporary folder)")
+    parser.add_argument("--folder", type=Path, help="folder for temporary files (default: the system's)")
     options = parser.parse_args()
     import numba
 
@@ -171,9 +174,9 @@ def main() -> None:
         ms = 1000.0 / options.rows
         floor, add, total = (float(np.min(values)) * ms for values in (floors, adds, totals))
         print(f"parse, hash, decode, write     {floor:6.2f} ms a row")
-        print(f"nsoart                         {add:6.2f} ms a row (256 x 128 px; asked for: below 10)")
+        print(f"nsoart                         {add:6.2f} ms a row (256 x 128 px; goal: below 10 ms)")
         print(f"build, everything, one core    {total:6.2f} ms a row")
-        print(f"build without nsoart / floor   {(total - add) / floor:6.2f} (asked for: at most 1.5)")
+        print(f"build without nsoart / floor   {(total - add) / floor:6.2f} (goal: at most 1.5)")
         print(f"resident at most               {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 

@@ -1,7 +1,7 @@
 """Measure how long a gauge's ONNX file takes for a part: `python -m benchmarks.bench_gauge [FILE.onnx]`.
 
 Without a file, networks with random weights are exported, with crops of 48 and 80 px: the time depends on sizes only.
-CPU time is that of all threads together; the wall time counts on a machine that does nothing else.
+CPU time is the sum over all threads. The wall time holds on a machine that does nothing else.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ REPEATS = 5
 
 
 def exported(folder: Path, side: int, pitch_px: float) -> Path:
-    """Export a network with random weights for the demo's connector."""
+    """Export a network with random weights, for crops of `side` px at a pitch of `pitch_px` px; returns the file."""
     from blender_scripts.contract.connector import read_connector
     from generator.dataset.connectors import connectors_json, nominal_connector
     from generator.verdict.gates import PictureGates
@@ -46,12 +46,12 @@ def exported(folder: Path, side: int, pitch_px: float) -> Path:
 
 
 def noise(seed: int) -> Image.Image:
-    """Make a picture of the measured size."""
+    """Make an RGB picture of noise of the size `SIZE`."""
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8))
 
 
 def times(held: GaugeFile) -> tuple[float, float]:
-    """Measure the shortest wall and CPU time in ms of measuring and judging a part that no gate refuses."""
+    """Return the least wall and CPU time, ms, of measuring and judging a part; the gates are left out."""
     key, drawing = next(iter(held.drawings.items()))
     drawing = dataclasses.replace(drawing, placing=None)
     gauge = dataclasses.replace(held.gauge, gates={}, limits=FitLimits())

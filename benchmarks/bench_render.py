@@ -3,11 +3,11 @@
     python -m benchmarks.bench_render [--rows N]
     PINSIGHT_BLENDERPROC=CHECKOUT PINSIGHT_PYTHON311=PYTHON python -m benchmarks.bench_render
 
-The first line is wall time with one worker per core: the slope between a short and a long run of `generator render`, so
-that start-up does not count. Every other time is CPU time of one thread, the median over pictures, which other
-programs disturb least. BlenderProc (its checkout, and a Python 3.11 with bpy 4.5 and its packages) renders the same
-scene with its default denoiser, segmentation and COCO labels; else the ratio measured on STORED_ON is printed.
-The last line is JSON.
+The first line is wall time per picture with one worker per core: the difference between a long and a short run of
+`generator render`, so that start-up does not count. Every other time is CPU time of one thread, the median over
+pictures, which other programs disturb least. BlenderProc renders the same scene with its default denoiser,
+segmentation and COCO labels; CHECKOUT is its checkout, PYTHON a Python 3.11 with bpy 4.5 and its packages. Without
+these variables the ratio measured on the day `STORED_ON` is printed. The last line is JSON.
 """
 
 import argparse
@@ -42,7 +42,7 @@ def say(line: str) -> None:
 
 
 def throughput(rows: int) -> float:
-    """Seconds of wall time per picture, over `rows` pictures of the demo, with one worker per core."""
+    """Return the seconds of wall time per picture, over `rows` pictures of the demo, with one worker per core."""
     workers = os.cpu_count() or 1
     seconds = []
     for count in (2 * workers, 2 * workers + rows):
@@ -57,7 +57,7 @@ def throughput(rows: int) -> float:
 
 
 def write_manifest(folder: Path, rows: int, width: int, height: int, samples: int) -> Path:
-    """Write a manifest of `rows` pictures of `width` x `height` px, good parts of connector_3x9, all different."""
+    """Write a manifest of `rows` pictures of `width` x `height` px: different good parts of connector_3x9."""
     path = folder / "rows.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -68,7 +68,11 @@ def write_manifest(folder: Path, rows: int, width: int, height: int, samples: in
 
 
 def stages(path: Path, rows: int) -> dict[str, list[float]]:
-    """CPU seconds by stage (picture, truth, whole) of `rows` rows of a manifest, in this process, with one thread."""
+    """Render rows of a manifest in this process with one thread; returns CPU seconds, one per row, by stage.
+
+    The stages are `picture`, `truth` and `whole`. The manifest's first row is not timed: it loads shaders and fills
+    caches.
+    """
     from blender_scripts.manifest.output_folder import OutputFolder
     from blender_scripts.manifest.reader import read_manifest
     from blender_scripts.scene import renderer
@@ -105,7 +109,7 @@ def stages(path: Path, rows: int) -> dict[str, list[float]]:
 
 
 def core_seconds(path: Path, rows: int) -> dict[str, float]:
-    """Median CPU seconds by stage, measured in a process of its own, so that no setting carries over."""
+    """Return the medians of `stages`, called in a process of its own so that no setting carries over."""
     code = f"""
 import json
 from pathlib import Path
@@ -117,7 +121,7 @@ print(json.dumps(stages(Path({str(path)!r}), {rows})))
 
 
 def blenderproc(width: int, height: int, samples: int, pictures: int, *more: object) -> str | None:
-    """What benchmarks/in_blenderproc.py prints; None where BlenderProc is not given."""
+    """Return what benchmarks/in_blenderproc.py prints for these arguments; None without BlenderProc's variables."""
     checkout, python = os.environ.get("PINSIGHT_BLENDERPROC"), os.environ.get("PINSIGHT_PYTHON311")
     if not (checkout and python):
         return None
@@ -128,7 +132,7 @@ def blenderproc(width: int, height: int, samples: int, pictures: int, *more: obj
 
 
 def blenderproc_seconds(width: int, height: int, samples: int) -> float | None:
-    """CPU seconds per picture of BlenderProc, labels in; None where it is not given."""
+    """Return BlenderProc's CPU seconds per picture, labels included; None without BlenderProc's variables."""
     seconds = []
     for pictures in (1, 4):
         printed = blenderproc(width, height, samples, pictures)
@@ -140,7 +144,12 @@ def blenderproc_seconds(width: int, height: int, samples: int) -> float | None:
 
 
 def beside_blenderproc(folder: Path, width: int, height: int) -> Iterator[tuple[str, float, float | None, str]]:
-    """CPU seconds beside BlenderProc's 16 samples: (work, ours, BlenderProc's if given, text) by our samples."""
+    """Compare CPU seconds per picture with those of BlenderProc with 16 samples.
+
+    Yields:
+        For 16 samples of ours, then for as many as give an equal SSIM if known: name of the work, our seconds,
+        BlenderProc's seconds (None if not measured), and the text of both.
+    """
     theirs = blenderproc_seconds(width, height, 16)
     equal = EQUAL_SSIM.get((width, height))
     for samples, ratio, which in [(16, STORED[width, height], "samples"), *([(*equal, "SSIM")] if equal else [])]:
@@ -152,7 +161,7 @@ def beside_blenderproc(folder: Path, width: int, height: int) -> Iterator[tuple[
 
 
 def boxes(rows: int) -> dict[str, float]:
-    """Deviation of visible boxes from an 8 times finer render, px: `count`, `p95` and `max`."""
+    """Compare visible boxes with an 8 times finer render's: `count` of boxes, `p95` and `max` of deviations in px."""
     command = [sys.executable, str(REFERENCE), "--rows", str(rows), "--seed", "1", "--widths", str(BOXES_WIDTH)]
     done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
     visible: dict[str, float] = json.loads(done.stdout.splitlines()[-1])["visible"]
@@ -160,7 +169,7 @@ def boxes(rows: int) -> dict[str, float]:
 
 
 def table(rows: int) -> tuple[list[tuple[str, str, str]], dict[str, Any]]:
-    """Run all measurements on `rows` pictures; returns lines (work, measured, goal), and the same figures by name."""
+    """Run all measurements; returns lines (work, measured, goal) and the figures by name. `rows`: demo's pictures."""
     cores = os.cpu_count() or 1
     figures: dict[str, Any] = {"cores": cores}
     lines = []

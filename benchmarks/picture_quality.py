@@ -1,10 +1,11 @@
-"""Quality of a picture against its cost, by samples and denoiser, for three scenes at two sizes.
+"""Quality of a picture and its cost in CPU time, by samples and denoiser, for three scenes at two sizes.
 
     python -m benchmarks.picture_quality [--reference 1024] [--sizes 256x128 512x256] [--write]
 
-A reference of many samples, not denoised, is rendered of a window that holds pins, walls and print. SSIM (Wang et al.
-2004: Gaussian window, luminance) and PSNR compare sRGB levels there, before sensor noise. Seconds are CPU time of the
-picture's render call on one thread. `--write` puts the table between the markers of docs/explanation/quality.md.
+The reference is a window of the picture that contains pins, walls and print, rendered with many samples and not
+denoised. SSIM (Wang et al. 2004: Gaussian window, luminance) and PSNR compare the sRGB levels of this window, before
+sensor noise. Seconds are CPU time of the picture's render call on one thread. `--write` puts the table between the
+markers of docs/explanation/quality.md.
 """
 
 import argparse
@@ -32,7 +33,7 @@ SEEDS = (5, 6)
 
 @dataclass(frozen=True)
 class View:
-    """A scene as one camera sees it under one lighting; the window as shares of the picture's width and height."""
+    """A scene seen by a camera under a lighting; `window`: edges as shares of the picture's width and height."""
 
     scene: str
     camera: str
@@ -40,7 +41,7 @@ class View:
     window: tuple[float, float, float, float] = (0.05, 0.25, 0.5, 0.85)
 
     def edges(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """The window's edges x1, y1, x2, y2 in pixels of a picture."""
+        """Return the window's edges x1, y1, x2, y2 in px of a picture of `width` x `height` px."""
         x1, y1, x2, y2 = (round(share * side) for share, side in zip(self.window, (width, height) * 2, strict=True))
         return x1, y1, x2, y2
 
@@ -53,7 +54,7 @@ VIEWS = (
 
 
 def grid_of_picture(samples: int) -> tuple[float, int]:
-    """Return 1 fine pixel per pixel each way, and all samples for it: used in place of `path_tracer.sampling`."""
+    """Return 1 (fine pixels per pixel each way) and all samples: takes the place of `path_tracer.sampling`."""
     return 1.0, samples
 
 
@@ -68,7 +69,7 @@ def psnr(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def ssim(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean structural similarity of two sRGB pictures with levels from 0 to 1."""
+    """Return the mean structural similarity of two sRGB pictures (H, W, 3) with levels from 0 to 1."""
     a, b = (picture @ np.array([0.2126, 0.7152, 0.0722]) for picture in (one, other))
 
     def mean(values: np.ndarray) -> np.ndarray:
@@ -101,7 +102,7 @@ class Laboratory:
         self.tracer = self.renderer.tracer
 
     def lay_out(self, view: View, width: int, height: int, number: int = 3) -> None:
-        """Show part and placing `number` to the view's camera."""
+        """Set up the scene: part and placing `number`, seen in `width` x `height` px, without lens distortion."""
         from blender_scripts.geometry.optics import set_up_station
         from blender_scripts.manifest.make_part import make_part
 
@@ -114,7 +115,7 @@ class Laboratory:
         self.renderer.stage.lay_out(part, view.lighting, replace(station, camera=straight))
 
     def picture(self, width: int, height: int, samples: int, seed: int, how: str) -> tuple[np.ndarray, float]:
-        """The picture in sRGB and its CPU time in s; `how`: denoiser and grid, one of `HOW`."""
+        """Render with `samples` per pixel; returns the picture in sRGB and CPU seconds. `how`: one of `HOW`."""
         self.tracer.denoised = how != "none"
         self.module.sampling = grid_of_picture if how == "picture's grid" else self.planned
         self.module.WITHOUT_DENOISER = 1
@@ -123,7 +124,7 @@ class Laboratory:
         return srgb(light), time.process_time() - start
 
     def reference(self, width: int, height: int, window: tuple[int, int, int, int], samples: int) -> np.ndarray:
-        """A window of the picture by many samples, not denoised, in sRGB."""
+        """Render a window (x1, y1, x2, y2 in px) of the picture, not denoised; returns it in sRGB."""
         from blender_scripts.geometry.lens import Window
         from blender_scripts.scene.path_tracer import render_window_only
 
@@ -139,7 +140,7 @@ Scores = dict[tuple[tuple[int, int], str, int], list[tuple[float, float, float]]
 
 
 def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
-    """SSIM, PSNR and CPU seconds by size (W, H) in px, denoiser and samples: one entry per view."""
+    """Measure SSIM, PSNR (dB) and CPU seconds of each view, by size (width, height) in px, denoiser and samples."""
     found: Scores = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         laboratory = Laboratory(Path(folder))
@@ -160,7 +161,7 @@ def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
 
 
 def table(found: Scores) -> Iterator[str]:
-    """The Markdown table: the mean of the views."""
+    """Yield the lines of the Markdown table, with the means over the views."""
     sizes = sorted({key[0] for key in found})
     yield "| denoiser | samples | " + " | ".join(f"{w} x {h}: SSIM | PSNR, dB | CPU s" for w, h in sizes) + " |"
     yield "|---|---|" + "---|" * (3 * len(sizes))
@@ -175,7 +176,9 @@ def table(found: Scores) -> Iterator[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reference", type=int, default=1024, help="samples of the reference (default: 1024)")
+    parser.add_argument(
+        "--reference", type=int, default=1024, help="samples per pixel of the reference (default: 1024)"
+    )
     parser.add_argument("--sizes", nargs="+", default=SIZES, help=f"sizes in px (default: {' '.join(SIZES)})")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     options = parser.parse_args()

@@ -2,10 +2,10 @@
 
     python -m benchmarks.profile_render [--sizes 256x128,512x512] [--samples 2,16] [--repeats 5]
 
-CPU milliseconds of one thread, the least of the repeats, for a picture of connector_3x9 with 27 pins. Blender's own
-call is taken apart by differences between calls, since the module bpy takes no option for Cycles' log: a call after a
-new scene less one without any change is synchronisation (shaders, geometry, BVH); the denoiser on less off is
-denoising. A second table says what is synchronised again after one change. Progress is on stderr.
+CPU milliseconds of one thread, the least of the repeats, for a picture of connector_3x9 with 27 pins. The module bpy
+takes no option for Cycles' log, so the parts of Blender's render call are differences between calls. Synchronisation
+(shaders, geometry, BVH): a call after a new scene minus a call without any change. Denoising: a call with the denoiser
+minus a call without it. A second table has the time of synchronisation after one change. Progress is on stderr.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SMALL = (16, 8)
 
 
 def least_ms(call: Callable[[], object], repeats: int, before: Callable[[], object] = lambda: None) -> float:
-    """Least CPU time of a call in ms; `before` is called each time and not counted."""
+    """Return the least CPU time in ms of `repeats` calls; `before` is called before each and not timed."""
     times = []
     for _ in range(repeats):
         before()
@@ -39,7 +39,7 @@ def least_ms(call: Callable[[], object], repeats: int, before: Callable[[], obje
 
 
 class Profile:
-    """Measures one manifest row in a renderer of its own."""
+    """Measures one manifest row, of which `renderer` has rendered no other."""
 
     def __init__(self, renderer: "Renderer", run: "Run", repeats: int) -> None:
         from blender_scripts.geometry.optics import set_up_station
@@ -61,13 +61,13 @@ class Profile:
         self.tracer.picture(*SMALL, 1, 1)
 
     def picture(self) -> float:
-        """CPU ms of the picture's call in an unchanged scene."""
+        """Return the CPU ms of the picture's render call in an unchanged scene."""
         run, tracer = self.run, self.tracer
         tracer.picture(run.width, run.height, run.samples, 1)
         return least_ms(lambda: tracer.picture(run.width, run.height, run.samples, 1), self.repeats)
 
     def without_denoiser(self) -> tuple[float, float]:
-        """CPU ms of the same call with the denoiser off, and of Blender's part of it when it writes no file."""
+        """Return the CPU ms of the picture's call without denoiser, and of Blender's operator that writes no file."""
         import bpy
 
         from blender_scripts.scene import versions
@@ -81,7 +81,7 @@ class Profile:
             versions.use_denoiser = use
 
     def stages(self) -> dict[str, float]:
-        """CPU ms by stage of this row's picture."""
+        """Return the CPU ms of each stage of the row's picture."""
         from blender_scripts.scene.exr import read_exr
 
         repeats = self.repeats
@@ -115,7 +115,7 @@ class Profile:
         )
 
     def changes(self) -> dict[str, float]:
-        """CPU ms by which one change of the scene makes the next call longer."""
+        """Return the CPU ms of a call without change, and by how many ms each change makes the next call longer."""
         import bpy
 
         def moved(name: str) -> Callable[[], None]:
@@ -154,7 +154,7 @@ class Profile:
 
 
 def temporary_folders(profile: Profile) -> dict[str, float]:
-    """CPU ms of writing and reading the raw picture, in this disk's temporary folder and in memory."""
+    """Return the CPU ms of the picture's call with its raw picture in a folder on disk, and in memory."""
     found = {}
     for name, folder in (("on disk", tempfile.gettempdir()), ("in memory", "/dev/shm")):
         if Path(folder).is_dir() and os.access(folder, os.W_OK):
@@ -182,9 +182,9 @@ def _sizes(text: str) -> list[tuple[int, int]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add: Any = parser.add_argument
-    add("--sizes", type=_sizes, default=_sizes("256x128,512x512,1024x512"), help="sizes (default: %(default)s)")
+    add("--sizes", type=_sizes, default=_sizes("256x128,512x512,1024x512"), help="sizes in px (default: %(default)s)")
     add("--samples", default="2,16", help="samples per pixel (default: 2,16)")
-    add("--repeats", type=int, default=5, help="repeats of each call (default: 5)")
+    add("--repeats", type=int, default=5, help="number of repeats of each call (default: 5)")
     options = parser.parse_args()
 
     from blender_scripts.manifest.output_folder import OutputFolder

@@ -1,15 +1,15 @@
-"""Evaluate SOARTC and plain image comparisons on renders that no setting was chosen on (soart_detection.md).
+"""Evaluate SOARTC and plain image comparisons on renders on which no setting was chosen (soart_detection.md).
 
     python -m benchmarks.soart_plan --to M
-    python -m generator render M/soart_ok.csv --out R --mask-scale 1                 and M/soart_defects.csv too
-    python -m benchmarks.soart_evaluation detect R --to results                      AUROC by kind, size and disturbance
-    python -m benchmarks.soart_evaluation thresholds R --to results                  do the stated intervals hold?
+    python -m generator render M/soart_ok.csv --out R --mask-scale 1                 the same for M/soart_defects.csv
+    python -m benchmarks.soart_evaluation detect R --to results                      scores of all pictures
+    python -m benchmarks.soart_evaluation thresholds R --to results                  rates of false alarms
     python -m benchmarks.soart_evaluation tables results --to docs/explanation/soart_detection.md
 
-Every method gets the same pictures: aligned with the unit space's mean, brightness matched. Plain methods compare with
-that mean only; `deviation` also uses each pixel's spread over the members, as SOARTC does. A picture's score is the
-maximum of its map, a pin's the maximum in its box widened by 30 %. Intervals are Wilson's at 95 %, conservatively with
-the number of defective pictures as the number of trials.
+Every method gets the same pictures, aligned with the unit space's mean and matched to its brightness. Plain methods
+compare with that mean only; `deviation` also uses each pixel's spread over the members, as SOARTC does. A picture's
+score is the maximum of its map. A pin's score is the maximum in its box, widened by 30 %. Intervals are Wilson's at
+95 %, with the number of defective pictures as the number of trials: wider than necessary.
 """
 
 from __future__ import annotations
@@ -51,8 +51,6 @@ SOARTC: dict[str, dict[str, Any]] = {
     "SOARTC": {"window": 8, "similarity": "pixels"},
     "SOARTC gram": {"window": 8, "similarity": "gram"},
 }
-
-
 SHOWN = ("difference", "1-SSIM", "1-ZNCC", "tolerance", "deviation", "SOARTC", "inspect")
 LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
@@ -89,7 +87,7 @@ def picture(folder: Path, run: str) -> np.ndarray:
 
 
 def disturbed(image: np.ndarray, condition: str, seed: int) -> np.ndarray:
-    """The picture (grey, 0 to 1) changed by `condition`, one of CONDITIONS; `seed` draws shift and noise."""
+    """Return the picture (grey, 0 to 1) changed by `condition`, one of CONDITIONS; `seed` draws shift and noise."""
     draws = np.random.default_rng(seed)
     if condition == "shift up to 3 px":
         dx, dy = draws.uniform(-3, 3, 2)
@@ -116,7 +114,7 @@ def _moments(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Map of 1 - SSIM (Wang et al. 2004) of two pictures, grey 0 to 1; Gaussian weights with sigma 1.5 px."""
+    """Return the map of 1 - SSIM (Wang et al. 2004) of two grey pictures, 0 to 1; Gaussian window, sigma 1.5 px."""
     my, mx, vy, vx, c = _moments(y, x)
     top = (2 * mx * my + 1e-4) * (2 * c + 9e-4)
     unlike: np.ndarray = 1 - top / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
@@ -124,7 +122,10 @@ def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Map of 1 - ZNCC of two pictures in 8 x 8 px windows; variances get 1e-4 added, so that noise does not count."""
+    """Return the map of 1 - ZNCC of two grey pictures, 0 to 1, in windows of 8 x 8 px.
+
+    Both variances and the covariance get 1e-4 added, so that noise in flat windows does not count.
+    """
     y, x = y.astype(np.float64), x.astype(np.float64)
     my, mx = ndimage.uniform_filter(y, 8), ndimage.uniform_filter(x, 8)
     vy = np.maximum(ndimage.uniform_filter(y * y, 8) - my * my, 0) + 1e-4
@@ -134,7 +135,7 @@ def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def tolerance_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """How far each pixel of picture `y` lies outside reference `x`'s range within one pixel around it; smoothed."""
+    """Return how far each pixel of `y` lies outside the range of reference `x` in the 3 x 3 px around it, smoothed."""
     over = np.maximum(y - ndimage.maximum_filter(x, 3), ndimage.minimum_filter(x, 3) - y)
     outside: np.ndarray = ndimage.gaussian_filter(np.maximum(over, 0), 1.0)
     return outside
@@ -149,12 +150,12 @@ PLAIN: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """AUROC: share of (positive, negative) pairs in the right order; ties count half (Mann and Whitney)."""
+    """Return the AUROC: the share of (positive, negative) pairs of scores in the right order; ties count half."""
     return float(in_order(positive, negative).mean())
 
 
 def in_order(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """Compare each positive with each negative: (P, N), 1 if the positive scores higher, 0 if lower, 0.5 if equal."""
+    """Compare P positive scores with N negative ones: (P, N), 1 where the positive is higher, 0.5 equal, 0 lower."""
     order: np.ndarray = np.sign(np.asarray(positive)[:, None] - np.asarray(negative)[None]) / 2 + 0.5
     return order
 
@@ -167,19 +168,22 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
 
 
 def pins_of(station: Station) -> PinTable:
-    """The pin table of a station, which must have been made with pins."""
+    """Return the pin table of a station that was made with pins."""
     assert station.table is not None
     return station.table
 
 
 def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
-    """Boxes of the pins and the print, read for `first`, the OK pool's first picture; in px of the unit space."""
+    """Return the boxes of pins and print in px of the unit space; `first`: the OK pool's first picture."""
     pins = read_pin_boxes(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
     return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
 
 
 def detect(renders: Path, to: Path) -> None:
-    """Write detect.json: scores of picture and pins by method, for every picture and condition; hint on the defect."""
+    """Score every picture under every condition, and write detect.json into the folder `to`.
+
+    The file has the scores of each picture and its pins by each method, and the hint of `inspect` on the defective pin.
+    """
     good = rows("soart_ok")
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
     base = SoartC(**SOARTC["SOARTC"]).fit(unit)
@@ -230,10 +234,15 @@ def detect(renders: Path, to: Path) -> None:
 
 
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
-    """Write thresholds.json: the stated and true rates of false alarms of `redraws` random unit spaces of each size.
+    """Compare stated with true rates of false alarms, and write thresholds.json into the folder `to`.
 
-    The stated one is an interval; the true one is counted on fresh OK pictures, with EDGE's settings, for SOARTC's
-    score alone and with pins. All pictures are aligned once, with one mean of the OK pool, not each unit space's own.
+    The stated rate is an interval. The true rate is counted on fresh OK pictures, with the settings EDGE, for SOARTC's
+    score alone and with pins. All pictures are aligned once, with one mean of the OK pool.
+
+    Args:
+        renders: Render folder.
+        to: Folder of the results.
+        redraws: Number of random unit spaces of each size.
     """
     good = rows("soart_ok")
     pool = [picture(renders, r["run"]) for r in good if r["role"] == "pool"]
@@ -270,7 +279,11 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
 
 
 def areas(results: Path) -> pd.DataFrame:
-    """Compute AUROC from detect.json: rows are level (picture or pin), condition and defect; columns are methods."""
+    """Compute AUROC from the detect.json in `results`: a row per level (picture, pin), condition and defect.
+
+    Returns:
+        The table; its columns are the methods.
+    """
     found = json.loads((results / "detect.json").read_text("utf-8"))
     lines = []
     for level, condition in product(LEVELS, CONDITIONS):
@@ -283,7 +296,7 @@ def areas(results: Path) -> pd.DataFrame:
 
 
 def area_tables(found: pd.DataFrame) -> str:
-    """Markdown tables of AUROC, one for whole pictures and one for pins."""
+    """Write two Markdown tables of AUROC, for whole pictures and for pins, from the table of `areas`."""
     limits = found.max(axis=1).map(lambda best: wilson(best, EACH)[0])
     parts = []
     for level, title in LEVELS.items():
@@ -300,7 +313,7 @@ def area_tables(found: pd.DataFrame) -> str:
 
 
 def tables(results: Path, to: Path) -> None:
-    """Write the Markdown page `to`, and all AUROC values as a CSV file of the same name."""
+    """Write the Markdown page `to` from the folder `results`, and all AUROC values into a CSV file of the same name."""
     found = areas(results)
     found.to_csv(to.with_suffix(".csv"), float_format="%.3f", lineterminator="\n")
     judged = json.loads((results / "detect.json").read_text("utf-8"))
@@ -311,14 +324,10 @@ def tables(results: Path, to: Path) -> None:
 
 
 def head() -> str:
-    """The text of the page above its tables."""
+    """Return the page's text above its tables."""
     low, high = wilson(0.9, EACH)
     return PAGE.format(
-        unit=UNIT,
-        negatives=NEGATIVES,
-        each=EACH,
-        conditions=", ".join(CONDITIONS),
-        interval=f"{low:.2f}–{high:.2f}",
+        unit=UNIT, negatives=NEGATIVES, each=EACH, conditions=", ".join(CONDITIONS), interval=f"{low:.2f}–{high:.2f}"
     ).rstrip("\n")
 
 
@@ -374,7 +383,7 @@ def main() -> int:
     command = commands.add_parser("tables")
     command.add_argument("results", type=Path)
     command.add_argument(
-        "--to", type=Path, required=True, help="the page (.md); its numbers go into a .csv of the same name"
+        "--to", type=Path, required=True, help="page to write (.md); all AUROC values go into a .csv of the same name"
     )
     options = parser.parse_args()
     if options.command == "tables":

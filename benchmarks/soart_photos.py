@@ -3,9 +3,9 @@
     python -m benchmarks.soart_photos screws FOLDER      42 photos NN_abcd.jpg; a to d: 1 = screw present
     python -m benchmarks.soart_photos board FOLDER       photos P1-P-L1_n (light on), -NL1_n (off), P1-UP-L1_n (moved)
 
-The photographs are not part of this repository. Screws: the unit space is the photos with all four screws; the screws
-of all other photos are judged by the largest degree in the screw's box. Board: there are no defects, so every alarm is
-false; unit spaces are all photos of a kind, all but one, or random halves.
+The photographs are not part of this repository. Screws: the unit space is the photos with all four screws. Each screw
+of the other photos is judged by the largest degree of anomaly in its box. Board: there are no defects, so every alarm
+is false. Unit spaces are all photos of a kind, all but one, or random halves.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def board(folder: Path) -> None:
         kind: [read_picture(path) for path in pictures_in(folder) if path.stem.startswith(f"{start}_")]
         for kind, start in BOARD.items()
     }
-    print("| unit space | judged | false alarms | promised | score over the limit, median (largest) |")
+    print("| unit space | judged | false alarms | promised | score divided by the limit, median (largest) |")
     print("|---|---|---|---|---|")
     sets = {**photos, "light on and moved": photos["light on"] + photos["moved"]}
     sets["all three"] = sets["light on and moved"] + photos["light off"]

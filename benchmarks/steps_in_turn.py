@@ -56,7 +56,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class Clock:
-    """Measures time since it was started."""
+    """Readings of the three clocks at the start, from which `spent` measures."""
 
     wall: float
     thread: float
@@ -76,7 +76,7 @@ def added(first: Spent, second: Spent) -> Spent:
 
 
 def drawn_split(count: int, seed: int = 0) -> Split:
-    """Draw `count` pictures of a 3 x 9 connector with their labels; two in three have a bent or missing pin."""
+    """Draw `count` pictures of a 3 x 9 connector with their labels; two of three have a bent or missing pin."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]] + 0.5
     rows, labels, boxes = [], [], torch.zeros((count, PINS[0] * PINS[1], 4))
@@ -109,7 +109,7 @@ def drawn_split(count: int, seed: int = 0) -> Split:
 
 
 def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
-    """The loss that the trainer computes for a portion of a batch, written as a plain loop."""
+    """Return the loss of a portion of a batch as the trainer computes it, here written as a plain loop."""
 
     def boxes_loss(patch_logits: Tensor, batch: Batch) -> Tensor:
         return config.patch_weight * patch_loss(
@@ -130,7 +130,7 @@ def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
 
 @dataclass(frozen=True)
 class Pair:
-    """Times of a contender's step, and of the bare network's same step after it, without and with the optimizer."""
+    """Times of a contender's step, and of the same bare step after it, without and with clipping and optimizer."""
 
     own: Spent
     bare: Spent
@@ -138,18 +138,18 @@ class Pair:
 
 
 class Turns(TrainerCallback):
-    """Runs the bare network's step after each step of another training loop, and records the times of both."""
+    """Runs `bare`, the bare network's step, after each step of another training loop; `pairs` gets both times."""
 
     def __init__(self, bare: Callable[[int], tuple[Spent, Spent]]) -> None:
         self.bare = bare
         self.pairs: list[Pair] = []
 
     def begin(self) -> None:
-        """Start the clock: the other loop begins."""
+        """Start the clock, as the other loop begins."""
         self.clock = Clock.start()
 
     def stepped(self) -> None:
-        """Record a step of the other loop, and run the bare one."""
+        """Run the bare step after a step of the other loop, and record both times."""
         own = self.clock.spent()
         self.pairs.append(Pair(own, *self.bare(len(self.pairs))))
         self.clock = Clock.start()
@@ -162,7 +162,7 @@ class Turns(TrainerCallback):
 
 
 class Bar(tqdm):  # type: ignore[misc]
-    """The trainer's progress bar, which reports each step to `turns`."""
+    """The trainer's progress bar, which calls `turns.stepped` at each step."""
 
     turns: Turns | None = None
 
@@ -174,7 +174,7 @@ class Bar(tqdm):  # type: ignore[misc]
 
 
 class Setting:
-    """A network, its data and one kind of epoch; `own` and `transformers` train it and return each step's times."""
+    """A network, drawn data and one kind of epoch (close-ups or pictures, with boxes or not), to time its steps."""
 
     def __init__(self, steps: int, threads: int, *, close_ups: bool, boxes: bool, batch_size: int) -> None:
         self.threads = threads
@@ -196,7 +196,7 @@ class Setting:
         return ViTTrainee(data, self.model, self.optimizer, config)
 
     def bare(self, step: int) -> tuple[Spent, Spent]:
-        """Do a bare step; returns the time of forward, loss and backward, and that plus clipping and optimizer."""
+        """Do bare step number `step`; returns the times `Pair.bare` and `Pair.bare_step`."""
         strict = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
         self.model.train()
@@ -213,7 +213,7 @@ class Setting:
         return passes, stepped
 
     def own(self, augment: bool = True, thread: bool = True) -> list[Pair]:
-        """Train an epoch by `trainer.vit`; returns each step's times. `thread`: whether the loader gets a thread."""
+        """Train an epoch by `trainer.vit`; returns a pair per step. `thread`: whether the loader has a thread."""
         repeatable(CPU, self.threads)
         config = self.config.changed({"augment": augment})
         inline = mock.patch.object(training, "ahead", iter)
@@ -223,7 +223,7 @@ class Setting:
         return turns.pairs
 
     def transformers(self, folder: Path) -> list[Pair]:
-        """Train the same number of steps by transformers' Trainer; returns each step's times."""
+        """Train as many steps by transformers' Trainer, which gets the folder `folder`; returns a pair per step."""
         torch.use_deterministic_algorithms(False)
         if self.other is None:
             self.other = transformers_trainer(self.model.config, self.split, self.config, folder)
@@ -235,7 +235,7 @@ class Setting:
         return turns.pairs
 
     def loss_difference(self) -> float:
-        """Relative difference between the mean losses of trainer and bare loop, in an epoch with learning rate 0."""
+        """Return the relative difference of the mean losses of trainer and bare loop, at learning rate 0."""
         standing = self.config.model_copy(update={"lr": 0.0})  # no option sets it to 0
         losses = [float(loss_of(self.model, portion, standing).detach()) for portion in self.portions]
         trained = self._epoch(standing)["train_loss"]
@@ -251,7 +251,7 @@ class Setting:
 
 
 def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConfig, folder: Path) -> Trainer:
-    """Make transformers' Trainer with the settings that both have, else its defaults; no reporting or saving."""
+    """Make transformers' Trainer with those `settings` that it has too; otherwise its defaults. It saves nothing."""
     pixels = split.pictures.batch(range(len(split))).float() / 255
     rows = [
         {"pixel_values": picture, "labels": int(label)} for picture, label in zip(pixels, split.labels, strict=True)
@@ -283,7 +283,7 @@ def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConf
 
 
 def epoch_end_seconds(setting: Setting, repeats: int = 5) -> float:
-    """Median seconds for writing the best, last and state files at the end of an epoch."""
+    """Return the median seconds of writing the files of best and last weights and of the state, as an epoch ends."""
     times = []
     with tempfile.TemporaryDirectory() as name:
         for _ in range(repeats):

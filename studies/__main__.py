@@ -4,8 +4,8 @@
     python -m studies --only ladder --seeds 1 --time 60
     python -m studies --write                           add new results to the table; write the page and its figures
 
-A finished run is never repeated. The work folder holds renders, datasets, trainings and new results; kill the command
-at any time and repeat it. Several commands may share one work folder at the same time.
+A finished run is never repeated. The work folder (--work) holds renders, datasets, trainings and new results. A command
+may be killed at any time: repeated, it resumes. Several commands may use one work folder at the same time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RENDER_S = 0.4  # seconds to render one picture and make its dataset row, on two
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the command line parser."""
+    """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m studies",
         description=__doc__.split("\n\n")[0],
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     what = p.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="only list finished and open runs")
+    what.add_argument("--list", action="store_true", help="only list the runs with their state and time")
     what.add_argument(
         "--write",
         action="store_true",
@@ -52,8 +52,8 @@ def parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         metavar="TOPIC",
-        help="only the runs of this topic (such as views, or its number) or with this text in their name; may be "
-        "repeated",
+        help="only runs of this topic (its name, such as views, or its number), or with this text in the run's name; "
+        "may be repeated",
     )
     p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train with the seeds 0 to N-1 ({SEEDS})")
     p.add_argument("--time", type=_minutes, metavar="MIN", help="start no further run after this many minutes")
@@ -61,7 +61,8 @@ def parser() -> argparse.ArgumentParser:
         "--size",
         choices=tuple(SIZES),
         default="reduced",
-        help="reduced: runs of at most 15 minutes on two cores; full: for a graphics card (reduced)",
+        help="size of the study; reduced: a run takes at most 15 minutes on two cores; full: for a graphics card "
+        "(reduced)",
     )
     p.add_argument(
         "--work",
@@ -76,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--workers", type=_whole, default=0, help="number of processes for rendering and building (one per core)"
     )
-    p.add_argument("--threads", type=_whole, default=1, help="CPU threads of a training (1)")
+    p.add_argument("--threads", type=_whole, default=1, help="number of CPU threads of a training (1)")
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the trainings (auto)")
     return p
 
@@ -102,10 +103,17 @@ class InputError(Exception):
 
 
 def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
-    """Select the runs that match any word of `only`: a topic, a question's number, or part of a run's name.
+    """Select the runs that match at least one word of `only`; all runs if `only` is empty.
+
+    Args:
+        runs: All runs.
+        only: Words, each a topic, a topic's number, or a part of a run's name.
+
+    Returns:
+        The matching runs, in the order of `runs`.
 
     Raises:
-        InputError: A word that matches no run.
+        InputError: A word matches no run.
     """
     if not only:
         return list(runs)
@@ -125,7 +133,7 @@ def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
 
 
 def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float]:
-    """Estimate the rendering time, in seconds, of each design that is not built yet, by "NAME: COUNT pictures"."""
+    """Estimate the rendering time of each design that is not built yet: seconds by the text "NAME: COUNT pictures"."""
     found = {}
     for design in dict.fromkeys(d for run in runs for r in (run, run.init) if r for d in r.data.designs):
         if not execution.workshop.is_built(design):
@@ -135,7 +143,7 @@ def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float
 
 
 def pictures_of(design: Design) -> int:
-    """Count the pictures to render for a design; a SPEC's manifest is made in memory for that."""
+    """Count the pictures of a design; a SPEC's manifest is made in memory, and no file is written."""
     from generator.doe.design import design as manifest_of
     from generator.doe.spec_reader import read_spec
 
@@ -149,7 +157,7 @@ def pictures_of(design: Design) -> int:
 
 
 def listing(runs: Sequence[Run], execution: Execution) -> list[str]:
-    """List, as lines of text, every run with its state (done, failed, to do), designs to render, and estimated time."""
+    """Write lines: each run with key, minutes, name and state, then each design to render, then the totals."""
     from studies.execution import distinct
 
     lines: list[str] = []
@@ -173,12 +181,12 @@ def listing(runs: Sequence[Run], execution: Execution) -> list[str]:
 
 
 def say(text: str) -> None:
-    """Print a line above the progress bar."""
+    """Print a line of text above the progress bar."""
     tqdm.write(text, file=sys.stdout)
 
 
 def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) -> int:
-    """Do the runs that are not done, with a progress bar; returns the exit code."""
+    """Do the runs not yet done, for at most `minutes`, with a progress bar; returns 1 if one failed, otherwise 0."""
     from studies.execution import distinct, execute
 
     left = [run for run in distinct(runs) if not execution.is_done(run)]

@@ -2,9 +2,10 @@
 
     python -m studies.gauge_rr --model RUN --width 256 --write
 
-Parts whose pins are displaced over the tolerance are placed several times on the station and captured several times in
-each placing, by three cameras; one more part is captured many times without being taken out (type 1). Finished renders,
-datasets and measurements stay in the work folder; --write puts the table of all of them into docs/explanation/gauge.md.
+In each part the pins are displaced by up to 1.25 times the limit of true position. Each part is placed on the station
+several times, and three cameras capture each placing several times. One more part is captured many times without being
+taken out: the type 1 study. Renders, datasets and measurements stay in the work folder. The tables contain all its
+measurements, of earlier commands too; --write puts the tables into docs/explanation/gauge.md.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ _FIRST_PART, _SEED = 900_001, 4_711
 
 @dataclass(frozen=True)
 class Look:
-    """What the pictures show: scene, housing, terminal, light, width in px, and light paths per pixel."""
+    """Content of the study's pictures: scene, housing, terminal, lighting; width in px; light paths per pixel."""
 
     scene: str
     housing: str
@@ -52,11 +53,11 @@ class Look:
 
 
 def manifest(connector: Connector, look: Look, design: Design) -> str:
-    """Make the manifest of a study.
+    """Make the manifest of a study, as CSV text: split `test` for the gauge R&R, `test_type1` for the type 1 study.
 
     Args:
-        connector: the scene.
-        look: what its pictures show.
+        connector: the connector of the scene `look.scene`.
+        look: what the pictures show.
         design: numbers of parts, placings and captures.
     """
     source = random.Random(_SEED)
@@ -112,7 +113,7 @@ def _defects(connector: Connector, look: Look, levels: Mapping[str, int], count:
 
 
 def dataset(work: Path, connector: Connector, look: Look, design: Design, workers: int) -> Path:
-    """Render and build the study's dataset, unless it is there; returns its folder."""
+    """Render and build the study's dataset with `workers` processes, unless its folder exists; returns the folder."""
     text = manifest(connector, look, design)
     name = f"rr_{look.scene}_{look.width}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     folder = work / "datasets" / name
@@ -130,7 +131,9 @@ def dataset(work: Path, connector: Connector, look: Look, design: Design, worker
 def _run(*arguments: object) -> None:
     done = subprocess.run([sys.executable, "-m", "generator", *map(str, arguments)], stdout=sys.stderr, check=False)
     if done.returncode:
-        raise InputError(f"python -m generator {arguments[0]}: expected exit code 0, got {done.returncode}")
+        raise InputError(
+            f"python -m generator {arguments[0]}: expected exit code 0, got {done.returncode}; see the lines above"
+        )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -143,38 +146,42 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     p.add_argument(
-        "--model", type=Path, action="append", default=[], metavar="RUN", help="a gauge's run; may be repeated"
+        "--model", type=Path, action="append", default=[], metavar="RUN", help="run folder of a gauge; may be repeated"
     )
     p.add_argument(
         "--width",
         type=number(int, 32, 4096),
         action="append",
         metavar="PX",
-        help="of the pictures; may be repeated (256)",
+        help="width of the pictures; may be repeated (256)",
     )
-    p.add_argument("--scene", default="connector_3x9", metavar="NAME", help="(connector_3x9)")
-    p.add_argument("--housing", default="plain", metavar="NAME", help="(plain)")
-    p.add_argument("--terminal", default="round", metavar="NAME", help="(round)")
-    p.add_argument("--lighting", default="ring", metavar="NAME", help="(ring)")
+    p.add_argument("--scene", default="connector_3x9", metavar="NAME", help="scene to render (connector_3x9)")
+    p.add_argument("--housing", default="plain", metavar="NAME", help="housing of the parts (plain)")
+    p.add_argument("--terminal", default="round", metavar="NAME", help="terminal of the pins (round)")
+    p.add_argument("--lighting", default="ring", metavar="NAME", help="lighting of the pictures (ring)")
     p.add_argument(
         "--samples",
         type=number(int, 1, 4096),
         metavar="N",
-        help="light paths per pixel; their noise is measured too (the scene's)",
+        help="light paths per pixel; the fewer, the more noise is measured (the scene's)",
     )
-    p.add_argument("--parts", type=whole, default=10, metavar="N", help="parts (10)")
-    p.add_argument("--fixtures", type=whole, default=3, metavar="N", help="placings of each part (3)")
-    p.add_argument("--captures", type=whole, default=3, metavar="N", help="captures of each placing (3)")
-    p.add_argument("--repeats", type=whole, default=25, metavar="N", help="captures of the type 1 part (25)")
-    p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help="render processes (1)")
-    p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help="CPU threads of the gauge (1)")
-    p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_rr", metavar="DIR", help="(out/gauge_rr)")
-    p.add_argument("--write", action="store_true", help="put the tables of all measurements in DIR into the page")
+    p.add_argument("--parts", type=whole, default=10, metavar="N", help="number of parts (10)")
+    p.add_argument("--fixtures", type=whole, default=3, metavar="N", help="number of placings of each part (3)")
+    p.add_argument("--captures", type=whole, default=3, metavar="N", help="number of captures of each placing (3)")
+    p.add_argument("--repeats", type=whole, default=25, metavar="N", help="captures of the type 1 study's part (25)")
+    workers = "number of processes for rendering and building (1)"
+    p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help=workers)
+    threads = "number of CPU threads of the gauge's network (1)"
+    p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help=threads)
+    work = "work folder: renders, datasets and measurements (out/gauge_rr)"
+    p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_rr", metavar="DIR", help=work)
+    write = "write the tables of all measurements in the work folder into docs/explanation/gauge.md"
+    p.add_argument("--write", action="store_true", help=write)
     return p
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print and write the tables as the options say; returns the exit code."""
+    """Measure the dataset with each run, and print the tables of all measurements; returns the exit code."""
     import torch
 
     torch.set_num_threads(args.threads)
@@ -202,7 +209,7 @@ def _kept(results: Path) -> list[Capability]:
     """Read all measurements of the work folder."""
     found: list[Any] = [each for path in sorted(results.glob("*.json")) for each in json.loads(path.read_text("utf-8"))]
     if not found:
-        raise InputError(f"{results}: expected measurements of an earlier command, got none: give --model")
+        raise InputError(f"{results}: expected measurements of an earlier command, got none; give --model RUN")
     return [Capability(**each) for each in found]
 
 

@@ -1,4 +1,4 @@
-"""Make the table at the top of the page: one line for each question, from the same results as its section."""
+"""Make the table at the top of results.md: one row for each question, from the same results as its section."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ LINES: dict[int, Callable[[Found], list[str]]] = {
 
 
 def glance(all_found: Mapping[int, Found]) -> str:
-    """Write the table of all questions; changes of the balanced accuracy are bold if their interval excludes zero."""
+    """Write the Markdown table from the finished runs by question; a decided change (`Difference.decided`) is bold."""
     rows: list[list[Any]] = []
     for question, found in all_found.items():
         title = f"[{question}. {TITLES[question]}](#{_anchor(f'{question}. {TITLES[question]}')})"

@@ -1,6 +1,7 @@
-"""Write docs/explanation/results.md and its figures from the results: the text between the page's markers.
+"""Write docs/explanation/results.md and its figures from the results.
 
-The text outside the markers is written by hand. A question without results gets "not run yet".
+Only the text between the page's markers is written; people write the rest. A question without results gets "Not run
+yet".
 """
 
 from __future__ import annotations
@@ -19,7 +20,12 @@ NOT_RUN = "*Not run yet.*"
 
 
 def marked(text: str, part: int | str, content: str) -> str:
-    """Replace the page's text between the marker comments of `part`: a question's number, or another part's name.
+    """Replace a page's text between two marker comments; returns the new page.
+
+    Args:
+        text: The page.
+        part: What the markers name: a question's number, or another part's name.
+        content: The new text, Markdown.
 
     Raises:
         ValueError: The markers are missing, repeated or in the wrong order.
@@ -35,7 +41,7 @@ def marked(text: str, part: int | str, content: str) -> str:
 
 
 def head_of(found: Found) -> str:
-    """Return, as Markdown, the first paragraph of a study's section: number of finished runs, devices, command."""
+    """Write the first paragraph of a question's section: numbers of runs and seeds, devices, command."""
     documents = [d for some in found.variants.values() for d in some]
     devices = sorted({d["device"] for d in documents})
     kinds = found.renderings
@@ -45,12 +51,12 @@ def head_of(found: Found) -> str:
 
 
 def section(found: Found, pictures: Path, prefix: str) -> str:
-    """Return one question's section as Markdown, and write its figure.
+    """Write one question's figure, and return its section as Markdown.
 
     Args:
-        found: Finished runs of the question.
+        found: The question's finished runs.
         pictures: Folder of the figure.
-        prefix: The folder `pictures` as the page links to it.
+        prefix: Path of `pictures` relative to the page, for its link.
     """
     picture = pictures / f"results_{found.question}_{TOPICS[found.question]}.png"
     if not found.done:
@@ -64,7 +70,12 @@ def section(found: Found, pictures: Path, prefix: str) -> str:
 
 
 def write(documents: Mapping[str, Document], page: Path, pictures: Path) -> list[str]:
-    """Write the page and its figures from the results by key; returns a status line for each question.
+    """Write the page and its figures; returns a status line for each question.
+
+    Args:
+        documents: All results by key.
+        page: The Markdown page.
+        pictures: Folder of the figures.
 
     Raises:
         ValueError: The page lacks a marker.

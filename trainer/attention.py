@@ -1,7 +1,7 @@
 """`python -m trainer.attention --model RUN --data DATASET -o OUT`: attention maps of a ViT, as pictures and as scores.
 
-`--stages` draws the maps for each set of weights that `trainer.vit --stages` kept during training, and for the best
-weights; such a training draws them itself after each stage. `trainer.vit.attention` lists the files in OUT.
+`--stages` draws the maps of each set of weights that `trainer.vit --stages` kept during training, and of the best
+weights. Such a training draws these maps itself after each stage. `trainer.vit.attention` lists the files in OUT.
 """
 
 import argparse
@@ -24,7 +24,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m trainer.attention",
         description="Draw attention maps of a trained ViT (how much each patch of a picture counted for the answer), "
-        "and score them against the true boxes.",
+        "and score the maps against the true boxes.",
         allow_abbrev=False,
     )
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of the ViT's run")
@@ -37,28 +37,27 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["best"],
         metavar="W",
-        help="weights to draw maps of, in this order: best, last (epoch), or files of the same network's weights "
-        "(best)",
+        help="weights whose maps are drawn, in this order: best, last (of the last epoch), or files with weights of "
+        "the same network (best)",
     )
     which.add_argument(
         "--stages",
         action="store_true",
-        help="draw maps of the weights that `trainer.vit --stages` kept, then of the best ones",
+        help="draw maps of the weights that `trainer.vit --stages` kept, then of the best weights",
     )
-    p.add_argument("--rows", choices=settings.ROWS, help="rows to use, as in trainer.evaluate (as in training)")
+    p.add_argument("--rows", choices=settings.ROWS, help="rows to use; values as in trainer.evaluate (the training's)")
     p.add_argument(
         "--pictures",
         type=number(int, 1, 100_000),
         default=PICTURES,
-        help=f"score at most so many pictures ({PICTURES})",
+        help=f"largest number of pictures to score ({PICTURES})",
     )
-    p.add_argument("--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures to draw on a sheet ({PROBES})")
-    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (number of cores)")
     p.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="device; auto: a GPU if there is one (auto)",
+        "--probes", type=number(int, 1, 48), default=PROBES, help=f"number of pictures on a sheet ({PROBES})"
+    )
+    p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (number of cores)")
+    p.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
     )
     return p
 

@@ -1,8 +1,8 @@
 """`python -m trainer.evaluate --model RUN --data DATASET`: measure a trained run on any dataset.
 
-The decision threshold is the run's own: training chose it on the validation split. A gauge's run has none: it follows
-any --tolerance. The measures, and the files in OUT, are described in `trainer.vit.evaluation`,
-`trainer.florence2.evaluation` and `trainer.gauge.evaluation`.
+A ViT or Florence-2 is measured with its own decision threshold, which training chose on the validation split. A gauge
+has no threshold; it judges by the dataset's tolerance or by any --tolerance. `trainer.vit.evaluation`,
+`trainer.florence2.evaluation` and `trainer.gauge.evaluation` describe the measures and the files in OUT.
 """
 
 import argparse
@@ -32,45 +32,40 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.evaluate",
-        description="Measure a trained ViT or Florence-2 on a dataset, with the threshold for NG that its training "
-        "chose on validation, or a gauge, with any tolerance.",
+        description="Measure a trained run on a dataset: a ViT or Florence-2 with the threshold for NG that its "
+        "training chose on validation, a gauge with any tolerance.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model", type=Path, required=True, metavar="RUN", help="folder of the run, of a ViT, Florence-2 or gauge"
-    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT, Florence-2 or gauge")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
     p.add_argument("--out", type=Path, metavar="OUT", help="folder for the results (RUN/evaluation)")
     p.add_argument("--split", action="append", metavar="NAME", help="split to measure; may be repeated (all but train)")
     p.add_argument(
         "--rows",
         choices=settings.ROWS,
-        help="ViT only: rows to measure; all; observable: without NG pictures whose defects cannot be seen; clear: "
-        "also without pictures with a measure in the grey zone, close to its limit (observable)",
+        help="ViT only: rows to measure. all: all rows; observable: without NG pictures whose defects cannot be seen; "
+        "clear: in addition without pictures that have a measure in the grey zone, close to its limit (observable)",
     )
     p.add_argument(
         "--max-escape",
         type=number(float, 0, 0.5, True),
         metavar="RATE",
-        help="choose anew and save the escape threshold, below which a part is OK, so that at most this share of NG "
-        "parts is judged OK; as in training (the run's)",
+        help="ViT and Florence-2 only: choose and save a new escape threshold, below which a part is OK, so that at "
+        "most this share of NG parts is judged OK; as in training (the run's)",
     )
     p.add_argument(
         "--tolerance",
         action="append",
         metavar="LIMITS",
-        help="gauges only; limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4; "
-        "may be repeated: each is judged (the dataset's)",
+        help="gauges only: limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4; "
+        "may be repeated; parts are judged by each (the dataset's)",
     )
-    p.add_argument("--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only; pictures per batch (16)")
-    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (number of cores)")
+    p.add_argument("--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only: pictures per batch (16)")
+    p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (number of cores)")
     p.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="device; auto: a GPU if there is one (auto)",
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
     )
     return p
 

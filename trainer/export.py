@@ -26,15 +26,11 @@ def parser() -> argparse.ArgumentParser:
         "anything else",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="RUN",
-        help="folder of the run, of a ViT or of a gauge",
-    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT or gauge")
     p.add_argument("--to", type=Path, required=True, metavar="FILE.onnx", help="file to write")
-    p.add_argument("--weights", choices=("best", "last"), default="best", help="ViT: weights of this epoch (best)")
+    p.add_argument(
+        "--weights", choices=("best", "last"), default="best", help="ViT only: weights of best or last epoch (best)"
+    )
     p.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return p
 
@@ -53,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         from trainer.gauge import onnx_export as measuring
 
         if args.weights != "best":
-            raise InputError(f"--weights {args.weights}: expected best, as a gauge keeps no others")
+            raise InputError(f"--weights {args.weights}: expected best, the only weights that a gauge keeps")
         worst = measuring.export_run(args.model, args.to)
         size = args.to.stat().st_size / 1e6
         say(f"{args.to}: {size:.1f} MB, opset {measuring.OPSET}; largest difference from the network {worst:.1e}")

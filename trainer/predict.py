@@ -1,8 +1,8 @@
-"""`python -m trainer.predict --model RUN IMAGE...`: a verdict on each picture, as JSON and drawn.
+"""`python -m trainer.predict --model RUN IMAGE...`: a verdict on each picture or part, as JSON and drawn.
 
-RUN is the run folder of a ViT, a Florence-2 or a gauge; only a Florence-2 finds boxes, and only a gauge measures in mm.
-`generator.verdict.envelope`, `trainer.vit.verdicts`, `trainer.florence2.verdicts` and `trainer.gauge.prediction` say
-what a verdict contains.
+RUN is the run folder of a ViT, a Florence-2 or a gauge. Only a Florence-2 finds boxes, and only a gauge measures in mm.
+`generator.verdict.envelope`, `trainer.vit.verdicts`, `trainer.florence2.verdicts` and `trainer.gauge.prediction`
+describe the content of a verdict.
 """
 
 import argparse
@@ -47,54 +47,49 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.predict",
-        description="Judge pictures with a trained network: NG where there is a defect; INVALID where the picture or "
-        "the run cannot be used; UNSURE between the limits of OK and NG; else OK. A ViT adds class, confidence and a "
-        "heat map of where the defect may be; Florence-2 a box around each defect, with class and confidence; a gauge "
-        "every pin's measures in mm. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG any other "
-        "defect.",
+        description="Judge pictures with a trained network. Verdicts: OK; NG, if there is a defect; UNSURE, between "
+        "the limits of OK and NG; INVALID, if the picture or the run cannot be used. A ViT adds class, confidence and "
+        "a heat map of where the defect may be; Florence-2 adds a box around each defect, with class and confidence; "
+        "a gauge adds every pin's measures in mm. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG "
+        "any other defect.",
         epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read; 1 anything else",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="RUN",
-        help="folder of the run, of a ViT, Florence-2 or gauge",
-    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT, Florence-2 or gauge")
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file, as JSON")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and marked pictures")
-    p.add_argument("--weights", choices=("best", "last"), default=None, help="ViT: weights of this epoch (best)")
+    weights = "ViT: weights of the best or of the last epoch (best)"
+    p.add_argument("--weights", choices=("best", "last"), default=None, help=weights)
     p.add_argument(
         "--positions",
         type=Path,
         metavar="FILE",
-        help="Florence-2: places of the pins, which name each box's pin: CSV with address, x1, y1, x2, y2 (px), cavity "
-        "if known; or a render's record (JSON)",
+        help="Florence-2: file with the places of the pins, by which boxes are named: CSV with columns address, x1, "
+        "y1, x2, y2 (px) and, if known, cavity; or a render's record (JSON)",
     )
     p.add_argument(
         "--threshold",
         type=float,
         metavar="P",
-        help="the verdict is NG from P on: of a ViT the probability of NG, of Florence-2 the confidence from which a "
-        "box counts; it is OK only below the run's escape threshold, or below P if P is lower (the run's own)",
+        help="the verdict is NG from P on; P is a ViT's probability of NG, or the confidence of a Florence-2's box. "
+        "The verdict is OK only below the run's escape threshold, or below P if P is lower (the run's own)",
     )
     p.add_argument(
         "--allow-unfit",
         action="store_true",
-        help="judge also with a run that was not better than chance on validation, or for which this is not recorded; "
-        "without this option all its verdicts are INVALID",
+        help="judge even if the run was not better than chance on validation, or did not record this; without this "
+        "option all verdicts of such a run are INVALID",
     )
     p.add_argument(
         "--tolerance",
         metavar="LIMITS",
-        help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5: a gauge judges by them; a ViT or "
-        "Florence-2 warns if it was trained under others, and its verdicts do not change",
+        help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5. A gauge judges by these limits; a ViT "
+        "or Florence-2 only warns if it was trained under other limits (the run's)",
     )
     _of_gauge(p)
     p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
-    p.add_argument("--threads", type=int, default=None, help="CPU threads (number of cores)")
+    p.add_argument("--threads", type=int, default=None, help="number of CPU threads (number of cores)")
     return p
 
 
@@ -102,15 +97,16 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     """Add the options that apply to a gauge's run only."""
     for name in ("scene", "housing", "terminal"):
         p.add_argument(
-            f"--{name}", metavar="NAME", help=f"gauge: {name} of the part, where the run's connectors differ"
+            f"--{name}", metavar="NAME", help=f"gauge: {name} of the part; needed if the run's connectors differ in it"
         )
     p.add_argument(
-        "--camera", metavar="VIEW", help="gauge: view of pictures whose names do not end in one (center, if it has it)"
+        "--camera", metavar="VIEW", help="gauge: view of pictures whose names end in no view (center if the run has it)"
     )
     p.add_argument(
         "--judge",
         metavar="NAMES",
-        help="gauge: what the verdict covers, of presence,true_position,height (all); it names what is left out",
+        help="gauge: characteristics that the verdict covers, from presence,true_position,height; the verdict names "
+        "the others (all)",
     )
 
 
@@ -153,11 +149,7 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
 
 
 def _tolerance(args: argparse.Namespace) -> dict[str, float]:
-    """Parse --tolerance; empty where it was not given.
-
-    Raises:
-        InputError: It states no limits.
-    """
+    """Parse --tolerance; empty if it was not given."""
     from generator.dataset.labels import parse_tolerance
 
     try:
@@ -167,7 +159,7 @@ def _tolerance(args: argparse.Namespace) -> dict[str, float]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge the pictures as the options say; returns the exit code."""
+    """Judge the pictures, print and write the verdicts as the options say; returns the exit code."""
     files = find_pictures(args.images)
     kind = {DETECTION_FORMAT: FLORENCE, GAUGE_FORMAT: GAUGE}.get(kind_of(args.model) or "", VIT)
     _check_options(args, kind)

@@ -1,7 +1,8 @@
 """`python -m trainer.push RUN --to OWNER/NAME`: upload a trained model and its card to the Hugging Face Hub.
 
-One commit holds what a user needs: weights as safetensors, configuration, frozen threshold, card, a few pictures; never
-the optimizer's state, or the weights of the last epoch or of stages. The token comes from HF_TOKEN or `hf auth login`.
+One commit holds the files that a user needs: best weights as safetensors, configuration, frozen threshold, card, a few
+pictures. It never holds the optimizer's state, nor weights of the last epoch or of stages. The token comes from
+HF_TOKEN or `hf auth login`.
 """
 
 import argparse
@@ -33,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, of a ViT or of Florence-2")
+    p.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run of a ViT or Florence-2")
     p.add_argument("--to", required=True, metavar="OWNER/NAME", help="the model's name on the Hub")
     p.add_argument("--private", action="store_true", help="make a new repository private")
     p.add_argument(
@@ -41,11 +42,11 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="OWNER/NAME",
-        help="name on the Hub of the training dataset, for the card; may be repeated",
+        help="the training dataset's name on the Hub, for the card; may be repeated",
     )
     p.add_argument("--license", default="", metavar="ID", help="the Hub's id of a licence, for the card")
     p.add_argument(
-        "--dry-run", action="store_true", help="only write the card and list the files to upload; needs no network"
+        "--dry-run", action="store_true", help="write the card and list the files, but upload nothing; needs no network"
     )
     return p
 

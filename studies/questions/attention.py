@@ -19,13 +19,11 @@ ATTENTION = {
     "entropy_ok": "entropy OK",
     "on_housing": "on the housing",
 }
-
-
 LOOKED_AT = "test_housings"
 
 
 def stage_means(documents: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-    """Average over seeds the attention scores of gradient rollout, by epoch of the stage; nan if no picture has one."""
+    """Average each score of `ATTENTION` of gradient rollout over a variant's results, by epoch; nan if none has it."""
     return {stage: _means(scores) for stage, scores in _rollouts(documents).items()}
 
 
@@ -45,15 +43,7 @@ def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 6: hits, entropy and share on the housing over the stages.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Make section and figure of question 6: peaks on the defect, entropy and share on the housing, by epoch."""
     base = _baselines(found)
     figure, panels = figures.panels(3)
     first, whole = _first_epochs(found)

@@ -11,7 +11,10 @@ from studies.findings import Found
 
 
 def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[str, list[list[tuple[float, float]]]]:
-    """List each seed's curve by variant, without epochs that lack column `y`; `x` computes an epoch's x value."""
+    """List the points (x, y) of each seed's curve by variant; an epoch without a value in column `y` is left out.
+
+    `x` gets an epoch's columns, `minutes` since the start by `quiet_seconds`, and its `share` of all epochs.
+    """
     found_curves: dict[str, list[list[tuple[float, float]]]] = {}
     for variant, documents in found.variants.items():
         quiet = quiet_seconds([document["result"]["curve"] for document in documents])
@@ -29,7 +32,7 @@ def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[s
 
 
 def quiet_seconds(curves: list[list[dict[str, Any]]]) -> dict[str, float]:
-    """Find the seconds of the fastest epoch of each training stage over all curves: other programs slow the rest."""
+    """Return the seconds of each training stage's fastest epoch over all curves; other programs slow other epochs."""
     seconds: dict[str, list[float]] = {}
     for rows in curves:
         before = 0.0

@@ -15,15 +15,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 5: accuracy over the number of pictures, from scratch and tuned.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Make section and figure of question 5: accuracy by number of pictures, from random and pre-trained weights."""
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
     rows = []
@@ -61,7 +53,7 @@ def _fewer_pictures(found: Found) -> list[str]:
 
 
 def recalled(label: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads the test recall of a class from a result."""
+    """Make a function that reads the recall of the class `label` on the test from a result."""
     return lambda result: result["splits"]["test"].get("recall", {}).get(label)
 
 

@@ -14,15 +14,7 @@ from studies.tables import table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 2: curves by epochs and minutes, test, and time to reach an accuracy.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Make section and figure of question 2: accuracy by epochs, by minutes and on the test; time to reach a level."""
     figure, (left, right) = figures.panels(2)
     name = "val_balanced_accuracy"
     epochs = curves(found, lambda row: row["epoch"], name)

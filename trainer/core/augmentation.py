@@ -1,14 +1,14 @@
 """Data augmentation: random changes of training pictures that keep their labels true.
 
-- *Shift* by whole px, at most 8 (2 where boxes are not known), with all boxes inside; the border is repeated. It also
-  moves pins against the patch grid, which a fixed camera never does.
-- *Turn and zoom* about the centre, at most 2 degrees and 4 %, half of the pictures, where all boxes are known and stay
-  inside.
-- *Mirror* left-right and up-down, where nothing is printed on the housing and the same camera could have taken the
+- *Shift* by whole px, at most 8 px, with all boxes inside the picture; at most 2 px if the boxes are not known. The
+  border is repeated. A shift moves pins against the patch grid, which a fixed camera never does.
+- *Turn and zoom* about the centre, at most 2 degrees and 4 %, for half of the pictures; only if all boxes are known and
+  stay inside.
+- *Mirror* left-right and up-down, if nothing is printed on the housing and the same camera could have taken the
   mirrored view (`may_flip`).
 - *Gain, offset, gamma* of the whole picture and sensor *noise*: a pin darker than its neighbours stays darker.
 
-No crops, no erasing, no single-region changes: those can remove a defect or make one.
+No crop, no erasing and no change of a single region: those can remove a defect or make one.
 
 torchvision is imported inside functions: it takes seconds, and prediction does not need it.
 """
@@ -42,8 +42,8 @@ class Batch(NamedTuple):
 
     Args:
         pixels: (B, C, H, W) in [0, 1].
-        labels: (B,) class labels; (B / views,) where an example has several views.
-        boxes: (B, M, 4) xyxy in px; all 0 = no box.
+        labels: (B,) class labels; (B / views,) if an example has several views.
+        boxes: (B, M, 4) xyxy in px of the picture, from its left upper corner; all 0 = no box.
         categories: (B, M) class labels of the boxes.
         boxes_known: (B,) bool: whether the boxes tell the true class of every patch of the picture.
         may_flip: (B, 2) bool: whether the picture may be mirrored left-right, and up-down.
@@ -58,7 +58,7 @@ class Batch(NamedTuple):
 
 
 def bounding_boxes(boxes: Tensor, pixels: Tensor) -> "BoundingBoxes":
-    """Wrap boxes (M, 4) xyxy in px in torchvision's type; they may lie partly outside the picture (C, H, W)."""
+    """Wrap boxes (M, 4) xyxy in px in torchvision's type; boxes may lie partly outside the picture (C, H, W)."""
     from torchvision.tv_tensors import BoundingBoxes
 
     return BoundingBoxes(boxes, format="XYXY", canvas_size=tuple(pixels.shape[1:]), clamping_mode=None)
@@ -70,11 +70,11 @@ def cut(pixels: Tensor, boxes: Tensor, left: int, top: int, size: tuple[int, int
     Args:
         pixels: (C, H, W).
         boxes: (M, 4) xyxy in px.
-        left, top: Corner of the rectangle in px; may be negative.
+        left, top: Left upper corner of the rectangle in px; may be negative.
         size: (W, H) of the rectangle in px; it must overlap the picture.
 
     Returns:
-        Pixels (C, H, W) of the rectangle and boxes (M, 4) relative to its corner.
+        Pixels (C, H, W) of the rectangle, and boxes (M, 4) in px from its left upper corner.
     """
     height, width = pixels.shape[1:]
     x1, y1, x2, y2 = max(left, 0), max(top, 0), min(left + size[0], width), min(top + size[1], height)
@@ -88,12 +88,12 @@ def cut(pixels: Tensor, boxes: Tensor, left: int, top: int, size: tuple[int, int
 
 
 def shift(pixels: Tensor, boxes: Tensor, dx: int, dy: int) -> tuple[Tensor, Tensor]:
-    """Move one picture and its boxes by whole px, to the right and down; the border is repeated."""
+    """Move one picture (C, H, W) and its boxes (M, 4) by `dx` px to the right and `dy` px down; the border repeats."""
     return cut(pixels, boxes, -dx, -dy, (pixels.shape[2], pixels.shape[1]))
 
 
 def mirror(pixels: Tensor, boxes: Tensor, across: bool, down: bool) -> tuple[Tensor, Tensor]:
-    """Mirror one picture and its boxes left-right (`across`) and up-down (`down`)."""
+    """Mirror one picture (C, H, W) and its boxes (M, 4), left-right if `across`, up-down if `down`."""
     from torchvision.transforms.v2 import functional as v2
 
     moved = bounding_boxes(boxes, pixels)
@@ -109,7 +109,10 @@ def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[
         pixels: (C, H, W).
         boxes: (M, 4) xyxy in px.
         angle_deg: Angle in degrees, clockwise on the screen.
-        zoom: Scale factor; above 1 enlarges. Pixels from outside the picture repeat its border.
+        zoom: Scale factor; above 1 enlarges.
+
+    Returns:
+        Pixels (C, H, W), in which pixels from outside the picture repeat its border, and boxes (M, 4).
     """
     from torchvision.transforms.v2 import functional as v2
 
@@ -123,17 +126,17 @@ def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[
 
 
 def inside(boxes: Tensor, size: tuple[int, int]) -> bool:
-    """Whether all boxes (M, 4) lie inside a picture of `size` (W, H) px."""
+    """Return whether all boxes (M, 4) xyxy lie inside a picture of `size` (W, H) px."""
     limits = boxes.new_tensor([*size, *size])
     return bool(((boxes >= 0) & (boxes <= limits)).all())
 
 
 def photometric(pixels: Tensor, draw: Sequence[float], generator: torch.Generator) -> Tensor:
-    """Change gamma, gain and offset of a whole picture and add sensor noise.
+    """Change gamma, gain and offset of a whole picture and add sensor noise; returns (C, H, W) in [0, 1].
 
     Args:
         pixels: (C, H, W) in [0, 1].
-        draw: Four random numbers in [0, 1), which set gamma, gain, offset and amount of noise.
+        draw: Four random numbers in [0, 1): for gamma, gain, offset and amount of noise.
         generator: Source of the noise.
     """
     gamma = (1 + GAMMA) ** (2 * draw[0] - 1)
@@ -165,7 +168,7 @@ def drawn_shift(boxes: Tensor, size: tuple[int, int], most: tuple[int, int], dra
 
 
 def example_seeds(count: int, generator: torch.Generator) -> Tensor:
-    """Draw one seed per example (count,), so that its augmentation depends on no other example or process."""
+    """Draw a seed for each of `count` examples: an example's augmentation depends on no other example or process."""
     return torch.randint(2**62, (count,), generator=generator)
 
 

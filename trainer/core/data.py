@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def housing_box(row: Mapping[str, Any], size: tuple[int, int]) -> list[float]:
-    """Return the housing's box xyxy in px of the network's picture `size` (W, H); zeros where it is not known."""
+    """Return the housing's box xyxy in px of the network's picture of `size` (W, H); zeros if the row has no box."""
     bbox = row.get("housing_bbox")
     if not bbox or not row.get("width") or not row.get("height"):
         return [0.0, 0.0, 0.0, 0.0]
@@ -122,7 +122,7 @@ def _plain_path(folder: Path) -> Path:
 def read_dataset(
     folder: Path, column: str, needed: Sequence[str] = ("train", "validation")
 ) -> tuple[Any, tuple[str, ...]]:
-    """Open a dataset: its splits, pictures not decoded, and its class names.
+    """Open a dataset; returns its splits by name, with undecoded pictures, and its class names.
 
     Args:
         folder: A folder that `python -m generator build` wrote.
@@ -154,11 +154,7 @@ def read_dataset(
 
 
 def _loaded(folder: Path) -> Any:
-    """Read a folder with the library's `load_dataset`.
-
-    Raises:
-        InputError: The folder is not a dataset that it can read.
-    """
+    """Read a folder with the library's `load_dataset`."""
     import datasets
 
     was_shown = datasets.are_progress_bars_disabled()
@@ -192,7 +188,7 @@ def _wrong_columns(features: Any, columns: Sequence[str]) -> list[str]:
 
 
 def first_size(dataset: Any, folder: Path, column: str) -> tuple[int, int]:
-    """Return the size (W, H) in px of the first training picture of a dataset from `read_dataset`.
+    """Return the size (W, H) in px of a dataset's first training picture in `column`; `folder` is for messages.
 
     Raises:
         InputError: The picture is null or cannot be read.
@@ -210,7 +206,7 @@ def load_data(
         folder: A folder that `python -m generator build` wrote.
         column: Picture column: `image`, `nsoart` or `image+nsoart`.
         size: The network's picture size (W, H) in px; None: that of the first training picture.
-        memory: Most bytes of pictures to keep in memory per split; None: half of the free memory.
+        memory: Largest number of bytes of pictures to keep in memory per split; None: half of the free memory.
 
     Raises:
         InputError: The folder, a split, a column or a picture is missing or broken.
@@ -252,7 +248,7 @@ def load_frozen_classes(
     only: Sequence[str] = (),
     but: Sequence[str] = (),
 ) -> dict[str, Split]:
-    """Read a dataset's splits for a trained network, with the network's picture size and label numbers.
+    """Read a dataset's splits, by name, for a trained network, with the network's picture size and label numbers.
 
     Args:
         folder: A folder that `python -m generator build` wrote; any splits.
@@ -260,7 +256,7 @@ def load_frozen_classes(
         size: The network's picture size (W, H) in px.
         classes: The network's class names; the dataset may have fewer, in another order.
         only: Names of the splits to read; empty = all except `but`.
-        but: Names of the splits to leave out where `only` is empty.
+        but: Names of the splits to leave out if `only` is empty.
 
     Raises:
         InputError: The dataset cannot be read, or a row has a class that the network was not trained on.

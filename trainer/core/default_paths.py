@@ -4,8 +4,8 @@
     --out      the newest unfinished run runs/<dataset's name>-<kind>[-2, -3, …] that was started with the same settings
                and data, which is then resumed; without one the first free of these names
 
-A new run is written under a temporary name and renamed, so it is complete from the start. Defaults never replace files.
-A training locks its run's folder until it ends, so that no other training writes there.
+A new run is written under a temporary name and renamed, so it is complete from the start. A default never replaces a
+file. A training locks its run's folder until it ends, so that no other training writes there.
 """
 
 import argparse
@@ -29,7 +29,7 @@ DATASET_FILES = ("nsoart.json", "connectors.json")
 
 
 def dataset_facts(folder: Path) -> dict[str, str]:
-    """Return a dataset's `name` (its folder's) and, where its card (README.md) has it, its `content_sha256`."""
+    """Return the `name` of a dataset's folder and, if its card (README.md) states it, its `content_sha256`."""
     from huggingface_hub import DatasetCard
 
     facts = {"name": folder.resolve().name}
@@ -42,7 +42,7 @@ def dataset_facts(folder: Path) -> dict[str, str]:
 
 
 def same_data(data: Path, run: Path, digest: str) -> None:
-    """Check that a dataset is the one that a run was started with: else its scores could not be compared.
+    """Check that a run is resumed with the dataset that it was started with, so that its scores can be compared.
 
     Args:
         data: Folder of the dataset to resume with.
@@ -61,7 +61,7 @@ def same_data(data: Path, run: Path, digest: str) -> None:
 
 
 def dataset_of(given: Path | None) -> Path:
-    """Return the dataset's folder from --data; without --data the only one in datasets/, which is printed.
+    """Return the dataset's folder: --data, or without it the only dataset in datasets/, which is then printed.
 
     Raises:
         InputError: --data was not given, and datasets/ has no dataset or several.
@@ -87,7 +87,7 @@ def dataset_of(given: Path | None) -> Path:
 
 
 def base_of(data: Path, kind: str) -> Path:
-    """Return the first default folder for runs of a kind on a dataset, such as runs/ladder-vit."""
+    """Return the first default folder for runs of a kind (`vit`) on a dataset's folder, such as runs/ladder-vit."""
     return RUNS / f"{data.resolve().name}-{kind}"
 
 
@@ -111,7 +111,7 @@ class Hold:
         self._descriptor: int | None = None
 
     def take(self, run: Path) -> None:
-        """Lock a folder; the lock stays when the folder is renamed.
+        """Lock a run's folder; the lock stays when the folder is renamed.
 
         Raises:
             InputError: Another training has locked the folder.
@@ -137,7 +137,7 @@ class Hold:
 
 
 def is_in_training(run: Path) -> bool:
-    """Whether a training has locked a run's folder."""
+    """Return whether a training has locked a run's folder."""
     try:
         with Hold() as hold:
             hold.take(run)
@@ -147,7 +147,7 @@ def is_in_training(run: Path) -> bool:
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a run was trained to its end and has its page; not if it stopped at its time limit."""
+    """Return whether a run was trained to its end and has its page; false if it stopped at its time limit."""
     if not (run / REPORT).is_file():
         return False
     try:
@@ -181,7 +181,9 @@ def next_run(base: Path) -> Path:
 
 
 def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[Path], str]) -> None:
-    """Choose --data if missing, and --out for --resume without --out; print the choice; check the run's folder.
+    """Choose --data if it is missing, and --out if --resume is given without it; then check the run's folder.
+
+    A choice is printed.
 
     Args:
         args: Options `data`, `out`, `resume`, `overwrite`; `data` and `out` are set here.
@@ -213,10 +215,10 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
 
 
 def adopt(args: argparse.Namespace, name: str, kind: str, digest: str, is_same: Callable[[Path], bool]) -> None:
-    """Without --out: choose the newest unfinished run with these settings and data, if any, to be resumed.
+    """Without --out, choose the newest unfinished run with these settings and data, if there is one, to be resumed.
 
     Args:
-        args: Options; `out` and `resume` are set here.
+        args: The options; `out` and `resume` are set here.
         name, kind: As in `settle`.
         digest: SHA-256 of the dataset's content; empty (not known): no run is resumed.
         is_same: Whether a run has the same settings and data.
@@ -233,7 +235,7 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
 
     Args:
         base: The first default name, from `base_of`.
-        write: Function that writes the files of a run before its first epoch into the given folder.
+        write: Writes the files that a run has before its first epoch into the given folder.
         hold: Takes the lock on the folder.
     """
     begun = base.with_name(f".{base.name}.{os.getpid()}.tmp")
@@ -256,7 +258,7 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
 
 
 def copy_dataset_files(data: Path, run: Path) -> None:
-    """Copy `DATASET_FILES` of a dataset into a run."""
+    """Copy those of `DATASET_FILES` that a dataset's folder has into a run's folder."""
     for name in DATASET_FILES:
         if (data / name).is_file():
             shutil.copyfile(data / name, run / name)

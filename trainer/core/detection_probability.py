@@ -1,8 +1,8 @@
-"""Probability of detection (POD) against the size of the defect, as in non-destructive testing.
+"""Probability of detection (POD) by the size of the defect, as in non-destructive testing.
 
-A logistic curve of hit or miss over the logarithm of the size, fitted by maximum likelihood: MIL-HDBK-1823A (2009),
-section G.3. Its 90/95 point is the size from which on at least 90 % are found, with 95 % confidence. The confidence
-bound is that of the likelihood ratio: the normal approximation is too optimistic where few defects were missed.
+A logistic curve of hit or miss over the logarithm of the size is fitted by maximum likelihood: MIL-HDBK-1823A (2009),
+section G.3. The 90/95 point is the size from which on at least 90 % of the defects are found, with 95 % confidence. The
+confidence bound is that of the likelihood ratio: the normal approximation is too optimistic if few defects were missed.
 """
 
 import math
@@ -41,21 +41,22 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Whether no curve fits best: all were found, all missed, or all found ones are larger; `x`: (N,) log sizes."""
+    """Return whether no curve fits best: all found, all missed, or all found ones larger; `x`: (N,) log sizes."""
     return bool(not found.any() or found.all() or x[found == 0].max() < x[found == 1].min())
 
 
 def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
-    """Fit the curve of detection probability against size; returns it with its 90 % point and its 90/95 point.
+    """Fit the curve of detection probability by size.
 
     Args:
         sizes_mm: (N,) sizes of the defects in mm, above 0.
         found: (N,) whether the inspection said NG.
 
     Returns:
-        Number of `defects` and of `found` ones, `interval` of the share found (Clopper-Pearson), smallest and largest
-        size `from_mm` and `to_mm`, `offset` and `slope` of logit P = offset + slope * ln(size / 1 mm), the two points
-        `a90_mm` and `a90_95_mm`, and `note`: why a number is None, or that the 90/95 point is extrapolated.
+        Number of `defects` and of `found` ones; `interval` of the share found (Clopper-Pearson, 95 %); smallest and
+        largest size, `from_mm` and `to_mm`; `offset` and `slope` of logit P = offset + slope * ln(size / 1 mm); the
+        90 % point `a90_mm` and the 90/95 point `a90_95_mm`; `note`: why a number is None, or that the 90/95 point is
+        extrapolated.
     """
     size, hit = np.asarray(sizes_mm, dtype=float), np.asarray(found, dtype=float)
     out: dict[str, Any] = {
@@ -106,7 +107,7 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
 
 
 def probability(fitted: dict[str, Any], sizes_mm: np.ndarray) -> np.ndarray | None:
-    """Compute the probability of detection at sizes in mm from the result of `curve`; None where it has no curve."""
+    """Compute the probability of detection (N,) at sizes (N,) in mm from a result of `curve`; None without a curve."""
     if fitted["slope"] is None:
         return None
     return np.asarray(1 / (1 + np.exp(-(fitted["offset"] + fitted["slope"] * np.log(sizes_mm)))))

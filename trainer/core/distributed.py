@@ -1,10 +1,10 @@
 """Devices, precision and processes of a training, by Accelerate: `torchrun --nproc-per-node 2 -m trainer.vit ...`.
 
-`accelerate launch` starts the processes as well. Every process draws the same random numbers for the whole batch, and
-prepares and computes only its own share of the examples (`Share`). Gradients, and the counts that the losses are
-divided by, are summed over all processes. So N processes train on the same examples and take the same step as one
-process with the whole batch, up to the order of summation. Gradients are summed once per step, in one message; why
-neither DDP nor `Accelerator.accumulate` does it: docs/decisions/0009-sum-of-gradients.md.
+`accelerate launch` can start the processes too. Every process draws the same random numbers for the whole batch, and
+prepares and computes only its own share of the examples (`Share`). Gradients, and the counts by which losses are
+divided, are summed over all processes. So N processes train on the same examples and take the same step as one process
+with the whole batch, up to the order of summation. Gradients are summed once per step, in one message;
+docs/decisions/0009-sum-of-gradients.md says why neither DDP nor `Accelerator.accumulate` sums them.
 """
 
 import os
@@ -22,12 +22,12 @@ PATIENCE = timedelta(hours=2)  # the others wait while the first process checks 
 
 
 class Share:
-    """One process of a distributed training, and its share of the examples; by default the only process.
+    """One process of a distributed training, and its share of the examples; by default it is the only process.
 
     Args:
         rank: Number of this process, from 0.
         count: Number of processes.
-        accelerator: The `accelerate.Accelerator`: device, precision, communication. None: only to divide work.
+        accelerator: The `accelerate.Accelerator`: device, precision, communication; None if only work is divided.
     """
 
     def __init__(self, rank: int = 0, count: int = 1, accelerator: Any = None) -> None:
@@ -39,7 +39,7 @@ class Share:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and prints."""
+        """True in the process that writes files and prints."""
         return self.rank == 0
 
     def own(self, rows: int, together: int = 1) -> slice:
@@ -70,7 +70,7 @@ class Share:
             gradient.copy_(part.view_as(gradient))
 
     def agreed[T](self, value: T) -> T:
-        """Return in every process the value of the first one, as clocks differ and only the first may have measured."""
+        """Return the first process's `value` in every process: clocks differ, and only the first may have measured."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -84,12 +84,12 @@ class Share:
             self.accelerator.wait_for_everyone()
 
     def leave(self) -> None:
-        """Destroy the process group: from here on the first process works alone."""
+        """Destroy the process group: afterwards the first process works alone."""
         self.accelerator.end_training()
 
 
 class SharedDropout(nn.Module):
-    """Dropout with a mask drawn for the whole batch, the same in all processes: (B, ...) -> the same shape.
+    """Dropout whose mask is drawn for the whole batch, equally in all processes: (B, ...) to the same shape.
 
     Args:
         p: Probability that a value is set to zero, in [0, 1).
@@ -119,10 +119,10 @@ def share_dropout(module: nn.Module, share: Share) -> None:
 
 
 def start(device: torch.device, amp: str) -> Share:
-    """Join the process group that `torchrun` or `accelerate launch` started; without them train in one process.
+    """Join the process group of `torchrun` or `accelerate launch`; without these launchers there is one process.
 
     Args:
-        device: CPU or GPU; with several GPUs each process takes its own one.
+        device: CPU or GPU; with several GPUs each process takes one of its own.
         amp: `bf16` or `off`, from `options.amp_of`.
 
     Returns:
@@ -152,11 +152,7 @@ def start(device: torch.device, amp: str) -> Share:
 
 
 def _check_environment(device: torch.device) -> None:
-    """Check the environment variables of a launcher, and that there is a GPU for each process.
-
-    Raises:
-        InputError: A variable is missing or not a number, or there are fewer GPUs than processes.
-    """
+    """Check the environment variables of a launcher, and that there is a GPU for each process."""
     for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         if not (value := os.environ.get(name, "1")).isdecimal():
             raise InputError(f"environment variable {name}: expected a whole number, got {value!r}")

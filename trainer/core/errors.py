@@ -11,7 +11,7 @@ __all__ = ["InputError", "as_input_error"]
 
 @contextmanager
 def as_input_error() -> Iterator[None]:
-    """Within a `with` block turn the generator's InputError into the trainer's."""
+    """In a `with` block, raise the trainer's InputError in place of the generator's."""
     try:
         yield
     except contract.InputError as error:

@@ -1,6 +1,6 @@
 """Event files for TensorBoard in RUN/tensorboard: the numbers of metrics.csv, written after each epoch.
 
-`tensorboard --logdir RUN` shows them. Where a resumed run trains an epoch again, its earlier events are dropped.
+`tensorboard --logdir RUN` shows them. If a resumed run trains an epoch again, the epoch's earlier events are dropped.
 """
 
 from pathlib import Path
@@ -28,7 +28,7 @@ def event_writer_class() -> Any:
 
 
 class EventFiles:
-    """Writes each epoch's numbers; metrics.csv's columns `train_…`, `val_…` become `train/…`, `validation/…`.
+    """Writes the numbers of each epoch; a column `train_X` becomes the tag `train/X`, `val_X` becomes `validation/X`.
 
     Args:
         run: The run's folder.

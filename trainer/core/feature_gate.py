@@ -1,10 +1,10 @@
-"""Whether a network has seen anything like a picture in training: a distance in its own features.
+"""How far a picture is from all training pictures, in the network's own features.
 
 The network's last feature map is pooled to at most 8 x 8 places, and turned into units in which training pictures vary
 equally in all directions (Mahalanobis distance with a shrunken covariance, pooled over places). Each place is compared
-with the same place in the 20 most similar training pictures; the smallest squared distance counts, and the mean over
-all places is the picture's distance. Its limit comes from the distances of validation pictures, which the network was
-not trained on: see `generator.verdict.tails`.
+with the same place in the 20 most similar training pictures, and its smallest squared distance is kept. The picture's
+distance is the mean over all places. The limit comes from the distances of validation pictures, on which the network
+was not trained: see `generator.verdict.tails`.
 
 `Watch` collects features while the network runs for another purpose. `trainer.core.gates` keeps the gate on disk.
 """
@@ -38,11 +38,11 @@ def pooled(features: Tensor) -> Tensor:
 
 
 class Watch:
-    """Collects the features of all pictures that a network gets during a `with` block.
+    """Collects the features of all pictures that a network computes in a `with` block.
 
     Args:
-        module: part of the network whose output is collected.
-        maps: function that makes feature maps (B, C, h, w) from that output.
+        module: Part of the network whose output is collected.
+        maps: Makes feature maps (B, C, h, w) from that output.
     """
 
     def __init__(self, module: nn.Module, maps: Callable[[Any], Tensor]) -> None:
@@ -71,9 +71,9 @@ class FeatureGate:
 
     Args:
         centre: (C, rows, columns) mean features of training pictures.
-        matrix: (K, C), by which features minus `centre` are multiplied, so that they vary alike in all K directions.
-        references: Features of the training pictures, so multiplied: (N, K, rows, columns).
-        limit: Largest distance at which a picture counts as like those in training.
+        matrix: (K, C); features minus `centre`, multiplied by it, vary alike in all K directions.
+        references: Features of N training pictures after this multiplication: (N, K, rows, columns).
+        limit: Largest distance at which a picture can be judged.
     """
 
     centre: np.ndarray
@@ -102,7 +102,7 @@ class FeatureGate:
         return np.array([self.references.differences(one, self.references.nearest(one)).mean() for one in found])
 
     def reasons(self, features: np.ndarray) -> list[list[str]]:
-        """Return why each picture cannot be judged, from features (B, C, rows, columns): empty lists if it can."""
+        """Return why each picture cannot be judged, from features (B, C, rows, columns); an empty list if it can."""
         return [
             [
                 f"features: the network's features of the picture are unlike those of all training pictures (distance "

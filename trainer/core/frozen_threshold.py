@@ -1,8 +1,8 @@
-"""RUN/frozen.json: what validation decided once for a run's weights, kept for all evaluations and predictions.
+"""RUN/frozen.json: values chosen and measured once on validation, for all evaluations and predictions of a run.
 
-Thresholds and temperature (`trainer.core.decision`), fitness (`trainer.core.fitness`), and the pin positions that were
-defective in training, by scene, so that an evaluation can tell new positions. All belong to the weights whose SHA-256
-is in the file.
+It holds thresholds and temperature (`trainer.core.decision`), fitness (`trainer.core.fitness`), and by scene the pin
+positions that were defective in training, so that an evaluation can tell new positions. All values belong to the
+weights whose SHA-256 is in the file.
 """
 
 import json
@@ -31,11 +31,11 @@ class FrozenThreshold:
         weights_sha256: SHA-256 of RUN/best.safetensors, in hex.
         threshold: Least P(NG) = 1 - P(OK) at which the class is a class of defect, in [0, 1].
         temperature: Number above 0 that divides the logits.
-        pictures: Number of validation pictures, with --views of parts, on which thresholds and temperature were chosen.
+        pictures: Number of validation pictures (with --views: parts) on which thresholds and temperature were chosen.
         positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
         escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions: no UNSURE.
         fitness: None in files of earlier versions.
-        tolerance: Limits in mm that the run was trained under, by scene; None: not recorded.
+        tolerance: Limits in mm under which the run was trained, by scene; None: not recorded.
         max_escape: `max_escape.Check` as JSON object; None without --max-escape.
     """
 
@@ -52,7 +52,7 @@ class FrozenThreshold:
 
     @property
     def limits(self) -> Limits:
-        """The thresholds of the verdict."""
+        """The thresholds of the verdict; an escape or overkill threshold that is None equals `threshold`."""
         escape, overkill = self.escape_threshold, self.overkill_threshold
         return Limits(
             self.threshold,
@@ -61,7 +61,7 @@ class FrozenThreshold:
         )
 
     def sentences(self) -> list[str]:
-        """Say how fit the run is, and what --max-escape has shown where it was asked for; without full stops."""
+        """Write a line on the run's fitness and, if --max-escape was given, one on its result; without full stops."""
         return [text for text in (fitness.fitness_said(self.fitness), max_escape.said(self.max_escape)) if text]
 
     def to_json(self) -> dict[str, Any]:
@@ -101,8 +101,11 @@ def freeze(
         ok_index: Label of OK.
         positions: Addresses of the pins that were defective in training, by scene.
         parts: (N,) name of the part that each picture shows.
-        held: What an earlier version froze: its threshold and temperature are kept. None: both are chosen.
+        held: Content that an earlier version wrote: its threshold and temperature are kept. None: both are chosen.
         rate: Rate of `--max-escape`; 0: not given.
+
+    Returns:
+        The content of RUN/frozen.json.
     """
     temperature = held.temperature if held else fit_temperature(logits, labels)
     scores, ng = 1 - softmax(logits, temperature)[:, ok_index], labels != ok_index
@@ -137,7 +140,7 @@ def decided_by(
         threshold: The threshold.
         measured: The run's fitness.
         positions: Addresses of the pins that were defective in training, by scene.
-        temperature: Divides the logits; 1 where there are none.
+        temperature: Divides the logits; 1 for a run without logits.
         rate: Rate of `--max-escape`; 0: not given.
     """
     limits = choose_limits(scores, ng, threshold)
@@ -172,7 +175,7 @@ def _write_temperature(run: Path, temperature: float | None) -> None:
 
 
 def forget_temperature(run: Path) -> None:
-    """Remove the temperature from RUN/config.json, before the weights that it belongs to are replaced."""
+    """Remove the temperature from RUN/config.json, before its weights are replaced."""
     _write_temperature(run, None)
 
 
@@ -181,7 +184,7 @@ def _number(value: Any) -> float | None:
 
 
 def load(run: Path) -> FrozenThreshold | None:
-    """Read RUN/frozen.json; None where the run has none.
+    """Read RUN/frozen.json; None if the run has no such file.
 
     Raises:
         InputError: The file is broken, or belongs to other weights than RUN/best.safetensors.

@@ -3,8 +3,8 @@
     RUN/gates.npz           gates on the picture itself (`generator.verdict.gates`)
     RUN/gates.safetensors   gate on the network's features (`trainer.core.feature_gate`), of the best weights
 
-A training writes both at its end; for a run without them, `trainer.evaluate` does so from the dataset's splits `train`
-and `validation`.
+A training writes both files at its end. For a run without them, `trainer.evaluate` learns them from the dataset's
+splits `train` and `validation`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,14 +35,14 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Gates:
-    """The gates of a run, on the picture itself and on the network's features; None where the run lacks one."""
+    """The gates of a run, on the picture itself and on the network's features; each None if the run lacks it."""
 
     pictures: PictureGates | None
     features: FeatureGate | None
 
     @classmethod
     def load(cls, run: Path, weights: str = run_folder.BEST) -> "Gates":
-        """Load the gates of a run; the gate on features only if it was learned with these weights.
+        """Load the gates of a run; `features` is None if it was learned with other weights than the file `weights`.
 
         Raises:
             InputError: A file is damaged or written by another program.
@@ -54,7 +54,7 @@ class Gates:
 
     @property
     def missing(self) -> list[str]:
-        """Why nothing can be OK: the run has no gates; empty if it has."""
+        """The reason why no picture can be OK: the run has no gates; empty if it has gates."""
         if self.pictures is not None:
             return []
         return [
@@ -63,10 +63,10 @@ class Gates:
         ]
 
     def reasons(self, pictures: Sequence[Image.Image], features: np.ndarray | None) -> list[list[str]]:
-        """Return why each picture cannot be judged: empty lists if it can.
+        """Return why each picture cannot be judged; an empty list if it can.
 
         Args:
-            pictures: B pictures as opened.
+            pictures: B pictures as opened, of their own size.
             features: (B, C, rows, columns) of `Watch`; None: the gate on features is not applied.
         """
         found: list[list[str]] = [self.pictures.reasons(one) if self.pictures else [] for one in pictures]
@@ -75,10 +75,10 @@ class Gates:
         return [own + more for own, more in zip(found, self.features.reasons(features), strict=True)]
 
     def of_split(self, pictures: Pictures, features: np.ndarray | None, views: int = 1) -> list[list[str]]:
-        """Return why each example of a split cannot be judged; its `views` pictures follow each other.
+        """Return why each example of a split cannot be judged; an empty list if it can.
 
         Args:
-            pictures: N pictures.
+            pictures: N pictures; the `views` pictures of an example follow each other.
             features: (N, C, rows, columns) of `Watch`; None: the gate on features is not applied.
             views: Number of pictures of an example.
         """
@@ -91,7 +91,7 @@ class Gates:
 
 
 def have(run: Path) -> bool:
-    """Whether a run has both files of gates."""
+    """Return whether a run has both files of gates."""
     return all((run / name).is_file() for name in FILES)
 
 
@@ -123,11 +123,7 @@ def _write(path: Path, gate: FeatureGate, weights_sha256: str) -> None:
 
 
 def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
-    """Read a gate on features; None if it was learned with other weights.
-
-    Raises:
-        InputError: The file is damaged or written by another program.
-    """
+    """Read a gate on features; None if it was learned with other weights."""
     tensors, metadata = run_folder.read_tensors(path)
     if metadata.get("weights_sha256", weights_sha256) != weights_sha256:
         return None

@@ -1,4 +1,4 @@
-"""Seen and held-out positions: whether the pin with a defect was defective in a training picture too."""
+"""Seen and held-out positions: a pin's position is seen if the pin was defective in a training picture."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -24,12 +24,15 @@ def positions_by_scene(defects: Iterable[tuple[str, Iterable[str]]]) -> dict[str
 
 
 def group_of(scene: str, addresses: Iterable[str], positions: Mapping[str, Sequence[str]]) -> str:
-    """Tell whether a picture's defects are on pins defective in training: `seen`, `held-out` (none is) or `both`.
+    """Return whether a picture's defects are on pins that were defective in training.
 
     Args:
         scene: The picture's scene.
-        addresses: Addresses of its defects; without any the result is `no position`.
+        addresses: Addresses of the picture's defects.
         positions: From `positions_by_scene`, of the training pictures.
+
+    Returns:
+        `seen` (all are), `held-out` (none is), `both` (some are), or `no position` without an address.
     """
     seen = _pins([*positions.get(scene, ()), *positions.get(ANY_SCENE, ())])
     groups = {pin in seen for pin in _pins(addresses)}

@@ -1,10 +1,10 @@
 """Confidence intervals of shares: exact bounds of a count, and the bootstrap over parts.
 
 Pictures of one part are not independent trials: several cameras see the same bent pin. So intervals of accuracy and
-recall come from drawing whole parts with replacement (bootstrap). Where every part is right, or every one wrong, the
-bootstrap has no width; then the bounds are exact: of one share Clopper and Pearson's (1934, The use of confidence or
-fiducial limits illustrated in the case of the binomial), of the mean of several classes' shares Buehler's (1957,
-Confidence intervals for the product of two binomial parameters).
+recall come from drawing whole parts with replacement (bootstrap). If all parts are right, or all are wrong, the
+bootstrap has no width, and exact bounds are used. For one share these are Clopper and Pearson's (1934, The use of
+confidence or fiducial limits illustrated in the case of the binomial), for the mean of several classes' shares
+Buehler's (1957, Confidence intervals for the product of two binomial parameters).
 """
 
 from collections.abc import Callable, Sequence
@@ -35,7 +35,7 @@ def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
 
 
 def share(hits: int, trials: int) -> dict[str, Any]:
-    """Return a share, its counts and exact 95 % bounds, as in evaluation.json; the share is None without trials."""
+    """Return `count`, `of`, `share` (None without trials) and its exact 95 % `interval`, as in evaluation.json."""
     return {
         "count": int(hits),
         "of": int(trials),
@@ -59,7 +59,7 @@ def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, class
 
 
 def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """Draw confusion matrices (draws, K, K), sums over P parts drawn with repetition from `counts`, (P, K, K)."""
+    """Draw confusion matrices (draws, K, K): each sums P parts drawn with replacement from `counts` (P, K, K)."""
     parts, classes = len(counts), counts.shape[-1]
     weights = np.random.default_rng(seed).multinomial(parts, np.full(parts, 1 / parts), size=draws)
     drawn: np.ndarray = (weights @ counts.reshape(parts, -1)).reshape(draws, classes, classes)
@@ -67,7 +67,7 @@ def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.
 
 
 def bootstrap(drawn: np.ndarray, measure: Callable[[np.ndarray], float], level: float = 0.95) -> Interval:
-    """Return the percentile interval of a measure over bootstrap draws; (0, 1) where no draw has a value.
+    """Return the percentile interval of a measure over bootstrap draws; (0, 1) if no draw has a value.
 
     Args:
         drawn: (draws, K, K) from `drawn_matrices`.
@@ -107,8 +107,8 @@ def _least_mean(trials: np.ndarray, level: float) -> float:
 def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
     """Return the interval of the balanced accuracy (mean recall of the classes that occur), by bootstrap over parts.
 
-    Where the recall of every class is 0 or 1 the bootstrap has no width: then Buehler's bounds of the mean, with each
-    part of a class as one trial. (0, 1) without pictures, or with a single part of mixed results.
+    If the recall of every class is 0 or 1, the bootstrap has no width, and Buehler's bounds of the mean are used, with
+    each part of a class as one trial. (0, 1) without pictures, or with a single part of mixed results.
 
     Args:
         counts: (P, K, K) from `part_counts`.
@@ -133,8 +133,8 @@ def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
 def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) -> Interval:
     """Return the interval of the share of right pictures, by bootstrap over parts.
 
-    Where all pictures are right, or all are wrong, the bootstrap has no width: then Clopper and Pearson's bounds with
-    each part as one trial. (0, 1) without pictures, or with a single part of mixed results.
+    If all pictures are right, or all are wrong, the bootstrap has no width, and Clopper and Pearson's bounds are used,
+    with each part as one trial. (0, 1) without pictures, or with a single part of mixed results.
 
     Args:
         parts: (N,) name of the part that each picture shows.

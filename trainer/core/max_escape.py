@@ -1,9 +1,9 @@
 """`--max-escape RATE`: an escape threshold whose rate of escapes is shown to be at most RATE, on parts of its own.
 
-Validation's parts are halved. On one half the escape threshold is chosen; on the other half the escapes below it are
-counted, and their one-sided 95 % upper bound (Clopper and Pearson 1934) must not exceed RATE. A part escapes if any of
-its NG pictures is OK. Without an escape among n NG parts the bound is 1 - 0.05^(1/n): 11.7 % with 24 parts, 1 % with
-299.
+Validation's parts are halved. One half chooses the escape threshold. On the other half the escapes are counted, and the
+one-sided 95 % upper bound of their rate (Clopper and Pearson 1934) must not exceed RATE. A part escapes if the verdict
+on at least one of its NG pictures is OK. Without an escape among n NG parts the bound is 1 - 0.05^(1/n): 11.7 % with 24
+parts, 1 % with 299 parts.
 """
 
 import math
@@ -20,14 +20,14 @@ LEVEL = 0.95
 
 
 def upper_bound(escapes: int, parts: int, level: float = LEVEL) -> float:
-    """Return the one-sided upper bound of the rate of `escapes` in `parts`, by Clopper and Pearson; 1 without parts."""
+    """Return the one-sided upper bound of the rate of `escapes` among `parts` (Clopper and Pearson); 1 for 0 parts."""
     from scipy import stats  # takes a second; prediction does not need it
 
     return float(stats.beta.ppf(level, escapes + 1, parts - escapes)) if escapes < parts else 1.0
 
 
 def parts_needed(rate: float) -> int:
-    """Return the least number of NG parts without an escape whose upper bound is at most `rate`."""
+    """Return how many NG parts, none of which escapes, are needed for an upper bound of at most `rate`."""
     return math.ceil(math.log(1 - LEVEL) / math.log1p(-rate))
 
 
@@ -39,7 +39,8 @@ class Check:
         rate: The rate that `--max-escape` asks for, in (0, 1).
         threshold: Escape threshold, chosen on one half of the NG parts.
         chosen_on: Number of NG parts in that half.
-        escapes, checked_on: Number of NG parts of the other half that escape, and of all NG parts in it.
+        escapes: Number of NG parts of the other half that escape.
+        checked_on: Number of NG parts in the other half.
         bound: Upper bound of the rate of escapes.
         unsure: Number of NG parts of the other half that are UNSURE; None in files of earlier versions.
     """
@@ -74,7 +75,7 @@ def choose(
         ng: (N,) whether the picture is NG in truth.
         scores: (N,) scores: see `trainer.core.decision`.
         rate: The rate asked for, in (0, 1).
-        threshold: The threshold, which the escape threshold does not exceed.
+        threshold: The threshold; the escape threshold is at most as high.
         overkill: The overkill threshold, from which on a picture is NG.
     """
     lowest, half = _scores_of_parts(parts, ng, scores)
@@ -92,7 +93,7 @@ def choose(
 
 
 def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
-    """Say before a training, without full stop, which upper bound of escapes these validation parts can show.
+    """Write before a training, without full stop, which upper bound of escapes these validation parts can show.
 
     Args:
         parts, ng: As for `choose`.
@@ -114,7 +115,7 @@ def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
 
 
 def said(held: Mapping[str, Any] | None) -> str:
-    """Say in one line, without full stop, what a `Check` (as JSON object) has shown; empty text for None."""
+    """Write in one line, without full stop, what a `Check` (as JSON object) has shown; empty text for None."""
     if held is None:
         return ""
     one = Check(**held)
@@ -124,7 +125,7 @@ def said(held: Mapping[str, Any] | None) -> str:
 
 
 def fitness_and_escapes(document: Mapping[str, Any]) -> str:
-    """Say how fit a run is and what --max-escape has shown; `document`: content of frozen.json or summary.json."""
+    """Write sentences on fitness and the result of --max-escape, from the content of frozen.json or summary.json."""
     held = document.get("fitness")
     fitness = fitness_said(None if held is None else Fitness.from_json(held))
     return ". ".join(filter(None, (fitness, said(document.get("max_escape")))))

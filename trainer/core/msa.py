@@ -27,10 +27,11 @@ class Type1:
 
     Attributes:
         bias: mean of the measurements minus the reference value.
+        count: number of measurements.
         t, p: Student's t of the bias and its two-sided p-value, against the hypothesis that there is no bias.
         s: standard deviation of the measurements.
-        cg: `share` x tolerance / 6 s; at least 1.33 is usual.
-        cgk: cg with the bias taken off; see `type1`.
+        cg: capability of repeatability, see `type1`; at least 1.33 is usual.
+        cgk: capability of repeatability and bias, see `type1`.
     """
 
     count: int
@@ -45,18 +46,19 @@ class Type1:
 def type1(
     values: np.ndarray, reference: float, tolerance: float, *, share: float = 0.2, upper_only: bool = False
 ) -> Type1:
-    """Repeatability and bias from repeated measurements of one part.
+    """Compute repeatability and bias from repeated measurements of one part.
 
-    Cg = share T / 6 s and Cgk = (share T / 2 - |bias|) / 3 s, with the usual 20 % share of the tolerance (VDA volume 5,
-    Bosch booklet 10 and Minitab's default agree on these two).
+    Cg = share T / 6 s and Cgk = (share T / 2 - |bias|) / 3 s. The usual share is 20 % of the tolerance; VDA volume 5,
+    Bosch booklet 10 and Minitab's default agree on it and on the formulas.
 
     Args:
-        values: (N,) measurements of the part.
-        reference: its calibrated value.
-        tolerance: width T of the tolerance zone: upper minus lower limit; with a natural zero, upper limit minus 0.
+        values: (N,) measurements of the part, in the unit of `reference` and `tolerance`.
+        reference: calibrated value of the part.
+        tolerance: width T of the tolerance zone: upper minus lower limit; for a measure that is never negative, the
+            upper limit.
         share: the share of the tolerance that the measurements' spread may take.
-        upper_only: only the upper limit is a limit: Cgk then counts only a bias that lowers the measured value, which
-            would release bad parts.
+        upper_only: whether there is only an upper limit. If so, Cgk counts only a bias that lowers the measured value,
+            which would release bad parts.
 
     Raises:
         ValueError: fewer than two measurements, or a tolerance that is not above 0.
@@ -86,10 +88,10 @@ class GaugeRR:
 
     Attributes:
         repeatability: EV, the scatter of repeated captures.
-        reproducibility: AV, the scatter between appraisers or placings, with the interaction where it was kept.
+        reproducibility: AV, the scatter between appraisers or placings, with an interaction that is not pooled.
         part: PV, the scatter between the parts.
         anova: one row per source with columns `sum_sq`, `df`, `mean_sq`, `f`, `p`.
-        pooled: the interaction was pooled with the repeatability (crossed studies only).
+        pooled: whether the interaction is pooled with the repeatability (crossed studies only).
     """
 
     repeatability: float
@@ -109,39 +111,39 @@ class GaugeRR:
 
     @property
     def percent_of_variation(self) -> float:
-        """%GRR of the total variation of these parts: 100 GRR / TV."""
+        """%GRR of the total variation TV (GRR and PV together): 100 GRR / TV."""
         return 100.0 * _ratio(self.grr, self.total)
 
     def percent_of_tolerance(self, tolerance: float) -> float:
-        """%GRR of a tolerance zone of this width: 100 x 6 GRR / T."""
+        """Return the %GRR of a tolerance zone of width T: 100 x 6 GRR / T."""
         return 100.0 * SPREAD * self.grr / tolerance
 
     @property
     def ndc(self) -> float:
-        """Number of distinct categories among these parts, 1.41 PV / GRR, not yet truncated to an integer."""
+        """Number of distinct categories among these parts, not truncated to an integer: 1.41 PV / GRR."""
         return _ratio(_NDC_FACTOR * self.part, self.grr)
 
     def ndc_over(self, tolerance: float) -> float:
-        """Number of distinct categories over a tolerance zone of this width: 1.41 T / 6 GRR."""
+        """Return the number of distinct categories over a tolerance zone of width T: 1.41 T / 6 GRR."""
         return _ratio(_NDC_FACTOR * tolerance, SPREAD * self.grr)
 
     def smallest_tolerance(self, percent: float = 30.0) -> float:
-        """The narrowest tolerance zone for which %GRR stays at `percent`."""
+        """Return the width of the narrowest tolerance zone whose %GRR is at most `percent`."""
         return 100.0 * SPREAD * self.grr / percent
 
 
 def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixture", value: str = "value") -> GaugeRR:
-    """Gauge R&R where each placing (fixture) belongs to one part: parts > placings > captures, all random, balanced.
+    """Compute a nested gauge R&R: random parts, placings (fixtures) of each part, captures of each placing, balanced.
 
-    A part that is placed anew has no placing in common with another part, so placings are no appraisers of a crossed
-    study. Variance components: expected mean squares of the balanced nested design; negative ones count as 0.
+    A placing belongs to one part, so placings are no appraisers of a crossed study. Variance components come from the
+    expected mean squares of the balanced nested design; negative components count as 0.
 
     Args:
         table: one row per measurement.
         part, fixture, value: names of its columns; equal fixture names of two parts are different placings.
 
     Raises:
-        ValueError: the design is not balanced, or has fewer than two parts, placings a part or captures a placing.
+        ValueError: the design is not balanced, or has fewer than two parts, placings per part or captures per placing.
     """
     cells = table.groupby([part, fixture], observed=True)[value]
     counts, per_part = cells.size(), table.groupby(part, observed=True)[fixture].nunique()
@@ -161,11 +163,7 @@ def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixtur
         "placing": captures * float((between**2).sum()),
         "repeatability": float((within**2).sum()),
     }
-    freedom = {
-        "part": parts - 1,
-        "placing": parts * (placings - 1),
-        "repeatability": parts * placings * (captures - 1),
-    }
+    freedom = {"part": parts - 1, "placing": parts * (placings - 1), "repeatability": parts * placings * (captures - 1)}
     anova = _anova(sums, freedom, {"part": "placing", "placing": "repeatability"})
     mean_sq = anova["mean_sq"]
     return GaugeRR(
@@ -179,10 +177,10 @@ def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixtur
 def crossed_rr(
     table: pd.DataFrame, *, part: str = "part", appraiser: str = "appraiser", value: str = "value"
 ) -> GaugeRR:
-    """Gauge R&R where every appraiser measures every part equally often (two-way random effects, balanced).
+    """Compute a crossed gauge R&R: every appraiser measures every part equally often (two-way random effects).
 
-    The interaction is pooled with the repeatability where its p-value is above 0.25 (AIAG). Negative components count
-    as 0.
+    The interaction is pooled with the repeatability if its p-value is above 0.25 (AIAG). Negative components count as
+    0.
 
     Args:
         table: one row per measurement.
@@ -239,8 +237,9 @@ class Linearity:
     """A straight line through the bias over the reference value: bias = intercept + slope x reference.
 
     Attributes:
-        slope, intercept: of the line; a gauge that shrinks every measure to 0 has slope -1.
-        t_slope, t_intercept: Student's t of both, against 0, with `count` - 2 degrees of freedom.
+        count: number of measurements.
+        slope, intercept: of the line; a gauge that measures 0 on every part has slope -1.
+        t_slope, t_intercept: Student's t of slope and intercept, against 0, with `count` - 2 degrees of freedom.
         s: standard deviation of the residuals.
         r2: coefficient of determination.
     """

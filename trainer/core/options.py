@@ -1,4 +1,4 @@
-"""Shared by all commands: exit codes, options made from settings, numbers with limits, device and precision."""
+"""Options and exit codes of all commands: options made from settings, numbers with limits, device and precision."""
 
 import argparse
 import ctypes
@@ -18,7 +18,7 @@ from trainer.core.settings import Setting, fields_of
 
 
 def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambda: "interrupted") -> int:
-    """Run a command and return its exit code: 2 after a user's mistake, 1 after Ctrl-C, with a line on stderr.
+    """Run a command and return its exit code; a user's mistake gives 2, Ctrl-C gives 1, each with a line on stderr.
 
     Args:
         command: Does the work and returns its exit code.
@@ -51,13 +51,13 @@ def run_command(
 
 
 def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], Any]:
-    """Make a parser for an option's number of type `kind`, from `low` (exclusive where `above`) to `high`."""
+    """Make a parser for an option's number of type `kind`, from `low` (with `above`: above `low`) to `high`."""
     limits: Any = {"gt" if above else "ge": low, "le": high}
     return Setting("", FieldInfo.from_annotation(Annotated[kind, Field(**limits)]), {}).parse  # type: ignore[arg-type]
 
 
 def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -> None:
-    """Add an option for each setting of a model that has one; the value None means that it was not given.
+    """Add the options of a model's settings to a parser; the value None means that an option was not given.
 
     Args:
         groups: Argument group by name; "" for settings without a group.
@@ -91,7 +91,7 @@ def device_of(name: str) -> torch.device:
 
 
 def amp_of(name: str, device: torch.device) -> str:
-    """Return the precision for --amp: `auto` becomes `bf16` on a GPU that computes in bfloat16, else `off`.
+    """Return the precision for --amp: `auto` becomes `bf16` on a GPU that computes in bfloat16, otherwise `off`.
 
     Raises:
         InputError: `bf16` on a GPU that does not compute in bfloat16.

@@ -12,7 +12,7 @@ from trainer.core.run_folder import replace_file
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, atomically; equal figures give equal bytes with equal versions of matplotlib."""
+    """Write a figure as PNG, atomically; the same figure gives the same bytes with the same version of Matplotlib."""
     FigureCanvasAgg(figure)
     # Without a fixed software tag, two equal runs would differ in this file.
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None}))

@@ -1,7 +1,7 @@
-"""Prediction by any kind of run: find pictures, one outcome for each, check and write sheets and verdicts.
+"""Prediction by any kind of run: find pictures, make an outcome for each, check and write sheets and verdicts.
 
-A sheet (the picture with what was found in it) is a PNG named after its picture: the checks make sure that it replaces
-no input picture and no file of another program.
+A sheet is a PNG of a picture with the findings drawn in, named after the picture. The checks make sure that a sheet
+replaces no input picture and no file of another program.
 """
 
 import json
@@ -26,22 +26,20 @@ from trainer.core.tolerance import cannot_follow
 PREDICTIONS = "predictions.json"
 # PNG text chunk in every sheet, to know our own.
 MARK = ("Software", "Pinsight trainer.predict")
-
-
 # The characteristics that a class of defect covers: key `judged` of a verdict.
 CHARACTERISTICS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "presence"), "OTHERNG": ("other",)}
 
 
 @dataclass(frozen=True)
 class Judge:
-    """The run that judges pictures, and the facts on it that each verdict states.
+    """The run that judges pictures, and the facts on the run that each verdict states.
 
     Args:
         name: Name of the run's folder.
-        sha256: SHA-256 of its weights, in hex.
+        sha256: SHA-256 of the run's weights, in hex.
         classes: Class names.
-        tolerance: Limits in mm by scene that it was trained under; None: not recorded.
-        invalid: Reasons why it judges no picture at all: it is unfit. Each picture may add reasons of its own.
+        tolerance: Limits in mm, by scene, under which the run was trained; None: not recorded.
+        invalid: Reasons why the run judges no picture: it is unfit. A picture may add reasons of its own.
         warnings: Messages on every verdict, such as a tolerance that the run cannot follow.
     """
 
@@ -68,7 +66,7 @@ class Judge:
             run: The run's folder.
             sha256, classes: See `Judge`.
             unfit: Why the run is unfit; empty if it is fit.
-            allow_unfit: Whether these reasons are warnings only.
+            allow_unfit: Whether the reasons in `unfit` are warnings only.
             asked: Limits in mm of `--tolerance`, by name; empty: not given.
         """
         tolerance = run_folder.tolerance_of(run)
@@ -82,13 +80,14 @@ class Judge:
         return cls(run.resolve().name, sha256, classes, tolerance, tuple(invalid), tuple(warnings))
 
     def line(self, verdict: Verdict, said: str, of: str, reasons: Sequence[str]) -> str:
-        """Write the line of a verdict on the terminal; the picture's own reasons only if it is neither OK nor NG.
+        """Return the line of a verdict for the terminal.
 
         Args:
             verdict: The verdict.
             said: Class and confidence, or the boxes found; empty for INVALID.
             of: The picture's file or the part.
-            reasons: The reasons; those of the run were printed once, so here they are only "unfit".
+            reasons: The reasons, written for INVALID and UNSURE only. Those of the run, which were printed once, are
+                written as "unfit".
         """
         own = [text for text in reasons if text not in self.invalid]
         why = "; ".join(["unfit"] * bool(self.invalid) + own) if verdict in (Verdict.INVALID, Verdict.UNSURE) else ""
@@ -109,8 +108,8 @@ class Judge:
             verdict, reasons: From `decision.verdict_of`.
             of: The picture's file, or the files by view.
             boxes, pins: As in `generator.verdict.envelope.Envelope`.
-            more: Further keys of this kind of run; `label` and `confidence` become null beside INVALID, lest a reader
-                of these two takes the picture for OK.
+            more: Further keys of this kind of run. With INVALID the keys `label` and `confidence` become null, so that
+                no reader of them takes the picture for OK.
         """
         if verdict is Verdict.INVALID:
             more |= {name: None for name in ("label", "confidence") if name in more}
@@ -148,11 +147,11 @@ class Judged:
     """The outcome for one picture or part.
 
     Args:
-        file: The picture's file; for a part the file name that its sheet is named after.
-        verdict: The verdict as predictions.json holds it: an envelope with the keys of this kind of run.
-        line: The line to print on the terminal; empty where `problems` are printed instead.
+        file: The picture's file; for a part the file name after which its sheet is named.
+        verdict: The entry of predictions.json, from `Judge.document`.
+        line: The line to print on the terminal; empty if `problems` are printed instead.
         sheet: The picture with the findings drawn in; None without --out, or for a part without a picture.
-        problems: Errors in the input files, printed at the end of the command; with any the verdict is INVALID.
+        problems: Errors in the input files, printed at the end of the command; the verdict is then INVALID.
     """
 
     file: Path
@@ -168,7 +167,7 @@ class Judging:
 
     Args:
         outcomes: The outcome for each picture or part, computed one by one in the order of `places`.
-        places: For each outcome the file that its sheet is named after.
+        places: For each outcome the file after which its sheet is named.
     """
 
     outcomes: Iterator[Judged]
@@ -176,7 +175,7 @@ class Judging:
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """List the given files, and all pictures in and below given folders, those in the order of their names.
+    """List the given files, and all pictures in and below the given folders; those of a folder are sorted by name.
 
     Raises:
         InputError: A path does not exist, or a folder holds no picture.
@@ -201,7 +200,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def sheet_names(files: Sequence[Path]) -> list[str]:
-    """Return the file name of each picture's sheet: its name without suffix, numbered where repeated, and .png."""
+    """Return the file name of each picture's sheet: the picture's name with .png, and a number if it is repeated."""
     names: dict[str, None] = {}
     following: dict[str, int] = {}  # by stem, the next number to try
     for file in files:
@@ -214,11 +213,7 @@ def sheet_names(files: Sequence[Path]) -> list[str]:
 
 
 def _earlier(out: Path) -> list[str]:
-    """List the file names in `out` of an earlier prediction: predictions.json and the sheets of its verdicts.
-
-    Raises:
-        InputError: OUT/predictions.json was written by another program.
-    """
+    """List the file names of an earlier prediction in `out`: predictions.json and the sheets of its verdicts."""
     path = out / PREDICTIONS
     if not path.exists():
         return []

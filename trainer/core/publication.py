@@ -26,7 +26,7 @@ class Picture(NamedTuple):
 
 
 def pictures_of(run: Path, wanted: Iterable[Picture]) -> list[Picture]:
-    """Return those of the `wanted` pictures that exist in the run; of several with the same `name` the first."""
+    """Return those of the `wanted` pictures that exist in the run's folder; of several with one `name`, the first."""
     found: dict[str, Picture] = {}
     for picture in wanted:
         if (run / picture.place).is_file():
@@ -40,12 +40,12 @@ def captions(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
 
 
 def picture_files(run: Path, pictures: Sequence[Picture]) -> Files:
-    """Return the pictures' files in the run, by path on the Hub."""
+    """Return the pictures' files in the run's folder, by path on the Hub."""
     return {f"pictures/{picture.name}": run / picture.place for picture in pictures}
 
 
 def write_card(run: Path, text: str) -> Path:
-    """Write RUN/README.md; returns its path.
+    """Write the card's text into RUN/README.md; returns the file's path.
 
     Raises:
         InputError: The card is longer than the Hub accepts.

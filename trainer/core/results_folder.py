@@ -41,7 +41,7 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files beside an evaluation.json of this content; with a key `frozen` it is a ViT's."""
+    """Return the names of the files beside an evaluation.json of this content; a ViT's has the key `frozen`."""
     splits = document["splits"]
     names = {PREDICTIONS, REPORT, "calibration.png", *(f"mistakes_{name}.png" for name in splits)}
     if "frozen" in document:
@@ -50,14 +50,14 @@ def evaluation_files(document: Mapping[str, Any]) -> set[str]:
 
 
 def owned(out: Path, document: str, files_of: FilesOf) -> set[str]:
-    """Return the names of the files in OUT that an earlier run of the command wrote, so that they may be replaced.
+    """Return the names of the files in OUT that an earlier run of the command wrote; they may be replaced.
 
-    Files of a command that was killed while it moved them there count too.
+    Files that a killed command had already moved into OUT are included.
 
     Args:
         out: The folder of results.
-        document: Name of the JSON file by which results are known, such as evaluation.json.
-        files_of: Function that returns the names of the files beside that document from its content.
+        document: Name of the JSON document, such as evaluation.json.
+        files_of: Returns the names of the files beside the document from its content.
     """
     found: set[str] = set()
     for place in (out / document, out / STAGE / document):
@@ -74,10 +74,9 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
 
     Args:
         out: The folder of --out, checked by `run_folder.check_place`.
-        run: The run that is measured.
-        document: Name of the JSON document.
-        files_of: Function of the document's content to the names of the files that belong to it.
-        wanted: Names of the files to be written beside it.
+        run: Folder of the run that is measured.
+        document, files_of: As for `owned`.
+        wanted: Names of the files to be written beside the document.
 
     Raises:
         InputError: OUT is the run's folder, or has files of these names that do not belong to earlier results.
@@ -94,12 +93,11 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
 
 @contextmanager
 def replaced(out: Path, document: str, files_of: FilesOf) -> Iterator[Path]:
-    """Yield a temporary folder to write results into; after the `with` block they replace the earlier ones in OUT.
+    """Yield a temporary folder for results; after the `with` block these replace the earlier results in OUT.
 
     Args:
-        out: The folder of results; made where it is missing.
-        document: Name of the JSON document, which is moved last.
-        files_of: Function of the document's content to the names of the files that belong to it.
+        out: The folder of results; it is made if missing.
+        document, files_of: As for `owned`; the document is moved last.
     """
     earlier = owned(out, document, files_of)
     made, stage = not out.exists(), out / STAGE

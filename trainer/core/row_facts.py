@@ -25,12 +25,12 @@ COMPUTED = ("position", "size", "kinds")
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of one dataset row (one picture); or of one part, from the rows of its views.
+    """Facts of one dataset row (one picture), or of one part from the rows of its views.
 
     Args:
-        part: Name of the part, the same for all its pictures; `run NAME` where the dataset names no parts.
+        part: Name of the part, the same for all its pictures; `run NAME` if the dataset names no parts.
         scene: Name of the scene, which is one connector type.
-        kinds: Kinds of the defects out of tolerance, joined by `+`; `OK` without, `unknown` if NG without a kind.
+        kinds: Kinds of the defects out of tolerance, joined by `+`; `OK` without defect, `unknown` if NG without kind.
         addresses: Address (such as `r1c2`) of each visible defect; an empty string for a defect without one.
         measure: Measure (such as true position) that gives the size of the only visible defect; empty without a size.
         size_mm: That size in mm; None where there is no size, or several defects are visible.
@@ -51,7 +51,7 @@ def _defects(split: Split, index: int, ok_index: int) -> list[int]:
 
 
 def facts(split: Split, ok_index: int) -> list[Facts]:
-    """Return the facts of each example of a split: of each picture, or with several views of each part."""
+    """Return the facts of each example of a split: of each picture, or with --views of each part."""
     out = []
     for index, row in enumerate(split.rows):
         scene = str(row.get("scene") or "")
@@ -79,9 +79,8 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
 def of_part(rows: Sequence[Facts]) -> Facts:
     """Join the facts of one part's pictures into those of the part.
 
-    Kinds and addresses are those of all views together. The part has a size where all views that show a defect show
-    the same one: the size is measured on the part, so it is equal in each view. A factor that differs between views,
-    such as the camera, is left empty.
+    Kinds and addresses are those of all views together. The part has a size if all views that show a defect show the
+    same one. A factor that differs between views, such as the camera, becomes empty.
     """
     kinds = {kind for row in rows for kind in row.kinds.split("+")} - {"OK"}
     addresses = tuple(dict.fromkeys(address for row in rows for address in row.addresses))
@@ -116,7 +115,7 @@ def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
 
 
 def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
-    """Return for each row the range in mm that its defect's size lies in, as text; empty without a size.
+    """Return for each row, as text, the range in mm that contains its defect's size; empty without a size.
 
     Each measure has `levels` ranges with equal counts of rows; with fewer than two rows per range it has none.
     """
@@ -134,7 +133,7 @@ def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
 
 
 def column_names(rows: Sequence[Facts]) -> dict[str, str]:
-    """Return each column's name as a factor: its own; ` (column)` is added if a computed factor has this name.
+    """Return the factor's name of each column: the column's own, with ` (column)` if a computed factor has this name.
 
     Args:
         rows: From `facts`.
@@ -151,17 +150,13 @@ def column_names(rows: Sequence[Facts]) -> dict[str, str]:
 
 
 def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return each row's level (value as text) by factor, for factors with 2 to 12 levels; an empty text is no level.
+    """Return by factor the level (value as text) of each row, for factors with 2 to 12 levels; "" is no level.
 
     Args:
         rows: From `facts`.
         positions: Addresses of the pins that were defective in training, by scene.
     """
-    computed = (
-        [position_group(row, positions) for row in rows],
-        size_levels(rows),
-        [row.kinds for row in rows],
-    )
+    computed = ([position_group(row, positions) for row in rows], size_levels(rows), [row.kinds for row in rows])
     table = dict(zip(COMPUTED, computed, strict=True))
     for column, name in column_names(rows).items():
         table[name] = [row.factors.get(column, "") for row in rows]
@@ -173,8 +168,8 @@ def kept_rows(split: Split, which: str) -> np.ndarray:
 
     Args:
         split: The split.
-        which: `all`; `observable`: without NG examples whose defects no view can show; `clear`: also without those with
-            a pin in the grey zone (measures close to the tolerance).
+        which: `all`; `observable`: without NG examples whose defects no view can show; `clear`: in addition without
+            examples that have a pin in the grey zone (measures close to the tolerance).
     """
     if not split.rows:
         return np.ones(len(split), dtype=bool)

@@ -33,7 +33,7 @@ Row = dict[str, object]
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call `write(temporary path)` and rename the result to `path`; nothing is left behind on failure."""
+    """Call `write` with a temporary path and rename the file to `path`; after a failure no temporary file is left."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
@@ -53,12 +53,7 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def _parsed(path: Path) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It is not JSON in UTF-8, is nested too deeply, or an object has a key twice.
-    """
+    """Parse a JSON file; raises OSError or ValueError (not JSON in UTF-8, nested too deeply, a key twice)."""
     return parse_json(path.read_text(encoding="utf-8"))
 
 
@@ -78,7 +73,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
 
 
 def tolerance_of(run: Path) -> dict[str, Any] | None:
-    """Read the tolerance by scene in RUN/config.json; None where it is not recorded."""
+    """Read the tolerance (limits in mm) by scene from RUN/config.json; None if it is not recorded."""
     path = run / CONFIG
     if not path.is_file():
         return None
@@ -87,7 +82,7 @@ def tolerance_of(run: Path) -> dict[str, Any] | None:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV file atomically: floats with six digits, an empty cell for None and for missing keys."""
+    """Write a CSV file atomically: floats with six digits, an empty cell for None and for a missing key."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
@@ -103,7 +98,7 @@ def write_metrics(run: Path, rows: Sequence[Row]) -> None:
 
 
 def read_metrics(run: Path, epochs: int) -> list[Row]:
-    """Read the first `epochs` lines of RUN/metrics.csv; with 0 the file need not exist.
+    """Read the first `epochs` lines of RUN/metrics.csv; for 0 epochs the file need not exist.
 
     Raises:
         InputError: The file is missing or has fewer lines.
@@ -150,7 +145,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def kind_of(run: Path) -> str | None:
-    """Return the `format` in a run's config.json; None where that file is missing or cannot be read."""
+    """Return the `format` in a run's config.json; None if that file is missing or cannot be read."""
     try:
         document = _parsed(run / CONFIG)
     except (OSError, ValueError):
@@ -159,7 +154,7 @@ def kind_of(run: Path) -> str | None:
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], place: str) -> None:
-    """Load tensors into a network; names and shapes must be those of the network. Messages begin with `place`.
+    """Load tensors, with the names and shapes of the network's own, into a network; messages begin with `place`.
 
     Raises:
         InputError: A tensor is unknown, missing or of another shape.
@@ -184,7 +179,7 @@ def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dic
         path: The config.json.
         kind: The expected `format`.
         version: The expected `version`.
-        keys: Keys that it may have beside `format` and `version`.
+        keys: Keys that the file may have beside `format` and `version`.
 
     Raises:
         InputError: The file is missing, not JSON, of another format or version, or has unknown keys.
@@ -249,15 +244,15 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
 def take_folder(
     run: Path, overwrite: bool, files: Sequence[str], folders: Sequence[str], kept: Sequence[str] = ()
 ) -> None:
-    """Make or clean a run's folder: remove temporary files of a killed run and, with `overwrite`, its results.
+    """Make a run's folder, or clean it: temporary files of a killed run are removed, with `overwrite` its results too.
 
-    config.json stays until the new one replaces it, so that the folder of a killed run can be recognised as a run.
+    config.json stays until the new one replaces it, so that the folder can be recognised as a run's at any time.
 
     Args:
         run: The folder, checked by `check_folder`.
         overwrite: Whether to remove an earlier run's `files` and `folders`.
         files, folders: Names of all files and folders that a run of this kind has.
-        kept: Those of `files` that the new run has written already, and that stay.
+        kept: Names of `files` that the new run has already written; they stay.
     """
     if overwrite:
         for name in set(files) - {CONFIG, *kept}:

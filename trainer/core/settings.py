@@ -1,8 +1,9 @@
 """Settings of a training, each stated once: type, default, range, help text, and value in runs that lack it.
 
-A model of settings is a subclass of `Settings` with fields made by `setting`; or a dataclass with the same keys in its
-fields' metadata, for the network, whose file travels with a run and cannot import pydantic. The model gives the options
-(`trainer.core.options.add_options`), the check of config.json, the conflicts with `--resume`, and tables for the docs.
+A model of settings is a subclass of `Settings` with fields made by `setting`. The network's model is a dataclass with
+the same keys in its fields' metadata: its file travels with a run and cannot import pydantic. From the model come the
+options (`trainer.core.options.add_options`), the check of config.json, the conflicts with `--resume`, and tables for
+the docs.
 """
 
 import dataclasses
@@ -33,15 +34,15 @@ class Asked(TypedDict, total=False):
 
     Args:
         ge, gt, le: Limits of a number: value >= ge, value > gt, value <= le.
-        expected: The accepted values in words, after "expected" in messages; by default made from type and range.
+        expected: The accepted values in words, after "expected" in messages; by default from type and range.
         group: Group of the option in `--help`; by default the model's.
         option: Name of the option; by default the setting's.
         no_option: Reason why the setting has no option; with this key it has none.
         metavar: Name of the value in `--help`.
         choices: Values that the option accepts; by default those of a `Literal` type.
-        shown: Text for the default in `--help`; by default its value.
+        shown: Text for the default in `--help`; by default the default's value.
         published: Default where the network starts from a published checkpoint: one value, or a value by mode.
-        earlier: Value in runs of earlier versions, which did not write this setting.
+        earlier: Value for runs of earlier versions, which did not write this setting.
     """
 
     ge: float
@@ -72,12 +73,12 @@ def setting(default: Any, description: str, **asked: Unpack[Asked]) -> Any:
 
 
 class Settings(BaseModel):
-    """Base class of settings: immutable, with strict types and ranges, without unknown keys."""
+    """Base class of settings: immutable; types and ranges are checked strictly, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def changed(self, given: Mapping[str, Any]) -> Self:
-        """Return a copy in which the values in `given` replace the old ones, checked again."""
+        """Return a copy, checked again, in which the values in `given` replace the old ones."""
         return type(self)(**{**dict(self), **given})
 
 
@@ -102,7 +103,7 @@ FITTED_EPOCHS = setting(
 
 
 class Setting(NamedTuple):
-    """One setting of a training: its name, its pydantic field (type, default), range and option, see `Asked`."""
+    """One setting of a training: name, pydantic field (type, default, help text), range and option (see `Asked`)."""
 
     name: str
     field: FieldInfo
@@ -123,7 +124,7 @@ class Setting(NamedTuple):
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The values that the option is limited to; empty where there is no such list."""
+        """The values to which the option is limited; empty if there is no such list."""
         return tuple(self.asked.get("choices", get_args(self.kind) if get_origin(self.kind) is Literal else ()))
 
     @property
@@ -141,7 +142,7 @@ class Setting(NamedTuple):
 
     @property
     def taken(self) -> str:
-        """The option's accepted values in words, for tables; without an option those of the key in config.json."""
+        """The accepted values in words, for tables: of the option, or without an option of the key in config.json."""
         if self.option and self.kind is bool:
             return "given or not"
         return f"one of {', '.join(map(str, self.choices))}" if self.choices else self.expected
@@ -162,7 +163,7 @@ class Setting(NamedTuple):
         return f"tiny {_written(value)}; published {others}"
 
     def parse(self, text: str) -> Any:
-        """Parse and check an option's text."""
+        """Parse and check an option's text; raises ArgumentTypeError if the value is not accepted."""
         try:
             kinds = get_args(self.kind)
             value = tuple(map(kinds[0], text.split(","))) if kinds else self.kind(text)
@@ -263,7 +264,7 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
 
 
 class SettingRow(NamedTuple):
-    """A setting's row in a table: name, option, default, accepted values, help text; empty text where it has none."""
+    """A setting's row in a table: name, option, default, accepted values, help text; each empty if there is none."""
 
     name: str
     option: str

@@ -1,4 +1,4 @@
-"""Pictures and truth of one split as tensors; pictures are decoded once and kept in memory where they fit.
+"""Pictures and truth of one split as tensors; pictures are decoded once and kept in memory if they fit.
 
 Pictures are letterboxed to the network's size (`trainer.vit.network.letterbox`), and boxes with them. Reading a
 dataset: `trainer.core.data`.
@@ -31,7 +31,7 @@ SHOWN_AFTER_S = 2
 
 
 def open_picture(source: Path | Mapping[str, Any] | None, name: str) -> Image.Image:
-    """Decode a picture with the project's one decoder, `generator.io.pictures.open_picture`.
+    """Decode a picture with the decoder that all of Pinsight uses, `generator.io.pictures.open_picture`.
 
     Args:
         source: A file, or an undecoded `datasets` picture with its bytes or path; None is an error.
@@ -50,14 +50,14 @@ def open_picture(source: Path | Mapping[str, Any] | None, name: str) -> Image.Im
 
 
 class Pictures:
-    """The pictures of one split by index: in memory where they fit, else decoded at each access.
+    """The pictures of one split by index: in memory if all fit, otherwise decoded at each access.
 
     Args:
         rows: A `datasets` split whose picture columns are not decoded.
         column: Name of the picture column; `image+nsoart` stacks the channels of both.
         size: The network's picture size (W, H) in px.
-        memory: Most bytes to keep in memory; None: half of the free memory.
-        fitted: Function that turns a picture into pixels (3, H, W) uint8 of the given `size` (W, H).
+        memory: Largest number of bytes to keep in memory; None: half of the free memory.
+        fitted: Turns a picture into pixels (3, H, W) uint8 of the given `size` (W, H).
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class Pictures:
         return torch.from_numpy(np.concatenate(channels))
 
     def original(self, index: int) -> Image.Image:
-        """Decode one picture as the dataset holds it, of its own size; of two columns the first."""
+        """Decode one picture of the dataset in its own size; of `image+nsoart` that of the first column."""
         column = self._columns[0]
         return open_picture(self._rows[index][column], f"row {index}, column {column!r}")
 
     def parts(self) -> list[Hashable]:
-        """Return which part each picture shows, as (scene, part); where the dataset names no part, an own number."""
+        """Return the part that each picture shows, as (scene, part); a unique number if the dataset names no part."""
         known = [name for name in ("scene", "part") if name in self._rows.column_names]
         rows = self._rows.select_columns(known).to_list() if "part" in known else [{}] * len(self._rows)
         return [
@@ -113,7 +113,7 @@ class Pictures:
         ]
 
     def one(self, index: int) -> Tensor:
-        """Return one picture (C, H, W) uint8; do not change the tensor, it may be the one in memory."""
+        """Return one picture (C, H, W) uint8; callers must not change the tensor, which may be the one in memory."""
         return self._decode(index) if self._held is None else self._held[index]
 
     def batch(self, indices: Sequence[int]) -> Tensor:
@@ -136,18 +136,19 @@ class Pictures:
 class Split:
     """One split: N pictures, which are N examples, or N / `views` examples of `views` pictures each.
 
-    The pictures of one example follow each other. `len`, indices and `labels` are by example, all else is by picture.
+    The pictures of one example follow each other. `len`, indices and `labels` are by example, everything else is by
+    picture.
 
     Args:
         pictures: The pictures by index.
         labels: (N / views,) class labels of the examples.
         boxes: (N, M, 4) xyxy in network px, M the largest number of objects; all 0 = no box.
-        categories: (N, M) class labels of the boxes; `IGNORED` without a box, or where the object cannot be seen.
+        categories: (N, M) class labels of the boxes; `IGNORED` without a box, or if the object cannot be seen.
         boxes_known: (N,) bool: whether the boxes tell the true class of every patch of the picture.
         may_flip: (N, 2) bool: whether the picture may be mirrored left-right, and up-down.
         runs: (N,) names of the rows (column `run`).
         rows: (N,) all columns of the rows except pictures and objects.
-        objects: (N,) the objects in each picture, in the order of its boxes; None where they are not known.
+        objects: (N,) the objects in each picture, in the order of its boxes; None if they are not known.
         views: Number of pictures per example: see `trainer.core.views`.
     """
 
@@ -186,11 +187,11 @@ class Split:
         return "+".join(self.runs[example * self.views : (example + 1) * self.views])
 
     def rows_with_objects(self) -> "list[tuple[dict[str, Any], tuple[ObjectRow, ...] | None]]":
-        """Return each row with its objects; None where they are not known."""
+        """Return each row with its objects; None in place of objects that are not known."""
         return list(zip(self.rows, self.objects or [None] * len(self.rows), strict=True))
 
     def subset(self, indices: Sequence[int]) -> "Split":
-        """Return a split of the examples at `indices`, in that order; itself where these are all, in order."""
+        """Return a split of the examples at `indices`, in that order."""
         if list(indices) == list(range(len(self))):
             return self
         at = self.picture_indices(indices)
@@ -210,7 +211,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset as read for training: its splits and what they have in common.
+    """A dataset as read for training.
 
     Args:
         splits: The splits by name.
@@ -228,7 +229,7 @@ class Data:
 
 
 def channel_statistics(pictures: Pictures, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, of pixels in [0, 1], over the first `count` pictures (at most 500)."""
+    """Return mean and deviation per channel, of pixels in [0, 1], over the first `count` pictures (at most 500)."""
     total = torch.zeros(pictures.channels, dtype=torch.float64)
     squares, pixels = torch.zeros_like(total), 0
     for index in range(min(count, 500)):

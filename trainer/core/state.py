@@ -1,6 +1,6 @@
 """RUN/state.safetensors: the complete state of a training after an epoch, for --resume.
 
-Trained weights, the optimizer's moments, averaged weights and counters are in one file, so that a killed run never has
+One file holds trained weights, the optimizer's moments, averaged weights and counters, so that a killed run never has
 parts of two epochs.
 """
 
@@ -43,11 +43,7 @@ def _weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def save_state(
-    run: Path,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: Mapping[str, Tensor],
-    state: RunState,
+    run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor], state: RunState
 ) -> None:
     """Write RUN/state.safetensors.
 
@@ -70,7 +66,7 @@ def save_state(
 def load_state(
     run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor]
 ) -> RunState:
-    """Read RUN/state.safetensors back into a network, its optimizer and its averaged weights.
+    """Read RUN/state.safetensors into a network, its optimizer and its averaged weights; returns the counters.
 
     Raises:
         InputError: The file is missing, or its tensors are not those of this network.

@@ -25,9 +25,9 @@ class Cost:
     """Estimated seconds of a training.
 
     Args:
-        close_up_epoch: Of an epoch of close-ups, with its validation; 0: the training has none.
-        picture_epoch: Of an epoch of whole pictures, with its validation.
-        end: From the end of the last epoch to the end of the command.
+        close_up_epoch: Seconds of an epoch of close-ups, including its validation; 0: the training has none.
+        picture_epoch: Seconds of an epoch of whole pictures, including its validation.
+        end: Seconds from the end of the last epoch to the end of the command.
     """
 
     close_up_epoch: float
@@ -43,10 +43,10 @@ class Steps(Protocol):
         """The optimizer, which is not stepped."""
 
     def batches(self, epoch: int) -> Iterator[Sequence[Any]]:
-        """Yield for each step its batches."""
+        """Yield the batches of each step."""
 
     def backward(self, batch: Any, parts: int) -> None:
-        """Add the gradient of a batch's loss / `parts`."""
+        """Add the gradient of a batch's loss divided by `parts`."""
 
 
 class Fitted[Config](Protocol):
@@ -59,11 +59,11 @@ class Fitted[Config](Protocol):
         """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
 
     def adopt(self, config: Config) -> None:
-        """Replace the settings by these, which differ in the number of epochs."""
+        """Replace the settings by `config`, which differs in the number of epochs."""
 
 
 def seconds_per_step(trainee: Steps, epoch: int) -> float:
-    """Measure the seconds of a step of an epoch, without its optimizer step: the weights stay the same."""
+    """Return the mean seconds of a step of an epoch, measured without the optimizer's step: the weights stay."""
     seconds, began = [], time.monotonic()
     for batches in itertools.islice(trainee.batches(epoch), STEPS):
         for batch in batches:
@@ -77,7 +77,7 @@ def seconds_per_step(trainee: Steps, epoch: int) -> float:
 
 
 def close_up_epochs(share: float, epochs: int) -> int:
-    """Return how many of the first epochs have close-ups only: a `share` of them, but never the last epoch."""
+    """Return how many epochs have close-ups only: the first `share` of all `epochs`, never the last epoch."""
     return min(round(share * epochs), epochs - 1)
 
 
@@ -88,7 +88,7 @@ def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
         asked: Number of epochs of `--epochs`.
         share: Share of the epochs with close-ups only.
         cost: The estimate.
-        seconds: Seconds left.
+        seconds: Seconds left of the time limit.
     """
     for epochs in range(asked, 1, -1):
         first = close_up_epochs(share, epochs) if cost.close_up_epoch else 0
@@ -98,7 +98,7 @@ def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
 
 
 def fit[Config](trainee: Fitted[Config], limit_min: float, began: float) -> Config:
-    """Reduce a trainee's epochs to those that fit into the rest of `--time-limit`; returns its settings.
+    """Reduce a trainee's number of epochs so that they fit into the rest of `--time-limit`; returns its settings.
 
     Args:
         trainee: The network before its first step.

@@ -1,8 +1,8 @@
-"""The tolerance that a run was trained under, and the pins that another one would judge otherwise.
+"""The tolerance under which a run was trained, and the pins that another tolerance would judge otherwise.
 
-Which pin is NG is the user's tolerance (generator/dataset/labels.py): limits in mm by name, for the whole connector
-and, under `at`, for single addresses. A dataset states it in the column `tolerance_json` of each row; a run states that
-of its training rows, by scene, in config.json. A network cannot follow another tolerance than that of its labels.
+A pin is NG by the user's tolerance (generator/dataset/labels.py): limits in mm by name, for the whole connector and,
+under `at`, for single addresses. A dataset states its tolerance in the column `tolerance_json` of each row. A run
+states the tolerance of its training rows, by scene, in config.json. A network cannot follow any other tolerance.
 """
 
 import json
@@ -23,12 +23,12 @@ MEASURES = {"true_position_mm": 1, "retraction_mm": 1, "protrusion_mm": -1}
 
 
 def tolerances_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Collect the tolerance of a dataset's rows by scene; rows without one are left out.
+    """Collect the tolerance of a dataset's rows by scene; rows without a tolerance are left out.
 
-    A scene whose rows have several tolerances, as after merging datasets, gets a number added for each further one.
+    If a scene's rows have several tolerances, as after merging datasets, the second is named `SCENE (2)`, and so on.
 
     Args:
-        rows: Rows with the columns `scene` and `tolerance_json`, where the dataset has them.
+        rows: Rows with the columns `scene` and `tolerance_json`, if the dataset has these columns.
     """
     found: dict[tuple[str, str], None] = {}
     for row in rows:
@@ -63,7 +63,7 @@ def limit_at(limits: Limits, name: str, address: str | None) -> float | None:
 
 
 def is_between(each: "ObjectRow", first: Limits, second: Limits) -> bool:
-    """Whether a measure of the pin `each` is within one of two tolerances and beyond the other."""
+    """Return whether a measure of the pin `each` is within one of two tolerances and beyond the other."""
     for name, sign in MEASURES.items():
         measure = each.true_position_mm if name == "true_position_mm" else each.retraction_mm
         limits = [limit_at(limits, name, each.address) for limits in (first, second)]
@@ -81,9 +81,9 @@ class Comparison:
     Args:
         trained: The run's tolerance by scene; None: not recorded.
         data: The dataset's tolerance by scene.
-        other: The scenes whose tolerance in the dataset is another than the run's.
-        pins: Number of pins with measures in these scenes; each pin of a part counts once.
-        between: Number of those whose measure lies between the two limits.
+        other: The scenes whose tolerance in the dataset differs from the run's.
+        pins: Number of pins with measures in the scenes `other`; each pin of a part counts once.
+        between: Number of these pins that have a measure between the two limits.
     """
 
     trained: Mapping[str, Limits] | None
@@ -97,7 +97,7 @@ class Comparison:
         return dict(vars(self))
 
     def sentence(self) -> str:
-        """Say in one line how the dataset's tolerance compares with the run's, without full stop."""
+        """Write in one line, without full stop, how the dataset's tolerance compares with the run's."""
         if self.trained is None:
             return f"tolerance of the training: {NOT_RECORDED}; of the dataset: {words(self.data)}"
         if not self.other:
@@ -109,10 +109,9 @@ class Comparison:
 
 
 def compare(
-    trained: Mapping[str, Limits] | None,
-    rows: Iterable[tuple[Mapping[str, Any], "Iterable[ObjectRow] | None"]],
+    trained: Mapping[str, Limits] | None, rows: Iterable[tuple[Mapping[str, Any], "Iterable[ObjectRow] | None"]]
 ) -> Comparison:
-    """Compare the tolerance of a dataset's rows with that of a run, and count the pins in between.
+    """Compare the tolerance of a dataset's rows with that of a run, and count the pins between the two.
 
     Args:
         trained: The run's tolerance by scene; None: not recorded.
@@ -137,7 +136,7 @@ def compare(
 
 
 def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mapping[str, float]) -> str | None:
-    """Return a warning where `--tolerance` asks for other limits than a run was trained under; None where it does not.
+    """Return a warning if the limits of `--tolerance` are not those under which a run was trained; otherwise None.
 
     Args:
         run: The run's folder.

@@ -1,7 +1,7 @@
 """Shares of the verdicts among good and NG pictures: escapes and overkill, always beside UNSURE and INVALID.
 
-An escape is an NG picture with the verdict OK, overkill an OK picture with the verdict NG. Verdicts that decide nothing
-make both small, so no rate of escapes or overkill is shown without the shares of UNSURE and INVALID.
+An escape is an NG picture with the verdict OK; overkill is an OK picture with the verdict NG. A run that often answers
+UNSURE or INVALID has few of both, so these shares always stand beside them.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,15 @@ SHORT_HEADER = ("escapes", "overkill", "UNSURE: OK, NG", "INVALID: OK, NG")
 
 
 def verdict_shares(ng: np.ndarray, verdicts: np.ndarray) -> dict[str, Any]:
-    """Count escapes, overkill, and UNSURE and INVALID of OK and of NG pictures, with Clopper and Pearson's bounds.
+    """Count the verdicts on pictures or parts.
 
     Args:
         ng: (N,) whether the picture, or part, is NG in truth.
         verdicts: (N,) verdicts as text.
+
+    Returns:
+        `escapes`, `overkill`, and `unsure` and `invalid` among pictures that are `ok` and `ng` in truth; each as
+        `intervals.share` returns it.
     """
 
     def among(of: np.ndarray, verdict: Verdict) -> dict[str, Any]:
@@ -58,10 +62,10 @@ def short_cells(measured: Mapping[str, Any]) -> list[Any]:
 
 
 def worse_than_validation(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Warn of each split that is measurably worse than validation: the 95 % intervals of a rate do not overlap.
+    """Write a warning for each rate of a split that is worse than on validation, if the 95 % intervals do not overlap.
 
     Args:
-        reports: By split, what `verdict_shares` returns, and `balanced_accuracy` likewise where it is measured.
+        reports: By split, the result of `verdict_shares`, and `balanced_accuracy` in the same form if it was measured.
     """
     warnings = []
     known = reports.get("validation", {})

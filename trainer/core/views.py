@@ -1,11 +1,11 @@
 """`--views`: several pictures of one part, from different cameras, as one example.
 
 A station with several cameras judges the part, not the single picture. Rows of a dataset with equal `scene` and `part`
-are one part; the column `camera` is the view. Every part needs exactly one picture from each view, because a network
-trained on all views cannot judge without one of them. The pictures of an example are in the order of the views.
+show one part; the column `camera` names the view. Every part needs exactly one picture from each view, because a
+network trained on all views cannot judge without one of them. The pictures of an example are in the order of the views.
 
-A part's class is the gravest of its pictures' classes, so it is NG if any picture is. The boxes of the truth belong to
-the picture: patches learn from what their own view shows.
+A part's class is the gravest of its pictures' classes, so it is NG if at least one picture is. The boxes of the truth
+belong to the single picture: patches are trained on the defects that their own view shows.
 """
 
 import argparse
@@ -25,7 +25,7 @@ MOST_NAMED = 5
 
 
 def view_list(text: str) -> tuple[str, ...]:
-    """Parse --views: names of cameras such as `center,left,right`, or `all`."""
+    """Parse --views: two or more different names of cameras such as `center,left,right`, or `all`."""
     names = tuple(name.strip() for name in text.split(","))
     if names == ALL:
         return names
@@ -86,10 +86,10 @@ def by_part(splits: Mapping[str, Split], views: Sequence[str], classes: Sequence
     """Group the pictures of each split by part: one example per part; pictures of other cameras are left out.
 
     Args:
-        splits: Splits with one picture per example.
+        splits: Splits by name, with one picture per example.
         views: Cameras, in the order of the pictures in an example.
         classes: Class names, in the order of the labels.
-        place: Text that messages begin with: option and dataset folder.
+        place: Beginning of messages: option and dataset folder.
 
     Raises:
         InputError: A row without part or camera, a part with no picture or several from one of the views, or a part

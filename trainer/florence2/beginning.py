@@ -1,4 +1,4 @@
-"""Prepare a training of `python -m trainer.florence2`: its settings, dataset and model, and which parameters train."""
+"""Prepare a training of `python -m trainer.florence2`: settings, dataset, model, and the parameters that train."""
 
 import argparse
 from collections.abc import Mapping
@@ -18,21 +18,14 @@ from trainer.florence2 import lora
 from trainer.florence2.answers import Vocabulary
 from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionData, detection_data
-from trainer.florence2.network import (
-    TINY,
-    choose_parameters,
-    fitting_size,
-    load,
-    picture_size,
-    trained_parameters,
-)
+from trainer.florence2.network import TINY, choose_parameters, fitting_size, load, picture_size, trained_parameters
 from trainer.florence2.run import LORA, DetectionConfig, Detector, load_config
 from trainer.vit.network.model import OK_CLASS
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a training starts from.
+    """Settings, data and model at the start of a training.
 
     Args:
         settings: Settings of the training.
@@ -54,7 +47,7 @@ class Beginning:
 
 
 def settings_of(args: argparse.Namespace) -> DetectionConfig:
-    """The settings of a new run: the options given, else the defaults.
+    """Make the settings of a new run: the options given, otherwise the defaults.
 
     Raises:
         InputError: Options exclude each other.
@@ -93,7 +86,7 @@ def resumed_settings(args: argparse.Namespace) -> tuple[DetectionConfig, Detecto
     """Read the settings of the run in `args.out`, and its `Detector`.
 
     Raises:
-        InputError: The folder holds no run, or an option or the dataset differs from the run's.
+        InputError: The folder contains no run, or an option or the dataset differs from the run's.
     """
     settings, detector = load_config(args.out)
     if problems := other_settings(args.out, settings, args):

@@ -1,4 +1,4 @@
-"""Model card (README.md) of a trained Florence-2: what to know before using it, and the YAML that the Hub reads."""
+"""Model card (README.md) of a trained Florence-2: description, use, measured results, limits, and YAML for the Hub."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ ALSO_EXPLAINED = ("right address and mode", "false boxes", "precision", "recall"
 
 
 def results_of(summary: Mapping[str, Any]) -> list[Result]:
-    """The card's lines of results: each split's mAP, and mAP50 with its interval."""
+    """Return the results for the card's YAML from summary.json: mAP of each split, and mAP50 with its interval."""
     found: list[Result] = []
     for name, measured in summary["splits"].items():
         for key in ("map", "map50"):
@@ -37,13 +37,13 @@ def model_card(
     license: str = "",
     repository: str = "",
 ) -> str:
-    """The text of README.md, with the YAML that the Hub reads.
+    """Write the text of README.md, with the YAML that the Hub reads.
 
     Args:
         name: The model's name.
         summary: Content of summary.json.
         labels: Classes that an answer may name.
-        pictures: Each picture's path, relative to the card, and caption.
+        pictures: Path relative to the card, and caption, of each picture.
         datasets: Names on the Hub of the training datasets.
         license: The Hub's id of a licence.
         repository: owner/name of the model on the Hub.

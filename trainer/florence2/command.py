@@ -1,9 +1,9 @@
 """`python -m trainer.florence2 [--data DATASET] [--model ID_OR_PATH] [--mode MODE] [--out RUN]`: train `<OD>`.
 
-`--model tiny`, the default, makes a small Florence-2 and trains it from random weights on a CPU; a published checkpoint
-(`florence-community/Florence-2-base-ft`, `-large`) or a folder is fine-tuned: all parameters, those of some parts, a
-share of them, or LoRA's. Options: docs/reference/commands.md; files of a run: docs/reference/runs.md; defaults of
-`--data` and `--out`: `trainer.core.default_paths`.
+`--model tiny`, the default, makes a small Florence-2 and trains it from random weights on a CPU. A published checkpoint
+(`florence-community/Florence-2-base-ft`, `-large`) or a model in a folder is fine-tuned: all parameters, those of some
+parts, a share of them, or LoRA's. Options: docs/reference/commands.md. Files of a run: docs/reference/runs.md. Defaults
+of `--data` and `--out`: `trainer.core.default_paths`.
 """
 
 import argparse
@@ -117,7 +117,7 @@ def _memory_mb(device: torch.device) -> float:
 
 
 def run(args: argparse.Namespace, argv: list[str]) -> int:
-    """Train as the options say; returns the exit code.
+    """Train as the options say; returns the exit code, 1 if there is no model or the Hub refuses the upload.
 
     Args:
         args: Parsed from `argv`.
@@ -196,11 +196,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
 
 
 def _finish(
-    args: argparse.Namespace,
-    begun: Beginning,
-    trainee: "Florence2Trainee",
-    detector: Detector,
-    outcome: Outcome,
+    args: argparse.Namespace, begun: Beginning, trainee: "Florence2Trainee", detector: Detector, outcome: Outcome
 ) -> int:
     """Measure the best weights, write the run's files, and upload them with --push; returns the exit code."""
     from trainer.florence2.finish import Ended, finish
@@ -223,7 +219,7 @@ def _finish(
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command line, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
+    """Run the command line; returns its exit code. `began`: `time.monotonic()` at the command's start; None: now."""
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began

@@ -1,8 +1,8 @@
 """`--compare`: the same training in several modes, each in its own process, and a table of the results.
 
-Data, seed, batches and budget (epochs, time limit) are equal; the modes differ in which parameters train, and in the
-learning rate unless --lr is given. Peak memory is each process's, or the GPU's. Called again, the same command keeps
-finished modes and resumes an interrupted one.
+Data, seed, batches and budget (epochs, time limit) are equal. The modes differ in the parameters that train, and in the
+learning rate if --lr is not given. Peak memory is that of each process, or of the GPU. The same command, repeated,
+keeps finished modes and resumes an interrupted one.
 """
 
 import argparse
@@ -38,10 +38,13 @@ WITHOUT = {
 
 
 def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
-    """Parse modes such as `lora,full:50` into (run's name, mode, per cent of parameters that train; None: all).
+    """Parse --compare, modes such as `lora,full:50`.
+
+    Returns:
+        For each run its name, mode, and largest percentage of parameters that train (None: no limit).
 
     Raises:
-        InputError: An unknown mode, an invalid share, or a name twice.
+        InputError: A mode is unknown, a share is invalid, or a name is repeated.
     """
     found: list[tuple[str, str, float | None]] = []
     for part in text.split(","):
@@ -63,14 +66,14 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
 
 
 def passed_on(argv: list[str], lora: bool) -> list[str]:
-    """The words of the command line that a mode's run gets.
+    """Return the words of the command line for a mode's run.
 
     Args:
-        argv: The command line's words.
-        lora: Whether the run's mode is lora; else LoRA's options are left out too.
+        argv: The words of the command line with --compare.
+        lora: Whether the run's mode is lora; if not, LoRA's options are left out too.
 
     Returns:
-        The words without `--compare` and `--out` (`OWN`), with their values.
+        The words without `--compare` and `--out` (`OWN`) and their values.
     """
     left_out = OWN if lora else (*OWN, *LORA)
     kept, skip = [], False
@@ -90,7 +93,7 @@ def check_options(args: argparse.Namespace) -> None:
     """Refuse options that have no meaning beside --compare.
 
     Raises:
-        InputError: There is such an option.
+        InputError: Such an option is given.
     """
     problems = [
         f"--{name.replace('_', '-')}: expected no such option beside --compare: {why}"
@@ -131,11 +134,7 @@ def _row(name: str, run: Path) -> dict[str, Any]:
 
 
 def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
-    """Make each run's command line, by the run's name; with --resume if the run exists.
-
-    Raises:
-        InputError: The modes are wrong, or OUT holds anything but this command's runs.
-    """
+    """Make the command line of each run, by the run's name; with --resume if the run exists."""
     modes = parse_modes(args.compare)
     out: Path = args.out
     _claim(out, args)
@@ -180,14 +179,14 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
 
 
 def compare(args: argparse.Namespace, argv: list[str]) -> int:
-    """Run each mode and write OUT/compare.csv, compare.json and compare.png; returns the exit code.
+    """Run each mode and write OUT/compare.csv, compare.json and compare.png; returns the exit code, 1 if a mode failed.
 
     Args:
         args: The command's parsed options, with `compare` and `out`.
         argv: The command line's words.
 
     Raises:
-        InputError: The modes or other options are wrong, or OUT holds anything but this command's runs.
+        InputError: The modes or other options are wrong, or OUT contains anything but this command's runs.
     """
     out: Path = args.out
     check_options(args)

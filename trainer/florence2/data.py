@@ -1,7 +1,8 @@
-"""Pictures and true boxes for `<OD>` training and evaluation: the splits of a dataset, and which rows train.
+"""Pictures and true boxes for `<OD>` training and evaluation: the splits of a dataset, and the rows that train.
 
-Pictures are stretched to the network's size, as Florence-2's own processor does; locations in an answer are thousandths
-of the picture, so they stay the same. When augmentation moves a picture, its answer is written again from its boxes.
+Pictures are stretched to the network's size, as Florence-2's own processor does. Locations in an answer are thousandths
+of the picture, so stretching does not change them. If augmentation moves a picture, its answer is written again from
+its boxes.
 """
 
 import re
@@ -44,7 +45,7 @@ class DetectionData:
     Args:
         splits: Splits by name; for a training at least `train` and `validation`.
         classes: All class names, OK among them.
-        size: (W, H) px of the network's pictures.
+        size: Size (W, H) of the network's pictures in px.
     """
 
     splits: dict[str, DetectionSplit]
@@ -57,12 +58,12 @@ class DetectionData:
         return tuple(name for name in self.classes if name != OK_CLASS)
 
     def seen_positions(self, rows: Sequence[int]) -> dict[str, list[str]]:
-        """Addresses of the pins that are defective in any of the given rows of split `train`, by scene."""
+        """Return by scene the addresses of the pins that are defective in at least one of the `rows` of `train`."""
         return positions_by_scene(self.splits["train"].truths[row].defects for row in rows)
 
 
 def stretched(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """Stretch a picture to `size` (W, H) px as Florence-2's processor does: uint8 (3, H, W), not yet normalised."""
+    """Stretch a picture to `size` (W, H) px as Florence-2's processor does; returns uint8 (3, H, W), not normalised."""
     picture = rgb(picture)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.BICUBIC)
@@ -77,14 +78,14 @@ def detection_data(
     size: tuple[int, int],
     needed: Sequence[str] = ("train", "validation"),
 ) -> DetectionData:
-    """Make the dataset for detection from splits that `read_dataset` returned; a split without answers is left out.
+    """Make the dataset for detection from the splits of `read_dataset`; a split without answers is left out.
 
     Args:
         dataset: Splits by name, at least one.
-        classes: Their class names.
+        classes: Class names of the dataset.
         folder: The dataset's folder, for messages.
         column: Column of the pictures: `image` or `nsoart`.
-        size: (W, H) px of the network's pictures.
+        size: Size (W, H) of the network's pictures in px.
         needed: Splits that must have answers.
 
     Raises:
@@ -126,12 +127,12 @@ def detection_data(
 
 
 def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
-    """Choose the rows to train on.
+    """Choose the rows to train on by the print on the housing; returns indices of the rows, sorted.
 
     Args:
         split: The training split.
-        digits: `printed`: those with print on the housing; `none`: those without; else all.
-        share: With `printed`: share of the chosen rows that have print, the others have none; as many as possible.
+        digits: Value of --digits. `printed`: rows with print, see `share`; `none`: rows without print; other: all rows.
+        share: With `printed`, the share of the chosen rows that have print; as many rows as possible are chosen.
 
     Raises:
         InputError: There is no such row.
@@ -157,7 +158,7 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
 
 
 def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, seed: int) -> list[int]:
-    """Rows to train on: those of `chosen_rows`, or `limit` of them drawn at random from `seed` (limit 0: all).
+    """Return the rows to train on: those of `chosen_rows`, or `limit` of them drawn at random by `seed` (0: all).
 
     Raises:
         InputError: There is no such row.
@@ -170,7 +171,7 @@ def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, 
 
 
 def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes: Sequence[str]) -> Sample:
-    """Make the sample of row `index`, not augmented; boxes in px of the network's picture, whose `size` is (W, H)."""
+    """Make the sample of row `index`, not augmented; boxes are in px of the network's picture of `size` (W, H)."""
     truth = split.truths[index]
     scale = torch.tensor([size[0] / truth.size[0], size[1] / truth.size[1]] * 2)
     boxes = torch.tensor([pin.box for pin in truth.pins]).reshape(-1, 4) * scale

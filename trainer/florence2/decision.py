@@ -1,7 +1,8 @@
 """A detector's verdict on whole pictures: its thresholds and its fitness on validation, for RUN/frozen.json.
 
 A picture's score is the highest confidence of its boxes (`trainer.core.decision`). The threshold is that of the boxes,
-which `metrics.best_threshold` chooses by the boxes' F1, not by the verdicts: so fitness is measured at it as it is.
+which `metrics.best_threshold` chooses by the F1 of boxes, not of verdicts. Therefore the fitness is measured at this
+threshold, without halving the parts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +29,7 @@ def frozen_of(
     seen: Mapping[str, Sequence[str]],
     rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose the thresholds of the verdict and measure the fitness on validation.
+    """Choose the thresholds of the verdict, and measure the fitness, on validation; returns RUN/frozen.json's content.
 
     Args:
         run: The run's folder, with its best weights.

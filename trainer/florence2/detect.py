@@ -1,6 +1,6 @@
 """Find boxes with a trained Florence-2, each with class and confidence: in a split's pictures, or in any picture.
 
-A picture is stretched to the network's size as in training; boxes are returned in px of the original picture.
+A picture is stretched to the network's size, as in training. Boxes are returned in px of the original picture.
 """
 
 from collections.abc import Sequence
@@ -31,13 +31,13 @@ def answers(
     rows: Sequence[int] | None = None,
     bar: bool = False,
 ) -> list[list[Found]]:
-    """Find boxes in a split's pictures, in px of the stored picture.
+    """Find boxes in a split's pictures, in px of the stored picture; returns the boxes of each picture.
 
     Args:
         model: Florence-2.
         split: The split.
         collator: Makes the model's inputs.
-        grammar: Which answers are allowed.
+        grammar: Decides which answers are allowed.
         batch_size: Pictures per batch.
         end_bias: Number subtracted from the end token's logit, so that doubtful boxes are found too.
         rows: Indices of the pictures; None: all.
@@ -58,11 +58,11 @@ def answers(
 
 
 class Inspector:
-    """A trained Florence-2 with all that is needed to find boxes in pictures.
+    """A trained Florence-2 with its processor and settings, to find boxes in pictures.
 
     Args:
         model: Florence-2 in evaluation mode.
-        processor: Its processor.
+        processor: The model's processor.
         detector: The run's classes, picture size and threshold, from its config.json.
     """
 
@@ -84,7 +84,7 @@ class Inspector:
         return cls(model, processor, detector)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[list[Found]]:
-        """Find boxes in pictures of any size and colour mode, in px of each; those below the threshold are included."""
+        """Find boxes in pictures of any size and mode, in px of each picture, those below the threshold included."""
         pixels = torch.stack(
             [torch.from_numpy(stretched(p, self.detector.size).copy()).float() / 255 for p in pictures]
         )

@@ -16,7 +16,7 @@ MEASURES_LINE = (
 
 
 def say_epoch(row: Row, warnings: Sequence[str], epochs: int) -> None:
-    """Print an epoch's losses, mAP and seconds in one line; `epochs`: number of all epochs."""
+    """Print a line with an epoch's losses, mAP and seconds; `row` is of metrics.csv, `epochs` the number of epochs."""
     text = f"epoch {row['epoch']} of {epochs}  loss {row['train_loss']:.3f}  answer {row['train_answer_loss']:.3f}"
     if row["val_map"] is not None:
         text += f"  validation mAP {row['val_map']:.3f}  mAP50 {row['val_map50']:.3f}"
@@ -32,7 +32,7 @@ class EpochSheets:
     Args:
         run: The run's folder.
         validation: The validation split.
-        epochs: Number of epochs of the training; `sheets.is_shown` then says which get a sheet.
+        epochs: Number of epochs of the training, for `sheets.is_shown`.
     """
 
     def __init__(self, run: Path, validation: DetectionSplit, epochs: int) -> None:
@@ -40,13 +40,13 @@ class EpochSheets:
         self.rows = sheets.fixed_rows(validation)
 
     def __call__(self, epoch: int, found: Sequence[Sequence[Found]]) -> None:
-        """Write the epoch's sheet, at its best threshold, if it gets one; `found`: boxes of all validation pictures."""
+        """Write an epoch's sheet, if it gets one, at its best threshold, from the boxes of all validation pictures."""
         if sheets.is_shown(epoch, self.epochs):
             threshold = metrics.best_threshold(list(zip(self.validation.truths, found, strict=True)))
             self._save(epoch, found, threshold)
 
     def before(self, found: Sequence[Sequence[Found]]) -> None:
-        """Write the sheet before training, without a threshold; `found`: boxes of the sheet's pictures only."""
+        """Write the sheet before training, without a threshold; `found` has the boxes of the sheet's pictures only."""
         self._save(0, dict(zip(self.rows, found, strict=True)), 0.0)
 
     def _save(

@@ -3,7 +3,7 @@
 OUT gets evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png, a sheet of each
 split's worst pictures, and report.html.
 
-`trainer.florence2.metrics` computes the measures, `trainer.florence2.evaluation_page` writes their page.
+`trainer.florence2.metrics` computes the measures, `trainer.florence2.evaluation_page` writes the page.
 """
 
 import json
@@ -60,9 +60,16 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
 
 
 def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) -> list[dict[str, Any]]:
-    """Lines of predictions.csv for a picture of split `name`: found boxes, `true` or `false`, and `missed` true boxes.
+    """Make the lines of predictions.csv for a picture: found boxes, `true` or `false`, then `missed` true boxes.
 
-    `address` is that of the pin at a box (`metrics.pin_at`); x1, y1, x2, y2 are px of the picture.
+    Args:
+        name: Name of the split.
+        truth: Truth of the picture.
+        found: Found boxes in px of the picture; those below the threshold are left out.
+        threshold: Confidence from which a box counts.
+
+    Returns:
+        Lines with the keys `COLUMNS`; `address` is that of the pin at the box (`metrics.pin_at`), edges are in px.
     """
     counted = [one for one in found if one.confidence >= threshold]
     matched = matches(truth, counted)
@@ -81,13 +88,7 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
         }
 
     lines = [
-        line(
-            "false" if match is None else "true",
-            one.label,
-            one.box,
-            pin_at(one.box, truth.pins),
-            one.confidence,
-        )
+        line("false" if match is None else "true", one.label, one.box, pin_at(one.box, truth.pins), one.confidence)
         for one, match in zip(counted, matched, strict=True)
     ]
     missed = [pin for k, pin in enumerate(truth.targets) if k not in matched]
@@ -95,7 +96,7 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
 
 
 def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list[int]:
-    """Indices of at most `count` pictures with false or missed boxes, those with the most first."""
+    """Return the indices of at most `count` pictures with false or missed boxes, those with the most of these first."""
     wrong = [sum(line["kind"] != "true" for line in some) for some in lines]
     order = sorted(range(len(wrong)), key=lambda i: -wrong[i])
     return [i for i in order[:count] if wrong[i]]
@@ -104,13 +105,13 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
 def frozen_of(
     run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int, rate: float = 0.0
 ) -> FrozenThreshold | None:
-    """Read RUN/frozen.json; where it is missing (run of an earlier version), or with a `rate`, make it on validation.
+    """Read RUN/frozen.json; make it on validation if it is missing (run of an earlier version) or a `rate` is given.
 
     Args:
         run: The run's folder.
         inspector: The run's model.
         folder: The dataset's folder.
-        data: The splits read from it so far.
+        data: The splits that have been read from the dataset.
         batch_size: Pictures per batch.
         rate: Largest escape rate, from `--max-escape`; 0: not given.
 
@@ -186,7 +187,7 @@ def measure(
         batch_size: Pictures per batch.
         out: Folder of the results.
         frozen: Thresholds of the verdicts; None: the threshold of the boxes.
-        own: The run's gates, which make verdicts INVALID; None: no gates.
+        own: The run's gates, which find pictures that cannot be judged; None: no gates.
 
     Returns:
         Reports by split, and the lines of predictions.csv.
@@ -221,7 +222,7 @@ def evaluate(
     own_folder: bool = False,
     max_escape: float = 0.0,
 ) -> None:
-    """Measure a finished run's model on a dataset, and write the files named above into `out`.
+    """Measure a finished run's model on a dataset, and write the files of results (see the module) into `out`.
 
     Args:
         run: The run's folder.

@@ -1,4 +1,4 @@
-"""Training pictures of a detector: which rows train, and batches of them."""
+"""Training pictures of a detector: the rows that train, and batches of these."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ CLOSE_UPS = 2
 
 
 class Examples:
-    """The rows that train, and batches of them.
+    """The rows of the training split that train, and batches of these.
 
     Args:
         data: Splits `train` and `validation`.
@@ -46,18 +46,18 @@ class Examples:
         self.rows = training_rows(self.split, config.digits, config.digits_share, config.limit, config.seed)
 
     def steps(self, processes: int = 1) -> int:
-        """Number of optimizer steps in an epoch whose pictures are divided among `processes`."""
+        """Return the number of optimizer steps in an epoch whose pictures are divided among `processes`."""
         return -(-len(self.rows) // (self.config.batch_size * self.config.accumulate * processes))
 
     def batch(
         self, rows: Sequence[int], generator: torch.Generator, close_ups: bool = False
     ) -> tuple[Batch, tuple[Tensor, Tensor] | None]:
-        """Make a batch of augmented training pictures, and its `cell_targets`: None without auxiliary losses.
+        """Make a batch of augmented training pictures, and its `cell_targets` (None without auxiliary losses).
 
         Args:
             rows: Rows of the training split.
             generator: Random generator of the augmentation.
-            close_ups: Whether to cut close-ups instead of showing whole pictures.
+            close_ups: Whether the batch has close-ups of these rows in place of whole pictures.
         """
         samples = [self._sample(row, generator) for row in rows]
         size, grid = self.data.size, self.grid

@@ -38,10 +38,10 @@ class Ended:
     """A training that has ended, before its best weights are measured.
 
     Args:
-        network: The model with its losses; holds the last epoch's weights.
+        network: The model with its losses, and the last epoch's weights.
         examples: The training pictures.
         source: The arguments of `network.load` that make the model as it was before training.
-        outcome: What the training loop returned.
+        outcome: How the training loop ended.
         matched: Linear layers to which LoRA was added; empty in other modes.
         peak_memory_mb: Peak memory of the process, or of the GPU, in MiB.
     """
@@ -61,7 +61,7 @@ class Measured:
     Args:
         threshold: Confidence from which a box counts, chosen on validation.
         frozen: Thresholds of the verdict and fitness, for RUN/frozen.json.
-        reports: Results of `metrics.report` by split, without train.
+        reports: Results of `metrics.report` by split, except `train`.
         found: Boxes found in each picture, by split.
     """
 
@@ -91,7 +91,7 @@ def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
 
 
 def measure(run: Path, model: Any, examples: Examples) -> Measured:
-    """Choose the thresholds on validation, and measure every split but train with them."""
+    """Choose the thresholds of `model` on validation, and measure every split but `train` with these thresholds."""
     data, collator = examples.data, examples.collator
     grammar = AnswerGrammar(collator.vocabulary)
     found = {
@@ -146,8 +146,8 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     Args:
         run: The run's folder.
         ended: The training.
-        detector: What prediction needs to know; the threshold chosen here is added.
-        photos: Folder of the user's pictures for the check of forgetting; None: drawn pictures only.
+        detector: Classes and picture size for config.json; the threshold chosen on validation is added.
+        photos: Folder of the user's pictures for the check of forgetting; None: only drawn pictures.
     """
     examples, outcome = ended.examples, ended.outcome
     settings, data = examples.config, examples.data

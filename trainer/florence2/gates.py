@@ -14,7 +14,7 @@ from trainer.florence2.data import DetectionSplit
 
 
 def watch(model: Any) -> Watch:
-    """Return a context manager that collects the vision tower's features of pictures that the model reads within it."""
+    """Make a `Watch` that collects the vision tower's features of the pictures that the model gets."""
 
     def maps(output: Any) -> Tensor:
         found: Tensor = output.last_hidden_state  # (B, C, h, w)
@@ -24,7 +24,7 @@ def watch(model: Any) -> Watch:
 
 
 def learn(run: Path, model: Any, collator: Collator, splits: Mapping[str, DetectionSplit]) -> None:
-    """Learn and write the gates of a run's best weights, which are in `model`, from its training and validation."""
+    """Learn and write the gates of a run from the best weights in `model` and the splits `train` and `validation`."""
     model.eval()
     tower = model.model.vision_tower
 

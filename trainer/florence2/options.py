@@ -10,7 +10,7 @@ from trainer.florence2.run import DetectionConfig
 DESCRIPTION = """Train Florence-2 to draw a box around each defective pin and name its class (BENDNG: bent; NUKENG:
 missing or not seated; OTHERNG: any other defect), on a dataset made by `python -m generator build`. Its
 answers to the task <OD> (object detection) state boxes in thousandths of the picture (bins).
-Defaults are in brackets: `tiny` for --model tiny, `published` for every other model."""
+Defaults are in brackets; if there are two, `tiny` is for --model tiny, `published` for every other model."""
 EXAMPLE = """examples:
   python -m trainer.florence2
   python -m trainer.florence2 --data out/dataset --model tiny --out out/florence
@@ -22,18 +22,18 @@ EXAMPLE = """examples:
 def _again(p: argparse.ArgumentParser) -> None:
     """Add the options that resume or replace a run, compare modes, or do a dry run."""
     again = p.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="continue RUN with the settings it was started with")
+    again.add_argument("--resume", action="store_true", help="continue RUN with the settings with which it was started")
     again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
     again.add_argument(
         "--compare",
         metavar="MODES",
-        help="train in each of these modes with equal data, seed and epochs, and compare them: such as "
-        "lora,full:50,full; full:50 is full with --train-share 50",
+        help="train in each of these modes with equal data, seed and epochs, and compare the results. MODES is such as "
+        "lora,full:50,full; full:50 is --mode full with --train-share 50",
     )
     again.add_argument(
         "--dry-run",
         action="store_true",
-        help="only print tensor shapes, what trains and estimated memory",
+        help="only print tensor shapes, the parameters that train, and estimated memory",
     )
 
 
@@ -43,17 +43,14 @@ def _running(train: argparse._ActionsContainer) -> None:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="minutes for the whole command: only as many epochs are planned as fit; with --resume: stop after the "
-        "epoch in which the time is up",
+        help="minutes from the start of the command: the schedule is shortened to the epochs that fit; with --resume "
+        "the training stops after the epoch in which the time ends",
     )
     train.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="device; auto: a GPU if there is one (auto)",
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
     )
     train.add_argument(
-        "--tensorboard", action="store_true", help=f"also write TensorBoard event files, in RUN/{event_files.FOLDER}"
+        "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
     )
 
 
@@ -64,14 +61,14 @@ def _afterwards(p: argparse.ArgumentParser) -> None:
         "--photos",
         type=Path,
         metavar="FOLDER",
-        help="compare the answers before and after training also on the pictures in this folder",
+        help="folder of pictures on which the answers before and after training are compared too",
     )
     after.add_argument("--push", metavar="OWNER/NAME", help="upload the model and its card to the Hugging Face Hub")
     after.add_argument("--private", action="store_true", help="with --push: make a new repository private")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the parser of the command's options. Settings default to None, so that --resume knows which were given."""
+    """Make the parser of the command's options; a setting of the run is None if its option is not given."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.florence2",
         description=DESCRIPTION,

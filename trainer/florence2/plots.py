@@ -12,7 +12,7 @@ from trainer.core.plots import save_figure
 
 
 def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Path) -> None:
-    """Plot losses, mAP and counts over the number of training pictures shown; the upper axis counts steps.
+    """Plot losses, mAP and counts over the number of training pictures shown so far; the upper axis counts steps.
 
     Args:
         rows: Lines of metrics.csv, one per epoch.
@@ -63,10 +63,10 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
 
 
 def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot, per split, the share of found boxes that are true over their confidence.
+    """Plot the share of found boxes that are true over the boxes' confidence, a line for each split.
 
     Args:
-        parts: What `metrics.calibration` returned, by split.
+        parts: Results of `metrics.calibration` by split.
         path: PNG file to write.
     """
     figure = Figure(figsize=(5.5, 5), layout="constrained")
@@ -130,7 +130,7 @@ def comparison(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Plot modes beside each other: mAP50, changed parameters, peak memory and time.
 
     Args:
-        rows: One per mode: `name`, `map50`, `changed_parameters`, `peak_memory_mb`, `minutes`.
+        rows: For each mode `name`, `map50`, `changed_parameters`, `peak_memory_mb` and `minutes`.
         path: PNG file to write.
     """
     figure = Figure(figsize=(13, 3.2 + 0.2 * len(rows)), layout="constrained")

@@ -1,6 +1,6 @@
 """Judge picture files with a Florence-2 run; called by `trainer.predict`.
 
-With a table of the pins' positions each box also gets address and cavity of the pin it overlaps most.
+With a table of the pins' positions each box also gets address and cavity of the pin that it overlaps most.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,16 +72,12 @@ def pins_of(positions: Path) -> list[Pin]:
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Make the iterator of verdicts on picture files, which judges one batch at a time."""
+    """Prepare the prediction of picture files; returns the verdicts, which are computed batch by batch while read."""
     return Judging(_outcomes(run, files, options), list(files))
 
 
 def _by(run: Path, options: Options) -> _By:
-    """Load what judges.
-
-    Raises:
-        InputError: The run or the table of positions cannot be read.
-    """
+    """Load the run and the table of positions."""
     pins = pins_of(options.positions) if options.positions else []
     inspector = Inspector.load(run)
     held = frozen_threshold.load(run)

@@ -1,4 +1,4 @@
-"""Files of a Florence-2 run that are uploaded to the Hub: model as `from_pretrained` reads it, card, pictures."""
+"""Files of a Florence-2 run that are uploaded to the Hub: model for `from_pretrained`, card, pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +18,9 @@ PICTURES = (
 
 
 def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = "") -> Files:
-    """Files to upload by path on the Hub, those of RUN/model at the top level; rewrites RUN/README.md for the Hub.
+    """Write RUN/README.md for the Hub, and return the files to upload by path on the Hub.
+
+    The files of RUN/model are at the top level.
 
     Args:
         run: Folder of a finished run.

@@ -17,7 +17,7 @@ FORGETTING = ("picture", "task", "before", "after", "similarity", "agreement")
 
 
 def write_page(run: Path, summary: Mapping[str, Any]) -> None:
-    """Write RUN/report.html from the summary and the run's pictures."""
+    """Write RUN/report.html from the content of summary.json and the run's pictures."""
     forgetting = (summary.get("forgetting") or {}).get("rows", ())
     meanings = {row.name: ": ".join(filter(None, (row.option, row.help))) for row in settings_table(DetectionConfig)}
     page = render(

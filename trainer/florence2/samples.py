@@ -16,7 +16,7 @@ ZOOM = 0.12
 
 
 def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
-    """Draw a text, such as the cavity number, above each box; returns new pixels (3, H, W) in [0, 1].
+    """Draw a text, such as the cavity number, above each box; returns new pixels like the given ones.
 
     Args:
         pixels: (3, H, W) in [0, 1].
@@ -33,15 +33,15 @@ def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
 
 
 class Sample(NamedTuple):
-    """One picture as it is shown to the network, or a close-up of it.
+    """One picture as the network gets it, or a close-up of the picture.
 
     Args:
         pixels: (3, H, W) in [0, 1].
-        boxes: (P, 4) of every pin still shown, xyxy in px of the whole picture.
+        boxes: (P, 4) boxes of the P pins that are shown, xyxy in px of the whole picture.
         categories: (P,) indices of the pins' classes.
         in_answer: (P,) whether the answer names the pin.
-        rows: (P,) row of the connector, from 1; 0 for a pin without address.
-        offset: x and y, in px, of a close-up's top left corner in the whole picture.
+        rows: (P,) the pin's row in the connector, from 1; 0 for a pin without address.
+        offset: x and y, in px, of a close-up's left upper corner in the whole picture.
     """
 
     pixels: Tensor
@@ -52,7 +52,7 @@ class Sample(NamedTuple):
     offset: tuple[int, int] = (0, 0)
 
     def kept(self, which: Tensor) -> "Sample":
-        """The same picture with those of its pins that `which` (P,) selects."""
+        """Return the same picture with only those pins that `which` (P,) bool selects."""
         return self._replace(
             boxes=self.boxes[which],
             categories=self.categories[which],
@@ -70,7 +70,7 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
         generator: Random generator.
 
     Returns:
-        The changed picture (C, H, W), of equal size, and the moved pins whose boxes' centres are still inside it.
+        The changed picture, of equal size, with the moved pins whose boxes' centres are still inside.
     """
     pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
     height, width = pixels.shape[1:]
@@ -89,12 +89,12 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
 
 
 def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator, on_answer: bool) -> Sample:
-    """Cut a random square out of a picture; its boxes stay in px of the whole picture.
+    """Cut a random square out of a picture; boxes stay in px of the whole picture.
 
     Args:
         sample: A whole picture.
         side: Side of the square in px, a multiple of `stride`.
-        stride: Px per picture token; the square's corner lies on a multiple of it.
+        stride: px per picture token; the square's left upper corner lies on multiples of it.
         generator: Random generator.
         on_answer: Whether to aim at a box of the answer, if there is one.
     """

@@ -1,4 +1,4 @@
-"""Decisions and verdicts against the truth: wrong ones, undecided ones, and what lies near the limit."""
+"""Compare decisions on pins and verdicts on parts with the truth, over all pins and near the limit."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -22,10 +22,14 @@ NAMES = {GAUGE: "gauge", BRIGHT: "bright tip", ZERO: "answer zero"}
 def of_parts(parts: pd.DataFrame) -> dict[str, Any]:
     """Compare the verdicts on parts with the truth.
 
+    Args:
+        parts: table of parts, from `judge_pins`.
+
     Returns:
-        `matrix`: number of parts by truth (OK, NG) and verdict; `wrong`: among the parts called OK or NG, with Clopper
-        and Pearson's bounds; escapes, overkill and shares of UNSURE and INVALID as `verdict_shares` returns them;
-        `forced`: share right if each measure's side of the limit decided, by who measures, with bounds.
+        `parts`: their number; `matrix`: number of parts by truth (OK, NG) and verdict; `wrong`: share of wrong verdicts
+        among OK and NG; escapes, overkill and shares of UNSURE and INVALID as `verdict_shares` returns them; `forced`:
+        by source of the measures (`NAMES`) the share right if only the measures' side of the limits decided. Each share
+        has Clopper and Pearson's bounds.
     """
     ng, verdicts = parts.ng.to_numpy(bool), parts.verdict.to_numpy(str)
     decided = np.isin(verdicts, (Verdict.OK, Verdict.NG))
@@ -50,10 +54,14 @@ def of_pins(
     """Compare the decisions on pins with the truth, for each judged characteristic.
 
     Args:
-        table: measured pins.
-        pins: their decisions, of `judge_pins`.
-        judged: characteristics.
-        displaced: positions that training displaced, as `scene/address`.
+        table: measured pins, of `table_of`.
+        pins: the decisions on these pins, of `judge_pins`.
+        judged: names of the judged characteristics.
+        displaced: positions whose pins were displaced in training, as `scene/address`.
+
+    Returns:
+        `characteristics`: for each the numbers of `decisions` by truth, and the share `wrong` among decided pins;
+        `near_limit` and `forced`: what the functions of these names return.
     """
     found = {}
     for name in judged:
@@ -73,7 +81,10 @@ def of_pins(
 
 
 def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count decisions on true position by the pin's true size over its limit."""
+    """Count decisions on true position by the true value divided by its limit, for each of `RANGES`, then for `NEAR`.
+
+    `right` is, by source, the share of pins whose measure lies on the right side of the limit.
+    """
     ratio, there = true_position(table) / pins.true_position_mm, table.there
     decision, ng = pins[f"decision_{TRUE_POSITION}"], pins[f"ng_{TRUE_POSITION}"]
     found = []
@@ -96,7 +107,7 @@ def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def forced(table: pd.DataFrame, pins: pd.DataFrame, displaced: Iterable[str]) -> dict[str, Any]:
-    """Share of pins near the limit of true position that the measure's side of it decides rightly, by position."""
+    """Measure by position group and source the share of pins near the limit whose measure is on its right side."""
     ratio = true_position(table) / pins.true_position_mm
     near = table.there & (ratio >= NEAR[0]) & (ratio <= NEAR[1])
     groups = {"all positions": near}

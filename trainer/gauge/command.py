@@ -1,7 +1,7 @@
 """`python -m trainer.gauge [--data DATASET] [--out RUN]`: train a gauge on a built dataset.
 
 RUN then holds config.json, metrics.csv (one line per epoch), uncertainty.json, gates/, summary.json, the weights of the
-best epoch, connectors.json of the dataset, report.html, and the state for `--resume`.
+best epoch, the dataset's connectors.json, report.html, and the state for `--resume`.
 """
 
 import argparse
@@ -45,7 +45,7 @@ _PITCHES, _LEAST_PX, _MOST_PX = 2.3, 48, 80
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training starts with: shape of the network, settings, data."""
+    """Shape of the network, settings and data of a training."""
 
     shape: GaugeConfig
     settings: TrainingConfig
@@ -53,7 +53,7 @@ class Setup:
 
 
 def crop_of(pitch_px: float) -> tuple[int, float]:
-    """Choose the side of a crop in px, a multiple of 8, and the pitch in px that pictures are resampled to."""
+    """Choose a crop's side, a multiple of 8, and the pitch of resampled pictures from the stored one, all in px."""
     side = int(np.clip(8 * round(_PITCHES * pitch_px / 8), _LEAST_PX, _MOST_PX))
     return side, min(pitch_px, side / _PITCHES * 1.1)
 
@@ -146,7 +146,9 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
         say(note)
     share = start(device, begun.settings.amp)
     if begun.settings.pictures < share.count:
-        raise InputError(f"--pictures: expected at least one for each of {share.count} processes")
+        raise InputError(
+            f"--pictures: expected at least one for each of {share.count} processes, got {begun.settings.pictures}"
+        )
     repeatable(share.accelerator.device, begun.settings.threads)
     network, optimizer = build(begun.shape, begun.settings, share.accelerator.device)
     has_state = args.resume and (args.out / run_folder.STATE).is_file()
@@ -203,13 +205,13 @@ def _described(begun: Setup, network: torch.nn.Module, share: Share) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train with the command's options; returns the exit code."""
+    """Train as the options say; returns the exit code, 1 if no epoch was measured before the training stopped."""
     with default_paths.Hold() as hold:
         return _train(args, hold)
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
+    """Run the command line; returns its exit code. `began`: `time.monotonic()` at the command's start; None: now."""
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began
 

@@ -1,7 +1,7 @@
-"""How often stated uncertainties hold: coverage of U by part, and whether a group's coverage is too small.
+"""How often stated uncertainties hold: the share of errors within U (k = 2), and a test whether it is too small.
 
-The pins of a part share its pose, so that they are not independent: intervals come from drawing whole parts, and the
-test of a group compares its parts.
+The pins of a part share its pose, so they are not independent. Therefore intervals come from drawing whole parts, and
+the test takes one value from each part.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,11 +23,11 @@ def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
 
     Args:
         parts: (N,) part of each error.
-        covered: (N,) whether it lies within U.
+        covered: (N,) whether the error lies within U.
 
     Returns:
-        `share`; `interval`, 95 %, by bootstrap over parts; `p` of the hypothesis that the true share is 0.95 or more,
-        by Student's t over parts; None with fewer than five parts.
+        `share`; `interval`, its 95 % interval by bootstrap over parts; `p`, the p-value of the hypothesis that the true
+        share is 0.95 or more, by Student's t over parts, or None with fewer than five parts.
     """
     off = pd.Series(np.asarray(covered, float) - RIGHT).groupby(parts.to_numpy()).sum()
     p = None
@@ -38,7 +38,7 @@ def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Adjust p-values of several tests so that any false one is as rare as stated (Holm, 1979)."""
+    """Adjust the p-values of several tests (Holm, 1979): with at most 5 % chance one below 0.05 is a false alarm."""
     order = np.argsort(values)
     adjusted = np.empty(len(values))
     largest = 0.0
@@ -49,11 +49,11 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def adjust(groups: Mapping[str, dict[str, Any]], axes: Sequence[str]) -> None:
-    """Set `p_holm` in the coverage of each group and axis: Holm's adjustment over all of them.
+    """Add `p_holm` to the coverage of each group and axis: `p` after Holm's adjustment over all groups and axes.
 
     Args:
-        groups: figures by group, with `within_AXIS` from `coverage`.
-        axes: names of the quantities.
+        groups: figures by group, with `within_AXIS` from `coverage`; changed in place.
+        axes: names of the axes.
     """
     tests = [
         found

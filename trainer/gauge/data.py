@@ -1,4 +1,4 @@
-"""Read a dataset for the gauge: pictures at one scale, with the part's true pose and the true place of each pin."""
+"""Read a dataset for the gauge: pictures at one scale, with the part's true pose and the true points of each pin."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,10 +29,10 @@ def read_gauge_data(
 
     Args:
         folder: a folder that `python -m generator build` wrote.
-        pitch_px: distance of neighbouring pins in px to which pictures are resampled; None: from the training pictures.
-        needed: splits that must exist.
-        scale_for: makes it from the median of the training pictures.
-        keep: whether to read the split of this name; by default all are read.
+        pitch_px: distance of neighbouring pins, px, to which pictures are resampled; None: chosen by `scale_for`.
+        needed: names of splits that must exist and have usable pictures.
+        scale_for: chooses `pitch_px` from the median pitch of the training pictures in px; by default this median.
+        keep: returns whether to read the split of a name; by default all are read.
 
     Raises:
         InputError: the dataset or its connectors.json is missing, damaged or lacks what a gauge needs.
@@ -64,7 +64,7 @@ def read_gauge_data(
 
 
 def drawings(folder: Path) -> dict[Key, NominalConnector]:
-    """Read the connectors of a dataset or run that have cameras, by scene, housing and terminal.
+    """Read the connectors with cameras from the connectors.json of a dataset or run, by scene, housing and terminal.
 
     Raises:
         InputError: there is no connectors.json, or none of its connectors states cameras.

@@ -3,10 +3,11 @@
     OUT/measured.csv         one line per pin and set of cameras: truth, measured, standard deviation, decisions
     OUT/parts.csv            one line per part, set of cameras and tolerance: truth and verdict
     OUT/evaluation.json      the figures; OUT/report.html shows them
-    OUT/linearity_SPLIT.png  found against true measures; OUT/errors_SPLIT.png: errors against true size, with U
+    OUT/linearity_SPLIT.png  found against true measures
+    OUT/errors_SPLIT.png     errors against true size, with the expanded uncertainty U (k = 2)
 
-Beside every error and decision stand those of two gauges without a network: *answer zero*, and the *bright tip*
-(`trainer.gauge.baseline`).
+Every error and decision is compared with those of two gauges without a network: *answer zero*, which always measures 0,
+and *bright tip* (`trainer.gauge.baseline`).
 """
 
 import json
@@ -49,10 +50,11 @@ class Asked:
     """Options of an evaluation.
 
     Attributes:
-        run, data: folders.
-        device: of the network.
-        splits: names of those to measure; empty: all but `train`.
-        tolerances: limits in mm by name that replace the dataset's, by label; empty: the dataset's own tolerance.
+        run: the run's folder.
+        data: the dataset's folder.
+        device: device of the network.
+        splits: names of the splits to measure; empty: all but `train`.
+        tolerances: by label, limits in mm by name that replace the dataset's; empty or None: the dataset's tolerance.
     """
 
     run: Path
@@ -63,7 +65,7 @@ class Asked:
 
 
 def files_of(document: Mapping[str, Any]) -> set[str]:
-    """Names of the files that belong to evaluation.json."""
+    """Return the names of the files beside an evaluation.json of this content."""
     pictures = {f"{name}_{split}.png" for split in document["splits"] for name in ("linearity", "errors")}
     return {MEASURED, PARTS, REPORT, *pictures}
 
@@ -77,8 +79,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         own_folder: whether `out` is RUN/evaluation, whose files may be replaced without a check.
 
     Raises:
-        InputError: the run or the dataset cannot be used, or `out` has files of these names that are not an earlier
-            evaluation's.
+        InputError: the run or the dataset cannot be used, no part can be located, or `out` has files with the names of
+            results that no earlier evaluation wrote.
     """
     run = load_run(asked.run)
     run.network.to(asked.device)
@@ -125,10 +127,17 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
 def measure_split(
     pictures: Sequence[Picture], data: GaugeData, run: GaugeRun, cameras: Sequence[str] = ()
 ) -> tuple[list[Measured], pd.DataFrame]:
-    """Measure the captures of a split by some cameras together.
+    """Measure the captures of a split by several cameras together.
+
+    Args:
+        pictures: the split's pictures.
+        data: drawings and queries of their connectors.
+        run: the gauge.
+        cameras: names of the cameras; empty: all.
 
     Returns:
-        The captures, and the table of `table_of` with columns `bright_…`, mm, of the brightest pixels.
+        The captures, those that `trainer.predict` would refuse without pose; and the table of `table_of`, with columns
+        `bright_AXIS` in mm, measured by the brightest pixels.
     """
     finder = TorchFinder(run.network, run.uncertainty.scales)
     captures = captures_of(pictures, cameras)
@@ -162,7 +171,7 @@ def _refused(one: Measured, data: GaugeData, run: GaugeRun) -> Measured:
 
 
 def camera_sets(pictures: Sequence[Picture]) -> list[tuple[str, ...]]:
-    """Each camera alone, and all together."""
+    """Return the sets of cameras by which pictures are measured: each camera alone, then all together."""
     names = sorted({str(each.row["camera"]) for each in pictures})
     return [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
 
@@ -209,7 +218,7 @@ def _split(
 
 
 def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
-    """Lines for the terminal on one split."""
+    """Write the lines on a split for the terminal, from its figures in evaluation.json."""
     lines = []
     for cameras, figure in found.items():
         lines.append(figures.line(f"{name}, {cameras}", figure["groups"]["all pins"]))

@@ -1,4 +1,4 @@
-"""OUT/report.html of a gauge's evaluation: evaluation.json and the pictures beside it as a page."""
+"""OUT/report.html of a gauge's evaluation: shows evaluation.json and the pictures beside it on one page."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -16,7 +16,7 @@ _BINS = 8
 
 
 def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
-    """Plot found against true dx, dy and retraction, with a straight line fitted; a row per set of cameras."""
+    """Plot found against true dx, dy and retraction in mm with a fitted line, a row for each set of cameras."""
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
@@ -39,7 +39,7 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
 
 
 def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> None:
-    """Plot errors of dx, dy and retraction against the true size, with the mean U of each range of size as a band."""
+    """Plot errors in mm against the true size, with the mean U by size as a band, a row for each set of cameras."""
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):

@@ -20,19 +20,21 @@ _SAME_MM = 1e-6
 
 
 def true_position(table: pd.DataFrame, which: str = "true") -> pd.Series:
-    """True position of each pin, mm: twice the tip's offset."""
+    """Compute each pin's true position, mm: twice the tip's distance from its nominal place in columns `which`."""
     return 2.0 * np.hypot(table[f"{which}_dx"], table[f"{which}_dy"])
 
 
 def figures(table: pd.DataFrame) -> dict[str, Any]:
-    """Measure the errors of the pins in a table; pins that are not there count for `missing` only.
+    """Measure the errors of the pins in a table.
 
     Returns:
-        `pins`, `parts`; for each axis that the views determine `rms_…` and `q95_…` (mm, 95 % of the errors are
-        smaller), `zero_…` (the error of the answer zero), `bright_…` (of the brightest pixels, if the table has them),
-        `slope_…`, `bias_…` (mm), `coverage_…` (share of errors within U, k = 2) and `within_…` (the same, see
-        `trainer.gauge.coverage`); `missing` and `missing_found`; `present_lost`, pins that are there and were called
-        missing.
+        Numbers: `pins` that are there in truth; `parts`; `missing` pins in truth, of which `missing_found` were called
+        missing; `present_lost`, pins that are there and were called missing.
+        For each axis that the views determine, of pins that are there and were called present: root mean square of the
+        error `rms_AXIS`, of the answer zero's error `zero_AXIS`, and of the bright tip's error `bright_AXIS` if the
+        table has it; `q95_AXIS`, below which 95 % of the errors lie; `bias_AXIS`, the mean error, all in mm;
+        `slope_AXIS` of found over true values; `within_AXIS`, see `trainer.gauge.coverage`, and its share
+        `coverage_AXIS`.
     """
     there = table[table.there]
     found: dict[str, Any] = {"pins": len(there), "parts": int(table.part.nunique())}
@@ -58,12 +60,12 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def groups(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) -> dict[str, pd.DataFrame]:
-    """Divide a table into the groups that are reported.
+    """Select the groups of pins that are reported, by name; a pin may be in several.
 
     Args:
-        table: of one set of views.
+        table: measured pins, by one set of cameras.
         limit_mm: limit of true position.
-        displaced: scene and address of positions that training displaced, as `scene/address`; empty: not known.
+        displaced: positions whose pins were displaced in training, as `scene/address`; empty: not known.
     """
     there, tip = table.there, true_position(table)
     nominal = there & (table.true_retraction.abs() <= NOMINAL_MM)
@@ -87,12 +89,12 @@ def groups(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) 
 
 
 def is_displaced(table: pd.DataFrame, displaced: Iterable[str]) -> pd.Series:
-    """Whether each pin stands at a position that training displaced, of names `scene/address`."""
+    """Return for each pin whether its position, `scene/address`, is in `displaced`."""
     return (table.scene.astype(str) + "/" + table.address).isin(set(displaced))
 
 
 def groups_by_pin(table: pd.DataFrame, limit_mm: float) -> dict[str, pd.DataFrame]:
-    """Divide a table by kind and size of displacement; `limit_mm`: as above."""
+    """Select groups of pins by kind of displacement, and by true position in multiples of its limit, by name."""
     size = true_position(table) / limit_mm
     chosen: dict[str, Any] = {
         f"kind {kind}": table.kind == kind for kind in sorted(table.kind.unique()) if kind != "missing"
@@ -104,11 +106,11 @@ def groups_by_pin(table: pd.DataFrame, limit_mm: float) -> dict[str, pd.DataFram
 
 
 def repeatability(table: pd.DataFrame) -> dict[str, Any]:
-    """Scatter of repeated measures of one pin, mm, for each axis; empty without repeated captures.
+    """Measure the scatter of repeated measures of one pin, pooled over all pins; empty without repeated captures.
 
     Returns:
-        `captures_AXIS`: standard deviation of captures of one placing in one light; `placings_AXIS`: of the means of
-        several placings or lights of one part.
+        For each axis, standard deviations in mm: `captures_AXIS` of the captures of one placing in one light;
+        `placings_AXIS` of the means of the placings and lights of one part.
     """
     found: dict[str, Any] = {}
     pin = ["part", "scene", "housing", "terminal", "address"]
@@ -126,7 +128,7 @@ def repeatability(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def grouped(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
-    """Measure every group of `groups`."""
+    """Return `figures` of every group of `groups`, by the group's name."""
     return {name: figures(part) for name, part in groups(table, limit_mm, displaced).items()}
 
 
@@ -135,7 +137,7 @@ def _rms(values: pd.Series) -> float:
 
 
 def line(name: str, found: Mapping[str, Any], say: Callable[[float | None], str] = "{:.3f}".format) -> str:
-    """Write one line of figures for the terminal."""
+    """Write a result of `figures` in one line for the terminal; `say` formats a number."""
     parts = [
         f"{axis} {say(found[f'rms_{axis}'])} mm (slope {say(found[f'slope_{axis}'])}, "
         f"within U {found[f'coverage_{axis}']:.0%})"

@@ -1,4 +1,4 @@
-"""The network as `generator.locating` uses it: crops in, points with covariances out, as NumPy arrays."""
+"""The network as `generator.locating` uses it: from crops to points with covariances, as NumPy arrays."""
 
 import numpy as np
 import torch
@@ -13,8 +13,8 @@ class TorchFinder:
     """A `generator.locating.locate.Finder` of a trained network.
 
     Args:
-        network: in evaluation mode.
-        scales: factors on the stated standard deviations of the mark of a pin, of the point beside it, and of edges.
+        network: the trained network, in evaluation mode.
+        scales: factors on the standard deviations that the network states: of pins' tips, of pins' feet, of edges.
     """
 
     def __init__(self, network: GaugeNetwork, scales: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
@@ -25,7 +25,7 @@ class TorchFinder:
         return self.network.side
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Find the points of crops."""
+        """Find the two points of each crop, in px from the crop's left upper corner, and whether there is a pin."""
         pixels = torch.from_numpy(np.ascontiguousarray(crops.pixels.transpose(0, 3, 1, 2))).float() / 255.0
         device = self.network.cells.device
         inputs = [pixels.to(memory_format=torch.channels_last)]

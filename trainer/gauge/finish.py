@@ -30,13 +30,13 @@ DISPLACED = "displaced"
 
 
 def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outcome: Outcome) -> None:
-    """Measure the best weights on all splits but train; write uncertainty.json and summary.json.
+    """Calibrate and measure the best weights; write uncertainty.json, gates/ and summary.json.
 
     Args:
         run: the run's folder.
-        data: of the training.
+        data: the training's data; all splits but `train` are measured.
         folder: the dataset's folder.
-        network: the best weights are loaded into it.
+        network: gets the best weights.
         outcome: how the training ended.
     """
     tensors, _ = run_folder.read_tensors(run / BEST)
@@ -73,7 +73,7 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
 def tables_of(
     pictures: Sequence[Picture], data: GaugeData, network: GaugeNetwork, found: Uncertainty
 ) -> dict[str, pd.DataFrame]:
-    """Measure a split from each camera alone and from all cameras together; a table by the cameras' names."""
+    """Measure a split with the uncertainty `found`; returns a table for each camera and for all cameras together."""
     finder = TorchFinder(network, found.scales)
     names = sorted({str(each.row["camera"]) for each in pictures})
     sets = [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
@@ -86,13 +86,13 @@ def tables_of(
 
 
 def limit_of(pictures: Sequence[Picture]) -> float:
-    """The smallest limit of true position of the pictures' tolerance, mm."""
+    """Return the smallest limit of true position, mm, in the pictures' tolerances; infinite if none is stated."""
     stated = {str(each.row["tolerance_json"]) for each in pictures if each.row.get("tolerance_json")}
     return min((float(json.loads(each)["true_position_mm"]) for each in stated), default=np.inf)
 
 
 def displaced(pictures: Sequence[Picture], data: GaugeData) -> list[str]:
-    """Names `scene/address` of the positions whose pins the pictures show displaced."""
+    """Return the positions, `scene/address`, whose tip is over 0.2 mm off in at least a tenth of their pictures."""
     shown: dict[str, list[bool]] = {}
     for picture in pictures:
         for position, each in zip(data.connectors[picture.key].positions, picture.objects, strict=True):

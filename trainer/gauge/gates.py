@@ -2,7 +2,7 @@
 
     RUN/gates/VIEW/gates.npz
 
-They are learned from training and validation pictures at the run's scale, and applied to pictures at that scale.
+Gates are learned from training and validation pictures at the run's scale, and applied to pictures at that scale.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ _MOST = 400
 
 
 def learn_gates(run: Path, splits: Mapping[str, Sequence["Picture"]]) -> None:
-    """Learn and write the gates of each view from the splits `train` and `validation`."""
+    """Learn the gates of each view from `train` and `validation`, and write their files into the run's folder."""
     by_view: dict[str, list[Picture]] = {}
     for name in ("train", "validation"):
         for each in splits.get(name, ()):
@@ -41,7 +41,7 @@ def load_gates(run: Path) -> dict[str, PictureGates]:
     """Load the gates of a run by view.
 
     Raises:
-        InputError: there are none, or a file is damaged.
+        InputError: the run has no gates, or a file is damaged.
     """
     with as_input_error():
         found = {each.name: PictureGates.load(each) for each in sorted((run / FOLDER).glob("*")) if each.is_dir()}

@@ -1,4 +1,4 @@
-"""Judge measured parts of a dataset by a tolerance, with the truth beside each decision."""
+"""Judge measured parts of a dataset by a tolerance, and state the truth of each decision."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -21,10 +21,10 @@ GAUGE, BRIGHT, ZERO = SOURCES = ("found", "bright", "zero")
 
 
 def tolerance_of(row: Mapping[str, Any], asked: Mapping[str, float]) -> Tolerance:
-    """The tolerance of a dataset's row, with limits replaced.
+    """Return the tolerance of a dataset's row, in which the limits `asked` (mm, by name) replace the row's.
 
     Raises:
-        InputError: the row states none.
+        InputError: the row states no tolerance.
     """
     if not row.get("tolerance_json"):
         raise InputError(f"row {row.get('run')}: expected a tolerance (column tolerance_json), got none")
@@ -32,7 +32,7 @@ def tolerance_of(row: Mapping[str, Any], asked: Mapping[str, float]) -> Toleranc
 
 
 def judged_of(table: pd.DataFrame) -> tuple[str, ...]:
-    """The characteristics that a set of cameras can judge: height only where it fixes that of most pins."""
+    """Return the characteristics that a set of cameras can judge: height only if it is determined for most pins."""
     fixes = len(table) > 0 and float(table.determined_retraction.mean()) > 0.5
     return CHARACTERISTICS if fixes else (PRESENCE, TRUE_POSITION)
 
@@ -47,16 +47,18 @@ def judge_pins(
     """Judge every pin and part.
 
     Args:
-        table: of the measured captures, with columns `bright_…` for the brightest pixels.
-        measured: the captures, also those that could not be located.
-        data: of the captures.
+        table: measured pins of the captures, from `measure_split`.
+        measured: the captures, including those that could not be located.
+        data: drawings of their connectors.
         asked: limits in mm by name that replace the dataset's.
         judged: characteristics that verdicts cover.
 
     Returns:
-        For each row of `table` the limits, `decision_C` and `ng_C` (truth) of each characteristic, `ng` (truth), and
-        `found_ng`, `bright_ng` and `zero_ng`: on which side of the limits each measure lies, without its uncertainty.
-        For each capture its facts, `ng` (truth), `verdict`, and `found_ng`, `bright_ng`, `zero_ng`.
+        A table with a row for each row of `table`: the limits; for each characteristic C `decision_C` and the truth
+        `ng_C`; the truth `ng`; by source `found_ng`, `bright_ng`, `zero_ng`: whether a measure lies beyond its limit,
+        without regard to its uncertainty.
+        A table with a row for each capture: its facts, the truth `ng`, `verdict`, and `found_ng`, `bright_ng`,
+        `zero_ng`: whether this is so for at least one pin.
     """
     limits, decisions, verdicts = [], [], []
     for one in measured:
@@ -122,7 +124,7 @@ def _parts(
 
 
 def is_ng(one: Measured, data: GaugeData, tolerance: Tolerance, judged: Collection[str]) -> bool:
-    """Whether a part is NG in truth, by the judged characteristics."""
+    """Return whether the captured part is NG in truth, by the judged characteristics and the tolerance."""
     first = one.capture.pictures[0]
     for position, each, there in zip(
         data.connectors[first.key].positions, first.objects, first.present.tolist(), strict=True

@@ -1,11 +1,13 @@
 """Export a gauge as one ONNX file, which `generator.locating.gauge_file` reads without torch: `trainer.export`.
 
-Inputs, for N crops: `crops` (N, S, S, 3) uint8, `marks` and `besides` (N, 2) float32 in px, `kinds` (N,) int64.
-Outputs: `points` (N, 2, 2), `sharpness` (N, 2, 3) and `present` (N,), the probability that there is a pin. The metadata
-has all else that a measurement needs: scale, uncertainty, limits, tolerance, the connectors' drawings, picture gates.
+Inputs, for N crops of S x S px: `crops` (N, S, S, 3) uint8; `marks` and `besides` (N, 2) float32, the expected points x
+and y in px from the crop's left upper corner; `kinds` (N,) int64. Outputs: `points` (N, 2, 2), the points found, in px
+as the expected ones; `sharpness` (N, 2, 3), see `trainer.gauge.network.Found`; `present` (N,), the probability that
+there is a pin. The metadata contains everything else that a measurement needs: scale, uncertainty, limits, tolerance,
+the connectors' drawings, picture gates.
 
-Before the file gets its name, onnxruntime runs it on flat crops and on noise: points must lie within 0.01 px of the
-network's.
+Before the file gets its name, onnxruntime runs it on flat crops and on noise. No output may differ from the network's
+by more than 0.01 (points: 0.01 px).
 """
 
 import base64
@@ -34,7 +36,7 @@ INPUTS, OUTPUTS = ("crops", "marks", "besides", "kinds"), ("points", "sharpness"
 
 
 class FromBytes(nn.Module):
-    """The network with crops of bytes (N, S, S, 3) as input and a probability as the last output."""
+    """The network with crops (N, S, S, 3) uint8 as input, and a probability in place of the logit `present`."""
 
     def __init__(self, network: GaugeNetwork) -> None:
         super().__init__()
@@ -46,7 +48,7 @@ class FromBytes(nn.Module):
 
 
 def probes(side: int) -> list[tuple[Tensor, ...]]:
-    """Make test inputs: a batch of flat and one of random crops, of different sizes."""
+    """Make inputs for 3 flat crops and for 5 crops of noise, `side` px wide: the file must take any number of crops."""
     source = torch.Generator().manual_seed(0)
     flat = torch.stack([torch.full((side, side, 3), level, dtype=torch.uint8) for level in (0, 128, 255)])
     noise = torch.randint(0, 256, (5, side, side, 3), generator=source, dtype=torch.uint8)
@@ -62,7 +64,7 @@ def probes(side: int) -> list[tuple[Tensor, ...]]:
 
 
 def largest_difference(path: Path, reference: FromBytes) -> float:
-    """Return the largest difference of an output between file and network on `probes`; inf if shapes differ."""
+    """Return the largest difference of any output value between file and network on `probes`; inf if shapes differ."""
     import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -79,14 +81,14 @@ def largest_difference(path: Path, reference: FromBytes) -> float:
 
 
 def export_run(run: Path, path: Path) -> float:
-    """Write a gauge's run as ONNX; the file is written only if its outputs equal the network's.
+    """Write a gauge's run as the ONNX file `path`, if its outputs equal the network's.
 
     Returns:
-        The largest difference of an output.
+        The largest difference of any output value.
 
     Raises:
         InputError: The run cannot be read.
-        RuntimeError: The outputs of the file differ from the network's.
+        RuntimeError: The outputs differ from the network's by more than `TOLERANCE`; no file is written.
     """
     loaded = load_run(run)
     network, worst = FromBytes(loaded.network).eval(), 0.0

@@ -15,7 +15,7 @@ EXAMPLE = """example:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the command's parser. Options that are settings of the run default to None, which means not given."""
+    """Make the parser of the command's options; a setting of the run is None if its option is not given."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.gauge",
         description="Train a gauge on a dataset made by `python -m generator build`: a network that measures every pin "
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     again.add_argument(
         "--resume",
         action="store_true",
-        help="continue the training of RUN after its last finished epoch, with the settings it was started with",
+        help="continue the training of RUN after its last finished epoch, with the settings with which it was started",
     )
     again.add_argument(
         "--overwrite", action="store_true", help="delete the files of an earlier run in RUN and start a new one"
@@ -42,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="minutes for everything: the schedule is shortened to the epochs that fit; with --resume: stop after the "
-        "epoch in which they end",
+        help="minutes from the start of the command: the schedule is shortened to the epochs that fit; with --resume "
+        "the training stops after the epoch in which the time ends",
     )
     running.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the network (auto: a GPU if any)"

@@ -20,12 +20,12 @@ class Picture:
 
     Attributes:
         row: the dataset's columns, without pictures and objects.
-        objects: the pins' rows in the drawing's order; None where the dataset does not list one.
+        objects: the n pins' rows in the drawing's order; None if the dataset does not list a pin.
         key: scene, housing and terminal.
         pixels: (H, W, 3) uint8.
-        camera: of the station, nominal, at this scale.
-        pose: (4, 4) true, part to station.
-        points: (n, 2, 2) px: true tip and foot of each pin; nan without a pin.
+        camera: the station's nominal camera, at this scale.
+        pose: (4, 4) true pose: turns points in the part's datum axes into the station's, mm.
+        points: (n, 2, 2) true tip and foot of each pin, x and y in px; nan without a pin.
         present: (n,) whether there is a pin.
     """
 
@@ -41,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class GaugeData:
-    """A dataset: its pictures by split, and the drawings and queries of its connectors."""
+    """A dataset: pictures by split, drawings and queries by `Key`, pitch of the pictures in px, messages."""
 
     splits: Mapping[str, Sequence[Picture]]
     connectors: Mapping[Key, NominalConnector]

@@ -1,7 +1,7 @@
-"""Verdicts of a gauge's run on parts, each shown by one or more of the run's views, for `trainer.predict`.
+"""Verdicts of a gauge's run on parts, each shown by one or more views, for `trainer.predict`.
 
 Part and view are read from the pictures' names (`generator.io.view_names`); a picture without a view's name is a part
-of its own. Nothing but the pictures and the run is read: the pose is found in the pictures.
+of its own. Only the pictures and the run are read: the pose is found in the pictures.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,8 +39,8 @@ class Options:
     """Options of a prediction.
 
     Args:
-        scene, housing, terminal: The part in hand; None: whatever the run's connectors leave open.
-        camera: View of pictures whose names say none; None: center, if the run knows it.
+        scene, housing, terminal: Names of the part's; None if all of the run's connectors agree in it.
+        camera: View of pictures whose names state no view; None: center, if the run has it.
         judged: Characteristics that the verdict covers.
         sheets: Whether to draw sheets.
         tolerance: Limits in mm of `--tolerance`, by name; empty: the run's own.
@@ -57,7 +57,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Bench:
-    """A loaded gauge, what it measures, and what every verdict says of it."""
+    """A loaded gauge, the drawing that it measures, the tolerance in mm, name and hash of the run, and the options."""
 
     gauge: Gauge
     drawing: StatedDrawing
@@ -66,7 +66,7 @@ class Bench:
     options: Options
 
     def document(self, found: Inspected, files: Mapping[str, Path], part: str) -> dict[str, Any]:
-        """Make the entry of predictions.json for a part."""
+        """Make the entry of predictions.json for a part, from its measures and its picture files by view."""
         envelope = Envelope(
             found.verdict,
             found.reasons,
@@ -81,7 +81,7 @@ class Bench:
         return envelope.to_json(part=part, sentence=said, **found.document(self.drawing, self.options.judged))
 
     def unjudged(self, file: Path, problems: Sequence[str]) -> dict[str, Any]:
-        """Make the entry of a file that belongs to no part."""
+        """Make the entry of predictions.json for a file that belongs to no part: INVALID, with the problems."""
         reasons = [f"file: {problem}" for problem in problems]
         known = {"model": self.model, "judged": list(self.options.judged)}
         return Envelope(Verdict.INVALID, reasons, file=str(file), **known).to_json(scale=SCALE_NOTE)  # type: ignore[arg-type]
@@ -91,7 +91,7 @@ def parse_judge(text: str | None) -> tuple[str, ...]:
     """Parse `--judge`: characteristics, separated by commas; None: all.
 
     Raises:
-        InputError: one is unknown or given twice, or there is none.
+        InputError: a name is unknown or given twice, or there is no name.
     """
     if text is None:
         return CHARACTERISTICS
@@ -102,10 +102,10 @@ def parse_judge(text: str | None) -> tuple[str, ...]:
 
 
 def load_bench(run: Path, options: Options) -> Bench:
-    """Load a gauge's run, and choose what it measures.
+    """Load a gauge's run, and choose connector and tolerance by the options.
 
     Raises:
-        InputError: The run cannot be read, or the options leave the connector or its tolerance open.
+        InputError: The run cannot be read, not exactly one of its connectors fits the options, or a limit is missing.
     """
     loaded = load_run(run)
     with as_input_error():
@@ -128,10 +128,10 @@ def load_bench(run: Path, options: Options) -> Bench:
 
 
 def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
-    """Return the limits that apply: those of the run for the scene, replaced by those asked for.
+    """Return the limits that apply, mm: the run's (`stated`, by scene), replaced by those of --tolerance (`asked`).
 
     Raises:
-        InputError: A limit is for an address that the connector does not have, or some limit is stated nowhere.
+        InputError: A limit is for an address that the connector does not have, or a necessary limit is not stated.
     """
     addresses = {each.address for each in drawing.positions}
     unknown = [name for name in asked if "." in name and name.rpartition(".")[0] not in addresses]
@@ -148,10 +148,10 @@ def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mappi
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Prepare the prediction of picture files.
+    """Load the run and sort the picture files into parts; returns the verdicts, which are computed while read.
 
     Raises:
-        InputError: As `load_bench`, or `camera` is no view of the run.
+        InputError: As `load_bench`, or `options.camera` is not a view of the run.
     """
     bench = load_bench(run, options)
     views = list(bench.gauge.gates)

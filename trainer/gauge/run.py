@@ -43,8 +43,8 @@ class TrainingConfig(Settings):
 
     epochs: int = setting(75, "passes over the training split", ge=1, le=100_000)
     pictures: int = setting(4, "pictures per step", ge=1, le=4096)
-    pins: int = setting(12, "most pins of a picture per step, drawn at random", ge=1, le=4096)
-    edges: int = setting(10, "most edge points of a picture per step, drawn at random", ge=0, le=4096)
+    pins: int = setting(12, "largest number of pins of a picture per step, drawn at random", ge=1, le=4096)
+    edges: int = setting(10, "largest number of edge points of a picture per step, drawn at random", ge=0, le=4096)
     lr: float = setting(1.5e-3, "highest learning rate", gt=0, le=10)
     warmup: float = setting(0.05, "share of the steps during which the learning rate rises", ge=0, le=1)
     weight_decay: float = setting(0.02, "weight decay of AdamW", ge=0, le=10)
@@ -81,17 +81,17 @@ class TrainingConfig(Settings):
 
     @property
     def close_ups(self) -> float:
-        """A gauge has no epochs of close-ups."""
+        """Share of epochs with close-ups only: 0, as a gauge has none."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Factors on the network's standard deviations, from validation, so that stated uncertainties hold.
+    """Factors on standard deviations, calibrated on validation so that stated uncertainties hold, and limits of a fit.
 
     Attributes:
-        tip, foot, edge: of the points in px.
-        aside, height: of dx and dy, and of the height, in mm.
+        tip, foot, edge: factors on the network's standard deviations of points in px.
+        aside, height: factors on the standard deviations in mm of dx and dy, and of the height.
         residual, inliers, sigma_px: limits of a located part's fit, see `generator.locating.fit`.
     """
 
@@ -120,7 +120,7 @@ class Uncertainty:
 
 @dataclass(frozen=True)
 class GaugeRun:
-    """A trained gauge: its network, the pitch in px that pictures are resampled to, and its uncertainty."""
+    """A trained gauge: network in evaluation mode, pitch in px of resampled pictures, calibrated uncertainty."""
 
     network: GaugeNetwork
     pitch_px: float
@@ -130,7 +130,7 @@ class GaugeRun:
 def save_config(
     run: Path, model: GaugeConfig, training: TrainingConfig, pitch_px: float, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json; `tolerance`: of the training data, by scene."""
+    """Write RUN/config.json; `pitch_px`: of the resampled pictures; `tolerance`: limits in mm of training, by scene."""
     document = {
         "format": FORMAT,
         "version": VERSION,

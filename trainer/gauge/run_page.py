@@ -1,4 +1,4 @@
-"""RUN/report.html of a gauge: its figures on one page, which needs no other file and no network."""
+"""RUN/report.html of a gauge: its figures on one page, which needs no other file and no internet."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,7 +46,7 @@ def write_page(run: Path) -> Path:
 
 
 def tables(splits: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[Any]]]]:
-    """Make the tables of a page: title, header, rows, for each split and set of cameras."""
+    """Make title, header and rows of a table for each split and set of cameras, from `splits` of summary.json."""
     found = []
     for split, by_cameras in splits.items():
         for cameras, by_group in by_cameras.items():

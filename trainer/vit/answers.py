@@ -14,7 +14,7 @@ from trainer.vit.network.model import ViT
 
 @dataclass(frozen=True)
 class Answers:
-    """Output for N examples: logits, probabilities (N, K), predicted and true labels (N,), mean cross-entropy."""
+    """Output for N examples: logits and probabilities (N, K), predicted and true labels (N,), mean cross-entropy."""
 
     logits: np.ndarray
     probabilities: np.ndarray
@@ -24,7 +24,7 @@ class Answers:
 
 
 def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False) -> Answers:
-    """Run the network on all examples of a split; processes divide the work, and each gets the whole output.
+    """Run the network on all examples of a split; processes divide the work, and each returns the whole output.
 
     Args:
         model: The network.

@@ -1,12 +1,14 @@
-"""Where a ViT looks, as pictures and as scores, for `trainer.attention` and `trainer.vit --stages`.
+"""Attention of a ViT, as pictures and as scores, for `trainer.attention` and `trainer.vit --stages`.
 
-Written into OUT: attention.json (scores of three kinds of map: rollout, gradient rollout and patches; and of three
-baselines: a flat map, a Gaussian in the centre, networks with random weights), and for each set of weights a sheet
-attention_NAME.png of the same probe pictures. With several sets of weights also curves.png and attention.gif.
+    OUT/attention.json        scores of three kinds of map (rollout, gradient rollout, patches) and of three baselines
+                              (a flat map, a Gaussian in the centre, networks with random weights)
+    OUT/attention_NAME.png    sheet of the probe pictures and their maps, for each set of weights
+    OUT/curves.png            scores over the sets of weights, if there are several
+    OUT/attention.gif         the sheets one after the other, if there are several
 
 The probe pictures are the first rows of each class in turn, so they are the same for all weights and stages. Only rows
-that the run was measured on count (--rows). For a run on several views they are all pictures of the first parts, each
-with its own maps.
+that --rows keeps are used. For a run on several views the probes are all pictures of the first parts; each picture has
+its own maps.
 """
 
 import json
@@ -31,29 +33,14 @@ from trainer.vit.attention_maps import METHODS, maps_of
 from trainer.vit.attention_scores import centre_map, scores, summary
 from trainer.vit.attention_sheets import animation, curves, sheet
 from trainer.vit.network.model import ViT
-from trainer.vit.results import (
-    ANIMATION,
-    ATTENTION_DOCUMENT,
-    CURVES,
-    STAGES,
-    attention_files,
-    attention_sheet,
-)
+from trainer.vit.results import ANIMATION, ATTENTION_DOCUMENT, CURVES, STAGES, attention_files, attention_sheet
 
 SPLIT, PICTURES, PROBES = "validation", 200, 9
-
-
 RANDOM_SEEDS = (0, 1, 2)
-
-
 # Called with the number of pictures that were processed, for progress bars.
 Done = Callable[[int], object]
-
-
 # Most attention weights of one block in a batch: 2 GB with their gradients, in float32.
 LARGEST_BATCH = 2**28
-
-
 STAGE_SHEET = "attention.png"
 
 
@@ -71,10 +58,10 @@ class Probes:
     """The pictures whose attention maps are scored and drawn, the same for all weights of a run.
 
     Args:
-        name: Name of the split that they are from.
+        name: Name of the split.
         split: The split.
-        rows: Indices in the split of the examples (pictures, or parts with several views) that are scored.
-        shown: Number of these examples, from the first, that are drawn on a sheet.
+        rows: Indices in the split of the examples (pictures, or with --views parts) that are scored.
+        shown: Number of examples that are drawn on a sheet: the first of `rows`.
     """
 
     name: str
@@ -83,14 +70,14 @@ class Probes:
     shown: int
 
     def pictures(self, count: int | None = None) -> list[int]:
-        """Return the indices of the pictures of the first `count` examples; None: of all."""
+        """Return the indices of the pictures of the first `count` examples; None: of all examples."""
         return self.split.picture_indices(self.rows[:count]).tolist()
 
 
 def probes_of(
     splits: Mapping[str, Split], name: str, classes: int, pictures: int = PICTURES, shown: int = PROBES
 ) -> Probes:
-    """Choose at most `pictures` probe pictures of split `name`, of which `shown` are drawn, by its rows alone.
+    """Choose at most `pictures` probe pictures from the rows of split `name`, of which at most `shown` are drawn.
 
     Raises:
         InputError: There is no such split, or it has no rows.
@@ -118,7 +105,7 @@ class Look:
 
 
 def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None) -> dict[str, Tensor]:
-    """Compute the attention maps (N, h, w) of the N pictures of examples `rows`, by kind; `done`: see `StageLooks`."""
+    """Compute maps (N, h, w) by kind, on the CPU, of the N pictures of examples `rows`; `done`: see `StageLooks`."""
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
     batch_size = max(1, min(8, LARGEST_BATCH // (tokens**2 * model.config.heads)) // split.views)
@@ -132,7 +119,7 @@ def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda 
 
 
 def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, Any]:
-    """Compute the mean scores of the probes' maps by kind; of an NG part only views count that show its defect."""
+    """Compute the mean scores of the probes' `maps` by kind; of an NG part only views that show its defect are used."""
     at, split, config = torch.tensor(probes.pictures()), probes.split.by_picture(), model.config
     seen = torch.arange(len(at))
     if probes.split.views > 1:
@@ -147,7 +134,7 @@ def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, 
 
 
 def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> dict[str, Any]:
-    """Compute the scores of three baselines: a flat map, a Gaussian in the centre, three networks of random weights."""
+    """Compute the scores of three baselines by name: a flat map, a Gaussian in the centre, random weights."""
     grid, count = model.config.grid, len(probes.pictures())
     flat = torch.full((count, *grid), 1 / (grid[0] * grid[1]))
     found = scored({"uniform": flat, "centre": centre_map(grid).expand(count, *grid)}, probes, model)
@@ -166,7 +153,7 @@ def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> di
 
 
 def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None) -> Look:
-    """Compute maps, scores and sheet of all probe pictures for one network in evaluation mode."""
+    """Compute scores and sheet of the probe pictures for one network in evaluation mode; `title` is on the sheet."""
     maps = all_maps(model, probes.split, probes.rows, done)
     split = probes.split
     pixels = split.pixels(probes.rows[: probes.shown]).to(next(model.parameters()).device).float() / 255
@@ -178,7 +165,7 @@ def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None
 
 
 def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes: Probes) -> None:
-    """Write attention.json and a sheet per set of weights into `out`; with several also curves and animation.
+    """Write the files of results (see the module) into `out`.
 
     Args:
         out: Folder of the results.
@@ -208,7 +195,7 @@ def _save_sheet(picture: Image.Image, path: Path) -> None:
 
 
 def stages_of(run: Path) -> list[Path]:
-    """List the folders of a run's stages (copies of the run after some epochs), in the order of their epochs.
+    """List the folders of a run's stages (copies of the run after the epochs of --stages), in the order of epochs.
 
     Raises:
         InputError: The run has no stage.
@@ -220,7 +207,7 @@ def stages_of(run: Path) -> list[Path]:
 
 
 class StageLooks:
-    """The attention of a run's stages (weights after some epochs) on the same probe pictures, each computed once.
+    """The attention of a run's stages on the same probe pictures; that of each stage is computed once.
 
     Args:
         run: The run's folder.
@@ -238,10 +225,10 @@ class StageLooks:
         return look(model, self._probes, f"{self._run.resolve().name}, {title}", self._done)
 
     def update(self) -> None:
-        """Compute the attention of new stages, and write each one's sheet and scores beside its weights.
+        """Compute the attention of new stages, and write sheet and scores into each stage's folder.
 
         Raises:
-            InputError: There is no stage.
+            InputError: The run has no stage.
         """
         for folder in stages_of(self._run):
             name = str(int(folder.name))
@@ -277,7 +264,7 @@ def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[st
 
 
 def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
-    """Print hit rate and energy ratio by weights and kind of map (`looks`), and those of the baselines (`base`)."""
+    """Print hit rate and energy ratio of each kind of map, for each set of weights and for the baselines."""
     for name, methods in [*((n, one.scores) for n, one in looks.items()), ("baseline", base)]:
         for method, found in methods.items():
             if found["hit"] is not None:
@@ -299,9 +286,9 @@ class Asked:
         split: Name of the split.
         weights: `best`, `last`, or files with weights of the same network, in the order of their epochs.
         stages: Whether to use the run's stages and best weights in place of `weights`.
-        rows: Which rows count, see `row_facts.kept_rows`; None: those that the run was measured on.
+        rows: Which rows are used, see `row_facts.kept_rows`; None: as in the training.
         pictures: Largest number of pictures to score.
-        shown: Largest number of pictures on a sheet; with --views those of whole parts.
+        shown: Largest number of pictures on a sheet; with --views only whole parts are drawn, at least one.
     """
 
     run: Path
@@ -339,7 +326,7 @@ def show(asked: Asked, out: Path, own_folder: bool) -> None:
 
     Raises:
         InputError: The run or the dataset cannot be used, or `out` has files of the same names that do not belong to
-            earlier results.
+            earlier results of this command.
     """
     models = {} if asked.stages else _networks(asked.run, asked.weights, asked.device)
     stages = [str(int(folder.name)) for folder in stages_of(asked.run)] if asked.stages else []

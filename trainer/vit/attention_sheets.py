@@ -23,7 +23,7 @@ TITLES = {"rollout": "rollout", "gradient": "gradient rollout", "patches": "1 - 
 
 
 def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Image:
-    """Draw a map in red over its picture in grey, scaled from lowest to highest value, with the defects' boxes.
+    """Draw a map in red over its picture in grey, with the defects' boxes; the highest value is the strongest red.
 
     Args:
         pixels: (C, H, W) uint8; the first three channels are shown.
@@ -43,7 +43,7 @@ def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Ima
 def sheet(
     title: str, split: Split, rows: Sequence[int], maps: Mapping[str, Tensor], probabilities: Tensor, config: ViTConfig
 ) -> Image.Image:
-    """Draw a sheet with a row for each probe picture: the picture with true and predicted class, and its three maps.
+    """Draw a sheet with a row for each probe picture: the picture with true and predicted class, then its three maps.
 
     Args:
         title: Title above the sheet.
@@ -85,7 +85,7 @@ def animation(sheets: Sequence[Image.Image], path: Path) -> None:
 
 
 def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], path: Path) -> None:
-    """Plot the mean scores over the training's stages, with the baselines: a panel per score, a line per map kind."""
+    """Plot the mean scores by stage: a panel for each score, a line for each kind of map, baselines horizontal."""
     figure = Figure(figsize=(18, 8), layout="constrained")
     shares = ("hit", "energy_ratio", "on_pins", "on_housing")
     axes_of = figure.subplots(2, 3).flat

@@ -1,7 +1,7 @@
 """Model card (README.md) of a ViT for the Hub: description, classes, training data, use, measured results, limits.
 
-The results are those of `trainer.evaluate`, with intervals, if it measured these weights; else those at the end of the
-training, without intervals.
+The results are those of `trainer.evaluate`, with intervals, if it measured these weights; otherwise those at the end of
+the training, without intervals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class Measured:
 
 
 def measured_of(run: Path, summary: Mapping[str, Any]) -> Measured:
-    """Read a run's results: of `trainer.evaluate` if it measured these weights, else of the training's end."""
+    """Read a run's results: of `trainer.evaluate` if it measured these weights, otherwise of its summary.json."""
     document = results.evaluation_of(run)
     return _at_the_end(summary) if document is None else _evaluated(document, summary)
 
@@ -84,7 +84,7 @@ def vit_card(
     """Write the text of a ViT's model card.
 
     Args:
-        run: A finished run.
+        run: Folder of a finished run.
         name: owner/name on the Hub.
         pictures: Path on the Hub and caption of each picture.
         datasets: Names on the Hub of the training datasets.

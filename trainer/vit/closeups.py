@@ -1,12 +1,12 @@
 """Close-ups: square cut-outs around single objects, all classes equally often.
 
-A picture of 27 pins has one defect, which covers 1 % of its area: a network that trains on whole pictures only spends
-hundreds of steps on predicting OK everywhere. Eight close-ups, each of a pin and its neighbours, two thirds of them NG,
-take as long as one picture, so the patches learn defects within a minute. Whole pictures then teach where no defect is,
-and how certain a verdict is. This works because nothing in the network depends on absolute position or on statistics
-of the whole picture: attention uses distances, norms use single pixels.
+In a picture of 27 pins one defect covers 1 % of the area, so a network that trains on whole pictures alone predicts OK
+everywhere for hundreds of steps. Eight close-ups, each of a pin and its neighbours, take as long as one picture, and
+two thirds of them are NG. With these the patches learn defects within a minute. Whole pictures afterwards teach the
+patches without a defect, and how certain a verdict is. This works because nothing in the network depends on absolute
+position or on statistics of the whole picture: attention uses distances, norms use single pixels.
 
-The truth of a cut-out stays right: boxes move with the pixels, and objects cut by its border are ignored.
+The truth of a close-up stays right: boxes move with the pixels, and objects cut by its border are ignored.
 """
 
 import torch
@@ -25,7 +25,7 @@ WHOLE = 0.8
 
 
 def whole_inside(boxes: Tensor, size: int) -> Tensor:
-    """Whether at least 80 % of each box (..., 4) xyxy in px lies in the close-up, a square of `size` px: (...) bool."""
+    """Return (...) bool for boxes (..., 4), xyxy in px: whether at least 80 % of each is in a close-up of `size` px."""
     from torchvision.ops import box_area, clip_boxes_to_image
 
     flat = boxes.reshape(-1, 4)
@@ -60,10 +60,11 @@ class CloseUps:
 
         Args:
             seeds: (B,) from `example_seeds`, one for each close-up; B is at least 1.
-            augmented: Whether to turn, zoom, mirror and change brightness; the position is always jittered.
+            augmented: Whether to turn, zoom, mirror and change brightness; the position always varies.
 
         Returns:
-            The batch, whose labels are the centre objects' classes, and (B,) the centre object's index among its boxes.
+            The batch, whose labels are the centre objects' classes; and (B,) each centre object's index among the boxes
+            of its close-up.
         """
         pixels, boxes, picked = [], [], []
         wide = self.size + 2 * self.margin

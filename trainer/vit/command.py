@@ -107,7 +107,7 @@ def _described(begun: Setup, model: ViT, share: Share, device: torch.device) -> 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train with the command's options; returns the exit code."""
+    """Train as the options say; returns the exit code, 1 if the training stopped without a model."""
     with default_paths.Hold() as hold:
         return _train(args, hold)
 
@@ -218,7 +218,7 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
+    """Run the command line; returns its exit code. `began`: `time.monotonic()` at the command's start; None: now."""
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began
 

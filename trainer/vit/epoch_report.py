@@ -7,7 +7,7 @@ from trainer.core.run_folder import Row
 
 
 class EpochReport:
-    """Prints one line per epoch, and each warning when it begins to hold, not again while it holds.
+    """Prints a line for each epoch, and a warning in the first of several epochs in a row that have it.
 
     Args:
         epochs: Returns the number of epochs of the training, which a time limit may reduce.

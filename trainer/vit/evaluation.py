@@ -1,10 +1,10 @@
 """Evaluate a ViT's run on a dataset with the run's frozen threshold, for `trainer.evaluate`.
 
-The threshold is that of RUN/frozen.json, chosen at the end of the training. For a run without this file it is chosen
-now, on the dataset's validation split, and saved. Written into OUT: evaluation.json, predictions.csv, report.html and
-the page's pictures. A run on several views judges parts: all counts are then counts of parts.
+The threshold is that of RUN/frozen.json, chosen at the end of the training. For a run without this file the threshold
+is chosen on the dataset's validation split, and saved. The results in OUT are evaluation.json, predictions.csv,
+report.html and the page's pictures. For a run on several views all counts are counts of parts.
 
-Measures: `trainer.vit.metrics`. Page: `trainer.vit.evaluation_page`.
+`trainer.vit.metrics` computes the measures, `trainer.vit.evaluation_page` shows them.
 """
 
 import json
@@ -58,7 +58,7 @@ class Asked:
         data: The dataset's folder.
         device: Device of the network.
         splits: Names of the splits to measure; empty: all but `train`.
-        rows: Which rows count: see `row_facts.kept_rows`.
+        rows: Which rows are measured: see `row_facts.kept_rows`.
         batch_size: Number of pictures, or parts, per batch.
         max_escape: Rate for which the escape threshold is chosen again and saved; 0: the run's own is kept.
     """
@@ -95,14 +95,14 @@ def kept(split: Split, which: str) -> Split:
 def read_splits(
     folder: Path, column: str, config: ViTConfig, only: Sequence[str] = (), but: Sequence[str] = ()
 ) -> dict[str, Split]:
-    """Read a dataset's splits for a trained network; for several views, one example per part.
+    """Read a dataset's splits, by name, for a trained network; for a network on several views, one example per part.
 
     Args:
         folder: The dataset's folder.
         column: Picture column: `image`, `nsoart` or `image+nsoart`.
         config: The network's configuration.
         only: Names of the splits to read; empty: all except `but`.
-        but: Names of the splits to leave out where `only` is empty.
+        but: Names of the splits to leave out if `only` is empty.
 
     Raises:
         InputError: See `load_frozen_classes` and `views.by_part`.
@@ -118,8 +118,8 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     """Read RUN/frozen.json; if it is missing, choose its content on the dataset's validation split, and save it.
 
     A frozen.json without the run's fitness (how well the run tells OK from NG on validation, `trainer.core.fitness`)
-    keeps its threshold; the fitness is measured and added if the dataset is the one that the run was trained on.
-    Threshold and fitness use the rows that the --rows of the training keeps, whatever this evaluation's --rows says.
+    keeps its threshold; the fitness is measured and added if the dataset is the one on which the run was trained.
+    Threshold and fitness use the rows that the training's --rows keeps, not those of this evaluation's --rows.
 
     Args:
         asked: Options of `trainer.evaluate`.
@@ -167,11 +167,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
 
 
 def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Split:
-    """Read the dataset's validation split, with the rows that the run's own --rows keeps.
-
-    Raises:
-        InputError: There is no such split, or no row of it is kept.
-    """
+    """Read the dataset's validation split, with the rows that the run's own --rows keeps, at least one."""
     validation = kept(read_splits(asked.data, settings.input, config, ("validation",))["validation"], settings.rows)
     if not len(validation):
         raise InputError(
@@ -241,7 +237,7 @@ def _lines(
 def measure(
     model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
 ) -> Measured:
-    """Measure splits with the run's thresholds and temperature (`held`) and its gates (`own`; None: no gates)."""
+    """Measure splits by name with the run's thresholds `held` and gates `own` (None: no picture is INVALID)."""
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}
@@ -268,7 +264,7 @@ def measure(
 
 
 def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Measured) -> None:
-    """Write the figures and the sheets of mistakes of an evaluation into `out`."""
+    """Write the figures and the sheets of mistakes of an evaluation (`found`, of `splits`) into the folder `out`."""
     classes, reports = model.config.classes, found.reports
     matrices = {name: np.array(r["confusion"]) for name, r in reports.items()}
     plots.confusion(matrices, classes, out / "confusion.png")

@@ -1,4 +1,4 @@
-"""OUT/report.html of a ViT's evaluation: evaluation.json and the pictures beside it as a page."""
+"""OUT/report.html of a ViT's evaluation: shows evaluation.json and the pictures beside it on one page."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -29,7 +29,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
 
 
 def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the values that `templates/measured.html.j2` needs, from evaluation.json's content and OUT's pictures."""
+    """Make the values for `templates/measured.html.j2` from evaluation.json's content; `out` has the pictures."""
     return {
         "document": document,
         "tolerance": Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",

@@ -21,7 +21,7 @@ from trainer.vit.network.model import OK_CLASS
 
 
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot share right against predicted probability, with and without temperature, from the `reports` by split."""
+    """Plot the share right over the predicted probability, a panel per split; `reports`: `metrics.report` by split."""
     figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
     for axes, (name, measured) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
@@ -41,12 +41,15 @@ def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mapping[str, Any]], path: Path) -> bool:
-    """Plot the probability of detection against size, a panel per split and measure; without sizes return False.
+    """Plot the probability of detection against the defect's size, a panel for each split and measure.
 
     Args:
         reports: Reports of `metrics.report` by split.
-        hits: Sizes of defects in mm and whether each defect was found, by split and measure.
+        hits: Results of `metrics.sizes_found` by split.
         path: PNG file to write.
+
+    Returns:
+        False, without a file, if no defect has a size.
     """
     panels = [(split, measure) for split in reports for measure in hits[split]]
     if not panels:
@@ -94,7 +97,7 @@ def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mappi
 
 
 def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
-    """Plot the accuracy at each level of each factor, with intervals; return False if no factor has two levels."""
+    """Plot the accuracy of a split's report by level of each factor, with intervals; without factors return False."""
     factors = measured["factors"]
     if not factors:
         return False
@@ -128,9 +131,9 @@ def _with_truth(split: Split, index: int, classes: Sequence[str]) -> Image.Image
 
 
 def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], classes: Sequence[str], path: Path) -> None:
-    """Write a sheet of the worst mistakes: picture with the true boxes, true class, predicted class.
+    """Write a sheet of the worst mistakes: each picture with the true boxes, the true and the predicted class.
 
-    With several views the pictures of a part stand one below the other.
+    With --views the pictures of a part stand one below the other.
 
     Args:
         split: The split.

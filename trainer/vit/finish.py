@@ -23,9 +23,9 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, ra
         run: The run's folder.
         data: The data of the training.
         folder: The dataset's folder.
-        model: The network; the best weights are loaded into it.
+        model: The network; gets the best weights.
         outcome: How the training ended.
-        rate: Of `--max-escape`; 0: not asked for.
+        rate: Rate of `--max-escape`; 0: not given.
     """
     stage("measuring the best weights")
     tensors, _ = run_folder.read_tensors(run / run_folder.BEST)

@@ -12,7 +12,7 @@ from trainer.vit.network.model import ViT
 
 
 def watch(model: ViT) -> Watch:
-    """Return a context manager that collects the patch features (after the last norm) of pictures judged within it."""
+    """Make a `Watch` that collects the patch features (after the last norm) of the pictures that a network gets."""
     rows, columns = model.config.grid
 
     def maps(tokens: Tensor) -> Tensor:  # (B, h * w + registers, dim)
@@ -23,7 +23,7 @@ def watch(model: ViT) -> Watch:
 
 
 def learn(run: Path, model: ViT, splits: Mapping[str, Split]) -> None:
-    """Learn and write the gates of a run's best weights, which are in `model`, from its training and validation."""
+    """Learn and write the gates of a run from the best weights in `model` and the splits `train` and `validation`."""
     model.eval()
     device = next(model.parameters()).device
 

@@ -1,4 +1,4 @@
-"""Measures of a classifier with its frozen threshold on a split: all that evaluation.json holds."""
+"""Measures of a classifier with its frozen threshold on a split: the content of evaluation.json for the split."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Measure the calibration of the most probable class, and the log loss: probabilities (N, K), labels (N,)."""
+    """Measure the calibration of the most probable class (N, K), and the log `loss`, from true labels (N,)."""
     right = probabilities.argmax(1) == truth
     # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
@@ -28,7 +28,7 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
-    """Compute the AUROC of scores (N,), `ng` (N,) in truth: chance that NG scores above OK; None without OK or NG."""
+    """Return the probability that an NG picture scores above an OK one (AUROC), from (N,); None without OK or NG."""
     if ng.all() or not ng.any():
         return None
     from sklearn.metrics import roc_auc_score
@@ -47,10 +47,10 @@ def report(
 ) -> dict[str, Any]:
     """Compute all measures of one split, as evaluation.json holds them.
 
-    To add a measure, write a function in this module and add a key here; `trainer.vit.evaluation_page` shows it.
+    A new measure is a function in this module and a key here; `trainer.vit.evaluation_page` shows it.
 
     Args:
-        rows: `row_facts.Facts` (part, defects, levels of factors) of the N examples: pictures, with --views parts.
+        rows: Facts (part, defects, levels of factors) of the N examples: pictures, with --views parts.
         logits: (N, K), not divided by the temperature.
         truth: (N,) true labels.
         classes: Class names.
@@ -89,8 +89,11 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
 
     Args:
         parts: (N,) name of the part that each picture shows.
-        right: (N,) bool: pictures that count for the share, if they are in `of`.
-        of: (N,) bool: pictures that the share is taken of.
+        right: (N,) bool: pictures that are counted, if they are in `of`.
+        of: (N,) bool: pictures of which the share is taken.
+
+    Returns:
+        `count`, `of`, `share` (None without pictures) and `interval`.
     """
     hits, count = int((right & of).sum()), int(of.sum())
     return {
@@ -102,7 +105,7 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
 
 
 def by_class(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Compute recall and precision by class from true and predicted labels (N,), each as `share_by_part` returns it."""
+    """Compute `recall` and `precision` of each class from labels (N,), each as `share_by_part` returns it."""
     return {
         name: {
             "recall": share_by_part(parts, said == label, truth == label),
@@ -119,11 +122,11 @@ def by_factor(
     verdicts: np.ndarray,
     positions: Mapping[str, Sequence[str]],
 ) -> dict[str, dict[str, Any]]:
-    """Compute accuracy and shares of verdicts at each level of each factor.
+    """Compute accuracy and shares of verdicts by factor, then by the factor's level.
 
     Args:
-        rows: `row_facts.Facts` (part, defects, levels of factors) of the N examples: pictures, with --views parts.
-        right: (N,) whether the class was right.
+        rows: Facts (part, defects, levels of factors) of the N examples: pictures, with --views parts.
+        right: (N,) whether the predicted class is right.
         truth_ng: (N,) whether the example is NG in truth.
         verdicts: (N,) verdicts as text.
         positions: See `row_facts.factor_levels`.
@@ -146,7 +149,7 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """List for each measure the sizes in mm of the defects that have one, and whether each was found (said NG)."""
+    """List by measure the sizes in mm of the defects, and whether each was found: predicted as an NG class."""
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -160,7 +163,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Fit for each measure the curve of the probability of detection against size, as `curve` returns it."""
+    """Fit by measure the curve of the probability of detection, as `curve` returns it; arguments as `sizes_found`."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 
@@ -173,7 +176,7 @@ def mistakes(
     ok_index: int,
     most: int = MISTAKES,
 ) -> list[dict[str, Any]]:
-    """List the worst mistakes, at most `most`: escapes and overkill, then wrong NG classes; least P(truth) first."""
+    """List the worst mistakes, at most `most`: OK and NG confused, then wrong NG classes; lowest P(truth) first."""
     wrong = np.flatnonzero(said != truth)
     verdict = (said == ok_index) != (truth == ok_index)
     true_p = probabilities[np.arange(len(truth)), truth]

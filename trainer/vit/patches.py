@@ -1,14 +1,14 @@
 """Losses that train the patch head on the true boxes: one over objects, one over patches.
 
-Both only for rows whose boxes are known:
+Both use only rows whose boxes are known:
 
-- *Objects.* The logits inside a box, averaged by overlap, must give the object's class. All pins count, good ones too:
-  27 examples from one picture.
-- *Patches.* Patches outside the NG boxes are OK, patches mostly inside one have its class. So print, walls and gaps
-  give no alarm. Patches that an NG box only touches do not count.
+- *Objects.* The logits inside a box, averaged by overlap, must give the object's class. Every pin is an example, also
+  a good one: 27 examples from one picture.
+- *Patches.* Patches outside the NG boxes are OK; patches mostly inside an NG box have its class. So print, walls and
+  gaps give no alarm. Patches that an NG box only touches are left out.
 
-There is one NG object to two dozen OK ones, so each class is weighted by the inverse square root of its share. With
-fully balanced weights good pins close to the tolerance would be called NG; without weights all would first be OK.
+There are two dozen OK objects for one NG object, so each class is weighted by the inverse square root of its share.
+Fully balanced weights would make good pins close to the tolerance NG; without weights all pins would at first be OK.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ UNDECIDED = -100  # target that cross_entropy ignores
 
 
 def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tensor, Tensor]:
-    """Compute how many px of each row and each column of patches a box covers.
+    """Compute how many px of each row and of each column of patches a box covers.
 
     Args:
         boxes: (..., 4) xyxy in px.
@@ -31,7 +31,7 @@ def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tens
         patch_size: Patch size in px.
 
     Returns:
-        (..., h) and (..., w) in px; the product of two entries is the covered area of that patch in px².
+        (..., h) px of each row and (..., w) px of each column; their product is the covered area of a patch in px².
     """
     covered = []
     for axis, count in ((1, grid[0]), (0, grid[1])):
@@ -46,12 +46,12 @@ def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[
     """Choose the target class of each patch from the true boxes.
 
     A patch has an NG box's class if the box covers at least half of it, or if it is the patch that the box covers most.
-    Patches that an NG box only touches, or that a hidden object's box touches, are `UNDECIDED`; the rest are OK.
-    Where two NG boxes claim a patch, the lower label counts.
+    Patches that an NG box only touches, or that a hidden object's box touches, are `UNDECIDED`; all others are OK.
+    A patch that two NG boxes claim gets the lower label.
 
     Args:
-        boxes: (B, M, 4) xyxy in px.
-        categories: (B, M) labels; `IGNORED` for hidden objects and where there is no box (all 0).
+        boxes: (B, M, 4) xyxy in px; all 0 = no box.
+        categories: (B, M) labels; `IGNORED` for a hidden object or no box.
         ok_index: Label of OK.
         grid: Numbers of patches (h, w), down and across.
         patch_size: Patch size in px.
@@ -95,11 +95,11 @@ def balanced_cross_entropy(
 
     Args:
         logits: (N, K).
-        targets: (N,) labels; `UNDECIDED` ones do not count.
+        targets: (N,) labels; `UNDECIDED` ones are left out.
         total: Sums the classes' counts (K,) over all processes; each process then returns its part of the mean.
 
     Returns:
-        A scalar; 0 if no target counts.
+        A scalar; 0 if all targets are `UNDECIDED`.
     """
     counts = total(torch.bincount(targets[targets != UNDECIDED], minlength=logits.shape[1]).to(logits.dtype))
     weight = counts.clamp(min=1).rsqrt()
@@ -116,7 +116,7 @@ def patch_loss(
     patch_size: int,
     total: Callable[[Tensor], Tensor] = lambda counts: counts,
 ) -> Tensor:
-    """Compute the sum of the losses over objects and over patches, for the pictures whose boxes are known.
+    """Compute the loss over objects plus the loss over patches, a scalar, for the pictures whose boxes are known.
 
     Args:
         patch_logits: (B, K, h, w).

@@ -35,8 +35,8 @@ class Classifier:
         model: The network in evaluation mode.
         limits: Thresholds of P(NG) = 1 - P(OK).
         temperature: Divides the logits, above 0.
-        judge: The run's name and tolerance for every verdict, and the reasons why it judges nothing (unfit).
-        gates: Reasons why a picture cannot be judged.
+        judge: The run's name and tolerance for every verdict, and the reasons why the run is unfit.
+        gates: The run's gates, which find pictures that cannot be judged.
     """
 
     model: ViT
@@ -52,7 +52,7 @@ class Options:
 
     Args:
         weights: `best` or `last`; None: best.
-        threshold: In [0, 1]: P(NG) from which the verdict is NG, in place of the run's own. None: the run's own.
+        threshold: P(NG) in [0, 1] from which on the verdict is NG; None: the run's own.
         allow_unfit: Whether to judge pictures although the run is unfit.
         sheets: Whether to draw sheets.
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
@@ -66,7 +66,7 @@ class Options:
 
 
 def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
-    """Return why a run is unfit, or why that is not known; empty if it is fit."""
+    """Return why a run with the `weights` `best` or `last` is unfit, or why this is not known; empty if it is fit."""
     if weights != "best":
         return ("unfit: the fitness of the last epoch's weights is not measured, only that of the best",)
     known = results.fitness_of_run(run)
@@ -74,7 +74,7 @@ def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
 
 
 def load_classifier(run: Path, options: Options) -> Classifier:
-    """Load a ViT's run with its thresholds, temperature and fitness, which belong to the best weights.
+    """Load a ViT's run; thresholds, temperature and fitness belong to the best weights.
 
     Raises:
         InputError: The run cannot be read, or needs picture and NSOART picture together.
@@ -100,7 +100,7 @@ def load_classifier(run: Path, options: Options) -> Classifier:
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Prepare the prediction of picture files.
+    """Prepare the prediction of picture files; returns the verdicts, which are computed while read.
 
     Raises:
         InputError: The run cannot be read. The first outcome may raise the errors of `load_classifier`.
@@ -132,11 +132,7 @@ def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator
 
 
 def _of_parts(
-    run: Path,
-    parts: Mapping[Path, Mapping[str, Path]],
-    left: Sequence[Path],
-    problems: Sequence[str],
-    options: Options,
+    run: Path, parts: Mapping[Path, Mapping[str, Path]], left: Sequence[Path], problems: Sequence[str], options: Options
 ) -> Iterator[Judged]:
     """Judge each part, whose files are given by view; then name the files `left`, which `problems` explain."""
     by = load_classifier(run, options)

@@ -1,12 +1,11 @@
 """Initial weights from a published checkpoint: a ViT or DeiT saved by transformers, in a folder or on the Hub.
 
 Such a network has a linear stem, learned positions and a class token, and `ViTConfig` is set accordingly. Its blocks,
-last norm, patch embedding and positions (interpolated to our grid) are loaded; its class token becomes the first
-register. New are the heads for our classes, with random weights, and the stem's kernels for channels that the
-checkpoint lacks (local contrast, NSOART). These are zero, so that before the first step all tokens equal the
-checkpoint's own.
+last norm, patch embedding and positions (interpolated to the new grid) are loaded; its class token becomes the first
+register. The heads for the new classes get random weights. The stem's kernels for channels that the checkpoint lacks
+(local contrast, NSOART) are zero, so that before the first step all tokens equal the checkpoint's own.
 
-Only config.json, preprocessor_config.json and model.safetensors are read: none of them can run code.
+Only config.json, preprocessor_config.json and model.safetensors are read: none of these files can run code.
 """
 
 import json
@@ -47,10 +46,10 @@ class Pretrained:
     """A published checkpoint, read and checked to be complete.
 
     Args:
-        name: Its name as given to --init.
-        shape: Fields of `ViTConfig` that its weights require.
-        mean, std: Mean and standard deviation of pixels in [0, 1] that it was trained with, per channel.
-        tensors: Tensors by our names; `stem.projection.weight` is (dim, 3, patch, patch).
+        name: Name as given to --init.
+        shape: Fields of `ViTConfig` that the weights require.
+        mean, std: Mean and standard deviation per channel, of pixels in [0, 1], used in the checkpoint's training.
+        tensors: Tensors by their names in `ViT`; `stem.projection.weight` is (dim, 3, patch, patch).
         positions: Position embeddings (h, w, dim).
         tokens: Class token and, of DeiT, distillation token (T, dim), with their positions added.
     """
@@ -76,7 +75,7 @@ class Pretrained:
             classes: Class names of the data.
             size: Picture size (W, H) in px.
             statistics: Mean and standard deviation of the data's channels; used from the fourth channel on.
-            given: Fields of `ViTConfig` given as options; fewer blocks and more registers are possible.
+            given: Fields of `ViTConfig` given as options; they may ask for fewer blocks and more registers.
 
         Raises:
             InputError: An option contradicts the checkpoint.
@@ -113,7 +112,10 @@ class Pretrained:
 
 
 def is_checkpoint(source: str) -> bool:
-    """Whether `--init` names a checkpoint of transformers, not a run: by its config.json, or the form OWNER/NAME."""
+    """Return whether `--init` names a checkpoint of transformers and not a run.
+
+    A folder is known by its config.json, a name on the Hub by the form OWNER/NAME.
+    """
     path = Path(source)
     if not path.exists():
         return HUB_NAME.fullmatch(source) is not None
@@ -289,7 +291,7 @@ def load(model: ViT, source: Pretrained) -> list[str]:
         source: The checkpoint.
 
     Returns:
-        Lines for the terminal: which weights were loaded, which are new.
+        Lines for the terminal on the loaded weights and the new weights.
     """
     config, own = model.config, model.state_dict()
     depth, taken = config.depth, len(source.tokens)

@@ -27,10 +27,10 @@ TRAINED = (
 
 
 def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = "") -> Files:
-    """Collect the files of a run to upload, by path on the Hub; writes RUN/README.md.
+    """Write RUN/README.md, and return the files of a run to upload, by path on the Hub.
 
     Args:
-        run: A finished run.
+        run: Folder of a finished run.
         name: owner/name on the Hub.
         datasets: Names on the Hub of the training datasets.
         license: The Hub's id of the licence.

@@ -54,7 +54,7 @@ class TrainingConfig(Settings):
     )
     close_ups: float = setting(
         0.6,
-        "share of the epochs, the first ones, with close-ups of single pins only; needs boxes",
+        "share of the epochs, from the first on, that have close-ups of single pins only; needs boxes",
         ge=0,
         le=1,
         metavar="SHARE",
@@ -66,14 +66,12 @@ class TrainingConfig(Settings):
     )
     input: Literal["image", "nsoart", "image+nsoart"] = setting(
         "image",
-        "column of the pictures; image: RGB; nsoart: how each small window differs from good parts; image+nsoart: "
+        "column of the pictures. image: RGB; nsoart: how each small window differs from good parts; image+nsoart: "
         "both, six channels",
         group="pictures",
     )
     augment: bool = setting(
-        True,
-        "train without shifting, turning, mirroring and changing the light of pictures",
-        group="pictures",
+        True, "train without shifting, turning, mirroring and changing the light of pictures", group="pictures"
     )
     accumulate: int = setting(
         1,
@@ -94,7 +92,7 @@ class TrainingConfig(Settings):
     )
     patience: int = setting(
         0,
-        "early stopping: stop when N epochs with whole pictures in a row brought no better one; 0: never",
+        "early stopping: stop after N epochs in a row with whole pictures of which none is the best; 0: never",
         ge=0,
         le=100_000,
         metavar="N",
@@ -112,8 +110,8 @@ class TrainingConfig(Settings):
     )
     rows: Rows = setting(
         "observable",
-        "rows to use: all; observable: without NG pictures whose defects cannot be seen; clear: also without pictures "
-        "with a measure in the grey zone, close to its limit",
+        "rows to use. all: all rows; observable: without NG pictures whose defects cannot be seen; clear: in addition "
+        "without pictures that have a measure in the grey zone, close to its limit",
         group="pictures",
         earlier="all",
     )
@@ -153,7 +151,7 @@ class TrainingConfig(Settings):
 def save_config(
     run: Path, model: ViTConfig, training: TrainingConfig, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json, and the files for transformers beside it; `tolerance`: of the training data, by scene."""
+    """Write RUN/config.json and the files for transformers; `tolerance`: limits in mm of the training, by scene."""
     document = {"format": FORMAT, "version": VERSION, "model": asdict(model), "training": training.model_dump()}
     document |= {TOLERANCE: dict(tolerance)} if tolerance else {}
     for name, text in hub_files.files_of(model).items():
@@ -197,7 +195,7 @@ def load_model(run: Path, which: str = "best") -> ViT:
 
 
 def load_classes(model: ViT, run: Path) -> list[str]:
-    """Load the best weights of another run into a network, whose classes may differ or have another order.
+    """Load the best weights of another run into a network; the classes of the two may differ.
 
     Weights of a class are matched by the class's name; classes that the other run lacks keep their random weights.
 

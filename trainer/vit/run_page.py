@@ -1,7 +1,7 @@
-"""RUN/report.html: all results of a ViT's run on one page, which needs no other file and no network.
+"""RUN/report.html: all results of a ViT's run on one page, which needs no other file and no internet.
 
-Written by `trainer.vit` at its end, by `trainer.evaluate` and `trainer.attention` when their results are in the run's
-folder, and by `trainer.report` at any time.
+It is written by `trainer.vit` at its end, by `trainer.evaluate` and `trainer.attention` if their results are in the
+run's folder, and by `trainer.report`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,7 +92,7 @@ def _thresholds(limits: Limits) -> str:
 def warnings_of(
     rows: Sequence[Mapping[str, Any]], classes: Sequence[str], settings: TrainingConfig
 ) -> list[tuple[int, int, str]]:
-    """Collect the warnings from all epochs: for each kind its first epoch, its last epoch and its latest text."""
+    """Collect the warnings of all epochs (`rows`: metrics.csv): by kind first epoch, last epoch and latest text."""
     found: dict[str, tuple[int, int, str]] = {}
     for index, row in enumerate(rows):
         epoch = int(row["epoch"])
@@ -166,7 +166,7 @@ def _attention(run: Path) -> dict[str, Any]:
 
 
 def refresh(run: Path, out: Path, own: str) -> None:
-    """Write RUN/report.html again if the run is finished and `out`, the folder of new results, is RUN/`own`."""
+    """Write RUN/report.html again if the run is finished and the new results are in its own folder RUN/`own`."""
     if out.resolve() != (run / own).resolve() or not (run / "summary.json").is_file():
         return
     try:

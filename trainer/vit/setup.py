@@ -1,7 +1,7 @@
-"""Settings, data and network shape that a training of `python -m trainer.vit` starts with.
+"""Settings, data and shape of the network at the start of a training of `python -m trainer.vit`.
 
-They come from options, an earlier run (--config, --init), a checkpoint (--init) and the dataset; or, with --resume,
-from the run itself.
+They come from options, an earlier run (--config, --init), a checkpoint (--init) and the dataset; with --resume they
+come from the run itself.
 """
 
 import argparse
@@ -30,13 +30,13 @@ from trainer.vit.run import TrainingConfig, load_classes, load_config, read_conf
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training starts with.
+    """Settings, data and network of a training.
 
     Args:
         config: Configuration of the network.
         settings: Settings of the training.
         data: The dataset, with the rows that `--rows` keeps.
-        source: The checkpoint that `--init` names; None without one.
+        source: The checkpoint that `--init` names; None if it names none.
     """
 
     config: ViTConfig
@@ -46,7 +46,7 @@ class Setup:
 
     @property
     def tolerance(self) -> dict[str, Any]:
-        """The tolerance of the training rows, by scene."""
+        """Limits in mm of the training rows, by scene."""
         return tolerances_of(self.data.splits["train"].rows)
 
 
@@ -75,7 +75,7 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
     """Read the setup of the run in `args.out`, to resume the run.
 
     Raises:
-        InputError: There is no run, an option contradicts its settings, or the dataset is another one.
+        InputError: There is no run, an option contradicts its settings, or it was trained on another dataset.
     """
     if args.config is not None:
         raise InputError("--config: expected no such option beside --resume, which keeps the run's settings")
@@ -103,7 +103,7 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
 
 
 def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
-    """Load the weights that `--init` names into a new network, and print which; `source`: the checkpoint, if read."""
+    """Load the weights of `--init` into a new network, and print their source; `source`: the checkpoint read."""
     if pretrained.is_checkpoint(init):
         for line in pretrained.load(model, source or pretrained.read(init)):
             say(line)
@@ -198,12 +198,7 @@ def _network(
 ) -> ViTConfig:
     """Make a new network's configuration: an earlier run's or the defaults, then options and the data's values."""
     given = given_settings(args, ViTConfig)
-    own: dict[str, Any] = {
-        "classes": data.classes,
-        "width": data.size[0],
-        "height": data.size[1],
-        "views": cameras,
-    }
+    own: dict[str, Any] = {"classes": data.classes, "width": data.size[0], "height": data.size[1], "views": cameras}
     split = data.splits["train"]
     if args.init and source is not None:
         statistics = channel_statistics(split.pictures, len(split.runs))
@@ -227,11 +222,7 @@ def _network(
 
 
 def _shape_of_run(init: str, given: dict[str, Any], channels: int) -> ViTConfig:
-    """Read the configuration of the network of the run that `--init` names.
-
-    Raises:
-        InputError: An option contradicts the configuration, or the pictures have another number of channels.
-    """
+    """Read the network's configuration of the run of `--init`, and check options and channels against it."""
     shape, _ = load_config(Path(init))
     wrong = [
         f"--{name.replace('_', '-')}: expected {getattr(shape, name)}, as --init {init} has, got {value}"

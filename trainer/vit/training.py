@@ -1,7 +1,7 @@
 """Training of a ViT in the loop of `trainer.core.loop`: batches, losses, validation, warnings.
 
 The best epoch is the one with the highest balanced accuracy (mean recall of the classes that occur) on the validation
-split; among equal ones, frequent on a small split, the one with the lowest validation loss.
+split. Of several equal epochs, frequent on a small split, the one with the lowest validation loss is the best.
 """
 
 import time
@@ -33,7 +33,7 @@ from trainer.vit.run import TrainingConfig, save_config
 def build(
     config: ViTConfig, training: TrainingConfig, device: torch.device, share: Share | None = None
 ) -> tuple[ViT, torch.optim.Optimizer]:
-    """Make a network with random weights from the training's seed, and its optimizer; `share`: as for `ViTTrainee`."""
+    """Make a network with random weights by the training's seed, and its optimizer; `share` as for `ViTTrainee`."""
     torch.manual_seed(training.seed)
     model = ViT(config).to(device)
     share_dropout(model, share or Share())
@@ -42,7 +42,7 @@ def build(
 
 
 def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
-    """Make the loop's settings; epochs of close-ups only do not count for patience: they train no class head."""
+    """Make the loop's settings; epochs with close-ups only do not count for patience, as they train no class head."""
     return Schedule(
         epochs=config.scheduled,
         lr=config.lr,
@@ -55,7 +55,7 @@ def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
 
 
 def close_up_size(model: ViTConfig, config: TrainingConfig) -> int:
-    """Side of a close-up in px: as set, but at most the picture's shorter side, rounded down to whole patches."""
+    """Return the side of a close-up in px: as set, at most the picture's shorter side, in whole patches."""
     side = min(config.close_up_px, model.width, model.height)
     return side // model.patch_size * model.patch_size
 
@@ -96,7 +96,7 @@ class ViTTrainee:
         self._tally()
 
     def adopt(self, config: TrainingConfig) -> None:
-        """Replace the settings by these, which differ in the number of epochs."""
+        """Replace the settings by `config`, which differs in the number of epochs."""
         self.config = config
         self.plan = plan_of(self.split, config, self.close_ups)
         self.schedule = schedule_of(config, self.plan)
@@ -118,7 +118,7 @@ class ViTTrainee:
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of a portion's loss / `parts`, and count right pictures and close-ups."""
+        """Add the gradient of a portion's loss divided by `parts`, and count right pictures and close-ups."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             loss = loss + self._close_up_loss(_on(self.device, batch.close_ups), batch.close_up_count, batch.centres)
@@ -190,7 +190,7 @@ class ViTTrainee:
         return True
 
     def measure(self, epoch: int) -> Measured:
-        """Measure loss and accuracies on the validation split; no score for an epoch trained on close-ups only."""
+        """Measure loss and accuracies on the validation split; an epoch with close-ups only gets no score."""
         self.answers = answer(self.network, self.validation, share=self.share)
         row = validation_row(self.answers, self.classes)
         score = (float(row["val_balanced_accuracy"]), -self.answers.loss)  # type: ignore[arg-type]
@@ -243,7 +243,7 @@ class ViTTrainee:
 
 
 def validation_row(answers: Answers, classes: Sequence[str]) -> Row:
-    """Make the columns of metrics.csv that are measured on validation."""
+    """Make the columns of metrics.csv that are measured on validation, from the output for that split."""
     matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(classes))
     predicted: np.ndarray = matrix.sum(0)
     top = int(predicted.argmax())

@@ -2,11 +2,12 @@
 
 Before the training the network learns one batch by heart (overfits it), with the run's own loss and learning rate. The
 training is refused if the loss diverges or stays the same, if equal pictures have different labels, or if the gradient
-is zero. If the batch is only learned too slowly, there is a warning.
+is zero. A batch that is learned too slowly gives a warning.
 
-During the training three numbers per epoch show a collapse (one class predicted for everything) early: entropy of the
-mean prediction, share of the most predicted class, norm of the gradient. Shuffled labels can be learned by heart too;
-they show as labels that contradict the boxes, or as accuracy that rises in training and stays at chance in validation.
+During the training three numbers per epoch show a collapse (one class predicted for all pictures) early: entropy of the
+mean prediction, share of the most predicted class, norm of the gradient. Shuffled labels can be learned by heart too.
+They are found as labels that contradict the boxes, or as an accuracy that rises in training and stays at chance in
+validation.
 """
 
 import copy
@@ -42,7 +43,7 @@ class Examination:
     Args:
         healthy: Whether the batch was learned by heart.
         hopeless: Whether the training must be refused.
-        reason: Why the batch was not learned, with advice; empty when healthy.
+        reason: Why the batch was not learned, with advice; empty if healthy.
         steps: Number of steps.
         first_loss, last_loss: Mean cross-entropy of the pictures' classes at the first and last step.
         accuracy: Accuracy on the batch at the last step, in [0, 1].
@@ -60,7 +61,7 @@ class Examination:
 
 
 def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
-    """Choose `count` rows for a batch by their labels (N,): the first of each class, all classes equally often."""
+    """Choose `count` rows for a batch by their labels (N,): the first rows of each class, all classes equally often."""
     rows: list[int] = []
     queues = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels).tolist()]
     while len(rows) < count and any(queues):
@@ -71,7 +72,7 @@ def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
 
 
 def contradictions(split: Split, rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the pairs of `rows` (indices of rows of `split`) that have equal pictures and different labels."""
+    """Return the pairs of `rows`, indices in `split`, that have equal pictures and different labels."""
     seen: dict[bytes, int] = {}
     found = []
     for row in rows:
@@ -162,7 +163,7 @@ def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: Train
 
 
 def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
-    """Let a copy of the network learn one batch by heart; network and random generators stay unchanged.
+    """Let a copy of the network learn one batch by heart; the network and random generators do not change.
 
     Args:
         model: The network before the first step.
@@ -195,7 +196,7 @@ def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], conf
     """Return warnings with advice from the epochs so far: large gradients, pictures only learned by heart.
 
     Args:
-        rows: Lines of metrics.csv, the last one the newest.
+        rows: Lines of metrics.csv so far.
         classes: Class names.
         config: The training's settings.
     """
@@ -262,7 +263,12 @@ def check_classes(train: Split, validation: Split, classes: Sequence[str]) -> li
 
 
 def admit(model: ViT, data: Data, settings: TrainingConfig) -> list[str]:
-    """Check labels, classes and learning of one batch before a training; prints the findings.
+    """Check labels, classes and learning of one batch before a training, and print the findings.
+
+    Args:
+        model: The network before the first step.
+        data: The dataset.
+        settings: Settings of the training.
 
     Returns:
         Warnings and the result of learning one batch, as sentences without full stop.

@@ -1,4 +1,4 @@
-"""Verdict of a ViT on a picture, or on a part from its views, and the sheet that shows it."""
+"""Verdict of a ViT on a picture, or on a part from its views, and the sheet that shows the verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,6 @@ from trainer.vit.network.letterbox import fit_of, pixels_of, rgb
 from trainer.vit.network.model import ViT, ViTConfig
 
 SIDE_PX = 512
-
-
 # Of a network without chosen thresholds.
 UNDECIDED = Limits.at(0.5)
 
@@ -30,13 +28,13 @@ class PictureVerdict:
 
     Args:
         verdict: From `decision.verdict_of`.
-        reasons: Why it is not OK; each begins with a keyword and a colon.
-        label: `OK` if P(NG) is below the threshold and below 0.5, else the most probable NG class.
+        reasons: Why the verdict is not OK; each begins with a keyword and a colon.
+        label: `OK` if P(NG) is below the threshold and below 0.5, otherwise the most probable NG class.
         confidence: Probability of the label, in [0, 1].
         probabilities: Probability by class name.
-        peak_px: (x, y) of the most suspicious patch's centre (highest 1 - P(OK)), in px of the picture.
-        peak_class: The most probable NG class of that patch.
-        peak_probability: 1 - P(OK) of that patch.
+        peak_px: (x, y) of the centre of the most suspicious patch (highest 1 - P(OK)), in px of the picture.
+        peak_class: The most probable NG class of the most suspicious patch.
+        peak_probability: 1 - P(OK) of the most suspicious patch.
     """
 
     verdict: Verdict
@@ -50,7 +48,7 @@ class PictureVerdict:
 
     @property
     def said(self) -> str:
-        """Class and probability to show beside the verdict: that of OK beside OK, P(NG) beside UNSURE."""
+        """Text beside the verdict: class and its probability for OK and NG, P(NG) for UNSURE, empty for INVALID."""
         if self.verdict is Verdict.UNSURE:
             return f"P(NG) {1 - self.probabilities['OK']:.3f}"
         return f"{self.label:<8} {self.confidence:.3f}" if self.verdict is not Verdict.INVALID else ""
@@ -61,7 +59,7 @@ class PartVerdict(PictureVerdict):
     """Verdict on one part from its views.
 
     Args:
-        peak_view: The view with the most suspicious patch; `peak_px` is in px of its picture.
+        peak_view: The view with the most suspicious patch; `peak_px` is in px of this view's picture.
     """
 
     peak_view: str
@@ -123,7 +121,7 @@ def judge(
     invalid: Sequence[str] = (),
     gates: Gates | None = None,
 ) -> tuple[PictureVerdict, np.ndarray]:
-    """Judge one picture.
+    """Judge one picture; returns the verdict and the heat map (h, w) in [0, 1] over the network's patches.
 
     Args:
         model: A trained network in evaluation mode.
@@ -131,10 +129,7 @@ def judge(
         limits: Thresholds of P(NG) = 1 - P(OK).
         temperature: Divides the logits, above 0.
         invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
-        gates: The run's gates, which may give further such reasons; None: no gates.
-
-    Returns:
-        The verdict and the heat map (h, w) in [0, 1] over the network's patches.
+        gates: The run's gates, which may add reasons to `invalid`; None: no gates.
     """
     with torch.inference_mode(), watch(model) as seen:
         prediction = model(_pixels(picture, model.config)[None])
@@ -151,15 +146,12 @@ def judge_part(
     invalid: Sequence[str] = (),
     gates: Gates | None = None,
 ) -> tuple[PartVerdict, dict[str, np.ndarray]]:
-    """Judge one part from its views.
+    """Judge one part from its views; returns the verdict and each view's heat map (h, w) in [0, 1].
 
     Args:
         model: A network in evaluation mode that was trained on several views.
         pictures: The picture of each of the network's views, in their order; any size and mode.
         limits, temperature, invalid, gates: As for `judge`.
-
-    Returns:
-        The verdict and each view's heat map (h, w) in [0, 1].
     """
     config = model.config
     with torch.inference_mode(), watch(model) as seen:
@@ -189,7 +181,7 @@ def _heat_on(picture: Image.Image, heat: np.ndarray, config: ViTConfig) -> Image
 
 
 def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, model: ViT) -> Image.Image:
-    """Draw a sheet: a bar with verdict, class and confidence, or reasons; below it the picture and its heat map.
+    """Draw a sheet: a bar with verdict and class, or reasons; below it the picture, then the picture with its heat map.
 
     Args:
         picture: The picture as opened.
@@ -203,7 +195,7 @@ def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, mo
 def annotate_part(
     pictures: Mapping[str, Image.Image], verdict: PartVerdict, heats: Mapping[str, np.ndarray], model: ViT
 ) -> Image.Image:
-    """Draw a part's sheet: its views side by side; if NG, the most suspicious patch of all views is ringed."""
+    """Draw a part's sheet: its views side by side above their heat maps; if NG, the most suspicious patch is ringed."""
     return _sheet(pictures, verdict, heats, model.config, verdict.peak_view)
 
 

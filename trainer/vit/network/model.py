@@ -65,14 +65,16 @@ def _setting(default: Any, description: str, **asked: Any) -> Any:
 
 @dataclass(frozen=True)
 class ViTConfig:
-    """Configuration of the network: all that its weights depend on; the fields' metadata describe them."""
+    """Configuration of the network, on which its weights depend; the metadata of each field describes it."""
 
     classes: tuple[str, ...] = field(metadata=_said("class names in label order, `OK` among them", no_option="data's"))
     width: int = field(metadata=_said("width of a picture in px", ge=1, no_option="--image-size"))
     height: int = field(metadata=_said("height of a picture in px", ge=1, no_option="--image-size"))
     channels: int = _setting(3, "channels of a picture", ge=1, no_option="those of --input")
     mean: tuple[float, ...] = _setting((0.5,) * 3, "mean of pixels in [0, 1] per channel", no_option="training data's")
-    std: tuple[float, ...] = _setting((0.25,) * 3, "their standard deviation per channel", no_option="training data's")
+    std: tuple[float, ...] = _setting(
+        (0.25,) * 3, "standard deviation of pixels in [0, 1] per channel", no_option="training data's"
+    )
     patch_size: int = _setting(
         8, "side in px of a patch (the squares that the network works on), at most a pin's width", choices=(4, 8, 16)
     )
@@ -174,7 +176,7 @@ class Prediction(NamedTuple):
 
 
 def local_contrast(pixels: Tensor) -> Tensor:
-    """Compute the local contrast: grey value minus mean of about 24 px around it, over their standard deviation.
+    """Compute the local contrast: grey value minus the mean of about 24 px around, divided by their standard deviation.
 
     Args:
         pixels: (B, C, H, W) in [0, 1].
@@ -250,14 +252,11 @@ class LinearStem(nn.Module):
 
 
 def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]:
-    """Compute cosine and sine of each patch's rotation angles.
+    """Compute cosine and sine of each patch's rotation angles; returns two (h * w, head_dim / 2) tensors.
 
     Args:
         grid: Numbers of patches (h, w), down and across.
         head_dim: Channels of a head; half of the channel pairs turn with the row, half with the column.
-
-    Returns:
-        Two (h * w, head_dim / 2) tensors.
     """
     quarter = head_dim // 4
     # Wavelengths from 2 patches to about 60: from a pin's neighbour to the whole housing.
@@ -346,9 +345,9 @@ class EvidencePooling(nn.Module):
 
 
 class ViT(nn.Module):
-    """The network: makes a `Prediction` from pixels (B, channels, H, W) in [0, 1], whole pictures or cut-outs.
+    """The network: makes a `Prediction` from pixels (B, channels, H, W) in [0, 1], whole pictures or close-ups.
 
-    Or from (B, V, channels, H, W), V views of each of B parts; a part gets one row of class logits.
+    Pixels (B, V, channels, H, W) are V views of each of B parts; each part gets one row of class logits.
     """
 
     mean: Tensor

@@ -63,7 +63,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
         self.size = dict(size or {"width": 256, "height": 128})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `save_pretrained` writes: the size; config.json names the class (see `trainer.vit.hub_files`)."""
+        """Return the size, which `save_pretrained` writes; config.json names the class, see `trainer.vit.hub_files`."""
         return {"size": self.size}
 
     def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:  # type: ignore[override]
@@ -126,7 +126,7 @@ class PinsightViTForImageClassification(PreTrainedModel):
             kwargs: Further arguments that transformers passes to every model; ignored.
 
         Raises:
-            ValueError: Another number of views than the run has.
+            ValueError: The pictures have another number of views than the run.
         """
         views = self.vit.config.views
         if (tuple(pixel_values.shape[1:-3]) or (0,)) != (len(views),):
