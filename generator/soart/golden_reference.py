@@ -2,9 +2,9 @@
 
 The members of the unit space are aligned with one of them, the anchor (`generator.soart.registration`), and summed. For
 a picture, the mean of the members is laid on its pixels; a member is compared with the mean of the others
-(leave-one-out). Edges may lie up to TOLERANCE_PX beside those of the mean: the reference of a pixel is the value nearest
-to its own among those that the mean has in reach. Grey values are summed as whole numbers, so that the sum is the same
-in any order.
+(leave-one-out). Edges may lie up to TOLERANCE_PX beside those of the mean: a pixel is compared with the value nearest to
+its own among those that the mean has in reach. Grey values are summed as whole numbers, so that the sum is the same in
+any order.
 
 DATASET/nsoart/reference-000.npz   `total`, `anchor` and `members`
 DATASET/nsoart/reference-000.png   the mean, to look at
@@ -112,12 +112,8 @@ def fitted(picture: Image.Image, size: tuple[int, ...]) -> np.ndarray:
     Raises:
         ValueError: the ratio of its sides is not that of `size`.
     """
+    check_ratio(picture.size, size)
     height, width = size
-    if abs(picture.width * height / (picture.height * width) - 1) > RATIO:
-        raise ValueError(
-            f"expected a picture of the shape of its golden reference, {width} x {height} px or a multiple, got "
-            f"{picture.width} x {picture.height} px"
-        )
     grey = picture.convert("L")
     if grey.size != (width, height):
         how = Image.Resampling.BOX if grey.width > width else Image.Resampling.BICUBIC
@@ -129,6 +125,15 @@ def maps_against(grey: np.ndarray, laid: np.ndarray, window: int, stride: int) -
     """Compute the SOART3 maps of a picture against a mean on its pixels, from `Reference.laid`: (3, gh, gw) float32."""
     nearest = np.clip(grey, _reach(laid, np.minimum), _reach(laid, np.maximum))
     return soart3_map(grey, nearest, window=window, stride=stride)
+
+
+def check_ratio(size: tuple[int, int], shape: tuple[int, ...]) -> None:
+    """Raise ValueError unless a picture of `size` (W, H) px has the ratio of sides of a reference of `shape` (h, w)."""
+    if abs(size[0] * shape[0] / (size[1] * shape[1]) - 1) > RATIO:
+        raise ValueError(
+            f"expected a picture of the shape of its golden reference, {shape[1]} x {shape[0]} px or a multiple, got "
+            f"{size[0]} x {size[1]} px"
+        )
 
 
 def aligned(picture: Image.Image, anchor: np.ndarray) -> np.ndarray:

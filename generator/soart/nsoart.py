@@ -1,9 +1,9 @@
 """NSOART, normalised SOART: the SOART3 maps of a picture, standardised by OK parts, as a three-channel picture.
 
 The three maps are standardised with the mean and standard deviation (s.d.) of each map over a unit space (a group of OK
-parts), and coded as bytes (`soart.encode_nsoart`). Rows are grouped by scene, housing, terminal, camera and marking; the
-unit space of a group is its OK rows in the training split. If there are none, as for a held-out housing, the first few
-OK rows of the group in any split are used. The windows are compared either with
+parts), and coded as bytes (`soart.encode_nsoart`). Rows are grouped by scene, housing, terminal, camera and marking; a
+group's unit space is its OK rows in the training split. If there are none, as for a held-out housing, the first few OK
+rows of the group in any split are used. The windows are compared either with
 
 - the mean of the picture's own windows ("self"); without OK rows, a group uses the OK rows of all groups, or
 - the mean picture of the unit space ("golden", `generator.soart.golden_reference`); with fewer than FEW rows, a group
