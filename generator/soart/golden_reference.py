@@ -2,9 +2,9 @@
 
 The members of the unit space are aligned with one of them, the anchor (`generator.soart.registration`), and summed. For
 a picture, the mean of the members is laid on its pixels; a member is compared with the mean of the others
-(leave-one-out). Edges may lie up to TOLERANCE_PX beside those of the mean: a pixel is compared with the value nearest to
-its own among those that the mean has in reach. Grey values are summed as whole numbers, so that the sum is the same in
-any order.
+(leave-one-out). Edges may lie up to TOLERANCE_PX beside those of the mean: a pixel is compared with the value nearest
+to its own among those that the mean has in reach. Grey values are summed as whole numbers, so that the sum is the same
+in any order.
 
 DATASET/nsoart/reference-000.npz   `total`, `anchor` and `members`
 DATASET/nsoart/reference-000.png   the mean, to look at
