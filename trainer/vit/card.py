@@ -187,7 +187,7 @@ def _use(name: str, by_transformers: bool, input_: str, limits: Limits | None, v
     )
     if input_ != "image":
         text += (
-            " NSOART pictures must be computed with the parameters in the training dataset's `nsoart.json`, and with its "
-            "folder `nsoart/` where it has one."
+            " NSOART pictures must be computed with the parameters in the training dataset's `nsoart.json`, "
+            "and with its folder `nsoart/` where it has one."
         )
     return text

@@ -16,7 +16,7 @@ PART = {"scene": "s", "housing": "plain", "terminal": "round", "camera": "center
 
 
 def part(seed: int, dx: float = 0.0, dy: float = 0.0, missing: bool = False) -> Image.Image:
-    """A picture, 96 x 48 px: bright pins in dark cavities, moved by (dx, dy) px, with noise; its middle pin may miss."""
+    """A picture, 96 x 48 px: bright pins in dark cavities, moved by (dx, dy) px, with noise; a pin may be missing."""
     y, x = np.mgrid[0:48, 0:96] + 0.5
     grey = np.full((48, 96), 110.0)
     for row in range(2):

@@ -28,7 +28,7 @@ def test_a_photograph_is_compared_with_the_reference_of_its_camera(run, tmp_path
     assert (np.asarray(golden.chart(photo, tmp_path / "photo.png", "left")) == wanted).all()
     assert (np.asarray(golden.chart(photo, tmp_path / "part7_center.png")) != wanted).any()
     golden.check([tmp_path / "part7_left.png", tmp_path / "part7_center.png"])
-    with pytest.raises(InputError, match="photo_left.png: expected a picture of the shape of its golden reference"):
+    with pytest.raises(InputError, match=r"photo_left\.png: expected a picture of the shape of its golden reference"):
         golden.chart(photo.resize((96, 96)), tmp_path / "photo_left.png")
 
 
@@ -60,7 +60,7 @@ def test_other_runs_are_given_their_pictures(run, tmp_path):
 def test_an_evaluation_keeps_to_the_kind_of_reference(run, tmp_path):
     check_reference(run, run, "nsoart")
     check_reference(run, tmp_path, "image")
-    with pytest.raises(InputError, match="expected one built with --nsoart golden, as that of .*, got --nsoart self"):
+    with pytest.raises(InputError, match=r"expected one built with --nsoart golden, as that of .*, got --nsoart self"):
         check_reference(run, tmp_path, "nsoart")
 
 
