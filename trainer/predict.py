@@ -151,7 +151,7 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
         from trainer.gauge import prediction as measuring
 
         judged = measuring.parse_judge(args.judge)
-        part = [named[name] for name in PART]
+        part = args.scene, args.housing, args.terminal, args.camera
         return measuring.judging(args.model, files, measuring.Options(*part, judged, sheets, tolerance))
     from trainer.vit import prediction
 

@@ -254,7 +254,7 @@ def golden_group(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> Map
         ValueError: no group has these values, or groups of different references have them.
     """
     given = {name: str(known[name]) for name in GROUP_BY if known.get(name) not in (None, "")}
-    groups = parameters["groups"]
+    groups: Sequence[Mapping[str, Any]] = parameters["groups"]
     found = [each for each in groups if all(each[name] == value for name, value in given.items())]
     said = ", ".join(f"{name} {value}" for name, value in given.items()) or "an unknown part"
     if not found:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from generator.io.view_names import view_of
 from generator.soart import nsoart
-from trainer.core.default_paths import DATASET_FILES
+from trainer.core.default_paths import DATASET_FILES, DATASET_FOLDER
 from trainer.core.errors import InputError
 from trainer.core.run_folder import read_json
 from trainer.vit.network.letterbox import rgb
@@ -113,6 +113,14 @@ def check_reference(run: Path, data: Path, column: str) -> None:
         raise InputError(
             f"--data {data}: expected one built with --nsoart {own}, as that of {run}, got --nsoart {found}"
         )
+
+
+def files_of(run: Path, column: str) -> dict[str, Path]:
+    """Return the files of a run, by path in it, from which the NSOART pictures that it takes are made."""
+    if "nsoart" not in column:
+        return {}
+    paths = [run / PARAMETERS, *sorted((run / DATASET_FOLDER).glob("*"))]
+    return {path.relative_to(run).as_posix(): path for path in paths if path.is_file()}
 
 
 def _parameters(folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from generator.soart.nsoart import nsoart_picture
 from tests.generator.soart.golden_files import PART, part, write_golden
 from trainer.core.errors import InputError
-from trainer.core.golden_input import GoldenInput, check_reference
+from trainer.core.golden_input import GoldenInput, check_reference, files_of
 from trainer.predict import main
 
 
@@ -49,7 +49,8 @@ def test_without_a_reference_nothing_is_judged(run, tmp_path, given, message):
 
 
 def test_other_runs_are_given_their_pictures(run, tmp_path):
-    assert GoldenInput.of(run, "image", {"scene": None}) is None
+    assert GoldenInput.of(run, "image", {"scene": None}) is None and files_of(run, "image") == {}
+    assert {"nsoart.json", "nsoart/reference-001.npz"} < set(files_of(run, "image+nsoart"))
     assert GoldenInput.of(tmp_path, "nsoart", {}) is None  # of an earlier version, without nsoart.json
     with pytest.raises(
         InputError, match="--scene, --marking: expected with a gauge, or with a run trained on NSOART ag"
