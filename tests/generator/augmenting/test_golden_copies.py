@@ -34,8 +34,8 @@ def test_copies_are_compared_with_the_reference_moved_like_them(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     plan = tmp_path / "plan.csv"
-    assert main(["augment", "plan", str(dataset), "-o", str(plan)]) == 0
-    with plan.open(newline="", encoding="utf-8") as file:
+    assert main(["augment", "plan", str(dataset), "-o", str(plan), "--warp"]) == 0
+    with plan.open(newline="", encoding="utf-8-sig") as file:
         lines = list(csv.DictReader(file))
     with plan.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(lines[0]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,3 +52,16 @@ def write_golden(folder: Path, cameras: Sequence[str] = ("center",)) -> dict[str
     parameters = nsoart.make_parameters(spaces, statistics, 16, 1, files)
     (folder / "nsoart.json").write_text(json.dumps(parameters))
     return parameters
+
+
+def golden_run(trained: Path, references: Path, folder: Path, section: str) -> Path:
+    """A copy of a trained run, with the golden references of another folder, that takes NSOART pictures.
+
+    Its config.json states this in its part `section`.
+    """
+    shutil.copytree(trained, folder)
+    shutil.copytree(references, folder, dirs_exist_ok=True)
+    document = json.loads((folder / "config.json").read_text())
+    document[section]["input"] = "nsoart"
+    (folder / "config.json").write_text(json.dumps(document))
+    return folder

@@ -1,13 +1,12 @@
 """NSOART pictures that `trainer.predict` makes from photographs, with the golden references of a run."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
 
 from generator.soart.nsoart import nsoart_picture
-from tests.generator.soart.golden_files import PART, part, write_golden
+from tests.generator.soart.golden_files import PART, golden_run, part, write_golden
 from trainer.core.errors import InputError
 from trainer.core.golden_input import GoldenInput, check_reference, files_of
 from trainer.predict import main
@@ -65,18 +64,8 @@ def test_an_evaluation_keeps_to_the_kind_of_reference(run, tmp_path):
         check_reference(run, tmp_path, "nsoart")
 
 
-def golden_run(trained, references, folder, *, section):
-    """A copy of a trained run that takes NSOART pictures with golden references."""
-    shutil.copytree(trained, folder)
-    shutil.copytree(references, folder, dirs_exist_ok=True)
-    document = json.loads((folder / "config.json").read_text())
-    document[section]["input"] = "nsoart"
-    (folder / "config.json").write_text(json.dumps(document))
-    return folder
-
-
 def test_predict_makes_the_pictures_that_a_vit_needs(run, trained_run, tmp_path, capsys):
-    model = golden_run(trained_run, run, tmp_path / "run", section="training")
+    model = golden_run(trained_run, run, tmp_path / "run", "training")
     (tmp_path / "photos").mkdir()
     photo = tmp_path / "photos/p1_left.png"
     part(9, 1.5).save(photo)

@@ -22,7 +22,8 @@ def test_the_peak_lies_in_the_picture(size):
 
 def test_channels_of_two_pictures_are_judged_as_trained():
     torch.manual_seed(0)
-    model = ViT(ViTConfig(("BENDNG", "NUKENG", "OK"), 64, 32, dim=32, depth=1, heads=2, channels=6)).eval()
+    six = {"channels": 6, "mean": (0.5,) * 6, "std": (0.25,) * 6}
+    model = ViT(ViTConfig(("BENDNG", "NUKENG", "OK"), 64, 32, dim=32, depth=1, heads=2, **six)).eval()
     picture, chart = (Image.effect_noise((64, 32), spread).convert("RGB") for spread in (80, 40))
     verdict, _ = judge(model, picture, inputs=[picture, chart])
     pixels = torch.cat([torch.from_numpy(pixels_of(each, (64, 32)).copy()).float() / 255 for each in (picture, chart)])
