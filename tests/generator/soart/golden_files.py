@@ -16,7 +16,7 @@ from generator.soart.golden_reference import FOLDER, Reference, aligned
 PART = {"scene": "s", "housing": "plain", "terminal": "round", "camera": "center", "marking": "none"}
 
 
-def part(seed: int, dx: float = 0.0, dy: float = 0.0, missing: bool = False) -> Image.Image:
+def drawn_part(seed: int, dx: float = 0.0, dy: float = 0.0, missing: bool = False) -> Image.Image:
     """A picture, 96 x 48 px: bright pins in dark cavities, moved by (dx, dy) px, with noise; a pin may be missing."""
     y, x = np.mgrid[0:48, 0:96] + 0.5
     grey = np.full((48, 96), 110.0)
@@ -42,7 +42,7 @@ def write_golden(folder: Path, cameras: Sequence[str] = ("center",)) -> dict[str
     spaces, statistics, files = [], {}, {}
     for number, camera in enumerate(cameras):
         group = nsoart.group_of({**PART, "camera": camera})
-        pictures = {f"t{seed}": part(seed + 10 * number, 0.3 * seed, -0.2 * seed) for seed in range(5)}
+        pictures = {f"t{seed}": drawn_part(seed + 10 * number, 0.3 * seed, -0.2 * seed) for seed in range(5)}
         reference, name = reference_of(pictures), f"{FOLDER}/reference-{number:03d}.npz"
         files[group] = name, reference.save(folder / name)
         spaces.append(nsoart.UnitSpace(group, "train", tuple(pictures)))

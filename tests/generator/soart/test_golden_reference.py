@@ -10,9 +10,9 @@ import pytest
 from generator.soart import nsoart
 from generator.soart.golden_reference import Reference, read_reference
 from generator.soart.registration import Pose
-from tests.generator.soart.golden_files import PART, part, reference_of, write_golden
+from tests.generator.soart.golden_files import PART, drawn_part, reference_of, write_golden
 
-MEMBERS = {f"t{seed}": part(seed, 0.3 * seed, -0.2 * seed) for seed in range(5)}
+MEMBERS = {f"t{seed}": drawn_part(seed, 0.3 * seed, -0.2 * seed) for seed in range(5)}
 
 
 def test_the_inverse_of_a_pose_leads_back() -> None:
@@ -25,7 +25,7 @@ def test_the_inverse_of_a_pose_leads_back() -> None:
 def test_a_moved_good_part_stays_grey_and_a_missing_pin_stands_out(tmp_path: Path) -> None:
     parameters = write_golden(tmp_path)
     good, bad = (
-        np.asarray(nsoart.nsoart_picture(part(9, 2.6, 1.7, missing), parameters, PART, tmp_path)).astype(int)
+        np.asarray(nsoart.nsoart_picture(drawn_part(9, 2.6, 1.7, missing), parameters, PART, tmp_path)).astype(int)
         for missing in (False, True)
     )
     assert np.abs(good[8:-8, 8:-8] - 128).mean() < 45
@@ -56,7 +56,7 @@ def test_a_file_gives_the_reference_back_and_a_damaged_one_is_named(tmp_path: Pa
 
 
 def test_a_larger_picture_is_compared_at_the_reference_s_size(tmp_path: Path) -> None:
-    parameters, picture = write_golden(tmp_path), part(9, 1.0)
+    parameters, picture = write_golden(tmp_path), drawn_part(9, 1.0)
     plain = nsoart.nsoart_picture(picture, parameters, PART, tmp_path)
     large = nsoart.nsoart_picture(picture.resize((288, 144), 0), parameters, PART, tmp_path)
     assert large.size == (288, 144) and (np.asarray(large)[1::3, 1::3] == np.asarray(plain)).all()
@@ -72,9 +72,9 @@ def test_a_reference_is_found_by_what_is_known(tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match="no golden reference for NSOART of housing ribbed: there are those of s, plai"
     ):
-        nsoart.nsoart_picture(part(1), parameters, {"housing": "ribbed"}, tmp_path)
+        nsoart.nsoart_picture(drawn_part(1), parameters, {"housing": "ribbed"}, tmp_path)
     with pytest.raises(ValueError, match="folder: expected the folder of nsoart"):
-        nsoart.nsoart_picture(part(1), parameters, PART)
+        nsoart.nsoart_picture(drawn_part(1), parameters, PART)
 
 
 def spaces(*rows: tuple[str, str, str, str]) -> nsoart.UnitSpaces:

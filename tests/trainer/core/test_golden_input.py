@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from generator.soart.nsoart import nsoart_picture
-from tests.generator.soart.golden_files import PART, golden_run, part, write_golden
+from tests.generator.soart.golden_files import PART, drawn_part, golden_run, write_golden
 from trainer.core.errors import InputError
 from trainer.core.golden_input import GoldenInput, check_reference, files_of
 from trainer.predict import main
@@ -20,7 +20,7 @@ def run(tmp_path_factory):
 
 
 def test_a_photograph_is_compared_with_the_reference_of_its_camera(run, tmp_path):
-    golden, photo = GoldenInput.of(run, "nsoart", {}), part(9, 1.5)
+    golden, photo = GoldenInput.of(run, "nsoart", {}), drawn_part(9, 1.5)
     parameters = json.loads((run / "nsoart.json").read_text())
     wanted = np.asarray(nsoart_picture(photo, parameters, {**PART, "camera": "left"}, run))
     assert (np.asarray(golden.chart(photo, tmp_path / "part7_left.png")) == wanted).all()
@@ -68,9 +68,9 @@ def test_predict_makes_the_pictures_that_a_vit_needs(run, trained_run, tmp_path,
     model = golden_run(trained_run, run, tmp_path / "run", "training")
     (tmp_path / "photos").mkdir()
     photo = tmp_path / "photos/p1_left.png"
-    part(9, 1.5).save(photo)
+    drawn_part(9, 1.5).save(photo)
     chart = tmp_path / "p1.png"
-    GoldenInput.of(run, "nsoart", {}).chart(part(9, 1.5), photo).save(chart)
+    GoldenInput.of(run, "nsoart", {}).chart(drawn_part(9, 1.5), photo).save(chart)
     words = ["--allow-unfit", "--threads", "1", "--json"]
     assert main(["--model", str(model), str(photo), *words, str(tmp_path / "golden.json")]) == 0
     assert main(["--model", str(trained_run), str(chart), *words, str(tmp_path / "plain.json")]) == 0

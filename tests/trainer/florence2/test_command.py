@@ -18,7 +18,7 @@ pytest.importorskip("pycocotools")
 
 from generator.io.palette import hue, rgb
 from tests.generator.reporting.page_reader import read_page
-from tests.generator.soart.golden_files import golden_run, part, write_golden
+from tests.generator.soart.golden_files import drawn_part, golden_run, write_golden
 from tests.trainer.conftest import dying_in_epoch, png_bytes
 from tests.trainer.core.test_distributed import together
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
@@ -332,8 +332,8 @@ def test_predict_makes_the_nsoart_pictures_of_golden_references(finished, tmp_pa
     write_golden(tmp_path / "references", ("center", "left"))
     model = golden_run(finished, tmp_path / "references", tmp_path / "run", "detector")
     photo, chart = tmp_path / "p1_left.png", tmp_path / "p1.png"
-    part(9, 1.5).save(photo)
-    GoldenInput.of(model, "nsoart", {}).chart(part(9, 1.5), photo).save(chart)
+    drawn_part(9, 1.5).save(photo)
+    GoldenInput.of(model, "nsoart", {}).chart(drawn_part(9, 1.5), photo).save(chart)
     words = ["--allow-unfit", "--threshold", "0", "--threads", "1", "--json", str(tmp_path / "v.json")]
     found = []
     for run, file in ((model, photo), (finished, chart)):
