@@ -7,6 +7,7 @@ run_folder, default_paths, event_files              a run's files; default --dat
 options, console, errors                            command-line options, output, errors
 decision, frozen_threshold                          OK or NG: the threshold on P(NG), and RUN/frozen.json that keeps it
 metrics, intervals, detection_probability           statistics of classifiers
+golden_input                                        NSOART pictures made from photographs
 prediction, results_folder, publication             writing verdicts and results; uploading a model to the Hub
 card, plots                                         model card (README.md) and figures
 """

@@ -1,8 +1,8 @@
 """NSOART pictures for `trainer.predict`: made from photographs with the golden references that a run carries.
 
 RUN/nsoart.json and RUN/nsoart/ are copies of the training dataset's files. The reference of a photograph is that of its
-scene, housing, terminal, camera and marking, of which the options give what the run leaves open; the camera may also be
-the end of the file's name. Without such a reference no picture is judged.
+scene, housing, terminal, camera and marking, of which the options give what the run leaves open; the camera is the end
+of the file's name, else that of the options. Without such a reference no picture is judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -83,7 +83,7 @@ class GoldenInput:
         Args:
             picture: The photograph.
             file: Its file.
-            view: Its camera; None: that of the options, or at the end of the file's name.
+            view: Its camera; None: at the end of the file's name, else that of the options.
 
         Raises:
             InputError: The photograph does not have the shape of its reference.
@@ -97,7 +97,7 @@ class GoldenInput:
     def _camera(self, file: Path) -> str | None:
         cameras = sorted({group["camera"] for group in self.parameters["groups"]})
         named = view_of(file, cameras)
-        return self.part.get("camera") or (named[1] if named else None)
+        return named[1] if named else self.part.get("camera")
 
 
 def check_reference(run: Path, data: Path, column: str) -> None:
