@@ -50,7 +50,7 @@ def shard_name(split: str, number: int, count: int) -> str:
 
 
 def is_whole(dataset: Path, splits: Collection[str]) -> bool:
-    """Whether a dataset folder is complete: all Parquet files and nsoart.json exist and can be read.
+    """Whether a dataset folder is complete: all Parquet files, nsoart.json and the files that it names exist.
 
     Args:
         dataset: the dataset folder.
@@ -62,7 +62,8 @@ def is_whole(dataset: Path, splits: Collection[str]) -> bool:
     try:
         for paths in found.values():
             count_rows(paths)
-        read_parameters(dataset)
+        if lost_references(dataset):
+            return False
     except InputError:
         return False
     return all(
@@ -187,6 +188,16 @@ def read_parameters(dataset: Path) -> dict[str, Any]:
 def reference_files(dataset: Path) -> list[Path]:
     """Return the files of a dataset's golden references; none where it has self references."""
     return sorted(path for path in (dataset / FOLDER).glob("*") if path.is_file())
+
+
+def lost_references(dataset: Path) -> list[str]:
+    """Return the golden references that a dataset's nsoart.json names and that are no files.
+
+    Raises:
+        InputError: nsoart.json is missing or not JSON.
+    """
+    names = [str(group["file"]) for group in read_parameters(dataset).get("groups", []) if "file" in group]
+    return [name for name in dict.fromkeys(names) if not (dataset / name).is_file()]
 
 
 def copy_references(dataset: Path, to: Path) -> None:

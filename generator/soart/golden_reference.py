@@ -88,7 +88,7 @@ class Reference:
         return hashlib.sha256(buffer.getvalue()).hexdigest()
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=8)
 def read_reference(path: Path, sha256: str) -> Reference:
     """Read a file that `Reference.save` wrote.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from generator.dataset.build import Options, build, source_sha256
-from generator.dataset.folder import read_rows, split_files
+from generator.dataset.folder import is_whole, read_rows, split_files
 from generator.dataset.push import check_folder
 from generator.soart.nsoart import nsoart_picture
 from tests.generator.made_renders import SCENES, row, write_renders
@@ -51,6 +52,16 @@ def test_rows_can_be_made_again_from_the_stored_references(built: Path) -> None:
         assert (alone == stored).all() == (run not in parameters["groups"][0]["rows"])
     assert "the same window of\nthe golden reference" in (built / "set/README.md").read_text()
     assert "nsoart/reference-000.npz" in check_folder(built / "set").files
+
+
+def test_a_lost_reference_is_noticed(built: Path, tmp_path: Path) -> None:
+    shutil.copytree(built / "set", tmp_path / "set")
+    (tmp_path / "set/nsoart/reference-000.npz").unlink()
+    assert is_whole(built / "set", ["train", "test_housing"]) and not is_whole(
+        tmp_path / "set", ["train", "test_housing"]
+    )
+    with pytest.raises(InputError, match=r"expected all files that nsoart\.json"):
+        check_folder(tmp_path / "set")
 
 
 def test_any_order_gives_the_same_pictures(built: Path, tmp_path: Path) -> None:
