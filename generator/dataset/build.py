@@ -110,10 +110,7 @@ def build(directory: Path, to: Path, scenes: Path | None, options: Options, repl
         worth_it = _count_rows(manifests) >= _CHUNKS_WORTH_A_POOL * BATCH_ROWS
         with processes(options.workers, worth_it) as in_order:
             found = _examine(in_order, rules, manifests, files.rows, options.partial)
-            if options.nsoart == nsoart.GOLDEN:
-                parameters = golden_parameters(in_order, found.spaces, rules, writer.building)
-            else:
-                parameters = _parameters(found, rules)
+            parameters = _parameters(in_order, found, rules, options, writer.building)
             _write_rows(in_order, rules, found, parameters, writer)
         connectors, notes = nominal_connectors(found.connectors, files.connectors)
         for note in notes:
@@ -304,8 +301,10 @@ def _examine(
     return found
 
 
-def _parameters(found: _Found, rules: Rules) -> dict[str, Any]:
-    """Return the contents of nsoart.json: the statistics that standardise the column nsoart."""
+def _parameters(in_order: InOrder, found: _Found, rules: Rules, options: Options, to: Path) -> dict[str, Any]:
+    """Return the contents of nsoart.json: what the column nsoart is made with; golden references are written to `to`."""
+    if options.nsoart == nsoart.GOLDEN:
+        return golden_parameters(in_order, found.spaces, rules, to)
     spaces = found.spaces.found()
     for space in spaces:
         if space.source in ("few", "all"):
