@@ -302,7 +302,7 @@ def _examine(
 
 
 def _parameters(in_order: InOrder, found: _Found, rules: Rules, options: Options, to: Path) -> dict[str, Any]:
-    """Return the contents of nsoart.json: what the column nsoart is made with; golden references are written to `to`."""
+    """Return the contents of nsoart.json: what the column nsoart is made with; writes golden references to `to`."""
     if options.nsoart == nsoart.GOLDEN:
         return golden_parameters(in_order, found.spaces, rules, to)
     spaces = found.spaces.found()
