@@ -39,8 +39,11 @@ OPTIONS_OF = {
     "batch_size": (FLORENCE,),
     "threshold": (VIT, FLORENCE),
     "allow_unfit": (VIT, FLORENCE),
-    **dict.fromkeys(("scene", "housing", "terminal", "camera", "judge"), (GAUGE,)),
+    "judge": (GAUGE,),
+    "marking": (VIT, FLORENCE),
 }
+# Of a gauge, and of runs of the other kinds that make NSOART pictures: `trainer.core.golden_input` refuses others.
+PART = ("scene", "housing", "terminal", "camera")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -94,14 +97,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _of_gauge(p: argparse.ArgumentParser) -> None:
-    """Add the options that apply to a gauge's run only."""
+    """Add the options on the part, which apply to a gauge and to runs that make golden NSOART, and a gauge's own."""
     for name in ("scene", "housing", "terminal"):
         p.add_argument(
-            f"--{name}", metavar="NAME", help=f"gauge: {name} of the part; needed if the run's connectors differ in it"
+            f"--{name}",
+            metavar="NAME",
+            help=f"gauge, golden NSOART: {name} of the part; needed if the run's parts differ in it",
         )
     p.add_argument(
-        "--camera", metavar="VIEW", help="gauge: view of pictures whose names end in no view (center if the run has it)"
+        "--camera",
+        metavar="VIEW",
+        help="gauge, golden NSOART: view of pictures whose names end in no view (gauge: center if the run has it)",
     )
+    p.add_argument("--marking", metavar="NAME", help="golden NSOART: print on the part, where the run has several")
     p.add_argument(
         "--judge",
         metavar="NAMES",
@@ -131,11 +139,12 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
 def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judging:
     """Make the iterator of verdicts on the picture files by a run of this kind."""
     sheets, tolerance = args.out is not None, _tolerance(args)
+    named = {name: getattr(args, name) for name in (*PART, "marking")}
     if kind == FLORENCE:
         from trainer.florence2 import prediction as detection
 
-        asked = detection.Options(args.positions, args.threshold, args.batch_size, args.allow_unfit, sheets, tolerance)
-        return detection.judging(args.model, files, asked)
+        boxes = args.positions, args.threshold, args.batch_size, args.allow_unfit
+        return detection.judging(args.model, files, detection.Options(*boxes, sheets, tolerance, named))
     if kind == GAUGE:
         from trainer.gauge import prediction as measuring
 
@@ -144,7 +153,7 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
         return measuring.judging(args.model, files, measuring.Options(*part, judged, sheets, tolerance))
     from trainer.vit import prediction
 
-    options = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance)
+    options = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance, named)
     return prediction.judging(args.model, files, options)
 
 

@@ -27,7 +27,15 @@ from generator.augmenting.plan import Line, Options, Plan
 from generator.augmenting.relabel import Settings
 from generator.dataset.connectors import read_connectors
 from generator.dataset.derived_card import make_derived_card, read_card
-from generator.dataset.folder import BATCH_ROWS, CARD, dataset_columns, read_parameters, read_rows, split_files
+from generator.dataset.folder import (
+    BATCH_ROWS,
+    CARD,
+    copy_references,
+    dataset_columns,
+    read_parameters,
+    read_rows,
+    split_files,
+)
 from generator.dataset.labels import CLASSES, OK
 from generator.dataset.rows import all_columns, features, missing_note, objects_of
 from generator.dataset.writer import DatasetWriter, Kept, Spool
@@ -108,7 +116,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
     card, license_id = read_card(_text(plan.folder / CARD))
     parameters, connectors = read_parameters(plan.folder), read_connectors(plan.folder)
     drawings = {each.scene: each.positions for each in connectors or ()}
-    rules = Rules(scenes, drawings, options, Settings.of_card(card), parameters, extras, masks)
+    rules = Rules(scenes, drawings, options, Settings.of_card(card), parameters, extras, masks, plan.folder)
     runs = _check_rows(plan)
     done, drawn = Augmented(), Sheet()
     with DatasetWriter(to, plan.folder) as writer:
@@ -132,6 +140,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
             license_id,
             writer.content_sha256,
         )
+        copy_references(plan.folder, writer.building)
         writer.finish(text, parameters, connectors)
     drawn.save(sheet)
     return done
@@ -139,7 +148,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
 
 def _key(dataset: Path, rules: Rules) -> str:
     """Return the SHA-256 of everything that a chunk's result depends on, except its position in the dataset."""
-    settings = {**asdict(rules), "scenes": str(rules.scenes.resolve()), "dataset": str(dataset.resolve())}
+    settings = {**asdict(rules), "scenes": str(rules.scenes.resolve()), "folder": "", "dataset": str(dataset.resolve())}
     files = [path for paths in split_files(dataset).values() for path in paths]
     stats = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     return hashlib.sha256(json.dumps([settings, stats, code_sha256()], sort_keys=True).encode()).hexdigest()

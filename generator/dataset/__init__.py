@@ -5,6 +5,7 @@ labels          the classes and their meanings; `judge` decides OK or NG from me
 scene_files     where a render folder's scenes and their tolerance are read from
 record_rows     makes the row of a rendered picture from its record (JSON of exact measures) and a tolerance
 build           makes a dataset from a render folder: two passes (render_folder), checks of each row (render_check)
+golden_rows     the golden references of a build, with which the column nsoart compares pictures
 build_command   `generator build` and its defaults
 writer          writes every dataset: chunks, Parquet files; place: locks and replaces the target folder
 folder          names and reads the files of a dataset

@@ -28,6 +28,7 @@ from blender_scripts.manifest.reader import REQUIRED, Run, stream_runs
 from generator.dataset.card import DatasetFacts, make_card
 from generator.dataset.connectors import nominal_connectors
 from generator.dataset.folder import BATCH_ROWS
+from generator.dataset.golden_rows import golden_parameters
 from generator.dataset.labels import OBSERVABLE_PX, OK
 from generator.dataset.record_rows import Labelling
 from generator.dataset.render_check import shown_path
@@ -62,6 +63,7 @@ class Options:
         answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
         workers: number of processes; None: one per core.
         masks: add a column of instance masks (the value of a pixel is the number of its object).
+        nsoart: what the column nsoart compares a picture with: `self` (its own mean window) or `golden` (OK parts).
     """
 
     limits: Mapping[str, float]
@@ -73,6 +75,7 @@ class Options:
     answer: str = "short"
     workers: int | None = None
     masks: bool = False
+    nsoart: str = nsoart.SELF
 
     def labelling(self, scenes: Mapping[str, Tolerance]) -> Labelling:
         """Return the settings by which pictures are labelled; `scenes`: tolerance of each scene, by its name."""
@@ -107,7 +110,7 @@ def build(directory: Path, to: Path, scenes: Path | None, options: Options, repl
         worth_it = _count_rows(manifests) >= _CHUNKS_WORTH_A_POOL * BATCH_ROWS
         with processes(options.workers, worth_it) as in_order:
             found = _examine(in_order, rules, manifests, files.rows, options.partial)
-            parameters = _parameters(found, rules)
+            parameters = _parameters(in_order, found, rules, options, writer.building)
             _write_rows(in_order, rules, found, parameters, writer)
         connectors, notes = nominal_connectors(found.connectors, files.connectors)
         for note in notes:
@@ -298,8 +301,10 @@ def _examine(
     return found
 
 
-def _parameters(found: _Found, rules: Rules) -> dict[str, Any]:
-    """Return the contents of nsoart.json: the statistics that standardise the column nsoart."""
+def _parameters(in_order: InOrder, found: _Found, rules: Rules, options: Options, to: Path) -> dict[str, Any]:
+    """Return the contents of nsoart.json: what the column nsoart is made with; writes golden references to `to`."""
+    if options.nsoart == nsoart.GOLDEN:
+        return golden_parameters(in_order, found.spaces, rules, to)
     spaces = found.spaces.found()
     for space in spaces:
         if space.source in ("few", "all"):
@@ -317,7 +322,7 @@ def _write_rows(
     moments = {**parameters, "groups": groups}
     with tqdm(total=found.rows, desc="dataset", unit="row", disable=None) as bar:
         for split, chunks in found.chunks.items():
-            work = ((name, key, rules, moments) for name, key, _ in chunks)
+            work = ((name, key, rules, moments, writer.building) for name, key, _ in chunks)
             for name, kept in in_order(attach_images, work):
                 table = rules.spool.table(name)
                 writer.add(split, table, kept.sha256)
@@ -345,6 +350,8 @@ def source_sha256(directory: Path, scenes: Path | None, options: Options) -> str
         InputError: there are no manifests.
     """
     settings = {**asdict(options), "overwrite": None, "workers": None}
+    if options.nsoart == nsoart.SELF:  # so that datasets of versions without this option keep their hash
+        del settings["nsoart"]
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     manifests = manifest_paths(directory)
     for path in (*manifests, *sorted((directory / "records").glob("*.json"))):

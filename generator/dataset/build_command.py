@@ -19,6 +19,7 @@ from generator.dataset.folder import CARD, is_whole
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX, parse_tolerance
 from generator.dataset.place import Place
 from generator.io.source_code import code_sha256
+from generator.soart.nsoart import REFERENCES, SELF
 
 # Where `build` writes without --to.
 DATASETS = Path("datasets")
@@ -50,6 +51,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="add instance masks (images whose pixel values number the objects), for export and for exact boxes of "
         "augmented copies",
+    )
+    parser.add_argument(
+        "--nsoart",
+        choices=REFERENCES,
+        default=SELF,
+        help="what the column nsoart compares each window of a picture with: self: the picture's mean window; golden: "
+        "the mean of pictures of good parts, with which the picture is aligned (default: %(default)s)",
     )
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="number of processes (default: one per core)"
@@ -151,6 +159,7 @@ def _options(args: argparse.Namespace) -> Options:
         answer=args.answer,
         workers=args.workers,
         masks=args.masks,
+        nsoart=args.nsoart,
     )
 
 

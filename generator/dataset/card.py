@@ -10,7 +10,7 @@ from blender_scripts.contract.tolerance import Tolerance
 from generator.dataset.card_header import balance_table, card_header, classes_table
 from generator.dataset.folder import SHEET
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_SHARE, OTHERNG
-from generator.soart.nsoart import FEW
+from generator.soart.nsoart import FEW, is_golden
 
 
 @dataclass(frozen=True)
@@ -180,16 +180,24 @@ def _columns(facts: DatasetFacts) -> str:
 
 
 def _nsoart(facts: DatasetFacts) -> str:
+    reference, where = "the mean window of the same picture", ""
+    if is_golden(facts.nsoart):
+        reference = (
+            "the same window of\nthe golden reference, the mean picture of the good parts. It is aligned with the "
+            f"picture, made without it if it is\none of them, and edges may be displaced by "
+            f"{facts.nsoart['tolerance_px']} px"
+        )
+        where = " The references are in `nsoart/`."
     return f"""## NSOART
 
 NSOART (normalised SOART) has three channels: amount (log_beta), shape (log_yita) and concentration (log_gamma) of the
-difference between each small window ({_windows(facts)}) and the mean window of the same picture. Each channel is
+difference between each small window ({_windows(facts)}) and {reference}. Each channel is
 standardised by its mean and standard deviation over good parts, and coded to 8 bits by one fixed monotone function.
 The good parts (the unit space) are the OK rows of the training split with the same scene, housing, terminal, camera
 and marking.{_unit_note(facts)}
 
 `nsoart.json` holds the parameters, the statistics and the names of the rows behind them;
-`generator.soart.nsoart.nsoart_picture` applies them to any other picture.
+`generator.soart.nsoart.nsoart_picture` applies them to any other picture.{where}
 """
 
 
@@ -267,6 +275,8 @@ def _unit_note(facts: DatasetFacts) -> str:
     sources = [group["unit_space"] for group in facts.nsoart["groups"]]
     notes = (
         ("few", f"have no such rows and use their first OK rows of any split, at most {FEW}"),
+        ("marking", f"have fewer than {FEW} such rows and use those of every marking"),
+        ("housing", f"have fewer than {FEW} such rows and use those of every marking and housing"),
         ("pooled", "have no OK rows and use those of all groups"),
         ("all", "use all their rows, since the dataset has no OK row"),
     )

@@ -3,6 +3,7 @@
 DATASET/README.md                             the card
 DATASET/contact_sheet.jpg                     some pictures, for the card
 DATASET/nsoart.json                           statistics from which the column nsoart was computed
+DATASET/nsoart/                               its golden references, if it was built with them
 DATASET/connectors.json                       nominal positions of the connectors in the pictures
 DATASET/data/<split>-00000-of-00001.parquet   the rows
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ from datasets import Features
 from blender_scripts.contract.errors import InputError
 from generator.dataset.labels import CLASSES
 from generator.dataset.rows import MANIFEST_COLUMNS, NEWER, class_names, features
+from generator.soart.golden_reference import FOLDER
 
 DATA = "data"
 CARD = "README.md"
@@ -47,7 +50,7 @@ def shard_name(split: str, number: int, count: int) -> str:
 
 
 def is_whole(dataset: Path, splits: Collection[str]) -> bool:
-    """Whether a dataset folder is complete: all Parquet files and nsoart.json exist and can be read.
+    """Whether a dataset folder is complete: all Parquet files, nsoart.json and the files that it names exist.
 
     Args:
         dataset: the dataset folder.
@@ -59,7 +62,8 @@ def is_whole(dataset: Path, splits: Collection[str]) -> bool:
     try:
         for paths in found.values():
             count_rows(paths)
-        read_parameters(dataset)
+        if lost_references(dataset):
+            return False
     except InputError:
         return False
     return all(
@@ -179,3 +183,25 @@ def read_parameters(dataset: Path) -> dict[str, Any]:
         raise InputError(f"{dataset}: expected nsoart.json, as in every Pinsight dataset, got no such file") from None
     except (ValueError, TypeError) as error:
         raise InputError(f"{dataset / NSOART}: expected JSON, got: {error}") from None
+
+
+def reference_files(dataset: Path) -> list[Path]:
+    """Return the files of a dataset's golden references; none where it has self references."""
+    return sorted(path for path in (dataset / FOLDER).glob("*") if path.is_file())
+
+
+def lost_references(dataset: Path) -> list[str]:
+    """Return the golden references that a dataset's nsoart.json names and that are no files.
+
+    Raises:
+        InputError: nsoart.json is missing or not JSON.
+    """
+    names = [str(group["file"]) for group in read_parameters(dataset).get("groups", []) if "file" in group]
+    return [name for name in dict.fromkeys(names) if not (dataset / name).is_file()]
+
+
+def copy_references(dataset: Path, to: Path) -> None:
+    """Copy a dataset's golden references, if it has any, to the folder of another."""
+    for path in reference_files(dataset):
+        (to / FOLDER).mkdir(exist_ok=True)
+        shutil.copyfile(path, to / FOLDER / path.name)

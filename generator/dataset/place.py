@@ -17,6 +17,7 @@ from pathlib import Path
 from blender_scripts.contract.errors import InputError
 from generator.dataset.connectors import CONNECTORS
 from generator.dataset.folder import CARD, DATA, NSOART, SHARD, SHEET
+from generator.soart.golden_reference import FILE, FOLDER
 
 
 class Place:
@@ -179,10 +180,10 @@ def _foreign_entries(folder: Path) -> list[str]:
         ours = json.loads((folder / NSOART).read_text(encoding="utf-8"))["made_by"] == "pinsight"
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
-    known = {CARD, NSOART, CONNECTORS, SHEET, DATA} if ours else set()
+    known = {CARD, NSOART, CONNECTORS, SHEET, DATA, FOLDER} if ours else set()
     strange = [name for name in names if name not in known]
-    if ours and (folder / DATA).is_dir():
-        strange += [
-            f"{DATA}/{path.name}" for path in sorted((folder / DATA).iterdir()) if not re.fullmatch(SHARD, path.name)
-        ]
+    for inner, form in ((DATA, SHARD), (FOLDER, FILE)):
+        if ours and (folder / inner).is_dir():
+            paths = sorted((folder / inner).iterdir())
+            strange += [f"{inner}/{path.name}" for path in paths if not re.fullmatch(form, path.name)]
     return strange

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from blender_scripts.contract.errors import InputError
 from generator.dataset.card_header import read_settings
 from generator.dataset.connectors import CONNECTORS
-from generator.dataset.folder import CARD, DATA, NSOART, SHEET, split_files
+from generator.dataset.folder import CARD, DATA, NSOART, SHEET, lost_references, reference_files, split_files
 from generator.dataset.hub import LARGEST_CARD, HubError, NotAllowed, Publication, name_problem, publish
+from generator.soart.golden_reference import FOLDER
 
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
@@ -110,7 +111,10 @@ def check_folder(dataset: Path) -> Upload:
                 problems.append(f"{path}: expected the columns of the other Parquet files, got {got}")
     if problems:
         raise InputError(problems)
+    if lost := lost_references(dataset):
+        raise InputError(f"{dataset}: expected the golden references that nsoart.json names, got no {', '.join(lost)}")
     names = [CARD, NSOART, *(name for name in (CONNECTORS, SHEET) if (dataset / name).is_file())]
+    names += [path.relative_to(dataset).as_posix() for path in reference_files(dataset)]
     names += [f"{DATA}/{path.name}" for paths in splits.values() for path in paths]
     return Upload(dataset, tuple(names), rows)
 
@@ -138,7 +142,7 @@ def push(upload: Upload, name: str, private: bool, create_pr: bool, revision: st
         files={path: upload.folder / path for path in upload.files},
         message=f"{sum(upload.rows.values())} rows",
         is_ours=_is_ours,
-        replaced=lambda path: path.startswith(f"{DATA}/") or path == CONNECTORS,
+        replaced=lambda path: path.startswith((f"{DATA}/", f"{FOLDER}/")) or path == CONNECTORS,
     )
     try:
         return publish(what, private, create_pr, revision)

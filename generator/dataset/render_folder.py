@@ -184,7 +184,7 @@ def examine(chunk: Chunk, rules: Rules) -> Findings:
     return findings
 
 
-def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]) -> Kept:
+def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any], folder: Path) -> Kept:
     """Add the pictures to an examined chunk (second pass), and store its complete rows in the spool.
 
     Args:
@@ -192,12 +192,13 @@ def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, A
         key: `Findings.key` of the chunk.
         rules: settings of the build.
         parameters: contents of nsoart.json; the key `rows` of its groups is not needed.
+        folder: folder of the dataset, with its golden references.
 
     Returns:
         What the spool states about the stored chunk.
 
     Raises:
-        InputError: a picture has changed since it was examined.
+        InputError: a picture has changed since it was examined, or does not have the shape of its golden reference.
     """
     wanted = _sha256(f"{key} {json.dumps(parameters, sort_keys=True)}")
     if (kept := rules.spool.find(chunk, wanted)) is not None:
@@ -208,7 +209,10 @@ def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, A
     for row in rows:
         run = row["run"]
         content, picture = read_picture(rules.directory, run, row["image"], None)
-        chart = nsoart.nsoart_picture(picture, parameters, row)
+        try:
+            chart = nsoart.nsoart_picture(picture, parameters, row, folder, run)
+        except ValueError as error:
+            raise InputError(f"the picture of run {run}: {error}") from None
         images.append({"bytes": content, "path": f"{run}.png"})
         charts.append({"bytes": encoded_png(chart), "path": f"{run}_nsoart.png"})
         if rules.masks:

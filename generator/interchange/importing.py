@@ -24,7 +24,7 @@ from tqdm import tqdm
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.rig import CAMERAS
 from generator.dataset.derived_card import make_derived_card
-from generator.dataset.folder import BATCH_ROWS, ordered_splits
+from generator.dataset.folder import BATCH_ROWS, copy_references, ordered_splits
 from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK, OTHERNG
 from generator.dataset.rows import features, missing_note
 from generator.dataset.writer import DatasetWriter
@@ -40,7 +40,7 @@ from generator.interchange.labelled import (
     without_repeats,
 )
 from generator.interchange.mixing import Other, chosen
-from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, opened
+from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, opened, without_reference
 from generator.interchange.placing import placed
 from generator.interchange.same_pictures import checked_copies
 from generator.interchange.voc import read_voc
@@ -224,6 +224,7 @@ def _rules(photos: list[Photo], other: Other | None, options: ImportOptions) -> 
         extras = (*other.extras, *(name for name in extras if name not in other.extras))
         answer = str(other.card.get("answer"))
         window, stride = other.parameters["window"], other.parameters["stride"]
+    golden = other.folder if other is not None and nsoart.is_golden(other.parameters) else None
     has_masks = any(each.segmentation for p in photos for each in p.labelled.objects or ())
     return Rules(
         options.known,
@@ -233,6 +234,7 @@ def _rules(photos: list[Photo], other: Other | None, options: ImportOptions) -> 
         has_masks or (other is not None and other.masks),
         window,
         stride,
+        golden,
     )
 
 
@@ -274,6 +276,8 @@ def _write(
         args.license,
         writer.content_sha256,
     )
+    if other is not None:
+        copy_references(other.folder, writer.building)
     writer.finish(text, parameters, other.connectors if other is not None else None)
 
 
@@ -305,6 +309,10 @@ def _examine(
     copied, notes, wrong = checked_copies(rows, digests, other.pictures if other is not None else {})
     sys.stderr.write("".join(f"{note}\n" for note in notes))
     rows = [one for one in rows if one.photo.run not in wrong]
+    if other is not None and rules.golden is not None:
+        strange = without_reference(rows, other.parameters, other.folder)
+        rows = [one for one in rows if one.photo.run not in strange]
+        copied = [*copied, *strange.values()]
     problems = [*problems, *broken, *copied]
     unclear = any(problem.startswith("classes:") for problem in problems)
     if problems and (not options.skip_broken or unclear or not rows):

@@ -95,15 +95,19 @@ class Other:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Contents of the dataset's nsoart.json, checked by computing an NSOART picture for each of its groups."""
+        """Contents of the dataset's nsoart.json, checked by computing an NSOART picture for each of its groups.
+
+        The golden references that it names are read.
+        """
         try:
             parameters = read_parameters(self.folder)
             window, stride = parameters["window"], parameters["stride"]
             if not (type(window) is int and type(stride) is int and 1 <= window <= WIDEST and stride >= 1):
                 raise ValueError(f"the window {shown(window)} and the stride {shown(stride)}")
-            trial = Image.new("L", (window, window))
-            for group in (None, *parameters["groups"]):
-                nsoart.nsoart_picture(trial, parameters, group)
+            golden = nsoart.is_golden(parameters)
+            for group in parameters["groups"] if golden else (None, *parameters["groups"]):
+                shape = nsoart.golden_reference(parameters, group, self.folder).anchor.shape if golden else [window] * 2
+                nsoart.nsoart_picture(Image.new("L", (shape[1], shape[0])), parameters, group, self.folder)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             got = f"no key {error}" if isinstance(error, KeyError) else error
             raise InputError(

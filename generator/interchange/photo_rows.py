@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from generator.interchange.labelled import Labelled, LabelledObject, kind_of
 from generator.io.pictures import decoded, eight_bit, plain, upright, with_white
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
+from generator.soart.golden_reference import check_ratio
 
 # A box may reach over the picture's edge by this much (px) without a message: labels are rounded.
 ROUNDING_PX = 0.01
@@ -45,6 +47,7 @@ class Rules:
         extras: names of the user's own columns, among them `file`.
         masks: whether the dataset has instance masks.
         window, stride: side and step of the windows from which the column nsoart is computed, px.
+        golden: folder of the dataset that they are mixed with, if it has golden references; None: it has none.
     """
 
     known: Mapping[str, str]
@@ -54,6 +57,7 @@ class Rules:
     masks: bool
     window: int
     stride: int
+    golden: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -135,11 +139,30 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
             continue
         found.examined.append(one)
         found.digests[photo.run] = (pixels_sha256(picture), hashlib.sha256(content).hexdigest())
-        if photo.split == "train" and photo.label == OK:
+        if photo.split == "train" and photo.label == OK and rules.golden is None:
             maps = nsoart.nsoart_maps(picture, rules.window, rules.stride)
             statistics.setdefault(one.group, nsoart.MapStatistics()).add(maps)
     found.statistics = [(group, value.as_numbers()) for group, value in statistics.items()]
     return found
+
+
+def without_reference(rows: Sequence[Examined], parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Return a message, by run name, on each picture that no golden reference of a dataset fits.
+
+    Args:
+        rows: the pictures with their rows.
+        parameters: contents of the dataset's nsoart.json.
+        folder: folder of the dataset.
+    """
+    wrong = {}
+    for photo, row in rows:
+        try:
+            shape = nsoart.golden_reference(parameters, row.manifest, folder).anchor.shape
+            check_ratio((row.width, row.height), shape)
+        except ValueError as error:
+            hint = f" ({', '.join(nsoart.GROUP_BY)}: see --known)" if "NSOART of" in str(error) else ""
+            wrong[photo.run] = f"{photo.labelled.name}: {error}{hint}"
+    return wrong
 
 
 def attach_images(
@@ -166,7 +189,7 @@ def attach_images(
     complete = []
     for photo, row in chunk:
         picture, content = opened(photo.labelled)
-        chart = nsoart.nsoart_picture(picture, parameters, row.manifest)
+        chart = nsoart.nsoart_picture(picture, parameters, row.manifest, rules.golden)
         whole = {
             **columns_of(row),
             "image": {"bytes": content, "path": f"{photo.run}.png"},

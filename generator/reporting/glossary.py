@@ -28,8 +28,9 @@ OTHER_WORDS = {
         "towards the camera, for example, may not be"
     ),
     "NSOART": (
-        "three channels, computed from the picture, that compare each of its small windows with good parts: amount, "
-        "shape and concentration of the difference"
+        "three channels, computed from the picture, that compare each of its small windows with the picture's mean "
+        "window or with a mean picture of good parts (golden): amount, shape and concentration of the difference, "
+        "standardised by good parts"
     ),
     "mask": "picture in which each pixel has the number of the pin it shows, here coloured by class",
     "split": (

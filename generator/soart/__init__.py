@@ -18,6 +18,7 @@ saved_space      reading and checking the file of a unit space
 figure           drawings of a verdict
 inspect, watch, verdict_log    the command `python -m generator inspect`: new pictures in a folder, its log
 nsoart           NSOART: SOART3 maps standardised by OK parts, as pictures of a dataset
+golden_reference the mean of aligned OK parts with which golden NSOART compares a picture
 
 The four names below are the public interface; their arguments do not change.
 """

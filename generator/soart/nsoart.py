@@ -1,25 +1,32 @@
 """NSOART, normalised SOART: the SOART3 maps of a picture, standardised by OK parts, as a three-channel picture.
 
-The three maps (reference: the mean of the picture's own windows) are standardised with the mean and standard deviation
-(s.d.) of each map over a unit space (a group of OK parts), and coded as bytes (`soart.encode_nsoart`). Rows are grouped
-by scene, housing, terminal, camera and marking; the unit space of a group is its OK rows in the training split. If
-there are none, as for a held-out housing, the first few OK rows of the group in any split are used; without those, the
-OK rows of all groups. The dataset's nsoart.json contains the source, rows and statistics of each group, so that any
-other picture can be processed in the same way:
+The three maps are standardised with the mean and standard deviation (s.d.) of each map over a unit space (a group of OK
+parts), and coded as bytes (`soart.encode_nsoart`). Rows are grouped by scene, housing, terminal, camera and marking; a
+group's unit space is its OK rows in the training split. If there are none, as for a held-out housing, the first few OK
+rows of the group in any split are used. The windows are compared either with
+
+- the mean of the picture's own windows ("self"); without OK rows, a group uses the OK rows of all groups, or
+- the mean picture of the unit space ("golden", `generator.soart.golden_reference`); with fewer than FEW rows, a group
+  uses those of every marking; if they too are fewer, those of every marking and housing.
+
+The dataset's nsoart.json contains the source, rows and statistics of each group, so that any other picture can be
+processed in the same way:
 
     parameters = json.loads(Path("DATASET/nsoart.json").read_text())
-    picture = nsoart_picture(Image.open("photo.png"), parameters, {"scene": "connector_3x9", ...})
+    picture = nsoart_picture(Image.open("photo.png"), parameters, {"scene": "connector_3x9", ...}, Path("DATASET"))
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from generator.soart.golden_reference import TOLERANCE_PX, Reference, read_reference
 from generator.soart.soart3_maps import CHANNELS, CODE_KNEE, SD_FLOOR, encode_nsoart, soart3_map
 
 # Side and step of the windows in a new dataset, px.
@@ -28,6 +35,8 @@ WINDOW, STRIDE = 16, 1
 GROUP_BY = ("scene", "housing", "terminal", "camera", "marking")
 FEW = 5
 SCHEMA = 1
+SELF, GOLDEN = "self", "golden"
+REFERENCES = (SELF, GOLDEN)
 
 
 def grey(picture: Image.Image) -> np.ndarray:
@@ -89,7 +98,8 @@ class UnitSpace:
         group: the group's values of the columns GROUP_BY.
         source: which rows: "train": OK rows of the training split; "few": the first FEW OK rows of any split, if there
             are none in training; "pooled": the OK rows of all groups, if the group has none; "all": all rows of the
-            group, if the dataset has no OK row.
+            group, if the dataset has no OK row. Of golden references: "marking", "housing": the OK rows of the groups
+            that differ only in marking, or in marking and housing.
         rows: run names of these rows; empty for "pooled".
     """
 
@@ -150,16 +160,50 @@ class UnitSpaces:
                 spaces.append(UnitSpace(group, "pooled", ()))
         return spaces
 
+    def golden(self) -> list[UnitSpace]:
+        """Return the unit space of every group for golden references, sorted by group, each with sorted rows.
+
+        Raises:
+            ValueError: a group has fewer than two OK rows, also with those of every marking and housing.
+        """
+        spaces, lacking = [], []
+        for group in sorted(self.good):
+            found = [self._alike(group, source) for source in ("", "marking", "housing")]
+            space = next((one for one in found if len(one.rows) >= FEW), max(found, key=lambda one: len(one.rows)))
+            spaces.append(space)
+            if len(space.rows) < 2:
+                lacking.append(f"{', '.join(group)} ({len(space.rows)})")
+        if lacking:
+            raise ValueError(
+                "expected at least 2 OK rows of the same scene, terminal and camera for each golden reference, got "
+                f"fewer for {'; '.join(lacking)}"
+            )
+        return spaces
+
+    def _alike(self, group: tuple[str, ...], source: str) -> UnitSpace:
+        """Return the OK rows of a group, or with a `source` those of all groups that differ in nothing else."""
+        free = {"": (), "marking": ("marking",), "housing": ("marking", "housing")}[source]
+        same = [number for number, name in enumerate(GROUP_BY) if name not in free]
+        alike = [other for other in self.good if all(other[number] == group[number] for number in same)]
+        trained = sorted(run for other in alike for run in self.training[other])
+        rows = trained or sorted(run for other in alike for run in self.good[other])
+        return UnitSpace(group, source or ("train" if trained else "few"), tuple(rows))
+
 
 def make_parameters(
-    spaces: Sequence[UnitSpace], statistics: Mapping[tuple[str, ...], MapStatistics], window: int, stride: int
+    spaces: Sequence[UnitSpace],
+    statistics: Mapping[tuple[str, ...], MapStatistics],
+    window: int,
+    stride: int,
+    golden: Mapping[tuple[str, ...], tuple[str, str]] | None = None,
 ) -> dict[str, Any]:
     """Make the contents of nsoart.json.
 
     Args:
-        spaces: from `UnitSpaces.found`.
+        spaces: from `UnitSpaces.found`, or `UnitSpaces.golden`.
         statistics: map statistics of each group whose unit space has rows.
         window, stride: as in `soart3_map`, in px.
+        golden: path in the dataset and SHA-256 of each group's golden reference; None: the reference is self.
     """
     pooled = MapStatistics()
     for space in spaces:
@@ -172,7 +216,8 @@ def make_parameters(
         "grey": "Pillow L / 255",
         "window": window,
         "stride": stride,
-        "reference": "self",
+        "reference": SELF if golden is None else GOLDEN,
+        **({} if golden is None else {"tolerance_px": TOLERANCE_PX}),
         "code": {"function": "floor(127.5 (1 + z / (|z| + knee)) + 0.5)", "knee": CODE_KNEE, "sd_floor": SD_FLOOR},
         "group_by": list(GROUP_BY),
         "pooled": _moments(pooled),
@@ -181,6 +226,7 @@ def make_parameters(
                 **dict(zip(GROUP_BY, space.group, strict=True)),
                 "unit_space": space.source,
                 "rows": list(space.rows),
+                **({} if golden is None else dict(zip(("file", "sha256"), golden[space.group], strict=True))),
                 **_moments(statistics[space.group] if space.rows else pooled),
             }
             for space in spaces
@@ -197,38 +243,105 @@ def nsoart_maps(picture: Image.Image, window: int, stride: int) -> np.ndarray:
     return soart3_map(grey(picture), None, window=window, stride=stride)
 
 
+def golden_group(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Find the group of nsoart.json whose golden reference a picture is compared with.
+
+    Args:
+        parameters: contents of nsoart.json, of golden references.
+        known: scene, housing, terminal, camera and marking of the part; what is missing, None or empty is not known.
+
+    Raises:
+        ValueError: no group has these values, or groups of different references have them.
+    """
+    given = {name: str(known[name]) for name in GROUP_BY if known.get(name) not in (None, "")}
+    groups: Sequence[Mapping[str, Any]] = parameters["groups"]
+    found = [each for each in groups if all(each[name] == value for name, value in given.items())]
+    said = ", ".join(f"{name} {value}" for name, value in given.items()) or "an unknown part"
+    if not found:
+        kept = "; ".join(", ".join(group_of(each)) for each in groups)
+        raise ValueError(f"no golden reference for NSOART of {said}: there are those of {kept}")
+    if len({each["file"] for each in found}) > 1:
+        open_ = [name for name in GROUP_BY if len({each[name] for each in found}) > 1]
+        choices = "; ".join(f"{name} {', '.join(sorted({each[name] for each in found}))}" for name in open_)
+        raise ValueError(f"several golden references for NSOART of {said}: expected one of {choices}")
+    return found[0]
+
+
+def golden_reference(parameters: Mapping[str, Any], known: Mapping[str, Any], folder: Path) -> Reference:
+    """Read the golden reference that a picture is compared with.
+
+    Args:
+        parameters, known: as for `golden_group`.
+        folder: folder of nsoart.json.
+
+    Raises:
+        ValueError: there is none, or more than one, or its file is damaged.
+    """
+    group = golden_group(parameters, known)
+    return read_reference(folder / group["file"], group["sha256"])
+
+
+def is_golden(parameters: Mapping[str, Any]) -> bool:
+    """Whether pictures are compared with golden references."""
+    return parameters.get("reference") == GOLDEN
+
+
 def nsoart_picture(
-    picture: Image.Image, parameters: Mapping[str, Any], row: Mapping[str, Any] | None = None
+    picture: Image.Image,
+    parameters: Mapping[str, Any],
+    row: Mapping[str, Any] | None = None,
+    folder: Path | None = None,
+    member: str | None = None,
 ) -> Image.Image:
     """Compute NSOART of any picture with the parameters of a dataset.
 
     Args:
         picture: a render or a photo, at least as large as the window.
         parameters: contents of nsoart.json.
-        row: scene, housing, terminal, camera and marking of the part, whose group's statistics are used; None or an
-            unknown group: the statistics of all groups together.
+        row: scene, housing, terminal, camera and marking of the part, whose group's statistics are used. None or an
+            unknown group: of self references, the statistics of all groups together; of golden ones as `golden_group`.
+        folder: folder of nsoart.json, which golden references need.
+        member: run name of the picture, if it is a row of this dataset: its golden reference is made without it.
 
     Returns:
         An RGB picture of the same size, with channels log_beta, log_yita, log_gamma.
 
     Raises:
-        ValueError: parameters of another version, or a picture smaller than the window.
+        ValueError: parameters of another version, a picture smaller than the window, or no golden reference for it.
     """
-    for name, known in (("schema", SCHEMA), ("reference", "self")):
-        if parameters.get(name) != known:
-            raise ValueError(f"parameters: {name} must be {known!r}, got {parameters.get(name)!r}")
+    for name, known in (("schema", (SCHEMA,)), ("reference", REFERENCES)):
+        if parameters.get(name) not in known:
+            wanted = " or ".join(repr(value) for value in known)
+            raise ValueError(f"parameters: {name} must be {wanted}, got {parameters.get(name)!r}")
+    window, stride = parameters["window"], parameters["stride"]
+    if is_golden(parameters):
+        if folder is None:
+            raise ValueError("folder: expected the folder of nsoart.json, which has the golden references, got None")
+        reference = golden_reference(parameters, row or {}, folder)
+        maps, shape = reference.maps(picture, member, window, stride), reference.anchor.shape
+    else:
+        maps, shape = nsoart_maps(picture, window, stride), (picture.height, picture.width)
+    chart = coded(maps, parameters, row, shape)
+    return chart if chart.size == picture.size else chart.resize(picture.size, Image.Resampling.NEAREST)
+
+
+def coded(
+    maps: np.ndarray, parameters: Mapping[str, Any], row: Mapping[str, Any] | None, shape: Sequence[int]
+) -> Image.Image:
+    """Code the SOART3 maps of a picture of `shape` (H, W) px; other arguments as for `nsoart_picture`."""
     if (knee := parameters["code"]["knee"]) != CODE_KNEE:
         raise ValueError(f"parameters: knee must be {CODE_KNEE}, got {knee}")
     moments = parameters["pooled"]
-    if row is not None:
+    if is_golden(parameters):
+        moments = golden_group(parameters, row or {})
+    elif row is not None:
         group = group_of(row)
         moments = next((entry for entry in parameters["groups"] if group_of(entry) == group), moments)
-    maps = nsoart_maps(picture, parameters["window"], parameters["stride"])
     settings = {
         "mean": moments["mean"],
         "sd": moments["sd"],
         "window": parameters["window"],
         "stride": parameters["stride"],
-        "size": (picture.height, picture.width),
+        "size": tuple(shape),
     }
     return Image.fromarray(encode_nsoart(maps, settings))

@@ -53,6 +53,11 @@ class Pose:
         moved: np.ndarray = (points - own - [self.dx, self.dy]) / self.scale @ self._turn().T + middle
         return moved
 
+    def inverse(self) -> Pose:
+        """Return the alignment of the reference with the picture."""
+        dx, dy = -(self._turn() @ [self.dx, self.dy]) / self.scale
+        return Pose(-self.angle_deg, float(dx), float(dy), 1 / self.scale)
+
     def _turn(self) -> np.ndarray:
         angle = math.radians(self.angle_deg)
         return np.array([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])

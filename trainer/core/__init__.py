@@ -10,4 +10,5 @@ gates, feature_gate, tolerance                      pictures that cannot be judg
 metrics, intervals, detection_probability, msa      statistics of classifiers and gauges
 prediction, verdict_shares, results_folder          writing verdicts and results
 publication, card, plots                            uploading a model to the Hub; model card (README.md) and figures
+golden_input                                        NSOART pictures made from photographs
 """

@@ -26,6 +26,7 @@ from trainer.core.run_folder import CONFIG, REPORT, SUMMARY, check_folder, kind_
 DATASETS, RUNS = Path("datasets"), Path("runs")
 # Files of a dataset that are copied into a run, where they exist: needed to use it on new pictures.
 DATASET_FILES = ("nsoart.json", "connectors.json")
+DATASET_FOLDER = "nsoart"  # its golden references, where it has them
 
 
 def dataset_facts(folder: Path) -> dict[str, str]:
@@ -258,7 +259,9 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
 
 
 def copy_dataset_files(data: Path, run: Path) -> None:
-    """Copy those of `DATASET_FILES` that a dataset's folder has into a run's folder."""
+    """Copy `DATASET_FILES` and `DATASET_FOLDER` of a dataset into a run."""
     for name in DATASET_FILES:
         if (data / name).is_file():
             shutil.copyfile(data / name, run / name)
+    if (data / DATASET_FOLDER).is_dir():
+        shutil.copytree(data / DATASET_FOLDER, run / DATASET_FOLDER, dirs_exist_ok=True)

@@ -40,7 +40,7 @@ RUN_FILES = (
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
     *("README.md", frozen_threshold.FROZEN, *gates.FILES, *default_paths.DATASET_FILES),
 )
-RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER)
+RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER, default_paths.DATASET_FOLDER)
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -24,6 +24,7 @@ from trainer.core.errors import InputError
 from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.gates import Gates
+from trainer.core.golden_input import check_reference
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.run_folder import REPORT
 from trainer.florence2 import decision, gates, metrics, plots, sheets
@@ -240,6 +241,7 @@ def evaluate(
     """
     inspector = Inspector.load(run, device)
     detector = inspector.detector
+    check_reference(run, folder, detector.input)
     data = _data(folder, wanted, detector)
     if not own_folder:
         new = evaluation_files({"splits": data.splits})

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.core import run_folder
+from trainer.core import golden_input, run_folder
 from trainer.core.errors import InputError
 from trainer.core.publication import CARD, Files, Picture, captions, picture_files, pictures_of, write_card
 from trainer.florence2.card import model_card
@@ -31,7 +31,7 @@ def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = 
     Raises:
         InputError: The run was not finished, or its card is too long.
     """
-    load_config(run)
+    _, detector = load_config(run)
     if not (run / MODEL / "config.json").is_file():
         raise InputError(f"{run / MODEL}: expected the trained model's config.json, got no such file; {UNFINISHED}")
     summary = summary_of(run)
@@ -43,5 +43,6 @@ def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = 
         **dict(sorted(model.items())),
         CARD: card,
         "pinsight.json": run / run_folder.CONFIG,
+        **golden_input.files_of(run, detector.input),
         **picture_files(run, pictures),
     }

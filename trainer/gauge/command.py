@@ -38,7 +38,7 @@ RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *(UNCERTAINTY, run_folder.REPORT, "README.md", *default_paths.DATASET_FILES),
 )
-FOLDERS = (event_files.FOLDER, gates.FOLDER)
+FOLDERS = (event_files.FOLDER, gates.FOLDER, default_paths.DATASET_FOLDER)
 # A crop's side in pitches, and its limits in px; pictures with larger pitches are reduced until it fits.
 _PITCHES, _LEAST_PX, _MOST_PX = 2.3, 48, 80
 

@@ -186,5 +186,8 @@ def _use(name: str, by_transformers: bool, input_: str, limits: Limits | None, v
         f"Pictures must be taken as the training pictures were: same view, same framing.{said}"
     )
     if input_ != "image":
-        text += " NSOART pictures must be computed with the parameters in the training dataset's `nsoart.json`."
+        text += (
+            " NSOART pictures must be computed with the parameters in the training dataset's `nsoart.json`, "
+            "and with its folder `nsoart/` where it has one."
+        )
     return text

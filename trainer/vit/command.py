@@ -37,7 +37,7 @@ RUN_FILES = (
     *(training_check.EXAMINATION, "report.html", "README.md"),
     "attention*",  # temporary files of a killed run, in stages too
 )
-RUN_FOLDERS = (results.STAGES, results.ATTENTION, event_files.FOLDER)
+RUN_FOLDERS = (results.STAGES, results.ATTENTION, event_files.FOLDER, default_paths.DATASET_FOLDER)
 
 
 def _begin(args: argparse.Namespace, device: torch.device) -> Setup:

@@ -34,6 +34,7 @@ from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.gates import Gates
+from trainer.core.golden_input import check_reference
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.row_facts import Facts
 from trainer.core.run_folder import REPORT
@@ -289,6 +290,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
             not belong to an earlier evaluation.
     """
     _, settings = vit_run.load_config(asked.run)
+    check_reference(asked.run, asked.data, settings.input)
     model = vit_run.load_model(asked.run).to(asked.device)
     held = frozen_of(asked, model)
     _learn_gates(asked, model)

@@ -1,9 +1,9 @@
 """Verdicts of a ViT's run on picture files, or on parts with a picture from each camera, for `trainer.predict`.
 
 Pictures are letterboxed to the network's size as in training (one scale for both directions, centred, the border
-repeated). The heat map is the patch head's 1 - P(OK), scaled to the picture. A run trained with `--input nsoart` needs
-NSOART pictures. A run trained with `--views` judges parts: part and view are read from the pictures' names
-(`generator.io.view_names`).
+repeated). The heat map is the patch head's 1 - P(OK), scaled to the picture. For a run trained on NSOART with golden
+references its pictures are made here (`trainer.core.golden_input`); one with self references needs NSOART pictures. A
+run trained with `--views` judges parts: part and view are read from the pictures' names (`generator.io.view_names`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +19,7 @@ from trainer.core.decision import Limits
 from trainer.core.errors import InputError
 from trainer.core.fitness import NOT_MEASURED
 from trainer.core.gates import Gates
+from trainer.core.golden_input import GoldenInput
 from trainer.core.prediction import Judge, Judged, Judging
 from trainer.core.split import open_picture
 from trainer.vit import results
@@ -37,6 +38,8 @@ class Classifier:
         temperature: Divides the logits, above 0.
         judge: The run's name and tolerance for every verdict, and the reasons why the run is unfit.
         gates: The run's gates, which find pictures that cannot be judged.
+        golden: Makes the NSOART pictures; None: the network judges the pictures as they are.
+        both: Whether the network gets picture and NSOART picture.
     """
 
     model: ViT
@@ -44,6 +47,19 @@ class Classifier:
     temperature: float
     judge: Judge
     gates: Gates
+    golden: GoldenInput | None = None
+    both: bool = False
+
+    def inputs(self, picture: Image.Image, file: Path, view: str | None = None) -> list[Image.Image]:
+        """Return the pictures whose channels the network gets.
+
+        Raises:
+            InputError: The picture does not have the shape of its golden reference.
+        """
+        if self.golden is None:
+            return [picture]
+        chart = self.golden.chart(picture, file, view)
+        return [picture, chart] if self.both else [chart]
 
 
 @dataclass(frozen=True)
@@ -56,6 +72,7 @@ class Options:
         allow_unfit: Whether to judge pictures although the run is unfit.
         sheets: Whether to draw sheets.
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
+        part: Scene, housing, terminal, camera and marking of the part, for golden NSOART; None: not given.
     """
 
     weights: str | None = None
@@ -63,6 +80,7 @@ class Options:
     allow_unfit: bool = False
     sheets: bool = False
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    part: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
@@ -80,9 +98,11 @@ def load_classifier(run: Path, options: Options) -> Classifier:
         InputError: The run cannot be read, or needs picture and NSOART picture together.
     """
     _, settings = vit_run.load_config(run)
-    if "+" in settings.input:
+    golden = GoldenInput.of(run, settings.input, options.part)
+    if "+" in settings.input and golden is None:
         raise InputError(
-            f"--model {run}: expected a run trained on one kind of picture, got one trained on {settings.input}; "
+            f"--model {run}: expected a run trained on one kind of picture, or against golden references (`generator "
+            f"build --nsoart golden`), got one trained on {settings.input}; "
             "`python -m trainer.evaluate` measures it on a dataset that has both"
         )
     weights = options.weights or "best"
@@ -96,6 +116,8 @@ def load_classifier(run: Path, options: Options) -> Classifier:
         held.temperature if held else 1.0,
         Judge.of(run, sha256, model.config.classes, (*unfit, *gates.missing), options.allow_unfit, options.tolerance),
         gates,
+        golden,
+        "+" in settings.input,
     )
 
 
@@ -103,9 +125,13 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     """Prepare the prediction of picture files; returns the verdicts, which are computed while read.
 
     Raises:
-        InputError: The run cannot be read. The first outcome may raise the errors of `load_classifier`.
+        InputError: The run cannot be read, or has no golden reference for a picture. The first outcome may raise the
+            errors of `load_classifier`.
     """
-    views = vit_run.load_config(run)[0].views
+    config, settings = vit_run.load_config(run)
+    views = config.views
+    if golden := GoldenInput.of(run, settings.input, options.part):
+        golden.check(files, views)
     if not views:
         return Judging(_of_pictures(run, files, options), list(files))
     found, problems = parts_of(files, views)
@@ -122,10 +148,11 @@ def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator
     for file in files:
         try:
             picture = open_picture(file, str(file))
+            inputs = by.inputs(picture, file)
         except InputError as e:
             yield Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
             continue
-        verdict, heat = judge(by.model, picture, by.limits, by.temperature, by.judge.invalid, by.gates)
+        verdict, heat = judge(by.model, picture, by.limits, by.temperature, by.judge.invalid, by.gates, inputs)
         line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
         sheet = annotate(picture, verdict, heat, by.model) if options.sheets else None
         yield Judged(file, _entry(by, verdict, file), line, sheet)
@@ -139,16 +166,18 @@ def _of_parts(
     for place, files in parts.items():
         part = str(place.with_suffix(""))
         pictures: dict[str, Image.Image] = {}
+        inputs: dict[str, list[Image.Image]] = {}
         unread: list[str] = []
         for view, file in files.items():
             try:
                 pictures[view] = open_picture(file, str(file))
+                inputs[view] = by.inputs(pictures[view], file, view)
             except InputError as e:
                 unread += e.problems
         if unread:
             yield Judged(place, by.judge.unjudged(files, unread, part=part), problems=unread)
             continue
-        verdict, heats = judge_part(by.model, pictures, by.limits, by.temperature, by.judge.invalid, by.gates)
+        verdict, heats = judge_part(by.model, pictures, by.limits, by.temperature, by.judge.invalid, by.gates, inputs)
         where = f"  most suspicious in view {verdict.peak_view}" if verdict.verdict == "NG" else ""
         line = by.judge.line(verdict.verdict, verdict.said, f"{part}{where}", verdict.reasons)
         sheet = annotate_part(pictures, verdict, heats, by.model) if options.sheets else None

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from trainer.core import frozen_threshold, gates, run_folder
+from trainer.core import frozen_threshold, gates, golden_input, run_folder
 from trainer.core.publication import CARD, Files, Picture, captions, picture_files, pictures_of, write_card
 from trainer.vit import hub_files, results
 from trainer.vit import run as vit_run
@@ -46,4 +46,5 @@ def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = 
     others = (hub_files.PROCESSOR, *hub_files.CODE, *hub_files.EARLIER_CODE)
     wanted = (CARD, run_folder.CONFIG, run_folder.BEST, frozen_threshold.FROZEN, *gates.FILES, *others)
     files: Files = {one: run / one for one in wanted if (run / one).is_file()}
+    files |= golden_input.files_of(run, vit_run.load_config(run)[1].input)
     return {**files, **picture_files(run, pictures)}

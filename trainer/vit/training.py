@@ -15,6 +15,7 @@ from torch import Tensor
 
 from trainer.core import frozen_threshold, metrics, run_folder
 from trainer.core.augmentation import Batch
+from trainer.core.default_paths import copy_dataset_files
 from trainer.core.distributed import Share, share_dropout, start
 from trainer.core.loop import Measured, Schedule, Trained
 from trainer.core.run_folder import Row
@@ -231,6 +232,7 @@ class ViTTrainee:
         save_config(folder, self.network.config, self.config, run_folder.tolerance_of(run))
         run_folder.save_tensors(folder / run_folder.BEST, weights, {"epoch": str(row["epoch"])})
         run_folder.write_metrics(folder, [row])
+        copy_dataset_files(run, folder)
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
         """Return the warning on collapse to one class, and those of `training_check.prognosis`."""

@@ -108,9 +108,10 @@ def _peak(patch_logits: Tensor, picture: Image.Image, config: ViTConfig) -> tupl
     return found, heat.numpy()
 
 
-def _pixels(picture: Image.Image, config: ViTConfig) -> Tensor:
-    """Letterbox a picture to the network's input (C, H, W) in [0, 1]."""
-    return torch.from_numpy(pixels_of(picture, (config.width, config.height)).copy()).float() / 255
+def _pixels(inputs: Sequence[Image.Image], config: ViTConfig) -> Tensor:
+    """Letterbox pictures to the network's input (C, H, W) in [0, 1], the channels of one after those of the other."""
+    channels = [pixels_of(picture, (config.width, config.height)) for picture in inputs]
+    return torch.from_numpy(np.concatenate(channels)).float() / 255
 
 
 def judge(
@@ -120,6 +121,7 @@ def judge(
     temperature: float = 1.0,
     invalid: Sequence[str] = (),
     gates: Gates | None = None,
+    inputs: Sequence[Image.Image] = (),
 ) -> tuple[PictureVerdict, np.ndarray]:
     """Judge one picture; returns the verdict and the heat map (h, w) in [0, 1] over the network's patches.
 
@@ -130,10 +132,15 @@ def judge(
         temperature: Divides the logits, above 0.
         invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
         gates: The run's gates, which may add reasons to `invalid`; None: no gates.
+        inputs: Pictures of the same size whose channels the network gets, such as NSOART; none: those of `picture`.
+
+    Returns:
+        The verdict and the heat map (h, w) in [0, 1] over the network's patches.
     """
+    inputs = inputs or [picture]
     with torch.inference_mode(), watch(model) as seen:
-        prediction = model(_pixels(picture, model.config)[None])
-    invalid = [*invalid, *(gates.reasons([picture], seen.features)[0] if gates else ())]
+        prediction = model(_pixels(inputs, model.config)[None])
+    invalid = [*invalid, *(gates.reasons([inputs[0]], seen.features)[0] if gates else ())]
     peak, heat = _peak(prediction.patch_logits[0], picture, model.config)
     return PictureVerdict(**_said(prediction.logits[0], model.config, limits, temperature, invalid), **peak), heat
 
@@ -145,6 +152,7 @@ def judge_part(
     temperature: float = 1.0,
     invalid: Sequence[str] = (),
     gates: Gates | None = None,
+    inputs: Mapping[str, Sequence[Image.Image]] | None = None,
 ) -> tuple[PartVerdict, dict[str, np.ndarray]]:
     """Judge one part from its views; returns the verdict and each view's heat map (h, w) in [0, 1].
 
@@ -152,12 +160,16 @@ def judge_part(
         model: A network in evaluation mode that was trained on several views.
         pictures: The picture of each of the network's views, in their order; any size and mode.
         limits, temperature, invalid, gates: As for `judge`.
+        inputs: `inputs` of `judge` for each view; None: the pictures themselves.
+
+    Returns:
+        The verdict and each view's heat map (h, w) in [0, 1].
     """
-    config = model.config
+    config, given = model.config, inputs or {view: [picture] for view, picture in pictures.items()}
     with torch.inference_mode(), watch(model) as seen:
-        prediction = model(torch.stack([_pixels(picture, config) for picture in pictures.values()])[None])
+        prediction = model(torch.stack([_pixels(given[view], config) for view in pictures])[None])
     if gates is not None:
-        found_in = zip(pictures, gates.reasons(list(pictures.values()), seen.features), strict=True)
+        found_in = zip(pictures, gates.reasons([given[view][0] for view in pictures], seen.features), strict=True)
         invalid = [*invalid, *(f"{reason} (view {view})" for view, reasons in found_in for reason in reasons)]
     found = {
         view: _peak(patch_logits, picture, config)

@@ -18,6 +18,7 @@ pytest.importorskip("pycocotools")
 
 from generator.io.palette import hue, rgb
 from tests.generator.reporting.page_reader import read_page
+from tests.generator.soart.golden_files import drawn_part, golden_run, write_golden
 from tests.trainer.conftest import dying_in_epoch, png_bytes
 from tests.trainer.core.test_distributed import together
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
@@ -25,6 +26,7 @@ from trainer import evaluate, predict
 from trainer.core import held_out, run_folder, time_limit
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError
+from trainer.core.golden_input import GoldenInput
 from trainer.core.run_folder import read_tensors
 from trainer.florence2 import command, comparison, evaluation, forgetting, lora, prediction, verdicts
 from trainer.florence2.answers import Found
@@ -323,6 +325,23 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, make_rows, tmp_p
     words = ["--model", str(finished), str(pictures), "--allow-unfit", "--json", str(out / "v.json")]
     assert predict.main([*words, "--threshold", "1"]) == 0
     assert all(v["verdict"] in ("OK", "UNSURE") for v in json.loads((out / "v.json").read_text()))
+
+
+def test_predict_makes_the_nsoart_pictures_of_golden_references(finished, tmp_path, capsys):
+    (tmp_path / "references").mkdir()
+    write_golden(tmp_path / "references", ("center", "left"))
+    model = golden_run(finished, tmp_path / "references", tmp_path / "run", "detector")
+    photo, chart = tmp_path / "p1_left.png", tmp_path / "p1.png"
+    drawn_part(9, 1.5).save(photo)
+    GoldenInput.of(model, "nsoart", {}).chart(drawn_part(9, 1.5), photo).save(chart)
+    words = ["--allow-unfit", "--threshold", "0", "--threads", "1", "--json", str(tmp_path / "v.json")]
+    found = []
+    for run, file in ((model, photo), (finished, chart)):
+        assert predict.main(["--model", str(run), str(file), *words]) == 0
+        found += json.loads((tmp_path / "v.json").read_text())
+    assert found[0]["boxes"] and found[0]["boxes"] == found[1]["boxes"]
+    assert predict.main(["--model", str(model), str(photo), "--marking", "lot"]) == 2
+    assert "no golden reference for NSOART of marking lot, camera left" in capsys.readouterr().err
 
 
 def test_an_annotated_picture_shows_the_box():
