@@ -1,0 +1,248 @@
+"""Measure SOARTC on dark, noisy, displaced pictures with bent pins among the good pictures (soart_detection.md).
+
+    python -m benchmarks.soart_dark_plan --to M
+    python -m generator render M/soart_dark.csv --scenes M/scenes --out R
+    python -m benchmarks.soart_dark R                       a table in Markdown; --role tuning: on the tuning parts
+
+Each render becomes a capture: cut out with a shift of up to 5 % of the width either way, so that two pictures differ by
+up to 10 %, exposed less, with shot and read noise, coded to 8 bits. A unit space is made as by `generator inspect` with
+its default settings; every method gets the same registered pictures. A pin's score is the largest value in its box
+widened by 30 %. AUROC is the mean over SETS random unit spaces; intervals are from 1000 bootstrap samples of the judged
+parts, those of differences from the same samples.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy import ndimage
+
+from benchmarks.soart_dark_plan import rows
+from benchmarks.soart_evaluation import auroc, picture
+from generator.io.pin_boxes import read_pin_boxes
+from generator.soart.estimator import SoartC
+from generator.soart.inspect import DEFAULTS
+from generator.soart.inspection import Station, pins_in_unit_space
+from generator.soart.pins import Pin, as_box
+
+WIDTH, HEIGHT, SHIFT = 320, 176, 16
+FULL_WELL, READ_NOISE = 4000.0, 12.0  # electrons, of a small sensor
+SETS, SAMPLES = 4, 1000
+METHODS = ("SOARTC", "inspect", "RT method", "difference", "difference over spread", "deviation")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One line of the table: the unit space is `count` parts of the pool `golden`, the pool `judged` is judged."""
+
+    golden: str
+    count: int
+    judged: str
+    exposure: float
+    most_bent: float = 1.0  # largest share of the unit space in which one pin may be bent
+
+
+CELLS = {
+    "judged": (
+        Cell("ok", 20, "bent", 1),
+        Cell("ok", 5, "bent", 1),
+        Cell("bent", 5, "bent", 1),
+        Cell("ok", 20, "bent", 1 / 6),
+        Cell("ok", 5, "bent", 1 / 6),
+        Cell("bent", 5, "bent", 1 / 3),
+        Cell("bent", 5, "bent", 1 / 6),
+        Cell("bent", 12, "bent", 1 / 6),
+        Cell("weak", 8, "weak", 1 / 6, 0.25),
+        Cell("dome_ok", 5, "dome", 1 / 6),
+        Cell("dome", 5, "dome", 1 / 6),
+    ),
+    "tuning": (
+        Cell("tuning_ok", 5, "tuning", 1),
+        Cell("tuning", 5, "tuning", 1),
+        Cell("tuning_ok", 12, "tuning", 1 / 6),
+        Cell("tuning_ok", 5, "tuning", 1 / 6),
+        Cell("tuning", 5, "tuning", 1 / 6),
+        Cell("tuning", 12, "tuning", 1 / 6),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Capture:
+    """A capture: run of the render, (H, W) grey 0 to 1, the shift (x, y) in px, and the addresses of its bent pins."""
+
+    run: str
+    image: np.ndarray
+    shift: tuple[int, int]
+    bent: frozenset[str]
+
+
+def exposed(image: np.ndarray, exposure: float, draws: np.random.Generator) -> np.ndarray:
+    """Expose a picture less, with the noise of a sensor; grey values are coded as in sRGB, to 8 bits.
+
+    Args:
+        image: (H, W) in [0, 1].
+        exposure: 0 to 1, share of the light.
+        draws: source of the noise.
+    """
+    linear = np.where(image <= 0.04045, image / 12.92, ((image + 0.055) / 1.055) ** 2.4) * exposure
+    electrons = draws.poisson(linear * FULL_WELL) + draws.normal(0, READ_NOISE, image.shape)
+    linear = np.clip(electrons / FULL_WELL, 0, 1)
+    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    grey: np.ndarray = (np.round(255 * coded) / 255).astype(np.float32)
+    return grey
+
+
+def captures(renders: Path, role: str, exposure: float) -> list[Capture]:
+    """Read the renders of a pool as captures; the same shift and noise in every call."""
+    made = []
+    for row in rows():
+        if row["role"] == role:
+            draws = np.random.default_rng([int(str(row["part"])), round(100 * exposure)])
+            whole = picture(renders, str(row["run"]))
+            dx, dy = (int(v) for v in draws.integers(-SHIFT, SHIFT + 1, 2))
+            left, top = (whole.shape[1] - WIDTH) // 2 + dx, (whole.shape[0] - HEIGHT) // 2 + dy
+            cut = whole[top : top + HEIGHT, left : left + WIDTH]
+            bent = frozenset(one.split(":")[0].removeprefix("bent@") for one in str(row["defects"]).split(";") if one)
+            made.append(Capture(str(row["run"]), exposed(cut, exposure, draws), (left, top), bent))
+    return made
+
+
+def unit_spaces(cell: Cell, pool: list[Capture]) -> Iterator[list[Capture]]:
+    """Draw SETS unit spaces."""
+    draws = np.random.default_rng(1)
+    found = 0
+    while found < SETS:
+        chosen = [pool[n] for n in draws.permutation(len(pool))[: cell.count]]
+        counts = [sum(pin in one.bent for one in chosen) for pin in {pin for one in chosen for pin in one.bent}]
+        if max(counts, default=0) <= cell.most_bent * cell.count:
+            found += 1
+            yield chosen
+
+
+def station_of(renders: Path, chosen: list[Capture]) -> Station:
+    """Make the unit space as `generator inspect` does by default, with the pins of its first picture."""
+    settings = dict(DEFAULTS)
+    model = SoartC(rotation_deg=settings.pop("rotation"), **settings).fit([one.image for one in chosen])
+    first = chosen[0]
+    boxes = read_pin_boxes(renders / "records" / f"{first.run}.json")[0]
+    x, y = first.shift
+    moved = [
+        Pin(pin.address, as_box((pin.box[0] - x, pin.box[1] - y, pin.box[2] - x, pin.box[3] - y))) for pin in boxes
+    ]
+    return Station(model, pins_in_unit_space(model, moved, first.image))
+
+
+def plain_maps(members: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """Make the plain methods: functions from a registered picture to a map; `members`: registered good pictures."""
+    middle = np.median(members, axis=0)
+
+    def difference(seen: np.ndarray) -> np.ndarray:
+        blurred: np.ndarray = ndimage.gaussian_filter(np.abs(seen - middle), 1.5)
+        return blurred
+
+    def deviation(seen: np.ndarray) -> np.ndarray:
+        blurred: np.ndarray = np.abs(ndimage.gaussian_filter(seen - middle, 1.5))
+        return blurred
+
+    def spread(method: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        usual = np.median(np.stack([method(one) for one in members]), axis=0)
+        robust: np.ndarray = 1.4826 * usual
+        return robust + np.median(robust) + 1e-4
+
+    away, off = spread(difference), spread(deviation)
+    return {
+        "difference": difference,
+        "difference over spread": lambda seen: difference(seen) / away,
+        "deviation": lambda seen: deviation(seen) / off,
+    }
+
+
+def scores_of(station: Station, judged: list[Capture]) -> dict[str, np.ndarray]:
+    """Score every pin of every picture by every method: (pictures, pins) by method."""
+    table, model = station.table, station.model
+    assert table is not None
+    plain = plain_maps(model.members_)
+    found: dict[str, list[list[float]]] = {name: [] for name in METHODS}
+    for one in judged:
+        look = model.look(one.image)
+        pins = table.measure(look.seen, look.degrees)
+        found["SOARTC"].append([pin.anomaly for pin in pins])
+        found["RT method"].append([pin.degree for pin in pins])
+        found["inspect"].append(
+            [max(p.degree / station.pin_limit, p.anomaly / station.picture_limit, p.fading) for p in pins]
+        )
+        for name, method in plain.items():
+            drawn = method(look.seen)
+            found[name].append([float(drawn[part].max()) for part in table.parts])
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def measure(renders: Path, cell: Cell) -> dict[str, np.ndarray]:
+    """Compute AUROC of every method: (1 + SAMPLES,), the value itself and those of bootstrap samples of the parts."""
+    pool = captures(renders, cell.golden, cell.exposure)
+    parts = captures(renders, cell.judged, cell.exposure)
+    sets = []
+    for chosen in unit_spaces(cell, pool):
+        taken = {one.run for one in chosen}
+        station = station_of(renders, chosen)
+        scores = scores_of(station, [one for one in parts if one.run not in taken])
+        kept = np.array([n for n, one in enumerate(parts) if one.run not in taken])
+        assert station.table is not None
+        truth = np.array([[pin.address in parts[n].bent for pin in station.table.pins] for n in kept])
+        sets.append((kept, truth, scores))
+    return {name: np.array(list(_areas(sets, name, len(parts)))) for name in METHODS}
+
+
+def _areas(sets: list[tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]], name: str, count: int) -> Iterator[float]:
+    draws = np.random.default_rng(2)
+    for sample in range(1 + SAMPLES):
+        times = np.bincount(draws.integers(0, count, count), minlength=count) if sample else np.ones(count, int)
+        values = []
+        for kept, truth, scores in sets:
+            weight = np.repeat(times[kept][:, None], truth.shape[1], axis=1)
+            values.append(_weighted_auroc(scores[name].ravel(), truth.ravel(), weight.ravel()))
+        yield float(np.mean(values))
+
+
+def _weighted_auroc(scores: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float:
+    order = np.argsort(scores, kind="stable")
+    bad, good = (weight * truth)[order].astype(float), (weight * ~truth)[order].astype(float)
+    return float((bad * (np.cumsum(good) - good / 2)).sum() / (bad.sum() * good.sum()))
+
+
+def table(renders: Path, role: str) -> Iterator[str]:
+    """Yield the lines of the table: AUROC, interval, and whether SOARTC is worse beyond the interval of the change."""
+    yield f"| good pictures | exposure | {' | '.join(METHODS)} | SOARTC − best plain method |"
+    yield "|---" * (len(METHODS) + 3) + "|"
+    for cell in CELLS[role]:
+        found = measure(renders, cell)
+        shown = [f"{v[0]:.3f} ({np.quantile(v[1:], 0.025):.2f}–{np.quantile(v[1:], 0.975):.2f})" for v in found.values()]
+        best = max(METHODS[2:], key=lambda name: float(found[name][0]))
+        change = found["SOARTC"] - found[best]
+        low, high = np.quantile(change[1:], (0.025, 0.975))
+        yield (
+            f"| {cell.count} {cell.golden} | 1/{round(1 / cell.exposure)} | {' | '.join(shown)} "
+            f"| {change[0]:+.3f} ({low:+.3f} to {high:+.3f}) |"
+        )
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("renders", type=Path)
+    parser.add_argument("--role", choices=tuple(CELLS), default="judged")
+    options = parser.parse_args()
+    for line in table(options.renders, options.role):
+        print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
