@@ -44,9 +44,10 @@ def rows() -> list[dict[str, object]]:
         draws = random.Random(first)
         for part in range(first, first + count):
             bent = draws.sample(pins, draws.randint(1, 3)) if pins else []
+            sizes = [(draws.uniform(SMALLEST_MM, LARGEST_MM), draws.randrange(360)) for _ in bent]
             defects = ";".join(
-                f"bent@{pin}:tip_offset_mm={draws.uniform(SMALLEST_MM, LARGEST_MM):.2f},azimuth_deg={draws.randrange(360)}"
-                for pin in bent
+                f"bent@{pin}:tip_offset_mm={size:.2f},azimuth_deg={azimuth}"
+                for pin, (size, azimuth) in zip(bent, sizes, strict=True)
             )
             head = {"run": f"{role}_{part - first:03d}", "split": "test", "part": part, "seed": part, "scene": SCENE}
             made.append({**head, **STATIONS[station], "defects": defects, "role": role})

@@ -245,8 +245,7 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
             draws = np.random.default_rng([count, redraw])
             model = SoartC(**EDGE)
             model.members_ = laid["pool"][draws.permutation(len(laid["pool"]))[:count]]
-            model._fit_members(model.members_)
-            model.scores_ = model._leave_one_out(model.members_)
+            model.scores_ = model._leave_one_out(model.members_, model._fit_members(model.members_))
             station = Station(model, pins)
             scores = np.array(
                 [
