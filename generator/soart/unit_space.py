@@ -22,10 +22,11 @@ import numpy as np
 from generator.soart.anomaly_degree import box_mean, distance, inverse, outer_products
 from generator.soart.registration import Pose, warp
 
-PRIOR = 12
+PRIOR = 24
 NOISE_DRAWS = 6
-# Weight of a member at a window: 1 / (1 + (d / (FAR usual))^STEEP), d its distance from the mean, usual its median.
-FAR, STEEP = 2.0, 6
+# Weight of one of n members at a window: 1 / (1 + (d / (far usual))^STEEP), with d its distance from the mean, usual its
+# median over the members, and far = FAR (1 + (UNCERTAIN / n)^2), as the median of few is uncertain.
+FAR, UNCERTAIN, STEEP = 2.0, 5, 6
 MOST_LEFT_OUT = 0.25
 ROUNDS = 2
 # Up to this many members the first comparison is with the median of the others, not of all.
@@ -178,7 +179,8 @@ def weights_of(distances: np.ndarray, usual: np.ndarray | None = None) -> np.nda
     count = len(distances)
     if usual is None:
         usual = np.maximum(np.median(distances, axis=0), np.median(distances))
-    weights = 1 / (1 + (distances / (FAR * usual + 1e-12)) ** STEEP)
+    far = FAR * (1 + (UNCERTAIN / count) ** 2)
+    weights = 1 / (1 + (distances / (far * usual + 1e-12)) ** STEEP)
     is_far = distances.argsort(axis=0).argsort(axis=0) >= count - int(MOST_LEFT_OUT * count)
     return np.where(is_far, weights, 1.0)
 
