@@ -24,8 +24,8 @@ from generator.soart.registration import Pose, warp
 
 PRIOR = 24
 NOISE_DRAWS = 6
-# Weight of one of n members at a window: 1 / (1 + (d / (far usual))^STEEP), with d its distance from the mean, usual its
-# median over the members, and far = FAR (1 + (UNCERTAIN / n)^2), as the median of few is uncertain.
+# Weight of one of n members at a window: 1 / (1 + (d / (far usual))^STEEP); d: its distance from the mean; usual: the
+# median of d over the members; far = FAR (1 + (UNCERTAIN / n)^2), as the median of few is uncertain.
 FAR, UNCERTAIN, STEEP = 2.0, 5, 6
 MOST_LEFT_OUT = 0.25
 ROUNDS = 2
