@@ -89,8 +89,8 @@ electrons, read noise 5).
 larger of SOARTC, RT method and `fading`, each over its limit. `difference`: blurred absolute difference to the median
 picture; also divided by its median over the unit space (`over spread`). `deviation`: blurred difference, so divided.
 
-*Measure.* AUROC of bent against other pins (0.5 is chance), mean of {sets} unit spaces, with 95 % interval (bootstrap over
-parts). The last column is SOARTC minus the best of the four plain methods.
+*Measure.* AUROC of bent against other pins (0.5 is chance), mean of {sets} unit spaces, with 95 % interval (bootstrap
+over parts). The last column is SOARTC minus the best of the four plain methods.
 
 """
 

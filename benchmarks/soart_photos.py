@@ -4,8 +4,9 @@
     python -m benchmarks.soart_photos board FOLDER       photos P1-P-L1_n (light on), -NL1_n (off), P1-UP-L1_n (moved)
 
 The photographs are not part of this repository. Screws: the unit space is the photos with all four screws; the screws
-of all other photos are judged by the largest degree in the screw's box, those of the unit space by the other photos. Board: there are no defects, so every alarm is
-false; unit spaces are all photos of a kind, all but one, or random halves.
+of all other photos are judged by the largest degree in the screw's box, those of the unit space by its other photos.
+Board: there are no defects, so every alarm is false; unit spaces are all photos of a kind, all but one, or random
+halves.
 """
 
 from __future__ import annotations
