@@ -52,13 +52,13 @@ class Cell:
 
 CELLS = {
     "judged": (
-        Cell("ok", 5, "bent", 1),
-        Cell("bent", 5, "bent", 1),
-        Cell("ok", 20, "bent", 1 / 6),
-        Cell("ok", 5, "bent", 1 / 6),
         Cell("bent", 5, "bent", 1 / 6),
+        Cell("ok", 5, "bent", 1 / 6),
         Cell("bent", 12, "bent", 1 / 6),
         Cell("weak", 8, "weak", 1 / 6, 0.25),
+        Cell("bent", 5, "bent", 1),
+        Cell("ok", 5, "bent", 1),
+        Cell("ok", 20, "bent", 1 / 6),
         Cell("dome", 5, "dome", 1 / 6),
     ),
     "tuning": (
