@@ -28,6 +28,8 @@ NOISE_DRAWS = 6
 # median of d over the members; far = FAR (1 + (UNCERTAIN / n)^2), as the median of few is uncertain.
 FAR, UNCERTAIN, STEEP = 2.0, 5, 6
 MOST_LEFT_OUT = 0.25
+# Least weight of a pixel: neighbouring windows may leave out different members, together all of them.
+LEAST = 1e-3
 ROUNDS = 2
 # Up to this many members the first comparison is with the median of the others, not of all.
 FEW = 12
@@ -193,11 +195,11 @@ def _weights(distances: np.ndarray) -> np.ndarray:
 
 
 def _at_pixels(weights: np.ndarray, side: int) -> np.ndarray:
-    """Smallest weight (gh, gw) of the windows that contain each pixel: (h, w)."""
+    """Smallest weight (gh, gw) of the windows that contain each pixel, at least LEAST: (h, w)."""
     around = np.pad(weights, side - 1, constant_values=1.0)
     down = np.lib.stride_tricks.sliding_window_view(around, side, axis=0).min(axis=-1)
     lowest: np.ndarray = np.lib.stride_tricks.sliding_window_view(down, side, axis=1).min(axis=-1)
-    return lowest
+    return np.maximum(lowest, LEAST)
 
 
 def _noisy(picture: np.ndarray, noise: np.ndarray) -> Iterable[np.ndarray]:
