@@ -254,7 +254,8 @@ def page(new: list[dict[str, Any]], old: list[dict[str, Any]]) -> str:
     lines = [f"| unit space | exposure | {' | '.join(names)} | SOARTC − best |", "|---" * (len(names) + 3) + "|"]
     for number, one in enumerate(new):
         values = [result["areas"]["SOARTC"] for result in old[number : number + 1]] + list(one["areas"].values())
-        shown = " | ".join(f"{value:.3f} ({low:.3f}–{high:.3f})" for value, low, high in values)
+        cells = [f"{value:.3f} ({low:.3f}–{high:.3f})" for value, low, high in values]
+        shown = " | ".join(["–"] * (len(names) - len(cells)) + cells)  # not measured before
         value, low, high = one["change"]
         lines.append(
             f"| {one['unit space']} | {one['exposure']} | {shown} | {value:+.3f} ({low:+.3f} to {high:+.3f}) |"
