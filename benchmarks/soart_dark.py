@@ -175,8 +175,9 @@ def plain_maps(members: np.ndarray) -> dict[str, Callable[[np.ndarray], np.ndarr
 
     def spread(method: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         usual = np.median(np.stack([method(one) for one in members]), axis=0)
-        robust: np.ndarray = 1.4826 * usual
-        return robust + np.median(robust) + 1e-4
+        robust = 1.4826 * usual
+        found: np.ndarray = robust + np.median(robust) + 1e-4
+        return found
 
     away, off = spread(difference), spread(deviation)
     return {

@@ -198,8 +198,9 @@ def _at_pixels(weights: np.ndarray, side: int) -> np.ndarray:
     """Smallest weight (gh, gw) of the windows that contain each pixel, at least LEAST: (h, w)."""
     around = np.pad(weights, side - 1, constant_values=1.0)
     down = np.lib.stride_tricks.sliding_window_view(around, side, axis=0).min(axis=-1)
-    lowest: np.ndarray = np.lib.stride_tricks.sliding_window_view(down, side, axis=1).min(axis=-1)
-    return np.maximum(lowest, LEAST)
+    lowest = np.lib.stride_tricks.sliding_window_view(down, side, axis=1).min(axis=-1)
+    found: np.ndarray = np.maximum(lowest, LEAST)
+    return found
 
 
 def _noisy(picture: np.ndarray, noise: np.ndarray) -> Iterable[np.ndarray]:
