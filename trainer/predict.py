@@ -39,7 +39,7 @@ OPTIONS_OF = {
     "batch_size": (FLORENCE,),
     "threshold": (VIT, FLORENCE),
     "allow_unfit": (VIT, FLORENCE),
-    **dict.fromkeys(("scene", "housing", "terminal", "camera", "judge"), (GAUGE,)),
+    **dict.fromkeys(("scene", "housing", "terminal", "camera", "judge", "calibration"), (GAUGE,)),
 }
 
 
@@ -112,6 +112,13 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
         metavar="NAMES",
         help="gauge: what the verdict covers, of presence,true_position,height (all); it names what is left out",
     )
+    p.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE.json",
+        help="gauge: calibration certificate of the station's cameras, from `python -m generator calibrate` (without: "
+        "nominal cameras, and no conformity is stated)",
+    )
 
 
 def _check_options(args: argparse.Namespace, kind: str) -> None:
@@ -145,7 +152,8 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
 
         judged = measuring.parse_judge(args.judge)
         part = args.scene, args.housing, args.terminal, args.camera
-        return measuring.judging(args.model, files, measuring.Options(*part, judged, sheets, tolerance))
+        of_gauge = measuring.Options(*part, judged, sheets, tolerance, args.calibration)
+        return measuring.judging(args.model, files, of_gauge)
     from trainer.vit import prediction
 
     options = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance)
@@ -176,7 +184,7 @@ def run(args: argparse.Namespace) -> int:
     judging = _judging(args, files, kind)
     names = dict(zip(judging.places, sheet_names(judging.places), strict=True))
     if args.json is not None:
-        check_json(args.json, [*files, *([args.positions] if args.positions else [])])
+        check_json(args.json, [*files, *filter(None, (args.positions, args.calibration))])
     if args.out is not None:
         check_sheets(args.out, files, list(names.values()))
         args.out.mkdir(parents=True, exist_ok=True)

@@ -16,8 +16,8 @@ cv2 = pytest.importorskip("cv2")
 from blender_scripts.contract.errors import InputError  # noqa: E402
 from blender_scripts.geometry.lens import undistort  # noqa: E402
 from generator.__main__ import main  # noqa: E402
-from generator.calibrating.certificate import read_certificate  # noqa: E402
 from generator.calibrating.target import Target  # noqa: E402
+from generator.io.certificate import read_certificate  # noqa: E402
 
 CHARUCO, DOTS = "charuco:11x8:5:3.7", "dots:11x9:4"
 WIDTH, HEIGHT, FOCAL, CENTRE = 480, 360, 900.0, (246.0, 175.5)
