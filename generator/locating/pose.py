@@ -75,7 +75,10 @@ class Pose:
 
 
 def find_pose(
-    observed: Sequence[Points], start: np.ndarray | None = None, deviations: np.ndarray | None = None
+    observed: Sequence[Points],
+    start: np.ndarray | None = None,
+    deviations: np.ndarray | None = None,
+    small: float = _SMALL,
 ) -> Pose:
     """Find the pose from points in one or several views, and with it the shift of the pin pattern in the housing.
 
@@ -84,6 +87,7 @@ def find_pose(
         start: (4, 4) first guess of `Pose.matrix`; None: the part is at its nominal place.
         deviations: (6,) standard deviations of the part's placing about its nominal place, as in `Pose.covariance`:
             prior knowledge, for what the points hardly determine; None: nothing is known.
+        small: the search ends with a step that is smaller, rad and mm.
 
     Raises:
         NotDeterminedError: the points do not determine the pose: fewer than three, or all on a line.
@@ -99,7 +103,7 @@ def find_pose(
         known = np.concatenate([small_motion(matrix), shift])
         step = _solve(information + prior, gradient - prior @ known)
         matrix, shift = motion(step[:6]) @ matrix, shift + step[6:]
-        if np.abs(step).max() < _SMALL:
+        if np.abs(step).max() < small:
             break
     information, _, sizes = _normal_equations(observed, matrix, shift)
     free = max(2 * len(sizes) - 6, 1)
@@ -127,6 +131,10 @@ def motion(small: np.ndarray) -> np.ndarray:
     return matrix
 
 
+# (12, 4, 4): a small motion along each of the six directions, then backwards.
+_SMALL_MOTIONS = np.stack([motion(small) for small in _DERIVATIVE_STEP * np.concatenate([np.eye(6), -np.eye(6)])])
+
+
 def small_motion(matrix: np.ndarray) -> np.ndarray:
     """The rotation vector in rad and shift in mm, (6,), of a rigid motion (4, 4): the inverse of `motion`."""
     turned = matrix[:3, :3]
@@ -146,14 +154,10 @@ def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
     Returns:
         Px per rad for the three components of the rotation vector, then px per mm for those of the shift.
     """
-    columns = []
-    for axis in range(6):
-        small = np.zeros(6)
-        small[axis] = _DERIVATIVE_STEP
-        ahead, behind = (motion(sign * small) for sign in (1.0, -1.0))
-        pixels = [view.project(points @ one[:3, :3].T + one[:3, 3]) for one in (ahead, behind)]
-        columns.append((pixels[0] - pixels[1]) / (2.0 * _DERIVATIVE_STEP))
-    return np.stack(columns, axis=-1)
+    moved = points @ np.swapaxes(_SMALL_MOTIONS[:, :3, :3], 1, 2) + _SMALL_MOTIONS[:, None, :3, 3]
+    pixels = view.project(moved)
+    slope: np.ndarray = np.moveaxis((pixels[:6] - pixels[6:]) / (2.0 * _DERIVATIVE_STEP), 0, -1)
+    return slope
 
 
 def residuals(points: Points, matrix: np.ndarray) -> np.ndarray:

@@ -22,8 +22,8 @@ from generator.locating.measure import MeasuredPin, measure
 from generator.locating.pose import NotDeterminedError, find_pose, motion, small_motion
 
 NOMINAL = "nominal millimetres: no calibration certificate, no conformity is stated"
-# Components with a smaller share of a parameter's variance are rounding.
-_SMALL = 1e-12
+# Components of a smaller variance, in those of the parameters, are rounding. Last step of a pose's search, rad and mm.
+_SMALL, _STEP = 1e-12, 1e-6
 
 # Entries of connectors.json by camera, and width and height of pictures in px by view.
 Entries = Mapping[str, Mapping[str, Any]]
@@ -31,7 +31,7 @@ Sizes = Mapping[str, tuple[int, int]]
 
 
 def scale_note(certificate: Certificate | None) -> str:
-    """Say by what measures are millimetres, and if the certificate has expired or is missing, that nothing conforms."""
+    """Name the certificate of the cameras; if it is missing or has expired, say that no conformity is stated."""
     if certificate is None:
         return NOMINAL
     made, ends = (f"{moment:%Y-%m-%d}" for moment in (certificate.made, certificate.expires))
@@ -63,7 +63,7 @@ def check_views(certificate: Certificate, nominal: Entries, sizes: Mapping[str, 
         # The size of a resampled picture is rounded to whole pixels.
         elif size and abs(size[1] * camera.width - size[0] * camera.height) >= max(size[0], camera.width):
             problems.append(
-                f"{place}: expected pictures as wide to high as those of the calibration, {camera.width} x "
+                f"{place}: expected pictures with the calibration's ratio of width to height, {camera.width} x "
                 f"{camera.height} px, got {size[0]} x {size[1]} px; calibrate with pictures of production's size"
             )
     if problems:
@@ -123,7 +123,7 @@ def with_camera_errors(
     for off in _components(certificate, {_first(certificate, nominal), *sizes}):
         cameras = station_cameras(certificate, nominal, sizes, off)
         points = [replace(each, view=cameras[view]) for view, own in part.points.items() for each in own]
-        pose = find_pose(points, part.pose.matrix, deviations)
+        pose = find_pose(points, part.pose.matrix, deviations, _STEP)
         seen = [each._replace(view=replace(each.view, camera=cameras[each.view.name])) for each in part.pins]
         moved = _offsets(measure(seen, queries, pose)) - start
         added += moved[:, :, None] * moved[:, None, :]

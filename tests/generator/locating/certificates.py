@@ -12,7 +12,7 @@ SIZE = (512, 256)
 
 
 def write_certificate(
-    path: Path, cameras: Mapping[str, Mapping], deviations: Mapping[str, float] | None = None, **other
+    path: Path, cameras: Mapping[str, Mapping], deviations: Mapping[str, float] | None = None, /, **other
 ) -> Path:
     """Write a certificate of entries of connectors.json, the first one being the rig's.
 
