@@ -116,8 +116,8 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
         "--calibration",
         type=Path,
         metavar="FILE.json",
-        help="gauge: calibration certificate of the station's cameras, from `python -m generator calibrate` (without: "
-        "nominal cameras, and no conformity is stated)",
+        help="gauge: calibration certificate of the station's cameras, made by `python -m generator calibrate` "
+        "(nominal cameras)",
     )
 
 

@@ -152,9 +152,10 @@ def _camera(camera: Mapping[str, Any]) -> CalibratedCamera:
 
 
 def _is_motion(matrix: np.ndarray) -> bool:
-    turn, last = matrix[:3, :3], [0.0, 0.0, 0.0, 1.0]
+    """Whether a matrix (4, 4) is a rotation and a shift."""
+    turn = matrix[:3, :3]
     is_turn = np.allclose(turn @ turn.T, np.eye(3), 0.0, _TURN_ROUNDING) and np.linalg.det(turn) > 0.0
-    return bool(is_turn and np.array_equal(matrix[3], last))
+    return bool(is_turn and np.allclose(matrix[3], [0.0, 0.0, 0.0, 1.0], 0.0, _TURN_ROUNDING))
 
 
 def _covariance(rows: Any, parameters: Sequence[str], cameras: Mapping[str, CalibratedCamera]) -> np.ndarray:
