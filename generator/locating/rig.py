@@ -158,8 +158,8 @@ def _components(certificate: Certificate, cameras: Collection[str]) -> Iterator[
 
 def _moved(name: str, camera: CalibratedCamera, off: Mapping[str, float]) -> CalibratedCamera:
     """Move the parameters of the camera of this name by deviations."""
-    focal, right, down, k1, k2, p1, p2, k3 = (off.get(f"{name}.{own}", 0.0) for own in LENS)
-    distortion = tuple(value + more for value, more in zip(camera.distortion, (k1, k2, p1, p2, k3), strict=True))
+    focal, right, down, *terms = (off.get(f"{name}.{own}", 0.0) for own in LENS)
+    k1, k2, p1, p2, k3 = (value + more for value, more in zip(camera.distortion, terms, strict=True))
     step = np.array([off.get(f"{name}.{own}", 0.0) for own in PLACE])
     matrix = camera.matrix_rig
     if step.any():
@@ -167,4 +167,4 @@ def _moved(name: str, camera: CalibratedCamera, off: Mapping[str, float]) -> Cal
         small = small_motion(pose)
         matrix = np.array(to_rig(motion(small + step) @ np.linalg.inv(motion(small)) @ pose))
     lens = camera.fx + focal, camera.fy + focal, camera.cx + right, camera.cy + down
-    return CalibratedCamera(camera.width, camera.height, *lens, distortion, matrix)
+    return CalibratedCamera(camera.width, camera.height, *lens, (k1, k2, p1, p2, k3), matrix)
