@@ -414,7 +414,7 @@ def test_the_scan_lets_seeded_generators_and_stop_watches_pass(code):
     assert not list(not_repeatable(ast.parse(code)))
 
 
-DATED = ("generator/verdict/envelope.py", "generator/calibrating/certificate.py")
+DATED = ("generator/verdict/envelope.py", "generator/io/certificate.py")
 
 
 def test_rendering_and_building_are_repeatable():

@@ -39,7 +39,7 @@ OPTIONS_OF = {
     "batch_size": (FLORENCE,),
     "threshold": (VIT, FLORENCE),
     "allow_unfit": (VIT, FLORENCE),
-    "judge": (GAUGE,),
+    **dict.fromkeys(("judge", "calibration"), (GAUGE,)),
     "marking": (VIT, FLORENCE),
 }
 # Of a gauge, and of runs of the other kinds that make NSOART pictures: `trainer.core.golden_input` refuses others.
@@ -116,6 +116,13 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
         help="gauge: characteristics that the verdict covers, from presence,true_position,height; the verdict names "
         "the others (all)",
     )
+    p.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE.json",
+        help="gauge: calibration certificate of the station's cameras, made by `python -m generator calibrate` "
+        "(nominal cameras)",
+    )
 
 
 def _check_options(args: argparse.Namespace, kind: str) -> None:
@@ -150,7 +157,8 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
 
         judged = measuring.parse_judge(args.judge)
         part = args.scene, args.housing, args.terminal, args.camera
-        return measuring.judging(args.model, files, measuring.Options(*part, judged, sheets, tolerance))
+        of_gauge = measuring.Options(*part, judged, sheets, tolerance, args.calibration)
+        return measuring.judging(args.model, files, of_gauge)
     from trainer.vit import prediction
 
     options = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance, named)
@@ -177,7 +185,7 @@ def run(args: argparse.Namespace) -> int:
     judging = _judging(args, files, kind)
     names = dict(zip(judging.places, sheet_names(judging.places), strict=True))
     if args.json is not None:
-        check_json(args.json, [*files, *([args.positions] if args.positions else [])])
+        check_json(args.json, [*files, *filter(None, (args.positions, args.calibration))])
     if args.out is not None:
         check_sheets(args.out, files, list(names.values()))
         args.out.mkdir(parents=True, exist_ok=True)

@@ -25,9 +25,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError, shown
-from generator.calibrating.certificate import SCHEMA, dates, to_rig
 from generator.calibrating.solve import DISTORTIONS, CameraModel, Sighting, Solution, solve
 from generator.calibrating.target import Target
+from generator.io.certificate import SCHEMA, dates, to_rig
 from generator.io.output_file import check_file, write_whole
 from generator.io.pictures import is_picture, open_picture, pictures_in
 from generator.verdict.envelope import software

@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image
 
 from blender_scripts.contract.tolerance import Tolerance
+from generator.io.certificate import Certificate
+from generator.locating.cameras import StationCamera
 from generator.locating.drawings import StatedDrawing
 from generator.locating.fit import Fit, FitLimits, beyond_placing
 from generator.locating.judge import CHARACTERISTICS, judge_part
@@ -20,12 +22,11 @@ from generator.locating.landmarks import queries
 from generator.locating.locate import Finder, View, located, placing_deviations
 from generator.locating.measure import Factors, measure
 from generator.locating.pose import NotDeterminedError, Pose
+from generator.locating.rig import NOMINAL, Sizes, check_views, scale_note, station_cameras, with_camera_errors
 from generator.locating.scaling import scaled
 from generator.verdict.conformity import Decision
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import PictureGates
-
-SCALE_NOTE = "nominal millimetres: no calibration certificate, no conformity is stated"
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Gauge:
         factors: factors on the standard deviations of measures in mm.
         limits: limits of `Fit`, beyond which a part counts as not located.
         gates: checks of picture quality, by view; a part with a picture that they refuse is not measured.
+        certificate: of the station's cameras; None: they are taken as connectors.json states them.
     """
 
     finder: Finder
@@ -45,6 +47,7 @@ class Gauge:
     factors: Factors
     limits: FitLimits
     gates: Mapping[str, PictureGates]
+    certificate: Certificate | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Inspected:
         views: the part's pictures, resampled to the gauge's scale.
         pose: the part's pose on the station; None if none was found.
         fits: how well the pose fits each picture, by view; empty without a pose.
+        scale: what millimetres rest on, see `generator.locating.rig.scale_note`.
     """
 
     verdict: Verdict
@@ -65,6 +69,7 @@ class Inspected:
     views: Sequence[View] = ()
     pose: Pose | None = None
     fits: Mapping[str, Fit] = field(default_factory=dict)
+    scale: str = NOMINAL
 
     @property
     def not_determined(self) -> dict[str, list[str]]:
@@ -98,7 +103,7 @@ class Inspected:
             "pose": pose,
             "not_determined": self.not_determined,
             "not_inspected": [name for name in CHARACTERISTICS if name not in judged],
-            "scale": SCALE_NOTE,
+            "scale": self.scale,
         }
         if "half_turn" in drawing.symmetries:
             found["orientation"] = "as placed: the positions look alike after a half turn"
@@ -126,27 +131,37 @@ def inspect_part(
         suffice or if the part cannot be located.
 
     Raises:
-        ValueError: the drawing lacks the nominal height of a position; or it has no edges of walls (CAD) and no pin was
-            found in one of the pictures.
+        ValueError: the drawing lacks the nominal height of a position.
+        InputError: the certificate does not state the cameras that took the pictures.
     """
-    found = queries(drawing)
+    found, deviations, scale = queries(drawing), placing_deviations(drawing.placing), scale_note(gauge.certificate)
+    cameras = _cameras(gauge, drawing, {name: picture.size for name, picture in pictures.items()})
     views = [
-        View(name, *scaled(picture, drawing, drawing.cameras[name], gauge.pitch_px)[:2])
-        for name, picture in pictures.items()
+        View(name, *scaled(picture, drawing, cameras[name], gauge.pitch_px)[:2]) for name, picture in pictures.items()
     ]
     refused = [reason for view in views for reason in _refused(gauge, drawing, view)]
     if refused:
-        return Inspected(Verdict.INVALID, tuple(refused), views=views)
+        return Inspected(Verdict.INVALID, tuple(refused), views=views, scale=scale)
     try:
-        pose, fits, seen = located(views, found, gauge.finder, placing_deviations(drawing.placing))
+        part = located(views, found, gauge.finder, deviations)
+        lost = [*gauge.limits.reasons(part.fits), *beyond_placing(part.pose, drawing.placing)]
+        if lost:
+            return Inspected(Verdict.INVALID, tuple(lost), (), views, part.pose, part.fits, scale)
+        pins = measure(part.pins, found, part.pose, gauge.factors)
+        if gauge.certificate is not None:
+            pins = with_camera_errors(pins, part, found, gauge.certificate, drawing.cameras, deviations)
     except (NotDeterminedError, np.linalg.LinAlgError) as error:
-        return Inspected(Verdict.INVALID, (f"not located: {error}",), views=views)
-    lost = [*gauge.limits.reasons(fits), *beyond_placing(pose, drawing.placing)]
-    if lost:
-        return Inspected(Verdict.INVALID, tuple(lost), (), views, pose, fits)
-    pins = measure(seen, found, pose, gauge.factors)
+        return Inspected(Verdict.INVALID, (f"not located: {error}",), views=views, scale=scale)
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
-    return Inspected(verdict, tuple(reasons), entries, views, pose, fits)
+    return Inspected(verdict, tuple(reasons), entries, views, part.pose, part.fits, scale)
+
+
+def _cameras(gauge: Gauge, drawing: StatedDrawing, sizes: Sizes) -> dict[str, StationCamera]:
+    """The cameras of the views, for pictures of these sizes."""
+    if gauge.certificate is None:
+        return {view: StationCamera.nominal(drawing.cameras[view], *size) for view, size in sizes.items()}
+    check_views(gauge.certificate, drawing.cameras, sizes)
+    return station_cameras(gauge.certificate, drawing.cameras, sizes)
 
 
 def _refused(gauge: Gauge, drawing: StatedDrawing, view: View) -> list[str]:

@@ -99,11 +99,13 @@ class Located(NamedTuple):
         pose: on the station, common to all views.
         fits: how well it fits each view, by name of the view.
         pins: every pin as found in each view.
+        points: those that the pose was computed from, by view.
     """
 
     pose: Pose
     fits: dict[str, Fit]
     pins: list[Sighting]
+    points: dict[str, list[Points]]
 
 
 def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
@@ -136,7 +138,8 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
         pose = find_pose([points for each in observed for points in each], matrix, deviations)
         matrix = pose.matrix
     fits = {view.name: fit_of(each[0], pose) for view, each in zip(views, observed, strict=True)}
-    return Located(pose, fits, [each.only(each.which < queries.pins) for each in seen])
+    points = {view.name: each for view, each in zip(views, observed, strict=True)}
+    return Located(pose, fits, [each.only(each.which < queries.pins) for each in seen], points)
 
 
 def spread(which: np.ndarray, most: int) -> np.ndarray:

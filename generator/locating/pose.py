@@ -78,7 +78,10 @@ class Pose:
 
 
 def find_pose(
-    observed: Sequence[Points], start: np.ndarray | None = None, deviations: np.ndarray | None = None
+    observed: Sequence[Points],
+    start: np.ndarray | None = None,
+    deviations: np.ndarray | None = None,
+    small: float = _SMALL,
 ) -> Pose:
     """Find the pose of a part from points in one or several views; also fits the pin pattern's shift in the housing.
 
@@ -87,6 +90,7 @@ def find_pose(
         start: (4, 4) first guess of `Pose.matrix`; None: the part is at its nominal place.
         deviations: (6,) standard deviations of the part's placing about its nominal place, in the order of
             `Pose.covariance`; they decide where the points hardly do. None: the points alone decide.
+        small: the search ends with a step that is smaller, rad and mm.
 
     Raises:
         NotDeterminedError: the points do not determine the pose: fewer than three, or all on a line.
@@ -102,7 +106,7 @@ def find_pose(
         known = np.concatenate([small_motion(matrix), shift])
         step = _solve(information + prior, gradient - prior @ known)
         matrix, shift = motion(step[:6]) @ matrix, shift + step[6:]
-        if np.abs(step).max() < _SMALL:
+        if np.abs(step).max() < small:
             break
     information, _, sizes = _normal_equations(observed, matrix, shift)
     free = max(2 * len(sizes) - 6, 1)
@@ -130,6 +134,10 @@ def motion(small: np.ndarray) -> np.ndarray:
     return matrix
 
 
+# (12, 4, 4): a small motion along each of the six directions, then backwards.
+_SMALL_MOTIONS = np.stack([motion(small) for small in _DERIVATIVE_STEP * np.concatenate([np.eye(6), -np.eye(6)])])
+
+
 def small_motion(matrix: np.ndarray) -> np.ndarray:
     """Return the rotation vector in rad, then the shift in mm, (6,), of a rigid motion (4, 4): inverse of `motion`."""
     turned = matrix[:3, :3]
@@ -149,14 +157,10 @@ def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
     Returns:
         Px per rad for the three components of the rotation vector in station axes, then px per mm for the shift's.
     """
-    columns = []
-    for axis in range(6):
-        small = np.zeros(6)
-        small[axis] = _DERIVATIVE_STEP
-        ahead, behind = (motion(sign * small) for sign in (1.0, -1.0))
-        pixels = [view.project(points @ one[:3, :3].T + one[:3, 3]) for one in (ahead, behind)]
-        columns.append((pixels[0] - pixels[1]) / (2.0 * _DERIVATIVE_STEP))
-    return np.stack(columns, axis=-1)
+    moved = points @ np.swapaxes(_SMALL_MOTIONS[:, :3, :3], 1, 2) + _SMALL_MOTIONS[:, None, :3, 3]
+    pixels = view.project(moved)
+    slope: np.ndarray = np.moveaxis((pixels[:6] - pixels[6:]) / (2.0 * _DERIVATIVE_STEP), 0, -1)
+    return slope
 
 
 def residuals(points: Points, matrix: np.ndarray) -> np.ndarray:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 from PIL import Image
 
@@ -15,37 +12,35 @@ from generator.locating.landmarks import Drawing, pitch_mm
 SAME_SCALE = 0.08
 
 
-def pitch_px(drawing: Drawing, camera: Mapping[str, Any], size: tuple[int, int]) -> float:
+def pitch_px(drawing: Drawing, camera: StationCamera) -> float:
     """Return the distance of neighbouring pins in a picture, px, at the middle of the connector.
 
     Args:
         drawing: the connector's drawing.
-        camera: the camera's entry in connectors.json.
-        size: width and height of the picture, px.
+        camera: the camera, for pictures of their size.
     """
     middle = np.array([np.mean([(each.x_mm, each.y_mm, each.z_mm or 0.0) for each in drawing.positions], axis=0)])
-    return pitch_mm(drawing) * float(StationCamera.nominal(camera, *size).px_per_mm(middle)[0])
+    return pitch_mm(drawing) * float(camera.px_per_mm(middle)[0])
 
 
 def scaled(
-    picture: Image.Image, drawing: Drawing, camera: Mapping[str, Any], wanted_px: float
+    picture: Image.Image, drawing: Drawing, camera: StationCamera, wanted_px: float
 ) -> tuple[np.ndarray, StationCamera, float]:
     """Resample a picture so that neighbouring pins are `wanted_px` apart, unless they nearly are (SAME_SCALE).
 
     Args:
         picture: the picture as the camera took it, neither cropped nor scaled.
         drawing: drawing of the connector in it.
-        camera: entry in connectors.json of the camera that took it.
+        camera: the camera that took it.
         wanted_px: the gauge's distance of neighbouring pins.
 
     Returns:
-        Pixels (H, W, 3) uint8, the nominal camera for these pixels, and their width divided by the picture's.
+        Pixels (H, W, 3) uint8, the camera for these pixels, and their width divided by the picture's.
     """
-    nominal = StationCamera.nominal(camera, *picture.size)
-    ratio = wanted_px / pitch_px(drawing, camera, picture.size)
+    ratio = wanted_px / pitch_px(drawing, camera)
     if abs(ratio - 1.0) <= SAME_SCALE:
-        return np.asarray(picture.convert("RGB")), nominal, 1.0
+        return np.asarray(picture.convert("RGB")), camera, 1.0
     size = max(8, round(picture.width * ratio)), max(8, round(picture.height * ratio))
-    nominal = nominal.resized(size[0] / picture.width, size[1] / picture.height)
+    camera = camera.resized(size[0] / picture.width, size[1] / picture.height)
     resized = picture.convert("RGB").resize(size, Image.Resampling.LANCZOS)
-    return np.asarray(resized), nominal, size[0] / picture.width
+    return np.asarray(resized), camera, size[0] / picture.width

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from generator.verdict.envelope import Verdict
 _SIDE_PX = 900
 # Largest radius of an enlarged tolerance zone, divided by the distance of neighbouring pins.
 _RING_SHARE = 0.34
+_CAPTION_LETTERS = 64
 _COLOURS = {"nonconform": "NG", "conform": "OK", "undecided": "UNSURE", "undetermined": "UNSURE", "not_seen": "UNSURE"}
 _OPEN = ("undetermined", "not_seen")
 
@@ -119,8 +121,8 @@ def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cel
         inks.append(INK if colour == "OK" else rgb(hue(colour).on_white))
     limits = tolerance.limits()
     heights = f"height -{limits.retraction_mm:g} to +{limits.protrusion_mm:g}"
-    caption = f"worst {len(worst)} of {len(found.pins)} pins, nominal mm ± U (k = 2); {heights}"
-    return Cell(table(lines, inks, size, px), [caption])
+    caption = f"worst {len(worst)} of {len(found.pins)} pins, mm ± U (k = 2); {heights}"
+    return Cell(table(lines, inks, size, px), [caption, *textwrap.wrap(found.scale, _CAPTION_LETTERS)])
 
 
 def _number(value: float | None, u: float | None, sign: str = "") -> str:

@@ -107,8 +107,8 @@ def _is_usable(row: Mapping[str, Any], connectors: Mapping[Key, NominalConnector
 
 def _pitch_px(row: Mapping[str, Any], connectors: Mapping[Key, NominalConnector]) -> float:
     drawing = connectors[_key(row)]
-    camera = (drawing.cameras or {})[str(row["camera"])]
-    return float(scaling.pitch_px(drawing, camera, (int(row["width"]), int(row["height"]))))
+    stated = (drawing.cameras or {})[str(row["camera"])]
+    return float(scaling.pitch_px(drawing, StationCamera.nominal(stated, int(row["width"]), int(row["height"]))))
 
 
 def _picture(
@@ -122,12 +122,11 @@ def _picture(
     key, view = _key(row), str(row["camera"])
     drawing, name = connectors[key], f"{place} row {row['index']}"
     image = open_picture(split[row["index"]]["image"], name)
-    stated = (drawing.cameras or {})[view]
-    pixels, camera, ratio = scaling.scaled(image, drawing, stated, pitch_px)
+    nominal = StationCamera.nominal((drawing.cameras or {})[view], *image.size)
+    pixels, camera, ratio = scaling.scaled(image, drawing, nominal, pitch_px)
     objects = _in_order(row["objects"], drawing)
     points = np.array([_points(each, ratio) for each in objects], float)
     seen = CameraRow.of(json.loads(row["camera_json"]))
-    nominal = StationCamera.nominal(stated, *image.size)
     return Picture(
         row={name: value for name, value in row.items() if name != "objects"},
         objects=objects,

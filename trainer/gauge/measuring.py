@@ -83,8 +83,9 @@ def measure_captures(
         queries = data.queries[key]
         views = capture.views
         try:
-            pose, fits, seen = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
-            found.append(Measured(capture, pose, measure(seen, queries, pose, factors), fits, seen))
+            part = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
+            pins = measure(part.pins, queries, part.pose, factors)
+            found.append(Measured(capture, part.pose, pins, part.fits, part.pins))
         except (ValueError, np.linalg.LinAlgError):
             found.append(Measured(capture, None, ()))
     return found

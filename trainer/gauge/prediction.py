@@ -12,12 +12,14 @@ from typing import Any
 from PIL import Image
 
 from blender_scripts.contract.tolerance import MEASURES, Tolerance
+from generator.io.certificate import Certificate, read_certificate
 from generator.io.checksum import sha256_of
 from generator.io.view_names import parts_of, view_of
 from generator.locating.drawings import StatedDrawing, choose, parse_drawings
-from generator.locating.gauge import SCALE_NOTE, Gauge, Inspected, inspect_part
+from generator.locating.gauge import Gauge, Inspected, inspect_part
 from generator.locating.judge import CHARACTERISTICS
 from generator.locating.landmarks import queries
+from generator.locating.rig import check_views, scale_note
 from generator.locating.sheet import draw_sheet, sentence
 from generator.verdict.envelope import Envelope, Verdict
 from trainer.core import run_folder
@@ -44,6 +46,7 @@ class Options:
         judged: Characteristics that the verdict covers.
         sheets: Whether to draw sheets.
         tolerance: Limits in mm of `--tolerance`, by name; empty: the run's own.
+        calibration: Calibration certificate of the station's cameras; None: they are nominal.
     """
 
     scene: str | None = None
@@ -53,6 +56,7 @@ class Options:
     judged: tuple[str, ...] = CHARACTERISTICS
     sheets: bool = False
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    calibration: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,8 @@ class Bench:
         """Make the entry of predictions.json for a file that belongs to no part: INVALID, with the problems."""
         reasons = [f"file: {problem}" for problem in problems]
         known = {"model": self.model, "judged": list(self.options.judged)}
-        return Envelope(Verdict.INVALID, reasons, file=str(file), **known).to_json(scale=SCALE_NOTE)  # type: ignore[arg-type]
+        envelope = Envelope(Verdict.INVALID, reasons, file=str(file), **known)  # type: ignore[arg-type]
+        return envelope.to_json(scale=scale_note(self.gauge.certificate))
 
 
 def parse_judge(text: str | None) -> tuple[str, ...]:
@@ -121,10 +126,21 @@ def load_bench(run: Path, options: Options) -> Bench:
         raise InputError(f"{run / CONNECTORS}: {error}") from None
     gates = {view: each for view, each in load_gates(run).items() if view in drawing.cameras}
     factors, limits = loaded.uncertainty.factors, loaded.uncertainty.fit_limits
-    gauge = Gauge(TorchFinder(loaded.network, loaded.uncertainty.scales), loaded.pitch_px, factors, limits, gates)
+    finder = TorchFinder(loaded.network, loaded.uncertainty.scales)
+    gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, _certificate(options.calibration))
     tolerance = tolerance_of(run_folder.tolerance_of(run) or {}, drawing, options.tolerance)
     model = {"name": run.resolve().name, "hash": digest(run / run_folder.BEST)}
     return Bench(gauge, drawing, tolerance, model, options)
+
+
+def _certificate(path: Path | None) -> Certificate | None:
+    if path is None:
+        return None
+    with as_input_error():
+        certificate = read_certificate(path)
+    if certificate.is_expired():
+        say(f"WARNING: --calibration {path}: expired {certificate.expires:%Y-%m-%d}; no conformity is stated.")
+    return certificate
 
 
 def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
@@ -151,7 +167,7 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     """Load the run and sort the picture files into parts; returns the verdicts, which are computed while read.
 
     Raises:
-        InputError: As `load_bench`, or `options.camera` is not a view of the run.
+        InputError: As `load_bench`, `options.camera` is not a view of the run, or the certificate lacks a view.
     """
     bench = load_bench(run, options)
     views = list(bench.gauge.gates)
@@ -166,6 +182,10 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
         parts |= {str(file.with_suffix("")): {view: file} for file in unnamed}
     elif unnamed:
         problems += [f"{file}: expected a name that ends in a view of the run, or --camera" for file in unnamed]
+    if bench.gauge.certificate is not None:
+        with as_input_error():
+            seen = dict.fromkeys(sorted({view for pictures in parts.values() for view in pictures}))
+            check_views(bench.gauge.certificate, bench.drawing.cameras, seen)
     taken = {file for pictures in parts.values() for file in pictures.values()}
     left = [file for file in files if file not in taken]
     # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
@@ -192,10 +212,15 @@ def _of_part(bench: Bench, part: str, files: Mapping[str, Path]) -> Judged:
             pictures[view] = open_picture(file, str(file))
         except InputError as error:
             unread += error.problems
-    if unread:
-        found = Inspected(Verdict.INVALID, tuple(f"file: {problem}" for problem in unread))
-        return Judged(place, bench.document(found, files, part), problems=unread)
-    found = inspect_part(bench.gauge, bench.drawing, pictures, bench.tolerance, bench.options.judged)
+    try:
+        with as_input_error():
+            if unread:
+                raise InputError(unread)
+            found = inspect_part(bench.gauge, bench.drawing, pictures, bench.tolerance, bench.options.judged)
+    except InputError as error:
+        reasons, scale = tuple(f"file: {problem}" for problem in error.problems), scale_note(bench.gauge.certificate)
+        document = bench.document(Inspected(Verdict.INVALID, reasons, scale=scale), files, part)
+        return Judged(place, document, problems=error.problems)
     sheet = draw_sheet(found, bench.drawing, pictures, bench.tolerance) if bench.options.sheets else None
     line = f"{sentence(found, bench.tolerance)}  {part} ({', '.join(pictures)})"
     return Judged(place, bench.document(found, files, part), line, sheet)

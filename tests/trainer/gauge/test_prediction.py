@@ -10,6 +10,7 @@ from generator.locating.crops import Crops
 from generator.locating.drawings import choose
 from generator.locating.gauge_file import read_gauge_file
 from generator.verdict.gates import PictureGates
+from tests.generator.locating.certificates import write_certificate
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
 from trainer import export, predict
 from trainer.core.errors import InputError
@@ -82,6 +83,39 @@ def test_views_of_a_part_make_one_verdict_with_measures_and_a_sheet(gauge_run, t
     assert one["tolerance"] == LIMITS and set(one["sha256"]) == {"center", "top"}
     assert one["sentence"] in capsys.readouterr().out
     assert (tmp_path / "out" / "part7.png").is_file()
+
+
+@pytest.fixture
+def rig(tmp_path):
+    """A certificate of the two cameras, whose focal lengths are uncertain by 0.1 %."""
+    cameras = {view: drawing_of().cameras[view] for view in VIEWS}
+    deviations = {f"{view}.f": 1e-3 * 512 * camera["fx_per_width"] for view, camera in cameras.items()}
+    return lambda **other: write_certificate(tmp_path / "rig.json", cameras, deviations, **other)
+
+
+def test_a_certificate_is_named_and_its_covariance_enters_u(gauge_run, tmp_path, exact, rig, capsys):
+    _, (nominal,) = predicted(gauge_run, tmp_path)
+    _, (one,) = predicted(gauge_run, tmp_path, "--calibration", str(rig()))
+    assert one["verdict"] == "NG" and one["scale"].endswith("made 2026-01-02, expires 2999-01-02")
+    assert sum(pin["u_dx_mm"] for pin in one["pins"]) > 1.1 * sum(pin["u_dx_mm"] for pin in nominal["pins"])
+    _, (late,) = predicted(gauge_run, tmp_path, "--calibration", str(rig(expires="2026-01-03T00:00:00Z")))
+    assert late["pins"] == one["pins"] and late["scale"].endswith("expired 2026-01-03: no conformity is stated")
+    assert "rig.json: expired 2026-01-03; no conformity is stated." in "".join(capsys.readouterr())
+
+
+def test_certificates_that_do_not_fit_are_refused(gauge_run, tmp_path, exact, rig, capsys):
+    for other, said in (
+        ({"schema": "x"}, "rig.json: expected a calibration certificate of schema pinsight-camera/1, got schema 'x'"),
+        ({"cameras": {"top": _stated(rig())}}, "rig.json camera center: expected it in the certificate"),
+        ({"cameras": dict.fromkeys(VIEWS, _stated(rig(), height=512))}, "512 x 512 px, got 256 x 128 px"),
+    ):
+        file = rig(**{**other, "parameters": ["top.f"], "covariance": [[1.0]]})
+        assert predicted(gauge_run, tmp_path, "--calibration", str(file))[0] == 2
+        assert said in capsys.readouterr().err
+
+
+def _stated(file, **other):
+    return {**json.loads(file.read_text())["cameras"]["top"], **other}
 
 
 def test_tolerance_and_what_is_judged_are_followed(gauge_run, tmp_path, exact):

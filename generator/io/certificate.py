@@ -5,9 +5,8 @@ Keys: docs/how_to/calibrate_cameras.md.
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,11 +15,17 @@ from typing import Any
 import numpy as np
 
 from blender_scripts.contract.errors import InputError, shown
+from generator.io.json_text import parse_json
 
 SCHEMA = "pinsight-camera/1"
 # Blender's camera looks along -Z with Y up, OpenCV's along +Z with Y down.
 _FLIP = np.diag([1.0, -1.0, -1.0, 1.0])
 _NUMBERS = ("width", "height", "fx", "fy", "cx", "cy")
+# Parameters of a camera that a covariance may have; the last six are its place, see `to_rig`.
+LENS = ("f", "cx", "cy", "k1", "k2", "p1", "p2", "k3")
+PLACE = ("rx_rad", "ry_rad", "rz_rad", "x_mm", "y_mm", "z_mm")
+# Deviations from a rotation, and from a correlation matrix (which comes from the inverse of one), that are rounding.
+_TURN_ROUNDING, _ROUNDING = 1e-5, 1e-3
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,12 @@ class Certificate:
 
     Attributes:
         cameras: the cameras by name; the axes of the first one are those of the rig.
-        parameters: names of the parameters in `covariance`, such as `center.f`.
+        parameters: names of the parameters in `covariance`, such as `center.f`: a camera's name, and one of LENS or, as
+            rotation vector and shift of the pose in `to_rig`, of PLACE.
         covariance: (N, N) covariance of the N parameters.
         made, expires: date and time in UTC.
         temperature_c: temperature at calibration; None: not stated.
+        path, sha256: the file, and its SHA-256 in hex.
     """
 
     cameras: Mapping[str, CalibratedCamera]
@@ -63,13 +70,15 @@ class Certificate:
     made: datetime
     expires: datetime
     temperature_c: float | None
+    path: Path
+    sha256: str
 
     def is_expired(self, now: datetime | None = None) -> bool:
         return (now or datetime.now(UTC)) > self.expires
 
 
 def to_rig(pose: np.ndarray) -> list[list[float]]:
-    """Convert the pose of a camera to `matrix_rig` of the certificate.
+    """Convert the pose of a camera to `matrix_rig` of the certificate; and, as the same formula, back.
 
     Args:
         pose: (4, 4) from the first camera's axes to this camera's, mm; axes as in OpenCV (y down, z forwards).
@@ -95,7 +104,8 @@ def read_certificate(path: Path) -> Certificate:
         InputError: the file cannot be read, or is no complete certificate.
     """
     try:
-        document = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        document = parse_json(content.decode())
     except OSError as error:
         raise InputError(f"{path}: expected a calibration certificate, got {error.strerror or error}") from None
     except ValueError as error:
@@ -106,29 +116,61 @@ def read_certificate(path: Path) -> Certificate:
     try:
         cameras = {str(name): _camera(camera) for name, camera in document["cameras"].items()}
         parameters = tuple(str(name) for name in document["parameters"])
-        covariance = np.array(document["covariance"], float)
-        if not cameras or covariance.shape != (len(parameters),) * 2 or not np.isfinite(covariance).all():
-            counts = f"{len(cameras)} cameras and {len(parameters)} parameters"
-            raise ValueError(f"{counts} with a covariance of shape {covariance.shape}, or one that is not finite")
         temperature = document["temperature_c"]
         return Certificate(
             cameras,
             parameters,
-            covariance,
-            datetime.fromisoformat(document["made"]),
-            datetime.fromisoformat(document["expires"]),
+            _covariance(document["covariance"], parameters, cameras),
+            _moment(document["made"]),
+            _moment(document["expires"]),
             None if temperature is None else float(temperature),
+            path,
+            hashlib.sha256(content).hexdigest(),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         got = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise InputError(f"{path}: expected a complete calibration certificate, got {got}") from None
 
 
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"a date without time zone: {shown(text)}")
+    return moment
+
+
 def _camera(camera: Mapping[str, Any]) -> CalibratedCamera:
-    width, height, *lens = (float(camera[name]) for name in _NUMBERS)
+    width, height, fx, fy, cx, cy = (float(camera[name]) for name in _NUMBERS)
     k1, k2, p1, p2, k3 = (float(term) for term in camera["distortion"])
+    numbers = [width, height, fx, fy, cx, cy, k1, k2, p1, p2, k3]
+    if not np.isfinite(numbers).all() or min(width, height, fx, fy) <= 0.0:
+        raise ValueError(f"a camera with numbers that are not finite, or size or focal length 0: {shown(camera)}")
     matrix = np.array(camera["matrix_rig"], float)
-    if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not all(map(math.isfinite, lens)):
-        raise ValueError(f"a camera without finite numbers: {shown(camera)}")
-    fx, fy, cx, cy = lens
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not _is_motion(matrix):
+        raise ValueError(f"a matrix_rig that is no rotation with a shift: {shown(camera['matrix_rig'])}")
     return CalibratedCamera(int(width), int(height), fx, fy, cx, cy, (k1, k2, p1, p2, k3), matrix)
+
+
+def _is_motion(matrix: np.ndarray) -> bool:
+    """Whether a matrix (4, 4) is a rotation and a shift."""
+    turn = matrix[:3, :3]
+    is_turn = np.allclose(turn @ turn.T, np.eye(3), 0.0, _TURN_ROUNDING) and np.linalg.det(turn) > 0.0
+    return bool(is_turn and np.allclose(matrix[3], [0.0, 0.0, 0.0, 1.0], 0.0, _TURN_ROUNDING))
+
+
+def _covariance(rows: Any, parameters: Sequence[str], cameras: Mapping[str, CalibratedCamera]) -> np.ndarray:
+    known = {f"{camera}.{own}" for camera in cameras for own in LENS + PLACE}
+    if not cameras or not set(parameters) <= known or len(set(parameters)) < len(parameters):
+        unknown = sorted(set(parameters) - known)
+        raise ValueError(f"{len(cameras)} cameras with unknown or doubled parameters: {shown(unknown or parameters)}")
+    covariance = np.array(rows, float)
+    if covariance.shape != (len(parameters),) * 2 or not np.isfinite(covariance).all():
+        shape = " x ".join(map(str, covariance.shape))
+        raise ValueError(f"{len(parameters)} parameters with a covariance of {shape} numbers, or some not finite")
+    deviations = np.sqrt(np.maximum(np.diag(covariance), 0.0))
+    scale = np.where(deviations > 0.0, deviations, 1.0)
+    correlation = covariance / np.outer(scale, scale)
+    is_symmetric = np.allclose(correlation, correlation.T, 0.0, _ROUNDING)
+    if len(parameters) and not (is_symmetric and np.linalg.eigvalsh(correlation)[0] > -_ROUNDING):
+        raise ValueError("a covariance that is not symmetric, or has a negative variance along some direction")
+    return covariance
