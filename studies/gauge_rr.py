@@ -141,8 +141,8 @@ def parser() -> argparse.ArgumentParser:
     whole = number(int, 2, 1000)
     p = argparse.ArgumentParser(
         prog="python -m studies.gauge_rr",
-        description="Simulated gauge R&R of trained gauges: repeatability, placings, bias, and the smallest tolerance "
-        "they are capable of.",
+        description="Simulated gauge R&R of trained gauges: repeatability, reproducibility between "
+        "placings of one part, bias, and the smallest tolerance they are capable of.",
         allow_abbrev=False,
     )
     p.add_argument(

@@ -38,12 +38,16 @@ class Box(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A pin to draw on a picture: a ring, and a vector from its centre. All points are (x, y) in px of the picture.
+    """A pin to draw on a picture: a ring, and a vector from its centre, both enlarged alike so that they are seen.
+
+    All points are (x, y) in px of the picture.
+
+    All points are (x, y) in px of the picture.
 
     Args:
-        ring: edge of the pin's tolerance zone, as a closed line.
-        start: where the pin's tip should be.
-        end: where the tip is, with its distance from `start` enlarged like the ring; None: not known.
+        ring: enlarged edge of the pin's tolerance zone, as a closed line.
+        start: centre of the ring, where the pin's tip should be.
+        end: end of the enlarged vector to where the tip is; None: not known.
         label: verdict; it sets the colour. NG is drawn with thick lines.
         text: text beside the ring; may be empty.
         is_dashed: draw the ring dashed, for a pin of which not all is determined.

@@ -110,7 +110,7 @@ def repeatability(table: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         For each axis, standard deviations in mm: `captures_AXIS` of the captures of one placing in one light;
-        `placings_AXIS` of the means of the placings and lights of one part.
+        `placings_AXIS` of one part's means, each over the captures of one placing in one light.
     """
     found: dict[str, Any] = {}
     pin = ["part", "scene", "housing", "terminal", "address"]

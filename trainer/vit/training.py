@@ -172,8 +172,9 @@ class ViTTrainee:
         return loss
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """Return `stage`, `lr`, `train_loss`, `gradient_norm` (mean before clipping), `train_accuracy` (on pictures;
-        None in epochs of close-ups only) and `train_close_up_accuracy` (on centre objects; None without close-ups).
+        """Return the figures of the epoch just trained: `stage`, `lr`, `train_loss`, `gradient_norm` (mean before
+        clipping), `train_accuracy` (share of pictures classified rightly; None if the epoch had close-ups only) and
+        `train_close_up_accuracy` (share of close-ups whose centre object was; None without close-ups).
         """
         with_pictures, with_close_ups = epoch > self.plan.close_up_epochs, self.plan.close_up_epochs > 0
         lost, right, right_close_ups = self.share.total(self._sums).tolist()
