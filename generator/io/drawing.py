@@ -42,8 +42,6 @@ class Mark(NamedTuple):
 
     All points are (x, y) in px of the picture.
 
-    All points are (x, y) in px of the picture.
-
     Args:
         ring: enlarged edge of the pin's tolerance zone, as a closed line.
         start: centre of the ring, where the pin's tip should be.
