@@ -46,10 +46,10 @@ NEGATIVES = 60
 UNIT = 100
 # Box x1, y1, x2, y2, in px, of the printed word on the first picture of the OK pool.
 PRINT_BOX = (111.0, 105.0, 148.0, 119.0)
-EDGE: dict[str, Any] = {"window": 5, "grid": 100}
+EDGE: dict[str, Any] = {"window": 8, "grid": 100}
 SOARTC: dict[str, dict[str, Any]] = {
-    "SOARTC": {"window": 5, "similarity": "pixels"},
-    "SOARTC gram": {"window": 5, "similarity": "gram"},
+    "SOARTC": {"window": 8, "similarity": "pixels"},
+    "SOARTC gram": {"window": 8, "similarity": "gram"},
 }
 SHOWN = ("difference", "1-SSIM", "1-ZNCC", "tolerance", "deviation", "SOARTC", "inspect")
 LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
@@ -62,7 +62,6 @@ pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditi
 *Data.* Renders of one station, not used to choose settings: {each} pictures of each defect, {negatives} of
 good parts (OK), and {unit} other OK pictures. Every picture is aligned with the mean of these {unit}
 and brought to its brightness.
-*Measured before version 0.2*, with windows of 8 px and plain means and covariances; not repeated with the robust ones.
 
 *Methods.* Each maps how a picture differs from the mean OK picture:
 
@@ -259,7 +258,8 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
             draws = np.random.default_rng([count, redraw])
             model = SoartC(**EDGE)
             model.members_ = laid["pool"][draws.permutation(len(laid["pool"]))[:count]]
-            model.scores_ = model._leave_one_out(model.members_, model._fit_members(model.members_))
+            model._fit_members(model.members_)
+            model.scores_ = model._leave_one_out(model.members_)
             station = Station(model, pins)
             scores = np.array(
                 [

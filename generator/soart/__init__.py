@@ -6,9 +6,8 @@ maps of a picture as a three-channel picture. Only the base installation is need
 
 soart3_maps      SOART3 of vectors and of every window of a picture; coding of NSOART
 kernels, gram    its compiled loops, for pixels and for row-Gram matrices of windows
-estimator        SOARTC: fit to pictures of OK parts, the anomaly degree of a picture
+estimator        SOARTC: the unit space of OK parts, the anomaly degree of a picture
 anomaly_degree   its second stage: the distance of each window from the OK parts
-unit_space       robust statistics of the OK parts, with a prior where OK parts are few
 evidence         whether a picture shows the part, and all of it
 golden           choice of the OK pictures: without copies and outliers
 registration     alignment of one picture with another: shift, rotation, scale

@@ -40,7 +40,7 @@ from generator.verdict.gates import PictureGates
 EDGE_GRID = 100
 # Settings of a new unit space; a saved one keeps its own.
 DEFAULTS: dict[str, Any] = {
-    "window": 5,
+    "window": 8,
     "grid": 250,
     "similarity": "pixels",
     "reference": "golden",
@@ -73,7 +73,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="PICTURE",
         help="the picture in which the boxes are (default: that of the record, else the first OK picture)",
     )
-    parser.add_argument("--window", type=int, help="side of the windows that are compared, px (default: 5)")
+    parser.add_argument("--window", type=int, help="side of the windows that are compared, px (default: 8)")
     parser.add_argument(
         "--grid",
         type=int,
