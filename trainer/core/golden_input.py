@@ -13,13 +13,14 @@ from typing import Any
 from PIL import Image
 
 from generator.io.view_names import view_of
-from generator.soart import nsoart
 from trainer.core.default_paths import DATASET_FILES, DATASET_FOLDER
 from trainer.core.errors import InputError
 from trainer.core.run_folder import read_json
 from trainer.vit.network.letterbox import rgb
 
 PARAMETERS = DATASET_FILES[0]
+# As `build --nsoart` names them.
+_SELF, _GOLDEN = "self", "golden"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class GoldenInput:
             InputError: RUN/nsoart.json is damaged, or `part` has values that such a run does not use.
         """
         parameters = _parameters(run) if "nsoart" in column else {}
-        if nsoart.is_golden(parameters):
+        if _reference(parameters) == _GOLDEN:
             return cls(run, parameters, part)
         if given := [f"--{name}" for name, value in part.items() if value is not None]:
             raise InputError(
@@ -68,6 +69,8 @@ class GoldenInput:
         Raises:
             InputError: There is none, or several; each such message once.
         """
+        from generator.soart import nsoart  # its compiler takes a second to import; other runs do not need it
+
         problems = []
         for camera in dict.fromkeys(views or map(self._camera, files)):
             try:
@@ -88,6 +91,8 @@ class GoldenInput:
         Raises:
             InputError: The photograph does not have the shape of its reference.
         """
+        from generator.soart import nsoart
+
         known = {**self.part, "camera": view or self._camera(file)}
         try:
             return nsoart.nsoart_picture(rgb(picture), self.parameters, known, self.run)
@@ -108,7 +113,7 @@ def check_reference(run: Path, data: Path, column: str) -> None:
     """
     if "nsoart" not in column:
         return
-    own, found = (nsoart.GOLDEN if nsoart.is_golden(_parameters(each)) else nsoart.SELF for each in (run, data))
+    own, found = (_reference(_parameters(each)) for each in (run, data))
     if own != found:
         raise InputError(
             f"--data {data}: expected one built with --nsoart {own}, as that of {run}, got --nsoart {found}"
@@ -121,6 +126,10 @@ def files_of(run: Path, column: str) -> dict[str, Path]:
         return {}
     paths = [run / PARAMETERS, *sorted((run / DATASET_FOLDER).glob("*"))]
     return {path.relative_to(run).as_posix(): path for path in paths if path.is_file()}
+
+
+def _reference(parameters: Mapping[str, Any]) -> str:
+    return _GOLDEN if parameters.get("reference") == _GOLDEN else _SELF
 
 
 def _parameters(folder: Path) -> dict[str, Any]:

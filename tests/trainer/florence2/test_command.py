@@ -341,7 +341,7 @@ def test_predict_makes_the_nsoart_pictures_of_golden_references(finished, tmp_pa
         found += json.loads((tmp_path / "v.json").read_text())
     assert found[0]["boxes"] and found[0]["boxes"] == found[1]["boxes"]
     assert predict.main(["--model", str(model), str(photo), "--marking", "lot"]) == 2
-    assert "no golden reference for NSOART of marking lot, camera left" in capsys.readouterr().err
+    assert "no golden reference for NSOART of camera left, marking lot" in capsys.readouterr().err
 
 
 def test_an_annotated_picture_shows_the_box():
