@@ -195,9 +195,9 @@ def test_the_tip_of_an_s_bend_stands_aside_and_upright(offset: float) -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ("shape=kink,tilt_deg=60,curve_mm=0.5", "bends of 60 degrees at least 0.576 mm long in a pin 1.1"),
-        ("shape=kink,start_mm=6.2,tilt_deg=30", "bends of 30 degrees at least 0.288 mm long"),
-        ("shape=s_bend,start_mm=6,tilt_deg=40", "bends of 40 degrees at least 0.384 mm long"),
+        ("shape=kink,tilt_deg=60,curve_mm=0.5", "an arc of at least 0.576 mm for a bend of 60 degrees in a pin 1.1"),
+        ("shape=kink,start_mm=6.2,tilt_deg=30", "an arc of at least 0.288 mm for a bend of 30 degrees"),
+        ("shape=s_bend,start_mm=6,tilt_deg=40", "an arc of at least 0.384 mm for a bend of 40 degrees"),
         ("shape=s_bend,tip_offset_mm=5", "tip_offset_mm of at most 2.22 for a pin of 6.3 mm, got 5"),
     ],
 )
