@@ -6,7 +6,6 @@ The result is, byte for byte, the folder that one machine would have rendered.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from blender_scripts.manifest.output_folder import (
 )
 from blender_scripts.manifest.reader import run_names
 from blender_scripts.manifest.record import read_record
+from generator.io.checksum import sha256_of
 from generator.rendering.shards import FOLDER, Finished
 
 # So many faults are listed, then a count.
@@ -143,7 +143,7 @@ def _problems(sources: Sequence[Source]) -> Iterator[str]:
     for each in sources:
         root, done = each.output.root, each.finished
         copy = root / "manifests" / f"{Path(done.manifest).stem}.csv"
-        if not copy.is_file() or hashlib.sha256(copy.read_bytes()).hexdigest() != done.manifest_sha256:
+        if not copy.is_file() or sha256_of(copy) != done.manifest_sha256:
             yield f"{copy}: expected the manifest of shard {done.shard}, got another content, or no file"
             continue
         names = list(run_names(copy))
@@ -164,19 +164,17 @@ def _problems(sources: Sequence[Source]) -> Iterator[str]:
 def _of_row(source: Source, run: str) -> Iterator[str]:
     """Yield what is wrong with a row's files."""
     path = source.output.record(run)
-    try:
-        content = path.read_bytes()
-    except OSError:
+    if not path.is_file():
         yield f"{path}: expected the record of a finished row, got no file"
         return
-    if hashlib.sha256(content).hexdigest() != source.finished.records[run]:
+    if sha256_of(path) != source.finished.records[run]:
         yield f"{path}: expected the record as it was when the shard was finished, got another content"
         return
     record = read_record(path)
     for file, known in _hashes(source.output, record).items():
         if not file.is_file():
             yield f"{file}: expected a file of row {run}, got none"
-        elif hashlib.sha256(file.read_bytes()).hexdigest() != known:
+        elif sha256_of(file) != known:
             yield f"{file}: expected the file of which {path.name} states the SHA-256, got another content"
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import read_record
+from generator.io.checksum import sha256_of
 
 FOLDER = "shards"
 AUTO = "auto"
@@ -114,7 +115,7 @@ def finished(output: OutputFolder, shard: Shard, manifest: Path, content: bytes,
         content: its bytes.
         runs: of the shard's rows.
     """
-    records = {run: hashlib.sha256(output.record(run).read_bytes()).hexdigest() for run in runs}
+    records = {run: sha256_of(output.record(run)) for run in runs}
     blender = sorted({str(read_record(output.record(run))["blender"]) for run in runs})
     sha256 = hashlib.sha256(content).hexdigest()
     return Finished(manifest.name, sha256, shard.index, shard.count, ", ".join(blender), cpu(), records)

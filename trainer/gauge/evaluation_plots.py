@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from trainer.core.plots import save_figure
 from trainer.gauge.figures import true_position
+from trainer.gauge.measuring import AXES
 
-SHOWN = {"dx": "dx", "dy": "dy", "retraction": "retraction"}
 _BINS = 8
 
 
@@ -20,8 +20,8 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
-        for axes, (axis, name) in zip(line, SHOWN.items(), strict=True):
-            axes.set_title(f"{cameras}: {name}", fontsize=9)
+        for axes, axis in zip(line, AXES, strict=True):
+            axes.set_title(f"{cameras}: {axis}", fontsize=9)
             known = _known(table, axis)
             if len(known) < 3 or np.ptp(known[f"true_{axis}"]) < 1e-6:
                 axes.text(0.5, 0.5, "not determined", ha="center", transform=axes.transAxes)
@@ -43,8 +43,8 @@ def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> N
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
-        for axes, (axis, name) in zip(line, SHOWN.items(), strict=True):
-            axes.set_title(f"{cameras}: {name}", fontsize=9)
+        for axes, axis in zip(line, AXES, strict=True):
+            axes.set_title(f"{cameras}: {axis}", fontsize=9)
             known = _known(table, axis)
             if len(known) < 3:
                 axes.text(0.5, 0.5, "not determined", ha="center", transform=axes.transAxes)
