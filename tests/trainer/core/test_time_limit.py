@@ -154,16 +154,16 @@ def test_a_silent_stage_is_named_with_its_progress(capsys):
         bar.update(7)
         time.sleep(0.5)
     said = lines(capsys)
-    assert 2 <= len(said) <= 6
+    assert 1 <= len(said) <= 6
     assert all(line.startswith("... check: learning one batch by heart: 7 of 60 steps, ") for line in said)
 
 
 def test_who_prints_often_is_not_interrupted(capsys):
-    with console.never_silent(0.4):
-        for k in range(12):
+    with console.never_silent(2.0):
+        for k in range(24):
             console.say(f"line {k}")
-            time.sleep(0.05)
-    assert lines(capsys) == [f"line {k}" for k in range(12)]
+            time.sleep(0.1)
+    assert lines(capsys) == [f"line {k}" for k in range(24)]
 
 
 def test_after_the_command_nothing_is_printed(capsys):
@@ -176,6 +176,13 @@ def test_after_the_command_nothing_is_printed(capsys):
 
 def test_no_ten_seconds_of_a_training_are_silent(tiny_dataset, small_options, tmp_path, monkeypatch, capsys):
     """With a limit of 0.1 s of silence instead of 8 s, each slow stage of a training is seen by its name."""
+
+    def slow_begin(*args: object) -> object:
+        time.sleep(0.5)  # a fast machine reads twelve small pictures in less than the limit
+        return begin(*args)
+
+    begin = command._begin
+    monkeypatch.setattr(command, "_begin", slow_begin)
     monkeypatch.setattr(command, "never_silent", lambda: console.never_silent(0.1))
     words = ["--data", str(tiny_dataset), "--out", str(tmp_path / "run"), "--device", "cpu", *small_options]
     assert command.main([*words, "--epochs", "2", "--lr", "1e-3"]) in (0, 2)
