@@ -45,7 +45,8 @@ def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     for name, module in TRAINER.items():
         yield from _with_steps(f"python -m {name}", importlib.import_module(module).parser())
     yield from _with_steps("python -m studies", importlib.import_module("studies.__main__").parser())
-    yield from _with_steps("python -m studies.gauge_rr", importlib.import_module("studies.gauge_rr").parser())
+    for name in ("studies.gauge_rr", "studies.gauge_search"):
+        yield from _with_steps(f"python -m {name}", importlib.import_module(name).parser())
 
 
 def _with_steps(command: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:

@@ -123,9 +123,14 @@ def dataset(work: Path, connector: Connector, look: Look, design: Design, worker
     path = work / f"{name}.csv"
     path.write_text(text, "utf-8")
     renders = work / "renders" / name
-    _run("render", path, "--out", renders, "--workers", workers)
+    render(path, renders, workers)
     _run("build", renders, "--to", folder, "--workers", workers)
     return folder
+
+
+def render(manifest: Path, to: Path, workers: int, *more: object) -> None:
+    """Render a manifest's rows that are not finished."""
+    _run("render", manifest, "--out", to, "--workers", workers, *more)
 
 
 def _run(*arguments: object) -> None:

@@ -88,7 +88,7 @@ LONGEST_CHAIN = 8
 # Most lines of a function or module outside tests; TOO_LONG has the exceptions, each with its reason.
 LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 # Most lines of all text files together.
-MOST_LINES = 108_000
+MOST_LINES = 111_000
 TOO_LONG: dict[str, str] = {}
 
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml", "opencv-python-headless": "cv2"}
@@ -307,13 +307,14 @@ def test_functions_and_modules_fit_a_head():
 
 
 def test_one_module_draws_on_pictures():
-    """Other modules may draw only to make training pictures: letters as in the source, and plain shapes."""
+    """Other modules may draw only to make pictures for trainings and tests: letters and plain shapes."""
     drawn = {
         module_name(path)
         for path in sources("generator", "trainer", "studies", "docs")
         if "ImageDraw" in path.read_text("utf-8")
     }
-    assert drawn == {"generator.io.drawing", "trainer.florence2.samples", "trainer.florence2.forgetting"}
+    pictures_made = {"trainer.florence2.samples", "trainer.florence2.forgetting", "studies.search_pictures"}
+    assert drawn == {"generator.io.drawing", *pictures_made}
 
 
 def test_tests_mirror_the_packages():

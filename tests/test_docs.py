@@ -440,7 +440,8 @@ def options_of_all_commands() -> set[str]:
             "push",
         )
     ]
-    parsers += [importlib.import_module(f"studies.{name}").parser() for name in ("__main__", "gauge_rr")]
+    studies = ("__main__", "gauge_rr", "gauge_search")
+    parsers += [importlib.import_module(f"studies.{name}").parser() for name in studies]
     return set().union(*map(options_of, parsers))
 
 

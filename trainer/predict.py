@@ -39,7 +39,7 @@ OPTIONS_OF = {
     "batch_size": (FLORENCE,),
     "threshold": (VIT, FLORENCE),
     "allow_unfit": (VIT, FLORENCE),
-    **dict.fromkeys(("judge", "calibration"), (GAUGE,)),
+    **dict.fromkeys(("judge", "calibration", "find"), (GAUGE,)),
     "marking": (VIT, FLORENCE),
 }
 # Of a gauge, and of runs of the other kinds that make NSOART pictures: `trainer.core.golden_input` refuses others.
@@ -111,6 +111,12 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     )
     p.add_argument("--marking", metavar="NAME", help="golden NSOART: print on the part, where the run has several")
     p.add_argument(
+        "--find",
+        action="store_true",
+        help="gauge: pictures are photographs that show one part anywhere, turned in the picture's plane, at 0.5 to 2 "
+        "times the run's scale, tilted by at most about 10°; the camera's place is then not known",
+    )
+    p.add_argument(
         "--judge",
         metavar="NAMES",
         help="gauge: characteristics that the verdict covers, from presence,true_position,height; the verdict names "
@@ -139,6 +145,8 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
         for name in ("batch_size", "threads")
         if getattr(args, name) is not None and getattr(args, name) < 1
     ]
+    if args.find and args.calibration is not None:
+        problems.append("--find: not with --calibration, as the photograph may be taken by any camera")
     if problems:
         raise InputError(problems)
 
@@ -157,7 +165,7 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
 
         judged = measuring.parse_judge(args.judge)
         part = args.scene, args.housing, args.terminal, args.camera
-        of_gauge = measuring.Options(*part, judged, sheets, tolerance, args.calibration)
+        of_gauge = measuring.Options(*part, judged, sheets, tolerance, args.calibration, args.find)
         return measuring.judging(args.model, files, of_gauge)
     from trainer.vit import prediction
 

@@ -6,7 +6,7 @@ The part's pose on the station is found in the pictures and given by nothing els
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,12 @@ from generator.locating.measure import Factors, measure
 from generator.locating.pose import NotDeterminedError, Pose
 from generator.locating.rig import NOMINAL, Sizes, check_views, scale_note, station_cameras, with_camera_errors
 from generator.locating.scaling import scaled
+from generator.locating.search import Found, search
 from generator.verdict.conformity import Decision
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import PictureGates
+
+CAMERA_NOTE = "the camera's place is not known"
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class Inspected:
         pose: the part's pose on the station; None if none was found.
         fits: how well the pose fits each picture, by view; empty without a pose.
         scale: what millimetres rest on, see `generator.locating.rig.scale_note`.
+        found: where a search found the part in a photograph; None for pictures of the mounted station.
     """
 
     verdict: Verdict
@@ -70,6 +74,7 @@ class Inspected:
     pose: Pose | None = None
     fits: Mapping[str, Fit] = field(default_factory=dict)
     scale: str = NOMINAL
+    found: Found | None = None
 
     @property
     def not_determined(self) -> dict[str, list[str]]:
@@ -107,6 +112,9 @@ class Inspected:
         }
         if "half_turn" in drawing.symmetries:
             found["orientation"] = "as placed: the positions look alike after a half turn"
+        if self.found is not None:
+            found["scale"] = f"{self.scale}; {CAMERA_NOTE}"
+            found |= self.found.document([each.address for each in drawing.positions])
         return found
 
 
@@ -162,6 +170,47 @@ def _cameras(gauge: Gauge, drawing: StatedDrawing, sizes: Sizes) -> dict[str, St
         return {view: StationCamera.nominal(drawing.cameras[view], *size) for view, size in sizes.items()}
     check_views(gauge.certificate, drawing.cameras, sizes)
     return station_cameras(gauge.certificate, drawing.cameras, sizes)
+
+
+def inspect_photograph(
+    gauge: Gauge,
+    drawing: StatedDrawing,
+    view: str,
+    photograph: Image.Image,
+    tolerance: Tolerance,
+    judged: Collection[str] = CHARACTERISTICS,
+) -> Inspected:
+    """Find a part in a photograph that is not of the mounted station, measure and judge it.
+
+    Args:
+        gauge: the gauge. Its checks of picture quality are not applied: they know pictures of the mounted station only.
+        drawing: drawing of the part's connector.
+        view: name of the station's camera whose view of the part is most like the photograph's.
+        photograph: a picture that shows one part, see `generator.locating.search.search`.
+        tolerance: limits in mm.
+        judged: characteristics that the verdict covers, of CHARACTERISTICS.
+
+    Returns:
+        Verdict, reasons, and decisions and measures of each pin; INVALID if the part is not found, or at two places.
+
+    Raises:
+        ValueError: the drawing lacks the nominal height of a position.
+    """
+    found = search(photograph, drawing, drawing.cameras[view], gauge.finder, gauge.pitch_px, gauge.limits)
+    place = found.place
+    if place is None:
+        whole = View(
+            view, np.asarray(photograph.convert("RGB")), StationCamera.nominal(drawing.cameras[view], *photograph.size)
+        )
+        return Inspected(Verdict.INVALID, found.reasons, views=[whole], found=found)
+    shown = replace(place.view, name=view)
+    outcome = Inspected(Verdict.INVALID, found.reasons, (), [shown], place.pose, {view: place.fit}, found=found)
+    if found.reasons:
+        return outcome
+    pins = measure([place.pins], queries(drawing), place.pose, gauge.factors)
+    verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
+    noted = [{**entry, "note": CAMERA_NOTE} for entry in entries]
+    return replace(outcome, verdict=verdict, reasons=tuple(reasons), pins=noted)
 
 
 def _refused(gauge: Gauge, drawing: StatedDrawing, view: View) -> list[str]:

@@ -16,7 +16,7 @@ from generator.io.certificate import Certificate, read_certificate
 from generator.io.checksum import sha256_of
 from generator.io.view_names import parts_of, view_of
 from generator.locating.drawings import StatedDrawing, choose, parse_drawings
-from generator.locating.gauge import Gauge, Inspected, inspect_part
+from generator.locating.gauge import Gauge, Inspected, inspect_part, inspect_photograph
 from generator.locating.judge import CHARACTERISTICS
 from generator.locating.landmarks import queries
 from generator.locating.rig import check_views, scale_note
@@ -47,6 +47,7 @@ class Options:
         sheets: Whether to draw sheets.
         tolerance: Limits in mm of `--tolerance`, by name; empty: the run's own.
         calibration: Calibration certificate of the station's cameras; None: they are nominal.
+        find: Whether the pictures are photographs in which the part must be searched for.
     """
 
     scene: str | None = None
@@ -57,6 +58,7 @@ class Options:
     sheets: bool = False
     tolerance: Mapping[str, float] = field(default_factory=dict)
     calibration: Path | None = None
+    find: bool = False
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,8 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     views = list(bench.gauge.gates)
     if options.camera is not None and options.camera not in views:
         raise InputError(f"--camera {options.camera}: expected a view of the run ({', '.join(views)})")
-    unnamed = [file for file in files if view_of(file, views) is None]
+    # In a photograph the part is found by itself: names say nothing of it.
+    unnamed = [file for file in files if options.find or view_of(file, views) is None]
     parts, problems = parts_of([file for file in files if file not in set(unnamed)], views, all_views=False)
     view = options.camera or (_DEFAULT_VIEW if _DEFAULT_VIEW in views else None)
     if unnamed and view is not None:
@@ -216,11 +219,21 @@ def _of_part(bench: Bench, part: str, files: Mapping[str, Path]) -> Judged:
         with as_input_error():
             if unread:
                 raise InputError(unread)
-            found = inspect_part(bench.gauge, bench.drawing, pictures, bench.tolerance, bench.options.judged)
+            found = _inspect(bench, pictures)
     except InputError as error:
         reasons, scale = tuple(f"file: {problem}" for problem in error.problems), scale_note(bench.gauge.certificate)
         document = bench.document(Inspected(Verdict.INVALID, reasons, scale=scale), files, part)
         return Judged(place, document, problems=error.problems)
+    if bench.options.find:
+        pictures = {each.name: Image.fromarray(each.pixels) for each in found.views} or pictures
     sheet = draw_sheet(found, bench.drawing, pictures, bench.tolerance) if bench.options.sheets else None
     line = f"{sentence(found, bench.tolerance)}  {part} ({', '.join(pictures)})"
     return Judged(place, bench.document(found, files, part), line, sheet)
+
+
+def _inspect(bench: Bench, pictures: Mapping[str, Image.Image]) -> Inspected:
+    """Measure and judge a part in pictures of the station, by view, or in one photograph in which it is searched."""
+    if bench.options.find:
+        ((view, photograph),) = pictures.items()
+        return inspect_photograph(bench.gauge, bench.drawing, view, photograph, bench.tolerance, bench.options.judged)
+    return inspect_part(bench.gauge, bench.drawing, pictures, bench.tolerance, bench.options.judged)

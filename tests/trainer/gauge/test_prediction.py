@@ -8,9 +8,11 @@ from PIL import Image
 
 from generator.locating.crops import Crops
 from generator.locating.drawings import choose
+from generator.locating.edges import Similarity
 from generator.locating.gauge_file import read_gauge_file
 from generator.verdict.gates import PictureGates
 from tests.generator.locating.certificates import write_certificate
+from tests.generator.locating.drawn_photographs import EdgeFinder, background, draw_part, tips_of
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
 from trainer import export, predict
 from trainer.core.errors import InputError
@@ -145,6 +147,23 @@ def test_a_picture_without_a_view_is_from_the_centre_and_lacks_heights(gauge_run
 def test_wrong_options(gauge_run, tmp_path, exact, options, said, capsys):
     assert predicted(gauge_run, tmp_path, *options)[0] == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_part_is_found_in_a_photograph_whose_name_says_no_view(gauge_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(prediction, "TorchFinder", lambda network, scales: EdgeFinder())
+    similarity = Similarity(0.8 * np.exp(0.5j), 200 + 160j)
+    drawn = draw_part(background((400, 320), 2), drawing_of(), np.eye(4), similarity)
+    drawn.save(tmp_path / "desk_top.png")
+    options = ["--find", "--judge", "presence,true_position", "--tolerance", "true_position_mm=1.5"]
+    words = ["--model", str(gauge_run), str(tmp_path / "desk_top.png"), "-o", str(tmp_path / "out"), *options]
+    code = predict.main(words)
+    (one,) = json.loads((tmp_path / "out" / "predictions.json").read_text()) if code == 0 else [{}]
+    assert one["verdict"] == "OK" and one["views"] == ["center"], capsys.readouterr().err
+    expected = similarity.apply(tips_of(drawing_of(), np.eye(4)))
+    assert np.abs(np.array(list(one["place"]["pins_px"].values())) - expected).max() < 1.0
+    assert one["scale"].endswith("the camera's place is not known") and (tmp_path / "out" / "desk_top.png").is_file()
+    assert predict.main([*words, "--calibration", "rig.json"]) == 2
+    assert "--find: not with --calibration" in capsys.readouterr().err
 
 
 def test_without_a_tolerance_of_the_run_one_must_be_given():
