@@ -5,7 +5,7 @@
 The reference is a window of the picture that contains pins, walls and print, rendered with many samples and not
 denoised. SSIM (Wang et al. 2004: Gaussian window, luminance) and PSNR compare the sRGB levels of this window, before
 sensor noise. Seconds are CPU time of the picture's render call on one thread. `--write` puts the table between the
-markers of docs/explanation/quality.md.
+markers of docs/explanation/quality.md, and its curves into docs/images/picture_quality.png.
 """
 
 import argparse
@@ -21,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "explanation" / "quality.md"
 BEGIN, END = "<!-- picture_quality: begin -->", "<!-- picture_quality: end -->"
+CURVES = ROOT / "docs" / "images" / "picture_quality.png"
 SAMPLES = (1, 2, 4, 8, 16)
 SIZES = ("256x128", "512x256")
 SEEDS = (5, 6)
@@ -174,6 +176,30 @@ def table(found: Scores) -> Iterator[str]:
             yield f"| {how} | {samples} | " + " | ".join(cells) + " |"
 
 
+def draw_curves(text: str, path: Path) -> None:
+    """Draw PSNR over CPU seconds from the lines `text` of a table of `table`: a panel a size, a curve a denoiser."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    sizes = [head.partition(":")[0] for head in lines[0][2::3]]
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    for panel, (size, axes) in enumerate(zip(sizes, figure.subplots(1, len(sizes), squeeze=False)[0], strict=True)):
+        for how in HOW:
+            rows = [line for line in lines[2:] if line[0] == how]
+            decibels, seconds = ([float(line[2 + 3 * panel + column]) for line in rows] for column in (1, 2))
+            axes.plot(seconds, decibels, "o-", label=how)
+            for line, x, y in zip(rows, seconds, decibels, strict=True):
+                axes.annotate(line[1], (x, y), xytext=(3, -10), textcoords="offset points", fontsize=7)
+        axes.set(title=f"{size} px; numbers: samples", xlabel="CPU seconds per picture", ylabel="PSNR, dB")
+        axes.grid(alpha=0.3)
+        axes.legend(title="denoiser", fontsize=8)
+    figure.savefig(path, dpi=90, metadata={"Software": None})
+
+
+def write_between(begin: str, end: str, text: str) -> None:
+    """Put `text` between the lines `begin` and `end` of docs/explanation/quality.md."""
+    page = PAGE.read_text("utf-8")
+    PAGE.write_text(re.sub(f"(?s)({begin}\n).*(\n{end})", lambda found: found[1] + text + found[2], page), "utf-8")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
@@ -186,9 +212,8 @@ def main() -> int:
     text = "\n".join(table(measure(options.reference, sizes)))
     print(text)
     if options.write:
-        page = PAGE.read_text("utf-8")
-        made = re.sub(f"(?s)({BEGIN}\n).*(\n{END})", lambda found: found[1] + text + found[2], page)
-        PAGE.write_text(made, "utf-8")
+        write_between(BEGIN, END, text)
+        draw_curves(text, CURVES)
     return 0
 
 
