@@ -21,19 +21,14 @@ from generator.io.checksum import sha256_of
 
 FOLDER = "shards"
 AUTO = "auto"
-# Of each scheduler: its name, and the environment variables with a task's number, the first number, the step between
-# numbers, and how many there are.
+# Of each scheduler: its name, and the environment variables with a task's number and with the number of tasks.
 _SCHEDULERS = (
-    (
-        "SLURM",
-        "SLURM_ARRAY_TASK_ID",
-        "SLURM_ARRAY_TASK_MIN",
-        "SLURM_ARRAY_TASK_STEP",
-        "SLURM_ARRAY_TASK_COUNT",
-    ),
-    ("Kubernetes", "JOB_COMPLETION_INDEX", "", "", "JOB_COMPLETIONS"),
-    ("AWS Batch", "AWS_BATCH_JOB_ARRAY_INDEX", "", "", "AWS_BATCH_JOB_ARRAY_SIZE"),
+    ("SLURM", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"),
+    ("Kubernetes", "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"),
+    ("AWS Batch", "AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE"),
 )
+# Of a SLURM array: its first number and its last. An array may begin anywhere, and leave numbers out.
+_SLURM_FIRST, _SLURM_LAST = "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX"
 # What Cycles' kernels for x86 need beyond their oldest; pictures of another kernel differ in bytes.
 _AVX2 = {"avx", "avx2", "fma", "bmi1", "bmi2", "f16c"}
 
@@ -139,18 +134,22 @@ def shard_of(text: str, environment: Mapping[str, str] = os.environ) -> Shard:
 
 
 def _scheduled(count: str | None, environment: Mapping[str, str]) -> Shard:
-    for name, number, start, step, total in _SCHEDULERS:
+    for name, number, total in _SCHEDULERS:
         if number not in environment:
             continue
-        whole = count or environment.get(total, "")
+        index, whole = environment[number], count or environment.get(total, "")
         if not whole:
             raise InputError(f"--shard auto: expected {total} from {name}, got none: give --shard auto/N")
-        values = [environment[number], environment.get(start, "0"), environment.get(step, "1")]
-        if not all(each.isdecimal() for each in values) or int(values[2]) < 1:
-            raise InputError(f"--shard auto: expected whole numbers in {number}, got {shown(' '.join(values))}")
-        index = (int(values[0]) - int(values[1])) // int(values[2])
-        return _checked(f"--shard auto, from {number}", str(index), whole, f"{index}/{whole}")
-    names = ", ".join(number for _, number, *_ in _SCHEDULERS)
+        if not (index.isdecimal() and whole.isdecimal()):
+            raise InputError(f"--shard auto: expected whole numbers from {name}, got {shown(f'{index} of {whole}')}")
+        first, last = environment.get(_SLURM_FIRST, "0"), environment.get(_SLURM_LAST, str(int(whole) - 1))
+        if name == "SLURM" and count is None and (first, last) != ("0", str(int(whole) - 1)):
+            raise InputError(
+                f"--shard auto: expected a whole array such as --array=0-7, got {whole} tasks from {shown(first)} to "
+                f"{shown(last)}: to repeat some tasks of an array of N, give --shard auto/N"
+            )
+        return _checked(f"--shard auto, from {number}", index, whole, f"{index}/{whole}")
+    names = ", ".join(number for _, number, _ in _SCHEDULERS)
     raise InputError(f"--shard auto: expected a task of an array job, got none of {names}: give --shard I/N")
 
 

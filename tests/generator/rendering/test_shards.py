@@ -17,6 +17,13 @@ from tests.conftest import ROOT, folder_bytes
 from tests.generator.rendering.test_render import NAMES, small_manifest
 
 
+def slurm(number: int, first: int, last: int, count: int) -> dict[str, str]:
+    """What SLURM tells task `number` of an array of `count` tasks, numbered from `first` to `last`."""
+    names = ("ID", "MIN", "MAX", "COUNT")
+    values = map(str, (number, first, last, count))
+    return {f"SLURM_ARRAY_TASK_{name}": value for name, value in zip(names, values, strict=True)}
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_shards_share_all_rows_between_them(count: int) -> None:
     rows = [Shard(index, count).rows(23) for index in range(count)]
@@ -28,17 +35,8 @@ def test_shards_share_all_rows_between_them(count: int) -> None:
     ("text", "environment", "expected"),
     [
         ("1/4", {}, "1/4"),
-        ("auto", {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "5"}, "2/5"),
-        (
-            "auto",
-            {
-                "SLURM_ARRAY_TASK_ID": "7",
-                "SLURM_ARRAY_TASK_MIN": "1",
-                "SLURM_ARRAY_TASK_STEP": "2",
-                "SLURM_ARRAY_TASK_COUNT": "4",
-            },
-            "3/4",
-        ),
+        ("auto", slurm(2, 0, 4, 5), "2/5"),
+        ("auto/8", slurm(3, 3, 3, 1), "3/8"),  # one task of eight is repeated
         ("auto/3", {"JOB_COMPLETION_INDEX": "0"}, "0/3"),
         ("auto", {"AWS_BATCH_JOB_ARRAY_INDEX": "9", "AWS_BATCH_JOB_ARRAY_SIZE": "10"}, "9/10"),
     ],
@@ -56,6 +54,9 @@ def test_a_shard_is_read_from_its_text_or_the_schedulers_variables(text, environ
         ("auto", {"JOB_COMPLETION_INDEX": "0"}, "give --shard auto/N"),
         ("auto/2", {"JOB_COMPLETION_INDEX": "2"}, "from JOB_COMPLETION_INDEX: expected I/N"),
         ("auto", {"SLURM_ARRAY_TASK_ID": "x", "SLURM_ARRAY_TASK_COUNT": "2"}, "expected whole numbers"),
+        ("auto", slurm(3, 3, 3, 1), "expected a whole array .* got 1 tasks from 3 to 3: .* give --shard auto/N"),
+        ("auto", slurm(2, 0, 2, 2), "expected a whole array"),  # --array=0,2
+        ("auto/2", slurm(2, 0, 2, 3), "from SLURM_ARRAY_TASK_ID: expected I/N"),
     ],
 )
 def test_a_shard_that_cannot_be_read_is_refused(text, environment, said) -> None:
@@ -181,11 +182,11 @@ def test_other_machines_are_accepted_on_request(copies: Path) -> None:
 
 
 def test_the_sample_slurm_job_renders_a_shard_of_each_task(shards: Path, tmp_path: Path) -> None:
-    for task in ("0", "1"):
-        variables = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "2"}
+    script = ROOT / "docs" / "cluster" / "render.sbatch"
+    for task in (0, 1):  # each submitted alone, as a task that is repeated
         subprocess.run(
-            ["bash", ROOT / "docs" / "cluster" / "render.sbatch", shards / "small.csv", tmp_path / "renders"],
-            env={**os.environ, **variables, "PINSIGHT_PYTHON": sys.executable},
+            ["bash", script, shards / "small.csv", tmp_path / "renders", "2"],
+            env={**os.environ, **slurm(task, task, task, 1), "PINSIGHT_PYTHON": sys.executable},
             cwd=ROOT,
             check=True,
         )
