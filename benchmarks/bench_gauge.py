@@ -26,6 +26,7 @@ def exported(folder: Path, side: int, pitch_px: float) -> Path:
     """Export a network with random weights, for crops of `side` px at a pitch of `pitch_px` px; returns the file."""
     from blender_scripts.contract.connector import read_connector
     from generator.dataset.connectors import connectors_json, nominal_connector
+    from generator.locating.likeness import Likeness
     from generator.verdict.gates import PictureGates
     from trainer.core.run_folder import BEST, save_tensors
     from trainer.gauge.network import GaugeNetwork
@@ -38,6 +39,7 @@ def exported(folder: Path, side: int, pitch_px: float) -> Path:
     save_config(run, GaugeConfig(side=side), TrainingConfig(threads=1), pitch_px, {"connector_3x9": limits})
     save_tensors(run / BEST, GaugeNetwork(side).state_dict(), {})
     save_uncertainty(run, Uncertainty())
+    Likeness(frozenset({("connector_3x9", "plain", "round")}), {}).save(run)
     connector = read_connector(Path(__file__).resolve().parents[1] / "scenes" / "connector_3x9.toml")
     (run / "connectors.json").write_text(connectors_json([nominal_connector(connector, "plain", "round")]))
     PictureGates.of([noise(seed) for seed in range(4)]).save(run / "gates" / "center")

@@ -63,10 +63,11 @@ def train(folder: Path, samples: int, seed: int, test: Path) -> None:
     here = folder / f"vit_{samples}_{seed}"
     here.mkdir(exist_ok=True)
     if not (here / "evaluation" / "evaluation.json").is_file():
-        words = ("--epochs", EPOCHS, "--seed", seed, "--threads", 1, "--no-check", "--overwrite")
-        run(here, "trainer.vit", "--data", folder / f"train_{samples}_dataset", "--out", here / "run", *words)
-        words = ("--split", "test", "--out", here / "evaluation", "--threads", 1)
-        run(here, "trainer.evaluate", "--model", here / "run", "--data", test, *words)
+        paths = ("--data", folder / f"train_{samples}_dataset", "--out", here / "run")
+        settings = ("--epochs", EPOCHS, "--seed", seed, "--threads", 1, "--no-check", "--overwrite")
+        run(here, "trainer.vit", *paths, *settings)
+        measured = ("--model", here / "run", "--data", test, "--out", here / "evaluation")
+        run(here, "trainer.evaluate", *measured, "--split", "test", "--threads", 1)
 
 
 def table(folder: Path, samples: Sequence[int], seeds: Sequence[int]) -> Iterator[str]:
@@ -101,7 +102,7 @@ def main() -> int:
     print(f"trainings of {EPOCHS} epochs, two at a time", file=sys.stderr, flush=True)
     with ThreadPoolExecutor(2) as pool:
         jobs = [(samples, seed) for seed in options.seeds for samples in options.samples]
-        list(pool.map(lambda job: train(folder, *job, test), jobs))
+        list(pool.map(lambda job: train(folder, job[0], job[1], test), jobs))
     text = "\n".join(table(folder, options.samples, options.seeds))
     print(text)
     if options.write:

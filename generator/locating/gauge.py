@@ -19,6 +19,7 @@ from generator.locating.drawings import StatedDrawing
 from generator.locating.fit import Fit, FitLimits, beyond_placing
 from generator.locating.judge import CHARACTERISTICS, judge_part
 from generator.locating.landmarks import queries
+from generator.locating.likeness import Likeness, looks_of
 from generator.locating.locate import Finder, View, located, placing_deviations
 from generator.locating.measure import Factors, measure
 from generator.locating.pose import NotDeterminedError, Pose
@@ -43,6 +44,7 @@ class Gauge:
         limits: limits of `Fit`, beyond which a part counts as not located.
         gates: checks of picture quality, by view; a part with a picture that they refuse is not measured.
         certificate: of the station's cameras; None: they are taken as connectors.json states them.
+        likeness: what its training showed; a part unlike that is not measured. None: not known.
     """
 
     finder: Finder
@@ -51,6 +53,7 @@ class Gauge:
     limits: FitLimits
     gates: Mapping[str, PictureGates]
     certificate: Certificate | None = None
+    likeness: Likeness | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +139,7 @@ def inspect_part(
 
     Returns:
         Verdict, reasons, and decisions and measures of each pin. The verdict is INVALID if a picture's quality does not
-        suffice or if the part cannot be located.
+        suffice, if the part cannot be located, or if it is unlike those of the gauge's training.
 
     Raises:
         ValueError: the drawing lacks the nominal height of a position.
@@ -153,6 +156,8 @@ def inspect_part(
     try:
         part = located(views, found, gauge.finder, deviations)
         lost = [*gauge.limits.reasons(part.fits), *beyond_placing(part.pose, drawing.placing)]
+        if gauge.likeness is not None:
+            lost += gauge.likeness.reasons(drawing.key, looks_of(part))
         if lost:
             return Inspected(Verdict.INVALID, tuple(lost), (), views, part.pose, part.fits, scale)
         pins = measure(part.pins, found, part.pose, gauge.factors)

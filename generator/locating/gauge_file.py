@@ -26,11 +26,12 @@ from generator.locating.crops import Crops
 from generator.locating.drawings import Key, StatedDrawing, parse_drawings
 from generator.locating.fit import FitLimits
 from generator.locating.gauge import Gauge
+from generator.locating.likeness import Likeness
 from generator.locating.locate import FoundPoints
 from generator.locating.measure import Factors
 from generator.verdict.gates import PictureGates
 
-FORMAT = "pinsight-gauge-onnx/1"
+FORMAT = "pinsight-gauge-onnx/2"
 
 
 class OnnxFinder:
@@ -57,9 +58,10 @@ class OnnxFinder:
             "besides": crops.besides.astype(np.float32),
             "kinds": crops.kinds.astype(np.int64),
         }
-        points, sharpness, present = self._session.run(["points", "sharpness", "present"], inputs)
+        names = ["points", "sharpness", "present", "features"]
+        points, sharpness, present, features = self._session.run(names, inputs)
         spread = covariances(sharpness.astype(float), crops.besides - crops.marks, crops.kinds, self._scales)
-        return FoundPoints(points.astype(float), spread, present.astype(float))
+        return FoundPoints(points.astype(float), spread, present.astype(float), features)
 
 
 @dataclass(frozen=True)
@@ -121,6 +123,7 @@ def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
             Factors(factors["aside"], factors["height"]),
             FitLimits(factors["residual"], factors["inliers"], factors["sigma_px"]),
             gates,
+            likeness=Likeness.of_bytes(io.BytesIO(base64.b64decode(stated["likeness"])), f"{path} likeness"),
         )
         tolerances = {scene: Tolerance(**own) for scene, own in json.loads(stated["tolerance"]).items()}
         drawings = parse_drawings(stated["connectors"], str(path))

@@ -35,11 +35,18 @@ class FoundPoints(NamedTuple):
         points: (N, 2, 2) x and y of the mark and of the point beside it, px from the crop's upper left corner.
         covariances: (N, 2, 2, 2) covariance of each of these points, px^2.
         present: (N,) probability that the position has a pin; without meaning for an edge.
+        features: (N, F) what the network computed them from; None: unknown.
     """
 
     points: np.ndarray
     covariances: np.ndarray
     present: np.ndarray
+    features: np.ndarray | None = None
+
+    def only(self, keep: np.ndarray) -> FoundPoints:
+        """Return the answers for the crops of which `keep` (N,) is True."""
+        features = None if self.features is None else self.features[keep]
+        return FoundPoints(self.points[keep], self.covariances[keep], self.present[keep], features)
 
 
 class Finder(Protocol):
@@ -87,9 +94,7 @@ class Sighting(NamedTuple):
 
     def only(self, keep: np.ndarray) -> Sighting:
         """Return the answers for some of the queries (n,) bool."""
-        return Sighting(
-            self.view, self.which[keep], FoundPoints(*(each[keep] for each in self.found)), self.scale[keep]
-        )
+        return Sighting(self.view, self.which[keep], self.found.only(keep), self.scale[keep])
 
 
 class Located(NamedTuple):
@@ -100,12 +105,15 @@ class Located(NamedTuple):
         fits: how well it fits each view, by name of the view.
         pins: every pin as found in each view.
         points: those that the pose was computed from, by view.
+        features: by view, (F,) mean of the network's features over the edges, or over the pins of a housing without
+            stated edges; None if the network states no features.
     """
 
     pose: Pose
     fits: dict[str, Fit]
     pins: list[Sighting]
     points: dict[str, list[Points]]
+    features: dict[str, np.ndarray | None]
 
 
 def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
@@ -139,7 +147,8 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
         matrix = pose.matrix
     fits = {view.name: fit_of(each[0], pose) for view, each in zip(views, observed, strict=True)}
     points = {view.name: each for view, each in zip(views, observed, strict=True)}
-    return Located(pose, fits, [each.only(each.which < queries.pins) for each in seen], points)
+    features = {each.view.name: _features(each, queries) for each in seen}
+    return Located(pose, fits, [each.only(each.which < queries.pins) for each in seen], points, features)
 
 
 def spread(which: np.ndarray, most: int) -> np.ndarray:
@@ -153,6 +162,15 @@ def sight(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, whic
     crops = cut(view.pixels, view.camera, queries, matrix, finder.side, which)
     found = finder.find(crops)
     return Sighting(view, which, found._replace(points=found.points + crops.corners[:, None]), crops.scale)
+
+
+def _features(seen: Sighting, queries: Queries) -> np.ndarray | None:
+    """Mean of the network's features (F,) over the edges, or over the pins where there are no edges."""
+    if seen.found.features is None:
+        return None
+    edges = seen.which >= queries.pins
+    mean: np.ndarray = seen.found.features[edges if edges.any() else ~edges].mean(axis=0)
+    return mean
 
 
 def _points(seen: Sighting, queries: Queries) -> list[Points]:

@@ -6,7 +6,7 @@ loop, settings, state, ema, distributed, time_limit the training loop, its setti
 run_folder, default_paths, event_files              a run's files; default --data and --out; files for TensorBoard
 options, console, errors                            command-line options, output, errors
 decision, frozen_threshold, max_escape, fitness     verdicts from scores: thresholds in RUN/frozen.json, and fitness
-gates, feature_gate, tolerance                      pictures that cannot be judged; tolerances that a run cannot follow
+gates, feature_watch, tolerance                     pictures that cannot be judged; tolerances that a run cannot follow
 metrics, intervals, detection_probability, msa      statistics of classifiers and gauges
 prediction, verdict_shares, results_folder          writing verdicts and results
 publication, card, plots                            uploading a model to the Hub; model card (README.md) and figures

@@ -1,7 +1,7 @@
 """The gates of a run: limits, learned from its training and validation pictures, beyond which a picture is INVALID.
 
     RUN/gates.npz           gates on the picture itself (`generator.verdict.gates`)
-    RUN/gates.safetensors   gate on the network's features (`trainer.core.feature_gate`), of the best weights
+    RUN/gates.safetensors   gate on the network's features (`generator.verdict.feature_gate`), of the best weights
 
 A training writes both files at its end. For a run without them, `trainer.evaluate` learns them from the dataset's
 splits `train` and `validation`.
@@ -19,11 +19,12 @@ from tqdm import tqdm
 
 from generator.io.checksum import sha256_of
 from generator.verdict import gates as picture_gates
+from generator.verdict.feature_gate import FeatureGate
 from generator.verdict.gates import PictureGates
 from trainer.core import run_folder
 from trainer.core.console import speaks
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.feature_gate import FeatureGate, Watch
+from trainer.core.feature_watch import Watch
 from trainer.core.split import Pictures
 
 FEATURES = "gates.safetensors"
@@ -119,7 +120,8 @@ def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callabl
 
 
 def _write(path: Path, gate: FeatureGate, weights_sha256: str) -> None:
-    run_folder.save_tensors(path, gate.tensors(), {"weights_sha256": weights_sha256})
+    tensors = {name: torch.from_numpy(each) for name, each in gate.arrays().items()}
+    run_folder.save_tensors(path, tensors, {"weights_sha256": weights_sha256})
 
 
 def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
@@ -128,7 +130,7 @@ def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
     if metadata.get("weights_sha256", weights_sha256) != weights_sha256:
         return None
     try:
-        return FeatureGate.of_tensors(tensors)
+        return FeatureGate.of_arrays({name: each.numpy() for name, each in tensors.items()})
     except ValueError as e:
         raise InputError(
             f"{path}: expected the gate on features that a training wrote, got {e}: delete the file, and `python -m "

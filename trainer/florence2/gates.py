@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainer.core import gates
 from trainer.core.console import stage
-from trainer.core.feature_gate import Watch
+from trainer.core.feature_watch import Watch
 from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionSplit
 

@@ -161,13 +161,13 @@ def measure_split(
 
 
 def _refused(one: Measured, data: GaugeData, run: GaugeRun) -> Measured:
-    """A capture without its measures if `trainer.predict` would say that the part is not located."""
+    """A capture as `trainer.predict` takes it: without measures if not located, with reasons if unlike training."""
     if one.pose is None:
         return one
     placing = data.connectors[one.capture.pictures[0].key].placing
     if run.uncertainty.fit_limits.reasons(one.fits) or beyond_placing(one.pose, placing):
         return replace(one, pose=None, pins=())
-    return one
+    return replace(one, unlike=tuple(run.likeness.reasons(one.capture.pictures[0].key, one.looks)))
 
 
 def camera_sets(pictures: Sequence[Picture]) -> list[tuple[str, ...]]:

@@ -88,9 +88,9 @@ def _errors(groups: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str
             within = figures[f"within_{axis}"]
             cells = [figures.get(f"{column}_{axis}") for column in COLUMNS]
             cells += [within["share"], within["interval"], within.get("p_holm")]
-            rows.append([group, figures["pins"], figures["parts"], *cells])
+            rows.append([group, figures["pins"], figures["parts"], figures["unlike"], *cells])
         if rows:
-            found.append((name, ["pins", "number", "parts", *ERRORS, *WITHIN], rows))
+            found.append((name, ["pins", "number", "parts", "of these unlike training", *ERRORS, *WITHIN], rows))
     return found
 
 

@@ -28,7 +28,8 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
     """Measure the errors of the pins in a table.
 
     Returns:
-        Numbers: `pins` that are there in truth; `parts`; `missing` pins in truth, of which `missing_found` were called
+        Numbers: `pins` that are there in truth; `parts`, of which `unlike` are unlike training and so INVALID;
+        `missing` pins in truth, of which `missing_found` were called
         missing; `present_lost`, pins that are there and were called missing.
         For each axis that the views determine, of pins that are there and were called present: root mean square of the
         error `rms_AXIS`, of the answer zero's error `zero_AXIS`, and of the bright tip's error `bright_AXIS` if the
@@ -38,6 +39,7 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
     """
     there = table[table.there]
     found: dict[str, Any] = {"pins": len(there), "parts": int(table.part.nunique())}
+    found["unlike"] = int(table[table.unlike].part.nunique()) if "unlike" in table else 0
     for axis in AXES:
         known = there[there[f"determined_{axis}"] & (there.present >= 0.5)]
         if len(known) < 3:

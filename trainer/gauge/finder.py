@@ -33,5 +33,6 @@ class TorchFinder:
         with torch.inference_mode():
             found = self.network(*(each.to(device) for each in inputs), torch.from_numpy(crops.kinds).to(device))
         points, sharpness, present = (each.cpu().double().numpy() for each in found[:3])
+        features = found.features.cpu().numpy()
         spread = covariances(sharpness, crops.besides - crops.marks, crops.kinds, self.scales)
-        return FoundPoints(points, spread, 1.0 / (1.0 + np.exp(-present)))
+        return FoundPoints(points, spread, 1.0 / (1.0 + np.exp(-present)), features)

@@ -17,6 +17,7 @@ from trainer.core.run_folder import BEST, SUMMARY, load_weights
 from trainer.gauge.figures import figures, grouped, line
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import learn_gates
+from trainer.gauge.likeness import learn_likeness
 from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData, Picture
@@ -30,7 +31,7 @@ DISPLACED = "displaced"
 
 
 def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outcome: Outcome) -> None:
-    """Calibrate and measure the best weights; write uncertainty.json, gates/ and summary.json.
+    """Calibrate and measure the best weights; write uncertainty.json, gates/, likeness.npz and summary.json.
 
     Args:
         run: the run's folder.
@@ -46,6 +47,8 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
     uncertainty = learn_uncertainty(network, data)
     save_uncertainty(run, uncertainty)
     learn_gates(run, data.splits)
+    stage("learning what the training's parts look like")
+    learn_likeness(data, TorchFinder(network, uncertainty.scales)).save(run)
     summary: dict[str, Any] = {
         "data": dataset_facts(folder),
         "training_pictures": len(data.splits["train"]),

@@ -67,8 +67,8 @@ def judge_pins(
         verdict, entries = Verdict.INVALID, list[dict[str, Any]]()
         if one.pose is not None:
             verdict, _, entries = judge_part(drawing, one.pins, tolerance, judged)
-        verdicts.append(str(verdict))
-        decisions += [entry["decisions"] for entry in entries]
+        verdicts.append(str(Verdict.INVALID if one.unlike else verdict))
+        decisions += [{} if one.unlike else entry["decisions"] for entry in entries]
         own = [tolerance.limits(position.address) for position in drawing.positions[: len(entries)]]
         limits += [[getattr(each, name) for name in LIMITS] for each in own]
     pins = pd.DataFrame(np.array(limits, float).reshape(-1, 3), index=table.index, columns=LIMITS)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from generator.locating.fit import Fit
+from generator.locating.likeness import Looks, looks_of
 from generator.locating.locate import Finder, Sighting, View, located, placing_deviations
 from generator.locating.measure import Factors, MeasuredPin, measure
 from generator.locating.pose import Pose
@@ -29,9 +30,10 @@ class Capture:
 
 @dataclass(frozen=True)
 class Measured:
-    """A capture as measured: its pose, pins, fits by view, and the pins as found in each view.
+    """A capture as measured: its pose, pins, fits by view, the pins as found in each view, and how each shows the part.
 
-    The pose is None, and all else empty, if it could not be located.
+    The pose is None, and all else empty, if it could not be located. `unlike` states why `trainer.predict` would not
+    measure the part: it is unlike those of the training.
     """
 
     capture: Capture
@@ -39,6 +41,8 @@ class Measured:
     pins: Sequence[MeasuredPin]
     fits: Mapping[str, Fit] = field(default_factory=dict)
     seen: Sequence[Sighting] = ()
+    looks: Mapping[str, Looks] = field(default_factory=dict)
+    unlike: tuple[str, ...] = ()
 
 
 def captures_of(pictures: Iterable[Picture], cameras: Sequence[str] = ()) -> list[Capture]:
@@ -85,7 +89,7 @@ def measure_captures(
         try:
             part = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
             pins = measure(part.pins, queries, part.pose, factors)
-            found.append(Measured(capture, part.pose, pins, part.fits, part.pins))
+            found.append(Measured(capture, part.pose, pins, part.fits, part.pins, looks_of(part)))
         except (ValueError, np.linalg.LinAlgError):
             found.append(Measured(capture, None, ()))
     return found
@@ -117,6 +121,7 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
             rows.append(
                 {
                     **facts,
+                    "unlike": bool(one.unlike),
                     "address": positions[index].address,
                     "kind": kinds.get(positions[index].address, "none"),
                     "there": bool(first.present[index]),

@@ -32,12 +32,14 @@ class Found(NamedTuple):
             each point with inverse covariance L L^T, 1/px.
         present: (N,) logit that there is a pin.
         weights: (N, 2, cells) logarithms of the votes' weights, by cell: rows from the top, each from the left.
+        features: (N, F) what the network computes `sharpness` and `present` from: tells how unlike training a crop is.
     """
 
     points: Tensor
     sharpness: Tensor
     present: Tensor
     weights: Tensor
+    features: Tensor
 
 
 class Batch(NamedTuple):
@@ -152,10 +154,11 @@ class GaugeNetwork(nn.Module):
         places = votes[:, :, 1:] + self.cells.flatten(1)
         points = (weights[:, :, None] * places).sum(-1)
         pooled = (weights[:, :, None] * features.flatten(2)[:, None]).sum(-1).flatten(1)
-        said = self.surely(torch.cat([pooled, coarse.mean((2, 3))], 1))
+        described = torch.cat([pooled, coarse.mean((2, 3))], 1)
+        said = self.surely(described)
         sharpness = said[:, :6].unflatten(1, (2, 3))
         logs = sharpness[..., :2].clamp(_LOG_BLUNTEST, _LOG_SHARPEST)
-        return Found(points, torch.cat([logs, sharpness[..., 2:]], -1), said[:, 6], logs_of_weights)
+        return Found(points, torch.cat([logs, sharpness[..., 2:]], -1), said[:, 6], logs_of_weights, described)
 
     def _shown(self, points: Tensor) -> Tensor:
         """A picture (N, 1, S, S) with a spot at each point (N, 2)."""

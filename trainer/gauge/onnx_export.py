@@ -2,9 +2,9 @@
 
 Inputs, for N crops of S x S px: `crops` (N, S, S, 3) uint8; `marks` and `besides` (N, 2) float32, the expected points x
 and y in px from the crop's left upper corner; `kinds` (N,) int64. Outputs: `points` (N, 2, 2), the points found, in px
-as the expected ones; `sharpness` (N, 2, 3), see `trainer.gauge.network.Found`; `present` (N,), the probability that
-there is a pin. The metadata contains everything else that a measurement needs: scale, uncertainty, limits, tolerance,
-the connectors' drawings, picture gates.
+as the expected ones; `sharpness` (N, 2, 3) and `features` (N, F), see `trainer.gauge.network.Found`; `present` (N,),
+the probability that there is a pin. The metadata contains everything else that a measurement needs: scale, uncertainty,
+limits, tolerance, the connectors' drawings, gates.
 
 Before the file gets its name, onnxruntime runs it on flat crops and on noise. No output may differ from the network's
 by more than 0.01 (points: 0.01 px).
@@ -32,7 +32,7 @@ from trainer.gauge.run import load_run
 OPSET = 18
 # Largest difference of any output: onnxruntime adds float32 products in another order.
 TOLERANCE = 0.01
-INPUTS, OUTPUTS = ("crops", "marks", "besides", "kinds"), ("points", "sharpness", "present")
+INPUTS, OUTPUTS = ("crops", "marks", "besides", "kinds"), ("points", "sharpness", "present", "features")
 
 
 class FromBytes(nn.Module):
@@ -42,9 +42,9 @@ class FromBytes(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, crops: Tensor, marks: Tensor, besides: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, crops: Tensor, marks: Tensor, besides: Tensor, kinds: Tensor) -> tuple[Tensor, ...]:
         found = self.network(crops.permute(0, 3, 1, 2).float() / 255.0, marks, besides, kinds)
-        return found.points, found.sharpness, found.present.sigmoid()
+        return found.points, found.sharpness, found.present.sigmoid(), found.features
 
 
 def probes(side: int) -> list[tuple[Tensor, ...]]:
@@ -123,6 +123,7 @@ def _metadata(run: Path) -> dict[str, str]:
         "tolerance": json.dumps(run_folder.tolerance_of(run) or {}),
         "connectors": connectors,
         "gates": json.dumps(gates),
+        "likeness": base64.b64encode(loaded.likeness.to_bytes()).decode(),
     }
 
 

@@ -129,7 +129,8 @@ def load_bench(run: Path, options: Options) -> Bench:
     gates = {view: each for view, each in load_gates(run).items() if view in drawing.cameras}
     factors, limits = loaded.uncertainty.factors, loaded.uncertainty.fit_limits
     finder = TorchFinder(loaded.network, loaded.uncertainty.scales)
-    gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, _certificate(options.calibration))
+    certificate = _certificate(options.calibration)
+    gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)
     tolerance = tolerance_of(run_folder.tolerance_of(run) or {}, drawing, options.tolerance)
     model = {"name": run.resolve().name, "hash": digest(run / run_folder.BEST)}
     return Bench(gauge, drawing, tolerance, model, options)

@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from generator.locating import likeness
 from generator.locating.fit import FitLimits
+from generator.locating.likeness import Likeness
 from generator.locating.measure import Factors
+from trainer.core.errors import InputError, as_input_error
 from trainer.core.run_folder import (
     BEST,
     CONFIG,
@@ -120,11 +123,15 @@ class Uncertainty:
 
 @dataclass(frozen=True)
 class GaugeRun:
-    """A trained gauge: network in evaluation mode, pitch in px of resampled pictures, calibrated uncertainty."""
+    """A trained gauge: network in evaluation mode, pitch in px of resampled pictures, calibrated uncertainty.
+
+    `likeness`: what its training showed.
+    """
 
     network: GaugeNetwork
     pitch_px: float
     uncertainty: Uncertainty
+    likeness: Likeness
 
 
 def save_config(
@@ -170,4 +177,16 @@ def load_run(run: Path) -> GaugeRun:
     tensors, _ = read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
-    return GaugeRun(network.eval(), pitch_px, Uncertainty(**{key: float(value) for key, value in stated.items()}))
+    uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()})
+    return GaugeRun(network.eval(), pitch_px, uncertainty, _likeness(run))
+
+
+def _likeness(run: Path) -> Likeness:
+    path = run / likeness.FILE
+    if not path.is_file():
+        raise InputError(
+            f"{path}: expected what the training showed, got no such file: `python -m trainer.gauge --data DATASET "
+            f"--out {run} --resume` writes it"
+        )
+    with as_input_error():
+        return Likeness.of_bytes(path, str(path))

@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor
 
 from trainer.core import gates
-from trainer.core.feature_gate import Watch
+from trainer.core.feature_watch import Watch
 from trainer.core.split import Split
 from trainer.vit.network.model import ViT
 

@@ -11,6 +11,7 @@ from blender_scripts.contract.tolerance import Tolerance
 from generator.dataset.connectors import NominalConnector, NominalPosition
 from generator.dataset.rows import ObjectRow
 from generator.locating.landmarks import queries
+from generator.locating.likeness import Likeness
 from generator.locating.measure import MeasuredPin
 from generator.locating.pose import Pose
 from tests.generator.reporting.page_reader import read_page
@@ -83,10 +84,21 @@ def measured(captures, data, *rest) -> list[Measured]:
 
 @pytest.fixture(autouse=True)
 def made(monkeypatch):
-    network = GaugeNetwork(16, 8)
-    monkeypatch.setattr(evaluation, "load_run", lambda run: GaugeRun(network, 20.0, Uncertainty()))
+    network, likeness = GaugeNetwork(16, 8), Likeness(frozenset({KEY}), {})
+    monkeypatch.setattr(evaluation, "load_run", lambda run: GaugeRun(network, 20.0, Uncertainty(), likeness))
     monkeypatch.setattr(evaluation, "read_gauge_data", lambda *given, **options: DATA)
     monkeypatch.setattr(evaluation, "measure_captures", measured)
+
+
+def test_parts_unlike_training_are_invalid_and_their_errors_are_reported(tmp_path, monkeypatch):
+    unlike = GaugeRun(GaugeNetwork(16, 8), 20.0, Uncertainty(), Likeness(frozenset({("a", "plain", "square")}), {}))
+    monkeypatch.setattr(evaluation, "load_run", lambda run: unlike)
+    figures = evaluated(tmp_path)["center+top"]
+    everything = figures["groups"]["all pins"]
+    assert everything["unlike"] == everything["parts"] > 0 and everything["rms_dx"] < 3 * SIGMA
+    for counts in figures["decisions"]["dataset"]["parts"]["matrix"].values():
+        assert {name for name, count in counts.items() if count} == {"INVALID"}
+    assert "unlike training" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def evaluated(tmp_path, tolerances=None):

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -10,6 +11,8 @@ from generator.locating.crops import Crops
 from generator.locating.drawings import choose
 from generator.locating.edges import Similarity
 from generator.locating.gauge_file import read_gauge_file
+from generator.locating.likeness import FILE as LIKENESS
+from generator.locating.likeness import Likeness
 from generator.verdict.gates import PictureGates
 from tests.generator.locating.certificates import write_certificate
 from tests.generator.locating.drawn_photographs import EdgeFinder, background, draw_part, tips_of
@@ -45,6 +48,7 @@ def gauge_run(tmp_path_factory):
     save_tensors(run / "best.safetensors", network.state_dict(), {})
     save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, aside=1.4))
     (run / "connectors.json").write_text(connectors_text(("plain", "round"), ("ribbed", "square")))
+    Likeness(frozenset(("connector_3x9", *pair) for pair in (("plain", "round"), ("ribbed", "square"))), {}).save(run)
     for view in VIEWS:
         (run / "gates" / view).mkdir(parents=True)
         PictureGates.of([noise(seed) for seed in range(6)]).save(run / "gates" / view)
@@ -164,6 +168,20 @@ def test_a_part_is_found_in_a_photograph_whose_name_says_no_view(gauge_run, tmp_
     assert one["scale"].endswith("the camera's place is not known") and (tmp_path / "out" / "desk_top.png").is_file()
     assert predict.main([*words, "--calibration", "rig.json"]) == 2
     assert "--find: not with --calibration" in capsys.readouterr().err
+
+
+def test_a_part_that_training_never_showed_is_invalid(gauge_run, tmp_path, exact):
+    run = tmp_path / "run"
+    shutil.copytree(gauge_run, run)
+    Likeness(frozenset({("connector_3x9", "plain", "square")}), {}).save(run)
+    code, (one,) = predicted(run, tmp_path, "--terminal", "round")
+    assert code == 0 and one["verdict"] == "INVALID" and not one["pins"]
+    assert one["reasons"] == ["unlike training: it showed no terminal round of connector_3x9, but square"]
+    (run / LIKENESS).unlink()
+    with pytest.raises(
+        InputError, match=r"expected what the training showed, got no such file: .* --resume` writes it"
+    ):
+        load_run(run)
 
 
 def test_without_a_tolerance_of_the_run_one_must_be_given():

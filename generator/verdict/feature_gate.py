@@ -6,63 +6,26 @@ with the same place in the 20 most similar training pictures, and its smallest s
 distance is the mean over all places. The limit comes from the distances of validation pictures, on which the network
 was not trained: see `generator.verdict.tails`.
 
-`Watch` collects features while the network runs for another purpose. `trainer.core.gates` keeps the gate on disk.
+The trainers collect features while the network runs for another purpose (`trainer.core.feature_watch`), and keep the
+gate on disk (`trainer.core.gates`).
 """
 
+from __future__ import annotations
+
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any
 
 import numpy as np
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
 
 from generator.verdict.appearance import References
 from generator.verdict.tails import upper_limit
 
-PLACES = 8
 # Directions of features that are kept: those in which training pictures vary most.
 DIRECTIONS = 48
 # Weight of a sphere in the covariance.
 SHRINKAGE = 0.1
 SMALL = 1e-6
-
-
-def pooled(features: Tensor) -> Tensor:
-    """Pool feature maps (B, C, h, w) to at most PLACES x PLACES places, in float32 on the CPU."""
-    size = (min(PLACES, features.shape[2]), min(PLACES, features.shape[3]))
-    return F.adaptive_avg_pool2d(features.detach().float(), size).cpu()
-
-
-class Watch:
-    """Collects the features of all pictures that a network computes in a `with` block.
-
-    Args:
-        module: Part of the network whose output is collected.
-        maps: Makes feature maps (B, C, h, w) from that output.
-    """
-
-    def __init__(self, module: nn.Module, maps: Callable[[Any], Tensor]) -> None:
-        self._module, self._maps = module, maps
-        self._found: list[Tensor] = []
-
-    def __enter__(self) -> "Watch":
-        self._found.clear()
-        self._hook = self._module.register_forward_hook(
-            lambda module, inputs, output: self._found.append(pooled(self._maps(output)))
-        )
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self._hook.remove()
-
-    @property
-    def features(self) -> np.ndarray:
-        """Features (B, C, rows, columns) of the pictures in the order in which the network got them."""
-        return torch.cat(self._found).numpy()
 
 
 @dataclass(frozen=True)
@@ -82,7 +45,7 @@ class FeatureGate:
     limit: float
 
     @classmethod
-    def of(cls, training: np.ndarray, validation: np.ndarray) -> "FeatureGate":
+    def of(cls, training: np.ndarray, validation: np.ndarray) -> FeatureGate:
         """Learn the gate from features (N, C, rows, columns): references from training, limit from validation."""
         centre = training.mean(0)
         spread = (training - centre).transpose(1, 0, 2, 3).reshape(training.shape[1], -1).astype(np.float64)
@@ -113,27 +76,27 @@ class FeatureGate:
             for one in self.distances(features)
         ]
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Return the gate as tensors by name."""
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return the gate as arrays by name."""
         return {
-            "centre": torch.from_numpy(self.centre),
-            "matrix": torch.from_numpy(self.matrix),
-            "references": torch.from_numpy(self.references.histograms),
-            "limit": torch.tensor(self.limit, dtype=torch.float64),
+            "centre": self.centre,
+            "matrix": self.matrix,
+            "references": self.references.histograms,
+            "limit": np.array(self.limit),
         }
 
     @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "FeatureGate":
-        """Make the gate again from its `tensors`.
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> FeatureGate:
+        """Make the gate again from its `arrays`.
 
         Raises:
-            ValueError: A tensor is missing or of another shape.
+            ValueError: An array is missing or of another shape.
         """
         try:
-            centre, matrix, held = (tensors[name].numpy() for name in ("centre", "matrix", "references"))
-            limit = float(tensors["limit"])
-        except (KeyError, RuntimeError) as e:
-            raise ValueError(f"tensors {sorted(tensors)}") from e
+            centre, matrix, held = (arrays[name] for name in ("centre", "matrix", "references"))
+            limit = float(arrays["limit"])
+        except (KeyError, TypeError) as e:
+            raise ValueError(f"arrays {sorted(arrays)}") from e
         if centre.ndim != 3 or matrix.ndim != 2 or matrix.shape[1] != len(centre):
             raise ValueError(f"centre and matrix of shapes {centre.shape} and {matrix.shape}")
         if held.ndim != 4 or held.shape[1:] != (len(matrix), *centre.shape[1:]):

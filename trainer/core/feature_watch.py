@@ -1,0 +1,46 @@
+"""Collect a network's features of pictures, for `generator.verdict.feature_gate`, while it runs for another purpose."""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PLACES = 8
+
+
+def pooled(features: Tensor) -> Tensor:
+    """Pool feature maps (B, C, h, w) to at most PLACES x PLACES places, in float32 on the CPU."""
+    size = (min(PLACES, features.shape[2]), min(PLACES, features.shape[3]))
+    return F.adaptive_avg_pool2d(features.detach().float(), size).cpu()
+
+
+class Watch:
+    """Collects the features of all pictures that a network computes in a `with` block.
+
+    Args:
+        module: Part of the network whose output is collected.
+        maps: Makes feature maps (B, C, h, w) from that output.
+    """
+
+    def __init__(self, module: nn.Module, maps: Callable[[Any], Tensor]) -> None:
+        self._module, self._maps = module, maps
+        self._found: list[Tensor] = []
+
+    def __enter__(self) -> "Watch":
+        self._found.clear()
+        self._hook = self._module.register_forward_hook(
+            lambda module, inputs, output: self._found.append(pooled(self._maps(output)))
+        )
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._hook.remove()
+
+    @property
+    def features(self) -> np.ndarray:
+        """Features (B, C, rows, columns) of the pictures in the order in which the network got them."""
+        return torch.cat(self._found).numpy()
