@@ -80,7 +80,8 @@ def table(folder: Path, samples: Sequence[int], seeds: Sequence[int]) -> Iterato
             found = []
             for seed in seeds:
                 text = (folder / f"vit_{count}_{seed}" / "evaluation" / "evaluation.json").read_text("utf-8")
-                found.append(float(json.loads(text)["splits"]["test"][key]))
+                value = json.loads(text)["splits"]["test"][key]
+                found.append(float(value["share"] if isinstance(value, dict) else value))
             cells.append(f"{np.mean(found):.3f} ({', '.join(f'{value:.3f}' for value in found)})")
         yield f"| {count} | {' | '.join(cells)} |"
 
