@@ -120,7 +120,7 @@ def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
         gauge = Gauge(
             finder,
             float(json.loads(stated["pitch_px"])),
-            Factors(factors["aside"], factors["height"]),
+            Factors(*(factors[name] for name in ("aside", "height", "aside_alone", "height_alone"))),
             FitLimits(factors["residual"], factors["inliers"], factors["sigma_px"]),
             gates,
             likeness=Likeness.of_bytes(io.BytesIO(base64.b64decode(stated["likeness"])), f"{path} likeness"),

@@ -47,10 +47,22 @@ class MeasuredPin:
 
 @dataclass(frozen=True)
 class Factors:
-    """Factors on standard deviations in mm, from validation, by which stated uncertainties hold."""
+    """Factors on standard deviations in mm, from validation, by which stated uncertainties hold.
+
+    Attributes:
+        aside, height: of dx and dy, and of the height, measured by several views together.
+        aside_alone, height_alone: the same, measured by one view alone.
+    """
 
     aside: float = 1.0
     height: float = 1.0
+    aside_alone: float = 1.0
+    height_alone: float = 1.0
+
+    def of(self, views: int) -> np.ndarray:
+        """Return the factors (3,) on the standard deviations of dx, dy and retraction by so many views."""
+        aside, height = (self.aside, self.height) if views > 1 else (self.aside_alone, self.height_alone)
+        return np.array([aside, aside, height])
 
 
 def measure(
@@ -69,7 +81,7 @@ def measure(
     feet = _places(1, seen, pose, queries.besides[:pins], _variances(_ASIDE_MM, _FOOT_MM))
     present = np.array([_present(index, seen) for index in range(pins)])
     larger = larger_variance(np.array([each.disagreement for each in tips]), present > 0.5, len(seen))
-    scale = factors or Factors()
+    scale = (factors or Factors()).of(len(seen))
     return [
         _pin(float(present[index]), float(larger[index]), index, seen, queries, tips[index], feet[index], scale)
         for index in range(pins)
@@ -114,7 +126,7 @@ def _pin(
     queries: Queries,
     tip: Place,
     foot: Place,
-    factors: Factors,
+    factors: np.ndarray,
 ) -> MeasuredPin:
     sigma = min(float(np.sqrt(np.linalg.eigvalsh(each.found.covariances[index, 0])[1])) for each in seen)
     length = float(queries.marks[index, 2] - queries.besides[index, 2])
@@ -122,7 +134,7 @@ def _pin(
     sag = bend**2 / length
     off = tip.mean - queries.marks[index]
     turn = np.diag([1.0, 1.0, -1.0])
-    scale = np.diag([factors.aside, factors.aside, factors.height])
+    scale = np.diag(factors)
     covariance = larger * scale @ turn @ tip.covariance @ turn @ scale
     covariance[2, 2] += (_SAG_DEVIATION * sag) ** 2
     offsets = np.array([off[0], off[1], -off[2] - _SAG * sag])

@@ -94,7 +94,8 @@ class Uncertainty:
 
     Attributes:
         tip, foot, edge: factors on the network's standard deviations of points in px.
-        aside, height: factors on the standard deviations in mm of dx and dy, and of the height.
+        aside, height, aside_alone, height_alone: factors on standard deviations in mm, see
+            `generator.locating.measure.Factors`.
         residual, inliers, sigma_px: limits of a located part's fit, see `generator.locating.fit`.
     """
 
@@ -103,6 +104,8 @@ class Uncertainty:
     edge: float = 1.0
     aside: float = 1.0
     height: float = 1.0
+    aside_alone: float = 1.0
+    height_alone: float = 1.0
     residual: float = FitLimits.residual
     inliers: float = FitLimits.inliers
     sigma_px: float = FitLimits.sigma_px
@@ -114,7 +117,7 @@ class Uncertainty:
     @property
     def factors(self) -> Factors:
         """The factors on measures in mm."""
-        return Factors(self.aside, self.height)
+        return Factors(self.aside, self.height, self.aside_alone, self.height_alone)
 
     @property
     def fit_limits(self) -> FitLimits:

@@ -11,7 +11,7 @@ import numpy as np
 from generator.locating.fit import FitLimits
 from generator.locating.measure import Factors
 from trainer.gauge.finder import TorchFinder
-from trainer.gauge.measuring import Capture, Measured, captures_of, measure_captures, table_of
+from trainer.gauge.measuring import AXES, Capture, Measured, captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData
 from trainer.gauge.run import Uncertainty
@@ -28,27 +28,28 @@ def learn_uncertainty(network: GaugeNetwork, data: GaugeData, split: str = "vali
     """Find the factors from a split that the network was not trained on."""
     pictures = data.splits[split]
     together = _some(captures_of(pictures))
-    alone = _some([Capture((each,)) for each in pictures])
-    captures = [*together, *(alone if any(len(each.pictures) > 1 for each in together) else [])]
-    measured = measure_captures(captures, data, TorchFinder(network))
+    alone = _some([Capture((each,)) for each in pictures]) if any(len(each.pictures) > 1 for each in together) else []
+    measured = measure_captures([*together, *alone], data, TorchFinder(network))
     edge = _factor(_pose_errors(measured), _ONE)
     tip, foot = (_factor(each, _TWO) for each in _point_errors(measured))
     found = Uncertainty(tip, foot, edge)
-    measured = measure_captures(captures, data, TorchFinder(network, found.scales))
+    measured = measure_captures([*together, *alone], data, TorchFinder(network, found.scales))
     fit = FitLimits.of([each for one in measured for each in one.fits.values()])
+    several, single = measured[: len(together)], measured[len(together) :] or measured
+    aside, height = _factors_in_mm(several, data)
+    aside_alone, height_alone = _factors_in_mm(single, data)
+    return replace(found, aside=aside, height=height, aside_alone=aside_alone, height_alone=height_alone, **asdict(fit))
+
+
+def _factors_in_mm(measured: Sequence[Measured], data: GaugeData) -> tuple[float, float]:
+    """The factors on the standard deviations of dx and dy, and of the height, by which U (k = 2) covers 95 %."""
     table = table_of(measured, data)
     table = table[table.there]
-    aside = [
+    dx, dy, height = (
         (np.abs(table[f"found_{axis}"] - table[f"true_{axis}"]) / table[f"sigma_{axis}"])[table[f"determined_{axis}"]]
-        for axis in ("dx", "dy", "retraction")
-    ]
-    across = np.concatenate([aside[0], aside[1]])
-    return replace(
-        found,
-        aside=_factor(across, 2.0),
-        height=_factor(np.asarray(aside[2]), 2.0),
-        **asdict(fit),
+        for axis in AXES
     )
+    return _factor(np.concatenate([dx, dy]), 2.0), _factor(np.asarray(height), 2.0)
 
 
 def factors_of(found: Uncertainty) -> Factors:

@@ -178,9 +178,7 @@ def test_a_part_that_training_never_showed_is_invalid(gauge_run, tmp_path, exact
     assert code == 0 and one["verdict"] == "INVALID" and not one["pins"]
     assert one["reasons"] == ["unlike training: it showed no terminal round of connector_3x9, but square"]
     (run / LIKENESS).unlink()
-    with pytest.raises(
-        InputError, match=r"expected what the training showed, got no such file: .* --resume"
-    ):
+    with pytest.raises(InputError, match=r"expected what the training showed, got no such file: .* --resume"):
         load_run(run)
 
 
