@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ from generator.locating.landmarks import queries
 from tests.generator.locating.exact_finder import PITCH_PX, POSE, SIGMA_PX, ExactFinder, drawing_of
 from trainer.gauge import uncertainty
 from trainer.gauge.gates import learn_gates, load_gates
+from trainer.gauge.likeness import learn_likeness
 from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import Uncertainty, save_uncertainty
 
@@ -42,8 +44,27 @@ def test_calibration_learns_factors_and_when_a_part_counts_as_located(monkeypatc
     assert found.inliers == pytest.approx(0.85) and 0.0 < found.residual < Uncertainty().residual
     assert SIGMA_PX < found.sigma_px < 2.0 * SIGMA_PX
     assert found.fit_limits.sigma_px == found.sigma_px and found.factors.aside == 0.3
+    one_view, two_views = replace(found, aside_alone=2.0, height_alone=3.0).factors.of(1), found.factors.of(2)
+    assert one_view.tolist() == [2.0, 2.0, 3.0] and two_views.tolist() == [0.3, 0.3, found.height]
     save_uncertainty(tmp_path, found)
     assert "sigma_px" in (tmp_path / "uncertainty.json").read_text()
+
+
+def test_what_training_showed_is_learned_for_each_view():
+    drawing = drawing_of()
+    finder = ExactFinder(drawing, VIEWS)
+    shown = {
+        name: [picture(finder, part, number) for part in parts for number in (0, 1)]
+        for name, parts in (("train", range(4)), ("validation", range(4, 7)))
+    }
+    data = GaugeData(shown, {drawing.key: drawing}, {drawing.key: queries(drawing)}, PITCH_PX, ())
+    found = learn_likeness(data, finder)
+    assert found.trained == {drawing.key} and set(found.views) == set(VIEWS)
+    # Grey pictures: the colours are 0, and limits allow the scatter of one metal.
+    assert (
+        found.views["top"].colours == pytest.approx(np.array([[-0.02, 0.02]] * 2))
+        and found.views["top"].features is None
+    )
 
 
 def test_gates_are_learned_for_each_view(tmp_path):
