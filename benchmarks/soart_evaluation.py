@@ -56,8 +56,8 @@ LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
 PAGE = """# What SOARTC finds, beside plain image comparisons
 
-The page [SOART](soart.md) explains SOARTC. `python -m benchmarks.soart_evaluation tables` writes these tables. They are of
-pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
+The page [SOART](soart.md) explains SOARTC. `python -m benchmarks.soart_evaluation tables` writes these tables. They
+are of pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
 
 *Data.* Renders of one station, on which no setting was chosen: {each} pictures of each defect, {negatives} of
 good parts (OK), and {unit} other OK pictures. Every picture is aligned with the mean of these {unit}
