@@ -58,6 +58,7 @@ PAGE = """# What SOARTC finds, beside plain image comparisons
 
 The page [SOART](soart.md) explains SOARTC. `python -m benchmarks.soart_evaluation tables` writes these tables. They
 are of pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
+Gain is a factor on the brightness, noise the standard deviation of grey values from 0 to 1.
 
 *Data.* Renders of one station, on which no setting was chosen: {each} pictures of each defect, {negatives} of
 good parts (OK), and {unit} other OK pictures. Every picture is aligned with the mean of these {unit}
