@@ -60,8 +60,8 @@ The page [SOART](soart.md) explains SOARTC. `python -m benchmarks.soart_evaluati
 are of pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
 Gain is a factor on the brightness, noise the standard deviation of grey values from 0 to 1.
 
-*Data.* Renders of one station, on which no setting was chosen: {each} pictures of each defect, {negatives} of
-good parts (OK), and {unit} other OK pictures. Every picture is aligned with the mean of these {unit}
+*Data.* The pictures are renders of one station; no setting was chosen with them. {each} show each defect, {negatives} good
+parts (OK), and {unit} other good parts. Every picture is aligned with the mean of these {unit}
 pictures and brought to the mean's brightness.
 
 *Methods.* Each method computes a map of how a picture differs from the mean OK picture:
@@ -71,7 +71,7 @@ pictures and brought to the mean's brightness.
 - `tolerance`: distance from the range of values that the mean picture has within one pixel.
 - `deviation`: difference divided by the spread of the same pixel over OK pictures.
 - `SOARTC`: [anomaly degree](soart.md#method) of each window.
-- `inspect`: SOARTC, and the RT method for each pin and the print.
+- `inspect`: SOARTC for the picture, and Taguchi's RT method for each pin and the print.
 
 *Measure.* A score is the largest value of the map in the picture or the pin's box. AUROC is the probability that a
 defective picture scores higher than an OK one (0.5 is chance). **Bold**: the best of the row. ↓: below the
