@@ -60,8 +60,8 @@ The page [SOART](soart.md) explains SOARTC. `python -m benchmarks.soart_evaluati
 are of pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
 Gain is a factor on the brightness, noise the standard deviation of grey values from 0 to 1.
 
-*Data.* The pictures are renders of one station; no setting was chosen with them. {each} show each defect, {negatives} good
-parts (OK), and {unit} other good parts. Every picture is aligned with the mean of these {unit}
+*Data.* The pictures are renders of one station; no setting was chosen with them. {each} show each defect, {negatives}
+good parts (OK), and {unit} other good parts. Every picture is aligned with the mean of these {unit}
 pictures and brought to the mean's brightness.
 
 *Methods.* Each method computes a map of how a picture differs from the mean OK picture:
