@@ -56,24 +56,26 @@ LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
 PAGE = """# What SOARTC finds, beside plain image comparisons
 
-Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC. The tables show
-pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
+The page [SOART](soart.md) explains SOARTC. `python -m benchmarks.soart_evaluation tables` writes these tables. They
+are of pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
+Gain is a factor on the brightness, noise the standard deviation of grey values from 0 to 1.
 
-*Data.* Renders of one station, not used to choose settings: {each} pictures of each defect, {negatives} of
-good parts (OK), and {unit} other OK pictures. Every picture is aligned with the mean of these {unit}
-and brought to its brightness.
+*Data.* The pictures are renders of one station; no setting was chosen with them. {each} show each defect, {negatives}
+good parts (OK), and {unit} other good parts. Every picture is aligned with the mean of these {unit}
+pictures and brought to the mean's brightness.
 
-*Methods.* Each maps how a picture differs from the mean OK picture:
+*Methods.* Each method computes a map of how a picture differs from the mean OK picture:
 
 - `difference`: absolute difference, blurred.
 - `1-SSIM`, `1-ZNCC`: 1 minus structural similarity, 1 minus normalised cross-correlation.
-- `tolerance`: distance from the range of the mean picture's values within one pixel.
-- `deviation`: difference divided by the pixel's spread over OK pictures.
-- `inspect`: SOARTC plus the RT method for each pin and the print.
+- `tolerance`: distance from the range of values that the mean picture has within one pixel.
+- `deviation`: difference divided by the spread of the same pixel over OK pictures.
+- `SOARTC`: [anomaly degree](soart.md#method) of each window.
+- `inspect`: SOARTC for the picture, and Taguchi's RT method for each pin and the print.
 
 *Measure.* A score is the largest value of the map in the picture or the pin's box. AUROC is the probability that a
 defective picture scores higher than an OK one (0.5 is chance). **Bold**: the best of the row. ↓: below the
-95 % interval of the best ({interval} for 0.90)."""
+95 % interval of the best (for 0.90, this interval is {interval})."""
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -334,7 +336,8 @@ def head() -> str:
 def _hints(found: list[dict[str, Any]]) -> str:
     lines = [
         f"\n## Hints, {CONDITIONS[0]}\n",
-        f"The two most frequent hints of `inspect` at the defective pin or print, in {EACH} pictures:\n",
+        "These are the two most frequent hints of `inspect` at the defective pin or print, and in how many of "
+        f"{EACH} pictures it gave them:\n",
         "| defect | hint |",
         "|---|---|",
     ]
@@ -350,8 +353,9 @@ def _hints(found: list[dict[str, Any]]) -> str:
 def _intervals(drawn: list[dict[str, Any]]) -> str:
     lines = [
         "\n## Does the stated rate of false alarms hold?\n",
-        "`inspect` promises an upper limit for the share of OK parts that score above the limit (false alarms). 50 "
-        "unit spaces of each size judged 500 other OK pictures (`--edge`).\n",
+        "`inspect` states the largest share of OK parts that score above its limit (false alarms), [with 95 % "
+        "confidence](soart.md#the-limit-and-its-promise). To test this, 50 unit spaces of 5, 20 and 100 OK pictures "
+        "each judged 500 other OK pictures (`--edge`).\n",
         "| OK pictures | judged by | promised at most | false alarms, median (largest) of 50 | promise held |",
         "|---|---|---|---|---|",
     ]
