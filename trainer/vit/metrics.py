@@ -17,7 +17,7 @@ MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Measure the calibration of the most probable class (N, K), and the log `loss`, from true labels (N,)."""
+    """Measure calibration (`core.metrics.reliability`) and log `loss` of probabilities (N, K), for true labels (N,)."""
     right = probabilities.argmax(1) == truth
     # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
@@ -28,7 +28,12 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
-    """Return the probability that an NG picture scores above an OK one (AUROC), from (N,); None without OK or NG."""
+    """Return the probability that an NG picture scores above an OK one (AUROC); None if all are OK or all NG.
+
+    Args:
+        scores: (N,) scores of the pictures.
+        ng: (N,) whether each picture is NG.
+    """
     if ng.all() or not ng.any():
         return None
     from sklearn.metrics import roc_auc_score
@@ -149,7 +154,7 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """List by measure the sizes in mm of the defects, and whether each was found: predicted as an NG class."""
+    """List by measure the defects' sizes in mm, and whether each was found: predicted NG by `said_ng` (N,)."""
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -163,7 +168,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Fit by measure the curve of the probability of detection, as `curve` returns it; arguments as `sizes_found`."""
+    """Return by measure the `curve` of the probability of detection over size; arguments: those of `sizes_found`."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 

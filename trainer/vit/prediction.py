@@ -2,7 +2,7 @@
 
 Pictures are letterboxed to the network's size as in training (one scale for both directions, centred, the border
 repeated). The heat map is the patch head's 1 - P(OK), scaled to the picture. For a run trained on NSOART with golden
-references its pictures are made here (`trainer.core.golden_input`); one with self references needs NSOART pictures. A
+references the NSOART pictures are made here (`trainer.core.golden_input`); one with self references is given them. A
 run trained with `--views` judges parts: part and view are read from the pictures' names (`generator.io.view_names`).
 """
 
@@ -51,7 +51,7 @@ class Classifier:
     both: bool = False
 
     def inputs(self, picture: Image.Image, file: Path, view: str | None = None) -> list[Image.Image]:
-        """Return the pictures whose channels the network gets.
+        """Return the pictures whose channels the network gets: `picture`, its NSOART picture, or both.
 
         Raises:
             InputError: The picture does not have the shape of its golden reference.
@@ -101,9 +101,8 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     golden = GoldenInput.of(run, settings.input, options.part)
     if "+" in settings.input and golden is None:
         raise InputError(
-            f"--model {run}: expected a run trained on one kind of picture, or against golden references (`generator "
-            f"build --nsoart golden`), got one trained on {settings.input}; "
-            "`python -m trainer.evaluate` measures it on a dataset that has both"
+            f"--model {run}: expected a run trained on image, on nsoart, or on {settings.input} with golden references "
+            "(`generator build --nsoart golden`), got one without; `python -m trainer.evaluate` can measure it"
         )
     weights = options.weights or "best"
     model = vit_run.load_model(run, weights)

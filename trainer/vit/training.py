@@ -119,7 +119,7 @@ class ViTTrainee:
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of a portion's loss divided by `parts`, and count right pictures and close-ups."""
+        """Add the gradient of `batch`, one of the step's `parts` portions; count what is classified rightly."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             loss = loss + self._close_up_loss(_on(self.device, batch.close_ups), batch.close_up_count, batch.centres)
@@ -174,7 +174,7 @@ class ViTTrainee:
     def trained(self, epoch: int, how: Trained) -> Row:
         """Return the figures of the epoch just trained: `stage`, `lr`, `train_loss`, `gradient_norm` (mean before
         clipping), `train_accuracy` (share of pictures classified rightly; None if the epoch had close-ups only) and
-        `train_close_up_accuracy` (share of close-ups whose centre object was; None without close-ups).
+        `train_close_up_accuracy` (share of centre objects classified rightly; None without close-ups).
         """
         with_pictures, with_close_ups = epoch > self.plan.close_up_epochs, self.plan.close_up_epochs > 0
         lost, right, right_close_ups = self.share.total(self._sums).tolist()
