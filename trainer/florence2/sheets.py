@@ -59,7 +59,7 @@ def truth_and_prediction(
     rows: Sequence[int],
     threshold: float,
 ) -> Image.Image:
-    """Draw each row's picture twice: true boxes left, found boxes from the threshold on right (`found`: by row)."""
+    """Draw each row's picture twice: left true boxes, right the boxes of `found` (by row) that reach the threshold."""
     lines = []
     for row in rows:
         truth: Truth = split.truths[row]
