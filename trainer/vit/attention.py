@@ -207,7 +207,7 @@ def stages_of(run: Path) -> list[Path]:
 
 
 class StageLooks:
-    """The attention of a run's stages on the same probe pictures; that of each stage is computed once.
+    """The attention of a run's stages (its copies after some epochs) on the same probe pictures, computed once each.
 
     Args:
         run: The run's folder.

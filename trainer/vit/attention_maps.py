@@ -38,7 +38,7 @@ def _recording_forward(self: Attention, x: Tensor, cos: Tensor, sin: Tensor) -> 
 
 @contextmanager
 def recording(model: ViT) -> Iterator[list[Attention]]:
-    """In a `with` block, each attention layer keeps its attention weights (B, heads, N, N) as `recorded`."""
+    """Yield the attention layers; in the `with` block each keeps its weights (B, heads, N, N) as `recorded`."""
     layers = [layer for layer in model.modules() if isinstance(layer, Attention)]
     try:
         for layer in layers:

@@ -110,7 +110,7 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
 
 
 def by_class(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Compute `recall` and `precision` of each class from labels (N,), each as `share_by_part` returns it."""
+    """Compute by class `recall` and `precision` (`share_by_part`) of predicted labels `said` (N,)."""
     return {
         name: {
             "recall": share_by_part(parts, said == label, truth == label),
@@ -127,7 +127,7 @@ def by_factor(
     verdicts: np.ndarray,
     positions: Mapping[str, Sequence[str]],
 ) -> dict[str, dict[str, Any]]:
-    """Compute accuracy and shares of verdicts by factor, then by the factor's level.
+    """Compute accuracy and shares of verdicts at each level of each factor; returns them by factor, then by level.
 
     Args:
         rows: Facts (part, defects, levels of factors) of the N examples: pictures, with --views parts.
@@ -154,7 +154,7 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """List by measure the defects' sizes in mm, and whether each was found: predicted NG by `said_ng` (N,)."""
+    """Return by measure the defects' sizes in mm, and whether each was found: `said_ng` (N,), predicted as NG."""
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -181,7 +181,10 @@ def mistakes(
     ok_index: int,
     most: int = MISTAKES,
 ) -> list[dict[str, Any]]:
-    """List the worst mistakes, at most `most`: OK and NG confused, then wrong NG classes; lowest P(truth) first."""
+    """List at most `most` mistakes, predicted labels `said` unlike `truth` (both (N,)), by index and with facts.
+
+    First come those that confuse OK and NG, then wrong NG classes; in each group the lowest P(true class) first.
+    """
     wrong = np.flatnonzero(said != truth)
     verdict = (said == ok_index) != (truth == ok_index)
     true_p = probabilities[np.arange(len(truth)), truth]

@@ -1,9 +1,10 @@
 """Verdicts of a ViT's run on picture files, or on parts with a picture from each camera, for `trainer.predict`.
 
 Pictures are letterboxed to the network's size as in training (one scale for both directions, centred, the border
-repeated). The heat map is the patch head's 1 - P(OK), scaled to the picture. For a run trained on NSOART with golden
-references the NSOART pictures are made here (`trainer.core.golden_input`); one with self references is given them. A
-run trained with `--views` judges parts: part and view are read from the pictures' names (`generator.io.view_names`).
+repeated). The heat map is the patch head's 1 - P(OK), scaled to the picture. For a run trained on NSOART pictures (how
+much each window differs from a reference) with golden references they are made here (`trainer.core.golden_input`); with
+self references the files must be NSOART pictures. A run trained with `--views` judges parts: part and view are read
+from the pictures' names (`generator.io.view_names`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,7 +73,7 @@ class Options:
         allow_unfit: Whether to judge pictures although the run is unfit.
         sheets: Whether to draw sheets.
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
-        part: Scene, housing, terminal, camera and marking of the part, for golden NSOART; None: not given.
+        part: Scene, housing, terminal, camera and marking, which choose NSOART's golden reference; None: not given.
     """
 
     weights: str | None = None
@@ -92,7 +93,7 @@ def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
 
 
 def load_classifier(run: Path, options: Options) -> Classifier:
-    """Load a ViT's run; thresholds, temperature and fitness belong to the best weights.
+    """Load a ViT's run; only the best weights, not the last, have thresholds, temperature and fitness.
 
     Raises:
         InputError: The run cannot be read, or needs picture and NSOART picture together.

@@ -48,7 +48,7 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 
 def fitness_of_run(run: Path) -> Fitness | None:
-    """Return the fitness of a run's best weights; None if it is not recorded.
+    """Return the fitness of a run's best weights, how well they tell OK from NG; None if it is not recorded.
 
     For a run of an earlier version, whose frozen.json has no fitness, it is computed from the confusion matrix in
     summary.json: the most probable class decides, and each picture counts as a part.

@@ -56,7 +56,7 @@ def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
 
 
 def close_up_size(model: ViTConfig, config: TrainingConfig) -> int:
-    """Return the side of a close-up in px: as set, at most the picture's shorter side, in whole patches."""
+    """Return the side of a close-up in px: the set one, at most the picture's shorter side, rounded down to patches."""
     side = min(config.close_up_px, model.width, model.height)
     return side // model.patch_size * model.patch_size
 
@@ -203,7 +203,7 @@ class ViTTrainee:
         return {}
 
     def cost(self) -> Cost:
-        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+        """Estimate the seconds of an epoch with close-ups only, one with pictures, and the measurement at the end."""
         some = self.validation.subset(range(min(16, len(self.validation))))
         shown = self.plan.close_up_epochs > 0
         close_up = seconds_per_step(self, 1) * self.plan.close_up_steps if shown else 0.0

@@ -323,7 +323,7 @@ class EvidencePooling(nn.Module):
     """Pools patch logits to class logits: the strongest evidence of each NG class against OK.
 
     Soft maximum over the patches of the log-odds of a class against OK, times a learned scale, plus a learned offset;
-    OK itself is 0, so the results are log-odds against OK too.
+    The logit of OK is 0, so the logits are log-odds against OK.
     """
 
     SHARPNESS = 2.0
