@@ -135,7 +135,7 @@ def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> floa
 def map50_interval(
     pictures: Pictures, labels: Sequence[str], seed: int = 0, level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Return the bootstrap interval (low, high) of mAP50 over pictures, with confidence `level`; None without truth."""
+    """Return the interval (low, high) of mAP50 by bootstrap over pictures, at `level`; None without true boxes."""
     if not any(truth.targets for truth, _ in pictures):
         return None
     run = _coco_eval(pictures, labels)

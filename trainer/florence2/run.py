@@ -166,7 +166,7 @@ class DetectionConfig(Settings):
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:
-        """Return the defaults, by setting, that differ for a published checkpoint in a mode of training."""
+        """Return by setting the defaults of a published checkpoint in this mode that `--model tiny` does not have."""
         found = {name: one.asked["published"] for name, one in fields_of(cls).items() if "published" in one.asked}
         return {name: value[mode] if isinstance(value, dict) else value for name, value in found.items()}
 

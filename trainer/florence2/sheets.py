@@ -27,7 +27,7 @@ def is_shown(epoch: int, last: int) -> bool:
 
 
 def fixed_rows(split: DetectionSplit, count: int = SHOWN) -> list[int]:
-    """Choose `count` rows to show: a third without a defect, the others evenly from the split and its labels."""
+    """Choose `count` rows: a third without a defect, the others spread over the labels and over each label's rows."""
     ok = [i for i, t in enumerate(split.truths) if not t.answer]
     ng = [i for i, t in enumerate(split.truths) if t.answer]
 
