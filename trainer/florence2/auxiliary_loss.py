@@ -93,7 +93,7 @@ def grid_of(model: Any, size: tuple[int, int]) -> tuple[int, int]:
 def cell_targets(
     samples: Sequence[Sample], ok: int, grid: tuple[int, int], size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Choose class and box for each cell.
+    """Choose class and box for each cell, the square of the picture that one picture token represents.
 
     A cell belongs to a box if it contains the box's centre or the box contains the cell's centre. If several boxes
     claim a cell, a defective pin's box gets it.

@@ -92,7 +92,7 @@ def _verdicts(splits: Mapping[str, Any]) -> list[str]:
     rows = [[name, *verdict_shares.cells(one["verdicts"])] for name, one in splits.items() if "verdicts" in one]
     if not rows:
         return []
-    words = "Verdicts on whole pictures. Escapes: NG pictures with the verdict OK; overkill: OK pictures with NG."
+    words = "Verdicts on whole pictures. Escapes: NG pictures judged OK; overkill: OK pictures judged NG."
     return [words, markdown(("split", *verdict_shares.HEADER), rows)]
 
 
@@ -105,7 +105,7 @@ def _trained_on(summary: Mapping[str, Any], datasets: Sequence[str]) -> str:
         + f"Mode `{settings['mode']}` ({MODE_WORDS[settings['mode']]}): {summary['trained_parameters']:,} of "
         f"{summary['parameters']:,} parameters trained on {summary['training_pictures']} pictures for "
         f"{summary['epochs']} epochs, seed {settings['seed']}. Tolerance that makes a pin NG, mm: "
-        f"{words(summary.get('tolerance'))}; the model cannot follow another."
+        f"{words(summary.get('tolerance'))}; another tolerance needs a new training."
     )
 
 
@@ -121,5 +121,5 @@ def _use(repository: str, threshold: float) -> str:
         f'processor = AutoProcessor.from_pretrained("{repository}")\n```\n\n'
         "Generate with `no_repeat_ngram_size=0`, because the boxes of an answer repeat tokens. Pinsight's "
         "`python -m trainer.predict` on the training's run adds a confidence per box and pin addresses, and keeps "
-        f"answers well-formed; there a box counts if its confidence is {threshold:.3f} or more."
+        f"answers well-formed. In it a box counts if its confidence is {threshold:.3f} or more."
     )

@@ -61,7 +61,7 @@ def _check(args: argparse.Namespace) -> None:
         for _ in photos(args.photos):
             pass
     if args.compare and args.out is None:
-        raise InputError("--compare: expected --out FOLDER too, for its runs")
+        raise InputError("--compare: expected --out FOLDER, in which the runs are written, got none")
 
 
 def _check_model(args: argparse.Namespace) -> None:

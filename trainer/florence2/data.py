@@ -29,7 +29,7 @@ _ROW = re.compile(r"r(\d+)")
 
 @dataclass(frozen=True)
 class DetectionSplit:
-    """One split: its pictures at the network's size, and the true boxes of each."""
+    """One split: its pictures at the network's size, and in the same order the true boxes of each."""
 
     pictures: Pictures
     truths: list[Truth]

@@ -2,7 +2,7 @@
 
 A picture's score is the highest confidence of its boxes (`trainer.core.decision`). The threshold is that of the boxes,
 which `metrics.best_threshold` chooses by the F1 of boxes, not of verdicts. Therefore the fitness is measured at this
-threshold, without halving the parts.
+threshold. (A ViT's fitness judges each half of the parts by a threshold chosen on the other half.)
 """
 
 from collections.abc import Mapping, Sequence

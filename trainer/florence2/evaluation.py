@@ -145,7 +145,10 @@ def frozen_of(
         run, split.truths, found, detector.threshold, precision, detector.seen, rate or settings.max_escape
     )
     frozen_threshold.write(run, made, decision.CRITERION)
-    say(f"{run}: fitness and escape threshold, from the validation split of {folder}, are saved")
+    say(
+        f"{run}: saved fitness (how well the run tells OK from NG) and escape threshold (confidence of a box from "
+        f"which no picture is OK), measured on the validation split of {folder}"
+    )
     return made
 
 
@@ -233,7 +236,7 @@ def evaluate(
         batch_size: Pictures per batch.
         device: Device of the model.
         own_folder: Whether `out` is RUN/evaluation, where any file may be replaced.
-        max_escape: Rate for which the escape threshold is chosen again and saved; 0: the run's own is kept.
+        max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
 
     Raises:
         InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, or

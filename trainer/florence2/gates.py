@@ -1,4 +1,4 @@
-"""The gates of a Florence-2 run: `trainer.core.gates` with the features of its vision tower."""
+"""A Florence-2's gates, limits beyond which a picture is INVALID: `trainer.core.gates` with vision tower features."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ def watch(model: Any) -> Watch:
 
 
 def learn(run: Path, model: Any, collator: Collator, splits: Mapping[str, DetectionSplit]) -> None:
-    """Learn and write the gates of a run from the best weights in `model` and the splits `train` and `validation`."""
+    """Learn limits beyond which pictures are INVALID from splits `train` and `validation`; write RUN/gates.*."""
     model.eval()
     tower = model.model.vision_tower
 

@@ -95,7 +95,7 @@ def add(
 
 
 def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]:
-    """Write lines for the terminal: the layers that LoRA matched, and that `trained` of `every` parameters train."""
+    """Write lines for the terminal: LoRA's layers by part; how many parameters train (`trained` of `every`)."""
     lines = [f"LoRA in {m.part}: {len(m.modules)} layers of {m.parameters / 1e6:.2f} M weights" for m in matched]
     return [
         *lines,
@@ -182,5 +182,5 @@ def merge(model: Any, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Any, f
 
 
 def matched_as_json(matched: Sequence[Matched]) -> list[dict[str, Any]]:
-    """Return matched layers in the form of summary.json."""
+    """Return for each part a dict with its name, layers and number of weights, for summary.json."""
     return [asdict(m) for m in matched]

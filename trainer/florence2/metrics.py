@@ -135,7 +135,7 @@ def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> floa
 def map50_interval(
     pictures: Pictures, labels: Sequence[str], seed: int = 0, level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Return the bootstrap interval (low, high) of mAP50 over pictures, with confidence `level`; None without truth."""
+    """Return the interval (low, high) of mAP50 by bootstrap over pictures, at `level`; None without true boxes."""
     if not any(truth.targets for truth, _ in pictures):
         return None
     run = _coco_eval(pictures, labels)
@@ -180,7 +180,8 @@ def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> 
 def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
     """Return for each found box the index of its true box in `truth.targets`; None if it has none.
 
-    The true box has the same label and the largest IoU, at least 0.5. Each is used once, by the most confident box.
+    The true box has the same label and the largest IoU, at least 0.5. A true box is used once, by the most confident
+    found box.
     """
     out: list[int | None] = [None] * len(found)
     if not found or not truth.targets:
@@ -205,7 +206,7 @@ def hits(truth: Truth, found: Sequence[Found]) -> list[bool]:
 
 
 def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:
-    """Return the pin whose box overlaps `box` (xyxy) most; otherwise the first with its centre inside; None if none."""
+    """Return the pin whose box overlaps `box` (xyxy) most; otherwise the first with its centre in `box`; or None."""
     if not pins:
         return None
     overlap = iou([box], [p.box for p in pins])[0]
@@ -270,7 +271,8 @@ class Counts:
     Attributes:
         threshold: Confidence from which a box counts.
         pins: Number of defective pins with an address.
-        right_address, right_address_and_mode: Share of these pins found at the right address, and with the right label.
+        right_address, right_address_and_mode: Share of these pins found at the right address; share of them
+            found at the right address with the right label.
         missing_pins: Number of missing pins.
         missing_found: Share of the missing pins found.
         ok_pictures: Number of pictures without a true box.
@@ -336,7 +338,7 @@ def counts(pictures: Pictures, threshold: float) -> Counts:
 
 
 def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float | None]:
-    """Return the highest mAP that answers can reach: by boxes rounded to bins, and by these cut to whole px."""
+    """Return the highest possible mAP: `map` of edges rounded to bins, `map_whole_px` of these cut to whole px."""
     floats: list[tuple[Truth, list[Found]]] = []
     whole: list[tuple[Truth, list[Found]]] = []
     for truth in truths:
@@ -352,7 +354,7 @@ def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float 
 
 
 def calibration(pictures: Pictures) -> dict[str, Any]:
-    """Measure the calibration of the boxes' confidence: `core.metrics.reliability`, and the number of `boxes`."""
+    """Return `core.metrics.reliability` of the boxes' confidence, and under `boxes` the number of boxes."""
     scored = [
         (f.confidence, hit) for truth, found in pictures for f, hit in zip(found, hits(truth, found), strict=True)
     ]
@@ -361,7 +363,7 @@ def calibration(pictures: Pictures) -> dict[str, Any]:
 
 
 def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return the `held_out.group_of` each picture's defects, such as `seen`; `ok` for a picture without defects."""
+    """Return for each picture the group of its defects (`held_out.group_of`), such as `seen`; `ok` without defects."""
     return [group_of(*truth.defects, seen) if truth.targets else "ok" for truth in truths]
 
 

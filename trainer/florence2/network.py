@@ -156,7 +156,7 @@ _PARTS = (
 
 
 def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
-    """List blocks of parameters with their names, from the output back to the input, as --train-share takes them."""
+    """List each block's name and named parameters, from the output back to the input, as --train-share takes them."""
     groups: dict[tuple[Any, ...], list[tuple[str, nn.Parameter]]] = {}
     names: dict[tuple[Any, ...], str] = {}
     for name, parameter in model.named_parameters():
@@ -206,7 +206,7 @@ def trained_parameters(model: nn.Module) -> tuple[int, int]:
 
 
 def bytes_needed(model: nn.Module, activations: int, ema: bool) -> dict[str, int]:
-    """Estimate the memory in bytes of a training in float32: weights, gradients, AdamW's two moments, EMA, activations.
+    """Estimate the bytes that a training in float32 needs, by kind (weights, gradients, moments, …) and in `total`.
 
     Args:
         model: Model with `requires_grad` set on the parameters that train.

@@ -40,7 +40,7 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
         if measured.any():
             score.plot(shown[measured], values[measured], marker=".", label=label)
     if ceiling is not None:
-        score.axhline(ceiling, color="grey", linestyle=":", label="mAP of the true boxes, rounded to bins")
+        score.axhline(ceiling, color="grey", linestyle=":", label="highest possible mAP: true boxes, rounded to bins")
     score.set(title="Validation", ylim=(-0.02, 1.02))
     for name, label in (
         ("val_address_and_mode", "right address and mode, per NG pin"),
@@ -49,7 +49,7 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
         values = column(name)
         measured = ~np.isnan(values)
         verdicts.plot(shown[measured], values[measured], marker=".", label=label)
-    verdicts.set(title="Validation, at its best threshold", ylim=(-0.02, 1.05))
+    verdicts.set(title="Validation, at the best threshold of confidence", ylim=(-0.02, 1.05))
     for axes in (loss, score, verdicts):
         axes.set_xlabel("training pictures shown")
         axes.grid(alpha=0.3)
@@ -90,7 +90,7 @@ def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
                     xytext=(4, -8),
                     textcoords="offset points",
                 )
-    axes.set(xlabel="confidence", ylabel="share of true boxes", xlim=(0, 1.02), ylim=(-0.02, 1.05), title="Calibration")
+    axes.set(xlabel="confidence", ylabel="share that is true", xlim=(0, 1.02), ylim=(-0.02, 1.05), title="Calibration")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     save_figure(figure, path)
@@ -114,11 +114,11 @@ def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             [matrices[i]["relative"] for i in places],
             width=1.0,
             color=f"C{number}",
-            label=f"{part}: {moved} of {len(places)} changed",
+            label=f"{part}: {moved} of {len(places)} matrices changed",
         )
     axes.set(
-        title="What training changed: |after - before| / |before| of each weight",
-        xlabel="weights in the model's order",
+        title="What training changed: |after - before| / |before| of each matrix",
+        xlabel="weight matrices in the model's order",
         ylabel="relative change",
     )
     axes.grid(alpha=0.3, axis="y")

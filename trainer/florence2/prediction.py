@@ -40,7 +40,7 @@ class Options:
         allow_unfit: Whether to judge pictures although the run is unfit.
         sheets: Whether to draw each picture with its boxes.
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
-        part: Scene, housing, terminal, camera and marking of the part, for golden NSOART; None: not given.
+        part: Scene, housing, terminal, camera and marking, which choose NSOART's golden reference; None: not given.
     """
 
     positions: Path | None = None

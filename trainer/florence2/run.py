@@ -61,20 +61,23 @@ class DetectionConfig(Settings):
         le=10,
         published={"full": 2e-5, "language": 2e-5, "decoder": 5e-5, "lora": 2e-4},
     )
-    warmup: float = setting(0.05, "share of the steps during which the learning rate rises", ge=0, le=1)
-    weight_decay: float = setting(0.05, "AdamW's weight decay, on matrices and kernels only", ge=0, le=10)
-    clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
+    warmup: float = setting(
+        0.05, "share of the steps, from the first on, during which the learning rate rises", ge=0, le=1
+    )
+    weight_decay: float = setting(0.05, "weight decay of AdamW, for matrices and kernels only", ge=0, le=10)
+    clip: float = setting(1.0, "norm to which a larger gradient is scaled down", gt=0, le=1e6, no_option="fixed")
     ema: float = setting(
         0.998,
-        "decay per step of the exponential moving average (EMA) of the weights, which is saved; 0: the weights "
-        "themselves",
+        "decay per step of the exponential moving average (EMA) of the weights, which the run saves; 0: the run saves "
+        "the weights themselves",
         ge=0,
         le=0.99999,
         published=0.999,
     )
     location_smoothing: float = setting(
         3.0,
-        "standard deviation, in bins, of the Gaussian that is the target of a box edge; 0: a single bin",
+        "standard deviation of the Gaussian that is the target of a box edge, in bins (thousandths of the picture's "
+        "side); 0: the target is one bin",
         ge=0,
         le=100,
         metavar="BINS",
@@ -89,19 +92,19 @@ class DetectionConfig(Settings):
     )
     close_ups: float = setting(
         0.4,
-        "share of the epochs, from the first on, that have close-ups in place of whole pictures",
+        "share of the epochs, from the first on, that train on cut-outs of pins in place of whole pictures",
         ge=0,
         le=1,
         metavar="SHARE",
         published=0.0,
     )
-    rank: int = setting(16, "rank of the added matrices", ge=1, le=1024, option="lora_rank", group="LoRA")
+    rank: int = setting(16, "rank of LoRA's matrices", ge=1, le=1024, option="lora_rank", group="LoRA")
     alpha: int = setting(
-        32, "the added matrices are scaled by ALPHA / RANK", ge=1, le=4096, option="lora_alpha", group="LoRA"
+        32, "the product of LoRA's matrices is scaled by ALPHA / RANK", ge=1, le=4096, option="lora_alpha", group="LoRA"
     )
     target: str = setting(
         "",
-        "linear layers that get added matrices, as a regular expression of whole names",
+        "regular expression that matches the whole names of the linear layers to which LoRA's matrices are added",
         expected="a regular expression",
         shown="all, in every part of the model",
         option="lora_target",
@@ -133,7 +136,8 @@ class DetectionConfig(Settings):
     )
     input: Literal["image", "nsoart"] = setting(
         "image",
-        "column of the pictures. image: RGB; nsoart: how each small window differs from good parts",
+        "the dataset's pictures to train on. image: RGB; nsoart: how much each small window differs from the picture's "
+        "mean window or, after `generator build --nsoart golden`, from good parts",
         group="data",
     )
     augment: bool = setting(True, "train on pictures as they are: not moved, mirrored or relit", group="data")
@@ -162,7 +166,7 @@ class DetectionConfig(Settings):
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:
-        """Return the defaults, by setting, that differ for a published checkpoint in a mode of training."""
+        """Return by setting the defaults of a published checkpoint in this mode that `--model tiny` does not have."""
         found = {name: one.asked["published"] for name, one in fields_of(cls).items() if "published" in one.asked}
         return {name: value[mode] if isinstance(value, dict) else value for name, value in found.items()}
 

@@ -16,7 +16,7 @@ ZOOM = 0.12
 
 
 def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
-    """Draw a text, such as the cavity number, above each box; returns new pixels like the given ones.
+    """Draw a text, such as the cavity number, above each box; returns new pixels (3, H, W).
 
     Args:
         pixels: (3, H, W) in [0, 1].

@@ -27,7 +27,7 @@ def is_shown(epoch: int, last: int) -> bool:
 
 
 def fixed_rows(split: DetectionSplit, count: int = SHOWN) -> list[int]:
-    """Choose `count` rows to show: a third without a defect, the others evenly from the split and its labels."""
+    """Choose `count` rows: a third without a defect, the others spread over the labels and over each label's rows."""
     ok = [i for i, t in enumerate(split.truths) if not t.answer]
     ng = [i for i, t in enumerate(split.truths) if t.answer]
 
@@ -59,7 +59,7 @@ def truth_and_prediction(
     rows: Sequence[int],
     threshold: float,
 ) -> Image.Image:
-    """Draw each row's picture twice: true boxes left, found boxes from the threshold on right (`found`: by row)."""
+    """Draw each row's picture twice: left true boxes, right the boxes of `found` (by row) that reach the threshold."""
     lines = []
     for row in rows:
         truth: Truth = split.truths[row]

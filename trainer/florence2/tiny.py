@@ -6,7 +6,7 @@ minutes; with transformers' default initial weights it stays near chance:
 - Weights start with standard deviation 1 / sqrt(fan in). With the usual 0.02 a narrow network's output is almost zero.
 - Location tokens and the picture's row and column embeddings start as the same sines of their positions, and the
   matrices between these embeddings start near the identity. So neighbouring bins are similar from the first step, and
-  a token's position is copied in place of learned.
+  a token's position is copied, not learned.
 - A picture token has 8 px at the picture's own size; in the published models it has 32 px of a 768 px square.
 """
 
@@ -194,7 +194,7 @@ def tiny_model(processor: Any, size: tuple[int, int], shape: TinyShape | None = 
     from transformers import BartConfig, Florence2Config, Florence2ForConditionalGeneration
 
     if size[0] % STRIDE or size[1] % STRIDE:
-        raise ValueError(f"size must be multiples of {STRIDE} px, got {size}")
+        raise ValueError(f"picture size: expected multiples of {STRIDE} px, got {size}")
     shape = shape or TinyShape()
     width = shape.widths[-1]
     tokenizer = processor.tokenizer

@@ -167,7 +167,7 @@ class Florence2Trainee:
         return Measured(row, (float(precisions["map"] or 0), float(precisions["map50"] or 0)))
 
     def cost(self) -> Cost:
-        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+        """Estimate the seconds of an epoch with close-ups, one with whole pictures, and the measurement at the end."""
         split, steps = self.data.splits["validation"], self.steps(1)
         shown = self.close_up_epochs > 0
         close_up = seconds_per_step(self, 1) * steps if shown else 0.0

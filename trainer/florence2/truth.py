@@ -36,7 +36,7 @@ class Truth:
         run: Name of the manifest row (column `run`).
         size: Size (W, H) of the picture as stored, in px.
         pins: Every object that has a box.
-        answer: Indices of the objects that the `<OD>` answer names.
+        answer: Indices in `pins` of the objects that the `<OD>` answer names.
         may_flip: Whether the picture may be mirrored left-right, and whether up-down.
         factors: The row's design factors by name.
         columns: The row's columns `scene`, `part` and `tolerance_json`.

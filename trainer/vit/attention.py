@@ -207,7 +207,7 @@ def stages_of(run: Path) -> list[Path]:
 
 
 class StageLooks:
-    """The attention of a run's stages on the same probe pictures; that of each stage is computed once.
+    """The attention of a run's stages (its copies after some epochs) on the same probe pictures, computed once each.
 
     Args:
         run: The run's folder.
@@ -239,7 +239,7 @@ class StageLooks:
             run_folder.write_text(folder / ATTENTION_DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
 
     def finish(self) -> tuple[dict[str, Look], dict[str, Any]]:
-        """Return the attention of all stages by epoch, then of the best weights, and the baselines' scores."""
+        """Return the attention by name, stages first (epochs in order), then `best`; and the scores of `baselines`."""
         self.update()
         best = {"best": self._look(self._run, "best epoch")}
         base = baselines(vit_run.load_model(self._run).to(self._device), self._probes, self._done)
@@ -270,7 +270,8 @@ def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
             if found["hit"] is not None:
                 say(f"{name:<9} {method:<25} hit {found['hit']:.2f}  energy ratio {found['energy_ratio']:.1f}")
     if any(found["ng_pictures"] for found in base.values()):
-        say("hit: share of pictures whose maximum lies in an NG box; energy ratio: mean there over that of the picture")
+        say("hit: share of pictures in which the map's maximum lies in an NG box")
+        say("energy ratio: mean of the map in the NG boxes, divided by its mean over the picture")
     else:
         say("no NG boxes in these pictures: no hit rate or energy ratio")
 

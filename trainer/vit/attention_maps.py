@@ -2,7 +2,7 @@
 
 - *Rollout* (Abnar & Zuidema 2020): each block's attention is averaged over heads and mixed half and half with the
   identity, for the residual branch; these matrices are multiplied through the blocks. The map is the mean over the last
-  tokens, as the class head takes it. It does not depend on the class.
+  tokens, because the class head takes this mean. It does not depend on the class.
 - *Gradient rollout* (after Chefer, Gur & Wolf 2021): each block's attention is multiplied by the gradient of the
   evidence, set to 0 where negative, and averaged over heads; this matrix A updates the relevance R <- R + A R. Each
   last token has the weight gradient times value. The evidence is the log-odds of the most probable NG class against
@@ -38,7 +38,7 @@ def _recording_forward(self: Attention, x: Tensor, cos: Tensor, sin: Tensor) -> 
 
 @contextmanager
 def recording(model: ViT) -> Iterator[list[Attention]]:
-    """In a `with` block, each attention layer keeps its attention weights (B, heads, N, N) as `recorded`."""
+    """Yield the attention layers; in the `with` block each keeps its weights (B, heads, N, N) as `recorded`."""
     layers = [layer for layer in model.modules() if isinstance(layer, Attention)]
     try:
         for layer in layers:
@@ -59,7 +59,7 @@ def shares(maps: Tensor) -> Tensor:
 
 
 def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
-    """Compute all three maps of some pictures.
+    """Compute the maps of pictures of all three kinds: rollout, gradient rollout, patches.
 
     Args:
         model: The network in evaluation mode.

@@ -95,7 +95,7 @@ def scores(
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Average the scores of `scores` over pictures, the entropy over OK and NG pictures separately; None if none."""
+    """Return the means of `scores` over pictures, of the entropy over OK and NG apart; a mean over none is None."""
 
     def mean(values: list[float]) -> float | None:
         return float(np.mean(values)) if values else None

@@ -85,7 +85,13 @@ def animation(sheets: Sequence[Image.Image], path: Path) -> None:
 
 
 def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], path: Path) -> None:
-    """Plot the mean scores by stage: a panel for each score, a line for each kind of map, baselines horizontal."""
+    """Plot the mean scores: a panel for each score, a line for each kind of map.
+
+    Args:
+        stages: Scores by kind of map, by name of the stage.
+        base: Scores of `attention.baselines`, drawn as horizontal lines.
+        path: PNG file to write.
+    """
     figure = Figure(figsize=(18, 8), layout="constrained")
     shares = ("hit", "energy_ratio", "on_pins", "on_housing")
     axes_of = figure.subplots(2, 3).flat
@@ -110,13 +116,13 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
         for name, style in (("uniform", "--"), ("centre", "-.")):
             if base[name][key] is not None:
                 panels[key].axhline(base[name][key], color="grey", linestyle=style, label=f"{name} map")
-    panels["hit"].set(title="Peak on the defect (dotted: random weights)", ylim=(-0.02, 1.05))
-    panels["energy_ratio"].set(title="Energy ratio: share of the map in the box / of the area")
+    panels["hit"].set(title="Peak of the map on the defect (dotted: random weights)", ylim=(-0.02, 1.05))
+    panels["energy_ratio"].set(title="Energy ratio: mean of the map in NG boxes / in the picture")
     if any(v == v and v > 0 for method in METHODS for v in values(method, "energy_ratio")):
         panels["energy_ratio"].set_yscale("log")
-    panels["on_pins"].set(title="Share on the pins' positions (dotted: random weights)", ylim=(-0.02, 1.05))
-    panels["on_housing"].set(title="Share on the housing around them", ylim=(-0.02, 1.05))
-    panels["entropy"].set(title="Entropy, 1 = flat", ylim=(-0.02, 1.05))
+    panels["on_pins"].set(title="Share of the map around all pins (dotted: random weights)", ylim=(-0.02, 1.05))
+    panels["on_housing"].set(title="Share of the map on the housing outside the pins", ylim=(-0.02, 1.05))
+    panels["entropy"].set(title="Entropy of the map, 1 = flat map", ylim=(-0.02, 1.05))
     for axes in panels.values():
         axes.set_xticks(x, list(stages), rotation=20, ha="right")
         axes.set_xlabel("epoch")

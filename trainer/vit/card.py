@@ -1,7 +1,7 @@
 """Model card (README.md) of a ViT for the Hub: description, classes, training data, use, measured results, limits.
 
-The results are those of `trainer.evaluate`, with intervals, if it measured these weights; otherwise those at the end of
-the training, without intervals.
+The results are those of `trainer.evaluate`, with intervals, if it measured the best weights; otherwise those at the end
+of the training, without intervals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ class Measured:
 
 
 def measured_of(run: Path, summary: Mapping[str, Any]) -> Measured:
-    """Read a run's results: of `trainer.evaluate` if it measured these weights, otherwise of its summary.json."""
+    """Read a run's results: of `trainer.evaluate` if it measured the best weights, otherwise of its summary.json."""
     document = results.evaluation_of(run)
     return _at_the_end(summary) if document is None else _evaluated(document, summary)
 
@@ -70,7 +70,7 @@ def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measu
     by_class = ("split", "class", "recall", "95 % interval", "precision", "95 % interval")
     note = (
         f"Measured on `{document['data']}`, {ROWS_MEANING[document['rows']]}. Escapes: NG called OK; overkill: OK "
-        "called NG; UNSURE and INVALID decide nothing. Intervals: bootstrap over parts; of escapes and overkill "
+        "called NG; UNSURE and INVALID are neither. Intervals: bootstrap over parts; of escapes and overkill "
         "Clopper-Pearson over pictures."
     )
     if summary.get("views"):
@@ -160,7 +160,7 @@ def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: 
     return (
         f"## Trained on\n\nDataset {known}{digest}, {counted}{ROWS_MEANING[settings.rows]}; {summary['epochs']} epochs "
         f"(best: {summary['best_epoch']}), seed {settings.seed}, {begun}. Tolerance "
-        f"that makes a pin NG, mm: {tolerance}; the model cannot follow another."
+        f"that makes a pin NG, mm: {tolerance}; another tolerance needs a new training."
     )
 
 

@@ -102,7 +102,7 @@ def _described(begun: Setup, model: ViT, share: Share, device: torch.device) -> 
         f"{len(splits['train'])} training and {len(splits['validation'])} validation {examples}, "
         + (f"{share.count} processes, each on " if share.count > 1 else "")
         + f"{device}, {settings.threads} threads{', bfloat16' if settings.amp == 'bf16' else ''}; "
-        + ("trains on boxes too" if boxed and settings.patch_weight > 0 else "trains on picture labels only")
+        + ("trains on labels and boxes" if boxed and settings.patch_weight > 0 else "trains on labels only")
     )
 
 
@@ -209,7 +209,7 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(f"stopped before any epoch with whole pictures was validated: no model was saved; {outcome.advice}")
+        say(f"stopped before the end of the first epoch with whole pictures: no model was saved; {outcome.advice}")
         return 1
     finish(args.out, begun.data, args.data, model, outcome, begun.settings.max_escape)
     look()

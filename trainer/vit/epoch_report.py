@@ -7,7 +7,7 @@ from trainer.core.run_folder import Row
 
 
 class EpochReport:
-    """Prints a line for each epoch, and a warning in the first of several epochs in a row that have it.
+    """Prints a line for each epoch; a warning of several epochs in a row is printed in the first of them only.
 
     Args:
         epochs: Returns the number of epochs of the training, which a time limit may reduce.

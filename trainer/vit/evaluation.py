@@ -61,7 +61,7 @@ class Asked:
         splits: Names of the splits to measure; empty: all but `train`.
         rows: Which rows are measured: see `row_facts.kept_rows`.
         batch_size: Number of pictures, or parts, per batch.
-        max_escape: Rate for which the escape threshold is chosen again and saved; 0: the run's own is kept.
+        max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
     """
 
     run: Path
@@ -139,7 +139,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     if asked.max_escape and others:
         raise InputError(
             f"--data {asked.data}: expected the dataset that {asked.run} was trained on, because --max-escape chooses "
-            "the threshold on its validation split, got another; without --max-escape any dataset is measured"
+            "the threshold on its validation split, got another; without --max-escape any dataset can be measured"
         )
     if held is not None and (others or (held.fitness is not None and not asked.max_escape)):
         return held
@@ -155,10 +155,13 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     if held is None:
         say(
             f"{asked.run} has no {frozen_threshold.FROZEN}: the threshold is chosen on the validation split of "
-            f"{asked.data} and saved; pins that are defective in its train split count as seen"
+            f"{asked.data} and saved; pins that are defective in its split train are the run's seen positions"
         )
     else:
-        say(f"{asked.run}: fitness and escape threshold, from the validation split of {asked.data}, are saved")
+        say(
+            f"{asked.run}: saved fitness (how well the run tells OK from NG) and escape threshold (P(NG) from which no "
+            f"picture is OK), measured on the validation split of {asked.data}"
+        )
     parts = [facts.part for facts in row_facts.facts(validation, config.ok_index)]
     labels = validation.labels.numpy()
     rate = asked.max_escape or settings.max_escape
@@ -238,7 +241,7 @@ def _lines(
 def measure(
     model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
 ) -> Measured:
-    """Measure splits by name with the run's thresholds `held` and gates `own` (None: no picture is INVALID)."""
+    """Measure each of `splits` with the run's thresholds `held` and gates `own` (None: no picture is INVALID)."""
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}

@@ -21,7 +21,7 @@ from trainer.vit.network.model import OK_CLASS
 
 
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot the share right over the predicted probability, a panel per split; `reports`: `metrics.report` by split."""
+    """Plot the share of right predictions over their probability, a panel per split; `reports`: `metrics.report`."""
     figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
     for axes, (name, measured) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
@@ -116,7 +116,7 @@ def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
         axes.set(title=name, xlim=(-0.5, len(values) - 0.5), ylim=(max(-0.02, lowest - 0.05), 1.02))
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("accuracy, 95 % interval")
-    figure.suptitle(f"{title}: main effects (pictures in brackets; dotted: accuracy on all)")
+    figure.suptitle(f"{title}: main effects\n(in brackets: number of pictures; dotted: accuracy on all)")
     save_figure(figure, path)
     return True
 

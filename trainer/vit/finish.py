@@ -25,7 +25,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, ra
         folder: The dataset's folder.
         model: The network; gets the best weights.
         outcome: How the training ended.
-        rate: Rate of `--max-escape`; 0: not given.
+        rate: Largest escape rate, from `--max-escape`; 0: not given.
     """
     stage("measuring the best weights")
     tensors, _ = run_folder.read_tensors(run / run_folder.BEST)

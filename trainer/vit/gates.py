@@ -1,4 +1,4 @@
-"""The gates of a ViT's run: `trainer.core.gates` with the features of the ViT's patches."""
+"""A ViT's gates, limits beyond which a picture is INVALID: `trainer.core.gates` with the features of its patches."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ def watch(model: ViT) -> Watch:
 
 
 def learn(run: Path, model: ViT, splits: Mapping[str, Split]) -> None:
-    """Learn and write the gates of a run from the best weights in `model` and the splits `train` and `validation`."""
+    """Learn limits beyond which pictures are INVALID from splits `train` and `validation`; write RUN/gates.*."""
     model.eval()
     device = next(model.parameters()).device
 

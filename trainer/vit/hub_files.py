@@ -53,12 +53,12 @@ def keys_of(config: ViTConfig) -> dict[str, object]:
 
 
 def takes_one_picture(config: ViTConfig) -> bool:
-    """Return whether the network's input is one RGB picture, neither picture and NSOART picture nor several views."""
+    """Return whether the input is one picture of three channels, without an NSOART picture or views beside it."""
     return config.channels == 3 and not config.views
 
 
 def files_of(config: ViTConfig) -> dict[str, str]:
-    """Return texts by file name: the code, and preprocessor_config.json if the network takes one RGB picture."""
+    """Return texts by file name: the code, and preprocessor_config.json if `takes_one_picture`."""
     found = {name: (Path(network.__file__).parent / name).read_text(encoding="utf-8") for name in CODE}
     if takes_one_picture(config):
         processor = {"size": {"width": config.width, "height": config.height}}

@@ -17,7 +17,7 @@ MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Measure the calibration of the most probable class (N, K), and the log `loss`, from true labels (N,)."""
+    """Measure calibration (`core.metrics.reliability`) and log `loss` of probabilities (N, K), for true labels (N,)."""
     right = probabilities.argmax(1) == truth
     # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
@@ -28,7 +28,12 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
-    """Return the probability that an NG picture scores above an OK one (AUROC), from (N,); None without OK or NG."""
+    """Return the probability that an NG picture scores above an OK one (AUROC); None if all are OK or all NG.
+
+    Args:
+        scores: (N,) scores of the pictures.
+        ng: (N,) whether each picture is NG.
+    """
     if ng.all() or not ng.any():
         return None
     from sklearn.metrics import roc_auc_score
@@ -105,7 +110,7 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
 
 
 def by_class(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Compute `recall` and `precision` of each class from labels (N,), each as `share_by_part` returns it."""
+    """Compute by class `recall` and `precision` (`share_by_part`) of predicted labels `said` (N,)."""
     return {
         name: {
             "recall": share_by_part(parts, said == label, truth == label),
@@ -122,7 +127,7 @@ def by_factor(
     verdicts: np.ndarray,
     positions: Mapping[str, Sequence[str]],
 ) -> dict[str, dict[str, Any]]:
-    """Compute accuracy and shares of verdicts by factor, then by the factor's level.
+    """Compute accuracy and shares of verdicts at each level of each factor; returns them by factor, then by level.
 
     Args:
         rows: Facts (part, defects, levels of factors) of the N examples: pictures, with --views parts.
@@ -149,7 +154,7 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """List by measure the sizes in mm of the defects, and whether each was found: predicted as an NG class."""
+    """Return by measure the defects' sizes in mm, and whether each was found: `said_ng` (N,), predicted as NG."""
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -163,7 +168,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Fit by measure the curve of the probability of detection, as `curve` returns it; arguments as `sizes_found`."""
+    """Return by measure the `curve` of the probability of detection over size; arguments: those of `sizes_found`."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 
@@ -176,7 +181,10 @@ def mistakes(
     ok_index: int,
     most: int = MISTAKES,
 ) -> list[dict[str, Any]]:
-    """List the worst mistakes, at most `most`: OK and NG confused, then wrong NG classes; lowest P(truth) first."""
+    """List at most `most` mistakes, predicted labels `said` unlike `truth` (both (N,)), by index and with facts.
+
+    First come those that confuse OK and NG, then wrong NG classes; in each group the lowest P(true class) first.
+    """
     wrong = np.flatnonzero(said != truth)
     verdict = (said == ok_index) != (truth == ok_index)
     true_p = probabilities[np.arange(len(truth)), truth]

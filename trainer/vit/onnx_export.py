@@ -53,8 +53,8 @@ def probes(model: ViT) -> list[Tensor]:
     """Make two batches of inputs, to compare the file with the network.
 
     Returns:
-        Pixels of 3 flat pictures (black, grey, white), and of one picture of noise; with several views of parts. The
-        numbers of pictures differ, to show that the file takes any number.
+        Pixels of 3 flat pictures (black, grey, white), and of one picture of noise; for a network on views, of 3 parts
+        and of one part. The batches differ in size, to show that the file takes any.
     """
     config = model.config
     views = (len(config.views),) if config.views else ()

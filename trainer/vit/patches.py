@@ -8,7 +8,7 @@ Both use only rows whose boxes are known:
   gaps give no alarm. Patches that an NG box only touches are left out.
 
 There are two dozen OK objects for one NG object, so each class is weighted by the inverse square root of its share.
-Fully balanced weights would make good pins close to the tolerance NG; without weights all pins would at first be OK.
+With fully balanced weights good pins close to the tolerance would be predicted NG; without weights, at first, all OK.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tens
 def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[int, int], patch_size: int) -> Tensor:
     """Choose the target class of each patch from the true boxes.
 
-    A patch has an NG box's class if the box covers at least half of it, or if it is the patch that the box covers most.
+    A patch has an NG box's class if the box covers at least half of the patch, or covers it more than any other patch.
     Patches that an NG box only touches, or that a hidden object's box touches, are `UNDECIDED`; all others are OK.
     A patch that two NG boxes claim gets the lower label.
 

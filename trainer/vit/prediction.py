@@ -1,9 +1,10 @@
 """Verdicts of a ViT's run on picture files, or on parts with a picture from each camera, for `trainer.predict`.
 
 Pictures are letterboxed to the network's size as in training (one scale for both directions, centred, the border
-repeated). The heat map is the patch head's 1 - P(OK), scaled to the picture. For a run trained on NSOART with golden
-references its pictures are made here (`trainer.core.golden_input`); one with self references needs NSOART pictures. A
-run trained with `--views` judges parts: part and view are read from the pictures' names (`generator.io.view_names`).
+repeated). The heat map is the patch head's 1 - P(OK), scaled to the picture. For a run trained on NSOART pictures (how
+much each window differs from a reference) with golden references they are made here (`trainer.core.golden_input`); with
+self references the files must be NSOART pictures. A run trained with `--views` judges parts: part and view are read
+from the pictures' names (`generator.io.view_names`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,7 +52,7 @@ class Classifier:
     both: bool = False
 
     def inputs(self, picture: Image.Image, file: Path, view: str | None = None) -> list[Image.Image]:
-        """Return the pictures whose channels the network gets.
+        """Return the pictures whose channels the network gets: `picture`, its NSOART picture, or both.
 
         Raises:
             InputError: The picture does not have the shape of its golden reference.
@@ -72,7 +73,7 @@ class Options:
         allow_unfit: Whether to judge pictures although the run is unfit.
         sheets: Whether to draw sheets.
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
-        part: Scene, housing, terminal, camera and marking of the part, for golden NSOART; None: not given.
+        part: Scene, housing, terminal, camera and marking, which choose NSOART's golden reference; None: not given.
     """
 
     weights: str | None = None
@@ -92,7 +93,7 @@ def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
 
 
 def load_classifier(run: Path, options: Options) -> Classifier:
-    """Load a ViT's run; thresholds, temperature and fitness belong to the best weights.
+    """Load a ViT's run; only the best weights, not the last, have thresholds, temperature and fitness.
 
     Raises:
         InputError: The run cannot be read, or needs picture and NSOART picture together.
@@ -101,9 +102,8 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     golden = GoldenInput.of(run, settings.input, options.part)
     if "+" in settings.input and golden is None:
         raise InputError(
-            f"--model {run}: expected a run trained on one kind of picture, or against golden references (`generator "
-            f"build --nsoart golden`), got one trained on {settings.input}; "
-            "`python -m trainer.evaluate` measures it on a dataset that has both"
+            f"--model {run}: expected a run trained on image, on nsoart, or on {settings.input} with golden references "
+            "(`generator build --nsoart golden`), got one without; `python -m trainer.evaluate` can measure it"
         )
     weights = options.weights or "best"
     model = vit_run.load_model(run, weights)

@@ -88,11 +88,12 @@ class Pretrained:
         ]
         if given.get("depth", 1) > self.shape["depth"] or given.get("depth", 1) < 1:
             problems.append(
-                f"--depth: expected 1 to {self.shape['depth']}, the blocks of --init {self.name}, got {given['depth']}"
+                f"--depth: expected 1 to {self.shape['depth']}, the number of blocks of --init {self.name}, got "
+                f"{given['depth']}"
             )
         if given.get("registers", len(self.tokens)) < len(self.tokens):
             problems.append(
-                f"--registers: expected at least {len(self.tokens)}, the class tokens of --init {self.name}, "
+                f"--registers: expected at least {len(self.tokens)}, one for each class token of --init {self.name}, "
                 f"got {given['registers']}"
             )
         if "stem_width" in given:
@@ -178,7 +179,7 @@ def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
         depth, heads = int(values["num_hidden_layers"]), int(values["num_attention_heads"])
         ratio = hidden / dim
     except (TypeError, ValueError, ZeroDivisionError) as e:
-        raise InputError(f"{path}: expected numbers for the sizes and counts of a ViT, got {e}") from e
+        raise InputError(f"{path}: expected numbers for the sizes and counts of a ViT: {e}") from e
     if patch[0] != patch[1] or min(patch) < 1:
         problems.append(f"{path}: patch_size: expected a square, got {list(patch)}")
     if problems:
@@ -209,9 +210,9 @@ class _Reader:
         self.tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in tensors.items()}
 
     def take(self, names: list[str], shape: tuple[int, ...], missing: float | None = None) -> Tensor:
-        """Return the tensor with one of `names`, in float32; zeros and a problem where missing or of another shape.
+        """Return the tensor with one of `names`, in float32; zeros if there is none, or one of another shape.
 
-        Where `missing` is a number, a missing tensor is no problem.
+        Zeros add a message to `problems`, unless the tensor is missing and `missing` is a number.
         """
         for name in names:
             if name in self.tensors:
@@ -226,7 +227,7 @@ class _Reader:
         return torch.zeros(shape)
 
     def linear(self, names: list[str], out: int, into: int | None) -> tuple[Tensor, Tensor]:
-        """Return a layer's weight (out, into), of a norm (out,), and bias (out,): zeros where q, k and v lack one."""
+        """Return weight (out, into), of a norm (out,), and bias (out,); a bias that q, k or v lack is 0."""
         shape = (out,) if into is None else (out, into)
         may_lack = 0.0 if any("query" in n or "key" in n or "value" in n for n in names) else None
         weight = self.take([f"{name}.weight" for name in names], shape)
@@ -307,7 +308,7 @@ def load(model: ViT, source: Pretrained) -> list[str]:
     state["registers"] = torch.cat([source.tokens, own["registers"].cpu()[taken:]])
     load_weights(model, state, f"--init {source.name}")
     old, new = "x".join(map(str, source.positions.shape[:2])), "x".join(map(str, config.grid))
-    positions = f"positions of {old} patches" + (f" interpolated to {new}" if old != new else "")
+    positions = f"position embeddings of {old} patches" + (f" interpolated to {new}" if old != new else "")
     others = f", {config.registers - taken} more registers" if config.registers > taken else ""
     return [
         f"starts with {source.name}: {depth} of {source.shape['depth']} blocks, the last norm, the patch embedding, "

@@ -12,8 +12,12 @@ from trainer.vit.card import vit_card
 # Of several pictures with one name the first that exists is used; EVALUATED only if it is of these weights.
 EVALUATED = (
     Picture("evaluation/confusion.png", "confusion.png", "Confusion matrices"),
-    Picture("evaluation/calibration.png", "calibration.png", "Calibration: share right against predicted probability"),
-    Picture("evaluation/detection.png", "detection.png", "Found or missed against the size of the defect"),
+    Picture(
+        "evaluation/calibration.png",
+        "calibration.png",
+        "Calibration: share of right predictions over the predicted probability",
+    ),
+    Picture("evaluation/detection.png", "detection.png", "Defects found and missed over their size"),
 )
 TRAINED = (
     Picture("confusion.png", "confusion.png", "Confusion matrices"),
@@ -21,7 +25,7 @@ TRAINED = (
     Picture(
         "attention/attention_best.png",
         "attention.png",
-        "Where the network looks, in the same pictures; box: the defect",
+        "Attention: where the network looks; box: the defect",
     ),
 )
 

@@ -48,7 +48,7 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 
 def fitness_of_run(run: Path) -> Fitness | None:
-    """Return the fitness of a run's best weights; None if it is not recorded.
+    """Return the fitness of a run's best weights, how well they tell OK from NG; None if it is not recorded.
 
     For a run of an earlier version, whose frozen.json has no fitness, it is computed from the confusion matrix in
     summary.json: the most probable class decides, and each picture counts as a part.
@@ -81,12 +81,12 @@ def evaluation_of(run: Path) -> dict[str, Any] | None:
 
 
 def attention_sheet(weights: str) -> str:
-    """Return the file name of the attention sheet for the weights of the name `weights`."""
+    """Return the attention sheet's file name for weights named `weights`, such as `best`."""
     return f"attention_{weights}.png"
 
 
 def attention_files(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files that belong to an attention.json of this content."""
+    """Return the names of the pictures that were written beside an attention.json of this content."""
     sheets = {attention_sheet(name) for name in document["weights"]}
     return sheets | ({CURVES, ANIMATION} if len(sheets) > 1 else set())
 

@@ -35,14 +35,16 @@ class TrainingConfig(Settings):
     epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
     batch_size: int = setting(
         8,
-        "pictures per step; with --views parts per step, by default 8 divided by the number of views",
+        "pictures per batch of all processes; with --views parts, by default 8 divided by the number of views",
         ge=1,
         le=65_536,
     )
     lr: float = setting(1e-3, "highest learning rate", gt=0, le=10)
-    warmup: float = setting(0.1, "share of the steps during which the learning rate rises", ge=0, le=1)
-    weight_decay: float = setting(0.05, "weight decay of AdamW, on matrices and kernels only", ge=0, le=10)
-    clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
+    warmup: float = setting(
+        0.1, "share of the steps, from the first on, during which the learning rate rises", ge=0, le=1
+    )
+    weight_decay: float = setting(0.05, "weight decay of AdamW, for matrices and kernels only", ge=0, le=10)
+    clip: float = setting(1.0, "norm to which a larger gradient is scaled down", gt=0, le=1e6, no_option="fixed")
     label_smoothing: float = setting(
         0.05, "label smoothing: share of the target probability that is spread over all classes", ge=0, le=0.9
     )
@@ -54,20 +56,22 @@ class TrainingConfig(Settings):
     )
     close_ups: float = setting(
         0.6,
-        "share of the epochs, from the first on, that have close-ups of single pins only; needs boxes",
+        "share of the epochs, from the first on, that train on close-ups (cut-outs of single pins) only; needs boxes",
         ge=0,
         le=1,
         metavar="SHARE",
     )
-    close_up_px: int = setting(64, "side of a close-up in px: a pin and its neighbours", ge=32, le=4096, metavar="PX")
+    close_up_px: int = setting(
+        64, "side in px of a close-up, which shows a pin and its neighbours", ge=32, le=4096, metavar="PX"
+    )
     seed: int = setting(0, "seed of all random numbers: weights, order, augmentation", ge=0, le=2**31 - 1)
     threads: int = setting(
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
     )
     input: Literal["image", "nsoart", "image+nsoart"] = setting(
         "image",
-        "column of the pictures. image: RGB; nsoart: how each small window differs from good parts; image+nsoart: "
-        "both, six channels",
+        "the dataset's pictures to train on. image: RGB; nsoart: how much each small window differs from the picture's "
+        "mean window or, after `generator build --nsoart golden`, from good parts; image+nsoart: both, six channels",
         group="pictures",
     )
     augment: bool = setting(
@@ -92,7 +96,7 @@ class TrainingConfig(Settings):
     )
     patience: int = setting(
         0,
-        "early stopping: stop after N epochs in a row with whole pictures of which none is the best; 0: never",
+        "early stopping: stop when the last N epochs with whole pictures brought no new best epoch; 0: never",
         ge=0,
         le=100_000,
         metavar="N",
@@ -110,8 +114,8 @@ class TrainingConfig(Settings):
     )
     rows: Rows = setting(
         "observable",
-        "rows to use. all: all rows; observable: without NG pictures whose defects cannot be seen; clear: in addition "
-        "without pictures that have a measure in the grey zone, close to its limit",
+        "rows to use. all: all rows; observable: without NG pictures whose defects cannot be seen; clear: observable "
+        "rows without those in which a measure of a pin is close to its tolerance limit",
         group="pictures",
         earlier="all",
     )

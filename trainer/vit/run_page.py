@@ -84,15 +84,15 @@ def _facts(
 
 def _thresholds(limits: Limits) -> str:
     return (
-        f"OK below P(NG) = {min(limits.escape, EVEN):.4f}, NG from {limits.overkill:.4f} on, UNSURE between; class of "
-        f"defect from {limits.threshold:.4f} on; frozen, chosen on validation"
+        f"verdict OK below P(NG) = {min(limits.escape, EVEN):.4f}, NG from {limits.overkill:.4f} on, UNSURE between; "
+        f"predicted class: a defect from P(NG) = {min(limits.threshold, EVEN):.4f} on; chosen on validation"
     )
 
 
 def warnings_of(
     rows: Sequence[Mapping[str, Any]], classes: Sequence[str], settings: TrainingConfig
 ) -> list[tuple[int, int, str]]:
-    """Collect the warnings of all epochs (`rows`: metrics.csv): by kind first epoch, last epoch and latest text."""
+    """Collect the warnings of all epochs (`rows`: metrics.csv): per kind its first and last epoch and last text."""
     found: dict[str, tuple[int, int, str]] = {}
     for index, row in enumerate(rows):
         epoch = int(row["epoch"])
@@ -166,7 +166,7 @@ def _attention(run: Path) -> dict[str, Any]:
 
 
 def refresh(run: Path, out: Path, own: str) -> None:
-    """Write RUN/report.html again if the run is finished and the new results are in its own folder RUN/`own`."""
+    """Write RUN/report.html again if the run is finished and `out`, the folder of new results, is RUN/`own`."""
     if out.resolve() != (run / own).resolve() or not (run / "summary.json").is_file():
         return
     try:

@@ -46,7 +46,7 @@ class Setup:
 
     @property
     def tolerance(self) -> dict[str, Any]:
-        """Limits in mm of the training rows, by scene."""
+        """Tolerance of the training rows: limits in mm by scene."""
         return tolerances_of(self.data.splits["train"].rows)
 
 
@@ -109,7 +109,7 @@ def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> 
             say(line)
         return
     new = load_classes(model, Path(init))
-    say(f"starts with the weights of {init}" + (f"; new classes: {', '.join(new)}" if new else ""))
+    say(f"starts with the weights of {init}" + (f"; random for the new classes: {', '.join(new)}" if new else ""))
 
 
 def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
@@ -131,10 +131,10 @@ def _input(args: argparse.Namespace) -> str:
     known = load_config(Path(args.init))[1].input
     given: str | None = args.input
     if given not in (None, known):
-        say(f"WARNING: --input {given}: {args.init} was trained on {known} pictures and has never seen such.")
+        say(f"WARNING: --input {given}: {args.init} was trained on {known} pictures, never on {given} pictures.")
         return given
     if given is None and known != TrainingConfig().input:
-        say(f"--input {known}: the pictures that {args.init} was trained on")
+        say(f"trains on --input {known}, the pictures on which {args.init} was trained")
     return known
 
 

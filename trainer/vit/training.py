@@ -56,7 +56,7 @@ def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
 
 
 def close_up_size(model: ViTConfig, config: TrainingConfig) -> int:
-    """Return the side of a close-up in px: as set, at most the picture's shorter side, in whole patches."""
+    """Return the side of a close-up in px: the set one, at most the picture's shorter side, rounded down to patches."""
     side = min(config.close_up_px, model.width, model.height)
     return side // model.patch_size * model.patch_size
 
@@ -119,7 +119,7 @@ class ViTTrainee:
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of a portion's loss divided by `parts`, and count right pictures and close-ups."""
+        """Add the gradient of `batch`, one of the step's `parts` portions; count what is classified rightly."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             loss = loss + self._close_up_loss(_on(self.device, batch.close_ups), batch.close_up_count, batch.centres)
@@ -174,7 +174,7 @@ class ViTTrainee:
     def trained(self, epoch: int, how: Trained) -> Row:
         """Return the figures of the epoch just trained: `stage`, `lr`, `train_loss`, `gradient_norm` (mean before
         clipping), `train_accuracy` (share of pictures classified rightly; None if the epoch had close-ups only) and
-        `train_close_up_accuracy` (share of close-ups whose centre object was; None without close-ups).
+        `train_close_up_accuracy` (share of centre objects classified rightly; None without close-ups).
         """
         with_pictures, with_close_ups = epoch > self.plan.close_up_epochs, self.plan.close_up_epochs > 0
         lost, right, right_close_ups = self.share.total(self._sums).tolist()
@@ -203,7 +203,7 @@ class ViTTrainee:
         return {}
 
     def cost(self) -> Cost:
-        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+        """Estimate the seconds of an epoch with close-ups only, one with pictures, and the measurement at the end."""
         some = self.validation.subset(range(min(16, len(self.validation))))
         shown = self.plan.close_up_epochs > 0
         close_up = seconds_per_step(self, 1) * self.plan.close_up_steps if shown else 0.0

@@ -89,7 +89,7 @@ def _advice(config: TrainingConfig, losses: Sequence[float], largest: float) -> 
     if largest < NO_GRADIENT:
         return "the gradient is zero: check in `python -m generator report` whether all pictures are equal"
     if losses[-1] < 0.8 * losses[0]:
-        return f"it learns too slowly: try --lr {min(3e-3, config.lr * 5):g}, or a larger --dim"
+        return f"the network learns too slowly: try --lr {min(3e-3, config.lr * 5):g}, or a larger --dim"
     return "the classes look alike in the pictures, or --lr is wrong: look at the pictures, then try --lr 0.001"
 
 
@@ -97,7 +97,7 @@ def _unlearnable(split: Split, rows: Sequence[int], names: Sequence[str], config
     """Return why the rows cannot be learned, without a training step; empty where no reason is found."""
     if len(torch.unique(split.labels[rows])) < 2:
         only = names[int(split.labels[rows][0])]
-        return f"expected two classes or more in training, got only {only}"
+        return f"expected pictures of two or more classes in split train, got only {only}"
     if pairs := contradictions(split, rows):
         first, second = (f"{split.name(i)} ({names[int(split.labels[i])]})" for i in pairs[0])
         return f"equal pictures have different labels: {first} and {second}"
@@ -186,7 +186,7 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
     if not healthy:
         reason = (
             f"{len(rows)} training pictures were not learned by heart in {len(losses)} steps: loss from "
-            f"{losses[0]:.3g} to {losses[-1]:.3g}, at most {max(losses):.3g}, {accuracy:.0%} right. "
+            f"{losses[0]:.3g} to {losses[-1]:.3g} (largest {max(losses):.3g}), {accuracy:.0%} of the pictures right. "
             f"{_advice(config, losses, largest)}"
         )
     return Examination(healthy, not healthy and lost, reason, len(losses), losses[0], losses[-1], accuracy, largest)
@@ -216,8 +216,9 @@ def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], conf
     new = [float(row["val_balanced_accuracy"]) for row in pictures[-3:]]  # type: ignore[arg-type]
     if min(seen) > chance + 0.35 and max(new) < chance + 0.12:
         warnings.append(
-            f"training pictures are {seen[-1]:.0%} right, validation stays at chance ({new[-1]:.0%}): learned by "
-            "heart. Check the labels; if they are right, use more pictures, or boxes with --patch-weight above 0"
+            f"of the training pictures {seen[-1]:.0%} are right, but validation stays at chance ({new[-1]:.0%}): "
+            "they are learned by heart. Check the labels; if they are right, use more pictures, or boxes with "
+            "--patch-weight above 0"
         )
     return warnings
 
@@ -244,8 +245,9 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
     first = wrong[0]
     boxes = sorted({classes[c] for c in by_example[first].tolist() if c not in (ok_index, IGNORED)})
     text = (
-        f"{len(wrong)} of {len(split)} pictures have a label that differs from the classes of all boxes of their "
-        f"defects, such as {split.name(first)}: label {classes[int(split.labels[first])]}, boxes {' '.join(boxes)}"
+        f"{len(wrong)} of {len(split)} {'parts' if split.views > 1 else 'pictures'} have a label that differs from the "
+        f"classes of all boxes of their defects, such as {split.name(first)}: label "
+        f"{classes[int(split.labels[first])]}, boxes {' '.join(boxes)}"
     )
     if len(wrong) > 0.05 * len(split):
         return [f"{text}; were the labels shuffled?"], []

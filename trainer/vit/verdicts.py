@@ -56,7 +56,7 @@ class PictureVerdict:
 
 @dataclass(frozen=True)
 class PartVerdict(PictureVerdict):
-    """Verdict on one part from its views.
+    """Verdict on one part from its views; all other fields are those of `PictureVerdict`.
 
     Args:
         peak_view: The view with the most suspicious patch; `peak_px` is in px of this view's picture.

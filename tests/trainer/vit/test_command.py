@@ -174,8 +174,8 @@ def test_weights_of_another_run_with_other_classes(trained_run, make_dataset, ma
 @pytest.mark.parametrize(
     ("given", "taken", "said"),
     [
-        ([], "nsoart", "--input nsoart: the pictures that"),
-        (["--input", "image"], "image", "was trained on nsoart pictures and has never seen such"),
+        ([], "nsoart", "trains on --input nsoart, the pictures on which"),
+        (["--input", "image"], "image", "was trained on nsoart pictures, never on image pictures"),
     ],
 )
 def test_weights_go_on_with_the_pictures_they_know(nsoart_run, tiny_dataset, tmp_path, capsys, given, taken, said):

@@ -152,7 +152,7 @@ def test_only_safetensors_are_read(folders, tmp_path):
     [
         ({"dim": 64}, "--dim: expected 32, as --init .* has, got 64"),
         ({"patch_size": 16}, "--patch-size: expected 8, as --init .* has, got 16"),
-        ({"depth": 3}, "--depth: expected 1 to 2, the blocks of --init .*, got 3"),
+        ({"depth": 3}, "--depth: expected 1 to 2, the number of blocks of --init .*, got 3"),
         ({"registers": 0}, "--registers: expected at least 1"),
         ({"stem_width": 16}, "--stem-width: expected no such option, as --init .* has no convolutional stem, got 16"),
     ],

@@ -76,7 +76,7 @@ class ViTConfig:
         (0.25,) * 3, "standard deviation of pixels in [0, 1] per channel", no_option="training data's"
     )
     patch_size: int = _setting(
-        8, "side in px of a patch (the squares that the network works on), at most a pin's width", choices=(4, 8, 16)
+        8, "side in px of the square patches that the network works on; at most a pin's width", choices=(4, 8, 16)
     )
     dim: int = _setting(128, "channels of a patch, a multiple of 4 * --heads", ge=8, le=4096)
     depth: int = _setting(2, "number of transformer blocks", ge=0, le=48)
@@ -89,16 +89,18 @@ class ViTConfig:
         le=1024,
         metavar="N",
     )
-    stem_depth: int = _setting(2, "residual convolutions per later stride of the stem", ge=0, le=64, no_option="fixed")
+    stem_depth: int = _setting(
+        2, "residual convolutions after each convolution of the stem but the first", ge=0, le=64, no_option="fixed"
+    )
     dropout: float = _setting(
         0.0, "dropout: share of the residual branches' outputs set to zero in training", ge=0, le=0.9
     )
     registers: int = _setting(
-        0, "number of tokens beside those of the patches (registers)", ge=0, le=64, metavar="N", earlier=0
+        0, "registers: number of tokens beside those of the patches", ge=0, le=64, metavar="N", earlier=0
     )
-    stem: Stem = _setting("conv", "conv: convolutions; linear: one per patch", earlier="conv", no_option="--init's")
-    positions: Positions = _setting("rotary", "rotary, or learned per patch", earlier="rotary", no_option="--init's")
-    views: tuple[str, ...] = _setting((), "cameras of a part; empty: single pictures", earlier=(), no_option="--views")
+    stem: Stem = _setting("conv", "stem of convolutions, or one linear layer", earlier="conv", no_option="--init's")
+    positions: Positions = _setting("rotary", "positions: rotary, or learned", earlier="rotary", no_option="--init's")
+    views: tuple[str, ...] = _setting((), "cameras per part; empty: single pictures", earlier=(), no_option="--views")
 
     def __post_init__(self) -> None:
         for name in ("classes", "mean", "std", "views"):
@@ -159,7 +161,7 @@ class ViTConfig:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Numbers of patches (h, w), down and across; the last ones may be padded."""
+        """Numbers of patches (h, w), down and across; the last row and column may be padded."""
         return -(-self.height // self.patch_size), -(-self.width // self.patch_size)
 
 
@@ -321,7 +323,7 @@ class EvidencePooling(nn.Module):
     """Pools patch logits to class logits: the strongest evidence of each NG class against OK.
 
     Soft maximum over the patches of the log-odds of a class against OK, times a learned scale, plus a learned offset;
-    OK itself is 0, so the results are log-odds against OK too.
+    The logit of OK is 0, so the logits are log-odds against OK.
     """
 
     SHARPNESS = 2.0
@@ -430,7 +432,7 @@ class ViT(nn.Module):
         return Prediction(logits, patch_logits)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Make an optimizer's parameter groups: weight decay for matrices and kernels, none for tokens and pooling."""
+        """Make an optimizer's parameter groups: weight decay for matrices and kernels, none for other ones."""
         matrices = {name for name, p in self.named_parameters() if p.ndim > 1} - {"registers", "positions"}
         decay = [p for name, p in self.named_parameters() if name in matrices]
         plain = [p for name, p in self.named_parameters() if name not in matrices]

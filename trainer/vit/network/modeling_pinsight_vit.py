@@ -63,7 +63,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
         self.size = dict(size or {"width": 256, "height": 128})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the size, which `save_pretrained` writes; config.json names the class, see `trainer.vit.hub_files`."""
+        """Return {"size": size} for preprocessor_config.json, which names no class: see `trainer.vit.hub_files`."""
         return {"size": self.size}
 
     def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:  # type: ignore[override]
