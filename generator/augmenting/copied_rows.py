@@ -66,7 +66,7 @@ def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, ski
         stored: the row with its pictures, as stored.
         asked: operations that the plan has for this row.
         rules: settings for all copies.
-        skipped: number of copies that are not made, by reason; increased here.
+        skipped: number of copies that are not made, by reason; this function adds to it.
     """
     if not asked:
         return []
