@@ -60,7 +60,7 @@ class Rules:
 
 
 def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, skipped: Counter[str]) -> list[Columns]:
-    """Make the copies of a dataset row; returns their columns in the form that Arrow stores, with pictures.
+    """Make the copies of a dataset row; returns the columns of each, in the form that Arrow stores, with its pictures.
 
     Args:
         stored: the row with its pictures, as stored.

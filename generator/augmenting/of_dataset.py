@@ -1,7 +1,7 @@
 """Apply a plan to a dataset: boxes, points, masks, addresses and classes of the copies follow their pixels.
 
-Each copy stands behind its original, in the same split. Rows are read and written in chunks, in one process per core;
-if the command is interrupted and repeated, it reuses the chunks that are ready.
+The rows of copies follow their original's, in the same split. Rows are read and written in chunks, in one process per
+core; if the command is interrupted and repeated, it reuses the chunks that are ready.
 """
 
 from __future__ import annotations

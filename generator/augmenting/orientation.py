@@ -93,7 +93,7 @@ class Naming:
         return {**tolerance, "at": at}
 
     def camera(self, camera: str | None) -> str | None:
-        """Return the name of the camera that sees the part as in the copy: a flip exchanges left and right."""
+        """Return the name of the camera that sees the part as the copy shows it; a flip exchanges left and right."""
         if camera not in _SIDES:
             return camera
         there = self.direction(*_SIDES[camera])

@@ -106,7 +106,7 @@ class Other:
             parameters = read_parameters(self.folder)
             window, stride = parameters["window"], parameters["stride"]
             if not (type(window) is int and type(stride) is int and 1 <= window <= WIDEST and stride >= 1):
-                raise ValueError(f"window {shown(window)} and stride {shown(stride)}, not both whole px, 1 to {WIDEST}")
+                raise ValueError(f"window {shown(window)} and stride {shown(stride)} (valid: 1 to {WIDEST} whole px)")
             golden = nsoart.is_golden(parameters)
             for group in parameters["groups"] if golden else (None, *parameters["groups"]):
                 shape = nsoart.golden_reference(parameters, group, self.folder).anchor.shape if golden else [window] * 2
