@@ -85,7 +85,7 @@ def _of_table(path: Path, text: str) -> list[PinBox]:
             boxes.append(PinBox(cells["address"], box, cells.get("cavity") or None))
         except ValueError:
             values = [cells[name] or "nothing" for name in COLUMNS]
-            hint = " (a decimal comma is read only if the whole file has it, and not if commas separate the columns)"
+            hint = " (one decimal mark for the whole file, which is no comma if commas separate the columns)"
             problems.append(
                 f"{path}:{line}: expected an address, and x1 < x2 and y1 < y2 in px, got "
                 f"{', '.join(values)}{hint if any(',' in value for value in values) else ''}"
