@@ -4,8 +4,7 @@ Everything is checked before the dataset is written, and every fault is reported
 manifests has a record that belongs to it; picture and mask exist and have the SHA-256 in the record; the picture
 decodes and has the recorded size; boxes of visible parts lie inside the picture. Rows are handled in two passes (check,
 then attach pictures), in chunks of rows, by one process per core; between the passes only the names of the rows stay in
-memory. If a build is interrupted, the next one reuses its finished chunks. The folder of the dataset gets its name only
-when the dataset is complete.
+memory. If a build is interrupted, the next one reuses its chunks. A dataset gets its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -64,8 +63,7 @@ class Options:
         answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
         workers: number of processes; None: one per core.
         masks: add a column of instance masks (the value of a pixel is the number of its object).
-        nsoart: what the column nsoart compares the windows of a picture with: `self` (the mean of its own windows) or
-            `golden` (the mean picture of good parts).
+        nsoart: what the column nsoart compares a picture's windows with: `self` (their mean) or `golden` (good parts).
     """
 
     limits: Mapping[str, float]

@@ -64,8 +64,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             continue
         name = (root.findtext("filename") or "").strip() or path.with_suffix("").name
         if not leads_below(name.replace("\\", "/").lstrip("/"), *pictures.bases):
-            problem = f"{where}: expected filename to lie inside the folder {pictures.bases[0].name}, got {shown(name)}"
-            found.problems.append(problem)
+            found.problems.append(f"{where}: expected filename inside {pictures.bases[0].name}/, got {shown(name)}")
             faulty.add(own)
             continue
         problems: list[str] = []
