@@ -33,7 +33,7 @@ COMMANDS = {
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run the command in `arguments` (None: those of this process) and return its exit code."""
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
     except ModuleNotFoundError as error:

@@ -21,9 +21,10 @@ from generator.io.source_code import SCENES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the steps `plan` and `apply`, and their arguments."""
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     plan = steps.add_parser("plan", help="write a plan: a CSV file with the operations proposed for each picture")
-    plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or of a dataset")
+    plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or dataset folder")
     plan.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN", help="CSV file to write")
     plan.add_argument("--light", action="store_true", help="also plan a copy of each picture with changed light")
     plan.add_argument(
@@ -39,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     apply = steps.add_parser("apply", help="make the copies that a plan asks for")
     apply.add_argument("plan", type=Path, metavar="PLAN", help="CSV file of the plan")
     apply.add_argument(
-        "--to", type=Path, required=True, metavar="OUT", help="folder to write: of pictures, or of a dataset"
+        "--to", type=Path, required=True, metavar="OUT", help="folder for the result: pictures or a dataset"
     )
     apply.add_argument("--folder", type=Path, help="folder of the pictures, instead of the one in the plan")
     apply.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
@@ -61,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=SCENES,
         metavar="FOLDER",
-        help="folder of the scene files, for a dataset without connectors.json (default: this repository's)",
+        help="folder of the scene files, for a dataset without connectors.json (default: that of this repository)",
     )
     for step in (plan, apply):
         step.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")

@@ -20,7 +20,7 @@ _SQUARE = 1e-9
 
 
 def moved_camera(camera: CameraRow | None, move: Move, world: np.ndarray | None) -> CameraRow | None:
-    """Return the camera of a copy; None if it is not known or if fx, fy, cx, cy cannot express it (sheared pixels).
+    """Return the camera of a copy; None if `camera` is None or if fx, fy, cx, cy cannot express it (sheared pixels).
 
     Args:
         camera: camera of the original; None: not known.

@@ -60,13 +60,13 @@ class Rules:
 
 
 def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, skipped: Counter[str]) -> list[Columns]:
-    """Make the copies of a dataset row; returns their columns in the form that Arrow stores, with pictures.
+    """Make the copies of a dataset row; returns the columns of each, in the form that Arrow stores, with its pictures.
 
     Args:
         stored: the row with its pictures, as stored.
         asked: operations that the plan has for this row.
         rules: settings for all copies.
-        skipped: number of copies that are not made, by reason; increased here.
+        skipped: number of copies that are not made, by reason; this function adds to it.
     """
     if not asked:
         return []

@@ -1,7 +1,7 @@
 """Apply a plan to a dataset: boxes, points, masks, addresses and classes of the copies follow their pixels.
 
-Copies follow their original, in the same split. Rows are read and written in chunks, in one process per core; if the
-command is interrupted and repeated, it reuses the chunks that are ready.
+The rows of copies follow their original's, in the same split. Rows are read and written in chunks, in one process per
+core; if the command is interrupted and repeated, it reuses the chunks that are ready.
 """
 
 from __future__ import annotations
@@ -78,6 +78,7 @@ class Chunk:
 
     @property
     def name(self) -> str:
+        """Name of the chunk in the spool, such as train-000000064."""
         return f"{self.split}-{self.first:09d}"
 
 
@@ -108,7 +109,8 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         options: options of the command.
 
     Raises:
-        InputError: `folder` is not a Pinsight dataset, the plan does not fit its rows, or `to` may not be replaced.
+        InputError: the plan's folder is not a Pinsight dataset, the plan does not fit its rows or asks for nothing, or
+            `to` may not be replaced.
     """
     columns, extras, other, masks = dataset_columns(plan.folder)
     if note := missing_note(plan.folder, columns):
@@ -265,7 +267,7 @@ def _text(path: Path) -> str:
 def _how(plan: Plan, options: Options, done: Augmented) -> list[str]:
     asked = Counter(name for line in plan.lines for name in line.operations)
     operations = ", ".join(f"{name} {count}" for name, count in asked.items()) or "nothing"
-    trim = "each with a random trim" if options.trim else "without trims"
+    trim = "copies trimmed at random" if options.trim else "copies not trimmed"
     paragraphs = [
         f"Made from the dataset `{plan.folder.resolve().name}` by a plan ({operations}), {trim}, seed {options.seed}. "
         "Boxes, points, masks, cameras, addresses, measures, azimuths and views follow the pixels. A copy of an NG "

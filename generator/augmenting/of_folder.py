@@ -171,7 +171,7 @@ def _names(plan: Plan) -> dict[str, str]:
             if other != line.file:
                 problems.append(
                     f"{line.file}: expected a name for its copy that no other file gets, got {target.as_posix()}, "
-                    f"which is {other} or its copy: rename one of them"
+                    f"the name of {other} or of a copy of it: rename one of these two pictures"
                 )
     if problems:
         raise InputError(problems)
@@ -179,11 +179,7 @@ def _names(plan: Plan) -> dict[str, str]:
 
 
 def check_place(folder: Path, to: Path) -> None:
-    """Check that the output folder neither contains the originals nor lies in their folder.
-
-    Args:
-        folder: folder of the originals.
-        to: output folder.
+    """Check that the output folder `to` neither contains `folder`, the folder of the originals, nor lies in it.
 
     Raises:
         InputError: one of the two folders contains the other.

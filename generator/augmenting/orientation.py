@@ -5,8 +5,8 @@ on a circle clockwise from the key. So it changes with the picture. A turned par
 cavity labels. A mirrored part is another part: its pins get the labels of the cavities where they now are.
 
 Directions in the world (dx and dy, azimuths, the side of the camera) change as the addresses do: mirrored in X, or
-turned by 90 degrees about Z. On a circle that is turned they do not change, since its addresses are counted from the
-key and its world turns with it; only the camera rolls.
+turned by 90 degrees about Z. Exception: if a circle of pins is turned, directions do not change, since addresses are
+counted from the key: the world turns with the part, and only the camera rolls.
 """
 
 from __future__ import annotations
@@ -86,14 +86,14 @@ class Naming:
         return None if None in found else "-".join(label for label in found if label)
 
     def tolerance(self, tolerance: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Return a tolerance with the limits of single pins (`at`) at their new addresses, if these are known."""
+        """Return a tolerance with the limits of single pins (`at`) under their new addresses, without unknown ones."""
         if tolerance is None or "at" not in tolerance:
             return tolerance
         at = {moved: own for address, own in tolerance["at"].items() if (moved := self.address(address))}
         return {**tolerance, "at": at}
 
     def camera(self, camera: str | None) -> str | None:
-        """Return the name of the camera that sees the part as in the copy: a flip exchanges left and right."""
+        """Return the name of the camera that sees the part as the copy shows it; a flip exchanges left and right."""
         if camera not in _SIDES:
             return camera
         there = self.direction(*_SIDES[camera])
@@ -135,13 +135,20 @@ class Place(Protocol):
     """A pin position as on the connector's drawing, from a scene file or a dataset's connectors.json."""
 
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """Row and position in the row, both from 1, such as r2c5."""
+
     @property
-    def cavity(self) -> str: ...
+    def cavity(self) -> str:
+        """Label of the cavity."""
+
     @property
-    def x_mm(self) -> float: ...
+    def x_mm(self) -> float:
+        """Nominal X of the tip."""
+
     @property
-    def y_mm(self) -> float: ...
+    def y_mm(self) -> float:
+        """Nominal Y of the tip."""
 
 
 def naming(

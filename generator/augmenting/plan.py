@@ -5,7 +5,7 @@
 
 `file` is a path relative to `folder`, or the run name of a dataset's row; `folder` is relative to the plan's folder.
 The columns `light` and `warp` are optional. Plans in the form of the published QEUR23_VTRANS3 are read too: with
-`hight`, with an index column, without `folder` (then it is the plan's own folder, or that of --folder).
+`hight`, with an index column, without `folder` (pictures are then in the plan's own folder, or in that of --folder).
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class Settings:
 
     Attributes:
         tolerance: limits in mm, by scene.
-        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of it.
+        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of the limit.
         answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
     """
 
@@ -50,10 +50,10 @@ def moved_objects(
 ) -> list[ObjectRow]:
     """Return the objects that remain in a copy, with their boxes, points and visible shares.
 
-    A visible object's box follows its mask. After a crop, a side of the box that was not cut off moves with the pixels;
-    a side that was cut off lies where the mask now ends. After a warp, the mask's shape, scaled to the box, is moved.
-    The box at a missing or retracted pin's position is moved and clipped. A defect that was outside the original
-    picture is kept, since no part of it was cut away.
+    With a mask, a visible object's box follows its pixels. After a crop, a side of the box that was not cut off moves
+    with the pixels; a side that was cut off lies where the mask now ends. After a warp, the mask's shape, scaled to the
+    box, is moved. Without a mask, and for a missing or retracted pin, the box is moved and clipped. A defect that was
+    outside the original picture is kept, since no part of it was cut away.
 
     Args:
         objects: objects of the original.

@@ -1,7 +1,7 @@
 """Geometric and photometric changes of pictures; a `Move` is applied to pixels, boxes, points and masks alike.
 
-Flips, turns by 90 degrees and crops keep pixel values, so that they can be undone; `warped` and `relit` compute new
-ones. Coordinates are in px in the edge convention: the picture is [0, W] x [0, H], boxes are xyxy.
+Flips, turns by 90 degrees and crops keep pixel values; `warped` and `relit` compute new ones. Coordinates are in px in
+the edge convention: the picture is [0, W] x [0, H], boxes are xyxy.
 """
 
 from __future__ import annotations
@@ -56,7 +56,8 @@ class Move:
 
         Args:
             pixels: (H, W) or (H, W, channels) of the original.
-            nearest: take the nearest value, and 0 outside the picture, as masks need; False: interpolate.
+            nearest: take the nearest value, and 0 outside the original, as masks need; False: interpolate, and repeat
+                the original's edge pixels outside of it. An `exact` transform copies values either way.
         """
         if pixels.shape[:2] != (self.size[1], self.size[0]):
             raise ValueError(f"pixels: expected shape ({self.size[1]}, {self.size[0]}, ...), got {pixels.shape}")
@@ -89,7 +90,7 @@ class Move:
         return np.ascontiguousarray(kept[:: int(self.matrix[4]), :: int(a)])
 
     def then(self, other: Move) -> Move:
-        """Return the transform that applies first this one, then the other."""
+        """Return the transform that applies first this one, then `other`, whose `size` has to be this one's `out`."""
         if self.out != other.size:
             raise ValueError(f"other: expected a transform of a picture of size {self.out}, got one of {other.size}")
         first = np.array([*self.matrix, 0, 0, 1]).reshape(3, 3)
@@ -173,7 +174,7 @@ def warped(size: Size, rng: np.random.Generator) -> Move:
 def relit(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return pixels as under other light and with another camera, at random.
 
-    Exposure, contrast, gamma, white balance, focus, sensor noise and JPEG compression change.
+    Exposure, contrast, gamma, white balance and sensor noise change; with 8 bits, focus and JPEG compression too.
 
     Args:
         pixels: (H, W) or (H, W, 3 or 4) with 8 or 16 bits; a fourth channel is not changed.

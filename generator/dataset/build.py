@@ -2,9 +2,9 @@
 
 Everything is checked before the dataset is written, and every fault is reported, not only the first: each row of the
 manifests has a record that belongs to it; picture and mask exist and have the SHA-256 in the record; the picture
-decodes and has the recorded size; all boxes lie inside the picture. Rows are handled in two passes (check, then attach
-pictures), in chunks of rows, by one process per core; between the passes only the names of the rows stay in memory. If
-a build is interrupted, the next one reuses its finished chunks. The dataset gets its name only when it is complete.
+decodes and has the recorded size; boxes of visible parts lie inside the picture. Rows are handled in two passes (check,
+then attach pictures), in chunks of rows, by one process per core; between the passes only the names of the rows stay in
+memory. If a build is interrupted, the next one reuses its chunks. A dataset gets its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Options:
     Attributes:
         limits: limits in mm that replace those of the scene, by name: `true_position_mm`, or for one pin
             `r1c2.true_position_mm`.
-        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of it; 0: none is.
+        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of the limit.
         observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
         partial: leave out manifest rows that have not been rendered, instead of raising an error.
         overwrite: replace the folder DATASET even if it is not a Pinsight dataset.
@@ -63,7 +63,7 @@ class Options:
         answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
         workers: number of processes; None: one per core.
         masks: add a column of instance masks (the value of a pixel is the number of its object).
-        nsoart: what the column nsoart compares a picture with: `self` (its own mean window) or `golden` (OK parts).
+        nsoart: what the column nsoart compares a picture's windows with: `self` (their mean) or `golden` (good parts).
     """
 
     limits: Mapping[str, float]
@@ -212,10 +212,11 @@ class _Found:
 
     @property
     def rows(self) -> int:
+        """Number of rows in all chunks."""
         return sum(rows for chunks in self.chunks.values() for *_, rows in chunks)
 
     def take(self, chunk: Chunk, findings: Findings) -> None:
-        """Add the findings of a chunk."""
+        """Add the results of `examine` for a chunk to those of earlier chunks."""
         if len(self.problems) < _MOST_PROBLEMS:
             self.problems += findings.problems
         self.missing += findings.missing
@@ -379,7 +380,7 @@ def _scene_names(manifests: list[Path]) -> set[str]:
 
 
 def manifest_paths(directory: Path) -> list[Path]:
-    """Return the paths of the manifests of a render folder.
+    """Return the paths of the manifests of a render folder, sorted by name.
 
     Raises:
         InputError: there are none.

@@ -26,6 +26,7 @@ DATASETS = Path("datasets")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator build`."""
     parser.add_argument(
         "directory",
         type=Path,
@@ -37,14 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to",
         type=Path,
         metavar="DATASET",
-        help=f"folder of the dataset to make or replace (default: {DATASETS}/<DIR's name>, where nothing is replaced)",
+        help=f"folder of the dataset to make or replace (default: a new folder {DATASETS}/<DIR's name>)",
     )
     _add_labelling(parser)
-    parser.add_argument("--partial", action="store_true", help="leave out rows that have not been rendered")
+    parser.add_argument(
+        "--partial", action="store_true", help="leave out manifest rows that have not been rendered, without an error"
+    )
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace DATASET even if it is not a Pinsight dataset, and also without --to",
+        help="replace the folder DATASET even if it holds other files; without --to, no dataset is replaced unless "
+        "this option is given",
     )
     parser.add_argument(
         "--masks",
@@ -56,8 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--nsoart",
         choices=REFERENCES,
         default=SELF,
-        help="what the column nsoart compares each window of a picture with: self: the picture's mean window; golden: "
-        "the mean of pictures of good parts, with which the picture is aligned (default: %(default)s)",
+        help="what the column nsoart compares each window of a picture with: the mean of the picture's windows (self), "
+        "or the same window in the mean picture of good parts (golden) (default: %(default)s)",
     )
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="number of processes (default: one per core)"
@@ -70,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "else their copies in DIR)",
     )
     parser.add_argument(
-        "--license", default="other", metavar="ID", help="licence identifier for the card (default: other)"
+        "--license", default="other", metavar="ID", help="licence stated in the card, such as mit (default: other)"
     )
 
 
@@ -88,15 +92,15 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="FRACTION",
         help="grey zone: flag pictures with a measure that differs from its limit by at most FRACTION of the limit, "
-        "e.g. 0.1 (default 0: none)",
+        "e.g. 0.1 (default: 0, no grey zone)",
     )
     parser.add_argument(
         "--observable-px",
         type=float,
         default=OBSERVABLE_PX,
         metavar="PX",
-        help="a bend or a wrong height counts as visible in a view if it moves the pin's tip by at least PX there "
-        "(default: %(default)g; 0: every one in view counts)",
+        help="a bend or a wrong height counts as visible in a picture if it moves the pin's tip by at least PX pixels "
+        "(default: %(default)g)",
     )
     parser.add_argument(
         "--answer",

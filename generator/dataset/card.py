@@ -22,7 +22,7 @@ class DatasetFacts:
         classes: classes that the dataset declares.
         tolerances: tolerance applied to each scene.
         limits: limits in mm that the user set instead of the scene's, by name (`r1c2.retraction_mm`: of one position).
-        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of it.
+        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of the limit.
         grey_rows: number of pictures marked grey.
         observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
         hidden_rows: number of NG pictures in which no defect is visible.
@@ -35,8 +35,8 @@ class DatasetFacts:
         license: licence identifier; `other`: not stated.
         content_sha256: SHA-256 of all pictures and labels.
         answer: how `bbox_str` names the classes: `short`, `words` or `hyphenated`.
-        ceilings: number of boxes in `bbox_str`; sum and minimum, over them, of the IoU of the exact box with the one in
-            `bbox_str`, whose edges are rounded to a thousandth of the picture.
+        ceilings: number of boxes in all `bbox_str`; sum and minimum of their IoU with the exact boxes, from which they
+            differ since edges in `bbox_str` are rounded to a thousandth of the picture.
         connectors: number of connectors in connectors.json.
         source_sha256: SHA-256 of the build's inputs and options.
         code_sha256: SHA-256 of Pinsight's source code. Datasets in which both hashes are equal are equal.
@@ -67,6 +67,7 @@ class DatasetFacts:
 
     @property
     def rows(self) -> int:
+        """Number of pictures in all splits."""
         return sum(sum(counts.values()) for counts in self.counts.values())
 
 
@@ -155,7 +156,7 @@ def _columns(facts: DatasetFacts) -> str:
     extras = f" User's own factors: {', '.join(f'`{name}`' for name in facts.extras)}." if facts.extras else ""
     return f"""## Columns
 
-- `image`: the picture. `nsoart`: NSOART, three channels, computed from the picture, of its difference from good parts.
+- `image`: the picture. `nsoart`: three texture maps of the picture, standardised by good parts; see NSOART below.
 - `label`: class of the picture. `verdict`: OK or NG, for the whole picture. `kinds`: every kind of defect in it.
 - `grey`: {_grey_note(facts)}
 - `observable`: {_observable_note(facts)}
@@ -166,9 +167,9 @@ def _columns(facts: DatasetFacts) -> str:
   (what makes it NG), `in_answer` (whether `bbox_str` has its box), `address` (row and position: r2c5), `cavity` (label
   on the drawing), `visible` (share that is visible; of a missing pin: of its cavity), `dx_mm`, `dy_mm` (tip from its
   place on the drawing), `true_position_mm`, `retraction_mm`, `tilt_deg` (of the tip against the mating direction;
-  measures are null where there is no pin), `tip_px`, `base_px` (tip and foot in the picture). The box of a missing pin
-  is around the place where it should be; that of a retracted pin, around this place and its visible part; any other
-  box, around what is visible.
+  measures are null where there is no pin), `tip_px`, `base_px` (tip and foot in the picture; a missing pin has no tip,
+  but a foot: where it should be). The box of a missing pin is around the place where it should be; that of a retracted
+  pin, around this place and its visible part; any other box, around what is visible.
 - `camera_json`: model, focal lengths (telecentric: px per mm) and centre in px, distortion in OpenCV's order,
   `matrix_world` of Blender's camera in mm.
 - `tolerance_json`: the limits in mm behind `label`; under `at`, those of single positions.
@@ -183,9 +184,9 @@ def _nsoart(facts: DatasetFacts) -> str:
     reference, where = "the mean window of the same picture", ""
     if is_golden(facts.nsoart):
         reference = (
-            "the same window of\nthe golden reference, the mean picture of the good parts. It is aligned with the "
-            f"picture, made without it if it is\none of them, and edges may be displaced by "
-            f"{facts.nsoart['tolerance_px']} px"
+            "the same window of\nthe golden reference: the mean picture of the good parts other than this picture, "
+            "aligned with this picture. Edges\nthat lie up to "
+            f"{facts.nsoart['tolerance_px']} px beside those of the reference count as no difference"
         )
         where = " The references are in `nsoart/`."
     return f"""## NSOART
@@ -235,7 +236,7 @@ def _licence(facts: DatasetFacts) -> str:
 def _connectors_note(facts: DatasetFacts) -> str:
     if not facts.connectors:
         return ""
-    what = "the nominal position of every pin, and the housing's outline, of each scene, housing and terminal"
+    what = "the nominal position of every pin, and the housing's outline, for each scene, housing and terminal"
     return f"\n`connectors.json` has {what}.\n"
 
 

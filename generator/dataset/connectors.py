@@ -43,7 +43,7 @@ class NominalPosition:
     Attributes:
         address: row and position in the row, both counted from 1, such as r2c5.
         cavity: label of the cavity on the drawing.
-        x_mm, y_mm, z_mm: nominal coordinates of the terminal's tip.
+        x_mm, y_mm, z_mm: nominal coordinates of the terminal's tip: X right, Y up, Z from the mating face outwards.
         standing_mm: length of the terminal above the cavity floor.
         width_mm, thickness_mm: size of the terminal's cross-section.
 
@@ -77,7 +77,8 @@ class NominalConnector:
         opening_mm: (x, y) along the inner edge of the walls, as `outline_mm`.
         cameras: the station's cameras by name, for a part without placing error: `matrix` (4, 4) from Blender's camera
             axes to the housing's, `fx_per_width` (focal length divided by the picture's width), `distortion`, `model`.
-        placing: half ranges of a part's random placing, by PLACING. Older files lack the last three: None.
+        placing: largest deviation, to either side, of a part's random placing, by the names in PLACING. In files of
+            older versions, `opening_mm`, `cameras` and `placing` are None.
     """
 
     scene: str
@@ -149,14 +150,14 @@ def nominal_connectors(
             each = nominal_connector(connector, housing, terminal)
             found[each.key] = each
     notes = [
-        f"{scene}.toml has changed since these pictures were rendered: {CONNECTORS} has no nominal positions of it"
+        f"{scene}.toml has changed since these pictures were rendered: {CONNECTORS} leaves out this scene's connectors"
         for scene in sorted(changed)
     ]
     return tuple(found[key] for key in sorted(found) if key[0] not in changed), notes
 
 
 def nominal_connector(connector: Connector, housing: str, terminal: str) -> NominalConnector:
-    """Make the drawing of a scene's connector with one of its housings and one of its terminals or mixtures."""
+    """Return the nominal positions of a scene's connector with one of its housings and terminals (or mixtures)."""
     positions = tuple(_nominal(connector, terminal, position) for position in connector.positions)
     is_drawn = connector.housings[housing].cad is None
     return NominalConnector(

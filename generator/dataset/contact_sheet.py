@@ -28,7 +28,7 @@ class SheetRows:
 
     Attributes:
         chosen: (split, number of the row in it, from 0) of the chosen rows, by class.
-        seen: number of chosen rows of each group, by class.
+        seen: by class, number of chosen rows of each group (scene, housing, terminal, camera, marking).
     """
 
     chosen: dict[str, list[tuple[str, int]]] = field(default_factory=dict)

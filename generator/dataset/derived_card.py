@@ -11,7 +11,7 @@ from generator.dataset.writer import ORIGINS
 
 
 def read_card(text: str) -> tuple[dict[str, Any], str]:
-    """Return build settings (its key `pinsight`) and licence of a card; {} and `other` if Pinsight did not write it."""
+    """Return build settings and licence of README.md (its `text`); {} and `other` if Pinsight did not write it."""
     try:
         header = read_header(text)
     except ValueError:
@@ -67,7 +67,7 @@ Copies are augmented pictures, in the split of their original: `original` names 
 
 ## Columns
 
-`image` is the picture; `nsoart` (NSOART) has three channels, computed from the picture: its difference from good
+`image` is the picture; `nsoart` (NSOART) has three channels: texture maps of the picture, standardised by good
 parts. `label` is the class of the picture, `verdict` is OK or NG (“no good”: any class but OK), `bbox_str` the
 Florence-2 `<OD>` answer, `objects` the boxes. `grey` marks pictures in the grey zone, so close to a limit of the
 tolerance that OK and NG can hardly be told apart; `observable` is false for an NG picture in which no defect is
@@ -77,7 +77,7 @@ drawing), and `objects` and `bbox_str` are null where only the class of the pict
 
 ## Limits
 
-People labelled the photographs; nothing was measured. Balance says nothing about how often defects occur.
+People labelled the photographs; no pin on them was measured. Balance says nothing about how often defects occur.
 """
 
 

@@ -3,7 +3,7 @@
 DATASET/README.md                             the card
 DATASET/contact_sheet.jpg                     some pictures, for the card
 DATASET/nsoart.json                           statistics from which the column nsoart was computed
-DATASET/nsoart/                               its golden references, if it was built with them
+DATASET/nsoart/                               mean pictures of good parts (golden references), if nsoart needs them
 DATASET/connectors.json                       nominal positions of the connectors in the pictures
 DATASET/data/<split>-00000-of-00001.parquet   the rows
 """
@@ -110,8 +110,8 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
         )
     if (own := columns.get("fixture")) is not None and own.dtype != "int64":
         raise InputError(
-            f"{dataset} column fixture: expected int64 (it numbers the times that a part is placed on the station), "
-            f"got {own.dtype}: rename this column of your own in the manifest and build again"
+            f"{dataset} column fixture: expected int64 (Pinsight's number of a part's placing on the station), "
+            f"got {own.dtype}: give your own column another name in the manifest and build again"
         )
     names = tuple(columns["label"].names)
     if names not in (class_names(False), class_names(True)):
@@ -186,12 +186,12 @@ def read_parameters(dataset: Path) -> dict[str, Any]:
 
 
 def reference_files(dataset: Path) -> list[Path]:
-    """Return the files of a dataset's golden references; none where it has self references."""
+    """Return the paths of a dataset's golden references (mean pictures of good parts), sorted; [] if it has none."""
     return sorted(path for path in (dataset / FOLDER).glob("*") if path.is_file())
 
 
 def lost_references(dataset: Path) -> list[str]:
-    """Return the golden references that a dataset's nsoart.json names and that are no files.
+    """Return the paths of golden references that nsoart.json names, but that are missing; relative to the dataset.
 
     Raises:
         InputError: nsoart.json is missing or not JSON.
@@ -201,7 +201,7 @@ def lost_references(dataset: Path) -> list[str]:
 
 
 def copy_references(dataset: Path, to: Path) -> None:
-    """Copy a dataset's golden references, if it has any, to the folder of another."""
+    """Copy a dataset's golden references, if it has any, to the folder `to` of another dataset."""
     for path in reference_files(dataset):
         (to / FOLDER).mkdir(exist_ok=True)
         shutil.copyfile(path, to / FOLDER / path.name)

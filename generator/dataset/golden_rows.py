@@ -1,8 +1,9 @@
 """The golden references of a build: sums of aligned pictures of OK rows, and the statistics of their SOART3 maps.
 
-Two passes over the members of all unit spaces, in which any process may take any part: the first aligns and sums the
-pictures, the second compares each with the mean of the others. Sums are whole numbers and statistics are merged by run
-name, so that the result does not depend on the order.
+A golden reference is the mean picture of a unit space: the good parts of one scene, housing, terminal, camera and
+marking. Two passes go through the pictures of all unit spaces, several processes at once: the first aligns and sums
+them, the second compares each picture with the mean of the others. Sums are whole numbers and statistics are merged by
+run name, so that the result does not depend on which process is faster.
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ Part = tuple[int, tuple[str, ...]]
 
 
 def golden_parameters(in_order: InOrder, spaces: nsoart.UnitSpaces, rules: Rules, folder: Path) -> dict[str, Any]:
-    """Write the golden references of a build, and return the contents of nsoart.json.
+    """Write the golden references (mean pictures of good parts) of a build; return the contents of nsoart.json.
 
     Args:
-        in_order: runs calls in processes.
-        spaces: the rows of the build.
+        in_order: function that runs calls in processes, from `processes`.
+        spaces: the rows of the build, by group (scene, housing, terminal, camera, marking).
         rules: settings of the build.
         folder: folder of the dataset; the references are written to its folder nsoart.
 
     Raises:
-        InputError: a group has too few OK rows, or pictures of a unit space have different shapes.
+        InputError: a group has fewer than two OK rows, or pictures of a unit space have different shapes.
     """
     try:
         found = spaces.golden()
     except ValueError as error:
         raise InputError(
-            f"--nsoart golden: {error}: render good parts there, or give --nsoart self, which needs none"
+            f"--nsoart golden: {error}: render more good parts of these, or give --nsoart self, which needs none"
         ) from None
     members = list(dict.fromkeys(space.rows for space in found))  # groups may have one unit space in common
     parts: list[Part] = [

@@ -20,11 +20,11 @@ _PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
 
 class HubError(Exception):
-    """The Hub cannot be reached or refuses the request, though the arguments are valid. Its text is for the user."""
+    """The Hub cannot be reached or refuses the request, though the arguments are valid; the text is for the user."""
 
 
 class NotAllowed(Exception):
-    """The repository in the arguments may not be written, or does not exist. The exception's text is for the user."""
+    """The repository in the arguments may not be written, or does not exist; the text is for the user."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Publication:
         name: owner/name of the repository.
         files: local file or contents of each file, by its path in the repository.
         message: commit message.
-        is_ours: returns whether the same command wrote a card, given the card's text.
-        replaced: returns whether a file in the repository that `files` lacks is deleted, given its path.
+        is_ours: gets the text of the repository's card; returns whether the same command wrote it.
+        replaced: gets the path of a file in the repository; returns whether it is deleted if `files` lacks it.
     """
 
     kind: str
@@ -49,7 +49,7 @@ class Publication:
 
 
 def name_problem(name: str, option: str) -> str | None:
-    """Return an error message if `name` is not of the form owner/name, else None; `option`: its start, such as --to."""
+    """Return a message, which starts with `option` (such as --to), if `name` does not have the form owner/name."""
     parts = name.split("/")
     if len(parts) == 2 and all(_PART.fullmatch(p) and "--" not in p and ".." not in p for p in parts):
         return None
@@ -76,7 +76,7 @@ def publish(
         The URL of the commit or pull request.
 
     Raises:
-        NotAllowed: the repository was not made by the same command, or a pull request needs one that exists.
+        NotAllowed: another program made the repository, or `create_pr` is true and there is no repository yet.
         HubError: no token, no network, no permission, or another error of the Hub.
     """
     # Imported here, because it takes a second that `--help` and `--dry-run` do not need.

@@ -48,7 +48,8 @@ class Place:
     def check(self) -> None:
         """Check that the target may be replaced.
 
-        With --overwrite, the files in it now that are not a dataset's are remembered: only these may be removed later.
+        With --overwrite, the target may hold files that are not a dataset's. They are noted: files that are added later
+        may not be removed.
 
         Raises:
             InputError: the target holds files that may not be replaced.
@@ -64,7 +65,7 @@ class Place:
         If a command was killed between moving the old dataset away and the new one in, the old one is moved back.
 
         Raises:
-            InputError: another command has locked it, or it may not be replaced.
+            InputError: another command has locked the target, or the target may not be replaced.
         """
         try:
             self._lock = self._locked()
@@ -92,7 +93,7 @@ class Place:
         """Move the old dataset back, if a command was killed between moving it away and moving the new one in.
 
         Raises:
-            InputError: another command is writing there.
+            InputError: another command has locked the target.
         """
         if self._replaced.exists() and not self.path.exists():
             self.hold()
@@ -123,7 +124,7 @@ class Place:
         return InputError(f"{self.option}: expected a folder that can be written, got: {error.strerror}")
 
     def _kept(self) -> str:
-        return f"the new dataset is in {self.building}, which the next command with this target removes"
+        return f"the new dataset is in {self.building}: move it away, or the next command with this target deletes it"
 
     def _refuse(self, folder: Path) -> None:
         if problem := self._problem(folder):

@@ -1,8 +1,4 @@
-"""`python -m generator push DATASET owner/name`: upload a dataset folder to the Hugging Face Hub, in one commit.
-
-All files are uploaded first and become visible together: a push that is interrupted leaves the repository unchanged.
-The token comes from the environment (HF_TOKEN) or the login (`hf auth login`), never from the command line.
-"""
+"""`python -m generator push DATASET owner/name`: upload a dataset folder to the Hugging Face Hub, in one commit."""
 
 from __future__ import annotations
 
@@ -34,14 +30,16 @@ class Upload:
 
     @property
     def bytes(self) -> int:
+        """Size of all files together, in bytes."""
         return sum((self.folder / name).stat().st_size for name in self.files)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator push`."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("name", metavar="OWNER/NAME", help="the dataset's name on the Hub")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
-    parser.add_argument("--create-pr", action="store_true", help="open a pull request; commit to no branch")
+    parser.add_argument("--create-pr", action="store_true", help="open a pull request, commit to no branch")
     parser.add_argument("--revision", metavar="R", help="branch to commit to, created if missing (default: main)")
     parser.add_argument("--dry-run", action="store_true", help="check the folder and list its files; upload nothing")
 
@@ -75,7 +73,8 @@ def check_folder(dataset: Path) -> Upload:
     """Check a dataset folder and return the files to upload.
 
     Raises:
-        InputError: it is not a Pinsight dataset, its files differ in columns, or its card is too long.
+        InputError: it is not a Pinsight dataset, a file is damaged or missing, its Parquet files differ in columns, or
+            its card is too long.
     """
     splits = split_files(dataset)
     problems = [] if splits else [f"{dataset}: expected a Pinsight dataset, got no data/*.parquet file"]
@@ -133,7 +132,7 @@ def push(upload: Upload, name: str, private: bool, create_pr: bool, revision: st
         The URL of the commit or pull request.
 
     Raises:
-        InputError: this command did not make the repository, or a pull request needs one that exists.
+        InputError: another program made the repository, or `create_pr` is true and there is no repository yet.
         HubError: no token, no network, no permission, or another error of the Hub.
     """
     what = Publication(

@@ -25,7 +25,7 @@ def shown_path(path: Path) -> str:
 
 
 def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) -> list[str]:
-    """Compare the manifest row that a record was rendered from with the row in the manifest now.
+    """Compare the manifest row from which a picture was rendered with the row in the manifest now.
 
     Args:
         record: the renderer's JSON file on the picture; `row` is the manifest row.
@@ -34,7 +34,7 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
         path: path of the record.
 
     Returns:
-        One message on each column that differs.
+        One message on each column that differs, and one if the run name does.
     """
     # Records of renderer 4 and older have no fixture: their seed was that of the placing too.
     expected, got = run.row(), {"fixture": record["row"].get("seed"), **record["row"]}
@@ -112,7 +112,7 @@ def read_picture(directory: Path, run: str, sha256: str, size: tuple[int, int] |
         size: (W, H) px in its record; None: not checked.
 
     Raises:
-        InputError: the picture is missing, was changed, or cannot be decoded.
+        InputError: the picture is missing, was changed, cannot be decoded, or has another size or mode.
     """
     path = directory / "images" / f"{run}.png"
     content = _read_checked(path, f"the picture of run {run}", sha256)

@@ -86,6 +86,7 @@ class Chunk:
 
     @property
     def name(self) -> str:
+        """Name of the chunk in the spool, such as train-000002."""
         return f"{self.split}-{self.number:06d}"
 
 
@@ -103,8 +104,8 @@ class Findings:
         connectors: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows, each once.
         other: whether any object has the class OTHERNG.
         grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
-        ceilings: number of boxes in `bbox_str`; sum and minimum, over them, of the IoU of the exact box with the one in
-            `bbox_str`, whose edges are rounded to a thousandth of the picture.
+        ceilings: number of boxes in all `bbox_str`; sum and minimum of their IoU with the exact boxes, from which they
+            differ since edges in `bbox_str` are rounded to a thousandth of the picture.
         renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
         statistics: (unit-space group, statistics of the SOART3 texture maps of its OK training rows, as returned by
             `MapStatistics.as_numbers`).
@@ -126,7 +127,7 @@ class Findings:
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
-        """Count a row that goes into the dataset; `path` is that of its record."""
+        """Add a row that goes into the dataset; `record`: contents of its record, the file `path`."""
         scene, housing, terminal = (str(row.manifest[name]) for name in ("scene", "housing", "terminal"))
         self.rows.append((str(row.manifest["run"]), row.label, nsoart.group_of(row.manifest)))
         self.other |= any(each.category == OTHERNG for each in row.objects or ())
@@ -163,7 +164,7 @@ class Findings:
 
 
 def examine(chunk: Chunk, rules: Rules) -> Findings:
-    """Check the rows of a chunk (first pass); if none is faulty, store them in the spool, without pictures.
+    """Check the rows of a chunk (first pass) and return the results; if none is faulty, store them without pictures.
 
     If the spool has this chunk already and no input has changed since, the stored results are returned.
     """
@@ -195,7 +196,7 @@ def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, A
         folder: folder of the dataset, with its golden references.
 
     Returns:
-        What the spool states about the stored chunk.
+        The chunk's entry in the spool.
 
     Raises:
         InputError: a picture has changed since it was examined, or does not have the shape of its golden reference.

@@ -24,8 +24,8 @@ class SceneFiles:
 
     Attributes:
         rows: the file with which the manifests' rows are read: the scene as it was rendered, where it is known.
-        connectors: the scene as it was rendered and as it is now, in this order, where they are known.
-        tolerances: the tolerance that applies now; a scene without one here has that in its records.
+        connectors: the known versions of the scene: as it was rendered, then, if that is another file, as it is now.
+        tolerances: the tolerance that applies now; for a scene that is not in it, the records state the tolerance.
         notes: for each scene, a line for the user on the origin of its tolerance.
     """
 
@@ -40,7 +40,7 @@ def find_scenes(directory: Path, names: Iterable[str], scenes: Path | None) -> S
 
     Args:
         directory: the render folder.
-        names: the scenes that its manifests name; texts that cannot be a scene's name are ignored.
+        names: names of the scenes in the folder's manifests; texts that cannot be a scene's name are ignored.
         scenes: the folder given by `--scenes`; None: the scene files are where they were when rendered, else their
             copies in the render folder are read.
 
@@ -57,7 +57,8 @@ def find_scenes(directory: Path, names: Iterable[str], scenes: Path | None) -> S
             where = f"--scenes {scenes}" if scenes else "--scenes"
             got = "one without this file" if scenes else "no --scenes, and no copy of the file in the render folder"
             problems.append(
-                f"{where}: expected the folder of {name}.toml, a scene of the manifests in {directory}, got {got}"
+                f"{where}: expected the folder with the scene file {name}.toml, which the manifests in {directory} "
+                f"need, got {got}"
             )
             continue
         found.rows[name] = file

@@ -60,7 +60,7 @@ class Kept(NamedTuple):
 
 
 class Spool(NamedTuple):
-    """A store on disk for finished chunks of rows, used by several processes at once; it has no incomplete chunks.
+    """A store on disk for chunks of rows, used by several processes at once; it never shows an incomplete chunk.
 
     Attributes:
         folder: the folder of the chunks, which has no other files.
@@ -79,7 +79,7 @@ class Spool(NamedTuple):
             return None  # missing, or written by another version
 
     def keep(self, name: str, key: str, note: Mapping[str, Any], table: pa.Table | None = None) -> Kept:
-        """Store a finished chunk.
+        """Store a finished chunk and return its entry.
 
         Args:
             name: name of the chunk, a file name without suffix.
@@ -197,7 +197,7 @@ class DatasetWriter:
         (self.building / DATA).mkdir()
 
     def add(self, split: str, table: pa.Table, sha256: str = "") -> None:
-        """Write rows to the dataset; all rows of a split have to be added before those of the next.
+        """Write rows to the dataset; all rows of a split have to be added before those of the next split.
 
         Args:
             split: split of the rows.
@@ -252,7 +252,7 @@ class ShardWriter:
     Args:
         folder: folder of the files.
         split: name of the split.
-        columns: features: names and types of the columns.
+        columns: names and types of the columns.
     """
 
     def __init__(self, folder: Path, split: str, columns: Features) -> None:

@@ -133,6 +133,7 @@ class _File:
     groups: list[str] = field(default_factory=list)
 
     def read(self) -> None:
+        """Read the file: its pictures, and messages on them, are added to `found`."""
         for entry in self.content["categories"]:
             number = _id_of(entry.get("id")) if isinstance(entry, dict) else None
             if number is not None and isinstance(entry.get("name"), str):

@@ -32,7 +32,10 @@ class Export:
     hidden: bool
 
     def is_wanted(self, each: ObjectRow) -> bool:
-        """Whether an object's box is written: its class is in `classes`, and enough of it is visible."""
+        """Whether an object's box is written: its class is in `classes`, its area is above 0, and enough is visible.
+
+        Enough is OBSERVABLE_SHARE (a tenth); any share if `hidden` is true or the object's visible share is not known.
+        """
         is_seen = self.hidden or each.visible is None or each.visible >= OBSERVABLE_SHARE
         return each.category in self.classes and each.area > 0 and is_seen
 

@@ -1,4 +1,7 @@
-"""Read and write image folders: SPLIT/CLASS/picture, CLASS/picture, or metadata.* with file_name, label and objects."""
+"""Read and write image folders: SPLIT/CLASS/picture, CLASS/picture, or pictures that a metadata file describes.
+
+The metadata file (metadata.jsonl, .csv or .parquet) has the column file_name, and label or objects or both.
+"""
 
 from __future__ import annotations
 

@@ -62,10 +62,13 @@ Statistics = dict[tuple[str, ...], nsoart.MapStatistics]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator import`."""
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder or file with the labels")
     parser.add_argument("--format", choices=tuple(READERS), required=True, help="format of SOURCE")
     parser.add_argument("--to", type=Path, required=True, metavar="DATASET", help="folder of the dataset to make")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="folder of the pictures (formats coco and voc)")
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="coco, voc: folder of the pictures (default: beside the labels)"
+    )
     parser.add_argument(
         "--classes",
         metavar="WORD=CLASS,...",
@@ -93,19 +96,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--share",
         type=float,
         metavar="S",
-        help="share of imported pictures in the mixed training split, 0 to 1; surplus pictures are left out at random",
+        help="share of imported pictures in the mixed training split, above 0 and below 1; surplus pictures are left "
+        "out at random (default: none is left out)",
     )
-    parser.add_argument("--synthetic", action="store_true", help="mark the pictures as rendered, not photographs")
+    parser.add_argument("--synthetic", action="store_true", help="the pictures are renders (column synthetic: true)")
     parser.add_argument(
         "--zero-based",
         action="store_true",
-        help="format voc: xmin and ymin count from 0, and xmax and ymax are the box's right and lower edge",
+        help="format voc: pixels are counted from 0, and xmax and ymax are the box's right and lower edge (default: "
+        "pixels are counted from 1, and xmax and ymax are the last ones in the box)",
     )
     parser.add_argument(
         "--skip-broken", action="store_true", help="leave out faulty pictures instead of stopping with an error"
     )
     parser.add_argument(
-        "--license", default="other", metavar="ID", help="licence identifier for the card (default: other)"
+        "--license", default="other", metavar="ID", help="licence stated in the card, such as mit (default: other)"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
 
@@ -120,7 +125,7 @@ class ImportOptions:
         shares: share of each split, 0 to 1; empty: splits as in the source.
         views: cameras that took a picture of every part; empty: pictures are not grouped by part.
         seed: seed of all random choices.
-        share: share of imported pictures in the mixed training split, 0 to 1; None: all rows of both.
+        share: share of imported pictures in the mixed training split, 0 to 1; None: no picture is left out.
         synthetic: whether the pictures are rendered.
         skip_broken: leave out faulty pictures.
         workers: number of processes; None: one per core.
@@ -262,7 +267,7 @@ def _write(
     title = f"Imported: {args.source.resolve().name}"
     how = [f"{len(photos)} labelled pictures, imported from {args.format}. What the labels do not contain is null."]
     if other is not None:
-        by = "all rows of both" if options.share is None else f"a share of {options.share:g} of train is imported"
+        by = "no row is left out" if options.share is None else f"imported pictures are {options.share:g} of train"
         title += f", with {other.folder.resolve().name}"
         how.append(f"Mixed with the dataset `{other.folder.resolve().name}`: {by}.")
     settings = {**(other.card if other is not None else {}), "answer": rules.answer}

@@ -129,7 +129,7 @@ class ClassNames:
         return found or CLASSES[-1]
 
     def knows(self, word: str) -> bool:
-        """Whether the user gave a class for a label."""
+        """Whether the user gave a class for a label in --classes."""
         return word.strip().lower() in self._given
 
     def notes(self) -> list[str]:
@@ -150,7 +150,7 @@ class ClassNames:
 
 
 def kind_of(word: str) -> str | None:
-    """Return a label as the kind of defect that it states; None if it is empty or only the name of a class."""
+    """Return the kind of defect that a label states: its text; None if it is empty or only the name of a class."""
     return None if not word or word.strip().lower() in _KNOWN else word.strip()
 
 
@@ -167,7 +167,7 @@ def with_defects_unknown(one: Labelled) -> Labelled:
 
 
 def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
-    """Return a picture without repeated objects; if it has any, a message on them is added to `notes`."""
+    """Return a picture without repeated objects (equal box and label); if it has any, `notes` gets a message."""
     objects: list[LabelledObject] = []
     for each in one.objects or ():
         if each not in objects:
@@ -210,7 +210,7 @@ def find_named(name: str, places: Sequence[Path]) -> tuple[Path, str, bool] | No
 
     Returns:
         The picture's path, its path relative to the folder in `places`, and whether leading folders of the name were
-        left out; None: no such picture, or several without leading folders.
+        left out; None: no such picture, or several to which the name without leading folders leads.
     """
     forward = name.rpartition("?d=")[2].replace("\\", "/")
     spellings = list(dict.fromkeys((name, forward, unquote(forward))))
@@ -254,11 +254,11 @@ def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problem
         problems.append(f"{relative_name(path, source)}: expected labels in {expected}, got none")
     if rest := pictures[5:]:
         folders = ", ".join(dict.fromkeys(relative_name(path.parent, source) for path in rest))
-        problems.append(f"{folders}: expected labels of every picture, got none of {len(rest)} other pictures either")
+        problems.append(f"{folders}: expected labels of every picture, got none for {len(rest)} more pictures")
 
 
 def note_others(found: Found, source: Path) -> None:
-    """Add a message on pictures that are not imported and that no other message mentions, if others are imported.
+    """Add a message on pictures that are not imported and that no other message mentions; none if nothing is imported.
 
     Args:
         found: the pictures and messages; the message is added to its notes.
@@ -280,14 +280,14 @@ def note_splits(found: Found, groups: Sequence[str]) -> None:
 
     Args:
         found: the pictures and messages; the warning is added to its notes.
-        groups: for each picture, the name of the folder or file, or the word, that could state its split.
+        groups: for each picture, the text that should name its split, such as the name of its folder.
     """
     counts = Counter(group for one, group in zip(found.pictures, groups, strict=True) if one.split is None)
     known = dict.fromkeys(one.split for one in found.pictures if one.split is not None)
     if known and counts:
         names = ", ".join(shown(name) for name in list(counts)[:5]) + (", ..." if len(counts) > 5 else "")
         found.notes.append(
-            f"warning: expected the name of a split for every picture, as others have ({', '.join(known)}), got "
+            f"warning: expected the name of a split for every picture, as some have ({', '.join(known)}), got "
             f"{names}: {counts.total()} pictures are put into train, unless --splits is given"
         )
 

@@ -1,4 +1,4 @@
-"""The dataset that imported pictures are mixed with, and the choice of the rows that give the wanted share."""
+"""The dataset that imported pictures are mixed with, and the choice of rows for a wanted share of photographs."""
 
 from __future__ import annotations
 
@@ -83,10 +83,12 @@ class Other:
 
     @cached_property
     def connectors(self) -> tuple[NominalConnector, ...] | None:
+        """Contents of the dataset's connectors.json; None if it has no such file."""
         return read_connectors(self.folder)
 
     @cached_property
     def card(self) -> dict[str, Any]:
+        """Build settings in the dataset's card; {} if Pinsight did not write the card."""
         path = self.folder / CARD
         try:
             return read_card(path.read_text("utf-8") if path.is_file() else "")[0]
@@ -95,15 +97,16 @@ class Other:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Contents of the dataset's nsoart.json, checked by computing an NSOART picture for each of its groups.
+        """Contents of the dataset's nsoart.json; as a check, NSOART of a black picture is computed for each group.
 
-        The golden references that it names are read.
+        Raises:
+            InputError: the file, or a golden reference that it names, is missing or damaged.
         """
         try:
             parameters = read_parameters(self.folder)
             window, stride = parameters["window"], parameters["stride"]
             if not (type(window) is int and type(stride) is int and 1 <= window <= WIDEST and stride >= 1):
-                raise ValueError(f"the window {shown(window)} and the stride {shown(stride)}")
+                raise ValueError(f"window {shown(window)} and stride {shown(stride)} (valid: 1 to {WIDEST} whole px)")
             golden = nsoart.is_golden(parameters)
             for group in parameters["groups"] if golden else (None, *parameters["groups"]):
                 shape = nsoart.golden_reference(parameters, group, self.folder).anchor.shape if golden else [window] * 2

@@ -47,7 +47,8 @@ class Rules:
         extras: names of the user's own columns, among them `file`.
         masks: whether the dataset has instance masks.
         window, stride: side and step of the windows from which the column nsoart is computed, px.
-        golden: folder of the dataset that they are mixed with, if it has golden references; None: it has none.
+        golden: folder of the dataset that the pictures are mixed with, if it has golden references (mean pictures of
+            good parts); else None.
     """
 
     known: Mapping[str, str]
@@ -117,7 +118,7 @@ class Findings:
 
 
 def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
-    """Decode pictures, check them and their boxes, and make their dataset rows."""
+    """Decode pictures, check them and their boxes, and return their dataset rows and messages on faults."""
     found = Findings([], [], [], [])
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
     for photo in photos:
@@ -147,7 +148,7 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
 
 
 def without_reference(rows: Sequence[Examined], parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """Return a message, by run name, on each picture that no golden reference of a dataset fits.
+    """Return a message, by run name, on each picture that fits no golden reference (mean picture of good parts).
 
     Args:
         rows: the pictures with their rows.
@@ -160,7 +161,7 @@ def without_reference(rows: Sequence[Examined], parameters: Mapping[str, Any], f
             shape = nsoart.golden_reference(parameters, row.manifest, folder).anchor.shape
             check_ratio((row.width, row.height), shape)
         except ValueError as error:
-            hint = f" ({', '.join(nsoart.GROUP_BY)}: see --known)" if "NSOART of" in str(error) else ""
+            hint = f" ({', '.join(nsoart.GROUP_BY)}; state them with --known)" if "NSOART of" in str(error) else ""
             wrong[photo.run] = f"{photo.labelled.name}: {error}{hint}"
     return wrong
 
@@ -178,7 +179,7 @@ def attach_images(
         spool: store on disk for finished chunks.
 
     Returns:
-        What the spool states about the stored chunk.
+        The chunk's entry in the spool.
     """
     files = [photo.labelled.path for photo, _ in chunk]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -290,7 +291,7 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
             problems.append(f"{where}: expected a box inside {size[0]} x {size[1]} px, got {given}")
             continue
         if not labelled.relative and max(x2, y2) <= 1:
-            problems.append(f"{where}: expected a box in px, got {given}, which seems to be in shares of the size")
+            problems.append(f"{where}: expected a box in px, got {given} (fractions of its size?)")
             continue
         over = max(abs(a - b) for a, b in zip(inside, box, strict=True))
         if over > ROUNDING_PX:

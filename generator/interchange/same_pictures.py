@@ -81,7 +81,7 @@ def _contradiction(one: Examined, first: Examined) -> str:
 
 
 def same_files(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of each file that has as many bytes as another; files that are left out have no equal."""
+    """Return the SHA-256 of each file that has as many bytes as another; no other file can have an equal."""
     by_size: dict[int, list[Path]] = {}
     for path in paths:
         if path.is_file():

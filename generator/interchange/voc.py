@@ -34,7 +34,7 @@ FOLDERS = ("JPEGImages", "images")
 
 
 def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: bool = False) -> Found:
-    """Read a folder in VOC's layout, or one with XML files beside their pictures; returns labels and messages.
+    """Read a folder in VOC's layout, or XML files beside their pictures; returns labelled pictures and messages.
 
     VOC counts pixels from 1 and includes the last one: xmin = 1, xmax = W is the whole picture.
 
@@ -64,7 +64,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             continue
         name = (root.findtext("filename") or "").strip() or path.with_suffix("").name
         if not leads_below(name.replace("\\", "/").lstrip("/"), *pictures.bases):
-            found.problems.append(f"{where}: expected a filename inside {pictures.bases[0].name}, got {shown(name)}")
+            found.problems.append(f"{where}: expected filename inside {pictures.bases[0].name}/, got {shown(name)}")
             faulty.add(own)
             continue
         problems: list[str] = []
@@ -87,8 +87,8 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             )
         )
     if unlisted:
-        got = f"{len(unlisted)} in no list (first: {unlisted[0]}): their pictures go to train"
-        found.notes.append(f"ImageSets/Main: expected every XML file in a list, got {got}")
+        got = f"{len(unlisted)} that no list names (first: {unlisted[0]}): their pictures are put into train"
+        found.notes.append(f"ImageSets/Main: expected the name of every XML file in a list, got {got}")
     elif not listed:
         note_splits(found, groups)
     _check_all_read(found, pictures, faulty, source)
@@ -167,9 +167,9 @@ class _Pictures:
         if picture is None and len(own) == 1:
             picture = own[0]
         elif own and picture not in own:
-            got = f"{name}, and {' and '.join(path.name for path in own)} beside it" if picture else name
+            alike_names = " or ".join(path.name for path in own)
             problems.append(
-                f"{where}: expected filename to be the picture with the same name as this XML file, got {got}"
+                f"{where}: expected filename to be the picture with this XML file's name, {alike_names}, got {name}"
             )
         if picture is None:
             picture = own[0] if own else places[0] / name.replace("\\", "/").rpartition("/")[2]
@@ -186,7 +186,7 @@ def _listed(source: Path, found: Found) -> dict[str, str]:
                 name = folded(line.split()[0])
                 if listed.setdefault(name, split) != split:
                     found.problems.append(
-                        f"{name}: expected it in lists of one split in ImageSets/Main, got {listed[name]} and {split}"
+                        f"ImageSets/Main: expected {name} in the lists of one split, got {listed[name]} and {split}"
                     )
     return listed
 

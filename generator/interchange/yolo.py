@@ -167,7 +167,12 @@ class _Places:
     read: dict[Path, str] = field(default_factory=dict)
 
     def pictures(self, entry: str, key: str, split: str) -> list[Path]:
-        """Return the pictures of a split, from a folder or from a text file that lists them."""
+        """Return the pictures of a split: those in the folder, or in the list (a text file), at the path `entry`.
+
+        Args:
+            entry, key: path in data.yaml, and its key there, such as val.
+            split: the split that the key stands for.
+        """
         if not is_possible(self.root / entry):
             self._problem(f"{self.file.name}: expected the folder of the {split} pictures, got {shown(entry)}")
             return []
@@ -175,7 +180,7 @@ class _Places:
         earlier = self.read.setdefault(place.resolve(), key)
         if earlier != key:
             both = f"expected different pictures for {key} and {earlier}, got {entry} for both"
-            self.found.notes.append(f"warning: {self.file.name}: {both}: it is read as {earlier} only")
+            self.found.notes.append(f"warning: {self.file.name}: {both}: {entry} is read for {earlier} only")
         elif place.is_file() and place.suffix == ".txt":
             return self._listed(place)
         elif place.is_dir():

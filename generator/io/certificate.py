@@ -1,6 +1,6 @@
 """The calibration certificate: a JSON file with the geometry of a camera, or of all cameras of a rig.
 
-Keys: docs/how_to/calibrate_cameras.md.
+Its keys are described in docs/how_to/calibrate_cameras.md.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Certificate:
 
     Attributes:
         cameras: the cameras by name; the axes of the first one are those of the rig.
-        parameters: names of the parameters in `covariance`, such as `center.f`: a camera's name, and one of LENS or, as
-            rotation vector and shift of the pose in `to_rig`, of PLACE.
+        parameters: names of the N parameters in `covariance`, such as `center.f`: a camera's name, and a name in LENS
+            or PLACE (rotation vector and shift of the camera's pose, which is the argument of `to_rig`).
         covariance: (N, N) covariance of the N parameters.
         made, expires: date and time in UTC.
         temperature_c: temperature at calibration; None: not stated.
@@ -74,11 +74,12 @@ class Certificate:
     sha256: str
 
     def is_expired(self, now: datetime | None = None) -> bool:
+        """Whether the time `now` (None: the present; with a time zone) is after `expires`."""
         return (now or datetime.now(UTC)) > self.expires
 
 
 def to_rig(pose: np.ndarray) -> list[list[float]]:
-    """Convert the pose of a camera to `matrix_rig` of the certificate; and, as the same formula, back.
+    """Convert the pose of a camera to the certificate's `matrix_rig`; the same formula converts `matrix_rig` back.
 
     Args:
         pose: (4, 4) from the first camera's axes to this camera's, mm; axes as in OpenCV (y down, z forwards).
@@ -144,7 +145,7 @@ def _camera(camera: Mapping[str, Any]) -> CalibratedCamera:
     k1, k2, p1, p2, k3 = (float(term) for term in camera["distortion"])
     numbers = [width, height, fx, fy, cx, cy, k1, k2, p1, p2, k3]
     if not np.isfinite(numbers).all() or min(width, height, fx, fy) <= 0.0:
-        raise ValueError(f"a camera with numbers that are not finite, or size or focal length 0: {shown(camera)}")
+        raise ValueError(f"a camera with a number that is not finite, or a size or focal length 0: {shown(camera)}")
     matrix = np.array(camera["matrix_rig"], float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not _is_motion(matrix):
         raise ValueError(f"a matrix_rig that is no rotation with a shift: {shown(camera['matrix_rig'])}")
@@ -166,7 +167,7 @@ def _covariance(rows: Any, parameters: Sequence[str], cameras: Mapping[str, Cali
     covariance = np.array(rows, float)
     if covariance.shape != (len(parameters),) * 2 or not np.isfinite(covariance).all():
         shape = " x ".join(map(str, covariance.shape))
-        raise ValueError(f"{len(parameters)} parameters with a covariance of {shape} numbers, or some not finite")
+        raise ValueError(f"a covariance of {shape} numbers for {len(parameters)} parameters, or with some not finite")
     deviations = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     scale = np.where(deviations > 0.0, deviations, 1.0)
     correlation = covariance / np.outer(scale, scale)

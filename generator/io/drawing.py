@@ -48,7 +48,7 @@ class Mark(NamedTuple):
         end: end of the enlarged vector to where the tip is; None: not known.
         label: verdict; it sets the colour. NG is drawn with thick lines.
         text: text beside the ring; may be empty.
-        is_dashed: draw the ring dashed, for a pin of which not all is determined.
+        is_dashed: draw the ring dashed, for a pin with a measure that is not determined.
     """
 
     ring: Sequence[tuple[float, float]]
@@ -333,6 +333,7 @@ class _Letters:
         self.font, self.step = font, round(1.4 * px)
 
     def width(self, text: str) -> float:
+        """Width of a text in px."""
         return self.font.getlength(text)
 
     def cut(self, text: str, width: float) -> str:

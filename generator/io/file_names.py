@@ -31,7 +31,7 @@ def existing(place: Path, name: str) -> Path | None:
 
 
 def folded(name: str) -> str:
-    """Return a file name in one case and one Unicode form, so that names alike on some file systems are equal."""
+    """Return a file name in one case and one Unicode form; names that some file systems take for one become equal."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

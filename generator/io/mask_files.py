@@ -31,8 +31,11 @@ def split_masks(
 ) -> tuple[list[Path], list[Path]]:
     """Split the pictures of an image folder into photographs and masks.
 
-    A picture is a mask if it has few colours, and its name or its folder's is that of masks, or a photograph has the
-    same name. In a folder of masks, a picture with the name of a photograph in another folder is a mask by this alone.
+    A picture is a mask in each of these cases:
+
+    - its folder has the name of masks, such as ground_truth, and it has few colours or the name of a photograph;
+    - its own name is that of a mask, such as a_mask.png, and it has few colours;
+    - it has few colours, and a picture of more colours beside it has the same name without suffix.
 
     Args:
         paths: pictures below `source`.

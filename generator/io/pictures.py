@@ -286,9 +286,9 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
 def with_white(picture: Image.Image, name: str) -> Image.Image:
     """Scale 16-bit grey so that white is 65535; pictures of other modes are returned unchanged.
 
-    The environment variable WHITE states the value of white where the file does not. If neither does, a picture with
-    small values only is refused: with 8 bits it would be nearly black. Such a file often holds the 10 to 14 bits of a
-    camera, whose number cannot be known from one picture.
+    The environment variable PINSIGHT_WHITE states the value of white where the file does not. If neither does, a
+    picture with small values only is refused: with 8 bits it would be nearly black. Such a file often holds the values
+    of a camera of 10 to 14 bits, and one picture does not show how many bits they are.
 
     Raises:
         InputError: the brightest value, hot pixels left out, is below LEAST_DEEP_WHITE or above the stated white.

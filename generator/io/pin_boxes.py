@@ -1,7 +1,7 @@
 """Read the boxes of the pins in a picture: the file of the option `--positions`.
 
-It is a CSV file with the columns address, x1, y1, x2, y2 (px) and optionally cavity and others, or a record, the JSON
-file that the renderer writes for each picture; of a record, the boxes of intact pins (`expected`) are used.
+It is a CSV file with the columns address, x1, y1, x2, y2 (px) and optionally cavity and others, or a record: the JSON
+file that the renderer writes for each picture. Of a record, the boxes that good pins would have (`expected`) are read.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _of_table(path: Path, text: str) -> list[PinBox]:
             boxes.append(PinBox(cells["address"], box, cells.get("cavity") or None))
         except ValueError:
             values = [cells[name] or "nothing" for name in COLUMNS]
-            hint = " (one decimal mark in the whole file, no comma where commas separate the columns)"
+            hint = " (one decimal mark for the whole file, which is no comma if commas separate the columns)"
             problems.append(
                 f"{path}:{line}: expected an address, and x1 < x2 and y1 < y2 in px, got "
                 f"{', '.join(values)}{hint if any(',' in value for value in values) else ''}"

@@ -17,7 +17,10 @@ InOrder = Callable[..., Iterator[Any]]
 
 @contextmanager
 def processes(count: int | None, worth_it: bool = True) -> Iterator[InOrder]:
-    """Context manager that starts processes, and gives an InOrder: a function that runs calls in them.
+    """Context manager that starts processes and gives a function, `in_order(function, calls)`, that works in them.
+
+    `in_order` calls `function` with each tuple of arguments in `calls`, and yields (first argument, result) of each
+    call, in the order of the calls.
 
     Args:
         count: number of processes; None: one per core.

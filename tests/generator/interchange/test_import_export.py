@@ -930,7 +930,7 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
             b'{"window": 16}',
             "nsoart.json: expected a file that `generator build` wrote, got: no key 'stride'",
         ),
-        ("nsoart.json", b'{"window": 1e9, "stride": 1}', "got: the window 1000000000.0 and the stride 1"),
+        ("nsoart.json", b'{"window": 1e9, "stride": 1}', "got: window 1000000000.0 and stride 1 (valid: 1 to 4096"),
         (
             "nsoart.json",
             b'{"window": 16, "stride": 1, "groups": []}',

@@ -92,7 +92,7 @@ def test_boxes_that_are_shares_of_the_picture_are_not_read_as_px(tmp_path, capsy
     assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
     assert "a.png box 1: expected a box in px, got [" in told
-    assert ", 0.6, 0.5], which seems to be in shares of the size\n" in told
+    assert ", 0.6, 0.5] (fractions of its size?)\n" in told
 
 
 def test_metadata_of_one_split_leaves_the_class_folders_of_another(tmp_path, capsys):

@@ -135,7 +135,7 @@ def test_one_folder_is_not_two_splits(tmp_path):
     assert pictures == {("images/train/a.png", "train")}
     assert not found.problems and found.notes[1] == (
         "warning: data.yaml: expected different pictures for val and train, got images/train for both: "
-        "it is read as train only"
+        "images/train is read for train only"
     )
 
 

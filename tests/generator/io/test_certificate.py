@@ -41,7 +41,7 @@ TWO = {"parameters": ["center.f", "center.cx"]}
         ({"cameras": {"center": lens(fx=0.0)}}, "focal length 0"),
         ({"cameras": {"center": lens(width=float("inf"))}}, "not finite"),
         ({"parameters": ["top.f"], "covariance": [[1.0]]}, "unknown or doubled parameters: ['top.f']"),
-        ({**ONE, "covariance": [[1.0], [1.0]]}, "1 parameters with a covariance of 2 x 1 numbers"),
+        ({**ONE, "covariance": [[1.0], [1.0]]}, "a covariance of 2 x 1 numbers for 1 parameters"),
         ({**ONE, "covariance": [[float("nan")]]}, "not finite"),
         ({**ONE, "covariance": [[-1.0]]}, "negative variance"),
         ({**TWO, "covariance": [[1.0, 2.0], [2.0, 1.0]]}, "negative variance"),
