@@ -49,7 +49,7 @@ def test_a_file_gives_the_reference_back_and_a_damaged_one_is_named(tmp_path: Pa
     assert (again.total == reference.total).all() and (again.anchor == reference.anchor).all()
     assert again.members == reference.members
     assert reference.save(path) == sha256  # no date in it
-    with pytest.raises(ValueError, match="expected a golden reference of NSOART, got: another file"):
+    with pytest.raises(ValueError, match="expected a golden reference of NSOART, got: a file whose SHA-256"):
         read_reference(path, "0" * 64)
     with pytest.raises(ValueError, match="got: No such file"):
         read_reference(tmp_path / "none.npz", sha256)
