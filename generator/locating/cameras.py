@@ -20,11 +20,11 @@ class StationCamera:
     """A camera whose pose and lens are known.
 
     Attributes:
-        matrix: (4, 4) from the camera's axes (Blender's: looks along -Z, Y up) to the station's, mm.
-        fx, fy, cx, cy: focal lengths and principal point in px, edge convention: the picture is [0, W] x [0, H]. Of a
-            telecentric camera, fx and fy are px per mm.
+        matrix: (4, 4) from the camera's axes to the station's, mm; as in Blender, the camera looks along -Z, Y is up.
+        fx, fy, cx, cy: focal lengths and principal point in px, measured from the picture's upper left corner (not from
+            the first pixel's centre). For a telecentric camera, fx and fy are px per mm.
         distortion: OpenCV's k1, k2, p1, p2, k3.
-        telecentric: whether rays are parallel, so that the scale does not depend on the distance.
+        telecentric: whether its rays are parallel, so that the scale does not depend on the distance.
     """
 
     matrix: np.ndarray
@@ -45,18 +45,18 @@ class StationCamera:
         return pixels
 
     def px_per_mm(self, points: np.ndarray) -> np.ndarray:
-        """Px per mm (...) at points (..., 3), mm in the station's axes, for lengths across the optical axis."""
+        """Return the scale (...), px per mm across the optical axis, at points (..., 3), mm in the station's axes."""
         far = (self.matrix[:3, 3] - points) @ self.matrix[:3, 2]
         scale: np.ndarray = np.full(far.shape, self.fx) if self.telecentric else self.fx / np.maximum(far, 1e-3)
         return scale
 
     def resized(self, across: float, down: float) -> StationCamera:
-        """Return the camera for its picture resampled to `across` times the width and `down` times the height."""
+        """Return the camera for pictures resampled to `across` times their width and `down` times their height."""
         return replace(self, fx=self.fx * across, fy=self.fy * down, cx=self.cx * across, cy=self.cy * down)
 
     @classmethod
     def nominal(cls, entry: Mapping[str, Any], width: int, height: int) -> StationCamera:
-        """Make the nominal camera of a view, as the drawing's connectors.json states it.
+        """Return the nominal camera of a view, as connectors.json states it.
 
         Args:
             entry: the camera's entry in connectors.json.
@@ -67,7 +67,7 @@ class StationCamera:
         """
         matrix = np.array(entry["matrix"], float)
         if matrix.shape != (4, 4):
-            raise ValueError(f"matrix must be 4 x 4 numbers, got shape {matrix.shape}")
+            raise ValueError(f"a camera's `matrix` must be 4 x 4 numbers, got shape {matrix.shape}")
         k1, k2, p1, p2, k3 = map(float, entry["distortion"])
         fx = float(entry["fx_per_width"]) * width
         return cls(matrix, fx, fx, 0.5 * width, 0.5 * height, (k1, k2, p1, p2, k3), is_telecentric(entry))

@@ -1,4 +1,4 @@
-"""Square crops of pictures round the points that a network looks for, at whole pixels: nothing is resampled."""
+"""Cut square crops from a picture round the points that a network looks for, at whole pixels, without resampling."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from generator.locating.landmarks import Queries
 
 @dataclass(frozen=True)
 class Crops:
-    """Crops of one picture, one for each of n queries.
+    """Crops of one picture, one for each of n queries (`generator.locating.landmarks`).
 
     Attributes:
         pixels: (n, side, side, 3) uint8.
-        corners: (n, 2) upper left corner of each crop, px of the picture, whole numbers.
-        marks, besides: (n, 2) where the supposed pose projects the query's two points, px from the crop's corner.
+        corners: (n, 2) x and y of each crop's upper left corner, px of the picture, whole numbers.
+        marks, besides: (n, 2) x and y to which the supposed pose projects the query's two points, px from the corner.
         scale: (n,) px per mm at the mark.
-        which, kinds: (n,) index of the query in `Queries`, and its kind.
+        which: (n,) index of the query in `Queries`.
+        kinds: (n,) kind of the query: PIN, OUTLINE or OPENING.
     """
 
     pixels: np.ndarray
@@ -38,9 +39,9 @@ def cut(
 
     Args:
         picture: (H, W, 3) uint8.
-        camera: the picture's camera.
+        camera: the camera that took the picture.
         queries: the points to look for on the connector.
-        pose: (4, 4) supposed pose of the part, from its datum axes to the station's, mm.
+        pose: (4, 4) supposed pose of the part: from its datum axes to the station's, mm.
         side: side of a crop, px.
         which: (n,) indices of the queries for which crops are cut.
     """

@@ -1,4 +1,4 @@
-"""Drawings of the connectors that a gauge measures, as its connectors.json states them.
+"""Read the drawings of the connectors that a gauge measures, which its connectors.json states.
 
 Lengths are in mm in the housing's axes: mating face z = 0, X right, Y up, Z towards the centre camera.
 """
@@ -18,7 +18,7 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class StatedPosition:
-    """One position of a connector, as `generator.dataset.connectors.NominalPosition`."""
+    """One pin position of a connector, with the fields of `generator.dataset.connectors.NominalPosition`."""
 
     address: str
     cavity: str
@@ -37,11 +37,12 @@ class StatedDrawing:
     Attributes:
         key: names of scene, housing and terminal.
         positions: all positions, in the drawing's order.
-        outline_mm, opening_mm: (x, y) along the outer and the inner edge of the walls at the mating face; None for a
-            housing from CAD.
-        symmetries: names of the half turns and mirrorings after which the positions look alike.
-        cameras: the station's nominal cameras by name, as `StationCamera.nominal` reads them.
-        placing: half ranges of a part's placing on the station, by name with unit; None: not stated.
+        outline_mm, opening_mm: points (x, y) along the outer and the inner edge of the walls at the mating face; None
+            for a housing from CAD.
+        symmetries: names of the half turns and mirrorings after which the positions look alike, such as `half_turn`.
+        cameras: entries of the station's nominal cameras, by name, for `StationCamera.nominal`.
+        placing: largest shifts and turns of a part either way, by name, such as `shift_mm`, `tilt_deg`; None: not
+            stated.
     """
 
     key: Key
@@ -54,20 +55,15 @@ class StatedDrawing:
 
     @property
     def measured(self) -> tuple[Any, ...]:
-        """The values that measures depend on: drawings in which they are equal give equal measures."""
+        """The values on which a gauge's measures depend: drawings with equal values give equal measures."""
         places = [(each.address, each.x_mm, each.y_mm, each.z_mm, each.standing_mm) for each in self.positions]
         return places, self.outline_mm, self.opening_mm, self.cameras, self.placing
 
 
 def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
-    """Parse the text of a connectors.json; connectors without cameras are left out.
+    """Return the drawings that the text of a connectors.json states; their keys are (scene, housing, terminal).
 
-    Args:
-        text: the text.
-        place: name of the file, with which messages begin.
-
-    Returns:
-        The drawings by (scene, housing, terminal).
+    Connectors without cameras are left out. `place` is the name of the file, for error messages.
 
     Raises:
         InputError: the text has another schema or is damaged, or none of its connectors states cameras.
@@ -80,7 +76,7 @@ def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
     except (ValueError, TypeError, LookupError, AttributeError) as error:
         raise InputError(f"{place}: expected a connectors.json, got {error}") from None
     if not found:
-        got = f"{len(content['connectors'])} without" if content["connectors"] else "no connectors"
+        got = f"{len(content['connectors'])} without cameras" if content["connectors"] else "no connectors"
         raise InputError(f"{place}: expected at least one connector with `cameras`, got {got}")
     return found
 
@@ -88,14 +84,14 @@ def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
 def choose(
     drawings: Mapping[Key, StatedDrawing], scene: str | None, housing: str | None, terminal: str | None
 ) -> StatedDrawing:
-    """Choose the drawing of a part by its names; of several that give equal measures, the first.
+    """Return the drawing with the given names; if several fit and give equal measures, the first of them.
 
     Args:
         drawings: the gauge's drawings, by (scene, housing, terminal).
-        scene, housing, terminal: the part's names; None: any.
+        scene, housing, terminal: names of the part's scene, housing and terminal; None: any.
 
     Raises:
-        InputError: no drawing has these names, or several that differ; the message lists them.
+        InputError: no drawing fits, or several fit and give different measures; the message lists them.
     """
     asked = {"scene": scene, "housing": housing, "terminal": terminal}
     left = [

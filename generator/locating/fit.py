@@ -1,7 +1,7 @@
-"""How well a located part fits what each picture shows, and the limits beyond which it counts as not located.
+"""How well the pose found for a part fits the points found in each picture, and the limits of this fit.
 
-The limits are learned from the validation pictures (`generator.verdict.tails`). Pictures that show another part, or
-only half of the part, fit worse than all of these.
+A part whose fit is beyond a limit counts as not located. The limits are learned from a gauge's validation pictures
+(`generator.verdict.tails`). Pictures that show another part, or only half of the part, fit worse than all of these.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ _MOTIONS = {
 class Fit:
     """How well the points found in one view fit the part's pose.
 
+    A point's distance is that from where the pose projects it, divided by the point's standard deviation.
+
     Attributes:
-        residual: root mean square of the points' distances from where the pose projects them, in standard deviations of
-            each point; distances above OUTLIER count as OUTLIER.
+        residual: root mean square of the points' distances; a distance above OUTLIER counts as OUTLIER.
         inliers: share of the points with a distance of at most OUTLIER, 0 to 1.
-        sigma_px: median of the points' standard deviations in the direction in which each is found best (for a point on
-            an edge: across the edge), px.
+        sigma_px: median of the points' standard deviations, px, of each point in the direction in which it is the
+            smallest (for a point on an edge: across the edge).
     """
 
     residual: float
@@ -45,9 +46,9 @@ class Fit:
 
 @dataclass(frozen=True)
 class FitLimits:
-    """Limits of `Fit`: the largest `residual`, the smallest `inliers`, the largest `sigma_px`.
+    """Limits of a part's `Fit`: the largest `residual`, the smallest `inliers`, the largest `sigma_px` allowed.
 
-    The defaults refuse no part.
+    With the default values no part counts as not located.
     """
 
     residual: float = OUTLIER
@@ -67,23 +68,25 @@ class FitLimits:
         )
 
     def reasons(self, fits: Mapping[str, Fit]) -> list[str]:
-        """Return why a part with these fits, by view, counts as not located: one reason per view; empty if located."""
+        """Return a reason for each view whose fit is beyond a limit (`fits`: by view); empty if the part is located."""
         found = []
         for view, fit in fits.items():
             said = []
             if fit.residual > self.residual:
-                said.append(f"residual {fit.residual:.2f} standard deviations, limit {self.residual:.2f}")
+                said.append(
+                    f"RMS misfit of the points {fit.residual:.2f} standard deviations, limit {self.residual:.2f}"
+                )
             if fit.inliers < self.inliers:
-                said.append(f"{fit.inliers:.0%} of the points fit, at least {self.inliers:.0%} have to")
+                said.append(f"{fit.inliers:.0%} of the found points fit the pose, at least {self.inliers:.0%} needed")
             if fit.sigma_px > self.sigma_px:
-                said.append(f"standard deviation of the points {fit.sigma_px:.2f} px, limit {self.sigma_px:.2f}")
+                said.append(f"median standard deviation of the points {fit.sigma_px:.2f} px, limit {self.sigma_px:.2f}")
             if said:
-                found.append(f"not located: the part does not fit in view {view} ({'; '.join(said)})")
+                found.append(f"not located: view {view} does not fit the part's pose ({'; '.join(said)})")
         return found
 
 
 def fit_of(points: Points, pose: Pose) -> Fit:
-    """Compute how well the points found in one view fit a pose."""
+    """Compute how well the points found in one view fit the pose of a part."""
     sizes = residuals(points, pose.matrix)
     sigmas = np.sqrt(np.linalg.eigvalsh(points.covariances)[:, 0])
     return Fit(
@@ -94,11 +97,11 @@ def fit_of(points: Points, pose: Pose) -> Fit:
 
 
 def beyond_placing(pose: Pose, placing: Mapping[str, float] | None) -> list[str]:
-    """Return a reason "not located: ..." for each shift or turn of a pose that the scene's placing does not allow.
+    """Return a reason "not located: ..." for each shift or turn of a part that its scene does not allow.
 
     Args:
         pose: the part's pose on the station.
-        placing: half ranges of the part's placing, from connectors.json; None: not stated, and no reason is returned.
+        placing: largest shifts (mm) and turns (degrees) either way by name, from connectors.json; None: any is allowed.
     """
     if placing is None:
         return []
@@ -112,5 +115,5 @@ def beyond_placing(pose: Pose, placing: Mapping[str, float] | None) -> list[str]
         if abs(value) > limit:
             unit = "°" if name.endswith("_deg") else " mm"
             allowed = f"±{placing[name]:g}{unit}"
-            found.append(f"not located: {said} {value:+.2f}{unit}, but parts are placed within {allowed}")
+            found.append(f"not located: {said} of the part {value:+.2f}{unit}, its scene allows {allowed}")
     return found

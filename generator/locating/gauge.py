@@ -1,6 +1,6 @@
-"""A gauge at work: from the pictures of a part to a verdict with the measures of every pin.
+"""Measure every pin of a part in its pictures with a trained gauge, and judge the part.
 
-The part's pose on the station is found in the pictures and given by nothing else.
+The part's pose on the station is found in the pictures alone.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ CAMERA_NOTE = "the camera's place is not known"
 
 @dataclass(frozen=True)
 class Gauge:
-    """A trained gauge.
+    """A trained gauge: the network that finds pins in pictures, and what is needed to measure and judge with it.
 
     Attributes:
-        finder: its network, which finds pins and edges in pictures.
+        finder: the network, which finds pins and the edges of the housing in pictures.
         pitch_px: pictures are resampled so that neighbouring pins are this many px apart, as in the training.
-        factors: factors on the standard deviations of measures in mm.
-        limits: limits of `Fit`, beyond which a part counts as not located.
+        factors: factors, found in validation, on the standard deviations of measures in mm.
+        limits: limits of `Fit`; a part beyond one of them counts as not located.
         gates: checks of picture quality, by view; a part with a picture that they refuse is not measured.
-        certificate: of the station's cameras; None: they are taken as connectors.json states them.
-        likeness: what its training showed; a part unlike that is not measured. None: not known.
+        certificate: calibration certificate of the cameras; None: the nominal cameras of connectors.json are used.
+        likeness: what the training showed; a part unlike that is not measured. None: parts are not compared with it.
     """
 
     finder: Finder
@@ -61,12 +61,12 @@ class Inspected:
     """The result of measuring one part.
 
     Attributes:
-        verdict, reasons: as in `generator.verdict.envelope.Envelope`.
-        pins: the envelope's `pins`, one entry for each position in the drawing's order; empty if INVALID.
+        verdict, reasons: verdict on the part and reasons for it, as in `generator.verdict.envelope.Envelope`.
+        pins: an entry for each position of the drawing, in its order, with decisions and measures; empty if INVALID.
         views: the part's pictures, resampled to the gauge's scale.
-        pose: the part's pose on the station; None if none was found.
+        pose: the part's pose on the station; None if no pose was found.
         fits: how well the pose fits each picture, by view; empty without a pose.
-        scale: what millimetres rest on, see `generator.locating.rig.scale_note`.
+        scale: sentence on the calibration of the cameras, from `generator.locating.rig.scale_note`.
         found: where a search found the part in a photograph; None for pictures of the mounted station.
     """
 
@@ -81,7 +81,7 @@ class Inspected:
 
     @property
     def not_determined(self) -> dict[str, list[str]]:
-        """Addresses of the pins of which the given views do not show a characteristic, by the characteristic."""
+        """For each characteristic that the views do not determine for some pins, the addresses of these pins."""
         open_ones = {str(Decision.UNDETERMINED), str(Decision.NOT_SEEN)}
         found: dict[str, list[str]] = {}
         for pin in self.pins:
@@ -91,12 +91,7 @@ class Inspected:
         return found
 
     def document(self, drawing: StatedDrawing, judged: Collection[str]) -> dict[str, Any]:
-        """Return the keys that a gauge's JSON document has besides those of the envelope.
-
-        Args:
-            drawing: drawing of the part's connector.
-            judged: characteristics that the verdict covers; `not_inspected` lists the others.
-        """
+        """Return the keys of a gauge's JSON document that `Envelope` lacks; `judged`: the judged characteristics."""
         pose = None
         if self.pose is not None:
             pose = {
@@ -114,7 +109,7 @@ class Inspected:
             "scale": self.scale,
         }
         if "half_turn" in drawing.symmetries:
-            found["orientation"] = "as placed: the positions look alike after a half turn"
+            found["orientation"] = "not checked: the pin positions look alike after a half turn of the part"
         if self.found is not None:
             found["scale"] = f"{self.scale}; {CAMERA_NOTE}"
             found |= self.found.document([each.address for each in drawing.positions])
@@ -131,19 +126,19 @@ def inspect_part(
     """Measure every pin of a part in one or more pictures, and judge the part.
 
     Args:
-        gauge: the gauge.
-        drawing: drawing of the part's connector, one of those that the gauge knows.
+        gauge: the trained gauge.
+        drawing: drawing of the part's connector, with the nominal cameras of the views.
         pictures: a picture from each camera, by the camera's name; all were taken while the part lay at one place.
         tolerance: limits in mm.
-        judged: characteristics that the verdict covers, of CHARACTERISTICS.
+        judged: characteristics that the verdict covers: some or all of CHARACTERISTICS.
 
     Returns:
-        Verdict, reasons, and decisions and measures of each pin. The verdict is INVALID if a picture's quality does not
-        suffice, if the part cannot be located, or if it is unlike those of the gauge's training.
+        Verdict, reasons, and decisions and measures of each pin. The verdict is INVALID if the gates refuse a picture,
+        if the part cannot be located, or if it is unlike those of the gauge's training.
 
     Raises:
         ValueError: the drawing lacks the nominal height of a position.
-        InputError: the certificate does not state the cameras that took the pictures.
+        InputError: the gauge's certificate does not state the cameras that took the pictures.
     """
     found, deviations, scale = queries(drawing), placing_deviations(drawing.placing), scale_note(gauge.certificate)
     cameras = _cameras(gauge, drawing, {name: picture.size for name, picture in pictures.items()})

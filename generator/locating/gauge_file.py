@@ -1,4 +1,4 @@
-"""Read a gauge's ONNX file, which `python -m trainer.export` writes, to measure with onnxruntime and without torch.
+"""Read the ONNX file of a gauge, which `python -m trainer.export` writes, and measure with it, without torch.
 
     held = read_gauge_file(Path("gauge.onnx"))
     drawing = choose(held.drawings, None, None, None)
@@ -35,12 +35,12 @@ FORMAT = "pinsight-gauge-onnx/2"
 
 
 class OnnxFinder:
-    """The network of a gauge's ONNX file, as a `generator.locating.locate.Finder`.
+    """The network of a gauge's ONNX file, in the form of a `generator.locating.locate.Finder`.
 
     Args:
         session: onnxruntime session of the file.
         side: side of a crop, px.
-        scales: factors on the standard deviations that the network states for tips, feet and edges.
+        scales: factors by which the network's standard deviations are multiplied: of tips, of feet, of edges.
     """
 
     def __init__(self, session: Any, side: int, scales: tuple[float, float, float]) -> None:
@@ -48,10 +48,11 @@ class OnnxFinder:
 
     @property
     def side(self) -> int:
+        """Side of a crop, px."""
         return self._side
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Find the two points of the query of each crop."""
+        """Return the two points that the network finds in each crop, and whether a pin is present."""
         inputs = {
             "crops": np.ascontiguousarray(crops.pixels),
             "marks": crops.marks.astype(np.float32),
@@ -72,8 +73,8 @@ class GaugeFile:
         name: name of the training run that was exported.
         weights_sha256: SHA-256 of the run's weights, in hex.
         gauge: the gauge.
-        drawings: drawings of the connectors that it can measure, by (scene, housing, terminal).
-        tolerances: limits in mm, by scene; it lacks the scenes for which the file states none.
+        drawings: drawings of the connectors that the gauge can measure, by (scene, housing, terminal).
+        tolerances: limits in mm by scene, of the scenes for which the file states limits.
     """
 
     name: str
@@ -88,7 +89,7 @@ def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
 
     Args:
         path: the file.
-        threads: number of threads with which onnxruntime computes; 0: one per core.
+        threads: number of threads of onnxruntime; 0: one per core.
 
     Raises:
         InputError: onnxruntime is not installed, or `trainer.export` did not write the file from a gauge.
@@ -96,7 +97,7 @@ def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
     try:
         import onnxruntime
     except ImportError:
-        raise InputError(f'{path}: onnxruntime is not installed: pip install "pinsight[gauge]"') from None
+        raise InputError(f'{path}: reading it needs onnxruntime: pip install "pinsight[gauge]"') from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:
@@ -105,7 +106,7 @@ def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
     except Exception as error:  # onnxruntime raises several types of its own on damaged files
         raise InputError(f"{path}: expected an ONNX file, got {error}") from None
     if stated.get("format") != FORMAT:
-        raise InputError(f"{path}: expected a gauge's file of format {FORMAT}, got {stated.get('format')!r}")
+        raise InputError(f"{path}: expected a gauge's ONNX file of format {FORMAT}, got {stated.get('format')!r}")
     return _held(path, session, stated)
 
 
@@ -129,4 +130,4 @@ def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
         drawings = parse_drawings(stated["connectors"], str(path))
         return GaugeFile(stated["name"], stated["weights_sha256"], gauge, drawings, tolerances)
     except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: expected the metadata of a gauge's file, got {error}") from None
+        raise InputError(f"{path}: expected a gauge's file, got damaged metadata ({error}); export it again") from None

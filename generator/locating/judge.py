@@ -29,14 +29,19 @@ NOT_SEEN_PX = 3.0
 
 @dataclass(frozen=True)
 class JudgedPin:
-    """The decisions on a pin, by characteristic, and its kind of defect; `ok` if no characteristic is nonconform."""
+    """The decisions on one pin.
+
+    Attributes:
+        decisions: the decision on each characteristic, by its name in CHARACTERISTICS.
+        kind: kind of defect: `bent`, `retracted`, `protruding` or `missing`; `ok` if no characteristic is nonconform.
+    """
 
     decisions: Mapping[str, Decision]
     kind: str
 
 
 def judge_pin(pin: MeasuredPin, limits: Limits) -> JudgedPin:
-    """Decide on presence, true position and height of one pin; for a missing pin, on presence only."""
+    """Return the decisions on presence, true position and height of one pin; for a missing pin, on presence only."""
     absent = 1.0 - pin.present
     presence = decide(absent, absent)
     if presence is Decision.NONCONFORM:
@@ -69,14 +74,14 @@ def judge_part(
     """Judge a part by its measured pins.
 
     Args:
-        drawing: drawing of its connector.
+        drawing: drawing of the part's connector.
         pins: the measured pins, in the order of the drawing's positions.
         tolerance: limits in mm.
-        judged: the characteristics that the verdict covers; the reasons name those of CHARACTERISTICS that it does not.
+        judged: characteristics that the verdict covers; the reasons name the others of CHARACTERISTICS.
 
     Returns:
-        The verdict, its reasons, and an entry of the envelope's `pins` for each pin: decisions, and measures with
-        expanded uncertainties (k = 2) in mm, None where the views do not determine them.
+        The verdict on the part, the reasons for it, and an entry for each pin, for `Envelope.pins`: its decisions, and
+        its measures with expanded uncertainties (k = 2) in mm, None where the views do not determine them.
     """
     decisions, entries = {}, []
     for position, pin in zip(drawing.positions, pins, strict=True):

@@ -1,8 +1,8 @@
 """The points that a gauge's network looks for in a picture of a connector: its pins, and points on the walls' edges.
 
-Each is a *query* with two points of the drawing: a mark, and a point beside it. For a pin, these are tip and foot, and
-the network finds both. For an edge, they are a point on the edge and one inside it, which states the direction across
-the edge: the network finds the edge in this direction only.
+Each search is a *query* with two points of the drawing: a mark, and a point beside the mark. For a pin, these are tip
+and foot, and the network finds both. For an edge, the mark lies on the edge, and the point beside it lies inside the
+edge. It states the direction across the edge, the only one in which the network finds the edge.
 """
 
 from __future__ import annotations
@@ -21,31 +21,47 @@ _INSIDE = 0.25
 
 
 class Position(Protocol):
-    """A position of the drawing, as `generator.dataset.connectors.NominalPosition`."""
+    """A pin position of a drawing: what `StatedPosition` and `generator.dataset.connectors.NominalPosition` share."""
 
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """Row and position, such as r2c5."""
+
     @property
-    def x_mm(self) -> float: ...
+    def x_mm(self) -> float:
+        """X of the nominal tip in the housing's axes, mm."""
+
     @property
-    def y_mm(self) -> float: ...
+    def y_mm(self) -> float:
+        """Y of the nominal tip in the housing's axes, mm."""
+
     @property
-    def z_mm(self) -> float | None: ...
+    def z_mm(self) -> float | None:
+        """Height of the nominal tip above the mating face, mm; None if the terminals differ in length."""
+
     @property
-    def standing_mm(self) -> float | None: ...
+    def standing_mm(self) -> float | None:
+        """Height of the nominal tip above its foot, mm; None if the terminals differ in length."""
+
     @property
-    def width_mm(self) -> float | None: ...
+    def width_mm(self) -> float | None:
+        """Width of the terminal, mm; None if it is not stated."""
 
 
 class Drawing(Protocol):
-    """A connector's drawing, as `generator.dataset.connectors.NominalConnector`."""
+    """A connector's drawing: what `StatedDrawing` and `generator.dataset.connectors.NominalConnector` share."""
 
     @property
-    def positions(self) -> Sequence[Position]: ...
+    def positions(self) -> Sequence[Position]:
+        """All pin positions."""
+
     @property
-    def outline_mm(self) -> Sequence[tuple[float, float]] | None: ...
+    def outline_mm(self) -> Sequence[tuple[float, float]] | None:
+        """Points (x, y) along the outer edge of the walls at the mating face, mm; None for a housing from CAD."""
+
     @property
-    def opening_mm(self) -> Sequence[tuple[float, float]] | None: ...
+    def opening_mm(self) -> Sequence[tuple[float, float]] | None:
+        """Points (x, y) along the inner edge of the walls at the mating face, mm; None for a housing from CAD."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +71,8 @@ class Queries:
     Attributes:
         kinds: (n,) PIN, OUTLINE (the walls' outer edge) or OPENING (their inner edge).
         marks: (n, 3) nominal tips and points on edges, mm in the housing's axes (mating face z = 0).
-        besides: (n, 3) nominal feet and points inside the edges, likewise.
-        pins: number of pins.
+        besides: (n, 3) nominal feet and points inside the edges, mm in the same axes.
+        pins: number of pins, which are the first queries.
     """
 
     kinds: np.ndarray
@@ -66,18 +82,21 @@ class Queries:
 
     @property
     def edges(self) -> slice:
+        """The indices of the queries for edges."""
         return slice(self.pins, len(self.kinds))
 
 
 def queries(drawing: Drawing) -> Queries:
-    """Return the queries of a connector.
+    """Return the queries for all pins of a connector and for 16 points on each edge of its walls.
 
     Raises:
-        ValueError: a position's nominal height is not stated: its terminals differ in length.
+        ValueError: the drawing lacks the nominal height of a position, because its terminals differ in length.
     """
     unknown = [each.address for each in drawing.positions if each.z_mm is None or each.standing_mm is None]
     if unknown:
-        raise ValueError(f"the nominal height of {', '.join(unknown)} is not known: its terminals differ in length")
+        raise ValueError(
+            f"the drawing has no nominal height of {', '.join(unknown)}, as its terminals differ in length"
+        )
     tips = np.array([(each.x_mm, each.y_mm, each.z_mm) for each in drawing.positions], float)
     feet = tips - np.array([(0.0, 0.0, each.standing_mm) for each in drawing.positions], float)
     kinds, marks, besides = [np.full(len(tips), PIN)], [tips], [feet]
@@ -93,7 +112,7 @@ def queries(drawing: Drawing) -> Queries:
 
 
 def pitch_mm(drawing: Drawing) -> float:
-    """Return the pitch, mm: the median distance of a position to its nearest neighbour.
+    """Return a connector's pitch, mm: the median distance of a pin position to its nearest neighbour.
 
     For a connector with a single position it is twice the terminal's width.
     """

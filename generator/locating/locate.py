@@ -1,9 +1,10 @@
 """Locate a connector in pictures of known cameras: find its pose on the station from the edges of its housing.
 
-A network looks for points of the edges near the places to which a supposed pose projects them. The pose that fits the
-found points best is the next supposed pose; from there the network finds every pin, too. The feet of the pins, which
-stand on the cavity floor, also determine height and tilt. They do not determine X and Y, as these are measured from the
-housing. Only a housing from CAD, whose edges the drawing does not state, is located in X and Y by the pins.
+First, a network looks for points of the edges near the places to which the nominal pose projects them, and the pose
+that fits the found points best is computed. Starting from this pose, the network then looks for the edges and the pins,
+and the pose is computed again. It uses the pins' feet, which stand on the cavity floor, for height and tilt only: X and
+Y are measured from the housing. A housing from CAD, whose edges the drawing does not state, is located by the feet
+alone.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ _TILT_DEG, _TURN_DEG, _SHIFT_MM, _LIFT_MM = 1.0, 2.0, 2.0, 2.0
 
 
 class FoundPoints(NamedTuple):
-    """A network's answers for N crops.
+    """A network's answers for N crops, each with one query (`generator.locating.landmarks`).
 
     Attributes:
-        points: (N, 2, 2) x and y of the mark and of the point beside it, px from the crop's upper left corner.
+        points: (N, 2, 2) x and y of the query's two points (mark, point beside it), px from the crop's upper left
+            corner.
         covariances: (N, 2, 2, 2) covariance of each of these points, px^2.
-        present: (N,) probability that the position has a pin; without meaning for an edge.
-        features: (N, F) what the network computed them from; None: unknown.
+        present: (N,) probability that the position has a pin; for an edge, without meaning.
+        features: (N, F) numbers from which the network computed these answers; None: unknown.
     """
 
     points: np.ndarray
@@ -50,17 +52,19 @@ class FoundPoints(NamedTuple):
 
 
 class Finder(Protocol):
-    """A network that finds points in crops of `side` x `side` px."""
+    """A network that finds the points of queries in crops."""
 
     @property
-    def side(self) -> int: ...
+    def side(self) -> int:
+        """Side of a crop, px."""
 
-    def find(self, crops: Crops) -> FoundPoints: ...
+    def find(self, crops: Crops) -> FoundPoints:
+        """Return the two points that the network finds in each crop, and whether a pin is present."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One picture of a part: name of the view, `pixels` (H, W, 3) uint8, and the camera for these pixels."""
+    """One picture of a part: name of the view, `pixels` (H, W, 3) uint8, and the camera that took these pixels."""
 
     name: str
     pixels: np.ndarray
@@ -71,7 +75,8 @@ def placing_deviations(placing: Mapping[str, float] | None) -> np.ndarray:
     """Return the standard deviations (6,) of a part's placing: turns about X, Y and Z in rad, then shifts in mm.
 
     Args:
-        placing: half ranges by name, from connectors.json; None: not stated, and common values are assumed.
+        placing: largest tilt, rotation (degrees), shift and change of distance (mm) either way, by name, from
+            connectors.json; None: 1 and 2 degrees, 2 and 2 mm.
     """
     stated = placing or {
         "tilt_deg": _TILT_DEG,
@@ -85,7 +90,14 @@ def placing_deviations(placing: Mapping[str, float] | None) -> np.ndarray:
 
 
 class Sighting(NamedTuple):
-    """A view, and the network's answers for the queries `which` (n,) with their points in px of its picture."""
+    """The network's answers for n queries in one view.
+
+    Attributes:
+        view: the picture.
+        which: (n,) indices of the queries.
+        found: the answers; their points are in px of the picture.
+        scale: (n,) px per mm at the mark.
+    """
 
     view: View
     which: np.ndarray
@@ -93,7 +105,7 @@ class Sighting(NamedTuple):
     scale: np.ndarray
 
     def only(self, keep: np.ndarray) -> Sighting:
-        """Return the answers for some of the queries (n,) bool."""
+        """Return the answers for those queries for which `keep`, (n,) bool, is true."""
         return Sighting(self.view, self.which[keep], self.found.only(keep), self.scale[keep])
 
 
@@ -101,12 +113,12 @@ class Located(NamedTuple):
     """A located part.
 
     Attributes:
-        pose: on the station, common to all views.
-        fits: how well it fits each view, by name of the view.
-        pins: every pin as found in each view.
-        points: those that the pose was computed from, by view.
-        features: by view, (F,) mean of the network's features over the edges, or over the pins of a housing without
-            stated edges; None if the network states no features.
+        pose: pose of the part on the station, common to all views.
+        fits: how well the pose fits each view, by name of the view.
+        pins: the network's answers for all pins, one `Sighting` per view.
+        points: points from which the pose was computed, by name of the view.
+        features: by name of the view, (F,) mean of the network's features over the edges, or over the pins of a housing
+            without stated edges; None if the network states no features.
     """
 
     pose: Pose
@@ -117,7 +129,7 @@ class Located(NamedTuple):
 
 
 def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
-    """Find the pose of a part as `located` does, without the fits."""
+    """Return the pose that `located` finds; the arguments are the same."""
     return located(views, queries, finder, deviations).pose
 
 
@@ -127,12 +139,12 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
     Args:
         views: pictures that were taken while the part lay at one place.
         queries: queries of the part's connector.
-        finder: the network.
+        finder: the gauge's network.
         deviations: (6,) standard deviations of the part's placing, from `placing_deviations`.
 
     Raises:
-        NotDeterminedError: the found points do not determine a pose; or the housing's edges are not stated, and no pin
-            was found in one of the views.
+        NotDeterminedError: the found points do not determine a pose; or the drawing does not state the housing's edges,
+            and one of the views shows no pin.
     """
     matrix = np.eye(4)
     pins, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
@@ -152,13 +164,16 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
 
 
 def spread(which: np.ndarray, most: int) -> np.ndarray:
-    """Return the indices (n,) if they are at most `most`, else `most` of them at equal distances."""
+    """Choose at most `most` of the indices `which` (n,), evenly spread over them; all if there are no more."""
     chosen: np.ndarray = which[np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).round().astype(int))]
     return chosen
 
 
 def sight(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Sighting:
-    """Find the queries `which` (n,) in a view, near where a supposed pose (4, 4) projects them."""
+    """Let the network find those `queries` with the indices `which` (n,) in a view.
+
+    `matrix` (4, 4) is the supposed pose of the part; it projects each query to the middle of its crop.
+    """
     crops = cut(view.pixels, view.camera, queries, matrix, finder.side, which)
     found = finder.find(crops)
     return Sighting(view, which, found._replace(points=found.points + crops.corners[:, None]), crops.scale)
@@ -188,5 +203,5 @@ def _points(seen: Sighting, queries: Queries) -> list[Points]:
         feet = queries.besides[pins.which], pins.found.points[:, 1], pins.found.covariances[:, 1] + scatter
         observed.append(Points(seen.view.camera, *feet, is_pattern=bool(queries.kinds[-1] != PIN)))
     if not observed:
-        raise NotDeterminedError(f"no pin was found in view {seen.view.name}")
+        raise NotDeterminedError(f"view {seen.view.name} shows no pin to locate the part by")
     return observed

@@ -25,16 +25,16 @@ _NORMAL_95 = 1.645
 
 @dataclass(frozen=True)
 class MeasuredPin:
-    """One pin as measured.
+    """The measures of one pin.
 
     Attributes:
-        present: probability that there is a pin.
-        sigma_px: standard deviation of the tip in the view that shows it best, px.
-        offsets_mm: (3,) dx, dy and retraction: of the tip from its nominal place along X and Y, and of the terminal
-            below its nominal height. Retraction is that of the tip less what its bend lowers it.
-        covariance: (3, 3) of these, mm^2.
-        determined: (3,) whether the views, not prior knowledge, fix each.
-        bend_mm: distance of the tip from its own foot, along X and Y together.
+        present: probability that there is a pin, 0 to 1.
+        sigma_px: largest standard deviation of the tip in any direction, px, in the view that shows the tip best.
+        offsets_mm: (3,) dx, dy and retraction. dx and dy lead from the tip's nominal place to the tip, along X and Y.
+            Retraction is how far the terminal sits too low: the tip's depth below nominal, less that caused by bending.
+        covariance: (3, 3) covariance of dx, dy and retraction, mm^2.
+        determined: (3,) bool, whether the views determine dx, dy and retraction.
+        bend_mm: distance from the pin's foot to its tip in the plane of X and Y.
     """
 
     present: float
@@ -47,11 +47,12 @@ class MeasuredPin:
 
 @dataclass(frozen=True)
 class Factors:
-    """Factors on standard deviations in mm, from validation, by which stated uncertainties hold.
+    """Factors, found in validation, by which standard deviations in mm are multiplied so that uncertainties are right.
 
     Attributes:
-        aside, height: of dx and dy, and of the height, measured by several views together.
-        aside_alone, height_alone: the same, measured by one view alone.
+        aside: factor for dx and dy measured by several views together.
+        height: factor for retraction measured by several views together.
+        aside_alone, height_alone: the same factors for one view alone.
     """
 
     aside: float = 1.0
@@ -68,13 +69,13 @@ class Factors:
 def measure(
     seen: Sequence[Sighting], queries: Queries, pose: Pose, factors: Factors | None = None
 ) -> list[MeasuredPin]:
-    """Measure every pin of a part, whether or not it is there.
+    """Measure every pin position of a part, also those without a pin; returns them in the drawing's order.
 
     Args:
-        seen: all pins as found in each view of one placing, in the drawing's order.
-        queries: of the part's connector.
-        pose: of the part.
-        factors: on the standard deviations.
+        seen: the network's answers for all pins, one `Sighting` per view; the part was not moved between the views.
+        queries: queries of the part's connector.
+        pose: pose of the part on the station.
+        factors: factors on the standard deviations; None: 1.
     """
     pins = queries.pins
     tips = _places(0, seen, pose, queries.marks[:pins], _variances(_ASIDE_MM, _HEIGHT_MM))
@@ -89,16 +90,16 @@ def measure(
 
 
 def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: int) -> np.ndarray:
-    """Factors (n,) on the variances of pins whose views agree less than their stated covariances let expect.
+    """Return factors (n,), >= 1, for the variances of pins whose views contradict each other.
 
-    Pictures unlike those of the training have larger errors than the network states; several views of one pin then
-    contradict each other. As Birge's ratio does for measurements that differ, the variances are multiplied by what the
-    residuals exceed their expectation by: the median of the part's pins, or the pin's own if 5 % at most exceed it.
+    In pictures unlike those of the training, the network's errors are larger than it states, and the views of one pin
+    contradict each other. As with Birge's ratio, a pin's variance is then multiplied by the larger of two ratios: the
+    median chi-square of the part's pins over its expectation, and the pin's own over what 95 % of good pins stay below.
 
     Args:
         disagreement: (n,) chi-squares of the pins' tips, see `triangulation.Place`.
-        there: (n,) which pins are there.
-        views: their number; with one nothing is known.
+        there: (n,) bool, which positions have a pin.
+        views: number of views; with one, all factors are 1.
     """
     factors = np.ones(len(disagreement))
     if views < 2 or not there.any():

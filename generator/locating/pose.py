@@ -1,7 +1,7 @@
-"""The pose of a part on its station: the rigid motion with which its known points project to where pictures show them.
+"""Find the pose of a part on its station: the rigid motion that projects its known points to where pictures show them.
 
-All views of one capture share the motion, as the cameras do not move relative to each other. The motion is found by
-Gauss-Newton steps with Huber weights, which limit the influence of outliers such as the tip of a bent pin.
+All pictures of a part that was not moved between them share one pose. It is found by Gauss-Newton steps with Huber
+weights, which limit the influence of outliers such as the foot of a displaced pin.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ class NotDeterminedError(ValueError):
 
 
 class View(Protocol):
-    """A camera with known pose: any object that projects points (..., 3), mm in station axes, to pixels (..., 2)."""
+    """A camera with known pose."""
 
-    def project(self, points: np.ndarray) -> np.ndarray: ...
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Project points (..., 3), mm in station axes, to pixels (..., 2)."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,12 @@ class Points:
     """Points with known places on the part that were found in the picture of one view.
 
     Attributes:
-        view: the camera.
-        places: (n, 3) their places on the part, mm in the axes of its datum.
-        pixels: (n, 2) their places in the picture, px.
+        view: the camera that took the picture.
+        places: (n, 3) places of the points on the part, mm in the axes of its datum.
+        pixels: (n, 2) x and y of the points in the picture, px.
         covariances: (n, 2, 2) covariances of `pixels`, px^2.
-        is_pattern: whether they are feet of pins. The whole pin pattern may be shifted in the housing along X and Y, so
-            they do not determine the housing's X and Y.
+        is_pattern: whether the points are feet of pins. The whole pin pattern may be shifted in the housing along X and
+            Y, so feet do not determine the housing's X and Y.
     """
 
     view: View
@@ -62,8 +63,7 @@ class Pose:
             about the station's origin, then shift in mm.
         residual: root mean square of the points' distances from where the pose projects them, in standard deviations of
             each point; about 1 if the points' covariances are right.
-        inliers: share of the points with a distance of at most OUTLIER standard deviations, which 99 % of good points
-            have.
+        inliers: share of the points, 0 to 1, at a distance of at most OUTLIER standard deviations; 0.99 is expected.
     """
 
     matrix: np.ndarray
@@ -83,14 +83,16 @@ def find_pose(
     deviations: np.ndarray | None = None,
     small: float = _SMALL,
 ) -> Pose:
-    """Find the pose of a part from points in one or several views; also fits the pin pattern's shift in the housing.
+    """Find the pose of a part from points in one or several views.
+
+    Unknown are the pose, and the shift of the whole pin pattern in the housing.
 
     Args:
-        observed: the points of each view.
+        observed: the points found; a view may have several entries.
         start: (4, 4) first guess of `Pose.matrix`; None: the part is at its nominal place.
         deviations: (6,) standard deviations of the part's placing about its nominal place, in the order of
-            `Pose.covariance`; they decide where the points hardly do. None: the points alone decide.
-        small: the search ends with a step that is smaller, rad and mm.
+            `Pose.covariance`. They matter where the points determine little; None: the points alone determine the pose.
+        small: the search ends with the first step in which nothing changes by more, rad and mm.
 
     Raises:
         NotDeterminedError: the points do not determine the pose: fewer than three, or all on a line.
@@ -119,11 +121,7 @@ def find_pose(
 
 
 def motion(small: np.ndarray) -> np.ndarray:
-    """Return the rigid motion (4, 4) of a rotation vector in rad and a shift in mm, by Rodrigues' formula.
-
-    Args:
-        small: (6,) rotation vector (its length is the angle), then shift.
-    """
+    """Return the matrix (4, 4) of a rigid motion (6,): rotation vector (its length: the angle in rad), shift in mm."""
     angle = float(np.linalg.norm(small[:3]))
     matrix = np.eye(4)
     if angle > 0.0:
@@ -139,7 +137,7 @@ _SMALL_MOTIONS = np.stack([motion(small) for small in _DERIVATIVE_STEP * np.conc
 
 
 def small_motion(matrix: np.ndarray) -> np.ndarray:
-    """Return the rotation vector in rad, then the shift in mm, (6,), of a rigid motion (4, 4): inverse of `motion`."""
+    """Return rotation vector (rad) and shift (mm), (6,), of a rigid motion `matrix` (4, 4): the inverse of `motion`."""
     turned = matrix[:3, :3]
     axis = 0.5 * np.array([turned[2, 1] - turned[1, 2], turned[0, 2] - turned[2, 0], turned[1, 0] - turned[0, 1]])
     sine = float(np.linalg.norm(axis))
@@ -148,14 +146,14 @@ def small_motion(matrix: np.ndarray) -> np.ndarray:
 
 
 def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
-    """Return how the pixels of points change with a small motion of the points: the derivative (n, 2, 6).
+    """Return the derivative (n, 2, 6) of the pixels of n points by a common small motion of the points.
 
     Args:
         view: the camera.
         points: (n, 3) mm in station axes.
 
     Returns:
-        Px per rad for the three components of the rotation vector in station axes, then px per mm for the shift's.
+        On the last axis, px per rad for the three components of the rotation vector, then px per mm for the shift's.
     """
     moved = points @ np.swapaxes(_SMALL_MOTIONS[:, :3, :3], 1, 2) + _SMALL_MOTIONS[:, None, :3, 3]
     pixels = view.project(moved)
@@ -164,7 +162,7 @@ def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
 
 
 def residuals(points: Points, matrix: np.ndarray) -> np.ndarray:
-    """Return the distances (n,) of found points from where a pose (4, 4) projects them, in each one's deviations."""
+    """Return the distances (n,) of points from where a pose (4, 4) projects them, in standard deviations of each."""
     off = points.pixels - points.view.project(points.places @ matrix[:3, :3].T + matrix[:3, 3])
     sizes: np.ndarray = np.sqrt(np.einsum("ni,nij,nj->n", off, np.linalg.inv(points.covariances), off))
     return sizes

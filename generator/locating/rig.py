@@ -1,7 +1,7 @@
-"""The cameras of a station by a calibration certificate, and what the certificate's covariance adds to a pin's.
+"""Take a station's cameras from a calibration certificate, and add their uncertainty to that of the measured pins.
 
-A certificate places the cameras relative to each other. Its first camera that connectors.json states as well fixes the
-station's axes: it stands at its nominal place.
+A certificate states where the cameras stand relative to each other. Where they stand on the station is fixed by the
+certificate's first camera that connectors.json states as well: it is taken to stand at its nominal place.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from generator.locating.locate import Located
 from generator.locating.measure import MeasuredPin, measure
 from generator.locating.pose import NotDeterminedError, find_pose, motion, small_motion
 
-NOMINAL = "nominal millimetres: no calibration certificate, no conformity is stated"
+NOMINAL = "nominal millimetres, as there is no calibration certificate: no conformity is stated"
 # Components of a smaller variance, in those of the parameters, are rounding. Last step of a pose's search, rad and mm.
 _SMALL, _STEP = 1e-12, 1e-6
 
@@ -31,7 +31,10 @@ Sizes = Mapping[str, tuple[int, int]]
 
 
 def scale_note(certificate: Certificate | None) -> str:
-    """Name the certificate of the cameras; if it is missing or has expired, say that no conformity is stated."""
+    """Return a text with name, SHA-256 and dates of the cameras' certificate.
+
+    If the certificate is missing (None) or has expired, the text says that no conformity is stated.
+    """
     if certificate is None:
         return NOMINAL
     made, ends = (f"{moment:%Y-%m-%d}" for moment in (certificate.made, certificate.expires))
@@ -45,9 +48,9 @@ def check_views(certificate: Certificate, nominal: Entries, sizes: Mapping[str, 
     """Check that a certificate states the cameras that took the pictures.
 
     Args:
-        certificate: the certificate.
-        nominal: the station's cameras in connectors.json.
-        sizes: width and height of the pictures in px by view; None: not known yet.
+        certificate: the calibration certificate of the cameras.
+        nominal: entries of the station's cameras in connectors.json, by camera.
+        sizes: width and height of the pictures in px, by view (name of the camera); None: not known and not checked.
 
     Raises:
         InputError: a camera is missing or telecentric, or a picture has another aspect ratio than those of calibration.
@@ -57,14 +60,14 @@ def check_views(certificate: Certificate, nominal: Entries, sizes: Mapping[str, 
         place, camera = f"{certificate.path} camera {view}", certificate.cameras.get(view)
         if camera is None:
             names = ", ".join(certificate.cameras)
-            problems.append(f"{place}: expected it in the certificate, as pictures show its view, got only {names}")
+            problems.append(f"{place}: expected it in the certificate, as it took pictures, got only cameras {names}")
         elif is_telecentric(nominal[view]):
             problems.append(f"{place}: expected a pinhole camera in the gauge's connectors.json, got a telecentric one")
         # The size of a resampled picture is rounded to whole pixels.
         elif size and abs(size[1] * camera.width - size[0] * camera.height) >= max(size[0], camera.width):
             problems.append(
                 f"{place}: expected pictures with the calibration's ratio of width to height, {camera.width} x "
-                f"{camera.height} px, got {size[0]} x {size[1]} px; calibrate with pictures of production's size"
+                f"{camera.height} px, got {size[0]} x {size[1]} px; calibrate with uncropped pictures of the same size"
             )
     if problems:
         raise InputError(problems)
@@ -73,13 +76,13 @@ def check_views(certificate: Certificate, nominal: Entries, sizes: Mapping[str, 
 def station_cameras(
     certificate: Certificate, nominal: Entries, sizes: Sizes, off: Mapping[str, float] | None = None
 ) -> dict[str, StationCamera]:
-    """Make the cameras of the views by a certificate.
+    """Return the camera of each view, by view, as a certificate states it.
 
     Args:
-        certificate: states each view's camera, see `check_views`.
-        nominal: the station's cameras in connectors.json.
-        sizes: width and height of the pictures in px by view; others than at calibration are resampled.
-        off: deviations of the certificate's parameters, by name.
+        certificate: the calibration certificate, checked by `check_views`.
+        nominal: entries of the station's cameras in connectors.json, by camera.
+        sizes: width and height of the pictures in px, by view; the cameras are scaled to them.
+        off: what is added to the certificate's parameters, by name of the parameter; None: nothing.
     """
     off = off or {}
     first = _first(certificate, nominal)
@@ -102,18 +105,18 @@ def with_camera_errors(
     nominal: Entries,
     deviations: np.ndarray,
 ) -> list[MeasuredPin]:
-    """Add to the pins' covariances what the uncertain cameras contribute.
+    """Return the pins with covariances to which the uncertainty of the cameras is added.
 
-    For each principal component of the certificate's covariance the cameras are moved by one standard deviation; pose
-    and pins are computed anew from the same found points.
+    For each principal component of the certificate's covariance the cameras are moved by one standard deviation, and
+    pose and pins are computed anew from the same found points.
 
     Args:
-        pins: as measured with the certificate's cameras.
+        pins: the pins as measured with the certificate's cameras.
         part: the located part.
-        queries: of its connector.
-        certificate: states the cameras.
-        nominal: the station's cameras in connectors.json.
-        deviations: see `locate.placing_deviations`.
+        queries: queries of the part's connector.
+        certificate: the calibration certificate of the cameras.
+        nominal: entries of the station's cameras in connectors.json, by camera.
+        deviations: (6,) standard deviations of the part's placing, from `locate.placing_deviations`.
 
     Raises:
         NotDeterminedError: the found points do not determine a pose with moved cameras.
@@ -128,7 +131,7 @@ def with_camera_errors(
         moved = _offsets(measure(seen, queries, pose)) - start
         added += moved[:, :, None] * moved[:, None, :]
     if not np.isfinite(added).all():
-        raise NotDeterminedError(f"{certificate.path}: its covariance is too large to measure with these cameras")
+        raise NotDeterminedError(f"{certificate.path}: the cameras are too uncertain to measure with; calibrate again")
     return [replace(pin, covariance=pin.covariance + more) for pin, more in zip(pins, added, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""Pictures resampled to a gauge's scale: neighbouring pins are as many pixels apart as in its training."""
+"""Resample pictures so that neighbouring pins are as many pixels apart as in the training of a gauge."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ SAME_SCALE = 0.08
 
 
 def pitch_px(drawing: Drawing, camera: StationCamera) -> float:
-    """Return the distance of neighbouring pins in a picture, px, at the middle of the connector.
-
-    Args:
-        drawing: the connector's drawing.
-        camera: the camera, for pictures of their size.
-    """
+    """Return the distance of a connector's neighbouring pins in a camera's pictures, px, at the connector's middle."""
     middle = np.array([np.mean([(each.x_mm, each.y_mm, each.z_mm or 0.0) for each in drawing.positions], axis=0)])
     return pitch_mm(drawing) * float(camera.px_per_mm(middle)[0])
 
@@ -26,16 +21,16 @@ def pitch_px(drawing: Drawing, camera: StationCamera) -> float:
 def scaled(
     picture: Image.Image, drawing: Drawing, camera: StationCamera, wanted_px: float
 ) -> tuple[np.ndarray, StationCamera, float]:
-    """Resample a picture so that neighbouring pins are `wanted_px` apart, unless they nearly are (SAME_SCALE).
+    """Resample a picture so that neighbouring pins are `wanted_px` apart; within 8 % of it, the picture is kept.
 
     Args:
         picture: the picture as the camera took it, neither cropped nor scaled.
         drawing: drawing of the connector in it.
         camera: the camera that took it.
-        wanted_px: the gauge's distance of neighbouring pins.
+        wanted_px: distance of neighbouring pins in the gauge's training, px.
 
     Returns:
-        Pixels (H, W, 3) uint8, the camera for these pixels, and their width divided by the picture's.
+        The new pixels (H, W, 3) uint8, the camera for them, and their width divided by that of the picture.
     """
     ratio = wanted_px / pitch_px(drawing, camera)
     if abs(ratio - 1.0) <= SAME_SCALE:

@@ -1,4 +1,4 @@
-"""Choose the engine that renders rows: the package bpy of this Python, or a Blender executable."""
+"""Choose the engine that renders: the package bpy (Blender as a Python module), or a Blender executable."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SCRIPT = Path(__file__).resolve().parents[2] / "blender_scripts" / "render.py"
 
 
 def renderer_command(engine: str | None, blender: str | None) -> list[str]:
-    """Return the command that starts a renderer process, without the arguments of render.py.
+    """Return the command that starts a renderer process, to which the arguments of render.py are appended.
 
     Args:
-        engine: "local" (bpy of this Python), "blender" (an executable), or None: "local" if bpy is installed and
-            `blender` is None, else "blender".
+        engine: "local" (the package bpy of this Python) or "blender" (an executable); None: "local" if bpy is installed
+            and `blender` is None, else "blender".
         blender: path of the executable; None: that in the environment variable PINSIGHT_BLENDER, else blender on the
             PATH.
 

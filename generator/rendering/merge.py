@@ -1,6 +1,7 @@
 """`python -m generator merge`: join the render folders of a manifest's shards into one, after checking every file.
 
-The result is, byte for byte, the folder that one machine would have rendered.
+A shard is a part of a manifest's rows that one machine rendered. The result is, byte for byte, the folder that one
+machine would have rendered.
 """
 
 from __future__ import annotations
@@ -35,22 +36,24 @@ _LISTED = 20
 
 @dataclass(frozen=True)
 class Source:
-    """A render folder with a finished shard."""
+    """A finished shard (`finished`: contents of its file) and the render folder (`output`) in which it lies."""
 
     output: OutputFolder
     finished: Finished
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator merge` to its parser."""
     add = parser.add_argument
     add("folders", type=Path, nargs="+", metavar="DIR", help="render folders, each with one or more finished shards")
-    add("--to", type=Path, required=True, metavar="DIR", help="render folder to write: new, or of an earlier merge")
+    to = "render folder to write: a new one, or that of an earlier merge of these shards"
+    add("--to", type=Path, required=True, metavar="DIR", help=to)
     mixed = "accept shards of different Blender versions or processors, whose pictures differ in their last bits"
     add("--mixed", action="store_true", help=mixed)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check all shards, then copy their files. Returns 0."""
+    """Check all shards, then copy their files into one render folder; returns 0."""
     sources = list(_sources(options.folders))
     manifest = _check_together(sources, options.mixed)
     check_parents(options.to, "--to")
@@ -62,10 +65,10 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(problems[:_LISTED] + more)
     target.create()
     rows = [(each, run) for each in sources for run in each.finished.records]
-    for each, run in tqdm(rows, "copying", unit="row", disable=not sys.stderr.isatty()):
+    for each, run in tqdm(rows, "copying rows", unit="row", disable=not sys.stderr.isatty()):
         _copy(each.output, target, run)
     _keep_originals(sources[0].output, target, manifest)
-    sys.stdout.write(f"{len(rows)} rows of {len(sources)} shards, in {target.root}\n")
+    sys.stdout.write(f"wrote {target.root}: joined shards: {len(sources)}, rows: {len(rows)}\n")
     return 0
 
 
@@ -94,15 +97,15 @@ def _check_together(sources: Sequence[Source], mixed: bool) -> Path:
         what = (each.finished.manifest, each.finished.manifest_sha256, each.finished.count)
         if what != (first.finished.manifest, first.finished.manifest_sha256, first.finished.count):
             problems.append(
-                f"{each.output.root}: expected a shard of {first.finished.manifest} in {first.finished.count}, as in "
-                f"{first.output.root}, got {each.finished.shard} of {each.finished.manifest}, "
+                f"{each.output.root}: expected one of {first.finished.count} shards of {first.finished.manifest}, as "
+                f"in {first.output.root}, got shard {each.finished.shard} of {each.finished.manifest}, "
                 "another manifest or another number of shards"
             )
         made = (each.finished.blender, each.finished.cpu)
         if made != (first.finished.blender, first.finished.cpu) and not mixed:
             problems.append(
                 f"{each.output.root}: expected a shard made by Blender {first.finished.blender} on "
-                f"{first.finished.cpu}, as {first.output.root}, got Blender {made[0]} on {made[1]}: their pictures "
+                f"{first.finished.cpu}, as {first.output.root}, got Blender {made[0]} on {made[1]}, whose pictures "
                 "differ in the last bits; render it again on a like machine, or give --mixed"
             )
         if each.finished.index in seen:
@@ -112,7 +115,7 @@ def _check_together(sources: Sequence[Source], mixed: bool) -> Path:
     missing = [str(index) for index in range(first.finished.count) if index not in seen]
     if missing and not problems:
         whole = f"{first.finished.count} shards of {first.finished.manifest}"
-        problems.append(f"expected {whole}, got all but {', '.join(missing)}")
+        problems.append(f"expected {whole}, got all but those with the index {', '.join(missing)}")
     if problems:
         raise InputError(problems)
     return first.output.root / "manifests" / f"{Path(first.finished.manifest).stem}.csv"
@@ -122,7 +125,7 @@ def _check_target(target: OutputFolder, sources: Sequence[Source]) -> None:
     """Check that the folder to write holds nothing but files of an earlier merge of these shards."""
     root = target.root
     if root.resolve() in {each.output.root.resolve() for each in sources}:
-        raise InputError(f"--to {root}: expected a folder of its own, got one of the shards")
+        raise InputError(f"--to {root}: expected a folder other than those of the shards, got the folder of a shard")
     known = {run for each in sources for run in each.finished.records}
     found = [path for path in sorted(root.glob("*/*")) if path.parent.name in ("images", "masks", "records", *EXTRAS)]
     foreign = [path for path in found if path.stem not in known]
@@ -144,7 +147,7 @@ def _problems(sources: Sequence[Source]) -> Iterator[str]:
         root, done = each.output.root, each.finished
         copy = root / "manifests" / f"{Path(done.manifest).stem}.csv"
         if not copy.is_file() or sha256_of(copy) != done.manifest_sha256:
-            yield f"{copy}: expected the manifest of shard {done.shard}, got another content, or no file"
+            yield f"{copy}: expected the manifest from which shard {done.shard} was rendered, got another, or no file"
             continue
         names = list(run_names(copy))
         wanted = [names[row] for row in done.shard.rows(len(names))]
@@ -152,11 +155,11 @@ def _problems(sources: Sequence[Source]) -> Iterator[str]:
             if run not in done.records:
                 yield f"{root}: expected row {run} in shard {done.shard}, got none"
         for run in sorted(set(done.records) - set(wanted)):
-            yield f"{root}: expected rows of shard {done.shard} only, got {run}"
+            yield f"{root}: expected rows of shard {done.shard} only, got also row {run}"
         for path in _files(first.root / SCENES):
             mine = root / SCENES / path.relative_to(first.root / SCENES)
             if not mine.is_file() or mine.read_bytes() != path.read_bytes():
-                yield f"{mine}: expected the same scene file as in {first.root}, got another, or none"
+                yield f"{mine}: expected the same scene file as in {first.root}, got another content, or no file"
         for run in tqdm(done.records, f"checking {root.name}", unit="row", disable=not sys.stderr.isatty()):
             yield from _of_row(each, run)
 
@@ -168,14 +171,14 @@ def _of_row(source: Source, run: str) -> Iterator[str]:
         yield f"{path}: expected the record of a finished row, got no file"
         return
     if sha256_of(path) != source.finished.records[run]:
-        yield f"{path}: expected the record as it was when the shard was finished, got another content"
+        yield f"{path}: expected the record as it was when the shard was finished, got a changed file"
         return
     record = read_record(path)
     for file, known in _hashes(source.output, record).items():
         if not file.is_file():
-            yield f"{file}: expected a file of row {run}, got none"
+            yield f"{file}: expected this file of row {run}, got none"
         elif sha256_of(file) != known:
-            yield f"{file}: expected the file of which {path.name} states the SHA-256, got another content"
+            yield f"{file}: expected the SHA-256 that the record {path.name} states, got a changed file"
 
 
 def _hashes(output: OutputFolder, record: dict[str, object]) -> dict[Path, object]:

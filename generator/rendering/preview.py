@@ -1,4 +1,4 @@
-"""`python -m generator preview`: render some rows of a manifest fast, and put them on one contact sheet."""
+"""`python -m generator preview`: render some rows of a manifest with few samples, and draw one contact sheet."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ _LESS_POWER = 0.6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator preview` to its parser."""
     parser.add_argument("manifest", type=Path, help="the CSV manifest")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help="the contact sheet to write")
+    sheet = "picture file to write: a contact sheet of the rendered rows"
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help=sheet)
     parser.add_argument(
         "--pictures", type=int, default=12, metavar="N", help="number of rows to show, 1 to 100 (default: 12)"
     )
@@ -55,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Choose rows, render them into a temporary folder, and write the sheet."""
+    """Choose rows, render them into a temporary folder, and write the sheet; returns 1 if a row failed, else 0."""
     for name, value, low, high in (
         ("--pictures", options.pictures, 1, 100),
         ("--samples", options.samples, 1, 4096),
@@ -74,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         sheet = contact_sheet([(run, out / "images" / f"{run.run}.png") for run in chosen])
     options.output.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(options.output, "PNG")
-    sys.stdout.write(f"wrote {options.output}: {len(chosen)} rows, {options.samples} light paths per pixel\n")
+    sys.stdout.write(f"wrote {options.output}: rows: {len(chosen)}, light paths per pixel: {options.samples}\n")
     sys.stdout.writelines(f"warning: {warning}\n" for warning in warnings)
     return code
 
@@ -82,10 +84,7 @@ def run(options: argparse.Namespace) -> int:
 def burnt_warnings(runs: Sequence[Run], output: OutputFolder, connectors: Mapping[str, Connector]) -> list[str]:
     """Return a warning for each housing and light set-up with many burnt-out (saturated) pixels.
 
-    Args:
-        runs: the rows that were rendered.
-        output: their render folder.
-        connectors: their scenes by name.
+    `runs` are rendered rows, `output` is their render folder, and `connectors` has their scenes by name.
     """
     shares: dict[tuple[str, str, str], list[float]] = {}
     for run in runs:
@@ -103,11 +102,9 @@ def burnt_warnings(runs: Sequence[Run], output: OutputFolder, connectors: Mappin
 
 
 def burnt_share(output: OutputFolder, run: str) -> float | None:
-    """Return the share of burnt-out (saturated) pixels of a housing, without its pins; None if it is not in view.
+    """Return the share, 0 to 1, of a housing's pixels that are burnt out (saturated); None if it is not in view.
 
-    Args:
-        output: the render folder.
-        run: name of a rendered row.
+    `run` is the name of a row in the render folder `output`. The pixels of the pins do not count.
     """
     box = read_record(output.record(run))["housing"]["boxes"]["visible"]
     if box is None:
@@ -120,7 +117,7 @@ def burnt_share(output: OutputFolder, run: str) -> float | None:
 
 
 def spread(runs: Sequence[Run], count: int) -> list[Run]:
-    """Choose `count` rows that show as many different factor levels as possible; returned in the manifest's order."""
+    """Choose at most `count` rows that differ most in kind of defect, camera and so on, in the manifest's order."""
     seen: Counter[tuple[str, str]] = Counter()
     left = list(range(len(runs)))
     levels = [
@@ -160,7 +157,7 @@ def _render(manifest: Path, out: Path, options: argparse.Namespace) -> int:
 
 
 def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
-    """Draw pictures in a grid, each with its row's name, split, defects and factors."""
+    """Draw pictures (row, file) in a grid, each above its row's name, split, defects and factors."""
     cells = []
     for run, path in pictures:
         size = run.width, run.height

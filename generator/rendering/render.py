@@ -40,6 +40,7 @@ def _count(low: int, high: int | None = None) -> Callable[[str], int]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator render` to its parser."""
     add = parser.add_argument
     add("manifest", type=Path, nargs="?", help="the CSV manifest")
     out = "folder for images, masks and records (default: renders/NAME for a manifest NAME.csv)"
@@ -52,14 +53,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     blender = "the Blender executable (default: environment variable PINSIGHT_BLENDER, else blender on the PATH)"
     add("--blender", metavar="PATH", help=blender)
     some = parser.add_mutually_exclusive_group()
-    some.add_argument("--rows", metavar="A:B", help="only the rows A to B - 1, counted from 0")
+    some.add_argument("--rows", metavar="A:B", help="render only the rows A to B - 1, counted from 0")
     shard = (
-        "only shard I of N, counted from 0, of the rows; `auto` or `auto/N` takes I from a SLURM job array, an indexed "
+        "render only part I (0 to N - 1) of N parts of the rows; `auto` or `auto/N` takes I from a SLURM job array, "
     )
-    shard += "Kubernetes job or an AWS Batch array job; `generator merge` joins the folders"
+    shard += "an indexed Kubernetes job or an AWS Batch array job; `generator merge` joins the folders"
     some.add_argument("--shard", metavar="I/N", help=shard)
     add("--force", action="store_true", help="render finished rows again")
-    scale = "each pixel of the mask is the most frequent value of K x K samples, K from 1 to 8 (default: 1)"
+    scale = "compute each pixel of the mask as the most frequent value of K x K samples, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_count(1, 8), default=1, metavar="K", help=scale)
     gpu = "render on cpu or gpu; gpu is faster, its pictures are not bit-identical to the CPU's (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
@@ -67,7 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--dry-run", action="store_true", help=dry)
     add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples instead")
     add("--depth", action="store_true", help="also write depth/<run>.npy: distance along the optical axis, mm")
-    add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors in world axes")
+    add(
+        "--normal", action="store_true", help="also write normal/<run>.npy: surface normals as unit vectors, world axes"
+    )
     recycle = "number of rows after which a renderer process is replaced by a new one (default: 500)"
     add("--recycle", type=_count(1), default=500, metavar="N", help=recycle)
     script = "print the path of the script render.py, for use with `blender -b -P`, and render nothing"
@@ -75,7 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check all inputs, then render in worker processes. Returns 1 if a row failed."""
+    """Check all inputs, then render in renderer processes; returns 1 if a row failed, else 0."""
     if options.print_script:
         print(SCRIPT)
         return 0
@@ -101,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
         command += _passed_on(options, threads)
         plan = _checked(options, claimed, command, scratch.folder)
         if options.dry_run:
-            print(f"{plan}\nwith {workers} renderer processes of {threads} threads each")
+            print(f"{plan}\nrenderer processes: {workers}, threads of each: {threads}")
             return 0
         if claimed.is_default:
             print(f"rendering into {output.root} (--out DIR takes another folder)", flush=True)
@@ -159,7 +162,7 @@ def _checked(options: argparse.Namespace, claimed: Claim, command: Sequence[str]
     if done.returncode == 2:
         raise refusal(lines)
     if done.returncode:
-        raise RuntimeError(f"{ending(done.returncode, lines)} while it checked finished rows and devices")
+        raise RuntimeError(f"while checking finished rows and devices, {ending(done.returncode, lines)}")
     plans = [json.loads(line)["plan"] for line in done.stdout.splitlines() if line.startswith('{"plan"')]
     return "\n".join(plans)
 
@@ -167,7 +170,9 @@ def _checked(options: argparse.Namespace, claimed: Claim, command: Sequence[str]
 def _rows_of(shard: Shard, count: int) -> str:
     """A shard's rows, of `count`, as --rows takes them."""
     if shard.count > count:
-        raise InputError(f"--shard {shard}: expected at most as many shards as the manifest has rows, {count}")
+        raise InputError(
+            f"--shard {shard}: expected at most as many shards as the manifest has rows, {count}, got {shard.count}"
+        )
     rows = shard.rows(count)
     return f"{rows[0]}:{rows[-1] + 1}"
 

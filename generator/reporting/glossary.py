@@ -1,4 +1,4 @@
-"""The terms of the pages with their meanings, for operators and quality engineers, and where a page explains them."""
+"""The terms that HTML pages use, with their meanings, and the choice of the section of a page that explains a term."""
 
 from __future__ import annotations
 
@@ -127,19 +127,16 @@ def visible_text(html: str) -> str:
 
 
 class Explained:
-    """The terms that a page has explained so far, from top to bottom."""
+    """Remembers the terms that a page has explained so far, so that each section explains only new ones."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def new_in(self, html: str) -> dict[str, dict[str, str]]:
-        """Return the terms in a section that no section before it explained, with those that their meanings contain.
-
-        Args:
-            html: the section.
+        """Return the terms in a section (HTML) that no earlier section explained, and the new terms in their meanings.
 
         Returns:
-            Under the keys `classes` and `others`: the meaning by term.
+            The meanings by term, under the key `classes` for names of classes and verdicts, else under `others`.
         """
         found: set[str] = set()
         text = visible_text(html)

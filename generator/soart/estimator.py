@@ -1,4 +1,4 @@
-"""SOARTC: the anomaly degree of each window of a picture, as its distance from the unit space of OK parts.
+"""SOARTC: how anomalous each window of a picture is, as its distance from the unit space of OK parts.
 
 A unit space, in the Mahalanobis-Taguchi system, is the group of OK parts that defines the unit of distance; its members
 are pictures of OK parts. Stage 1, SOART3: each window (its pixels or its row-Gram matrix) is compared with the unit
@@ -6,8 +6,8 @@ space's mean picture at the same position (golden) or with the picture's own mea
 numbers (log_beta, log_yita, log_gamma). Stage 2, anomaly degree: their Mahalanobis distance from the numbers of the
 unit space's members at that position.
 
-A picture is first reduced so that its longer side has at most `grid` windows, aligned with the unit space's mean
-picture (`generator.soart.registration`), and brought to its brightness.
+Before stage 1, a picture is reduced so that its longer side has at most `grid` windows, aligned with the unit space's
+mean picture (`generator.soart.registration`), and scaled to the mean picture's brightness.
 
     model = SoartC(window=16, grid=250).fit(ok_pictures)         # (H, W) floats in [0, 1]
     model.anomaly(picture)                                        # (H, W) float32; about 1 for OK parts
@@ -49,8 +49,8 @@ class Look(NamedTuple):
 
     Attributes:
         anomaly: (H, W) float32, the anomaly degree of each pixel of the given picture.
-        seen: (h, w[, C]) the picture, reduced and aligned with the unit space's mean picture.
-        maps: (K, gh, gw) the SOART3 maps of `seen` (stage 1).
+        seen: (h, w[, C]) the picture, reduced, matched in brightness and aligned with the unit space's mean picture.
+        maps: (K, gh, gw) the SOART3 maps of `seen` (stage 1), K = 3 per channel.
         degrees: (h, w) the anomaly degree of each pixel of `seen`; the largest is the picture's score.
         placed: alignment of the picture with the unit space's mean picture.
         evidence: how well the picture shows the part.
@@ -69,7 +69,7 @@ class SoartC:
 
     Args:
         window: side of the windows, px of the reduced picture.
-        grid: largest number of windows along the longer side; 250 by default, 100 for an edge computer.
+        grid: largest number of windows along the reduced picture's longer side; 100 suits a small computer.
         similarity: "gram" (S = A A^T of each window A) or "pixels".
         reference: "golden" (the unit space's mean picture) or "self" (the picture's own mean window).
         rotation_deg: largest rotation that registration searches, degrees either way; 0: only shifts; negative: no
@@ -77,23 +77,23 @@ class SoartC:
         scaling: largest relative deviation of a part's size in the picture, as its distance varies; 0: not fitted.
         gain: whether the brightness of a picture is matched to the unit space before stage 1.
         tolerance: displacement of an edge, px of the reduced picture, that does not count as an anomaly.
-        noise: standard deviation (grey 0 to 1) of sensor noise allowed on top of that of the OK pictures.
-        shrinkage: weight of the whole picture's covariance in that of each window; it is larger for few members.
-        neighbourhood: the covariance of a window is pooled over this many windows on each side of it.
-        above: number of OK pictures that may score above the threshold (`limits.threshold`).
+        noise: standard deviation of sensor noise (grey values 0 to 1) that a picture may have beyond the OK pictures'.
+        shrinkage: weight, 0 to 1, of the mean covariance of all windows in that of each window; raised for few members.
+        neighbourhood: number of windows on each side of a window whose covariances are averaged with its own.
+        above: number of OK pictures whose score may be above `threshold`.
 
     Attributes:
         reference_: (h, w[, C]) the unit space's mean picture.
         mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw): mean and inverse covariance (upper triangle) of the
             members' stage 1 maps; K = 3 per channel.
-        threshold: limit of `score`, set from `scores_`.
+        threshold: limit of a picture's `score`, set from `scores_`.
         scores_: (n,) the score of each OK picture by a unit space made without it (leave-one-out).
         members_: (n, h, w[, C]) the OK pictures aligned with each other; a saved file has them with 8 bits per value.
         core_: (h, w) bool, the pixels of the mean picture that lie in every OK picture.
         evidence_: limits beyond which a picture does not show the part well enough to be judged.
         lacks: what a file saved by an older version does not contain; empty for a fitted model.
-        notes, extras: further JSON values and arrays, saved with the model; `inspect` keeps the boxes of pins and the
-            limits of picture quality (gates) here.
+        notes, extras: further JSON values and arrays that are saved with the model, such as the boxes of pins and the
+            limits of picture quality (gates) of `inspect`.
     """
 
     def __init__(
@@ -165,11 +165,11 @@ class SoartC:
         return self
 
     def transform(self, image: np.ndarray) -> np.ndarray:
-        """Compute a picture's stage 1 maps, aligned with the unit space: (K, gh, gw) float32, K = 3 per channel."""
+        """Align a picture with the unit space and compute its SOART3 maps (stage 1): (K, gh, gw), K = 3 per channel."""
         return self._maps(self.registered(image), self.reference_)
 
     def registered(self, image: np.ndarray) -> np.ndarray:
-        """Prepare a picture for stage 1: reduce, align and match its brightness; returns (h, w[, C]) float32."""
+        """Return a picture reduced, aligned and matched in brightness, ready for stage 1: (h, w[, C]) float32."""
         return self._aligned(self.reduced(image), self.reference_)
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
@@ -182,7 +182,7 @@ class SoartC:
         return self.look(image).anomaly
 
     def look(self, image: np.ndarray) -> Look:
-        """Compute all results for a picture, aligning it only once."""
+        """Compute all results for a picture, (H, W[, C]) floats in [0, 1], aligning it only once."""
         picture = self.reduced(image)
         placed = self._placed(np.shape(image), picture)
         seen = self._moved(picture, placed.pose, self.reference_)
@@ -193,7 +193,7 @@ class SoartC:
         return Look(_as_picture(degrees, placed), seen, maps, degrees, placed, shown)
 
     def placed(self, image: np.ndarray) -> Placed:
-        """Find the alignment of a picture with the unit space's mean picture."""
+        """Return the alignment of a picture, (H, W[, C]) floats in [0, 1], with the unit space's mean picture."""
         return self._placed(np.shape(image), self.reduced(image))
 
     def _placed(self, shape: tuple[int, ...], picture: np.ndarray) -> Placed:
@@ -212,7 +212,7 @@ class SoartC:
         return float(self.degrees(image).max())
 
     def save(self, path: Path | str) -> None:
-        """Write the unit space to one .npz file of arrays and a JSON header, without pickled objects."""
+        """Write the unit space to one .npz file: arrays and a JSON header, without pickled objects."""
         header = {
             "schema": SCHEMA,
             "made_by": "pinsight",
@@ -237,7 +237,7 @@ class SoartC:
 
     @classmethod
     def load(cls, path: Path | str) -> SoartC:
-        """Read a file that `save` wrote.
+        """Load a fitted model from a file that `save` wrote.
 
         Raises:
             ValueError: the file is damaged, of another kind, or of another version.
@@ -270,12 +270,12 @@ class SoartC:
 
     @functools.cached_property
     def turned(self) -> tuple[Turned, ...]:
-        """Turned copies of the mean picture, see `evidence.turned_copies`."""
+        """Copies of the mean picture turned by 180 degrees, or also by 90 and 270: see `evidence.turned_copies`."""
         most, scaling = self.settings["rotation_deg"], self.settings["scaling"]
         return turned_copies(_grey(self.reference_), most, scaling)
 
     def reduced(self, image: np.ndarray) -> np.ndarray:
-        """Reduce a picture so that it has at most `grid` windows along its longer side; smaller ones are unchanged.
+        """Reduce a picture to at most `grid` windows along its longer side; a smaller one is returned unchanged.
 
         Raises:
             ValueError: the picture is not floats in [0, 1] of shape (H, W) or (H, W, C).

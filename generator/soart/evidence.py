@@ -1,18 +1,17 @@
-"""Whether a picture shows the part of a unit space, and all of it: a picture that cannot be judged must not be OK.
+"""Check whether a picture shows the part of a unit space, and all of it, so that nothing else is judged OK.
 
-Three measures of a picture that is aligned with the unit space's mean picture:
+Three measures of a picture are used, after it was aligned with the unit space's mean picture:
 
-- residual: 1 - r, with r the median over blocks of 8 x 8 px of the correlation with the mean picture, each block
-  weighted by its contrast in the mean picture. 0: the same; near 1: another part, a turned one, or no part. A defect
+- residual: 1 - r. r is the median, over blocks of 8 x 8 px, of the block's correlation with the mean picture; a block
+  is weighted by its contrast in the mean picture. 0: the same; near 1: another part, a turned one, or no part. A defect
   changes few blocks, and so hardly changes the median.
-- seen: share of the core that lies in the picture; the core is the pixels of the mean picture that every OK picture
-  shows. Pixels are weighted mainly by contrast above the median, so that a pin outside the picture counts far more than
-  background outside it.
-- upright: squared difference from the turned mean picture, divided by that from the mean picture itself. Below 1, the
-  part is turned; a part that looks the same when turned has about 1.
+- seen: share of the core that lies in the picture. The core is the pixels of the mean picture that every OK picture
+  shows. Pixels are weighted mainly by contrast, so that a pin outside the picture counts far more than background.
+- upright: the picture's squared difference from the turned mean picture, divided by that from the mean picture itself.
+  Below 1, the part is turned; a part that looks the same when turned has about 1.
 
-The limits are the largest residual, the smallest share and the smallest ratio of the OK pictures, each compared only
-with the others (leave-one-out), with a margin. A ratio of 1 / UPRIGHT_MARGIN is always accepted.
+The limits are the largest residual, the smallest share and the smallest ratio of the OK pictures, with a margin; each
+OK picture is compared only with the others (leave-one-out). A ratio of 1 / UPRIGHT_MARGIN or more is always accepted.
 """
 
 from __future__ import annotations
@@ -40,9 +39,9 @@ class Evidence:
     """How well a picture shows the part, by the measures of this module; or the limits of these measures.
 
     Attributes:
-        residual: 0 to 2; as a limit, the largest that is allowed.
-        seen: 0 to 1; as a limit, the smallest that is allowed.
-        upright: ratio, above 0; as a limit, the smallest that is allowed.
+        residual: 0 (shows the part) to 2; as a limit, the largest that is allowed.
+        seen: share of the part in the picture, 0 to 1; as a limit, the smallest that is allowed.
+        upright: ratio, above 0, below 1 for a turned part; as a limit, the smallest that is allowed.
         turn_deg: the turn, clockwise, of the turned mean picture that fits best; not used in limits.
     """
 
@@ -52,6 +51,7 @@ class Evidence:
     turn_deg: int = 180
 
     def to_json(self) -> dict[str, float]:
+        """Return the four attributes by name, rounded to 4 decimals."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
@@ -70,7 +70,7 @@ class Turned(NamedTuple):
 
 
 def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) -> tuple[Turned, ...]:
-    """Turn a mean picture by 180 degrees, and by 90 and 270 if it is nearly square, and align the copies with it.
+    """Return copies of a mean picture, turned by 180 degrees (a nearly square one also by 90 and 270), aligned to it.
 
     Args:
         reference: (h, w) grey, the mean picture.
@@ -90,13 +90,13 @@ def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) ->
 def evidence(
     picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, core: np.ndarray, turned: Sequence[Turned]
 ) -> Evidence:
-    """Measure how well a picture shows the part.
+    """Measure how well a picture shows the part of a unit space.
 
     Args:
         picture: (h, w) grey, aligned with the mean picture.
         seen: (h, w) bool, pixels of the mean picture that lie in the picture.
         reference: (h, w) grey, the mean picture.
-        core: (h, w) bool, pixels that every OK picture shows.
+        core: (h, w) bool, pixels of the mean picture that every OK picture shows.
         turned: turned copies of the mean picture.
     """
     upright, turn_deg = min((_upright(picture, seen, reference, one), one.turn_deg) for one in turned)
@@ -104,11 +104,11 @@ def evidence(
 
 
 def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -> Evidence:
-    """Compute the limits of the measures from OK pictures.
+    """Compute the limits of residual, seen and upright from OK pictures.
 
     Args:
-        members: (n, h, w) grey, aligned with each other.
-        seen: (n, h, w) bool, the pixels of the mean picture that lie in each.
+        members: (n, h, w) grey, the OK pictures aligned with each other.
+        seen: (n, h, w) bool, the pixels of the mean picture that lie in each OK picture.
         turned: turned copies of the mean picture.
     """
     count = len(members)
@@ -125,14 +125,9 @@ def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -
 
 
 def residual(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray) -> float:
-    """Compute how much a picture differs from the mean picture: 0 the same, near 1 another part, 2 inverted.
+    """Compute how much a picture differs from the mean picture: 0 if they are the same, near 1 for another part.
 
-    Only blocks that lie wholly in the picture are used; if there is none, the residual is 1.
-
-    Args:
-        picture: (h, w) grey, aligned with the mean picture.
-        seen: (h, w) bool, pixels of the mean picture that lie in the picture.
-        reference: (h, w) grey, the mean picture.
+    Only blocks that lie wholly in the picture are used; if there is none, the residual is 1. Arguments: see `evidence`.
     """
     own, expected = _blocks(picture), _blocks(reference)
     whole = _blocks(seen.astype(np.float32)).min(axis=1) > 0
@@ -157,12 +152,9 @@ def _upright(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, turne
 
 
 def seen_share(seen: np.ndarray, reference: np.ndarray, core: np.ndarray) -> float:
-    """Compute the weighted share of the core that lies in a picture, see the module.
+    """Compute the share of the core that lies in a picture, 0 to 1, with pixels weighted mainly by contrast.
 
-    Args:
-        seen: (h, w) bool, pixels of the mean picture that lie in the picture.
-        reference: (h, w) grey, the mean picture.
-        core: (h, w) bool, pixels that every OK picture shows.
+    Arguments: see `evidence`.
     """
     down, right = np.gradient(reference)
     contrast = np.hypot(down, right)

@@ -1,13 +1,12 @@
-"""A golden reference of NSOART: the sum of aligned pictures of OK parts, from which a mean is made for each picture.
+"""A golden reference of NSOART: the sum of aligned pictures of OK parts, with whose mean other pictures are compared.
 
-The members of the unit space are aligned with one of them, the anchor (`generator.soart.registration`), and summed. For
-a picture, the mean of the members is laid on its pixels; a member is compared with the mean of the others
-(leave-one-out). Edges may lie up to TOLERANCE_PX beside those of the mean: a pixel is compared with the value nearest
-to its own among those that the mean has in reach. Grey values are summed as whole numbers, so that the sum is the same
-in any order.
+The pictures of OK parts (members) are aligned with one of them, the anchor (`generator.soart.registration`), and
+summed, as whole numbers, so that the sum is the same in any order. To compare a picture with their mean, the mean is
+moved onto the picture's pixels; a member is compared with the mean of the others (leave-one-out). A pixel is compared
+with that value of the mean within TOLERANCE_PX which is nearest to its own, so that edges may be displaced this much.
 
 DATASET/nsoart/reference-000.npz   `total`, `anchor` and `members`
-DATASET/nsoart/reference-000.png   the mean, to look at
+DATASET/nsoart/reference-000.png   the mean, for people to look at
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ RATIO = 0.02
 
 @dataclass(frozen=True)
 class Reference:
-    """The summed pictures of OK parts.
+    """A golden reference: the summed pictures of OK parts (its members), from which their mean is made.
 
     Attributes:
-        total: (h, w) uint32, sum of the aligned members' grey values, in units of 1 / STEPS.
-        anchor: (h, w) uint8 grey, the picture with which all others are aligned.
+        total: (h, w) uint32, sum of the aligned members' grey values, in units of 1 / STEPS of full white.
+        anchor: (h, w) uint8 grey, the member with which all others are aligned.
         members: run names of the members.
     """
 
@@ -49,12 +48,12 @@ class Reference:
     members: tuple[str, ...]
 
     def maps(self, picture: Image.Image, member: str | None, window: int, stride: int) -> np.ndarray:
-        """Compute the SOART3 maps of a picture at the reference's size: (3, gh, gw) float32.
+        """Compute the SOART3 maps of a picture, resized to the reference's size: (3, gh, gw) float32.
 
         Args:
-            picture: any size with the reference's ratio of sides.
-            member: run name of the picture; if it is a member, the reference is made without it.
-            window, stride: as in `soart3_map`, px.
+            picture: a picture of any size with the reference's ratio of sides.
+            member: run name of the picture; if it is a member, the mean is made without it. None: it is no member.
+            window, stride: side and step of the windows, px.
 
         Raises:
             ValueError: the picture has another ratio of sides, or is smaller than the window.
@@ -63,13 +62,13 @@ class Reference:
         return maps_against(grey, self.laid(grey, member), window, stride)
 
     def laid(self, grey: np.ndarray, member: str | None = None) -> np.ndarray:
-        """Return the mean of the members, without `member`, on a picture's pixels: (h, w) float32 in [0, 1].
+        """Return the mean of the members, moved so that it lies on a picture's pixels: (h, w) float32 in [0, 1].
 
-        Pixels that no member shows have the picture's own values.
+        Pixels that the moved mean does not cover have the picture's own values.
 
         Args:
             grey: (h, w) the picture, from `fitted`.
-            member: its run name.
+            member: run name of the picture; if it is a member, the mean is made without it. None: it is no member.
         """
         pose = register(grey, self.anchor / 255)
         total, count = self.total.astype(np.int64), len(self.members)
@@ -90,15 +89,15 @@ class Reference:
 
 @lru_cache(maxsize=8)
 def read_reference(path: Path, sha256: str) -> Reference:
-    """Read a file that `Reference.save` wrote.
+    """Read a golden reference from a file that `Reference.save` wrote.
 
     Raises:
-        ValueError: the file is missing, or not the one with this SHA-256.
+        ValueError: the file is missing or damaged, or its SHA-256 is not `sha256` (hex).
     """
     try:
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
-            raise ValueError("another file than nsoart.json names (its SHA-256 differs)")
+            raise ValueError("a file whose SHA-256 differs from that in nsoart.json")
         with np.load(io.BytesIO(content), allow_pickle=False) as data:
             return Reference(data["total"], data["anchor"], tuple(data["members"].tolist()))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
@@ -107,10 +106,10 @@ def read_reference(path: Path, sha256: str) -> Reference:
 
 
 def fitted(picture: Image.Image, size: tuple[int, ...]) -> np.ndarray:
-    """Return a picture's grey values, resized to `size` = (h, w): float32 in [0, 1].
+    """Return the grey values of a picture resized to `size` = (h, w) px: float32 in [0, 1].
 
     Raises:
-        ValueError: the ratio of its sides is not that of `size`.
+        ValueError: the picture's ratio of sides is not that of `size`.
     """
     check_ratio(picture.size, size)
     height, width = size
@@ -122,7 +121,10 @@ def fitted(picture: Image.Image, size: tuple[int, ...]) -> np.ndarray:
 
 
 def maps_against(grey: np.ndarray, laid: np.ndarray, window: int, stride: int) -> np.ndarray:
-    """Compute the SOART3 maps of a picture against a mean on its pixels, from `Reference.laid`: (3, gh, gw) float32."""
+    """Compute the SOART3 maps of a picture `grey` against the mean `laid`, from `Reference.laid`: (3, gh, gw) float32.
+
+    `window` and `stride` are side and step of the windows, px.
+    """
     nearest = np.clip(grey, _reach(laid, np.minimum), _reach(laid, np.maximum))
     return soart3_map(grey, nearest, window=window, stride=stride)
 
@@ -131,13 +133,13 @@ def check_ratio(size: tuple[int, int], shape: tuple[int, ...]) -> None:
     """Raise ValueError unless a picture of `size` (W, H) px has the ratio of sides of a reference of `shape` (h, w)."""
     if abs(size[0] * shape[0] / (size[1] * shape[1]) - 1) > RATIO:
         raise ValueError(
-            f"expected a picture of the shape of its golden reference, {shape[1]} x {shape[0]} px or a multiple, got "
+            f"expected a picture with the ratio of sides of its golden reference, {shape[1]} x {shape[0]} px, got "
             f"{size[0]} x {size[1]} px"
         )
 
 
 def aligned(picture: Image.Image, anchor: np.ndarray) -> np.ndarray:
-    """Align a picture with the anchor, (h, w) uint8 grey: (h, w) uint32, to be summed for `Reference.total`.
+    """Return a picture aligned with the anchor (h, w) uint8, as a summand of `Reference.total`: (h, w) uint32.
 
     Raises:
         ValueError: the picture has another ratio of sides than the anchor.

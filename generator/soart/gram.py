@@ -1,11 +1,9 @@
-"""Compiled loops of SOART3 on row-Gram matrices: S = A A^T of every window A, compared with S of its reference.
+"""Compiled loops of SOART3 on row-Gram matrices: S = A A^T of every window A is compared with S of its reference.
 
-S(r, s) of the window at (i, j) is the sum over w columns of the product of the picture's rows i + r and i + s. For
-one distance d = s - r these are running sums along one shifted product image, the same for all windows, so the w
-product images give every S. S is symmetric: its w (w + 1) / 2 different entries are visited, those off the diagonal
-counted twice. All arithmetic is in double precision, since the entries reach w, not 1.
-
-Threads process strips of STRIP rows of windows; each holds the sums of its own strip only.
+S(r, s) of the window at (i, j) is the sum over its w columns of the product of the picture's rows i + r and i + s. For
+one distance d = s - r, the products of all windows are one image, and w such images give every S by sums over w
+columns. S is symmetric: its w (w + 1) / 2 different entries are visited, and those off the diagonal are counted twice.
+All arithmetic is in double precision.
 """
 
 from __future__ import annotations
@@ -42,7 +40,7 @@ def _lagged_sums(picture: np.ndarray, top: int, rows: int, window: int, stride: 
 
 @compiled(parallel=True)
 def gram_golden_maps(image: np.ndarray, golden: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
-    """Compute SOART3 of the matrix S of every window against S of the golden picture's window at the same position.
+    """Compute SOART3 of each window's row-Gram matrix against that of the golden picture's window at the same place.
 
     Args:
         image, golden: (H, W) float64, the picture and the golden picture.
@@ -111,7 +109,7 @@ def _golden_rest(
 
 @compiled(parallel=True)
 def gram_patch_maps(image: np.ndarray, gram: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
-    """Compute SOART3 of the matrix S of every window against one reference matrix.
+    """Compute SOART3 of the row-Gram matrix S of every window against one reference matrix.
 
     Args:
         image: (H, W) float64, the picture.

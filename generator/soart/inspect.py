@@ -1,11 +1,11 @@
-"""`python -m generator inspect`: compare pictures with pictures of OK parts by SOARTC, without training a network.
+"""`python -m generator inspect`: judge pictures by comparison with pictures of OK parts (SOARTC), without a network.
 
     python -m generator inspect new/*.png --golden ok_folder -o verdicts
     python -m generator inspect new.png --golden ok_folder --positions record.json -o verdicts --save unit.npz
     python -m generator inspect incoming/ --golden unit.npz -o verdicts --watch
 
-Writes NAME.json (verdict, reasons, boxes, pins) and NAME.png (overlay) for each picture, with --figures also
-NAME_maps.png, and adds each verdict as one line to verdicts.jsonl.
+It writes NAME.json (verdict, reasons, boxes, pins) and NAME.png (the marked picture) for each picture, with --figures
+also NAME_maps.png, and adds each verdict as one line to verdicts.jsonl.
 """
 
 from __future__ import annotations
@@ -50,17 +50,15 @@ DEFAULTS: dict[str, Any] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
+    """Add the arguments of `generator inspect` to its parser."""
+    inspected = "pictures to inspect, or folders of pictures"
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=inspected)
     golden = "folder of pictures of OK parts, or the file of a unit space that --save wrote (.npz)"
     parser.add_argument("--golden", required=True, type=Path, metavar="OK", help=golden)
     out = "folder for verdicts (.json) and overlays (.png, marked pictures)"
     parser.add_argument("-o", "--out", required=True, type=Path, help=out)
-    parser.add_argument(
-        "--save",
-        type=Path,
-        metavar="FILE.npz",
-        help="save the unit space, what was learned from the OK pictures, for a later --golden",
-    )
+    save = "file for the unit space (what was learned from the OK pictures), which a later --golden can read"
+    parser.add_argument("--save", type=Path, metavar="FILE.npz", help=save)
     parser.add_argument(
         "--positions",
         type=Path,
@@ -71,15 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--positions-of",
         type=Path,
         metavar="PICTURE",
-        help="the picture in which the boxes are (default: that of the record, else the first OK picture)",
+        help="picture in which the boxes of --positions lie (default: that of the record, else the first OK picture)",
     )
     parser.add_argument("--window", type=int, help="side of the windows that are compared, px (default: 8)")
-    parser.add_argument(
-        "--grid",
-        type=int,
-        help="largest number of windows along the longer side, to which pictures are reduced (default: 250)",
-    )
-    parser.add_argument("--edge", action="store_true", help=f"for a small computer: the same as --grid {EDGE_GRID}")
+    grid = "reduce pictures to at most this number of windows along their longer side (default: 250)"
+    parser.add_argument("--grid", type=int, help=grid)
+    edge = f"reduce pictures further, for a small computer: the same as --grid {EDGE_GRID}"
+    parser.add_argument("--edge", action="store_true", help=edge)
     parser.add_argument(
         "--similarity",
         choices=("pixels", "gram"),
@@ -96,21 +92,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     above = "number of OK pictures that may score above the limit (default: 0)"
     parser.add_argument("--above", type=int, metavar="N", help=above)
-    outliers = "use also OK pictures that differ from all other OK pictures"
+    outliers = "do not set aside OK pictures that differ from all other OK pictures"
     parser.add_argument("--keep-outliers", action="store_true", help=outliers)
     parser.add_argument(
         "--figures", action="store_true", help="also write NAME_maps.png with the SOART3 maps and the anomaly degree"
     )
-    parser.add_argument(
-        "--watch", action="store_true", help="inspect each new picture that comes into the folder, until Ctrl-C"
-    )
+    watch = "inspect the folder's pictures that have no verdict in the log yet, then each new picture, until Ctrl-C"
+    parser.add_argument("--watch", action="store_true", help=watch)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Inspect the pictures, and write verdicts and marked pictures; returns 0."""
     _check(options)
     paths = [] if options.watch else _pictures(options)
     station, colour = _station(options)
-    print(f"limit: {station.limit.promise}")
+    print(f"limit of the score: {station.limit.promise}")
     if station.limit.count < 20:
         print(f"warning: {station.limit.count} OK pictures are too few to estimate false alarms; use at least 20")
     if station.lacks:
@@ -186,19 +182,21 @@ def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
                 f"{path}: expected pictures with different names, got {taken[name]} too; both would write {name}"
             )
     if len(os.fsencode(max(names, key=len))) > LONGEST_NAME:
-        raise InputError(f"{path}: expected a shorter name, got one for which {names[-1]} exceeds {LONGEST_NAME} bytes")
+        raise InputError(
+            f"{path}: expected a shorter file name, as that of its output, {names[-1]}, exceeds {LONGEST_NAME} bytes"
+        )
     taken.update(dict.fromkeys(names, path))
 
 
 class Judge:
-    """Inspects pictures, writes their files into the log's folder, and adds their verdicts to the log.
+    """Inspects pictures, writes the files of each verdict into the log's folder, and adds the verdicts to the log.
 
     Args:
-        station: the unit space with the pins and limits.
+        station: the unit space with pins and limits.
         log: the log of the output folder.
-        name: name of the unit space in the verdicts.
-        colour: whether colours are compared, not grey.
-        figures: whether the SOART3 maps are drawn too.
+        name: name of the unit space, for the verdicts.
+        colour: whether red, green and blue are compared separately; else grey values.
+        figures: whether NAME_maps.png, with the SOART3 maps, is written.
     """
 
     def __init__(self, station: Station, log: VerdictLog, name: str, colour: bool = False, figures: bool = False):
@@ -206,7 +204,7 @@ class Judge:
         self._model = {"name": name, "hash": station.hash()}
 
     def write(self, path: Path, content: bytes, sha256: str, name: str) -> str:
-        """Inspect one picture and write its files; returns the verdict as a line of text.
+        """Inspect one picture, and write its files and log line; returns the verdict as a line of text.
 
         Args:
             path: the picture's file.
@@ -234,12 +232,7 @@ class Judge:
         return _line(path, finding)
 
     def write_unreadable(self, path: Path, sha256: str, name: str, error: InputError) -> str:
-        """Write the verdict INVALID for a picture that cannot be read; returns it as a line of text.
-
-        Args:
-            path, sha256, name: as in `write`.
-            error: why the picture cannot be read.
-        """
+        """Write the verdict INVALID, with `error` as its reason, and return it as a line of text; see `write`."""
         reason = "file: " + error.problems[0].removeprefix(f"{path}: ")
         envelope = self._envelope(path, sha256, Verdict.INVALID, [reason])
         self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
@@ -273,7 +266,7 @@ def _line(path: Path, finding: Finding) -> str:
     ]
     others = [reason for reason in finding.reasons if not reason.startswith(("pin:", "anomaly:"))]
     said = f"  {', '.join(bad)}" if bad else ""
-    return f"{finding.verdict}  {path.name}  {finding.score:.2f} times the limit{said}" + "".join(
+    return f"{finding.verdict}  {path.name}  score {finding.score:.2f} times the limit{said}" + "".join(
         f"  {r}" for r in others
     )
 
@@ -296,7 +289,7 @@ def _wrong_inputs(options: argparse.Namespace) -> Iterator[str]:
     if not options.golden.exists():
         yield f"--golden: expected a folder of OK pictures or a saved unit space, got {options.golden}"
     if options.positions_of and not options.positions:
-        yield "--positions-of: expected --positions too, got none"
+        yield "--positions-of: expected --positions with the boxes of the pins, got none"
 
 
 def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
@@ -310,8 +303,8 @@ def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
         sources.add(options.positions_of.resolve().parent)
     if options.out.resolve() in sources:
         yield (
-            f"--out: expected a folder without input pictures and records, got {options.out}, where verdicts "
-            "would overwrite them"
+            f"--out: expected a folder without input pictures and records, got {options.out}, whose files the "
+            "verdicts could overwrite"
         )
     try:
         check_folder(options.out, "--out")
@@ -323,15 +316,15 @@ def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
 
 def _wrong_settings(options: argparse.Namespace) -> Iterator[str]:
     if options.edge and options.grid is not None:
-        yield "--edge: expected either --edge or --grid, got both"
+        yield "--edge: expected --edge or --grid, got both"
     of_unit_space = ("positions", "save", *DEFAULTS, "edge", "colour", "keep_outliers")
     # Compared by identity, as a rotation of 0 equals False.
     given = [n for n in of_unit_space if not any(getattr(options, n) is none for none in (None, False))]
     if options.golden.is_file() and given:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         yield (
-            f"--golden: expected a folder of OK pictures with {named}, got {options.golden}, a saved unit space with "
-            "its own settings"
+            f"--golden: expected a folder of OK pictures together with {named}, got {options.golden}, a saved unit "
+            "space, which has its own settings"
         )
     for name, low in (("window", 1), ("grid", 1), ("above", 0)):
         value = getattr(options, name)
@@ -367,8 +360,8 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
     boxes, picture = _boxes(options, paths[0])
     if picture.name in golden.set_aside and options.positions_of is None:
         raise InputError(
-            f"{options.positions}: expected --positions-of with an OK picture that is used, got none; the default, "
-            f"{picture.name}, is set aside"
+            f"{options.positions}: expected --positions-of PICTURE, the picture of these boxes, got none, and the "
+            f"default, {picture.name}, is set aside"
         )
     try:
         pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))
@@ -390,15 +383,17 @@ def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path
     """Read the pins' boxes; also return the picture they belong to: --positions-of, the record's, or `first`."""
     boxes, picture = read_pin_boxes(options.positions)
     if not boxes:
-        raise InputError(f"{options.positions}: expected at least one box, got none")
+        raise InputError(f"{options.positions}: expected the box of at least one pin, got none")
     if options.positions_of is None and picture is None and options.positions.suffix.lower() == ".json":
-        raise InputError(f"{options.positions}: expected a record with the key run, or --positions-of too, got neither")
+        raise InputError(
+            f"{options.positions}: expected a record with the key `run`, or --positions-of PICTURE, got neither"
+        )
     return boxes, options.positions_of or picture or first
 
 
 def _watch(judge: Judge, folder: Path) -> int:
     """Inspect the pictures that come into a folder, except those that have a verdict in the log, until Ctrl-C."""
-    print(f"watching {folder}; press Ctrl-C to stop", flush=True)
+    print(f"waiting for pictures in {folder}; press Ctrl-C to stop", flush=True)
     try:
         for path in arrivals(folder):
             try:

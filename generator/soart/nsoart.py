@@ -1,16 +1,16 @@
 """NSOART, normalised SOART: the SOART3 maps of a picture, standardised by OK parts, as a three-channel picture.
 
-The three maps are standardised with the mean and standard deviation (s.d.) of each map over a unit space (a group of OK
-parts), and coded as bytes (`soart.encode_nsoart`). Rows are grouped by scene, housing, terminal, camera and marking; a
-group's unit space is its OK rows in the training split. If there are none, as for a held-out housing, the first few OK
-rows of the group in any split are used. The windows are compared either with
+The three maps are standardised with the mean and standard deviation (s.d.) of each map over a unit space (some OK
+parts), and coded as bytes (`soart.encode_nsoart`). A dataset's rows are grouped by scene, housing, terminal, camera and
+marking. A group's unit space is its OK rows in the training split; if there are none, as for a held-out housing, it is
+the group's first FEW OK rows in any split. The windows of a picture are compared with one of these references:
 
-- the mean of the picture's own windows ("self"); without OK rows, a group uses the OK rows of all groups, or
-- the mean picture of the unit space ("golden", `generator.soart.golden_reference`); with fewer than FEW rows, a group
-  uses those of every marking; if they too are fewer, those of every marking and housing.
+- "self", the mean of the picture's own windows. A group without OK rows uses the OK rows of all groups.
+- "golden", the mean picture of the unit space (`generator.soart.golden_reference`). A group with fewer than FEW OK rows
+  uses those of the groups that differ only in marking; if these are fewer than FEW, only in marking and housing.
 
-The dataset's nsoart.json contains the source, rows and statistics of each group, so that any other picture can be
-processed in the same way:
+The dataset's nsoart.json contains the rows and statistics of each group, so that any other picture can be processed in
+the same way:
 
     parameters = json.loads(Path("DATASET/nsoart.json").read_text())
     picture = nsoart_picture(Image.open("photo.png"), parameters, {"scene": "connector_3x9", ...}, Path("DATASET"))
@@ -40,13 +40,13 @@ REFERENCES = (SELF, GOLDEN)
 
 
 def grey(picture: Image.Image) -> np.ndarray:
-    """Grey values (H, W) in [0, 1]: ITU-R 601 luma, which Pillow computes in integers, the same on every machine."""
+    """Return a picture's grey values (H, W) in [0, 1] (ITU-R 601 luma by Pillow, the same on every machine)."""
     return np.asarray(picture.convert("L")) / 255.0
 
 
 @dataclass
 class MapStatistics:
-    """Running mean and s.d. of each SOART3 map over many pictures (Chan, Golub and LeVeque 1979).
+    """Mean and standard deviation of each SOART3 map over pictures that are added one by one (Chan et al. 1979).
 
     Attributes:
         count: number of values of each map.
@@ -58,13 +58,13 @@ class MapStatistics:
     squares: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def add(self, maps: np.ndarray) -> None:
-        """Add a picture's maps to the statistics; `maps`: (3, gh, gw), for gh x gw windows down and across."""
+        """Add the maps of a picture, (3, gh, gw), to the statistics."""
         values = maps.reshape(3, -1).astype(np.float64)
         mean = values.mean(axis=1)
         self._merge(values.shape[1], mean, ((values - mean[:, None]) ** 2).sum(axis=1))
 
     def merge(self, other: MapStatistics) -> None:
-        """Add the values that another object's statistics count to these."""
+        """Add the pictures of other statistics to these."""
         if other.count:
             self._merge(other.count, other.mean, other.squares)
 
@@ -76,7 +76,7 @@ class MapStatistics:
         self.count = total
 
     def as_numbers(self) -> tuple[int, list[float], list[float]]:
-        """Return count, mean and squares as JSON values, which keep floats to the last bit."""
+        """Return count, mean and squares as JSON values, from which `from_numbers` restores every bit."""
         return self.count, self.mean.tolist(), self.squares.tolist()
 
     @classmethod
@@ -87,19 +87,19 @@ class MapStatistics:
 
     @property
     def sd(self) -> np.ndarray:
+        """(3,) standard deviation of each map."""
         return np.sqrt(self.squares / max(self.count, 1))
 
 
 @dataclass(frozen=True)
 class UnitSpace:
-    """The rows that represent the OK parts of one group.
+    """The dataset rows that represent the OK parts of one group.
 
     Attributes:
         group: the group's values of the columns GROUP_BY.
-        source: which rows: "train": OK rows of the training split; "few": the first FEW OK rows of any split, if there
-            are none in training; "pooled": the OK rows of all groups, if the group has none; "all": all rows of the
-            group, if the dataset has no OK row. Of golden references: "marking", "housing": the OK rows of the groups
-            that differ only in marking, or in marking and housing.
+        source: "train": the rows are the group's OK rows in the training split; "few": its first FEW OK rows in any
+            split; "pooled": the OK rows of all groups; "all": all rows of the group, as the dataset has no OK row;
+            "marking", "housing": the OK rows of the groups that differ only in marking, or in marking and housing.
         rows: run names of these rows; empty for "pooled".
     """
 
@@ -109,12 +109,13 @@ class UnitSpace:
 
 
 def group_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a row's values of the columns GROUP_BY, which name its group."""
     return tuple(str(row[name]) for name in GROUP_BY)
 
 
 @dataclass
 class UnitSpaces:
-    """Finds the unit space of every group in one pass over the rows; only run names are kept.
+    """Collects the run names of each group's OK rows, from which it then makes the unit space of every group.
 
     Attributes:
         training: run names of each group's OK rows in the training split.
@@ -127,7 +128,7 @@ class UnitSpaces:
     every: dict[tuple[str, ...], list[str]] | None = field(default_factory=dict)
 
     def add(self, run: str, group: tuple[str, ...], is_ok: bool, split: str) -> None:
-        """Note a row for the unit spaces; call in the dataset's order.
+        """Take note of a row of the dataset; call it for all rows, in the dataset's order.
 
         Args:
             run: run name of the row.
@@ -147,7 +148,7 @@ class UnitSpaces:
             self.every.setdefault(group, []).append(run)
 
     def found(self) -> list[UnitSpace]:
-        """Return the unit space of every group, sorted by group."""
+        """Return the unit space of every group for the reference "self", sorted by group."""
         if self.every is not None:
             return [UnitSpace(group, "all", tuple(self.every[group])) for group in sorted(self.every)]
         spaces = []
@@ -161,10 +162,10 @@ class UnitSpaces:
         return spaces
 
     def golden(self) -> list[UnitSpace]:
-        """Return the unit space of every group for golden references, sorted by group, each with sorted rows.
+        """Return the unit space of every group for the reference "golden", sorted by group, each with sorted rows.
 
         Raises:
-            ValueError: a group has fewer than two OK rows, also with those of every marking and housing.
+            ValueError: fewer than two OK rows (in training, if it has any) have a group's scene, terminal and camera.
         """
         spaces, lacking = [], []
         for group in sorted(self.good):
@@ -200,10 +201,10 @@ def make_parameters(
     """Make the contents of nsoart.json.
 
     Args:
-        spaces: from `UnitSpaces.found`, or `UnitSpaces.golden`.
-        statistics: map statistics of each group whose unit space has rows.
-        window, stride: as in `soart3_map`, in px.
-        golden: path in the dataset and SHA-256 of each group's golden reference; None: the reference is self.
+        spaces: unit space of each group, from `UnitSpaces.found` or `UnitSpaces.golden`.
+        statistics: statistics of the SOART3 maps, by group; needed for the groups whose unit space has rows.
+        window, stride: side and step of the windows, px.
+        golden: file (path in the dataset) and SHA-256 of the golden reference, by group; None: the reference is "self".
     """
     pooled = MapStatistics()
     for space in spaces:
@@ -239,19 +240,20 @@ def _moments(statistics: MapStatistics) -> dict[str, list[float]]:
 
 
 def nsoart_maps(picture: Image.Image, window: int, stride: int) -> np.ndarray:
-    """Compute the SOART3 maps of a picture with its own mean window as reference: (3, gh, gw) float32."""
+    """Compute the SOART3 maps of a picture against its own mean window: (3, gh, gw) float32; see `soart3_map`."""
     return soart3_map(grey(picture), None, window=window, stride=stride)
 
 
 def golden_group(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Find the group of nsoart.json whose golden reference a picture is compared with.
+    """Return the entry of nsoart.json with the golden reference for a part.
 
     Args:
-        parameters: contents of nsoart.json, of golden references.
-        known: scene, housing, terminal, camera and marking of the part; what is missing, None or empty is not known.
+        parameters: contents of a nsoart.json with golden references.
+        known: scene, housing, terminal, camera and marking of the part, by name; a name that is missing, or whose value
+            is None or empty, is not known.
 
     Raises:
-        ValueError: no group has these values, or groups of different references have them.
+        ValueError: no group has these values, or several groups with different references have them.
     """
     given = {name: str(known[name]) for name in GROUP_BY if known.get(name) not in (None, "")}
     groups: Sequence[Mapping[str, Any]] = parameters["groups"]
@@ -259,7 +261,7 @@ def golden_group(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> Map
     said = ", ".join(f"{name} {value}" for name, value in given.items()) or "an unknown part"
     if not found:
         kept = "; ".join(", ".join(group_of(each)) for each in groups)
-        raise ValueError(f"no golden reference for NSOART of {said}: there are those of {kept}")
+        raise ValueError(f"no golden reference for NSOART of {said}: nsoart.json has those of {kept}")
     if len({each["file"] for each in found}) > 1:
         open_ = [name for name in GROUP_BY if len({each[name] for each in found}) > 1]
         choices = "; ".join(f"{name} {', '.join(sorted({each[name] for each in found}))}" for name in open_)
@@ -268,21 +270,21 @@ def golden_group(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> Map
 
 
 def golden_reference(parameters: Mapping[str, Any], known: Mapping[str, Any], folder: Path) -> Reference:
-    """Read the golden reference that a picture is compared with.
+    """Read the golden reference for a part from the dataset's folder.
 
     Args:
         parameters, known: as for `golden_group`.
         folder: folder of nsoart.json.
 
     Raises:
-        ValueError: there is none, or more than one, or its file is damaged.
+        ValueError: no reference or several fit the part, or the reference's file is damaged.
     """
     group = golden_group(parameters, known)
     return read_reference(folder / group["file"], group["sha256"])
 
 
 def is_golden(parameters: Mapping[str, Any]) -> bool:
-    """Whether pictures are compared with golden references."""
+    """Return whether nsoart.json (its contents, `parameters`) states golden references."""
     return parameters.get("reference") == GOLDEN
 
 
@@ -297,22 +299,24 @@ def nsoart_picture(
 
     Args:
         picture: a render or a photo, at least as large as the window.
-        parameters: contents of nsoart.json.
-        row: scene, housing, terminal, camera and marking of the part, whose group's statistics are used. None or an
-            unknown group: of self references, the statistics of all groups together; of golden ones as `golden_group`.
-        folder: folder of nsoart.json, which golden references need.
+        parameters: contents of the dataset's nsoart.json.
+        row: scene, housing, terminal, camera and marking of the part, by name, which state the group whose statistics
+            are used. With "self" references, None or an unknown group takes the statistics of all groups together; with
+            golden references, values may be missing as in `golden_group`.
+        folder: folder of nsoart.json; needed for golden references.
         member: run name of the picture, if it is a row of this dataset: its golden reference is made without it.
 
     Returns:
         An RGB picture of the same size, with channels log_beta, log_yita, log_gamma.
 
     Raises:
-        ValueError: parameters of another version, a picture smaller than the window, or no golden reference for it.
+        ValueError: the parameters have another version, the picture is smaller than the window, or no golden reference
+            fits it.
     """
     for name, known in (("schema", (SCHEMA,)), ("reference", REFERENCES)):
         if parameters.get(name) not in known:
             wanted = " or ".join(repr(value) for value in known)
-            raise ValueError(f"parameters: {name} must be {wanted}, got {parameters.get(name)!r}")
+            raise ValueError(f"parameters of nsoart.json: {name} must be {wanted}, got {parameters.get(name)!r}")
     window, stride = parameters["window"], parameters["stride"]
     if is_golden(parameters):
         if folder is None:
@@ -328,9 +332,12 @@ def nsoart_picture(
 def coded(
     maps: np.ndarray, parameters: Mapping[str, Any], row: Mapping[str, Any] | None, shape: Sequence[int]
 ) -> Image.Image:
-    """Code the SOART3 maps of a picture of `shape` (H, W) px; other arguments as for `nsoart_picture`."""
+    """Standardise the SOART3 maps (3, gh, gw) of a picture of `shape` (H, W) px, and code them as an RGB picture.
+
+    `parameters` and `row` are as for `nsoart_picture`.
+    """
     if (knee := parameters["code"]["knee"]) != CODE_KNEE:
-        raise ValueError(f"parameters: knee must be {CODE_KNEE}, got {knee}")
+        raise ValueError(f"parameters of nsoart.json: knee must be {CODE_KNEE}, got {knee}")
     moments = parameters["pooled"]
     if is_golden(parameters):
         moments = golden_group(parameters, row or {})

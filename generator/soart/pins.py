@@ -1,20 +1,18 @@
 """Measure each pin of a connector by the RT method (Recognition Taguchi, T Method-3).
 
-The signal y is the pixels of a pin's box, the reference x the same pixels of the unit space's mean picture, k their
-number:
+The signal y is the k pixels of a pin's box; the reference x is the same pixels of the unit space's mean picture:
 
     L = x.y, r = x.x, beta = L / r, S_T = y.y, S_beta = L^2 / r, V_e = (S_T - S_beta) / (k - 1)
     Y1 = beta, Y2 = sqrt(V_e)
     D^2 = 1/2 [V22 (Y1 - m1)^2 - 2 V12 (Y1 - m1)(Y2 - m2) + V11 (Y2 - m2)^2]
 
-with means m and covariance V over the OK parts. D is not comparable between pins; `degree` is: D divided by its root
-mean square over the OK parts at that pin.
+with means m and covariance V over the OK parts. D cannot be compared between pins. `degree` can: it is D divided by the
+root mean square of D over the OK parts at this pin.
 
-D hardly changes if a pin is missing from a box that is mostly background. So the pin's contrast is measured too: the
-slope of the regression line of the box's pixels y on the pixels x of the mean picture, 1 with the pin and about 0
-without it. `fading` is the lower limit of the contrast of OK parts (`generator.verdict.tails`), at most FADED, divided
-by the contrast in the picture; above 1 the pin is not visible. Pins whose contrast varies so much that this limit is
-not above LEAST_LIMIT are judged by D alone.
+D hardly changes if a pin is missing from a box that is mostly background. Therefore the pin's contrast is measured as
+well: the slope of the regression line of y on x, 1 with the pin and about 0 without it. `fading` is the lower limit of
+the contrast of OK parts (`generator.verdict.tails`), at most FADED, divided by the contrast in the picture; above 1 the
+pin is not visible. A pin whose limit is below LEAST_LIMIT, because its contrast varies much, is judged by D alone.
 """
 
 from __future__ import annotations
@@ -49,7 +47,7 @@ class Pin:
     """A pin and its box.
 
     Attributes:
-        address: row and position of the pin, such as r1c3.
+        address: row and position of the pin, such as r1c3; `print` for a printed marking.
         box: x1, y1, x2, y2 in px of the unit space's mean picture.
     """
 
@@ -58,7 +56,7 @@ class Pin:
 
 
 def as_box(edges: Iterable[float]) -> tuple[float, float, float, float]:
-    """Convert four edges to a box (x1, y1, x2, y2)."""
+    """Return four numbers x1, y1, x2, y2 as a box, a tuple of floats."""
     x1, y1, x2, y2 = (float(edge) for edge in edges)
     return x1, y1, x2, y2
 
@@ -69,8 +67,8 @@ class PinMeasure:
 
     Attributes:
         address: the pin's address.
-        y1, y2, d, degree: Y1, Y2, D and the degree of the RT method, see the module.
-        anomaly: SOARTC's largest anomaly degree in the pin's box; 0 if not given.
+        y1, y2, d, degree: Y1, Y2, D and degree, as the module's docstring defines them.
+        anomaly: SOARTC's largest anomaly degree in the pin's box; 0 if it is not known.
         fading: 0 to 2; above 1 the pin is not visible in its box.
         hint: how an NG pin differs, in words; empty for an OK pin.
     """
@@ -85,6 +83,7 @@ class PinMeasure:
     hint: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the measures as a pin's entry in the JSON document of a verdict."""
         return {
             "address": self.address,
             "Y1": self.y1,
@@ -98,14 +97,14 @@ class PinMeasure:
 
 
 class PinTable:
-    """The pins of one connector with their statistics over OK parts.
+    """The pins of one connector, with the statistics of their measures over OK parts.
 
     Args:
         pins: address and box of each pin.
-        members: (n, h, w) aligned pictures of OK parts, n >= 3.
+        members: (n, h, w) grey pictures of OK parts, aligned with each other, n >= 3.
 
     Raises:
-        ValueError: a box with fewer than 4 px inside the picture.
+        ValueError: a box has fewer than 4 px inside the picture.
     """
 
     def __init__(self, pins: Sequence[Pin], members: np.ndarray) -> None:
@@ -123,10 +122,10 @@ class PinTable:
         self.least_contrast = np.array([min(FADED, -upper_limit(-one)) for one in contrasts])
 
     def measure(self, picture: np.ndarray, anomaly: np.ndarray | None = None) -> list[PinMeasure]:
-        """Measure every pin of a picture.
+        """Measure every pin of a picture; the hints are left empty.
 
         Args:
-            picture: (h, w) floats, aligned with the unit space.
+            picture: (h, w) grey floats in [0, 1], aligned with the unit space's mean picture.
             anomaly: (h, w) floats, SOARTC's anomaly degree of each pixel; None: not known.
         """
         picture = picture.astype(np.float64)
@@ -147,12 +146,12 @@ class PinTable:
         ]
 
     def leave_one_out(self) -> np.ndarray:
-        """Compute the largest pin degree of each member by statistics of the other members: (n,)."""
+        """Return the largest degree of any pin in each OK picture, by statistics of the other OK pictures: (n,)."""
         count = len(self.values)
         return np.array([_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)])
 
     def degrees(self, pictures: np.ndarray) -> np.ndarray:
-        """Compute the degree of every pin in one or many aligned pictures: (..., h, w) to (..., pins)."""
+        """Return the degree of every pin, (..., pins), in one or many aligned grey pictures, (..., h, w)."""
         return _distances(self._values(pictures.astype(np.float64), self.reference), self.values)[1]
 
     def _values(self, pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -183,14 +182,13 @@ class PinTable:
     def hint(self, picture: np.ndarray, number: int) -> str:
         """Describe in words how a pin differs, and which defects would explain it.
 
-        The pin's mean picture is searched around its box by ZNCC (zero-mean normalised cross-correlation), which does
-        not depend on brightness. If it is found elsewhere, the pin has moved; if it is not found, the pin is missing;
-        if it is found in its box, the pin has changed or another object is beside it. For the address `print`, the
-        hints are about print.
+        The mean picture of the pin is searched around the pin's box by ZNCC (zero-mean normalised cross-correlation),
+        which does not depend on brightness. Found elsewhere, the pin has moved; not found, it is missing; found in its
+        box, it has changed or another object is beside it. For the address `print`, the hints are about print.
 
         Args:
-            picture: (h, w) floats, aligned with the unit space.
-            number: index of the pin.
+            picture: (h, w) grey floats in [0, 1], aligned with the unit space's mean picture.
+            number: index of the pin in `pins`.
         """
         rows, columns = self.parts[number]
         x = self.reference[rows, columns]

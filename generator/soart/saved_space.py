@@ -1,4 +1,4 @@
-"""Read the file of a unit space and check every array and setting, so that no picture is judged by a damaged file."""
+"""Read the file of a unit space, and check all its arrays and settings, so that no damaged file judges a picture."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def read_saved(path: Path, schema: int, settings: Mapping[str, Any]) -> tuple[di
     Args:
         path: the file.
         schema: version of the file format.
-        settings: the default of each setting, by name; the file must have the same names, and values of these types.
+        settings: default of each setting by name; the file must have settings of the same names and types.
+
+    Returns:
+        The header (settings, threshold and notes), and the arrays by name.
 
     Raises:
         ValueError: the file is damaged, of another kind, or of another version.

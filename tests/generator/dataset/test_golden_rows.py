@@ -83,10 +83,10 @@ def test_any_order_gives_the_same_pictures(built: Path, tmp_path: Path) -> None:
             [row("t8", camera="left")],
             "--nsoart golden: expected at least 2 OK rows of the same scene, terminal and cam",
         ),
-        ([row("t8", "validation", height=96)], "the picture of run t8: expected a picture of the shape of its golden"),
+        ([row("t8", "validation", height=96)], "the picture of run t8: expected a picture with the ratio of sides"),
         (
             [row("t8", height=96)],
-            "--nsoart golden: run t8: expected a picture of the shape of its golden reference, 96",
+            "--nsoart golden: run t8: expected a picture with the ratio of sides of its golden reference, 96",
         ),
     ],
     ids=["no good parts of a camera", "a row of another shape", "a member of another shape"],

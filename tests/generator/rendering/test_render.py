@@ -337,7 +337,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(engine: str, tmp_path: Pat
     cards, rows, workers = done.stdout.splitlines()
     assert cards.startswith("graphics cards that Blender ") and "CUDA: " in cards
     assert rows == f"to render: 3 rows on the CPU; already there: 0, in {out}"
-    assert workers.startswith("with 2 renderer processes of ")
+    assert workers.startswith("renderer processes: 2, threads of each: ")
     assert not out.exists()
     if engine == "local":
         assert drive(path, out, "--rows", "1:2").returncode == 0

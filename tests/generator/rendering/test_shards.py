@@ -50,7 +50,7 @@ def test_a_shard_is_read_from_its_text_or_the_schedulers_variables(text, environ
     [
         ("4/4", {}, "expected I/N with I from 0 to N - 1"),
         ("1", {}, "expected I/N"),
-        ("auto", {}, "expected a task of an array job, got none of SLURM_ARRAY_TASK_ID"),
+        ("auto", {}, "expected one of the environment variables SLURM_ARRAY_TASK_ID"),
         ("auto", {"JOB_COMPLETION_INDEX": "0"}, "give --shard auto/N"),
         ("auto/2", {"JOB_COMPLETION_INDEX": "2"}, "from JOB_COMPLETION_INDEX: expected I/N"),
         ("auto", {"SLURM_ARRAY_TASK_ID": "x", "SLURM_ARRAY_TASK_COUNT": "2"}, "expected whole numbers"),
@@ -99,7 +99,7 @@ def damage(folder: Path, what: str) -> str:
     if what == "tampered picture":
         path = folder / "a" / "images" / f"{NAMES[0]}.png"
         path.write_bytes(path.read_bytes() + b"x")
-        return f"images/{NAMES[0]}.png: expected the file of which"
+        return f"images/{NAMES[0]}.png: expected the SHA-256 that the record"
     if what == "tampered record":
         record.write_text(record.read_text("utf-8").replace('"width": 32', '"width": 33'), "utf-8")
         return "expected the record as it was when the shard was finished"
@@ -108,14 +108,14 @@ def damage(folder: Path, what: str) -> str:
         return "expected the record of a finished row, got no file"
     if what == "missing mask":
         (folder / "a" / "masks" / f"{NAMES[1]}.png").unlink()
-        return f"masks/{NAMES[1]}.png: expected a file of row {NAMES[1]}, got none"
+        return f"masks/{NAMES[1]}.png: expected this file of row {NAMES[1]}, got none"
     if what == "unfinished":
         shutil.rmtree(folder / "b" / "shards")
         return "render the shard to its end"
     if what == "another manifest":
         copy = next((folder / "b" / "manifests").iterdir())
         copy.write_text(copy.read_text("utf-8").replace(",ring,", ",side,", 1), "utf-8")
-        return "expected the manifest of shard 1/2, got another content"
+        return "expected the manifest from which shard 1/2 was rendered, got another"
     if what == "another scene":
         scene = next((folder / "b" / "scenes").iterdir())
         scene.write_text(scene.read_text("utf-8") + "# edited\n", "utf-8")
@@ -130,7 +130,7 @@ def damage(folder: Path, what: str) -> str:
         return f"expected row {NAMES[3]} in shard 1/2, got none"
     if what == "a foreign row":
         path.write_text(json.dumps({**known, "records": {**known["records"], "other": "0" * 64}}), "utf-8")
-        return "expected rows of shard 1/2 only, got other"
+        return "expected rows of shard 1/2 only, got also row other"
     assert what == "damaged file"
     path.write_text('{"index": 1}', "utf-8")
     return "expected the file of a finished shard, got a damaged one"
@@ -161,11 +161,11 @@ def test_what_is_missing_changed_or_foreign_is_named_and_nothing_is_written(copi
 
 def test_shards_that_are_not_all_of_one_manifest_are_refused(copies: Path, shards: Path, capsys) -> None:
     assert merge(copies, names=("a",)) == 2
-    assert "expected 2 shards of small.csv, got all but 1" in capsys.readouterr().err
+    assert "expected 2 shards of small.csv, got all but those with the index 1" in capsys.readouterr().err
     assert merge(copies, names=("a", "a", "b")) == 2
     assert "expected shard 0/2 once" in capsys.readouterr().err
     assert merge(copies, to="a") == 2
-    assert "expected a folder of its own" in capsys.readouterr().err
+    assert "expected a folder other than those of the shards" in capsys.readouterr().err
     (copies / "full" / "images").mkdir(parents=True)
     (copies / "full" / "images" / "mine.png").touch()
     assert merge(copies, to="full") == 2

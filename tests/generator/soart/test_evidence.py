@@ -102,7 +102,7 @@ def test_a_picture_with_less_than_half_of_the_part_is_invalid_whatever_its_rest_
     found = station.inspect(eight_bit(image))
     assert found.look.evidence.residual < station.model.evidence_.residual and found.score > 2
     assert (found.verdict, found.boxes) == (Verdict.INVALID, ())
-    assert found.reasons[0].startswith("view: the part is not wholly in the picture")
+    assert found.reasons[0].startswith("view: only ")
 
 
 def test_a_pin_that_is_painted_over_is_bad_though_its_box_is_mostly_ground() -> None:

@@ -121,7 +121,7 @@ def test_settings_of_a_saved_unit_space_cannot_be_changed(tmp_path: Path, capsys
     arguments[-1] += "/out"
     assert main([*arguments, *f"--{given}".split()]) == 2
     error = capsys.readouterr().err
-    expected = f"--golden: expected a folder of OK pictures with --{given.split()[0]}, got"
+    expected = f"--golden: expected a folder of OK pictures together with --{given.split()[0]}, got"
     assert expected in error and error.count("\n") == 1
 
 
@@ -179,7 +179,7 @@ def test_a_record_says_on_which_picture_its_boxes_lie(folder: Path, tmp_path: Pa
         pin = json.loads((out / "no_word.json").read_text("utf-8"))["pins"][0]
         assert pin["box"] == pytest.approx([25, 26, 65, 44], abs=1)
     else:
-        assert "p.json: expected a record with the key run, or --positions-of" in capsys.readouterr().err
+        assert "p.json: expected a record with the key `run`, or --positions-of" in capsys.readouterr().err
         of = str(tmp_path / "images" / "p.png")
         assert main([*command, "-o", str(out), "--positions-of", of]) == 0
 

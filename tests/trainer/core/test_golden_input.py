@@ -27,7 +27,9 @@ def test_a_photograph_is_compared_with_the_reference_of_its_camera(run, tmp_path
     assert (np.asarray(golden.chart(photo, tmp_path / "photo.png", "left")) == wanted).all()
     assert (np.asarray(golden.chart(photo, tmp_path / "part7_center.png")) != wanted).any()
     golden.check([tmp_path / "part7_left.png", tmp_path / "part7_center.png"])
-    with pytest.raises(InputError, match=r"photo_left\.png: expected a picture of the shape of its golden reference"):
+    with pytest.raises(
+        InputError, match=r"photo_left\.png: expected a picture with the ratio of sides of its golden ref"
+    ):
         golden.chart(photo.resize((96, 96)), tmp_path / "photo_left.png")
 
 
@@ -35,7 +37,10 @@ def test_a_photograph_is_compared_with_the_reference_of_its_camera(run, tmp_path
     ("given", "message"),
     [
         ({}, "several golden references for NSOART of an unknown part: expected one of camera center, left"),
-        ({"camera": "top"}, "no golden reference for NSOART of camera top: there are those of s, plain, round, center"),
+        (
+            {"camera": "top"},
+            "no golden reference for NSOART of camera top: nsoart.json has those of s, plain, round, center",
+        ),
         ({"camera": "left", "housing": "ribbed"}, "no golden reference for NSOART of housing ribbed, camera left: "),
     ],
 )
