@@ -1,10 +1,10 @@
 """How far a picture is from all training pictures, in the network's own features.
 
-The network's last feature map is pooled to at most 8 x 8 places, and turned into units in which training pictures vary
-equally in all directions (Mahalanobis distance with a shrunken covariance, pooled over places). Each place is compared
-with the same place in the 20 most similar training pictures, and its smallest squared distance is kept. The picture's
-distance is the mean over all places. The limit comes from the distances of validation pictures, on which the network
-was not trained: see `generator.verdict.tails`.
+The network's last feature map is pooled to at most 8 x 8 places. Its features are turned into units in which training
+pictures vary equally in all directions (Mahalanobis distance; one shrunken covariance for all places). Each place is
+compared with the same place in the 20 most similar training pictures, and its smallest squared distance is kept. The
+picture's distance is the mean over all places. The limit comes from the distances of validation pictures, on which the
+network was not trained: see `generator.verdict.tails`.
 
 `Watch` collects features while the network runs for another purpose. `trainer.core.gates` keeps the gate on disk.
 """
@@ -32,13 +32,13 @@ SMALL = 1e-6
 
 
 def pooled(features: Tensor) -> Tensor:
-    """Pool feature maps (B, C, h, w) to at most PLACES x PLACES places, in float32 on the CPU."""
+    """Average feature maps (B, C, h, w) over areas, to at most 8 x 8 places (`PLACES`), in float32 on the CPU."""
     size = (min(PLACES, features.shape[2]), min(PLACES, features.shape[3]))
     return F.adaptive_avg_pool2d(features.detach().float(), size).cpu()
 
 
 class Watch:
-    """Collects the features of all pictures that a network computes in a `with` block.
+    """Context manager that collects the features which a network computes, picture by picture, in a `with` block.
 
     Args:
         module: Part of the network whose output is collected.
@@ -61,17 +61,17 @@ class Watch:
 
     @property
     def features(self) -> np.ndarray:
-        """Features (B, C, rows, columns) of the pictures in the order in which the network got them."""
+        """Pooled features (N, C, rows, columns) of the N pictures, in the order in which the network got them."""
         return torch.cat(self._found).numpy()
 
 
 @dataclass(frozen=True)
 class FeatureGate:
-    """A limit for the distance of a picture's features from those of the training pictures.
+    """A limit for the distance between a picture's features and those of the training pictures.
 
     Args:
         centre: (C, rows, columns) mean features of training pictures.
-        matrix: (K, C); features minus `centre`, multiplied by it, vary alike in all K directions.
+        matrix: (K, C), by which features minus `centre` are multiplied; the K results vary equally over training.
         references: Features of N training pictures after this multiplication: (N, K, rows, columns).
         limit: Largest distance at which a picture can be judged.
     """
@@ -83,7 +83,7 @@ class FeatureGate:
 
     @classmethod
     def of(cls, training: np.ndarray, validation: np.ndarray) -> "FeatureGate":
-        """Learn the gate from features (N, C, rows, columns): references from training, limit from validation."""
+        """Learn references and limit from (N, C, rows, columns) features of N training and of N validation pictures."""
         centre = training.mean(0)
         spread = (training - centre).transpose(1, 0, 2, 3).reshape(training.shape[1], -1).astype(np.float64)
         covariance = spread @ spread.T / spread.shape[1]
@@ -97,12 +97,12 @@ class FeatureGate:
         return cls(centre, matrix, gate.references, math.exp(upper_limit(distances)) - SMALL)
 
     def distances(self, features: np.ndarray) -> np.ndarray:
-        """Compute the distances (B,) of pictures from their features (B, C, rows, columns)."""
+        """Return the distances (B,) of B pictures from the training pictures; `features`: (B, C, rows, columns)."""
         found = _in_units(features, self.centre, self.matrix)
         return np.array([self.references.differences(one, self.references.nearest(one)).mean() for one in found])
 
     def reasons(self, features: np.ndarray) -> list[list[str]]:
-        """Return why each picture cannot be judged, from features (B, C, rows, columns); an empty list if it can."""
+        """Return why each picture cannot be judged, an empty list if it can; `features`: (B, C, rows, columns)."""
         return [
             [
                 f"features: the network's features of the picture are unlike those of all training pictures (distance "
@@ -114,7 +114,7 @@ class FeatureGate:
         ]
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the gate as tensors by name."""
+        """Return the gate as tensors by name, to be saved in a file."""
         return {
             "centre": torch.from_numpy(self.centre),
             "matrix": torch.from_numpy(self.matrix),
@@ -124,7 +124,7 @@ class FeatureGate:
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor]) -> "FeatureGate":
-        """Make the gate again from its `tensors`.
+        """Make a gate from the tensors that the method `tensors` of another one returned.
 
         Raises:
             ValueError: A tensor is missing or of another shape.
@@ -133,11 +133,11 @@ class FeatureGate:
             centre, matrix, held = (tensors[name].numpy() for name in ("centre", "matrix", "references"))
             limit = float(tensors["limit"])
         except (KeyError, RuntimeError) as e:
-            raise ValueError(f"tensors {sorted(tensors)}") from e
+            raise ValueError(f"only the tensors {sorted(tensors)}, or a limit that is no number") from e
         if centre.ndim != 3 or matrix.ndim != 2 or matrix.shape[1] != len(centre):
-            raise ValueError(f"centre and matrix of shapes {centre.shape} and {matrix.shape}")
+            raise ValueError(f"tensors that do not fit each other: centre {centre.shape}, matrix {matrix.shape}")
         if held.ndim != 4 or held.shape[1:] != (len(matrix), *centre.shape[1:]):
-            raise ValueError(f"centre and references of shapes {centre.shape} and {held.shape}")
+            raise ValueError(f"tensors that do not fit each other: centre {centre.shape}, references {held.shape}")
         return cls(centre, matrix, References(held), limit)
 
 
