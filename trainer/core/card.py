@@ -20,14 +20,7 @@ defects and camera views of its training, and does not search for the connector 
 
 
 class Result(NamedTuple):
-    """One result in a model card's YAML.
-
-    Args:
-        split: Split of the dataset on which it was measured.
-        metric, words: Id of the metric on the Hub, and its name.
-        task: Name of the task.
-        value: The result.
-    """
+    """One result in a model card: split, the metric's id on the Hub and its name (`words`), task's name, value."""
 
     split: str
     metric: str

@@ -93,7 +93,7 @@ class Progress:
         stage(self._before)
 
     def update(self, count: int = 1) -> None:
-        """Add `count` finished units."""
+        """Count `count` more units as finished."""
         self.done += count
         self._bar.update(count)
 

@@ -27,7 +27,7 @@ def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
 
 
 def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the useful columns (those in `READ` and `also`) that a dataset with these `features` lacks, by name."""
+    """Return the names of the useful columns (in `READ` or `also`) that a dataset with these `features` lacks."""
     from generator.dataset.rows import missing_columns
 
     missing = missing_columns(features)

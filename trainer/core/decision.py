@@ -63,7 +63,7 @@ class Limits:
 def verdict_of(
     score: float, limits: Limits, invalid: Sequence[str] = (), name: str = "P(NG)"
 ) -> tuple[Verdict, list[str]]:
-    """Make every verdict that comes from a score; returns the verdict and the reasons for it, none for OK.
+    """Return the verdict for a score and the reasons for it (none for OK); all verdicts from scores are made here.
 
     Args:
         score: P(NG), or the highest confidence of a box.
@@ -88,7 +88,7 @@ def verdicts_of(scores: np.ndarray, limits: Limits, invalid: Sequence[Sequence[s
     """Return the verdicts (N,) on N pictures or parts, as text.
 
     Args:
-        scores: (N,) scores.
+        scores: (N,) scores: P(NG) of a classifier, or the highest confidence of a detector's boxes.
         limits: The thresholds.
         invalid: For each picture or part the reasons why it cannot be judged; empty: all can be judged.
     """
@@ -119,7 +119,7 @@ def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.nda
 
 
 def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
-    """Return the threshold with the highest mean of NG share found and OK share passed; 0.5 without OK or NG pictures.
+    """Return the threshold with the highest mean of the shares NG found and OK passed; 0.5 without NG or OK pictures.
 
     Args:
         scores: (N,) P(NG) = 1 - P(OK).
@@ -144,7 +144,7 @@ def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: 
     """Choose the escape and the overkill threshold on validation, as the module's docstring says.
 
     Args:
-        scores: (N,) scores.
+        scores: (N,) scores: P(NG) of a classifier, or the highest confidence of a detector's boxes.
         ng: (N,) whether the picture is NG in truth.
         threshold: The threshold between them, at most the overkill and at least the escape threshold.
         errors: Largest share of NG pictures below the escape threshold, and of OK pictures at or above the overkill

@@ -41,12 +41,7 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Return whether no curve can be fitted: all defects were found, all missed, or all found ones are larger.
-
-    Args:
-        x: (N,) logarithms of the sizes.
-        found: (N,) 1 for a found defect, 0 for a missed one.
-    """
+    """Return whether no curve can be fitted to log sizes `x` (N,): all found, all missed, or all found ones larger."""
     return bool(not found.any() or found.all() or x[found == 0].max() < x[found == 1].min())
 
 
@@ -101,18 +96,13 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         far += step
         step *= 1.3
         if far > a90 + math.log(100):
-            out["note"] = (
-                "no 90/95 point: the upper bound of the size at which 90 % are found is over 100 times that size"
-            )
+            out["note"] = "no 90/95 point: with so few defects it is over 100 times the size at which 90 % are found"
             return out
     near = max(a90, far - step / 1.3)
     bound = optimize.brentq(lambda at: _best_through(x, hit, at) - limit, near, far, xtol=1e-5)
     out["a90_95_mm"] = math.exp(bound)
     if out["a90_95_mm"] > out["to_mm"]:
-        out["note"] = (
-            "the 90/95 point (size from which on 90 % are found, with 95 % confidence) is extrapolated: it lies above "
-            "the largest size measured"
-        )
+        out["note"] = "the 90/95 point (90 % found, 95 % confidence) is extrapolated: it lies above the largest size"
     return out
 
 

@@ -70,7 +70,7 @@ class Share:
             gradient.copy_(part.view_as(gradient))
 
     def agreed[T](self, value: T) -> T:
-        """Return in every process the first one's `value`, such as a time or score, which may differ or be missing."""
+        """Return the first process's `value` in every process; theirs, such as a time, may differ or be missing."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -89,9 +89,7 @@ class Share:
 
 
 class SharedDropout(nn.Module):
-    """Dropout layer, (rows, ...) to the same shape: all processes draw the same mask for the whole batch.
-
-    Each process applies the mask of its own rows, so that N processes give the weights of one.
+    """Dropout, (rows, ...) to the same shape: all processes draw one mask for the whole batch and apply their rows.
 
     Args:
         p: Probability that a value is set to zero, in [0, 1).

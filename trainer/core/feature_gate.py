@@ -83,7 +83,7 @@ class FeatureGate:
 
     @classmethod
     def of(cls, training: np.ndarray, validation: np.ndarray) -> "FeatureGate":
-        """Learn references and limit from (N, C, rows, columns) features of N training and of N validation pictures."""
+        """Learn references from `training`, the limit from `validation`: features (pictures, C, rows, columns)."""
         centre = training.mean(0)
         spread = (training - centre).transpose(1, 0, 2, 3).reshape(training.shape[1], -1).astype(np.float64)
         covariance = spread @ spread.T / spread.shape[1]

@@ -33,7 +33,7 @@ class FrozenThreshold:
         temperature: Number above 0 that divides the logits.
         pictures: Number of validation pictures (with --views: parts) on which thresholds and temperature were chosen.
         positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
-        escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions: no UNSURE.
+        escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions.
         fitness: How well the run tells OK from NG; None in files of earlier versions.
         tolerance: Limits in mm under which the run was trained, by scene; None: not recorded.
         max_escape: `max_escape.Check` as JSON object; None without --max-escape.

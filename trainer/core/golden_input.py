@@ -1,8 +1,8 @@
 """NSOART pictures for `trainer.predict`: made from photographs with the golden references that a run carries.
 
 RUN/nsoart.json and RUN/nsoart/ are copies of the training dataset's files. A reference belongs to one scene, housing,
-terminal, camera and marking. Where the run has several, options such as --scene say which a photograph needs. The
-camera is the end of the file's name, otherwise that of --camera. Without a reference a photograph is not judged.
+terminal, camera and marking. Where the run has several, options such as --scene say which a photograph needs. The end
+of a file's name may name the camera, otherwise --camera does. Without a reference a photograph is not judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,9 +39,7 @@ class GoldenInput:
 
     @classmethod
     def of(cls, run: Path, column: str, part: Mapping[str, str | None]) -> "GoldenInput | None":
-        """Read the golden references of a run; None if it has none.
-
-        A run has none if its pictures have no NSOART, or if a picture was its own reference (`--nsoart self`).
+        """Read a run's golden references; None if it has no NSOART or each picture is its own reference (self).
 
         Args:
             run: Folder of the run.
@@ -110,10 +108,7 @@ class GoldenInput:
 def check_reference(run: Path, data: Path, column: str) -> None:
     """Check that NSOART was made with the same kind of reference, golden or self, in a dataset and a run's training.
 
-    Args:
-        run: The run's folder.
-        data: The dataset's folder.
-        column: Picture column; without `nsoart` in it nothing is checked.
+    Nothing is checked if `column` is without `nsoart`.
 
     Raises:
         InputError: The kinds differ.

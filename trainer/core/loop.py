@@ -98,7 +98,7 @@ class Trainee[Batch](Protocol):
         """Seed the epoch's random numbers, and yield the batches of each step; the gradients of a step are averaged."""
 
     def backward(self, batch: Batch, parts: int) -> None:
-        """Add to the parameters' gradients that of a batch's loss / `parts`, the number of batches in the step."""
+        """Add the gradient of a batch's loss, divided by the number of batches in the step (`parts`)."""
 
     def trained(self, epoch: int, how: Trained) -> Row:
         """Return the epoch's training columns of metrics.csv; `train_loss` must be one of them."""
@@ -116,13 +116,7 @@ class Trainee[Batch](Protocol):
         """Return the tensors to write into best.safetensors, by name."""
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
-        """Write the files that only this kind of run has; called before the loop replaces best.safetensors.
-
-        Args:
-            run: The run's folder.
-            row: The epoch's line of metrics.csv.
-            is_best: Whether the epoch is the best so far.
-        """
+        """Write this kind of run's own files after an epoch, of which `row` is the line of metrics.csv."""
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
         """Return warnings from the epochs so far; `rows` are the lines of metrics.csv, the newest last."""
@@ -153,7 +147,7 @@ class Outcome:
     def advice(self) -> str:
         """What to do after a training that ended without a model, as a sentence without full stop."""
         if self.diverged:
-            return "start again with a lower --lr; --resume would only repeat the epoch with that loss"
+            return "start again with a lower --lr; --resume would stop at the same epoch again"
         return "continue with --resume and a longer --time-limit"
 
 
@@ -317,7 +311,9 @@ class Loop[Batch]:
             if state.best_epoch > 0 or self.shorten is None:
                 return reached
             self.schedule = self.shorten(epoch)
-            say(f"{reached}; one last epoch follows, on whole pictures, because those before it give no model")
+            say(
+                f"{reached}; one last epoch on whole pictures follows, because epochs with close-ups only give no model"
+            )
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:

@@ -108,10 +108,10 @@ def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
         f"OK, the 95 % upper bound of the escape rate is {best:.1%}"
     )
     if best <= rate:
-        return f"--max-escape {rate:g} can be shown: {can}"
+        return f"--max-escape {rate:g} can be shown to hold: {can}"
     return (
-        f"WARNING: --max-escape {rate:g} cannot be shown: {can}; for a bound of {rate:.1%} build a dataset with "
-        f"{2 * needed} NG parts in validation, of which {needed} check"
+        f"WARNING: --max-escape {rate:g} cannot be shown to hold: {can}; for a bound of {rate:.3g} build a dataset "
+        f"with {2 * needed} NG parts in validation, of which {needed} check"
     )
 
 
@@ -120,12 +120,12 @@ def said(held: Mapping[str, Any] | None) -> str:
     if held is None:
         return ""
     one = Check(**held)
-    unsure = "" if one.unsure is None else f", {one.unsure} are UNSURE (no part is left out as INVALID)"
-    found = (
-        f"of {one.checked_on} NG parts that check it, {one.escapes} escape (are judged OK){unsure}; the 95 % upper "
-        f"bound of the escape rate is {one.bound:.1%}"
+    unsure = "" if one.unsure is None else f", {one.unsure} UNSURE (no part is left out as INVALID)"
+    return (
+        f"--max-escape {one.rate:g} is {'shown' if one.bound <= one.rate else 'NOT shown'} to hold: of "
+        f"{one.checked_on} NG parts that check it, {one.escapes} judged OK (escapes){unsure}; the 95 % upper bound of "
+        f"the escape rate is {one.bound:.1%}"
     )
-    return f"--max-escape {one.rate:g} is {'shown' if one.bound <= one.rate else 'NOT shown'}: {found}"
 
 
 def fitness_and_escapes(document: Mapping[str, Any]) -> str:

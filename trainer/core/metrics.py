@@ -51,7 +51,7 @@ def balanced_accuracy(matrix: np.ndarray) -> float:
 
 
 def mean_prediction_entropy(probabilities: np.ndarray) -> float:
-    """Return the entropy in bits of the mean probabilities: 0 if one class has all, log2 K if all K are equal.
+    """Return the entropy in bits of the mean class probabilities: 0 if one class has all, log2 K if all K are equal.
 
     Args:
         probabilities: (N, K), each row summing to 1.
@@ -64,8 +64,6 @@ def mean_prediction_entropy(probabilities: np.ndarray) -> float:
 def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: str) -> dict[str, Any]:
     """Measure how well predicted probabilities agree with the share of right predictions.
 
-    (`calibration_curve` of scikit-learn does not return the counts.)
-
     Args:
         confidence: (N,) predicted probabilities in [0, 1].
         right: (N,) whether the prediction was right.
@@ -75,6 +73,7 @@ def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: s
         `bins`, one object per tenth of [0, 1] that has predictions: `from`, `to`, mean `confidence`, and the keys named
         above; `ece`, the expected calibration error, None without predictions.
     """
+    # scikit-learn's `calibration_curve` does not return the counts.
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     rows = [
         {

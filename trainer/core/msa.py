@@ -129,7 +129,7 @@ class GaugeRR:
         return _ratio(_NDC_FACTOR * self.part, self.grr)
 
     def ndc_over(self, tolerance: float) -> float:
-        """Return the number of distinct categories in a tolerance zone of width T: 1.41 * T / (6 * `grr`)."""
+        """Return the number of distinct categories in a zone of width `tolerance`: 1.41 * `tolerance` / (6 * `grr`)."""
         return _ratio(_NDC_FACTOR * tolerance, SPREAD * self.grr)
 
     def smallest_tolerance(self, percent: float = 30.0) -> float:

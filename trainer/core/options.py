@@ -51,13 +51,7 @@ def run_command(
 
 
 def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], Any]:
-    """Return a function that parses an option's text as a number; it raises ArgumentTypeError if the text is none.
-
-    Args:
-        kind: int or float.
-        low, high: Least and largest accepted number.
-        above: Whether the number must be above `low`.
-    """
+    """Return a parser for an option's text: an int or float (`kind`) from `low`, or above it (`above`), to `high`."""
     limits: Any = {"gt" if above else "ge": low, "le": high}
     return Setting("", FieldInfo.from_annotation(Annotated[kind, Field(**limits)]), {}).parse  # type: ignore[arg-type]
 

@@ -72,9 +72,7 @@ class Judge:
         tolerance = run_folder.tolerance_of(run)
         other = cannot_follow(run, tolerance, asked) if asked else None
         for text in unfit:
-            say(
-                f"WARNING: --model {run}: {text}{'' if allow_unfit else '; with --allow-unfit it judges nevertheless'}."
-            )
+            say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; give --allow-unfit to judge anyway'}.")
         if other:
             say(f"WARNING: {other}.")
         invalid, warnings = ((), unfit) if allow_unfit else (unfit, ())
@@ -132,12 +130,7 @@ class Judge:
         return envelope.to_json(**({"warnings": list(self.warnings)} if self.warnings else {}), **more)
 
     def unjudged(self, of: Path | Mapping[str, Path], problems: Sequence[str], **more: Any) -> dict[str, Any]:
-        """Return the entry of predictions.json for a picture or part that cannot be judged, with the verdict INVALID.
-
-        Args:
-            of, more: As for `document`.
-            problems: Errors in the files, for example that a file is no picture.
-        """
+        """Return the entry, with verdict INVALID, for a picture or part whose files have `problems`: see `document`."""
         return self.document(Verdict.INVALID, [f"file: {problem}" for problem in problems], of, **more)
 
 
@@ -252,7 +245,7 @@ def check_json(target: Path, read: Collection[Path]) -> None:
         got = "a folder" if target.is_dir() else f"no folder {target.parent}"
         raise InputError(f"--json {target}: expected a file in a folder that exists, got {got}")
     if target.resolve() in {file.resolve() for file in read}:
-        raise InputError(f"--json {target}: expected a new file, got one of the input files, which it would replace")
+        raise InputError(f"--json {target}: expected another file than the input files, got one of them")
 
 
 def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ class Facts:
         addresses: Address (such as `r1c2`) of each visible defect; an empty string for a defect without one.
         measure: Measure (such as `true_position_mm`) that is the size of the defect; empty if `size_mm` is None.
         size_mm: Size of the only visible defect in mm; None if the defect has no size, or not exactly one is visible.
-        factors: Text of each column that can be evaluated as a factor, by column; empty where unknown.
+        factors: Text of each column that may be a cause of mistakes, by column; empty where unknown.
     """
 
     part: str
@@ -111,12 +111,7 @@ def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
 
 
 def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
-    """Return `OK` for a row without a defect, otherwise the result of `held_out.group_of` for its defects.
-
-    Args:
-        row: From `facts`.
-        positions: Addresses of the pins that were defective in training, by scene.
-    """
+    """Return `OK` without a defect, otherwise the row's `held_out.group_of`, for the `positions` seen in training."""
     return "OK" if row.kinds == "OK" and not row.addresses else group_of(row.scene, row.addresses, positions)
 
 
@@ -140,7 +135,7 @@ def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
 
 
 def column_names(rows: Sequence[Facts]) -> dict[str, str]:
-    """Return by column the name of its factor: the column's name, plus ` (column)` if it is also in `COMPUTED`.
+    """Return by column the name of its factor: the column's name, plus ` (column)` if a computed factor has it.
 
     Args:
         rows: From `facts`.
@@ -157,7 +152,7 @@ def column_names(rows: Sequence[Facts]) -> dict[str, str]:
 
 
 def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return by factor the value of each row as text, for factors with 2 to 12 values; "" (unknown) is not counted.
+    """Return the rows' values as text by factor (possible cause of mistakes), for factors with 2 to 12 known values.
 
     Args:
         rows: From `facts`.

@@ -43,7 +43,7 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text as UTF-8, atomically: the file never has only a part of it."""
+    """Write text as UTF-8, atomically: a reader never sees half of it."""
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 

@@ -93,7 +93,7 @@ MAX_ESCAPE = setting(
 )
 FITTED_EPOCHS = setting(
     0,
-    "number of epochs that --time-limit leaves of --epochs; 0: all",
+    "number of epochs that fit into --time-limit, if fewer than --epochs; 0: all fit",
     ge=0,
     le=100_000,
     no_option="computed from --time-limit",

@@ -37,14 +37,14 @@ class Cost:
 
 
 class Steps(Protocol):
-    """The part of `trainer.core.loop.Trainee` that is timed."""
+    """The part of `trainer.core.loop.Trainee` that `seconds_per_step` uses."""
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
         """The optimizer; it takes no step."""
 
     def batches(self, epoch: int) -> Iterator[Sequence[Any]]:
-        """Yield the batches of each step."""
+        """Yield for each step of an epoch its batches."""
 
     def backward(self, batch: Any, parts: int) -> None:
         """Add the gradient of a batch's loss divided by `parts`, the number of batches in the step."""
@@ -83,9 +83,7 @@ def close_up_epochs(share: float, epochs: int) -> int:
 
 
 def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
-    """Return the largest number of epochs, up to `asked`, that by estimate take at most 90 % (`USED`) of `seconds`.
-
-    At least 1 is returned, even if it takes longer.
+    """Return how many epochs, 1 to `asked`, take at most 90 % (`USED`) of `seconds` by estimate; 1 if none does.
 
     Args:
         asked: Number of epochs of `--epochs`.

@@ -62,7 +62,7 @@ def short_cells(measured: Mapping[str, Any]) -> list[Any]:
 
 
 def worse_than_validation(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return a warning for each rate that is worse on a split than on validation, with 95 % intervals apart.
+    """Return a warning for each rate worse on a split than on validation, if the 95 % intervals do not overlap.
 
     Args:
         reports: By split, the result of `verdict_shares`; if measured, with `balanced_accuracy` in the form of

@@ -66,7 +66,8 @@ def _gathered(split: Split, views: Sequence[str]) -> tuple[dict[tuple[str, str],
         part, camera = row.get("part"), row.get("camera")
         if part in (None, "") or camera in (None, ""):
             problems.append(
-                f"row {split.runs[index]}: expected values in the columns part and camera, got {part!r} and {camera!r}"
+                f"row {split.runs[index]}: expected a part and a camera in its columns, got part {part!r} and camera "
+                f"{camera!r}"
             )
             continue
         pictures = found.setdefault(_part(row), {})
@@ -80,7 +81,7 @@ def _gathered(split: Split, views: Sequence[str]) -> tuple[dict[tuple[str, str],
         pictures[camera] = index
     for part, pictures in found.items():
         if missing := [view for view in views if view not in pictures]:
-            problems.append(f"{_words(part)}: expected a picture from the camera {', '.join(missing)}, got none")
+            problems.append(f"{_words(part)}: expected a picture from each view, got none from {', '.join(missing)}")
     return found, problems
 
 
