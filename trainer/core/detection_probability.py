@@ -102,7 +102,7 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
     bound = optimize.brentq(lambda at: _best_through(x, hit, at) - limit, near, far, xtol=1e-5)
     out["a90_95_mm"] = math.exp(bound)
     if out["a90_95_mm"] > out["to_mm"]:
-        out["note"] = "the 90/95 point (90 % found, 95 % confidence) is extrapolated: it lies above the largest size"
+        out["note"] = "the 90/95 point (90 % found, 95 % confidence) is extrapolated: it lies above all sizes measured"
     return out
 
 

@@ -70,7 +70,7 @@ class Share:
             gradient.copy_(part.view_as(gradient))
 
     def agreed[T](self, value: T) -> T:
-        """Return the first process's `value` in every process; theirs, such as a time, may differ or be missing."""
+        """Return the first process's `value` in every process; the value given by others may differ or be None."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -89,7 +89,7 @@ class Share:
 
 
 class SharedDropout(nn.Module):
-    """Dropout, (rows, ...) to the same shape: all processes draw one mask for the whole batch and apply their rows.
+    """Dropout, (rows, ...) to the same shape: all processes draw the mask of the whole batch, each applies its rows.
 
     Args:
         p: Probability that a value is set to zero, in [0, 1).

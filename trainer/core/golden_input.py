@@ -39,7 +39,7 @@ class GoldenInput:
 
     @classmethod
     def of(cls, run: Path, column: str, part: Mapping[str, str | None]) -> "GoldenInput | None":
-        """Read a run's golden references; None if it has no NSOART or each picture is its own reference (self).
+        """Read a run's golden references; None if the run uses no NSOART, or NSOART with self references.
 
         Args:
             run: Folder of the run.

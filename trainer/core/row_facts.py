@@ -111,7 +111,7 @@ def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
 
 
 def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
-    """Return `OK` without a defect, otherwise the row's `held_out.group_of`, for the `positions` seen in training."""
+    """Return `OK` for a row without a defect, otherwise what `held_out.group_of` returns for it, such as `seen`."""
     return "OK" if row.kinds == "OK" and not row.addresses else group_of(row.scene, row.addresses, positions)
 
 
@@ -135,7 +135,7 @@ def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
 
 
 def column_names(rows: Sequence[Facts]) -> dict[str, str]:
-    """Return by column the name of its factor: the column's name, plus ` (column)` if a computed factor has it.
+    """Return by column the name of its factor: the column's name, plus ` (column)` if a computed factor has that name.
 
     Args:
         rows: From `facts`.

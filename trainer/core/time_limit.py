@@ -83,7 +83,7 @@ def close_up_epochs(share: float, epochs: int) -> int:
 
 
 def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
-    """Return how many epochs, 1 to `asked`, take at most 90 % (`USED`) of `seconds` by estimate; 1 if none does.
+    """Return the most epochs, up to `asked`, that by estimate take at most 90 % (`USED`) of `seconds`; at least 1.
 
     Args:
         asked: Number of epochs of `--epochs`.
