@@ -144,7 +144,11 @@ def without(rows: list[dict], *runs: str) -> list[dict]:
 @pytest.mark.parametrize(
     ("spoil", "views", "message"),
     [
-        (lambda t, v: without(t, "train001_left"), "all", "train: part 1001: expected a picture from left, got none"),
+        (
+            lambda t, v: without(t, "train001_left"),
+            "all",
+            "train: part 1001: expected a picture from each view, got none from left",
+        ),
         (
             lambda t, v: without(t, "train001_left", "train001_top", "train004_top"),
             "center,left,top",
