@@ -181,10 +181,10 @@ def test_resume_without_a_place_takes_no_run_of_another_dataset(place, tiny_data
         assert main([*small_options, "--epochs", "1", "--close-ups", "0", "--no-check"]) == 1
     (data / "README.md").write_text(CARD.replace("a" * 64, "b" * 64))
     assert main(["--resume"]) == 2
-    assert "expected an unfinished run of this dataset" in capsys.readouterr().err
+    assert "expected an unfinished run of datasets/ladder with a default name" in capsys.readouterr().err
     (data / "README.md").write_text("somebody else's")
     assert main(["--resume"]) == 2
-    assert "--resume: expected --out RUN too" in capsys.readouterr().err
+    assert "--resume: expected --out RUN with it, because" in capsys.readouterr().err
 
 
 def test_the_folder_datasets_does_not_hide_the_library(place, tiny_dataset, small_options):

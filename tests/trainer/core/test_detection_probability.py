@@ -48,8 +48,8 @@ def test_the_bound_has_the_likelihood_that_it_should():
 @pytest.mark.parametrize(
     ("sizes", "found", "said"),
     [
-        ([], [], "at least 10 are needed"),
-        ([0.5] * 9, [True] * 9, "at least 10 are needed"),
+        ([], [], "at least 10 defects are needed"),
+        ([0.5] * 9, [True] * 9, "at least 10 defects are needed"),
         (np.linspace(0.3, 2, 30), [True] * 30, "all defects were found"),
         (np.linspace(0.3, 2, 30), [False] * 30, "no defect was found"),
         (np.linspace(0.3, 2, 30), [False] * 15 + [True] * 15, "do not overlap"),

@@ -28,5 +28,5 @@ def test_a_split_that_is_worse_than_validation_is_named(missed, warns):
     accurate, poor = ({"share": s, "interval": (s - 0.05, s + 0.05)} for s in (0.9, 0.6))
     both = {"validation": {"balanced_accuracy": accurate}, "test": {"balanced_accuracy": poor}}
     (text,) = worse_than_validation(both)
-    assert "balanced accuracy 0.600 (0.550 to 0.650), on validation 0.900 (0.850 to 0.950)" in text
+    assert "0.600 (0.550 to 0.650), worse than on validation, 0.900 (0.850 to 0.950)" in text
     assert worse_than_validation({"validation": both["test"], "test": both["validation"]}) == []
