@@ -195,7 +195,7 @@ def test_many_problems_are_counted(make_dataset, tmp_path):
 
 @pytest.mark.parametrize("text", ["center", "", "left,", "left,left", "all,left,all"])
 def test_views_are_at_least_two_that_differ(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="two different cameras"):
+    with pytest.raises(argparse.ArgumentTypeError, match="two or more different cameras"):
         view_list(text)
 
 
