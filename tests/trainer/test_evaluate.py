@@ -172,7 +172,7 @@ def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_datas
     assert (out / "effects_mine.png").read_bytes() == b"mine"
     before = (trained_run / "confusion.png").read_bytes()
     assert evaluate(trained_run, tiny_dataset, trained_run) == 2
-    assert "expected another folder than that of the run" in capsys.readouterr().err
+    assert "expected another folder than the run's (--model)" in capsys.readouterr().err
     assert (trained_run / "confusion.png").read_bytes() == before
 
 

@@ -405,7 +405,7 @@ def test_a_killed_evaluation_of_a_detector_leaves_nothing_and_no_file_of_a_perso
     assert [path.name for path in out.iterdir()] == ["mistakes_mine.png"]
     assert evaluate.main([*words, str(out)]) == 0 and (out / "mistakes_mine.png").read_bytes() == b"mine"
     assert evaluate.main([*words, str(finished)]) == 2
-    assert "expected another folder than that of the run" in capsys.readouterr().err
+    assert "expected another folder than the run's (--model)" in capsys.readouterr().err
 
 
 def test_evaluate_measures_data_that_has_no_training_split(make_rows, make_dataset, finished, tmp_path):
