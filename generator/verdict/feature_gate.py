@@ -1,10 +1,10 @@
 """How far a picture is from all training pictures, in the network's own features.
 
-The network's last feature map is pooled to at most 8 x 8 places, and turned into units in which training pictures vary
-equally in all directions (Mahalanobis distance with a shrunken covariance, pooled over places). Each place is compared
-with the same place in the 20 most similar training pictures, and its smallest squared distance is kept. The picture's
-distance is the mean over all places. The limit comes from the distances of validation pictures, on which the network
-was not trained: see `generator.verdict.tails`.
+The network's last feature map is pooled to at most 8 x 8 places. Its features are turned into units in which training
+pictures vary equally in all directions (Mahalanobis distance; one shrunken covariance for all places). Each place is
+compared with the same place in the 20 most similar training pictures, and its smallest squared distance is kept. The
+picture's distance is the mean over all places. The limit comes from the distances of validation pictures, on which the
+network was not trained: see `generator.verdict.tails`.
 
 The trainers collect features while the network runs for another purpose (`trainer.core.feature_watch`), and keep the
 gate on disk (`trainer.core.gates`).
@@ -30,11 +30,11 @@ SMALL = 1e-6
 
 @dataclass(frozen=True)
 class FeatureGate:
-    """A limit for the distance of a picture's features from those of the training pictures.
+    """A limit for the distance between a picture's features and those of the training pictures.
 
     Args:
         centre: (C, rows, columns) mean features of training pictures.
-        matrix: (K, C); features minus `centre`, multiplied by it, vary alike in all K directions.
+        matrix: (K, C), by which features minus `centre` are multiplied; the K results vary equally over training.
         references: Features of N training pictures after this multiplication: (N, K, rows, columns).
         limit: Largest distance at which a picture can be judged.
     """
@@ -46,7 +46,7 @@ class FeatureGate:
 
     @classmethod
     def of(cls, training: np.ndarray, validation: np.ndarray) -> FeatureGate:
-        """Learn the gate from features (N, C, rows, columns): references from training, limit from validation."""
+        """Learn references from `training`, the limit from `validation`: features (pictures, C, rows, columns)."""
         centre = training.mean(0)
         spread = (training - centre).transpose(1, 0, 2, 3).reshape(training.shape[1], -1).astype(np.float64)
         covariance = spread @ spread.T / spread.shape[1]
@@ -60,12 +60,12 @@ class FeatureGate:
         return cls(centre, matrix, gate.references, math.exp(upper_limit(distances)) - SMALL)
 
     def distances(self, features: np.ndarray) -> np.ndarray:
-        """Compute the distances (B,) of pictures from their features (B, C, rows, columns)."""
+        """Return the distances (B,) of B pictures from the training pictures; `features`: (B, C, rows, columns)."""
         found = _in_units(features, self.centre, self.matrix)
         return np.array([self.references.differences(one, self.references.nearest(one)).mean() for one in found])
 
     def reasons(self, features: np.ndarray) -> list[list[str]]:
-        """Return why each picture cannot be judged, from features (B, C, rows, columns); an empty list if it can."""
+        """Return why each picture cannot be judged, an empty list if it can; `features`: (B, C, rows, columns)."""
         return [
             [
                 f"features: the network's features of the picture are unlike those of all training pictures (distance "
@@ -77,7 +77,7 @@ class FeatureGate:
         ]
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return the gate as arrays by name."""
+        """Return the gate as arrays by name, to be saved in a file."""
         return {
             "centre": self.centre,
             "matrix": self.matrix,
@@ -87,7 +87,7 @@ class FeatureGate:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> FeatureGate:
-        """Make the gate again from its `arrays`.
+        """Make a gate from the arrays that the method `arrays` of another one returned.
 
         Raises:
             ValueError: An array is missing or of another shape.
@@ -96,11 +96,11 @@ class FeatureGate:
             centre, matrix, held = (arrays[name] for name in ("centre", "matrix", "references"))
             limit = float(arrays["limit"])
         except (KeyError, TypeError) as e:
-            raise ValueError(f"arrays {sorted(arrays)}") from e
+            raise ValueError(f"only the arrays {sorted(arrays)}, or a limit that is no number") from e
         if centre.ndim != 3 or matrix.ndim != 2 or matrix.shape[1] != len(centre):
-            raise ValueError(f"centre and matrix of shapes {centre.shape} and {matrix.shape}")
+            raise ValueError(f"arrays that do not fit each other: centre {centre.shape}, matrix {matrix.shape}")
         if held.ndim != 4 or held.shape[1:] != (len(matrix), *centre.shape[1:]):
-            raise ValueError(f"centre and references of shapes {centre.shape} and {held.shape}")
+            raise ValueError(f"arrays that do not fit each other: centre {centre.shape}, references {held.shape}")
         return cls(centre, matrix, References(held), limit)
 
 

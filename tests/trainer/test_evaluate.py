@@ -163,7 +163,7 @@ def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_datas
     for name in ("effects_mine.png", "report.html"):
         (out / name).write_bytes(b"mine")
     assert evaluate(trained_run, tiny_dataset, out) == 2
-    assert "would replace and no earlier evaluation.json lists: report.html" in capsys.readouterr().err
+    assert "got other files with the names of results: report.html; give another --out" in capsys.readouterr().err
     (out / "report.html").unlink()
     other = make_dataset(tmp_path / "other", {"test": make_rows("test", 6, 5)})
     for data, split in ((tiny_dataset, "validation"), (other, "test")):
@@ -172,7 +172,7 @@ def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_datas
     assert (out / "effects_mine.png").read_bytes() == b"mine"
     before = (trained_run / "confusion.png").read_bytes()
     assert evaluate(trained_run, tiny_dataset, trained_run) == 2
-    assert "expected another folder than that of the run" in capsys.readouterr().err
+    assert "expected another folder than the run's (--model)" in capsys.readouterr().err
     assert (trained_run / "confusion.png").read_bytes() == before
 
 

@@ -1,12 +1,12 @@
-"""Shared by all kinds of run: ViT, Florence-2 and gauge.
+"""Modules that all kinds of run share: ViT, Florence-2 and gauge.
 
 data, dataset_columns, split, views, augmentation   datasets as tensors: pictures, boxes, labels; random changes of them
-row_facts, held_out, defect_size                    the part in a picture: factors, pins with defects, defect size
+row_facts, held_out, defect_size                    facts on each picture's part: factors, defective pins, defect size
 loop, settings, state, ema, distributed, time_limit the training loop, its settings, resuming, averaging, processes
 run_folder, default_paths, event_files              a run's files; default --data and --out; files for TensorBoard
 options, console, errors                            command-line options, output, errors
 decision, frozen_threshold, max_escape, fitness     verdicts from scores: thresholds in RUN/frozen.json, and fitness
-gates, feature_watch, tolerance                     pictures that cannot be judged; tolerances that a run cannot follow
+gates, feature_watch, tolerance                     which pictures cannot be judged; the tolerance of a run's training
 metrics, intervals, detection_probability, msa      statistics of classifiers and gauges
 prediction, verdict_shares, results_folder          writing verdicts and results
 publication, card, plots                            uploading a model to the Hub; model card (README.md) and figures

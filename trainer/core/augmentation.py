@@ -88,12 +88,12 @@ def cut(pixels: Tensor, boxes: Tensor, left: int, top: int, size: tuple[int, int
 
 
 def shift(pixels: Tensor, boxes: Tensor, dx: int, dy: int) -> tuple[Tensor, Tensor]:
-    """Move one picture (C, H, W) and its boxes (M, 4) by `dx` px to the right and `dy` px down; the border repeats."""
+    """Move one picture (C, H, W) and its boxes (M, 4), xyxy, `dx` px right and `dy` px down; the border repeats."""
     return cut(pixels, boxes, -dx, -dy, (pixels.shape[2], pixels.shape[1]))
 
 
 def mirror(pixels: Tensor, boxes: Tensor, across: bool, down: bool) -> tuple[Tensor, Tensor]:
-    """Mirror one picture (C, H, W) and its boxes (M, 4), left-right if `across`, up-down if `down`."""
+    """Mirror one picture (C, H, W) and its boxes (M, 4), xyxy in px: left-right if `across`, up-down if `down`."""
     from torchvision.transforms.v2 import functional as v2
 
     moved = bounding_boxes(boxes, pixels)
@@ -149,7 +149,7 @@ def photometric(pixels: Tensor, draw: Sequence[float], generator: torch.Generato
 
 
 def drawn_shift(boxes: Tensor, size: tuple[int, int], most: tuple[int, int], draw: Sequence[float]) -> tuple[int, int]:
-    """Turn two random numbers into a shift (dx, dy) in px that keeps every box inside the picture.
+    """Turn two random numbers into a shift (dx, dy), right and down in px, that keeps every box inside the picture.
 
     Args:
         boxes: (M, 4) xyxy in px; M may be 0.
@@ -168,7 +168,7 @@ def drawn_shift(boxes: Tensor, size: tuple[int, int], most: tuple[int, int], dra
 
 
 def example_seeds(count: int, generator: torch.Generator) -> Tensor:
-    """Draw a seed for each of `count` examples: an example's augmentation depends on no other example or process."""
+    """Draw (count,) seeds, one per picture, so that a picture's augmentation depends on no other picture or process."""
     return torch.randint(2**62, (count,), generator=generator)
 
 

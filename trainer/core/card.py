@@ -13,14 +13,14 @@ from generator.reporting.pages import shown
 PINSIGHT = "pinsight"
 LIMITS = """## Limits
 
-Trained and measured on the dataset named above. If those pictures were rendered, the numbers hold for similar renders,
-not for your parts. Do not release or reject parts with it before a trial at the station, with known good and known
-defective parts under that camera and light, has shown what it misses. It knows only the defects and camera views of its
-training, and does not search for the connector in a wider picture."""
+This model was trained and measured on the dataset named above. If its pictures were rendered, the numbers hold for
+similar renders, not for your parts. Do not release or reject parts by this model before a trial has shown what it
+misses: at your station, with its camera and light, with known good and known defective parts. The model knows only the
+defects and camera views of its training, and does not search for the connector in a wider picture."""
 
 
 class Result(NamedTuple):
-    """One result in a card's YAML: split, id of the metric on the Hub, name of the metric, name of the task, value."""
+    """One result in a model card: split, the metric's id on the Hub and its name (`words`), task's name, value."""
 
     split: str
     metric: str
@@ -36,7 +36,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def meanings(words: Sequence[str]) -> str:
-    """Write a Markdown list that explains class names and other `words`; words that the glossary lacks are left out."""
+    """Return a Markdown list that explains `words`, such as class names; words that the glossary lacks are left out."""
     return "\n".join(f"- {word}: {WORDS[word]}." for word in words if word in WORDS)
 
 
@@ -54,7 +54,7 @@ def header(
     license: str = "",
     about: Mapping[str, Any],
 ) -> str:
-    """Write the YAML header of a card, with the lines of hyphens around it.
+    """Return the YAML header of a model card, with the lines of hyphens around it.
 
     Args:
         name: Name of the model.
@@ -100,7 +100,7 @@ def header(
 
 
 def is_ours(text: str) -> bool:
-    """Return whether this project wrote a card, given its text: the YAML has the key `pinsight`."""
+    """Return whether Pinsight wrote the card with this text: its YAML has the key `pinsight`."""
     from huggingface_hub import ModelCard
 
     if not text.startswith("---"):

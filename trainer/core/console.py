@@ -21,7 +21,7 @@ class _Stage:
 
 
 def speaks() -> bool:
-    """Return whether this process prints errors: the first process on each machine does."""
+    """Return whether this process prints errors; of several training processes the first on each machine does."""
     return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("LOCAL_RANK", "0") == "0"
 
 
@@ -35,10 +35,10 @@ def say(text: str) -> None:
 
 
 def stage(text: str | Callable[[], str]) -> None:
-    """Set the text on what the command is doing, which `never_silent` prints.
+    """Set the text that says what the command is doing; `never_silent` prints it.
 
     Args:
-        text: The text, or a function that returns it; the function is called for each line.
+        text: The text, or a function that returns it; the function is called anew for each printed line.
     """
     _Stage.text = staticmethod(text if callable(text) else lambda: text)
     _Stage.since = time.monotonic()
@@ -46,7 +46,7 @@ def stage(text: str | Callable[[], str]) -> None:
 
 @contextmanager
 def never_silent(silence_s: float = SILENCE_S) -> Iterator[None]:
-    """In a `with` block, print the stage whenever no line was printed for `silence_s` seconds and no bar is shown."""
+    """In a `with` block, print what the command is doing after every `silence_s` seconds without a line or a bar."""
     done = threading.Event()
 
     def watch() -> None:
@@ -67,7 +67,7 @@ def never_silent(silence_s: float = SILENCE_S) -> Iterator[None]:
 
 
 class Progress:
-    """Progress of a stage, a context manager: a bar on a terminal, otherwise lines by `never_silent`.
+    """Context manager that shows how far a stage of work is: a bar on a terminal, otherwise lines by `never_silent`.
 
     Args:
         what: Name of the stage.
@@ -93,7 +93,7 @@ class Progress:
         stage(self._before)
 
     def update(self, count: int = 1) -> None:
-        """Add `count` finished units."""
+        """Count `count` more units as finished."""
         self.done += count
         self._bar.update(count)
 

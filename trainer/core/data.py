@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def housing_box(row: Mapping[str, Any], size: tuple[int, int]) -> list[float]:
-    """Return the housing's box xyxy in px of the network's picture of `size` (W, H); zeros if the row has no box."""
+    """Return the housing's box, xyxy in px of the letterboxed picture of `size` (W, H); zeros if the row has no box."""
     bbox = row.get("housing_bbox")
     if not bbox or not row.get("width") or not row.get("height"):
         return [0.0, 0.0, 0.0, 0.0]
@@ -163,7 +163,9 @@ def _loaded(folder: Path) -> Any:
         # A temporary cache: the library's own one would return a rebuilt folder's former content.
         return datasets.load_dataset(str(_plain_path(folder)), cache_dir=_fresh_cache())
     except Exception as e:  # readers of Parquet, Arrow and the card raise many types
-        raise InputError(f"--data {folder}: expected a dataset that load_dataset reads, got {e}") from e
+        raise InputError(
+            f"--data {folder}: expected a dataset that load_dataset of the library datasets can read, got {e}"
+        ) from e
     finally:
         if not was_shown:
             datasets.enable_progress_bars()
@@ -188,7 +190,7 @@ def _wrong_columns(features: Any, columns: Sequence[str]) -> list[str]:
 
 
 def first_size(dataset: Any, folder: Path, column: str) -> tuple[int, int]:
-    """Return the size (W, H) in px of a dataset's first training picture in `column`; `folder` is for messages.
+    """Return the size (W, H) in px of a dataset's first training picture in `column`; messages name `folder`.
 
     Raises:
         InputError: The picture is null or cannot be read.
@@ -219,7 +221,10 @@ def load_data(
         labels = rows["label"]
         bad = [i for i, label in enumerate(labels) if label is None or not 0 <= label < len(classes)]
         if bad:
-            problems.append(f"--data {folder} split {name}: expected a label in each row, got none in rows {bad[:5]}")
+            problems.append(
+                f"--data {folder} split {name}: expected a class as label in each row, got other labels in rows "
+                f"{bad[:5]}"
+            )
             continue
         for index, label in enumerate(classes):
             if name in ("train", "validation") and index not in set(labels):
@@ -251,7 +256,7 @@ def load_frozen_classes(
     """Read a dataset's splits, by name, for a trained network, with the network's picture size and label numbers.
 
     Args:
-        folder: A folder that `python -m generator build` wrote; any splits.
+        folder: A folder that `python -m generator build` wrote; no split is required but those in `only`.
         column: Picture column: `image`, `nsoart` or `image+nsoart`.
         size: The network's picture size (W, H) in px.
         classes: The network's class names; the dataset may have fewer, in another order.

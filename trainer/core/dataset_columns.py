@@ -27,7 +27,7 @@ def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
 
 
 def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the names of the columns in `READ` and `also` that a dataset with these `features` lacks."""
+    """Return the names of the useful columns (in `READ` or `also`) that a dataset with these `features` lacks."""
     from generator.dataset.rows import missing_columns
 
     missing = missing_columns(features)
@@ -36,14 +36,14 @@ def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str,
 
 
 def lacking_line(names: Sequence[str]) -> str:
-    """Write the message on missing columns, given their names."""
+    """Return the message that a dataset lacks the columns `names`."""
     return (
-        f"the dataset has no column {', '.join(names)} (written by an earlier version or by another program): the "
-        "values are taken as unknown"
+        f"the dataset has no column {', '.join(names)} (it was written by an earlier version or by another program); "
+        "what is missing is taken as unknown"
     )
 
 
 def part_name(row: Mapping[str, Any], run: str) -> str:
-    """Return the name of the part in a row's picture, `scene/part`; `run NAME` if the row names no part."""
+    """Return the part that a dataset row's picture shows, as `scene/part`; as `run RUN` if the row names no part."""
     part = row.get("part")
     return f"{row.get('scene') or ''}/{part}" if part not in (None, "") else f"run {run}"

@@ -3,7 +3,7 @@
 The score of a picture, or part, is P(NG) = 1 - P(OK) of a classifier, or the highest confidence of a detector's boxes.
 Which pins are NG in truth: generator/dataset/labels.py.
 
-- *Threshold*: from this score on, the picture's class is a class of defect. A classifier's threshold maximises the mean
+- *Threshold*: from this score on, the predicted class is a class of defect. A classifier's threshold maximises the mean
   of two shares on validation, NG pictures found and OK pictures passed: the classes' frequencies do not move it. Of
   all thresholds with that maximum it is the middle of the widest interval. A detector's threshold is chosen by
   `florence2.metrics`.
@@ -11,9 +11,10 @@ Which pins are NG in truth: generator/dataset/labels.py.
   which at most `ERRORS` (5 %) of validation's NG pictures lie. With `--max-escape`, `trainer.core.max_escape` chooses.
 - *Overkill threshold*: a picture is NG from this score on. It is the lowest score, from the threshold on, at or above
   which at most `ERRORS` of validation's OK pictures lie.
-- Between escape and overkill threshold the verdict is UNSURE. If the scores of OK and NG pictures do not overlap in
-  validation, both equal the threshold, and no score is UNSURE.
-- A picture with P(OK) of 0.5 or less is never OK, wherever the thresholds lie.
+- A picture with a score of 0.5 or more is never OK, and its predicted class is a class of defect, wherever the
+  thresholds lie.
+- Between OK and NG the verdict is UNSURE. If the scores of OK and NG pictures do not overlap in validation, escape and
+  overkill threshold equal the threshold; then only scores from 0.5 to a threshold above 0.5 are UNSURE.
 - *Temperature* T: divides the logits so that probabilities are calibrated (Guo et al. 2017, On calibration of modern
   neural networks). The thresholds apply to these probabilities. T is the maximum a posteriori under a weak prior: log T
   normal about 0, standard deviation 0.5. Without a prior T would go to 0 if every validation picture were right.
@@ -37,12 +38,12 @@ EVEN = 0.5
 
 @dataclass(frozen=True)
 class Limits:
-    """Thresholds of the score: escape <= threshold <= overkill.
+    """Thresholds of the score of a picture or part: escape <= threshold <= overkill.
 
     Args:
-        threshold: Least score at which the class is a class of defect.
-        escape: Least score that is not OK.
-        overkill: Least score that is NG.
+        threshold: From this score on (and from 0.5 on, if that is lower) the predicted class is a class of defect.
+        escape: Only scores below this, and below 0.5, give the verdict OK.
+        overkill: Scores from this on give the verdict NG.
     """
 
     threshold: float
@@ -51,18 +52,18 @@ class Limits:
 
     @classmethod
     def at(cls, threshold: float) -> "Limits":
-        """Return limits that all equal `threshold`: no score lies between them."""
+        """Return limits that all equal `threshold`, so that no score lies between escape and overkill threshold."""
         return cls(threshold, threshold, threshold)
 
     def with_threshold(self, threshold: float | None) -> "Limits":
-        """Return the limits for `--threshold`: NG from it on, OK below both it and `escape`; None: unchanged."""
+        """Return the limits for --threshold: NG from it on, OK below both it and `escape`; None: unchanged limits."""
         return self if threshold is None else Limits(threshold, min(self.escape, threshold), threshold)
 
 
 def verdict_of(
     score: float, limits: Limits, invalid: Sequence[str] = (), name: str = "P(NG)"
 ) -> tuple[Verdict, list[str]]:
-    """Return the verdict on a picture or part, and the reasons for it; every verdict from a score is made here.
+    """Return the verdict for a score and the reasons for it (none for OK); all verdicts from scores are made here.
 
     Args:
         score: P(NG), or the highest confidence of a box.
@@ -87,7 +88,7 @@ def verdicts_of(scores: np.ndarray, limits: Limits, invalid: Sequence[Sequence[s
     """Return the verdicts (N,) on N pictures or parts, as text.
 
     Args:
-        scores: (N,) scores.
+        scores: (N,) scores: P(NG) of a classifier, or the highest confidence of a detector's boxes.
         limits: The thresholds.
         invalid: For each picture or part the reasons why it cannot be judged; empty: all can be judged.
     """
@@ -104,12 +105,12 @@ def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
 
 
 def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.ndarray:
-    """Return the predicted labels (N,): OK if P(NG) is below threshold and 0.5, otherwise the most probable NG class.
+    """Return the labels (N,): OK if P(NG) is below both `threshold` and 0.5, otherwise the most probable NG class.
 
     Args:
         probabilities: (N, K), after the temperature.
         ok_index: Label of OK.
-        threshold: Least P(NG) = 1 - P(OK) that is NG, in [0, 1].
+        threshold: Threshold of P(NG) = 1 - P(OK), in [0, 1].
     """
     others = probabilities.copy()
     others[:, ok_index] = -1
@@ -118,7 +119,7 @@ def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.nda
 
 
 def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
-    """Choose a classifier's threshold (see the module); 0.5 if there are no NG or no OK pictures.
+    """Return the threshold with the highest mean of the shares NG found and OK passed; 0.5 without NG or OK pictures.
 
     Args:
         scores: (N,) P(NG) = 1 - P(OK).
@@ -140,12 +141,12 @@ def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
 
 
 def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: float = ERRORS) -> Limits:
-    """Choose escape and overkill threshold on validation: see the module.
+    """Choose the escape and the overkill threshold on validation, as the module's docstring says.
 
     Args:
-        scores: (N,) scores.
+        scores: (N,) scores: P(NG) of a classifier, or the highest confidence of a detector's boxes.
         ng: (N,) whether the picture is NG in truth.
-        threshold: The threshold, between the two.
+        threshold: The threshold between them, at most the overkill and at least the escape threshold.
         errors: Largest share of NG pictures below the escape threshold, and of OK pictures at or above the overkill
             threshold, in [0, 1).
     """

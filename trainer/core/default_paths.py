@@ -2,7 +2,7 @@
 
     --data     the only folder in datasets/ that has a card (README.md) and data/
     --out      the newest unfinished run runs/<dataset's name>-<kind>[-2, -3, …] that was started with the same settings
-               and data, which is then resumed; without one the first free of these names
+               and data, to be resumed; if there is none, a new run with the first of these names that is free
 
 A new run is written under a temporary name and renamed, so it is complete from the start. A default never replaces a
 file. A training locks its run's folder until it ends, so that no other training writes there.
@@ -56,8 +56,8 @@ def same_data(data: Path, run: Path, digest: str) -> None:
     found = dataset_facts(data).get("content_sha256", "")
     if digest and found != digest:
         raise InputError(
-            f"--data {data}: expected the dataset that {run} was started with (content_sha256 {digest[:16]}… in its "
-            f"README.md), got {found[:16] + '…' if found else 'none'}; --resume needs the same dataset"
+            f"--data {data}: expected the dataset that {run} was started with (whose README.md has content_sha256 "
+            f"{digest[:16]}…), got {f'one with {found[:16]}…' if found else 'one without'}; give that dataset"
         )
 
 
@@ -77,18 +77,18 @@ def dataset_of(given: Path | None) -> Path:
     ]
     if not found:
         raise InputError(
-            f"--data: expected --data DATASET, or a dataset in {DATASETS}/ (a folder with README.md and data/), got "
-            "neither; `python -m generator build` makes a dataset"
+            f"--data: expected --data DATASET, or a dataset in {DATASETS}/ (a folder with README.md and data/); got "
+            "neither: make a dataset with `python -m generator build`"
         )
     if len(found) > 1:
         names = ", ".join(map(str, found))
-        raise InputError(f"--data: expected one of the {len(found)} datasets in {DATASETS}/ ({names}), got none")
-    say(f"--data {found[0]}: takes the only dataset in {DATASETS}/")
+        raise InputError(f"--data: expected --data DATASET, because {DATASETS}/ has {len(found)} datasets ({names})")
+    say(f"--data {found[0]}: chosen as the only dataset in {DATASETS}/")
     return found[0]
 
 
 def base_of(data: Path, kind: str) -> Path:
-    """Return the first default folder for runs of a kind (`vit`) on a dataset's folder, such as runs/ladder-vit."""
+    """Return the first default run folder for a dataset's folder and a kind of run (`vit`), such as runs/ladder-vit."""
     return RUNS / f"{data.resolve().name}-{kind}"
 
 
@@ -106,7 +106,7 @@ def _runs(base: Path) -> list[Path]:
 
 
 class Hold:
-    """Lock on a run's folder against other trainings on this machine, until the `with` block or the process ends."""
+    """Context manager that can lock a run's folder against other trainings on this machine while the block lasts."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
@@ -148,7 +148,7 @@ def is_in_training(run: Path) -> bool:
 
 
 def is_finished(run: Path) -> bool:
-    """Return whether a run was trained to its end and has its page; false if it stopped at its time limit."""
+    """Return whether a run was trained to its end and has report.html; false if it stopped at its time limit."""
     if not (run / REPORT).is_file():
         return False
     try:
@@ -159,7 +159,7 @@ def is_finished(run: Path) -> bool:
 
 
 def unfinished_run(base: Path, kind: str, is_same: Callable[[Path], bool]) -> Path | None:
-    """Find the newest unfinished run with a default name and the same settings and data; None without one.
+    """Find the newest unfinished run that has a default name and passes `is_same`; None without one.
 
     Args:
         base: The first default name, from `base_of`.
@@ -182,9 +182,9 @@ def next_run(base: Path) -> Path:
 
 
 def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[Path], str]) -> None:
-    """Choose --data if it is missing, and --out if --resume is given without it; then check the run's folder.
+    """Choose --data if it is missing, and --out if --resume is given without --out; then check the folder of --out.
 
-    A choice is printed.
+    What is chosen is printed.
 
     Args:
         args: Options `data`, `out`, `resume`, `overwrite`; `data` and `out` are set here.
@@ -197,30 +197,32 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
     """
     args.data = dataset_of(args.data)
     if args.out is None and args.overwrite:
-        raise InputError("--overwrite: expected --out RUN too; without --out no run is overwritten")
+        raise InputError("--overwrite: expected --out RUN with it, the run to overwrite; got no --out")
     if args.out is None and args.resume:
         base, digest = base_of(args.data, name), dataset_facts(args.data).get("content_sha256", "")
         if not digest:
             raise InputError(
-                f"--resume: expected --out RUN too: {args.data}/README.md has no content_sha256, by which a run is "
-                "found"
+                f"--resume: expected --out RUN with it, because {args.data}/README.md has no content_sha256, by which "
+                "the run could be found"
             )
         if (found := unfinished_run(base, kind, lambda run: digest_of(run) == digest)) is None:
             raise InputError(
-                f"--resume: expected an unfinished run of this dataset, such as {base}, got none: give --out RUN"
+                f"--resume: expected an unfinished run of {args.data} with a default name such as {base}, got none; "
+                "give --out RUN"
             )
         args.out = found
-        say(f"--out {found}: resumes the newest unfinished run")
+        say(f"--out {found}: resumed as the newest unfinished run of this dataset")
     if args.out is not None:
         check_folder(args.out, args.resume, args.overwrite, kind)
 
 
 def adopt(args: argparse.Namespace, name: str, kind: str, digest: str, is_same: Callable[[Path], bool]) -> None:
-    """Without --out, choose the newest unfinished run with these settings and data, if there is one, to be resumed.
+    """Without --out, choose the newest unfinished run with the same settings and data, if there is one, to be resumed.
 
     Args:
         args: The options; `out` and `resume` are set here.
-        name, kind: As in `settle`.
+        name: End of default names of runs, such as vit.
+        kind: The `format` in config.json of this trainer's runs.
         digest: SHA-256 of the dataset's content; empty (not known): no run is resumed.
         is_same: Whether a run has the same settings and data.
     """
@@ -228,7 +230,7 @@ def adopt(args: argparse.Namespace, name: str, kind: str, digest: str, is_same: 
         return
     if (found := unfinished_run(base_of(args.data, name), kind, is_same)) is not None:
         args.out, args.resume = found, True
-        say(f"--out {found}: resumes this unfinished run with the same settings and data")
+        say(f"--out {found}: resumed as an unfinished run with the same settings and dataset")
 
 
 def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
@@ -259,7 +261,7 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
 
 
 def copy_dataset_files(data: Path, run: Path) -> None:
-    """Copy `DATASET_FILES` and `DATASET_FOLDER` of a dataset into a run."""
+    """Copy nsoart.json, connectors.json and the folder nsoart, those that a dataset has, into a run's folder."""
     for name in DATASET_FILES:
         if (data / name).is_file():
             shutil.copyfile(data / name, run / name)

@@ -22,11 +22,11 @@ def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, Any]) -> tuple[
 
     Args:
         objects: The picture's visible defects.
-        limits: Limits in mm by name of the measure, 0 if missing; `at` has the limits of single positions by address.
+        limits: Limits in mm by name of the measure, 0 if missing; `at` has own limits of single pins by address.
 
     Returns:
-        Name of the measure and size in mm, of a pin with two defects those of the larger one. "" and None if the
-        defect has no size, or the picture does not have exactly one defect.
+        Name of the measure and size in mm; if a pin is bent and retracted, those of the larger size. "" and None if the
+        defect has no size, its size is within the limit, or the picture does not have exactly one defect.
     """
     if len(objects) != 1 or not objects[0].is_position:
         return "", None

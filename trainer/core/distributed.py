@@ -43,17 +43,17 @@ class Share:
         return self.rank == 0
 
     def own(self, rows: int, together: int = 1) -> slice:
-        """Return the slice of rows that this process computes; the processes get about equal slices.
+        """Return the slice of a batch's rows that this process computes; the processes get about equal slices.
 
         Args:
-            rows: Number of rows of all processes, a multiple of `together`.
-            together: Number of neighbouring rows that stay in one process.
+            rows: Number of rows of the whole batch, a multiple of `together`.
+            together: Each block of this number of neighbouring rows stays in one process.
         """
         low, high = (rows // together * rank // self.count for rank in (self.rank, self.rank + 1))
         return slice(low * together, high * together)
 
     def total(self, tensor: Tensor) -> Tensor:
-        """Sum a tensor over all processes."""
+        """Sum a tensor over all processes; every process gets the sum."""
         if self.count == 1:
             return tensor
         whole: Tensor = self.accelerator.reduce(tensor, "sum")
@@ -70,7 +70,7 @@ class Share:
             gradient.copy_(part.view_as(gradient))
 
     def agreed[T](self, value: T) -> T:
-        """Return the first process's `value` in every process: clocks differ, and only the first may have measured."""
+        """Return the first process's `value` in every process; the value given by others may differ or be None."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -89,11 +89,11 @@ class Share:
 
 
 class SharedDropout(nn.Module):
-    """Dropout whose mask is drawn for the whole batch, equally in all processes: (B, ...) to the same shape.
+    """Dropout, (rows, ...) to the same shape: all processes draw the mask of the whole batch, each applies its rows.
 
     Args:
         p: Probability that a value is set to zero, in [0, 1).
-        share: This process's share; its `rows` is B of the whole batch.
+        share: This process's share; its attribute `rows` is the number of rows of the whole batch.
     """
 
     def __init__(self, p: float, share: Share) -> None:
@@ -162,8 +162,8 @@ def _check_environment(device: torch.device) -> None:
     missing = [name for name in ENVIRONMENT if not os.environ.get(name)]
     if missing:
         raise InputError(
-            f"environment variable WORLD_SIZE={world}: expected {', '.join(missing)} too, got none; start with "
-            "`torchrun --nproc-per-node N -m trainer.vit ...`, or unset WORLD_SIZE"
+            f"environment variable WORLD_SIZE={world}: expected also {', '.join(missing)}, which are not set; start "
+            "with `torchrun --nproc-per-node N -m trainer.vit ...`, or unset WORLD_SIZE"
         )
     here = int(os.environ["LOCAL_WORLD_SIZE"])
     if device.type == "cuda" and here > torch.cuda.device_count():

@@ -32,7 +32,7 @@ class Average:
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """In a `with` block, the module has the averaged weights; afterwards its own ones."""
+        """Give the module the averaged weights during a `with` block, and its own weights back afterwards."""
         own = {n: p.detach().clone() for n, p in self.module.named_parameters() if n in self.held}
         self._put(self.held)
         try:

@@ -1,6 +1,7 @@
 """Event files for TensorBoard in RUN/tensorboard: the numbers of metrics.csv, written after each epoch.
 
-`tensorboard --logdir RUN` shows them. If a resumed run trains an epoch again, the epoch's earlier events are dropped.
+`tensorboard --logdir RUN` shows them. If a resumed run trains an epoch again, events of that and later epochs are
+dropped.
 """
 
 from pathlib import Path
@@ -28,7 +29,7 @@ def event_writer_class() -> Any:
 
 
 class EventFiles:
-    """Writes the numbers of each epoch; a column `train_X` becomes the tag `train/X`, `val_X` becomes `validation/X`.
+    """Writes each epoch's numbers for TensorBoard, `train_X` as the tag `train/X`, `val_X` as `validation/X`.
 
     Args:
         run: The run's folder.

@@ -13,13 +13,13 @@ PLACES = 8
 
 
 def pooled(features: Tensor) -> Tensor:
-    """Pool feature maps (B, C, h, w) to at most PLACES x PLACES places, in float32 on the CPU."""
+    """Average feature maps (B, C, h, w) over areas, to at most 8 x 8 places (`PLACES`), in float32 on the CPU."""
     size = (min(PLACES, features.shape[2]), min(PLACES, features.shape[3]))
     return F.adaptive_avg_pool2d(features.detach().float(), size).cpu()
 
 
 class Watch:
-    """Collects the features of all pictures that a network computes in a `with` block.
+    """Context manager that collects the features which a network computes, picture by picture, in a `with` block.
 
     Args:
         module: Part of the network whose output is collected.
@@ -42,5 +42,5 @@ class Watch:
 
     @property
     def features(self) -> np.ndarray:
-        """Features (B, C, rows, columns) of the pictures in the order in which the network got them."""
+        """Pooled features (N, C, rows, columns) of the N pictures, in the order in which the network got them."""
         return torch.cat(self._found).numpy()

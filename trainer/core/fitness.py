@@ -47,7 +47,7 @@ class Fitness:
     unfit: tuple[str, ...] = ()
 
     def sentence(self) -> str:
-        """Write in one line, without full stop, whether the run is fit, and the numbers."""
+        """Return one line, without full stop, on whether the run is fit, with the numbers or the reasons."""
         if not self.unfit:
             return (
                 f"fit: balanced accuracy of OK and NG on validation {self.balanced_accuracy:.3f}, 95 % lower bound "
@@ -72,12 +72,12 @@ class Fitness:
 
 
 def fitness_said(held: Fitness | None) -> str:
-    """Write in one line, without full stop, how fit a run is; None: not recorded."""
+    """Return one line, without full stop, on a run's fitness; None: that it is not recorded."""
     return NOT_RECORDED if held is None else held.sentence()
 
 
 def lower_bound(found: tuple[float, float], passed: tuple[float, float], level: float = LEVEL) -> float:
-    """Return the one-sided lower bound of the mean of two shares: see the module.
+    """Return the one-sided lower confidence bound of the mean of two shares, as the module's docstring says.
 
     Args:
         found: Numbers of right and of wrong trials of the first share; may be fractions.
@@ -106,7 +106,7 @@ def fitness_of(parts: Sequence[str], ng: np.ndarray, said_ng: np.ndarray, found_
     Args:
         parts: (N,) name of the part that each picture shows.
         ng: (N,) whether the picture is NG in truth.
-        said_ng: (N,) whether the picture was decided NG, by a threshold chosen without its part.
+        said_ng: (N,) whether the picture was decided NG, by a threshold chosen on other parts: see `cross_decided`.
         found_wanting: Further reasons why the run is unfit, each a sentence without full stop.
     """
     names, unfit = np.asarray(parts, dtype=str), [f"unfit: {text}" for text in found_wanting]
@@ -122,8 +122,8 @@ def fitness_of(parts: Sequence[str], ng: np.ndarray, said_ng: np.ndarray, found_
     low = lower_bound(found, passed)
     if low <= CHANCE:
         unfit.append(
-            f"unfit: balanced accuracy of OK and NG on validation is {share:.3f}, its 95 % lower bound {low:.3f}, on "
-            f"{ok_parts} OK and {ng_parts} NG parts: not shown to be better than chance (0.5)"
+            f"unfit: balanced accuracy of OK and NG on validation is {share:.3f}; its 95 % lower bound {low:.3f}, from "
+            f"{ok_parts} OK and {ng_parts} NG parts, is not above chance (0.5)"
         )
     return Fitness(share, low, ok_parts, ng_parts, tuple(unfit))
 
@@ -131,13 +131,13 @@ def fitness_of(parts: Sequence[str], ng: np.ndarray, said_ng: np.ndarray, found_
 def cross_decided(
     parts: Sequence[str], ng: np.ndarray, scores: np.ndarray, choose: Callable[[np.ndarray, np.ndarray], float]
 ) -> np.ndarray:
-    """Decide whether each picture is NG, by a threshold chosen on the other half of the parts; returns (N,) bool.
+    """Decide whether each picture is NG, by a threshold chosen on the half of the parts without it; returns (N,) bool.
 
     Args:
         parts: (N,) name of the part that each picture shows.
         ng: (N,) whether the picture is NG in truth.
-        scores: (N,) scores.
-        choose: Chooses a threshold from the scores and truths of some pictures.
+        scores: (N,) scores; from the threshold on, a picture is NG.
+        choose: Returns a threshold for the scores and the values of `ng` of one half of the pictures.
     """
     groups = part_groups(parts, ng, GROUPS)
     said = np.zeros(len(scores), dtype=bool)

@@ -1,8 +1,8 @@
 """RUN/frozen.json: values chosen and measured once on validation, for all evaluations and predictions of a run.
 
 It holds thresholds and temperature (`trainer.core.decision`), fitness (`trainer.core.fitness`), and by scene the pin
-positions that were defective in training, so that an evaluation can tell new positions. All values belong to the
-weights whose SHA-256 is in the file.
+positions that were defective in training, so that an evaluation can report on other positions apart. All values belong
+to the weights whose SHA-256 is in the file.
 """
 
 import json
@@ -20,7 +20,7 @@ from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
 
 FROZEN = "frozen.json"
-CRITERION = "highest mean of two shares on validation, NG found and OK passed"
+CRITERION = "highest mean, on validation, of the share of NG pictures found and the share of OK pictures passed"
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class FrozenThreshold:
 
     Args:
         weights_sha256: SHA-256 of RUN/best.safetensors, in hex.
-        threshold: Least P(NG) = 1 - P(OK) at which the class is a class of defect, in [0, 1].
+        threshold: See `decision.Limits`.
         temperature: Number above 0 that divides the logits.
         pictures: Number of validation pictures (with --views: parts) on which thresholds and temperature were chosen.
         positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
-        escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions: no UNSURE.
-        fitness: None in files of earlier versions.
+        escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions.
+        fitness: How well the run tells OK from NG; None in files of earlier versions.
         tolerance: Limits in mm under which the run was trained, by scene; None: not recorded.
         max_escape: `max_escape.Check` as JSON object; None without --max-escape.
     """
@@ -61,7 +61,7 @@ class FrozenThreshold:
         )
 
     def sentences(self) -> list[str]:
-        """Write a line on the run's fitness and, if --max-escape was given, one on its result; without full stops."""
+        """Return a line on the run's fitness and, if --max-escape was given, one on its result; without full stops."""
         return [text for text in (fitness.fitness_said(self.fitness), max_escape.said(self.max_escape)) if text]
 
     def to_json(self) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def decided_by(
         run: The run's folder.
         parts: (N,) name of the part that each picture shows.
         scores, ng: (N,) scores of the validation split, and whether each picture is NG in truth.
-        threshold: The threshold.
+        threshold: Score from which on the class is a class of defect.
         measured: The run's fitness.
         positions: Addresses of the pins that were defective in training, by scene.
         temperature: Divides the logits; 1 for a run without logits.
@@ -175,7 +175,7 @@ def _write_temperature(run: Path, temperature: float | None) -> None:
 
 
 def forget_temperature(run: Path) -> None:
-    """Remove the temperature from RUN/config.json, before its weights are replaced."""
+    """Remove the temperature from RUN/config.json: it belongs to weights that are about to be replaced."""
     _write_temperature(run, None)
 
 
@@ -209,16 +209,20 @@ def load(run: Path) -> FrozenThreshold | None:
             None if held.max_escape is None else asdict(max_escape.Check(**held.max_escape)),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise InputError(f"{path}: expected the threshold that a training wrote, got {type(e).__name__}: {e}") from e
+        raise InputError(
+            f"{path}: expected the thresholds that a training wrote, got {type(e).__name__}: {e}; delete the file and "
+            "choose them again with `python -m trainer.evaluate`"
+        ) from e
     # A detector that finds nothing has a threshold just above its highest confidence.
     if not (0 <= held.limits.escape <= held.threshold <= held.limits.overkill <= 2 and held.temperature > 0):
         raise InputError(
-            f"{path}: expected thresholds 0 <= escape <= threshold <= overkill <= 1 and a temperature above 0, got "
+            f"{path}: expected thresholds 0 <= escape <= threshold <= overkill <= 2 and a temperature above 0, got "
             f"{held}"
         )
     if held.weights_sha256 != digest(run / run_folder.BEST):
         raise InputError(
-            f"{path}: expected the threshold of {run_folder.BEST}, got that of other weights; finish the training with "
-            "--resume, or delete the file and choose the threshold again with `python -m trainer.evaluate`"
+            f"{path}: expected thresholds chosen with the weights in {run_folder.BEST}, got some chosen with other "
+            "weights; finish the training with --resume, or delete the file and choose them again with `python -m "
+            "trainer.evaluate`"
         )
     return held

@@ -1,7 +1,8 @@
 """The gates of a run: limits, learned from its training and validation pictures, beyond which a picture is INVALID.
 
     RUN/gates.npz           gates on the picture itself (`generator.verdict.gates`)
-    RUN/gates.safetensors   gate on the network's features (`generator.verdict.feature_gate`), of the best weights
+    RUN/gates.safetensors   gate on the features that the network computes with the best weights, see
+                            `generator.verdict.feature_gate`
 
 A training writes both files at its end. For a run without them, `trainer.evaluate` learns them from the dataset's
 splits `train` and `validation`.
@@ -36,14 +37,14 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Gates:
-    """The gates of a run, on the picture itself and on the network's features; each None if the run lacks it."""
+    """The gates of a run: limits on the picture itself and on the network's features; each None if the run lacks it."""
 
     pictures: PictureGates | None
     features: FeatureGate | None
 
     @classmethod
     def load(cls, run: Path, weights: str = run_folder.BEST) -> "Gates":
-        """Load the gates of a run; `features` is None if it was learned with other weights than the file `weights`.
+        """Load the gates of a run; `features` is None if it was learned with other weights than RUN/`weights`.
 
         Raises:
             InputError: A file is damaged or written by another program.
@@ -55,20 +56,20 @@ class Gates:
 
     @property
     def missing(self) -> list[str]:
-        """The reason why no picture can be OK: the run has no gates; empty if it has gates."""
+        """The reason why the run judges no picture, in a list: it has no gates; an empty list if it has gates."""
         if self.pictures is not None:
             return []
         return [
-            f"gates: the run has no {picture_gates.FILE}, the limits that tell which pictures cannot be judged; "
+            f"gates: the run has no {picture_gates.FILE} (limits beyond which a picture cannot be judged); "
             "`python -m trainer.evaluate --model RUN --data DATASET` writes it"
         ]
 
     def reasons(self, pictures: Sequence[Image.Image], features: np.ndarray | None) -> list[list[str]]:
-        """Return why each picture cannot be judged; an empty list if it can.
+        """Return for each picture the reasons why it cannot be judged; an empty list if it can be judged.
 
         Args:
             pictures: B pictures as opened, of their own size.
-            features: (B, C, rows, columns) of `Watch`; None: the gate on features is not applied.
+            features: (B, C, rows, columns) from `Watch`; None: the gate on features is not applied.
         """
         found: list[list[str]] = [self.pictures.reasons(one) if self.pictures else [] for one in pictures]
         if self.features is None or features is None:
@@ -76,11 +77,11 @@ class Gates:
         return [own + more for own, more in zip(found, self.features.reasons(features), strict=True)]
 
     def of_split(self, pictures: Pictures, features: np.ndarray | None, views: int = 1) -> list[list[str]]:
-        """Return why each example of a split cannot be judged; an empty list if it can.
+        """Return for each example of a split the reasons why it cannot be judged; an empty list if it can be judged.
 
         Args:
             pictures: N pictures; the `views` pictures of an example follow each other.
-            features: (N, C, rows, columns) of `Watch`; None: the gate on features is not applied.
+            features: (N, C, rows, columns) from `Watch`; None: the gate on features is not applied.
             views: Number of pictures of an example.
         """
         count = len(pictures)
@@ -92,18 +93,18 @@ class Gates:
 
 
 def have(run: Path) -> bool:
-    """Return whether a run has both files of gates."""
+    """Return whether a run's folder has both gates.npz and gates.safetensors."""
     return all((run / name).is_file() for name in FILES)
 
 
 def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callable[[Tensor], object]) -> None:
-    """Learn the gates of a run's best weights, and write their files.
+    """Learn the gates of a run from pictures, and write gates.npz and gates.safetensors.
 
     Args:
         run: The run's folder, with its best weights.
         splits: The pictures of `train` and `validation`.
-        watch: Collects the network's features.
-        show: Runs the network on pixels (B, C, H, W) uint8.
+        watch: Collects the features that the network computes.
+        show: Runs the network with its best weights on pixels (B, C, H, W) uint8.
     """
     chosen = {name: _some(len(splits[name]), most) for name, most in MOST.items()}
     groups = [parts[index] for name, some in chosen.items() for parts in [splits[name].parts()] for index in some]
@@ -133,8 +134,8 @@ def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
         return FeatureGate.of_arrays({name: each.numpy() for name, each in tensors.items()})
     except ValueError as e:
         raise InputError(
-            f"{path}: expected the gate on features that a training wrote, got {e}: delete the file, and `python -m "
-            "trainer.evaluate` with the training's dataset writes it again"
+            f"{path}: expected the gate on the network's features that a training wrote, got {e}; delete the file and "
+            "write it again with `python -m trainer.evaluate` and the training's dataset"
         ) from e
 
 

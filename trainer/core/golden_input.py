@@ -1,8 +1,8 @@
 """NSOART pictures for `trainer.predict`: made from photographs with the golden references that a run carries.
 
-RUN/nsoart.json and RUN/nsoart/ are copies of the training dataset's files. The reference of a photograph is that of its
-scene, housing, terminal, camera and marking, of which the options give what the run leaves open; the camera is the end
-of the file's name, else that of the options. Without such a reference no picture is judged.
+RUN/nsoart.json and RUN/nsoart/ are copies of the training dataset's files. A reference belongs to one scene, housing,
+terminal, camera and marking. Where the run has several, options such as --scene say which a photograph needs. The end
+of a file's name may name the camera, otherwise --camera does. Without a reference a photograph is not judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,7 +30,7 @@ class GoldenInput:
     Args:
         run: Folder of the run.
         parameters: Contents of RUN/nsoart.json.
-        part: Scene, housing, terminal, camera and marking that the options give; None: not given.
+        part: Scene, housing, terminal, camera and marking from the options of these names; None: not given.
     """
 
     run: Path
@@ -39,35 +39,35 @@ class GoldenInput:
 
     @classmethod
     def of(cls, run: Path, column: str, part: Mapping[str, str | None]) -> "GoldenInput | None":
-        """Read what a run carries; None where it needs no NSOART, or is to be given NSOART pictures (reference self).
+        """Read a run's golden references; None if the run uses no NSOART, or NSOART with self references.
 
         Args:
             run: Folder of the run.
-            column: Column of its training pictures.
+            column: Picture column that the run was trained on.
             part: As in `GoldenInput`.
 
         Raises:
-            InputError: RUN/nsoart.json is damaged, or `part` has values that such a run does not use.
+            InputError: RUN/nsoart.json is damaged, or `part` has values although the run has no golden references.
         """
         parameters = _parameters(run) if "nsoart" in column else {}
         if _reference(parameters) == _GOLDEN:
             return cls(run, parameters, part)
         if given := [f"--{name}" for name, value in part.items() if value is not None]:
             raise InputError(
-                f"{', '.join(given)}: expected with a gauge, or with a run trained on NSOART against golden "
-                f"references, got --model {run}, trained on {column}"
+                f"{', '.join(given)}: expected as --model a gauge, or a run whose NSOART pictures were made with "
+                f"golden references, got {run}, trained on the column {column}"
             )
         return None
 
     def check(self, files: Sequence[Path], views: Sequence[str] = ()) -> None:
-        """Check that there is a reference for each photograph.
+        """Check that there is exactly one golden reference for each photograph.
 
         Args:
             files: The photographs.
-            views: The run's views; where it has any, those are checked, and `files` are not.
+            views: Cameras of the run's views; if there are any, they are checked in place of the cameras of `files`.
 
         Raises:
-            InputError: There is none, or several; each such message once.
+            InputError: There is none for a photograph, or more than one.
         """
         from generator.soart import nsoart  # its compiler takes a second to import; other runs do not need it
 
@@ -81,15 +81,15 @@ class GoldenInput:
             raise InputError(problems)
 
     def chart(self, picture: Image.Image, file: Path, view: str | None = None) -> Image.Image:
-        """Make the NSOART picture of a photograph, of its size.
+        """Make the NSOART picture of a photograph, in the photograph's size.
 
         Args:
             picture: The photograph.
-            file: Its file.
-            view: Its camera; None: at the end of the file's name, else that of the options.
+            file: File of the photograph.
+            view: Camera of the photograph; None: the end of the file's name, otherwise the option --camera.
 
         Raises:
-            InputError: The photograph does not have the shape of its reference.
+            InputError: The photograph has no reference, or another shape than its reference.
         """
         from generator.soart import nsoart
 
@@ -106,22 +106,25 @@ class GoldenInput:
 
 
 def check_reference(run: Path, data: Path, column: str) -> None:
-    """Check that a dataset's NSOART pictures have the kind of reference, golden or self, that a run was trained on.
+    """Check that NSOART was made with the same kind of reference, golden or self, in a dataset and a run's training.
+
+    Nothing is checked if `column` is without `nsoart`.
 
     Raises:
-        InputError: One has golden references, the other self.
+        InputError: The kinds differ.
     """
     if "nsoart" not in column:
         return
     own, found = (_reference(_parameters(each)) for each in (run, data))
     if own != found:
         raise InputError(
-            f"--data {data}: expected one built with --nsoart {own}, as that of {run}, got --nsoart {found}"
+            f"--data {data}: expected a dataset built with --nsoart {own}, as the training dataset of {run}, got one "
+            f"built with --nsoart {found}"
         )
 
 
 def files_of(run: Path, column: str) -> dict[str, Path]:
-    """Return the files of a run, by path in it, from which the NSOART pictures that it takes are made."""
+    """Return the files in a run's folder with which NSOART pictures are made, by path in it; empty without NSOART."""
     if "nsoart" not in column:
         return {}
     paths = [run / PARAMETERS, *sorted((run / DATASET_FOLDER).glob("*"))]
@@ -135,4 +138,4 @@ def _reference(parameters: Mapping[str, Any]) -> str:
 def _parameters(folder: Path) -> dict[str, Any]:
     """Read nsoart.json in a folder; empty where there is none, as in runs of earlier versions."""
     path = folder / PARAMETERS
-    return read_json(path, "the parameters of NSOART") if path.is_file() else {}
+    return read_json(path, "the parameters of NSOART that `generator build` wrote") if path.is_file() else {}

@@ -1,4 +1,4 @@
-"""Seen and held-out positions: a pin's position is seen if the pin was defective in a training picture."""
+"""Seen and held-out positions: a pin position is seen if its pin is defective in a training picture, else held out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,7 +12,7 @@ def _pins(addresses: Iterable[str]) -> set[str]:
 
 
 def positions_by_scene(defects: Iterable[tuple[str, Iterable[str]]]) -> dict[str, list[str]]:
-    """Collect the addresses (such as `r1c2`) of all pins with a defect in any picture, by scene.
+    """Return by scene the sorted addresses (such as `r1c2`) of all pins that are defective in any picture.
 
     Args:
         defects: For each picture its scene and the addresses of its defects.
@@ -32,7 +32,7 @@ def group_of(scene: str, addresses: Iterable[str], positions: Mapping[str, Seque
         positions: From `positions_by_scene`, of the training pictures.
 
     Returns:
-        `seen` (all are), `held-out` (none is), `both` (some are), or `no position` without an address.
+        `seen` (all pins were), `held-out` (none was), `both` (some were), or `no position` if no address is given.
     """
     seen = _pins([*positions.get(scene, ()), *positions.get(ANY_SCENE, ())])
     groups = {pin in seen for pin in _pins(addresses)}

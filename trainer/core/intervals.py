@@ -19,10 +19,10 @@ DRAWS = 1000
 
 
 def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
-    """Return the exact two-sided confidence bounds of a share, by Clopper and Pearson; (0, 1) without trials.
+    """Return lower and upper exact confidence bound of a share (Clopper and Pearson); (0, 1) without trials.
 
     Args:
-        hits: Number of trials that count for the share.
+        hits: Number of trials that the share counts.
         trials: Number of independent trials.
         level: Confidence, in (0, 1).
     """
@@ -35,7 +35,7 @@ def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
 
 
 def share(hits: int, trials: int) -> dict[str, Any]:
-    """Return `count`, `of`, `share` (None without trials) and its exact 95 % `interval`, as in evaluation.json."""
+    """Return `count` (hits), `of` (trials), `share` (hits / trials, None for 0 trials), its exact 95 % `interval`."""
     return {
         "count": int(hits),
         "of": int(trials),
@@ -45,7 +45,7 @@ def share(hits: int, trials: int) -> dict[str, Any]:
 
 
 def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
-    """Count the confusion matrix of each part (P, K, K): row = true label, column = predicted label.
+    """Return the confusion matrix of each of P parts, (P, K, K) counts: row = true label, column = predicted label.
 
     Args:
         parts: (N,) name of the part that each picture shows.
@@ -59,7 +59,7 @@ def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, class
 
 
 def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """Draw confusion matrices (draws, K, K): each sums P parts drawn with replacement from `counts` (P, K, K)."""
+    """Draw bootstrap samples (draws, K, K); each sums P matrices drawn with replacement from `counts` (P, K, K)."""
     parts, classes = len(counts), counts.shape[-1]
     weights = np.random.default_rng(seed).multinomial(parts, np.full(parts, 1 / parts), size=draws)
     drawn: np.ndarray = (weights @ counts.reshape(parts, -1)).reshape(draws, classes, classes)
@@ -108,7 +108,7 @@ def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
     """Return the interval of the balanced accuracy (mean recall of the classes that occur), by bootstrap over parts.
 
     If the recall of every class is 0 or 1, the bootstrap has no width, and Buehler's bounds of the mean are used, with
-    each part of a class as one trial. (0, 1) without pictures, or with a single part of mixed results.
+    each part of a class as one trial. The result is (0, 1) without pictures, or with one part of right and wrong ones.
 
     Args:
         counts: (P, K, K) from `part_counts`.
@@ -134,7 +134,7 @@ def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) 
     """Return the interval of the share of right pictures, by bootstrap over parts.
 
     If all pictures are right, or all are wrong, the bootstrap has no width, and Clopper and Pearson's bounds are used,
-    with each part as one trial. (0, 1) without pictures, or with a single part of mixed results.
+    with each part as one trial. The result is (0, 1) without pictures, or with one part of right and wrong ones.
 
     Args:
         parts: (N,) name of the part that each picture shows.

@@ -52,13 +52,13 @@ class Schedule:
     uncounted: int = 0
 
     def is_over(self, state: RunState) -> bool:
-        """Return whether no epoch of the last `patience` ones is the best so far; uncounted epochs are left out."""
+        """Return whether to stop: the best epoch, or else the last uncounted one, is `patience` or more epochs back."""
         since = max(state.best_epoch, self.uncounted)
         return self.patience > 0 and state.epoch - since >= self.patience
 
 
 class Trained(NamedTuple):
-    """Facts on an epoch: last learning rate, mean gradient norm before clipping, number of steps since the start."""
+    """Facts on an epoch: last learning rate, mean gradient norm before clipping, steps since the training's start."""
 
     lr: float
     gradient_norm: float
@@ -66,7 +66,7 @@ class Trained(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Result of measuring an epoch: columns of metrics.csv, and score (higher is better; None: never the best)."""
+    """Measurement of an epoch: columns of metrics.csv, and score (higher is better; None: cannot be the best epoch)."""
 
     row: Row
     score: tuple[float, ...] | None
@@ -85,7 +85,7 @@ class Trainee[Batch](Protocol):
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        """The optimizer of these parameters; the loop sets its learning rate."""
+        """The optimizer of the trained parameters; the loop sets its learning rate."""
 
     @property
     def share(self) -> Share:
@@ -98,7 +98,7 @@ class Trainee[Batch](Protocol):
         """Seed the epoch's random numbers, and yield the batches of each step; the gradients of a step are averaged."""
 
     def backward(self, batch: Batch, parts: int) -> None:
-        """Add the gradient of a batch's loss divided by `parts`, the number of batches in the step."""
+        """Add the gradient of a batch's loss, divided by the number of batches in the step (`parts`)."""
 
     def trained(self, epoch: int, how: Trained) -> Row:
         """Return the epoch's training columns of metrics.csv; `train_loss` must be one of them."""
@@ -107,7 +107,7 @@ class Trainee[Batch](Protocol):
         """Return whether the settings ask for a measurement after this epoch."""
 
     def measure(self, epoch: int) -> Measured:
-        """Measure the network, which has the averaged weights during this call; the first process's score counts."""
+        """Measure the network, now with the averaged weights, on validation; the first process's score counts."""
 
     def unmeasured(self) -> Row:
         """Return the columns of `measure` with empty values, for an epoch that is not measured."""
@@ -116,7 +116,7 @@ class Trainee[Batch](Protocol):
         """Return the tensors to write into best.safetensors, by name."""
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
-        """Write the files that only this kind of run has, before the loop replaces best.safetensors."""
+        """Write this kind of run's own files after an epoch, of which `row` is the line of metrics.csv."""
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
         """Return warnings from the epochs so far; `rows` are the lines of metrics.csv, the newest last."""
@@ -145,9 +145,9 @@ class Outcome:
 
     @property
     def advice(self) -> str:
-        """What to do after a training that ended without a model."""
+        """What to do after a training that ended without a model, as a sentence without full stop."""
         if self.diverged:
-            return "start again with a lower --lr: --resume would repeat this epoch"
+            return "start again with a lower --lr; --resume would stop at the same epoch again"
         return "continue with --resume and a longer --time-limit"
 
 
@@ -220,8 +220,8 @@ class Loop[Batch]:
         began: `time.monotonic()` at the start of the command; None: at the start of `train`.
         report: Called after each epoch with its line of metrics.csv and its warnings.
         events: TensorBoard event files to write; None: none.
-        shorten: Called if the time limit has passed before any epoch has a score. Given the number of the epoch just
-            ended, it makes a schedule with one more epoch, which becomes the best. None: stop without a best epoch.
+        shorten: Called if the time limit has passed before any epoch has a score, with the number of the last finished
+            epoch. Returns a schedule with one more epoch, which becomes the best. None: stop without a best epoch.
     """
 
     trainee: Trainee[Batch]
@@ -245,7 +245,7 @@ class Loop[Batch]:
         save_state(self.run, self.trainee.network, self.trainee.optimizer, self.average.held, self.state)
 
     def train(self, resume: bool = False) -> Outcome:
-        """Train all epochs that are left, and keep the best weights; returns how the training ended.
+        """Train the epochs that are left and write the weights of the best one; returns how the training ended.
 
         Args:
             resume: Whether to start from RUN/state.safetensors.
@@ -311,7 +311,9 @@ class Loop[Batch]:
             if state.best_epoch > 0 or self.shorten is None:
                 return reached
             self.schedule = self.shorten(epoch)
-            say(f"{reached}, but none has trained on whole pictures: one such epoch follows, the last, to get a model")
+            say(
+                f"{reached}; one last epoch on whole pictures follows, because epochs with close-ups only give no model"
+            )
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:

@@ -36,12 +36,12 @@ def _shares(hits: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 
 def recall(matrix: np.ndarray) -> np.ndarray:
-    """Return each class's share of right predictions among its pictures: (K,) from (K, K); NaN without pictures."""
+    """Return by class the share of its true pictures that are predicted right: (K,) from (K, K); NaN without any."""
     return _shares(np.diag(matrix).astype(float), matrix.sum(1))
 
 
 def precision(matrix: np.ndarray) -> np.ndarray:
-    """Return each class's share of right predictions among its predictions: (K,) from (K, K); NaN without any."""
+    """Return by class the share of right ones among predictions of that class: (K,) from (K, K); NaN without any."""
     return _shares(np.diag(matrix).astype(float), matrix.sum(0))
 
 
@@ -51,7 +51,7 @@ def balanced_accuracy(matrix: np.ndarray) -> float:
 
 
 def mean_prediction_entropy(probabilities: np.ndarray) -> float:
-    """Return the entropy in bits of the mean of all predictions: 0 for a single class, log2 K for K equal classes.
+    """Return the entropy in bits of the mean class probabilities: 0 if one class has all, log2 K if all K are equal.
 
     Args:
         probabilities: (N, K), each row summing to 1.
@@ -62,16 +62,18 @@ def mean_prediction_entropy(probabilities: np.ndarray) -> float:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: str) -> dict[str, Any]:
-    """Measure calibration: the share right in each tenth of [0, 1], and the expected calibration error (ECE).
-
-    Tenths in which no confidence lies are left out; the ECE is None without predictions. (`calibration_curve` of
-    scikit-learn does not return the tenths' counts.)
+    """Measure how well predicted probabilities agree with the share of right predictions.
 
     Args:
         confidence: (N,) predicted probabilities in [0, 1].
         right: (N,) whether the prediction was right.
-        counted, true: Names of the result's keys for the number of predictions in a tenth and for its share right.
+        counted, true: Keys to use in each bin for the number of predictions and for the share of right ones.
+
+    Returns:
+        `bins`, one object per tenth of [0, 1] that has predictions: `from`, `to`, mean `confidence`, and the keys named
+        above; `ece`, the expected calibration error, None without predictions.
     """
+    # scikit-learn's `calibration_curve` does not return the counts.
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     rows = [
         {
@@ -89,10 +91,10 @@ def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: s
 
 
 def collapse_warning(matrix: np.ndarray, classes: Sequence[str]) -> str | None:
-    """Return a warning if over 90 % of the predictions, and fewer of the true labels, are one class; otherwise None.
+    """Return a warning if one class has over 90 % of the predictions but not of the true labels; otherwise None.
 
     Args:
-        matrix: (K, K) confusion counts.
+        matrix: (K, K) counts; row = true class, column = predicted class.
         classes: Class names.
     """
     total = matrix.sum()

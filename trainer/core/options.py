@@ -18,7 +18,7 @@ from trainer.core.settings import Setting, fields_of
 
 
 def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambda: "interrupted") -> int:
-    """Run a command and return its exit code; a user's mistake gives 2, Ctrl-C gives 1, each with a line on stderr.
+    """Run a command and return its exit code: 2 after a user's mistake, 1 after Ctrl-C, both with a message on stderr.
 
     Args:
         command: Does the work and returns its exit code.
@@ -33,7 +33,7 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
     except (NotADirectoryError, PermissionError) as error:
         if speaks():
             sys.stderr.write(
-                f"error: {error.filename or 'a file'}: expected access to this path, got: {error.strerror}\n"
+                f"error: {error.filename or 'a file'}: expected access to this path, got the error: {error.strerror}\n"
             )
         return 2
     except KeyboardInterrupt:
@@ -51,7 +51,7 @@ def run_command(
 
 
 def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], Any]:
-    """Make a parser for an option's number of type `kind`, from `low` (with `above`: above `low`) to `high`."""
+    """Return a parser for an option's text: an int or float (`kind`) from `low`, or above it (`above`), to `high`."""
     limits: Any = {"gt" if above else "ge": low, "le": high}
     return Setting("", FieldInfo.from_annotation(Annotated[kind, Field(**limits)]), {}).parse  # type: ignore[arg-type]
 
@@ -79,14 +79,14 @@ def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -
 
 
 def device_of(name: str) -> torch.device:
-    """Return the device for --device `auto`, `cpu` or `cuda`; `accelerate launch --cpu` turns GPUs off.
+    """Return the device for --device `auto`, `cpu` or `cuda`; under `accelerate launch --cpu` no GPU is usable.
 
     Raises:
         InputError: `cuda` without a usable GPU.
     """
     usable = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() != "true"
     if name == "cuda" and not usable:
-        raise InputError("--device cuda: expected a GPU that PyTorch can use, got none")
+        raise InputError("--device cuda: expected a GPU that PyTorch can use, got none; give --device cpu or auto")
     return torch.device("cuda" if name != "cpu" and usable else "cpu")
 
 
@@ -98,7 +98,10 @@ def amp_of(name: str, device: torch.device) -> str:
     """
     has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if name == "bf16" and device.type == "cuda" and not has_it:
-        raise InputError(f"--amp bf16: expected a GPU that computes in bfloat16, got {torch.cuda.get_device_name()}")
+        raise InputError(
+            f"--amp bf16: expected a GPU that computes in bfloat16, got {torch.cuda.get_device_name()}; "
+            "give --amp off or auto"
+        )
     return {"auto": "bf16" if has_it else "off"}.get(name, name)
 
 

@@ -33,22 +33,26 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     (loss, score), (recall, spread) = figure.subplots(2, 2, sharex=True)
-    loss.plot(epochs, column("train_loss"), label="train (class and patches)")
-    loss.plot(epochs, column("val_loss"), label="validation (class)")
+    loss.plot(epochs, column("train_loss"), label="train (loss of class and of patches)")
+    loss.plot(epochs, column("val_loss"), label="validation (loss of class)")
     loss.set(title="Loss", yscale="log")
     score.plot(epochs, column("train_accuracy"), label="train")
     if not np.isnan(column("train_close_up_accuracy")).all():
-        score.plot(epochs, column("train_close_up_accuracy"), label="train, close-ups", linestyle="--")
+        score.plot(epochs, column("train_close_up_accuracy"), label="train, close-ups of pins", linestyle="--")
     score.plot(epochs, column("val_accuracy"), label="validation")
     score.axhline(1 / len(classes), color="grey", linestyle=":", label="chance")
     score.set(title="Accuracy", ylim=(-0.02, 1.02))
     for name in classes:
         recall.plot(epochs, column(f"val_recall_{name}"), label=name, color=hue(name).on_white)
     recall.set(title="Recall per class, validation", xlabel="epoch", ylim=(-0.02, 1.02))
-    spread.plot(epochs, column("val_prediction_entropy_bits"), label="entropy of the mean prediction, bits")
-    spread.plot(epochs, column("val_top_share"), label="share of the most predicted class")
+    spread.plot(
+        epochs, column("val_prediction_entropy_bits"), label="entropy in bits of the mean predicted probabilities"
+    )
+    spread.plot(epochs, column("val_top_share"), label="share of predictions of the most predicted class")
     spread.set(
-        title="Collapse: entropy near 0, share near 1", xlabel="epoch", ylim=(-0.05, np.log2(len(classes)) + 0.1)
+        title="Collapse to one class: entropy near 0, share near 1",
+        xlabel="epoch",
+        ylim=(-0.05, np.log2(len(classes)) + 0.1),
     )
     for axes in (loss, score, recall, spread):
         axes.grid(alpha=0.3)
@@ -57,7 +61,7 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
 
 
 def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: Path) -> None:
-    """Plot confusion matrices side by side: counts in the cells, shaded by their share of the row.
+    """Plot confusion matrices side by side: counts in the cells, each cell shaded by its share of the row's sum.
 
     Args:
         matrices: (K, K) counts by split name; row = true class.

@@ -1,4 +1,4 @@
-"""Prediction by any kind of run: find pictures, make an outcome for each, check and write sheets and verdicts.
+"""Prediction by any kind of run: find pictures, judge each, check and write sheets and verdicts.
 
 A sheet is a PNG of a picture with the findings drawn in, named after the picture. The checks make sure that a sheet
 replaces no input picture and no file of another program.
@@ -39,8 +39,8 @@ class Judge:
         sha256: SHA-256 of the run's weights, in hex.
         classes: Class names.
         tolerance: Limits in mm, by scene, under which the run was trained; None: not recorded.
-        invalid: Reasons why the run judges no picture: it is unfit. A picture may add reasons of its own.
-        warnings: Messages on every verdict, such as a tolerance that the run cannot follow.
+        invalid: Reasons why the run judges no picture, such as that it is unfit; empty if it judges.
+        warnings: Messages that every verdict carries, such as one on a tolerance that the run cannot follow.
     """
 
     name: str
@@ -65,14 +65,14 @@ class Judge:
         Args:
             run: The run's folder.
             sha256, classes: See `Judge`.
-            unfit: Why the run is unfit; empty if it is fit.
-            allow_unfit: Whether the reasons in `unfit` are warnings only.
+            unfit: Why the run is unfit or has no gates; empty if neither.
+            allow_unfit: Whether it judges nevertheless, and the texts in `unfit` are warnings of each verdict.
             asked: Limits in mm of `--tolerance`, by name; empty: not given.
         """
         tolerance = run_folder.tolerance_of(run)
         other = cannot_follow(run, tolerance, asked) if asked else None
         for text in unfit:
-            say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; --allow-unfit judges all the same'}.")
+            say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; give --allow-unfit to judge anyway'}.")
         if other:
             say(f"WARNING: {other}.")
         invalid, warnings = ((), unfit) if allow_unfit else (unfit, ())
@@ -86,8 +86,8 @@ class Judge:
             verdict: The verdict.
             said: Class and confidence, or the boxes found; empty for INVALID.
             of: The picture's file or the part.
-            reasons: The reasons, written for INVALID and UNSURE only. Those of the run, which were printed once, are
-                written as "unfit".
+            reasons: The verdict's reasons, shown for INVALID and UNSURE only. The word "unfit" stands for those in
+                `invalid`, which `Judge.of` has printed.
         """
         own = [text for text in reasons if text not in self.invalid]
         why = "; ".join(["unfit"] * bool(self.invalid) + own) if verdict in (Verdict.INVALID, Verdict.UNSURE) else ""
@@ -102,7 +102,7 @@ class Judge:
         pins: Sequence[Mapping[str, Any]] = (),
         **more: Any,
     ) -> dict[str, Any]:
-        """Make the entry of predictions.json for a picture, or for a part from its pictures by view.
+        """Return the entry of predictions.json for a picture, or for a part that several views show.
 
         Args:
             verdict, reasons: From `decision.verdict_of`.
@@ -130,7 +130,7 @@ class Judge:
         return envelope.to_json(**({"warnings": list(self.warnings)} if self.warnings else {}), **more)
 
     def unjudged(self, of: Path | Mapping[str, Path], problems: Sequence[str], **more: Any) -> dict[str, Any]:
-        """Make the entry of a picture or part that cannot be judged, such as a file that cannot be read."""
+        """Return the entry, with verdict INVALID, for a picture or part whose files have `problems`: see `document`."""
         return self.document(Verdict.INVALID, [f"file: {problem}" for problem in problems], of, **more)
 
 
@@ -147,7 +147,7 @@ class Judged:
     """The outcome for one picture or part.
 
     Args:
-        file: The picture's file; for a part the file name after which its sheet is named.
+        file: The file after which the sheet is named: the picture's; for a part a name with the part in it.
         verdict: The entry of predictions.json, from `Judge.document`.
         line: The line to print on the terminal; empty if `problems` are printed instead.
         sheet: The picture with the findings drawn in; None without --out, or for a part without a picture.
@@ -167,7 +167,7 @@ class Judging:
 
     Args:
         outcomes: The outcome for each picture or part, computed one by one in the order of `places`.
-        places: For each outcome the file after which its sheet is named.
+        places: By outcome, the file after which its sheet is named (a picture with the findings drawn in).
     """
 
     outcomes: Iterator[Judged]
@@ -185,7 +185,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
         if path.is_file():
             found.append(path)
         elif not path.is_dir():
-            problems.append(f"{path}: expected a picture or a folder, got no such file or folder")
+            problems.append(f"{path}: expected a picture or a folder of pictures, got no such file or folder")
         else:
             try:
                 with as_input_error():
@@ -200,7 +200,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def sheet_names(files: Sequence[Path]) -> list[str]:
-    """Return the file name of each picture's sheet: the picture's name with .png, and a number if it is repeated."""
+    """Return the file name of each picture's sheet: the picture's with .png, and _2, _3, … if several have one name."""
     names: dict[str, None] = {}
     following: dict[str, int] = {}  # by stem, the next number to try
     for file in files:
@@ -221,8 +221,8 @@ def _earlier(out: Path) -> list[str]:
         verdicts = json.loads(path.read_text(encoding="utf-8"))
         places = [Path(one["file"]) if "file" in one else Path(f"{one['part']}.png") for one in verdicts]
     except (OSError, ValueError, KeyError, TypeError) as e:
-        expected = f"a folder without {PREDICTIONS}, or with that of an earlier prediction"
-        raise InputError(f"--out {out}: expected {expected}, got {type(e).__name__}: {e}") from e
+        expected = f"a folder without {PREDICTIONS}, or with one that `trainer.predict` wrote"
+        raise InputError(f"--out {out}: expected {expected}, got one with {type(e).__name__}: {e}") from e
     return [PREDICTIONS, *sheet_names(places)]
 
 
@@ -245,7 +245,7 @@ def check_json(target: Path, read: Collection[Path]) -> None:
         got = "a folder" if target.is_dir() else f"no folder {target.parent}"
         raise InputError(f"--json {target}: expected a file in a folder that exists, got {got}")
     if target.resolve() in {file.resolve() for file in read}:
-        raise InputError(f"--json {target}: expected a file to write, got one of the input files")
+        raise InputError(f"--json {target}: expected another file than the input files, got one of them")
 
 
 def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None:
@@ -262,20 +262,21 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None
     check_place(out)
     if out.resolve() in {file.resolve().parent for file in files}:
         raise InputError(
-            f"--out {out}: expected another folder than that of the input pictures: results have the same file names"
+            f"--out {out}: expected another folder than that of the input pictures, "
+            "because results have the same file names"
         )
     ours = set(_earlier(out))
     foreign = [name for name in names if name not in ours and (out / name).exists() and not _is_sheet(out / name)]
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise InputError(
-            f"--out {out}: expected no files of yours that predictions would replace, "
-            f"got {', '.join(foreign[:5])}{more}"
+            f"--out {out}: expected an empty folder or results of an earlier prediction, got other files with names of "
+            f"results: {', '.join(foreign[:5])}{more}; give another --out"
         )
 
 
 def write_sheet(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet as PNG, atomically, with the metadata that identifies it as a sheet (`MARK`)."""
+    """Write a sheet as PNG, atomically, with the text chunk `MARK` by which later predictions know it as a sheet."""
     mark = PngInfo()
     mark.add_text(*MARK)
     run_folder.replace_file(path, lambda t: sheet.save(t, format="PNG", pnginfo=mark))

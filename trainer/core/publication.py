@@ -35,7 +35,7 @@ def pictures_of(run: Path, wanted: Iterable[Picture]) -> list[Picture]:
 
 
 def captions(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
-    """Return the path on the Hub and the caption of each picture, for the card."""
+    """Return for each picture its path on the Hub and its caption, for the model card."""
     return [(f"pictures/{picture.name}", picture.caption) for picture in pictures]
 
 
@@ -53,7 +53,7 @@ def write_card(run: Path, text: str) -> Path:
     path = run / CARD
     write_text(path, text)
     if (size := path.stat().st_size) > LARGEST_CARD:
-        raise InputError(f"{path}: expected a card of at most {LARGEST_CARD:,} bytes, got {size:,}")
+        raise InputError(f"{path}: expected a model card of at most {LARGEST_CARD:,} bytes, got {size:,} bytes")
     return path
 
 

@@ -1,4 +1,4 @@
-"""A folder of results (evaluation, attention): earlier results are replaced as a whole, files of the user never.
+"""A folder of results (evaluation, attention): a command replaces its earlier results as a whole, other files never.
 
 A command writes its results to OUT/.results.tmp and moves them into OUT at the end, the JSON document last. Earlier
 results stay until then, and a killed command never leaves numbers beside pictures of other numbers. The earlier JSON
@@ -32,19 +32,21 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
         kinds: Required keys with the types of their values.
 
     Raises:
-        InputError: The file is missing, is not a JSON object, or lacks a key.
+        InputError: The file is missing or not a JSON object, or a key is missing or of another type.
     """
     found = run_folder.read_json(path, expected)
     if wrong := [key for key, kind in kinds.items() if not isinstance(found.get(key), kind)]:
-        raise InputError(f"{path}: expected {expected}, got one without {', '.join(wrong)}")
+        raise InputError(
+            f"{path}: expected {expected}, got a file whose keys {', '.join(wrong)} are missing or of a wrong type"
+        )
     return found
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files beside an evaluation.json of this content; a ViT's has the key `frozen`."""
+    """Return the names of the files that an evaluation writes beside evaluation.json; `document`: its content."""
     splits = document["splits"]
     names = {PREDICTIONS, REPORT, "calibration.png", *(f"mistakes_{name}.png" for name in splits)}
-    if "frozen" in document:
+    if "frozen" in document:  # of a ViT
         names |= {"confusion.png", "detection.png", *(f"effects_{name}.png" for name in splits)}
     return names
 
@@ -79,21 +81,21 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
         wanted: Names of the files to be written beside the document.
 
     Raises:
-        InputError: OUT is the run's folder, or has files of these names that do not belong to earlier results.
+        InputError: OUT is the run's folder, or has files with names in `wanted` that no earlier results contain.
     """
     if out.resolve() == run.resolve():
-        raise InputError(f"--out {out}: expected another folder than that of the run (--model), got the same")
+        raise InputError(f"--out {out}: expected another folder than the run's (--model), got the run's folder")
     ours = owned(out, document, files_of)
     if strange := sorted(name for name in {document, *wanted} - ours if (out / name).exists()):
         raise InputError(
-            f"--out {out}: expected an empty folder or earlier results of this command, got files that these would "
-            f"replace and no earlier {document} lists: {', '.join(strange)}"
+            f"--out {out}: expected an empty folder or earlier results of this command, got other files with the names "
+            f"of results: {', '.join(strange)}; give another --out"
         )
 
 
 @contextmanager
 def replaced(out: Path, document: str, files_of: FilesOf) -> Iterator[Path]:
-    """Yield a temporary folder for results; after the `with` block these replace the earlier results in OUT.
+    """Yield a temporary folder to write results into; after the `with` block they replace earlier results in `out`.
 
     Args:
         out: The folder of results; it is made if missing.

@@ -28,13 +28,14 @@ class Facts:
     """Facts of one dataset row (one picture), or of one part from the rows of its views.
 
     Args:
-        part: Name of the part, the same for all its pictures; `run NAME` if the dataset names no parts.
+        part: Name of the part, from `part_name`: the same for all pictures of the part.
         scene: Name of the scene, which is one connector type.
-        kinds: Kinds of the defects out of tolerance, joined by `+`; `OK` without defect, `unknown` if NG without kind.
+        kinds: Kinds of the defects out of tolerance, such as `bent+retracted`; `OK` without a defect, `unknown` if the
+            picture is NG and its kind of defect is not recorded.
         addresses: Address (such as `r1c2`) of each visible defect; an empty string for a defect without one.
-        measure: Measure (such as true position) that gives the size of the only visible defect; empty without a size.
-        size_mm: That size in mm; None where there is no size, or several defects are visible.
-        factors: Value of each column that can be evaluated as a factor, by column; empty text where unknown.
+        measure: Measure (such as `true_position_mm`) that is the size of the defect; empty if `size_mm` is None.
+        size_mm: Size of the only visible defect in mm; None if the defect has no size, or not exactly one is visible.
+        factors: Text of each column that may be a cause of mistakes, by column; empty where unknown.
     """
 
     part: str
@@ -77,10 +78,10 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
 
 
 def of_part(rows: Sequence[Facts]) -> Facts:
-    """Join the facts of one part's pictures into those of the part.
+    """Join the facts of the pictures of one part into the facts of the part.
 
-    Kinds and addresses are those of all views together. The part has a size if all views that show a defect show the
-    same one. A factor that differs between views, such as the camera, becomes empty.
+    Kinds and addresses are those of all pictures together. The part has a defect size if all pictures with a visible
+    defect show the same one. A factor that differs between the pictures, such as the camera, becomes empty.
     """
     kinds = {kind for row in rows for kind in row.kinds.split("+")} - {"OK"}
     addresses = tuple(dict.fromkeys(address for row in rows for address in row.addresses))
@@ -110,14 +111,15 @@ def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
 
 
 def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
-    """Return the result of `held_out.group_of` for a row's defects (such as `seen`); `OK` without a defect."""
+    """Return `OK` for a row without a defect, otherwise what `held_out.group_of` returns for it, such as `seen`."""
     return "OK" if row.kinds == "OK" and not row.addresses else group_of(row.scene, row.addresses, positions)
 
 
 def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
-    """Return for each row, as text, the range in mm that contains its defect's size; empty without a size.
+    """Return for each row a text such as `true_position_mm 0.20 to 0.85`, the range that contains its defect's size.
 
-    Each measure has `levels` ranges with equal counts of rows; with fewer than two rows per range it has none.
+    The sizes of each measure are divided into `levels` ranges with about equal numbers of rows. The text is empty for
+    a row without a size, and if fewer than 2 * `levels` rows have a size of this measure.
     """
     out = [""] * len(rows)
     for measure in MEASURES:
@@ -133,7 +135,7 @@ def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
 
 
 def column_names(rows: Sequence[Facts]) -> dict[str, str]:
-    """Return the factor's name of each column: the column's own, with ` (column)` if a computed factor has this name.
+    """Return by column the name of its factor: the column's name, plus ` (column)` if a computed factor has that name.
 
     Args:
         rows: From `facts`.
@@ -150,7 +152,7 @@ def column_names(rows: Sequence[Facts]) -> dict[str, str]:
 
 
 def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return by factor the level (value as text) of each row, for factors with 2 to 12 levels; "" is no level.
+    """Return the rows' values as text by factor (possible cause of mistakes), for factors with 2 to 12 known values.
 
     Args:
         rows: From `facts`.

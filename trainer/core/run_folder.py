@@ -33,7 +33,7 @@ Row = dict[str, object]
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call `write` with a temporary path and rename the file to `path`; after a failure no temporary file is left."""
+    """Let `write` write a file under a temporary path, then rename it to `path`; a failure leaves no temporary file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
@@ -43,7 +43,7 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write text as UTF-8, atomically: a reader never sees half of it."""
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
@@ -98,7 +98,7 @@ def write_metrics(run: Path, rows: Sequence[Row]) -> None:
 
 
 def read_metrics(run: Path, epochs: int) -> list[Row]:
-    """Read the first `epochs` lines of RUN/metrics.csv; for 0 epochs the file need not exist.
+    """Read the first `epochs` lines of RUN/metrics.csv, texts by column; for 0 epochs the file need not exist.
 
     Raises:
         InputError: The file is missing or has fewer lines.
@@ -112,7 +112,7 @@ def read_metrics(run: Path, epochs: int) -> list[Row]:
     except OSError as e:
         raise InputError(f"{path}: expected the metrics of {epochs} epochs, got {e}") from e
     if len(rows) < epochs:
-        raise InputError(f"{path}: expected {epochs} epochs, got {len(rows)}")
+        raise InputError(f"{path}: expected the metrics of {epochs} epochs, got those of {len(rows)}")
     return rows[:epochs]
 
 
@@ -173,7 +173,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], place: str) ->
 
 
 def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dict[str, Any]:
-    """Read a run's config.json, without checking its values.
+    """Read a run's config.json and return its content; the values are not checked.
 
     Args:
         path: The config.json.
@@ -191,9 +191,10 @@ def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dic
     except (OSError, ValueError) as e:
         raise InputError(f"{path}: expected JSON, got {e}") from e
     if not isinstance(document, dict) or document.get("format") != kind or document.get("version") != version:
-        raise InputError(f"{path}: expected format {kind!r} version {version}, got another format or version")
+        found = [document.get(key) for key in ("format", "version")] if isinstance(document, dict) else "no object"
+        raise InputError(f"{path}: expected format and version {[kind, version]}, got {found}")
     if unknown := set(document) - {"format", "version", *keys}:
-        raise InputError(f"{path}: expected no other keys than those of a run, got {sorted(unknown)}")
+        raise InputError(f"{path}: expected only the keys of a run of this kind, got also {sorted(unknown)}")
     return document
 
 
@@ -201,7 +202,7 @@ def check_place(out: Path) -> None:
     """Check that the folder of --out exists or can be made; changes nothing.
 
     Raises:
-        InputError: `out` is a file, its path goes through one, or more than one of its parents is missing.
+        InputError: `out` or a folder above it is a file, or more than one of the folders above it is missing.
     """
     for place in (out, *out.parents):
         if place.is_dir():
@@ -222,15 +223,16 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
         kind: The `format` in config.json of this trainer's runs.
 
     Raises:
-        InputError: `run` is a file; it holds files and neither --resume nor --overwrite was given; or --overwrite was
-            given and it holds no run of this trainer.
+        InputError: The folder is a file, or has files although neither --resume nor --overwrite was given, or has no
+            run of this trainer although --overwrite was given.
     """
     check_place(run)
     if resume or not run.is_dir() or not any(run.iterdir()):
         return
     if not overwrite:
         raise InputError(
-            f"--out {run}: expected a new or empty folder, got one with files: give --resume or --overwrite"
+            f"--out {run}: expected a new or empty folder, got one with files: give --resume to continue its training, "
+            "--overwrite to replace it, or another --out"
         )
     if not (run / CONFIG).is_file():
         raise InputError(f"--overwrite {run}: expected the folder of an earlier run, got one without config.json")

@@ -1,9 +1,8 @@
 """Settings of a training, each stated once: type, default, range, help text, and value in runs that lack it.
 
-A model of settings is a subclass of `Settings` with fields made by `setting`. The network's model is a dataclass with
-the same keys in its fields' metadata: its file travels with a run and cannot import pydantic. From the model come the
-options (`trainer.core.options.add_options`), the check of config.json, the conflicts with `--resume`, and tables for
-the docs.
+A class of settings is a subclass of `Settings` with fields made by `setting`. That of the network is a dataclass with
+the same keys in its fields' metadata: its file travels with a run and cannot import pydantic. From the class come the
+options (`options.add_options`), the check of config.json, the conflicts with --resume, and tables for the docs.
 """
 
 import dataclasses
@@ -35,13 +34,13 @@ class Asked(TypedDict, total=False):
     Args:
         ge, gt, le: Limits of a number: value >= ge, value > gt, value <= le.
         expected: The accepted values in words, after "expected" in messages; by default from type and range.
-        group: Group of the option in `--help`; by default the model's.
+        group: Group of the option in `--help`; by default the unnamed group of `options.add_options`.
         option: Name of the option; by default the setting's.
         no_option: Reason why the setting has no option; with this key it has none.
         metavar: Name of the value in `--help`.
         choices: Values that the option accepts; by default those of a `Literal` type.
         shown: Text for the default in `--help`; by default the default's value.
-        published: Default where the network starts from a published checkpoint: one value, or a value by mode.
+        published: Default if the network starts from a published checkpoint: one value, or values by training mode.
         earlier: Value for runs of earlier versions, which did not write this setting.
     """
 
@@ -60,7 +59,7 @@ class Asked(TypedDict, total=False):
 
 
 def setting(default: Any, description: str, **asked: Unpack[Asked]) -> Any:
-    """Make a field of a `Settings` class.
+    """Return a field for a subclass of `Settings`.
 
     Args:
         default: Default value.
@@ -78,15 +77,15 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def changed(self, given: Mapping[str, Any]) -> Self:
-        """Return a copy, checked again, in which the values in `given` replace the old ones."""
+        """Return a checked copy with the values in `given`, by name of the setting, in place of the present ones."""
         return type(self)(**{**dict(self), **given})
 
 
 # Settings of both kinds of run.
 MAX_ESCAPE = setting(
     0.0,
-    "at most this share of NG parts may be judged OK: half of validation's parts choose the escape threshold, below "
-    "which a part is OK, the other half check the share's 95 % upper bound; 0: no such limit",
+    "largest accepted share of NG parts that are judged OK: one half of validation's NG parts chooses the score below "
+    "which a picture is OK, the other half checks whether the share's 95 % upper bound is at most RATE; 0: no check",
     ge=0,
     le=0.5,
     metavar="RATE",
@@ -94,10 +93,10 @@ MAX_ESCAPE = setting(
 )
 FITTED_EPOCHS = setting(
     0,
-    "how many of the --epochs fit into --time-limit; 0: all",
+    "number of epochs that fit into --time-limit, if fewer than --epochs; 0: all fit",
     ge=0,
     le=100_000,
-    no_option="fitted to --time-limit",
+    no_option="computed from --time-limit",
     earlier=0,
 )
 
@@ -142,14 +141,14 @@ class Setting(NamedTuple):
 
     @property
     def taken(self) -> str:
-        """The accepted values in words, for tables: of the option, or without an option of the key in config.json."""
+        """The accepted values in words, for a table: of the option, or of the key in config.json without an option."""
         if self.option and self.kind is bool:
             return "given or not"
         return f"one of {', '.join(map(str, self.choices))}" if self.choices else self.expected
 
     @property
     def default(self) -> str:
-        """The default in words; empty for a required setting and for a switch."""
+        """The default as text; empty for a required setting and for a switch."""
         if "shown" in self.asked:
             return str(self.asked["shown"])
         value = self.field.default
@@ -163,7 +162,7 @@ class Setting(NamedTuple):
         return f"tiny {_written(value)}; published {others}"
 
     def parse(self, text: str) -> Any:
-        """Parse and check an option's text; raises ArgumentTypeError if the value is not accepted."""
+        """Return the value that the text of an option stands for; raises ArgumentTypeError if it is not accepted."""
         try:
             kinds = get_args(self.kind)
             value = tuple(map(kinds[0], text.split(","))) if kinds else self.kind(text)
@@ -174,7 +173,7 @@ class Setting(NamedTuple):
 
 
 def described(kind: Any) -> str:
-    """Describe a setting's type in words, such as `a whole number`."""
+    """Return a setting's type in words, such as `a whole number`."""
     outer, inner = get_origin(kind), get_args(kind)
     if outer is Annotated:
         return described(inner[0])
@@ -193,7 +192,7 @@ def _written(value: Any) -> str:
 
 
 def fields_of(model: Any) -> Mapping[str, Setting]:
-    """Return a model's settings by name, from a `Settings` class or from the fields' metadata of a dataclass."""
+    """Return the settings of a class by name: of a subclass of `Settings`, or of a dataclass with such metadata."""
     if issubclass(model, BaseModel):
         found: dict[str, Any] = model.model_fields
         return {name: Setting(name, field, field.json_schema_extra or {}) for name, field in found.items()}
@@ -204,7 +203,7 @@ def fields_of(model: Any) -> Mapping[str, Setting]:
 
 
 def given_settings(args: Namespace, model: type) -> dict[str, Any]:
-    """Return the values of a model's options that were given on the command line, by setting."""
+    """Return the values of those settings whose options were given on the command line, by name of the setting."""
     return {
         name: value
         for name, one in fields_of(model).items()
@@ -213,7 +212,7 @@ def given_settings(args: Namespace, model: type) -> dict[str, Any]:
 
 
 def other_settings(run: Any, held: Any, args: Namespace) -> list[str]:
-    """Return messages on options that contradict the settings of the run to be resumed.
+    """Return a message for each option that contradicts the settings of the run to be resumed.
 
     Args:
         run: The run's folder.
@@ -229,10 +228,10 @@ def other_settings(run: Any, held: Any, args: Namespace) -> list[str]:
 
 
 def section[T](kind: type[T], values: Any, place: str) -> T:
-    """Make a model's settings from a JSON object; keys, types and ranges are checked strictly.
+    """Make an object of the class `kind` from JSON; keys, types and ranges are checked strictly.
 
     Args:
-        kind: The model: a subclass of `Settings`, or a dataclass.
+        kind: Class of the settings: a subclass of `Settings`, or a dataclass.
         values: The JSON object; settings with a value `earlier` may be missing.
         place: Name of the object in messages, such as `RUN/config.json training`.
 
@@ -241,7 +240,7 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
             the model refuses.
     """
     if not isinstance(values, dict):
-        raise InputError(f"{place}: expected an object, got {type(values).__name__}")
+        raise InputError(f"{place}: expected a JSON object, got {type(values).__name__}")
     known = fields_of(kind)
     values = {**{name: one.asked["earlier"] for name, one in known.items() if "earlier" in one.asked}, **values}
     problems = [f"{place}: unknown key {key!r}; known are {sorted(known)}" for key in values if key not in known]
@@ -274,7 +273,7 @@ class SettingRow(NamedTuple):
 
 
 def settings_table(model: type) -> list[SettingRow]:
-    """List the settings of a model as rows of a table for the docs."""
+    """List the settings of a class (see `fields_of`) as rows of a table for the docs."""
     return [
         SettingRow(name, one.option, "off" if one.kind is bool else one.default, one.taken, one.field.description or "")
         for name, one in fields_of(model).items()

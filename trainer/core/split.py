@@ -56,7 +56,7 @@ class Pictures:
         rows: A `datasets` split whose picture columns are not decoded.
         column: Name of the picture column; `image+nsoart` stacks the channels of both.
         size: The network's picture size (W, H) in px.
-        memory: Largest number of bytes to keep in memory; None: half of the free memory.
+        memory: Largest number of bytes of pixels to keep in memory; None: half of the free memory.
         fitted: Turns a picture into pixels (3, H, W) uint8 of the given `size` (W, H).
     """
 
@@ -99,12 +99,12 @@ class Pictures:
         return torch.from_numpy(np.concatenate(channels))
 
     def original(self, index: int) -> Image.Image:
-        """Decode one picture of the dataset in its own size; of `image+nsoart` that of the first column."""
+        """Decode the dataset's picture at `index` in its own size; with the column `image+nsoart` that in `image`."""
         column = self._columns[0]
         return open_picture(self._rows[index][column], f"row {index}, column {column!r}")
 
     def parts(self) -> list[Hashable]:
-        """Return the part that each picture shows, as (scene, part); a unique number if the dataset names no part."""
+        """Return the part that each picture shows, as (scene, part); the picture's index if its row names no part."""
         known = [name for name in ("scene", "part") if name in self._rows.column_names]
         rows = self._rows.select_columns(known).to_list() if "part" in known else [{}] * len(self._rows)
         return [
@@ -113,11 +113,11 @@ class Pictures:
         ]
 
     def one(self, index: int) -> Tensor:
-        """Return one picture (C, H, W) uint8; callers must not change the tensor, which may be the one in memory."""
+        """Return the picture at `index`, (C, H, W) uint8; the tensor may be the stored one and must not be changed."""
         return self._decode(index) if self._held is None else self._held[index]
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """Return the pictures at B indices as (B, C, H, W) uint8."""
+        """Return the pictures at B `indices` as (B, C, H, W) uint8."""
         if self._held is not None:
             return self._held[torch.as_tensor(indices, dtype=torch.long)]
         if len(indices) == 0:
@@ -134,16 +134,16 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Split:
-    """One split: N pictures, which are N examples, or N / `views` examples of `views` pictures each.
+    """One split of a dataset: N pictures, which are N examples, or N / `views` examples of `views` pictures each.
 
-    The pictures of one example follow each other. `len`, indices and `labels` are by example, everything else is by
-    picture.
+    The pictures of one example follow each other. `len`, indices and `labels` count examples, all other fields
+    pictures.
 
     Args:
         pictures: The pictures by index.
         labels: (N / views,) class labels of the examples.
         boxes: (N, M, 4) xyxy in network px, M the largest number of objects; all 0 = no box.
-        categories: (N, M) class labels of the boxes; `IGNORED` without a box, or if the object cannot be seen.
+        categories: (N, M) class labels of the boxes; `IGNORED` (-1) without a box, or if the object cannot be seen.
         boxes_known: (N,) bool: whether the boxes tell the true class of every patch of the picture.
         may_flip: (N, 2) bool: whether the picture may be mirrored left-right, and up-down.
         runs: (N,) names of the rows (column `run`).
@@ -177,13 +177,13 @@ class Split:
         return found if self.views == 1 else torch.unflatten(found, 0, (-1, self.views))
 
     def by_picture(self) -> "Split":
-        """Return the same split with each picture as an example of its own, with the label of its former example."""
+        """Return the split with one picture per example; each picture gets the label of the example it belonged to."""
         if self.views == 1:
             return self
         return replace(self, labels=self.labels.repeat_interleave(self.views), views=1)
 
     def name(self, example: int) -> str:
-        """Return the name of an example: its row's run; with several views the runs of all, joined by `+`."""
+        """Return the name of an example: `run` of its row; with several views those of all its rows, joined by `+`."""
         return "+".join(self.runs[example * self.views : (example + 1) * self.views])
 
     def rows_with_objects(self) -> "list[tuple[dict[str, Any], tuple[ObjectRow, ...] | None]]":
@@ -229,7 +229,7 @@ class Data:
 
 
 def channel_statistics(pictures: Pictures, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return mean and deviation per channel, of pixels in [0, 1], over the first `count` pictures (at most 500)."""
+    """Return means and standard deviations by channel (pixels in [0, 1]) of the first `count` pictures, at most 500."""
     total = torch.zeros(pictures.channels, dtype=torch.float64)
     squares, pixels = torch.zeros_like(total), 0
     for index in range(min(count, 500)):

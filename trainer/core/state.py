@@ -1,7 +1,7 @@
 """RUN/state.safetensors: the complete state of a training after an epoch, for --resume.
 
-One file holds trained weights, the optimizer's moments, averaged weights and counters, so that a killed run never has
-parts of two epochs.
+One file holds trained weights, the optimizer's moments, averaged weights and counters, so that a killed training never
+leaves the weights of one epoch beside the counters of another.
 """
 
 import json
@@ -66,7 +66,7 @@ def save_state(
 def load_state(
     run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor]
 ) -> RunState:
-    """Read RUN/state.safetensors into a network, its optimizer and its averaged weights; returns the counters.
+    """Read RUN/state.safetensors and copy it into a network, its optimizer and `average`; returns the counters.
 
     Raises:
         InputError: The file is missing, or its tensors are not those of this network.
@@ -96,5 +96,5 @@ def load_state(
         return RunState(**{**values, "best_score": tuple(values["best_score"])})
     except (KeyError, TypeError, ValueError) as e:
         raise InputError(
-            f"{path}: expected a training's epoch, step and best epoch, got {metadata.get('state')}"
+            f"{path}: expected a training's counters (epoch, step, best epoch, best score), got {metadata.get('state')}"
         ) from e

@@ -1,7 +1,8 @@
 """`--time-limit MIN`: reduces the number of epochs, so that a training's whole schedule ends within the limit.
 
-Before the first epoch a few steps of each stage are computed, without changing a weight, and a few validation pictures
-are measured. The limit counts from the start of the command: reading and checking the data are part of it.
+Before the first epoch the time of a few training steps, which change no weight, and of a measurement on validation
+pictures is taken. Epochs with close-ups only (cut-outs around pins) and epochs with whole pictures are timed apart.
+The limit counts from the start of the command: reading and checking the data are part of it.
 """
 
 import itertools
@@ -36,17 +37,17 @@ class Cost:
 
 
 class Steps(Protocol):
-    """The part of `trainer.core.loop.Trainee` that is timed."""
+    """The part of `trainer.core.loop.Trainee` that `seconds_per_step` uses."""
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        """The optimizer, which is not stepped."""
+        """The optimizer; it takes no step."""
 
     def batches(self, epoch: int) -> Iterator[Sequence[Any]]:
-        """Yield the batches of each step."""
+        """Yield for each step of an epoch its batches."""
 
     def backward(self, batch: Any, parts: int) -> None:
-        """Add the gradient of a batch's loss divided by `parts`."""
+        """Add the gradient of a batch's loss divided by `parts`, the number of batches in the step."""
 
 
 class Fitted[Config](Protocol):
@@ -56,14 +57,14 @@ class Fitted[Config](Protocol):
     share: Any
 
     def cost(self) -> Cost:
-        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+        """Estimate the seconds of an epoch with close-ups, of one with whole pictures, and of the training's end."""
 
     def adopt(self, config: Config) -> None:
-        """Replace the settings by `config`, which differs in the number of epochs."""
+        """Train with the settings `config`, which differ from the present ones only in the number of epochs."""
 
 
 def seconds_per_step(trainee: Steps, epoch: int) -> float:
-    """Return the mean seconds of a step of an epoch, measured without the optimizer's step: the weights stay."""
+    """Measure the mean time of a training step in `epoch`, in seconds; the weights do not change."""
     seconds, began = [], time.monotonic()
     for batches in itertools.islice(trainee.batches(epoch), STEPS):
         for batch in batches:
@@ -77,17 +78,17 @@ def seconds_per_step(trainee: Steps, epoch: int) -> float:
 
 
 def close_up_epochs(share: float, epochs: int) -> int:
-    """Return how many epochs have close-ups only: the first `share` of all `epochs`, never the last epoch."""
+    """Return how many epochs, from the first on, train on close-ups only: `share` of `epochs`, never the last one."""
     return min(round(share * epochs), epochs - 1)
 
 
 def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
-    """Return the largest number of epochs, from 1 to `asked`, whose estimated time is at most `USED` of `seconds`.
+    """Return the most epochs, up to `asked`, that by estimate take at most 90 % (`USED`) of `seconds`; at least 1.
 
     Args:
         asked: Number of epochs of `--epochs`.
-        share: Share of the epochs with close-ups only.
-        cost: The estimate.
+        share: Share of the epochs that train on close-ups only, in [0, 1].
+        cost: Estimated seconds of the epochs.
         seconds: Seconds left of the time limit.
     """
     for epochs in range(asked, 1, -1):
@@ -98,22 +99,23 @@ def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
 
 
 def fit[Config](trainee: Fitted[Config], limit_min: float, began: float) -> Config:
-    """Reduce a trainee's number of epochs so that they fit into the rest of `--time-limit`; returns its settings.
+    """Reduce a training's number of epochs so that they fit into the rest of --time-limit; returns its settings.
 
     Args:
-        trainee: The network before its first step.
+        trainee: The training before its first step.
         limit_min: The limit in minutes.
         began: `time.monotonic()` at the start of the command.
     """
-    stage("measuring the time of a step")
+    stage("measuring how long a training step takes, for --time-limit")
     config: Any = trainee.config
     cost = trainee.cost()
     left = 60 * limit_min - (time.monotonic() - began)
     epochs = trainee.share.agreed(fitted_epochs(config.epochs, config.close_ups, cost, left))
-    close_ups = f", {cost.close_up_epoch:.1f} s per epoch of close-ups" if cost.close_up_epoch else ""
+    close_ups = f", {cost.close_up_epoch:.1f} s per epoch with close-ups of pins only" if cost.close_up_epoch else ""
     say(
         f"--time-limit {limit_min:g}: {epochs} of {config.epochs} epochs fit into the {max(0.0, left) / 60:.1f} min "
-        f"left (estimated {cost.picture_epoch:.1f} s per epoch of pictures{close_ups}, {cost.end:.0f} s at the end)"
+        f"left (estimated {cost.picture_epoch:.1f} s per epoch with whole pictures{close_ups}, {cost.end:.0f} s to "
+        "measure the result)"
     )
     if epochs < config.epochs:
         trainee.adopt(config.changed({"fitted_epochs": epochs}))

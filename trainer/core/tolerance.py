@@ -42,7 +42,7 @@ def tolerances_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]
 
 
 def words(tolerance: Mapping[str, Limits] | None) -> str:
-    """Write a tolerance by scene in one line; None: not recorded."""
+    """Return a tolerance by scene as one line of text; `not recorded` for None."""
     if not tolerance:
         return NOT_RECORDED
     return "; ".join(f"{scene}: {_limits(limits)}" if scene else _limits(limits) for scene, limits in tolerance.items())
@@ -56,14 +56,14 @@ def _limits(limits: Limits) -> str:
 
 
 def limit_at(limits: Limits, name: str, address: str | None) -> float | None:
-    """Return the limit, mm, of the measure `name` at an address (None: of any pin); None where there is no limit."""
+    """Return a measure's limit in mm for the pin at `address` (None: for pins without own limits); None: no limit."""
     own = limits.get("at", {}).get(address or "", {})
     value = own.get(name, limits.get(name))
     return None if value is None else float(value)
 
 
 def is_between(each: "ObjectRow", first: Limits, second: Limits) -> bool:
-    """Return whether a measure of the pin `each` is within one of two tolerances and beyond the other."""
+    """Return whether a measure of the pin `each` is within one of two tolerances (in mm) and beyond the other."""
     for name, sign in MEASURES.items():
         measure = each.true_position_mm if name == "true_position_mm" else each.retraction_mm
         limits = [limit_at(limits, name, each.address) for limits in (first, second)]
@@ -76,7 +76,7 @@ def is_between(each: "ObjectRow", first: Limits, second: Limits) -> bool:
 
 @dataclass
 class Comparison:
-    """Count of the pins that a dataset's tolerance and the run's judge otherwise.
+    """Comparison of a dataset's tolerance with the one under which a run was trained.
 
     Args:
         trained: The run's tolerance by scene; None: not recorded.
@@ -97,21 +97,22 @@ class Comparison:
         return dict(vars(self))
 
     def sentence(self) -> str:
-        """Write in one line, without full stop, how the dataset's tolerance compares with the run's."""
+        """Return one line, without full stop, on how the dataset's tolerance compares with the run's."""
         if self.trained is None:
-            return f"tolerance of the training: {NOT_RECORDED}; of the dataset: {words(self.data)}"
+            return f"tolerance of the training: {NOT_RECORDED}; tolerance of the dataset: {words(self.data)}"
         if not self.other:
             return f"tolerance: {words(self.trained)}, as in training"
         return (
-            f"WARNING: the dataset's tolerance is {words(self.data)}, the run was trained under {words(self.trained)} "
-            f"and cannot follow another: the measures of {self.between} of {self.pins} pins lie between the two limits"
+            f"WARNING: the dataset's tolerance is {words(self.data)}, but the run was trained under the tolerance "
+            f"{words(self.trained)} and cannot follow another: {self.between} of {self.pins} pins have a measure "
+            "between the limits of the two"
         )
 
 
 def compare(
     trained: Mapping[str, Limits] | None, rows: Iterable[tuple[Mapping[str, Any], "Iterable[ObjectRow] | None"]]
 ) -> Comparison:
-    """Compare the tolerance of a dataset's rows with that of a run, and count the pins between the two.
+    """Compare the tolerance of a dataset's rows with that of a run, and count the pins with a measure between the two.
 
     Args:
         trained: The run's tolerance by scene; None: not recorded.
@@ -146,8 +147,8 @@ def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mappin
     given = ",".join(f"{name}={value:g}" for name, value in asked.items())
     if trained is None:
         return (
-            f"--tolerance {given} has no effect: a network cannot follow another tolerance than that of its training, "
-            f"which {run} has not recorded"
+            f"--tolerance {given} has no effect: a network follows the tolerance of its training only, and {run} has "
+            "not recorded it"
         )
     for limits in trained.values():
         for name, value in asked.items():
@@ -155,7 +156,8 @@ def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mappin
             places = [address] if address else ["", *limits.get("at", {})]
             if any(limit_at(limits, measure, place) != value for place in places):
                 return (
-                    f"--tolerance {given} has no effect: {run} was trained under {words(trained)} and cannot follow "
-                    "another; `python -m trainer.evaluate` counts the pins with a measure between the two limits"
+                    f"--tolerance {given} has no effect: {run} was trained under the tolerance {words(trained)} and "
+                    "cannot follow another; `python -m trainer.evaluate` with a dataset of the other tolerance counts "
+                    "the pins that have a measure between the limits of the two"
                 )
     return None

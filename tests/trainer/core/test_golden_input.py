@@ -57,7 +57,7 @@ def test_other_runs_are_given_their_pictures(run, tmp_path):
     assert {"nsoart.json", "nsoart/reference-001.npz"} < set(files_of(run, "image+nsoart"))
     assert GoldenInput.of(tmp_path, "nsoart", {}) is None  # of an earlier version, without nsoart.json
     with pytest.raises(
-        InputError, match="--scene, --marking: expected with a gauge, or with a run trained on NSOART ag"
+        InputError, match="--scene, --marking: expected as --model a gauge, or a run whose NSOART pictures were"
     ):
         GoldenInput.of(run, "image", {"scene": "s", "camera": None, "marking": "none"})
 
@@ -65,7 +65,9 @@ def test_other_runs_are_given_their_pictures(run, tmp_path):
 def test_an_evaluation_keeps_to_the_kind_of_reference(run, tmp_path):
     check_reference(run, run, "nsoart")
     check_reference(run, tmp_path, "image")
-    with pytest.raises(InputError, match=r"expected one built with --nsoart golden, as that of .*, got --nsoart self"):
+    with pytest.raises(
+        InputError, match=r"built with --nsoart golden, as the training .*, got one built with --nsoart self"
+    ):
         check_reference(run, tmp_path, "nsoart")
 
 
@@ -87,4 +89,4 @@ def test_predict_makes_the_pictures_that_a_vit_needs(run, trained_run, tmp_path,
     assert "no golden reference for NSOART of housing ribbed, camera left" in told.err and told.err.count("\n") == 1
     assert not told.out
     assert main(["--model", str(trained_run), str(photo), "--housing", "plain"]) == 2
-    assert "--housing: expected with a gauge, or with a run trained on NSOART" in capsys.readouterr().err
+    assert "--housing: expected as --model a gauge, or a run whose NSOART" in capsys.readouterr().err

@@ -223,7 +223,7 @@ def test_all_problems_are_told_at_once():
 def test_values_that_contradict_each_other_and_no_object():
     with pytest.raises(InputError, match=r"^c: dim: expected a multiple of 4 \* heads = 8, got 36$"):
         section(ViTConfig, {**FIRST_MODEL, "dim": 36}, "c")
-    with pytest.raises(InputError, match=r"^c: expected an object, got list$"):
+    with pytest.raises(InputError, match=r"^c: expected a JSON object, got list$"):
         section(ViTConfig, [], "c")
     with pytest.raises(InputError, match=r"^c: expected text in Unicode, got Invalid JSON: [^\n]+$"):
         section(TrainingConfig, {**FIRST_TRAINING, "init": "\ud800"}, "c")

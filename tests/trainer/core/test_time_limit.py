@@ -142,7 +142,7 @@ def test_a_diverging_run_advises_a_lower_rate(tiny_dataset, small_options, tmp_p
     monkeypatch.setattr(ViTTrainee, "trained", lambda self, epoch, how: {"train_loss": math.nan})
     assert train(tiny_dataset, tmp_path / "run", *small_options, "--epochs", "2") == 1
     said = capsys.readouterr().out
-    assert "start again with a lower --lr: --resume would repeat this epoch" in said and "longer" not in said
+    assert "start again with a lower --lr; --resume would stop at the same epoch again" in said and "longer" not in said
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:

@@ -198,7 +198,7 @@ def test_the_bare_command_trains_a_tiny_model_and_resumes_it(dataset, tmp_path, 
     with dying_in_epoch(1):
         assert command.main(words) == 1
     assert (
-        "--out runs/ladder-florence2: resumes this unfinished run with the same settings and data"
+        "--out runs/ladder-florence2: resumed as an unfinished run with the same settings and dataset"
         in capsys.readouterr().out
     )
     with dying_in_epoch(1):
@@ -244,7 +244,10 @@ def test_resume_refuses_another_dataset(dataset, finished, tmp_path, capsys):
     document["training"]["data_sha256"] = "a" * 64
     (run / "config.json").write_text(json.dumps(document))
     assert resume(dataset, run) == 2
-    assert f"expected the dataset that {run} was started with (content_sha256 {'a' * 16}…" in capsys.readouterr().err
+    assert (
+        f"expected the dataset that {run} was started with (whose README.md has content_sha256"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_path, monkeypatch):
@@ -402,7 +405,7 @@ def test_a_killed_evaluation_of_a_detector_leaves_nothing_and_no_file_of_a_perso
     assert [path.name for path in out.iterdir()] == ["mistakes_mine.png"]
     assert evaluate.main([*words, str(out)]) == 0 and (out / "mistakes_mine.png").read_bytes() == b"mine"
     assert evaluate.main([*words, str(finished)]) == 2
-    assert "expected another folder than that of the run" in capsys.readouterr().err
+    assert "expected another folder than the run's (--model)" in capsys.readouterr().err
 
 
 def test_evaluate_measures_data_that_has_no_training_split(make_rows, make_dataset, finished, tmp_path):

@@ -198,7 +198,7 @@ def test_missing_label_is_named(make_dataset, make_rows, tmp_path, capsys):
 def test_filled_folder_needs_resume_or_overwrite(trained_run, tiny_dataset, tmp_path, small_options, capsys):
     before = (trained_run / "best.safetensors").read_bytes()
     assert train(tiny_dataset, trained_run, "--epochs", "1", *small_options) == 2
-    assert "--resume or --overwrite" in capsys.readouterr().err
+    assert "give --resume to continue its training, --overwrite to replace it" in capsys.readouterr().err
     assert (trained_run / "best.safetensors").read_bytes() == before
 
     strange = tmp_path / "strange"
@@ -230,7 +230,7 @@ def test_what_lies_below_a_file_is_a_user_s_mistake_wherever_it_shows(tmp_path, 
     (tmp_path / "file").touch()
     assert exit_code(lambda: (tmp_path / "file" / "run").mkdir()) == 2
     assert capsys.readouterr().err == (
-        f"error: {tmp_path / 'file' / 'run'}: expected access to this path, got: Not a directory\n"
+        f"error: {tmp_path / 'file' / 'run'}: expected access to this path, got the error: Not a directory\n"
     )
 
 
@@ -299,10 +299,10 @@ def test_resume_refuses_another_dataset(make_dataset, make_rows, tmp_path, small
         assert train(datasets[0], run, *small_options, "--epochs", "2", "--no-check") == 1
     before = contents(run)
     capsys.readouterr()
-    for other, got in ((datasets[1], "b" * 16), (datasets[2], "none")):
+    for other, got in ((datasets[1], f"one with {'b' * 16}…"), (datasets[2], "one without")):
         assert train(other, run, "--resume", "--device", "cpu") == 2
         said = capsys.readouterr().err
-        assert f"{run} was started with (content_sha256 {'a' * 16}… in its README.md), got {got}" in said
+        assert f"started with (whose README.md has content_sha256 {'a' * 16}…), got {got}; give that" in said
         assert said.count("\n") == 1
     assert contents(run) == before
     moved = datasets[0].rename(tmp_path / "moved")
