@@ -1,6 +1,6 @@
-"""Calibrate the gauge's uncertainty on validation: factors by which 95 % of the errors lie within what is stated.
+"""Calibrate the gauge's uncertainty: factors by which 95 % of the errors on validation lie within stated limits.
 
-The limits of a located part's fit are learned from the same captures.
+The limits beyond which a part counts as not located are learned from the same pictures.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from generator.locating.fit import FitLimits
-from generator.locating.measure import Factors
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import Capture, Measured, captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
@@ -25,7 +24,7 @@ _CAPTURES = 60
 
 
 def learn_uncertainty(network: GaugeNetwork, data: GaugeData, split: str = "validation") -> Uncertainty:
-    """Find the factors from a split that the network was not trained on."""
+    """Find factors and limits from a split on which the network was not trained: at most 120 of its captures."""
     pictures = data.splits[split]
     together = _some(captures_of(pictures))
     alone = _some([Capture((each,)) for each in pictures])
@@ -49,11 +48,6 @@ def learn_uncertainty(network: GaugeNetwork, data: GaugeData, split: str = "vali
         height=_factor(np.asarray(aside[2]), 2.0),
         **asdict(fit),
     )
-
-
-def factors_of(found: Uncertainty) -> Factors:
-    """The factors on measures in mm."""
-    return found.factors
 
 
 def _some(captures: Sequence[Capture]) -> list[Capture]:
