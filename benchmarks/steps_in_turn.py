@@ -64,7 +64,7 @@ class Clock:
 
     @classmethod
     def start(cls) -> Clock:
-        """Read the clocks."""
+        """Read the three clocks; returns their readings."""
         return cls(time.perf_counter(), time.thread_time(), time.process_time())
 
     def spent(self) -> Spent:
@@ -112,7 +112,7 @@ def drawn_split(count: int, seed: int = 0) -> Split:
 
 
 def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
-    """Return the loss of a portion of a batch as the trainer computes it, here written as a plain loop."""
+    """Return the loss of a portion of a batch: what the trainer computes, but in plain code."""
 
     def boxes_loss(patch_logits: Tensor, batch: Batch) -> Tensor:
         return config.patch_weight * patch_loss(
@@ -172,7 +172,7 @@ class Bar(tqdm):  # type: ignore[misc]
     turns: Turns | None = None
 
     def update(self, n: float | None = 1) -> bool | None:
-        """Advance the bar by `n`, and run and time the bare step; returns what tqdm returns."""
+        """Advance the bar by `n`; with `turns`, run and time the bare step. Returns what tqdm returns."""
         shown: bool | None = super().update(n)
         if self.turns is not None:
             self.turns.stepped()
@@ -202,7 +202,7 @@ class Setting:
         return ViTTrainee(data, self.model, self.optimizer, config)
 
     def bare(self, step: int) -> tuple[Spent, Spent]:
-        """Do bare step number `step`; returns the times `Pair.bare` and `Pair.bare_step`."""
+        """Do the bare network's step number `step`; returns its times without and with clipping and optimizer."""
         strict = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
         self.model.train()

@@ -173,7 +173,7 @@ def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.n
 
 @dataclass(frozen=True)
 class Found:
-    """The finished runs of one question at one size, by variant in the plan's order; `planned`: number of all runs."""
+    """The finished runs of a question of the study at one size: results by variant; `planned` is the number of all."""
 
     question: int
     size: str

@@ -3,7 +3,7 @@
     python -m studies.gates --model RUN --golden FOLDER --data DATASET --other DATASET --write vit
 
 --data holds regular renders, OK and NG, whose seeds and positions differ from those that RUN was trained on. --other
-holds renders of another scene. `unsuitable` makes changed copies of some regular pictures. All pictures are judged:
+holds renders of another scene. Unsuitable pictures are changed copies of some regular ones. All pictures are judged:
 
 - by a ViT, with `python -m trainer.predict --model RUN --allow-unfit`;
 - by a Florence-2, with its gates only: its answers take most of the time and make no picture INVALID;

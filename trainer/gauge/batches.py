@@ -1,4 +1,4 @@
-"""Batches for training the gauge: crops round points that a slightly wrong pose projects, varied in light, mirrored."""
+"""Batches for training the gauge: crops round points projected with a slightly wrong pose, varied and mirrored."""
 
 from collections.abc import Mapping, Sequence
 

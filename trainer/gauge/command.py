@@ -53,7 +53,7 @@ class Setup:
 
 
 def crop_of(pitch_px: float) -> tuple[int, float]:
-    """Choose, from the px between pins in stored pictures, a crop's side in px and the px between resampled pins."""
+    """Choose a crop's side in px, a multiple of 8, and the resampled distance of pins in px, from the stored one."""
     side = int(np.clip(8 * round(_PITCHES * pitch_px / 8), _LEAST_PX, _MOST_PX))
     return side, min(pitch_px, side / _PITCHES * 1.1)
 

@@ -1,4 +1,4 @@
-"""Calibrate the gauge's uncertainty: factors by which 95 % of the errors on validation lie within stated limits.
+"""Calibrate the gauge's uncertainty: factors with which 95 % of the errors on validation lie within what it states.
 
 The limits beyond which a part counts as not located are learned from the same pictures.
 """
