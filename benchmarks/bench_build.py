@@ -41,6 +41,7 @@ DEFECTS = ("", "bent@r1c2:tilt_deg=12", "missing@r3c4")
 
 
 def rendered(folder: Path, count: int) -> Path:
+    """Write a render folder with `count` drawn pictures of 256 x 128 px; returns the folder."""
     rows = [
         row(f"r{n}", ("train", "train", "validation")[n // 3 % 3], DEFECTS[n % 3], width=256, height=128)
         for n in range(count)
@@ -50,7 +51,7 @@ def rendered(folder: Path, count: int) -> Path:
 
 
 def floor_seconds(renders: Path, to: Path) -> float:
-    """Measure the CPU seconds to parse, hash, decode and write all rows of a render folder as Parquet, unchecked."""
+    """Measure the CPU seconds to parse, hash, decode and write (as Parquet) a render folder's rows without checks."""
     start = time.process_time()
     how = Labelling({})
     columns = features(False)
@@ -75,7 +76,7 @@ def floor_seconds(renders: Path, to: Path) -> float:
 
 
 def nsoart_seconds(renders: Path, dataset: Path, to: Path) -> float:
-    """Measure the CPU seconds for the maps of the unit space (OK rows) and for the NSOART pictures of all rows."""
+    """Measure the CPU seconds for the maps of the OK rows by which NSOART is scaled, and for all NSOART pictures."""
     parameters = json.loads((dataset / "nsoart.json").read_text("utf-8"))
     unit = {name for group in parameters["groups"] for name in group["rows"]}
     columns = features(False)
@@ -117,7 +118,7 @@ def memory(rows: int, folder: Path) -> None:
         )  # fmt: skip
         own, workers, seconds = done.stdout.split()[-3:]
         print(
-            f"{count:>7} rows: {int(own) / 1024:.0f} MB resident at most, a worker {int(workers) / 1024:.0f} MB, "
+            f"{count:>7} rows: at most {int(own) / 1024:.0f} MB of memory, a worker {int(workers) / 1024:.0f} MB; "
             f"{float(seconds):.0f} s ({1000 * float(seconds) / count:.1f} ms a row, 2 processes)"
         )
 
@@ -148,6 +149,7 @@ def shared_renders(folder: Path, count: int) -> None:
 
 
 def main() -> None:
+    """Print the times, or with --memory-rows the memory."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, default=512)
     parser.add_argument("--memory-rows", type=int, default=0)
@@ -174,10 +176,10 @@ def main() -> None:
         ms = 1000.0 / options.rows
         floor, add, total = (float(np.min(values)) * ms for values in (floors, adds, totals))
         print(f"parse, hash, decode, write     {floor:6.2f} ms a row")
-        print(f"nsoart                         {add:6.2f} ms a row (256 x 128 px; goal: below 10 ms)")
-        print(f"build, everything, one core    {total:6.2f} ms a row")
-        print(f"build without nsoart / floor   {(total - add) / floor:6.2f} (goal: at most 1.5)")
-        print(f"resident at most               {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        print(f"NSOART picture                 {add:6.2f} ms a row (256 x 128 px; goal: below 10 ms)")
+        print(f"whole build on one core        {total:6.2f} ms a row")
+        print(f"build without NSOART takes {(total - add) / floor:.2f} times parse to write (goal: at most 1.5 times)")
+        print(f"largest resident memory        {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
 
 
 if __name__ == "__main__":

@@ -76,8 +76,8 @@ def main() -> None:
             wall, cpu = times(held)
             print(
                 f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, crops of {held.gauge.finder.side} px; {len(VIEWS)} "
-                f"views of {SIZE[0]} x {SIZE[1]} px on {THREADS} threads: {wall:.0f} ms, CPU {cpu:.0f} ms (goal "
-                f"{GOAL_MS} ms)"
+                f"views of {SIZE[0]} x {SIZE[1]} px on {THREADS} threads: wall time {wall:.0f} ms (goal {GOAL_MS} ms), "
+                f"CPU time {cpu:.0f} ms"
             )
 
 

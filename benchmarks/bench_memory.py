@@ -46,6 +46,7 @@ def resident_mb(process: int) -> float:
 
 
 def command(manifest: Path, *arguments: str) -> list[str]:
+    """Return the command that renders a manifest with render.py on one thread."""
     script = str(ROOT / "blender_scripts" / "render.py")
     return [sys.executable, script, str(manifest), "--mask-scale", "1", "--threads", "1", *arguments]
 
@@ -76,7 +77,7 @@ def one_process(frames: int) -> list[tuple[int, float]]:
 
 
 def recycled_workers(frames: int) -> list[tuple[int, float]]:
-    """Render by `generator render`; returns (frames done, MiB of its present worker) for each second."""
+    """Render by `generator render`; returns for each second (frames done, resident memory of its worker in MiB)."""
     points: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(Path(folder) / "frames.csv", frames)
@@ -100,11 +101,12 @@ def recycled_workers(frames: int) -> list[tuple[int, float]]:
                 if memory:
                     points.append((done, max(memory)))
         if driver.returncode:
-            raise RuntimeError(f"generator render: expected exit code 0, got {driver.returncode}")
+            raise RuntimeError(f"generator render {manifest}: expected exit code 0, got {driver.returncode}")
     return points
 
 
 def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
+    """Draw curves of (frames, MiB), by name, into the PNG file `path`."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -120,11 +122,12 @@ def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
 
 
 def main() -> int:
+    """Measure, draw with --plot, and print the memory; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--frames", type=int, default=None, help=f"number of frames (default: 3000 with --plot, else {SHORT})"
     )
-    parser.add_argument("--plot", type=Path, default=None, help="file to draw the memory curves into")
+    parser.add_argument("--plot", type=Path, default=None, help="PNG file of the memory curves (default: not drawn)")
     options = parser.parse_args()
     frames = options.frames or (3000 if options.plot else SHORT)
     points = one_process(frames)
@@ -137,7 +140,7 @@ def main() -> int:
     result = {"frames": frames, "early_mib": early, "late_mib": late, "growth_percent": growth}
     if options.plot:
         result["pool_peak_mib"] = max(memory for _, memory in pool)
-        print(f"{frames} frames by generator render: its worker at most {result['pool_peak_mib']:.0f} MiB")
+        print(f"{frames} frames by `generator render`: at most {result['pool_peak_mib']:.0f} MiB in its worker process")
     print(json.dumps(result))
     return 0
 

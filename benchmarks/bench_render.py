@@ -37,6 +37,7 @@ COLUMNS = "run,split,part,seed,scene,housing,terminal,defects,camera,lighting,ma
 
 
 def say(line: str) -> None:
+    """Print a line on stderr at once."""
     print(line, file=sys.stderr, flush=True)
 
 
@@ -108,7 +109,7 @@ def stages(path: Path, rows: int) -> dict[str, list[float]]:
 
 
 def core_seconds(path: Path, rows: int) -> dict[str, float]:
-    """Return the medians of `stages`, called in a process of its own so that no setting carries over."""
+    """Return the median CPU seconds of a row by stage (`stages`), measured in a process of its own."""
     code = f"""
 import json
 from pathlib import Path
@@ -120,7 +121,7 @@ print(json.dumps(stages(Path({str(path)!r}), {rows})))
 
 
 def blenderproc(width: int, height: int, samples: int, pictures: int, *more: object) -> str | None:
-    """Return what benchmarks/in_blenderproc.py prints for these arguments; None without BlenderProc's variables."""
+    """Return what in_blenderproc.py prints; None if PINSIGHT_BLENDERPROC or PINSIGHT_PYTHON311 is not set."""
     checkout, python = os.environ.get("PINSIGHT_BLENDERPROC"), os.environ.get("PINSIGHT_PYTHON311")
     if not (checkout and python):
         return None
@@ -131,7 +132,7 @@ def blenderproc(width: int, height: int, samples: int, pictures: int, *more: obj
 
 
 def blenderproc_seconds(width: int, height: int, samples: int) -> float | None:
-    """Return BlenderProc's CPU seconds per picture, labels included; None without BlenderProc's variables."""
+    """Return BlenderProc's CPU seconds per picture, labels included; None if `blenderproc` returns None."""
     seconds = []
     for pictures in (1, 4):
         printed = blenderproc(width, height, samples, pictures)
@@ -146,21 +147,21 @@ def beside_blenderproc(folder: Path, width: int, height: int) -> Iterator[tuple[
     """Compare CPU seconds per picture with those of BlenderProc with 16 samples.
 
     Yields:
-        For 16 samples of ours, then for as many as give an equal SSIM if known: name of the work, our seconds,
-        BlenderProc's seconds (None if not measured), and the text of both.
+        First with 16 samples of ours, then with as many as give an equal SSIM, if known: a title, our seconds,
+        BlenderProc's seconds (None if not measured), and a text that compares both.
     """
     theirs = blenderproc_seconds(width, height, 16)
     equal = EQUAL_SSIM.get((width, height))
     for samples, ratio, which in [(16, STORED[width, height], "samples"), *([(*equal, "SSIM")] if equal else [])]:
         ours = core_seconds(write_manifest(folder, 6, width, height, samples), 5)["whole"]
-        beside = f"BlenderProc {theirs:.2f} s, {theirs / ours:.1f} times" if theirs else ""
-        beside = beside or f"BlenderProc not given: {ratio:g} times on {STORED_ON}"
-        text = f"{ours:.2f} s a picture; {beside} at equal {which}"
+        beside = f"BlenderProc {theirs:.2f} s, {theirs / ours:.1f} times as long" if theirs else ""
+        beside = beside or f"BlenderProc on {STORED_ON} {ratio:g} times as long"
+        text = f"{ours:.2f} s a picture; {beside}, at equal {which}"
         yield f"{width} x {height}, {samples} samples, one core", ours, theirs, text
 
 
 def boxes(rows: int) -> dict[str, float]:
-    """Compare visible boxes with an 8 times finer render's: `count` of boxes, `p95` and `max` of deviations in px."""
+    """Compare visible boxes of `rows` pictures with an 8 times finer render: `count`, px deviation `p95` and `max`."""
     command = [sys.executable, str(REFERENCE), "--rows", str(rows), "--seed", "1", "--widths", str(BOXES_WIDTH)]
     done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
     visible: dict[str, float] = json.loads(done.stdout.splitlines()[-1])["visible"]
@@ -168,39 +169,40 @@ def boxes(rows: int) -> dict[str, float]:
 
 
 def table(rows: int) -> tuple[list[tuple[str, str, str]], dict[str, Any]]:
-    """Run all measurements; returns lines (work, measured, goal) and the figures by name. `rows`: demo's pictures."""
+    """Measure all, with `rows` pictures of the demo; returns lines (work, measured, goal), and the numbers by name."""
     cores = os.cpu_count() or 1
     figures: dict[str, Any] = {"cores": cores}
     lines = []
-    say(f"throughput: {rows} pictures of the demo")
+    say(f"timing `generator render` on {rows} pictures of the demo")
     seconds = figures["demo_s"] = throughput(rows)
     demo = f"27 pins, 256 x 128, demo quality, {cores} cores"
     lines.append((demo, f"{seconds:.3f} s a picture", "0.15 s on 2 cores"))
-    say("shares of the stages")
+    say("timing the stages of a picture")
     shares = figures["demo_core_s"] = core_seconds(MANIFEST, max(4, rows // 2))
     whole = f"{1e3 * shares['truth']:.0f} of {1e3 * shares['whole']:.0f} ms"
     lines.append(("truth, share of a picture", f"{shares['truth'] / shares['whole']:.0%} ({whole}, one core)", "15 %"))
     with tempfile.TemporaryDirectory() as name:
         for width, height in STORED:
-            say(f"{width} x {height}, BlenderProc 16 samples")
+            say(f"timing pictures of {width} x {height} px, and BlenderProc's with 16 samples per pixel")
             for work, ours, theirs, text in beside_blenderproc(Path(name), width, height):
                 figures[work] = ours
                 figures[f"{width}x{height}_blenderproc_core_s"] = theirs
                 lines.append((work, text, "3 times"))
-        say("1024 x 512, 4 samples")
+        say("timing pictures of 1024 x 512 px with 4 samples per pixel")
         large = figures["1024x512_core_s"] = core_seconds(write_manifest(Path(name), 5, 1024, 512, 4), 4)["whole"]
         text = f"{large:.2f} s a picture; {large / cores:.2f} s with one worker per core"
         lines.append(("1024 x 512, 4 samples, one core", text, "2 s on 2 cores"))
-    say("visible boxes against an 8 times finer render")
+    say("comparing the pins' visible boxes with those of an 8 times finer render")
     found = figures["boxes"] = boxes(6)
-    measured = f"95 % within {found['p95']:.2f} px, worst {found['max']:.2f} px ({found['count']} boxes)"
+    measured = f"95 % of {found['count']} boxes within {found['p95']:.2f} px, the worst {found['max']:.2f} px off"
     lines.append((f"visible boxes at {BOXES_WIDTH} px width", measured, "0.25 and 0.5 px"))
     return lines, figures
 
 
 def main() -> int:
+    """Print the table and the numbers as JSON; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=40, help="pictures of the demo to time (default: 40)")
+    parser.add_argument("--rows", type=int, default=40, help="number of demo pictures to time (default: 40)")
     lines, figures = table(parser.parse_args().rows)
     lines.insert(0, ("work", "measured", "goal"))
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]

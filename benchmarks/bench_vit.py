@@ -34,7 +34,7 @@ from benchmarks.steps_in_turn import Pair, Setting, Spent, epoch_end_seconds
 
 
 def rounds(contenders: dict[str, Callable[[], list[Pair]]], repeats: int) -> dict[str, list[Pair]]:
-    """Run an epoch of each contender, `repeats` rounds, every second round in reverse order; returns pairs by name."""
+    """Run each contender's epoch `repeats` times, in turn; returns all pairs of step times by the contender's name."""
     pairs: dict[str, list[Pair]] = {name: [] for name in contenders}
     for turn in range(repeats):
         for name in list(contenders)[:: -1 if turn % 2 else 1]:
@@ -67,7 +67,7 @@ def milliseconds(spent: list[Spent]) -> dict[str, float]:
 
 
 def speeds(pairs: list[Pair], against: str = "bare") -> dict[str, list[float]]:
-    """Divide each step's time of `against`, a field of `Pair`, by the contender's: wall time and thread's CPU time."""
+    """Return for each step bare time (field `against` of `Pair`) / contender's time: `wall`, and CPU time `thread`."""
     return {
         field: [getattr(getattr(pair, against), field) / getattr(pair.own, field) for pair in pairs]
         for field in ("wall", "thread")
@@ -93,19 +93,19 @@ def compare(title: str, pairs: dict[str, list[Pair]], ratios: dict[str, dict[str
     }
     for name, spent in times.items():
         print(
-            f"  {name:<34} {spent['wall_ms']:8.1f} ms a step; CPU: training thread {spent['thread_ms']:8.1f}, "
-            f"all {spent['process_ms']:8.1f}"
+            f"  {name:<34} {spent['wall_ms']:8.1f} ms a step; CPU ms: training thread {spent['thread_ms']:8.1f}, "
+            f"all threads {spent['process_ms']:8.1f}"
         )
         result[name] = spent
     for name, by_field in ratios.items():
         found = {field: median(values) for field, values in by_field.items()}
-        print(f"  speed of {name:<36} {shown(found['wall'])}; by CPU time {shown(found['thread'])}")
+        print(f"  speed ratio {name:<33} {shown(found['wall'])} by wall time, {shown(found['thread'])} by CPU time")
         result[f"speed: {name}"] = found
     return result
 
 
 def over(first: dict[str, list[float]], second: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Return the ratio first / second of two contenders' `speeds`, step by step."""
+    """Return for each step the ratio of two contenders' `speeds`, first / second, by `wall` and by `thread`."""
     return {field: [a / b for a, b in zip(first[field], second[field], strict=True)] for field in first}
 
 
@@ -128,7 +128,7 @@ def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Pa
             },
         )
         end = epoch_end_seconds(setting)
-        print(f"  writing at the end of an epoch takes {1e3 * end:.0f} ms; losses differ by {difference:.1e}")
+        print(f"  an epoch's files take {1e3 * end:.0f} ms; loss of trainer / bare network - 1: {difference:.1e}")
         results[title] = {**found, "epoch_end_ms": round(1e3 * end, 1), "loss_difference": difference}
     setting = Setting(steps, threads, close_ups=False, boxes=False, batch_size=batch_size)
     title = "labels only"
@@ -155,16 +155,16 @@ def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Pa
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=12, help="steps of an epoch with pictures (12)")
-    parser.add_argument(
-        "--repeats", type=int, default=2, help="epochs of each contender; an interval needs six steps (2)"
-    )
+    parser.add_argument("--steps", type=int, default=12, help="number of steps of an epoch of whole pictures (12)")
+    repeats = "number of epochs of each trainer; a 95 % interval needs at least six steps in all (2)"
+    parser.add_argument("--repeats", type=int, default=2, help=repeats)
     parser.add_argument("--batch-size", type=int, default=16, help="pictures per step (16)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="numbers of CPU threads (1)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="numbers of CPU threads to try (1)")
     options = parser.parse_args(argv)
     if min(options.steps, options.repeats, options.batch_size, *options.threads) < 1:
-        parser.error("expected --steps, --repeats, --batch-size and --threads from 1")
+        parser.error("expected 1 or more for --steps, --repeats, --batch-size and --threads")
     results = {}
     with tempfile.TemporaryDirectory() as name:
         for threads in options.threads:

@@ -1,4 +1,4 @@
-"""How near pictures of few samples come to 1,024 samples: ours with 1 to 16 samples, BlenderProc's with 16.
+"""How close pictures of few samples per pixel come to one of 1,024 samples: ours of 1 to 16, BlenderProc's of 16.
 
     PINSIGHT_BLENDERPROC=CHECKOUT PINSIGHT_PYTHON311=PYTHON python -m benchmarks.beside_blenderproc [--sizes 256x128]
 
@@ -46,7 +46,7 @@ def ours(width: int, height: int) -> dict[int, Scores]:
 
 
 def theirs(width: int, height: int) -> Scores | None:
-    """Return SSIM and PSNR (dB) of BlenderProc's picture; None without BlenderProc's variables."""
+    """Return SSIM and PSNR (dB) of BlenderProc's picture; None if `blenderproc` returns None."""
     x1, y1, x2, y2 = window = VIEW.edges(width, height)
     with tempfile.TemporaryDirectory() as folder:
         few, many = Path(folder) / "few.npy", Path(folder) / "many.npy"
@@ -77,6 +77,7 @@ def table(sizes: list[tuple[int, int]]) -> Iterator[str]:
 
 
 def main() -> int:
+    """Print the table; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sizes", nargs="+", default=["512x512", "256x128"], help="sizes in px (default: both)")
     options = parser.parse_args()

@@ -36,11 +36,12 @@ from blender_scripts.scene.stage import Stage
 
 
 def read_options() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkout")
     for name in ("width", "height", "samples", "pictures"):
         parser.add_argument(name, type=int)
-    parser.add_argument("--keep", type=Path, help="save the picture in this file (.npy)")
+    parser.add_argument("--keep", type=Path, help="do not time; save the picture in this .npy file")
     parser.add_argument("--window", type=int, nargs=4, help="edges x1 y1 x2 y2 in px: render only this window")
     return parser.parse_args()
 
@@ -62,6 +63,7 @@ def render(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
+    """Render; then print the CPU seconds, or save the picture; returns the exit code."""
     options = read_options()
     bproc.init()
     connector = read_connector(ROOT / "scenes" / "connector_3x9.toml")

@@ -56,17 +56,19 @@ VIEWS = (
 
 
 def grid_of_picture(samples: int) -> tuple[float, int]:
-    """Return 1 (fine pixels per pixel each way) and all samples: takes the place of `path_tracer.sampling`."""
+    """Replace `path_tracer.sampling`: returns 1, so that no finer grid is rendered, and the samples per pixel."""
     return 1.0, samples
 
 
 def srgb(light: np.ndarray) -> np.ndarray:
+    """Encode linear light by the sRGB curve; returns levels from 0 to 1."""
     level = np.clip(light, 0.0, 1.0)
     encoded: np.ndarray = np.where(level <= 0.0031308, 12.92 * level, 1.055 * level ** (1.0 / 2.4) - 0.055)
     return encoded
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the peak signal-to-noise ratio in dB of two pictures with levels from 0 to 1."""
     return float(-10.0 * np.log10(np.mean((one - other) ** 2)))
 
 
@@ -158,7 +160,7 @@ def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
                         scores = [(ssim(cut, reference), psnr(cut, reference)) for cut in cuts]
                         near, decibels = np.mean(scores, axis=0)
                         found[(width, height), how, samples].append((near, decibels, min(s for _, s in shots)))
-                print(f"{view.scene}, {view.camera}, {view.lighting}, {width} x {height}: done", file=sys.stderr)
+                print(f"measured {view.scene}, {view.camera}, {view.lighting}, {width} x {height} px", file=sys.stderr)
     return found
 
 
@@ -201,6 +203,7 @@ def write_between(begin: str, end: str, text: str) -> None:
 
 
 def main() -> int:
+    """Print the table, with --write into the page too; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--reference", type=int, default=1024, help="samples per pixel of the reference (default: 1024)"

@@ -6,10 +6,10 @@
     python -m benchmarks.soart_evaluation thresholds R --to results                  rates of false alarms
     python -m benchmarks.soart_evaluation tables results --to docs/explanation/soart_detection.md
 
-Every method gets the same pictures, aligned with the unit space's mean and matched to its brightness. Plain methods
-compare with that mean only; `deviation` also uses each pixel's spread over the members, as SOARTC does. A picture's
-score is the maximum of its map. A pin's score is the maximum in its box, widened by 30 %. Intervals are Wilson's at
-95 %, with the number of defective pictures as the number of trials: wider than necessary.
+Every method gets the same pictures, aligned with the mean of the OK pictures from which SOARTC learns, and brought to
+its brightness. Plain methods compare with that mean only; `deviation` uses each pixel's spread over these pictures too,
+as SOARTC does. A picture's score is the maximum of its map. A pin's score is the maximum in its box, widened by 30 %.
+Intervals are Wilson's at 95 %, with the number of defective pictures as the number of trials: wider than necessary.
 """
 
 from __future__ import annotations
@@ -79,10 +79,12 @@ defective picture scores higher than an OK one (0.5 is chance). **Bold**: the be
 
 
 def rows(name: str) -> list[dict[str, str]]:
+    """Return the rows of the manifest `name` of `benchmarks.soart_plan`, each as text by column."""
     return list(csv.DictReader(manifest_text(name).splitlines()))
 
 
 def picture(folder: Path, run: str) -> np.ndarray:
+    """Read the picture of the row `run` from a render folder, in grey, values from 0 to 1."""
     with Image.open(folder / "images" / f"{run}.png") as opened:
         grey: np.ndarray = np.asarray(opened.convert("L"), dtype=np.float32) / np.float32(255)
     return grey
@@ -102,6 +104,7 @@ def disturbed(image: np.ndarray, condition: str, seed: int) -> np.ndarray:
 
 
 def blurred_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the map of absolute differences of two grey pictures, blurred by a Gaussian of sigma 1.5 px."""
     blurred: np.ndarray = ndimage.gaussian_filter(np.abs(y - x), 1.5)
     return blurred
 
@@ -163,6 +166,7 @@ def in_order(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
 
 
 def wilson(share: float, trials: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval (low, high) of a share, 0 to 1, observed in `trials` trials."""
     z2 = 1.96**2
     middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = math.sqrt(share * (1 - share) / trials * z2 + z2 * z2 / (4 * trials**2)) / (1 + z2 / trials)
@@ -176,7 +180,7 @@ def pins_of(station: Station) -> PinTable:
 
 
 def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
-    """Return the boxes of pins and print in px of the unit space; `first`: the OK pool's first picture."""
+    """Return the boxes of pins and print in px of SOARTC's mean picture; `first`: the first picture of the OK pool."""
     pins = read_pin_boxes(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
     return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
 
@@ -244,7 +248,7 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
     Args:
         renders: Render folder.
         to: Folder of the results.
-        redraws: Number of random unit spaces of each size.
+        redraws: Number of random unit spaces (sets of OK pictures from which SOARTC learns) of each size.
     """
     good = rows("soart_ok")
     pool = [picture(renders, r["run"]) for r in good if r["role"] == "pool"]
@@ -378,6 +382,7 @@ def _auroc_of(found: list[dict[str, Any]], cell: str, level: str, name: str) -> 
 
 
 def main() -> int:
+    """Run the command `detect`, `thresholds` or `tables`; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("detect", "thresholds"):
@@ -387,7 +392,7 @@ def main() -> int:
     command = commands.add_parser("tables")
     command.add_argument("results", type=Path)
     command.add_argument(
-        "--to", type=Path, required=True, help="page to write (.md); all AUROC values go into a .csv of the same name"
+        "--to", type=Path, required=True, help="Markdown page; all AUROC values are written into a .csv of this name"
     )
     options = parser.parse_args()
     if options.command == "tables":

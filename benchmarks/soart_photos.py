@@ -3,9 +3,9 @@
     python -m benchmarks.soart_photos screws FOLDER      42 photos NN_abcd.jpg; a to d: 1 = screw present
     python -m benchmarks.soart_photos board FOLDER       photos P1-P-L1_n (light on), -NL1_n (off), P1-UP-L1_n (moved)
 
-The photographs are not part of this repository. Screws: the unit space is the photos with all four screws. Each screw
-of the other photos is judged by the largest degree of anomaly in its box. Board: there are no defects, so every alarm
-is false. Unit spaces are all photos of a kind, all but one, or random halves.
+The photographs are not part of this repository. Screws: SOARTC learns from the photos with all four screws; each screw
+of the others is judged by the largest degree of anomaly in its box. Board: there are no defects, so every alarm is
+false; SOARTC learns from all photos of a kind, from all but the judged one, or from a random half.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ DRAWS = 40
 
 
 def screws(folder: Path) -> None:
+    """Print how well each method finds the missing screws in the photos of a folder."""
     paths = pictures_in(folder)
     good = [path for path in paths if path.stem.endswith("1111")]
     judged = [path for path in paths if path not in good]
@@ -58,29 +59,30 @@ def screws(folder: Path) -> None:
         scores.setdefault("SOARTC", []).extend(pin.anomaly for pin in pins)
         scores.setdefault("RT method", []).extend(pin.degree for pin in pins)
     gone = np.array(missing)
-    print(f"{len(good)} photos in the unit space; {gone.sum()} screws missing, {(~gone).sum()} there\n")
-    print("| by | AUROC |\n|---|---|")
+    print(f"learned from {len(good)} photos; in the others {gone.sum()} screws are missing, {(~gone).sum()} present\n")
+    print("| method | AUROC |\n|---|---|")
     for name, values in scores.items():
         value = auroc(np.array(values)[gone], np.array(values)[~gone])
         low, high = wilson(value, int(gone.sum()))
         print(f"| {name} | {value:.3f} ({low:.2f}–{high:.2f}) |")
-    print(f"\nphotos with a screw missing above the limit: {above[0]} of {len(judged)} ({model.threshold.promise})")
-    print(f"with the screws' positions, so that the RT method counts too: {above[1]} of {len(judged)}")
+    print(f"\nSOARTC finds a defect in {above[0]} of {len(judged)} photos lacking a screw ({model.threshold.promise})")
+    print(f"SOARTC and the RT method, given the screws' positions, find a defect in {above[1]} of {len(judged)}")
 
 
 def board(folder: Path) -> None:
+    """Print how many false alarms SOARTC gives on the photos of the circuit board in a folder."""
     photos = {
         kind: [read_picture(path) for path in pictures_in(folder) if path.stem.startswith(f"{start}_")]
         for kind, start in BOARD.items()
     }
-    print("| unit space | judged | false alarms | promised | score divided by the limit, median (largest) |")
+    print("| learned from | judged | false alarms | stated rate | score divided by its limit, median (largest) |")
     print("|---|---|---|---|---|")
     sets = {**photos, "light on and moved": photos["light on"] + photos["moved"]}
     sets["all three"] = sets["light on and moved"] + photos["light off"]
     for name, images in sets.items():
         if name in photos:
             others = {kind: list(photos[kind]) for kind in photos if kind != name}
-            _row(name, "the one left out", [(images[:n] + images[n + 1 :], [images[n]]) for n in range(len(images))])
+            _row(name, "the photo left out", [(images[:n] + images[n + 1 :], [images[n]]) for n in range(len(images))])
             for kind, judged in others.items():
                 _row(name, kind, [(images, judged)])
         else:
@@ -113,6 +115,7 @@ def _row(name: str, judged_name: str, splits: list[tuple[list[np.ndarray], list[
 
 
 def main() -> int:
+    """Run the evaluation that the first argument names; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", choices=("screws", "board"))
     parser.add_argument("folder", type=Path)

@@ -2,7 +2,7 @@
 
 All rows are of one station: one housing, terminal, camera, lighting and printed word. SOARTC's options were chosen on
 `soart_tuning.csv`. The other manifests have other parts: `soart_defects.csv` has one defect per picture, `soart_ok.csv`
-the pool of OK pictures for unit spaces and fresh OK pictures for counting false alarms.
+a pool of OK pictures from which SOARTC learns, and fresh OK pictures for counting false alarms.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ POOL, FRESH, EACH = 200, 500, 20
 
 
 def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """Make `count` OK rows of a role, named by a prefix; each has a part and seed of its own, counted from `first`."""
+    """Make `count` rows of OK parts; names are `prefix` and a number from 0, part and seed count from `first`."""
     return [
         {"run": f"{prefix}{n:03d}", "split": "test", "part": first + n, "seed": first + n, **STATION, "role": role}
         for n in range(count)
@@ -53,7 +53,7 @@ def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, ob
 
 
 def rows_defects(each: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """Make `each` rows of every cell (a defect at a size), each at another pin; other arguments as for `rows_ok`."""
+    """Make `each` rows of every cell (a defect at a size), at different pins; other arguments as for `rows_ok`."""
     rows: list[dict[str, object]] = []
     draws = random.Random(first)
     for cell, text in CELLS.items():
@@ -89,6 +89,7 @@ def manifest_text(name: str) -> str:
 
 
 def main() -> int:
+    """Write the manifests; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--to", type=Path, required=True, help="output folder; created if missing")
     options = parser.parse_args()

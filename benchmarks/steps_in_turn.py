@@ -1,4 +1,4 @@
-"""Time each training step of the trainer or of transformers' Trainer, and the same bare step right after it."""
+"""Time the steps of a trainer; after each of them the bare network's step on the same batch is timed (bench_vit)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds spent on a step: wall time, CPU time of the training thread, CPU time of the whole process."""
+    """Seconds spent on a step: wall time, CPU time of the training thread, CPU time of the process with all threads."""
 
     wall: float
     thread: float
@@ -56,7 +56,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class Clock:
-    """Readings of the three clocks at the start, from which `spent` measures."""
+    """Readings of three clocks in seconds, as in `Spent`; `spent` measures the time since then."""
 
     wall: float
     thread: float
@@ -64,14 +64,17 @@ class Clock:
 
     @classmethod
     def start(cls) -> Clock:
+        """Read the three clocks; returns their readings."""
         return cls(time.perf_counter(), time.thread_time(), time.process_time())
 
     def spent(self) -> Spent:
+        """Return the time since the clocks were read."""
         now = Clock.start()
         return Spent(now.wall - self.wall, now.thread - self.thread, now.process - self.process)
 
 
 def added(first: Spent, second: Spent) -> Spent:
+    """Return the sums of two steps' times."""
     return Spent(*(a + b for a, b in zip(asdict(first).values(), asdict(second).values(), strict=True)))
 
 
@@ -109,7 +112,7 @@ def drawn_split(count: int, seed: int = 0) -> Split:
 
 
 def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
-    """Return the loss of a portion of a batch as the trainer computes it, here written as a plain loop."""
+    """Return the loss of a portion of a batch: what the trainer computes, but in plain code."""
 
     def boxes_loss(patch_logits: Tensor, batch: Batch) -> Tensor:
         return config.patch_weight * patch_loss(
@@ -130,7 +133,7 @@ def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
 
 @dataclass(frozen=True)
 class Pair:
-    """Times of a contender's step, and of the same bare step after it, without and with clipping and optimizer."""
+    """Times of a trainer's step, and of the bare network's step after it, without and with clipping and optimizer."""
 
     own: Spent
     bare: Spent
@@ -145,7 +148,7 @@ class Turns(TrainerCallback):
         self.pairs: list[Pair] = []
 
     def begin(self) -> None:
-        """Start the clock, as the other loop begins."""
+        """Start the clock when the other training loop begins."""
         self.clock = Clock.start()
 
     def stepped(self) -> None:
@@ -155,9 +158,11 @@ class Turns(TrainerCallback):
         self.clock = Clock.start()
 
     def on_train_begin(self, *_args: Any, **_kwargs: Any) -> None:
+        """Start the clock; transformers' Trainer calls this before its first step."""
         self.begin()
 
     def on_step_end(self, *_args: Any, **_kwargs: Any) -> None:
+        """Run and time the bare step; transformers' Trainer calls this after each of its steps."""
         self.stepped()
 
 
@@ -167,6 +172,7 @@ class Bar(tqdm):  # type: ignore[misc]
     turns: Turns | None = None
 
     def update(self, n: float | None = 1) -> bool | None:
+        """Advance the bar by `n`; with `turns`, run and time the bare step. Returns what tqdm returns."""
         shown: bool | None = super().update(n)
         if self.turns is not None:
             self.turns.stepped()
@@ -196,7 +202,7 @@ class Setting:
         return ViTTrainee(data, self.model, self.optimizer, config)
 
     def bare(self, step: int) -> tuple[Spent, Spent]:
-        """Do bare step number `step`; returns the times `Pair.bare` and `Pair.bare_step`."""
+        """Do the bare network's step number `step`; returns its times without and with clipping and optimizer."""
         strict = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
         self.model.train()

@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     what = p.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="only list the runs with their state and time")
+    what.add_argument("--list", action="store_true", help="only list the runs, their states and estimated minutes")
     what.add_argument(
         "--write",
         action="store_true",
@@ -74,11 +74,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--results", type=Path, default=TABLE, metavar="FILE", help="table of all results (studies/results.parquet)"
     )
-    p.add_argument(
-        "--workers", type=_whole, default=0, help="number of processes for rendering and building (one per core)"
-    )
+    workers = "number of processes that render pictures and build datasets (one per core)"
+    p.add_argument("--workers", type=_whole, default=0, help=workers)
     p.add_argument("--threads", type=_whole, default=1, help="number of CPU threads of a training (1)")
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the trainings (auto)")
+    device = "device of the trainings; auto: a GPU if there is one (auto)"
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help=device)
     return p
 
 
@@ -175,7 +175,7 @@ def listing(runs: Sequence[Run], execution: Execution) -> list[str]:
     hours = (sum(run.seconds for run in left) + sum(renders.values())) / 3600
     lines.append(
         f"{len(once) - len(left)} of {len(once)} runs done; the other runs take about {hours:.1f} hours of "
-        "one idle core (rendering: of two)"
+        "one idle core (rendering: of two cores)"
     )
     return lines
 

@@ -93,16 +93,18 @@ class Workshop:
         self.workers = ("--workers", str(workers)) if workers else ()
 
     def design_folder(self, design: Design) -> Path:
+        """Return the folder of a design's manifests, renders and dataset."""
         return self.work / "designs" / f"{design.name}-{digest(design_described(design))}"
 
     def data_folder(self, data: Data) -> Path:
+        """Return the folder of a dataset."""
         return self.work / "data" / f"{data.name}-{digest(described(data))}"
 
     def alone(self, folder: Path, name: str) -> AbstractContextManager[None]:
-        """Return a context that holds the lock of `folder`; `name` names the work in the report of a wait."""
+        """Return a context manager that holds the lock of `folder`; if it must wait, it reports a wait for `name`."""
         return locked(
             folder.with_suffix(".lock"),
-            waiting=lambda: self.report(f"  waiting for another process, which is making {name}"),
+            waiting=lambda: self.report(f"  waiting until another process has made {name}"),
         )
 
     def is_built(self, design: Design) -> bool:
@@ -243,7 +245,7 @@ def merged_features(all_features: Sequence[Features]) -> Features:
             if isinstance(kind, ClassLabel) and isinstance(held, ClassLabel):
                 short, long = sorted((kind, held), key=lambda one: len(one.names))
                 if long.names[: len(short.names)] != short.names:
-                    raise PlanError(f"column {name}: expected equal classes in all designs, got {held} and {kind}")
+                    raise PlanError(f"column {name}: expected one class order in all designs, got {held} and {kind}")
                 merged[name] = long
             elif name == "objects":
                 merged[name] = max(kind, held, key=lambda one: len(str(one)))  # it has the longer class list

@@ -41,9 +41,11 @@ class Meter:
     path: Path
 
     def read(self) -> dict[str, float]:
+        """Return the sums in seconds by name, such as `training_wall` and `training_cpu`; {} without the file."""
         return json.loads(self.path.read_text("utf-8")) if self.path.is_file() else {}
 
     def add(self, what: str, wall: float, cpu: float) -> None:
+        """Add wall and CPU seconds to the sums of the work `what`, such as `training`, and write the file."""
         spent = self.read()
         for name, seconds in ((f"{what}_wall", wall), (f"{what}_cpu", cpu)):
             spent[name] = round(spent.get(name, 0.0) + seconds, 2)
@@ -84,7 +86,9 @@ def python(words: Sequence[str], log: Path) -> None:
     if code:
         lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
         last = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
-        raise CommandFailed(f"exit code {code} of {' '.join(words[:4])} …: {last.strip()} (log: {log})")
+        raise CommandFailed(
+            f"python {' '.join(words[:4])} …: exit code {code}, expected 0: {last.strip()} (log: {log})"
+        )
 
 
 class Execution:
@@ -116,9 +120,11 @@ class Execution:
         self.workshop = Workshop(self.work, command, workers, report)
 
     def is_done(self, run: Run) -> bool:
+        """Return whether a run has a result."""
         return self.results.holds(run.key)
 
     def folder(self, run: Run) -> Path:
+        """Return the folder for the files of a run's commands."""
         return self.work / "runs" / run.key
 
     def error_of(self, run: Run) -> str:
@@ -301,7 +307,7 @@ def execute(
     minutes: float | None = None,
     advance: Callable[[float], None] = lambda seconds: None,
 ) -> Outcome:
-    """Do the runs that are not done yet.
+    """Do the runs that are not done yet; returns which ones were done, failed or left.
 
     A failed run does not stop the other runs. A run that another process is doing is skipped.
 
@@ -326,7 +332,7 @@ def execute(
             execution.do(run)
         except Busy:
             outcome.left.append(run)
-            execution.workshop.report(f"{run.name}: skipped, as another process is doing it")
+            execution.workshop.report(f"{run.name}: skipped, as another process is doing this run")
         except Exception as error:
             outcome.failed.append((run, f"{type(error).__name__}: {error}"))
             execution.workshop.report(f"FAILED {run.name}: {error}")

@@ -27,7 +27,7 @@ def _bars(value: Value) -> list[list[float]]:
 
 
 def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
-    """Add title, y axis from 0 to 1 and legend to a panel, and a line at `chance`, what guessing gives (or None)."""
+    """Add title, y axis from 0 to 1 and legend to a panel; and, unless it is None, a line at `chance` for guessing."""
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set(title=title, ylim=(-0.02, 1.04))

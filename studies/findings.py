@@ -87,7 +87,7 @@ def difference(one: Sequence[Answers], other: Sequence[Answers], same_models: bo
     if not one or not other:
         return None
     if len({answers["of"] for answers in (*one, *other)}) != 1:
-        raise ValueError("expected runs that were measured on the same pictures, got runs with different ones")
+        raise ValueError("expected runs that were measured on the same pictures, got different pictures")
     truth = _labels(one[0], "truth")
     classes = [truth == label for label in np.unique(truth)]
     rng = np.random.default_rng(0)
@@ -136,7 +136,7 @@ def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int 
 
 
 def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
-    """Read one method's `Scores` by defect from a result, whose entry `scores` is that of `measures.scores`."""
+    """Read one method's scores of OK and of defective pictures, by defect, from a run's result (`measures.scores`)."""
     kept = result["scores"]
     values, begin = np.array(kept["by_method"][method]), 0
     parts = {}
@@ -148,7 +148,7 @@ def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
 
 
 def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
-    """Compute the AUROC of each defect from `Scores` by training; Wilson's intervals, a trial per defective picture."""
+    """Compute each defect's AUROC over trainings; in Wilson's intervals each defective picture counts as a trial."""
     found = {}
     for cell in by_seed[0] if by_seed else ():
         sides = [scores[cell] for scores in by_seed]
@@ -173,7 +173,7 @@ def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.n
 
 @dataclass(frozen=True)
 class Found:
-    """The finished runs of one question at one size, by variant in the plan's order; `planned`: number of all runs."""
+    """The finished runs of a question of the study at one size: results by variant; `planned` is the number of all."""
 
     question: int
     size: str
@@ -183,11 +183,12 @@ class Found:
 
     @property
     def done(self) -> int:
+        """Number of finished runs."""
         return sum(map(len, self.variants.values()))
 
     @property
     def renderings(self) -> int:
-        """Largest number of different versions, by hash, of one dataset: bytes of renders depend on the processor."""
+        """Number of versions (by hash) of the dataset that has most: the bytes of renders depend on the processor."""
         hashes: dict[str, set[str]] = {}
         for documents in self.variants.values():
             for document in documents:

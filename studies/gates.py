@@ -3,7 +3,7 @@
     python -m studies.gates --model RUN --golden FOLDER --data DATASET --other DATASET --write vit
 
 --data holds regular renders, OK and NG, whose seeds and positions differ from those that RUN was trained on. --other
-holds renders of another scene. `unsuitable` makes changed copies of some regular pictures. All pictures are judged:
+holds renders of another scene. Unsuitable pictures are changed copies of some regular ones. All pictures are judged:
 
 - by a ViT, with `python -m trainer.predict --model RUN --allow-unfit`;
 - by a Florence-2, with its gates only: its answers take most of the time and make no picture INVALID;
@@ -156,7 +156,7 @@ def _run(*arguments: object) -> None:
 
 
 def judge_of_run(run: Path) -> Judge:
-    """Make a `Judge` that calls `trainer.predict` with a run, given its folder."""
+    """Make a `Judge`, a function from picture files to verdicts, that calls `trainer.predict` with a run's folder."""
 
     def judge(files: Sequence[Path]) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
@@ -168,7 +168,7 @@ def judge_of_run(run: Path) -> Judge:
 
 
 def judge_of_gates(run: Path) -> Judge:
-    """Make a `Judge` that asks only a Florence-2 run's gates: INVALID, or OK for a picture that can be judged."""
+    """Make a `Judge` (picture files to verdicts): INVALID for a picture that a Florence-2's gates refuse, else OK."""
     import torch
 
     from trainer.florence2.data import stretched
@@ -193,7 +193,7 @@ def judge_of_gates(run: Path) -> Judge:
 
 
 def judge_of_golden(golden: Path) -> Judge:
-    """Make a `Judge` that calls `generator inspect` with a folder of pictures of good parts."""
+    """Make a `Judge`, a function from picture files to verdicts, that calls `generator inspect --golden FOLDER`."""
 
     def judge(files: Sequence[Path]) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
@@ -218,7 +218,7 @@ def others(verdicts: Sequence[str]) -> str:
 
 
 def measured(pictures: Path, judges: Mapping[str, Judge]) -> str:
-    """Judge a folder of `write_pictures`; returns a Markdown table with a row per kind and a column per judge."""
+    """Judge the pictures of `write_pictures`; returns a Markdown table: a row per kind of picture, columns by judge."""
     kinds = json.loads((pictures / "kinds.json").read_text("utf-8"))
     files = {kind: sorted((pictures / str(number)).glob("*.png")) for number, kind in enumerate(kinds)}
     every = [file for some in files.values() for file in some]
@@ -236,17 +236,17 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m studies.gates",
-        description="Measure the share of INVALID among regular renders and among pictures that cannot be judged.",
+        description="Measure how often trained networks and `generator inspect` call a picture INVALID: regular "
+        "renders, and pictures that cannot be judged.",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model", type=Path, action="append", default=[], metavar="RUN", help="run folder of a judge; may be repeated"
-    )
-    p.add_argument("--golden", type=Path, metavar="FOLDER", help="pictures of good parts for `generator inspect`")
-    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="dataset of regular renders")
-    p.add_argument(
-        "--split", action="append", default=[], metavar="NAME", help="split of --data; may be repeated (all)"
-    )
+    model = "run folder of a ViT or Florence-2 that judges the pictures; may be repeated"
+    p.add_argument("--model", type=Path, action="append", default=[], metavar="RUN", help=model)
+    golden = "folder of pictures of good parts with which `generator inspect` compares (`inspect` does not judge)"
+    p.add_argument("--golden", type=Path, metavar="FOLDER", help=golden)
+    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="dataset of regular renders, OK and NG")
+    split = "split of --data to use; may be repeated (all splits)"
+    p.add_argument("--split", action="append", default=[], metavar="NAME", help=split)
     p.add_argument(
         "--other",
         type=Path,
@@ -255,10 +255,10 @@ def parser() -> argparse.ArgumentParser:
         metavar="DATASET",
         help="dataset of renders of another scene; may be repeated",
     )
-    p.add_argument("--pictures", type=int, default=100, metavar="N", help="number of regular renders to change (100)")
-    p.add_argument(
-        "--write", metavar="NAME", help="write the table between the markers NAME of docs/explanation/gates.md"
-    )
+    pictures = "number of regular renders of which unsuitable copies are made (100)"
+    p.add_argument("--pictures", type=int, default=100, metavar="N", help=pictures)
+    write = "write the table into docs/explanation/gates.md, between the two markers that contain NAME"
+    p.add_argument("--write", metavar="NAME", help=write)
     return p
 
 

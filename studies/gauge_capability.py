@@ -32,7 +32,6 @@ from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import AXES, Measured, table_of
 from trainer.gauge.picture import GaugeData
 from trainer.gauge.run import GaugeRun, load_run
-from trainer.gauge.uncertainty import factors_of
 
 FEATURE, VALUE, ERROR = "feature", "value", "error"
 QUANTITIES = {"dx": "dx", "dy": "dy", "retraction": "height", "true_position": "true position"}
@@ -71,7 +70,8 @@ class Capability:
         ndc: number of distinct categories over the tolerance.
         ndc_production: the same over the scatter of good parts; None for true position.
         capable_10, capable_30: smallest tolerance whose %GRR is 10 %, and 30 %.
-        cg, cgk: median over the pins of the type 1 study; None if under half of these pins were measured each time.
+        cg, cgk: capability indices, median over the pins of the type 1 study; None if fewer than half of these pins
+            were measured each time.
         bright_slope, bright_percent: slope and %GRR if the brightest pixels are taken for the tip; None if not found.
     """
 
@@ -128,7 +128,7 @@ def capability(
         measured, pins = measure_split(data.splits["test"], data, run, cameras)
         lost = sum(one.pose is None for one in measured)
         if lost:
-            raise InputError(f"{model}: expected every capture of the study to be located, got {lost} that are not")
+            raise InputError(f"{model}: expected to locate the part in every capture, got {lost} captures without it")
         exact = table_of(_at_true_pose(measured, data, run), data)
         _, repeated = measure_split(data.splits["test_type1"], data, run, cameras)
         drawing = next(iter(data.connectors.values()))
@@ -144,7 +144,7 @@ def capability(
 
 
 def _at_true_pose(measured: Sequence[Measured], data: GaugeData, run: GaugeRun) -> list[Measured]:
-    finder, factors = TorchFinder(run.network, run.uncertainty.scales), factors_of(run.uncertainty)
+    finder, factors = TorchFinder(run.network, run.uncertainty.scales), run.uncertainty.factors
     found = []
     for one in measured:
         first = one.capture.pictures[0]

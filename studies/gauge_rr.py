@@ -1,11 +1,11 @@
-"""`python -m studies.gauge_rr`: simulated gauge R&R of trained gauges, and the smallest tolerance they are capable of.
+"""`python -m studies.gauge_rr`: simulated gauge R&R of trained gauges; the smallest tolerance each is capable of.
 
     python -m studies.gauge_rr --model RUN --width 256 --write
 
 In each part the pins are displaced by up to 1.25 times the limit of true position. Each part is placed on the station
 several times, and three cameras capture each placing several times. One more part is captured many times without being
-taken out: the type 1 study. Renders, datasets and measurements stay in the work folder. The tables contain all its
-measurements, of earlier commands too; --write puts the tables into docs/explanation/gauge.md.
+taken out: the type 1 study. Renders, datasets and measurements stay in the work folder. The tables contain all
+measurements in this folder, also those of earlier commands; --write puts them into docs/explanation/gauge.md.
 """
 
 from __future__ import annotations
@@ -146,8 +146,8 @@ def parser() -> argparse.ArgumentParser:
     whole = number(int, 2, 1000)
     p = argparse.ArgumentParser(
         prog="python -m studies.gauge_rr",
-        description="Simulated gauge R&R of trained gauges: repeatability, reproducibility between "
-        "placings of one part, bias, and the smallest tolerance they are capable of.",
+        description="Simulate gauge R&R of trained gauges with renders: repeatability, reproducibility between "
+        "placings of one part, bias, and the smallest tolerance of which each gauge is capable.",
         allow_abbrev=False,
     )
     p.add_argument(
@@ -168,17 +168,19 @@ def parser() -> argparse.ArgumentParser:
         "--samples",
         type=number(int, 1, 4096),
         metavar="N",
-        help="light paths per pixel; the fewer, the more noise is measured (the scene's)",
+        help="light paths per pixel; fewer make pictures and measures noisier (number in the scene's file)",
     )
     p.add_argument("--parts", type=whole, default=10, metavar="N", help="number of parts (10)")
     p.add_argument("--fixtures", type=whole, default=3, metavar="N", help="number of placings of each part (3)")
     p.add_argument("--captures", type=whole, default=3, metavar="N", help="number of captures of each placing (3)")
-    p.add_argument("--repeats", type=whole, default=25, metavar="N", help="captures of the type 1 study's part (25)")
-    workers = "number of processes for rendering and building (1)"
+    p.add_argument(
+        "--repeats", type=whole, default=25, metavar="N", help="captures in the type 1 study, of one part (25)"
+    )
+    workers = "number of processes that render pictures and build datasets (1)"
     p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help=workers)
     threads = "number of CPU threads of the gauge's network (1)"
     p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help=threads)
-    work = "work folder: renders, datasets and measurements (out/gauge_rr)"
+    work = "folder of renders, datasets and measurements (out/gauge_rr)"
     p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_rr", metavar="DIR", help=work)
     write = "write the tables of all measurements in the work folder into docs/explanation/gauge.md"
     p.add_argument("--write", action="store_true", help=write)
@@ -214,7 +216,7 @@ def _kept(results: Path) -> list[Capability]:
     """Read all measurements of the work folder."""
     found: list[Any] = [each for path in sorted(results.glob("*.json")) for each in json.loads(path.read_text("utf-8"))]
     if not found:
-        raise InputError(f"{results}: expected measurements of an earlier command, got none; give --model RUN")
+        raise InputError(f"{results}: expected measurements of an earlier command, got none; --model RUN makes them")
     return [Capability(**each) for each in found]
 
 

@@ -33,8 +33,8 @@ def marked(text: str, part: int | str, content: str) -> str:
     begin, end = f"<!-- study {part}: written by --write -->", f"<!-- end of study {part} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
         raise ValueError(
-            f"expected the lines {begin} and {end} once and in this order, got {text.count(begin)} and "
-            f"{text.count(end)}"
+            f"expected the lines {begin} and {end}, each once and in this order; got the first {text.count(begin)} "
+            f"times and the second {text.count(end)} times"
         )
     head, rest = text.split(begin)
     return f"{head}{begin}\n\n{content.strip()}\n\n{end}{rest.split(end)[1]}"
@@ -45,7 +45,9 @@ def head_of(found: Found) -> str:
     documents = [d for some in found.variants.values() for d in some]
     devices = sorted({d["device"] for d in documents})
     kinds = found.renderings
-    rendered = f" Their pictures were rendered on {kinds} kinds of processor, whose bytes differ." if kinds > 1 else ""
+    rendered = (
+        f" Their pictures were rendered on {kinds} kinds of processor, which give other bytes." if kinds > 1 else ""
+    )
     where = "" if found.size == "reduced" and devices == ["cpu"] else f", size *{found.size}*, {' and '.join(devices)}"
     return f"{found.done} of {found.planned} runs, {seeds(found)}{where}: `{command(found)}`.{rendered}"
 

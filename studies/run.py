@@ -112,6 +112,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """Name of the run for people: topic, variant and seed."""
         return f"{TOPICS[self.question]} · {self.variant} · seed {self.seed}"
 
     @property
@@ -135,7 +136,7 @@ class Run:
 
 
 def described(data: Data) -> dict[str, Any]:
-    """Return a dataset's recipe for hashing: its selections, with `design_described` of each design."""
+    """Return what a dataset's content depends on, for hashing: selections of rows, and each design's description."""
     return {
         "splits": {
             split: [{**asdict(take), "design": design_described(take.design)} for take in takes]
@@ -146,7 +147,7 @@ def described(data: Data) -> dict[str, Any]:
 
 
 def design_described(design: Design) -> dict[str, Any]:
-    """Return a design's recipe for hashing: hashes of its sources by file name without folder, rows, build options."""
+    """Return what a design's content depends on, for hashing: hashes of its source files, `rows` and `build`."""
     sources = {Path(name).name: _source_hash(ROOT / name) for name in design.sources}
     return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
 
@@ -164,7 +165,7 @@ def _source_hash(path: Path) -> str:
 
 
 def digest(recipe: Any) -> str:
-    """Return a hash (10 hex digits) of a recipe from `described` or `design_described`, for a folder's name."""
+    """Return a hash (10 hex digits) of what `described` or `design_described` returns, for the name of a folder."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:10]
 
 

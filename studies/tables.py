@@ -44,7 +44,7 @@ def mean(value: Value | None) -> str:
 def beyond(
     found: Found, pairs: Sequence[tuple[str, str]], columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]]
 ) -> list[str]:
-    """Write a sentence on the changes between `pairs` of variants whose interval excludes zero; [] if none is known."""
+    """Write a sentence on the changes between `pairs` of variants whose interval excludes zero; [] without changes."""
     changes = {
         f"*{other}* minus *{one}*{title and f' on *{title}*'}": change
         for one, other in pairs

@@ -1,14 +1,14 @@
 """Train networks on a dataset, and judge pictures with them. Blender is not needed here.
 
-core           modules that every kind of run uses: data, augmentation, loop, run folder, statistics, decision, card
+core           modules that all three kinds of network use: data, augmentation, training loop, run folder, statistics
 vit            a small vision transformer; it classifies pictures, or parts that several cameras show
 florence2      Florence-2, which draws a box round each defect
 gauge          a network that measures every pin of a connector in mm
-predict, evaluate, attention, export, report, push     commands; the packages of the kinds of run do the work
+predict, evaluate, attention, export, report, push     commands, which call the packages above
 
-OK or NG is decided in `core.decision` (threshold and temperature), `vit.verdicts`, `florence2.verdicts` and
-`gauge.judging`. A new evaluation measure belongs into `vit.metrics`, `florence2.metrics` or `gauge.figures`, and into
-the `evaluation_page` of the same package.
+Code that decides between OK and NG: `core.decision` (threshold and temperature), `vit.verdicts`, `florence2.verdicts`,
+`generator.locating.judge` (gauge). A new evaluation measure belongs into `vit.metrics`, `florence2.metrics` or
+`gauge.figures`, and into the module `evaluation_page` of the same package.
 """
 
 from importlib.util import find_spec
@@ -17,6 +17,6 @@ _NEEDED = ("torch", "torchvision", "safetensors", "datasets", "pandas", "pydanti
 if _missing := [name for name in (*_NEEDED, "accelerate", "transformers", "scipy") if find_spec(name) is None]:
     # With its name, Python prints this error of `python -m trainer.…` as one line.
     raise ModuleNotFoundError(
-        f"expected the packages of the extra 'train' (pip install 'pinsight[train]'), got no {', '.join(_missing)}",
+        f"expected the packages that `pip install 'pinsight[train]'` installs, got no {', '.join(_missing)}",
         name=__name__,
     )

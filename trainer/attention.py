@@ -1,7 +1,7 @@
-"""`python -m trainer.attention --model RUN --data DATASET -o OUT`: attention maps of a ViT, as pictures and as scores.
+"""`python -m trainer.attention --model RUN --data DATASET -o OUT`: draw and score the attention maps of a ViT.
 
-`--stages` draws the maps of each set of weights that `trainer.vit --stages` kept during training, and of the best
-weights. Such a training draws these maps itself after each stage. `trainer.vit.attention` lists the files in OUT.
+An attention map shows how much each patch of a picture counted for the answer. `--stages` draws maps for all weights
+that `trainer.vit --stages` kept during training, and for the best. `trainer.vit.attention` lists the files in OUT.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of the ViT's run")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for the results (RUN/attention)")
-    p.add_argument("--split", default=SPLIT, help=f"split whose pictures are drawn and scored ({SPLIT})")
+    p.add_argument("--split", default=SPLIT, help=f"split of the dataset whose pictures are used ({SPLIT})")
     which = p.add_mutually_exclusive_group()
     which.add_argument(
         "--weights",
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="draw maps of the weights that `trainer.vit --stages` kept, then of the best weights",
     )
-    p.add_argument("--rows", choices=settings.ROWS, help="rows to use; values as in trainer.evaluate (the training's)")
+    p.add_argument("--rows", choices=settings.ROWS, help="rows to use; values as in trainer.evaluate (the run's own)")
     p.add_argument(
         "--pictures",
         type=number(int, 1, 100_000),
@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"largest number of pictures to score ({PICTURES})",
     )
     p.add_argument(
-        "--probes", type=number(int, 1, 48), default=PROBES, help=f"number of pictures on a sheet ({PROBES})"
+        "--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures whose maps are on a sheet ({PROBES})"
     )
     p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (number of cores)")
     p.add_argument(
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Draw and score the maps as the options say; returns the exit code."""
     if kind_of(args.model) == DETECTION_FORMAT:
-        raise InputError(f"--model {args.model}: expected a ViT's run, got one of Florence-2")
+        raise InputError(f"--model {args.model}: expected the run of a ViT, got a run of Florence-2")
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     out = args.out or args.model / results.ATTENTION

@@ -1,8 +1,8 @@
-"""`python -m trainer.evaluate --model RUN --data DATASET`: measure a trained run on any dataset.
+"""`python -m trainer.evaluate --model RUN --data DATASET`: measure how well a trained network judges a dataset.
 
-A ViT or Florence-2 is measured with its own decision threshold, which training chose on the validation split. A gauge
-has no threshold; it judges by the dataset's tolerance or by any --tolerance. `trainer.vit.evaluation`,
-`trainer.florence2.evaluation` and `trainer.gauge.evaluation` describe the measures and the files in OUT.
+A ViT or Florence-2 decides between OK and NG with the threshold that its training chose on the validation split. A
+gauge compares its measures with the dataset's tolerance, or with each --tolerance. `trainer.vit.evaluation`,
+`trainer.florence2.evaluation` and `trainer.gauge.evaluation` describe the numbers and the files in OUT.
 """
 
 import argparse
@@ -32,8 +32,8 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.evaluate",
-        description="Measure a trained run on a dataset: a ViT or Florence-2 with the threshold for NG that its "
-        "training chose on validation, a gauge with any tolerance.",
+        description="Measure how well a trained network judges a dataset. A ViT or Florence-2 decides between OK and "
+        "NG with the threshold that its training chose on the validation split, a gauge by a tolerance.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -52,15 +52,15 @@ def parser() -> argparse.ArgumentParser:
         "--max-escape",
         type=number(float, 0, 0.5, True),
         metavar="RATE",
-        help="ViT and Florence-2 only: choose and save a new escape threshold, below which a part is OK, so that at "
-        "most this share of NG parts is judged OK; as in training (the run's)",
+        help="ViT and Florence-2 only: choose a new escape threshold, below which a part is OK, so that at most this "
+        "share of NG parts is judged OK, and save it in RUN; needs the dataset of the training (the threshold in RUN)",
     )
     p.add_argument(
         "--tolerance",
         action="append",
         metavar="LIMITS",
-        help="gauges only: limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4; "
-        "may be repeated; parts are judged by each (the dataset's)",
+        help="gauges only: limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4. If "
+        "repeated, parts are judged by each set of limits separately (the dataset's)",
     )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only: pictures per batch (16)")
     p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (number of cores)")
@@ -72,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
     if args.rows:
-        raise InputError(f"--rows applies to ViT runs only, got {args.model}, a Florence-2 run")
+        raise InputError(f"--rows applies to ViT runs only; {args.model} is the run of a Florence-2")
     _refuse_tolerance(args)
     # Imported here: each kind of run needs its own modules only.
     from trainer.florence2.evaluation import evaluate
@@ -107,7 +107,7 @@ def _of_gauge(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> N
     for option in ("rows", "max_escape", "batch_size"):
         if getattr(args, option) is not None:
             name = f"--{option.replace('_', '-')}"
-            raise InputError(f"{name} applies to ViT and Florence-2 runs only, got {args.model}, a gauge's run")
+            raise InputError(f"{name} applies to ViT and Florence-2 runs only; {args.model} is the run of a gauge")
     evaluate(
         Asked(args.model, args.data, device_of(args.device), splits, _tolerances(args.tolerance)),
         out,
@@ -118,7 +118,7 @@ def _of_gauge(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> N
 def _refuse_tolerance(args: argparse.Namespace) -> None:
     if args.tolerance:
         raise InputError(
-            f"--tolerance applies to gauges only: {args.model} cannot follow another tolerance than that of its labels"
+            f"--tolerance applies to gauges only; {args.model} is no gauge, and has learned labels of one tolerance"
         )
 
 

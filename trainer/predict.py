@@ -1,8 +1,8 @@
-"""`python -m trainer.predict --model RUN IMAGE...`: a verdict on each picture or part, as JSON and drawn.
+"""`python -m trainer.predict --model RUN IMAGE...`: judge pictures, or parts shown by several, with a trained network.
 
-RUN is the run folder of a ViT, a Florence-2 or a gauge. Only a Florence-2 finds boxes, and only a gauge measures in mm.
-`generator.verdict.envelope`, `trainer.vit.verdicts`, `trainer.florence2.verdicts` and `trainer.gauge.prediction`
-describe the content of a verdict.
+RUN is the run folder of a ViT, a Florence-2 or a gauge. Verdicts are printed and, with options, written as JSON and
+drawn into the pictures. Only a Florence-2 finds boxes, and only a gauge measures in mm. `generator.verdict.envelope`,
+`trainer.vit.verdicts`, `trainer.florence2.verdicts` and `trainer.gauge.prediction` describe the content of a verdict.
 """
 
 import argparse
@@ -75,14 +75,14 @@ def parser() -> argparse.ArgumentParser:
         "--threshold",
         type=float,
         metavar="P",
-        help="the verdict is NG from P on; P is a ViT's probability of NG, or the confidence of a Florence-2's box. "
-        "The verdict is OK only below the run's escape threshold, or below P if P is lower (the run's own)",
+        help="the verdict is NG if a ViT's probability of NG, or the confidence of a Florence-2's box, is at least P; "
+        "it is OK below the run's escape threshold or, if P is lower, below P; UNSURE in between (the run's threshold)",
     )
     p.add_argument(
         "--allow-unfit",
         action="store_true",
-        help="judge even if the run was not better than chance on validation, or did not record this; without this "
-        "option all verdicts of such a run are INVALID",
+        help="judge even if the run was not better than chance on validation, or its files do not state whether it "
+        "was; without this option all verdicts of such a run are INVALID",
     )
     p.add_argument(
         "--tolerance",
@@ -97,19 +97,22 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _of_gauge(p: argparse.ArgumentParser) -> None:
-    """Add the options on the part, which apply to a gauge and to runs that make golden NSOART, and a gauge's own."""
+    """Add the options that only a gauge has, and those on the part, which networks with golden NSOART have too."""
     for name in ("scene", "housing", "terminal"):
         p.add_argument(
             f"--{name}",
             metavar="NAME",
-            help=f"gauge, golden NSOART: {name} of the part; needed if the run's parts differ in it",
+            help=f"{name} of the part, for a gauge, or a network trained on NSOART pictures with golden references; "
+            f"needed if RUN knows connectors that differ in it",
         )
     p.add_argument(
         "--camera",
         metavar="VIEW",
-        help="gauge, golden NSOART: view of pictures whose names end in no view (gauge: center if the run has it)",
+        help="view of pictures whose names do not end in the name of a view, for the same networks as --scene (center "
+        "for a gauge that has this view)",
     )
-    p.add_argument("--marking", metavar="NAME", help="golden NSOART: print on the part, where the run has several")
+    marking = "print on the part, for a network trained on NSOART pictures with golden references"
+    p.add_argument("--marking", metavar="NAME", help=marking)
     p.add_argument(
         "--find",
         action="store_true",
@@ -119,8 +122,8 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--judge",
         metavar="NAMES",
-        help="gauge: characteristics that the verdict covers, from presence,true_position,height; the verdict names "
-        "the others (all)",
+        help="gauge: characteristics that the verdict covers, separated by commas: presence, true_position, height; "
+        "the verdict lists those that it does not cover (all three)",
     )
     p.add_argument(
         "--calibration",
@@ -139,7 +142,7 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
         if kind not in kinds and getattr(args, name) is not None and getattr(args, name) is not False
     ]
     if args.threshold is not None and not 0 <= args.threshold <= 1:
-        problems.append(f"--threshold: expected 0 to 1, got {args.threshold}")
+        problems.append(f"--threshold: expected a number from 0 to 1, got {args.threshold}")
     problems += [
         f"--{name.replace('_', '-')}: expected 1 or more, got {getattr(args, name)}"
         for name in ("batch_size", "threads")

@@ -1,8 +1,8 @@
 """`python -m trainer.push RUN --to OWNER/NAME`: upload a trained model and its card to the Hugging Face Hub.
 
-One commit holds the files that a user needs: best weights as safetensors, configuration, frozen threshold, card, a few
-pictures. It never holds the optimizer's state, nor weights of the last epoch or of stages. The token comes from
-HF_TOKEN or `hf auth login`.
+One commit has the files that a user needs: best weights as safetensors, configuration, decision threshold, card, a few
+pictures. The optimizer's state and other weights are not uploaded. The access token is that of the variable HF_TOKEN or
+of `hf auth login`.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run of a ViT or Florence-2")
     p.add_argument("--to", required=True, metavar="OWNER/NAME", help="the model's name on the Hub")
-    p.add_argument("--private", action="store_true", help="make a new repository private")
+    p.add_argument("--private", action="store_true", help="if the repository is new, make it private")
     p.add_argument(
         "--dataset",
         action="append",

@@ -1,4 +1,4 @@
-"""`python -m trainer.report RUN`: write a ViT run's page, RUN/report.html; see `trainer.vit.run_page`."""
+"""`python -m trainer.report RUN`: write an HTML page on the run of a ViT, RUN/report.html (`trainer.vit.run_page`)."""
 
 import argparse
 import sys
@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Write the HTML page on a ViT's run; returns the exit code."""
     if kind_of(args.run) == DETECTION_FORMAT:
-        raise InputError(f"{args.run}: expected a ViT's run, got one of Florence-2, which has its {REPORT} already")
+        raise InputError(f"{args.run}: expected the run of a ViT, got a run of Florence-2; its training wrote {REPORT}")
     say(f"report: {write_page(args.run)}")
     return 0
 

@@ -43,7 +43,7 @@ def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 6: peaks on the defect, entropy and share on the housing, by epoch."""
+    """Draw question 6's figure into `picture`; returns its paragraphs: where attention lies, by epoch."""
     base = _baselines(found)
     figure, panels = figures.panels(3)
     first, whole = _first_epochs(found)

@@ -32,7 +32,7 @@ def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[s
 
 
 def quiet_seconds(curves: list[list[dict[str, Any]]]) -> dict[str, float]:
-    """Return the seconds of each training stage's fastest epoch over all curves; other programs slow other epochs."""
+    """Return for each training stage the seconds of its fastest epoch in all curves: other programs slowed it least."""
     seconds: dict[str, list[float]] = {}
     for rows in curves:
         before = 0.0

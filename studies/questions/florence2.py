@@ -17,7 +17,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads a split's mAP50 from a result; `group` has the keys of a group in the split."""
+    """Make a function that reads mAP50 of a split from a result, or of a `group` in it, such as "digits", "with"."""
 
     def share(result: Mapping[str, Any]) -> Share:
         part = result["splits"].get(split, {})
@@ -36,7 +36,7 @@ GROUPS = {"seen positions": ("positions", "seen"), "held-out positions": ("posit
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 7: mAP50 from random weights, and its change by tuning to a new housing."""
+    """Draw question 7's figure into `picture`; returns its paragraphs: mAP50 from random weights, and after tuning."""
     scratch, tuned = (
         replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
         for told in (False, True)

@@ -1,4 +1,4 @@
-"""Question 3: the benefit of copies of a small dataset."""
+"""Question 3: the benefit of adding changed copies of its pictures to a small training set."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def gaps(found: Found) -> dict[str, list[float]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 3: accuracy on the test and on the training pictures."""
+    """Draw question 3's figure into `picture`; returns its paragraphs: accuracy on test and training pictures."""
     test, own, overfit = found.values(accuracy("test")), found.values(learned), gaps(found)
     figure, (left, right) = figures.panels(2)
     figures.named(left, test, "Test: balanced accuracy", GUESSING)

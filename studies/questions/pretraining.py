@@ -15,7 +15,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 5: accuracy by number of pictures, from random and pre-trained weights."""
+    """Draw question 5's figure into `picture`; returns its paragraphs: accuracy from random and pre-trained weights."""
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
     rows = []

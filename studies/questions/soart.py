@@ -17,7 +17,7 @@ def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
     """Read the scores of each training by defect; by method without training, or ViT variant."""
     pictures = {d["result"]["scores"]["of"] for documents in found.variants.values() for d in documents}
     if len(pictures) > 1:
-        raise ValueError("expected runs that judged the same pictures, got runs with different ones")
+        raise ValueError("expected runs that judged the same pictures, got different pictures")
     columns = {}
     for variant, documents in found.variants.items():
         for method in METHODS if variant == "without training" else ("ViT",):
@@ -40,7 +40,7 @@ def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 8: AUROC of each defect by the methods without training and by ViTs."""
+    """Draw question 8's figure into `picture`; returns its paragraphs: AUROC of ViTs and methods without training."""
     columns = {name: areas(by_seed) for name, by_seed in _by_defect(found).items()}
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}

@@ -1,4 +1,4 @@
-"""Question 2: image labels or patches, RGB or NSOART."""
+"""Question 2: training with image labels or with boxes (patches), on RGB or on NSOART pictures."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from studies.tables import table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 2: accuracy by epochs, by minutes and on the test; time to reach a level."""
+    """Draw question 2's figure into `picture`; returns its paragraphs: accuracy on the test, time to reach a level."""
     figure, (left, right) = figures.panels(2)
     name = "val_balanced_accuracy"
     epochs = curves(found, lambda row: row["epoch"], name)

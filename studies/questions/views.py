@@ -25,7 +25,7 @@ PART_MEASURES: dict[str, Callable[[Mapping[str, Any]], Share]] = {
 
 
 def parts_judged(found: Found, read: Callable[[Mapping[str, Any]], Share]) -> dict[str, dict[str, Value]]:
-    """Summarise one of `PART_MEASURES` over seeds, by variant and judging views; `TOGETHER` has one entry."""
+    """Summarise over seeds a measure that `read` reads, by variant, then by the views from which parts are judged."""
     values = {
         variant: {
             name: value
@@ -42,7 +42,7 @@ def _short(variant: str) -> str:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 4: whole parts judged by one, three and five views."""
+    """Draw question 4's figure into `picture`; returns its paragraphs: parts judged by one, three and five views."""
     series = {title: parts_judged(found, read) for title, read in PART_MEASURES.items()}
     figure, panels = figures.panels(len(series))
     panels[0].axhspan(*EARLIER, color="grey", alpha=0.3, label="earlier work")

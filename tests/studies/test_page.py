@@ -80,7 +80,7 @@ def test_each_line_at_a_glance_leads_to_its_section():
 def test_a_page_without_its_markers_is_left_alone(tmp_path):
     target = page_in(tmp_path)
     target.write_text("by hand", "utf-8")
-    with pytest.raises(ValueError, match="expected the lines <!-- study at a glance"):
+    with pytest.raises(ValueError, match=r"expected the lines <!-- study at a glance.* got the first 0 times"):
         page.write({}, target, tmp_path / "images")
     assert target.read_text("utf-8") == "by hand"
 

@@ -1,4 +1,4 @@
-"""Compare decisions on pins and verdicts on parts with the truth, over all pins and near the limit."""
+"""Compare decisions on pins, and verdicts on parts, with the truth; pins near their limit are counted separately."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -26,10 +26,10 @@ def of_parts(parts: pd.DataFrame) -> dict[str, Any]:
         parts: table of parts, from `judge_pins`.
 
     Returns:
-        `parts`: their number; `matrix`: number of parts by truth (OK, NG) and verdict; `wrong`: share of wrong verdicts
-        among OK and NG; escapes, overkill and shares of UNSURE and INVALID as `verdict_shares` returns them; `forced`:
-        by source of the measures (`NAMES`) the share right if only the measures' side of the limits decided. Each share
-        has Clopper and Pearson's bounds.
+        `parts`: their number; `matrix`: number of parts by truth (OK, NG), then verdict; `wrong`: share of wrong ones
+        among the verdicts OK and NG; `escapes`, `overkill`, `unsure`, `invalid`: as in `verdict_shares`; `forced`: by
+        source of measures (`NAMES`), share of right verdicts if a part is NG where a measure is beyond its limit, and
+        otherwise OK. Each share has its 95 % interval (Clopper and Pearson).
     """
     ng, verdicts = parts.ng.to_numpy(bool), parts.verdict.to_numpy(str)
     decided = np.isin(verdicts, (Verdict.OK, Verdict.NG))
@@ -54,14 +54,15 @@ def of_pins(
     """Compare the decisions on pins with the truth, for each judged characteristic.
 
     Args:
-        table: measured pins, of `table_of`.
-        pins: the decisions on these pins, of `judge_pins`.
+        table: measured pins, from `measure_split`.
+        pins: the decisions on these pins, from `judge_pins`.
         judged: names of the judged characteristics.
-        displaced: positions whose pins were displaced in training, as `scene/address`.
+        displaced: positions whose pins were displaced in training, as `scene/address`; empty: not known.
 
     Returns:
-        `characteristics`: for each the numbers of `decisions` by truth, and the share `wrong` among decided pins;
-        `near_limit` and `forced`: what the functions of these names return.
+        `characteristics`: for each one `decisions`, the number of each decision by truth (good, NG), and `wrong`, the
+        share of wrong ones among the decisions conform and nonconform.
+        `near_limit`, `forced`: what the functions of these names return.
     """
     found = {}
     for name in judged:
@@ -81,9 +82,9 @@ def of_pins(
 
 
 def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count decisions on true position by the true value divided by its limit, for each of `RANGES`, then for `NEAR`.
+    """Count decisions on true position by true value / limit: a dict for each range of `RANGES`, then for `NEAR`.
 
-    `right` is, by source, the share of pins whose measure lies on the right side of the limit.
+    `right` is, by source of measures, the share of pins whose measure is on the same side of the limit as the truth.
     """
     ratio, there = true_position(table) / pins.true_position_mm, table.there
     decision, ng = pins[f"decision_{TRUE_POSITION}"], pins[f"ng_{TRUE_POSITION}"]
@@ -107,7 +108,7 @@ def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def forced(table: pd.DataFrame, pins: pd.DataFrame, displaced: Iterable[str]) -> dict[str, Any]:
-    """Measure by position group and source the share of pins near the limit whose measure is on its right side."""
+    """Return the share of pins near the limit measured on the right side of it, by group of positions, then source."""
     ratio = true_position(table) / pins.true_position_mm
     near = table.there & (ratio >= NEAR[0]) & (ratio <= NEAR[1])
     groups = {"all positions": near}

@@ -53,7 +53,7 @@ class Setup:
 
 
 def crop_of(pitch_px: float) -> tuple[int, float]:
-    """Choose a crop's side, a multiple of 8, and the pitch of resampled pictures from the stored one, all in px."""
+    """Choose a crop's side in px, a multiple of 8, and the resampled distance of pins in px, from the stored one."""
     side = int(np.clip(8 * round(_PITCHES * pitch_px / 8), _LEAST_PX, _MOST_PX))
     return side, min(pitch_px, side / _PITCHES * 1.1)
 
@@ -129,9 +129,10 @@ def _report(row: Row, warnings: list[str], epochs: int) -> None:
     values: dict[str, Any] = row
     edge = values["val_edge_px"]
     say(
-        f"epoch {values['epoch']} of {epochs}  loss {values['train_loss']:.3f}  tips {values['train_tip_px']:.3f} px  "
-        f"validation: tips {values['val_tip_px']:.3f} px, edges {'none' if edge is None else f'{edge:.3f} px'}, "
-        f"presence right {values['val_presence']:.1%}  {values['seconds']:.1f} s"
+        f"epoch {values['epoch']} of {epochs}  training: loss {values['train_loss']:.3f}, error of tips "
+        f"{values['train_tip_px']:.3f} px  validation: error of tips {values['val_tip_px']:.3f} px, of edges "
+        f"{'none' if edge is None else f'{edge:.3f} px'}, presence right for {values['val_presence']:.1%} of pins  "
+        f"{values['seconds']:.1f} s"
     )
 
 
@@ -147,7 +148,7 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     share = start(device, begun.settings.amp)
     if begun.settings.pictures < share.count:
         raise InputError(
-            f"--pictures: expected at least one for each of {share.count} processes, got {begun.settings.pictures}"
+            f"--pictures: expected at least {share.count}, one for each process, got {begun.settings.pictures}"
         )
     repeatable(share.accelerator.device, begun.settings.threads)
     network, optimizer = build(begun.shape, begun.settings, share.accelerator.device)
@@ -196,8 +197,8 @@ def _described(begun: Setup, network: torch.nn.Module, share: Share) -> str:
     splits, shape, settings = begun.data.splits, begun.shape, begun.settings
     scenes = sorted({key[0] for key in begun.data.connectors})
     return (
-        f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, crops of {shape.side} px at "
-        f"{begun.data.pitch_px:.1f} px from pin to pin, {len(splits['train'])} training and "
+        f"network of {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, crops of {shape.side} px, "
+        f"{begun.data.pitch_px:.1f} px between neighbouring pins, {len(splits['train'])} training and "
         f"{len(splits['validation'])} validation pictures of {', '.join(scenes)}, "
         + (f"{share.count} processes, each on " if share.count > 1 else "")
         + f"{share.accelerator.device}, {settings.threads} threads{', bfloat16' if settings.amp == 'bf16' else ''}"
@@ -205,13 +206,13 @@ def _described(begun: Setup, network: torch.nn.Module, share: Share) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train as the options say; returns the exit code, 1 if no epoch was measured before the training stopped."""
+    """Train as the options say; returns the exit code: 1 if training stopped before an epoch was validated, else 0."""
     with default_paths.Hold() as hold:
         return _train(args, hold)
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command line; returns its exit code. `began`: `time.monotonic()` at the command's start; None: now."""
+    """Run the command line; returns its exit code. --time-limit counts from `began` (time.monotonic()); None: now."""
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began
 

@@ -1,7 +1,7 @@
-"""How often stated uncertainties hold: the share of errors within U (k = 2), and a test whether it is too small.
+"""How often the stated expanded uncertainty U (k = 2) holds: the share of errors within U, which should be 95 %.
 
-The pins of a part share its pose, so they are not independent. Therefore intervals come from drawing whole parts, and
-the test takes one value from each part.
+A test states whether the share is too small. The pins of a part share its pose, so their errors are not independent.
+Therefore the bootstrap that gives the intervals draws whole parts, and the test takes one value from each part.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
         covered: (N,) whether the error lies within U.
 
     Returns:
-        `share`; `interval`, its 95 % interval by bootstrap over parts; `p`, the p-value of the hypothesis that the true
-        share is 0.95 or more, by Student's t over parts, or None with fewer than five parts.
+        `share` of errors within U; `interval`, its 95 % interval by bootstrap over parts; `p`, the p-value of the
+        hypothesis that the true share is 0.95 or more, by Student's t test over parts (None with fewer than five).
     """
     off = pd.Series(np.asarray(covered, float) - RIGHT).groupby(parts.to_numpy()).sum()
     p = None
@@ -38,7 +38,7 @@ def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Adjust the p-values of several tests (Holm, 1979): with at most 5 % chance one below 0.05 is a false alarm."""
+    """Adjust the p-values of several tests (Holm, 1979): the chance of any false alarm at 0.05 is then at most 5 %."""
     order = np.argsort(values)
     adjusted = np.empty(len(values))
     largest = 0.0
@@ -49,11 +49,11 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def adjust(groups: Mapping[str, dict[str, Any]], axes: Sequence[str]) -> None:
-    """Add `p_holm` to the coverage of each group and axis: `p` after Holm's adjustment over all groups and axes.
+    """Adjust the p-values of all groups of pins and all axes together by `holm`.
 
     Args:
-        groups: figures by group, with `within_AXIS` from `coverage`; changed in place.
-        axes: names of the axes.
+        groups: figures by group; each `within_AXIS` in them, from `coverage`, gets the adjusted value as `p_holm`.
+        axes: names of the axes: dx, dy, retraction.
     """
     tests = [
         found

@@ -29,10 +29,11 @@ def read_gauge_data(
 
     Args:
         folder: a folder that `python -m generator build` wrote.
-        pitch_px: distance of neighbouring pins, px, to which pictures are resampled; None: chosen by `scale_for`.
+        pitch_px: distance in px of neighbouring pins, to which pictures are resampled; None: chosen by `scale_for`.
         needed: names of splits that must exist and have usable pictures.
-        scale_for: chooses `pitch_px` from the median pitch of the training pictures in px; by default this median.
-        keep: returns whether to read the split of a name; by default all are read.
+        scale_for: returns `pitch_px`, given the median of this distance in the stored training pictures; by default the
+            median itself.
+        keep: called with the name of a split; returns whether to read it. By default all are read.
 
     Raises:
         InputError: the dataset or its connectors.json is missing, damaged or lacks what a gauge needs.
@@ -42,12 +43,12 @@ def read_gauge_data(
     rows = {name: _rows(split) for name, split in dataset.items() if keep(name)}
     usable = {name: [row for row in each if _is_usable(row, connectors)] for name, each in rows.items()}
     notes = [
-        f"split {name}: {left} of {len(rows[name])} pictures left out: their camera, connector or objects are unknown"
+        f"split {name}: {left} of {len(rows[name])} pictures are left out: camera, connector or pins are not stated"
         for name in rows
         if (left := len(rows[name]) - len(usable[name]))
     ]
-    wrong = [f"--data {folder} split {name}: expected pictures with camera_json, objects and a connector in "
-             f"connectors.json, got none" for name in needed if not usable[name]]  # fmt: skip
+    wrong = [f"--data {folder} split {name}: expected pictures with the columns camera_json and objects, of a "
+             f"connector in connectors.json, got none" for name in needed if not usable[name]]  # fmt: skip
     if wrong:
         raise InputError(wrong)
     keys = {_key(row) for each in usable.values() for row in each}
@@ -64,7 +65,7 @@ def read_gauge_data(
 
 
 def drawings(folder: Path) -> dict[Key, NominalConnector]:
-    """Read the connectors with cameras from the connectors.json of a dataset or run, by scene, housing and terminal.
+    """Read the connectors that state cameras from connectors.json in `folder`; by scene, housing and terminal.
 
     Raises:
         InputError: there is no connectors.json, or none of its connectors states cameras.

@@ -1,13 +1,13 @@
-"""Evaluate a gauge on any dataset: errors in mm, coverage of U, and decisions by any tolerance against the truth.
+"""Evaluate a gauge on any dataset: its errors in mm, how often its uncertainty holds, and its decisions by a tolerance.
 
     OUT/measured.csv         one line per pin and set of cameras: truth, measured, standard deviation, decisions
     OUT/parts.csv            one line per part, set of cameras and tolerance: truth and verdict
-    OUT/evaluation.json      the figures; OUT/report.html shows them
-    OUT/linearity_SPLIT.png  found against true measures
-    OUT/errors_SPLIT.png     errors against true size, with the expanded uncertainty U (k = 2)
+    OUT/evaluation.json      all numbers; OUT/report.html shows them
+    OUT/linearity_SPLIT.png  plot of found over true measures
+    OUT/errors_SPLIT.png     plot of errors over true size, with the expanded uncertainty U (k = 2)
 
-Every error and decision is compared with those of two gauges without a network: *answer zero*, which always measures 0,
-and *bright tip* (`trainer.gauge.baseline`).
+Errors and decisions are compared with those of two gauges without a network: *answer zero* always measures 0, *bright
+tip* takes the brightest pixels for the tip (`trainer.gauge.baseline`).
 """
 
 import json
@@ -39,7 +39,6 @@ from trainer.gauge.judging import judge_pins, judged_of
 from trainer.gauge.measuring import AXES, Measured, captures_of, measure_captures, table_of
 from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import GaugeRun, load_run
-from trainer.gauge.uncertainty import factors_of
 
 MEASURED, PARTS = "measured.csv", "parts.csv"
 AS_DATASET = "dataset"
@@ -54,7 +53,8 @@ class Asked:
         data: the dataset's folder.
         device: device of the network.
         splits: names of the splits to measure; empty: all but `train`.
-        tolerances: by label, limits in mm by name that replace the dataset's; empty or None: the dataset's tolerance.
+        tolerances: by label, sets of limits in mm by name that replace the dataset's; parts are judged by each set.
+            Empty or None: by the dataset's limits.
     """
 
     run: Path
@@ -65,7 +65,7 @@ class Asked:
 
 
 def files_of(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files beside an evaluation.json of this content."""
+    """Return the names of all files that an evaluation writes beside evaluation.json, given that file's content."""
     pictures = {f"{name}_{split}.png" for split in document["splits"] for name in ("linearity", "errors")}
     return {MEASURED, PARTS, REPORT, *pictures}
 
@@ -79,8 +79,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         own_folder: whether `out` is RUN/evaluation, whose files may be replaced without a check.
 
     Raises:
-        InputError: the run or the dataset cannot be used, no part can be located, or `out` has files with the names of
-            results that no earlier evaluation wrote.
+        InputError: the run or the dataset cannot be used, no part can be located, or a result would replace a file in
+            `out` that no earlier evaluation wrote.
     """
     run = load_run(asked.run)
     run.network.to(asked.device)
@@ -121,13 +121,13 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     for name, found in document["splits"].items():
         for text in headlines(name, found):
             say(text)
-    say(f"page: {out / REPORT}")
+    say(f"report: {out / REPORT}")
 
 
 def measure_split(
     pictures: Sequence[Picture], data: GaugeData, run: GaugeRun, cameras: Sequence[str] = ()
 ) -> tuple[list[Measured], pd.DataFrame]:
-    """Measure the captures of a split by several cameras together.
+    """Measure all parts of a split, each by the pictures of the given cameras together.
 
     Args:
         pictures: the split's pictures.
@@ -136,17 +136,17 @@ def measure_split(
         cameras: names of the cameras; empty: all.
 
     Returns:
-        The captures, those that `trainer.predict` would refuse without pose; and the table of `table_of`, with columns
-        `bright_AXIS` in mm, measured by the brightest pixels.
+        The measured captures; the pose is None for parts that `trainer.predict` would call not located. Their table
+        from `table_of`, with columns `bright_dx`, `bright_dy`, `bright_retraction` added: mm by the brightest pixels.
     """
     finder = TorchFinder(run.network, run.uncertainty.scales)
     captures = captures_of(pictures, cameras)
-    bar = f"{'+'.join(cameras) or 'all cameras'}: parts"
+    bar = f"measuring parts by {'+'.join(cameras) or 'all cameras'}"
     found = measure_captures(
         captures,
         data,
         finder,
-        factors_of(run.uncertainty),
+        run.uncertainty.factors,
         lambda each: tqdm(each, bar, len(captures), leave=False, disable=None),
     )
     found = [_refused(one, data, run) for one in found]
@@ -171,7 +171,7 @@ def _refused(one: Measured, data: GaugeData, run: GaugeRun) -> Measured:
 
 
 def camera_sets(pictures: Sequence[Picture]) -> list[tuple[str, ...]]:
-    """Return the sets of cameras by which pictures are measured: each camera alone, then all together."""
+    """Return the sets of cameras by which parts are measured: each camera alone and, if several, all together."""
     names = sorted({str(each.row["camera"]) for each in pictures})
     return [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
 
@@ -191,7 +191,7 @@ def _split(
         located = sum(one.pose is not None for one in measured)
         title, judged = "+".join(cameras), judged_of(table)
         if not located:
-            raise InputError(f"split {name}, {title}: expected parts that can be located, got none")
+            raise InputError(f"split {name}, cameras {title}: expected at least one part that is located, got none")
         groups = {**figures.groups(table, limit, displaced), **figures.groups_by_pin(table, limit)}
         by_group = {group: figures.figures(part) for group, part in groups.items()}
         adjust(by_group, AXES)
@@ -218,7 +218,7 @@ def _split(
 
 
 def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
-    """Write the lines on a split for the terminal, from its figures in evaluation.json."""
+    """Write the lines for the terminal on a split, given its name and its entry in evaluation.json."""
     lines = []
     for cameras, figure in found.items():
         lines.append(figures.line(f"{name}, {cameras}", figure["groups"]["all pins"]))
@@ -227,7 +227,7 @@ def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
             wrong, low_high = parts["wrong"], parts["wrong"]["interval"]
             unsure = [parts["unsure"][of]["count"] + parts["invalid"][of]["count"] for of in ("ok", "ng")]
             lines.append(
-                f"  tolerance {label}: {wrong['count']} of {wrong['of']} parts decided wrongly (up to "
+                f"  tolerance {label}: of {wrong['of']} verdicts OK or NG {wrong['count']} are wrong (95 % bound: "
                 f"{low_high[1]:.1%}); UNSURE or INVALID: {unsure[0]} of {parts['unsure']['ok']['of']} good and "
                 f"{unsure[1]} of {parts['unsure']['ng']['of']} NG parts"
             )
@@ -252,4 +252,4 @@ def _check_addresses(tolerances: Mapping[str, Mapping[str, float]], data: GaugeD
     known = {position.address for drawing in data.connectors.values() for position in drawing.positions}
     asked = {name.rpartition(".")[0] for limits in tolerances.values() for name in limits} - {""}
     if unknown := sorted(asked - known):
-        raise InputError(f"--tolerance: expected addresses of pins of the dataset, got {', '.join(unknown)}")
+        raise InputError(f"--tolerance: expected pin addresses of the dataset's connectors, got {', '.join(unknown)}")

@@ -1,4 +1,4 @@
-"""OUT/report.html of a gauge's evaluation: shows evaluation.json and the pictures beside it on one page."""
+"""Write OUT/report.html of a gauge's evaluation: one page with the numbers of evaluation.json and the plots."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ NEAR = ("true position / limit", "pins", *Decision, "wrong", "right side: gauge"
 
 
 def write_page(out: Path, document: Mapping[str, Any]) -> None:
-    """Write OUT/report.html from the content of evaluation.json and the pictures in OUT."""
+    """Write report.html into the folder `out`, given the content of evaluation.json; the plots are read from `out`."""
     context = {
         "title": f"Evaluation: {document['model']} on {document['data']}",
         "document": document,

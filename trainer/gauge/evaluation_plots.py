@@ -1,4 +1,4 @@
-"""Figures of a gauge's evaluation: found against true measures, and errors with U against the true size."""
+"""Plots of a gauge's evaluation: found over true measures, and errors with their uncertainty over the true size."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ _BINS = 8
 
 
 def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
-    """Plot found against true dx, dy and retraction in mm with a fitted line, a row for each set of cameras."""
+    """Plot found over true dx, dy and retraction in mm with fitted lines; a row of plots for each table of pins."""
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
@@ -39,7 +39,7 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
 
 
 def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> None:
-    """Plot errors in mm against the true size, with the mean U by size as a band, a row for each set of cameras."""
+    """Plot errors over true sizes in mm, the mean ±U (k = 2) as a band; a row of plots for each table of pins."""
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
@@ -67,7 +67,7 @@ def _band(axes: Axes, size: np.ndarray, u: np.ndarray) -> None:
     used = [number for number in range(max(len(edges) - 1, 1)) if (index == number).any()]
     middle = [float(np.median(size[index == number])) for number in used]
     mean = np.array([float(u[index == number].mean()) for number in used])
-    axes.fill_between(middle, -mean, mean, color="tab:green", alpha=0.2, label="± U (k = 2), mean")
+    axes.fill_between(middle, -mean, mean, color="tab:green", alpha=0.2, label="mean of ±U (k = 2)")
 
 
 def _known(table: pd.DataFrame, axis: str) -> pd.DataFrame:

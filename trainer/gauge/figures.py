@@ -1,4 +1,4 @@
-"""Figures of a gauge from a table of measured pins (`trainer.gauge.measuring.table_of`)."""
+"""Compute a gauge's errors, their scatter and coverage from a table of measured pins (`measuring.table_of`)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -20,22 +20,22 @@ _SAME_MM = 1e-6
 
 
 def true_position(table: pd.DataFrame, which: str = "true") -> pd.Series:
-    """Compute each pin's true position, mm: twice the tip's distance from its nominal place in columns `which`."""
+    """Return true positions in mm, twice the tips' distance from their nominal place, from columns WHICH_dx and _dy."""
     return 2.0 * np.hypot(table[f"{which}_dx"], table[f"{which}_dy"])
 
 
 def figures(table: pd.DataFrame) -> dict[str, Any]:
-    """Measure the errors of the pins in a table.
+    """Compute the errors (found minus true value) of the pins in a table from `table_of`.
 
     Returns:
-        Numbers: `pins` that are there in truth; `parts`, of which `unlike` are unlike training and so INVALID;
-        `missing` pins in truth, of which `missing_found` were called
-        missing; `present_lost`, pins that are there and were called missing.
-        For each axis that the views determine, of pins that are there and were called present: root mean square of the
-        error `rms_AXIS`, of the answer zero's error `zero_AXIS`, and of the bright tip's error `bright_AXIS` if the
-        table has it; `q95_AXIS`, below which 95 % of the errors lie; `bias_AXIS`, the mean error, all in mm;
-        `slope_AXIS` of found over true values; `within_AXIS`, see `trainer.gauge.coverage`, and its share
-        `coverage_AXIS`.
+        Numbers of pins: `pins`, there in truth; `missing`, missing in truth; `missing_found`, those of the missing that
+        were called missing; `present_lost`, those of `pins` that were called missing. `parts`: number of parts;
+        `unlike`: number of those that are unlike training, whose verdict is INVALID.
+        Then for each axis A of dx, dy and retraction, over the pins that are there, were called present and have a
+        determined measure (left out with fewer than three): `rms_A`, root mean square of the errors; `zero_A`, that of
+        a gauge that always answers 0; `bright_A`, that of the brightest pixels, if measured; `q95_A`, below which 95 %
+        of the absolute errors lie; `bias_A`, mean error, all in mm; `slope_A`, slope of the line through found over
+        true values, or None if the true values are equal; `within_A`, what `coverage` returns; `coverage_A`, its share.
     """
     there = table[table.there]
     found: dict[str, Any] = {"pins": len(there), "parts": int(table.part.nunique())}
@@ -62,10 +62,10 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def groups(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) -> dict[str, pd.DataFrame]:
-    """Select the groups of pins that are reported, by name; a pin may be in several.
+    """Select the rows of groups of pins, by the group's name, such as pins of one housing; groups may overlap.
 
     Args:
-        table: measured pins, by one set of cameras.
+        table: measured pins, from `table_of`, by one set of cameras.
         limit_mm: limit of true position.
         displaced: positions whose pins were displaced in training, as `scene/address`; empty: not known.
     """
@@ -91,12 +91,12 @@ def groups(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) 
 
 
 def is_displaced(table: pd.DataFrame, displaced: Iterable[str]) -> pd.Series:
-    """Return for each pin whether its position, `scene/address`, is in `displaced`."""
+    """Return for each row of a table from `table_of` whether the pin's position, `scene/address`, is in `displaced`."""
     return (table.scene.astype(str) + "/" + table.address).isin(set(displaced))
 
 
 def groups_by_pin(table: pd.DataFrame, limit_mm: float) -> dict[str, pd.DataFrame]:
-    """Select groups of pins by kind of displacement, and by true position in multiples of its limit, by name."""
+    """Select the rows of groups of at least 10 pins, by name: of one kind of defect, or a range of true positions."""
     size = true_position(table) / limit_mm
     chosen: dict[str, Any] = {
         f"kind {kind}": table.kind == kind for kind in sorted(table.kind.unique()) if kind != "missing"
@@ -108,11 +108,12 @@ def groups_by_pin(table: pd.DataFrame, limit_mm: float) -> dict[str, pd.DataFram
 
 
 def repeatability(table: pd.DataFrame) -> dict[str, Any]:
-    """Measure the scatter of repeated measures of one pin, pooled over all pins; empty without repeated captures.
+    """Compute how much repeated measures of the same pin scatter, pooled over the pins of a table from `table_of`.
 
     Returns:
-        For each axis, standard deviations in mm: `captures_AXIS` of the captures of one placing in one light;
-        `placings_AXIS` of one part's means, each over the captures of one placing in one light.
+        For each axis A of dx, dy and retraction two standard deviations in mm: `captures_A`, between captures of one
+        placing of a part in one light; `placings_A`, between placings or lights, each with the mean of its captures. A
+        value without repeats is left out.
     """
     found: dict[str, Any] = {}
     pin = ["part", "scene", "housing", "terminal", "address"]
@@ -130,7 +131,7 @@ def repeatability(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def grouped(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
-    """Return `figures` of every group of `groups`, by the group's name."""
+    """Return for each group of pins that `groups` selects with these arguments its `figures`, by the group's name."""
     return {name: figures(part) for name, part in groups(table, limit_mm, displaced).items()}
 
 
@@ -139,11 +140,11 @@ def _rms(values: pd.Series) -> float:
 
 
 def line(name: str, found: Mapping[str, Any], say: Callable[[float | None], str] = "{:.3f}".format) -> str:
-    """Write a result of `figures` in one line for the terminal; `say` formats a number."""
+    """Write a line for the terminal: `name`, then errors from `figures`, which `say` turns from numbers into text."""
     parts = [
         f"{axis} {say(found[f'rms_{axis}'])} mm (slope {say(found[f'slope_{axis}'])}, "
-        f"within U {found[f'coverage_{axis}']:.0%})"
+        f"{found[f'coverage_{axis}']:.0%} within U)"
         for axis in AXES
         if found.get(f"slope_{axis}") is not None
     ]
-    return f"{name}: {found['pins']} pins: {'; '.join(parts)}"
+    return f"{name}: {found['pins']} pins; root mean square errors: {'; '.join(parts) or 'none'}"

@@ -1,4 +1,4 @@
-"""The network as `generator.locating` uses it: from crops to points with covariances, as NumPy arrays."""
+"""Wraps a trained network so that `generator.locating` can call it: NumPy crops in, points with covariances out."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from trainer.gauge.network import GaugeNetwork
 
 
 class TorchFinder:
-    """A `generator.locating.locate.Finder` of a trained network.
+    """Finds pins and edges in crops with a trained network: the `Finder` that `generator.locating.locate` expects.
 
     Args:
         network: the trained network, in evaluation mode.
@@ -22,10 +22,11 @@ class TorchFinder:
 
     @property
     def side(self) -> int:
+        """Side of the network's square crops, px."""
         return self.network.side
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Find the two points of each crop, in px from the crop's left upper corner, and whether there is a pin."""
+        """Find the two points of each crop: in px from its left upper corner, with covariances, and pin probability."""
         pixels = torch.from_numpy(np.ascontiguousarray(crops.pixels.transpose(0, 3, 1, 2))).float() / 255.0
         device = self.network.cells.device
         inputs = [pixels.to(memory_format=torch.channels_last)]

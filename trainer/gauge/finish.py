@@ -22,7 +22,7 @@ from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import Uncertainty, save_uncertainty
-from trainer.gauge.uncertainty import factors_of, learn_uncertainty
+from trainer.gauge.uncertainty import learn_uncertainty
 
 # A position counts as displaced in training where tips lie at least this far from their nominal place, mm, in as many
 # parts as this share.
@@ -31,19 +31,21 @@ DISPLACED = "displaced"
 
 
 def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outcome: Outcome) -> None:
-    """Calibrate and measure the best weights; write uncertainty.json, gates/, likeness.npz and summary.json.
+    """Calibrate the uncertainty, learn the limits of pictures and parts that can be judged, and measure.
+
+    Writes uncertainty.json, gates/, likeness.npz and summary.json.
 
     Args:
-        run: the run's folder.
+        run: the run's folder, which contains the best weights.
         data: the training's data; all splits but `train` are measured.
         folder: the dataset's folder.
-        network: gets the best weights.
+        network: the network; the best weights are loaded into it.
         outcome: how the training ended.
     """
     tensors, _ = run_folder.read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     network.eval()
-    stage("calibrating the uncertainty on validation")
+    stage("calibrating the uncertainty on the split validation")
     uncertainty = learn_uncertainty(network, data)
     save_uncertainty(run, uncertainty)
     learn_gates(run, data.splits)
@@ -76,26 +78,24 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
 def tables_of(
     pictures: Sequence[Picture], data: GaugeData, network: GaugeNetwork, found: Uncertainty
 ) -> dict[str, pd.DataFrame]:
-    """Measure a split with the uncertainty `found`; returns a table for each camera and for all cameras together."""
+    """Measure a split with the factors `found`; returns tables (`table_of`) by each camera, and by all together."""
     finder = TorchFinder(network, found.scales)
     names = sorted({str(each.row["camera"]) for each in pictures})
     sets = [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
     return {
-        "+".join(cameras): table_of(
-            measure_captures(captures_of(pictures, cameras), data, finder, factors_of(found)), data
-        )
+        "+".join(cameras): table_of(measure_captures(captures_of(pictures, cameras), data, finder, found.factors), data)
         for cameras in sets
     }
 
 
 def limit_of(pictures: Sequence[Picture]) -> float:
-    """Return the smallest limit of true position, mm, in the pictures' tolerances; infinite if none is stated."""
+    """Return the smallest limit of true position, mm, that the pictures' dataset rows state; infinite if none does."""
     stated = {str(each.row["tolerance_json"]) for each in pictures if each.row.get("tolerance_json")}
     return min((float(json.loads(each)["true_position_mm"]) for each in stated), default=np.inf)
 
 
 def displaced(pictures: Sequence[Picture], data: GaugeData) -> list[str]:
-    """Return the positions, `scene/address`, whose tip is over 0.2 mm off in at least a tenth of their pictures."""
+    """Return the pin positions (`scene/address`) whose tip is over 0.2 mm off in at least a tenth of the pictures."""
     shown: dict[str, list[bool]] = {}
     for picture in pictures:
         for position, each in zip(data.connectors[picture.key].positions, picture.objects, strict=True):

@@ -1,8 +1,7 @@
-"""The gates of a gauge's run: for each view, why a picture cannot be judged (`generator.verdict.gates`).
+"""The picture gates of a gauge's run: checks by which a picture counts as one that cannot be judged.
 
-    RUN/gates/VIEW/gates.npz
-
-Gates are learned from training and validation pictures at the run's scale, and applied to pictures at that scale.
+Each view has its own file, RUN/gates/VIEW/gates.npz (`generator.verdict.gates`). Gates are learned from training and
+validation pictures that were resampled to the run's scale, and check pictures resampled to the same scale.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ _MOST = 400
 
 
 def learn_gates(run: Path, splits: Mapping[str, Sequence["Picture"]]) -> None:
-    """Learn the gates of each view from `train` and `validation`, and write their files into the run's folder."""
+    """Learn picture gates from the splits `train` and `validation`, and write a file for each view into RUN/gates."""
     by_view: dict[str, list[Picture]] = {}
     for name in ("train", "validation"):
         for each in splits.get(name, ()):
@@ -38,7 +37,7 @@ def learn_gates(run: Path, splits: Mapping[str, Sequence["Picture"]]) -> None:
 
 
 def load_gates(run: Path) -> dict[str, PictureGates]:
-    """Load the gates of a run by view.
+    """Load the picture gates from a run's folder; returns them by view.
 
     Raises:
         InputError: the run has no gates, or a file is damaged.

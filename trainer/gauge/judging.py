@@ -1,4 +1,4 @@
-"""Judge measured parts of a dataset by a tolerance, and state the truth of each decision."""
+"""Judge measured parts of a dataset by a tolerance, and state beside each decision what is true."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -21,7 +21,7 @@ GAUGE, BRIGHT, ZERO = SOURCES = ("found", "bright", "zero")
 
 
 def tolerance_of(row: Mapping[str, Any], asked: Mapping[str, float]) -> Tolerance:
-    """Return the tolerance of a dataset's row, in which the limits `asked` (mm, by name) replace the row's.
+    """Return the tolerance that a dataset's row states, in which the limits `asked` (mm, by name) replace its own.
 
     Raises:
         InputError: the row states no tolerance.
@@ -32,7 +32,7 @@ def tolerance_of(row: Mapping[str, Any], asked: Mapping[str, float]) -> Toleranc
 
 
 def judged_of(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the characteristics that a set of cameras can judge: height only if it is determined for most pins."""
+    """Return the characteristics to judge in a table of measured pins: height only if determined for most of them."""
     fixes = len(table) > 0 and float(table.determined_retraction.mean()) > 0.5
     return CHARACTERISTICS if fixes else (PRESENCE, TRUE_POSITION)
 
@@ -44,7 +44,10 @@ def judge_pins(
     asked: Mapping[str, float],
     judged: Collection[str],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Judge every pin and part.
+    """Judge every measured pin, and every captured part.
+
+    Three sources measure each pin: the gauge (`found`), the brightest pixels (`bright`), and one that always answers 0
+    (`zero`).
 
     Args:
         table: measured pins of the captures, from `measure_split`.
@@ -54,11 +57,12 @@ def judge_pins(
         judged: characteristics that verdicts cover.
 
     Returns:
-        A table with a row for each row of `table`: the limits; for each characteristic C `decision_C` and the truth
-        `ng_C`; the truth `ng`; by source `found_ng`, `bright_ng`, `zero_ng`: whether a measure lies beyond its limit,
-        without regard to its uncertainty.
-        A table with a row for each capture: its facts, the truth `ng`, `verdict`, and `found_ng`, `bright_ng`,
-        `zero_ng`: whether this is so for at least one pin.
+        Two tables.
+        - Pins, a row for each row of `table`. Columns: the limits in mm; for each characteristic C the gauge's decision
+          `decision_C`, whether the pin is NG in truth `ng_C`, and for each source S `S_ng_C`, whether its measure lies
+          beyond the limit (its uncertainty is ignored); `ng` and `S_ng`, the same for any judged characteristic.
+        - Captures, a row for each of `measured`. Columns: the part's facts; `ng`, whether it is NG in truth; `verdict`;
+          `S_ng`, whether `S_ng` holds for at least one pin.
     """
     limits, decisions, verdicts = [], [], []
     for one in measured:
@@ -124,7 +128,7 @@ def _parts(
 
 
 def is_ng(one: Measured, data: GaugeData, tolerance: Tolerance, judged: Collection[str]) -> bool:
-    """Return whether the captured part is NG in truth, by the judged characteristics and the tolerance."""
+    """Return whether a part is NG in truth: a judged characteristic of one of its pins is beyond the tolerance."""
     first = one.capture.pictures[0]
     for position, each, there in zip(
         data.connectors[first.key].positions, first.objects, first.present.tolist(), strict=True

@@ -19,21 +19,22 @@ AXES = ("dx", "dy", "retraction")
 
 @dataclass(frozen=True)
 class Capture:
-    """The pictures of one placing of a part, one by each camera."""
+    """Pictures of a part that was placed on the station once, one picture by each camera."""
 
     pictures: tuple[Picture, ...]
 
     @property
     def views(self) -> list[View]:
+        """The pictures with their cameras, as `generator.locating` reads them."""
         return [View(str(each.row["camera"]), each.pixels, each.camera) for each in self.pictures]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A capture as measured: its pose, pins, fits by view, the pins as found in each view, and how each shows the part.
+    """A capture and what was found: the part's pose, its pins in mm, fits by view, and for each view its pins in px.
 
-    The pose is None, and all else empty, if it could not be located. `unlike` states why `trainer.predict` would not
-    measure the part: it is unlike those of the training.
+    `looks` states how each view shows the part. `unlike` states in what the part is unlike those of the training, for
+    which `trainer.predict` refuses it. If the part could not be located, the pose is None, and the rest is empty.
     """
 
     capture: Capture
@@ -46,11 +47,11 @@ class Measured:
 
 
 def captures_of(pictures: Iterable[Picture], cameras: Sequence[str] = ()) -> list[Capture]:
-    """Group pictures by placing of a part; several captures of one placing by one camera stay apart.
+    """Group pictures by placing of a part; if a camera took several of one placing, each goes into another capture.
 
     Args:
-        pictures: of a split.
-        cameras: use these views only; empty: all.
+        pictures: the pictures of a split.
+        cameras: names of the cameras whose pictures are used; empty: all.
     """
     found: dict[tuple[Any, ...], list[Picture]] = {}
     counts: dict[tuple[Any, ...], int] = {}
@@ -72,14 +73,14 @@ def measure_captures(
     factors: Factors | None = None,
     progress: Callable[[Iterable[Capture]], Iterable[Capture]] = iter,
 ) -> list[Measured]:
-    """Locate and measure each capture.
+    """Locate the part of each capture, and measure its pins; returns a `Measured` for each capture, in order.
 
     Args:
-        captures: from `captures_of`.
-        data: gives drawings and queries.
-        finder: the network.
-        factors: on the standard deviations.
-        progress: wraps the captures, to show progress.
+        captures: the captures, from `captures_of`.
+        data: drawings and queries of their connectors.
+        finder: the network, which finds points in crops.
+        factors: factors on the standard deviations in mm; None: 1.
+        progress: called with the captures; returns an iterator over them that shows progress.
     """
     found = []
     for capture in progress(captures):
@@ -96,13 +97,14 @@ def measure_captures(
 
 
 def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
-    """Make a table with a row for each pin of each located capture.
+    """Make a table with a row for each pin of each located capture in `measured`.
 
     Returns:
-        Columns `part`, `fixture`, `scene`, `housing`, `terminal`, `lighting`, `cameras`, `capture` (its number in
-        `measured`), `address`, `kind` (of displacement, from the manifest's defects), `there` (truth), `present`
-        (measured), `sigma_px`; for dx, dy and retraction in mm the truth `true_…`, `found_…`, the standard
-        deviation `sigma_…` and `determined_…`; `cov_xy`; `visible` (the largest share of the pin that a view shows).
+        Columns `part`, `fixture` (placing), `scene`, `housing`, `terminal`, `lighting`, `cameras`, `capture` (number in
+        `measured`), `address`, `kind` (kinds of defect, or none), `there` (whether there is a pin in truth),
+        `present` (measured probability of a pin), `sigma_px` (of the tip in its best view), `cov_xy` (of dx and dy,
+        mm^2), `visible` (largest share of the pin that a view shows); for each axis A of dx, dy and retraction, in mm:
+        `true_A`, `found_A`, standard deviation `sigma_A`, and whether the views determine it, `determined_A`.
     """
     rows = []
     for number, one in enumerate(measured):
@@ -139,7 +141,7 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
 
 
 def kinds_of(defects: str) -> dict[str, str]:
-    """Kinds of defect by address, such as `bent+retracted`, in a manifest's column `defects`."""
+    """Read the kinds of defect, such as `bent+retracted`, by pin address, from a manifest's column `defects`."""
     found: dict[str, str] = {}
     for text in filter(None, defects.split(";")):
         kind, _, rest = text.partition("@")

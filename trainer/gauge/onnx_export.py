@@ -1,13 +1,12 @@
-"""Export a gauge as one ONNX file, which `generator.locating.gauge_file` reads without torch: `trainer.export`.
+"""Export a gauge as one ONNX file for `trainer.export`; `generator.locating.gauge_file` reads it without torch.
 
-Inputs, for N crops of S x S px: `crops` (N, S, S, 3) uint8; `marks` and `besides` (N, 2) float32, the expected points x
-and y in px from the crop's left upper corner; `kinds` (N,) int64. Outputs: `points` (N, 2, 2), the points found, in px
-as the expected ones; `sharpness` (N, 2, 3) and `features` (N, F), see `trainer.gauge.network.Found`; `present` (N,),
-the probability that there is a pin. The metadata contains everything else that a measurement needs: scale, uncertainty,
-limits, tolerance, the connectors' drawings, gates.
+Inputs, for N crops of S x S px: `crops` (N, S, S, 3) uint8; `marks` and `besides` (N, 2) float32, and `kinds` (N,)
+int64, see `trainer.gauge.network.Batch`. Outputs: `points` (N, 2, 2) in px, `sharpness` (N, 2, 3) and `features`
+(N, F), see `Found` there; `present` (N,), the probability that there is a pin. The metadata contains everything else
+that a measurement needs: scale, uncertainty, limits, tolerance, the connectors' drawings, gates, likeness.
 
-Before the file gets its name, onnxruntime runs it on flat crops and on noise. No output may differ from the network's
-by more than 0.01 (points: 0.01 px).
+Before the file gets its name, onnxruntime runs it on crops of one colour and on noise. No output may differ from the
+network's by more than 0.01 (points: 0.01 px).
 """
 
 import base64
@@ -36,7 +35,7 @@ INPUTS, OUTPUTS = ("crops", "marks", "besides", "kinds"), ("points", "sharpness"
 
 
 class FromBytes(nn.Module):
-    """The network with crops (N, S, S, 3) uint8 as input, and a probability in place of the logit `present`."""
+    """The gauge's network with the inputs and outputs of the ONNX file: crops as bytes, presence as a probability."""
 
     def __init__(self, network: GaugeNetwork) -> None:
         super().__init__()
@@ -48,7 +47,7 @@ class FromBytes(nn.Module):
 
 
 def probes(side: int) -> list[tuple[Tensor, ...]]:
-    """Make inputs for 3 flat crops and for 5 crops of noise, `side` px wide: the file must take any number of crops."""
+    """Make two sets of inputs to test the file: 3 crops of one colour, and 5 crops of noise, each `side` px wide."""
     source = torch.Generator().manual_seed(0)
     flat = torch.stack([torch.full((side, side, 3), level, dtype=torch.uint8) for level in (0, 128, 255)])
     noise = torch.randint(0, 256, (5, side, side, 3), generator=source, dtype=torch.uint8)
@@ -64,7 +63,7 @@ def probes(side: int) -> list[tuple[Tensor, ...]]:
 
 
 def largest_difference(path: Path, reference: FromBytes) -> float:
-    """Return the largest difference of any output value between file and network on `probes`; inf if shapes differ."""
+    """Return the largest difference of an output value between file and network on `probes`; inf if shapes differ."""
     import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -81,10 +80,10 @@ def largest_difference(path: Path, reference: FromBytes) -> float:
 
 
 def export_run(run: Path, path: Path) -> float:
-    """Write a gauge's run as the ONNX file `path`, if its outputs equal the network's.
+    """Write a gauge's run as the ONNX file `path`, unless its outputs differ from the network's.
 
     Returns:
-        The largest difference of any output value.
+        The largest absolute difference of any output value, at most `TOLERANCE`.
 
     Raises:
         InputError: The run cannot be read.
@@ -99,7 +98,7 @@ def export_run(run: Path, path: Path) -> float:
         _trace(network, temporary, metadata)
         worst = largest_difference(temporary, network)
         if not worst <= TOLERANCE:
-            raise RuntimeError(f"{path}: expected the network's output within {TOLERANCE:g}, got {worst:g} off")
+            raise RuntimeError(f"{path}: expected outputs within {TOLERANCE:g} of the network's, got {worst:g} off")
 
     run_folder.replace_file(path, write)
     return worst

@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m trainer.gauge",
         description="Train a gauge on a dataset made by `python -m generator build`: a network that measures every pin "
-        "of a connector in mm, with its uncertainty.",
+        "of a connector in mm, and states the uncertainty of each measure.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -42,11 +42,11 @@ def parser() -> argparse.ArgumentParser:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="minutes from the start of the command: the schedule is shortened to the epochs that fit; with --resume "
-        "the training stops after the epoch in which the time ends",
+        help="minutes from the start of the command, within which the training ends: the number of epochs is reduced "
+        "to those that fit. With --resume the training stops after the epoch in which the time ends (no limit)",
     )
     running.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the network (auto: a GPU if any)"
+        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
     )
     running.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"

@@ -19,14 +19,14 @@ class Picture:
     """One picture of a part, resampled to the run's scale, with its truth.
 
     Attributes:
-        row: the dataset's columns, without pictures and objects.
-        objects: the n pins' rows in the drawing's order; None if the dataset does not list a pin.
+        row: the dataset's columns of this picture, without images and objects.
+        objects: labels of the connector's n pins, in the drawing's order; None for a pin without labels.
         key: scene, housing and terminal.
         pixels: (H, W, 3) uint8.
-        camera: the station's nominal camera, at this scale.
-        pose: (4, 4) true pose: turns points in the part's datum axes into the station's, mm.
-        points: (n, 2, 2) true tip and foot of each pin, x and y in px; nan without a pin.
-        present: (n,) whether there is a pin.
+        camera: the station's nominal camera, for a picture of W x H px.
+        pose: (4, 4) matrix that turns points in the part's datum axes into the station's axes, mm; true, not found.
+        points: (n, 2, 2) true tip and foot of each pin, x and y in px; nan for a missing pin.
+        present: (n,) whether there is a pin in truth.
     """
 
     row: Mapping[str, Any]
@@ -41,7 +41,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class GaugeData:
-    """A dataset: pictures by split, drawings and queries by `Key`, pitch of the pictures in px, messages."""
+    """A dataset: pictures by split; drawings and points to find by `Key`; px between neighbouring pins; messages."""
 
     splits: Mapping[str, Sequence[Picture]]
     connectors: Mapping[Key, NominalConnector]

@@ -41,10 +41,11 @@ class Options:
     """Options of a prediction.
 
     Args:
-        scene, housing, terminal: Names of the part's; None if all of the run's connectors agree in it.
+        scene, housing, terminal: Names of the part's scene, housing and terminal; None: any. Connectors of the run that
+            fit these names must not differ.
         camera: View of pictures whose names state no view; None: center, if the run has it.
         judged: Characteristics that the verdict covers.
-        sheets: Whether to draw sheets.
+        sheets: Whether to draw the measures into a picture of each part.
         tolerance: Limits in mm of `--tolerance`, by name; empty: the run's own.
         calibration: Calibration certificate of the station's cameras; None: they are nominal.
         find: Whether the pictures are photographs in which the part must be searched for.
@@ -63,7 +64,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Bench:
-    """A loaded gauge, the drawing that it measures, the tolerance in mm, name and hash of the run, and the options."""
+    """What judging parts needs: gauge, drawing of the connector, limits in mm, name and hash of the run, options."""
 
     gauge: Gauge
     drawing: StatedDrawing
@@ -72,7 +73,7 @@ class Bench:
     options: Options
 
     def document(self, found: Inspected, files: Mapping[str, Path], part: str) -> dict[str, Any]:
-        """Make the entry of predictions.json for a part, from its measures and its picture files by view."""
+        """Make the entry of predictions.json for a part: what was `found` in `files`, its pictures by view."""
         envelope = Envelope(
             found.verdict,
             found.reasons,
@@ -87,7 +88,7 @@ class Bench:
         return envelope.to_json(part=part, sentence=said, **found.document(self.drawing, self.options.judged))
 
     def unjudged(self, file: Path, problems: Sequence[str]) -> dict[str, Any]:
-        """Make the entry of predictions.json for a file that belongs to no part: INVALID, with the problems."""
+        """Make the entry of predictions.json for a picture that was not assigned to a part: INVALID, with reasons."""
         reasons = [f"file: {problem}" for problem in problems]
         known = {"model": self.model, "judged": list(self.options.judged)}
         envelope = Envelope(Verdict.INVALID, reasons, file=str(file), **known)  # type: ignore[arg-type]
@@ -95,7 +96,7 @@ class Bench:
 
 
 def parse_judge(text: str | None) -> tuple[str, ...]:
-    """Parse `--judge`: characteristics, separated by commas; None: all.
+    """Parse the value of --judge, characteristics separated by commas; returns them, or all of them for None.
 
     Raises:
         InputError: a name is unknown or given twice, or there is no name.
@@ -142,12 +143,12 @@ def _certificate(path: Path | None) -> Certificate | None:
     with as_input_error():
         certificate = read_certificate(path)
     if certificate.is_expired():
-        say(f"WARNING: --calibration {path}: expired {certificate.expires:%Y-%m-%d}; no conformity is stated.")
+        say(f"WARNING: --calibration {path}: expired on {certificate.expires:%Y-%m-%d}, so no conformity is stated.")
     return certificate
 
 
 def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
-    """Return the limits that apply, mm: the run's (`stated`, by scene), replaced by those of --tolerance (`asked`).
+    """Return a connector's limits in mm: the run's (`stated`, by scene), replaced by those of --tolerance (`asked`).
 
     Raises:
         InputError: A limit is for an address that the connector does not have, or a necessary limit is not stated.
@@ -155,22 +156,22 @@ def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mappi
     addresses = {each.address for each in drawing.positions}
     unknown = [name for name in asked if "." in name and name.rpartition(".")[0] not in addresses]
     if unknown:
-        raise InputError(f"--tolerance {unknown[0]}: expected an address of {drawing.key[0]}, such as r1c1, got none")
+        raise InputError(f"--tolerance: expected a pin address of {drawing.key[0]}, such as r1c1, got {unknown[0]}")
     own = stated.get(drawing.key[0])
     if own is None:
         if missing := [name for name in MEASURES[:2] if name not in asked]:
             raise InputError(
-                f"--tolerance: expected {', '.join(missing)}, as the run states no tolerance for {drawing.key[0]}"
+                f"--tolerance: expected {' and '.join(missing)}, as the run states no tolerance for {drawing.key[0]}"
             )
         own = {name: asked[name] for name in MEASURES if name in asked}
     return Tolerance(**own).with_limits(asked)
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Load the run and sort the picture files into parts; returns the verdicts, which are computed while read.
+    """Load a run and sort picture files into parts; the verdicts returned are computed one by one as they are read.
 
     Raises:
-        InputError: As `load_bench`, `options.camera` is not a view of the run, or the certificate lacks a view.
+        InputError: As for `load_bench`; or `options.camera` is no view of the run, or the certificate lacks a view.
     """
     bench = load_bench(run, options)
     views = list(bench.gauge.gates)
@@ -182,10 +183,10 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     view = options.camera or (_DEFAULT_VIEW if _DEFAULT_VIEW in views else None)
     if unnamed and view is not None:
         if options.camera is None:
-            say(f"{len(unnamed)} pictures without a view in their names are taken from {view}; --camera names another.")
+            say(f"{len(unnamed)} pictures have no view in their names: judged as view {view}; --camera sets another.")
         parts |= {str(file.with_suffix("")): {view: file} for file in unnamed}
     elif unnamed:
-        problems += [f"{file}: expected a name that ends in a view of the run, or --camera" for file in unnamed]
+        problems += [f"{file}: expected a name that ends in {' or '.join(views)}, or --camera" for file in unnamed]
     if bench.gauge.certificate is not None:
         with as_input_error():
             seen = dict.fromkeys(sorted({view for pictures in parts.values() for view in pictures}))

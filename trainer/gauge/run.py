@@ -1,4 +1,4 @@
-"""A gauge's run on disk: settings, scale and calibration (RUN/config.json, RUN/uncertainty.json), and weights."""
+"""Files of a gauge's run: settings and scale (RUN/config.json), factors of the uncertainty (RUN/uncertainty.json)."""
 
 import json
 from collections.abc import Mapping
@@ -31,13 +31,13 @@ UNCERTAINTY = "uncertainty.json"
 
 
 class GaugeConfig(Settings):
-    """Shape of the network."""
+    """Settings of the network's shape."""
 
     side: int = setting(
-        48, "side of a crop, px; a multiple of 8", ge=32, le=256, no_option="from the pitch of the pins in px"
+        48, "side of the network's square crops, px; a multiple of 8", ge=32, le=256, no_option="from the pins' pitch"
     )
     width: int = setting(
-        32, "channels of the network at a stride of 2 px; twice and three times as many at 4 and 8 px", ge=4, le=256
+        32, "channels at half the crop's resolution; twice as many at 1/4, three times as many at 1/8", ge=4, le=256
     )
 
 
@@ -46,18 +46,18 @@ class TrainingConfig(Settings):
 
     epochs: int = setting(75, "passes over the training split", ge=1, le=100_000)
     pictures: int = setting(4, "pictures per step", ge=1, le=4096)
-    pins: int = setting(12, "largest number of pins of a picture per step, drawn at random", ge=1, le=4096)
-    edges: int = setting(10, "largest number of edge points of a picture per step, drawn at random", ge=0, le=4096)
+    pins: int = setting(12, "largest number of pins of one picture in a step, drawn at random", ge=1, le=4096)
+    edges: int = setting(10, "largest number of points on the walls' edges of one picture in a step", ge=0, le=4096)
     lr: float = setting(1.5e-3, "highest learning rate", gt=0, le=10)
     warmup: float = setting(0.05, "share of the steps during which the learning rate rises", ge=0, le=1)
     weight_decay: float = setting(0.02, "weight decay of AdamW", ge=0, le=10)
-    clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
+    clip: float = setting(1.0, "norm to which larger gradients are scaled down", gt=0, le=1e6, no_option="fixed")
     ema: float = setting(
-        0.995, "decay per step of the moving average of the weights; 0: the weights themselves", ge=0, le=0.99999,
-        metavar="DECAY",
+        0.995, "validate and keep the moving average of the weights with this decay per step; 0: no average",
+        ge=0, le=0.99999, metavar="DECAY",
     )  # fmt: skip
-    patience: int = setting(0, "stop after N epochs that bring no better one; 0: never", ge=0, le=100_000, metavar="N")
-    augment: bool = setting(True, "train without augmentation (exposure, colour, noise, mirroring)")
+    patience: int = setting(0, "stop after N epochs without a new best one; 0: never", ge=0, le=100_000, metavar="N")
+    augment: bool = setting(True, "train without augmentation (exposure, colour, sharpness, noise, mirroring)")
     seed: int = setting(0, "seed of all random numbers", ge=0, le=2**31 - 1)
     threads: int = setting(
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
@@ -70,7 +70,7 @@ class TrainingConfig(Settings):
         "off",
         "precision: bf16 computes in bfloat16 with weights in float32",
         choices=("auto", "bf16", "off"),
-        shown="auto: bf16 on a GPU or CPU that computes in it",
+        shown="auto: bf16 on a GPU or CPU that computes in bfloat16",
     )
     fitted_epochs: int = FITTED_EPOCHS
     data_sha256: str = setting(
@@ -79,24 +79,24 @@ class TrainingConfig(Settings):
 
     @property
     def scheduled(self) -> int:
-        """Number of epochs of the schedule: those of --epochs, or as many as fit into --time-limit."""
+        """Number of epochs for which the learning rate is planned: `epochs`, or `fitted_epochs` with --time-limit."""
         return self.fitted_epochs or self.epochs
 
     @property
     def close_ups(self) -> float:
-        """Share of epochs with close-ups only: 0, as a gauge has none."""
+        """Share of the epochs that show close-ups of single pins only: always 0 for a gauge."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Factors on standard deviations, calibrated on validation so that stated uncertainties hold, and limits of a fit.
+    """Factors on standard deviations, so that stated uncertainties hold on validation, and limits of a part's fit.
 
     Attributes:
-        tip, foot, edge: factors on the network's standard deviations of points in px.
+        tip, foot, edge: factors on the network's standard deviations, in px, of tips, of feet and of edge points.
         aside, height, aside_alone, height_alone: factors on standard deviations in mm, see
             `generator.locating.measure.Factors`.
-        residual, inliers, sigma_px: limits of a located part's fit, see `generator.locating.fit`.
+        residual, inliers, sigma_px: limits beyond which a part counts as not located, see `FitLimits`.
     """
 
     tip: float = 1.0
@@ -112,23 +112,25 @@ class Uncertainty:
 
     @property
     def scales(self) -> tuple[float, float, float]:
+        """The factors on standard deviations in px: of tips, of feet, of edge points."""
         return self.tip, self.foot, self.edge
 
     @property
     def factors(self) -> Factors:
-        """The factors on measures in mm."""
+        """The factors on standard deviations in mm."""
         return Factors(self.aside, self.height, self.aside_alone, self.height_alone)
 
     @property
     def fit_limits(self) -> FitLimits:
+        """The limits beyond which a part counts as not located."""
         return FitLimits(self.residual, self.inliers, self.sigma_px)
 
 
 @dataclass(frozen=True)
 class GaugeRun:
-    """A trained gauge: network in evaluation mode, pitch in px of resampled pictures, calibrated uncertainty.
+    """A trained gauge: its network, the px between neighbouring pins of resampled pictures, and its uncertainty.
 
-    `likeness`: what its training showed.
+    `likeness` states what its training showed.
     """
 
     network: GaugeNetwork
@@ -140,7 +142,7 @@ class GaugeRun:
 def save_config(
     run: Path, model: GaugeConfig, training: TrainingConfig, pitch_px: float, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json; `pitch_px`: of the resampled pictures; `tolerance`: limits in mm of training, by scene."""
+    """Write RUN/config.json with `pitch_px`, the px between pins of resampled pictures, and limits in mm by scene."""
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -153,7 +155,7 @@ def save_config(
 
 
 def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
-    """Read RUN/config.json strictly: shape of the network, settings of the training, pitch in px.
+    """Read RUN/config.json: shape of the network, settings of the training, px between pins of resampled pictures.
 
     Raises:
         InputError: the file is missing, damaged, of another version, or has unknown keys or values.
@@ -165,12 +167,12 @@ def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
 
 
 def save_uncertainty(run: Path, found: Uncertainty) -> None:
-    """Write RUN/uncertainty.json."""
+    """Write RUN/uncertainty.json, given the run's folder and what was learned from validation."""
     write_json(run / UNCERTAINTY, asdict(found))
 
 
 def load_run(run: Path) -> GaugeRun:
-    """Load a trained gauge, in evaluation mode.
+    """Load a trained gauge from the run's folder, with its network in evaluation mode.
 
     Raises:
         InputError: the run is missing or its files do not fit together.

@@ -1,4 +1,4 @@
-"""RUN/report.html of a gauge: its figures on one page, which needs no other file and no internet."""
+"""Write RUN/report.html of a gauge: settings and errors on one page, which needs no other file and no internet."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ SHOWN_AXES = {"dx": "dx", "dy": "dy", "retraction": "height"}
 
 
 def write_page(run: Path) -> Path:
-    """Write RUN/report.html from the files in RUN; returns its path.
+    """Write report.html into a run's folder, from the files there; returns the page's path.
 
     Raises:
         InputError: the run was not finished, or a file in it cannot be read.
@@ -46,7 +46,7 @@ def write_page(run: Path) -> Path:
 
 
 def tables(splits: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[Any]]]]:
-    """Make title, header and rows of a table for each split and set of cameras, from `splits` of summary.json."""
+    """Make a table of errors (title, header, rows) per split and cameras, from the entry `splits` of summary.json."""
     found = []
     for split, by_cameras in splits.items():
         for cameras, by_group in by_cameras.items():

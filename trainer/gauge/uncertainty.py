@@ -1,6 +1,6 @@
-"""Calibrate the gauge's uncertainty on validation: factors by which 95 % of the errors lie within what is stated.
+"""Calibrate the gauge's uncertainty: factors with which 95 % of the errors on validation lie within what it states.
 
-The limits of a located part's fit are learned from the same captures.
+The limits beyond which a part counts as not located are learned from the same pictures.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 import numpy as np
 
 from generator.locating.fit import FitLimits
-from generator.locating.measure import Factors
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import AXES, Capture, Measured, captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
@@ -25,7 +24,7 @@ _CAPTURES = 60
 
 
 def learn_uncertainty(network: GaugeNetwork, data: GaugeData, split: str = "validation") -> Uncertainty:
-    """Find the factors from a split that the network was not trained on."""
+    """Find factors and limits from a split on which the network was not trained: at most 120 of its captures."""
     pictures = data.splits[split]
     together = _some(captures_of(pictures))
     alone = _some([Capture((each,)) for each in pictures]) if any(len(each.pictures) > 1 for each in together) else []
@@ -50,11 +49,6 @@ def _factors_in_mm(measured: Sequence[Measured], data: GaugeData) -> tuple[float
         for axis in AXES
     )
     return _factor(np.concatenate([dx, dy]), 2.0), _factor(np.asarray(height), 2.0)
-
-
-def factors_of(found: Uncertainty) -> Factors:
-    """The factors on measures in mm."""
-    return found.factors
 
 
 def _some(captures: Sequence[Capture]) -> list[Capture]:

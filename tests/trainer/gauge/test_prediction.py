@@ -106,7 +106,7 @@ def test_a_certificate_is_named_and_its_covariance_enters_u(gauge_run, tmp_path,
     assert sum(pin["u_dx_mm"] for pin in one["pins"]) > 1.1 * sum(pin["u_dx_mm"] for pin in nominal["pins"])
     _, (late,) = predicted(gauge_run, tmp_path, "--calibration", str(rig(expires="2026-01-03T00:00:00Z")))
     assert late["pins"] == one["pins"] and late["scale"].endswith("expired 2026-01-03: no conformity is stated")
-    assert "rig.json: expired 2026-01-03; no conformity is stated." in "".join(capsys.readouterr())
+    assert "rig.json: expired on 2026-01-03, so no conformity is stated." in "".join(capsys.readouterr())
 
 
 def test_certificates_that_do_not_fit_are_refused(gauge_run, tmp_path, exact, rig, capsys):
@@ -135,7 +135,7 @@ def test_a_picture_without_a_view_is_from_the_centre_and_lacks_heights(gauge_run
     _, (one,) = predicted(gauge_run, tmp_path, names=("picture.png",))
     assert one["views"] == ["center"] and one["verdict"] == "NG"
     assert len(one["not_determined"]["height"]) == 27
-    assert "1 pictures without a view in their names are taken from center" in capsys.readouterr().out
+    assert "1 pictures have no view in their names: judged as view center" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_a_picture_without_a_view_is_from_the_centre_and_lacks_heights(gauge_run
         (("--camera", "left"), "--camera left: expected a view of the run (center, top)"),
         (("--judge", "colour"), "--judge: expected some of presence, true_position, height"),
         (("--housing", "keyed"), "connector_3x9 plain round; connector_3x9 ribbed square"),
-        (("--tolerance", "r9c9.retraction_mm=1"), "expected an address of connector_3x9"),
+        (("--tolerance", "r9c9.retraction_mm=1"), "expected a pin address of connector_3x9"),
         (("--threshold", "0"), "--threshold applies to ViT and Florence-2 runs only, got a run of gauge"),
     ],
 )
