@@ -33,6 +33,7 @@ class Scratch:
             os.close(self._lock)  # another process removed the folder before it was locked
 
     def close(self) -> None:
+        """Remove the folder and release its lock."""
         shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock >= 0:
             os.close(self._lock)

@@ -343,7 +343,7 @@ FILES = [
     ),
     (
         f"{HEADER},,\n{LINE},,x\n{LINE.replace('good', 'b')},,x\n",
-        "m.csv:2 column 13: expected a name in the header for this column",
+        "m.csv:2 column 13: expected a name for this column in the header",
     ),
     (
         f"{HEADER.replace('seed,', '')}\n",
@@ -355,7 +355,7 @@ FILES = [
     (f"{HEADER},a,a\n{LINE},1,2", "m.csv:1 header: expected each column once, got 'a' twice"),
     (
         f"{HEADER},\n{LINE},1",
-        "m.csv:2 column 12: expected a name in the header for this column, or no value in it, got '1'",
+        "m.csv:2 column 12: expected a name for this column in the header, or no values in the column, got '1'",
     ),
     (f"{HEADER},{'n' * 65}\n{LINE},1", "m.csv:1 header: expected a column name of 1 to 64 printable characters"),
     (f'{HEADER},"a\nb"\n{LINE},1', r"m.csv:1 header: expected a column name of 1 to 64 printable characters"),

@@ -143,8 +143,8 @@ def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> No
     done = run_renderer(path, "--out", tmp_path / "out", "--scenes", copy)
     assert done.returncode == 2, done.stderr
     assert re.search(
-        r"^cad\.toml camera\.distance_mm: expected more than 15\d\.\d \(camera center could touch "
-        r"meshes/own\.blend\), got 118$",
+        r"^cad\.toml camera\.distance_mm: expected more than 15\d\.\d mm \(camera center could touch "
+        r"the mesh of meshes/own\.blend\), got 118$",
         done.stderr,
         re.MULTILINE,
     ), done.stderr
@@ -153,7 +153,7 @@ def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> No
     stl = 'file = "meshes/own.stl"\n'
     (copy / "cad.toml").write_text(text.replace(stl, f"{stl}offset_mm = [0, 0, 140]\n"), "utf-8")
     path = manifest(tmp_path / "stl.csv", ("plain", FILES[0]))
-    with pytest.raises(InputError, match=r"\(camera center could touch meshes/own\.stl\), got 118"):
+    with pytest.raises(InputError, match=r"\(camera center could touch the mesh of meshes/own\.stl\), got 118"):
         check.run(argparse.Namespace(manifest=path, scenes=copy))
 
 
@@ -178,8 +178,8 @@ def test_a_blend_file_with_scripts_is_rendered_and_nothing_of_it_runs(
     [
         ("../outside.stl", "got a path with .."),
         ("/etc/hostname", "got an absolute path"),
-        ("meshes/link.stl", "got a symbolic link that leads out of that folder"),
-        ("linked/outside.stl", "got a symbolic link that leads out of that folder"),
+        ("meshes/link.stl", "got a symbolic link that leads out of the scene's folder"),
+        ("linked/outside.stl", "got a symbolic link that leads out of the scene's folder"),
         ("meshes", "got a folder"),
         ("cad.toml", "got .toml"),
     ],
