@@ -145,12 +145,12 @@ MISTAKES = [
     (
         "positions.pitch_mm",
         "[1.9, 4.6]",
-        "positions 2.48 mm apart in X or 2.08 mm in Y, so that cavities do not overlap, got r1c1 and r1c2 closer together",
+        "mm apart in X or 2.08 mm in Y, so that cavities do not overlap, got r1c1 and r1c2 closer together",
     ),
     (
         "positions.pitch_mm",
         "[4.0, 1.5]",
-        "positions 2.48 mm apart in X or 2.08 mm in Y, so that cavities do not overlap, got r1c1 and r2c1 closer together",
+        "mm apart in X or 2.08 mm in Y, so that cavities do not overlap, got r1c1 and r2c1 closer together",
     ),
     ("shell.depth_mm", "-1", "expected a number from 0.1 to 100, got -1"),
     ("shell.depth_mm", "nan", "got nan"),
