@@ -21,7 +21,7 @@ KIND = Kind(
     "protruding",
     6,
     "the terminal was pushed in too far and stands higher",
-    (Parameter("height_mm", 0.02, 10.0, 1.2, "how much higher than nominal the terminal sits"),),
+    (Parameter("height_mm", 0.02, 10.0, 1.2, "how much higher than nominal the terminal sits, mm"),),
     excludes=("retracted",),
     shape=_raise,
 )

@@ -38,16 +38,16 @@ def _exchange(pin: Pin, defect: Defect, connector: Connector) -> Pin:
 KIND = Kind(
     "wrong",
     8,
-    "another terminal, or one of another plating, sits in the cavity",
+    "the cavity has another terminal, or the right one with another plating",
     (
         Choice(
             "terminal",
             (),
             None,
-            "name of a terminal of the scene; default, if `plating` is not given: the first one other than the right "
-            "one, or another plating if the scene has no other terminal",
+            "name of the terminal in the cavity; by default, without `plating`, the scene's first terminal that is not "
+            "the right one; if there is none, the right one with another plating",
         ),
-        Choice("plating", tuple(PLATINGS), None, "the right terminal with this plating", instead_of="terminal"),
+        Choice("plating", tuple(PLATINGS), None, "wrong plating of the right terminal", instead_of="terminal"),
     ),
     shape=_exchange,
 )
