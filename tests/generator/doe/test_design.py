@@ -469,7 +469,7 @@ def test_all_mistakes_at_once(tmp_path: Path):
         (
             '["none", "numbers"]',
             '["none", "text=WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"]',
-            "made.toml:14 factors.marking: expected a text at most 44.4 mm wide, which fits on the housing, got 'WWW",
+            "made.toml:14 factors.marking: expected a text at most 44.4 mm wide, to fit on the housing, got 'WWW",
         ),
         (
             '"center"',
