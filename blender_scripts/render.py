@@ -269,7 +269,7 @@ def _plan(renderer: Renderer, rows: Sequence[Run], force: bool) -> str:
     return (
         f"graphics cards that Blender {renderer.blender} finds: "
         f"{graphics_cards.described(graphics_cards.interfaces())}\n"
-        f"to render: {len(rows) - kept} rows on {device}; already there: {kept} rows, in {output.root}"
+        f"to render: {len(rows) - kept} rows on {device}; already there: {kept}, in {output.root}"
     )
 
 

@@ -144,7 +144,7 @@ class OutputFolder:
             count += 1
         if count:
             raise InputError(
-                f"{self.root}: expected finished rows with the settings of this command, got {count} rows with other "
+                f"{self.root}: expected finished rows with the settings of this command, got {count} with other "
                 f"settings (such as {first}): give --out for another folder, or --force to render these rows again"
             )
 

@@ -336,15 +336,13 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(engine: str, tmp_path: Pat
     assert done.returncode == 0, done.stderr
     cards, rows, workers = done.stdout.splitlines()
     assert cards.startswith("graphics cards that Blender ") and "CUDA: " in cards
-    assert rows == f"to render: 3 rows on the CPU; already there: 0 rows, in {out}"
+    assert rows == f"to render: 3 rows on the CPU; already there: 0, in {out}"
     assert workers.startswith("with 2 renderer processes of ")
     assert not out.exists()
     if engine == "local":
         assert drive(path, out, "--rows", "1:2").returncode == 0
         before = folder_bytes(out)
-        assert (
-            "to render: 2 rows on the CPU; already there: 1 rows, in " in drive(path, out, *chosen, "--dry-run").stdout
-        )
+        assert "to render: 2 rows on the CPU; already there: 1, in " in drive(path, out, *chosen, "--dry-run").stdout
         assert "to render: 3 rows on the CPU; already" in drive(path, out, *chosen, "--dry-run", "--force").stdout
         assert folder_bytes(out) == before
 
