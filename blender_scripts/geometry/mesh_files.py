@@ -95,7 +95,7 @@ def _read_stl(content: bytes, name: str) -> Parts:
     if len(content) < _STL_HEADER:
         expected = f"an ASCII STL, which begins with solid, or a binary one of at least {_STL_HEADER} bytes"
         raise FileProblem(name, expected, f"{len(content)} bytes")
-    expected = f"{_STL_HEADER + count * _STL_TRIANGLE.itemsize} bytes for the {count} triangles of its header"
+    expected = f"{_STL_HEADER + count * _STL_TRIANGLE.itemsize} bytes, as its header states {count} triangles"
     raise FileProblem(name, expected, f"{len(content)} bytes")
 
 
@@ -216,7 +216,7 @@ def _obj_face(words: list[str], count: int, name: str, number: int, line: str) -
         # Negative numbers count back from the last vertex so far; there is no number 0.
         face = [index if index > 0 else count + 1 + index if index else 0 for index in face]
         if min(face) < 1:
-            raise _obj_problem(name, number, "face", f"numbers of the {count} vertices above it", line)
+            raise _obj_problem(name, number, "face", f"numbers of vertices in the lines above ({count} so far)", line)
     return face
 
 

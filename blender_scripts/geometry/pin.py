@@ -41,10 +41,12 @@ class Bend:
 
     @property
     def is_straight(self) -> bool:
+        """Whether no arc turns the centre line."""
         return all(turn == 0.0 for _, turn in self.arcs)
 
     @property
     def curve_mm(self) -> float:
+        """Length, mm, of all arcs together."""
         return sum(length for length, _ in self.arcs)
 
     @property
@@ -178,7 +180,7 @@ class Pin:
         cavity_mm: (x, y) of the cavity's centre.
         root_mm: origin of the pin's frame in world coordinates.
         lean: slopes of its axis in X and Y.
-        defects: the defects whose target it is.
+        defects: the defects that have this pin as their target.
         lowered_mm: how far a defect lowers the pin, in addition to scatter; negative: the defect raises the pin.
         missing: whether the cavity is empty.
         stain: tarnish on the plating; None: none.
@@ -207,6 +209,7 @@ class Pin:
 
     @property
     def bend(self) -> Bend:
+        """The pin's centre line."""
         return self.form.bend
 
     @cached_property
@@ -226,6 +229,7 @@ class Pin:
 
     @cached_property
     def tip_mm(self) -> Vector:
+        """World point, mm, of the pin's end: its tip, or the middle of its fracture face."""
         return self.world(self.bend.point(self.form.length_mm))
 
     @cached_property
@@ -263,12 +267,13 @@ class Pin:
 
     @property
     def nominal_base_mm(self) -> Vector:
-        """World point, mm, where an intact pin at its nominal place from the part's datum crosses the cavity floor."""
+        """World point, mm, of an intact pin at its nominal place from the part's datum, on the drawing's floor."""
         x, y = self.datum_shift_mm
         return self.position.x_mm + x, self.position.y_mm + y, self.nominal_floor_mm
 
     @property
     def nominal_tip_mm(self) -> Vector:
+        """World point, mm, of the tip of an intact pin at its nominal place from the part's datum."""
         x, y, z = self.nominal_base_mm
         return x, y, z + self.nominal.standing_mm
 

@@ -92,8 +92,8 @@ def test_the_same_housing_from_every_format_gives_the_same_picture_and_truth(sce
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("own.stl", b"solid nothing\nendsolid", "own.stl: expected at least one face with an area, got none"),
-        ("own.glb", b"glTF", "own.glb: expected at least 20 bytes, a glTF header and a chunk, got 4 bytes"),
+        ("own.stl", b"solid nothing\nendsolid", "own.stl: expected at least one face with an area above 0, got none"),
+        ("own.glb", b"glTF", "own.glb: expected at least 20 bytes: a glTF header and one chunk, got 4 bytes"),
         ("own.blend", b"BLENDER-v304" + b"\0" * 999 + b"ENDB", "own.blend: expected a .blend file that Blender"),
         ("own.ply", None, "got no such file"),
     ],
@@ -131,7 +131,7 @@ def test_the_check_names_every_bad_mesh_and_a_wrong_unit(scenes: Path, tmp_path:
     with pytest.raises(InputError) as caught:
         check.run(argparse.Namespace(manifest=manifest(tmp_path / "rows.csv", ("plain", *FILES)), scenes=copy))
     assert [problem.partition(":")[0] for problem in caught.value.problems] == ["meshes/own.obj", "meshes/own.stl"]
-    assert "expected a largest side of 0.5 to 1000 mm with unit_mm = 25400, got " in caught.value.problems[1]
+    assert "expected a mesh 0.5 to 1000 mm long with unit_mm = 25400, got " in caught.value.problems[1]
 
 
 def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> None:
