@@ -51,7 +51,7 @@ class SceneBlocks:
             if not path.is_file():
                 offered = ", ".join(sorted(p.stem for p in self.scenes.glob("*.toml")))
                 raise InputError(
-                    f"{self.spec.path.name}: scene: expected a scene in {self.scenes} ({offered}), got {name!r}"
+                    f"{self.spec.path.name}: scene: expected a scene of {self.scenes} ({offered}), got {name!r}"
                 )
             connector = read_connector(path)
             self._connectors[name] = connector
@@ -91,7 +91,7 @@ class SceneBlocks:
             }
             if level not in offered[column]:
                 problems.append(
-                    f"{self.spec.path.name}: {column}: expected one that scene {scene} has "
+                    f"{self.spec.path.name}: {column}: expected the name of a {column} of scene {scene} "
                     f"({', '.join(offered[column])}), got {level!r}"
                 )
         if problems:
@@ -156,7 +156,7 @@ def held_out_addresses(
     if len(chosen) >= len(known):
         raise InputError(
             f"positions.held_out: expected fewer positions than the {len(known)} of scene {scene}, so that one is left "
-            f"for training, got {wanted if isinstance(wanted, int | float) else 'all of them'}"
+            f"for training, got {wanted if isinstance(wanted, int | float) else 'all positions'}"
         )
     return tuple(address for address in known if address in chosen)
 

@@ -81,9 +81,10 @@ def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
 
 
 def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
-    """Return the levels of the noise factors, by column, in each picture (capture) of a part.
+    """Return the levels of the noise factors, by column, in each picture (capture) of a part; without any, [{}].
 
-    Noise factors vary between pictures of the same part. A design without noise factors gives [{}].
+    Raises:
+        InputError: no table fits the noise factors.
     """
     factors = [factor for factor in split.factors if factor.name in spec.noise]
     levels = [len(factor.levels) for factor in factors]

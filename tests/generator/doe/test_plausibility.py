@@ -91,11 +91,11 @@ def test_captures_that_repeat_a_picture_or_change_a_part_are_named(
     assert found(tmp_path, capsys, **same) == [] == found(tmp_path, capsys, seed="4")
     (repeats,) = found(tmp_path, capsys, **same, seed="4")
     assert repeats == (
-        "warning: 1 rows give the same picture as another row (such as a1 and a2): give rows of the same part and "
-        "fixture different seeds"
+        "warning: rows that give the same picture as an earlier row: 1 (such as a1 and a2): give rows of the same part "
+        "and fixture different seeds"
     )
     (changes,) = found(tmp_path, capsys, **same, second={"housing": "ribbed"})
-    assert "1 parts have several housings, terminals or markings on one fixture (such as part 5 of " in changes
+    assert "parts with several housings, terminals or markings for one fixture number: 1 (such as part 5 of " in changes
     assert "scene mine on fixture 7)" in changes
 
 
@@ -188,16 +188,16 @@ def tray(size: tuple[float, float, float] = (44.4, 21.6, 14.0)) -> np.ndarray:
             "offset_mm = [0.0, 0.0, 1.2]",
             (
                 "floor between the pins lies at z = -6.30 mm, the scene's at -7.50 mm ",
-                "correct offset_mm by -1.20 in Z",
+                "correct the Z of offset_mm by -1.20 mm",
             ),
         ),
         ("offset_mm = [0.0, 0.0, -2.0]", ("lies at z = -9.50 mm", "by +2.00 in Z")),
         ("offset_mm = [5.0, 0.0, 0.0]", ("3 of 27 pins stand inside the mesh, with up to ", "covers 3 of 27 pins")),
         (
             'axes = "x,-y,-z", offset_mm = [0.0, 0.0, -14.0]',
-            ("covers 27 of 27 pins", "check whether it is upside down (axes)"),
+            ("covers 27 of 27 pins", "check whether the mesh is upside down (key `axes`)"),
         ),
-        ('axes = "-x,y,z"', ("axes mirrors the mesh, so that left and right",)),
+        ('axes = "-x,y,z"', ("the key `axes` mirrors the mesh (exchanges left and right)",)),
         ('axes = "-x,-y,z"', ()),
     ],
 )
@@ -234,7 +234,7 @@ def test_blocks_that_swallow_pins_are_counted(tmp_path: Path, capsys: pytest.Cap
         ((1.748, 0.8504, 0.551), "unit_mm = 25.4", None),
         ((4.44, 2.16, 1.4), "", "try unit_mm = 10"),
         ((0.9, 0.9, 0.5), "unit_mm = 1000", "try unit_mm = 25.4"),
-        ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "partly outside the mesh: correct offset_mm"),
+        ((44.4, 21.6, 14.0), "offset_mm = [60.0, 0.0, 0.0]", "lie partly outside the mesh: correct offset_mm"),
         ((21.6, 44.4, 14.0), "", "correct axes"),
     ],
 )
@@ -264,7 +264,5 @@ def test_a_mesh_that_looks_alike_after_a_half_turn_is_noted(
     (tmp_path / "box.stl").write_bytes(binary_stl(triangles))
     scene = SCENE.replace("[housings.plain]\n", '[housings.plain]\nmesh = { file = "box.stl" }\n')
     lines = found(tmp_path, capsys, scene, marking="none")
-    note = (
-        "note: mine, housing plain: looks the same after half a turn: 2 unmarked pictures do not show its orientation"
-    )
-    assert lines == [note] * alike
+    note = "note: mine, housing plain: the part looks the same after half a turn: 2 pictures with marking none do not "
+    assert lines == [f"{note}show its orientation"] * alike
