@@ -262,8 +262,8 @@ def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
                 alike[housing] += count
         if alike:
             yield (
-                f"{scene}, housing {', '.join(alike)}: the part looks the same after half a turn: {alike.total()} "
-                "pictures with marking none do not show its orientation"
+                f"{scene}, housing {', '.join(alike)}: the part looks the same after half a turn, so that "
+                f"pictures with marking none ({alike.total()}) do not show its orientation"
             )
 
 

@@ -96,7 +96,7 @@ def test_captures_that_repeat_a_picture_or_change_a_part_are_named(
     )
     (changes,) = found(tmp_path, capsys, **same, second={"housing": "ribbed"})
     assert "parts with several housings, terminals or markings for one fixture number: 1 (such as part 5 of " in changes
-    assert "scene mine on fixture 7)" in changes
+    assert "scene mine, fixture 7)" in changes
 
 
 def test_a_view_that_is_too_narrow_names_the_key_of_its_camera(
@@ -164,8 +164,8 @@ def test_a_part_that_looks_alike_after_a_half_turn_is_noted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], housing: str, marking: str, alike: bool
 ) -> None:
     lines = found(tmp_path, capsys, housing=housing, marking=marking)
-    assert [line.partition(" looks")[0] for line in lines] == [f"note: mine, housing {housing}:"] * alike
-    assert not alike or ": 2 unmarked pictures" in lines[0]
+    assert [line.partition(" looks")[0] for line in lines] == [f"note: mine, housing {housing}: the part"] * alike
+    assert not alike or "pictures with marking none (2)" in lines[0]
     d_shape = SCENE.replace("opening_mm = [38.4,", 'shape = "d"\nslant_deg = 3.0\nopening_mm = [40.4,')
     assert found(tmp_path, capsys, d_shape, housing=housing, marking=marking) == []
 
@@ -191,7 +191,7 @@ def tray(size: tuple[float, float, float] = (44.4, 21.6, 14.0)) -> np.ndarray:
                 "correct the Z of offset_mm by -1.20 mm",
             ),
         ),
-        ("offset_mm = [0.0, 0.0, -2.0]", ("lies at z = -9.50 mm", "by +2.00 in Z")),
+        ("offset_mm = [0.0, 0.0, -2.0]", ("lies at z = -9.50 mm", "by +2.00 mm")),
         ("offset_mm = [5.0, 0.0, 0.0]", ("3 of 27 pins stand inside the mesh, with up to ", "covers 3 of 27 pins")),
         (
             'axes = "x,-y,-z", offset_mm = [0.0, 0.0, -14.0]',
@@ -264,5 +264,7 @@ def test_a_mesh_that_looks_alike_after_a_half_turn_is_noted(
     (tmp_path / "box.stl").write_bytes(binary_stl(triangles))
     scene = SCENE.replace("[housings.plain]\n", '[housings.plain]\nmesh = { file = "box.stl" }\n')
     lines = found(tmp_path, capsys, scene, marking="none")
-    note = "note: mine, housing plain: the part looks the same after half a turn: 2 pictures with marking none do not "
-    assert lines == [f"{note}show its orientation"] * alike
+    note = (
+        "note: mine, housing plain: the part looks the same after half a turn, so that pictures with marking none (2) "
+    )
+    assert lines == [f"{note}do not show its orientation"] * alike
