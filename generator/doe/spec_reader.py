@@ -64,6 +64,7 @@ class _Reader:
         self.path = path
 
     def read(self) -> Spec:
+        """Read the whole SPEC; mistakes are collected in `top`."""
         top = self.top
         top.integer("schema", 1, 1)
         top.text("description", "")
