@@ -68,7 +68,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "Repeat the command to resume.",
     )
     add = parser.add_argument
-    add("manifest", type=Path, help="the CSV manifest (docs/reference/manifest.md)")
+    add("manifest", type=Path, help="the manifest: a CSV file with one row per picture (docs/reference/manifest.md)")
     out = "folder for images, masks and records (default: renders/NAME for a manifest NAME.csv)"
     add("--out", type=Path, metavar="DIR", help=out)
     scenes = "folder of the scene files (default: %(default)s)"
@@ -80,7 +80,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add("--mask-scale", type=_bounded(1, 8), default=1, metavar="K", help=scale)
     threads = "number of render threads (default: one per processor core)"
     add("--threads", type=_bounded(0, 1024), default=0, metavar="N", help=threads)
-    gpu = "render on cpu or gpu; gpu is faster, its pictures are not bit-identical to the CPU's (default: cpu)"
+    gpu = "render on the CPU or a graphics card: gpu is faster, but not bit-identical to cpu (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
     dry = "check everything and print the graphics cards, the device and how many rows are left; render nothing"
     add("--dry-run", action="store_true", help=dry)
@@ -96,7 +96,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         help="also write normal/<run>.npy: surface normal of each pixel in world axes",
     )
     pool = parser.add_argument_group("options with which `python -m generator render` starts its worker processes")
-    sha256 = "do not check the rows, as another process has; SHA256 is that of the manifest and its scene files"
+    sha256 = "do not check rows that another process has checked; SHA256: of the manifest and scene files then"
     pool.add_argument("--validated", metavar="SHA256", help=sha256)
     feed = "read row numbers from standard input, render these rows, and report each as a line of JSON"
     pool.add_argument("--feed", action="store_true", help=feed)

@@ -116,7 +116,7 @@ def _photograph(folder: Path, name: str) -> Photograph:
     size = _size(content)
     if size is None or not all(1 <= side <= MOST_PX for side in size):
         expected = f"a PNG or JPEG file of at most {MOST_PX} x {MOST_PX} px"
-        raise FileProblem(name, expected, f"{size[0]} x {size[1]} px" if size else "a damaged or other file")
+        raise FileProblem(name, expected, f"{size[0]} x {size[1]} px" if size else "a damaged file, or another format")
     return Photograph(name, path, hashlib.sha256(content).hexdigest(), *size)
 
 

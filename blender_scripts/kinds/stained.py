@@ -25,7 +25,7 @@ KIND = Kind(
     3,
     "the plating is tarnished in patches along part of the pin",
     (
-        Parameter("from_mm", 0.0, 30.0, 2.0, "start of the stain, mm along the pin from a good pin's foot"),
+        Parameter("from_mm", 0.0, 30.0, 2.0, "length along the pin, mm, from its foot to the stain"),
         Parameter("length_mm", 0.2, 30.0, 6.0, "length of the stain, mm, along the pin"),
         Parameter("strength", 0.1, 1.0, 0.8, "darkness and coverage of the stain: 0 none, 1 full"),
     ),

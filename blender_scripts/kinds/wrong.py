@@ -44,8 +44,8 @@ KIND = Kind(
             "terminal",
             (),
             None,
-            "name of the terminal in the cavity; by default, without `plating`, the scene's first terminal that is not "
-            "the right one; if there is none, the right one with another plating",
+            "name of the wrong terminal in the cavity. If neither this nor `plating` is given: the scene's first other "
+            "terminal, else another plating of the right one",
         ),
         Choice("plating", tuple(PLATINGS), None, "wrong plating of the right terminal", instead_of="terminal"),
     ),

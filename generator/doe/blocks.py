@@ -51,7 +51,7 @@ class SceneBlocks:
             if not path.is_file():
                 offered = ", ".join(sorted(p.stem for p in self.scenes.glob("*.toml")))
                 raise InputError(
-                    f"{self.spec.path.name}: scene: expected a scene of {self.scenes} ({offered}), got {name!r}"
+                    f"{self.spec.path.name}: scene: expected a scene in {self.scenes} ({offered}), got {name!r}"
                 )
             connector = read_connector(path)
             self._connectors[name] = connector

@@ -84,8 +84,8 @@ def of_mesh(connector: Connector, housing: str, terminal: str, mesh: Mesh) -> It
 def _swallowed(place: str, solid: str, shares: np.ndarray) -> Iterator[str]:
     if (inside := shares > _MOST_SOLID).any():
         yield (
-            f"{place}: {int(inside.sum())} of {len(shares)} pins stand inside {solid}, with up to {shares.max():.0%} "
-            f"of the length above the cavity floor: move {solid} or the pins"
+            f"{place}: {int(inside.sum())} of {len(shares)} pins stand inside {solid} (up to {shares.max():.0%} of "
+            f"a pin's length above the cavity floor): move {solid} or the pins"
         )
 
 

@@ -166,7 +166,7 @@ def _of_view(view: _View, connector: Connector) -> Iterator[str]:
     if view.cut:
         yield (
             f"{view.name}: {view.cut} of {view.pictures} pictures do not show all pins (up to {view.most_cut} of "
-            f"{view.pins} lie outside): increase [camera] {view.wider}"
+            f"{view.pins} pins lie outside): increase [camera] {view.wider}"
         )
     if view.thinnest_px < LEAST_PIN_PX:
         yield (
@@ -177,7 +177,7 @@ def _of_view(view: _View, connector: Connector) -> Iterator[str]:
     if (move := limit * view.least_mm_px) < LEAST_MOVE_PX:
         yield (
             f"{view.name}: a tip within the true position tolerance may move by {limit:.3g} mm, which is {move:.2f} px,"
-            f" less than {LEAST_MOVE_PX:g} px: good and bent pins can hardly be told apart in these pictures"
+            f" less than {LEAST_MOVE_PX:g} px: render larger pictures, as good and bent pins hardly differ in these"
         )
 
 

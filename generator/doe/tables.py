@@ -112,7 +112,7 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
             table = fracfact_by_res(count, resolution or 3)
         except ValueError:
             raise ValueError(
-                f"factors with a fractional design of resolution {resolution or 3}, got {count}: use kind full"
+                f"a number of factors with a fraction of resolution {resolution or 3}, got {count}: use kind full"
             ) from None
     codes = (np.asarray(table) > 0).astype(int)
     if not has_strength_2(codes):

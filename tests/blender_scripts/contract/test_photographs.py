@@ -72,7 +72,7 @@ def test_the_scene_s_hash_covers_the_pictures_and_their_names(tmp_path: Path) ->
         ('photographs = "link"', "got link: a symbolic link that leads out of the scene's folder"),
         ('photographs = "mine.toml"', "expected a folder, got mine.toml: a file"),
         ('photographs = "empty"', "expected a folder with 1 to 1000 PNG or JPEG files, got empty: 0"),
-        ('photographs = "text"', "got text/a.png: a damaged or other file"),
+        ('photographs = "text"', "got text/a.png: a damaged file, or another format"),
         ('photographs = "huge"', "expected a PNG or JPEG file of at most 16384 x 16384 px, got huge/a.png: 99999 x 2"),
         ('photographs = "backs"\ncolor = [0, 0, 0]', "color: expected either `color` or `photographs`, got both"),
         ("width_mm = 50", "width_mm: expected the key `photographs` beside width_mm, got no such key"),

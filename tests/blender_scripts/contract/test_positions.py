@@ -138,4 +138,4 @@ def test_blanks_keep_the_addresses_and_labels_of_the_other_positions(tmp_path: P
 )
 def test_blanks_are_some_of_the_positions(blanks: str, tmp_path: Path) -> None:
     [problem] = problems_of(f"{GRID}blanks = {blanks}\n", tmp_path)
-    assert problem.startswith("p.toml:5 blanks: expected a list of different addresses (r1c1 to r2c2), but not")
+    assert problem.startswith("p.toml:5 blanks: expected a list of different addresses (r1c1 to r2c2), not")

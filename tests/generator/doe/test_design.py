@@ -399,7 +399,7 @@ MISTAKES = {
         '["plain", "ribbed"]',
         '["plain", "oak"]',
     ),
-    "made.toml: scene: expected a scene of ": ('"connector_3x9"', '"connector_9x9"'),
+    "made.toml: scene: expected a scene in ": ('"connector_3x9"', '"connector_9x9"'),
     "made.toml: splits.train: expected factors that fit one of the tables L8, L9": (
         '["ring", "side", "dome"]',
         '["ring", "side", "dome", "dim", "coaxial"]',

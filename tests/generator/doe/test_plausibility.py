@@ -76,7 +76,7 @@ def test_the_manifests_of_the_project_have_no_warning(capsys: pytest.CaptureFixt
 def test_pins_outside_the_picture_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (line,) = found(tmp_path, capsys, SCENE.replace("focal_mm = 35.0", "focal_mm = 56.0"), camera="left")
     assert line.startswith("warning: mine, camera left, 256 x 128 px: 2 of 2 pictures do not show all pins (up to ")
-    assert "of 27 lie outside): increase [camera] distance_mm" in line
+    assert "of 27 pins lie outside): increase [camera] distance_mm" in line
 
 
 def test_a_camera_just_above_the_part_sees_few_pins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,7 +192,7 @@ def tray(size: tuple[float, float, float] = (44.4, 21.6, 14.0)) -> np.ndarray:
             ),
         ),
         ("offset_mm = [0.0, 0.0, -2.0]", ("lies at z = -9.50 mm", "by +2.00 mm")),
-        ("offset_mm = [5.0, 0.0, 0.0]", ("3 of 27 pins stand inside the mesh, with up to ", "covers 3 of 27 pins")),
+        ("offset_mm = [5.0, 0.0, 0.0]", ("3 of 27 pins stand inside the mesh (up to ", "covers 3 of 27 pins")),
         (
             'axes = "x,-y,-z", offset_mm = [0.0, 0.0, -14.0]',
             ("covers 27 of 27 pins", "check whether the mesh is upside down (key `axes`)"),
@@ -214,9 +214,7 @@ def test_a_mesh_that_lies_otherwise_than_the_shell_is_named(
 def test_blocks_that_swallow_pins_are_counted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     block = "[[housings.plain.blocks]]\ncenter_mm = [0.0, 0.0]\nsize_mm = [9.0, 1.0]\nbottom_mm = -7.7\ntop_mm = -1.0\n"
     (line,) = found(tmp_path, capsys, SCENE.replace("[housings.ribbed]", f"{block}\n[housings.ribbed]"))
-    assert line.startswith(
-        "warning: mine, housing plain, terminal round: 3 of 27 pins stand inside its blocks, with up to "
-    )
+    assert line.startswith("warning: mine, housing plain, terminal round: 3 of 27 pins stand inside its blocks (up to ")
     low = block.replace("-1.0", "-7.2")  # a ridge on the floor
     assert found(tmp_path, capsys, SCENE.replace("[housings.ribbed]", f"{low}\n[housings.ribbed]")) == []
 
@@ -267,4 +265,4 @@ def test_a_mesh_that_looks_alike_after_a_half_turn_is_noted(
     note = (
         "note: mine, housing plain: the part looks the same after half a turn, so that pictures with marking none (2) "
     )
-    assert lines == [f"{note}do not show its orientation"] * alike
+    assert lines == [f"{note} do not show its orientation"] * alike
