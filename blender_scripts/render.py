@@ -216,7 +216,7 @@ class _Tally:
     failed: list[str] = field(default_factory=list)
 
     def render(self, renderer: Renderer, row: Run, force: bool) -> tuple[bool, str | None]:
-        """Render one row; returns whether its picture is new, and None or the message of an error, which is caught."""
+        """Render one row and catch errors; returns whether its picture is new, and None or the error's message."""
         if _signals:
             raise KeyboardInterrupt
         try:

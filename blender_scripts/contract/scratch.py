@@ -16,7 +16,7 @@ _LOCK = "in-use"
 
 
 class Scratch:
-    """Makes an empty folder in the system's temporary folder, and removes those that ended processes left there.
+    """Makes an empty folder in the system's temporary folder, and removes the folders of ended processes there.
 
     Attributes:
         folder: path of the new folder; `close` removes it.

@@ -225,7 +225,7 @@ class TomlSection:
         return built
 
     def array_of_tables(self, key: str, build: Callable[[TomlSection], Built]) -> tuple[Built, ...]:
-        """Call `build` with each table of the array of tables `key`; returns the results; () if it is missing."""
+        """Call `build` with each table in the array of tables `key`; returns the results, () for a missing array."""
         value = self._take(key, "an array of tables", [])
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             self.wrong(key, "an array of tables", shown(value))

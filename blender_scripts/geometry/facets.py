@@ -143,7 +143,7 @@ def ranges(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Concatenate ranges of integers.
 
     Args:
-        starts, counts: (N,) first number, and how many numbers, of each range.
+        starts, counts: (N,) first number of each range, and how many numbers it has.
 
     Returns:
         The numbers of all ranges, one range after the other, and the index of the range of each number.

@@ -122,7 +122,7 @@ class _Document:
                 raise self._wrong(place, _PLAIN, _REFUSED[extension])
 
     def scene(self) -> Parts:
-        """The default scene's triangles; visits each node once, without recursion."""
+        """Return the triangles of the default scene, as `read_glb` does; each node is visited once."""
         nodes = self._array(self.data, "nodes", "JSON")
         if self._array(self.data, "scenes", "JSON"):
             scene = self._entry("scenes", self.data.get("scene", 0), "scene")

@@ -44,18 +44,7 @@ def read_mesh(file: CadFile) -> Mesh:
 
 
 def mesh_of(content: bytes, name: str) -> Mesh:
-    """Read a mesh from a file's bytes.
-
-    Args:
-        content: the bytes.
-        name: the file's name; its ending gives the format.
-
-    Returns:
-        The mesh, as `read_mesh` returns it.
-
-    Raises:
-        FileProblem: as `read_mesh`.
-    """
+    """Read a mesh from a file's bytes, as `read_mesh` does; the ending of `name`, the file's name, gives the format."""
     readers: dict[str, Callable[[bytes, str], Parts]] = {
         "stl": _read_stl,
         "obj": _read_obj,

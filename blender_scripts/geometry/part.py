@@ -97,7 +97,7 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """Size of the moulded part divided by that on the drawing; `pins` have it, shell, `cuts`, print have not."""
+        """Size of the moulded part divided by that on the drawing: applied to `pins`, not to shell, `cuts`, print."""
         return self.pins[0].scale
 
     @property

@@ -36,7 +36,7 @@ class Bend:
 
     @staticmethod
     def single(angle_rad: float, azimuth_rad: float, start_mm: float, curve_mm: float) -> Bend:
-        """Make a bend of one arc; `curve_mm` is the arc's length, 0 for a sharp kink."""
+        """Make a bend of one arc with the length `curve_mm` (0: a sharp kink); other arguments as in `Bend`."""
         return Bend(azimuth_rad, start_mm, ((curve_mm, angle_rad),))
 
     @property
@@ -55,12 +55,12 @@ class Bend:
         return sum(abs(turn) for _, turn in self.arcs)
 
     def point(self, along_mm: float) -> Vector:
-        """The point (x, y, z), mm in the pin's frame, at a length along the centre line from the frame's origin."""
+        """The point (x, y, z), mm in the pin's frame, at the length `along_mm` along the centre line."""
         across, up = self.in_plane(along_mm)
         return across * math.cos(self.azimuth_rad), across * math.sin(self.azimuth_rad), up
 
     def tilt_rad(self, along_mm: float) -> float:
-        """Angle, rad, of the centre line to the frame's Z axis at a length along it from the frame's origin."""
+        """Angle, rad, between the frame's Z axis and the centre line at the length `along_mm` along this line."""
         rest, tilt = along_mm - self.start_mm, 0.0
         for length, turn in self.arcs:
             if rest <= 0.0:
@@ -70,7 +70,7 @@ class Bend:
         return tilt
 
     def in_plane(self, along_mm: float) -> tuple[float, float]:
-        """Sideways offset and height, mm in the pin's frame, of the point at a length along the centre line."""
+        """Sideways offset and height, mm in the pin's frame, of the point at the length `along_mm` along the line."""
         if along_mm <= self.start_mm or self.is_straight:
             return 0.0, along_mm
         across, up, tilt = 0.0, self.start_mm, 0.0
@@ -179,7 +179,7 @@ class Pin:
         floor_mm: z of the cavity floor.
         cavity_mm: (x, y) of the cavity's centre.
         root_mm: origin of the pin's frame in world coordinates.
-        lean: slopes of its axis in X and Y.
+        lean: slopes x / z and y / z of its axis.
         defects: the defects that have this pin as their target.
         lowered_mm: how far a defect lowers the pin, in addition to scatter; negative: the defect raises the pin.
         missing: whether the cavity is empty.
@@ -234,7 +234,7 @@ class Pin:
 
     @cached_property
     def base_mm(self) -> Vector:
-        """World point, mm, where the centre line crosses the cavity floor; the cavity's mouth if the tip is below."""
+        """World point, mm, where the centre line crosses the cavity floor; above `root_mm` if the pin ends below it."""
         low, high = 0.0, self.form.length_mm
         (x, y, z), above = self.root_mm, self.root_mm[2] - self.floor_mm
         if above >= 0.0:

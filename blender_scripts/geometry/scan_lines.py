@@ -103,7 +103,7 @@ class _Crossed:
         return found
 
     def limits(self, rows: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return begin and end, px along the line at each of `places`, of facet `rows` on it; end < begin: a miss."""
+        """Return (R,) begin and end, px, of the facets `rows` along lines at `places`, px; end < begin: none."""
         low, high = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
         before = self.across[-1].take(rows) <= places
         for across, along, slopes in zip(self.across, self.along, self.slopes, strict=True):

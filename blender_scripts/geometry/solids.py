@@ -207,7 +207,7 @@ def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
 def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:
     """Return points (N, 3), mm, round a contour that is moved outwards by `offset` mm and lies at height `z` mm.
 
-    They run counter-clockwise seen from above. N does not depend on the offset.
+    The points run counter-clockwise seen from above. N does not depend on the offset.
     """
     return np.array([(*station.at(contour.radius_mm + offset), z) for station in contour.stations])
 

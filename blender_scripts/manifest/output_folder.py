@@ -49,11 +49,7 @@ class OutputFolder:
             self.create()
 
     def create(self) -> None:
-        """Create the folder and its subfolders if they do not exist.
-
-        Raises:
-            InputError: as for the class.
-        """
+        """Create the folder and its subfolders; raises InputError if one of them is a file or a symbolic link."""
         self._make(self.root)
         for name in FOLDERS:
             self._make(self.root / name)

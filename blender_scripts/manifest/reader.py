@@ -167,13 +167,13 @@ class _Reader:
         self.problems.append((line, f"{self.path.name}:{line} {column}: expected {expected}, got {got}"))
 
     def read(self) -> Manifest:
-        """See `read_manifest`."""
+        """Read the manifest and check every row."""
         content, text = self._text()
         runs = tuple(self._runs(io.StringIO(text, newline="")))
         return Manifest(self.path, runs, self._scenes_used(), content)
 
     def validated(self, sha256: str) -> ValidatedManifest:
-        """See `read_validated`."""
+        """Read a manifest that another process has checked; raises InputError if a file has changed since."""
         content, text = self._text()
         rows = list(self._rows(io.StringIO(text, newline="")))
         for line, cells in rows:
@@ -191,13 +191,13 @@ class _Reader:
         return {name: connector for name, connector in self.connectors.items() if connector is not None}
 
     def stream(self) -> Iterator[Run]:
-        """See `stream_runs`."""
+        """Yield the runs (checked rows) one by one; after the last, raises InputError with all mistakes."""
         self._text()  # raises if the file as a whole cannot be read
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             yield from self._runs(file)
 
     def conflicts(self, runs: Iterable[Run]) -> list[str]:
-        """See the function `conflicts`."""
+        """Return the names of those of `runs` that this manifest has with other settings."""
         _, text = self._text()
         by_name = {run.run: run for run in runs}
         found = []
@@ -208,7 +208,7 @@ class _Reader:
         return found
 
     def names(self) -> list[str]:
-        """See `run_names`."""
+        """Return the run names; other columns are not checked."""
         _, text = self._text()
         return [cells["run"] for _, cells in self._rows(io.StringIO(text, newline=""))]
 

@@ -107,7 +107,7 @@ def check_cad(connector: Connector, housings: set[str]) -> None:
         housings: names of the housings.
 
     Raises:
-        InputError: a file is damaged or has not the size of a housing, or a camera could touch its body.
+        InputError: a file is damaged, its mesh has not the size of a housing, or a camera could touch the mesh.
     """
     for name in sorted(housings):
         cad = connector.housings[name].cad

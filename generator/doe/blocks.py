@@ -64,7 +64,7 @@ class SceneBlocks:
         return self._connectors[name]
 
     def block(self, scene: str, positions: str) -> list[str]:
-        """Return the addresses of a scene's positions: of ALL, of those for TRAINING, or of those HELD_OUT."""
+        """Return the addresses of a scene's positions; `positions` says which: ALL, TRAINING or HELD_OUT."""
         connector = self.connector(scene)
         held = self._held[scene]
         return [

@@ -1,4 +1,4 @@
-"""`python -m generator check`: list every mistake of a manifest; without any, its balance and rendering cost."""
+"""`python -m generator check`: print every mistake of a manifest, or else its balance and rendering cost."""
 
 from __future__ import annotations
 

@@ -93,7 +93,7 @@ def groups_of(members: Sequence[Position], pattern: str) -> list[Group]:
 
 
 def displacement_text(address: str, moved: Displacement, standing_mm: float, curve: Curve) -> str:
-    """Return a pin's defects as the manifest writes them, without displacements below the least that it accepts.
+    """Return a pin's defects as the manifest writes them; displacements smaller than it accepts are left out.
 
     Args:
         address: the pin's address.

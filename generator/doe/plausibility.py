@@ -72,7 +72,7 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
 
     Args:
         manifest: a checked manifest.
-        meshes: meshes of housings that have a CAD file, by (scene, housing); other meshes are not checked.
+        meshes: meshes of CAD files by (scene, housing); CAD files that are not in it are not checked.
     """
     views: dict[tuple[str, str, int, int], list[Run]] = {}
     for run in manifest.runs:
