@@ -243,7 +243,7 @@ def read_shell(section: TomlSection) -> Shell:
         thicker_mm=(left - min(walls), right - min(walls), bottom - min(walls), top - min(walls)),
     )
     if not section.problems and len(shell.outside.corners) == 4 and shell.outside.corners[3][0] <= 0.0:
-        section.wrong("wall_mm", "walls whose slanting outer faces do not meet above the lower one", shown(walls))
+        section.wrong("wall_mm", "walls whose two slanting outer faces do not meet above the lower edge", shown(walls))
     if not section.problems and shell.height_mm <= shell.depth_mm:
         section.wrong("height_mm", f"more than {shell.depth_mm:g} mm (depth_mm)", f"{shell.height_mm:g}")
     if not section.problems and shell.fillet_mm >= shell.depth_mm:

@@ -2,8 +2,8 @@
 
 A pin's own frame (coordinate system) has its Z axis along the unbent pin. Its origin is the point of the centre line
 that lies on the cavity floor in a good pin; a terminal that backs out takes the origin down with it. Lengths along the
-centre line (`along_mm`, `start_mm`, `from_mm`) count from this origin. A bent centre line is straight, then curves in
-arcs of constant curvature, then is straight again; bending does not change its length.
+centre line (`along_mm`, `start_mm`) count from this origin. A bent centre line is straight, then curves in arcs of
+constant curvature, then is straight again; bending does not change its length.
 """
 
 from __future__ import annotations
@@ -158,9 +158,9 @@ class Stain:
     """Tarnish on a pin's plating.
 
     Attributes:
-        from_mm: length along the pin, from its frame's origin, at which it begins.
-        length_mm: its length along the pin.
-        strength: 0 not visible to 1 dark and complete.
+        from_mm: Z in the pin's frame at which it begins.
+        length_mm: its length along the Z axis of the pin's frame.
+        strength: darkness of its patches, 0 not visible to 1 full.
     """
 
     from_mm: float

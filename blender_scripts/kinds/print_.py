@@ -69,7 +69,7 @@ KIND = Kind(
             0.0,
             4000.0,
             1.0,
-            "number of the printed item: 0 = all items, 1 = the text or the first row number, and so on",
+            "number of the printed item: 0 = all items, 1 = the text or the first number, and so on",
         ),
         Parameter("shift_mm", 0.05, 50.0, 0.8, "distance, mm, by which the print is misplaced"),
         Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which the print is misplaced: 0° = +X, 90° = +Y"),

@@ -27,7 +27,7 @@ KIND = Kind(
     (
         Parameter("from_mm", 0.0, 30.0, 2.0, "length along the pin, mm, from its foot to the stain"),
         Parameter("length_mm", 0.2, 30.0, 6.0, "length of the stain, mm, along the pin"),
-        Parameter("strength", 0.1, 1.0, 0.8, "darkness and coverage of the stain: 0 none, 1 full"),
+        Parameter("strength", 0.1, 1.0, 0.8, "darkness of the stain's patches: 0 not visible, 1 full"),
     ),
     shape=_tarnish,
 )
