@@ -1,4 +1,4 @@
-"""Prepare the faces of a CAD file: merge equal vertices, drop faces without area, choose smooth edges, convert to mm.
+"""Prepare the faces of a CAD file: merge equal vertices, drop faces without three corners, choose smooth edges, convert to mm.
 
 Files repeat a vertex for each face (STL) or normal (glTF). Here equal coordinates become one vertex; then vertices are
 doubled along sharp edges only, so that interpolated normals make roundings smooth and edges sharp in any Blender.
@@ -26,7 +26,7 @@ def check_count(triangles: int, place: str) -> None:
 
 
 def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> Mesh:
-    """Make a flat-shaded mesh: merge equal vertices, drop faces without an area and vertices without a face.
+    """Make a flat-shaded mesh: merge equal vertices, drop faces that then lack three corners, and unused vertices.
 
     Args:
         name: the file's name, for messages.
@@ -56,7 +56,7 @@ def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray
     welded, corners = ordered[fresh], number[corners]
     corners, sizes = _without_doubled_corners(corners, sizes)
     if not len(sizes):
-        raise FileProblem(name, "at least one face with an area above 0", "none")
+        raise FileProblem(name, "at least one face with three different corners", "none")
     used, corners = np.unique(corners, return_inverse=True)
     return Mesh(
         welded[used].astype(np.float64),

@@ -92,7 +92,11 @@ def test_the_same_housing_from_every_format_gives_the_same_picture_and_truth(sce
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("own.stl", b"solid nothing\nendsolid", "own.stl: expected at least one face with an area above 0, got none"),
+        (
+            "own.stl",
+            b"solid nothing\nendsolid",
+            "own.stl: expected at least one face with three different corners, got none",
+        ),
         ("own.glb", b"glTF", "own.glb: expected at least 20 bytes: a glTF header and one chunk, got 4 bytes"),
         ("own.blend", b"BLENDER-v304" + b"\0" * 999 + b"ENDB", "own.blend: expected a .blend file that Blender"),
         ("own.ply", None, "got no such file"),
