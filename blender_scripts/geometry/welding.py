@@ -1,4 +1,4 @@
-"""Prepare the faces of a CAD file: merge equal vertices, drop faces without three corners, choose smooth edges, convert to mm.
+"""Prepare a CAD file's faces: merge equal vertices, drop degenerate faces, choose smooth edges, convert to mm.
 
 Files repeat a vertex for each face (STL) or normal (glTF). Here equal coordinates become one vertex; then vertices are
 doubled along sharp edges only, so that interpolated normals make roundings smooth and edges sharp in any Blender.
