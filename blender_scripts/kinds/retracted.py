@@ -23,7 +23,7 @@ def _lower(pin: Pin, defect: Defect, connector: Connector) -> Pin:
 KIND = Kind(
     "retracted",
     12,
-    "the terminal has backed out of its cavity and stands lower",
+    "the terminal has backed out of its cavity: it stands lower than nominal",
     (Parameter("depth_mm", 0.02, 30.0, 1.5, "how much lower than nominal the terminal sits, mm"),),
     excludes=("protruding",),
     shape=_lower,

@@ -38,7 +38,7 @@ def _exchange(pin: Pin, defect: Defect, connector: Connector) -> Pin:
 KIND = Kind(
     "wrong",
     8,
-    "the cavity has another terminal, or the right one with another plating",
+    "the cavity has a wrong terminal, or the right one with a wrong plating",
     (
         Choice(
             "terminal",
