@@ -99,7 +99,7 @@ def test_a_users_factors_are_counted_whatever_they_hold(tmp_path: Path, capsys: 
     start = next(i for i, line in enumerate(lines) if line.startswith("factory "))
     shown = lines[start + 1 : lines.index("", start)]
     assert shown[0].startswith(r"'two\nlines'") and shown[2].startswith("(empty)") and shown[3].startswith("品川")
-    assert shown[-1] == "(12 more levels)"
+    assert shown[-1] == "(12 more levels of factory)"
     assert all(len(line) < 130 for line in lines)
 
 
