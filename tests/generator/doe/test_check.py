@@ -100,7 +100,7 @@ def test_a_users_factors_are_counted_whatever_they_hold(tmp_path: Path, capsys: 
     shown = lines[start + 1 : lines.index("", start)]
     assert shown[0].startswith(r"'two\nlines'") and shown[2].startswith("(empty)") and shown[3].startswith("品川")
     assert shown[-1] == "(12 more levels of factory)"
-    assert all(len(line) < 130 for line in lines)
+    assert all(len(line) < 160 for line in lines)
 
 
 def test_columns_line_up_under_long_names_of_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

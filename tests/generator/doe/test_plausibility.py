@@ -263,6 +263,6 @@ def test_a_mesh_that_looks_alike_after_a_half_turn_is_noted(
     scene = SCENE.replace("[housings.plain]\n", '[housings.plain]\nmesh = { file = "box.stl" }\n')
     lines = found(tmp_path, capsys, scene, marking="none")
     note = (
-        "note: mine, housing plain: the part looks the same after half a turn, so that pictures with marking none (2) "
+        "note: mine, housing plain: the part looks the same after half a turn, so that pictures with marking none (2)"
     )
     assert lines == [f"{note} do not show its orientation"] * alike
