@@ -113,7 +113,7 @@ class CadFile:
         """
         content = read_plain(self.path, self.name, "a mesh")
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise FileProblem(self.name, "the same file as when the scene was read", "a changed file")
+            raise FileProblem(self.name, "a file unchanged since the scene was read", "a changed file")
         return content
 
 
@@ -144,11 +144,11 @@ def inside(folder: Path, name: str, is_folder: bool = False) -> Path:
         mode = path.stat().st_mode
     except FileNotFoundError:
         what = "folder" if is_folder else "file"
-        raise FileProblem(name, f"a {what} in {folder}", f"no such {what}") from None
+        raise FileProblem(name, f"a {what} of this name in {folder}", f"no such {what}") from None
     except (OSError, RuntimeError, ValueError) as error:
         raise FileProblem(name, "a readable file", _reason(error)) from None
     if not path.is_relative_to(root):
-        raise FileProblem(name, expected, "a symbolic link that leads out of that folder")
+        raise FileProblem(name, expected, "a symbolic link that leads out of the scene's folder")
     if is_folder != stat.S_ISDIR(mode) or not (is_folder or stat.S_ISREG(mode)):
         raise FileProblem(name, "a folder" if is_folder else "a regular file", _kind(mode))
     return path

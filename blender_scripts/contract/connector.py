@@ -154,7 +154,7 @@ class Connector:
     def terminal_names(self) -> tuple[str, ...]:
         """Names of the terminals and mixes that a manifest's column `terminal` may name.
 
-        A terminal that mixes only put at single addresses is left out.
+        Terminals that mixes put at single addresses are left out, unless a mix has them in another way.
         """
         mixed = {name for mix in self.mixes.values() for name in mix.of[: 1 if mix.rule == BY_ADDRESS else None]}
         placed = {name for mix in self.mixes.values() for name in mix.places.values()} - mixed
@@ -267,14 +267,14 @@ def _check_terminals(connector: Connector, top: TomlSection) -> None:
     for name, terminal in connector.terminals.items():
         section = top.table("terminals").table(name)
         if terminal.standing_mm >= shell.depth_mm + 20:
-            expected = f"less than {shell.depth_mm + 20:g} (a pin at most 20 mm above the mating face)"
+            expected = f"less than {shell.depth_mm + 20:g} mm (the tip at most 20 mm above the mating face)"
             section.wrong("standing_mm", expected, f"{terminal.standing_mm:g}")
         shortest = terminal.standing_mm - draws.TRUNCATED_AT * connector.scatter.lot_length_mm
         if terminal.tip_mm >= shortest:
-            lot = " less the scatter of scatter.lot_length_mm" if connector.scatter.lot_length_mm else ""
-            section.wrong("tip_mm", f"less than {shortest:g} (standing_mm{lot})", f"{terminal.tip_mm:g}")
+            lot = " minus the largest deviation by scatter.lot_length_mm" if connector.scatter.lot_length_mm else ""
+            section.wrong("tip_mm", f"less than {shortest:g} mm (standing_mm{lot})", f"{terminal.tip_mm:g}")
     if cavity.chamfer_mm >= cavity.depth_mm:
-        expected = f"less than {cavity.depth_mm:g} (depth_mm)"
+        expected = f"less than {cavity.depth_mm:g} mm (depth_mm)"
         top.table("cavity").wrong("chamfer_mm", expected, f"{cavity.chamfer_mm:g}")
 
 
@@ -285,11 +285,11 @@ def _check_marking(connector: Connector, top: TomlSection) -> None:
     )
     for label in labels:
         if not label.strip() or not lettering.ALPHABET.issuperset(label):
-            expected = "labels of letters, digits, space and _-./+, which numbers_at = 'around' prints"
+            expected = "labels of letters, digits, space and _-./+ only, as numbers_at = 'around' prints them"
             top.table("positions").wrong("cavities", expected, shown(label))
             break
     if marking.stroke_mm > 0.25 * marking.height_mm:
-        expected = f"at most {0.25 * marking.height_mm:g} (a quarter of height_mm)"
+        expected = f"at most {0.25 * marking.height_mm:g} mm (a quarter of height_mm)"
         top.table("marking").wrong("stroke_mm", expected, f"{marking.stroke_mm:g}")
 
 
@@ -301,10 +301,10 @@ def _check_views(connector: Connector, cameras: TomlSection) -> None:
         own = cameras.table(name, optional=True)
         section = own if own.data else cameras
         if rig.distance_mm <= needed[rig]:
-            expected = f"more than {needed[rig]:.4g} (a nearer camera could touch the part)"
+            expected = f"more than {needed[rig]:.4g} mm (a nearer camera could touch the part)"
             section.wrong("distance_mm", expected, f"{rig.distance_mm:g}")
         if lens_folds(rig, connector.width, connector.height):
-            expected = "coefficients that map no two directions to one pixel and reach the picture's corners"
+            expected = "coefficients that give each pixel, up to the picture's corners, exactly one direction"
             section.wrong("distortion", expected, str(list(rig.distortion)))
 
 
@@ -346,7 +346,7 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
         for other in near:
             wide_x, wide_y = (sum(pair) for pair in zip(mouths[position.address], mouths[other.address], strict=True))
             if abs(position.x_mm - other.x_mm) < wide_x - 1e-9 and abs(position.y_mm - other.y_mm) < wide_y - 1e-9:
-                expected = f"cavities that do not overlap: positions {wide_x:g} mm apart in X or {wide_y:g} mm in Y"
+                expected = f"positions {wide_x:g} mm apart in X or {wide_y:g} mm in Y, so that cavities do not overlap"
                 found = f"{other.address} and {position.address} closer together"
                 section.wrong("pitch_mm" if "pitch_mm" in section.data else None, expected, found)
                 return
@@ -401,7 +401,7 @@ def check_cameras(connector: Connector, body: Box, name: str) -> None:
     Args:
         connector: the scene.
         body: bounding box of the body, mm.
-        name: the body's name in messages.
+        name: name of the CAD file, for messages.
 
     Raises:
         InputError: a camera could touch the body.
@@ -409,7 +409,7 @@ def check_cameras(connector: Connector, body: Box, name: str) -> None:
     for camera, rig in connector.cameras.items():
         least = least_distance_mm(connector, rig, [body])
         if rig.distance_mm <= least:
-            expected = f"more than {least:.4g} (camera {camera} could touch {name})"
+            expected = f"more than {least:.4g} mm (camera {camera} could touch the mesh of {name})"
             raise InputError(f"{connector.name}.toml camera.distance_mm: expected {expected}, got {rig.distance_mm:g}")
 
 

@@ -35,7 +35,7 @@ class Station:
     outward: Point
 
     def at(self, distance_mm: float) -> Point:
-        """The point (x, y), mm, at a distance from the polygon along the outward normal."""
+        """Return the point (x, y), mm, that lies `distance_mm` from `base` in the direction `outward`."""
         return self.base[0] + distance_mm * self.outward[0], self.base[1] + distance_mm * self.outward[1]
 
 
@@ -79,11 +79,12 @@ class Contour:
 
     @staticmethod
     def circle(diameter_mm: float, center: Point = (0.0, 0.0)) -> Contour:
+        """Make a circle around `center` (x, y), mm."""
         return Contour((center,), 0.5 * diameter_mm)
 
     @cached_property
     def edges(self) -> list[tuple[Point, Point, Point, float]]:
-        """Start, end, outward unit normal and length, mm, of each edge of the polygon."""
+        """For each edge of the polygon: start (x, y), end (x, y), outward unit normal, and length, mm."""
         edges = []
         for a, b in pairwise((*self.corners, self.corners[0])):
             length = math.dist(a, b)
@@ -123,11 +124,12 @@ class Contour:
 
     @cached_property
     def length_mm(self) -> float:
+        """Length of the contour, mm, once round."""
         straight = 0.0 if len(self.corners) == 1 else sum(edge[3] for edge in self.edges)
         return straight + 2.0 * math.pi * self.radius_mm
 
     def station(self, along_mm: float) -> Station:
-        """The point of the contour at a length, mm, from its start; beyond the end, lengths continue at the start."""
+        """Return the point at the length `along_mm` from the contour's start; beyond its end, the start follows."""
         along = along_mm % self.length_mm
         ring = (*self.stations, self.stations[0])
         for i, (a, b) in enumerate(pairwise(ring)):
@@ -145,7 +147,7 @@ class Contour:
         raise AssertionError(f"{along} of {self.length_mm}")
 
     def towards(self, azimuth_deg: float) -> float:
-        """Length, mm, from the start to the contour's point in a direction (0 = +X, 90 = +Y) from `middle`."""
+        """Length along the contour, mm, from its start to its point in a direction (0 = +X, 90 = +Y) from `middle`."""
         middle = self.middle
         direction = math.cos(math.radians(azimuth_deg)), math.sin(math.radians(azimuth_deg))
 
@@ -165,6 +167,7 @@ class Contour:
 
     @property
     def middle(self) -> Point:
+        """The middle (x, y) of the contour's bounding box, mm."""
         (x1, y1), (x2, y2) = self.bounds
         return 0.5 * (x1 + x2), 0.5 * (y1 + y2)
 

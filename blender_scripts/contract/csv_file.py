@@ -126,7 +126,7 @@ class CsvRows:
         found = {at for at in nameless if at < len(fields) and fields[at].strip()}
         found -= {0} if self._index and fields[0].strip().isdecimal() else set()
         for at in sorted(found):
-            expected = "a name in the header for this column, or no value in it"
+            expected = "a name for this column in the header, or no values in the column"
             self._wrong(line, f"column {at + 1}", expected, shown(fields[at].strip()))
         return found
 
@@ -143,7 +143,7 @@ class CsvRows:
         if not marks:
             return float(text)
         if len(marks) > 1 or marks == {","} == {self.delimiter} or not marks | {self._mark} <= marks | {""}:
-            raise ValueError(f"expected a number with the decimal mark of the rest of the file, got {text!r}")
+            raise ValueError(f"expected a number with the decimal mark of earlier numbers in this file, got {text!r}")
         value = float(text.replace(",", "."))
         self._mark = marks.pop()
         return value

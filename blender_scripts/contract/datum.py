@@ -62,7 +62,7 @@ def read_datum(section: TomlSection, outside: Contour, opening: Contour) -> Datu
 def _feature(section: TomlSection, name: str, low: float, high: float) -> tuple[str, float]:
     first, last = _SIDES[name]
     places = {ORIGIN: 0.0, first: low, last: high, "middle": 0.5 * (low + high)}
-    expected = f"one of {', '.join(places)}, or the {name.upper()} of another feature on the drawing, -500 to 500 mm"
+    expected = f"{', '.join(places)} or a number: the {name.upper()} of another feature on the drawing, -500 to 500 mm"
     value = section.value(name, expected, ORIGIN)
     if isinstance(value, str) and value in places:
         return value, places[value]

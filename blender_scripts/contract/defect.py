@@ -67,10 +67,11 @@ class Defect:
         return value
 
     def get(self, name: str) -> float | None:
+        """The value of a parameter that is a number; None if the defect has no value for it."""
         return self[name] if name in dict(self.values) else None
 
     def word(self, name: str) -> str:
-        """The value of a parameter that is a word (a Choice); empty where it has none."""
+        """The value of a parameter that is a word (a Choice); empty if the defect has no value for it."""
         return str(dict(self.values).get(name, ""))
 
     @property
@@ -86,4 +87,5 @@ class Defect:
 
 
 def written(value: Value) -> str:
+    """Return a parameter's value as the manifest writes it: a word, or a number with up to 10 digits."""
     return value if isinstance(value, str) else f"{value:.10g}"

@@ -65,4 +65,4 @@ def shown(value: object) -> str:
     try:
         return _BRIEF.repr(value)
     except ValueError:  # Python refuses to write integers of thousands of digits.
-        return "a number of thousands of digits"
+        return "an integer with thousands of digits"

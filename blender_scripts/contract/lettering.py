@@ -179,7 +179,7 @@ def _lay_out(text: str, height_mm: float, stroke_mm: float) -> tuple[list[tuple[
     for column, character in enumerate(text, 1):
         if character not in ALPHABET:
             raise ValueError(
-                f"the marking font must have every character, but lacks {character!r} ({column} of {text!r})"
+                f"expected characters of the marking font, got {character!r} as character {column} of {text!r}"
             )
     reach = stroke_mm / 2
     scale = height_mm - stroke_mm

@@ -47,7 +47,7 @@ class Photograph:
         """
         content = read_plain(self.path, self.name, "a picture")
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise FileProblem(self.name, "the same file as when the scene was read", "a changed file")
+            raise FileProblem(self.name, "a file unchanged since the scene was read", "a changed file")
         return content
 
 
@@ -78,7 +78,7 @@ def read_backdrop(section: TomlSection, folder: Path, field_mm: float) -> Backdr
     width = section.number("width_mm", _LEAST_MM, _MOST_MM, min(max(field_mm, _LEAST_MM), _MOST_MM))
     if "photographs" not in section.data:
         if "width_mm" in section.data:
-            section.wrong("width_mm", "the key `photographs` too", "no such key")
+            section.wrong("width_mm", "the key `photographs` beside width_mm", "no such key")
         return None
     if "color" in section.data:
         section.wrong("color", "either `color` or `photographs`", "both")
@@ -97,8 +97,8 @@ def find_photographs(folder: Path, name: str) -> tuple[Photograph, ...]:
         name: path of the photographs' folder relative to it, with ``/`` between folders.
 
     Raises:
-        FileProblem: `name` is no folder below the scene's folder, or holds no picture, more than MOST_PHOTOGRAPHS, a
-            damaged one, or one larger than MOST_PX.
+        FileProblem: `name` is no folder below the scene's folder, it holds no picture or more than MOST_PHOTOGRAPHS, or
+            a picture is damaged or has a side of more than MOST_PX px.
     """
     pure = PurePosixPath(name)
     if not pure.parts:

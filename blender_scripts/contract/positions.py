@@ -34,6 +34,7 @@ class Position:
 
     @property
     def address(self) -> str:
+        """Name of the position in manifests and messages, such as r2c5: row 2, position 5 in that row."""
         return f"r{self.row}c{self.position}"
 
 
@@ -44,7 +45,7 @@ def read_positions(section: TomlSection) -> tuple[tuple[Position, ...], tuple[Po
         The positions with a pin, and the positions without one (`blanks`), both row by row.
     """
     every = _every_position(section)
-    expected = f"a list of addresses ({every[0].address} to {every[-1].address}), each once, and not all of them"
+    expected = f"a list of different addresses ({every[0].address} to {every[-1].address}), not of all positions"
     given = section.value("blanks", expected, "")
     blank = given if "blanks" in section.data else []
     known = {position.address for position in every}
@@ -140,7 +141,7 @@ def _table(section: TomlSection) -> Rows:
 def _cavities(section: TomlSection, counts: list[int]) -> list[str]:
     """The cavity labels of the drawing, in the order of the positions."""
     total = sum(counts)
-    expected = f"rows, columns, or a list of {total} different labels of 1 to {_LABEL_LENGTH} characters"
+    expected = f"'rows', 'columns', or a list of {total} different labels of 1 to {_LABEL_LENGTH} characters"
     order = section.value("cavities", expected, "rows")
     if order == "rows":
         return [str(number) for number in range(1, total + 1)]

@@ -124,6 +124,7 @@ def _camera(section: TomlSection) -> CameraRig:
 
 
 def read_sensor(section: TomlSection) -> Sensor:
+    """Read the scene file's table `[sensor]`."""
     red, green, blue = section.numbers("white_balance", 3, 0.2, 5.0, (1.0, 1.0, 1.0))
     return Sensor(
         full_well_e=section.number("full_well_e", 0.0, 1e6, 0.0),
@@ -135,6 +136,7 @@ def read_sensor(section: TomlSection) -> Sensor:
 
 
 def read_lighting(name: str, section: TomlSection) -> Lighting:
+    """Read one of the scene file's tables `[lighting.NAME]`."""
     kind = section.choice("kind", ("ring", "side", "dome", "coaxial", "mixed"))
     ambient = section.number("ambient", 0.0, 100.0)
     power = section.number("power", 0.0, 1e6)
@@ -156,7 +158,7 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
 
 
 def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
-    """Whether a lens maps two directions to one pixel in or near the picture, or none to a corner of the picture.
+    """Whether a lens maps two directions to one pixel in or near the picture, or no direction to one of its corners.
 
     The distortion of such a lens cannot be inverted.
 

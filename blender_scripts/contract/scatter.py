@@ -31,7 +31,7 @@ class Scatter:
 
     @property
     def is_of_pins_only(self) -> bool:
-        """Whether each pin varies independently of all others, as nothing that pins share varies."""
+        """Whether all scatter is drawn for each pin alone, so that the pins of a part vary independently."""
         return not (self.lot_length_mm or self.shrinkage or self.pattern_shift_mm or self.pattern_tilt_deg)
 
 

@@ -148,7 +148,7 @@ def read_terminals(top: TomlSection, addresses: Collection[str]) -> tuple[dict[s
 
 def _terminal_or_mix(name: str, section: TomlSection) -> Terminal | Mix:
     if "at" in section.data:
-        others, at = section.value("others", "the name of the terminal of all other positions"), section.table("at")
+        others, at = section.value("others", "a terminal's name, for the positions not in `at`"), section.table("at")
         places = {address: str(at.value(address, "")) for address in at.data}
         return Mix(name, tuple(dict.fromkeys((str(others or ""), *places.values()))), BY_ADDRESS, places)
     if "mix" not in section.data:

@@ -36,7 +36,7 @@ class Tolerance:
     Attributes:
         true_position_mm, retraction_mm, protrusion_mm: limits of every pin, as in `Limits`; a `protrusion_mm` of None
             equals `retraction_mm`.
-        at: exceptions for single positions, by address: by name, the limits that replace those of every pin.
+        at: exceptions: for an address, the limits, by name, that replace those of every pin.
     """
 
     true_position_mm: float
@@ -79,12 +79,12 @@ class Tolerance:
         return Tolerance(**everywhere, at={address: own for address, own in at.items() if own})
 
     def stated(self) -> dict[str, Any]:
-        """The limits by name as a record holds them: only those that the scene file states, and `at` if not empty."""
+        """The limits, mm, by name as records hold them: only those that the scene file states; `at` if not empty."""
         at = {address: dict(own) for address, own in self.at.items()}
         return {**self._everywhere, **({"at": at} if at else {})}
 
     def complete(self) -> dict[str, Any]:
-        """The limits by name as a dataset holds them: all three, and all three for each address under `at`."""
+        """The three limits, mm, by name as datasets hold them; `at` has all three for each address with exceptions."""
         at = {address: asdict(self.limits(address)) for address in self.at}
         return {**asdict(self.limits()), **({"at": at} if at else {})}
 

@@ -72,7 +72,7 @@ class TomlSection:
 
     @classmethod
     def read(cls, path: Path, file: str | None = None) -> TomlSection:
-        """Parse a TOML file; returns its top table. `file`: the file's name in messages; None: that in `path`.
+        """Parse a TOML file and return its top table; `file`: the file's name in messages (None: that of `path`).
 
         Raises:
             InputError: the file cannot be read, is not UTF-8 or is not TOML.
@@ -97,12 +97,14 @@ class TomlSection:
         return cls(file, data, _key_lines(text))
 
     def line(self, key: str | None = None) -> int:
+        """Return the line number of a key of this table; None, or a missing key: that of the table."""
         place = self.at if key is None else (*self.at, key)
         while place and place not in self._lines:
             place = place[:-1]
         return self._lines.get(place, 1)
 
     def wrong(self, key: str | None, expected: str, got: str) -> None:
+        """Note a mistake at a key of this table (None: at the table): what was expected and what was found."""
         name = self._name(key) or "file"
         self.problems.append((self.line(key), f"{name}: expected {expected}, got {got}"))
 
@@ -129,6 +131,7 @@ class TomlSection:
         return self._take(key, expected, default)
 
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
+        """Read a number from `low` to `high`."""
         expected = f"a number from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:
@@ -139,6 +142,7 @@ class TomlSection:
         return float(value)
 
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
+        """Read an integer from `low` to `high`."""
         expected = f"an integer from {low} to {high}"
         value = self._take(key, expected, default)
         if value is None:
@@ -151,6 +155,7 @@ class TomlSection:
     def numbers(
         self, key: str, count: int, low: float, high: float, default: tuple[float, ...] | None = None
     ) -> tuple[float, ...]:
+        """Read a list of `count` numbers, each from `low` to `high`."""
         expected = f"{count} numbers from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:
@@ -162,6 +167,7 @@ class TomlSection:
         return tuple(float(v) for v in value)
 
     def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
+        """Read a text that is one of `choices`."""
         expected = "one of " + ", ".join(choices)
         value = self._take(key, expected, default)
         if value is None:
@@ -172,19 +178,21 @@ class TomlSection:
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
+        """Read a text; a missing or wrong one gives the empty text."""
         value = self._take(key, "a text", default)
         if value is not None and not isinstance(value, str):
             self.wrong(key, "a text", shown(value))
         return value if isinstance(value, str) else ""
 
     def boolean(self, key: str, default: bool) -> bool:
+        """Read `true` or `false`."""
         value = self._take(key, "true or false", default)
         if not isinstance(value, bool):
             self.wrong(key, "true or false", shown(value))
         return value is True
 
     def table(self, key: str, optional: bool = False) -> TomlSection:
-        """Return the sub-table `key`, the same object at every call; empty if missing: a mistake unless `optional`."""
+        """Return the sub-table `key`; a missing one gives an empty table, and is a mistake unless `optional`."""
         if key in self._children:
             return self._children[key]
         value = self._take(key, "a table", {} if optional else None)
@@ -211,13 +219,13 @@ class TomlSection:
         built = {}
         for name in section.data:
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
-                expected = "a name of up to 32 lower-case letters, digits and _ (first a letter)"
+                expected = "up to 32 lower-case letters, digits and _, first a letter"
                 section.wrong(name, expected, shown(name))
             built[name] = build(name, section.table(name))
         return built
 
     def array_of_tables(self, key: str, build: Callable[[TomlSection], Built]) -> tuple[Built, ...]:
-        """Call `build` with each table of the array of tables `key`; returns the results; () if it is missing."""
+        """Call `build` with each table in the array of tables `key`; returns the results, () for a missing array."""
         value = self._take(key, "an array of tables", [])
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             self.wrong(key, "an array of tables", shown(value))

@@ -17,16 +17,7 @@ _TOUCH_MM = 0.02
 
 
 def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[str]:
-    """List the collisions that `touching` finds, without their pins.
-
-    Args:
-        connector: the scene.
-        housing: name of the part's housing.
-        pins: the part's pins.
-
-    Returns:
-        A message ``expected …, got …`` for each collision; empty if there is none.
-    """
+    """Return a message ``expected …, got …`` for each collision that `touching` finds with the same arguments."""
     return [message for _, message in touching(connector, housing, pins)]
 
 

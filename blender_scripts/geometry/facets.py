@@ -33,9 +33,11 @@ class Facets(NamedTuple):
 
     @property
     def size(self) -> int:
+        """Number of facets, F."""
         return int(self.planes.shape[1])
 
     def take(self, numbers: np.ndarray) -> Facets:
+        """Select facets by their indices (N,)."""
         return Facets(*(np.take(array, numbers, axis=-1) for array in self))
 
     @classmethod
@@ -115,11 +117,11 @@ def overlap(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def in_front(facets: Facets, numbers: np.ndarray, own: Facets, owns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compare the depth of R pairs of facets where their bounding boxes in the picture overlap.
+    """Compare the depths of the two facets of R pairs where their bounding boxes in the picture overlap.
 
     Args:
-        facets, numbers: the first facets, and the index (R,) of the one in each pair.
-        own, owns: the second facets, and the index (R,) of the one in each pair.
+        facets, numbers: the facets from which the first of each pair comes, and its index (R,) in them.
+        own, owns: the facets from which the second of each pair comes, and its index (R,) in them.
 
     Returns:
         Two arrays (R,) of bool: whether a part of the first facet may be in front of the second, and whether a part of
@@ -141,7 +143,7 @@ def ranges(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Concatenate ranges of integers.
 
     Args:
-        starts, counts: (N,) first number, and how many numbers, of each range.
+        starts, counts: (N,) first number of each range, and how many numbers it has.
 
     Returns:
         The numbers of all ranges, one range after the other, and the index of the range of each number.

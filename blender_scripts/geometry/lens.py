@@ -26,7 +26,7 @@ NO_DISTORTION: Distortion = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def distort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
-    """Map normalised pinhole coordinates (..., 2) to distorted ones."""
+    """Map normalised coordinates (..., 2) of the undistorted view to those of the distorted picture."""
     k1, k2, p1, p2, k3 = distortion
     x, y = points[..., 0], points[..., 1]
     square = x * x + y * y
@@ -80,6 +80,7 @@ class Window:
 
     @property
     def area(self) -> int:
+        """Number of pixels in the window."""
         return (self.x2 - self.x1) * (self.y2 - self.y1)
 
     def around(self, other: Window) -> Window:
@@ -110,6 +111,7 @@ class Lens:
 
     @property
     def is_straight(self) -> bool:
+        """Whether the lens has no distortion."""
         return self.distortion == NO_DISTORTION
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:

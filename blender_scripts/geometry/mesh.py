@@ -1,4 +1,4 @@
-"""Meshes as plain arrays in mm."""
+"""Mesh: a mesh of polygons as numpy arrays, mm."""
 
 from __future__ import annotations
 

@@ -95,6 +95,7 @@ class Camera:
         return cls(str(camera["name"]), matrix, lens, is_telecentric(camera))
 
     def as_record(self) -> dict[str, object]:
+        """The camera as the record of a picture states it under `camera`."""
         return {
             "name": self.name,
             "model": MODELS[self.telecentric],

@@ -49,7 +49,7 @@ class FlawOutline:
 
 
 def project_pins(pins: Sequence[Pin], camera: Camera) -> list[Outline]:
-    """Project each pin as rendered, and as an intact pin at true position; returns one outline per pin, in order."""
+    """Project each pin as it stands, and as an intact pin at true position; returns one outline per pin, in order."""
     amodal: list[Box | None] = [None] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):

@@ -33,8 +33,8 @@ class Cut:
     """A gap in the rim: its depth at points along the edge of the shell's opening, linear between them.
 
     Attributes:
-        along_mm: length of each point along the edge from the start of that `Contour`, ascending; a length beyond the
-            edge's end continues from the start.
+        along_mm: place of each point: length along the edge from the start of the shell's `opening`, ascending; a
+            length beyond the edge's end continues from the start.
         depth_mm: depth of the gap at each point, below the mating face; 0 at the first and the last one.
         jag_mm: how far, at most, the gap is displaced along the wall on its way from the inside to the outside.
         slant: depth at the wall's inner edge divided by depth at its outer edge.
@@ -97,7 +97,7 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """Size of the moulded part divided by that on the drawing; `pins` are scaled, shell, `cuts`, print are not."""
+        """Size of the moulded part divided by that on the drawing: applied to `pins`, not to shell, `cuts`, print."""
         return self.pins[0].scale
 
     @property
@@ -110,8 +110,10 @@ class Part:
         return self.scale * self.connector.shell.opening.distance(x_mm / self.scale, y_mm / self.scale)
 
     def pin(self, address: str) -> Pin:
+        """The pin at an address such as r2c5."""
         return next(pin for pin in self.pins if pin.position.address == address)
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
+        """The gaps in the rim, from the flaws that have one."""
         return tuple(flaw.cut for flaw in self.flaws if flaw.cut is not None)

@@ -2,8 +2,8 @@
 
 A pin's own frame (coordinate system) has its Z axis along the unbent pin. Its origin is the point of the centre line
 that lies on the cavity floor in a good pin; a terminal that backs out takes the origin down with it. Lengths along the
-centre line (`along_mm`, `start_mm`, `from_mm`) count from this origin. A bent centre line is straight, then curves in
-arcs of constant curvature, then is straight again; bending does not change its length.
+centre line (`along_mm`, `start_mm`) count from this origin. A bent centre line is straight, then curves in arcs of
+constant curvature, then is straight again; bending does not change its length.
 """
 
 from __future__ import annotations
@@ -36,15 +36,17 @@ class Bend:
 
     @staticmethod
     def single(angle_rad: float, azimuth_rad: float, start_mm: float, curve_mm: float) -> Bend:
-        """Make a bend of one arc; `curve_mm` is the arc's length, 0 for a sharp kink."""
+        """Make a bend of one arc with the length `curve_mm` (0: a sharp kink); other arguments as in `Bend`."""
         return Bend(azimuth_rad, start_mm, ((curve_mm, angle_rad),))
 
     @property
     def is_straight(self) -> bool:
+        """Whether no arc turns the centre line."""
         return all(turn == 0.0 for _, turn in self.arcs)
 
     @property
     def curve_mm(self) -> float:
+        """Length, mm, of all arcs together."""
         return sum(length for length, _ in self.arcs)
 
     @property
@@ -53,12 +55,12 @@ class Bend:
         return sum(abs(turn) for _, turn in self.arcs)
 
     def point(self, along_mm: float) -> Vector:
-        """The point (x, y, z), mm in the pin's frame, at a length along the centre line from the frame's origin."""
+        """The point (x, y, z), mm in the pin's frame, at the length `along_mm` along the centre line."""
         across, up = self.in_plane(along_mm)
         return across * math.cos(self.azimuth_rad), across * math.sin(self.azimuth_rad), up
 
     def tilt_rad(self, along_mm: float) -> float:
-        """Angle, rad, of the centre line to the frame's Z axis at a length along it from the frame's origin."""
+        """Angle, rad, between the frame's Z axis and the centre line at the length `along_mm` along this line."""
         rest, tilt = along_mm - self.start_mm, 0.0
         for length, turn in self.arcs:
             if rest <= 0.0:
@@ -68,7 +70,7 @@ class Bend:
         return tilt
 
     def in_plane(self, along_mm: float) -> tuple[float, float]:
-        """Sideways offset and height, mm in the pin's frame, of the point at a length along the centre line."""
+        """Sideways offset and height, mm in the pin's frame, of the point at the length `along_mm` along the line."""
         if along_mm <= self.start_mm or self.is_straight:
             return 0.0, along_mm
         across, up, tilt = 0.0, self.start_mm, 0.0
@@ -156,9 +158,9 @@ class Stain:
     """Tarnish on a pin's plating.
 
     Attributes:
-        from_mm: length along the pin, from its frame's origin, at which it begins.
-        length_mm: its length along the pin.
-        strength: 0 not visible to 1 dark and complete.
+        from_mm: Z in the pin's frame at which it begins.
+        length_mm: its length along the Z axis of the pin's frame.
+        strength: darkness of its patches, 0 not visible to 1 full.
     """
 
     from_mm: float
@@ -177,8 +179,8 @@ class Pin:
         floor_mm: z of the cavity floor.
         cavity_mm: (x, y) of the cavity's centre.
         root_mm: origin of the pin's frame in world coordinates.
-        lean: slopes of its axis in X and Y.
-        defects: the defects whose target it is.
+        lean: slopes x / z and y / z of its axis.
+        defects: the defects that have this pin as their target.
         lowered_mm: how far a defect lowers the pin, in addition to scatter; negative: the defect raises the pin.
         missing: whether the cavity is empty.
         stain: tarnish on the plating; None: none.
@@ -207,6 +209,7 @@ class Pin:
 
     @property
     def bend(self) -> Bend:
+        """The pin's centre line."""
         return self.form.bend
 
     @cached_property
@@ -226,11 +229,12 @@ class Pin:
 
     @cached_property
     def tip_mm(self) -> Vector:
+        """World point, mm, of the pin's end: its tip, or the middle of its fracture face."""
         return self.world(self.bend.point(self.form.length_mm))
 
     @cached_property
     def base_mm(self) -> Vector:
-        """World point, mm, where the centre line crosses the cavity floor; the cavity's mouth if the tip is below."""
+        """World point, mm, where the centre line crosses the cavity floor; above `root_mm` if the pin ends below it."""
         low, high = 0.0, self.form.length_mm
         (x, y, z), above = self.root_mm, self.root_mm[2] - self.floor_mm
         if above >= 0.0:
@@ -263,12 +267,13 @@ class Pin:
 
     @property
     def nominal_base_mm(self) -> Vector:
-        """World point, mm, where an intact pin at its nominal place from the part's datum crosses the cavity floor."""
+        """World point, mm, of an intact pin at its nominal place from the part's datum, on the drawing's floor."""
         x, y = self.datum_shift_mm
         return self.position.x_mm + x, self.position.y_mm + y, self.nominal_floor_mm
 
     @property
     def nominal_tip_mm(self) -> Vector:
+        """World point, mm, of the tip of an intact pin at its nominal place from the part's datum."""
         x, y, z = self.nominal_base_mm
         return x, y, z + self.nominal.standing_mm
 

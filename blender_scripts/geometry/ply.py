@@ -48,7 +48,7 @@ class Property:
 
 @dataclass(frozen=True)
 class Element:
-    """A table that a PLY header declares, such as `vertex`: its number of rows and its properties."""
+    """A table that a PLY header declares, such as `vertex`: its name, number of rows, and properties (columns)."""
 
     name: str
     count: int
@@ -63,6 +63,7 @@ class Element:
 
     @property
     def has_lists(self) -> bool:
+        """Whether any property of the element is a list."""
         return any(each.counter for each in self.properties)
 
 
@@ -88,10 +89,10 @@ def read_ply(content: bytes, name: str) -> Parts:
         raise FileProblem(name, "at least one vertex and one face", shown(found))
     axes = [vertex.column(axis) for axis in "xyz"]
     if None in axes or any(vertex.properties[axis].counter for axis in axes if axis is not None):
-        raise FileProblem(name, "the properties x, y and z of vertex, as numbers", _listed(vertex))
+        raise FileProblem(name, "the element vertex with the numbers x, y and z", _listed(vertex))
     column = face.column(*_INDEX_NAMES)
     if column is None or not face.properties[column].counter or face.properties[column].type[0] == "f":
-        raise FileProblem(name, "the property vertex_indices of face, as a list of integers", _listed(face))
+        raise FileProblem(name, "the element face with the list of integers vertex_indices", _listed(face))
     source = _Binary(content, start, order, name) if order else _Ascii(content, start, name)
     points = indices = sizes = None
     for element in elements[: 1 + max(elements.index(vertex), elements.index(face))]:
@@ -156,7 +157,7 @@ def _header(content: bytes, name: str) -> tuple[str, list[Element], int]:
                 expected = "a valid line of a PLY header"
                 raise FileProblem(f"{name}:{number} header", expected, shown(line.strip()))
     if order is None:
-        raise FileProblem(name, "a line such as: format ascii 1.0", "none")
+        raise FileProblem(name, "a header line such as 'format ascii 1.0'", "none")
     return order, elements, end.end()
 
 
@@ -259,6 +260,7 @@ class _Binary:
         return lengths, np.concatenate(pieces).astype(np.int64)
 
     def skip(self, element: Element) -> None:
+        """Go past all rows of an element without reading them."""
         if not element.properties or not element.count:
             return
         if self._equal_rows(element) is None:
@@ -322,7 +324,7 @@ class _Ascii:
                     continue
                 word = words[at]
                 if not word.isdigit() or len(word) > 9 or int(word) > end - at - 1:
-                    expected = "the length of a list, followed by as many numbers"
+                    expected = "a list: its length, then that many numbers"
                     got = shown(word.decode("utf-8", "replace"))
                     raise FileProblem(f"{self.name} {element.name} {row} of {element.count}", expected, got)
                 length = int(word)
@@ -333,5 +335,6 @@ class _Ascii:
         return found
 
     def skip(self, element: Element) -> None:
+        """Go past all rows of an element without reading them."""
         if element.properties and element.count:
             self._walk(element, None)

@@ -43,7 +43,7 @@ class Hidden(NamedTuple):
 
 
 class Gaps(NamedTuple):
-    """Visible intervals (G,): index of the piece, number of the line, and begin and end along the line in px."""
+    """G visible intervals, (G,) each: index of the piece, number of the line, begin and end along the line, px."""
 
     pieces: np.ndarray
     lines: np.ndarray
@@ -52,7 +52,7 @@ class Gaps(NamedTuple):
 
 
 def first_point(places: np.ndarray, scale: int) -> np.ndarray:
-    """Return the number of the first grid point at or after each of some places in px."""
+    """Return the number of the first grid point at or after each of `places`, px; `scale`: grid points per px."""
     numbers: np.ndarray = np.ceil(scale * places - 0.5).astype(int)
     return numbers
 
@@ -88,7 +88,7 @@ class _Crossed:
         self.low, self.high = (self.shift + edge for edge in (self.across.min(axis=0), self.across.max(axis=0)))
 
     def find(self, queries: _Queries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Find which lines cross which facets: (R,) index of the facet, number of the line, and the line's px."""
+        """Find which lines cross which facets; returns (R,) facet indices, line numbers, and places of lines, px."""
         rows, which = ranges(self.starts[queries.pieces], self.counts[queries.pieces])
         first, end = (first_point(edge[rows], queries.scale) for edge in (self.low, self.high))
         start = queries.firsts[which]
@@ -98,12 +98,12 @@ class _Crossed:
         return rows, (queries.at[which] - start)[of] + lines, places - self.shift[rows]
 
     def place(self, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Return where edges (R,) are crossed by one line each: px along the line."""
+        """Return where lines at `places` (R,), px, cross the edges with indices `rows` (R,): px along the line."""
         found: np.ndarray = self.along[0].take(rows) + (places - self.across[0].take(rows)) * self.slopes[0].take(rows)
         return found
 
     def limits(self, rows: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return where facets (R,) begin and end on one line each, px along it; end < begin if the line misses it."""
+        """Return (R,) begin and end, px, of the facets `rows` along lines at `places`, px; end < begin: none."""
         low, high = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
         before = self.across[-1].take(rows) <= places
         for across, along, slopes in zip(self.across, self.along, self.slopes, strict=True):
@@ -176,7 +176,7 @@ class ScanLines:
         self.ahead = np.where(along_rows, down, across), np.where(along_rows, across, down), level
 
     def gaps(self, scale: int, pieces: np.ndarray | None = None, size: tuple[int, int] | None = None) -> Gaps:
-        """Find the visible intervals of pieces.
+        """Find the intervals on the grid's lines in which pieces are visible.
 
         Args:
             scale: number of lines per px.

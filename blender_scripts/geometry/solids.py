@@ -207,7 +207,7 @@ def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
 def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:
     """Return points (N, 3), mm, round a contour that is moved outwards by `offset` mm and lies at height `z` mm.
 
-    They run counter-clockwise seen from above. N does not depend on the offset.
+    The points run counter-clockwise seen from above. N does not depend on the offset.
     """
     return np.array([(*station.at(contour.radius_mm + offset), z) for station in contour.stations])
 
@@ -348,7 +348,7 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
 
 
 def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
-    """Return the terminal that the pin's hole is made for: the right one, or a wrong one too thick for that hole."""
+    """Return the terminal that the pin's hole is made for: the right one; the wrong one if it is too thick for that."""
     if pin.nominal.section == "round":
         sides: tuple[tuple[float, float], ...] = ((pin.terminal.reach_mm, pin.nominal.reach_mm),)
     else:

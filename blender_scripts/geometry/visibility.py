@@ -39,8 +39,8 @@ class Seen(NamedTuple):
     """The visible points of a target.
 
     Attributes:
-        box: box round the points' cells, px of the picture; None if no point is visible.
-        points: number of the points.
+        box: box, px of the picture, round the grid cells of the visible points; None if no point is visible.
+        points: number of the visible points.
     """
 
     box: Box | None
@@ -52,7 +52,7 @@ class Sight:
 
     Args:
         targets: the surfaces whose visible parts are to be found.
-        meshes: all other surfaces: vertices (3, V) as (u, v, w), and vertex indices (T, 3) of triangles.
+        meshes: all other surfaces: vertices (3, V) as in geometry/facets.py, and vertex indices (T, 3) of triangles.
         to_picture: maps px of the undistorted view (..., 2) to px of the picture; None: no lens distortion.
     """
 
@@ -148,7 +148,7 @@ class Sight:
         )
 
     def seen(self) -> list[Seen]:
-        """Find the visible part of every target, in their order."""
+        """Find the visible part of every target; returns one `Seen` per target, in their order."""
         gaps = self.lines.gaps(FINE)
         first, end = first_point(gaps.begins, FINE), first_point(gaps.ends, FINE)
         kept = np.flatnonzero(first < end)

@@ -44,7 +44,7 @@ def start_of_free_length(pin: Pin, defect: Defect) -> float:
     start = defect["start_mm"] + depth
     if start >= pin.form.length_mm:
         raise InputError(
-            f"expected start_mm below {pin.form.length_mm - depth:g} (the pin's length above the cavity floor), "
+            f"expected start_mm below {pin.form.length_mm - depth:g} mm (the pin's length above the cavity floor), "
             f"got {defect['start_mm']:g} in {defect.text}"
         )
     return start
@@ -62,6 +62,7 @@ class _Plan:
     shape: str
 
     def bend(self, angle_rad: float) -> Bend:
+        """Make the bend whose first arc turns the pin by `angle_rad`."""
         rest = self.length_mm - self.start_mm
         curve = 2.0 * _KINK_RADIUS * self.half_mm * angle_rad if self.curve_mm is None else self.curve_mm
         if self.shape == "s_bend":
@@ -70,7 +71,7 @@ class _Plan:
         return Bend.single(angle_rad, self.azimuth_rad, self.start_mm, min(curve, rest))
 
     def tip_mm(self, angle_rad: float) -> float:
-        """Sideways distance, mm, of the tip of a pin with this bend from the unbent axis."""
+        """Sideways distance, mm, from the unbent axis to the tip of the pin, bent by `angle_rad`."""
         return math.hypot(*self.bend(angle_rad).point(self.length_mm)[:2])
 
 
@@ -97,7 +98,7 @@ def _bend(pin: Pin, defect: Defect, connector: Connector) -> Pin:
         assert wanted is not None
         if wanted > plan.tip_mm(_STEEPEST_RAD):
             raise InputError(
-                f"expected tip_offset_mm of at most {plan.tip_mm(_STEEPEST_RAD):.3g} for a pin of {length:g} mm, "
+                f"expected tip_offset_mm of at most {plan.tip_mm(_STEEPEST_RAD):.3g} mm for a pin {length:g} mm long, "
                 f"got {wanted:g} in {defect.text}"
             )
         angle = _angle_of(plan, wanted)
@@ -116,17 +117,15 @@ KIND = Kind(
     11,
     "the pin curves above the cavity floor; its foot stays in place, and its length is kept",
     (
+        Parameter("tilt_deg", 0.1, 60.0, 12.0, "lean of the pin above its first bend, degrees from the unbent axis"),
+        Parameter("tip_offset_mm", 0.02, 30.0, None, "how far the tip moves sideways, mm", instead_of="tilt_deg"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which the tip moves: 0° = +X, 90° = +Y"),
+        Parameter("start_mm", 0.0, 30.0, 0.3, "height above the cavity floor, mm, at which the bend begins"),
         Parameter(
-            "tilt_deg", 0.1, 60.0, 12.0, "angle between the bent (of an S-bend: slanting) part and the pin's axis"
-        ),
-        Parameter("tip_offset_mm", 0.02, 30.0, None, "sideways travel of the tip", instead_of="tilt_deg"),
-        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction of the bend: 0 = +X, 90 = +Y"),
-        Parameter("start_mm", 0.0, 30.0, 0.3, "height above the cavity floor at which the bend begins"),
-        Parameter(
-            *("curve_mm", 0.0, 30.0, 1.8, "length of pin over which it curves; of an S-bend: each of its two bends"),
+            *("curve_mm", 0.0, 30.0, 1.8, "length of the curved part, mm; of an S-bend: of each of its two bends"),
             no_default_with=("kink",),
         ),
-        Choice("shape", ("arc", "kink", "s_bend"), "arc", "one bend, one sharp bend, or two bends, out and back"),
+        Choice("shape", ("arc", "kink", "s_bend"), "arc", "arc: one bend; kink: one sharp bend; s_bend: out and back"),
     ),
     excludes=("crushed",),
     shape=_bend,

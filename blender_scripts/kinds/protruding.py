@@ -20,8 +20,8 @@ def _raise(pin: Pin, defect: Defect, connector: Connector) -> Pin:
 KIND = Kind(
     "protruding",
     6,
-    "the terminal was pushed in too far and stands higher",
-    (Parameter("height_mm", 0.02, 10.0, 1.2, "how much higher than nominal the terminal sits"),),
+    "the terminal was pushed in too far: it stands higher than nominal",
+    (Parameter("height_mm", 0.02, 10.0, 1.2, "how much higher than nominal the terminal sits, mm"),),
     excludes=("retracted",),
     shape=_raise,
 )

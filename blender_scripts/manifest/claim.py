@@ -111,7 +111,7 @@ def default_folder(manifest: Path) -> Path:
         InputError: the manifest's name begins with a dot.
     """
     if manifest.stem.startswith("."):
-        raise InputError(f"{manifest.name}: expected --out for a manifest whose name begins with a dot, got none")
+        raise InputError(f"{manifest.name}: expected --out DIR, as the manifest's name begins with a dot, got no --out")
     return RENDERS / manifest.stem
 
 
@@ -135,8 +135,8 @@ def check_own(root: Path, manifest: Manifest) -> None:
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise InputError(
-            f"--out {root}: expected a new folder, or one that the renderer made, got files that would be replaced "
-            f"({foreign[0].relative_to(root)}{more}): choose another folder, or give --force to replace them"
+            f"--out {root}: expected a new folder, or one that the renderer made, got a folder with other files that "
+            f"would be replaced ({foreign[0].relative_to(root)}{more}): choose another folder, or give --force"
         )
 
 
@@ -144,8 +144,8 @@ def _check_same_original(root: Path, manifest: Manifest) -> None:
     known = _original(root, manifest.path)
     if known is not None and not _is_original(root, manifest.path):
         raise InputError(
-            f"{manifest.path}: expected {known}, whose pictures are in {root}, got another manifest of the same name: "
-            "rename it, or give --out for another folder"
+            f"{manifest.path}: expected {known}, whose pictures are in {root}, got another manifest of this name: "
+            "rename the manifest, or give --out for another folder"
         )
 
 
@@ -172,8 +172,8 @@ def _losses(output: OutputFolder, manifest: Manifest, scenes: Path) -> list[str]
     problems = _other_rows(kept, str(origin), root, manifest, scenes)
     if lost:
         problems.append(
-            f"{manifest.path.name}: expected all runs of {origin} that are finished in {root}, got a manifest of the "
-            f"same name without {len(lost)} of them (such as {lost[0]}): rename it, or give --out for another folder"
+            f"{manifest.path.name}: expected all runs of {origin} that are finished in {root}, got a manifest without "
+            f"{len(lost)} of these runs (such as {lost[0]}): rename the manifest, or give --out for another folder"
         )
     return problems
 

@@ -49,11 +49,7 @@ class OutputFolder:
             self.create()
 
     def create(self) -> None:
-        """Create the folder and its subfolders if they do not exist.
-
-        Raises:
-            InputError: as for the class.
-        """
+        """Create the folder and its subfolders; raises InputError if one of them is a file or a symbolic link."""
         self._make(self.root)
         for name in FOLDERS:
             self._make(self.root / name)
@@ -67,15 +63,19 @@ class OutputFolder:
             raise InputError(f"{folder}: expected a folder that can be written, got: {error.strerror}") from None
 
     def image(self, run: str) -> Path:
+        """Path of a run's picture, images/<run>.png."""
         return self.root / "images" / f"{run}.png"
 
     def mask(self, run: str) -> Path:
+        """Path of a run's mask, masks/<run>.png."""
         return self.root / "masks" / f"{run}.png"
 
     def record(self, run: str) -> Path:
+        """Path of a run's record, records/<run>.json."""
         return self.root / "records" / f"{run}.json"
 
     def has_records(self) -> bool:
+        """Whether the folder has the record of any run."""
         return any((self.root / "records").glob("*.json"))
 
     def note_other_renderers(self, runs: Iterable[Run]) -> str | None:
@@ -95,15 +95,15 @@ class OutputFolder:
             return None
         again, versions = sum(name in names for name in others), ", ".join(sorted(set(others.values())))
         left = len(others) - again
-        rest = f"; {left} are left as they are, and `build` refuses a dataset of both" if left else ""
-        return f"{self.root}: {again} rows of renderer {versions} are rendered again by renderer {RENDERER}{rest}"
+        rest = f"; rows that stay as they are: {left} (`build` refuses a folder with both versions)" if left else ""
+        return f"{self.root}: rows of renderer version {versions} that version {RENDERER} renders again: {again}{rest}"
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
         """Return a row's record if picture, mask and record exist and are unchanged; else None: it is not finished.
 
         Args:
             run: the row.
-            row_sha256: the hash that the row has now; a record with another hash is not of this row.
+            row_sha256: the row's hash with its present settings; a record with another hash does not count.
         """
         record = self._record_of(run)
         if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
@@ -141,7 +141,7 @@ class OutputFolder:
         if count:
             raise InputError(
                 f"{self.root}: expected finished rows with the settings of this command, got {count} with other "
-                f"settings (the first: {first}): give --out for another folder, or --force to render them again"
+                f"settings (such as {first}): give --out for another folder, or --force to render these rows again"
             )
 
     def _record_of(self, run: Run) -> dict[str, Any] | None:
@@ -210,7 +210,7 @@ class OutputFolder:
             temporary.unlink(missing_ok=True)
             raise
         if path.stat().st_size != len(content):
-            raise OSError(f"{path}: expected {len(content)} bytes on the disk, got {path.stat().st_size}")
+            raise OSError(f"{path}: expected {len(content)} bytes on the disk, got {path.stat().st_size} bytes")
 
     def keep(self, path: Path, content: bytes) -> None:
         """Write a copy of a user's file into the folder unless it is there already."""

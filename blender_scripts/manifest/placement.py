@@ -18,7 +18,7 @@ _NEAR_SHARE = 0.5
 
 @dataclass(frozen=True)
 class PartScatter:
-    """The scatter that all pins of one part share: their pattern is scaled, tilted and shifted, in this order.
+    """The scatter that all pins of a part share: the pattern of pins is scaled, tilted and shifted, in this order.
 
     Attributes:
         scale: size of the moulded part divided by that on the drawing; scaled about the origin.

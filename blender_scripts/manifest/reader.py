@@ -46,7 +46,7 @@ def _refused(name: str) -> str | None:
     """What is expected of a column's name, if it is not allowed; else None."""
     if not name.isprintable() or len(name) > 64:
         return "a column name of 1 to 64 printable characters"
-    return "a name that none of a dataset's own columns has" if name in RESERVED else None
+    return "another name, as datasets have a column of this name" if name in RESERVED else None
 
 
 def read_manifest(path: Path, scenes: Path) -> Manifest:
@@ -63,9 +63,9 @@ def read_manifest(path: Path, scenes: Path) -> Manifest:
 
 
 def stream_runs(path: Path, scenes: Path | Mapping[str, Path]) -> Iterator[Run]:
-    """Yield the runs of a manifest one by one, in memory that hardly grows with their number.
+    """Yield the runs (checked rows) of a manifest one by one, in memory that hardly grows with their number.
 
-    For rows that have been rendered: it does not check again whether defects make pins collide.
+    It is for rows that have been rendered, as it does not check whether defects make pins collide.
 
     Args:
         path: the CSV file.
@@ -92,7 +92,7 @@ def read_validated(path: Path, scenes: Path, sha256: str) -> ValidatedManifest:
 
 
 def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
-    """Return the names of the runs that two manifests both have, but with different settings.
+    """Return the names of the runs (rows) that two manifests both have, but with different settings.
 
     Args:
         path: the second manifest; its other rows may use scenes that are not in `scenes`.
@@ -163,14 +163,17 @@ class _Reader:
         self.checked: tuple[object, Sequence[str]] = (None, ())
 
     def wrong(self, line: int, column: str, expected: str, got: str) -> None:
+        """Note a mistake in a line and column of the manifest: what was expected and what was found."""
         self.problems.append((line, f"{self.path.name}:{line} {column}: expected {expected}, got {got}"))
 
     def read(self) -> Manifest:
+        """Read the manifest and check every row."""
         content, text = self._text()
         runs = tuple(self._runs(io.StringIO(text, newline="")))
         return Manifest(self.path, runs, self._scenes_used(), content)
 
     def validated(self, sha256: str) -> ValidatedManifest:
+        """Read a manifest that another process has checked; raises InputError if a file has changed since."""
         content, text = self._text()
         rows = list(self._rows(io.StringIO(text, newline="")))
         for line, cells in rows:
@@ -178,8 +181,8 @@ class _Reader:
         used = self._scenes_used()
         if self.problems or input_sha256(content, used) != sha256:
             raise InputError(
-                f"{self.path.name}: expected manifest and scene files unchanged since they were checked, got a changed "
-                "file: repeat the command"
+                f"{self.path.name}: expected manifest and scene files unchanged since they were checked, got changed "
+                "files: repeat the command"
             )
         housings = housings_by_scene((cells["scene"], cells["housing"]) for _, cells in rows)
         return ValidatedManifest(used, housings, _RunsOnDemand(self, rows))
@@ -188,11 +191,13 @@ class _Reader:
         return {name: connector for name, connector in self.connectors.items() if connector is not None}
 
     def stream(self) -> Iterator[Run]:
+        """Yield the runs (checked rows) one by one; after the last, raises InputError with all mistakes."""
         self._text()  # raises if the file as a whole cannot be read
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             yield from self._runs(file)
 
     def conflicts(self, runs: Iterable[Run]) -> list[str]:
+        """Return the names of those of `runs` that this manifest has with other settings."""
         _, text = self._text()
         by_name = {run.run: run for run in runs}
         found = []
@@ -203,6 +208,7 @@ class _Reader:
         return found
 
     def names(self) -> list[str]:
+        """Return the run names; other columns are not checked."""
         _, text = self._text()
         return [cells["run"] for _, cells in self._rows(io.StringIO(text, newline=""))]
 
@@ -221,7 +227,7 @@ class _Reader:
             raise InputError([message for _, message in sorted(self.problems, key=lambda problem: problem[0])])
 
     def _text(self) -> tuple[bytes, str]:
-        content, text = read_text(self.path, self.path.name, "CSV file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')")
+        content, text = read_text(self.path, self.path.name, "CSV file", "UTF-8 text (save as 'CSV UTF-8')")
         if "\0" in text:
             self.wrong(text[: text.index("\0")].count("\n") + 1, "file", "text", "a NUL byte")
             raise InputError(self.problems[0][1])
@@ -239,7 +245,7 @@ class _Reader:
         yield from rows
 
     def run(self, line: int, cells: dict[str, str]) -> Run | None:
-        """Parse one row's cells; None where one is wrong, with a message in `problems`."""
+        """Parse a row's cells, by column; None if a cell is wrong, with a message added to `problems`."""
         before = len(self.problems)
         if not _RUN.fullmatch(cells["run"]):
             self.wrong(line, "run", "1 to 64 letters, digits, _ or -", shown(cells["run"]))
@@ -275,7 +281,7 @@ class _Reader:
         if len(self.problems) > before:
             return None
         if lens_folds(connector.cameras[cells["camera"]], width, height):
-            expected = f"a size at which the distortion of camera {cells['camera']} gives each pixel one direction"
+            expected = f"a size at which camera {cells['camera']}, with its distortion, gives each pixel one direction"
             self.wrong(line, "width", expected, f"{width} x {height}")
             return None
         run = Run(
@@ -306,7 +312,7 @@ class _Reader:
         if text == "" and default is not None:
             return default
         if not (_COUNT.fullmatch(text) and low <= int(text) <= high):
-            own = ", the seed of the part's placement (rename a column of your own)" if column == "fixture" else ""
+            own = ", the seed of the placement (a column of your own needs another name)" if column == "fixture" else ""
             expected = f"an integer from {low} to {high}{own}"
             self.wrong(line, column, expected, shown(text) if text else "nothing")
             return low
@@ -317,7 +323,7 @@ class _Reader:
         if marking in ("none", "numbers"):
             return
         if kind != "text" or not equals or not 1 <= len(text) <= LONGEST_TEXT:
-            expected = f"none, numbers or text=… of 1 to {LONGEST_TEXT} characters"
+            expected = f"none, numbers, or text= and 1 to {LONGEST_TEXT} characters"
             self.wrong(line, "marking", expected, shown(marking) if marking else "nothing")
             return
         unknown = sorted(set(text) - lettering.ALPHABET)
@@ -353,7 +359,7 @@ class _Reader:
             (left, _), (right, _) = connector.shell.outside.bounds
             room = 2.0 * min(right - marking.text_at_mm[0], marking.text_at_mm[0] - left)
             if width > room:
-                expected = f"a text at most {room:.1f} mm wide, which fits on the housing"
+                expected = f"a text at most {room:.1f} mm wide, to fit on the housing"
                 self.wrong(line, "marking", expected, f"{shown(text)}, {width:.1f} mm wide")
         if not run.defects or not self.geometry:
             return
@@ -379,5 +385,5 @@ class _Reader:
             return
         first_split, first_line = self.splits.setdefault(int(part), (split, line))
         if split != first_split:
-            expected = f"each part in one split (part {int(part)} has split {first_split} in line {first_line})"
+            expected = f"all rows of a part in one split (line {first_line} has part {int(part)} in {first_split})"
             self.wrong(line, "part" if "part" in cells else "seed", expected, f"split {shown(split)}")

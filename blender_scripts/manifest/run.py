@@ -71,7 +71,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checked manifest: its runs in order, the scenes they use, and the file's bytes."""
+    """A checked manifest: its runs (rows) in order, the scenes they use by name, and the file's bytes."""
 
     path: Path
     runs: tuple[Run, ...]

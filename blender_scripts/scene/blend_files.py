@@ -89,7 +89,7 @@ def read_blend(file: CadFile, object_name: str | None = None) -> Mesh:
 
 
 def _too_new(name: str, written: tuple[int, ...]) -> FileProblem:
-    expected = f"a file of Blender {bpy.app.version[0]}.{bpy.app.version[1]} (the one that is running) or older"
+    expected = f"a file of Blender {bpy.app.version[0]}.{bpy.app.version[1]}, which runs here, or of an older one"
     return FileProblem(name, expected, f"a file of Blender {written[0]}.{written[1]}")
 
 

@@ -166,7 +166,7 @@ class PathTracer:
         grey = channels["R"] if "R" in channels else next(iter(channels.values()))
         seen = np.stack([channels[name] for name in "RGB"], axis=-1) if colour else grey
         if seen.shape[:2] != (window.y2 - window.y1, window.x2 - window.x1):
-            raise RuntimeError(f"expected {window} to be rendered in full, got {seen.shape[:2]} pixels")
+            raise RuntimeError(f"expected a rendering of all of {window}, got {seen.shape[0]} x {seen.shape[1]} px")
         return seen
 
     def _forget_other(self, samples: int, finer: bool) -> None:
@@ -184,7 +184,7 @@ class PathTracer:
         path.unlink(missing_ok=True)
         self.render.resolution_x, self.render.resolution_y = width, height
         if (self.render.resolution_x, self.render.resolution_y) != (width, height):
-            raise RuntimeError(f"expected a view of at most {MOST_PX} px along a side, got {width} x {height}")
+            raise RuntimeError(f"expected a view of at most {MOST_PX} px along a side, got {width} x {height} px")
         self.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)
         if not path.is_file():

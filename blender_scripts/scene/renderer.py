@@ -74,6 +74,7 @@ class Renderer:
         self.blender = versions.blender_version()
 
     def close(self) -> None:
+        """Remove the temporary folder."""
         self.scratch.close()
 
     def render(self, run: Run, force: bool = False) -> bool:
@@ -150,7 +151,7 @@ class Renderer:
         return seen.astype(np.float32)
 
     def head(self, run: Run) -> dict[str, Any]:
-        """The first keys of a row's record, which are known before it is rendered; the SHA-256 of files are empty."""
+        """The first keys of a row's record, as known before rendering: the SHA-256 of picture and mask are empty."""
         connector = self.connectors[run.scene]
         settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
         return {

@@ -107,7 +107,7 @@ def check_cad(connector: Connector, housings: set[str]) -> None:
         housings: names of the housings.
 
     Raises:
-        InputError: a file is damaged or has not the size of a housing, or a camera could touch its body.
+        InputError: a file is damaged, its mesh has not the size of a housing, or a camera could touch the mesh.
     """
     for name in sorted(housings):
         cad = connector.housings[name].cad
@@ -117,7 +117,12 @@ def check_cad(connector: Connector, housings: set[str]) -> None:
 
 
 class Stage:
-    """Builds each row's part and station in the current Blender scene; keeps the housing's walls for its boxes."""
+    """Builds each row's part and station in the current Blender scene.
+
+    Attributes:
+        housing_walls: mesh of the walls and blocks, or of the CAD file, mm.
+        housing_triangles: the meshes of the housing: vertices (V, 3), mm, and vertex indices (T, 3) of triangles.
+    """
 
     def __init__(self) -> None:
         self.housing_walls = Mesh.of(np.zeros((0, 3)), [])

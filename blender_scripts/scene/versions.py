@@ -18,13 +18,14 @@ _FACES_OF_ONE_THREAD = 1024
 
 
 def check_version() -> None:
-    """Raise InputError if Blender, or its Python, is too old."""
+    """Raise InputError for a Blender older than 3.4 or with a Python older than 3.11."""
     if bpy.app.version < OLDEST or sys.version_info < OLDEST_PYTHON:
         found = f"Blender {bpy.app.version_string} with Python {sys.version.split()[0]}"
         raise InputError(f"blender: expected Blender 3.4 or newer with Python 3.11 or newer, got {found}")
 
 
 def blender_version() -> str:
+    """Version of the running Blender, such as 5.2.0."""
     return ".".join(str(number) for number in bpy.app.version)
 
 
@@ -95,6 +96,7 @@ def set_node_tree(owner: bpy.types.ID) -> bpy.types.NodeTree:
 
 
 def set_still_picture(image_settings: bpy.types.ImageFormatSettings) -> None:
+    """Set the output to single pictures, where the version has this setting."""
     if hasattr(image_settings, "media_type"):
         image_settings.media_type = "IMAGE"
 

@@ -59,7 +59,7 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
-    """List the factors that one or two other factors predict with a Cramér's V of NOTABLE or more, largest V first.
+    """List the factors that one other factor, or two, predict with a Cramér's V of NOTABLE or more, largest V first.
 
     Args:
         factors: level of each factor in each manifest row, by name of the factor.

@@ -69,7 +69,7 @@ class Assignment:
             rows: all rows of this class in the split.
 
         Raises:
-            InputError: the block has fewer positions than defects per picture, or no kind of the class is possible.
+            InputError: the split has fewer positions than defects per picture, or no kind of the class is possible.
         """
         source = self.spec.random("assign", split.name, name)
         if name == OK:
@@ -98,8 +98,8 @@ class Assignment:
                 block = self.scenes.block(scene, split.positions)
                 if len(block) < per_picture:
                     raise InputError(
-                        f"{self.spec.path.name}: splits.{split.name}: expected per_picture of at most {len(block)}, "
-                        f"the number of pins of scene {scene} with positions = {split.positions}, got {per_picture}"
+                        f"{self.spec.path.name}: splits.{split.name}: expected per_picture of at most {len(block)} "
+                        f"(the pins of scene {scene} with positions = {split.positions}), got {per_picture}"
                     )
                 positions[scene] = Balancer(dict.fromkeys(block, 1.0), source)
             for _ in range(per_picture):
@@ -177,8 +177,8 @@ class Assignment:
         if at == PIN:
             if set(taken) >= set(positions.weights):
                 raise InputError(
-                    f"{self.spec.path.name}: splits.{row.split}: expected a position without a defect for {label}, got "
-                    f"defects at all ({', '.join(row.targets)}): decrease per_picture, or allow more positions"
+                    f"{self.spec.path.name}: splits.{row.split}: expected a pin without a defect for {label}, got "
+                    f"defects at all pins ({', '.join(row.targets)}): decrease per_picture, or allow more positions"
                 )
             return positions.take(levels, taken)
         connector = self.scenes.connector(row.levels["scene"])
@@ -191,7 +191,7 @@ class Assignment:
         if len(alone) == len(positions.weights):
             raise InputError(
                 f"{self.spec.path.name}: positions: expected two neighbouring pins without a defect for {label}, both "
-                "for training or both held out, got none: hold out other positions, or decrease per_picture"
+                "for training or both held out, got no such pins: hold out other positions, or decrease per_picture"
             )
         first = positions.take(levels, alone)
         second = min(near[first], key=lambda address: (positions.used[address], address))

@@ -64,7 +64,7 @@ class SceneBlocks:
         return self._connectors[name]
 
     def block(self, scene: str, positions: str) -> list[str]:
-        """Return the addresses of a scene's positions: of ALL, of those for TRAINING, or of those HELD_OUT."""
+        """Return the addresses of a scene's positions; `positions` says which: ALL, TRAINING or HELD_OUT."""
         connector = self.connector(scene)
         held = self._held[scene]
         return [
@@ -91,7 +91,7 @@ class SceneBlocks:
             }
             if level not in offered[column]:
                 problems.append(
-                    f"{self.spec.path.name}: {column}: expected one that scene {scene} has "
+                    f"{self.spec.path.name}: {column}: expected the name of a {column} of scene {scene} "
                     f"({', '.join(offered[column])}), got {level!r}"
                 )
         if problems:
@@ -156,7 +156,7 @@ def held_out_addresses(
     if len(chosen) >= len(known):
         raise InputError(
             f"positions.held_out: expected fewer positions than the {len(known)} of scene {scene}, so that one is left "
-            f"for training, got {wanted if isinstance(wanted, int | float) else 'all of them'}"
+            f"for training, got {wanted if isinstance(wanted, int | float) else 'all positions'}"
         )
     return tuple(address for address in known if address in chosen)
 

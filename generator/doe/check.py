@@ -1,4 +1,4 @@
-"""`python -m generator check`: list every mistake of a manifest; without any, its balance and rendering cost."""
+"""`python -m generator check`: print every mistake of a manifest, or else its balance and rendering cost."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ _LONGEST_LABEL = 40
 
 
 def add_scenes_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--scenes` to a parser."""
     parser.add_argument(
         "--scenes",
         type=Path,
@@ -47,6 +48,7 @@ def add_scenes_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator check` to a parser."""
     parser.add_argument("manifest", type=Path, help="the manifest: a CSV file with one row per picture")
     add_scenes_argument(parser)
 
@@ -67,7 +69,7 @@ def check_photographs(manifest: Manifest) -> None:
     """Check that every photograph named by the manifest's scenes (as a background) can be decoded.
 
     Raises:
-        InputError: its message lists every photograph that cannot.
+        InputError: its message lists every photograph that cannot be decoded.
     """
     problems: list[str] = []
     for connector in manifest.connectors.values():
@@ -104,7 +106,7 @@ def _meshes(manifest: Manifest) -> Meshes:
 
 
 def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
-    """Return a text on a manifest in lines: warnings, pictures by split and factor, defective pins, aliasing, cost.
+    """Return the lines of a manifest's summary: warnings, pictures by split and factor, defective pins, aliasing, cost.
 
     Args:
         manifest: the checked manifest.
@@ -142,7 +144,7 @@ def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
     cores = os.cpu_count() or 1
     disk = sum(run.width * run.height for run in runs) * _BYTES_PER_PIXEL / 1e6
     lines.append(
-        f"rendering, estimated: {_duration(work / cores)} on {cores} core(s) with the denoiser, {disk:.0f} MB on disk"
+        f"estimate for rendering: {_duration(work / cores)} on {cores} core(s) with the denoiser, {disk:.0f} MB on disk"
     )
     return lines
 
@@ -166,14 +168,14 @@ def _aliasing(factors: pd.DataFrame, splits: pd.Series[str]) -> list[str]:
             {str(name): levels for name, levels in rows.items() if levels.nunique() <= max(2, len(rows) // 3)}
         )
         if not found:
-            lines.append(f"factors that vary together in {split}: none (no Cramér's V of {NOTABLE:g} or more)")
+            lines.append(f"factors that vary together in split {split}: none (no Cramér's V of {NOTABLE:g} or more)")
             continue
-        lines.append(f"factors that vary together in {split} (Cramér's V: 0 = independent, 1 = fully dependent)")
+        lines.append(f"factors that vary together in split {split} (Cramér's V: 0 = independent, 1 = fully dependent)")
         lines += [
             f"  {_label(a.factor)} with {' x '.join(map(_label, a.by))}: {a.v:.2f}" for a in found[:_LONGEST_TABLE]
         ]
         if len(found) > _LONGEST_TABLE:
-            lines.append(f"  ({len(found) - _LONGEST_TABLE} more)")
+            lines.append(f"  ({len(found) - _LONGEST_TABLE} more such factors)")
     return [*lines, ""]
 
 
@@ -195,7 +197,7 @@ def _counts(factor: str, counts: pd.DataFrame) -> list[str]:
         for label, cells in rows
     ]
     if len(counts) > _LONGEST_TABLE:
-        lines.append(f"({len(counts) - _LONGEST_TABLE} more levels)")
+        lines.append(f"({len(counts) - _LONGEST_TABLE} more levels of {factor})")
     return [*lines, ""]
 
 
@@ -214,7 +216,7 @@ def _positions(manifest: Manifest) -> list[str]:
         letters = [chr(ord("A") + number) for number in range(counts.shape[1])]
         legend = ", ".join(f"{letter} = {split}" for letter, split in zip(letters, counts.columns, strict=True))
         blank = ", - = position without a pin" if connector.blanks else ""
-        lines.append(f"splits in which each pin of {name} has defects ({legend}, . = none{blank})")
+        lines.append(f"splits in which each pin of scene {name} has defects ({legend}, . = no split{blank})")
         cells = {p: "".join(compress(letters, counts.loc[p.address].to_numpy())) or "." for p in connector.positions}
         places = sorted((*connector.positions, *connector.blanks), key=lambda each: (each.row, each.position))
         for _, row in groupby(places, key=lambda each: each.row):

@@ -35,10 +35,14 @@ Fill = Callable[[SplitSpec, str, Sequence[Row]], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator design` to a parser."""
     parser.add_argument("spec", type=Path, metavar="SPEC", help="the design: a TOML file with factors and levels")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CSV", help="manifest to write")
     parser.add_argument(
-        "--map", type=Path, metavar="PNG", help="also draw a map of the pins that have defects in each split"
+        "--map",
+        type=Path,
+        metavar="PNG",
+        help="also draw a map of the splits in which each pin has defects",
     )
     add_scenes_argument(parser)
 
@@ -117,7 +121,7 @@ def _made(spec: Spec, scenes: Path) -> tuple[str, list[str]]:
     fill = measuring.measure if measuring else _with_defects(blocks)
     rows = [row for split in spec.splits for row in _split_rows(split, blocks, fill)]
     if not rows:
-        raise InputError(f"{spec.path.name}: splits: expected at least one row in one of the splits, got none")
+        raise InputError(f"{spec.path.name}: splits: expected at least one row in one of the splits, got no rows")
     return _csv(spec, rows), measuring.notes() if measuring else []
 
 

@@ -70,7 +70,7 @@ class Tilt:
 
     @property
     def reach_mm(self) -> float:
-        """Largest distance, mm, of a position from the middle of all, along the direction of the tilt; above 0."""
+        """Largest distance, mm, of a position from the middle of all in the direction of the tilt; at least 0.001."""
         return max(1e-3, *(abs(self._along(position)) for position in self.positions))
 
     def at(self, position: Position, standing_mm: float) -> Displacement:
@@ -93,7 +93,7 @@ def groups_of(members: Sequence[Position], pattern: str) -> list[Group]:
 
 
 def displacement_text(address: str, moved: Displacement, standing_mm: float, curve: Curve) -> str:
-    """Return a pin's defects as the manifest writes them, without displacements below the least that it accepts.
+    """Return a pin's defects as the manifest writes them; displacements smaller than it accepts are left out.
 
     Args:
         address: the pin's address.

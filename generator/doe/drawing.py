@@ -82,7 +82,7 @@ class Drawing:
         raise InputError(
             f"{self.spec.path.name}: splits.{row.split}: expected a part of class {row.wanted} with "
             f"{' and '.join(f'{k} at {t}' for k, t in zip(row.kinds, row.targets, strict=True)) or 'no defect'} "
-            f"in {TRIES} tries, got none; the last try failed because: {reason}"
+            f"in {TRIES} tries, got no such part; the last try failed: {reason}"
         )
 
     def _move(self, row: Row, source: random.Random) -> None:

@@ -17,7 +17,7 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
 def factors_of(manifest: Manifest) -> pd.DataFrame:
-    """Make a table of texts with a row per picture: `defect` (kinds of defect), FACTORS, and the user's own columns.
+    """Make a table of texts, a row per picture: kinds of defect (`defect`), FACTORS, and the user's own columns.
 
     If one of the user's own columns is called `defect` too, the table has two columns of this name.
     """

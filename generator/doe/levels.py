@@ -1,4 +1,4 @@
-"""Give each picture its factor levels: by the design's repeated table, by draws from ranges, by capture for noise."""
+"""Give each picture its levels: from the design's repeated table, drawn from ranges, or of noise factors by capture."""
 
 from __future__ import annotations
 
@@ -81,9 +81,10 @@ def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
 
 
 def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
-    """Return the levels of the noise factors, by column, in each picture (capture) of a part.
+    """Return the levels of the noise factors, by column, in each picture (capture) of a part: [{}] if none.
 
-    Noise factors vary between pictures of the same part. A design without noise factors gives [{}].
+    Raises:
+        InputError: no table fits the noise factors.
     """
     factors = [factor for factor in split.factors if factor.name in spec.noise]
     levels = [len(factor.levels) for factor in factors]

@@ -82,8 +82,8 @@ class Measuring:
     def notes(self) -> list[str]:
         """Return a line for the user: how many displacements were drawn again, and how many pins were left in place."""
         return [
-            f"displacements: {self.pins} pins, {self.again} displacements drawn again and smaller, since a pin would "
-            f"have touched something or cannot be bent so far; {self.left} pins left in place after {TRIES} draws"
+            f"pins to displace: {self.pins}; displacements drawn again, and smaller, as a pin would touch something or "
+            f"cannot be bent that far: {self.again}; pins left in place after {TRIES} draws: {self.left}"
         ]
 
     def _defects(self, row: Row, split: SplitSpec, source: random.Random) -> str:

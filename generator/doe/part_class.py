@@ -41,7 +41,7 @@ def rejection(wanted: str, variant: Sequence[str], texts: Sequence[str], part: i
         wanted: the planned class.
         variant: names of the scene, the housing, the terminal and the marking.
         texts: the part's defects in the manifest's form, such as bent@r1c1:tip_offset_mm=0.5.
-        part: part number, which seeds the manufacturing scatter of the pins.
+        part: the part's number, which seeds the manufacturing scatter of its pins.
         connector: the scene.
     """
     _, housing, terminal, marking = variant

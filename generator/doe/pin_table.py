@@ -1,4 +1,4 @@
-"""Count the pins of a measurement design by kind, class and size of their displacement."""
+"""Count the pins of a measurement design, which displaces every pin, by kind, class and size of displacement."""
 
 from __future__ import annotations
 

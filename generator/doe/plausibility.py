@@ -72,7 +72,7 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
 
     Args:
         manifest: a checked manifest.
-        meshes: meshes of housings that have a CAD file, by (scene, housing); those not in it are not checked.
+        meshes: meshes of CAD files by (scene, housing); CAD files that are not in it are not checked.
     """
     views: dict[tuple[str, str, int, int], list[Run]] = {}
     for run in manifest.runs:
@@ -102,14 +102,14 @@ def _of_captures(runs: Sequence[Run]) -> Iterator[str]:
             looks.add((run.housing, run.terminal, run.marking))
     if repeated := [names for names in pictures.values() if len(names) > 1]:
         yield (
-            f"{sum(map(len, repeated)) - len(repeated)} rows give the same picture as another row (such as "
+            f"rows that give the same picture as an earlier row: {sum(map(len, repeated)) - len(repeated)} (such as "
             f"{' and '.join(repeated[0][:2])}): give rows of the same part and fixture different seeds"
         )
     if changing := [placing for placing, looks in placings.items() if len(looks) > 1]:
         scene, part, fixture = changing[0]
         yield (
-            f"{len(changing)} parts have several housings, terminals or markings on one fixture (such as part {part} "
-            f"of scene {scene} on fixture {fixture}): give each variant a part number of its own"
+            f"parts with several housings, terminals or markings for one fixture number: {len(changing)} (such as part "
+            f"{part} of scene {scene}, fixture {fixture}): give each housing, terminal and marking its own part number"
         )
 
 
@@ -140,7 +140,7 @@ def _view(connector: Connector, runs: Sequence[Run]) -> _View:
         thinnest_px=thinnest[0],
         thinnest=thinnest[1],
         least_mm_px=least,
-        wider="field_mm" if camera.telecentric else "distance_mm, or decrease focal_mm",
+        wider="field_mm" if camera.telecentric else "distance_mm or decrease focal_mm",
     )
 
 
@@ -166,18 +166,18 @@ def _of_view(view: _View, connector: Connector) -> Iterator[str]:
     if view.cut:
         yield (
             f"{view.name}: {view.cut} of {view.pictures} pictures do not show all pins (up to {view.most_cut} of "
-            f"{view.pins} lie outside): increase [camera] {view.wider}"
+            f"{view.pins} pins lie outside): increase [camera] {view.wider}"
         )
     if view.thinnest_px < LEAST_PIN_PX:
         yield (
-            f"{view.name}: pins of terminal {view.thinnest.name} are {view.thinnest_px:.1f} px thick, less than "
-            f"{LEAST_PIN_PX:g} px: render larger pictures, or move the camera nearer"
+            f"{view.name}: pins of terminal {view.thinnest.name} are {view.thinnest_px:.1f} px thick, less than the "
+            f"{LEAST_PIN_PX:g} px needed: render larger pictures, or move the camera nearer"
         )
     limit = min(connector.tolerance.limits(position.address).true_position_mm / 2.0 for position in connector.positions)
     if (move := limit * view.least_mm_px) < LEAST_MOVE_PX:
         yield (
             f"{view.name}: a tip within the true position tolerance may move by {limit:.3g} mm, which is {move:.2f} px,"
-            f" less than {LEAST_MOVE_PX:g} px: good and bent pins can hardly be told apart in these pictures"
+            f" less than {LEAST_MOVE_PX:g} px: render larger pictures, as good and bent pins hardly differ in these"
         )
 
 
@@ -202,7 +202,7 @@ def _of_scatter(connector: Connector, terminal: str) -> Iterator[str]:
 
 
 def ng_share(connector: Connector, terminal: Terminal, limits: Limits) -> float:
-    """Return the share, 0 to 1, of good pins at the drawing's origin that exceed their limits by scatter alone."""
+    """Return the share, 0 to 1, of pins without a defect at the drawing's origin that scatter puts out of `limits`."""
     return float(_exceed(connector, [(Position(1, 1, 1, "1", 0.0, 0.0), terminal, limits)], _DRAWS).mean())
 
 
@@ -262,8 +262,8 @@ def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
                 alike[housing] += count
         if alike:
             yield (
-                f"{scene}, housing {', '.join(alike)}: looks the same after half a turn: {alike.total()} unmarked "
-                "pictures do not show its orientation"
+                f"{scene}, housing {', '.join(alike)}: the part looks the same after half a turn, so that "
+                f"pictures with marking none ({alike.total()}) do not show its orientation"
             )
 
 
@@ -286,7 +286,7 @@ def _of_mesh(connector: Connector, housing: str, mesh: Mesh) -> str | None:
         f"{placement.unit_mm:g}, the pins' positions take up {field[0]:.4g} x {field[1]:.4g} mm"
     )
     if (size >= field).all() and is_sensible:
-        return f"{text}, partly outside the mesh: correct offset_mm"
+        return f"{text} and lie partly outside the mesh: correct offset_mm"
     if (size >= field[::-1]).all() and is_sensible:
         return f"{text}: correct axes"
     # The unit by which the housing is nearest to the walls that the scene describes.

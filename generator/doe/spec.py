@@ -37,7 +37,7 @@ class Range:
     decimals: int = 3
 
     def at(self, share: float) -> float:
-        """Return the number at a share of the range, 0 (low) to 1 (high), rounded."""
+        """Return the number at `share` of the way from `low` (0) to `high` (1), rounded to `decimals` places."""
         return round(self.low + (self.high - self.low) * share, self.decimals) + 0.0
 
     def part(self, low: float, high: float) -> Range:
@@ -61,6 +61,7 @@ class Factor:
 
     @property
     def name(self) -> str:
+        """The columns' names, joined by `+`."""
         return "+".join(self.columns)
 
 
@@ -182,7 +183,7 @@ class Spec:
 class Sized:
     """How the size of a kind of defect, in multiples of the tolerance, is converted to its parameter in mm.
 
-    The parameter is size x `factor` x the limit `measure` of the tolerance.
+    parameter = size x `factor` x limit, where limit is the tolerance's limit with the name `measure`.
 
     Attributes:
         parameter: name of the defect's parameter in the manifest.

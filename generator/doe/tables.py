@@ -29,13 +29,10 @@ MOST_RUNS = 100_000
 
 @cache
 def columns_of(name: str) -> tuple[tuple[np.ndarray, ...], ...]:
-    """Return the columns of an orthogonal table, each in a group with those that it can be split into.
+    """Return a group for each column of the orthogonal table `name`, one of TABLES.
 
-    A column of 4 levels can be split into three of 2 levels, one of 6 levels into one of 2 and one of 3; these can be
-    used instead of it.
-
-    Args:
-        name: one of TABLES.
+    A group holds the column, (runs,) level numbers, and the columns that can be used in its place: three of 2 levels
+    for a column of 4 levels, one of 2 and one of 3 for a column of 6 levels, else none.
     """
     table = np.asarray(get_orthogonal_array(_SOURCES[name]), dtype=int)
     groups = []
@@ -80,7 +77,7 @@ def full(levels: Sequence[int]) -> np.ndarray:
     """
     runs = int(np.prod(levels, dtype=float)) if levels else 1
     if runs > MOST_RUNS:
-        raise ValueError(f"a full design of at most {MOST_RUNS} runs, got {runs}")
+        raise ValueError(f"at most {MOST_RUNS} combinations of levels in a full design, got {runs}")
     return fullfact(list(levels)).astype(int) if levels else np.zeros((1, 0), int)
 
 
@@ -98,12 +95,12 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
     """
     wrong = [count for count in levels if count != 2]
     if wrong:
-        raise ValueError(f"two levels of every factor, as the design is fractional, got a factor with {wrong[0]}")
+        raise ValueError(f"two levels of every factor in a fractional design, got a factor with {wrong[0]} levels")
     count = len(levels)
     if generators is not None:
         words = generators.split()
         if len(words) != count:
-            raise ValueError(f"one generator for each of the {count} factors, got {len(words)} ({generators})")
+            raise ValueError(f"as many generators as factors ({count}), got {len(words)} ({generators})")
         try:
             table = fracfact(generators)
         except (ValueError, IndexError) as error:
@@ -115,11 +112,11 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
             table = fracfact_by_res(count, resolution or 3)
         except ValueError:
             raise ValueError(
-                f"a fractional design of resolution {resolution or 3} for {count} factors, got none: use kind full"
+                f"a number of factors with a fraction of resolution {resolution or 3}, got {count}: use kind full"
             ) from None
     codes = (np.asarray(table) > 0).astype(int)
     if not has_strength_2(codes):
-        raise ValueError(f"generators such as 'a b c abc' that do not alias main effects, got {generators!r}")
+        raise ValueError(f"generators that do not alias main effects, such as 'a b c abc', got {generators!r}")
     return codes
 
 

@@ -319,7 +319,7 @@ def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path:
     )
     [problem] = problems_of(tmp_path, text)
     assert problem == (
-        "made.toml: splits.validation: expected a position without a defect for stained, got defects at all "
+        "made.toml: splits.validation: expected a pin without a defect for stained, got defects at all "
         "(r1c1-r1c2): decrease per_picture, or allow more positions"
     )
 
@@ -380,8 +380,8 @@ MISTAKES = {
     ),
     "made.toml:12 factors.camera: expected a level, a list of different levels, or a range {low = NUMBER, high = "
     "NUMBER}, got ['top', 'top']": ('["center", "top", "bottom"]', '["top", "top"]'),
-    "made.toml:17 positions.held_out: expected a number of positions, a share of them between 0 and 1, or a list of "
-    "addresses, got 1.5": ("held_out = 9", "held_out = 1.5"),
+    "made.toml:17 positions.held_out: expected a number of positions, a share of all positions between 0 and 1, or "
+    "a list of addresses, got 1.5": ("held_out = 9", "held_out = 1.5"),
     "made.toml: positions.held_out: expected fewer positions than the 27 of scene connector_3x9, so that one is left "
     "for training, got 40": (
         "held_out = 9",
@@ -395,7 +395,7 @@ MISTAKES = {
         "splits.train]",
         "splits.training]",
     ),
-    "made.toml: housing: expected one that scene connector_3x9 has (plain, ribbed": (
+    "made.toml: housing: expected the name of a housing of scene connector_3x9 (plain, ribbed": (
         '["plain", "ribbed"]',
         '["plain", "oak"]',
     ),
@@ -410,7 +410,7 @@ MISTAKES = {
         'scene = "connector_3x9"',
         'scene = "connector_3x9"\ndefects = "x"',
     ),
-    "made.toml:16 defects.cut: expected a kind of defect (wrong, ": (
+    "made.toml:16 defects.cut: expected a kind of defect: one of wrong, ": (
         "[positions]",
         "[defects.cut]\n[positions]",
     ),
@@ -418,7 +418,7 @@ MISTAKES = {
         "[positions]",
         "[defects.bent]\ntilt_deg = 90\n[positions]",
     ),
-    "made.toml:16 defects: expected a kind of defect of class NUKENG, which split train has, got only bent": (
+    "expected a kind of defect that gives class NUKENG, as split train has this class, got only bent": (
         "[positions]",
         "[defects.bent]\n[positions]",
     ),
@@ -435,7 +435,7 @@ MISTAKES = {
         "[positions]",
         '[defects.bent]\nat = "housing"\n[positions]',
     ),
-    "of at most 18, the number of pins of scene connector_3x9 with positions = training, got 20": (
+    "of at most 18 (the pins of scene connector_3x9 with positions = training), got 20": (
         "replicates = 2",
         "per_picture = 20",
     ),
@@ -469,7 +469,7 @@ def test_all_mistakes_at_once(tmp_path: Path):
         (
             '["none", "numbers"]',
             '["none", "text=WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"]',
-            "made.toml:14 factors.marking: expected a text at most 44.4 mm wide, which fits on the housing, got 'WWW",
+            "made.toml:14 factors.marking: expected a text at most 44.4 mm wide, to fit on the housing, got 'WWW",
         ),
         (
             '"center"',
@@ -525,7 +525,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main([*words, "--map", str(tmp_path / "map.png")]) == 0
     output = capsys.readouterr().out
     assert output.startswith("m.csv: 324 pictures of 324 parts, 1 scene(s), no mistake found")
-    assert "\nclass " in output and "\nfactors that vary together in train" in output
+    assert "\nclass " in output and "\nfactors that vary together in split train" in output
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     assert read_manifest(tmp_path / "new" / "m.csv", SCENES).runs
     assert main(["design", str(tmp_path / "none.toml"), "-o", str(tmp_path / "x.csv")]) == 2

@@ -171,7 +171,7 @@ def test_pins_that_would_touch_are_displaced_less_or_left_in_place(tmp_path: Pat
         spec.write_text(text, "utf-8")
         assert main(["design", str(spec), "-o", str(tmp_path / "wide.csv"), "--scenes", str(SCENES)]) == 0
         line = capsys.readouterr().out.splitlines()[-1]
-        assert line.startswith("displacements: 64 pins, ")
+        assert line.startswith("pins to displace: 64; ")
         again, left = int(line.split()[3]), int(line.split("; ")[1].split()[0])
         runs = read_manifest(tmp_path / "wide.csv", SCENES).runs
         displaced = len({(run.part, defect.target) for run in runs for defect in run.defects})
@@ -189,13 +189,13 @@ def test_what_a_measurement_refuses(tmp_path: Path):
     with pytest.raises(InputError) as caught:
         read_spec(spec)
     found = "\n".join(caught.value.problems)
-    assert "measurement.true_position: expected the smaller number first, got 3, 1" in found
+    assert "measurement.true_position: expected two numbers, the smaller one first, got 3, 1" in found
     assert "measurement.shape: expected one or more of arc, kink, s_bend, got 'wave'" in found
-    assert "measurement.kinds: expected a weight above 0 for at least one of them" in found
+    assert "measurement.kinds: expected a weight above 0 for at least one of bent, " in found
     assert "measurement.wobble: expected a known key" in found
     assert "factors.pattern: expected another name" in found
     for key in ("classes", "defects", "splits.train.per_picture"):
-        assert f"{key}: expected nothing, as [measurement] displaces every pin" in found
+        assert f"{key}: expected no such key beside [measurement]" in found
     assert len(caught.value.problems) == 8
 
 
