@@ -102,18 +102,24 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         "tolerances": {label: dict(limits) for label, limits in tolerances.items()},
         "data_tolerance": tolerance.tolerances_of(each.row for pictures in splits.values() for each in pictures),
         "displaced_positions": len(displaced),
+        "not_located": [],
         "splits": {},
     }
     lines, parts = [], []
     with results_folder.replaced(out, EVALUATION, files_of) as stage:
         for name, pictures in splits.items():
-            found, tables, judged = _split(name, pictures, data, run, tolerances, displaced)
+            found, tables, judged, lost = _split(name, pictures, data, run, tolerances, displaced)
+            document["not_located"] += lost
+            if not found:
+                continue
             document["splits"][name] = found
             limit = limit_of(pictures)
             evaluation_plots.linearity(tables, stage / f"linearity_{name}.png")
             evaluation_plots.errors(tables, limit, stage / f"errors_{name}.png")
             lines += [table.assign(split=name) for table in tables.values()]
             parts += [each.assign(split=name) for each in judged]
+        if not lines:
+            raise InputError(f"--data {asked.data}: expected at least one part that is located, got none")
         _write_csv(stage / MEASURED, lines)
         _write_csv(stage / PARTS, parts)
         write_page(stage, document)
@@ -121,6 +127,10 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     for name, found in document["splits"].items():
         for text in headlines(name, found):
             say(text)
+    for each in document["not_located"]:
+        say(
+            f"{each['split']}, {each['cameras']}: none of {each['captures']} captures could be located: all are INVALID"
+        )
     say(f"report: {out / REPORT}")
 
 
@@ -183,15 +193,21 @@ def _split(
     run: GaugeRun,
     tolerances: Mapping[str, Mapping[str, float]],
     displaced: Sequence[str],
-) -> tuple[dict[str, Any], dict[str, pd.DataFrame], list[pd.DataFrame]]:
-    """Measure and judge a split by each set of cameras: figures, tables of pins, and tables of parts."""
-    limit, found, tables, parts = limit_of(pictures), {}, {}, []
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame], list[pd.DataFrame], list[dict[str, Any]]]:
+    """Measure and judge a split by each set of cameras: figures, tables of pins, tables of parts.
+
+    The last list names the sets of cameras by which no part was located; the others lack these sets.
+    """
+    limit, found, tables = limit_of(pictures), dict[str, Any](), dict[str, pd.DataFrame]()
+    parts, lost = list[pd.DataFrame](), list[dict[str, Any]]()
     for cameras in camera_sets(pictures):
         measured, table = measure_split(pictures, data, run, cameras)
         located = sum(one.pose is not None for one in measured)
-        title, judged = "+".join(cameras), judged_of(table)
+        title = "+".join(cameras)
         if not located:
-            raise InputError(f"split {name}, cameras {title}: expected at least one part that is located, got none")
+            lost.append({"split": name, "cameras": title, "captures": len(measured)})
+            continue
+        judged = judged_of(table)
         groups = {**figures.groups(table, limit, displaced), **figures.groups_by_pin(table, limit)}
         by_group = {group: figures.figures(part) for group, part in groups.items()}
         adjust(by_group, AXES)
@@ -214,7 +230,7 @@ def _split(
             "decisions": decisions,
         }
         tables[title] = table
-    return found, tables, parts
+    return found, tables, parts, lost
 
 
 def headlines(name: str, found: Mapping[str, Any]) -> list[str]:

@@ -90,6 +90,20 @@ def made(monkeypatch):
     monkeypatch.setattr(evaluation, "measure_captures", measured)
 
 
+def test_cameras_that_locate_no_part_are_named_and_the_others_measured(tmp_path, monkeypatch, capsys):
+    def blind(captures, *rest):
+        found = measured(captures, *rest)
+        return found if len(captures[0].pictures) > 1 else [Measured(each.capture, None, ()) for each in found]
+
+    monkeypatch.setattr(evaluation, "measure_captures", blind)
+    assert set(evaluated(tmp_path)) == {"center+top"}
+    document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert [each["cameras"] for each in document["not_located"]] == ["center", "top"]
+    said = f"test, top: none of {document['not_located'][1]['captures']} captures could be located: all are INVALID"
+    assert said in capsys.readouterr().out
+    assert "captures could be located. All are INVALID" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
 def test_parts_unlike_training_are_invalid_and_their_errors_are_reported(tmp_path, monkeypatch):
     unlike = GaugeRun(GaugeNetwork(16, 8), 20.0, Uncertainty(), Likeness(frozenset({("a", "plain", "square")}), {}))
     monkeypatch.setattr(evaluation, "load_run", lambda run: unlike)
