@@ -501,3 +501,8 @@ def test_no_registry_host_and_no_path_of_one_machine_is_kept():
             if match := MACHINE_BOUND.search(line):
                 found.append(f"{path.relative_to(ROOT)}:{number}: {match[0]}")
     assert not found
+
+
+def test_no_merge_was_left_half_done():
+    marks = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
+    assert not [str(path) for path in kept_files() if path.is_file() and marks.search(path.read_bytes())]

@@ -31,7 +31,9 @@ class Drawing:
         self._next_part = self.spec.first_part
 
     def draw(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Set part number and defect text of each row, drawn again until the part has the class and no pin collides.
+        """Give each row a part number and the text of its defects, with random parameters.
+
+        Parameters are chosen again, at most TRIES times, until the part has the wanted class and no pin collides.
 
         Args:
             split: the split.
@@ -39,7 +41,7 @@ class Drawing:
             rows: all rows of this class in the split.
 
         Raises:
-            InputError: no part of the class was found in TRIES draws.
+            InputError: no parameters gave a part of the class in TRIES attempts.
         """
         asked = Counter(kind for unit in {row.unit: row for row in rows}.values() for kind in unit.kinds)
         ranges = {kind: drawn_values(self.spec, kind, name) for kind in asked}

@@ -174,7 +174,7 @@ def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
     """
     maps = np.asarray(maps)
     if maps.ndim != 3 or maps.shape[0] != 3 or min(maps.shape) < 1:
-        raise ValueError(f"maps must have shape (3, gh, gw), got {maps.shape}")
+        raise ValueError(f"maps: expected an array of shape (3, rows, columns), got {maps.shape}")
     mean = np.asarray(params["mean"], dtype=np.float64)
     sd = np.asarray(params["sd"], dtype=np.float64)
     if mean.shape != (3,) or sd.shape != (3,) or not np.isfinite(mean).all() or not (sd >= 0).all():

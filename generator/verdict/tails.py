@@ -26,7 +26,10 @@ ASIDE = 1.25
 
 
 def factor(count: int) -> float:
-    """Return k for `count` values: Student's t quantile at 1 - 1/10,000 (Cornish and Fisher's expansion)."""
+    """Return how many standard deviations above the median the limit from `count` values lies.
+
+    It is Student's t quantile at 1 - 1/10,000, by Cornish and Fisher's expansion.
+    """
     z = Z
     return z + (z**3 + z) / (4 * count) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * count**2)
 

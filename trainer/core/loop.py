@@ -220,8 +220,9 @@ class Loop[Batch]:
         began: `time.monotonic()` at the start of the command; None: at the start of `train`.
         report: Called after each epoch with its line of metrics.csv and its warnings.
         events: TensorBoard event files to write; None: none.
-        shorten: Called if the time limit has passed before any epoch has a score, with the number of the last finished
-            epoch. Returns a schedule with one more epoch, which becomes the best. None: stop without a best epoch.
+        shorten: Function that is called if the time limit has passed and no epoch has a score yet. It gets the number
+            of the last finished epoch, and returns a schedule that ends one epoch later; that epoch gets a score. None:
+            the training stops without a best epoch.
     """
 
     trainee: Trainee[Batch]

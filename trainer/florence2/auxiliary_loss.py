@@ -55,7 +55,9 @@ def placed(model: Any, corners: Tensor | None) -> Iterator[None]:
 
 
 def edge_code(edges: Tensor) -> Tensor:
-    """Encode edges (…, 4), in cells from a cell's centre, as (…, 28): the edges, then their sines and cosines.
+    """Encode the four edges of boxes, (…, 4), as (…, 28) numbers: the edges, then their sines and cosines.
+
+    An edge is stated as its distance from the centre of the cell that predicts it; the unit is the width of a cell.
 
     The embeddings of location tokens start as such sines. If a picture token contains the same sines, the decoder can
     copy them into a location; from plain edges it would have to learn the sines, which takes far longer.

@@ -209,7 +209,10 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(f"stopped before the end of the first epoch with whole pictures: no model was saved; {outcome.advice}")
+        say(
+            "no model was saved: the training stopped before the end of its first epoch of whole pictures (earlier "
+            f"epochs show close-ups of single pins); {outcome.advice}"
+        )
         return 1
     finish(args.out, begun.data, args.data, model, outcome, begun.settings.max_escape)
     look()

@@ -112,7 +112,10 @@ class ViTTrainee:
         return self.plan.steps(epoch)
 
     def batches(self, epoch: int) -> Iterator[Sequence[Portion]]:
-        """Seed dropout, and yield the portions of each step, prepared in a background thread."""
+        """Seed dropout, and yield for each step its portions: batches whose gradients are added before the update.
+
+        The portions are prepared in a background thread.
+        """
         torch.manual_seed(self.config.seed * 100_003 + epoch)  # dropout
         self.network.train()
         self._tally()
