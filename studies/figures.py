@@ -44,7 +44,14 @@ def dots(
     chance: float | None = None,
     **legend: Any,
 ) -> None:
-    """Plot means and intervals, `series` by name, then group: groups along the x axis, a colour for each name."""
+    """Plot means with their intervals: groups along the x axis, and a colour for each series.
+
+    Args:
+        axes: the panel.
+        groups: names of the groups, from left to right.
+        series: by name of the series, its value for each group by name of the group.
+        title, chance, legend: as for `finish`.
+    """
     count = max(1, len(series))
     for index, (name, values) in enumerate(series.items()):
         shift = (index - (count - 1) / 2) * 0.7 / count

@@ -164,9 +164,10 @@ class Findings:
 
 
 def examine(chunk: Chunk, rules: Rules) -> Findings:
-    """Check the rows of a chunk (first pass) and return the results; if none is faulty, store them without pictures.
+    """Check the rows of a chunk and return what was found: the first pass of a build, which reads no pictures.
 
-    If the spool has this chunk already and no input has changed since, the stored results are returned.
+    If no row has a fault, the results are stored in the spool, the build's folder of temporary files. If the spool
+    has results of this chunk already, and no input has changed since, these are returned.
     """
     key, name = _chunk_key(chunk, rules), f"{chunk.name}-light"
     if (known := rules.spool.find(name, key)) is not None:

@@ -62,7 +62,7 @@ class Other:
 
     @cached_property
     def parts(self) -> dict[str, int]:
-        """Part number of each row, by run name; 0 for a row without one."""
+        """Number of the part that each row shows, by the row's name; 0 for a row that states no part."""
         files = split_files(self.folder).values()
         rows = (row for paths in files for row in read_rows(paths, ["run", "part"]))
         return {row["run"]: row["part"] or 0 for row in rows}

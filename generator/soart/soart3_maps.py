@@ -32,7 +32,7 @@ SD_FLOOR = 1e-6
 
 
 def soart3(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
-    """Compute SOART3 of one signal against one reference.
+    """Compute SOART3, which states in three numbers how a signal differs from a reference: in size, sum and peak.
 
     Args:
         y: signal, a vector of finite numbers.
