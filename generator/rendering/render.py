@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"{plan}\nrenderer processes: {workers}, threads of each: {threads}")
             return 0
         if claimed.is_default:
-            print(f"rendering into {output.root} (--out DIR takes another folder)", flush=True)
+            print(f"rendering into the folder {output.root} (--out DIR chooses another one)", flush=True)
         if note := output.note_other_renderers(manifest.runs[row] for row in rows):
             print(note, file=sys.stderr)
         claimed.keep()

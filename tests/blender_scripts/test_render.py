@@ -290,7 +290,7 @@ def test_windows_of_a_wide_view_lie_where_they_should(engine: str, tmp_path: Pat
     done = run_code(engine, WINDOWS.format(root=str(ROOT)), tmp_path)
     found = [line for line in done.stdout.splitlines() if line.startswith(("expected", "(8"))]
     assert found == [
-        "expected a view of at most 65536 px along a side, got 65540 x 64",
+        "expected a view of at most 65536 px along a side, got 65540 x 64 px",
         "(8, 16, 3)",
     ], done.stdout + done.stderr
 
@@ -605,7 +605,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
     shutil.copy(manifest, here)
     done = render_here(engine, pool, here, "small.csv")
     assert done.returncode == 0, done.stderr
-    assert "rendering into renders/small " in done.stdout
+    assert "rendering into the folder renders/small " in done.stdout
     assert "2 rendered, 0 already there, 0 failed, in renders/small\n" in done.stdout
     before = folder_bytes(here)
     assert folder_bytes(here / "renders" / "small") == {

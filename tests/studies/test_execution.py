@@ -114,7 +114,7 @@ def test_it_says_what_it_waits_for(runs, tmp_path, commands):
     here.workshop.report = report
     held.enter_context(locked(here.folder(run.init).with_suffix(".lock")))
     assert execute(here, [run]).done == [run]
-    assert said[1:] == [f"  waiting for another process, which is making {run.init.name}"]
+    assert said[1:] == [f"  waiting until another process has made {run.init.name}"]
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(runs, tmp_path, commands):

@@ -169,7 +169,7 @@ def test_printed_target_has_its_size(tmp_path, capsys):
     with Image.open(path) as drawn:
         width_mm = drawn.width / drawn.info["dpi"][0] * 25.4
     assert width_mm == pytest.approx(13 * 5.0, rel=1e-3)
-    assert "without scaling" in capsys.readouterr().out
+    assert "print it unscaled" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -319,7 +319,7 @@ def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path:
     )
     [problem] = problems_of(tmp_path, text)
     assert problem == (
-        "made.toml: splits.validation: expected a pin without a defect for stained, got defects at all "
+        "made.toml: splits.validation: expected a pin without a defect for stained, got defects at all pins "
         "(r1c1-r1c2): decrease per_picture, or allow more positions"
     )
 

@@ -172,7 +172,7 @@ def test_pins_that_would_touch_are_displaced_less_or_left_in_place(tmp_path: Pat
         assert main(["design", str(spec), "-o", str(tmp_path / "wide.csv"), "--scenes", str(SCENES)]) == 0
         line = capsys.readouterr().out.splitlines()[-1]
         assert line.startswith("pins to displace: 64; ")
-        again, left = int(line.split()[3]), int(line.split("; ")[1].split()[0])
+        again, left = (int(part.rpartition(": ")[2]) for part in line.split("; ")[1:])
         runs = read_manifest(tmp_path / "wide.csv", SCENES).runs
         displaced = len({(run.part, defect.target) for run in runs for defect in run.defects})
         assert len(runs) == 12 and again > 10

@@ -124,7 +124,7 @@ def damage(folder: Path, what: str) -> str:
     known = json.loads(path.read_text("utf-8"))
     if what == "another processor":
         path.write_text(json.dumps({**known, "cpu": "riscv64"}), "utf-8")
-        return "their pictures differ in the last bits"
+        return "whose pictures differ in the last bits"
     if what == "a row too few":
         path.write_text(json.dumps({**known, "records": dict(list(known["records"].items())[:1])}), "utf-8")
         return f"expected row {NAMES[3]} in shard 1/2, got none"
