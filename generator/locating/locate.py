@@ -21,7 +21,8 @@ from generator.locating.fit import Fit, fit_of
 from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import NotDeterminedError, Points, Pose, find_pose
 
-# Number of edge points, over all views, for the rough pose and for the final one; least number in each view.
+# Number of edge points, over all views, for the rough pose and for the final one; least number in each view. The least
+# are the same points for any number of views, so that their features can be compared.
 _ROUGH, _FINE, _LEAST = 24, 48, 8
 # Probability above which a pin counts as present. Scatter of a foot about its place in the pattern, mm.
 _THERE, _FOOT_MM = 0.9, 0.05
@@ -117,8 +118,8 @@ class Located(NamedTuple):
         fits: how well the pose fits each view, by name of the view.
         pins: the network's answers for all pins, one `Sighting` per view.
         points: points from which the pose was computed, by name of the view.
-        features: by name of the view, (F,) mean of the network's features over the edges, or over the pins of a housing
-            without stated edges; None if the network states no features.
+        features: by name of the view, (F,) mean of the network's features over a few edge points, the same points for
+            any number of views, or over the pins of a housing without stated edges; None if the network states none.
     """
 
     pose: Pose
@@ -150,7 +151,8 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
     pins, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
     count = len(views)
     rough = spread(edges, max(_LEAST, _ROUGH // count)) if len(edges) else pins
-    fine = np.concatenate([pins, spread(edges, max(_LEAST, _FINE // count))]) if len(edges) else pins
+    least = spread(edges, _LEAST) if len(edges) else pins
+    fine = np.unique(np.concatenate([pins, least, *([spread(edges, _FINE // count)] if len(edges) else [])]))
     # The first pose, from edges alone, is good enough to place the crops of the pins.
     for which in (rough, fine):
         seen = [sight(view, queries, finder, matrix, which) for view in views]
@@ -159,7 +161,7 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
         matrix = pose.matrix
     fits = {view.name: fit_of(each[0], pose) for view, each in zip(views, observed, strict=True)}
     points = {view.name: each for view, each in zip(views, observed, strict=True)}
-    features = {each.view.name: _features(each, queries) for each in seen}
+    features = {each.view.name: _features(each, least) for each in seen}
     return Located(pose, fits, [each.only(each.which < queries.pins) for each in seen], points, features)
 
 
@@ -179,12 +181,11 @@ def sight(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, whic
     return Sighting(view, which, found._replace(points=found.points + crops.corners[:, None]), crops.scale)
 
 
-def _features(seen: Sighting, queries: Queries) -> np.ndarray | None:
-    """Mean of the network's features (F,) over the edges, or over the pins where there are no edges."""
+def _features(seen: Sighting, which: np.ndarray) -> np.ndarray | None:
+    """Mean of the network's features (F,) over the queries with the indices `which` (n,); None without features."""
     if seen.found.features is None:
         return None
-    edges = seen.which >= queries.pins
-    mean: np.ndarray = seen.found.features[edges if edges.any() else ~edges].mean(axis=0)
+    mean: np.ndarray = seen.found.features[np.isin(seen.which, which)].mean(axis=0)
     return mean
 
 

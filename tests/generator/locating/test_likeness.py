@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 
 from blender_scripts.contract.errors import InputError
-from generator.locating.likeness import Likeness, Looks, ViewLikeness, pin_colour
-from generator.locating.locate import FoundPoints, Sighting, View
+from generator.locating.cameras import StationCamera
+from generator.locating.crops import Crops
+from generator.locating.landmarks import queries
+from generator.locating.likeness import Likeness, Looks, ViewLikeness, looks_of, pin_colour
+from generator.locating.locate import FoundPoints, Sighting, View, located, placing_deviations, spread
+from generator.locating.scaling import scaled
+from tests.generator.locating.exact_finder import PITCH_PX, ExactFinder, drawing_of, grey
 
 KEYS = frozenset({("a", "plain", "round"), ("a", "ribbed", "square"), ("b", "plain", "flat")})
 TIN, GOLD = np.array([0.005, 0.002]), np.array([0.06, 0.125])
@@ -89,3 +94,27 @@ def test_the_colour_is_that_of_the_tips_of_pins_that_are_there():
     seen = Sighting(View("center", pixels, SimpleNamespace()), np.arange(3), found, np.ones(3))
     assert pin_colour(seen) == pytest.approx(np.array([40.0, 70.0]) / (450.0 + 10.0))
     assert pin_colour(seen.only(np.array([False, False, True]))) is None
+
+
+class NumberedFinder(ExactFinder):
+    """Its features of a crop are the number of the query, so that they tell which queries are compared."""
+
+    def find(self, crops: Crops) -> FoundPoints:
+        return super().find(crops)._replace(features=crops.which[:, None].astype(float))
+
+
+def test_the_same_edge_points_are_compared_by_any_number_of_views():
+    drawing, views = drawing_of(), ["center", "top", "left", "right", "bottom"]
+    finder = NumberedFinder(drawing, views)
+    cameras = [StationCamera.nominal(drawing.cameras[view], 256, 128) for view in views]
+    shown = [
+        View(view, *scaled(grey(number), drawing, camera, PITCH_PX)[:2])
+        for number, (view, camera) in enumerate(zip(views, cameras, strict=True))
+    ]
+    for count in (1, 2, 3, 5):
+        part = located(shown[:count], queries(drawing), finder, placing_deviations(drawing.placing))
+        whole = spread(np.arange(len(drawing.positions), len(queries(drawing).kinds)), 8)
+        assert {view: found.tolist() for view, found in part.features.items()} == {
+            view: [whole.mean()] for view in views[:count]
+        }
+        assert set(looks_of(part)) == set(views[:count])
