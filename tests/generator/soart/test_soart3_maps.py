@@ -305,7 +305,7 @@ def test_border_repeats_the_outermost_window_and_strides_fill_up() -> None:
     assert len(np.unique(coded[16, :, 0])) > 8
     with pytest.raises(ValueError, match="must have the grid of a picture"):
         encode_nsoart(maps, {**params, "size": (40, 47)})
-    with pytest.raises(ValueError, match=r"shape \(3, gh, gw\)"):
+    with pytest.raises(ValueError, match=r"shape \(3, rows, columns\)"):
         encode_nsoart(maps[0], params)
     with pytest.raises(ValueError, match="sd >= 0"):
         encode_nsoart(maps, {**params, "sd": [1, 1, -1]})
