@@ -124,14 +124,18 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         _write_csv(stage / PARTS, parts)
         write_page(stage, document)
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    _announce(document)
+    say(f"report: {out / REPORT}")
+
+
+def _announce(document: Mapping[str, Any]) -> None:
+    """Print the main figures of an evaluation."""
     for name, found in document["splits"].items():
         for text in headlines(name, found):
             say(text)
     for each in document["not_located"]:
-        say(
-            f"{each['split']}, {each['cameras']}: none of {each['captures']} captures could be located: all are INVALID"
-        )
-    say(f"report: {out / REPORT}")
+        where = f"{each['split']}, {each['cameras']}"
+        say(f"{where}: none of {each['captures']} captures could be located: all are INVALID")
 
 
 def measure_split(
