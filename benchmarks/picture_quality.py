@@ -198,8 +198,10 @@ def draw_curves(text: str, path: Path) -> None:
 
 def write_between(begin: str, end: str, text: str) -> None:
     """Put `text` between the lines `begin` and `end` of docs/explanation/quality.md."""
-    page = PAGE.read_text("utf-8")
-    PAGE.write_text(re.sub(f"(?s)({begin}\n).*(\n{end})", lambda found: found[1] + text + found[2], page), "utf-8")
+    page, found = re.subn(f"(?s){begin}\n.*?{end}", lambda _: f"{begin}\n{text}\n{end}", PAGE.read_text("utf-8"))
+    if found != 1:
+        raise ValueError(f"{PAGE}: expected the lines {begin} and {end} once, got them {found} times")
+    PAGE.write_text(page, "utf-8")
 
 
 def main() -> int:
