@@ -12,9 +12,7 @@ Colours and features are compared view by view with those of training pictures. 
 from __future__ import annotations
 
 import io
-import json
 import math
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from blender_scripts.contract.errors import InputError
+from generator.io import array_file
 from generator.io.output_file import write_whole
 from generator.locating.drawings import Key
 from generator.locating.locate import Located, Sighting
@@ -151,14 +150,12 @@ class Likeness:
     def to_bytes(self) -> bytes:
         """Return the content of the file that `save` writes."""
         header = {"schema": SCHEMA, "trained": sorted(self.trained), "views": list(self.views)}
-        arrays = {"header": np.frombuffer(json.dumps(header).encode(), np.uint8)}
+        arrays: dict[str, np.ndarray] = {}
         for number, each in enumerate(self.views.values()):
             arrays[f"{number} colours"] = each.colours
             own = each.features.arrays() if each.features is not None else {}
             arrays |= {f"{number} {name}": array for name, array in own.items()}
-        content = io.BytesIO()
-        np.savez_compressed(content, **arrays)  # type: ignore[arg-type]
-        return content.getvalue()
+        return array_file.pack(header, arrays)
 
     @classmethod
     def of_bytes(cls, content: Path | io.BytesIO, place: str) -> Likeness:
@@ -168,14 +165,10 @@ class Likeness:
             InputError: the content is damaged.
         """
         try:
-            with np.load(content, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            header = json.loads(arrays.pop("header").tobytes())
-            if header["schema"] != SCHEMA:
-                raise ValueError(f"schema {header['schema']!r}")
+            header, arrays = array_file.unpack(content, SCHEMA)
             views = {view: _view_of(number, arrays) for number, view in enumerate(header["views"])}
             return cls(frozenset((str(a), str(b), str(c)) for a, b, c in header["trained"]), views)
-        except (OSError, KeyError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        except array_file.DAMAGED as error:
             raise InputError(f"{place}: expected what a gauge's training wrote, got a damaged file: {error}") from None
 
 

@@ -23,9 +23,7 @@ Measures: `generator.verdict.measures`, `appearance` and `orientation`. How limi
 from __future__ import annotations
 
 import io
-import json
 import math
-import zipfile
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,6 +33,7 @@ import numpy as np
 from PIL import Image
 
 from blender_scripts.contract.errors import InputError
+from generator.io import array_file
 from generator.io.output_file import write_whole
 from generator.verdict.appearance import BINS, CELL_PX, LONGER_PX, References, cells, grey_values
 from generator.verdict.measures import GATES, MEASURES, NAMES, flat, measures_of
@@ -45,7 +44,7 @@ FILE = "gates.npz"
 SCHEMA = 1
 # Most training pictures that are kept; of more, so many are drawn evenly.
 MOST_REFERENCES = 1000
-ARRAYS = ("header", "histograms", "groups", "measures", "weights", "turned")
+ARRAYS = ("histograms", "groups", "measures", "weights", "turned")
 # Turns that are tried beside 180°; of oblong pictures only to explain a refusal.
 TURNS = (90, 270)
 # Added to both differences of which a ratio is taken: pictures that are among the training pictures differ by 0.
@@ -244,18 +243,10 @@ class PictureGates:
 
     def to_bytes(self) -> bytes:
         """Return the contents of the file that `save` writes."""
-        header = json.dumps({"schema": SCHEMA, "made_by": "pinsight", "limits": asdict(self.limits)})
-        content = io.BytesIO()
-        np.savez_compressed(
-            content,
-            header=np.frombuffer(header.encode(), dtype=np.uint8),
-            histograms=self.references.histograms,
-            groups=self.references.groups,
-            measures=self.measures,
-            weights=self.orientation.weights,
-            turned=np.array(self.orientation.limit),
-        )
-        return content.getvalue()
+        header = {"schema": SCHEMA, "made_by": "pinsight", "limits": asdict(self.limits)}
+        own = (self.references.histograms, self.references.groups, self.measures)
+        turns = (self.orientation.weights, np.array(self.orientation.limit))
+        return array_file.pack(header, dict(zip(ARRAYS, (*own, *turns), strict=True)))
 
     @classmethod
     def load(cls, folder: Path) -> PictureGates | None:
@@ -275,17 +266,14 @@ class PictureGates:
             InputError: the content is damaged.
         """
         try:
-            with np.load(content, allow_pickle=False) as file:
-                header, histograms, groups, measures, weights, turned = (file[name] for name in ARRAYS)
-            document = json.loads(header.tobytes())
-            if document["schema"] != SCHEMA:
-                raise ValueError(f"schema {document['schema']!r}")
+            document, arrays = array_file.unpack(content, SCHEMA)
+            histograms, groups, measures, weights, turned = (arrays[name] for name in ARRAYS)
             learned = _limits_of(document["limits"])
             shape = (len(groups), BINS, learned.grid[1] // CELL_PX, learned.grid[0] // CELL_PX)
             if histograms.shape != shape or measures.shape != (len(groups), len(NAMES)) or weights.shape != shape[1:]:
                 raise ValueError(f"arrays of wrong shapes {histograms.shape}, {measures.shape}, {weights.shape}")
             return cls(learned, References(histograms, groups), measures, Orientation(weights, float(turned)))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        except array_file.DAMAGED as error:
             raise InputError(
                 f"{place}: expected the file with the limits of picture quality that a training wrote, got {error}: "
                 "delete it, and write it again by `python -m trainer.evaluate` with the training's dataset"
