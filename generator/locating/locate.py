@@ -152,7 +152,7 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
     count = len(views)
     rough = spread(edges, max(_LEAST, _ROUGH // count)) if len(edges) else pins
     least = spread(edges, _LEAST) if len(edges) else pins
-    fine = np.unique(np.concatenate([pins, least, *([spread(edges, _FINE // count)] if len(edges) else [])]))
+    fine = np.unique(np.concatenate([pins, least, spread(edges, _FINE // count)]))
     # The first pose, from edges alone, is good enough to place the crops of the pins.
     for which in (rough, fine):
         seen = [sight(view, queries, finder, matrix, which) for view in views]

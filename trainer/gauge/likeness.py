@@ -1,12 +1,8 @@
 """What a gauge's training showed (`generator.locating.likeness`), learned at its end: RUN/likeness.npz."""
 
-from collections.abc import Sequence
-
-import numpy as np
-
 from generator.locating.likeness import Likeness, Looks, ViewLikeness
 from generator.locating.locate import Finder
-from trainer.gauge.measuring import Capture, captures_of, measure_captures
+from trainer.gauge.measuring import captures_of, measure_captures, some_of
 from trainer.gauge.picture import GaugeData
 
 # Parts of each split that are looked at, at most.
@@ -22,12 +18,8 @@ def learn_likeness(data: GaugeData, finder: Finder) -> Likeness:
     """
     looks: dict[str, dict[str, list[Looks]]] = {}
     for split, most in _PARTS.items():
-        for one in measure_captures(_some(captures_of(data.splits.get(split, ())), most), data, finder):
+        for one in measure_captures(some_of(captures_of(data.splits.get(split, ())), most), data, finder):
             for view, found in one.looks.items():
                 looks.setdefault(view, {name: [] for name in _PARTS})[split].append(found)
     trained = frozenset(each.key for each in data.splits["train"])
     return Likeness(trained, {view: ViewLikeness.of(*by_split.values()) for view, by_split in looks.items()})
-
-
-def _some(captures: Sequence[Capture], most: int) -> list[Capture]:
-    return [captures[index] for index in np.unique(np.linspace(0, len(captures) - 1, most).astype(int))]

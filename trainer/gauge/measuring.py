@@ -66,6 +66,11 @@ def captures_of(pictures: Iterable[Picture], cameras: Sequence[str] = ()) -> lis
     return [Capture(tuple(each)) for each in found.values()]
 
 
+def some_of(captures: Sequence[Capture], most: int) -> list[Capture]:
+    """Return at most `most` of the captures, evenly spread from the first to the last."""
+    return [captures[index] for index in np.unique(np.linspace(0, len(captures) - 1, most).astype(int))]
+
+
 def measure_captures(
     captures: Sequence[Capture],
     data: GaugeData,

@@ -10,7 +10,7 @@ import numpy as np
 
 from generator.locating.fit import FitLimits
 from trainer.gauge.finder import TorchFinder
-from trainer.gauge.measuring import AXES, Capture, Measured, captures_of, measure_captures, table_of
+from trainer.gauge.measuring import AXES, Capture, Measured, captures_of, measure_captures, some_of, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData
 from trainer.gauge.run import Uncertainty
@@ -26,8 +26,9 @@ _CAPTURES = 60
 def learn_uncertainty(network: GaugeNetwork, data: GaugeData, split: str = "validation") -> Uncertainty:
     """Find factors and limits from a split on which the network was not trained: at most 120 of its captures."""
     pictures = data.splits[split]
-    together = _some(captures_of(pictures))
-    alone = _some([Capture((each,)) for each in pictures]) if any(len(each.pictures) > 1 for each in together) else []
+    together = some_of(captures_of(pictures), _CAPTURES)
+    has_several = any(len(each.pictures) > 1 for each in together)
+    alone = some_of([Capture((each,)) for each in pictures], _CAPTURES) if has_several else []
     measured = measure_captures([*together, *alone], data, TorchFinder(network))
     edge = _factor(_pose_errors(measured), _ONE)
     tip, foot = (_factor(each, _TWO) for each in _point_errors(measured))
@@ -49,10 +50,6 @@ def _factors_in_mm(measured: Sequence[Measured], data: GaugeData) -> tuple[float
         for axis in AXES
     )
     return _factor(np.concatenate([dx, dy]), 2.0), _factor(np.asarray(height), 2.0)
-
-
-def _some(captures: Sequence[Capture]) -> list[Capture]:
-    return [captures[index] for index in np.unique(np.linspace(0, len(captures) - 1, _CAPTURES).astype(int))]
 
 
 def _factor(sizes: np.ndarray, covered: float) -> float:
