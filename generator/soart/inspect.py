@@ -216,13 +216,14 @@ class Judge:
             InputError: the picture cannot be read.
         """
         image = as_values(open_picture(content, str(path)), self.colour)
+        shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
         start = time.perf_counter()
         try:
             finding = self.station.inspect(image)
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
         spent = time.perf_counter() - start
-        shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
+        del image  # drawing takes as much memory again
         report, drawn, maps = (self.log.folder / file for file in files_of(name))
         write_whole(drawn, _png(overlay(shown, finding)))
         if self.figures:
