@@ -389,7 +389,7 @@ loaded = [name for name in ("torch", "datasets", "bpy", "matplotlib") if name in
 peak = Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]
 print(code, loaded, int(peak) // 1024)
 """
-    # The first run after an installation compiles loops, which takes more. Loops are kept in a folder of this test's own:
+    # The first run after an installation compiles loops, which takes more. The test keeps loops in a folder of its own:
     # processes that write one such folder at the same time lose loops of each other, which then are compiled again.
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "loops")}
     for folder_of_run in ("first", "edge"):
