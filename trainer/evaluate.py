@@ -62,6 +62,13 @@ def parser() -> argparse.ArgumentParser:
         help="gauges only: limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4. If "
         "repeated, parts are judged by each set of limits separately (the dataset's)",
     )
+    p.add_argument(
+        "--beside",
+        type=Path,
+        metavar="OUT",
+        help="gauges only: folder of a ViT's evaluation on the same dataset (its --out, or its RUN/evaluation), whose "
+        "verdicts are compared with the gauge's",
+    )
     p.add_argument("--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only: pictures per batch (16)")
     p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (number of cores)")
     p.add_argument(
@@ -73,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
 def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
     if args.rows:
         raise InputError(f"--rows applies to ViT runs only; {args.model} is the run of a Florence-2")
-    _refuse_tolerance(args)
+    _refuse_options_of_gauges(args)
     # Imported here: each kind of run needs its own modules only.
     from trainer.florence2.evaluation import evaluate
 
@@ -94,7 +101,7 @@ def _of_vit(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> Non
     from trainer.vit import run_page
     from trainer.vit.evaluation import ROWS, Asked, evaluate
 
-    _refuse_tolerance(args)
+    _refuse_options_of_gauges(args)
     rows, batch = args.rows or ROWS, args.batch_size or BATCH
     asked = Asked(args.model, args.data, device_of(args.device), splits, rows, batch, args.max_escape or 0.0)
     evaluate(asked, out, own_folder=args.out is None)
@@ -109,17 +116,19 @@ def _of_gauge(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> N
             name = f"--{option.replace('_', '-')}"
             raise InputError(f"{name} applies to ViT and Florence-2 runs only; {args.model} is the run of a gauge")
     evaluate(
-        Asked(args.model, args.data, device_of(args.device), splits, _tolerances(args.tolerance)),
+        Asked(args.model, args.data, device_of(args.device), splits, _tolerances(args.tolerance), args.beside),
         out,
         own_folder=args.out is None,
     )
 
 
-def _refuse_tolerance(args: argparse.Namespace) -> None:
+def _refuse_options_of_gauges(args: argparse.Namespace) -> None:
     if args.tolerance:
         raise InputError(
             f"--tolerance applies to gauges only; {args.model} is no gauge, and has learned labels of one tolerance"
         )
+    if args.beside:
+        raise InputError(f"--beside applies to gauges only; {args.model} is no gauge")
 
 
 def _tolerances(texts: Sequence[str] | None) -> dict[str, dict[str, float]]:

@@ -30,6 +30,7 @@ from trainer.core.results_folder import EVALUATION
 from trainer.core.run_folder import REPORT, SUMMARY
 from trainer.gauge import agreement, evaluation_plots, figures
 from trainer.gauge.baseline import bright_tips
+from trainer.gauge.beside import Classifier, beside, read_classifier
 from trainer.gauge.coverage import adjust
 from trainer.gauge.data import read_gauge_data
 from trainer.gauge.evaluation_page import write_page
@@ -55,6 +56,7 @@ class Asked:
         splits: names of the splits to measure; empty: all but `train`.
         tolerances: by label, sets of limits in mm by name that replace the dataset's; parts are judged by each set.
             Empty or None: by the dataset's limits.
+        beside: folder of a ViT's evaluation on this dataset, whose verdicts are compared with the gauge's; or None.
     """
 
     run: Path
@@ -62,6 +64,7 @@ class Asked:
     device: torch.device
     splits: tuple[str, ...] = ()
     tolerances: Mapping[str, Mapping[str, float]] | None = None
+    beside: Path | None = None
 
 
 def files_of(document: Mapping[str, Any]) -> set[str]:
@@ -79,8 +82,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         own_folder: whether `out` is RUN/evaluation, whose files may be replaced without a check.
 
     Raises:
-        InputError: the run or the dataset cannot be used, no part can be located, or a result would replace a file in
-            `out` that no earlier evaluation wrote.
+        InputError: the run, the dataset or the ViT's evaluation cannot be used, no part can be located, or a result
+            would replace a file in `out` that no earlier evaluation wrote.
     """
     run = load_run(asked.run)
     run.network.to(asked.device)
@@ -96,6 +99,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     for note in data.notes:
         say(note)
     displaced = _displaced(asked.run)
+    classifier = read_classifier(asked.beside, asked.data.resolve().name) if asked.beside else None
     document: dict[str, Any] = {
         "model": asked.run.resolve().name,
         "data": asked.data.resolve().name,
@@ -109,6 +113,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     with results_folder.replaced(out, EVALUATION, files_of) as stage:
         for name, pictures in splits.items():
             found, tables, judged, lost = _split(name, pictures, data, run, tolerances, displaced)
+            if classifier is not None:
+                _compare(found, judged, name, classifier)
             document["not_located"] += lost
             if not found:
                 continue
@@ -235,6 +241,13 @@ def _split(
         }
         tables[title] = table
     return found, tables, parts, lost
+
+
+def _compare(found: Mapping[str, Any], judged: Sequence[pd.DataFrame], split: str, classifier: Classifier) -> None:
+    """Add to each of a split's decisions on parts the comparison with a classifier, if it judged some of the parts."""
+    for parts in judged:
+        decided = found[parts.cameras.iloc[0]]["decisions"][parts.tolerance.iloc[0]]
+        decided["beside"] = beside(parts, split, classifier)
 
 
 def headlines(name: str, found: Mapping[str, Any]) -> list[str]:

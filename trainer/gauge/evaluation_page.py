@@ -65,7 +65,7 @@ def _split(found: Mapping[str, Any]) -> list[dict[str, Any]]:
             "errors": _errors(figures["groups"]),
             "repeatability": figures["repeatability"],
             "decisions": [
-                (label, _pins(one["pins"]), NEAR, _near(one["pins"]), _forced(one["pins"]))
+                (label, _pins(one["pins"]), NEAR, _near(one["pins"]), _forced(one["pins"]), _beside(one.get("beside")))
                 for label, one in figures["decisions"].items()
             ],
         }
@@ -104,6 +104,20 @@ def _pins(pins: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
             interval = found["wrong"]["interval"] if is_first else None
             rows.append([name.replace("_", " "), truth, *counts.values(), wrong, interval])
     return header, rows
+
+
+def _beside(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The table and the numbers of a comparison with a classifier; None without one."""
+    if found is None:
+        return None
+    header = ["truth", "gauge", *(f"classifier: {each}" for each in Verdict)]
+    rows = [
+        [truth, said, *counts.values()]
+        for truth, by_gauge in found["matrix"].items()
+        for said, counts in by_gauge.items()
+        if any(counts.values())
+    ]
+    return {**found, "header": header, "rows": rows}
 
 
 def _near(pins: Mapping[str, Any]) -> list[list[Any]]:

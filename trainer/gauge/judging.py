@@ -61,8 +61,8 @@ def judge_pins(
         - Pins, a row for each row of `table`. Columns: the limits in mm; for each characteristic C the gauge's decision
           `decision_C`, whether the pin is NG in truth `ng_C`, and for each source S `S_ng_C`, whether its measure lies
           beyond the limit (its uncertainty is ignored); `ng` and `S_ng`, the same for any judged characteristic.
-        - Captures, a row for each of `measured`. Columns: the part's facts; `ng`, whether it is NG in truth; `verdict`;
-          `S_ng`, whether `S_ng` holds for at least one pin.
+        - Captures, a row for each of `measured`. Columns: the part's facts; `runs`, the manifest rows of its pictures,
+          joined by ";"; `ng`, whether it is NG in truth; `verdict`; `S_ng`, whether `S_ng` holds for at least one pin.
     """
     limits, decisions, verdicts = [], [], []
     for one in measured:
@@ -121,6 +121,7 @@ def _parts(
     for number, (one, verdict) in enumerate(zip(measured, verdicts, strict=True)):
         first = one.capture.pictures[0]
         facts = {name: first.row.get(name) for name in ("part", "fixture", "scene", "housing", "terminal", "lighting")}
+        facts["runs"] = ";".join(str(each.row["run"]) for each in one.capture.pictures)
         facts["ng"] = is_ng(one, data, tolerance_of(first.row, asked), judged)
         facts["verdict"] = verdict
         rows.append({**facts, **{name: bool(found.get(number, False)) for name, found in worst.items()}})

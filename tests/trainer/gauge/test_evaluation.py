@@ -145,6 +145,57 @@ def test_files_page_and_figures(tmp_path):
     assert sum(tag == "img" for tag, _ in page.tags) == 2 and "answer zero" in page.text
 
 
+def classified(folder, verdicts, data, by_part=False):
+    """Write what an evaluation of a ViT leaves, with a verdict for each run of split test."""
+    folder.mkdir()
+    views = {"views": ["center", "top"]} if by_part else {}
+    (folder / "evaluation.json").write_text(json.dumps({"model": "vit", "data": data, "splits": {}, **views}))
+    lines = [f"test,{run},{run[1]},{verdict}" for run, verdict in verdicts.items()]
+    (folder / "predictions.csv").write_text("\n".join(["split,run,part,verdict", *lines]) + "\n")
+    return folder
+
+
+def test_a_classifiers_verdicts_are_compared_part_by_part(tmp_path):
+    # The classifier sees defects from the top only, calls the good part 1 NG too, and has not judged part 9's top.
+    verdicts = {f"p{part}_{view}": "OK" for part in range(10) for view in ("center", "top")}
+    verdicts |= {f"p{part}_top": "NG" for part in (0, 1, 2, 4, 6, 8)} | {"p3_center": "UNSURE"}
+    del verdicts["p9_top"]
+    (tmp_path / "run").mkdir()
+    folder = classified(tmp_path / "vit", verdicts, tmp_path.name)
+    limits = {"middle": {"true_position_mm": 0.75}}  # only pins of even parts are displaced by more
+    asked = Asked(tmp_path / "run", tmp_path, torch.device("cpu"), (), limits, folder)
+    evaluate(asked, tmp_path / "out", False)
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["test"]
+    both, centre = (found[name]["decisions"]["middle"]["beside"] for name in ("center+top", "center"))
+    assert (both["classifier"], both["parts"], both["left_out"], centre["left_out"]) == ("vit", 9, 1, 0)
+    assert sum(counts["UNSURE"] for of in both["matrix"].values() for counts in of.values()) == 1
+    assert both["matrix"]["NG"]["NG"]["NG"] == centre["matrix"]["NG"]["NG"]["OK"] == 5
+    assert (both["alike"]["count"], both["alike"]["of"]) == (6, 7) and both["right"] == {"gauge": 1, "classifier": 0}
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "The classifier vit judged 9 of these parts too; parts that it did not judge: 1." in page
+
+
+def test_verdicts_on_parts_are_compared_by_the_parts_number(tmp_path):
+    (tmp_path / "run").mkdir()
+    folder = classified(tmp_path / "vit", {"p0_center": "NG", "p2_center": "NG"}, tmp_path.name, True)
+    evaluate(Asked(tmp_path / "run", tmp_path, torch.device("cpu"), beside=folder), tmp_path / "out", False)
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["test"]
+    assert found["center+top"]["decisions"]["dataset"]["beside"]["parts"] == 2
+
+
+def test_an_evaluation_of_another_dataset_or_network_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    folder = classified(tmp_path / "vit", {"p0_center": "NG"}, "other")
+    asked = Asked(tmp_path / "run", tmp_path, torch.device("cpu"), beside=folder)
+    with pytest.raises(InputError, match=f"expected an evaluation of dataset {tmp_path.name}, got one of other"):
+        evaluate(asked, tmp_path / "out", False)
+    (folder / "evaluation.json").write_text(json.dumps({"model": "f", "data": tmp_path.name}))
+    (folder / "predictions.csv").write_text("split,run,kind\n")
+    with pytest.raises(InputError, match="expected the columns of a ViT's predictions, got none named"):
+        evaluate(asked, tmp_path / "out", False)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_wider_tolerance_makes_fewer_parts_ng_without_training(tmp_path):
     found = evaluated(tmp_path, {"narrow": {"true_position_mm": 0.2}, "wide": {"true_position_mm": 2.0}})
     counts = {name: decided["parts"]["matrix"]["NG"] for name, decided in found["center+top"]["decisions"].items()}
