@@ -141,7 +141,7 @@ def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.
             return candidate, table
     wanted = ", ".join(f"{levels.count(n)} of {n} levels" for n in sorted(set(levels)))
     have = f"table {name}" if name else "one of the tables " + ", ".join(TABLES)
-    raise ValueError(f"factors that fit {have}, got {wanted}: use kind full, lhs or random")
+    raise ValueError(f"factors that fit {have}, got {wanted}: use full in place of orthogonal")
 
 
 def _choose(groups: Sequence[Sequence[np.ndarray]], levels: Sequence[int]) -> list[np.ndarray] | None:
