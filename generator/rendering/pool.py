@@ -56,7 +56,10 @@ class Worker:
     served: int = 0
 
     def ask(self, row: int) -> dict[str, Any] | None:
-        """Let the process render row number `row`; returns its answer (`problem`, `rendered`), None if it ended."""
+        """Let the process render a row, given its number from 0; returns its answer, None if the process ended.
+
+        The answer's `problem` is a message if the row failed; its `rendered` is false if its files were there already.
+        """
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             self.process.stdin.write(f"{row}\n")

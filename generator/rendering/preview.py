@@ -157,7 +157,7 @@ def _render(manifest: Path, out: Path, options: argparse.Namespace) -> int:
 
 
 def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
-    """Draw pictures (row, file) in a grid, each above its row's name, split, defects and factors."""
+    """Draw pictures, given as (row, file), in a grid; above each stand its row's name, split, defects and factors."""
     cells = []
     for run, path in pictures:
         size = run.width, run.height
