@@ -72,7 +72,7 @@ class DatasetFacts:
 
 
 def make_card(facts: DatasetFacts) -> str:
-    """Return the contents of README.md: YAML header and text."""
+    """Return the contents of the dataset's README.md: YAML header and text."""
     return f"---\n{_header(facts)}---\n\n{_text(facts)}"
 
 

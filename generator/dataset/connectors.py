@@ -157,7 +157,7 @@ def nominal_connectors(
 
 
 def nominal_connector(connector: Connector, housing: str, terminal: str) -> NominalConnector:
-    """Return the nominal positions of a scene's connector with one of its housings and terminals (or mixtures)."""
+    """Return a scene's connector as on its drawing, with the housing and the terminal (or mixture) of these names."""
     positions = tuple(_nominal(connector, terminal, position) for position in connector.positions)
     is_drawn = connector.housings[housing].cad is None
     return NominalConnector(

@@ -201,7 +201,7 @@ def lost_references(dataset: Path) -> list[str]:
 
 
 def copy_references(dataset: Path, to: Path) -> None:
-    """Copy a dataset's golden references, if it has any, to the folder `to` of another dataset."""
+    """Copy a dataset's golden references, if it has any, to another dataset, whose folder is `to`."""
     for path in reference_files(dataset):
         (to / FOLDER).mkdir(exist_ok=True)
         shutil.copyfile(path, to / FOLDER / path.name)
