@@ -74,7 +74,7 @@ class Certificate:
     sha256: str
 
     def is_expired(self, now: datetime | None = None) -> bool:
-        """Whether the time `now` (None: the present; with a time zone) is after `expires`."""
+        """Whether the calibration has expired at the time `now`, which has a time zone; None: the present."""
         return (now or datetime.now(UTC)) > self.expires
 
 

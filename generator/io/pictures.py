@@ -62,7 +62,7 @@ _WITH_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a path is a file with the suffix of a picture, and not hidden."""
+    """Whether a path is a file, not hidden, with the suffix of a picture, even of a format that cannot be read."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
@@ -110,7 +110,7 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
 
 
 def files_below(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the paths below a folder, sorted, except hidden ones and those that operating systems leave there.
+    """Return the paths of files and folders below a folder, sorted, except hidden ones and system files (Thumbs.db).
 
     Args:
         folder: the folder; if it does not exist, no paths are returned.
