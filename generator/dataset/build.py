@@ -347,6 +347,9 @@ def _count_rows(manifests: list[Path]) -> int:
 def source_sha256(directory: Path, scenes: Path | None, options: Options) -> str:
     """Return the SHA-256 of a build's inputs: manifests, records, scene files, and options that change the dataset.
 
+    Args:
+        directory, scenes, options: as for `build`.
+
     Raises:
         InputError: there are no manifests.
     """

@@ -77,8 +77,8 @@ class NominalConnector:
         opening_mm: (x, y) along the inner edge of the walls, as `outline_mm`.
         cameras: the station's cameras by name, for a part without placing error: `matrix` (4, 4) from Blender's camera
             axes to the housing's, `fx_per_width` (focal length divided by the picture's width), `distortion`, `model`.
-        placing: largest deviation, to either side, of a part's random placing, by the names in PLACING. In files of
-            older versions, `opening_mm`, `cameras` and `placing` are None.
+        placing: largest deviation, to either side, of a part's random place under the camera, by the names in PLACING,
+            which end in its unit. In files of older versions, `opening_mm`, `cameras` and `placing` are None.
     """
 
     scene: str

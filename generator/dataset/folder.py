@@ -121,7 +121,7 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
 
 
 def count_rows(paths: Sequence[Path]) -> int:
-    """Count the rows in the files of a split.
+    """Return the number of rows in Parquet files, such as those of a split.
 
     Raises:
         InputError: a damaged file.
@@ -172,7 +172,7 @@ def read_rows(
 
 
 def read_parameters(dataset: Path) -> dict[str, Any]:
-    """Read a dataset's nsoart.json.
+    """Return the contents of a dataset's nsoart.json.
 
     Raises:
         InputError: the file is missing or not JSON.

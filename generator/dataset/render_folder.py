@@ -104,11 +104,11 @@ class Findings:
         connectors: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows, each once.
         other: whether any object has the class OTHERNG.
         grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
-        ceilings: number of boxes in all `bbox_str`; sum and minimum of their IoU with the exact boxes, from which they
-            differ since edges in `bbox_str` are rounded to a thousandth of the picture.
+        ceilings: (number of boxes in all `bbox_str`, sum and minimum of their IoU with the exact boxes); the IoU is
+            below 1 because edges in `bbox_str` are rounded to a thousandth of the picture.
         renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
-        statistics: (unit-space group, statistics of the SOART3 texture maps of its OK training rows, as returned by
-            `MapStatistics.as_numbers`).
+        statistics: (unit-space group, statistics of the SOART3 texture maps of its OK training rows) of each group,
+            as `MapStatistics.as_numbers` returns them.
     """
 
     key: str = ""

@@ -23,7 +23,7 @@ _DRAWS_OF_A_PART = 300
 
 
 def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
-    """Compute the number of pictures of each class in a split: `rows` divided in proportion to the classes' weights.
+    """Return the number of pictures of each class in a split: `rows` divided in proportion to the classes' weights.
 
     Without `rows`, the table of levels is repeated `replicates` x weight times for each class.
 

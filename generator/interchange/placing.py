@@ -26,7 +26,7 @@ def placed(
     others: Mapping[str, int],
     views: Sequence[str] = (),
 ) -> list[Photo]:
-    """Give imported pictures their run name, split and, with `views`, part number and camera.
+    """Return imported pictures with their run name, split and, with `views`, part number and camera.
 
     A run name is a picture's unique name in the dataset, made from its path.
 

@@ -264,7 +264,7 @@ class _Labels:
     key_points: int
 
     def read(self, picture: Path, split: str) -> Labelled:
-        """Read the boxes of a picture from its label file; messages on faults are the result's `problems`."""
+        """Read a picture's boxes from its label file; messages on faults are in the result's `problems`."""
         name = relative_name(picture, self.root)
         path = self.file_of(picture)
         objects: list[LabelledObject] = []

@@ -243,7 +243,7 @@ def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) 
 
 
 def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
-    """Add a bar in the verdict's colour above a picture, with the verdict in large letters and a text; returns a copy.
+    """Add a bar in the verdict's colour above a picture: the verdict in large letters, then `text`; returns a copy.
 
     The bar of UNSURE is amber with dark letters, so that it cannot be taken for that of another verdict from afar.
     """
