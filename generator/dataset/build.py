@@ -345,10 +345,7 @@ def _count_rows(manifests: list[Path]) -> int:
 
 
 def source_sha256(directory: Path, scenes: Path | None, options: Options) -> str:
-    """Return the SHA-256 of a build's inputs: manifests, records, scene files, and options that change the dataset.
-
-    Args:
-        directory, scenes, options: as for `build`.
+    """Return the SHA-256 of the inputs of `build` with these arguments: its files, and options that change the dataset.
 
     Raises:
         InputError: there are no manifests.
