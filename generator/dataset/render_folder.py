@@ -232,7 +232,7 @@ def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, A
 def unit_statistics(runs: Sequence[str], rules: Rules) -> nsoart.MapStatistics:
     """Compute mean and standard deviation of the SOART3 texture maps of the pictures with these run names.
 
-    The build needs this for good parts that standardise the column nsoart and are not in the training split.
+    The build needs them for groups (one scene, camera and so on) without an OK row in the training split.
     """
     statistics = nsoart.MapStatistics()
     for run in runs:
