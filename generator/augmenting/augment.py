@@ -21,7 +21,7 @@ from generator.io.source_code import SCENES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the steps `plan` and `apply`, and their arguments."""
+    """Add the sub-commands `plan` and `apply` of `generator augment`, and their arguments."""
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     plan = steps.add_parser("plan", help="write a plan: a CSV file with the operations proposed for each picture")
     plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or dataset folder")

@@ -39,7 +39,7 @@ class Rules:
     """Settings that are equal for all copies of a dataset's rows.
 
     Attributes:
-        scenes: folder of the scene files, for datasets without connectors.json.
+        scenes: folder of the scene files, for scenes that connectors.json lacks.
         drawings: nominal pin positions from the dataset's connectors.json, by scene.
         options: options of the command.
         settings: labelling settings in the dataset's card.

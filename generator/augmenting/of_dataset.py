@@ -99,13 +99,13 @@ class Augmented:
 
 
 def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: Options) -> Augmented:
-    """Write a dataset with the rows of another one and the copies that a plan asks for.
+    """Write a dataset with the rows of another one and the copies that a plan asks for; returns its counts.
 
     Args:
         plan: plan of a dataset; its `folder` is the dataset.
         to: folder of the new dataset; a Pinsight dataset there is replaced.
         sheet: file of the before-and-after sheet (some originals, each beside its copies).
-        scenes: folder of the scene files, for nominal positions if the dataset has no connectors.json.
+        scenes: folder of the scene files, for nominal pin positions of scenes that connectors.json lacks.
         options: options of the command.
 
     Raises:

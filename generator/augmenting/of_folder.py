@@ -48,7 +48,7 @@ class Done:
 
 
 def apply_to_folder(plan: Plan, to: Path, sheet: Path, options: Options) -> Done:
-    """Write the copies that a plan of a folder of pictures asks for.
+    """Write the copies that a plan of a folder of pictures asks for; returns their counts.
 
     Args:
         plan: plan of a folder of pictures.

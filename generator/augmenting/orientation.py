@@ -86,14 +86,14 @@ class Naming:
         return None if None in found else "-".join(label for label in found if label)
 
     def tolerance(self, tolerance: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Return a tolerance with the limits of single pins (`at`) under their new addresses, without unknown ones."""
+        """Return a tolerance with the pins' new addresses in `at`; a pin whose new address is not known is left out."""
         if tolerance is None or "at" not in tolerance:
             return tolerance
         at = {moved: own for address, own in tolerance["at"].items() if (moved := self.address(address))}
         return {**tolerance, "at": at}
 
     def camera(self, camera: str | None) -> str | None:
-        """Return the name of the camera that sees the part as the copy shows it; a flip exchanges left and right."""
+        """Return the name of the copy's camera, given that of the original; a flip exchanges left and right."""
         if camera not in _SIDES:
             return camera
         there = self.direction(*_SIDES[camera])
@@ -140,15 +140,15 @@ class Place(Protocol):
 
     @property
     def cavity(self) -> str:
-        """Label of the cavity."""
+        """Label of the position's cavity on the drawing."""
 
     @property
     def x_mm(self) -> float:
-        """Nominal X of the tip."""
+        """Nominal X coordinate of the terminal's tip, mm."""
 
     @property
     def y_mm(self) -> float:
-        """Nominal Y of the tip."""
+        """Nominal Y coordinate of the terminal's tip, mm."""
 
 
 def naming(

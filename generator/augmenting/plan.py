@@ -84,7 +84,8 @@ class Options:
         seed: seed of all random choices.
         trim: trim the edges of copies at random.
         originals: also write the originals, byte for byte, beside their copies.
-        mirror_text: also mirror pictures with print; for datasets.
+        mirror_text: also mirror pictures with print, or of which it is not known whether they have print; only the
+            pictures of a dataset need this.
         workers: number of processes; None: one per core.
     """
 
@@ -96,9 +97,10 @@ class Options:
 
 
 def proposal(width: int, height: int) -> tuple[str, ...]:
-    """Propose operations for a picture of this size, px: halves if it is large and wide, else a flip and a turn.
+    """Propose operations for a picture of this size in px.
 
-    The limits are those of the published study QEUR23_VTRANS3.
+    These are halves if it is wider than 600 px and than 1.5 times its height (the limits of the published study
+    QEUR23_VTRANS3), else a flip and a turn.
     """
     return ("cut",) if width > CUT_WIDTH and width > CUT_RATIO * height else ("reverse", "plus90")
 
@@ -117,7 +119,7 @@ def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = 
         The plan, and one message per picture that is left out because it is faulty.
 
     Raises:
-        InputError: `folder` is not a folder, or has no pictures.
+        InputError: `folder` is not a folder, has no pictures, or has copies that `generator augment` made.
     """
     if splits := split_files(folder):
         columns = ["run", "width", "height", "original"]

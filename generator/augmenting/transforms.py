@@ -39,13 +39,13 @@ class Move:
     exact: bool = True
 
     def point(self, place: Sequence[float]) -> tuple[float, float]:
-        """Return the place of a point (x, y) in the copy, px; it may lie outside the copy."""
+        """Return where a point (x, y) of the original lies in the copy, px; it may lie outside the copy."""
         a, b, c, d, e, f = self.matrix
         x, y = place
         return a * x + b * y + c, d * x + e * y + f
 
     def box(self, box: Sequence[float]) -> Box:
-        """Return the box xyxy around the transformed corners of a box xyxy, px, not clipped to the copy."""
+        """Return the box in the copy around the corners of a box of the original, xyxy in px; it is not clipped."""
         x1, y1, x2, y2 = box
         corners = [self.point(corner) for corner in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))]
         xs, ys = [x for x, _ in corners], [y for _, y in corners]
@@ -137,8 +137,8 @@ def right_half(size: Size) -> Move:
 def trimmed(size: Size, rng: np.random.Generator) -> Move:
     """Return a random crop at the edges of a picture of `size` (W, H) px, which makes an elongated picture squarer.
 
-    MARGIN_PX px are cut off each side. The longer dimension also loses a share of the difference between width and
-    height, TRIM_SURE plus at most TRIM_RANDOM, divided at random between its two ends. At least 1 px remains.
+    MARGIN_PX px are cut off each side. The longer dimension loses 30 % to 50 % of the difference between width and
+    height in addition, divided at random between its two ends. At least 1 px remains.
     """
     width, height = size
     over = (TRIM_SURE + TRIM_RANDOM * rng.random()) * abs(width - height)

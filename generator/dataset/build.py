@@ -4,7 +4,7 @@ Everything is checked before the dataset is written, and every fault is reported
 manifests has a record that belongs to it; picture and mask exist and have the SHA-256 in the record; the picture
 decodes and has the recorded size; boxes of visible parts lie inside the picture. Rows are handled in two passes (check,
 then attach pictures), in chunks of rows, by one process per core; between the passes only the names of the rows stay in
-memory. If a build is interrupted, the next one reuses its chunks. A dataset gets its name only when it is complete.
+memory. After an interrupted build, the next build reuses its chunks. A dataset gets its name when it is complete.
 """
 
 from __future__ import annotations
@@ -345,7 +345,7 @@ def _count_rows(manifests: list[Path]) -> int:
 
 
 def source_sha256(directory: Path, scenes: Path | None, options: Options) -> str:
-    """Return the SHA-256 of a build's inputs: manifests, records, scene files, and options that change the dataset.
+    """Return the SHA-256 of the inputs of `build` with these arguments: its files, and options that change the dataset.
 
     Raises:
         InputError: there are no manifests.

@@ -35,8 +35,8 @@ class DatasetFacts:
         license: licence identifier; `other`: not stated.
         content_sha256: SHA-256 of all pictures and labels.
         answer: how `bbox_str` names the classes: `short`, `words` or `hyphenated`.
-        ceilings: number of boxes in all `bbox_str`; sum and minimum of their IoU with the exact boxes, from which they
-            differ since edges in `bbox_str` are rounded to a thousandth of the picture.
+        ceilings: (number of boxes in all `bbox_str`, sum and minimum of their IoU with the exact boxes); the IoU is
+            below 1 because edges in `bbox_str` are rounded to a thousandth of the picture.
         connectors: number of connectors in connectors.json.
         source_sha256: SHA-256 of the build's inputs and options.
         code_sha256: SHA-256 of Pinsight's source code. Datasets in which both hashes are equal are equal.
@@ -72,7 +72,7 @@ class DatasetFacts:
 
 
 def make_card(facts: DatasetFacts) -> str:
-    """Return the contents of README.md: YAML header and text."""
+    """Return the contents of the dataset's README.md: YAML header and text."""
     return f"---\n{_header(facts)}---\n\n{_text(facts)}"
 
 

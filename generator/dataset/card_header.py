@@ -87,7 +87,7 @@ def read_splits(card: str) -> list[str]:
 
 
 def balance_table(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> str:
-    """Return the numbers of pictures by split and class as a Markdown table."""
+    """Return a Markdown table of `counts`, the number of pictures by split and class, with a column for each class."""
     lines = [f"| split | {' | '.join(classes)} | all |", "|---|" + "---:|" * (len(classes) + 1)]
     for split in ordered_splits(counts):
         cells = [counts[split].get(name, 0) for name in classes]

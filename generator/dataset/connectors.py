@@ -77,8 +77,8 @@ class NominalConnector:
         opening_mm: (x, y) along the inner edge of the walls, as `outline_mm`.
         cameras: the station's cameras by name, for a part without placing error: `matrix` (4, 4) from Blender's camera
             axes to the housing's, `fx_per_width` (focal length divided by the picture's width), `distortion`, `model`.
-        placing: largest deviation, to either side, of a part's random placing, by the names in PLACING. In files of
-            older versions, `opening_mm`, `cameras` and `placing` are None.
+        placing: largest deviation, to either side, of a part's random place under the camera, by the names in PLACING,
+            which end in its unit. In files of older versions, `opening_mm`, `cameras` and `placing` are None.
     """
 
     scene: str
@@ -157,7 +157,7 @@ def nominal_connectors(
 
 
 def nominal_connector(connector: Connector, housing: str, terminal: str) -> NominalConnector:
-    """Return the nominal positions of a scene's connector with one of its housings and terminals (or mixtures)."""
+    """Return a scene's connector as on its drawing, with the housing and the terminal (or mixture) of these names."""
     positions = tuple(_nominal(connector, terminal, position) for position in connector.positions)
     is_drawn = connector.housings[housing].cad is None
     return NominalConnector(

@@ -35,7 +35,7 @@ class SheetRows:
     seen: dict[str, Counter[tuple[str, ...]]] = field(default_factory=dict)
 
     def offer(self, split: str, number: int, label: str, group: tuple[str, ...]) -> None:
-        """Choose a row for the sheet unless enough rows of its class, or of its class and group, are chosen.
+        """Choose a row for the sheet, unless 4 rows of its class, or 2 rows of its class and group, are chosen already.
 
         Args:
             split, number: the row's split, and its number in the split, counted from 0.

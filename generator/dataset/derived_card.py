@@ -11,7 +11,7 @@ from generator.dataset.writer import ORIGINS
 
 
 def read_card(text: str) -> tuple[dict[str, Any], str]:
-    """Return build settings and licence of README.md (its `text`); {} and `other` if Pinsight did not write it."""
+    """Return build settings and licence from a card (README.md); ({}, "other") if Pinsight did not write the card."""
     try:
         header = read_header(text)
     except ValueError:
@@ -29,7 +29,7 @@ def make_derived_card(
     license_id: str,
     content: str,
 ) -> str:
-    """Return the contents of README.md: YAML header and text.
+    """Return the contents of the dataset's README.md: YAML header and text.
 
     Args:
         title: title of the dataset.

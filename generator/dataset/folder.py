@@ -121,7 +121,7 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
 
 
 def count_rows(paths: Sequence[Path]) -> int:
-    """Count the rows in the files of a split.
+    """Return the number of rows in Parquet files, such as those of a split.
 
     Raises:
         InputError: a damaged file.
@@ -172,7 +172,7 @@ def read_rows(
 
 
 def read_parameters(dataset: Path) -> dict[str, Any]:
-    """Read a dataset's nsoart.json.
+    """Return the contents of a dataset's nsoart.json.
 
     Raises:
         InputError: the file is missing or not JSON.
@@ -201,7 +201,7 @@ def lost_references(dataset: Path) -> list[str]:
 
 
 def copy_references(dataset: Path, to: Path) -> None:
-    """Copy a dataset's golden references, if it has any, to the folder `to` of another dataset."""
+    """Copy a dataset's golden references, if it has any, to another dataset, whose folder is `to`."""
     for path in reference_files(dataset):
         (to / FOLDER).mkdir(exist_ok=True)
         shutil.copyfile(path, to / FOLDER / path.name)

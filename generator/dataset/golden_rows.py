@@ -1,9 +1,9 @@
 """The golden references of a build: sums of aligned pictures of OK rows, and the statistics of their SOART3 maps.
 
 A golden reference is the mean picture of a unit space: the good parts of one scene, housing, terminal, camera and
-marking. Two passes go through the pictures of all unit spaces, several processes at once: the first aligns and sums
-them, the second compares each picture with the mean of the others. Sums are whole numbers and statistics are merged by
-run name, so that the result does not depend on which process is faster.
+marking, and if these are too few, of other markings, then housings. Two passes go through the pictures of all unit
+spaces, several processes at once: the first aligns and sums them, the second compares each picture with the mean of the
+others. Sums are whole numbers and statistics are merged by run name, so that the order of the processes has no effect.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def golden_parameters(in_order: InOrder, spaces: nsoart.UnitSpaces, rules: Rules
         folder: folder of the dataset; the references are written to its folder nsoart.
 
     Raises:
-        InputError: a group has fewer than two OK rows, or pictures of a unit space have different shapes.
+        InputError: fewer than two OK rows have a group's scene, terminal and camera, or shapes of pictures differ.
     """
     try:
         found = spaces.golden()

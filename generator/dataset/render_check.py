@@ -50,7 +50,7 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
 
 
 def box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """Return a message on each invalid box in a record; the boxes of visible parts have to lie inside the picture."""
+    """Return a message on each invalid box in a record, the file `path`; visible parts must lie inside the picture."""
     problems = []
     for each in (*record["positions"], *record["other"]):
         where = f"{shown_path(path)}: {each.get('address') or each['kind']}"
@@ -78,9 +78,9 @@ def _box_problem(box: Sequence[float], size: tuple[int, int] | None) -> str:
 
 
 def number_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """Return a message on each NaN or infinite value in a record, and on `index` values that are not 1, 2, 3, …
+    """Return a message on each NaN or infinite value in a record (the file `path`), and on wrong `index` values.
 
-    The `index` of a pin position is its pixel value in the instance mask.
+    The `index` of a pin position, its pixel value in the instance mask, has to be 1, 2, 3, …
     """
     indices = [position["index"] for position in record["positions"]]
     if not indices or indices != list(range(1, len(indices) + 1)):

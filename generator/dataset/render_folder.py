@@ -104,11 +104,11 @@ class Findings:
         connectors: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows, each once.
         other: whether any object has the class OTHERNG.
         grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
-        ceilings: number of boxes in all `bbox_str`; sum and minimum of their IoU with the exact boxes, from which they
-            differ since edges in `bbox_str` are rounded to a thousandth of the picture.
+        ceilings: (number of boxes in all `bbox_str`, sum and minimum of their IoU with the exact boxes); the IoU is
+            below 1 because edges in `bbox_str` are rounded to a thousandth of the picture.
         renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
-        statistics: (unit-space group, statistics of the SOART3 texture maps of its OK training rows, as returned by
-            `MapStatistics.as_numbers`).
+        statistics: (unit-space group, statistics of the SOART3 texture maps of its OK training rows) of each group,
+            as `MapStatistics.as_numbers` returns them.
     """
 
     key: str = ""
@@ -127,7 +127,7 @@ class Findings:
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
-        """Add a row that goes into the dataset; `record`: contents of its record, the file `path`."""
+        """Add the results of a row that goes into the dataset; `record`: contents of its record; `path`: their file."""
         scene, housing, terminal = (str(row.manifest[name]) for name in ("scene", "housing", "terminal"))
         self.rows.append((str(row.manifest["run"]), row.label, nsoart.group_of(row.manifest)))
         self.other |= any(each.category == OTHERNG for each in row.objects or ())
@@ -164,10 +164,10 @@ class Findings:
 
 
 def examine(chunk: Chunk, rules: Rules) -> Findings:
-    """Check the rows of a chunk and return what was found: the first pass of a build, which reads no pictures.
+    """Check the records, pictures and masks of a chunk's rows, and return what was found: the first pass of a build.
 
-    If no row has a fault, the results are stored in the spool, the build's folder of temporary files. If the spool
-    has results of this chunk already, and no input has changed since, these are returned.
+    If no row has a fault, the results and the rows, without pictures, are stored in the spool (the build's folder of
+    temporary files). If results of this chunk are stored there already and no input has changed, they are returned.
     """
     key, name = _chunk_key(chunk, rules), f"{chunk.name}-light"
     if (known := rules.spool.find(name, key)) is not None:
@@ -193,8 +193,8 @@ def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, A
         chunk: name of the chunk.
         key: `Findings.key` of the chunk.
         rules: settings of the build.
-        parameters: contents of nsoart.json; the key `rows` of its groups is not needed.
-        folder: folder of the dataset, with its golden references.
+        parameters: contents of nsoart.json.
+        folder: folder of the dataset, with its golden references (mean pictures of good parts) if nsoart needs them.
 
     Returns:
         The chunk's entry in the spool.
@@ -230,9 +230,9 @@ def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, A
 
 
 def unit_statistics(runs: Sequence[str], rules: Rules) -> nsoart.MapStatistics:
-    """Return mean and standard deviation of the SOART3 texture maps of pictures, given their run names.
+    """Compute mean and standard deviation of the SOART3 texture maps of the pictures with these run names.
 
-    Needed for a unit space (good parts that standardise the column nsoart) without rows in the training split.
+    The build needs them for groups (one scene, camera and so on) without an OK row in the training split.
     """
     statistics = nsoart.MapStatistics()
     for run in runs:

@@ -130,8 +130,8 @@ class CameraRow:
     """The camera of one picture; stored as JSON in `camera_json`.
 
     Attributes:
-        matrix_world: (4, 4) from Blender's camera frame (looks along -Z, Y up) to the frame of the part's measures, mm:
-            the world, shifted so that the datum of this part lies where the drawing has it.
+        matrix_world: (4, 4) from Blender's camera axes (looking along -Z, Y up) to the axes of the part's measures, mm:
+            those of the world, shifted so that the datum of this part lies where the drawing has it.
         fx, fy, cx, cy: focal lengths and principal point in px, edge convention: the picture is [0, W] x [0, H]. Of a
             telecentric camera, fx and fy are px per mm.
         distortion: OpenCV's coefficients k1, k2, p1, p2, k3.

@@ -48,7 +48,7 @@ _SPOOL = "rows"
 
 
 class Kept(NamedTuple):
-    """A chunk in the spool.
+    """A chunk (some rows of one split) in the spool.
 
     Attributes:
         note: results other than rows, as JSON values.

@@ -26,7 +26,7 @@ class Alias:
     Attributes:
         factor: name of the factor.
         by: names of the one or two factors that predict it.
-        v: Cramér's V: 0 if `factor` is independent of `by`, 1 if `by` determines it.
+        v: Cramér's V: 0 if `factor` is independent of `by`, 1 if one of the two determines the other.
     """
 
     factor: str
@@ -60,6 +60,8 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
 
 def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
     """List the factors that one other factor, or two, predict with a Cramér's V of NOTABLE or more, largest V first.
+
+    With more than MOST_IN_TRIPLES (10) factors, it is not examined what two of them predict together.
 
     Args:
         factors: level of each factor in each manifest row, by name of the factor.

@@ -20,7 +20,7 @@ _PROBES = 12
 
 
 class Balancer:
-    """Chooses kinds of defect or addresses in proportion to their weights: over all rows, then at each factor level.
+    """Chooses kinds of defect or addresses, each as often as its weight asks: in all rows and at each factor level.
 
     Args:
         weights: relative frequency of each kind or address, by its name.

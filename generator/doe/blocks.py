@@ -27,7 +27,7 @@ _OPEN_RAD = math.radians(150.0)
 
 
 class SceneBlocks:
-    """The scenes of a design, read when first used, with their positions for training and those held out.
+    """The scenes of a design, read when first used; divides each one's pin positions into training and held out.
 
     Args:
         spec: the design.
@@ -41,7 +41,7 @@ class SceneBlocks:
         self._held: dict[str, tuple[str, ...]] = {}
 
     def connector(self, name: str) -> Connector:
-        """Return the scene of this name.
+        """Return the connector that the scene with this name describes.
 
         Raises:
             InputError: no such scene file, an invalid one, or positions that cannot be held out as the design asks.

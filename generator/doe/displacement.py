@@ -32,7 +32,7 @@ class Displacement:
 
 @dataclass(frozen=True)
 class Curve:
-    """The shape of a bend (arc, kink or s_bend), and start and length of its curve as shares of the pin's length."""
+    """A bend (arc, kink or s_bend): its curve's start above the floor and its length, as shares of the pin's length."""
 
     shape: str
     start: float
@@ -70,7 +70,7 @@ class Tilt:
 
     @property
     def reach_mm(self) -> float:
-        """Largest distance, mm, of a position from the middle of all in the direction of the tilt; at least 0.001."""
+        """Largest distance, mm, between a position and the middle of all, along the tilt; at least 0.001."""
         return max(1e-3, *(abs(self._along(position)) for position in self.positions))
 
     def at(self, position: Position, standing_mm: float) -> Displacement:
@@ -84,7 +84,7 @@ class Tilt:
 
 
 def groups_of(members: Sequence[Position], pattern: str) -> list[Group]:
-    """Divide positions into the groups that a pattern, one of PATTERNS, displaces alike."""
+    """Divide positions into groups to displace alike: single ones (PINS), each ROW or COLUMN, or all (FIELD, TILT)."""
     found: dict[object, list[Position]] = {}
     for position in members:
         keys: dict[str, object] = {ROW: position.row, COLUMN: position.position, FIELD: FIELD, TILT: TILT}
@@ -93,7 +93,7 @@ def groups_of(members: Sequence[Position], pattern: str) -> list[Group]:
 
 
 def displacement_text(address: str, moved: Displacement, standing_mm: float, curve: Curve) -> str:
-    """Return a pin's defects as the manifest writes them; displacements smaller than it accepts are left out.
+    """Return a pin's defects as the manifest writes them; displacements below 0.02 mm, which it refuses, are left out.
 
     Args:
         address: the pin's address.

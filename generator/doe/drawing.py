@@ -22,7 +22,7 @@ _TRIES_OF_A_TARGET = 120
 
 
 class Drawing:
-    """Draws the parameters of the defects, and numbers the parts, of all splits of a design."""
+    """Numbers the parts of a design, over all splits, and draws the parameters of their defects at random."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment

@@ -17,9 +17,10 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
 def factors_of(manifest: Manifest) -> pd.DataFrame:
-    """Make a table of texts, a row per picture: kinds of defect (`defect`), FACTORS, and the user's own columns.
+    """Make a table of texts with a row per picture and a column per factor.
 
-    If one of the user's own columns is called `defect` too, the table has two columns of this name.
+    The columns are `defect` (kinds of defect, joined by `+`), FACTORS (scene, housing and so on), and the user's own. A
+    column of the user that is called `defect` stands beside the first one.
     """
     import pandas as pd
 

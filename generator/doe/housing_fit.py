@@ -19,7 +19,7 @@ _MOST_SOLID = 0.1
 
 
 def of_blocks(connector: Connector, housing: str, terminal: str) -> Iterator[str]:
-    """Yield a warning if pins stand inside the blocks of a housing (its ribs, keys, bosses), unless it has a CAD file.
+    """Yield a warning if pins stand inside the blocks (ribs, keys, bosses) of a housing that has no CAD file.
 
     Args:
         connector: the scene.

@@ -1,4 +1,8 @@
-"""Give each picture its levels: from the design's repeated table, drawn from ranges, or of noise factors by capture."""
+"""Give each picture of a design a level of every factor.
+
+Levels come from the design's table, repeated, or from random draws; those of noise factors vary between the pictures
+(captures) of one part.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,7 @@ _DRAWS_OF_A_PART = 300
 
 
 def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
-    """Compute the number of pictures of each class in a split: `rows` divided in proportion to the classes' weights.
+    """Return the number of pictures of each class in a split: `rows` divided in proportion to the classes' weights.
 
     Without `rows`, the table of levels is repeated `replicates` x weight times for each class.
 
@@ -81,7 +85,9 @@ def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
 
 
 def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
-    """Return the levels of the noise factors, by column, in each picture (capture) of a part: [{}] if none.
+    """Return, for each picture (capture) of a part, the levels of the noise factors by manifest column.
+
+    Without noise factors a part has one picture: [{}].
 
     Raises:
         InputError: no table fits the noise factors.

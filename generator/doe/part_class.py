@@ -14,12 +14,15 @@ from generator.dataset.labels import OTHERNG, judge, worst_class
 
 
 def part_class(part: Part, connector: Connector) -> str:
-    """Return the class of a part (such as BENDNG), computed from the positions of its pins by the scene's tolerance."""
+    """Return the class of a part: the first of NUKENG, BENDNG, OTHERNG, OK that one of its pins or flaws has.
+
+    Pins are judged by the tolerance of `connector`; flaws (a foreign body, a crack, wrong print) are OTHERNG.
+    """
     return worst_class([*pin_classes(part, connector), *(OTHERNG for _ in part.flaws)])
 
 
 def pin_classes(part: Part, connector: Connector) -> list[str]:
-    """Return the class of each pin of a part, by the scene's tolerance."""
+    """Return the class of each pin (such as BENDNG) in the order of `part.pins`, by the tolerance of `connector`."""
     return [
         judge(
             {

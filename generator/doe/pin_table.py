@@ -20,12 +20,15 @@ _HEIGHT = (-2.0, -1.0, -0.25, 0.25, 1.0, 2.0, 3.0)
 
 
 def is_measurement(manifest: Manifest) -> bool:
-    """Whether a manifest is a measurement design: whether its column `pattern` has the patterns of such a design."""
+    """Whether a manifest is a measurement design, which displaces every pin: each row's `pattern` is in PATTERNS."""
     return all(run.extra.get(PATTERN) in PATTERNS for run in manifest.runs)
 
 
 def pin_tables(manifest: Manifest) -> dict[str, pd.DataFrame]:
-    """Count the pins of all parts, each part once; returns tables by title, with levels as rows, splits as columns."""
+    """Count the pins of all parts, each part once; returns tables by title, such as `pins by kind`.
+
+    A table has a column per split, and a row per kind, class or range of a measure in multiples of its limit.
+    """
     import pandas as pd
 
     parts = {(run.scene, run.part): run for run in manifest.runs}

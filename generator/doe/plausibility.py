@@ -1,6 +1,6 @@
 """Warnings on a valid manifest: on defects that its pictures cannot show, and on limits that good parts exceed.
 
-A warning names the scene and the numbers that it is about. Poses are those that the renderer draws for the rows.
+A warning names the scene and the numbers that it is about. Cameras stand where the renderer puts them for each row.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ def _of_view(view: _View, connector: Connector) -> Iterator[str]:
     limit = min(connector.tolerance.limits(position.address).true_position_mm / 2.0 for position in connector.positions)
     if (move := limit * view.least_mm_px) < LEAST_MOVE_PX:
         yield (
-            f"{view.name}: a tip within the true position tolerance may move by {limit:.3g} mm, which is {move:.2f} px,"
-            f" less than {LEAST_MOVE_PX:g} px: render larger pictures, as good and bent pins hardly differ in these"
+            f"{view.name}: a good pin's tip may move by {limit:.3g} mm, which is {move:.2f} px, less than the "
+            f"{LEAST_MOVE_PX:g} px needed: render larger pictures, as good and bent pins hardly differ in these"
         )
 
 
@@ -202,7 +202,7 @@ def _of_scatter(connector: Connector, terminal: str) -> Iterator[str]:
 
 
 def ng_share(connector: Connector, terminal: Terminal, limits: Limits) -> float:
-    """Return the share, 0 to 1, of pins without a defect at the drawing's origin that scatter puts out of `limits`."""
+    """Return the share, 0 to 1, of good pins of `terminal` that exceed `limits` by the scatter of `connector` alone."""
     return float(_exceed(connector, [(Position(1, 1, 1, "1", 0.0, 0.0), terminal, limits)], _DRAWS).mean())
 
 
@@ -246,7 +246,7 @@ def _exceed(connector: Connector, pins: Sequence[tuple[Position, Terminal, Limit
 
 
 def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
-    """Yield a note on each scene with housings whose unmarked pictures do not show which way round the part lies.
+    """Yield a note on each scene in which a part without marking looks the same after half a turn.
 
     Args:
         manifest, meshes: as for `warnings`.

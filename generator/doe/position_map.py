@@ -20,7 +20,7 @@ _SPLITS_A_LINE = 2
 
 
 def write_position_map(manifest: Manifest, path: Path) -> None:
-    """Draw the connector from the front as a PNG file, with the splits in which each pin has defects.
+    """Draw the connector from the front, with the splits in which each pin has defects, as the PNG file `path`.
 
     Each pin is a disc with the colours of these splits; below it are the numbers of its defects.
 

@@ -41,7 +41,7 @@ class Range:
         return round(self.low + (self.high - self.low) * share, self.decimals) + 0.0
 
     def part(self, low: float, high: float) -> Range:
-        """Intersect this range with another, low to high; the result is empty (low > high) if they do not overlap."""
+        """Return the part of this range from `low` to `high`; it is empty (low > high) if the two do not overlap."""
         return Range(max(self.low, low), min(self.high, high), self.decimals)
 
 
@@ -61,7 +61,7 @@ class Factor:
 
     @property
     def name(self) -> str:
-        """The columns' names, joined by `+`."""
+        """Names of the manifest columns that the factor sets, joined by `+`."""
         return "+".join(self.columns)
 
 
@@ -87,7 +87,7 @@ class KindSpec:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The table [measurement]: random displacements of every pin, in multiples of its limits.
+    """The table [measurement] of a SPEC: random displacements of every pin, in multiples of the pin's limits.
 
     Attributes:
         patterns: relative frequency of each of PATTERNS among the parts.

@@ -283,7 +283,7 @@ class _Reader:
         rest = self._without(factors, [f for other, own in held.items() if other != name for f in own])
         empty = next((f.name for f in rest if not f.levels and f.range is None), None)
         if empty is not None:
-            split.wrong(None, f"a level of the factor {empty} that no other split has under hold_out", "none")
+            split.wrong(None, f"a level of {empty} for this split", "none, as other splits have all under hold_out")
         known = {f.name for f in factors}
         only_held = {f.name for own in held.values() for f in own}
         for factor in changed:

@@ -73,7 +73,7 @@ def full(levels: Sequence[int]) -> np.ndarray:
         levels: number of levels of each factor.
 
     Raises:
-        ValueError: more than MOST_RUNS runs.
+        ValueError: the table would have more than MOST_RUNS (100,000) rows.
     """
     runs = int(np.prod(levels, dtype=float)) if levels else 1
     if runs > MOST_RUNS:
@@ -125,13 +125,13 @@ def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.
 
     Args:
         levels: number of levels of each factor.
-        name: one of TABLES; None: the smallest one that has the columns.
+        name: one of TABLES; None: the smallest one that has columns for all factors.
 
     Returns:
         The table's name, and its level numbers (runs, factors).
 
     Raises:
-        ValueError: no table has these columns.
+        ValueError: the table `name`, or every table, has too few columns with these numbers of levels.
     """
     for candidate in TABLES if name is None else (name,):
         chosen = _choose(columns_of(candidate), levels)
@@ -141,7 +141,7 @@ def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.
             return candidate, table
     wanted = ", ".join(f"{levels.count(n)} of {n} levels" for n in sorted(set(levels)))
     have = f"table {name}" if name else "one of the tables " + ", ".join(TABLES)
-    raise ValueError(f"factors that fit {have}, got {wanted}: use kind full, lhs or random")
+    raise ValueError(f"factors that fit {have}, got {wanted}: use full in place of orthogonal")
 
 
 def _choose(groups: Sequence[Sequence[np.ndarray]], levels: Sequence[int]) -> list[np.ndarray] | None:

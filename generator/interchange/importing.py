@@ -77,7 +77,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--known",
         metavar="NAME=VALUE,...",
-        help=f"columns that have the same known value for all pictures, among {', '.join(KNOWN)}",
+        help="values that are known and the same for all pictures, such as camera=center; "
+        f"NAME is one of {', '.join(KNOWN)}",
     )
     parser.add_argument(
         "--views",
@@ -158,7 +159,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{note}\n")
     parts = other.parts if other is not None else {}
     if options.views and (last := max(parts.values(), default=0)) > LAST_PART - len(found.pictures):
-        expected = f"part numbers so far below 2^63 that {len(found.pictures)} more can follow"
+        expected = f"part numbers of at most {LAST_PART - len(found.pictures)}, as imported parts get higher ones"
         raise InputError(f"{args.renders} column part: expected {expected}, got {last}")
     photos = placed(found, options.shares, options.seed, parts, options.views)
     source = args.source if args.source.is_dir() else args.source.parent
@@ -267,7 +268,7 @@ def _write(
     title = f"Imported: {args.source.resolve().name}"
     how = [f"{len(photos)} labelled pictures, imported from {args.format}. What the labels do not contain is null."]
     if other is not None:
-        by = "no row is left out" if options.share is None else f"imported pictures are {options.share:g} of train"
+        by = "no row is left out" if options.share is None else f"imported share of split train: {options.share:g}"
         title += f", with {other.folder.resolve().name}"
         how.append(f"Mixed with the dataset `{other.folder.resolve().name}`: {by}.")
     settings = {**(other.card if other is not None else {}), "answer": rules.answer}

@@ -129,7 +129,7 @@ class ClassNames:
         return found or CLASSES[-1]
 
     def knows(self, word: str) -> bool:
-        """Whether the user gave a class for a label in --classes."""
+        """Whether --classes gives a class for the label `word`; upper and lower case are the same."""
         return word.strip().lower() in self._given
 
     def notes(self) -> list[str]:
@@ -150,18 +150,18 @@ class ClassNames:
 
 
 def kind_of(word: str) -> str | None:
-    """Return the kind of defect that a label states: its text; None if it is empty or only the name of a class."""
+    """Return the kind of defect that a label names, which is its text; None if it is empty or the name of a class."""
     return None if not word or word.strip().lower() in _KNOWN else word.strip()
 
 
 def split_of(word: str) -> str | None:
-    """Return the split that the name of a folder or file stands for, as `val` for validation; None: for no split."""
+    """Return the split that the name of a folder or file stands for (`val`: validation); None if it is no split's."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
 
 
 def with_defects_unknown(one: Labelled) -> Labelled:
-    """Return a picture, with `objects` set to None (unknown) if it is labelled NG but has no box of a defect."""
+    """Return the picture; if it is labelled NG but has no box of a defect, its `objects` become None (not known)."""
     bad = any(each.category != OK for each in one.objects or ())
     return one if one.label in (None, OK) or bad else replace(one, objects=None)
 
@@ -210,7 +210,7 @@ def find_named(name: str, places: Sequence[Path]) -> tuple[Path, str, bool] | No
 
     Returns:
         The picture's path, its path relative to the folder in `places`, and whether leading folders of the name were
-        left out; None: no such picture, or several to which the name without leading folders leads.
+        left out. None: no picture has this name, or, without leading folders, several pictures have it.
     """
     forward = name.rpartition("?d=")[2].replace("\\", "/")
     spellings = list(dict.fromkeys((name, forward, unquote(forward))))
@@ -258,7 +258,7 @@ def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problem
 
 
 def note_others(found: Found, source: Path) -> None:
-    """Add a message on pictures that are not imported and that no other message mentions; none if nothing is imported.
+    """Add a message on pictures that are not imported and not mentioned by a message; none if no picture is imported.
 
     Args:
         found: the pictures and messages; the message is added to its notes.
@@ -293,7 +293,7 @@ def note_splits(found: Found, groups: Sequence[str]) -> None:
 
 
 def folder_of(name: str) -> str:
-    """Return the first folder in a picture's name; the name itself if it has none."""
+    """Return the first folder in a picture's name (a path with `/`); the name itself if it has no folder."""
     return name.partition("/")[0]
 
 
@@ -355,7 +355,7 @@ def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...
 
 
 def own_values(entry: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, Any]:
-    """Return the values that an object has for OWN_KEYS, such as `true_position_mm`, if they have the right type.
+    """Return an object's values under the keys of OWN_KEYS, such as `true_position_mm`, that have the right type.
 
     Args:
         entry: the object as read from the file.

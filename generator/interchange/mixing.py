@@ -41,8 +41,8 @@ class Other:
         folder: folder of the dataset.
         columns: features (columns and types) of the dataset.
         extras: names of the user's own columns.
-        other: whether it declares the class OTHERNG.
-        masks: whether it has instance masks.
+        other: whether the dataset declares the class OTHERNG.
+        masks: whether the dataset has instance masks.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class Other:
 
     @classmethod
     def opened(cls, folder: Path) -> Other:
-        """Return the dataset in `folder`, of which only names and types of columns are read yet.
+        """Open the dataset in `folder`: its columns are read now, its rows when they are first used.
 
         Raises:
             InputError: the folder is not a Pinsight dataset.
@@ -62,14 +62,14 @@ class Other:
 
     @cached_property
     def parts(self) -> dict[str, int]:
-        """Number of the part that each row shows, by the row's name; 0 for a row that states no part."""
+        """Number of the part (one connector) that each row shows, by run name of the row; 0: the row states none."""
         files = split_files(self.folder).values()
         rows = (row for paths in files for row in read_rows(paths, ["run", "part"]))
         return {row["run"]: row["part"] or 0 for row in rows}
 
     @cached_property
     def pictures(self) -> dict[str, tuple[str, str]]:
-        """Split and run name of each picture, by the SHA-256 of its file."""
+        """(split, run name) of each row, by the SHA-256 of its picture's file in hex."""
         return {
             hashlib.sha256(row["image"]["bytes"]).hexdigest(): (split, row["run"])
             for split, paths in split_files(self.folder).items()
@@ -78,7 +78,7 @@ class Other:
 
     @cached_property
     def splits(self) -> dict[str, int]:
-        """Number of rows of each split."""
+        """Number of rows in each split, by the split's name."""
         return {split: count_rows(paths) for split, paths in split_files(self.folder).items()}
 
     @cached_property
@@ -97,7 +97,7 @@ class Other:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Contents of the dataset's nsoart.json; as a check, NSOART of a black picture is computed for each group.
+        """Contents of the dataset's nsoart.json, after a check: they have to give the NSOART of a black picture.
 
         Raises:
             InputError: the file, or a golden reference that it names, is missing or damaged.

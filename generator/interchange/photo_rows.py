@@ -86,7 +86,7 @@ class Photo:
 
 
 class Examined(NamedTuple):
-    """A checked picture with its dataset row."""
+    """A checked picture (`photo`) with its dataset row (`row`)."""
 
     photo: Photo
     row: PictureRow
@@ -107,7 +107,7 @@ class Findings:
         notes: warnings for the user.
         statistics: (group, statistics of the SOART3 texture maps of its OK training pictures, as returned by
             `MapStatistics.as_numbers`); a group is (scene, housing, terminal, camera, marking).
-        digests: SHA-256 of each picture's pixels, and of its file as a dataset stores it, by run name.
+        digests: (SHA-256 of the pixels, SHA-256 of the file as a dataset stores it) of each picture, by run name.
     """
 
     examined: list[Examined]
@@ -161,7 +161,7 @@ def without_reference(rows: Sequence[Examined], parameters: Mapping[str, Any], f
             shape = nsoart.golden_reference(parameters, row.manifest, folder).anchor.shape
             check_ratio((row.width, row.height), shape)
         except ValueError as error:
-            hint = f" ({', '.join(nsoart.GROUP_BY)}; state them with --known)" if "NSOART of" in str(error) else ""
+            hint = f": state {', '.join(nsoart.GROUP_BY)} with --known" if "NSOART of" in str(error) else ""
             wrong[photo.run] = f"{photo.labelled.name}: {error}{hint}"
     return wrong
 
@@ -291,7 +291,7 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
             problems.append(f"{where}: expected a box inside {size[0]} x {size[1]} px, got {given}")
             continue
         if not labelled.relative and max(x2, y2) <= 1:
-            problems.append(f"{where}: expected a box in px, got {given} (fractions of its size?)")
+            problems.append(f"{where}: expected a box in px, got {given}: multiply fractions by width and height")
             continue
         over = max(abs(a - b) for a, b in zip(inside, box, strict=True))
         if over > ROUNDING_PX:

@@ -138,7 +138,7 @@ class _Pictures:
 
     @cached_property
     def every(self) -> list[Path]:
-        """All pictures below the folders."""
+        """Paths of all pictures in `bases` and their subfolders, each once."""
         return list(dict.fromkeys(path for base in self.bases for path in files_below(base) if is_picture(path)))
 
     @cached_property
@@ -149,14 +149,18 @@ class _Pictures:
         return found
 
     def of(self, name: str, xml: Path, below: Path, where: str, problems: list[str]) -> _Place:
-        """Return the picture of an XML file, by the name in it and by the file's own name; they have to agree.
+        """Find the picture of an XML file by the picture's name in it and by the XML file's own name.
 
         Args:
-            name: the name in the XML file; leading folders may be those of another computer.
-            xml: the XML file.
-            below: its folder below the folder of XML files; pictures may lie in folders of the same names.
-            where: the XML file in messages.
-            problems: gets a message if the picture is not certain.
+            name: the picture's name in the XML file; leading folders may be those of another computer.
+            xml: path of the XML file.
+            below: folder of the XML file, relative to the folder of all XML files; pictures may lie in a folder of the
+                same name.
+            where: name of the XML file in messages.
+            problems: list that gets a message if the two names lead to different pictures.
+
+        Returns:
+            The picture's path, even if there is no such file, and this path relative to its folder in `bases`.
         """
         beside = [xml.parent, *(xml.parent.parent / folder for folder in FOLDERS if below.parts)]
         places = list(dict.fromkeys([*(base / below for base in self.bases), *beside, *self.bases]))

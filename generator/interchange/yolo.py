@@ -167,10 +167,11 @@ class _Places:
     read: dict[Path, str] = field(default_factory=dict)
 
     def pictures(self, entry: str, key: str, split: str) -> list[Path]:
-        """Return the pictures of a split: those in the folder, or in the list (a text file), at the path `entry`.
+        """Return the paths of a split's pictures.
 
         Args:
-            entry, key: path in data.yaml, and its key there, such as val.
+            entry: path of the split in data.yaml: a folder of pictures, or a text file that lists them.
+            key: key of the path in data.yaml, such as val.
             split: the split that the key stands for.
         """
         if not is_possible(self.root / entry):
@@ -263,7 +264,7 @@ class _Labels:
     key_points: int
 
     def read(self, picture: Path, split: str) -> Labelled:
-        """Read the boxes of a picture from its text file."""
+        """Read a picture's boxes from its label file; messages on faults are in the result's `problems`."""
         name = relative_name(picture, self.root)
         path = self.file_of(picture)
         objects: list[LabelledObject] = []

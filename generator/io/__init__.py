@@ -10,5 +10,8 @@ file_names     finds files whose names another system wrote in other letters or 
 output_file    checks that an output can be written, and writes files atomically
 view_names     reads part and view (camera) from the names of pictures
 processes      runs work in one process per core
-source_code, checksum    SHA-256 of the program code, so that results of other code are not reused; of a file
+source_code    SHA-256 of the program code, so that results of other code are not reused
+checksum       SHA-256 of a file
+certificate    reads the certificate of a calibration: the geometry of one or more cameras
+array_file     reads and writes files of named arrays
 """

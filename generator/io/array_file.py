@@ -17,7 +17,7 @@ DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, z
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return the content of a file with these arrays by name; `header` is written as JSON."""
+    """Return the bytes of a file with the arrays under their names and with the header, which is stored as JSON."""
     content = io.BytesIO()
     packed = {HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays}
     np.savez_compressed(content, **packed)  # type: ignore[arg-type]
@@ -25,10 +25,11 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def unpack(content: Path | io.BytesIO, schema: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Read header and arrays of what `pack` returned, from a file or from memory.
+    """Read what `pack` returned, from a file or from memory; returns the header, and the arrays by name.
 
     Raises:
-        ValueError: the header's key `schema` is not `schema`. A damaged content raises any of DAMAGED.
+        ValueError: the header's key `schema` is not `schema`.
+        One of DAMAGED: the content is damaged.
     """
     with np.load(content, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}

@@ -57,7 +57,7 @@ class Certificate:
     Attributes:
         cameras: the cameras by name; the axes of the first one are those of the rig.
         parameters: names of the N parameters in `covariance`, such as `center.f`: a camera's name, and a name in LENS
-            or PLACE (rotation vector and shift of the camera's pose, which is the argument of `to_rig`).
+            (the lens) or in PLACE (the camera's pose, as `to_rig` takes it: rotation vector, rad, and shift, mm).
         covariance: (N, N) covariance of the N parameters.
         made, expires: date and time in UTC.
         temperature_c: temperature at calibration; None: not stated.
@@ -74,7 +74,7 @@ class Certificate:
     sha256: str
 
     def is_expired(self, now: datetime | None = None) -> bool:
-        """Whether the time `now` (None: the present; with a time zone) is after `expires`."""
+        """Whether the calibration has expired at the time `now`, which has a time zone; None: the present."""
         return (now or datetime.now(UTC)) > self.expires
 
 

@@ -96,7 +96,7 @@ def scaled(picture: Image.Image, factor: float) -> Image.Image:
 
 
 def line_px(size: tuple[int, int]) -> int:
-    """Return the width in px of lines drawn on a picture of this size in px."""
+    """Return the width in px of the lines to draw on a picture of `size`, (w, h) in px."""
     return max(1, round(math.sqrt(size[0] * size[1]) / 300))
 
 
@@ -188,7 +188,7 @@ def table(lines: Sequence[Sequence[str]], inks: Sequence[Ink], size: tuple[int, 
         lines: the header and the rows, of equally many cells; those that do not fit into the height are left out.
         inks: colour of each line.
         size: width and height, px.
-        px: wanted letter size; smaller where the columns would be wider than the picture.
+        px: wanted letter size, px; smaller letters are used where the columns would be wider than the picture.
     """
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -243,7 +243,7 @@ def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) 
 
 
 def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
-    """Add a bar in the verdict's colour above a picture, with the verdict in large letters and a text; returns a copy.
+    """Add a bar in the verdict's colour above a picture: the verdict in large letters, then `text`; returns a copy.
 
     The bar of UNSURE is amber with dark letters, so that it cannot be taken for that of another verdict from afar.
     """
@@ -337,7 +337,7 @@ class _Letters:
         return self.font.getlength(text)
 
     def cut(self, text: str, width: float) -> str:
-        """Return the text; if wider than `width` px, with an ellipsis in its middle, as names differ at their ends."""
+        """Return the text; if it is wider than `width` px, an ellipsis replaces its middle."""
         if self.width(text) <= width:
             return text
         for kept in range(len(text) - 1, 1, -1):
@@ -346,8 +346,9 @@ class _Letters:
         return "…"
 
     def wrapped(self, text: str, width: float) -> list[str]:
-        """Break a text into lines of at most `width` px, at double spaces; where that does not suffice, at single
-        spaces; a word longer than a line gets an ellipsis.
+        """Break a text into lines of at most `width` px.
+
+        It is broken at double spaces, where needed at single spaces; a word longer than a line gets an ellipsis.
         """
         lines: list[str] = []
         for part in text.split("  "):

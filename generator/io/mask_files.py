@@ -69,7 +69,7 @@ def split_masks(
 
 
 def note_on_masks(masks: Sequence[Path], source: Path) -> list[str]:
-    """Return a list with a note for the user that masks are passed over; an empty list if there are none."""
+    """Return a list with a note for the user that `masks`, below the folder `source`, are passed over; [] if none."""
     if not masks:
         return []
     some = ", ".join(mask.relative_to(source).as_posix() for mask in masks[:3]) + (", ..." if len(masks) > 3 else "")
@@ -77,7 +77,7 @@ def note_on_masks(masks: Sequence[Path], source: Path) -> list[str]:
 
 
 def has_few_colours(path: Path) -> bool:
-    """Whether a picture has only a few colours, as masks do, even after JPEG compression; False if unreadable."""
+    """Whether MASK_COLOURS (8) colours cover 90 % of a picture, as in a mask (even a JPEG); False if unreadable."""
     try:
         pixels = np.asarray(open_upright(path, path.name))
     except InputError:

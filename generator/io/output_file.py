@@ -43,11 +43,11 @@ def check_folder(folder: Path, option: str, parents: int = 1) -> None:
     Args:
         folder: the output folder, which may exist or not.
         option: name of the option in messages, such as `--out`.
-        parents: number of missing parent folders that are created with it.
+        parents: largest number of missing parent folders that may be created with it.
 
     Raises:
-        InputError: the path is a file or leads through one, more parents are missing, or permissions do not allow
-            writing.
+        InputError: the path is a file or leads through one, more than `parents` parent folders are missing, or
+            permissions do not allow writing.
     """
     place = folder.resolve()
     # Not Path.exists, which raises if a name is too long.

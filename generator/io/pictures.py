@@ -62,7 +62,7 @@ _WITH_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a path is a file with the suffix of a picture, and not hidden."""
+    """Whether a path is a file, not hidden, with the suffix of a picture, even of a format that cannot be read."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
@@ -110,7 +110,7 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
 
 
 def files_below(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the paths below a folder, sorted, except hidden ones and those that operating systems leave there.
+    """Return the paths of files and folders below a folder, sorted, except hidden ones and system files (Thumbs.db).
 
     Args:
         folder: the folder; if it does not exist, no paths are returned.
@@ -256,7 +256,7 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def plain(picture: Image.Image, name: str) -> Image.Image:
-    """Convert a decoded picture to mode RGB, RGBA, L or I;16, without turning it.
+    """Convert a decoded picture to mode RGB, RGBA, L or I;16, without turning it; messages call it `name`.
 
     16-bit grey from a TIFF that declares the value of white (`info["white"]`) is scaled to 0 to 65535.
 
@@ -284,7 +284,7 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
 
 
 def with_white(picture: Image.Image, name: str) -> Image.Image:
-    """Scale 16-bit grey so that white is 65535; pictures of other modes are returned unchanged.
+    """Scale 16-bit grey so that white is 65535; return pictures of other modes unchanged; messages call it `name`.
 
     The environment variable PINSIGHT_WHITE states the value of white where the file does not. If neither does, a
     picture with small values only is refused: with 8 bits it would be nearly black. Such a file often holds the values

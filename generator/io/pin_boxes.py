@@ -38,7 +38,7 @@ class PinBox:
 
 
 def read_pin_boxes(path: Path) -> tuple[list[PinBox], Path | None]:
-    """Read the boxes in a file.
+    """Read the boxes of a picture's pins from a file.
 
     Args:
         path: a record of the renderer (.json), or a CSV file.

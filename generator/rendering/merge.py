@@ -61,8 +61,8 @@ def run(options: argparse.Namespace) -> int:
     _check_target(target, sources)
     problems = list(_problems(sources))
     if problems:
-        more = [f"and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
-        raise InputError(problems[:_LISTED] + more)
+        more = [f"and {len(problems) - _LISTED} more faults"] if len(problems) > _LISTED else []
+        raise InputError([*problems[:_LISTED], *more, "copy the faulty folders again, or render their shards again"])
     target.create()
     rows = [(each, run) for each in sources for run in each.finished.records]
     for each, run in tqdm(rows, "copying rows", unit="row", disable=not sys.stderr.isatty()):
@@ -98,24 +98,26 @@ def _check_together(sources: Sequence[Source], mixed: bool) -> Path:
         if what != (first.finished.manifest, first.finished.manifest_sha256, first.finished.count):
             problems.append(
                 f"{each.output.root}: expected one of {first.finished.count} shards of {first.finished.manifest}, as "
-                f"in {first.output.root}, got shard {each.finished.shard} of {each.finished.manifest}, "
-                "another manifest or another number of shards"
+                f"in {first.output.root}, got shard {each.finished.shard} of {each.finished.manifest} (another or an "
+                "edited manifest, or another number of shards): give only shards of one manifest"
             )
         made = (each.finished.blender, each.finished.cpu)
         if made != (first.finished.blender, first.finished.cpu) and not mixed:
             problems.append(
                 f"{each.output.root}: expected a shard made by Blender {first.finished.blender} on "
-                f"{first.finished.cpu}, as {first.output.root}, got Blender {made[0]} on {made[1]}, whose pictures "
-                "differ in the last bits; render it again on a like machine, or give --mixed"
+                f"{first.finished.cpu}, as in {first.output.root}, got Blender {made[0]} on {made[1]}, whose pictures "
+                "differ in the last bits: render it again on such a machine, or give --mixed"
             )
         if each.finished.index in seen:
             other = seen[each.finished.index].output.root
-            problems.append(f"{each.output.root}: expected shard {each.finished.shard} once, got it from {other} too")
+            again = f"expected shard {each.finished.shard} once, got it from {other} too: leave out one of the two"
+            problems.append(f"{each.output.root}: {again}")
         seen[each.finished.index] = each
     missing = [str(index) for index in range(first.finished.count) if index not in seen]
     if missing and not problems:
         whole = f"{first.finished.count} shards of {first.finished.manifest}"
-        problems.append(f"expected {whole}, got all but those with the index {', '.join(missing)}")
+        indices = f"{', '.join(missing)} (counted from 0)"
+        problems.append(f"expected {whole}, got all but those with the index {indices}: give their folders too")
     if problems:
         raise InputError(problems)
     return first.output.root / "manifests" / f"{Path(first.finished.manifest).stem}.csv"

@@ -36,7 +36,7 @@ def refusal(lines: Sequence[str]) -> InputError:
 
 
 def ending(code: int, lines: Sequence[str]) -> str:
-    """Return a phrase on a renderer's end: its exit code (-N: signal N) and the last line of its standard error."""
+    """Return a phrase on a renderer's end from its exit code (-N: signal N) and the lines of its standard error."""
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return f"the renderer ended with {ended}" + (f": {lines[-1]}" if lines else "")
 
@@ -56,7 +56,10 @@ class Worker:
     served: int = 0
 
     def ask(self, row: int) -> dict[str, Any] | None:
-        """Let the process render row number `row`; returns its answer (`problem`, `rendered`), None if it ended."""
+        """Let the process render a row, given its number from 0; returns its answer, None if the process ended.
+
+        The answer's `problem` is a message if the row failed; its `rendered` is false if its files were there already.
+        """
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             self.process.stdin.write(f"{row}\n")

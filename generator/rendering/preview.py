@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def burnt_warnings(runs: Sequence[Run], output: OutputFolder, connectors: Mapping[str, Connector]) -> list[str]:
-    """Return a warning for each housing and light set-up with many burnt-out (saturated) pixels.
+    """Return a warning for each housing and lighting with which 5 % or more of its pixels are burnt out (saturated).
 
     `runs` are rendered rows, `output` is their render folder, and `connectors` has their scenes by name.
     """
@@ -157,7 +157,7 @@ def _render(manifest: Path, out: Path, options: argparse.Namespace) -> int:
 
 
 def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
-    """Draw pictures (row, file) in a grid, each above its row's name, split, defects and factors."""
+    """Draw pictures, given as (row, file), in a grid; above each stand its row's name, split, defects and factors."""
     cells = []
     for run, path in pictures:
         size = run.width, run.height

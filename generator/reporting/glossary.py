@@ -1,4 +1,4 @@
-"""The terms that HTML pages use, with their meanings, and the choice of the section of a page that explains a term."""
+"""The terms of HTML pages with their meanings, and a class by which the first section with a term explains it."""
 
 from __future__ import annotations
 
@@ -133,10 +133,10 @@ class Explained:
         self._known: set[str] = set()
 
     def new_in(self, html: str) -> dict[str, dict[str, str]]:
-        """Return the terms in a section (HTML) that no earlier section explained, and the new terms in their meanings.
+        """Find the terms of a section (HTML), and of these terms' meanings, that no earlier section explained.
 
         Returns:
-            The meanings by term, under the key `classes` for names of classes and verdicts, else under `others`.
+            Meanings by term: those of classes and verdicts under the key `classes`, all others under `others`.
         """
         found: set[str] = set()
         text = visible_text(html)

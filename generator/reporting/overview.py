@@ -112,7 +112,7 @@ class Overview:
         self.extents[scene] = rows, positions
 
     def measure(self, measure: str, scene: str, category: str, value: float) -> None:
-        """Add a pin's value of a measure, such as `true_position_mm`, to `measures`; `category`: the pin's class."""
+        """Add a pin's value of `measure`, such as `true_position_mm`, to `measures`; `category` is the pin's class."""
         self.measures.setdefault(measure, {}).setdefault(scene, {}).setdefault(category, []).append(value)
 
 

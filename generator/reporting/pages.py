@@ -51,7 +51,7 @@ def _environment(package: str) -> Environment:
 
 
 def shown(value: Any) -> str:
-    """Return the text that a table shows for a value: number, list of two numbers (an interval), text; None: a dash."""
+    """Return the text that a table shows for a number, a text, an interval (list of two numbers) or None (a dash)."""
     if value is None:
         return "–"
     if isinstance(value, list | tuple):

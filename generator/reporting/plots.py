@@ -48,7 +48,7 @@ def _variable(colour: str) -> str:
 
 
 def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: str, lower: float | None = None) -> str:
-    """Draw a small histogram for each class, one below the other, with the limit as a dashed line; returns SVG.
+    """Draw a small histogram for each class, with the limit as a dashed line; returns SVG, or "" without values.
 
     Good pins outnumber defective ones by far, so each histogram has its own vertical scale, and states its number of
     pins.

@@ -113,7 +113,7 @@ def test_few_pixels_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     thin, limit = lines
     # 1.1 mm and 0.4 mm at 96 x 35 / 14.8 / 118 px/mm.
     assert thin.startswith("warning: mine, camera center, 96 x 48 px: pins of terminal square are 2.1 px thick, less")
-    assert "may move by 0.4 mm, which is 0.76 px, less than 1 px" in limit or "0.77 px" in limit
+    assert "may move by 0.4 mm, which is 0.76 px, less than the 1 px" in limit or "0.77 px" in limit
     tight = SCENE.replace("retraction_mm = 0.6", "retraction_mm = 0.6\nat.r2c5.true_position_mm = 0.3")
     (line,) = found(tmp_path, capsys, tight)
     assert "may move by 0.15 mm, which is 0.77 px" in line
