@@ -61,8 +61,7 @@ def section(found: Found, picture: Path) -> list[str]:
     parts = [words + table(header, rows)]
     if other:
         parts.append(
-            f"At size *{other.size}* {other.done} of {other.planned} runs are done ({seeds(other)}): "
-            f"`{command(other)}`."
+            f"Runs done at size *{other.size}*: {other.done} of {other.planned} ({seeds(other)}), by `{command(other)}`."
         )
     parts.append(
         f"The figure also shows the aim, {AIM} (dashed), and {EARLIER[0]} to {EARLIER[1]} (grey), which the author of "
