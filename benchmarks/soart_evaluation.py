@@ -56,10 +56,10 @@ LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
 PAGE = """# What SOARTC finds, beside plain image comparisons
 
-[SOARTC](soart.md) finds defects by comparing each window (small square) of a picture with pictures of good parts (*OK*).
-`python -m benchmarks.soart_evaluation tables` writes this page. The tables below are of pictures as rendered.
-[soart_detection.csv](soart_detection.csv) has all conditions: {conditions}. Gain is a factor on
-the brightness. Noise is the standard deviation of the grey values, which range from 0 to 1.
+[SOARTC](soart.md) finds defects by comparing each window (small square) of a picture with pictures of good parts
+(*OK*). `python -m benchmarks.soart_evaluation tables` writes this page. The tables below are of pictures as rendered;
+[soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
+Gain is a factor on the brightness. Noise is added; its standard deviation is stated for grey values from 0 to 1.
 
 *Data.* All pictures are renders of one connector from the camera `center`. No setting of a method was chosen with
 them. Each defect is shown by {each} pictures. {negatives} pictures show good parts. The methods learn from {unit}
@@ -78,8 +78,8 @@ retracted or the print is shifted, the diameter of a ball, the length of a fibre
   the box of a pin or of the print.
 
 *Measure.* The score of a picture is the largest value of its map, that of a pin the largest value in the pin's box.
-The tables show AUROC: the probability that a defective picture or pin scores higher than an OK one (0.5 is chance). **Bold**: the best of the row. ↓: below the
-95 % interval of the best (for 0.90, this interval is {interval})."""
+The tables show AUROC: the probability that a defective picture or pin scores higher than an OK one (0.5 is chance).
+**Bold**: the best of the row. ↓: below the 95 % interval of the best (for 0.90, this interval is {interval})."""
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -362,9 +362,10 @@ def _intervals(drawn: list[dict[str, Any]]) -> str:
     lines = [
         "\n## Does the stated rate of false alarms hold?\n",
         "`inspect` states the largest share of OK parts that score above its limit (false alarms), [with 95 % "
-        "confidence](soart.md#the-limit-and-its-promise). To test this, the limit was set from 5, 20 and 100 OK pictures, "
-        "50 times each with pictures drawn at random. Each time 500 other OK pictures were judged (with the settings of "
-        "`--edge`). *SOARTC and pins*: a picture is a false alarm also if the score of a pin is above the limit for pins.\n",
+        "confidence](soart.md#the-limit-and-its-promise). To test this promise, the limit was set 50 times each from 5, "
+        "20 and 100 OK pictures, drawn at random. Each time 500 other OK pictures were judged (with the settings of "
+        "`--edge`). *SOARTC and pins*: a picture is also a false alarm if the score of a pin is above the limit for "
+        "pins.\n",
         "| OK pictures | judged by | promised at most | false alarms, median (largest) of 50 | promise held |",
         "|---|---|---|---|---|",
     ]

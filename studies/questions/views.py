@@ -61,7 +61,8 @@ def section(found: Found, picture: Path) -> list[str]:
     parts = [words + table(header, rows)]
     if other:
         parts.append(
-            f"Runs done at size *{other.size}*: {other.done} of {other.planned} ({seeds(other)}), by `{command(other)}`."
+            f"Runs done at size *{other.size}*: {other.done} of {other.planned} ({seeds(other)}), by "
+            f"`{command(other)}`."
         )
     parts.append(
         f"The figure also shows the aim, {AIM} (dashed), and {EARLIER[0]} to {EARLIER[1]} (grey), which the author of "
