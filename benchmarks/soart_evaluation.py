@@ -64,8 +64,8 @@ Gain is a factor on the brightness. Noise is added; its standard deviation is st
 *Data.* All pictures are renders of one connector from the camera `center`. No setting of a method was chosen with
 them. Each defect is shown by {each} pictures. {negatives} pictures show good parts. The methods learn from {unit}
 pictures of other good parts. Every picture is aligned with the mean of these {unit} pictures, the *mean OK picture*,
-and brought to the brightness of that mean. The name of a defect states its size in mm: how far a tip is bent sideways, a pin is
-retracted or the print is shifted, the diameter of a ball, the length of a fibre.
+and brought to the brightness of that mean. The name of a defect states its size: sideways
+offset of the tip (bent), depth (retracted), shift (print), diameter (ball) or length (fibre).
 
 *Methods.* Each method computes a map of how a picture differs from the mean OK picture:
 
