@@ -74,8 +74,8 @@ offset of the tip (bent), depth (retracted), shift (print), diameter (ball) or l
 - `tolerance`: distance of a grey value from the range that the mean OK picture has at this pixel and its neighbours.
 - `deviation`: difference divided by the standard deviation of the same pixel over the OK pictures.
 - `SOARTC`: [anomaly degree](soart.md#method) of each window.
-- `inspect`: the larger of two values, each divided by its limit: that of SOARTC, and that of Taguchi's RT method for
-  the box of a pin or of the print.
+- `inspect`: the larger of two values, each divided by its limit: that of SOARTC, and that of
+  [Taguchi's RT method](soart.md#method) for the box of a pin or of the print.
 
 *Measure.* The score of a picture is the largest value of its map, that of a pin the largest value in the pin's box.
 The tables show AUROC: the probability that a defective picture or pin scores higher than an OK one (0.5 is chance).
