@@ -56,26 +56,30 @@ LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
 PAGE = """# What SOARTC finds, beside plain image comparisons
 
-The page [SOART](soart.md) explains SOARTC. `python -m benchmarks.soart_evaluation tables` writes these tables. They
-are of pictures as rendered; [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
-Gain is a factor on the brightness, noise the standard deviation of grey values from 0 to 1.
+[SOARTC](soart.md) finds defects by comparing each window (small square) of a picture with pictures of good parts
+(*OK*). `python -m benchmarks.soart_evaluation tables` writes this page. The tables below are of pictures as rendered;
+[soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
+Gain is a factor on the brightness. Noise is added; its standard deviation is stated for grey values from 0 to 1.
 
-*Data.* The pictures are renders of one station; no setting was chosen with them. {each} show each defect, {negatives}
-good parts (OK), and {unit} other good parts. Every picture is aligned with the mean of these {unit}
-pictures and brought to the mean's brightness.
+*Data.* All pictures are renders of one connector from the camera `center`. No setting of a method was chosen with
+them. Each defect is shown by {each} pictures. {negatives} pictures show good parts. The methods learn from {unit}
+pictures of other good parts. Every picture is aligned with the mean of these {unit} pictures, the *mean OK picture*,
+and brought to the brightness of that mean. The name of a defect states its size: sideways
+offset of the tip (bent), depth (retracted), shift (print), diameter (ball) or length (fibre).
 
 *Methods.* Each method computes a map of how a picture differs from the mean OK picture:
 
 - `difference`: absolute difference, blurred.
 - `1-SSIM`, `1-ZNCC`: 1 minus structural similarity, 1 minus normalised cross-correlation.
-- `tolerance`: distance from the range of values that the mean picture has within one pixel.
-- `deviation`: difference divided by the spread of the same pixel over OK pictures.
+- `tolerance`: distance of a grey value from the range that the mean OK picture has at this pixel and its neighbours.
+- `deviation`: difference divided by the standard deviation of the same pixel over the OK pictures.
 - `SOARTC`: [anomaly degree](soart.md#method) of each window.
-- `inspect`: SOARTC for the picture, and Taguchi's RT method for each pin and the print.
+- `inspect`: the larger of two values, each divided by its limit: that of SOARTC, and that of
+  [Taguchi's RT method](soart.md#method) for the box of a pin or of the print.
 
-*Measure.* A score is the largest value of the map in the picture or the pin's box. AUROC is the probability that a
-defective picture scores higher than an OK one (0.5 is chance). **Bold**: the best of the row. ↓: below the
-95 % interval of the best (for 0.90, this interval is {interval})."""
+*Measure.* The score of a picture is the largest value of its map, that of a pin the largest value in the pin's box.
+The tables show AUROC: the probability that a defective picture or pin scores higher than an OK one (0.5 is chance).
+**Bold**: the best of the row. ↓: below the 95 % interval of the best (for 0.90, this interval is {interval})."""
 
 
 def rows(name: str) -> list[dict[str, str]]:
@@ -340,9 +344,9 @@ def head() -> str:
 def _hints(found: list[dict[str, Any]]) -> str:
     lines = [
         f"\n## Hints, {CONDITIONS[0]}\n",
-        "These are the two most frequent hints of `inspect` at the defective pin or print, and in how many of "
-        f"{EACH} pictures it gave them:\n",
-        "| defect | hint |",
+        "A hint is the guess of `inspect` at the kind of defect. The table has the two most frequent hints at the "
+        f"defective pin or print, and in how many of {EACH} pictures `inspect` gave each.\n",
+        "| defect | hints |",
         "|---|---|",
     ]
     hints: dict[str, Counter[str]] = {}
@@ -350,7 +354,7 @@ def _hints(found: list[dict[str, Any]]) -> str:
         if one["cell"] and one["hint"] and one["condition"] == CONDITIONS[0]:
             hints.setdefault(one["cell"], Counter())[one["hint"].split(": ")[-1]] += 1
     for cell, counts in hints.items():
-        lines.append(f"| {cell} | {'; '.join(f'{n} {hint}' for hint, n in counts.most_common(2))} |")
+        lines.append(f"| {cell} | {'; '.join(f'{n} × *{hint}*' for hint, n in counts.most_common(2))} |")
     return "\n".join(lines)
 
 
@@ -358,8 +362,10 @@ def _intervals(drawn: list[dict[str, Any]]) -> str:
     lines = [
         "\n## Does the stated rate of false alarms hold?\n",
         "`inspect` states the largest share of OK parts that score above its limit (false alarms), [with 95 % "
-        "confidence](soart.md#the-limit-and-its-promise). To test this, 50 unit spaces of 5, 20 and 100 OK pictures "
-        "each judged 500 other OK pictures (`--edge`).\n",
+        "confidence](soart.md#the-limit-and-its-promise). To test this promise, the limit was set 50 times each from "
+        "5, 20 and 100 OK pictures, drawn at random. Each time 500 other OK pictures were judged (with the settings of "
+        "`--edge`). *SOARTC and pins*: a picture is also a false alarm if the score of a pin is above the limit for "
+        "pins.\n",
         "| OK pictures | judged by | promised at most | false alarms, median (largest) of 50 | promise held |",
         "|---|---|---|---|---|",
     ]

@@ -39,7 +39,7 @@ from trainer.core.run_folder import kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "gates.md"
-REGULAR = "regular, OK and NG"
+REGULAR = "regular"
 SOARTC = "SOARTC"
 HALF_TURN = "turned by 180° (keyed, latched or printed)"
 OTHER = "another scene"

@@ -17,7 +17,7 @@ from studies.questions.views import AIM, ALL_VIEWS, ONE_VIEW, PART_MEASURES, par
 from studies.tables import table
 
 TITLES = {
-    1: "More variety with as many pictures",
+    1: "More variety in equally many pictures",
     2: "Boxes or picture labels, RGB or NSOART",
     3: "Copies of a small data set",
     4: "One view against five",
@@ -42,13 +42,13 @@ def _ladder(found: Found) -> list[str]:
         "test_latched": "on a housing in no training picture",
     }
     changes = {words: found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
-    return [_changes("Training with all four kinds of variety instead of the first alone", changes)]
+    return [_changes("Training with all four kinds of pictures instead of the first alone", changes)]
 
 
 def _supervision(found: Found) -> list[str]:
     test = answered("test")
     nsoart = {f"with {WAYS[way]}": found.difference(f"{way}, RGB", f"{way}, NSOART", test) for way in SUPERVISED}
-    boxes = {"": found.difference(f"{SUPERVISED[1]}, RGB", f"{SUPERVISED[0]}, RGB", test)}
+    boxes = {"with RGB": found.difference(f"{SUPERVISED[1]}, RGB", f"{SUPERVISED[0]}, RGB", test)}
     return [_changes("NSOART instead of RGB", nsoart), _changes("Boxes besides picture labels", boxes)]
 
 

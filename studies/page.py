@@ -49,7 +49,7 @@ def head_of(found: Found) -> str:
         f" Their pictures were rendered on {kinds} kinds of processor, which give other bytes." if kinds > 1 else ""
     )
     where = "" if found.size == "reduced" and devices == ["cpu"] else f", size *{found.size}*, {' and '.join(devices)}"
-    return f"{found.done} of {found.planned} runs, {seeds(found)}{where}: `{command(found)}`.{rendered}"
+    return f"{found.done} of {found.planned} runs are done, {seeds(found)}{where}: `{command(found)}`.{rendered}"
 
 
 def section(found: Found, pictures: Path, prefix: str) -> str:

@@ -24,10 +24,10 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def seeds(found: Found) -> str:
-    """Write the number of trainings per variant: "3 seeds each", or "1–3 seeds each" if it differs."""
+    """Write the number of trainings per variant: "3 seeds per variant", or "1–3 seeds per variant" if it differs."""
     counts = sorted({len(documents) for documents in found.variants.values()})
     number = "–".join(map(str, counts[:: max(1, len(counts) - 1)]))
-    return f"{number} seed{'s' * (number != '1')} each"
+    return f"{number} seed{'s' * (number != '1')} per variant"
 
 
 def seeds_of(values: Iterable[Value | Difference | None]) -> str:
@@ -53,5 +53,5 @@ def beyond(
     }
     listed = [f"{name} {change}" for name, change in changes.items() if change.decided]
     excluding = "has an interval that excludes zero" if len(listed) == 1 else "have an interval that excludes zero"
-    of = f"Of {len(changes)} other changes between rows, {len(listed) or 'none'} {excluding}"
+    of = f"Of {len(changes)} other differences between rows, {len(listed) or 'none'} {excluding}"
     return [f"{of}{': ' * bool(listed)}{'; '.join(listed)}."] * bool(changes)

@@ -80,7 +80,8 @@ def section(found: Found, picture: Path) -> list[str]:
     figures.save(figure, picture)
     return [
         "Gradient rollout on the test of changed housings at the first and the last stage (epochs "
-        f"{' → '.join(map(str, both))}), mean over seeds:\n\n"
+        f"{' → '.join(map(str, both))}), mean over seeds, and "
+        "for comparison a flat map and maps of an untrained ViT (random weights):\n\n"
         + table(["trained on", "seeds", *ATTENTION.values()], rows)
     ]
 

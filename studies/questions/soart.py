@@ -51,7 +51,7 @@ def section(found: Found, picture: Path) -> list[str]:
     changes = trained_or_not(found)
     last = [*changes][-1:]
     columns = {n: v for n, v in shown.items() if n in last or not n.startswith("ViT")}
-    header = ["defect", *columns, *(f"minus {PRODUCT}" for _ in last)]
+    header = ["defect", *columns, *(f"ViT minus {PRODUCT}" for _ in last)]
     rows = []
     for cell in groups:
         cells = [mean(values.get(cell)) for values in columns.values()]

@@ -61,7 +61,7 @@ def section(found: Found, picture: Path) -> list[str]:
     parts = [words + table(header, rows)]
     if other:
         parts.append(
-            f"At size *{other.size}* {other.done} of {other.planned} runs are done ({seeds(other)}): "
+            f"Runs done at size *{other.size}*: {other.done} of {other.planned} ({seeds(other)}), by "
             f"`{command(other)}`."
         )
     parts.append(
