@@ -29,10 +29,10 @@ def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
         `share` of errors within U; `interval`, its 95 % interval by bootstrap over parts; `p`, the p-value of the
         hypothesis that the true share is 0.95 or more, by Student's t test over parts (None with fewer than five).
     """
-    off = pd.Series(np.asarray(covered, float) - RIGHT).groupby(parts.to_numpy()).sum()
+    off = pd.Series(np.asarray(covered, float) - RIGHT).groupby(parts.to_numpy()).sum().round(9)
     p = None
     if len(off) >= _FEWEST_PARTS:
-        p = float(stats.ttest_1samp(off, 0.0, alternative="less").pvalue) if off.std() > 0 else float(off.iloc[0] >= 0)
+        p = float(stats.ttest_1samp(off, 0.0, alternative="less").pvalue) if np.ptp(off) > 0 else float(off.iloc[0] >= 0)
     names = parts.astype(str).tolist()
     return {"share": float(np.mean(covered)), "interval": part_interval(names, np.asarray(covered)), "p": p}
 
