@@ -173,7 +173,7 @@ def test_pictures_that_are_refused(picture: np.ndarray, message: str) -> None:
 
 def test_sizes_that_are_refused() -> None:
     image = np.zeros((20, 20))
-    with pytest.raises(ValueError, match="at least window x window = 21 x 21, got 20 x 20 px"):
+    with pytest.raises(ValueError, match="at least as large as a window, 21 x 21 px, got 20 x 20 px"):
         soart3_map(image, None, window=21)
     with pytest.raises(ValueError, match=r"got 20 x 19 px"):
         soart3_map(image, image[1:])
