@@ -187,7 +187,7 @@ def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
     grid = maps.shape[1:]
     size = params.get("size") or tuple((n - 1) * stride + window for n in grid)
     if tuple((n - window) // stride + 1 for n in size) != grid:
-        raise ValueError(f"maps must have the windows of a picture of size (H, W) = {tuple(size)}, got {grid}")
+        raise ValueError(f"maps must have the grid of windows of a picture of (H, W) = {tuple(size)} px, got {grid}")
     z = (maps.astype(np.float64) - mean[:, None, None]) / np.maximum(sd, SD_FLOOR)[:, None, None]
     coded = np.floor(127.5 * (1.0 + z / (np.abs(z) + CODE_KNEE)) + 0.5).astype(np.uint8)
     rows, columns = (_nearest_window(n, g, window, stride) for n, g in zip(size, grid, strict=True))

@@ -303,7 +303,7 @@ def test_border_repeats_the_outermost_window_and_strides_fill_up() -> None:
     assert (coded[:5] == coded[:1]).all()
     assert (coded[:, -4:] == coded[:, -1:]).all()
     assert len(np.unique(coded[16, :, 0])) > 8
-    with pytest.raises(ValueError, match="must have the grid of a picture"):
+    with pytest.raises(ValueError, match="must have the grid of windows"):
         encode_nsoart(maps, {**params, "size": (40, 47)})
     with pytest.raises(ValueError, match=r"shape \(3, rows, columns\)"):
         encode_nsoart(maps[0], params)
