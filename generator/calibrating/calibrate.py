@@ -118,8 +118,8 @@ def _files(given: Sequence[str]) -> dict[str, list[Path]]:
         camera = name if rig[0] else ONE_CAMERA
         if rig[0] and (camera in files or not camera.isidentifier()):
             raise InputError(
-                f"{text}: expected CAMERA=FOLDER with a different name of letters and digits for each camera, got "
-                f"{shown(camera)}"
+                f"{text}: expected CAMERA=FOLDER with a different name of letters and digits for each camera, got the "
+                f"name {shown(camera)}"
             )
         files.setdefault(camera, []).extend(pictures_in(path) if path.is_dir() else [path])
     return files

@@ -58,7 +58,7 @@ class CameraModel:
     Attributes:
         width, height: picture size in px.
         focal: focal length in px.
-        centre: principal point in px; pixel centres are at half integers.
+        centre: principal point x, y in px from the picture's upper left corner, not from the first pixel's centre.
         distortion: k1, k2, p1, p2, k3 as OpenCV defines them.
         fitted: which terms of the distortion were fitted: a key of DISTORTIONS.
         pose: (4, 4) from the first camera's axes to this camera's, mm; axes as in OpenCV: x right, y down, z forwards.
@@ -214,7 +214,7 @@ class _Bundle:
         self.cameras, self.placings, self.sightings = dict(cameras), placings, sightings
 
     def packed(self, cameras: Mapping[str, CameraModel], placings: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the parameters of the cameras and of the target's poses (4, 4), both by name, as one vector."""
+        """Return cameras and the target's poses (4, 4), both by name, as one vector, in the order of the class."""
         parts: list[Any] = []
         for camera in cameras.values():
             parts += [[camera.focal, *camera.centre], [camera.distortion[i] for i in DISTORTIONS[camera.fitted]]]
@@ -250,7 +250,7 @@ class _Bundle:
         return np.concatenate(found).ravel()
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of the cameras' parameters, which are the first ones in the vector of parameters."""
+        """Return the names of the cameras' parameters, which come first in the vector of parameters."""
         names = []
         for name, camera in self.cameras.items():
             names += [f"{name}.{own}" for own in ("f", "cx", "cy", *(NAMES[i] for i in DISTORTIONS[camera.fitted]))]
@@ -259,7 +259,7 @@ class _Bundle:
         return tuple(names)
 
     def covariance(self, found: OptimizeResult) -> tuple[tuple[str, ...], np.ndarray]:
-        """Return the names of the cameras' parameters and their covariance, with the target's poses as unknowns.
+        """Return the names of the cameras' parameters, and their covariance (N, N) after all parameters were fitted.
 
         Raises:
             InputError: the pictures do not determine the parameters.

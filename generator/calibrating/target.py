@@ -1,6 +1,6 @@
 """Calibration targets: where their points lie in mm, how they are found in a picture, and how a target is drawn.
 
-charuco   a chessboard with a marker in each white square; each corner is identified, so a part may be out of view
+charuco   a chessboard with a marker in each white square; each corner is identified, so some may be out of view
 dots      a regular grid of dark dots on white, as on glass targets; the whole grid must be in view
 
 OpenCV finds the points ("Detection of ChArUco Boards", "findCirclesGrid", docs.opencv.org). Its pixel centres are at
@@ -84,7 +84,7 @@ class Target:
 
     @property
     def points_mm(self) -> np.ndarray:
-        """Places (N, 3) of all points, mm: x to the right and y downwards from the top left corner or dot, z = 0."""
+        """Places (N, 3) of all points, mm: x right and y down from the board's top left corner (first dot); z = 0."""
         columns, rows = (self.columns - 1, self.rows - 1) if self.kind == "charuco" else (self.columns, self.rows)
         grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), indexing="xy"), axis=-1).reshape(-1, 2)
         start = 1.0 if self.kind == "charuco" else 0.0
@@ -92,7 +92,7 @@ class Target:
 
     @property
     def diagonal_mm(self) -> float:
-        """Distance of the first and the last point, mm."""
+        """Distance between the first and the last point, which lie in opposite corners of the target, mm."""
         return float(np.linalg.norm(np.ptp(self.points_mm, axis=0)))
 
     def find(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,7 @@
 """The cameras of a station: their pose in the station's axes, and their lens.
 
-The station's axes are those of a part that lies in it without placing error: mating face z = 0, X right, Y up, mm.
+A station holds the part in front of fixed cameras. Its axes are those of a part without placing error: mating face z =
+0, X right, Y up, Z towards the centre camera, in mm.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ class StationCamera:
     """A camera whose pose and lens are known.
 
     Attributes:
-        matrix: (4, 4) from the camera's axes to the station's, mm; as in Blender, the camera looks along -Z, Y is up.
+        matrix: (4, 4) transformation of points in mm from the camera's axes to the station's axes. As in Blender, the
+            camera looks along its -Z, and its Y is up.
         fx, fy, cx, cy: focal lengths and principal point in px, measured from the picture's upper left corner (not from
             the first pixel's centre). For a telecentric camera, fx and fy are px per mm.
         distortion: OpenCV's k1, k2, p1, p2, k3.
-        telecentric: whether its rays are parallel, so that the scale does not depend on the distance.
+        telecentric: whether the camera's rays are parallel, so that the scale does not depend on the distance.
     """
 
     matrix: np.ndarray

@@ -1,7 +1,7 @@
-"""Find places in a photograph that may show a drawing's part, turned in the picture's plane and scaled.
+"""Find places in a photograph where the part of a drawing may lie, turned in the picture's plane and scaled.
 
-Nothing is learned: the directions of the photograph's edges, reduced in steps, are correlated with those of the drawing
-at every turn (by FFT); the best places are improved at a finer resolution.
+No network is used. In a reduced photograph, the directions of the edges are correlated with those of the drawing's
+edges at several scales and at every turn, by FFT. The best places are then improved at a finer resolution.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ _ROUNDS, _MOVES, _SHIFT, _ANGLE_DEG, _GROWTH = 6, 2, 0.03, 3.0, 0.06
 
 @dataclass(frozen=True)
 class Candidate:
-    """A place where the part may lie: from the nominal picture's px to the photograph's; `score` is at most 1."""
+    """A place where the part may lie: map from px of the template's picture to the photograph's, agreement of edges."""
 
     similarity: Similarity
     score: float
 
 
 class Pyramid:
-    """A photograph's directions at any reduction, each computed once.
+    """The edge directions of a photograph reduced to several sizes; those of each size are computed only once.
 
     Args:
-        photograph: RGB or grey.
+        photograph: RGB or grey picture.
     """
 
     def __init__(self, photograph: Image.Image) -> None:
@@ -46,7 +46,7 @@ class Pyramid:
         self._fields: dict[tuple[int, int], np.ndarray] = {}
 
     def field(self, ratio: float) -> tuple[np.ndarray, float]:
-        """The directions (H, W) at about a ratio of new to old size, at most 1; and the ratio, across."""
+        """Return the edge directions (H, W) of the photograph reduced by about `ratio`, and new width / old width."""
         ratio = min(ratio, 1.0)
         width, height = self._grey.size
         size = max(8, round(width * ratio)), max(8, round(height * ratio))
@@ -57,12 +57,12 @@ class Pyramid:
 
 
 def candidates(photograph: Image.Image, template: Template, most: int) -> list[Candidate]:
-    """Find the places in a photograph that look most like the template, best first.
+    """Find the places in a photograph that look most like the template; returns them best first.
 
     Args:
-        photograph: of any size in which the part has `SCALES` times the template's size.
-        template: of the nominal picture.
-        most: number of candidates.
+        photograph: a picture of any size, in which the part is 0.5 to 2 times as large as in the template.
+        template: the edges of the drawing.
+        most: largest number of places to return.
     """
     pyramid = Pyramid(photograph)
     rough = [each for scale in _scales() for each in _at_scale(pyramid, template, scale)]
@@ -196,7 +196,11 @@ def _distinct(found: Sequence[Candidate], template: Template, most: int) -> list
 
 
 def are_alike(first: Similarity, second: Similarity, template: Template) -> bool:
-    """Whether two similarities show the part at one place: its points differ little, its equal turns aside."""
+    """Return whether two similarities put the template at nearly the same place, with nearly the same turn and scale.
+
+    Turns that differ by a multiple of 360 / `template.turns` degrees, after which the drawing looks alike, count as
+    equal.
+    """
     size = _APART * template.size * min(first.scale, second.scale)
     if abs((first.factor - second.factor) * template.middle + first.shift - second.shift) > size:
         return False

@@ -15,8 +15,8 @@ def covariances(
 ) -> np.ndarray:
     """Return the covariances (N, 2, 2, 2) in px^2 of the points that a gauge's network found for N queries.
 
-    Each query has two points: its mark, and the point beside the mark (`generator.locating.landmarks`). In the result,
-    axis 1 is the point, and axes 2 and 3 are its 2 x 2 covariance.
+    Each query asks for two points: its mark, and the point beside the mark (`generator.locating.landmarks`). In the
+    result, axis 1 is the point, and axes 2 and 3 are its 2 x 2 covariance.
 
     Args:
         sharpness: (N, 2, 3) the network's answer for each point: log L[0, 0], log L[1, 1] and L[1, 0] of a lower
@@ -24,7 +24,7 @@ def covariances(
         inwards: (N, 2) vector from the mark to the point beside it in the picture, of any length; for an edge it is
             perpendicular to the edge.
         kinds: (N,) kind of each query: PIN, OUTLINE or OPENING (the latter two are edges).
-        scales: factors by which the network's standard deviations are multiplied: of tips, of feet, of edges.
+        scales: three factors by which the network's standard deviations are multiplied: for tips, for feet, for edges.
     """
     inverse = np.zeros((*sharpness.shape[:2], 2, 2))
     inverse[..., 0, 0], inverse[..., 1, 1] = np.exp(sharpness[..., 0]), np.exp(sharpness[..., 1])

@@ -12,12 +12,13 @@ from generator.locating.landmarks import Queries
 
 @dataclass(frozen=True)
 class Crops:
-    """Crops of one picture, one for each of n queries (`generator.locating.landmarks`).
+    """Crops (square cut-outs) of one picture, one for each of n queries: points that a network looks for.
 
     Attributes:
         pixels: (n, side, side, 3) uint8.
         corners: (n, 2) x and y of each crop's upper left corner, px of the picture, whole numbers.
-        marks, besides: (n, 2) x and y to which the supposed pose projects the query's two points, px from the corner.
+        marks, besides: (n, 2) x and y, px from the crop's corner, where the supposed pose puts the query's two points
+            (`generator.locating.landmarks`).
         scale: (n,) px per mm at the mark.
         which: (n,) index of the query in `Queries`.
         kinds: (n,) kind of the query: PIN, OUTLINE or OPENING.

@@ -1,4 +1,4 @@
-"""Read the drawings of the connectors that a gauge measures, which its connectors.json states.
+"""Read the drawings of a gauge's connectors (pin positions, walls and cameras) from the text of its connectors.json.
 
 Lengths are in mm in the housing's axes: mating face z = 0, X right, Y up, Z towards the centre camera.
 """
@@ -18,7 +18,16 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class StatedPosition:
-    """One pin position of a connector, with the fields of `generator.dataset.connectors.NominalPosition`."""
+    """One pin position of a connector.
+
+    Attributes:
+        address: row and position in the row, both counted from 1, such as r2c5.
+        cavity: label of the cavity on the drawing.
+        x_mm, y_mm, z_mm: nominal place of the terminal's tip in the housing's axes.
+        standing_mm: length of the terminal above the cavity floor.
+        width_mm, thickness_mm: size of the terminal's cross-section. This, `z_mm` and `standing_mm` are None where the
+            terminals of a mixture differ in the value.
+    """
 
     address: str
     cavity: str
@@ -55,28 +64,27 @@ class StatedDrawing:
 
     @property
     def measured(self) -> tuple[Any, ...]:
-        """The values on which a gauge's measures depend: drawings with equal values give equal measures."""
+        """The values on which a gauge's measures depend; drawings with equal values give equal measures."""
         places = [(each.address, each.x_mm, each.y_mm, each.z_mm, each.standing_mm) for each in self.positions]
         return places, self.outline_mm, self.opening_mm, self.cameras, self.placing
 
 
 def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
-    """Return the drawings that the text of a connectors.json states; their keys are (scene, housing, terminal).
-
-    Connectors without cameras are left out. `place` is the name of the file, for error messages.
+    """Return the drawings in the text of a connectors.json that have cameras, by (scene, housing, terminal).
 
     Raises:
-        InputError: the text has another schema or is damaged, or none of its connectors states cameras.
+        InputError: the text has another schema or is damaged, or has no drawing with cameras. The message begins with
+            `place`, the name of the file.
     """
     try:
         content = json.loads(text)
         if content["schema"] != SCHEMA:
-            raise InputError(f"{place}: expected schema {SCHEMA}, got {content['schema']!r}")
+            raise InputError(f"{place}: expected a connectors.json of schema {SCHEMA}, got {content['schema']!r}")
         found = {each.key: each for each in map(_drawing, content["connectors"]) if each.cameras}
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise InputError(f"{place}: expected a connectors.json, got {error}") from None
+        raise InputError(f"{place}: expected a connectors.json, got damaged content ({error!r})") from None
     if not found:
-        got = f"{len(content['connectors'])} without cameras" if content["connectors"] else "no connectors"
+        got = f"{len(content['connectors'])} connectors without" if content["connectors"] else "no connectors"
         raise InputError(f"{place}: expected at least one connector with `cameras`, got {got}")
     return found
 
@@ -84,14 +92,14 @@ def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
 def choose(
     drawings: Mapping[Key, StatedDrawing], scene: str | None, housing: str | None, terminal: str | None
 ) -> StatedDrawing:
-    """Return the drawing with the given names; if several fit and give equal measures, the first of them.
+    """Return the drawing with the given names; if several fit and would give equal measures, the first of them.
 
     Args:
         drawings: the gauge's drawings, by (scene, housing, terminal).
         scene, housing, terminal: names of the part's scene, housing and terminal; None: any.
 
     Raises:
-        InputError: no drawing fits, or several fit and give different measures; the message lists them.
+        InputError: no drawing fits, or several fit that would give different measures; the message lists them.
     """
     asked = {"scene": scene, "housing": housing, "terminal": terminal}
     left = [
@@ -106,7 +114,7 @@ def choose(
     if any(one.measured != left[0].measured for one in left):
         listed = "; ".join(" ".join(one.key) for one in sorted(left, key=lambda one: one.key))
         raise InputError(
-            f"{given}: expected --scene, --housing and --terminal that name one connector, as these differ in "
+            f"{given}: expected --scene, --housing and --terminal that name one connector, got several that differ in "
             f"positions, walls or cameras: {listed}"
         )
     return left[0]

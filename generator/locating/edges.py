@@ -1,7 +1,8 @@
-"""Edges of a drawing and of a photograph by their directions, to compare them whatever their contrast.
+"""Directions of the edges in a drawing and in a photograph, which are compared whatever the contrast of the edges.
 
-A gradient of direction a is held as the complex number exp(2ia): doubled, so that a change from dark to bright and one
-from bright to dark are alike. Points are complex numbers, too: x + iy in px, y downwards.
+At each pixel, the gradient of the grey values has an angle a. It is stored as the complex number exp(2ia). With the
+doubled angle, a change from dark to bright equals one from bright to dark. Points are complex numbers x + iy in px, y
+downwards.
 """
 
 from __future__ import annotations
@@ -26,37 +27,38 @@ _TURNS = (2, 3, 4, 5, 6, 8)
 
 @dataclass(frozen=True)
 class Similarity:
-    """A turn, scale and shift of points: p becomes `factor` p + `shift`, as complex numbers."""
+    """A map of points in a picture by turn, scale and shift: p = x + iy (px, y down) goes to `factor` p + `shift`."""
 
     factor: complex
     shift: complex
 
     @property
     def scale(self) -> float:
+        """Factor by which the map multiplies lengths."""
         return abs(self.factor)
 
     @property
     def turn_deg(self) -> float:
-        """Turn from X to the right towards Y downwards: clockwise as one sees it; -180 to 180."""
+        """Angle by which the map turns, degrees, clockwise as seen in the picture; -180 to 180."""
         return float(np.degrees(np.angle(self.factor)))
 
     @property
     def linear(self) -> np.ndarray:
-        """The turn and scale as a matrix (2, 2)."""
+        """(2, 2) matrix of turn and scale, without the shift, which multiplies a column (x, y)."""
         return np.array([[self.factor.real, -self.factor.imag], [self.factor.imag, self.factor.real]])
 
     def apply(self, points: np.ndarray) -> np.ndarray:
-        """Map points (..., 2) in px."""
+        """Return the images (..., 2) of points (..., 2) under the map; both are x and y in px."""
         moved: np.ndarray = points @ self.linear.T + (self.shift.real, self.shift.imag)
         return moved
 
     def after(self, first: Similarity) -> Similarity:
-        """The similarity that applies `first`, then this one."""
+        """Return the map that applies `first`, and then this map."""
         return Similarity(self.factor * first.factor, self.factor * first.shift + self.shift)
 
     @classmethod
     def between(cls, points: np.ndarray, images: np.ndarray) -> Similarity:
-        """The similarity that maps points (n, 2) to their images (n, 2) best, by least squares."""
+        """Return the map that takes points (n, 2), x and y in px, nearest to `images` (n, 2), by least squares."""
         source, target = points @ (1.0, 1.0j), images @ (1.0, 1.0j)
         centred = source - source.mean()
         factor = complex(np.vdot(centred, target - target.mean()) / np.vdot(centred, centred))
@@ -65,14 +67,14 @@ class Similarity:
 
 @dataclass(frozen=True)
 class Template:
-    """The edges that one view of a drawing shows, about their middle.
+    """The edges of a part, computed from its drawing, as one camera shows them; a photograph is searched for them.
 
     Attributes:
-        middle: place of the middle in the view's picture, px.
-        points: (n,) complex, px from the middle.
-        directions: (n,) complex of size 1: the doubled directions across the edges.
-        weights: (n,) that sum to 1.
-        turns: the number of equal turns in a full one after each of which the drawing looks alike; 1: none.
+        middle: centre of the points' bounding box, x + iy in px of the camera's picture of a part at its nominal place.
+        points: (n,) complex, points on the edges: x + iy in px from `middle`.
+        directions: (n,) complex numbers exp(2ia), with a the angle of the normal to the edge at each point.
+        weights: (n,) weights of the points in `score`; their sum is 1.
+        turns: the drawing looks alike after each turn by 360 / `turns` degrees; 1: only after a full turn.
     """
 
     middle: complex
@@ -83,21 +85,23 @@ class Template:
 
     @property
     def radius(self) -> float:
-        """Largest distance of a point from the middle, px."""
+        """Largest distance of an edge point from `middle`, px."""
         return float(np.abs(self.points).max())
 
     @property
     def size(self) -> float:
-        """Side of the square of the same area as the rectangle round the points, px."""
+        """Square root of the area of the edge points' bounding box, px."""
         return float(np.sqrt(np.ptp(self.points.real) * np.ptp(self.points.imag)))
 
     def score(self, field: np.ndarray, factors: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """How well the field's directions agree with the template's, -1 to 1; beyond the picture they disagree by half.
+        """Return how well a picture's edge directions agree with the template's at k supposed places: (k,), -1 to 1.
+
+        A point of the template that lies outside the picture counts as an agreement of -0.5.
 
         Args:
-            field: (H, W) complex, see `directions_of`; its pixel (row, column) covers x from column to column + 1.
-            factors: (k,) complex: turn and scale.
-            places: (k,) complex: the middle in the field's px.
+            field: (H, W) complex, from `directions_of`; the pixel in column c extends from x = c to c + 1.
+            factors: (k,) complex, `Similarity.factor` of each supposed place.
+            places: (k,) complex, where `middle` lies at each supposed place: x + iy in px of `field`.
         """
         at = places[:, None] + factors[:, None] * self.points
         columns, rows = np.floor(at.real).astype(np.int64), np.floor(at.imag).astype(np.int64)
@@ -111,11 +115,11 @@ class Template:
 
 
 def template_of(drawing: Drawing, camera: StationCamera) -> Template:
-    """Make the template of what a camera shows of a part at its nominal place.
+    """Return the template of a part: the edges that a camera shows of it at its nominal place.
 
     Args:
-        drawing: its connector.
-        camera: nominal, at the scale of the template.
+        drawing: drawing of the part's connector.
+        camera: the nominal camera; its px are those of the template.
     """
     step = _STEP * pitch_mm(drawing)
     groups = [
@@ -180,13 +184,14 @@ def _equal_turns(points: np.ndarray, within: float) -> int:
 
 
 def directions_of(grey: np.ndarray) -> np.ndarray:
-    """The doubled directions of a picture's gradients, (H, W) complex64; their size is near 1 at edges, 0 without.
+    """Return a picture's edge directions, (H, W) complex64, with a size near 1 at edges and near 0 elsewhere.
 
-    Each gradient is compared with noise and with the mean gradient round it, so that a weak edge between plain areas
-    counts as much as a strong one, and texture little.
+    The number at a pixel is exp(2ia), with a the angle of the gradient, times a size. The size compares the gradient
+    with noise and with the mean gradient around the pixel. Thus a weak edge between plain areas counts as much as a
+    strong edge, and texture counts little.
 
     Args:
-        grey: (H, W) float32, 0 to 255.
+        grey: (H, W) float32 grey values, 0 to 255.
     """
     padded = np.pad(grey, 1, mode="edge")
     gradient = 0.5 * (padded[1:-1, 2:] - padded[1:-1, :-2]) + 0.5j * (padded[2:, 1:-1] - padded[:-2, 1:-1])

@@ -1,7 +1,7 @@
 """How well the pose found for a part fits the points found in each picture, and the limits of this fit.
 
-A part whose fit is beyond a limit counts as not located. The limits are learned from a gauge's validation pictures
-(`generator.verdict.tails`). Pictures that show another part, or only half of the part, fit worse than all of these.
+A part counts as not located if its pose fits some picture worse than a limit allows, as in pictures of another part, or
+of only half of the part. The limits are learned from a gauge's validation pictures (`generator.verdict.tails`).
 """
 
 from __future__ import annotations
@@ -30,13 +30,14 @@ _MOTIONS = {
 class Fit:
     """How well the points found in one view fit the part's pose.
 
-    A point's distance is that from where the pose projects it, divided by the point's standard deviation.
+    The distance of a found point is measured from the pixel to which the pose projects the point, and divided by the
+    point's standard deviation.
 
     Attributes:
-        residual: root mean square of the points' distances; a distance above OUTLIER counts as OUTLIER.
+        residual: root mean square of the distances; a distance above OUTLIER (3.03) counts as OUTLIER.
         inliers: share of the points with a distance of at most OUTLIER, 0 to 1.
-        sigma_px: median of the points' standard deviations, px, of each point in the direction in which it is the
-            smallest (for a point on an edge: across the edge).
+        sigma_px: median of the points' standard deviations, px. Each is taken in the direction in which it is smallest:
+            for a point on an edge, across the edge.
     """
 
     residual: float
@@ -48,7 +49,7 @@ class Fit:
 class FitLimits:
     """Limits of a part's `Fit`: the largest `residual`, the smallest `inliers`, the largest `sigma_px` allowed.
 
-    With the default values no part counts as not located.
+    With the default values, every part counts as located.
     """
 
     residual: float = OUTLIER
@@ -57,7 +58,7 @@ class FitLimits:
 
     @classmethod
     def of(cls, fits: Sequence[Fit]) -> FitLimits:
-        """Learn the limits from the fits of parts that were located rightly; fewer than 3 fits give the defaults."""
+        """Learn the limits from fits of parts that were located rightly; fewer than 3 fits give the defaults."""
         if len(fits) < 3:
             return cls()
         residual, inliers, sigma = np.array([(each.residual, each.inliers, each.sigma_px) for each in fits]).T
@@ -68,7 +69,7 @@ class FitLimits:
         )
 
     def reasons(self, fits: Mapping[str, Fit]) -> list[str]:
-        """Return a reason for each view whose fit is beyond a limit (`fits`: by view); empty if the part is located."""
+        """Return a sentence for each view whose entry in `fits` is beyond a limit; empty if the part is located."""
         found = []
         for view, fit in fits.items():
             said = []
@@ -97,11 +98,12 @@ def fit_of(points: Points, pose: Pose) -> Fit:
 
 
 def beyond_placing(pose: Pose, placing: Mapping[str, float] | None) -> list[str]:
-    """Return a reason "not located: ..." for each shift or turn of a part that its scene does not allow.
+    """Return a sentence "not located: ..." for each shift or turn of a part that is larger than its scene allows.
 
     Args:
         pose: the part's pose on the station.
-        placing: largest shifts (mm) and turns (degrees) either way by name, from connectors.json; None: any is allowed.
+        placing: the scene's largest shifts (mm) and turns (degrees) to either side, by name, from connectors.json. A
+            part may exceed them by 30 % and three standard deviations of its pose. None: any are allowed.
     """
     if placing is None:
         return []

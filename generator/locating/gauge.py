@@ -39,12 +39,12 @@ class Gauge:
 
     Attributes:
         finder: the network, which finds pins and the edges of the housing in pictures.
-        pitch_px: pictures are resampled so that neighbouring pins are this many px apart, as in the training.
-        factors: factors, found in validation, on the standard deviations of measures in mm.
+        pitch_px: distance of neighbouring pins in the training, px, to which pictures are resampled.
+        factors: factors, found in validation, by which the standard deviations of measures in mm are multiplied.
         limits: limits of `Fit`; a part beyond one of them counts as not located.
         gates: checks of picture quality, by view; a part with a picture that they refuse is not measured.
         certificate: calibration certificate of the cameras; None: the nominal cameras of connectors.json are used.
-        likeness: what the training showed; a part unlike that is not measured. None: parts are not compared with it.
+        likeness: what the parts of the training look like; a part unlike them is not measured. None: not checked.
     """
 
     finder: Finder
@@ -67,7 +67,7 @@ class Inspected:
         pose: the part's pose on the station; None if no pose was found.
         fits: how well the pose fits each picture, by view; empty without a pose.
         scale: sentence on the calibration of the cameras, from `generator.locating.rig.scale_note`.
-        found: where a search found the part in a photograph; None for pictures of the mounted station.
+        found: result of the search for the part in a photograph; None for pictures of the mounted station.
     """
 
     verdict: Verdict
@@ -91,7 +91,7 @@ class Inspected:
         return found
 
     def document(self, drawing: StatedDrawing, judged: Collection[str]) -> dict[str, Any]:
-        """Return the keys of a gauge's JSON document that `Envelope` lacks; `judged`: the judged characteristics."""
+        """Return the keys that the part's JSON document has besides `Envelope`, for these `judged` characteristics."""
         pose = None
         if self.pose is not None:
             pose = {
@@ -134,7 +134,7 @@ def inspect_part(
 
     Returns:
         Verdict, reasons, and decisions and measures of each pin. The verdict is INVALID if the gates refuse a picture,
-        if the part cannot be located, or if it is unlike those of the gauge's training.
+        if the part cannot be located, or if it looks unlike the parts of the gauge's training.
 
     Raises:
         ValueError: the drawing lacks the nominal height of a position.
@@ -180,18 +180,19 @@ def inspect_photograph(
     tolerance: Tolerance,
     judged: Collection[str] = CHARACTERISTICS,
 ) -> Inspected:
-    """Find a part in a photograph that is not of the mounted station, measure and judge it.
+    """Find a part in a photograph by any camera, measure its pins, and judge it.
 
     Args:
-        gauge: the gauge. Its checks of picture quality are not applied: they know pictures of the mounted station only.
+        gauge: the gauge. Its checks of picture quality, made for pictures of the mounted station, are not applied.
         drawing: drawing of the part's connector.
-        view: name of the station's camera whose view of the part is most like the photograph's.
+        view: name of the station's camera that shows the part most nearly as the photograph does.
         photograph: a picture that shows one part, see `generator.locating.search.search`.
         tolerance: limits in mm.
         judged: characteristics that the verdict covers, of CHARACTERISTICS.
 
     Returns:
-        Verdict, reasons, and decisions and measures of each pin; INVALID if the part is not found, or at two places.
+        Verdict, reasons, and decisions and measures of each pin. The verdict is INVALID if the part is not found, or
+        fits at two places nearly as well.
 
     Raises:
         ValueError: the drawing lacks the nominal height of a position.

@@ -40,7 +40,7 @@ class OnnxFinder:
     Args:
         session: onnxruntime session of the file.
         side: side of a crop, px.
-        scales: factors by which the network's standard deviations are multiplied: of tips, of feet, of edges.
+        scales: three factors by which the network's standard deviations are multiplied: for tips, for feet, for edges.
     """
 
     def __init__(self, session: Any, side: int, scales: tuple[float, float, float]) -> None:
@@ -52,7 +52,7 @@ class OnnxFinder:
         return self._side
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Return the two points that the network finds in each crop, and whether a pin is present."""
+        """Return the two points that the network finds in each crop, and the probability that a pin is present."""
         inputs = {
             "crops": np.ascontiguousarray(crops.pixels),
             "marks": crops.marks.astype(np.float32),
@@ -74,7 +74,7 @@ class GaugeFile:
         weights_sha256: SHA-256 of the run's weights, in hex.
         gauge: the gauge.
         drawings: drawings of the connectors that the gauge can measure, by (scene, housing, terminal).
-        tolerances: limits in mm by scene, of the scenes for which the file states limits.
+        tolerances: limits of the pins in mm, by scene; a scene without limits is missing.
     """
 
     name: str

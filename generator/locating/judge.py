@@ -1,4 +1,7 @@
-"""Judge the measured pins of a part: a decision on each characteristic of each pin, and the verdict on the part."""
+"""Judge the measured pins of a part: a decision on each characteristic of each pin, and the verdict on the part.
+
+The characteristics are presence, true position and height.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ class JudgedPin:
 
 
 def judge_pin(pin: MeasuredPin, limits: Limits) -> JudgedPin:
-    """Return the decisions on presence, true position and height of one pin; for a missing pin, on presence only."""
+    """Decide on presence, true position and height of one pin (on presence only if it is missing); name its defect."""
     absent = 1.0 - pin.present
     presence = decide(absent, absent)
     if presence is Decision.NONCONFORM:
@@ -80,8 +83,8 @@ def judge_part(
         judged: characteristics that the verdict covers; the reasons name the others of CHARACTERISTICS.
 
     Returns:
-        The verdict on the part, the reasons for it, and an entry for each pin, for `Envelope.pins`: its decisions, and
-        its measures with expanded uncertainties (k = 2) in mm, None where the views do not determine them.
+        The verdict on the part, the reasons for it, and an entry for each pin (see `Envelope.pins`) with its decisions,
+        and its measures with expanded uncertainties (k = 2) in mm. A measure that the views do not determine is None.
     """
     decisions, entries = {}, []
     for position, pin in zip(drawing.positions, pins, strict=True):

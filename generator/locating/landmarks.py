@@ -1,8 +1,8 @@
 """The points that a gauge's network looks for in a picture of a connector: its pins, and points on the walls' edges.
 
-Each search is a *query* with two points of the drawing: a mark, and a point beside the mark. For a pin, these are tip
-and foot, and the network finds both. For an edge, the mark lies on the edge, and the point beside it lies inside the
-edge. It states the direction across the edge, the only one in which the network finds the edge.
+A *query* asks the network for two points of the drawing: a mark, and the point beside the mark. For a pin these are tip
+and foot, and the network finds both. For an edge of a wall, the mark lies on the edge and the point beside it inside
+the edge. These two give the direction across the edge, the only one in which the network can find the mark.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ _INSIDE = 0.25
 
 
 class Position(Protocol):
-    """A pin position of a drawing: what `StatedPosition` and `generator.dataset.connectors.NominalPosition` share."""
+    """A pin position of a drawing: attributes common to `StatedPosition` and `dataset.connectors.NominalPosition`."""
 
     @property
     def address(self) -> str:
-        """Row and position, such as r2c5."""
+        """Row and position in the row, both counted from 1, such as r2c5."""
 
     @property
     def x_mm(self) -> float:
@@ -37,23 +37,23 @@ class Position(Protocol):
 
     @property
     def z_mm(self) -> float | None:
-        """Height of the nominal tip above the mating face, mm; None if the terminals differ in length."""
+        """Height of the nominal tip above the mating face, mm; None if the terminals of a mixture differ in length."""
 
     @property
     def standing_mm(self) -> float | None:
-        """Height of the nominal tip above its foot, mm; None if the terminals differ in length."""
+        """Height of the nominal tip above its foot, mm; None if the terminals of a mixture differ in length."""
 
     @property
     def width_mm(self) -> float | None:
-        """Width of the terminal, mm; None if it is not stated."""
+        """Width of the terminal's cross-section, mm; None if it is not stated."""
 
 
 class Drawing(Protocol):
-    """A connector's drawing: what `StatedDrawing` and `generator.dataset.connectors.NominalConnector` share."""
+    """A connector's drawing: the attributes common to `StatedDrawing` and `dataset.connectors.NominalConnector`."""
 
     @property
     def positions(self) -> Sequence[Position]:
-        """All pin positions."""
+        """All pin positions, in the drawing's order."""
 
     @property
     def outline_mm(self) -> Sequence[tuple[float, float]] | None:
@@ -66,13 +66,15 @@ class Drawing(Protocol):
 
 @dataclass(frozen=True)
 class Queries:
-    """The n queries of one connector: first its pins in the drawing's order, then points on the walls' edges.
+    """The n queries of one connector: first one for each pin in the drawing's order, then those for the walls' edges.
+
+    Each query asks the network for two points, a mark and the point beside it.
 
     Attributes:
         kinds: (n,) PIN, OUTLINE (the walls' outer edge) or OPENING (their inner edge).
-        marks: (n, 3) nominal tips and points on edges, mm in the housing's axes (mating face z = 0).
-        besides: (n, 3) nominal feet and points inside the edges, mm in the same axes.
-        pins: number of pins, which are the first queries.
+        marks: (n, 3) nominal tips, then points on edges, mm in the housing's axes (mating face z = 0).
+        besides: (n, 3) nominal feet, then points inside the edges, mm in the same axes.
+        pins: number of pins.
     """
 
     kinds: np.ndarray
@@ -82,12 +84,12 @@ class Queries:
 
     @property
     def edges(self) -> slice:
-        """The indices of the queries for edges."""
+        """The slice of the n queries that are for edges."""
         return slice(self.pins, len(self.kinds))
 
 
 def queries(drawing: Drawing) -> Queries:
-    """Return the queries for all pins of a connector and for 16 points on each edge of its walls.
+    """Return what the network has to look for on a connector: all its pins, and 16 points on each edge of its walls.
 
     Raises:
         ValueError: the drawing lacks the nominal height of a position, because its terminals differ in length.
@@ -114,7 +116,7 @@ def queries(drawing: Drawing) -> Queries:
 def pitch_mm(drawing: Drawing) -> float:
     """Return a connector's pitch, mm: the median distance of a pin position to its nearest neighbour.
 
-    For a connector with a single position it is twice the terminal's width.
+    For a connector with a single position it is twice the terminal's width; 2 mm if the width is not stated.
     """
     places = np.array([(each.x_mm, each.y_mm) for each in drawing.positions])
     if len(places) == 1:

@@ -1,4 +1,4 @@
-"""Whether a located part looks like those of the training, on which its uncertainties were calibrated.
+"""Check whether a located part looks like those of the training, on which its uncertainties were calibrated.
 
 A gauge's uncertainties hold for the housings, terminals and lights of its training. A part is INVALID
 
@@ -6,7 +6,7 @@ A gauge's uncertainties hold for the housings, terminals and lights of its train
 - by the colour of its pins: another plating reflects other colours;
 - by what the network computes at the housing's edges (`generator.verdict.feature_gate`): another light or housing.
 
-Colours and features are compared view by view with those of training pictures. The limits come from validation.
+Colours and features are compared view by view with those of training and validation pictures, which give the limits.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ _THERE, _AROUND_PX = 0.5, 1
 _DARK = 10.0
 # Smallest distance of a colour's limits from the median: the colours of one kind of metal differ by as much.
 _LEAST_COLOUR = 0.02
-_TONES = ("red to green", "green to blue")
+_TONES = ("(red - green) / sum", "(green - blue) / sum")
 
 
 class Looks(NamedTuple):
-    """How a view shows a located part.
+    """What one view of a located part looks like.
 
     Attributes:
-        colour: (2,) of its pins, see `pin_colour`; None without pins.
-        features: (F,) mean of the network's features over the housing's edges, or over the pins of a housing without
-            stated edges; None if the network states no features.
+        colour: (2,) colour of the pins, see `pin_colour`; None if no pin is present.
+        features: (F,) mean of the network's features over points of the housing's edges, or over the pins of a housing
+            without stated edges; None if the network gives no features.
     """
 
     colour: np.ndarray | None
@@ -53,14 +53,15 @@ class Looks(NamedTuple):
 
 
 def looks_of(part: Located) -> dict[str, Looks]:
-    """Return how each view shows a located part, by name of the view."""
+    """Return the colour of the pins and the network's features in each view of a located part, by name of the view."""
     return {seen.view.name: Looks(pin_colour(seen), part.features[seen.view.name]) for seen in part.pins}
 
 
 def pin_colour(seen: Sighting) -> np.ndarray | None:
-    """Return the colour of the pins in a view: red minus green and green minus blue, as shares of the sum of all three.
+    """Return the colour (2,) of the pins in a view: red - green and green - blue, each divided by red + green + blue.
 
-    It is the median over the pins that are there of the mean over 3 x 3 px at the tip. None without such a pin.
+    Red, green and blue are means over 3 x 3 px at each tip, of which the median over all present pins is taken. The
+    result is None if no pin is present.
     """
     pixels = seen.view.pixels
     height, width = pixels.shape[:2]
@@ -77,11 +78,11 @@ def pin_colour(seen: Sighting) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class ViewLikeness:
-    """Limits of one view.
+    """Limits of one view, within which a part looks like those of the training.
 
     Attributes:
         colours: (2, 2) lowest and highest value of each of the two numbers of `pin_colour`.
-        features: limit of the distance of the features; None if the network states none.
+        features: limit of the distance of the features from those of the training; None if the network gives none.
     """
 
     colours: np.ndarray
@@ -89,7 +90,7 @@ class ViewLikeness:
 
     @classmethod
     def of(cls, training: Sequence[Looks], validation: Sequence[Looks]) -> ViewLikeness:
-        """Learn the limits from pictures of one view; they are infinite where fewer than 3 pictures show pins."""
+        """Learn the limits from pictures of one view; those of colour are infinite if fewer than 3 show pins."""
         shown = [each.colour for each in (*training, *validation) if each.colour is not None]
         colours = np.array([limits(tone, _LEAST_COLOUR) for tone in np.reshape(shown, (-1, 2)).T])
         known, new = (
@@ -99,12 +100,12 @@ class ViewLikeness:
         return cls(colours, FeatureGate.of(np.stack(known), np.stack(new)) if known and new else None)
 
     def reasons(self, found: Looks) -> list[str]:
-        """Return in what a part looks unlike those of the training."""
+        """Return a text for each limit of colour or features that a part is beyond; empty if there is none."""
         said = []
         if found.colour is not None:
             for name, value, (low, high) in zip(_TONES, found.colour, self.colours, strict=True):
                 if not low <= value <= high:
-                    said.append(f"colour of the pins: {name} {value:+.3f}, in training {low:+.3f} to {high:+.3f}")
+                    said.append(f"colour of the pins: {name} = {value:+.3f}, in training {low:+.3f} to {high:+.3f}")
         if self.features is not None and found.features is not None:
             (more,) = self.features.reasons(found.features[None, :, None, None])
             said += more
@@ -113,27 +114,27 @@ class ViewLikeness:
 
 @dataclass(frozen=True)
 class Likeness:
-    """What a gauge's training showed.
+    """What the parts of a gauge's training look like.
 
     Attributes:
-        trained: the connectors of its training pictures: scene, housing and terminal.
-        views: limits by name of the view.
+        trained: scene, housing and terminal of each connector in the training pictures.
+        views: limits of colour and features, by name of the view.
     """
 
     trained: frozenset[Key]
     views: Mapping[str, ViewLikeness]
 
     def reasons(self, key: Key, looks: Mapping[str, Looks]) -> list[str]:
-        """Return why a part is unlike all parts of the training, each beginning with "unlike training: "; else none.
+        """Return why a part is unlike the parts of the training, "unlike training: ..."; empty if it is like them.
 
         Args:
             key: scene, housing and terminal of the part.
-            looks: of the part, by view. Views that the training did not show are not compared.
+            looks: what the part looks like, by view; a view that the training did not show is not compared.
         """
         scene, housing, terminal = key
         shown = [each for each in self.trained if each[0] == scene]
         if not shown:
-            return [f"unlike training: it showed no {scene}, but {_listed(each[0] for each in self.trained)}"]
+            return [f"unlike training: it showed no scene {scene}, but {_listed(each[0] for each in self.trained)}"]
         said = []
         for what, name, at in (("housing", housing, 1), ("terminal", terminal, 2)):
             if name not in (names := {each[at] for each in shown}):
@@ -159,7 +160,7 @@ class Likeness:
 
     @classmethod
     def of_bytes(cls, content: Path | io.BytesIO, place: str) -> Likeness:
-        """Read what `to_bytes` returned, from a file or from memory. Messages begin with `place`.
+        """Read what `to_bytes` returned, from a file or from memory; `place` is the file's name, for error messages.
 
         Raises:
             InputError: the content is damaged.
@@ -169,17 +170,17 @@ class Likeness:
             views = {view: _view_of(number, arrays) for number, view in enumerate(header["views"])}
             return cls(frozenset((str(a), str(b), str(c)) for a, b, c in header["trained"]), views)
         except array_file.DAMAGED as error:
-            raise InputError(f"{place}: expected what a gauge's training wrote, got a damaged file: {error}") from None
+            raise InputError(f"{place}: expected what a gauge's training wrote, got damaged content: {error}") from None
 
 
 def _view_of(number: int, arrays: Mapping[str, np.ndarray]) -> ViewLikeness:
     own = {name.partition(" ")[2]: array for name, array in arrays.items() if name.startswith(f"{number} ")}
     colours = own.pop("colours")
     if colours.shape != (2, 2) or np.isnan(colours).any():
-        raise ValueError(f"colours of shape {colours.shape}")
+        raise ValueError(f"an array of colours of shape {colours.shape} or with NaN, not 2 x 2 numbers")
     gate = FeatureGate.of_arrays(own) if own else None
     if gate is not None and not math.isfinite(float(np.sum(gate.matrix))):
-        raise ValueError("a matrix with numbers that are not finite")
+        raise ValueError("an array `matrix` with numbers that are not finite")
     return ViewLikeness(colours, gate)
 
 

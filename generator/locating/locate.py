@@ -31,13 +31,12 @@ _TILT_DEG, _TURN_DEG, _SHIFT_MM, _LIFT_MM = 1.0, 2.0, 2.0, 2.0
 
 
 class FoundPoints(NamedTuple):
-    """A network's answers for N crops, each with one query (`generator.locating.landmarks`).
+    """A network's answers for N crops of a picture; each crop's query asks for a mark and the point beside it.
 
     Attributes:
-        points: (N, 2, 2) x and y of the query's two points (mark, point beside it), px from the crop's upper left
-            corner.
+        points: (N, 2, 2) x and y of the two points, px from the crop's upper left corner.
         covariances: (N, 2, 2, 2) covariance of each of these points, px^2.
-        present: (N,) probability that the position has a pin; for an edge, without meaning.
+        present: (N,) probability that the position has a pin; without meaning if the query is for an edge.
         features: (N, F) numbers from which the network computed these answers; None: unknown.
     """
 
@@ -53,14 +52,14 @@ class FoundPoints(NamedTuple):
 
 
 class Finder(Protocol):
-    """A network that finds the points of queries in crops."""
+    """A network that finds, in crops (square cut-outs) of a picture, the points for which queries ask."""
 
     @property
     def side(self) -> int:
         """Side of a crop, px."""
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Return the two points that the network finds in each crop, and whether a pin is present."""
+        """Return the two points that the network finds in each crop, and the probability that a pin is present."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,11 @@ class View:
 def placing_deviations(placing: Mapping[str, float] | None) -> np.ndarray:
     """Return the standard deviations (6,) of a part's placing: turns about X, Y and Z in rad, then shifts in mm.
 
+    They are set to the largest deviations that the scene states.
+
     Args:
-        placing: largest tilt, rotation (degrees), shift and change of distance (mm) either way, by name, from
-            connectors.json; None: 1 and 2 degrees, 2 and 2 mm.
+        placing: largest deviations to either side from connectors.json: `tilt_deg` (about X and Y), `rotation_deg`
+            (about Z), `shift_mm` (along X and Y), `distance_mm` (along Z). None: 1 degree, 2 degrees, 2 mm, 2 mm.
     """
     stated = placing or {
         "tilt_deg": _TILT_DEG,
@@ -94,10 +95,10 @@ class Sighting(NamedTuple):
     """The network's answers for n queries in one view.
 
     Attributes:
-        view: the picture.
-        which: (n,) indices of the queries.
+        view: the picture, with its camera.
+        which: (n,) indices of the queries in `Queries`.
         found: the answers; their points are in px of the picture.
-        scale: (n,) px per mm at the mark.
+        scale: (n,) px per mm at each query's mark.
     """
 
     view: View
@@ -118,8 +119,8 @@ class Located(NamedTuple):
         fits: how well the pose fits each view, by name of the view.
         pins: the network's answers for all pins, one `Sighting` per view.
         points: points from which the pose was computed, by name of the view.
-        features: by name of the view, (F,) mean of the network's features over a few edge points, the same points for
-            any number of views, or over the pins of a housing without stated edges; None if the network states none.
+        features: (F,) mean of the network's features over 8 edge points (over the pins if the drawing states no edges),
+            by name of the view; None if the network gives none. The 8 points do not depend on the number of views.
     """
 
     pose: Pose
@@ -130,7 +131,7 @@ class Located(NamedTuple):
 
 
 def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
-    """Return the pose that `located` finds; the arguments are the same."""
+    """Find the pose of a part on the station from all its views; arguments and errors are those of `located`."""
     return located(views, queries, finder, deviations).pose
 
 
@@ -166,15 +167,20 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
 
 
 def spread(which: np.ndarray, most: int) -> np.ndarray:
-    """Choose at most `most` of the indices `which` (n,), evenly spread over them; all if there are no more."""
+    """Choose at most `most` of the indices `which` (n,), at equal steps through the array; all n if n <= `most`."""
     chosen: np.ndarray = which[np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).round().astype(int))]
     return chosen
 
 
 def sight(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Sighting:
-    """Let the network find those `queries` with the indices `which` (n,) in a view.
+    """Let the network look for points of a connector in one view, and return its answers.
 
-    `matrix` (4, 4) is the supposed pose of the part; it projects each query to the middle of its crop.
+    Args:
+        view: the picture, with its camera.
+        queries: queries of the part's connector.
+        finder: the network.
+        matrix: (4, 4) supposed pose of the part on the station, which says where the crops are cut.
+        which: (n,) indices of the queries for which the network looks.
     """
     crops = cut(view.pixels, view.camera, queries, matrix, finder.side, which)
     found = finder.find(crops)

@@ -25,16 +25,17 @@ _NORMAL_95 = 1.645
 
 @dataclass(frozen=True)
 class MeasuredPin:
-    """The measures of one pin.
+    """The measures of one pin position.
 
     Attributes:
         present: probability that there is a pin, 0 to 1.
         sigma_px: largest standard deviation of the tip in any direction, px, in the view that shows the tip best.
         offsets_mm: (3,) dx, dy and retraction. dx and dy lead from the tip's nominal place to the tip, along X and Y.
-            Retraction is how far the terminal sits too low: the tip's depth below nominal, less that caused by bending.
+            Retraction is how far the terminal sits too low: the tip's depth below nominal, minus the depth due to
+            bending.
         covariance: (3, 3) covariance of dx, dy and retraction, mm^2.
         determined: (3,) bool, whether the views determine dx, dy and retraction.
-        bend_mm: distance from the pin's foot to its tip in the plane of X and Y.
+        bend_mm: distance from the pin's foot to its tip, projected onto the plane of X and Y.
     """
 
     present: float
@@ -52,7 +53,7 @@ class Factors:
     Attributes:
         aside: factor for dx and dy measured by several views together.
         height: factor for retraction measured by several views together.
-        aside_alone, height_alone: the same factors for one view alone.
+        aside_alone, height_alone: factors for dx and dy, and for retraction, measured by one view alone.
     """
 
     aside: float = 1.0
@@ -61,7 +62,7 @@ class Factors:
     height_alone: float = 1.0
 
     def of(self, views: int) -> np.ndarray:
-        """Return the factors (3,) on the standard deviations of dx, dy and retraction by so many views."""
+        """Return the factors (3,) for dx, dy and retraction, measured by this number of `views`."""
         aside, height = (self.aside, self.height) if views > 1 else (self.aside_alone, self.height_alone)
         return np.array([aside, aside, height])
 
@@ -69,13 +70,13 @@ class Factors:
 def measure(
     seen: Sequence[Sighting], queries: Queries, pose: Pose, factors: Factors | None = None
 ) -> list[MeasuredPin]:
-    """Measure every pin position of a part, also those without a pin; returns them in the drawing's order.
+    """Measure every pin position of a part, also one without a pin; returns them in the drawing's order.
 
     Args:
         seen: the network's answers for all pins, one `Sighting` per view; the part was not moved between the views.
         queries: queries of the part's connector.
         pose: pose of the part on the station.
-        factors: factors on the standard deviations; None: 1.
+        factors: factors by which standard deviations are multiplied; None: all are 1.
     """
     pins = queries.pins
     tips = _places(0, seen, pose, queries.marks[:pins], _variances(_ASIDE_MM, _HEIGHT_MM))
@@ -92,14 +93,17 @@ def measure(
 def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: int) -> np.ndarray:
     """Return factors (n,), >= 1, for the variances of pins whose views contradict each other.
 
-    In pictures unlike those of the training, the network's errors are larger than it states, and the views of one pin
-    contradict each other. As with Birge's ratio, a pin's variance is then multiplied by the larger of two ratios: the
-    median chi-square of the part's pins over its expectation, and the pin's own over what 95 % of good pins stay below.
+    In pictures unlike those of the training, the network's errors are larger than it states. The views of a pin then
+    contradict each other, which shows in the chi-square of its tip. As with Birge's ratio, a pin's variance is
+    multiplied by the larger of two numbers:
+
+    - the median chi-square of the part's pins, divided by 1.2 times the expected median;
+    - the chi-square of this pin, divided by the value that 95 % of good pins stay below.
 
     Args:
         disagreement: (n,) chi-squares of the pins' tips, see `triangulation.Place`.
         there: (n,) bool, which positions have a pin.
-        views: number of views; with one, all factors are 1.
+        views: number of views; with one view, all factors are 1.
     """
     factors = np.ones(len(disagreement))
     if views < 2 or not there.any():

@@ -1,4 +1,4 @@
-"""Find the pose of a part on its station: the rigid motion that projects its known points to where pictures show them.
+"""Find the pose of a part on its station: the rigid motion with which its points project to where pictures show them.
 
 All pictures of a part that was not moved between them share one pose. It is found by Gauss-Newton steps with Huber
 weights, which limit the influence of outliers such as the foot of a displaced pin.
@@ -27,7 +27,7 @@ class NotDeterminedError(ValueError):
 
 
 class View(Protocol):
-    """A camera with known pose."""
+    """A camera that projects points of the station to pixels."""
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Project points (..., 3), mm in station axes, to pixels (..., 2)."""
@@ -55,15 +55,16 @@ class Points:
 
 @dataclass(frozen=True)
 class Pose:
-    """A part's pose.
+    """A part's pose on its station, and how well it fits the points from which it was computed.
 
     Attributes:
         matrix: (4, 4) rigid motion from the part's datum axes to station axes, mm.
         covariance: (6, 6) covariance of the pose's error, as a small motion in station axes: rotation vector in rad
             about the station's origin, then shift in mm.
-        residual: root mean square of the points' distances from where the pose projects them, in standard deviations of
-            each point; about 1 if the points' covariances are right.
-        inliers: share of the points, 0 to 1, at a distance of at most OUTLIER standard deviations; 0.99 is expected.
+        residual: sqrt(S / (2 n - 6)), with S the sum of the n points' squared distances (at most OUTLIER) from where
+            the pose projects them, in standard deviations of each point; about 1 if the points' covariances are right.
+        inliers: share of the points, 0 to 1, at a distance of at most OUTLIER (3.03) standard deviations; 0.99 is
+            expected.
     """
 
     matrix: np.ndarray
@@ -92,7 +93,7 @@ def find_pose(
         start: (4, 4) first guess of `Pose.matrix`; None: the part is at its nominal place.
         deviations: (6,) standard deviations of the part's placing about its nominal place, in the order of
             `Pose.covariance`. They matter where the points determine little; None: the points alone determine the pose.
-        small: the search ends with the first step in which nothing changes by more, rad and mm.
+        small: the search ends when a step changes no unknown by this much, in rad or mm.
 
     Raises:
         NotDeterminedError: the points do not determine the pose: fewer than three, or all on a line.
@@ -121,7 +122,7 @@ def find_pose(
 
 
 def motion(small: np.ndarray) -> np.ndarray:
-    """Return the matrix (4, 4) of a rigid motion (6,): rotation vector (its length: the angle in rad), shift in mm."""
+    """Return the matrix (4, 4) of a rigid motion (6,): rotation vector in rad, then shift in mm."""
     angle = float(np.linalg.norm(small[:3]))
     matrix = np.eye(4)
     if angle > 0.0:
@@ -137,7 +138,7 @@ _SMALL_MOTIONS = np.stack([motion(small) for small in _DERIVATIVE_STEP * np.conc
 
 
 def small_motion(matrix: np.ndarray) -> np.ndarray:
-    """Return rotation vector (rad) and shift (mm), (6,), of a rigid motion `matrix` (4, 4): the inverse of `motion`."""
+    """Return a rigid motion `matrix` (4, 4) as (6,), rotation vector (rad) and shift (mm): the inverse of `motion`."""
     turned = matrix[:3, :3]
     axis = 0.5 * np.array([turned[2, 1] - turned[1, 2], turned[0, 2] - turned[2, 0], turned[1, 0] - turned[0, 1]])
     sine = float(np.linalg.norm(axis))
@@ -146,14 +147,15 @@ def small_motion(matrix: np.ndarray) -> np.ndarray:
 
 
 def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
-    """Return the derivative (n, 2, 6) of the pixels of n points by a common small motion of the points.
+    """Return the derivatives (n, 2, 6) of the pixels of n points with respect to a small rigid motion of all points.
 
     Args:
         view: the camera.
         points: (n, 3) mm in station axes.
 
     Returns:
-        On the last axis, px per rad for the three components of the rotation vector, then px per mm for the shift's.
+        On axis 1, the pixel's x and y; on axis 2, px per rad for the three components of the rotation vector, then px
+        per mm for those of the shift.
     """
     moved = points @ np.swapaxes(_SMALL_MOTIONS[:, :3, :3], 1, 2) + _SMALL_MOTIONS[:, None, :3, 3]
     pixels = view.project(moved)
@@ -171,11 +173,7 @@ def residuals(points: Points, matrix: np.ndarray) -> np.ndarray:
 def _normal_equations(
     observed: Sequence[Points], matrix: np.ndarray, shift: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Information matrix (8, 8) and right-hand side (8,) of a small motion (6) and the pattern's shift (2).
-
-    Returns:
-        These two, and each point's residual in standard deviations (n,).
-    """
+    """Information matrix (8, 8), right-hand side (8,) of motion (6) and pattern's shift (2), and residuals (n,)."""
     information, right = np.zeros((8, 8)), np.zeros(8)
     sizes = []
     for points in observed:

@@ -31,7 +31,7 @@ Sizes = Mapping[str, tuple[int, int]]
 
 
 def scale_note(certificate: Certificate | None) -> str:
-    """Return a text with name, SHA-256 and dates of the cameras' certificate.
+    """Return a text with name, SHA-256 and dates of the cameras' calibration certificate.
 
     If the certificate is missing (None) or has expired, the text says that no conformity is stated.
     """
@@ -45,7 +45,7 @@ def scale_note(certificate: Certificate | None) -> str:
 
 
 def check_views(certificate: Certificate, nominal: Entries, sizes: Mapping[str, tuple[int, int] | None]) -> None:
-    """Check that a certificate states the cameras that took the pictures.
+    """Check that a certificate contains the cameras that took the pictures.
 
     Args:
         certificate: the calibration certificate of the cameras.
@@ -53,14 +53,15 @@ def check_views(certificate: Certificate, nominal: Entries, sizes: Mapping[str, 
         sizes: width and height of the pictures in px, by view (name of the camera); None: not known and not checked.
 
     Raises:
-        InputError: a camera is missing or telecentric, or a picture has another aspect ratio than those of calibration.
+        InputError: a camera is missing or telecentric, or a picture has another ratio of width to height than those of
+            the calibration.
     """
     problems = []
     for view, size in sizes.items():
         place, camera = f"{certificate.path} camera {view}", certificate.cameras.get(view)
         if camera is None:
             names = ", ".join(certificate.cameras)
-            problems.append(f"{place}: expected it in the certificate, as it took pictures, got only cameras {names}")
+            problems.append(f"{place}: expected this camera in the certificate, got only cameras {names}")
         elif is_telecentric(nominal[view]):
             problems.append(f"{place}: expected a pinhole camera in the gauge's connectors.json, got a telecentric one")
         # The size of a resampled picture is rounded to whole pixels.
@@ -76,13 +77,14 @@ def check_views(certificate: Certificate, nominal: Entries, sizes: Mapping[str, 
 def station_cameras(
     certificate: Certificate, nominal: Entries, sizes: Sizes, off: Mapping[str, float] | None = None
 ) -> dict[str, StationCamera]:
-    """Return the camera of each view, by view, as a certificate states it.
+    """Return the camera of each view, by view, with pose and lens from a certificate.
 
     Args:
         certificate: the calibration certificate, checked by `check_views`.
         nominal: entries of the station's cameras in connectors.json, by camera.
         sizes: width and height of the pictures in px, by view; the cameras are scaled to them.
-        off: what is added to the certificate's parameters, by name of the parameter; None: nothing.
+        off: numbers to add to the certificate's parameters, by name of the parameter, such as `left.x_mm`; None:
+            nothing.
     """
     off = off or {}
     first = _first(certificate, nominal)
@@ -105,9 +107,9 @@ def with_camera_errors(
     nominal: Entries,
     deviations: np.ndarray,
 ) -> list[MeasuredPin]:
-    """Return the pins with covariances to which the uncertainty of the cameras is added.
+    """Return the measured pins with the uncertainty of the cameras added to their covariances.
 
-    For each principal component of the certificate's covariance the cameras are moved by one standard deviation, and
+    For each principal component of the certificate's covariance, the cameras are moved by one standard deviation, and
     pose and pins are computed anew from the same found points.
 
     Args:

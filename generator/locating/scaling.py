@@ -30,7 +30,7 @@ def scaled(
         wanted_px: distance of neighbouring pins in the gauge's training, px.
 
     Returns:
-        The new pixels (H, W, 3) uint8, the camera for them, and their width divided by that of the picture.
+        The new pixels (H, W, 3) uint8, the camera for them, and new width divided by old width.
     """
     ratio = wanted_px / pitch_px(drawing, camera)
     if abs(ratio - 1.0) <= SAME_SCALE:

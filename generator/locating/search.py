@@ -1,9 +1,10 @@
-"""Find the connector of a drawing in a photograph: at any place, turned in its plane, scaled, a little tilted.
+"""Find the part of a drawing in a photograph, wherever it lies, turned in the picture's plane, scaled, a little tilted.
 
-Candidates come from the photograph's edges (`generator.locating.coarse`). At each the photograph is resampled so that
-the part lies as in the picture of a mounted station, and is located there by the gauge. The camera's place is not
-known: the pose is what the station's camera would see. It gives the pins' places in the photograph; millimetres are
-those of a camera as far away as the station's.
+Places where the part may lie (candidates) come from the photograph's edges (`generator.locating.coarse`). For each, the
+photograph is resampled so that the part lies as in the picture of a camera mounted in a station, and the gauge's
+network locates the part. Where the photograph's camera stood is not known, so the pose is that of a part in front of
+the station's camera. It gives the pins' places in px of the photograph. Its millimetres are right only if the
+photograph's camera was as far away as the station's.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _AT_PLACE, _SCATTER = 3.0, 0.05
 
 @dataclass(frozen=True)
 class Nominal:
-    """The picture in which a mounted station would show the part: its camera, and its size (width, height) in px."""
+    """The nominal picture: `camera` of a mounted station shows a part at its nominal place; `size` is (W, H) in px."""
 
     camera: StationCamera
     size: tuple[int, int]
@@ -56,16 +57,16 @@ class Nominal:
 
 @dataclass(frozen=True)
 class Sighted:
-    """A part as located at one candidate.
+    """A part as the gauge located it at one candidate, a place in a photograph where it may lie.
 
     Attributes:
-        candidate: from the edges alone.
-        similarity: from the px of the nominal picture to those of the photograph.
-        view: the photograph, resampled by its inverse.
-        pose: of the part, as the station's camera would see it in `view`.
-        fit: of its edges.
-        pins: as found in `view`.
-        pins_seen: share of the positions whose pin is seen at its place.
+        candidate: the candidate.
+        similarity: map from px of the nominal picture (`Nominal`) to px of the photograph.
+        view: the photograph resampled to the nominal picture.
+        pose: pose of the part on the station that would give the picture `view`.
+        fit: how well the points found in `view` fit the pose.
+        pins: the network's answers for all pins, in px of `view`.
+        pins_seen: share of the positions, 0 to 1, whose pin is seen with its foot where the pose projects it.
     """
 
     candidate: Candidate
@@ -78,20 +79,20 @@ class Sighted:
 
     @property
     def agreement(self) -> float:
-        """Share of edge points and pins that agree with the drawing, by which places are compared."""
+        """Share of points that fit the pose times share of pins seen, 0 to 1; candidates are compared by it."""
         return self.fit.inliers * self.pins_seen
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found.
+    """The result of a search for a part in a photograph.
 
     Attributes:
-        reasons: why the photograph is INVALID; empty if the part was found.
-        place: where; None if there is no place that it might be.
-        pixels: (n, 2) px of the photograph: where the nominal tip of each pin lies, in the drawing's order.
-        covariances: (n, 2, 2) of these, px^2, from that of the pose.
-        orientations: number of turns after which the drawing looks alike: the part may lie in any of them.
+        reasons: why the verdict on the photograph is INVALID; empty if the part was found.
+        place: the best place; None if the part could not be located anywhere.
+        pixels: (n, 2) x and y, px of the photograph, of each pin's nominal tip, in the drawing's order.
+        covariances: (n, 2, 2) covariances of `pixels`, px^2, which follow from that of the pose.
+        orientations: number of equal turns in a full turn after each of which the drawing looks alike; 1: none.
     """
 
     reasons: tuple[str, ...]
@@ -101,11 +102,7 @@ class Found:
     orientations: int = 1
 
     def document(self, addresses: Sequence[str]) -> dict[str, Any]:
-        """Make the keys that say where the photograph shows the part.
-
-        Args:
-            addresses: of the pins, in the drawing's order.
-        """
+        """Return the JSON keys that state where the photograph shows the part; `addresses` are those of its pins."""
         if self.reasons or self.place is None or self.pixels is None or self.covariances is None:
             return {"place": None}
         similarity = self.place.similarity
@@ -121,7 +118,7 @@ class Found:
         if self.orientations > 1:
             turn = 360.0 / self.orientations
             said["orientation"] = (
-                f"ambiguous: the drawing looks alike after a turn by {turn:g}°; addresses are turned too"
+                f"ambiguous: the drawing looks alike after a turn by {turn:g}°; the turn nearest to upright is assumed"
             )
         return said
 
@@ -134,18 +131,18 @@ def search(
     pitch: float,
     limits: FitLimits,
 ) -> Found:
-    """Find a part in a photograph.
+    """Find the part of a drawing in a photograph.
 
     Args:
-        photograph: of any size, in which the part has 0.5 to 2 times the gauge's scale.
-        drawing: its connector.
-        entry: of connectors.json for the view in which the photograph shows the part, as `center`.
+        photograph: a picture of any size, in which neighbouring pins are 0.5 to 2 times `pitch` px apart.
+        drawing: drawing of the part's connector.
+        entry: entry in connectors.json of the station's camera that shows the part as the photograph does.
         finder: the gauge's network.
-        pitch: the gauge's scale: px between neighbouring pins.
-        limits: of a located part's fit, learned from mounted parts.
+        pitch: distance of neighbouring pins in the gauge's training, px.
+        limits: limits of a located part's fit, learned from pictures of mounted parts; wider ones are applied here.
 
     Raises:
-        ValueError: the drawing lacks a nominal height.
+        ValueError: the drawing lacks the nominal height of a position.
     """
     sought, nominal = queries(drawing), nominal_picture(drawing, entry, pitch, finder.side)
     template = template_of(drawing, nominal.camera)
@@ -169,7 +166,11 @@ def search(
 
 
 def nominal_picture(drawing: Drawing, entry: Mapping[str, Any], pitch: float, side: int) -> Nominal:
-    """The picture of a part at its nominal place at the gauge's scale, with room for the crops (of `side` px)."""
+    """Return camera and size of the picture that shows a part at its nominal place, at the gauge's scale.
+
+    `entry` is the entry of the camera in connectors.json, `pitch` the distance of neighbouring pins in px, and `side`
+    the margin round the part in px (the side of the network's crops).
+    """
     camera = StationCamera.nominal(entry, 1000, 1000)
     ratio = pitch / pitch_px(drawing, camera)
     camera = camera.resized(ratio, ratio)
@@ -181,11 +182,11 @@ def nominal_picture(drawing: Drawing, entry: Mapping[str, Any], pitch: float, si
 
 
 def resampled(photograph: Image.Image, similarity: Similarity, size: tuple[int, int]) -> np.ndarray:
-    """The photograph as the nominal picture would show it, (H, W, 3) uint8; beyond its border its edge pixels repeat.
+    """Return a photograph resampled to the nominal picture, (H, W, 3) uint8; outside it, its edge pixels repeat.
 
     Args:
-        photograph: RGB.
-        similarity: from the nominal picture's px to the photograph's.
+        photograph: RGB picture.
+        similarity: map from px of the nominal picture to px of the photograph.
         size: width and height of the nominal picture, px.
     """
     corners = similarity.apply(np.array([(0, 0), (size[0], 0), (0, size[1]), size], float))
@@ -213,15 +214,15 @@ def resampled(photograph: Image.Image, similarity: Similarity, size: tuple[int, 
 def look(
     photograph: Image.Image, nominal: Nominal, sought: Queries, finder: Finder, candidate: Candidate, pitch: float
 ) -> Sighted | None:
-    """Locate the part at a candidate; None where the points found there determine no pose.
+    """Locate a part at a candidate, a place where it may lie; None if the points found there determine no pose.
 
     Args:
-        photograph: RGB.
-        nominal: the picture that the photograph is resampled to.
-        sought: what to look for.
+        photograph: RGB picture.
+        nominal: camera and size of the nominal picture, to which the photograph is resampled.
+        sought: points to look for: the connector's pins, and points on its edges.
         finder: the gauge's network.
-        candidate: where.
-        pitch: px between neighbouring pins.
+        candidate: the candidate.
+        pitch: distance of neighbouring pins in the nominal picture, px.
     """
     deviations = _deviations(nominal.camera, pitch)
     similarity, marks = candidate.similarity, sought.marks
@@ -262,10 +263,14 @@ def _pins_seen(found: Located, sought: Queries, pitch: float) -> float:
 
 
 def predicted(place: Sighted, marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where points of the part (n, 3), mm, lie in the photograph: px (n, 2), and covariances (n, 2, 2) in px^2.
+    """Return where points of a located part lie in a photograph: x and y (n, 2) in px, covariances (n, 2, 2) in px^2.
 
-    A fit that is worse than the points' covariances let expect enlarges the pose's (Birge's ratio); `_SHARED` does in
-    any case.
+    The covariances follow from that of the pose. They are enlarged by a constant factor, and again if the fit of the
+    pose is worse than the covariances of the found points let expect (Birge's ratio).
+
+    Args:
+        place: the located part.
+        marks: (n, 3) the points, mm in the part's datum axes.
     """
     camera, pose, linear = place.view.camera, place.pose, place.similarity.linear
     placed = pose.to_station(marks)
@@ -282,10 +287,10 @@ def _refusals(place: Sighted, limits: FitLimits) -> list[str]:
     reasons = wider.reasons({place.view.name: place.fit})
     tilt = float(np.degrees(np.linalg.norm(small_motion(place.pose.matrix)[:2])))
     if tilt > _MOST_TILT_DEG:
-        reasons.append(f"not located: tilted by {tilt:.0f}°, limit {_MOST_TILT_DEG:.0f}°")
+        reasons.append(f"not located: the part is tilted by {tilt:.0f}°, limit {_MOST_TILT_DEG:.0f}°")
     if place.pins_seen < _LEAST_PINS:
         reasons.append(
-            f"not located: {place.pins_seen:.0%} of the pins are seen at their places, limit {_LEAST_PINS:.0%}"
+            f"not located: only {place.pins_seen:.0%} of the pins are seen at their places, {_LEAST_PINS:.0%} needed"
         )
     return reasons
 

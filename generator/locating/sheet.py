@@ -52,7 +52,7 @@ def draw_sheet(
     Args:
         found: the result of measuring the part.
         drawing: drawing of the part's connector.
-        pictures: the pictures from which it was measured, by view.
+        pictures: the pictures in which the part was measured, by view.
         tolerance: limits in mm.
     """
     times = _times(drawing, tolerance)

@@ -37,8 +37,9 @@ class Place:
     Attributes:
         mean: (3,) x, y and z, mm.
         covariance: (3, 3) covariance of x, y and z, mm^2; it includes the error of the pose.
-        determined: (3,) bool: whether the views, and not the prior, determine x, y and z.
-        disagreement: chi-square of the pixels' residuals; about 2 n - 3 with n views, if the covariances are right.
+        determined: (3,) bool: whether the views determine x, y and z; else the value is mainly the prior's.
+        disagreement: chi-square of the differences between found and expected pixels; about 2 V - 3 for V views, if the
+            covariances are right.
     """
 
     mean: np.ndarray
@@ -48,13 +49,13 @@ class Place:
 
 
 def triangulate(sights: Sequence[ViewSights], pose: Pose, means: np.ndarray, covariance: np.ndarray) -> list[Place]:
-    """Find the places of n points; every view shows all of them.
+    """Find the places of n points, all of which every view shows; returns them in the points' order.
 
     Args:
-        sights: the points' pixels in each view; without any, the prior is returned.
+        sights: the points' pixels in each view; without any view, the prior places are returned.
         pose: pose of the part, common to all views.
         means: (n, 3) prior places of the points, mm in the part's datum axes.
-        covariance: (3, 3) covariance of each prior place, mm^2; to be wide, so that the views decide where they can.
+        covariance: (3, 3) covariance of each prior place, mm^2; large, so that the views decide where they can.
     """
     prior_information = np.linalg.inv(covariance)
     places = np.array(means, float)

@@ -1,7 +1,7 @@
-"""Stage 2 of SOARTC: the Mahalanobis distance of each window's K map values from those of the OK parts.
+"""Stage 2 of SOARTC: the Mahalanobis distance of each window's SOART3 values from those of the OK parts.
 
-A picture has gh x gw windows, down and across. Their covariances are stored as (K (K + 1) / 2, gh, gw): the upper
-triangle of the K x K matrix of each window.
+A picture has gh x gw windows (down, across), and each window K = 3 SOART3 values per colour channel. The covariances of
+these values are stored as (K (K + 1) / 2, gh, gw): the upper triangle of the K x K matrix of each window.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ VARIANCE_FLOOR = 1e-10
 
 
 def outer_products(maps: np.ndarray) -> np.ndarray:
-    """Return each window's outer product of its K values with themselves: upper triangles (K (K + 1) / 2, gh, gw)."""
+    """Return the upper triangle of v v^T for the K values v of each window: (K, gh, gw) to (K (K + 1) / 2, gh, gw)."""
     rows, columns = np.triu_indices(len(maps))
     products: np.ndarray = maps[rows].astype(np.float64) * maps[columns]
     return products
@@ -22,7 +22,7 @@ def outer_products(maps: np.ndarray) -> np.ndarray:
 
 @compiled()
 def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
-    """Return planes (K, gh, gw) averaged over squares of 2 * radius + 1 windows a side, cut off at the border."""
+    """Return planes (K, gh, gw) averaged over squares of 2 * radius + 1 elements a side, cut off at the border."""
     k, gh, gw = planes.shape
     beside = np.empty((gh, gw))
     out = np.empty_like(planes)
@@ -47,11 +47,11 @@ def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
 
 @compiled()
 def inverse(covariance: np.ndarray, k: int) -> np.ndarray:
-    """Invert the covariance (k x k) of the map values of each window.
+    """Invert the covariance (k x k) of the SOART3 values of each window.
 
     Args:
         covariance: (k (k + 1) / 2, gh, gw) upper triangles.
-        k: number of map values per window.
+        k: number of values per window.
 
     Returns:
         Upper triangles of the inverse matrices, in the same shape, float32.

@@ -1,10 +1,13 @@
 """SOARTC: how anomalous each window of a picture is, as its distance from the unit space of OK parts.
 
 A unit space, in the Mahalanobis-Taguchi system, is the group of OK parts that defines the unit of distance; its members
-are pictures of OK parts. Stage 1, SOART3: each window (its pixels or its row-Gram matrix) is compared with the unit
-space's mean picture at the same position (golden) or with the picture's own mean window (self), which gives three
-numbers (log_beta, log_yita, log_gamma). Stage 2, anomaly degree: their Mahalanobis distance from the numbers of the
-unit space's members at that position.
+are pictures of OK parts. A picture is judged in two stages:
+
+1. SOART3 compares each window (its pixels or its row-Gram matrix) with a reference, which gives three numbers:
+   log_beta, log_yita, log_gamma. The reference is the window of the unit space's mean picture at the same position
+   ("golden"), or the mean window of the picture itself ("self").
+2. The anomaly degree of a window is the Mahalanobis distance of its three numbers from those of the members at that
+   position.
 
 Before stage 1, a picture is reduced so that its longer side has at most `grid` windows, aligned with the unit space's
 mean picture (`generator.soart.registration`), and scaled to the mean picture's brightness.
@@ -65,7 +68,7 @@ class Look(NamedTuple):
 
 
 class SoartC:
-    """The two-stage estimator, used like scikit-learn's: `fit`, then `transform`, `anomaly`, `score`.
+    """SOARTC, the two-stage estimator of how anomalous a picture is; used like scikit-learn's estimators.
 
     Args:
         window: side of the windows, px of the reduced picture.
@@ -84,8 +87,8 @@ class SoartC:
 
     Attributes:
         reference_: (h, w[, C]) the unit space's mean picture.
-        mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw): mean and inverse covariance (upper triangle) of the
-            members' stage 1 maps; K = 3 per channel.
+        mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw) for gh x gw windows: mean and inverse covariance
+            (upper triangle) of the members' stage 1 maps; K = 3 per channel.
         threshold: limit of a picture's `score`, set from `scores_`.
         scores_: (n,) the score of each OK picture by a unit space made without it (leave-one-out).
         members_: (n, h, w[, C]) the OK pictures aligned with each other; a saved file has them with 8 bits per value.
@@ -165,15 +168,15 @@ class SoartC:
         return self
 
     def transform(self, image: np.ndarray) -> np.ndarray:
-        """Align a picture with the unit space and compute its SOART3 maps (stage 1): (K, gh, gw), K = 3 per channel."""
+        """Align a picture with the unit space, and compute its SOART3 maps (K, gh, gw); K = 3 per channel."""
         return self._maps(self.registered(image), self.reference_)
 
     def registered(self, image: np.ndarray) -> np.ndarray:
-        """Return a picture reduced, aligned and matched in brightness, ready for stage 1: (h, w[, C]) float32."""
+        """Return a picture ready for stage 1, (h, w[, C]) float32: reduced, aligned and matched in brightness."""
         return self._aligned(self.reduced(image), self.reference_)
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
-        """Compute the anomaly degree of each window of a picture: (gh, gw) float32, about 1 for OK parts."""
+        """Compute the anomaly degree of each of a picture's gh x gw windows: (gh, gw) float32, about 1 for OK parts."""
         degrees: np.ndarray = distance(self.transform(image), self.mean_, self.precision_)
         return degrees
 
@@ -254,7 +257,7 @@ class SoartC:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         if maps != model.mean_.shape:
-            raise ValueError(f"{path}: expected a mean of shape {maps} by its settings, got {model.mean_.shape}")
+            raise ValueError(f"{path}: expected an array mean of shape {maps}, got {model.mean_.shape}")
         model.extras = {name.removeprefix(EXTRA): array for name, array in data.items() if name.startswith(EXTRA)}
         if header.get("evidence") and "core" in data:
             model.core_, model.evidence_ = data["core"], Evidence(**header["evidence"])

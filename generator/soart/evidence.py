@@ -1,16 +1,16 @@
-"""Check whether a picture shows the part of a unit space, and all of it, so that nothing else is judged OK.
+"""Check whether a picture shows the part of a unit space (the OK pictures), and the whole part; else it is not judged.
 
-Three measures of a picture are used, after it was aligned with the unit space's mean picture:
+A picture is aligned with the mean of the OK pictures. Then three measures of it are computed:
 
-- residual: 1 - r. r is the median, over blocks of 8 x 8 px, of the block's correlation with the mean picture; a block
-  is weighted by its contrast in the mean picture. 0: the same; near 1: another part, a turned one, or no part. A defect
-  changes few blocks, and so hardly changes the median.
+- residual: 1 - r, with r the picture's correlation with the mean picture in a block of 8 x 8 px, as the median over the
+  blocks, weighted by their contrast. It is 0 for equal pictures, and near 1 for another part, a turned one, or no part.
+  A defect hardly changes the median, as it changes few blocks.
 - seen: share of the core that lies in the picture. The core is the pixels of the mean picture that every OK picture
   shows. Pixels are weighted mainly by contrast, so that a pin outside the picture counts far more than background.
 - upright: the picture's squared difference from the turned mean picture, divided by that from the mean picture itself.
-  Below 1, the part is turned; a part that looks the same when turned has about 1.
+  It is below 1 if the part is turned, and about 1 for a part that looks the same when turned.
 
-The limits are the largest residual, the smallest share and the smallest ratio of the OK pictures, with a margin; each
+The limits are the largest residual, the smallest share and the smallest ratio of the OK pictures, with a margin. Each
 OK picture is compared only with the others (leave-one-out). A ratio of 1 / UPRIGHT_MARGIN or more is always accepted.
 """
 
@@ -39,10 +39,11 @@ class Evidence:
     """How well a picture shows the part, by the measures of this module; or the limits of these measures.
 
     Attributes:
-        residual: 0 (shows the part) to 2; as a limit, the largest that is allowed.
-        seen: share of the part in the picture, 0 to 1; as a limit, the smallest that is allowed.
-        upright: ratio, above 0, below 1 for a turned part; as a limit, the smallest that is allowed.
-        turn_deg: the turn, clockwise, of the turned mean picture that fits best; not used in limits.
+        residual: 0 (the picture shows the part) to 2; as a limit, the largest that is allowed.
+        seen: share of the part that lies in the picture, 0 to 1; as a limit, the smallest that is allowed.
+        upright: squared difference from the turned mean picture, divided by that from the mean picture; below 1 for a
+            turned part. As a limit, the smallest that is allowed.
+        turn_deg: degrees clockwise by which the mean picture was turned for `upright`, the best of all turns; no limit.
     """
 
     residual: float
@@ -59,7 +60,7 @@ class Turned(NamedTuple):
     """A turned copy of the mean picture, aligned with the mean picture.
 
     Attributes:
-        turn_deg: the turn, clockwise.
+        turn_deg: 90, 180 or 270, the turn in degrees clockwise.
         picture: (h, w) grey.
         within: (h, w) bool, the pixels that the turned copy covers.
     """
@@ -74,7 +75,8 @@ def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) ->
 
     Args:
         reference: (h, w) grey, the mean picture.
-        rotation_deg, scaling: search range of the alignment, as in `registration.register`.
+        rotation_deg, scaling: largest rotation, degrees, and largest deviation of the scale from 1 that the alignment
+            searches, to either side.
     """
     height, width = reference.shape
     is_square = abs(height - width) <= SQUARE_WITHIN * max(height, width)
@@ -90,7 +92,7 @@ def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) ->
 def evidence(
     picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, core: np.ndarray, turned: Sequence[Turned]
 ) -> Evidence:
-    """Measure how well a picture shows the part of a unit space.
+    """Measure how well a picture shows the part of a unit space (the OK pictures).
 
     Args:
         picture: (h, w) grey, aligned with the mean picture.
@@ -127,7 +129,8 @@ def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -
 def residual(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray) -> float:
     """Compute how much a picture differs from the mean picture: 0 if they are the same, near 1 for another part.
 
-    Only blocks that lie wholly in the picture are used; if there is none, the residual is 1. Arguments: see `evidence`.
+    `picture` and `reference` are (h, w) grey, aligned with each other; `seen`, (h, w) bool, are pixels that lie in the
+    picture. Only blocks of such pixels count; without any the result is 1.
     """
     own, expected = _blocks(picture), _blocks(reference)
     whole = _blocks(seen.astype(np.float32)).min(axis=1) > 0
@@ -154,7 +157,7 @@ def _upright(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, turne
 def seen_share(seen: np.ndarray, reference: np.ndarray, core: np.ndarray) -> float:
     """Compute the share of the core that lies in a picture, 0 to 1, with pixels weighted mainly by contrast.
 
-    Arguments: see `evidence`.
+    The arguments are those of `evidence`: all (h, w), pixels in the picture, mean picture, and core.
     """
     down, right = np.gradient(reference)
     contrast = np.hypot(down, right)

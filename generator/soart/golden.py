@@ -52,13 +52,13 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class GoldenPicture:
-    """One OK picture, with what is needed to compare it with the others.
+    """One OK picture, with what is needed to compare it with other OK pictures.
 
     Attributes:
         path: file of the picture.
         size: (H, W) of the picture, px.
         small: (h, w[, C]) floats in [0, 1], the picture reduced for the unit space.
-        middle: 8-bit grey cut-out of the picture's middle, at most CROP x CROP px, by which copies are found.
+        middle: 8-bit grey cut-out of the picture's middle, at most 256 x 256 px, by which copies are found.
         table: luminance quantisation table of a JPEG file; None for other files.
     """
 
@@ -89,13 +89,13 @@ class Golden:
         """Return lines of text for the user: OK pictures that are set aside, copies, and warnings."""
         said = [f"OK picture {name} is set aside: {reason}" for name, reason in self.set_aside.items()]
         if self.copies:
-            some = [f"{copy} of {original}" for copy, original in list(self.copies.items())[:SHOWN]]
+            some = [f"{copy} (copy of {original})" for copy, original in list(self.copies.items())[:SHOWN]]
             more = f" and {len(self.copies) - SHOWN} more" if len(self.copies) > SHOWN else ""
             said.append(f"copies among the OK pictures count once: {', '.join(some)}{more}")
         return [*said, *self.warnings]
 
     def to_json(self) -> dict[str, object]:
-        """Return the number of used pictures, the pictures set aside and the copies, for the saved unit space."""
+        """Return three keys for the saved unit space: the number of used pictures, those set aside, and the copies."""
         return {"pictures": len(self.kept), "set_aside": self.set_aside, "copies": self.copies}
 
 
@@ -120,7 +120,7 @@ def read_golden(path: Path, model: SoartC, colour: bool = False) -> GoldenPictur
 
 
 def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool = False) -> Golden:
-    """Choose OK pictures for a unit space, and fit the model to them.
+    """Choose OK pictures for a unit space, and fit the model to them; returns the chosen, the refused, and warnings.
 
     Args:
         pictures: all OK pictures.
@@ -128,7 +128,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
         keep_outliers: whether outliers are used, with a warning, instead of set aside.
 
     Raises:
-        ValueError: fewer than FEWEST different pictures, or several sizes or parts without a clear majority.
+        ValueError: fewer than 3 different pictures, or several sizes or parts without a clear majority.
     """
     golden = Golden(list(pictures))
     golden.kept = _different(_of_one_size(pictures, golden.set_aside), golden.copies)

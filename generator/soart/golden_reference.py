@@ -1,9 +1,9 @@
 """A golden reference of NSOART: the sum of aligned pictures of OK parts, with whose mean other pictures are compared.
 
-The pictures of OK parts (members) are aligned with one of them, the anchor (`generator.soart.registration`), and
-summed, as whole numbers, so that the sum is the same in any order. To compare a picture with their mean, the mean is
-moved onto the picture's pixels; a member is compared with the mean of the others (leave-one-out). A pixel is compared
-with that value of the mean within TOLERANCE_PX which is nearest to its own, so that edges may be displaced this much.
+The pictures of OK parts (members) are aligned with one of them, the anchor (`generator.soart.registration`), and summed
+as whole numbers, so that the sum is the same in any order. To compare a picture with their mean, the mean is moved onto
+the picture's pixels; a member is compared with the mean of the others (leave-one-out). Edges may be displaced by 1 px:
+each pixel is compared with the value, within 1 px in the mean, that is nearest to its own.
 
 DATASET/nsoart/reference-000.npz   `total`, `anchor` and `members`
 DATASET/nsoart/reference-000.png   the mean, for people to look at
@@ -38,7 +38,7 @@ class Reference:
     """A golden reference: the summed pictures of OK parts (its members), from which their mean is made.
 
     Attributes:
-        total: (h, w) uint32, sum of the aligned members' grey values, in units of 1 / STEPS of full white.
+        total: (h, w) uint32, sum of the aligned members' grey values; full white of one member counts as STEPS (4080).
         anchor: (h, w) uint8 grey, the member with which all others are aligned.
         members: run names of the members.
     """
@@ -48,7 +48,7 @@ class Reference:
     members: tuple[str, ...]
 
     def maps(self, picture: Image.Image, member: str | None, window: int, stride: int) -> np.ndarray:
-        """Compute the SOART3 maps of a picture, resized to the reference's size: (3, gh, gw) float32.
+        """Compute the SOART3 maps of a picture, resized to the reference's size: (3, gh, gw) float32, gh x gw windows.
 
         Args:
             picture: a picture of any size with the reference's ratio of sides.
@@ -121,9 +121,9 @@ def fitted(picture: Image.Image, size: tuple[int, ...]) -> np.ndarray:
 
 
 def maps_against(grey: np.ndarray, laid: np.ndarray, window: int, stride: int) -> np.ndarray:
-    """Compute the SOART3 maps of a picture `grey` against the mean `laid`, from `Reference.laid`: (3, gh, gw) float32.
+    """Compute the SOART3 maps of a picture `grey` against the mean `laid`, which `Reference.laid` returned.
 
-    `window` and `stride` are side and step of the windows, px.
+    The maps are (3, gh, gw) float32, for gh x gw windows of side `window`, one every `stride` px.
     """
     nearest = np.clip(grey, _reach(laid, np.minimum), _reach(laid, np.maximum))
     return soart3_map(grey, nearest, window=window, stride=stride)
@@ -139,7 +139,7 @@ def check_ratio(size: tuple[int, int], shape: tuple[int, ...]) -> None:
 
 
 def aligned(picture: Image.Image, anchor: np.ndarray) -> np.ndarray:
-    """Return a picture aligned with the anchor (h, w) uint8, as a summand of `Reference.total`: (h, w) uint32.
+    """Return a picture aligned with the anchor (h, w) uint8, ready to be added to `Reference.total`: (h, w) uint32.
 
     Raises:
         ValueError: the picture has another ratio of sides than the anchor.

@@ -1,9 +1,9 @@
 """Compiled loops of SOART3 on row-Gram matrices: S = A A^T of every window A is compared with S of its reference.
 
-S(r, s) of the window at (i, j) is the sum over its w columns of the product of the picture's rows i + r and i + s. For
-one distance d = s - r, the products of all windows are one image, and w such images give every S by sums over w
-columns. S is symmetric: its w (w + 1) / 2 different entries are visited, and those off the diagonal are counted twice.
-All arithmetic is in double precision.
+Element S(r, s) of a window of side w is the dot product of the window's rows r and s. The picture's rows are multiplied
+pixel by pixel with the rows that lie d = s - r below; for each d from 0 to w - 1, sums of the products over w columns
+give S(r, r + d) of every window. As S is symmetric, only its w (w + 1) / 2 different elements are computed, and those
+off the diagonal count twice. All arithmetic is in double precision.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def gram_golden_maps(image: np.ndarray, golden: np.ndarray, window: int, stride:
     Args:
         image, golden: (H, W) float64, the picture and the golden picture.
         window, stride: side and step of the windows, px.
-        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+        out: (3, gh, gw) float32 for gh x gw windows, filled with log_beta, log_yita and log_gamma.
     """
     gh, gw = out.shape[1:]
     strips = (gh + STRIP - 1) // STRIP
@@ -115,7 +115,7 @@ def gram_patch_maps(image: np.ndarray, gram: np.ndarray, window: int, stride: in
         image: (H, W) float64, the picture.
         gram: (window, window) float64, the reference matrix.
         window, stride: side and step of the windows, px.
-        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+        out: (3, gh, gw) float32 for gh x gw windows, filled with log_beta, log_yita and log_gamma.
     """
     gh, gw = out.shape[1:]
     power = EPSILON

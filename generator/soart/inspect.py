@@ -74,21 +74,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--window", type=int, help="side of the windows that are compared, px (default: 8)")
     grid = "reduce pictures to at most this number of windows along their longer side (default: 250)"
     parser.add_argument("--grid", type=int, help=grid)
-    edge = f"reduce pictures further, for a small computer: the same as --grid {EDGE_GRID}"
+    edge = f"reduce pictures more than by default, for a small computer: the same as --grid {EDGE_GRID}"
     parser.add_argument("--edge", action="store_true", help=edge)
     parser.add_argument(
         "--similarity",
         choices=("pixels", "gram"),
-        help="compare the pixels of windows, or their row-Gram matrices A A^T (default: pixels)",
+        help="what is compared of each window A: its pixels, or its row-Gram matrix A A^T (default: pixels)",
     )
     parser.add_argument(
         "--reference",
         choices=("golden", "self"),
-        help="compare with the OK pictures' mean (golden) or the picture's own mean window (self) (default: golden)",
+        help="golden: compare with the mean of OK pictures; self: with the picture's own mean window (default: golden)",
     )
     parser.add_argument("--colour", action="store_true", help="compare red, green and blue separately, not grey")
     parser.add_argument(
-        "--rotation", type=float, metavar="DEG", help="largest rotation of a part to correct, degrees (default: 3)"
+        "--rotation",
+        type=float,
+        metavar="DEG",
+        help="largest rotation that is corrected, degrees either way (default: 3)",
     )
     above = "number of OK pictures that may score above the limit (default: 0)"
     parser.add_argument("--above", type=int, metavar="N", help=above)
@@ -147,11 +150,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _pictures(options: argparse.Namespace) -> list[Path]:
-    """List the pictures to inspect, with checked output names.
-
-    Raises:
-        InputError: no picture, or an output name that is used twice or too long.
-    """
+    """List the pictures to inspect; InputError if there is none, or an output name is used twice or too long."""
     paths = [p for path in options.images for p in (pictures_in(path) if path.is_dir() else [path])]
     if not paths:
         raise InputError(f"{options.images[0]}: expected pictures, got a folder without pictures")
@@ -165,16 +164,7 @@ def _pictures(options: argparse.Namespace) -> list[Path]:
 
 
 def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
-    """Reserve the names of a picture's output files.
-
-    Args:
-        path: the picture.
-        figures: whether its maps are drawn too.
-        taken: picture by output name; the new names are added to it.
-
-    Raises:
-        InputError: a name is reserved for another picture, or too long.
-    """
+    """Add the names of a picture's output files to `taken` (picture by name); InputError if one is used or too long."""
     names = files_of(path.stem)[: 3 if figures else 2]
     for name in names:
         if taken.get(name, path) != path:
@@ -233,7 +223,7 @@ class Judge:
         return _line(path, finding)
 
     def write_unreadable(self, path: Path, sha256: str, name: str, error: InputError) -> str:
-        """Write the verdict INVALID, with `error` as its reason, and return it as a line of text; see `write`."""
+        """Write the verdict INVALID with the reason `error`, and return it as text; other arguments as for `write`."""
         reason = "file: " + error.problems[0].removeprefix(f"{path}: ")
         envelope = self._envelope(path, sha256, Verdict.INVALID, [reason])
         self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
@@ -288,7 +278,7 @@ def _wrong_inputs(options: argparse.Namespace) -> Iterator[str]:
     if options.watch and (len(options.images) != 1 or not options.images[0].is_dir()):
         yield f"--watch: expected one folder, got {', '.join(map(str, options.images))}"
     if not options.golden.exists():
-        yield f"--golden: expected a folder of OK pictures or a saved unit space, got {options.golden}"
+        yield f"--golden: expected a folder of OK pictures or a saved unit space, got no such path: {options.golden}"
     if options.positions_of and not options.positions:
         yield "--positions-of: expected --positions with the boxes of the pins, got none"
 
@@ -361,8 +351,8 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
     boxes, picture = _boxes(options, paths[0])
     if picture.name in golden.set_aside and options.positions_of is None:
         raise InputError(
-            f"{options.positions}: expected --positions-of PICTURE, the picture of these boxes, got none, and the "
-            f"default, {picture.name}, is set aside"
+            f"{options.positions}: expected --positions-of with the picture in which these boxes lie, got none; the "
+            f"default, {picture.name}, is not used, as it was set aside from the OK pictures"
         )
     try:
         pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))

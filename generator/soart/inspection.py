@@ -65,8 +65,8 @@ class Finding:
     Attributes:
         verdict: OK, NG, UNSURE or INVALID.
         reasons: why the picture is not OK, each beginning with a keyword and a colon; empty for OK.
-        score: above 1 the picture is not OK. It is the largest of three: the picture's anomaly degree divided by its
-            limit, the largest degree of a pin divided by its limit, and the largest `fading` of a pin.
+        score: the largest of three: the picture's anomaly degree divided by its limit, the largest degree of a pin
+            divided by its limit, and the largest `fading` of a pin. A picture with a score above 1 is not OK.
         boxes: (x1, y1, x2, y2, degree divided by its limit) of each anomaly, px of the picture, largest degree first.
         pins: for each pin its measures, and whether it is not OK.
         decisions: for each pin OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
@@ -88,7 +88,7 @@ class Finding:
     look: Look
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the JSON document of a verdict has besides `Envelope`: score, number of anomalies, evidence."""
+        """Return the keys that a verdict's JSON document has besides `Envelope`: score, anomalies (count), evidence."""
         return {
             "score": round(self.score, 4),
             "anomalies": len(self.boxes),
@@ -122,7 +122,7 @@ class Station:
         picture_limit, pin_limit: limits of the picture's anomaly degree and of a pin's degree.
         picture_doubt, pin_doubt: uncertainty of each limit, as a share of the limit.
         limit: the limits together, with the false alarm rate to be expected.
-        lacks: limits that a file saved by an older version does not contain.
+        lacks: names of limits that are missing because an older version saved the file; empty for a new model.
 
     Raises:
         ValueError: the OK pictures are copies of each other, or a pin's box lies outside the mean picture.
@@ -171,10 +171,10 @@ class Station:
         return digest.hexdigest()
 
     def inspect(self, image: np.ndarray) -> Finding:
-        """Judge a picture, (H, W) grey or (H, W, C) colour, floats in [0, 1].
+        """Judge a picture, (H, W) grey or (H, W, C) colour, floats in [0, 1]; returns the verdict with its reasons.
 
         Raises:
-            ValueError: `SoartC.reduced` or `soart3_map` refuses the picture, or its score is not finite.
+            ValueError: the picture has another type or range or is smaller than a window, or its score is not finite.
         """
         look = self.model.look(image)
         relative = look.anomaly / np.float32(self.picture_limit)
@@ -186,7 +186,9 @@ class Station:
         )
         score = max(picture_score, pin_score)
         if not math.isfinite(score):  # a comparison with it would say OK
-            raise ValueError(f"expected a finite score, got {score}; make the unit space again")
+            raise ValueError(
+                f"expected a finite anomaly score, got {score}; make the unit space again from the OK pictures"
+            )
         lost = self._reasons_not_found(look)
         decisions = tuple(
             NOT_SEEN if not is_seen else NOT_JUDGED if lost else "OK" if not is_bad else "NG" if is_sure else "UNSURE"
@@ -265,7 +267,7 @@ class Station:
             return [f"limit: score {score:.2f} times the limit, and the limit is uncertain by {doubt:.0f} %", *reasons]
         if boxes:
             places = "1 place differs" if len(boxes) == 1 else f"{len(boxes)} places differ"
-            reasons.append(f"anomaly: {places} from the OK pictures, up to {boxes[0][4]:.2f} times the limit")
+            reasons.append(f"anomaly: {places} from the OK pictures, by up to {boxes[0][4]:.2f} times the limit")
         return reasons or [f"anomaly: score {score:.2f} times the limit"]
 
     def _judged_pins(self, look: Look) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:

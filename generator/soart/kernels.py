@@ -166,7 +166,7 @@ def patch_maps(phases: np.ndarray, phases32: np.ndarray, patch: np.ndarray, stri
             k + stride, k + 2 stride, ...
         patch: (window, window) float64, the reference window.
         stride: step of the windows, px.
-        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+        out: (3, gh, gw) float32 for gh x gw windows, filled with log_beta, log_yita and log_gamma.
     """
     window = patch.shape[0]
     gh, gw = out.shape[1:]
@@ -286,7 +286,7 @@ def golden_maps(
         image, golden: (H, W) float32, the picture and the golden picture.
         phases, golden_phases: (stride, H, ceil(W / stride)) float32; phases[k] has the columns k, k + stride, ...
         window, stride: side and step of the windows, px.
-        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+        out: (3, gh, gw) float32 for gh x gw windows, filled with log_beta, log_yita and log_gamma.
     """
     gh, gw = out.shape[1:]
     width = image.shape[1]

@@ -41,7 +41,7 @@ class Threshold:
 
     @property
     def promise(self) -> str:
-        """A sentence for the user: expected false alarm rate, and number of OK pictures that prove at most 1 %."""
+        """Text for the user: expected false alarm rate, and how many OK pictures would prove that it is at most 1 %."""
         most = "at most " if self.limits > 1 else ""
         text = (
             f"set from {self.count} OK pictures, {self.above} of them above it; expected false alarms {most}"
@@ -94,8 +94,8 @@ def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int =
         above: number of OK parts that score above the limit of each kind.
 
     Returns:
-        The limit of each kind, and the joint limit: 1, for scores divided by their limits. For a single kind, the
-        second is the limit of `threshold`.
+        The limit of each kind, and a Threshold with the joint rate. Its `value` is 1, as scores are to be divided by
+        their limits; for a single kind it is the limit.
 
     Raises:
         ValueError: fewer than r OK parts.

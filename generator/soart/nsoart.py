@@ -3,11 +3,12 @@
 The three maps are standardised with the mean and standard deviation (s.d.) of each map over a unit space (some OK
 parts), and coded as bytes (`soart.encode_nsoart`). A dataset's rows are grouped by scene, housing, terminal, camera and
 marking. A group's unit space is its OK rows in the training split; if there are none, as for a held-out housing, it is
-the group's first FEW OK rows in any split. The windows of a picture are compared with one of these references:
+the group's first 5 OK rows in any split. The windows of a picture are compared with one of these references:
 
 - "self", the mean of the picture's own windows. A group without OK rows uses the OK rows of all groups.
-- "golden", the mean picture of the unit space (`generator.soart.golden_reference`). A group with fewer than FEW OK rows
-  uses those of the groups that differ only in marking; if these are fewer than FEW, only in marking and housing.
+- "golden", the mean picture of the unit space (`generator.soart.golden_reference`). A group with fewer than 5 OK rows
+  uses those of all groups that differ from it only in marking. If these are fewer than 5, it uses those of all groups
+  that differ from it only in marking and housing.
 
 The dataset's nsoart.json contains the rows and statistics of each group, so that any other picture can be processed in
 the same way:
@@ -58,13 +59,13 @@ class MapStatistics:
     squares: np.ndarray = field(default_factory=lambda: np.zeros(3))
 
     def add(self, maps: np.ndarray) -> None:
-        """Add the maps of a picture, (3, gh, gw), to the statistics."""
+        """Add the SOART3 maps of a picture, (3, gh, gw) for its gh x gw windows, to the statistics."""
         values = maps.reshape(3, -1).astype(np.float64)
         mean = values.mean(axis=1)
         self._merge(values.shape[1], mean, ((values - mean[:, None]) ** 2).sum(axis=1))
 
     def merge(self, other: MapStatistics) -> None:
-        """Add the pictures of other statistics to these."""
+        """Add the pictures of the statistics `other` to these statistics."""
         if other.count:
             self._merge(other.count, other.mean, other.squares)
 
@@ -96,9 +97,9 @@ class UnitSpace:
     """The dataset rows that represent the OK parts of one group.
 
     Attributes:
-        group: the group's values of the columns GROUP_BY.
-        source: "train": the rows are the group's OK rows in the training split; "few": its first FEW OK rows in any
-            split; "pooled": the OK rows of all groups; "all": all rows of the group, as the dataset has no OK row;
+        group: scene, housing, terminal, camera and marking, which are the same in all rows of the group.
+        source: which rows these are. "train": the group's OK rows in the training split. "few": its first 5 OK rows in
+            any split. "pooled": the OK rows of all groups. "all": all rows of the group, as the dataset has no OK row.
             "marking", "housing": the OK rows of the groups that differ only in marking, or in marking and housing.
         rows: run names of these rows; empty for "pooled".
     """
@@ -109,17 +110,19 @@ class UnitSpace:
 
 
 def group_of(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return a row's values of the columns GROUP_BY, which name its group."""
+    """Return a row's scene, housing, terminal, camera and marking; the rows for which these are equal form a group."""
     return tuple(str(row[name]) for name in GROUP_BY)
 
 
 @dataclass
 class UnitSpaces:
-    """Collects the run names of each group's OK rows, from which it then makes the unit space of every group.
+    """Collects the run names of OK rows by group, from which it then makes the unit space of every group.
+
+    A group is the rows with the same scene, housing, terminal, camera and marking.
 
     Attributes:
         training: run names of each group's OK rows in the training split.
-        good: run names of each group's first FEW OK rows in any split.
+        good: run names of each group's first 5 OK rows in any split.
         every: run names of all rows of each group; None once an OK row was added.
     """
 
@@ -128,13 +131,11 @@ class UnitSpaces:
     every: dict[tuple[str, ...], list[str]] | None = field(default_factory=dict)
 
     def add(self, run: str, group: tuple[str, ...], is_ok: bool, split: str) -> None:
-        """Take note of a row of the dataset; call it for all rows, in the dataset's order.
+        """Add one row of the dataset; to be called for all rows, in the dataset's order.
 
         Args:
-            run: run name of the row.
-            group: the row's values of the columns GROUP_BY.
+            run, group, split: the row's run name, its group from `group_of`, and the name of its split.
             is_ok: whether the row's class is OK.
-            split: name of the row's split.
         """
         self.training.setdefault(group, [])
         self.good.setdefault(group, [])
@@ -148,7 +149,7 @@ class UnitSpaces:
             self.every.setdefault(group, []).append(run)
 
     def found(self) -> list[UnitSpace]:
-        """Return the unit space of every group for the reference "self", sorted by group."""
+        """Return for every group, sorted, the OK rows (unit space) that standardise its maps, for reference "self"."""
         if self.every is not None:
             return [UnitSpace(group, "all", tuple(self.every[group])) for group in sorted(self.every)]
         spaces = []
@@ -162,10 +163,11 @@ class UnitSpaces:
         return spaces
 
     def golden(self) -> list[UnitSpace]:
-        """Return the unit space of every group for the reference "golden", sorted by group, each with sorted rows.
+        """Return for every group, sorted, the OK rows (unit space) from which its golden reference is made.
 
         Raises:
-            ValueError: fewer than two OK rows (in training, if it has any) have a group's scene, terminal and camera.
+            ValueError: fewer than two OK rows have a group's scene, terminal and camera; of these rows, only those in
+                the training split count if there are any.
         """
         spaces, lacking = [], []
         for group in sorted(self.good):
@@ -240,7 +242,7 @@ def _moments(statistics: MapStatistics) -> dict[str, list[float]]:
 
 
 def nsoart_maps(picture: Image.Image, window: int, stride: int) -> np.ndarray:
-    """Compute the SOART3 maps of a picture against its own mean window: (3, gh, gw) float32; see `soart3_map`."""
+    """Compute a picture's SOART3 maps against its own mean window: (3, gh, gw) float32, for gh x gw windows."""
     return soart3_map(grey(picture), None, window=window, stride=stride)
 
 
@@ -264,8 +266,8 @@ def golden_group(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> Map
         raise ValueError(f"no golden reference for NSOART of {said}: nsoart.json has those of {kept}")
     if len({each["file"] for each in found}) > 1:
         open_ = [name for name in GROUP_BY if len({each[name] for each in found}) > 1]
-        choices = "; ".join(f"{name} {', '.join(sorted({each[name] for each in found}))}" for name in open_)
-        raise ValueError(f"several golden references for NSOART of {said}: expected one of {choices}")
+        choices = "; ".join(f"{name} ({' or '.join(sorted({each[name] for each in found}))})" for name in open_)
+        raise ValueError(f"several golden references for NSOART of {said}: expected also {choices}")
     return found[0]
 
 
@@ -273,7 +275,8 @@ def golden_reference(parameters: Mapping[str, Any], known: Mapping[str, Any], fo
     """Read the golden reference for a part from the dataset's folder.
 
     Args:
-        parameters, known: as for `golden_group`.
+        parameters: contents of the dataset's nsoart.json.
+        known: scene, housing, terminal, camera and marking of the part, by name, as far as known.
         folder: folder of nsoart.json.
 
     Raises:
@@ -284,7 +287,7 @@ def golden_reference(parameters: Mapping[str, Any], known: Mapping[str, Any], fo
 
 
 def is_golden(parameters: Mapping[str, Any]) -> bool:
-    """Return whether nsoart.json (its contents, `parameters`) states golden references."""
+    """Return whether the contents of nsoart.json, `parameters`, contain golden references."""
     return parameters.get("reference") == GOLDEN
 
 
@@ -300,9 +303,9 @@ def nsoart_picture(
     Args:
         picture: a render or a photo, at least as large as the window.
         parameters: contents of the dataset's nsoart.json.
-        row: scene, housing, terminal, camera and marking of the part, by name, which state the group whose statistics
-            are used. With "self" references, None or an unknown group takes the statistics of all groups together; with
-            golden references, values may be missing as in `golden_group`.
+        row: scene, housing, terminal, camera and marking of the part, by name. They select the group of the dataset
+            whose statistics are used. With "self" references, None or an unknown group selects the statistics of all
+            groups together. With golden references, values may be missing as in `golden_group`.
         folder: folder of nsoart.json; needed for golden references.
         member: run name of the picture, if it is a row of this dataset: its golden reference is made without it.
 
@@ -332,9 +335,9 @@ def nsoart_picture(
 def coded(
     maps: np.ndarray, parameters: Mapping[str, Any], row: Mapping[str, Any] | None, shape: Sequence[int]
 ) -> Image.Image:
-    """Standardise the SOART3 maps (3, gh, gw) of a picture of `shape` (H, W) px, and code them as an RGB picture.
+    """Standardise the SOART3 maps (3, gh, gw) of a picture by its group's unit space, and code them as an RGB picture.
 
-    `parameters` and `row` are as for `nsoart_picture`.
+    `parameters` and `row` are as for `nsoart_picture`; `shape` is (H, W) of the picture, px.
     """
     if (knee := parameters["code"]["knee"]) != CODE_KNEE:
         raise ValueError(f"parameters of nsoart.json: knee must be {CODE_KNEE}, got {knee}")

@@ -67,7 +67,10 @@ class PinMeasure:
 
     Attributes:
         address: the pin's address.
-        y1, y2, d, degree: Y1, Y2, D and degree, as the module's docstring defines them.
+        y1: Y1, the factor beta with which the mean picture fits the pin's pixels best; about 1 for OK parts.
+        y2: Y2, root mean square difference of the pixels from beta times the mean picture, grey values 0 to 1.
+        d: D, distance of (Y1, Y2) from those of OK parts.
+        degree: D divided by its root mean square over the OK parts at this pin.
         anomaly: SOARTC's largest anomaly degree in the pin's box; 0 if it is not known.
         fading: 0 to 2; above 1 the pin is not visible in its box.
         hint: how an NG pin differs, in words; empty for an OK pin.
@@ -146,12 +149,12 @@ class PinTable:
         ]
 
     def leave_one_out(self) -> np.ndarray:
-        """Return the largest degree of any pin in each OK picture, by statistics of the other OK pictures: (n,)."""
+        """Return the largest degree of any pin in each of the n OK pictures, by statistics of the others: (n,)."""
         count = len(self.values)
         return np.array([_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)])
 
     def degrees(self, pictures: np.ndarray) -> np.ndarray:
-        """Return the degree of every pin, (..., pins), in one or many aligned grey pictures, (..., h, w)."""
+        """Return each pin's degree (distance from OK parts), (..., pins), in aligned grey pictures (..., h, w)."""
         return _distances(self._values(pictures.astype(np.float64), self.reference), self.values)[1]
 
     def _values(self, pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ class Pose:
         return moved
 
     def back(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
-        """Convert points (N, 2), x and y, from px of the picture to px of the reference; arguments as for `points`."""
+        """Convert points (N, 2), x and y, from px of the picture to px of the reference; the sizes are (H, W), px."""
         middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
         moved: np.ndarray = (points - own - [self.dx, self.dy]) / self.scale @ self._turn().T + middle
         return moved
@@ -229,11 +229,7 @@ def _normal_equations(
     normal: np.ndarray,
     right: np.ndarray,
 ) -> float:
-    """Write the Gauss-Newton equations for `at` = angle, ln scale, dx, dy, gain, offset.
-
-    Returns:
-        Twice the mean absolute misfit; 0 if the pictures overlap too little.
-    """
+    """Write the equations for `at` = angle, ln scale, dx, dy, gain, offset; return twice the mean misfit, or 0."""
     height, width = reference.shape
     rows, columns = image.shape
     angle, log_scale, dx, dy, gain, offset = at

@@ -64,13 +64,13 @@ def _header_problems(header: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         if not _fits(given[name], default)
     ]
     if not isinstance(limit, dict) or not isinstance(notes, dict):
-        return [*found, f"a wrong threshold or wrong notes: {shown(limit)}, {shown(notes)}"]
+        return [*found, f"a header with damaged threshold or notes: {shown(limit)}, {shown(notes)}"]
     numbers = [limit.get(each.name, 1) for each in fields(Threshold) if each.name != "interval"]
     interval = limit.get("interval")
     numbers += interval if isinstance(interval, list) and len(interval) == 2 else [None]
     is_known = set(limit) <= {each.name for each in fields(Threshold)}
     if not is_known or {"value", "rate", "count", "above"} - set(limit) or not all(map(_is_number, numbers)):
-        found.append(f"a wrong threshold: {shown(limit)}")
+        found.append(f"a header with a damaged threshold: {shown(limit)}")
     evidence = header.get("evidence", {})  # missing in files of older versions
     names = {each.name for each in fields(Evidence)}
     if (
@@ -78,10 +78,10 @@ def _header_problems(header: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         or set(evidence) not in (set(), names)
         or not all(map(_is_number, evidence.values()))
     ):
-        found.append(f"wrong limits of evidence: {shown(evidence)}")
+        found.append(f"a header with damaged limits of evidence: {shown(evidence)}")
     positions = notes.get("positions", [])
     if not isinstance(positions, list) or not all(map(_is_position, positions)):
-        found.append(f"wrong positions of pins: {shown(positions)}")
+        found.append(f"a header with damaged positions of pins: {shown(positions)}")
     return found
 
 

@@ -32,14 +32,15 @@ SD_FLOOR = 1e-6
 
 
 def soart3(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
-    """Compute SOART3, which states in three numbers how a signal differs from a reference: in size, sum and peak.
+    """Compute SOART3, three numbers that state how a signal y differs from a reference x.
 
     Args:
         y: signal, a vector of finite numbers.
         x: reference, a vector of the same length.
 
     Returns:
-        log_beta, log_yita and log_gamma, as the module's docstring defines them.
+        log_beta, the log of the least-squares factor beta in y = beta x; log_yita, the log of 1 + the sum of |y - beta
+        x|; log_gamma, the log of 1 + the largest |y - beta x|, minus log_yita. The module's docstring has the formulas.
 
     Raises:
         ValueError: the shapes differ, a vector is empty or not finite, or beta is not above 0 (which cannot happen for
@@ -87,7 +88,9 @@ def soart3_map(
     if similarity not in SIMILARITIES:
         raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
     if window > min(height, width):
-        raise ValueError(f"image must be at least window x window = {window} x {window}, got {size_of(image.shape)}")
+        raise ValueError(
+            f"image must be at least as large as a window, {window} x {window} px, got {size_of(image.shape)}"
+        )
     if reference is not None:
         reference = _checked_picture("reference", reference)
         patch_shape = (window, window, *image.shape[2:])
@@ -184,7 +187,7 @@ def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
     grid = maps.shape[1:]
     size = params.get("size") or tuple((n - 1) * stride + window for n in grid)
     if tuple((n - window) // stride + 1 for n in size) != grid:
-        raise ValueError(f"maps must have the grid of a picture of size (H, W) = {tuple(size)}, got {grid} windows")
+        raise ValueError(f"maps must have the grid of windows of a picture of (H, W) = {tuple(size)} px, got {grid}")
     z = (maps.astype(np.float64) - mean[:, None, None]) / np.maximum(sd, SD_FLOOR)[:, None, None]
     coded = np.floor(127.5 * (1.0 + z / (np.abs(z) + CODE_KNEE)) + 0.5).astype(np.uint8)
     rows, columns = (_nearest_window(n, g, window, stride) for n, g in zip(size, grid, strict=True))

@@ -6,8 +6,9 @@ by the mean energy of the cells around it, so that it does not depend on the pic
 and Triggs 2005, Histograms of oriented gradients).
 
 To get the distance of a picture, the 20 training pictures that are most similar as a whole are taken. Each cell of the
-picture is compared with the cells at the same place in these 20, and its smallest difference counts; the distance is
-the mean over the cells. So a part may combine properties of several training pictures, such as print and light.
+picture is compared with the cells at the same place in these 20, and its smallest squared difference counts; the
+distance is the mean over the cells. So a part may combine properties of several training pictures, such as print and
+light.
 
     references = References(cells_of_training_pictures)                     # (N, 8, rows, columns)
     found = cells(grey_values(picture, (256, 128)))
@@ -95,7 +96,7 @@ class References:
         return np.asarray(usable[np.argpartition(-likeness[usable], NEAREST)[:NEAREST]])
 
     def differences(self, histograms: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-        """Return each cell's smallest difference from the same cell of some training pictures: (rows, columns), >= 0.
+        """Return each cell's smallest squared difference from the same cell of some training pictures: (rows, columns).
 
         Args:
             histograms: (BINS, rows, columns) the picture's histograms, from `cells`.

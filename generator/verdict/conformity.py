@@ -53,7 +53,7 @@ def decide(outside: float, beyond: float) -> Decision:
 
     Args:
         outside: probability, 0 to 1, that the characteristic lies outside its limits, on either side.
-        beyond: probability that it lies beyond one of the limits, for the limit with the higher probability.
+        beyond: probability, 0 to 1, that it lies beyond one limit: that of the more probable side.
     """
     if math.isnan(outside) or math.isnan(beyond):
         return Decision.UNDETERMINED
@@ -63,7 +63,9 @@ def decide(outside: float, beyond: float) -> Decision:
 
 
 def interval_sides(value: float, u: float, low: float, high: float) -> tuple[float, float]:
-    """Return the probabilities that the true value of a measure lies below `low`, and above `high`; NaN if `value` is.
+    """Return the probabilities that the true value of a measure lies below `low`, and that it lies above `high`.
+
+    Both are NaN if `value` or `u` is not finite.
 
     Args:
         value: the measured value, mm.
@@ -81,8 +83,7 @@ def interval_sides(value: float, u: float, low: float, high: float) -> tuple[flo
 def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
     """Return the probability that a tip's true position is above its limit: that dx, dy lies outside a disc round zero.
 
-    The normal distribution in two dimensions is integrated exactly along one principal axis, and with 64 Gauss-Legendre
-    nodes along the other axis.
+    It is the integral of a normal distribution in two dimensions. NaN if an argument is not finite.
 
     Args:
         mean: (2,) measured dx, dy, mm.
@@ -108,7 +109,10 @@ def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> f
 
 
 def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
-    """Return the largest probability, over all tangents of the disc, that a tip lies beyond it; see `disc_outside`."""
+    """Return the largest probability, over all tangents of a disc round zero, that a tip lies beyond the tangent.
+
+    The arguments are those of `disc_outside`. NaN if an argument is not finite.
+    """
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         return math.nan
     normals = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)])
@@ -132,14 +136,14 @@ def decide_height(
 
 
 def decide_true_position(mean: np.ndarray, covariance: np.ndarray, limit_mm: float) -> Decision:
-    """Return the decision on a tip's true position, from the probability that the tip lies outside the limit's disc.
+    """Return the decision on a tip's true position, from the probability that it is above its limit.
 
     A true position cannot be negative, so an interval "value plus or minus uncertainty" would be wrong near zero.
 
     Args:
         mean: (2,) measured dx, dy, mm.
         covariance: (2, 2) covariance of the errors of dx and dy, mm^2.
-        limit_mm: limit of true position, the disc's diameter, mm.
+        limit_mm: limit of true position, mm: the diameter of the disc round zero in which dx, dy has to lie.
     """
     return decide(disc_outside(mean, covariance, limit_mm), disc_beyond(mean, covariance, limit_mm))
 

@@ -33,10 +33,11 @@ class FeatureGate:
     """A limit for the distance between a picture's features and those of the training pictures.
 
     Args:
-        centre: (C, rows, columns) mean features of training pictures.
-        matrix: (K, C), by which features minus `centre` are multiplied; the K results vary equally over training.
-        references: Features of N training pictures after this multiplication: (N, K, rows, columns).
-        limit: Largest distance at which a picture can be judged.
+        centre: (C, rows, columns) mean over training pictures of the C features at each place of the feature map.
+        matrix: (K, C), by which features minus `centre` are multiplied. Each of the K results has about the same
+            variance over the training pictures.
+        references: (N, K, rows, columns) features of N training pictures after this multiplication.
+        limit: largest distance at which a picture can be judged.
     """
 
     centre: np.ndarray
@@ -46,7 +47,7 @@ class FeatureGate:
 
     @classmethod
     def of(cls, training: np.ndarray, validation: np.ndarray) -> FeatureGate:
-        """Learn references from `training`, the limit from `validation`: features (pictures, C, rows, columns)."""
+        """Learn a gate from features (pictures, C, rows, columns); those of `validation` give the limit."""
         centre = training.mean(0)
         spread = (training - centre).transpose(1, 0, 2, 3).reshape(training.shape[1], -1).astype(np.float64)
         covariance = spread @ spread.T / spread.shape[1]
@@ -87,16 +88,18 @@ class FeatureGate:
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, np.ndarray]) -> FeatureGate:
-        """Make a gate from the arrays that the method `arrays` of another one returned.
+        """Make a gate from the arrays that `FeatureGate.arrays` returned.
 
         Raises:
-            ValueError: An array is missing or of another shape.
+            ValueError: an array is missing or of another shape.
         """
         try:
             centre, matrix, held = (arrays[name] for name in ("centre", "matrix", "references"))
             limit = float(arrays["limit"])
         except (KeyError, TypeError) as e:
-            raise ValueError(f"only the arrays {sorted(arrays)}, or a limit that is no number") from e
+            raise ValueError(
+                f"a missing array, or a limit that is no number; arrays: {', '.join(sorted(arrays))}"
+            ) from e
         if centre.ndim != 3 or matrix.ndim != 2 or matrix.shape[1] != len(centre):
             raise ValueError(f"arrays that do not fit each other: centre {centre.shape}, matrix {matrix.shape}")
         if held.ndim != 4 or held.shape[1:] != (len(matrix), *centre.shape[1:]):

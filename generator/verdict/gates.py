@@ -83,9 +83,10 @@ class Look:
     """The result of comparing a picture with the training pictures.
 
     Attributes:
-        beyond: (8,) the picture's measures, in the order of `generator.verdict.measures.MEASURES`, minus the medians
-            of the measures of similar training pictures.
-        difference: (rows, columns) smallest difference of each cell of the picture from similar training pictures.
+        beyond: (8,) the picture's measures, in the order of `generator.verdict.measures.MEASURES`, minus the medians of
+            the measures of similar training pictures.
+        difference: (rows, columns) smallest squared difference of each cell of the picture from similar training
+            pictures, see `generator.verdict.appearance`.
         distance: mean of `difference`.
         upright: score of `generator.verdict.orientation`: about 1 if upright, -1 if turned by 180°.
         turns: for each turn (degrees counter-clockwise), log(`distance` / distance of the picture after this turn);

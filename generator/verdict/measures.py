@@ -29,11 +29,11 @@ TINY = 1e-9
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of a picture.
+    """A measure of a picture, which has a limit for pictures that can be judged.
 
     Attributes:
         unit: what is measured, in words.
-        least: smallest distance of a limit from the median of training pictures.
+        least: smallest distance between a limit and the median of training pictures, in the unit of the measure.
     """
 
     unit: str
@@ -45,10 +45,10 @@ MEASURES = {
     "highlights": Measure("grey value that 1 % of the pixels exceed, 0 to 1", 0.05),
     "burnt": Measure("square root of the share of pixels at 250 of 255 or above", 0.05),
     "contrast": Measure("log of the standard deviation of the grey values", 0.1),
-    "fine_across": Measure("log of second over first horizontal pixel differences", 0.1),
-    "fine_down": Measure("log of second over first vertical pixel differences", 0.1),
-    "coarse_across": Measure("log of horizontal pixel differences at half size over those at quarter size", 0.1),
-    "coarse_down": Measure("log of vertical pixel differences at half size over those at quarter size", 0.1),
+    "fine_across": Measure("log of mean squared second over first horizontal pixel differences", 0.1),
+    "fine_down": Measure("log of mean squared second over first vertical pixel differences", 0.1),
+    "coarse_across": Measure("log of mean squared horizontal pixel differences at half over quarter size", 0.1),
+    "coarse_down": Measure("log of mean squared vertical pixel differences at half over quarter size", 0.1),
 }
 NAMES = tuple(MEASURES)
 
@@ -120,7 +120,7 @@ def _log_ratio(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def flat(found: np.ndarray) -> bool:
-    """Return whether measures (8,) are those of a picture that has one grey value everywhere."""
+    """Return whether `found`, the measures (8,) of a picture, say that it has one grey value everywhere."""
     return bool(found[NAMES.index("contrast")] < np.log(FLAT))
 
 

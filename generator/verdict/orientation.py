@@ -1,11 +1,12 @@
 """Recognise pictures that are turned by 180°, by a score that is learned from upright training pictures.
 
-The score is linear, and learned by ridge regression: from the square roots of a picture's histograms
-(`generator.verdict.appearance`) minus those of the same picture turned, with 1 as target. An upright picture scores
-near 1, a turned one near -1, and a symmetric part about 0 in both orientations. A picture with a score below -limit is
-turned. The limit is -1.25 times the lowest score of a training picture, computed without the pictures of its group. It
-is at least 0.15. It is at most 0.5, unless several training pictures score below -0.4, which means that parts were
-placed in both orientations.
+The score of a picture is linear in the square roots of its histograms (`generator.verdict.appearance`) minus those of
+the same picture turned. It is learned by ridge regression with 1 as the target for upright pictures. So an upright
+picture scores near 1 and a turned one near -1. A symmetric part scores about 0 in both orientations.
+
+A picture with a score below -limit counts as turned. The limit is -1.25 times the lowest score of a training picture,
+computed without the pictures of the same part; it is at least 0.15 and at most 0.5. It may be larger only if several
+training pictures score below -0.4, which means that parts were placed in both orientations.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ LEAST, MOST, MARGIN = 0.15, 0.5, 1.25
 
 @dataclass(frozen=True)
 class Orientation:
-    """The learned score: its `weights` (BINS, rows, columns), and the `limit`: below -limit, a picture is turned."""
+    """The learned score, by `weights` (BINS, rows, columns); below -`limit`, a picture counts as turned by 180°."""
 
     weights: np.ndarray
     limit: float

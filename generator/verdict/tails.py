@@ -26,7 +26,7 @@ ASIDE = 1.25
 
 
 def factor(count: int) -> float:
-    """Return how many standard deviations above the median the limit from `count` values lies.
+    """Return k of the limit "median + k sigma" that is set from `count` values.
 
     It is Student's t quantile at 1 - 1/10,000, by Cornish and Fisher's expansion.
     """
@@ -54,5 +54,5 @@ def upper_limit(values: np.ndarray, least: float = 0.0) -> float:
 
 
 def limits(values: np.ndarray, least: float = 0.0) -> tuple[float, float]:
-    """Return lower and upper limit, outside which a value is unlike those of good pictures; see `upper_limit`."""
+    """Return the lower and the upper limit between which values are like those of good pictures; see `upper_limit`."""
     return -upper_limit(-values, least), upper_limit(values, least)

@@ -66,7 +66,7 @@ def test_a_view_that_was_not_trained_and_a_part_without_pins_are_not_compared(li
         (("a", "ribbed", "round"), []),  # each was shown, if not together
         (("a", "keyed", "round"), ["unlike training: it showed no housing keyed of a, but plain, ribbed"]),
         (("a", "plain", "flat"), ["unlike training: it showed no terminal flat of a, but round, square"]),
-        (("c", "plain", "round"), ["unlike training: it showed no c, but a, b"]),
+        (("c", "plain", "round"), ["unlike training: it showed no scene c, but a, b"]),
     ],
 )
 def test_connectors_are_known_by_name(likeness, key, reasons):

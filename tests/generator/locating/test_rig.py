@@ -104,7 +104,7 @@ def test_views_without_a_camera_and_pictures_of_another_shape_are_refused(tmp_pa
     certificate = certified(tmp_path, ("center", "top"))
     gauge = replace(gauge_of(ExactFinder(DRAWING, THREE)), certificate=certificate)
     with pytest.raises(
-        InputError, match=r"rig\.json camera left: expected it in the certificate.* only cameras center, top$"
+        InputError, match=r"rig\.json camera left: expected this camera in the certificate.* only cameras center, top$"
     ):
         inspect_part(gauge, DRAWING, pictures_of(THREE), TOLERANCE)
     with pytest.raises(InputError, match=r"camera top: .*512 x 256 px, got 256 x 192 px"):

@@ -86,7 +86,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
         (["no_word.png", "--golden", "none"], "--golden: expected a folder"),
         (["no_word.png", "--golden", "pins.csv"], "expected a unit space"),
         (["pins.csv", "--golden", "ok"], "expected a picture"),
-        (["no_word.png", "--golden", "ok", "--window", "500"], "at least window x window"),
+        (["no_word.png", "--golden", "ok", "--window", "500"], "at least as large as a window, 500 x 500 px"),
         (["no_word.png", "--golden", "ok", "--positions", "no_word.png"], "expected a record"),
         (["no_word.png", "--golden", "ok", "--watch"], "--watch: expected one folder, got no_word.png"),
         (["no_word.png", "--golden", "copies"], "copies: expected at least 3 different OK pictures"),

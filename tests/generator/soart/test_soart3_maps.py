@@ -173,7 +173,7 @@ def test_pictures_that_are_refused(picture: np.ndarray, message: str) -> None:
 
 def test_sizes_that_are_refused() -> None:
     image = np.zeros((20, 20))
-    with pytest.raises(ValueError, match="at least window x window = 21 x 21, got 20 x 20 px"):
+    with pytest.raises(ValueError, match="at least as large as a window, 21 x 21 px, got 20 x 20 px"):
         soart3_map(image, None, window=21)
     with pytest.raises(ValueError, match=r"got 20 x 19 px"):
         soart3_map(image, image[1:])
@@ -303,7 +303,7 @@ def test_border_repeats_the_outermost_window_and_strides_fill_up() -> None:
     assert (coded[:5] == coded[:1]).all()
     assert (coded[:, -4:] == coded[:, -1:]).all()
     assert len(np.unique(coded[16, :, 0])) > 8
-    with pytest.raises(ValueError, match="must have the grid of a picture"):
+    with pytest.raises(ValueError, match="must have the grid of windows"):
         encode_nsoart(maps, {**params, "size": (40, 47)})
     with pytest.raises(ValueError, match=r"shape \(3, rows, columns\)"):
         encode_nsoart(maps[0], params)
