@@ -40,7 +40,7 @@ class GoldenInput:
 
     @classmethod
     def of(cls, run: Path, column: str, part: Mapping[str, str | None]) -> "GoldenInput | None":
-        """Read a run's golden references (good parts); None if it uses no NSOART, or self references (the picture itself).
+        """Read a run's golden references (good parts); None if it uses no NSOART or self references (the picture).
 
         Args:
             run, column: Folder of the run, and the picture column that it was trained on.
