@@ -87,12 +87,10 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
 
 
 def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator, on_answer: bool) -> Sample:
-    """Cut a random square out of a picture; pins whose boxes' centres are outside are left out.
-
-    Boxes stay in px of the whole picture.
+    """Cut a random square, with the pins whose boxes' centres are in it, out of a picture.
 
     Args:
-        sample: A whole picture.
+        sample: A whole picture; boxes stay in px of this picture.
         side: Side of the square in px, a multiple of `stride`.
         stride: px per picture token; the square's left upper corner lies on multiples of it.
         on_answer: Whether to aim at a box of the answer, if there is one.
