@@ -109,8 +109,7 @@ def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[st
     connector every pin is smaller.)
 
     Args:
-        pictures: Truth and found boxes of each picture, in px of the picture.
-        labels: Class names without OK.
+        pictures, labels: Truth and found boxes of each picture in its px, and class names without OK.
 
     Returns:
         Numbers in [0, 1], each None without true boxes: `map`, `map50`, `map75`; by class in `per_class`; `small`.
@@ -137,7 +136,7 @@ def map50_interval(
 ) -> tuple[float, float] | None:
     """Return the interval (low, high) of mAP50 at confidence `level`, by bootstrap over pictures drawn by `seed`.
 
-    `labels` are the class names without OK. Without true boxes the result is None.
+    `labels`: class names without OK. None without true boxes.
     """
     if not any(truth.targets for truth, _ in pictures):
         return None
@@ -275,7 +274,7 @@ class Counts:
         threshold: Confidence from which a box counts.
         pins: Number of defective pins with an address.
         right_address, right_address_and_mode: Share of these pins found at their address, and with their class.
-        missing_pins, missing_found: Number of missing pins, and share of them that is found.
+        missing_pins, missing_found: Number of missing pins, share of them that is found.
         ok_pictures, false_boxes_per_ok_picture: Number of pictures without a true box, mean number of boxes on them.
         precision, recall: Share of found boxes that match a true box, and of true boxes that are matched.
     """
@@ -340,8 +339,7 @@ def counts(pictures: Pictures, threshold: float) -> Counts:
 def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float | None]:
     """Return the mAP of answers that state the true boxes (`truths`) as exactly as tokens can; None without true boxes.
 
-    Returns:
-        `map`: true boxes with edges rounded to bins, thousandths of the picture; `map_whole_px`: cut to whole px too.
+    `map`: edges are rounded to bins, thousandths of the picture; `map_whole_px`: they are then cut to whole px.
     """
     floats: list[tuple[Truth, list[Found]]] = []
     whole: list[tuple[Truth, list[Found]]] = []
@@ -358,10 +356,7 @@ def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float 
 
 
 def calibration(pictures: Pictures) -> dict[str, Any]:
-    """Measure how well the confidence of found boxes agrees with the share of true ones.
-
-    Returns a result of `core.metrics.reliability`, and under `boxes` the number of boxes.
-    """
+    """Measure how well boxes' confidence agrees with the share of true ones: `reliability`, and number of `boxes`."""
     scored = [
         (f.confidence, hit) for truth, found in pictures for f, hit in zip(found, hits(truth, found), strict=True)
     ]
