@@ -45,7 +45,8 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="draw maps of the weights that `trainer.vit --stages` kept, then of the best weights",
     )
-    p.add_argument("--rows", choices=settings.ROWS, help="rows to use; values as in trainer.evaluate (the run's own)")
+    rows = "rows of the split to use, as `python -m trainer.evaluate --help` explains them (those of the training)"
+    p.add_argument("--rows", choices=settings.ROWS, help=rows)
     p.add_argument(
         "--pictures",
         type=number(int, 1, 100_000),
@@ -53,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"largest number of pictures to score ({PICTURES})",
     )
     p.add_argument(
-        "--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures whose maps are on a sheet ({PROBES})"
+        "--probes", type=number(int, 1, 48), default=PROBES, help=f"number of pictures on a sheet ({PROBES})"
     )
     p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (number of cores)")
     p.add_argument(
@@ -87,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
     return run_command(parser(), run, argv)
 
 

@@ -1,4 +1,4 @@
-"""`python -m trainer.predict --model RUN IMAGE...`: judge pictures, or parts shown by several, with a trained network.
+"""`python -m trainer.predict --model RUN IMAGE...`: judge pictures with a trained network, or parts shown by several.
 
 RUN is the run folder of a ViT, a Florence-2 or a gauge. Verdicts are printed and, with options, written as JSON and
 drawn into the pictures. Only a Florence-2 finds boxes, and only a gauge measures in mm. `generator.verdict.envelope`,
@@ -111,7 +111,7 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
         help="view of pictures whose names do not end in the name of a view, for the same networks as --scene (center "
         "for a gauge that has this view)",
     )
-    marking = "print on the part, for a network trained on NSOART pictures with golden references"
+    marking = "name of the print on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)
     p.add_argument(
         "--find",
@@ -149,7 +149,7 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
         if getattr(args, name) is not None and getattr(args, name) < 1
     ]
     if args.find and args.calibration is not None:
-        problems.append("--find: not with --calibration, as the photograph may be taken by any camera")
+        problems.append("--find: expected without --calibration, because --find takes photographs of any camera")
     if problems:
         raise InputError(problems)
 
@@ -219,7 +219,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
     return run_command(parser(), run, argv)
 
 

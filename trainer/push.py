@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
     return run_command(parser(), run, argv)
 
 

@@ -164,7 +164,7 @@ def test_stages_are_looked_at_during_training_with_the_same_pictures(tiny_datase
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--stages"], "--stages: expected stages in"),
+        (["--stages"], "--stages: expected copies of the run in"),
         (["--split", "nowhere"], "nowhere"),
         (["--weights", "no_such.safetensors"], "no_such"),
         (["--weights", "best", "best"], "twice"),

@@ -68,8 +68,7 @@ def cut(pixels: Tensor, boxes: Tensor, left: int, top: int, size: tuple[int, int
     """Cut a rectangle out of one picture, with its boxes; outside the picture the border is repeated.
 
     Args:
-        pixels: (C, H, W).
-        boxes: (M, 4) xyxy in px.
+        pixels, boxes: (C, H, W), and (M, 4) xyxy in px.
         left, top: Left upper corner of the rectangle in px; may be negative.
         size: (W, H) of the rectangle in px; it must overlap the picture.
 
@@ -106,8 +105,7 @@ def turn(pixels: Tensor, boxes: Tensor, angle_deg: float, zoom: float) -> tuple[
     """Turn and enlarge one picture about its centre; a box becomes the box around its moved corners.
 
     Args:
-        pixels: (C, H, W).
-        boxes: (M, 4) xyxy in px.
+        pixels, boxes: (C, H, W), and (M, 4) xyxy in px.
         angle_deg: Angle in degrees, clockwise on the screen.
         zoom: Scale factor; above 1 enlarges.
 

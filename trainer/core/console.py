@@ -103,5 +103,5 @@ class Progress:
         self._bar.set_description(what, refresh=False)
 
     def extend(self, total: int) -> None:
-        """Change the number of units to `total`."""
+        """Change the total number of units of work to `total`, which counts finished ones too."""
         self.total = self._bar.total = total

@@ -38,8 +38,8 @@ def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str,
 def lacking_line(names: Sequence[str]) -> str:
     """Return the message that a dataset lacks the columns `names`."""
     return (
-        f"the dataset has no column {', '.join(names)} (it was written by an earlier version or by another program); "
-        "what is missing is taken as unknown"
+        f"the dataset lacks the columns {', '.join(names)} (it was written by an earlier version or by another "
+        "program); their values are taken as unknown"
     )
 
 

@@ -56,7 +56,7 @@ class Limits:
         return cls(threshold, threshold, threshold)
 
     def with_threshold(self, threshold: float | None) -> "Limits":
-        """Return the limits for --threshold: NG from it on, OK below both it and `escape`; None: unchanged limits."""
+        """Return limits for --threshold: NG from `threshold` on, OK below both it and `escape`; None: no change."""
         return self if threshold is None else Limits(threshold, min(self.escape, threshold), threshold)
 
 
@@ -119,11 +119,12 @@ def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.nda
 
 
 def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
-    """Return the threshold with the highest mean of the shares NG found and OK passed; 0.5 without NG or OK pictures.
+    """Return the threshold with the highest mean of two shares: NG pictures found, and OK pictures passed.
+
+    Without NG or without OK pictures the threshold is 0.5.
 
     Args:
-        scores: (N,) P(NG) = 1 - P(OK).
-        ng: (N,) whether the picture is NG in truth.
+        scores, ng: (N,) P(NG) = 1 - P(OK), and whether the picture is NG in truth.
     """
     if ng.all() or not ng.any():
         return 0.5
@@ -141,12 +142,12 @@ def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
 
 
 def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: float = ERRORS) -> Limits:
-    """Choose the escape and the overkill threshold on validation, as the module's docstring says.
+    """Choose on validation the escape threshold, below which a score is OK, and the overkill threshold (NG from it on).
 
     Args:
         scores: (N,) scores: P(NG) of a classifier, or the highest confidence of a detector's boxes.
         ng: (N,) whether the picture is NG in truth.
-        threshold: The threshold between them, at most the overkill and at least the escape threshold.
+        threshold: Score from which on a defect is predicted; it lies between the two, or equals them.
         errors: Largest share of NG pictures below the escape threshold, and of OK pictures at or above the overkill
             threshold, in [0, 1).
     """
@@ -161,11 +162,10 @@ def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: 
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature that maximises the prior (see the module) times the likelihood of the labels.
+    """Return the temperature T that maximises likelihood times prior (log T normal, mean 0, standard deviation 0.5).
 
     Args:
-        logits: (N, K), not divided by a temperature.
-        labels: (N,) true labels.
+        logits, labels: (N, K), not divided by a temperature, and (N,) true labels.
     """
     from scipy.optimize import minimize_scalar  # takes half a second; prediction does not need it
 

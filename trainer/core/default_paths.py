@@ -46,8 +46,7 @@ def same_data(data: Path, run: Path, digest: str) -> None:
     """Check that a run is resumed with the dataset that it was started with, so that its scores can be compared.
 
     Args:
-        data: Folder of the dataset to resume with.
-        run: The run's folder.
+        data, run: Folders of the dataset to resume with, and of the run.
         digest: SHA-256 of the content of the dataset that the run was started with; empty (not known): no check.
 
     Raises:
@@ -55,9 +54,10 @@ def same_data(data: Path, run: Path, digest: str) -> None:
     """
     found = dataset_facts(data).get("content_sha256", "")
     if digest and found != digest:
+        other = f"with {found[:16]}…" if found else "without content_sha256"
         raise InputError(
             f"--data {data}: expected the dataset that {run} was started with (whose README.md has content_sha256 "
-            f"{digest[:16]}…), got {f'one with {found[:16]}…' if found else 'one without'}; give that dataset"
+            f"{digest[:16]}…), got one {other}; give that dataset"
         )
 
 

@@ -41,7 +41,10 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Return whether no curve can be fitted to log sizes `x` (N,): all found, all missed, or all found ones larger."""
+    """Return whether no curve can be fitted: all defects found, all missed, or each found one larger than each missed.
+
+    `x` (N,) are the logarithms of the defects' sizes, `found` (N,) tells which were found.
+    """
     return bool(not found.any() or found.all() or x[found == 0].max() < x[found == 1].min())
 
 
@@ -96,7 +99,8 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         far += step
         step *= 1.3
         if far > a90 + math.log(100):
-            out["note"] = "no 90/95 point: with so few defects it is over 100 times the size at which 90 % are found"
+            what = "over 100 times the size at which 90 % are found"
+            out["note"] = f"no 90/95 point (90 % found, 95 % confidence): with so few defects it is {what}"
             return out
     near = max(a90, far - step / 1.3)
     bound = optimize.brentq(lambda at: _best_through(x, hit, at) - limit, near, far, xtol=1e-5)
@@ -107,7 +111,7 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
 
 
 def probability(fitted: dict[str, Any], sizes_mm: np.ndarray) -> np.ndarray | None:
-    """Compute the probability of detection (N,) at sizes (N,) in mm from a result of `curve`; None without a curve."""
+    """Return the probability of detection (N,) at `sizes_mm` (N,) by `fitted`, from `curve`; None without a curve."""
     if fitted["slope"] is None:
         return None
     return np.asarray(1 / (1 + np.exp(-(fitted["offset"] + fitted["slope"] * np.log(sizes_mm)))))

@@ -25,8 +25,7 @@ class Share:
     """One process of a distributed training, and its share of the examples; by default it is the only process.
 
     Args:
-        rank: Number of this process, from 0.
-        count: Number of processes.
+        rank, count: Number of this process, from 0, and number of all processes.
         accelerator: The `accelerate.Accelerator`: device, precision, communication; None if only work is divided.
     """
 

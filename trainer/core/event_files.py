@@ -29,10 +29,7 @@ def event_writer_class() -> Any:
 
 
 class EventFiles:
-    """Writes each epoch's numbers for TensorBoard, `train_X` as the tag `train/X`, `val_X` as `validation/X`.
-
-    Args:
-        run: The run's folder.
+    """Writes each epoch's numbers into RUN/tensorboard, column `train_X` as tag `train/X`, `val_X` as `validation/X`.
 
     Raises:
         InputError: The package `tensorboard` is not installed.

@@ -1,4 +1,7 @@
-"""Collect a network's features of pictures, for `generator.verdict.feature_gate`, while it runs for another purpose."""
+"""Collect the features that a network computes of pictures, while it runs for another purpose.
+
+`generator.verdict.feature_gate` learns from them, and checks by them, which pictures can be judged.
+"""
 
 from collections.abc import Callable
 from types import TracebackType

@@ -77,7 +77,7 @@ def fitness_said(held: Fitness | None) -> str:
 
 
 def lower_bound(found: tuple[float, float], passed: tuple[float, float], level: float = LEVEL) -> float:
-    """Return the one-sided lower confidence bound of the mean of two shares, as the module's docstring says.
+    """Return the one-sided lower confidence bound of the mean of two shares, each beta-distributed with a flat prior.
 
     Args:
         found: Numbers of right and of wrong trials of the first share; may be fractions.
@@ -131,7 +131,7 @@ def fitness_of(parts: Sequence[str], ng: np.ndarray, said_ng: np.ndarray, found_
 def cross_decided(
     parts: Sequence[str], ng: np.ndarray, scores: np.ndarray, choose: Callable[[np.ndarray, np.ndarray], float]
 ) -> np.ndarray:
-    """Decide whether each picture is NG, by a threshold chosen on the half of the parts without it; returns (N,) bool.
+    """Return (N,) bool, whether each picture is NG, by a threshold chosen on that half of the parts it is not in.
 
     Args:
         parts: (N,) name of the part that each picture shows.

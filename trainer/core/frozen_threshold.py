@@ -95,10 +95,8 @@ def freeze(
     """Choose thresholds and temperature of a classifier on validation, measure its fitness, and write RUN/frozen.json.
 
     Args:
-        run: The run's folder.
         logits, labels: Logits (N, K) of the best weights on the validation split, and its true labels (N,).
-        classes: Class names.
-        ok_index: Label of OK.
+        classes, ok_index: Class names, and the label of OK.
         positions: Addresses of the pins that were defective in training, by scene.
         parts: (N,) name of the part that each picture shows.
         held: Content that an earlier version wrote: its threshold and temperature are kept. None: both are chosen.
@@ -134,7 +132,6 @@ def decided_by(
     """Choose the escape and the overkill threshold on validation; returns the content of RUN/frozen.json.
 
     Args:
-        run: The run's folder.
         parts: (N,) name of the part that each picture shows.
         scores, ng: (N,) scores of the validation split, and whether each picture is NG in truth.
         threshold: Score from which on the class is a class of defect.
@@ -160,7 +157,7 @@ def decided_by(
 
 
 def write(run: Path, decided: FrozenThreshold, criterion: str = CRITERION) -> None:
-    """Write RUN/frozen.json; `criterion`: how the threshold was chosen, in words."""
+    """Write `decided` into RUN/frozen.json; `criterion`: how the threshold was chosen, in words."""
     run_folder.write_text(run / FROZEN, json.dumps({"criterion": criterion, **decided.to_json()}, indent=2) + "\n")
 
 

@@ -56,7 +56,7 @@ class Gates:
 
     @property
     def missing(self) -> list[str]:
-        """The reason why the run judges no picture, in a list: it has no gates; an empty list if it has gates."""
+        """A list with the reason why the run cannot judge pictures: it has no gates. If it has gates, it is empty."""
         if self.pictures is not None:
             return []
         return [

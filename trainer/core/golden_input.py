@@ -1,8 +1,9 @@
-"""NSOART pictures for `trainer.predict`: made from photographs with the golden references that a run carries.
+"""NSOART pictures of photographs for `trainer.predict`: they show how much each window differs from good parts.
 
-RUN/nsoart.json and RUN/nsoart/ are copies of the training dataset's files. A reference belongs to one scene, housing,
-terminal, camera and marking. Where the run has several, options such as --scene say which a photograph needs. The end
-of a file's name may name the camera, otherwise --camera does. Without a reference a photograph is not judged.
+A run's golden references, RUN/nsoart.json and RUN/nsoart/, describe good parts; they are copies of the training
+dataset's files. A reference belongs to one scene, housing, terminal, camera and marking. Where the run has several,
+options such as --scene say which a photograph needs. The end of a file's name may name the camera, otherwise --camera
+does. Without a reference a photograph is not judged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -39,11 +40,10 @@ class GoldenInput:
 
     @classmethod
     def of(cls, run: Path, column: str, part: Mapping[str, str | None]) -> "GoldenInput | None":
-        """Read a run's golden references; None if the run uses no NSOART, or NSOART with self references.
+        """Read a run's golden references (good parts); None if it uses no NSOART or self references (the picture).
 
         Args:
-            run: Folder of the run.
-            column: Picture column that the run was trained on.
+            run, column: Folder of the run, and the picture column that it was trained on.
             part: As in `GoldenInput`.
 
         Raises:
@@ -60,7 +60,7 @@ class GoldenInput:
         return None
 
     def check(self, files: Sequence[Path], views: Sequence[str] = ()) -> None:
-        """Check that there is exactly one golden reference for each photograph.
+        """Check that there is exactly one golden reference (made from good parts) for each photograph.
 
         Args:
             files: The photographs.
@@ -84,8 +84,7 @@ class GoldenInput:
         """Make the NSOART picture of a photograph, in the photograph's size.
 
         Args:
-            picture: The photograph.
-            file: File of the photograph.
+            picture, file: The photograph, and its file.
             view: Camera of the photograph; None: the end of the file's name, otherwise the option --camera.
 
         Raises:
@@ -106,9 +105,9 @@ class GoldenInput:
 
 
 def check_reference(run: Path, data: Path, column: str) -> None:
-    """Check that NSOART was made with the same kind of reference, golden or self, in a dataset and a run's training.
+    """Check that a dataset's NSOART pictures have the same kind of reference as those on which a run was trained.
 
-    Nothing is checked if `column` is without `nsoart`.
+    The kinds are golden (good parts) and self (the picture itself). Without `nsoart` in `column` nothing is checked.
 
     Raises:
         InputError: The kinds differ.
@@ -124,7 +123,7 @@ def check_reference(run: Path, data: Path, column: str) -> None:
 
 
 def files_of(run: Path, column: str) -> dict[str, Path]:
-    """Return the files in a run's folder with which NSOART pictures are made, by path in it; empty without NSOART."""
+    """Return by path in a run's folder the files from which NSOART pictures are made; empty without NSOART."""
     if "nsoart" not in column:
         return {}
     paths = [run / PARAMETERS, *sorted((run / DATASET_FOLDER).glob("*"))]

@@ -27,8 +27,7 @@ def group_of(scene: str, addresses: Iterable[str], positions: Mapping[str, Seque
     """Return whether a picture's defects are on pins that were defective in training.
 
     Args:
-        scene: The picture's scene.
-        addresses: Addresses of the picture's defects.
+        scene, addresses: The picture's scene, and the addresses of its defects.
         positions: From `positions_by_scene`, of the training pictures.
 
     Returns:

@@ -22,8 +22,7 @@ def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
     """Return lower and upper exact confidence bound of a share (Clopper and Pearson); (0, 1) without trials.
 
     Args:
-        hits: Number of trials that the share counts.
-        trials: Number of independent trials.
+        hits, trials: Number of trials that the share counts, and of all trials, which are independent.
         level: Confidence, in (0, 1).
     """
     if trials == 0:

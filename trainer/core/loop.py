@@ -52,7 +52,7 @@ class Schedule:
     uncounted: int = 0
 
     def is_over(self, state: RunState) -> bool:
-        """Return whether to stop: the best epoch, or else the last uncounted one, is `patience` or more epochs back."""
+        """Return whether to stop: in `patience` epochs after the best one, uncounted ones aside, none was better."""
         since = max(state.best_epoch, self.uncounted)
         return self.patience > 0 and state.epoch - since >= self.patience
 
@@ -66,7 +66,10 @@ class Trained(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Measurement of an epoch: columns of metrics.csv, and score (higher is better; None: cannot be the best epoch)."""
+    """Measurement after an epoch: columns for metrics.csv, and the score that decides which epoch is the best.
+
+    Scores are compared as tuples, higher is better; with None the epoch cannot be the best one.
+    """
 
     row: Row
     score: tuple[float, ...] | None
@@ -155,8 +158,7 @@ def learning_rate(step: int, steps: int, schedule: Schedule) -> float:
     """Return the learning rate of a step: linear warm-up, then half a cosine down to a hundredth of the highest.
 
     Args:
-        step: Number of the step, from 0.
-        steps: Number of steps of the whole training.
+        step, steps: Number of the step, from 0, and number of steps of the whole training.
         schedule: Gives `lr` and `warmup`.
     """
     warmup = max(1, round(schedule.warmup * steps))
@@ -213,8 +215,7 @@ class Loop[Batch]:
     """A training that writes into a run's folder.
 
     Args:
-        trainee: The network in training.
-        schedule: The training's settings.
+        trainee, schedule: The network in training, and the training's settings.
         run: The run's folder, which exists; only the first process writes there.
         time_limit_min: Stop after the first epoch that ends more than this many minutes after `began`; None: no limit.
         began: `time.monotonic()` at the start of the command; None: at the start of `train`.
@@ -312,9 +313,7 @@ class Loop[Batch]:
             if state.best_epoch > 0 or self.shorten is None:
                 return reached
             self.schedule = self.shorten(epoch)
-            say(
-                f"{reached}; one last epoch on whole pictures follows, because epochs with close-ups only give no model"
-            )
+            say(f"{reached}; one last epoch on whole pictures follows: epochs that show only close-ups give no model")
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:

@@ -39,8 +39,7 @@ class Check:
         rate: The rate that `--max-escape` asks for, in (0, 1).
         threshold: Escape threshold, chosen on one half of the NG parts.
         chosen_on: Number of NG parts in that half.
-        escapes: Number of NG parts of the other half that escape.
-        checked_on: Number of NG parts in the other half.
+        escapes, checked_on: Number of NG parts of the other half that escape, and of all NG parts in it.
         bound: One-sided 95 % upper bound of the rate of escapes, from the other half.
         unsure: Number of NG parts of the other half that are UNSURE; None in files of earlier versions.
     """
@@ -111,7 +110,7 @@ def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
         return f"--max-escape {rate:g} can be shown to hold: {can}"
     return (
         f"WARNING: --max-escape {rate:g} cannot be shown to hold: {can}; for a bound of {rate:.3g} build a dataset "
-        f"with {2 * needed} NG parts in validation, of which {needed} check"
+        f"with {2 * needed} NG parts in validation, of which {needed} check the escape threshold"
     )
 
 

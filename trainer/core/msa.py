@@ -247,8 +247,7 @@ class Linearity:
         count: number of measurements.
         slope, intercept: of the line; a gauge that measures 0 on every part has slope -1.
         t_slope, t_intercept: Student's t of slope and intercept, against 0, with `count` - 2 degrees of freedom.
-        s: standard deviation of the residuals.
-        r2: coefficient of determination.
+        s, r2: standard deviation of the residuals, and coefficient of determination.
     """
 
     count: int

@@ -45,7 +45,7 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
 def run_command(
     parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
 ) -> int:
-    """Parse a command line (None: the process's own) and run the command; returns its exit code."""
+    """Parse the arguments `argv` (None: the process's own) by `parser`, and call `run`; returns the exit code."""
     args = parser.parse_args(argv)
     return exit_code(lambda: run(args))
 
@@ -91,7 +91,7 @@ def device_of(name: str) -> torch.device:
 
 
 def amp_of(name: str, device: torch.device) -> str:
-    """Return the precision for --amp: `auto` becomes `bf16` on a GPU that computes in bfloat16, otherwise `off`.
+    """Return the precision for --amp `name`: `auto` is `bf16` if `device` is a GPU that has bfloat16, otherwise `off`.
 
     Raises:
         InputError: `bf16` on a GPU that does not compute in bfloat16.

@@ -23,8 +23,7 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
 
     Args:
         rows: Lines of metrics.csv.
-        classes: Class names.
-        path: PNG file to write.
+        classes, path: Class names, and the PNG file to write.
     """
     epochs = [int(row["epoch"]) for row in rows]  # type: ignore[call-overload]
 
@@ -65,8 +64,7 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: 
 
     Args:
         matrices: (K, K) counts by split name; row = true class.
-        classes: Class names.
-        path: PNG file to write.
+        classes, path: Class names, and the PNG file to write.
     """
     figure = Figure(figsize=(4.2 * len(matrices), 4.2), layout="constrained")
     for axes, (name, matrix) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items(), strict=True):

@@ -63,8 +63,7 @@ class Judge:
         """Make the judge of a run and print its warnings.
 
         Args:
-            run: The run's folder.
-            sha256, classes: See `Judge`.
+            run, sha256, classes: The run's folder, and as in `Judge`.
             unfit: Why the run is unfit or has no gates; empty if neither.
             allow_unfit: Whether it judges nevertheless, and the texts in `unfit` are warnings of each verdict.
             asked: Limits in mm of `--tolerance`, by name; empty: not given.
@@ -83,7 +82,6 @@ class Judge:
         """Return the line of a verdict for the terminal.
 
         Args:
-            verdict: The verdict.
             said: Class and confidence, or the boxes found; empty for INVALID.
             of: The picture's file or the part.
             reasons: The verdict's reasons, shown for INVALID and UNSURE only. The word "unfit" stands for those in
@@ -252,8 +250,7 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None
     """Check that sheets can be written into `out` without replacing an input picture or a file of another program.
 
     Args:
-        out: The folder.
-        files: The input pictures.
+        out, files: The folder, and the input pictures.
         names: File names of the sheets.
 
     Raises:

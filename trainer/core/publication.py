@@ -61,8 +61,7 @@ def push(run: Path, name: str, files: Mapping[str, Path | bytes], private: bool,
     """Upload files to a model's repository in one commit; returns the commit's URL.
 
     Args:
-        run: The run's folder, named in the commit's message.
-        name: owner/name of the repository.
+        run, name: The run's folder, named in the commit's message, and owner/name of the repository.
         files: The files by path in the repository.
         private: Whether a new repository is private.
         option: Name of the command's option for `name`, for messages.

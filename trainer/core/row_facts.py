@@ -101,11 +101,9 @@ def of_part(rows: Sequence[Facts]) -> Facts:
 
 
 def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
-    """Return the addresses of all pins with a visible defect in any picture of a split, by scene.
+    """Return by scene (connector type) the addresses of the pins that are visibly defective in any picture of a split.
 
-    Args:
-        split: The split.
-        ok_index: Class number of OK.
+    `ok_index` is the label of OK.
     """
     return positions_by_scene((row.scene, row.addresses) for row in facts(split, ok_index))
 
@@ -135,10 +133,9 @@ def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
 
 
 def column_names(rows: Sequence[Facts]) -> dict[str, str]:
-    """Return by column the name of its factor: the column's name, plus ` (column)` if a computed factor has that name.
+    """Return for each column of a dataset the name under which it is reported as a factor (possible cause of mistakes).
 
-    Args:
-        rows: From `facts`.
+    It is the column's name; ` (column)` is added if a factor that is computed from the rows has this name.
     """
     columns = sorted({name for row in rows for name in row.factors})
     taken, named = {*COMPUTED, *columns}, {}

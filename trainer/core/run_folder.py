@@ -82,7 +82,7 @@ def tolerance_of(run: Path) -> dict[str, Any] | None:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV file atomically: floats with six digits, an empty cell for None and for a missing key."""
+    """Write `rows` as a CSV file, atomically: floats with six digits, an empty cell for None and for a missing key."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
@@ -93,7 +93,7 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 
 def write_metrics(run: Path, rows: Sequence[Row]) -> None:
-    """Write RUN/metrics.csv atomically: one line per epoch."""
+    """Write `rows`, one line per epoch, into RUN/metrics.csv, atomically."""
     write_table(run / METRICS, list(rows[-1]), rows)
 
 
@@ -117,13 +117,13 @@ def read_metrics(run: Path, epochs: int) -> list[Row]:
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file atomically."""
+    """Write tensors, by name, and metadata as a safetensors file, atomically."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     replace_file(path, lambda temporary: save_file(held, temporary, metadata=dict(metadata)))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file and its metadata.
+    """Read a safetensors file; returns its tensors by name, and its metadata.
 
     Raises:
         InputError: The file is missing or not in safetensors format (a pickle, for example).
@@ -177,8 +177,7 @@ def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dic
 
     Args:
         path: The config.json.
-        kind: The expected `format`.
-        version: The expected `version`.
+        kind, version: The expected `format` and `version`.
         keys: Keys that the file may have beside `format` and `version`.
 
     Raises:

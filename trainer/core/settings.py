@@ -62,8 +62,7 @@ def setting(default: Any, description: str, **asked: Unpack[Asked]) -> Any:
     """Return a field for a subclass of `Settings`.
 
     Args:
-        default: Default value.
-        description: Help text.
+        default, description: Default value, and help text.
         asked: Range, option and more: see `Asked`.
     """
     metadata: Any = asked
@@ -141,7 +140,7 @@ class Setting(NamedTuple):
 
     @property
     def taken(self) -> str:
-        """The accepted values in words, for a table: of the option, or of the key in config.json without an option."""
+        """What the setting accepts, in words, for a table of the docs: `given or not`, `one of a, b`, or `expected`."""
         if self.option and self.kind is bool:
             return "given or not"
         return f"one of {', '.join(map(str, self.choices))}" if self.choices else self.expected
@@ -203,7 +202,7 @@ def fields_of(model: Any) -> Mapping[str, Setting]:
 
 
 def given_settings(args: Namespace, model: type) -> dict[str, Any]:
-    """Return the values of those settings whose options were given on the command line, by name of the setting."""
+    """Return by name the values of those settings of the class `model` whose options were given (in `args`)."""
     return {
         name: value
         for name, one in fields_of(model).items()
@@ -215,8 +214,7 @@ def other_settings(run: Any, held: Any, args: Namespace) -> list[str]:
     """Return a message for each option that contradicts the settings of the run to be resumed.
 
     Args:
-        run: The run's folder.
-        held: The settings in the run's config.json.
+        run, held: The run's folder, and the settings in its config.json.
         args: The command's options; None or `auto` contradicts nothing.
     """
     return [

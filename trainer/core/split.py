@@ -214,8 +214,7 @@ class Data:
     """A dataset as read for training.
 
     Args:
-        splits: The splits by name.
-        classes: Class names, in the order of the labels.
+        splits, classes: The splits by name, and class names in the order of the labels.
         size: The network's picture size (W, H) in px.
         warnings: Messages for the user.
         lacking: Names of useful columns that the dataset lacks: see `dataset_columns.lacking`.

@@ -23,8 +23,7 @@ class RunState:
     """Counters of a training after an epoch.
 
     Args:
-        epoch: Number of finished epochs.
-        step: Number of finished steps.
+        epoch, step: Numbers of finished epochs and of finished steps.
         best_epoch: Epoch whose weights best.safetensors holds; 0 = none yet.
         best_score: Score of that epoch; scores are compared as tuples, higher is better; empty = none yet.
     """
@@ -48,8 +47,7 @@ def save_state(
     """Write RUN/state.safetensors.
 
     Args:
-        run: The run's folder.
-        network: The network with its own weights, not the averaged ones.
+        run, network: The run's folder, and the network with its own weights, not the averaged ones.
         optimizer: The AdamW optimizer.
         average: Averaged weights (EMA) by name; empty without averaging.
         state: The counters after the epoch.

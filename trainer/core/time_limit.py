@@ -83,7 +83,7 @@ def close_up_epochs(share: float, epochs: int) -> int:
 
 
 def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
-    """Return the most epochs, up to `asked`, that by estimate take at most 90 % (`USED`) of `seconds`; at least 1.
+    """Return the largest number of epochs, 1 to `asked`, that by estimate take at most 90 % (`USED`) of `seconds`.
 
     Args:
         asked: Number of epochs of `--epochs`.
@@ -102,8 +102,7 @@ def fit[Config](trainee: Fitted[Config], limit_min: float, began: float) -> Conf
     """Reduce a training's number of epochs so that they fit into the rest of --time-limit; returns its settings.
 
     Args:
-        trainee: The training before its first step.
-        limit_min: The limit in minutes.
+        trainee, limit_min: The training before its first step, and the limit in minutes.
         began: `time.monotonic()` at the start of the command.
     """
     stage("measuring how long a training step takes, for --time-limit")

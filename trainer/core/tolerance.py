@@ -23,7 +23,7 @@ MEASURES = {"true_position_mm": 1, "retraction_mm": 1, "protrusion_mm": -1}
 
 
 def tolerances_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Collect the tolerance of a dataset's rows by scene; rows without a tolerance are left out.
+    """Return by scene the tolerance, limits in mm by name, of a dataset's rows; rows without one are left out.
 
     If a scene's rows have several tolerances, as after merging datasets, the second is named `SCENE (2)`, and so on.
 
@@ -56,14 +56,17 @@ def _limits(limits: Limits) -> str:
 
 
 def limit_at(limits: Limits, name: str, address: str | None) -> float | None:
-    """Return a measure's limit in mm for the pin at `address` (None: for pins without own limits); None: no limit."""
+    """Return the limit in mm of the measure `name` for the pin at `address`; None if there is no limit.
+
+    Without `address` it is the limit of all pins that have none of their own.
+    """
     own = limits.get("at", {}).get(address or "", {})
     value = own.get(name, limits.get(name))
     return None if value is None else float(value)
 
 
 def is_between(each: "ObjectRow", first: Limits, second: Limits) -> bool:
-    """Return whether a measure of the pin `each` is within one of two tolerances (in mm) and beyond the other."""
+    """Return whether a measure of the pin `each` is within one of the tolerances `first`, `second`, not the other."""
     for name, sign in MEASURES.items():
         measure = each.true_position_mm if name == "true_position_mm" else each.retraction_mm
         limits = [limit_at(limits, name, each.address) for limits in (first, second)]
@@ -105,7 +108,7 @@ class Comparison:
         return (
             f"WARNING: the dataset's tolerance is {words(self.data)}, but the run was trained under the tolerance "
             f"{words(self.trained)} and cannot follow another: {self.between} of {self.pins} pins have a measure "
-            "between the limits of the two"
+            "between the limits of the two tolerances"
         )
 
 
@@ -158,6 +161,6 @@ def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mappin
                 return (
                     f"--tolerance {given} has no effect: {run} was trained under the tolerance {words(trained)} and "
                     "cannot follow another; `python -m trainer.evaluate` with a dataset of the other tolerance counts "
-                    "the pins that have a measure between the limits of the two"
+                    "the pins that have a measure between the limits of the two tolerances"
                 )
     return None

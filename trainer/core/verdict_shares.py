@@ -51,18 +51,20 @@ def _undecided(measured: Mapping[str, Any]) -> list[str | None]:
 
 
 def cells(measured: Mapping[str, Any]) -> list[Any]:
-    """Return the cells of a table row, with the columns `HEADER`, for a result of `verdict_shares`."""
+    """Return the cells of a table row, columns `HEADER`, for a result of `verdict_shares`."""
     rates = [measured[k] for k in ("escapes", "overkill")]
     return [*(cell for rate in rates for cell in (_counted(rate), rate["interval"])), *_undecided(measured)]
 
 
 def short_cells(measured: Mapping[str, Any]) -> list[Any]:
-    """Return the cells of a table row without bounds, columns `SHORT_HEADER`, for a result of `verdict_shares`."""
+    """Return the cells of a table row, columns `SHORT_HEADER`, for a result of `verdict_shares`: without intervals."""
     return [*(_counted(measured[k]) for k in ("escapes", "overkill")), *_undecided(measured)]
 
 
 def worse_than_validation(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return a warning for each rate worse on a split than on validation, if the 95 % intervals do not overlap.
+    """Return a warning for each rate (balanced accuracy, escapes, overkill) worse on a split than on validation.
+
+    Rates whose 95 % intervals overlap give no warning.
 
     Args:
         reports: By split, the result of `verdict_shares`; if measured, with `balanced_accuracy` in the form of

@@ -68,7 +68,7 @@ def edge_code(edges: Tensor) -> Tensor:
 
 
 class CellHead(nn.Module):
-    """Predicts from each cell's token the class (background or one of K) and the edges of the pin in the cell."""
+    """Predicts from each cell's token (width D) the class (background or one of K) and the edges of the cell's pin."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -156,11 +156,7 @@ def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, 
 
 
 class AttentionGuide:
-    """Records how the decoder's last two layers attend to the encoder's tokens.
-
-    Args:
-        decoder_layers: The language model's decoder layers.
-    """
+    """Records how the last two of the language model's `decoder_layers` attend to the encoder's tokens."""
 
     def __init__(self, decoder_layers: Sequence[Any]) -> None:
         self.modules = [layer.encoder_attn for layer in decoder_layers[-2:]]
@@ -178,7 +174,10 @@ class AttentionGuide:
 
     @contextmanager
     def watching(self, wanted: bool = True) -> Iterator[list[Tensor]]:
-        """In a `with` block, collect attention maps (B, T decoder steps, S encoder tokens) if `wanted`."""
+        """In a `with` block, add to the list that is yielded an attention map (B, T, S) of each of the two layers.
+
+        T is the number of decoder steps, S that of encoder tokens. If not `wanted`, the list stays empty.
+        """
         self.maps = []
         modules = self.modules if wanted else []
         handles = [m.register_forward_pre_hook(self._record, with_kwargs=True) for m in modules]

@@ -58,7 +58,7 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     mode = given.get("mode", "full")
     if "model" not in given:
         say(
-            f"--model {TINY}, --mode {mode}: a small Florence-2 from random weights; "
+            f"--model {TINY}, --mode {mode}: trains a small Florence-2 from random weights; "
             "--model florence-community/Florence-2-base-ft fine-tunes a published one"
         )
     elif given["model"] != TINY:
@@ -99,8 +99,7 @@ def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | 
     """Read the dataset, make the model, and choose its trained parameters.
 
     Args:
-        args: The command's parsed options.
-        settings: Settings of the training.
+        args, settings: The command's parsed options, and the settings of the training.
         held: The `Detector` of the run that is resumed; None for a new run.
 
     Raises:

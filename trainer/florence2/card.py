@@ -40,12 +40,10 @@ def model_card(
     """Write the text of README.md, with the YAML that the Hub reads.
 
     Args:
-        name: The model's name.
-        summary: Content of summary.json.
+        name, summary: The model's name, and the content of summary.json.
         labels: Classes that an answer may name.
         pictures: Path relative to the card, and caption, of each picture.
-        datasets: Names on the Hub of the training datasets.
-        license: The Hub's id of a licence.
+        datasets, license: Names on the Hub of the training datasets, and the Hub's id of the licence.
         repository: owner/name of the model on the Hub.
     """
     settings = summary["settings"]
@@ -120,6 +118,6 @@ def _use(repository: str, threshold: float) -> str:
         f'model = Florence2ForConditionalGeneration.from_pretrained("{repository}")\n'
         f'processor = AutoProcessor.from_pretrained("{repository}")\n```\n\n'
         "Generate with `no_repeat_ngram_size=0`, because the boxes of an answer repeat tokens. Pinsight's "
-        "`python -m trainer.predict` on the training's run adds a confidence per box and pin addresses, and keeps "
-        f"answers well-formed. In it a box counts if its confidence is {threshold:.3f} or more."
+        "`python -m trainer.predict` on the training's run adds a confidence per box and pin addresses, keeps answers "
+        f"well-formed, and counts a box if its confidence is {threshold:.3f} or more."
     )

@@ -158,7 +158,7 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
     }
     given["data"] = str(args.data.resolve())
     if out.is_dir() and any(out.iterdir()):
-        begun = run_folder.read_json(out / COMMAND, "the folder of a comparison, or a new one")
+        begun = run_folder.read_json(out / COMMAND, "--out to be new, or the folder of an earlier comparison")
         begun = {name: value for name, value in begun.items() if value != "False"}  # stored by earlier versions
         names = [
             name

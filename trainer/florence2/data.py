@@ -81,8 +81,7 @@ def detection_data(
     """Make the dataset for detection from the splits of `read_dataset`; a split without answers is left out.
 
     Args:
-        dataset: Splits by name, at least one.
-        classes: Class names of the dataset.
+        dataset, classes: Splits by name, at least one, and class names of the dataset.
         folder: The dataset's folder, for messages.
         column: Column of the pictures: `image` or `nsoart`.
         size: Size (W, H) of the network's pictures in px.
@@ -158,7 +157,7 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
 
 
 def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, seed: int) -> list[int]:
-    """Return the rows to train on: those of `chosen_rows`, or `limit` of them drawn at random by `seed` (0: all).
+    """Return the rows to train on: those of `chosen_rows`, or if `limit` is not 0 so many of them, drawn by `seed`.
 
     Raises:
         InputError: There is no such row.

@@ -34,11 +34,8 @@ def answers(
     """Find boxes in a split's pictures, in px of the stored picture; returns the boxes of each picture.
 
     Args:
-        model: Florence-2.
-        split: The split.
-        collator: Makes the model's inputs.
-        grammar: Decides which answers are allowed.
-        batch_size: Pictures per batch.
+        model, split, collator: Florence-2, the split, and what makes the model's inputs.
+        grammar, batch_size: Decides which answers are allowed; pictures per batch.
         end_bias: Number subtracted from the end token's logit, so that doubtful boxes are found too.
         rows: Indices of the pictures; None: all.
         bar: Whether to show a progress bar.
@@ -61,8 +58,7 @@ class Inspector:
     """A trained Florence-2 with its processor and settings, to find boxes in pictures.
 
     Args:
-        model: Florence-2 in evaluation mode.
-        processor: The model's processor.
+        model, processor: Florence-2 in evaluation mode, and its processor.
         detector: The run's classes, picture size and threshold, from its config.json.
     """
 

@@ -11,12 +11,12 @@ from trainer.florence2.data import DetectionSplit
 
 MEASURES_LINE = (
     "mAP50: average precision of the boxes, from 0 to 1, where IoU 0.5 with a true box is enough; mAP: mean over IoU "
-    "0.5 to 0.95; seen positions: pins that are defective in a training picture too; held-out: in none"
+    "0.5 to 0.95; seen positions: pins that are defective in a training picture; held-out positions: all other pins"
 )
 
 
 def say_epoch(row: Row, warnings: Sequence[str], epochs: int) -> None:
-    """Print a line with an epoch's losses, mAP and seconds; `row` is of metrics.csv, `epochs` the number of epochs."""
+    """Print a line with an epoch's losses, mAP and seconds, from its line `row` of metrics.csv, and the warnings."""
     text = f"epoch {row['epoch']} of {epochs}  loss {row['train_loss']:.3f}  answer loss {row['train_answer_loss']:.3f}"
     if row["val_map"] is not None:
         text += f"  validation mAP {row['val_map']:.3f}  mAP50 {row['val_map50']:.3f}"
@@ -30,8 +30,7 @@ class EpochSheets:
     """Writes sheets of the same validation pictures, truth beside prediction, into RUN/sheets.
 
     Args:
-        run: The run's folder.
-        validation: The validation split.
+        run, validation: The run's folder, and the validation split.
         epochs: Number of epochs of the training, for `sheets.is_shown`.
     """
 

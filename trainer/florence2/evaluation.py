@@ -64,8 +64,7 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
     """Make the lines of predictions.csv for a picture: found boxes, `true` or `false`, then `missed` true boxes.
 
     Args:
-        name: Name of the split.
-        truth: Truth of the picture.
+        name, truth: The split's name, and the picture's truth.
         found: Found boxes in px of the picture; those below the threshold are left out.
         threshold: Confidence from which a box counts.
 
@@ -97,7 +96,10 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
 
 
 def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list[int]:
-    """Return the indices of at most `count` pictures with false or missed boxes, those with the most of these first."""
+    """Return the indices of at most `count` pictures with false or missed boxes, those with the most of these first.
+
+    `lines` has the result of `lines_of` for each picture.
+    """
     wrong = [sum(line["kind"] != "true" for line in some) for some in lines]
     order = sorted(range(len(wrong)), key=lambda i: -wrong[i])
     return [i for i in order[:count] if wrong[i]]
@@ -109,9 +111,7 @@ def frozen_of(
     """Read RUN/frozen.json; make it on validation if it is missing (run of an earlier version) or a `rate` is given.
 
     Args:
-        run: The run's folder.
-        inspector: The run's model.
-        folder: The dataset's folder.
+        run, inspector, folder: The run's folder, its model, and the dataset's folder.
         data: The splits that have been read from the dataset.
         batch_size: Pictures per batch.
         rate: Largest escape rate, from `--max-escape`; 0: not given.
@@ -186,10 +186,8 @@ def measure(
     """Measure the splits, and write OUT/mistakes_SPLIT.png.
 
     Args:
-        inspector: The run's model.
-        splits: The splits by name.
-        batch_size: Pictures per batch.
-        out: Folder of the results.
+        inspector, splits: The run's model, and the splits by name.
+        batch_size, out: Pictures per batch, and the folder of the results.
         frozen: Thresholds of the verdicts; None: the threshold of the boxes.
         own: The run's gates, which find pictures that cannot be judged; None: no gates.
 
@@ -226,15 +224,12 @@ def evaluate(
     own_folder: bool = False,
     max_escape: float = 0.0,
 ) -> None:
-    """Measure a finished run's model on a dataset, and write the files of results (see the module) into `out`.
+    """Measure a finished run's model on a dataset, and write evaluation.json, report.html and others into `out`.
 
     Args:
-        run: The run's folder.
-        folder: A dataset that `python -m generator build` wrote.
-        out: Folder of the results.
+        run, folder, out: Folders of the run, of the dataset and of the results.
         wanted: Splits to measure; empty: all but `train`.
-        batch_size: Pictures per batch.
-        device: Device of the model.
+        batch_size, device: Pictures per batch, and the model's device.
         own_folder: Whether `out` is RUN/evaluation, where any file may be replaced.
         max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
 

@@ -28,9 +28,9 @@ MEASURES = (
 
 
 def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return name and measures of each part of a split, from its entry in evaluation.json.
+    """Return name and measures of each group of a split's pictures, from the split's entry in evaluation.json.
 
-    The parts are: all pictures; seen and held-out positions; pictures with and without printed digits; each level of
+    The groups are: all pictures; seen and held-out positions; pictures with and without printed digits; each level of
     each factor.
     """
     parts: list[tuple[str, Mapping[str, Any]]] = [("all", measured)]

@@ -22,8 +22,7 @@ class Examples:
 
     Args:
         data: Splits `train` and `validation`.
-        collator: Makes batches.
-        config: Settings of the training.
+        collator, config: What makes batches, and the settings of the training.
         grid: Picture tokens (gw, gh) across and down the model's pictures.
         device: Device of the batches.
 

@@ -144,8 +144,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     """Measure the best weights, and write model, summary, plots, report and card.
 
     Args:
-        run: The run's folder.
-        ended: The training.
+        run, ended: The run's folder, and the training.
         detector: Classes and picture size for config.json; the threshold chosen on validation is added.
         photos: Folder of the user's pictures for the check of forgetting; None: only drawn pictures.
     """

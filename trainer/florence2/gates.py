@@ -1,4 +1,4 @@
-"""A Florence-2's gates, limits beyond which a picture is INVALID: `trainer.core.gates` with vision tower features."""
+"""Gates of a Florence-2 run (`trainer.core.gates`), limits beyond which a picture is INVALID, with image features."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +24,7 @@ def watch(model: Any) -> Watch:
 
 
 def learn(run: Path, model: Any, collator: Collator, splits: Mapping[str, DetectionSplit]) -> None:
-    """Learn limits beyond which pictures are INVALID from splits `train` and `validation`; write RUN/gates.*."""
+    """Learn from the splits `train` and `validation` beyond which limits a picture is INVALID; writes RUN/gates.*."""
     model.eval()
     tower = model.model.vision_tower
 

@@ -138,7 +138,7 @@ def changes(before: dict[str, Tensor], after: nn.Module) -> list[dict[str, Any]]
 
 
 def write_report(rows: Sequence[dict[str, Any]], run: Path) -> dict[str, Any]:
-    """Write the result of `changes` into RUN/changes.json; returns the totals for each part of the model."""
+    """Write `rows`, the result of `changes`, into RUN/changes.json; returns the totals for each part of the model."""
     totals: dict[str, Any] = {}
     for row in rows:
         total = totals.setdefault(
@@ -175,8 +175,8 @@ def merge(model: Any, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Any, f
     difference = float((after - before).abs().max())
     if difference > MERGE_TOLERANCE * max(1.0, float(before.abs().max())):
         raise RuntimeError(
-            f"merging LoRA: expected equal logits, got a difference of {difference:.3g}; use RUN/adapter, "
-            "the merged model is wrong"
+            f"merging LoRA: expected the same logits as before, got a difference of {difference:.3g}; use RUN/adapter, "
+            "as the merged model is wrong"
         )
     return merged, difference
 

@@ -22,8 +22,7 @@ class DetectionLosses(nn.Module):
 
     Args:
         model: `Florence2ForConditionalGeneration`, or PEFT's model around it.
-        config: Settings of the training.
-        collator: Makes the model's batches.
+        config, collator: Settings of the training, and what makes the model's batches.
     """
 
     location_ids: Tensor

@@ -109,8 +109,7 @@ def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[st
     connector every pin is smaller.)
 
     Args:
-        pictures: Truth and found boxes of each picture, in px of the picture.
-        labels: Class names without OK.
+        pictures, labels: Truth and found boxes of each picture in its px, and class names without OK.
 
     Returns:
         Numbers in [0, 1], each None without true boxes: `map`, `map50`, `map75`; by class in `per_class`; `small`.
@@ -135,7 +134,10 @@ def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> floa
 def map50_interval(
     pictures: Pictures, labels: Sequence[str], seed: int = 0, level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Return the interval (low, high) of mAP50 by bootstrap over pictures, at `level`; None without true boxes."""
+    """Return the interval (low, high) of mAP50 at confidence `level`, by bootstrap over pictures drawn by `seed`.
+
+    `labels`: class names without OK. None without true boxes.
+    """
     if not any(truth.targets for truth, _ in pictures):
         return None
     run = _coco_eval(pictures, labels)
@@ -170,7 +172,7 @@ def map50_interval(
 
 
 def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> np.ndarray:
-    """Compute the intersection over union (N, M) of boxes (N, 4) and (M, 4), both xyxy; 0 for boxes without area."""
+    """Return the intersection over union (N, M) of boxes `first` (N, 4) and `second` (M, 4), xyxy; 0 without area."""
     from torchvision.ops import box_iou  # takes seconds to import
 
     over = box_iou(*(torch.tensor(boxes, dtype=torch.float64) for boxes in (first, second)))
@@ -226,11 +228,11 @@ def score_of(found: Sequence[Found]) -> float:
 
 
 def verdicts_at(pictures: Pictures, limits: Limits, unsuitable: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
-    """Compute `core.verdict_shares` of whole pictures; a picture with a true box is NG in truth.
+    """Compute escapes, overkill, UNSURE and INVALID (`core.verdict_shares`); a picture with a true box is NG in truth.
 
     Args:
         pictures: Truth and found boxes of each picture.
-        limits: Thresholds of the highest confidence.
+        limits: Thresholds of a picture's score, which is the highest confidence of its boxes.
         unsuitable: For each picture the reasons why it cannot be judged; empty: all can be judged.
     """
     scores = np.array([score_of(found) for _, found in pictures])
@@ -271,12 +273,9 @@ class Counts:
     Attributes:
         threshold: Confidence from which a box counts.
         pins: Number of defective pins with an address.
-        right_address, right_address_and_mode: Share of these pins found at the right address; share of them
-            found at the right address with the right label.
-        missing_pins: Number of missing pins.
-        missing_found: Share of the missing pins found.
-        ok_pictures: Number of pictures without a true box.
-        false_boxes_per_ok_picture: Mean number of boxes on a picture without a true box.
+        right_address, right_address_and_mode: Share of these pins found at their address, and with their class.
+        missing_pins, missing_found: Number of missing pins, share of them that is found.
+        ok_pictures, false_boxes_per_ok_picture: Number of pictures without a true box, mean number of boxes on them.
         precision, recall: Share of found boxes that match a true box, and of true boxes that are matched.
     """
 
@@ -338,7 +337,10 @@ def counts(pictures: Pictures, threshold: float) -> Counts:
 
 
 def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float | None]:
-    """Return the highest possible mAP: `map` of edges rounded to bins, `map_whole_px` of these cut to whole px."""
+    """Return the mAP of answers that state the true boxes (`truths`) as exactly as tokens can; None without true boxes.
+
+    `map`: edges are rounded to bins, thousandths of the picture; `map_whole_px`: they are then cut to whole px.
+    """
     floats: list[tuple[Truth, list[Found]]] = []
     whole: list[tuple[Truth, list[Found]]] = []
     for truth in truths:
@@ -354,7 +356,7 @@ def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float 
 
 
 def calibration(pictures: Pictures) -> dict[str, Any]:
-    """Return `core.metrics.reliability` of the boxes' confidence, and under `boxes` the number of boxes."""
+    """Measure how well boxes' confidence agrees with the share of true ones: `reliability`, and number of `boxes`."""
     scored = [
         (f.confidence, hit) for truth, found in pictures for f, hit in zip(found, hits(truth, found), strict=True)
     ]

@@ -76,7 +76,7 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
     why = (
         f"the model shifts the labels once more than it should, so training would learn nothing; {FIX}"
         if abs(twice - model_s) <= close
-        else f"it is not the cross-entropy of the answer, so training would learn another task; {FIX}, or report this"
+        else f"its loss is not the answer's cross-entropy, so training would learn another task; {FIX}, or report this"
     )
     raise InputError(f"loss self-test: expected the cross-entropy {own:.6f}, got {model_s:.6f} from the model: {why}")
 
@@ -156,13 +156,13 @@ _PARTS = (
 
 
 def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
-    """List each block's name and named parameters, from the output back to the input, as --train-share takes them."""
+    """Return name and named parameters of each block, in the order of --train-share: from the output to the input."""
     groups: dict[tuple[Any, ...], list[tuple[str, nn.Parameter]]] = {}
     names: dict[tuple[Any, ...], str] = {}
     for name, parameter in model.named_parameters():
         found = _UNIT.match(name)
         if found is None:
-            raise ValueError(f"parameter {name!r} is in no part of Florence-2")
+            raise ValueError(f"parameter {name!r}: expected a name in {', '.join(_PARTS)}")
         block = found["block"] or ""
         depth = tuple(-int(n) for n in re.findall(r"\d+", block)) or (1,)  # parameters before the first block come last
         last = (0, depth) if block.startswith((".layers", ".blocks")) else (1, depth)

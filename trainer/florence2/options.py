@@ -22,7 +22,8 @@ EXAMPLE = """examples:
 def _again(p: argparse.ArgumentParser) -> None:
     """Add the options that resume or replace a run, compare modes, or do a dry run."""
     again = p.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="continue RUN with the settings with which it was started")
+    resume = "continue the training of RUN after its last finished epoch, with the settings with which it was started"
+    again.add_argument("--resume", action="store_true", help=resume)
     again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
     again.add_argument(
         "--compare",
@@ -61,7 +62,8 @@ def _afterwards(p: argparse.ArgumentParser) -> None:
         "--photos",
         type=Path,
         metavar="FOLDER",
-        help="folder of pictures on which the answers before and after training are compared, as on drawn pictures",
+        help="folder of your own pictures, on which the model's answers before and after training are compared, in "
+        "addition to pictures of simple objects that the command draws",
     )
     after.add_argument("--push", metavar="OWNER/NAME", help="upload the model and its card to the Hugging Face Hub")
     after.add_argument("--private", action="store_true", help="with --push: make a new repository private")

@@ -90,7 +90,7 @@ def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
                     xytext=(4, -8),
                     textcoords="offset points",
                 )
-    axes.set(xlabel="confidence", ylabel="share that is true", xlim=(0, 1.02), ylim=(-0.02, 1.05), title="Calibration")
+    axes.set(xlabel="confidence", ylabel="share of true boxes", xlim=(0, 1.02), ylim=(-0.02, 1.05), title="Calibration")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     save_figure(figure, path)

@@ -23,10 +23,8 @@ def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = 
     The files of RUN/model are at the top level.
 
     Args:
-        run: Folder of a finished run.
-        name: owner/name of the model on the Hub.
-        datasets: Names on the Hub of the training datasets.
-        license: The Hub's id of a licence.
+        run, name: Folder of a finished run, and the model's name on the Hub (owner/name).
+        datasets, license: Names on the Hub of the training datasets, and the Hub's id of the licence.
 
     Raises:
         InputError: The run was not finished, or its card is too long.

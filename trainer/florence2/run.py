@@ -29,7 +29,7 @@ UNFINISHED = "finish the training with `python -m trainer.florence2 --resume`"
 
 
 class DetectionConfig(Settings):
-    """Settings of a training that change its result; the defaults are those of `--model tiny`."""
+    """Settings of a Florence-2 training that change its result; the defaults are those of `--model tiny`."""
 
     model: str = setting(
         "tiny",
@@ -166,7 +166,10 @@ class DetectionConfig(Settings):
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:
-        """Return by setting the defaults of a published checkpoint in this mode that `--model tiny` does not have."""
+        """Return by setting the defaults for fine-tuning a published checkpoint, where `--model tiny` has others.
+
+        `mode` is the value of --mode, on which some of the defaults depend.
+        """
         found = {name: one.asked["published"] for name, one in fields_of(cls).items() if "published" in one.asked}
         return {name: value[mode] if isinstance(value, dict) else value for name, value in found.items()}
 
@@ -206,7 +209,7 @@ class Detector:
 def save_config(
     run: Path, training: DetectionConfig, detector: Detector, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json; `tolerance`: limits in mm of the training data, by scene."""
+    """Write RUN/config.json: settings, facts for prediction, and `tolerance` (limits in mm of the data, by scene)."""
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -218,7 +221,7 @@ def save_config(
 
 
 def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
-    """Read RUN/config.json strictly.
+    """Read RUN/config.json; returns the settings of the training and the facts for prediction.
 
     Raises:
         InputError: The folder or file is missing, of another format or version, or has unknown keys.

@@ -20,8 +20,7 @@ def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
 
     Args:
         pixels: (3, H, W) in [0, 1].
-        boxes: (M, 4) xyxy in px.
-        texts: One text per box.
+        boxes, texts: (M, 4) xyxy in px, and one text per box.
     """
     picture = Image.fromarray((pixels.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy())
     draw = ImageDraw.Draw(picture)
@@ -67,7 +66,6 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
     Args:
         sample: A picture and its pins.
         may_flip: Whether the picture may be mirrored left-right, and whether up-down.
-        generator: Random generator.
 
     Returns:
         The changed picture, of equal size, with the moved pins whose boxes' centres are still inside.
@@ -89,13 +87,12 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
 
 
 def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator, on_answer: bool) -> Sample:
-    """Cut a random square out of a picture; boxes stay in px of the whole picture.
+    """Cut a random square, with the pins whose boxes' centres are in it, out of a picture.
 
     Args:
-        sample: A whole picture.
+        sample: A whole picture; boxes stay in px of this picture.
         side: Side of the square in px, a multiple of `stride`.
         stride: px per picture token; the square's left upper corner lies on multiples of it.
-        generator: Random generator.
         on_answer: Whether to aim at a box of the answer, if there is one.
     """
     height, width = sample.pixels.shape[1:]

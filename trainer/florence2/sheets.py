@@ -59,7 +59,7 @@ def truth_and_prediction(
     rows: Sequence[int],
     threshold: float,
 ) -> Image.Image:
-    """Draw each row's picture twice: left true boxes, right the boxes of `found` (by row) that reach the threshold."""
+    """Draw the picture of each of `rows` twice: left true boxes, right boxes `found` (by row) from `threshold` on."""
     lines = []
     for row in rows:
         truth: Truth = split.truths[row]

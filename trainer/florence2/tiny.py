@@ -55,7 +55,7 @@ def location_tokens() -> list[str]:
 
 
 def tiny_tokenizer(labels: Sequence[str]) -> Any:
-    """Make a byte-level BPE tokenizer that writes each label in few tokens, with location tokens and image token."""
+    """Make a byte-level BPE tokenizer with location tokens and an image token; each label takes few tokens."""
     from tokenizers import ByteLevelBPETokenizer
     from transformers import BartTokenizer
 
@@ -79,7 +79,7 @@ def tiny_tokenizer(labels: Sequence[str]) -> Any:
 
 
 def tiny_processor(labels: Sequence[str], size: tuple[int, int]) -> Any:
-    """Make the processor for pictures of `size` (W, H) px, both multiples of 8."""
+    """Make the processor: a tokenizer for `labels`, and scaling of pictures to `size` (W, H) px, multiples of 8."""
     from transformers import Florence2Processor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -188,8 +188,7 @@ def tiny_model(processor: Any, size: tuple[int, int], shape: TinyShape | None = 
     Args:
         processor: From `tiny_processor`.
         size: Size (W, H) of the model's pictures in px, both multiples of 8.
-        shape: Widths and depths; None: the default.
-        seed: Seed of the weights.
+        shape, seed: Widths and depths (None: the default), and seed of the weights.
     """
     from transformers import BartConfig, Florence2Config, Florence2ForConditionalGeneration
 

@@ -46,8 +46,7 @@ class Florence2Trainee:
     Args:
         data: Splits `train` and `validation`.
         model: Florence-2 with `requires_grad` set on the parameters that train, or PEFT's model around it.
-        collator: Makes the model's batches.
-        config: Settings of the training.
+        collator, config: What makes the model's batches, and the settings of the training.
         share: This process's share of the training, from `distributed.start`.
         show: Called after each measurement with the epoch and the boxes found in the validation pictures.
     """

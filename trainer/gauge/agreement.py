@@ -28,8 +28,8 @@ def of_parts(parts: pd.DataFrame) -> dict[str, Any]:
     Returns:
         `parts`: their number; `matrix`: number of parts by truth (OK, NG), then verdict; `wrong`: share of wrong ones
         among the verdicts OK and NG; `escapes`, `overkill`, `unsure`, `invalid`: as in `verdict_shares`; `forced`: by
-        source of measures (`NAMES`), share of right verdicts if a part is NG where a measure is beyond its limit, and
-        otherwise OK. Each share has its 95 % interval (Clopper and Pearson).
+        source of measures (`NAMES`), share of right verdicts if uncertainty is ignored: a part is NG if a measure is
+        beyond its limit, otherwise OK. Each share has its 95 % interval (Clopper and Pearson).
     """
     ng, verdicts = parts.ng.to_numpy(bool), parts.verdict.to_numpy(str)
     decided = np.isin(verdicts, (Verdict.OK, Verdict.NG))
@@ -54,8 +54,7 @@ def of_pins(
     """Compare the decisions on pins with the truth, for each judged characteristic.
 
     Args:
-        table: measured pins, from `measure_split`.
-        pins: the decisions on these pins, from `judge_pins`.
+        table, pins: measured pins, from `measure_split`, and the decisions on them, from `judge_pins`.
         judged: names of the judged characteristics.
         displaced: positions whose pins were displaced in training, as `scene/address`; empty: not known.
 
@@ -82,9 +81,12 @@ def of_pins(
 
 
 def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count decisions on true position by true value / limit: a dict for each range of `RANGES`, then for `NEAR`.
+    """Count decisions on true position by the true value in multiples of its limit; arguments: those of `of_pins`.
 
-    `right` is, by source of measures, the share of pins whose measure is on the same side of the limit as the truth.
+    Returns:
+        A dict for each range of `RANGES`, then for `NEAR`: `from`, `to` (None: no end), number of `pins` and of each
+        decision, `wrong`, the number of wrong ones among conform and nonconform, and `right`: by source of measures
+        (`NAMES`), the share of pins whose measure is on the same side of the limit as the truth.
     """
     ratio, there = true_position(table) / pins.true_position_mm, table.there
     decision, ng = pins[f"decision_{TRUE_POSITION}"], pins[f"ng_{TRUE_POSITION}"]
@@ -108,7 +110,11 @@ def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def forced(table: pd.DataFrame, pins: pd.DataFrame, displaced: Iterable[str]) -> dict[str, Any]:
-    """Return the share of pins near the limit measured on the right side of it, by group of positions, then source."""
+    """Compute the share of pins near the limit of true position that are measured on the true side of the limit.
+
+    Arguments are those of `of_pins`. Returns the share with its 95 % interval, by group of positions (all, displaced in
+    training, never displaced), then by source of measures (`NAMES`).
+    """
     ratio = true_position(table) / pins.true_position_mm
     near = table.there & (ratio >= NEAR[0]) & (ratio <= NEAR[1])
     groups = {"all positions": near}

@@ -1,4 +1,4 @@
-"""Batches for training the gauge: crops round points projected with a slightly wrong pose, varied and mirrored."""
+"""Batches for training the gauge: crops cut where a slightly wrong pose of the part would show pins and edges."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,10 @@ _FINE, _FINE_SHARE = 1.0 / 6.0, 0.25
 
 
 def misplaced(pose: np.ndarray, pitch_mm: float, source: np.random.Generator) -> np.ndarray:
-    """Draw a pose (4, 4) near the true `pose` (4, 4), up to 1.5° and 0.4 pitches off; `source` draws random numbers."""
+    """Return a wrong pose (4, 4) of a part near its true `pose` (4, 4), as after an inexact search for the part.
+
+    `source` draws it: turned by up to 1.5°, moved by up to 0.4 of `pitch_mm`, the distance of neighbouring pins.
+    """
     size = np.array([*np.radians([TILT_DEG, TILT_DEG, TURN_DEG]), SHIFT * pitch_mm, SHIFT * pitch_mm, LIFT * pitch_mm])
     size *= _FINE if source.random() < _FINE_SHARE else 1.0
     supposed: np.ndarray = motion(source.uniform(-size, size)) @ pose
@@ -74,7 +77,13 @@ def batch_of(
     source: np.random.Generator,
     augment: bool = True,
 ) -> Batch:
-    """Join the crops of some pictures (`crops_of`) in one batch; `augment`: vary their light and noise, and mirror."""
+    """Cut crops out of some pictures, and join them in one batch.
+
+    Args:
+        pictures, side, counts, source: as for `crops_of`.
+        queries, pitches: by connector the pins and edge points to find, and the distance of neighbouring pins in mm.
+        augment: whether to vary light, sharpness and noise of the crops, and to mirror them.
+    """
     made = [
         _of_picture(number, crops_of(each, queries[each.key], pitches[each.key], side, counts, source), augment, source)
         for number, each in enumerate(pictures)

@@ -45,7 +45,7 @@ _PITCHES, _LEAST_PX, _MOST_PX = 2.3, 48, 80
 
 @dataclass(frozen=True)
 class Setup:
-    """Shape of the network, settings and data of a training."""
+    """What a gauge's training starts with: shape of the network, settings, and data."""
 
     shape: GaugeConfig
     settings: TrainingConfig
@@ -53,7 +53,10 @@ class Setup:
 
 
 def crop_of(pitch_px: float) -> tuple[int, float]:
-    """Choose a crop's side in px, a multiple of 8, and the resampled distance of pins in px, from the stored one."""
+    """Choose the side of the network's crops, px, and the distance of neighbouring pins in resampled pictures, px.
+
+    `pitch_px` is this distance in the stored pictures. The side is a multiple of 8.
+    """
     side = int(np.clip(8 * round(_PITCHES * pitch_px / 8), _LEAST_PX, _MOST_PX))
     return side, min(pitch_px, side / _PITCHES * 1.1)
 
@@ -212,7 +215,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command line; returns its exit code. --time-limit counts from `began` (time.monotonic()); None: now."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
+
+    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
+    """
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began
 

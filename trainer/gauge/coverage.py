@@ -22,8 +22,7 @@ def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
     """Measure the share of errors within U.
 
     Args:
-        parts: (N,) part of each error.
-        covered: (N,) whether the error lies within U.
+        parts, covered: (N,) part of each error, and whether the error lies within U.
 
     Returns:
         `share` of errors within U; `interval`, its 95 % interval by bootstrap over parts; `p`, the p-value of the
@@ -32,13 +31,17 @@ def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
     off = pd.Series(np.asarray(covered, float) - RIGHT).groupby(parts.to_numpy()).sum().round(9)
     p = None
     if len(off) >= _FEWEST_PARTS:
-        p = float(stats.ttest_1samp(off, 0.0, alternative="less").pvalue) if np.ptp(off) > 0 else float(off.iloc[0] >= 0)
+        varies = np.ptp(off) > 0
+        p = float(stats.ttest_1samp(off, 0.0, alternative="less").pvalue) if varies else float(off.iloc[0] >= 0)
     names = parts.astype(str).tolist()
     return {"share": float(np.mean(covered)), "interval": part_interval(names, np.asarray(covered)), "p": p}
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Adjust the p-values of several tests (Holm, 1979): the chance of any false alarm at 0.05 is then at most 5 %."""
+    """Return the p-values of several tests, adjusted by Holm's method (1979), in the same order.
+
+    If only tests with an adjusted value below 0.05 count, the chance of any false alarm is at most 5 %.
+    """
     order = np.argsort(values)
     adjusted = np.empty(len(values))
     largest = 0.0

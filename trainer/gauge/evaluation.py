@@ -50,8 +50,7 @@ class Asked:
     """Options of an evaluation.
 
     Attributes:
-        run: the run's folder.
-        data: the dataset's folder.
+        run, data: folders of the run and of the dataset.
         device: device of the network.
         splits: names of the splits to measure; empty: all but `train`.
         tolerances: by label, sets of limits in mm by name that replace the dataset's; parts are judged by each set.
@@ -77,8 +76,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     """Evaluate a run on a dataset, write the results into `out` and print the main ones.
 
     Args:
-        asked: the options.
-        out: folder of the results.
+        asked, out: the options; the folder of the results.
         own_folder: whether `out` is RUN/evaluation, whose files may be replaced without a check.
 
     Raises:
@@ -125,7 +123,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
             lines += [table.assign(split=name) for table in tables.values()]
             parts += [each.assign(split=name) for each in judged]
         if not lines:
-            raise InputError(f"--data {asked.data}: expected at least one part that is located, got none")
+            raise InputError(f"--data {asked.data}: expected a part that can be located in its pictures, got none")
         _write_csv(stage / MEASURED, lines)
         _write_csv(stage / PARTS, parts)
         write_page(stage, document)
@@ -150,18 +148,17 @@ def measure_split(
     """Measure all parts of a split, each by the pictures of the given cameras together.
 
     Args:
-        pictures: the split's pictures.
-        data: drawings and queries of their connectors.
+        pictures, data: the split's pictures; drawings and queries of their connectors.
         run: the gauge.
         cameras: names of the cameras; empty: all.
 
     Returns:
-        The measured captures; the pose is None for parts that `trainer.predict` would call not located. Their table
-        from `table_of`, with columns `bright_dx`, `bright_dy`, `bright_retraction` added: mm by the brightest pixels.
+        The measured captures, without a pose where `trainer.predict` would call the part not located; their table from
+        `table_of`, with added columns `bright_dx`, `bright_dy`, `bright_retraction`: measures in mm of `bright_tips`.
     """
     finder = TorchFinder(run.network, run.uncertainty.scales)
     captures = captures_of(pictures, cameras)
-    bar = f"measuring parts by {'+'.join(cameras) or 'all cameras'}"
+    bar = f"measuring parts by pictures of {'+'.join(cameras) or 'all cameras'}"
     found = measure_captures(
         captures,
         data,
@@ -191,7 +188,7 @@ def _refused(one: Measured, data: GaugeData, run: GaugeRun) -> Measured:
 
 
 def camera_sets(pictures: Sequence[Picture]) -> list[tuple[str, ...]]:
-    """Return the sets of cameras by which parts are measured: each camera alone and, if several, all together."""
+    """Return the sets of cameras by which parts are measured: each camera alone; if there are several, also all."""
     names = sorted({str(each.row["camera"]) for each in pictures})
     return [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
 
@@ -251,7 +248,7 @@ def _compare(found: Mapping[str, Any], judged: Sequence[pd.DataFrame], split: st
 
 
 def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
-    """Write the lines for the terminal on a split, given its name and its entry in evaluation.json."""
+    """Return lines for the terminal on errors and verdicts of split `name`; `found`: its entry in evaluation.json."""
     lines = []
     for cameras, figure in found.items():
         lines.append(figures.line(f"{name}, {cameras}", figure["groups"]["all pins"]))

@@ -16,7 +16,10 @@ _BINS = 8
 
 
 def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
-    """Plot found over true dx, dy and retraction in mm with fitted lines; a row of plots for each table of pins."""
+    """Write a PNG with plots of measured over true dx, dy and retraction, in mm, each with a fitted line.
+
+    `tables` has measured pins (`table_of`) by set of cameras; each set gets a row of three plots.
+    """
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
@@ -39,7 +42,12 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
 
 
 def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> None:
-    """Plot errors over true sizes in mm, the mean ±U (k = 2) as a band; a row of plots for each table of pins."""
+    """Write a PNG with plots of the errors of dx, dy and retraction over the true size, with a band of the mean ±U.
+
+    Args:
+        tables: measured pins (`table_of`) by set of cameras; each set gets a row of three plots.
+        limit_mm: limit of true position in mm, drawn as a line; infinite: no line.
+    """
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):

@@ -20,7 +20,10 @@ _SAME_MM = 1e-6
 
 
 def true_position(table: pd.DataFrame, which: str = "true") -> pd.Series:
-    """Return true positions in mm, twice the tips' distance from their nominal place, from columns WHICH_dx and _dy."""
+    """Return the true position of each pin in mm: twice the distance of its tip from the nominal place.
+
+    The table has its distance along X and Y, mm, in columns `WHICH_dx`, `WHICH_dy`; `which`: `true`, `found`, `bright`.
+    """
     return 2.0 * np.hypot(table[f"{which}_dx"], table[f"{which}_dy"])
 
 
@@ -62,12 +65,15 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def groups(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) -> dict[str, pd.DataFrame]:
-    """Select the rows of groups of pins, by the group's name, such as pins of one housing; groups may overlap.
+    """Divide measured pins into groups, such as all pins, pins near the limit, pins of one housing.
 
     Args:
         table: measured pins, from `table_of`, by one set of cameras.
-        limit_mm: limit of true position.
+        limit_mm: limit of true position in mm.
         displaced: positions whose pins were displaced in training, as `scene/address`; empty: not known.
+
+    Returns:
+        By the group's name the rows of the group; empty groups are left out. A pin may be in several groups.
     """
     there, tip = table.there, true_position(table)
     nominal = there & (table.true_retraction.abs() <= NOMINAL_MM)
@@ -96,7 +102,10 @@ def is_displaced(table: pd.DataFrame, displaced: Iterable[str]) -> pd.Series:
 
 
 def groups_by_pin(table: pd.DataFrame, limit_mm: float) -> dict[str, pd.DataFrame]:
-    """Select the rows of groups of at least 10 pins, by name: of one kind of defect, or a range of true positions."""
+    """Divide measured pins by kind of defect, and by true position in multiples of its limit `limit_mm`.
+
+    Returns by the group's name the rows of `table` in the group; groups of fewer than 10 pins are left out.
+    """
     size = true_position(table) / limit_mm
     chosen: dict[str, Any] = {
         f"kind {kind}": table.kind == kind for kind in sorted(table.kind.unique()) if kind != "missing"
@@ -131,7 +140,7 @@ def repeatability(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def grouped(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
-    """Return for each group of pins that `groups` selects with these arguments its `figures`, by the group's name."""
+    """Return the errors (see `figures`) of each group of pins, by the group's name; arguments: those of `groups`."""
     return {name: figures(part) for name, part in groups(table, limit_mm, displaced).items()}
 
 
@@ -140,7 +149,10 @@ def _rms(values: pd.Series) -> float:
 
 
 def line(name: str, found: Mapping[str, Any], say: Callable[[float | None], str] = "{:.3f}".format) -> str:
-    """Write a line for the terminal: `name`, then errors from `figures`, which `say` turns from numbers into text."""
+    """Return a line for the terminal: `name`, number of pins, and by axis error, slope and share of errors within U.
+
+    `found` is a result of `figures`; `say` turns a number into text.
+    """
     parts = [
         f"{axis} {say(found[f'rms_{axis}'])} mm (slope {say(found[f'slope_{axis}'])}, "
         f"{found[f'coverage_{axis}']:.0%} within U)"

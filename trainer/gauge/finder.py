@@ -10,7 +10,7 @@ from trainer.gauge.network import GaugeNetwork
 
 
 class TorchFinder:
-    """Finds pins and edges in crops with a trained network: the `Finder` that `generator.locating.locate` expects.
+    """Finds pins, and edges of the housing's walls, in crops with a trained network, for `generator.locating.locate`.
 
     Args:
         network: the trained network, in evaluation mode.
@@ -26,7 +26,11 @@ class TorchFinder:
         return self.network.side
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Find the two points of each crop: in px from its left upper corner, with covariances, and pin probability."""
+        """Find two points in each of n crops: of a pin its tip and foot, of a wall's edge a point on it and one inside.
+
+        Returns the points (n, 2, 2) in px from the crop's left upper corner, their covariances (n, 2, 2, 2) in px^2,
+        the probability (n,) that there is a pin, and the network's features (n, F).
+        """
         pixels = torch.from_numpy(np.ascontiguousarray(crops.pixels.transpose(0, 3, 1, 2))).float() / 255.0
         device = self.network.cells.device
         inputs = [pixels.to(memory_format=torch.channels_last)]

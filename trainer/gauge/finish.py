@@ -37,8 +37,7 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
 
     Args:
         run: the run's folder, which contains the best weights.
-        data: the training's data; all splits but `train` are measured.
-        folder: the dataset's folder.
+        data, folder: the training's data and its folder; all splits but `train` are measured.
         network: the network; the best weights are loaded into it.
         outcome: how the training ended.
     """
@@ -78,7 +77,11 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
 def tables_of(
     pictures: Sequence[Picture], data: GaugeData, network: GaugeNetwork, found: Uncertainty
 ) -> dict[str, pd.DataFrame]:
-    """Measure a split with the factors `found`; returns tables (`table_of`) by each camera, and by all together."""
+    """Measure the parts of a split by each camera alone and, if there are several, by all together.
+
+    Returns tables of pins (`table_of`) by names of cameras, such as `center` and `center+top`. `found` gives the
+    factors by which standard deviations are multiplied.
+    """
     finder = TorchFinder(network, found.scales)
     names = sorted({str(each.row["camera"]) for each in pictures})
     sets = [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
@@ -95,7 +98,10 @@ def limit_of(pictures: Sequence[Picture]) -> float:
 
 
 def displaced(pictures: Sequence[Picture], data: GaugeData) -> list[str]:
-    """Return the pin positions (`scene/address`) whose tip is over 0.2 mm off in at least a tenth of the pictures."""
+    """Return the pin positions that the training displaced, as `scene/address`, sorted.
+
+    They are those whose tip is over 0.2 mm off its nominal place in at least a tenth of the `pictures` that show it.
+    """
     shown: dict[str, list[bool]] = {}
     for picture in pictures:
         for position, each in zip(data.connectors[picture.key].positions, picture.objects, strict=True):

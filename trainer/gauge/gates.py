@@ -23,7 +23,7 @@ _MOST = 400
 
 
 def learn_gates(run: Path, splits: Mapping[str, Sequence["Picture"]]) -> None:
-    """Learn picture gates from the splits `train` and `validation`, and write a file for each view into RUN/gates."""
+    """Learn from the splits `train` and `validation` which pictures can be judged; writes RUN/gates/VIEW/gates.npz."""
     by_view: dict[str, list[Picture]] = {}
     for name in ("train", "validation"):
         for each in splits.get(name, ()):

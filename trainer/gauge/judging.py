@@ -32,7 +32,10 @@ def tolerance_of(row: Mapping[str, Any], asked: Mapping[str, float]) -> Toleranc
 
 
 def judged_of(table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the characteristics to judge in a table of measured pins: height only if determined for most of them."""
+    """Return the characteristics by which to judge a table of measured pins: presence, true position and height.
+
+    Height is left out unless the views determine it for more than half of the pins.
+    """
     fixes = len(table) > 0 and float(table.determined_retraction.mean()) > 0.5
     return CHARACTERISTICS if fixes else (PRESENCE, TRUE_POSITION)
 
@@ -58,11 +61,12 @@ def judge_pins(
 
     Returns:
         Two tables.
-        - Pins, a row for each row of `table`. Columns: the limits in mm; for each characteristic C the gauge's decision
-          `decision_C`, whether the pin is NG in truth `ng_C`, and for each source S `S_ng_C`, whether its measure lies
-          beyond the limit (its uncertainty is ignored); `ng` and `S_ng`, the same for any judged characteristic.
-        - Captures, a row for each of `measured`. Columns: the part's facts; `runs`, the manifest rows of its pictures,
-          joined by ";"; `ng`, whether it is NG in truth; `verdict`; `S_ng`, whether `S_ng` holds for at least one pin.
+        - Pins, a row for each row of `table`. Columns: the limits in mm. For each characteristic C: `decision_C`, the
+          gauge's decision; `ng_C`, whether the pin is NG in truth; for each source S `S_ng_C`, whether its measure lies
+          beyond the limit (uncertainty is ignored). `ng` and `S_ng`: whether that holds for any judged characteristic.
+        - Captures, a row for each of `measured`. Columns: part, fixture, scene, housing, terminal, lighting; `runs`,
+          the manifest rows of its pictures, joined by ";"; `ng`, whether the part is NG in truth; `verdict`; `S_ng`,
+          whether `S_ng` holds for at least one pin.
     """
     limits, decisions, verdicts = [], [], []
     for one in measured:

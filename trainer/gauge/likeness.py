@@ -1,4 +1,4 @@
-"""What a gauge's training showed (`generator.locating.likeness`), learned at its end: RUN/likeness.npz."""
+"""Learn how the parts of a gauge's training look; `generator.locating.likeness` compares other parts with them."""
 
 from generator.locating.likeness import Likeness, Looks, ViewLikeness
 from generator.locating.locate import Finder
@@ -10,12 +10,7 @@ _PARTS = {"train": 120, "validation": 60}
 
 
 def learn_likeness(data: GaugeData, finder: Finder) -> Likeness:
-    """Learn from the splits `train` and `validation` how each view shows a part.
-
-    Args:
-        data: the training's data.
-        finder: the trained network.
-    """
+    """Learn from splits `train` and `validation` of `data` the limits of how parts look: colour of pins, edges."""
     looks: dict[str, dict[str, list[Looks]]] = {}
     for split, most in _PARTS.items():
         for one in measure_captures(some_of(captures_of(data.splits.get(split, ())), most), data, finder):

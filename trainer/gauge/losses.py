@@ -25,7 +25,10 @@ _CLEAR = 1.0 / 48.0
 
 
 def across(errors: Tensor, batch: Batch) -> Tensor:
-    """Return the component (N,) of errors (N, 2), both in px, across the edge of each crop of an edge in `batch`."""
+    """Return the component (N,) of errors (N, 2), in px, at right angles to the edge that each crop of `batch` shows.
+
+    It is above 0 if the error points to the inside of the edge. For crops of pins it has no meaning.
+    """
     inwards = F.normalize(batch.besides - batch.marks, dim=-1)
     return (errors * inwards).sum(-1)
 
@@ -38,7 +41,7 @@ def whiten(errors: Tensor, sharpness: Tensor) -> Tensor:
 
 
 def parts(found: Found, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Compute distance, covariance and presence (N,), three parts of the loss; the first two are 0 for missing pins.
+    """Return three parts of each crop's loss, each (N,): distance and covariance (0 for missing pins), presence.
 
     The part of the covariance is the negative logarithm of a Student t density with 4 degrees of freedom: a few large
     errors then change the stated covariances of other points little. Presence is 0 for edges.
@@ -61,7 +64,10 @@ def parts(found: Found, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def votes(found: Found, batch: Batch) -> Tensor:
-    """Return the cross entropy (N,) of the votes' weights and a normal density at the truth; 0 for missing pins."""
+    """Return the loss (N,) of the votes: cross-entropy of their weights and a normal density around the true point.
+
+    It is summed over the two points of a pin, and 0 for a missing pin.
+    """
     off = centres(batch.crops.shape[-1]).to(batch.truth).flatten(1).T - batch.truth[:, :, None]  # N, 2, cells, 2
     square = off.square().sum(-1) / _NEAR_PX**2
     inwards = F.normalize(batch.besides - batch.marks, dim=-1)
@@ -73,9 +79,10 @@ def votes(found: Found, batch: Batch) -> Tensor:
 
 
 def shortfall(found: Found, batch: Batch) -> Tensor:
-    """Return the sum over the pictures, in px^2, of sum(w e)^2 / (1 + sum(w^2)), summed over the tips of a picture.
+    """Return the part `Shortfall` of the loss, a scalar in px^2: the sum of S^2 / (1 + W) over the pictures.
 
-    e is a tip's error along its true displacement, px; its weight w is 0 without displacement, near 1 for a large one.
+    S is the sum of w * e over the tips of a picture, and W the sum of w^2. e is a tip's error along its true
+    displacement, in px; its weight w is 0 without displacement, and near 1 for a large one.
     """
     off = batch.truth[:, 0] - batch.nominal
     clear = _CLEAR * batch.crops.shape[-1]
@@ -88,7 +95,7 @@ def shortfall(found: Found, batch: Batch) -> Tensor:
 
 
 def loss(found: Found, batch: Batch) -> Tensor:
-    """Return the loss of a batch: weighted sum over its crops of `parts` and `votes`, plus weighted `shortfall`."""
+    """Return the loss of a batch, a scalar: the weighted sum of `parts`, `votes` (of all crops) and `shortfall`."""
     distance, surely, presence = parts(found, batch)
     of_crops = (distance + _SURELY * surely + _PRESENCE * presence + _VOTES * votes(found, batch)).sum()
     return of_crops + _SHORTFALL * shortfall(found, batch)

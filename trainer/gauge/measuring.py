@@ -19,7 +19,7 @@ AXES = ("dx", "dy", "retraction")
 
 @dataclass(frozen=True)
 class Capture:
-    """Pictures of a part that was placed on the station once, one picture by each camera."""
+    """Pictures of a part that was placed on the station once, in one light: at most one picture by each camera."""
 
     pictures: tuple[Picture, ...]
 
@@ -31,10 +31,15 @@ class Capture:
 
 @dataclass(frozen=True)
 class Measured:
-    """A capture and what was found: the part's pose, its pins in mm, fits by view, and for each view its pins in px.
+    """A capture and what the gauge measured in it.
 
-    `looks` states how each view shows the part. `unlike` states in what the part is unlike those of the training, for
-    which `trainer.predict` refuses it. If the part could not be located, the pose is None, and the rest is empty.
+    Attributes:
+        capture: the pictures.
+        pose: pose of the part in the station; None if it could not be located: all that follows is then empty.
+        pins: measures of each pin in mm, in the drawing's order.
+        fits, seen: how well the pose fits the points found, by view; these points in px, for each view.
+        looks: by view, colour of the pins and features of the housing's edges, to compare with training.
+        unlike: reasons why the part is unlike those of the training; with any, its verdict is INVALID.
     """
 
     capture: Capture
@@ -47,10 +52,10 @@ class Measured:
 
 
 def captures_of(pictures: Iterable[Picture], cameras: Sequence[str] = ()) -> list[Capture]:
-    """Group pictures by placing of a part; if a camera took several of one placing, each goes into another capture.
+    """Group pictures into captures: each has one placing of a part, in one light, and at most one picture per camera.
 
     Args:
-        pictures: the pictures of a split.
+        pictures: the pictures of a split. If a camera took several of one placing, they go into different captures.
         cameras: names of the cameras whose pictures are used; empty: all.
     """
     found: dict[tuple[Any, ...], list[Picture]] = {}
@@ -81,8 +86,7 @@ def measure_captures(
     """Locate the part of each capture, and measure its pins; returns a `Measured` for each capture, in order.
 
     Args:
-        captures: the captures, from `captures_of`.
-        data: drawings and queries of their connectors.
+        captures, data: the captures, from `captures_of`; drawings and queries of their connectors.
         finder: the network, which finds points in crops.
         factors: factors on the standard deviations in mm; None: 1.
         progress: called with the captures; returns an iterator over them that shows progress.
@@ -106,10 +110,11 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
 
     Returns:
         Columns `part`, `fixture` (placing), `scene`, `housing`, `terminal`, `lighting`, `cameras`, `capture` (number in
-        `measured`), `address`, `kind` (kinds of defect, or none), `there` (whether there is a pin in truth),
-        `present` (measured probability of a pin), `sigma_px` (of the tip in its best view), `cov_xy` (of dx and dy,
-        mm^2), `visible` (largest share of the pin that a view shows); for each axis A of dx, dy and retraction, in mm:
-        `true_A`, `found_A`, standard deviation `sigma_A`, and whether the views determine it, `determined_A`.
+        `measured`), `unlike` (whether the part is unlike training), `address`, `kind` (kinds of defect, or none),
+        `there` (whether there is a pin in truth), `present` (measured probability of a pin), `sigma_px` (of the tip in
+        its best view), `cov_xy` (covariance of dx and dy, mm^2), `visible` (largest share of the pin that a view
+        shows). For each axis A of dx, dy and retraction, in mm: `true_A`, `found_A`, standard deviation `sigma_A`;
+        `determined_A`, whether the views determine this measure.
     """
     rows = []
     for number, one in enumerate(measured):
@@ -146,7 +151,10 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
 
 
 def kinds_of(defects: str) -> dict[str, str]:
-    """Read the kinds of defect, such as `bent+retracted`, by pin address, from a manifest's column `defects`."""
+    """Return the kinds of defect of each defective pin, such as `bent+retracted`, by the pin's address.
+
+    `defects` is the text in the manifest's column of this name.
+    """
     found: dict[str, str] = {}
     for text in filter(None, defects.split(";")):
         kind, _, rest = text.partition("@")

@@ -63,7 +63,7 @@ def probes(side: int) -> list[tuple[Tensor, ...]]:
 
 
 def largest_difference(path: Path, reference: FromBytes) -> float:
-    """Return the largest difference of an output value between file and network on `probes`; inf if shapes differ."""
+    """Return the largest difference of outputs of the file `path` and of `reference`; inf if shapes differ."""
     import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -98,7 +98,9 @@ def export_run(run: Path, path: Path) -> float:
         _trace(network, temporary, metadata)
         worst = largest_difference(temporary, network)
         if not worst <= TOLERANCE:
-            raise RuntimeError(f"{path}: expected outputs within {TOLERANCE:g} of the network's, got {worst:g} off")
+            raise RuntimeError(
+                f"{path}: expected outputs that differ from PyTorch's by up to {TOLERANCE:g}, got up to {worst:g}"
+            )
 
     run_folder.replace_file(path, write)
     return worst

@@ -41,7 +41,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class GaugeData:
-    """A dataset: pictures by split; drawings and points to find by `Key`; px between neighbouring pins; messages."""
+    """A dataset for the gauge.
+
+    Attributes:
+        splits: pictures by name of the split.
+        connectors: drawings of the connectors, by scene, housing and terminal (`Key`).
+        queries: what to find of each connector, by `Key`: its pins, and points on the edges of its walls.
+        pitch_px: distance of neighbouring pins in the pictures, px.
+        notes: messages for the user.
+    """
 
     splits: Mapping[str, Sequence[Picture]]
     connectors: Mapping[Key, NominalConnector]

@@ -64,7 +64,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Bench:
-    """What judging parts needs: gauge, drawing of the connector, limits in mm, name and hash of the run, options."""
+    """What is needed to judge parts.
+
+    Args:
+        gauge: The network with its uncertainty, gates and limits.
+        drawing, tolerance: Drawing of the connector, and limits in mm.
+        model: `name` of the run, and `hash`, the SHA-256 of its weights.
+        options: Options of the prediction.
+    """
 
     gauge: Gauge
     drawing: StatedDrawing
@@ -73,7 +80,7 @@ class Bench:
     options: Options
 
     def document(self, found: Inspected, files: Mapping[str, Path], part: str) -> dict[str, Any]:
-        """Make the entry of predictions.json for a part: what was `found` in `files`, its pictures by view."""
+        """Make the entry of predictions.json for a part, given what was `found` in its picture `files` (by view)."""
         envelope = Envelope(
             found.verdict,
             found.reasons,
@@ -88,7 +95,7 @@ class Bench:
         return envelope.to_json(part=part, sentence=said, **found.document(self.drawing, self.options.judged))
 
     def unjudged(self, file: Path, problems: Sequence[str]) -> dict[str, Any]:
-        """Make the entry of predictions.json for a picture that was not assigned to a part: INVALID, with reasons."""
+        """Make the entry of predictions.json for a `file` that belongs to no part: INVALID, `problems` as reasons."""
         reasons = [f"file: {problem}" for problem in problems]
         known = {"model": self.model, "judged": list(self.options.judged)}
         envelope = Envelope(Verdict.INVALID, reasons, file=str(file), **known)  # type: ignore[arg-type]
@@ -168,7 +175,7 @@ def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mappi
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Load a run and sort picture files into parts; the verdicts returned are computed one by one as they are read.
+    """Load a run, and sort picture files into parts by their names; a part's verdict is computed when it is read.
 
     Raises:
         InputError: As for `load_bench`; or `options.camera` is no view of the run, or the certificate lacks a view.

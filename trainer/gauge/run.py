@@ -1,4 +1,4 @@
-"""Files of a gauge's run: settings and scale (RUN/config.json), factors of the uncertainty (RUN/uncertainty.json)."""
+"""Files of a gauge's run: settings, px per pitch (RUN/config.json), factors of uncertainty (RUN/uncertainty.json)."""
 
 import json
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ UNCERTAINTY = "uncertainty.json"
 
 
 class GaugeConfig(Settings):
-    """Settings of the network's shape."""
+    """Settings of the shape of a gauge's network."""
 
     side: int = setting(
         48, "side of the network's square crops, px; a multiple of 8", ge=32, le=256, no_option="from the pins' pitch"
@@ -42,14 +42,16 @@ class GaugeConfig(Settings):
 
 
 class TrainingConfig(Settings):
-    """Settings of a training that change its result."""
+    """Settings of a gauge's training that change its result."""
 
     epochs: int = setting(75, "passes over the training split", ge=1, le=100_000)
     pictures: int = setting(4, "pictures per step", ge=1, le=4096)
-    pins: int = setting(12, "largest number of pins of one picture in a step, drawn at random", ge=1, le=4096)
-    edges: int = setting(10, "largest number of points on the walls' edges of one picture in a step", ge=0, le=4096)
+    pins: int = setting(12, "pins per picture in a step, at most; they are drawn at random", ge=1, le=4096)
+    edges: int = setting(10, "points on the edges of the housing's walls per picture in a step, at most", ge=0, le=4096)
     lr: float = setting(1.5e-3, "highest learning rate", gt=0, le=10)
-    warmup: float = setting(0.05, "share of the steps during which the learning rate rises", ge=0, le=1)
+    warmup: float = setting(
+        0.05, "share of the steps, from the first on, during which the learning rate rises", ge=0, le=1
+    )
     weight_decay: float = setting(0.02, "weight decay of AdamW", ge=0, le=10)
     clip: float = setting(1.0, "norm to which larger gradients are scaled down", gt=0, le=1e6, no_option="fixed")
     ema: float = setting(
@@ -63,7 +65,7 @@ class TrainingConfig(Settings):
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
     )
     init: str = setting(
-        "", "start with the weights of this gauge's run", metavar="RUN", group="beginning", expected="a gauge's run",
+        "", "start with the weights of a gauge's RUN", metavar="RUN", group="beginning", expected="a gauge's run",
         shown="random weights",
     )  # fmt: skip
     amp: Literal["bf16", "off"] = setting(
@@ -112,12 +114,12 @@ class Uncertainty:
 
     @property
     def scales(self) -> tuple[float, float, float]:
-        """The factors on standard deviations in px: of tips, of feet, of edge points."""
+        """The factors by which standard deviations in px are multiplied: of tips, of feet, of edge points."""
         return self.tip, self.foot, self.edge
 
     @property
     def factors(self) -> Factors:
-        """The factors on standard deviations in mm."""
+        """The factors by which standard deviations in mm are multiplied."""
         return Factors(self.aside, self.height, self.aside_alone, self.height_alone)
 
     @property
@@ -128,9 +130,10 @@ class Uncertainty:
 
 @dataclass(frozen=True)
 class GaugeRun:
-    """A trained gauge: its network, the px between neighbouring pins of resampled pictures, and its uncertainty.
+    """A trained gauge: its network in evaluation mode, and what was learned at the end of its training.
 
-    `likeness` states what its training showed.
+    `pitch_px` is the distance of neighbouring pins in px to which pictures are resampled. `uncertainty` has factors on
+    standard deviations. `likeness` has limits beyond which a part is unlike those of the training.
     """
 
     network: GaugeNetwork
@@ -142,7 +145,10 @@ class GaugeRun:
 def save_config(
     run: Path, model: GaugeConfig, training: TrainingConfig, pitch_px: float, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json with `pitch_px`, the px between pins of resampled pictures, and limits in mm by scene."""
+    """Write RUN/config.json: settings of network and training, and the tolerance (limits in mm, by scene).
+
+    `pitch_px` is the distance of neighbouring pins in resampled pictures, px.
+    """
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -155,7 +161,7 @@ def save_config(
 
 
 def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
-    """Read RUN/config.json: shape of the network, settings of the training, px between pins of resampled pictures.
+    """Read RUN/config.json: shape of the network, settings of the training, distance in px of neighbouring pins.
 
     Raises:
         InputError: the file is missing, damaged, of another version, or has unknown keys or values.
@@ -190,7 +196,7 @@ def _likeness(run: Path) -> Likeness:
     path = run / likeness.FILE
     if not path.is_file():
         raise InputError(
-            f"{path}: expected what the training showed, got no such file: `python -m trainer.gauge --data DATASET "
+            f"{path}: expected the limits of how parts look, got no such file: `python -m trainer.gauge --data DATASET "
             f"--out {run} --resume` writes it"
         )
     with as_input_error():

@@ -1,7 +1,7 @@
 """Train a gauge in the loop of `trainer.core.loop`: supplies the crops, the loss and the validation after each epoch.
 
-The best epoch has the lowest mean loss (distance and presence) on crops of validation pictures. These crops are cut
-round points that a slightly wrong pose projects. The wrong poses are the same in every epoch.
+The best epoch has the lowest mean loss (distance and presence) on crops of validation pictures. The crops are cut where
+a slightly wrong pose of the part would show pins and edges. The wrong poses are the same in every epoch.
 """
 
 import time
@@ -42,7 +42,7 @@ class Portion(NamedTuple):
 def build(
     shape: GaugeConfig, config: TrainingConfig, device: torch.device
 ) -> tuple[GaugeNetwork, torch.optim.Optimizer]:
-    """Make a network with random weights from the settings' seed on a device, and its optimizer (AdamW)."""
+    """Make a network of this `shape`, its random weights drawn by the seed in `config`, and its AdamW optimizer."""
     torch.manual_seed(config.seed)
     network = GaugeNetwork(shape.side, shape.width).to(device)
     decayed = [p for p in network.parameters() if p.dim() > 1]
@@ -56,8 +56,7 @@ class GaugeTrainee:
 
     Args:
         data: the dataset; its splits `train` and `validation` are used.
-        network, optimizer: from `build`.
-        config: the training's settings.
+        network, optimizer, config: from `build`; the training's settings.
         share: which part of each step's crops this process computes.
     """
 
@@ -155,7 +154,7 @@ class GaugeTrainee:
             self._sums[1:] += torch.stack(_tip_errors(found, truth))
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """Return `lr`, `train_loss`, `gradient_norm`, `train_tip_px` (root mean square error of tips in x or y, px)."""
+        """Return `lr`, `train_loss`, `gradient_norm`, `train_tip_px` (root mean square error of tips per axis, px)."""
         sums = self.share.total(self._sums)
         return {
             "lr": how.lr,
@@ -198,7 +197,7 @@ class GaugeTrainee:
         return {}
 
     def cost(self) -> Cost:
-        """Estimate by a trial how many seconds an epoch takes, and calibration and measurement after the last one."""
+        """Estimate by a trial the seconds of an epoch, and of what follows the last one (calibration, measurement)."""
         step = seconds_per_step(self, 1)
         began = time.monotonic()
         self.measure(0)

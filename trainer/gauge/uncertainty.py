@@ -1,4 +1,4 @@
-"""Calibrate the gauge's uncertainty: factors with which 95 % of the errors on validation lie within what it states.
+"""Calibrate the gauge's uncertainty: find factors with which 95 % of the errors on validation lie within U (k = 2).
 
 The limits beyond which a part counts as not located are learned from the same pictures.
 """
@@ -24,7 +24,10 @@ _CAPTURES = 60
 
 
 def learn_uncertainty(network: GaugeNetwork, data: GaugeData, split: str = "validation") -> Uncertainty:
-    """Find factors and limits from a split on which the network was not trained: at most 120 of its captures."""
+    """Find the factors on standard deviations, and the limits beyond which a part counts as not located.
+
+    They are learned from at most 120 captures of `split`, on which the network was not trained.
+    """
     pictures = data.splits[split]
     together = some_of(captures_of(pictures), _CAPTURES)
     has_several = any(len(each.pictures) > 1 for each in together)

@@ -27,8 +27,6 @@ def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None =
     """Run the network on all examples of a split; processes divide the work, and each returns the whole output.
 
     Args:
-        model: The network.
-        split: The split.
         batch_size: Examples (pictures, or parts) per batch.
         share: This process's share; None: there is one process.
         bar: Whether to show a progress bar.

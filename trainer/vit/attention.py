@@ -45,7 +45,7 @@ STAGE_SHEET = "attention.png"
 
 
 def by_turns(split: Split, classes: int, count: int) -> list[int]:
-    """Return the indices of at most `count` examples: the first of each class, then the second of each, …"""
+    """Return the indices of at most `count` examples: the first of each of the `classes`, then the second of each, …"""
     queues = [torch.nonzero(split.labels == label).flatten().tolist() for label in range(classes)]
     found: list[int] = []
     while len(found) < count and any(queues):
@@ -58,8 +58,7 @@ class Probes:
     """The pictures whose attention maps are scored and drawn, the same for all weights of a run.
 
     Args:
-        name: Name of the split.
-        split: The split.
+        name, split: The split's name, and the split.
         rows: Indices in the split of the examples (pictures, or with --views parts) that are scored.
         shown: Number of examples that are drawn on a sheet: the first of `rows`.
     """
@@ -77,7 +76,9 @@ class Probes:
 def probes_of(
     splits: Mapping[str, Split], name: str, classes: int, pictures: int = PICTURES, shown: int = PROBES
 ) -> Probes:
-    """Choose at most `pictures` probe pictures from the rows of split `name`, of which at most `shown` are drawn.
+    """Choose the pictures of split `name` whose attention maps are scored and, of these, those that are drawn.
+
+    `classes` is the number of classes, `pictures` and `shown` the largest numbers of pictures scored and drawn.
 
     Raises:
         InputError: There is no such split, or it has no rows.
@@ -93,11 +94,11 @@ def probes_of(
 
 @dataclass(frozen=True)
 class Look:
-    """Attention of a network with one set of weights.
+    """Attention maps of a network with one set of weights, for the same pictures as all other sets (`Probes`).
 
     Args:
-        scores: Mean scores of the probe pictures' maps, by kind of map.
-        sheet: Contact sheet of the first probe pictures and their maps.
+        scores: By kind of map, mean scores over the pictures, from `attention_scores.summary`.
+        sheet: Contact sheet of the first pictures and their maps.
     """
 
     scores: dict[str, Any]
@@ -105,7 +106,10 @@ class Look:
 
 
 def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None) -> dict[str, Tensor]:
-    """Compute maps (N, h, w) by kind, on the CPU, of the N pictures of examples `rows`; `done`: see `StageLooks`."""
+    """Compute the attention maps (N, h, w), by kind, of the N pictures of the examples `rows` of a split.
+
+    The maps are on the CPU; `done`: see `StageLooks`.
+    """
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
     batch_size = max(1, min(8, LARGEST_BATCH // (tokens**2 * model.config.heads)) // split.views)
@@ -119,7 +123,10 @@ def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda 
 
 
 def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, Any]:
-    """Compute the mean scores of the probes' `maps` by kind; of an NG part only views that show its defect are used."""
+    """Return the mean scores of attention `maps` of the pictures `probes`, by kind of map.
+
+    Of a part with several views, views that cannot show its defect are left out.
+    """
     at, split, config = torch.tensor(probes.pictures()), probes.split.by_picture(), model.config
     seen = torch.arange(len(at))
     if probes.split.views > 1:
@@ -134,7 +141,10 @@ def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, 
 
 
 def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> dict[str, Any]:
-    """Compute the scores of three baselines by name: a flat map, a Gaussian in the centre, random weights."""
+    """Compute the mean scores of three baselines: a flat map, a Gaussian in the centre, networks of random weights.
+
+    Returns scores by `uniform`, `centre` and, for each kind of map, `random weights, KIND`; `done`: see `StageLooks`.
+    """
     grid, count = model.config.grid, len(probes.pictures())
     flat = torch.full((count, *grid), 1 / (grid[0] * grid[1]))
     found = scored({"uniform": flat, "centre": centre_map(grid).expand(count, *grid)}, probes, model)
@@ -153,7 +163,10 @@ def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> di
 
 
 def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None) -> Look:
-    """Compute scores and sheet of the probe pictures for one network in evaluation mode; `title` is on the sheet."""
+    """Compute the attention maps of the pictures `probes` for a network in evaluation mode; returns scores and sheet.
+
+    `title` stands on the sheet; `done`: see `StageLooks`.
+    """
     maps = all_maps(model, probes.split, probes.rows, done)
     split = probes.split
     pixels = split.pixels(probes.rows[: probes.shown]).to(next(model.parameters()).device).float() / 255
@@ -165,13 +178,9 @@ def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None
 
 
 def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes: Probes) -> None:
-    """Write the files of results (see the module) into `out`.
+    """Write attention.json and the sheets into the folder `out`; with several weights curves.png and attention.gif too.
 
-    Args:
-        out: Folder of the results.
-        looks: Attention by name of the weights.
-        base: Scores of `baselines`.
-        probes: The pictures.
+    `looks` has the attention by name of the weights, `base` the scores of `baselines`.
     """
     scores_by_weights = {name: one.scores for name, one in looks.items()}
     document = {
@@ -202,18 +211,16 @@ def stages_of(run: Path) -> list[Path]:
     """
     folders = sorted(path for path in (run / STAGES).glob("*") if path.name.isdecimal())
     if not folders:
-        raise InputError(f"--stages: expected stages in {run / STAGES}, written by trainer.vit --stages, got none")
+        raise InputError(f"--stages: expected copies of the run in {run / STAGES} by `trainer.vit --stages`, got none")
     return folders
 
 
 class StageLooks:
-    """The attention of a run's stages (its copies after some epochs) on the same probe pictures, computed once each.
+    """The attention of a run's stages (its copies after some epochs) on the same pictures, computed once each.
 
     Args:
-        run: The run's folder.
-        probes: The probe pictures.
-        device: Device of the network.
-        done: Called with the number of pictures processed.
+        run, probes, device: The run's folder, the pictures, and the device of the network.
+        done: Called, after each batch, with its number of pictures.
     """
 
     def __init__(self, run: Path, probes: Probes, device: torch.device, done: Done = lambda count: None) -> None:
@@ -239,7 +246,7 @@ class StageLooks:
             run_folder.write_text(folder / ATTENTION_DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
 
     def finish(self) -> tuple[dict[str, Look], dict[str, Any]]:
-        """Return the attention by name, stages first (epochs in order), then `best`; and the scores of `baselines`."""
+        """Return the attention by name of the weights (stages by epoch, then `best`), and the scores of `baselines`."""
         self.update()
         best = {"best": self._look(self._run, "best epoch")}
         base = baselines(vit_run.load_model(self._run).to(self._device), self._probes, self._done)
@@ -281,10 +288,9 @@ class Asked:
     """Options of an attention analysis.
 
     Args:
-        run: The run's folder.
-        data: The dataset's folder.
+        run, data: Folders of the run and of the dataset.
         device: Device of the network.
-        split: Name of the split.
+        split: Name of the split whose pictures are used.
         weights: `best`, `last`, or files with weights of the same network, in the order of their epochs.
         stages: Whether to use the run's stages and best weights in place of `weights`.
         rows: Which rows are used, see `row_facts.kept_rows`; None: as in the training.
@@ -321,8 +327,7 @@ def show(asked: Asked, out: Path, own_folder: bool) -> None:
     """Compute the attention of a run, write the results into `out` and print the scores.
 
     Args:
-        asked: The options.
-        out: Folder of the results.
+        asked, out: The options; the folder of the results.
         own_folder: Whether `out` is RUN/attention, whose files may be replaced without a check.
 
     Raises:

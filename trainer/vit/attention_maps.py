@@ -1,12 +1,12 @@
 """Attention maps of a ViT: attention rollout, gradient rollout and the probability of NG by patch.
 
 - *Rollout* (Abnar & Zuidema 2020): each block's attention is averaged over heads and mixed half and half with the
-  identity, for the residual branch; these matrices are multiplied through the blocks. The map is the mean over the last
-  tokens, because the class head takes this mean. It does not depend on the class.
+  identity, for the residual branch; these matrices are multiplied through the blocks. The map is the mean over the
+  tokens after the last block, because the class head takes their mean. This map does not depend on the class.
 - *Gradient rollout* (after Chefer, Gur & Wolf 2021): each block's attention is multiplied by the gradient of the
-  evidence, set to 0 where negative, and averaged over heads; this matrix A updates the relevance R <- R + A R. Each
-  last token has the weight gradient times value. The evidence is the log-odds of the most probable NG class against
-  OK, in OK pictures too.
+  evidence, set to 0 where negative, and averaged over heads; this matrix A updates the relevance R <- R + A R. The
+  tokens after the last block are weighted by gradient times value. The evidence is the log-odds of the most probable
+  NG class against OK, in OK pictures too.
 - *Patches*: 1 - P(OK) of each patch, the heat map of `trainer.predict`.
 
 Maps are (B, h, w), not negative, each summing to 1; a map without any evidence is flat.
@@ -63,8 +63,8 @@ def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
 
     Args:
         model: The network in evaluation mode.
-        pixels: (B, C, H, W) in [0, 1], on the model's device; or (B, V, C, H, W), V views of each of B parts, whose
-            evidence is that of the part.
+        pixels: (B, C, H, W) in [0, 1], on the model's device; or (B, V, C, H, W), V views of each of B parts. Then
+            gradient rollout uses the class logits of the part.
 
     Returns:
         By kind, maps (B, h, w) on the CPU, each with the sum 1; for parts (B * V, h, w), the views of a part one after

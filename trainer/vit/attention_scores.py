@@ -48,8 +48,7 @@ def scores(
         boxes: (B, M, 4) xyxy in px; all 0 = no box.
         categories: (B, M) class labels of the boxes; `IGNORED` for a hidden object or no box.
         labels: (B,) class labels of the pictures.
-        ok: Label of OK.
-        patch: Patch size in px.
+        ok, patch: Label of OK, and patch size in px.
         housings: (B, 4) boxes of the housings, xyxy in px; all 0 = not known.
 
     Returns:
@@ -95,7 +94,12 @@ def scores(
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the means of `scores` over pictures, of the entropy over OK and NG apart; a mean over none is None."""
+    """Average the scores of pictures, results of `scores`; a mean is None if no picture has the score.
+
+    Returns:
+        `ng_pictures`, number of pictures with a `hit`; means `hit`, `energy_ratio`, `on_pins`, `on_housing`;
+        `entropy_ng` and `entropy_ok`, mean entropy of NG and of OK pictures.
+    """
 
     def mean(values: list[float]) -> float | None:
         return float(np.mean(values)) if values else None

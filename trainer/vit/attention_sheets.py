@@ -27,8 +27,7 @@ def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Ima
 
     Args:
         pixels: (C, H, W) uint8; the first three channels are shown.
-        one: The map (h, w), one value per patch.
-        patch: Patch size in px.
+        one, patch: The map (h, w), one value per patch, and patch size in px.
         boxes: Boxes of the defects (M, 4), xyxy in px.
     """
     grey = Image.fromarray(pixels[:3].permute(1, 2, 0).numpy()).convert("L").convert("RGB")
@@ -43,14 +42,13 @@ def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Ima
 def sheet(
     title: str, split: Split, rows: Sequence[int], maps: Mapping[str, Tensor], probabilities: Tensor, config: ViTConfig
 ) -> Image.Image:
-    """Draw a sheet with a row for each probe picture: the picture with true and predicted class, then its three maps.
+    """Draw a sheet with a row for each of n pictures: the picture with true and predicted class, then its three maps.
 
     Args:
         title: Title above the sheet.
         split: The split, each picture an example.
         rows: Indices of the n pictures.
-        maps: (N, h, w) by kind of map; the first n are of these pictures.
-        probabilities: (N, K) of the classes; the first n are of these pictures.
+        maps, probabilities: (N, h, w) by kind of map, and (N, K) of the classes; the first n are of these pictures.
         config: The network's configuration.
     """
     lines = []
@@ -116,7 +114,7 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
         for name, style in (("uniform", "--"), ("centre", "-.")):
             if base[name][key] is not None:
                 panels[key].axhline(base[name][key], color="grey", linestyle=style, label=f"{name} map")
-    panels["hit"].set(title="Peak of the map on the defect (dotted: random weights)", ylim=(-0.02, 1.05))
+    panels["hit"].set(title="Share of maps that peak on the defect (dotted: random weights)", ylim=(-0.02, 1.05))
     panels["energy_ratio"].set(title="Energy ratio: mean of the map in NG boxes / in the picture")
     if any(v == v and v > 0 for method in METHODS for v in values(method, "energy_ratio")):
         panels["energy_ratio"].set_yscale("log")

@@ -84,11 +84,9 @@ def vit_card(
     """Write the text of a ViT's model card.
 
     Args:
-        run: Folder of a finished run.
-        name: owner/name on the Hub.
+        run, name: Folder of a finished run, and the model's name on the Hub (owner/name).
         pictures: Path on the Hub and caption of each picture.
-        datasets: Names on the Hub of the training datasets.
-        license: The Hub's id of the licence.
+        datasets, license: Names on the Hub of the training datasets, and the Hub's id of the licence.
 
     Raises:
         InputError: See `results.summary_of`.

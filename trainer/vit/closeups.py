@@ -38,8 +38,7 @@ class CloseUps:
     """Cuts close-ups at random out of a split's pictures.
 
     Args:
-        split: The training split.
-        size: Side of a close-up in px.
+        split, size: The training split, and the side of a close-up in px.
         classes: Number of classes.
     """
 

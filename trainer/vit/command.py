@@ -221,7 +221,10 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command line; returns its exit code. `began`: `time.monotonic()` at the command's start; None: now."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
+
+    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
+    """
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began
 

@@ -25,9 +25,9 @@ class EpochReport:
             )
             return
         say(
-            f"epoch {row['epoch']} of {self.epochs()}  pictures   loss {row['train_loss']:.3f}  "
+            f"epoch {row['epoch']} of {self.epochs()}  whole pictures  loss {row['train_loss']:.3f}  "
             f"accuracy {row['train_accuracy']:.3f}  "
-            f"validation {row['val_accuracy']:.3f} (loss {row['val_loss']:.3f}, most predicted: "
+            f"validation: accuracy {row['val_accuracy']:.3f} (loss {row['val_loss']:.3f}, most predicted: "
             f"{row['val_top_class']} {row['val_top_share']:.0%})  {row['seconds']:.1f} s"
         )
         for warning in warnings:

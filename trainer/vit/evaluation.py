@@ -55,8 +55,7 @@ class Asked:
     """Options of an evaluation.
 
     Args:
-        run: The run's folder.
-        data: The dataset's folder.
+        run, data: Folders of the run and of the dataset.
         device: Device of the network.
         splits: Names of the splits to measure; empty: all but `train`.
         rows: Which rows are measured: see `row_facts.kept_rows`.
@@ -116,18 +115,11 @@ def read_splits(
 
 
 def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
-    """Read RUN/frozen.json; if it is missing, choose its content on the dataset's validation split, and save it.
+    """Return the content of RUN/frozen.json; if missing, it is chosen on the dataset's validation split, and saved.
 
     A frozen.json without the run's fitness (how well the run tells OK from NG on validation, `trainer.core.fitness`)
     keeps its threshold; the fitness is measured and added if the dataset is the one on which the run was trained.
     Threshold and fitness use the rows that the training's --rows keeps, not those of this evaluation's --rows.
-
-    Args:
-        asked: Options of `trainer.evaluate`.
-        model: The run's network.
-
-    Returns:
-        Content of RUN/frozen.json.
 
     Raises:
         InputError: A threshold must be chosen, but there is no validation split, or --rows keeps none of its rows.
@@ -154,8 +146,8 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     positions = held.positions if held else _positions(asked, settings, config)
     if held is None:
         say(
-            f"{asked.run} has no {frozen_threshold.FROZEN}: the threshold is chosen on the validation split of "
-            f"{asked.data} and saved; pins that are defective in its split train are the run's seen positions"
+            f"{asked.run} has no {frozen_threshold.FROZEN}: the threshold is chosen on the split validation of "
+            f"{asked.data} and saved; pins that are defective in the split train count as seen in training"
         )
     else:
         say(
@@ -241,7 +233,10 @@ def _lines(
 def measure(
     model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
 ) -> Measured:
-    """Measure each of `splits` with the run's thresholds `held` and gates `own` (None: no picture is INVALID)."""
+    """Measure each of `splits` with the run's thresholds and temperature (`held`).
+
+    `own`: the run's gates, limits beyond which a picture is INVALID; None: no picture is.
+    """
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}
@@ -263,12 +258,12 @@ def measure(
         found.lines.extend(_lines(name, split, facts, probabilities, said, verdicts, model))
         found.sizes[name] = metrics.sizes_found(facts, said != config.ok_index)
     for column, factor in renamed.items():
-        say(f"column {column} is reported as factor {factor!r}: evaluation computes another factor named {column!r}")
+        say(f"the dataset's column {column} is reported as {factor!r}: {column!r} is a factor that evaluation computes")
     return found
 
 
 def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Measured) -> None:
-    """Write the figures and the sheets of mistakes of an evaluation (`found`, of `splits`) into the folder `out`."""
+    """Write the plots and the sheets of mistakes of an evaluation into the folder `out`; `found`: its results."""
     classes, reports = model.config.classes, found.reports
     matrices = {name: np.array(r["confusion"]) for name, r in reports.items()}
     plots.confusion(matrices, classes, out / "confusion.png")
@@ -284,8 +279,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     """Evaluate a run on a dataset, write the results into `out` and print the main ones.
 
     Args:
-        asked: The options.
-        out: Folder of the results.
+        asked, out: The options; the folder of the results.
         own_folder: Whether `out` is RUN/evaluation, whose files may be replaced without a check.
 
     Raises:

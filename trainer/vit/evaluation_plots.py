@@ -21,7 +21,7 @@ from trainer.vit.network.model import OK_CLASS
 
 
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot the share of right predictions over their probability, a panel per split; `reports`: `metrics.report`."""
+    """Plot the share of right predictions over their probability; `reports`: by split, results of `metrics.report`."""
     figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
     for axes, (name, measured) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
@@ -97,7 +97,10 @@ def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mappi
 
 
 def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
-    """Plot the accuracy of a split's report by level of each factor, with intervals; without factors return False."""
+    """Write a PNG with the accuracy at each level of each factor (possible cause of mistakes), with 95 % intervals.
+
+    `measured` is a result of `metrics.report`. Returns False, without a file, if it has no factors.
+    """
     factors = measured["factors"]
     if not factors:
         return False
@@ -138,8 +141,7 @@ def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], classes: Sequ
     Args:
         split: The split.
         rows: The list `mistakes` in the result of `metrics.report`.
-        classes: Class names, in the order of the labels.
-        path: PNG file to write.
+        classes, path: Class names in the order of the labels, and the PNG file to write.
     """
     cells = []
     for row in rows:

@@ -20,9 +20,7 @@ def finish(run: Path, data: Data, folder: Path, model: ViT, outcome: Outcome, ra
     """Measure the best weights on all splits but train; write frozen.json, the gates, summary.json and figures.
 
     Args:
-        run: The run's folder.
-        data: The data of the training.
-        folder: The dataset's folder.
+        run, data, folder: The run's folder, the training's data, and the dataset's folder.
         model: The network; gets the best weights.
         outcome: How the training ended.
         rate: Largest escape rate, from `--max-escape`; 0: not given.

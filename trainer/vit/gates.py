@@ -1,4 +1,4 @@
-"""A ViT's gates, limits beyond which a picture is INVALID: `trainer.core.gates` with the features of its patches."""
+"""Gates of a ViT's run (`trainer.core.gates`), limits beyond which a picture is INVALID, with features of patches."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +23,7 @@ def watch(model: ViT) -> Watch:
 
 
 def learn(run: Path, model: ViT, splits: Mapping[str, Split]) -> None:
-    """Learn limits beyond which pictures are INVALID from splits `train` and `validation`; write RUN/gates.*."""
+    """Learn from the splits `train` and `validation` beyond which limits a picture is INVALID; writes RUN/gates.*."""
     model.eval()
     device = next(model.parameters()).device
 

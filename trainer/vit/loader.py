@@ -91,7 +91,7 @@ def batch_of(split: Split, indices: Tensor) -> Batch:
 
 
 def picture_order(split: Split, balanced: bool, generator: torch.Generator) -> Tensor:
-    """Draw an epoch's N example indices: each once, or if `balanced` with replacement, all classes equally likely."""
+    """Draw an epoch's N example indices: each once, or if `balanced`, with replacement, all classes equally likely."""
     if not balanced:
         return torch.randperm(len(split), generator=generator)
     counts = torch.bincount(split.labels).double()
@@ -104,9 +104,7 @@ def steps_of(
     """Yield the batches of an epoch: for each step a list with one portion per accumulated batch.
 
     Args:
-        split: The training split.
-        close_ups: Close-ups of the same split.
-        config: The training's settings.
+        split, close_ups, config: The training split, its close-ups, and the training's settings.
         plan: From `plan_of`.
         epoch: Number of this epoch, from 1.
         share: This process's share of the training.

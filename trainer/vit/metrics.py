@@ -17,7 +17,7 @@ MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Measure calibration (`core.metrics.reliability`) and log `loss` of probabilities (N, K), for true labels (N,)."""
+    """Measure how well probabilities (N, K) agree with true labels (N,): a result of `reliability`, and log `loss`."""
     right = probabilities.argmax(1) == truth
     # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
@@ -31,8 +31,7 @@ def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
     """Return the probability that an NG picture scores above an OK one (AUROC); None if all are OK or all NG.
 
     Args:
-        scores: (N,) scores of the pictures.
-        ng: (N,) whether each picture is NG.
+        scores, ng: (N,) score of each picture, and whether it is NG.
     """
     if ng.all() or not ng.any():
         return None
@@ -56,10 +55,8 @@ def report(
 
     Args:
         rows: Facts (part, defects, levels of factors) of the N examples: pictures, with --views parts.
-        logits: (N, K), not divided by the temperature.
-        truth: (N,) true labels.
-        classes: Class names.
-        ok_index: Label of OK.
+        logits, truth: (N, K), not divided by the temperature, and (N,) true labels.
+        classes, ok_index: Class names, and the label of OK.
         frozen: The run's threshold, temperature and positions with defects in training.
         verdicts: (N,) verdicts as text: see `decision.verdicts_of`.
     """
@@ -110,7 +107,15 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
 
 
 def by_class(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Compute by class `recall` and `precision` (`share_by_part`) of predicted labels `said` (N,)."""
+    """Compute recall and precision of each class, with counts and intervals.
+
+    Args:
+        parts: (N,) name of the part that each picture shows.
+        truth, said, classes: (N,) true and predicted labels, and the class names that they index.
+
+    Returns:
+        By class `recall` and `precision`, each a result of `share_by_part`.
+    """
     return {
         name: {
             "recall": share_by_part(parts, said == label, truth == label),
@@ -132,8 +137,7 @@ def by_factor(
     Args:
         rows: Facts (part, defects, levels of factors) of the N examples: pictures, with --views parts.
         right: (N,) whether the predicted class is right.
-        truth_ng: (N,) whether the example is NG in truth.
-        verdicts: (N,) verdicts as text.
+        truth_ng, verdicts: (N,) whether the example is NG in truth, and its verdict as text.
         positions: See `row_facts.factor_levels`.
     """
     parts = np.array([row.part for row in rows], dtype=str)
@@ -154,7 +158,12 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """Return by measure the defects' sizes in mm, and whether each was found: `said_ng` (N,), predicted as NG."""
+    """Return by measure (such as `true_position_mm`) the sizes of defects in mm, and whether each was found.
+
+    Args:
+        rows: Facts on N pictures, or parts; those without a defect size are left out.
+        said_ng: (N,) whether a class of defect was predicted.
+    """
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -168,7 +177,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Return by measure the `curve` of the probability of detection over size; arguments: those of `sizes_found`."""
+    """Return by measure the `curve` of detection probability over defect size; arguments: those of `sizes_found`."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 
@@ -181,9 +190,13 @@ def mistakes(
     ok_index: int,
     most: int = MISTAKES,
 ) -> list[dict[str, Any]]:
-    """List at most `most` mistakes, predicted labels `said` unlike `truth` (both (N,)), by index and with facts.
+    """List the worst mistakes: examples whose predicted label `said` (N,) differs from the true label `truth` (N,).
 
     First come those that confuse OK and NG, then wrong NG classes; in each group the lowest P(true class) first.
+
+    Returns:
+        At most `most` dicts: `index` of the example, classes `truth` and `said`, probabilities `p_ng` and `p_truth`;
+        of the defects `kinds`, `addresses`, `size_mm` and the `measure` that gives the size.
     """
     wrong = np.flatnonzero(said != truth)
     verdict = (said == ok_index) != (truth == ok_index)

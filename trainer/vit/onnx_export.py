@@ -65,7 +65,7 @@ def probes(model: ViT) -> list[Tensor]:
 
 
 def largest_difference(path: Path, reference: Probabilities) -> float:
-    """Return the largest difference of any probability between file and network on `probes`; inf if shapes differ."""
+    """Return the largest difference of probabilities of the file `path` and of `reference`; inf if shapes differ."""
     import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -105,7 +105,7 @@ def export(model: ViT, settings: TrainingConfig, path: Path, held: FrozenThresho
         worst = largest_difference(temporary, network)
         if not worst <= TOLERANCE:
             raise RuntimeError(
-                f"{path}: expected the network's output within {TOLERANCE:g}, got a difference of {worst:g}"
+                f"{path}: expected outputs that differ from PyTorch's by up to {TOLERANCE:g}, got up to {worst:g}"
             )
 
     run_folder.replace_file(path, write)
@@ -166,9 +166,8 @@ def export_run(run: Path, weights: str, path: Path) -> float:
     """Write a run's network as an ONNX file; returns the largest difference of any probability, see `export`.
 
     Args:
-        run: The run's folder.
+        run, path: The run's folder, and the file to write.
         weights: `best` or `last`; thresholds and temperature belong to the best weights, so `last` has none.
-        path: File to write.
 
     Raises:
         InputError: The run cannot be read.

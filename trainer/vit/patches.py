@@ -27,8 +27,7 @@ def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tens
 
     Args:
         boxes: (..., 4) xyxy in px.
-        grid: Numbers of patches (h, w), down and across.
-        patch_size: Patch size in px.
+        grid, patch_size: Numbers of patches (h, w), down and across, and patch size in px.
 
     Returns:
         (..., h) px of each row and (..., w) px of each column; their product is the covered area of a patch in px².
@@ -52,9 +51,8 @@ def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[
     Args:
         boxes: (B, M, 4) xyxy in px; all 0 = no box.
         categories: (B, M) labels; `IGNORED` for a hidden object or no box.
-        ok_index: Label of OK.
+        ok_index, patch_size: Label of OK, and patch size in px.
         grid: Numbers of patches (h, w), down and across.
-        patch_size: Patch size in px.
 
     Returns:
         (B, h, w) labels.
@@ -76,8 +74,7 @@ def object_logits(patch_logits: Tensor, boxes: Tensor, patch_size: int) -> Tenso
     """Average the patch logits over each box, weighted by overlap.
 
     Args:
-        patch_logits: (B, K, h, w).
-        boxes: (B, M, 4) xyxy in px.
+        patch_logits, boxes: (B, K, h, w), and (B, M, 4) xyxy in px.
         patch_size: Patch size in px.
 
     Returns:
@@ -119,12 +116,10 @@ def patch_loss(
     """Compute the loss over objects plus the loss over patches, a scalar, for the pictures whose boxes are known.
 
     Args:
-        patch_logits: (B, K, h, w).
-        boxes: (B, M, 4) xyxy in px.
+        patch_logits, boxes: (B, K, h, w), and (B, M, 4) xyxy in px.
         categories: (B, M) labels or `IGNORED`.
         known: (B,) bool: whether the boxes tell the true class of every patch of the picture.
-        ok_index: Label of OK.
-        patch_size: Patch size in px.
+        ok_index, patch_size: Label of OK, and patch size in px.
         total: Sums counts over all processes: see `balanced_cross_entropy`.
     """
     patch_logits, boxes, categories = patch_logits[known], boxes[known], categories[known]

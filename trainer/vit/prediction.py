@@ -85,7 +85,7 @@ class Options:
 
 
 def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
-    """Return why a run with the `weights` `best` or `last` is unfit, or why this is not known; empty if it is fit."""
+    """Return why a run with these weights (`best` or `last`) is unfit, or why this is not known; empty if it is fit."""
     if weights != "best":
         return ("unfit: the fitness of the last epoch's weights is not measured, only that of the best",)
     known = results.fitness_of_run(run)
@@ -122,7 +122,7 @@ def load_classifier(run: Path, options: Options) -> Classifier:
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Prepare the prediction of picture files; returns the verdicts, which are computed while read.
+    """Prepare to judge picture files with a ViT's run; each verdict is computed when it is read.
 
     Raises:
         InputError: The run cannot be read, or has no golden reference for a picture. The first outcome may raise the

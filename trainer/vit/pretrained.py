@@ -72,8 +72,7 @@ class Pretrained:
         """Make the configuration of the network for these weights.
 
         Args:
-            classes: Class names of the data.
-            size: Picture size (W, H) in px.
+            classes, size: Class names of the data, and picture size (W, H) in px.
             statistics: Mean and standard deviation of the data's channels; used from the fourth channel on.
             given: Fields of `ViTConfig` given as options; they may ask for fewer blocks and more registers.
 
@@ -212,7 +211,7 @@ class _Reader:
     def take(self, names: list[str], shape: tuple[int, ...], missing: float | None = None) -> Tensor:
         """Return the tensor with one of `names`, in float32; zeros if there is none, or one of another shape.
 
-        Zeros add a message to `problems`, unless the tensor is missing and `missing` is a number.
+        With zeros a message is added to `problems`, except for a missing tensor if `missing` is a number.
         """
         for name in names:
             if name in self.tensors:
@@ -227,7 +226,10 @@ class _Reader:
         return torch.zeros(shape)
 
     def linear(self, names: list[str], out: int, into: int | None) -> tuple[Tensor, Tensor]:
-        """Return weight (out, into), of a norm (out,), and bias (out,); a bias that q, k or v lack is 0."""
+        """Return the weight (out, into) and bias (out,) of a layer; `into` None: of a norm, whose weight is (out,).
+
+        `names` are the layer's possible names. Queries, keys and values may lack a bias, which is then 0.
+        """
         shape = (out,) if into is None else (out, into)
         may_lack = 0.0 if any("query" in n or "key" in n or "value" in n for n in names) else None
         weight = self.take([f"{name}.weight" for name in names], shape)
@@ -288,8 +290,7 @@ def load(model: ViT, source: Pretrained) -> list[str]:
     """Load a checkpoint's weights into a network of its shape.
 
     Args:
-        model: A new network, configured by `Pretrained.network`.
-        source: The checkpoint.
+        model, source: A new network, configured by `Pretrained.network`, and the checkpoint.
 
     Returns:
         Lines for the terminal on the loaded weights and the new weights.

@@ -34,10 +34,8 @@ def files_of(run: Path, name: str, datasets: Sequence[str] = (), license: str = 
     """Write RUN/README.md, and return the files of a run to upload, by path on the Hub.
 
     Args:
-        run: Folder of a finished run.
-        name: owner/name on the Hub.
-        datasets: Names on the Hub of the training datasets.
-        license: The Hub's id of the licence.
+        run, name: Folder of a finished run, and the model's name on the Hub (owner/name).
+        datasets, license: Names on the Hub of the training datasets, and the Hub's id of the licence.
 
     Raises:
         InputError: The run was not finished, or its card is too long.

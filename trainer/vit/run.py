@@ -30,7 +30,7 @@ def _rising(epochs: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class TrainingConfig(Settings):
-    """Settings of a training that change its result."""
+    """Settings of a ViT's training that change its result."""
 
     epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
     batch_size: int = setting(
@@ -164,12 +164,12 @@ def save_config(
 
 
 def load_config(run: Path) -> tuple[ViTConfig, TrainingConfig]:
-    """Read RUN/config.json strictly: see `read_config`."""
+    """Read RUN/config.json as `read_config` does: configuration of the network, settings of the training."""
     return read_config(run / CONFIG)
 
 
 def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
-    """Read a run's config.json strictly: settings of network and training.
+    """Read a run's config.json; returns the configuration of the network and the settings of the training.
 
     Raises:
         InputError: The file is missing, not JSON, of another format or version, or has unknown keys or values out of
@@ -184,8 +184,7 @@ def load_model(run: Path, which: str = "best") -> ViT:
     """Load the trained network of a run, in evaluation mode.
 
     Args:
-        run: The run's folder.
-        which: `best` or `last`.
+        which: Weights to load: `best` or `last`.
 
     Raises:
         InputError: The run is missing or its files do not fit together.

@@ -84,15 +84,18 @@ def _facts(
 
 def _thresholds(limits: Limits) -> str:
     return (
-        f"verdict OK below P(NG) = {min(limits.escape, EVEN):.4f}, NG from {limits.overkill:.4f} on, UNSURE between; "
-        f"predicted class: a defect from P(NG) = {min(limits.threshold, EVEN):.4f} on; chosen on validation"
+        f"chosen on validation: the verdict is OK below P(NG) = {min(limits.escape, EVEN):.4f}, NG from "
+        f"{limits.overkill:.4f} on, UNSURE between; a defect is predicted from {min(limits.threshold, EVEN):.4f} on"
     )
 
 
 def warnings_of(
     rows: Sequence[Mapping[str, Any]], classes: Sequence[str], settings: TrainingConfig
 ) -> list[tuple[int, int, str]]:
-    """Collect the warnings of all epochs (`rows`: metrics.csv): per kind its first and last epoch and last text."""
+    """Return the warnings of all epochs: for each kind the first and the last epoch with it, and its last text.
+
+    `rows` has the lines of metrics.csv.
+    """
     found: dict[str, tuple[int, int, str]] = {}
     for index, row in enumerate(rows):
         epoch = int(row["epoch"])
@@ -160,7 +163,7 @@ def _attention(run: Path) -> dict[str, Any]:
         "attention_pictures": [
             (run / results.ATTENTION / results.CURVES, "The scores over the stages of the training"),
             (run / results.ATTENTION / results.ANIMATION, "The stages of the training one after the other"),
-            (run / results.ATTENTION / results.attention_sheet(newest), f"Where it looks with the weights {newest}"),
+            (run / results.ATTENTION / results.attention_sheet(newest), f"Where the network looks (weights {newest})"),
         ],
     }
 

@@ -33,8 +33,7 @@ class Setup:
     """Settings, data and network of a training.
 
     Args:
-        config: Configuration of the network.
-        settings: Settings of the training.
+        config, settings: Configuration of the network, and settings of the training.
         data: The dataset, with the rows that `--rows` keeps.
         source: The checkpoint that `--init` names; None if it names none.
     """
@@ -103,7 +102,12 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
 
 
 def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
-    """Load the weights of `--init` into a new network, and print their source; `source`: the checkpoint read."""
+    """Load the weights of `--init` into a new network, and print where they are from.
+
+    Args:
+        model, init: The network, and the value of `--init`: folder of a run, or a checkpoint.
+        source: The checkpoint, if it was read already.
+    """
     if pretrained.is_checkpoint(init):
         for line in pretrained.load(model, source or pretrained.read(init)):
             say(line)

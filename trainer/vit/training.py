@@ -34,7 +34,7 @@ from trainer.vit.run import TrainingConfig, save_config
 def build(
     config: ViTConfig, training: TrainingConfig, device: torch.device, share: Share | None = None
 ) -> tuple[ViT, torch.optim.Optimizer]:
-    """Make a network with random weights by the training's seed, and its optimizer; `share` as for `ViTTrainee`."""
+    """Make a network, its random weights drawn by the training's seed, and its optimizer; `share`: see `ViTTrainee`."""
     torch.manual_seed(training.seed)
     model = ViT(config).to(device)
     share_dropout(model, share or Share())
@@ -43,7 +43,7 @@ def build(
 
 
 def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
-    """Make the loop's settings; epochs with close-ups only do not count for patience, as they train no class head."""
+    """Make the settings for `trainer.core.loop`. Epochs with close-ups only cannot be the best one: see `uncounted`."""
     return Schedule(
         epochs=config.scheduled,
         lr=config.lr,
@@ -56,7 +56,7 @@ def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
 
 
 def close_up_size(model: ViTConfig, config: TrainingConfig) -> int:
-    """Return the side of a close-up in px: the set one, at most the picture's shorter side, rounded down to patches."""
+    """Return the side of a close-up in px: `close_up_px`, at most the picture's shorter side, cut to whole patches."""
     side = min(config.close_up_px, model.width, model.height)
     return side // model.patch_size * model.patch_size
 
@@ -72,8 +72,7 @@ class ViTTrainee:
 
     Args:
         data: The dataset; its splits `train` and `validation` are used.
-        model: The network, from `build`.
-        optimizer: The network's optimizer.
+        model, optimizer: The network and its optimizer, from `build`.
         config: The training's settings.
         share: This process's share, as passed to `build`; None: a new one from `distributed.start`.
     """
@@ -249,7 +248,7 @@ class ViTTrainee:
 
 
 def validation_row(answers: Answers, classes: Sequence[str]) -> Row:
-    """Make the columns of metrics.csv that are measured on validation, from the output for that split."""
+    """Make the columns of metrics.csv that are measured on validation, from the network's `answers` on that split."""
     matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(classes))
     predicted: np.ndarray = matrix.sum(0)
     top = int(predicted.argmax())

@@ -120,7 +120,7 @@ class _ByHeart:
     taught: bool = False
 
     def is_done(self, logits: Tensor, labels: Tensor, loss: Tensor) -> bool:
-        """Record a step's result; returns whether the batch is learned or the loss is not finite."""
+        """Record a step's logits (N, K), labels (N,) and loss; returns whether to stop: learned, or loss not finite."""
         self.losses.append(float(loss.detach()))
         self.accuracy = float((logits.argmax(1) == labels).float().mean())
         self.right_in_a_row = self.right_in_a_row + 1 if self.accuracy == 1 else 0
@@ -163,12 +163,9 @@ def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: Train
 
 
 def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
-    """Let a copy of the network learn one batch by heart; the network and random generators do not change.
+    """Let a copy of a network, before its training, learn one batch of the training split by heart.
 
-    Args:
-        model: The network before the first step.
-        split: The training split.
-        config: The training's settings.
+    The network itself and the random generators do not change.
     """
     rows = chosen_rows(split.labels)
     if reason := _unlearnable(split, rows, model.config.classes, config):
@@ -197,8 +194,7 @@ def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], conf
 
     Args:
         rows: Lines of metrics.csv so far.
-        classes: Class names.
-        config: The training's settings.
+        classes, config: Class names, and the training's settings.
     """
     newest = rows[-1]
     warnings = []
@@ -227,9 +223,7 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
     """Find examples whose label contradicts their boxes: there are boxes of defects, but none of the label's class.
 
     Args:
-        split: Any split.
-        ok_index: Label of OK.
-        classes: Class names.
+        ok_index, classes: Label of OK, and class names.
 
     Returns:
         Two lists of messages: problems, if over 5 % of the labels are wrong; warnings, if fewer are.
@@ -268,9 +262,7 @@ def admit(model: ViT, data: Data, settings: TrainingConfig) -> list[str]:
     """Check labels, classes and learning of one batch before a training, and print the findings.
 
     Args:
-        model: The network before the first step.
-        data: The dataset.
-        settings: Settings of the training.
+        model, data, settings: The network before its first step, the dataset, and the settings of the training.
 
     Returns:
         Warnings and the result of learning one batch, as sentences without full stop.

@@ -27,7 +27,7 @@ class PictureVerdict:
     """Verdict on one picture.
 
     Args:
-        verdict: From `decision.verdict_of`.
+        verdict: OK, NG, UNSURE or INVALID, from `decision.verdict_of`.
         reasons: Why the verdict is not OK; each begins with a keyword and a colon.
         label: `OK` if P(NG) is below the threshold and below 0.5, otherwise the most probable NG class.
         confidence: Probability of the label, in [0, 1].
@@ -123,7 +123,7 @@ def judge(
     gates: Gates | None = None,
     inputs: Sequence[Image.Image] = (),
 ) -> tuple[PictureVerdict, np.ndarray]:
-    """Judge one picture; returns the verdict and the heat map (h, w) in [0, 1] over the network's patches.
+    """Judge one picture.
 
     Args:
         model: A trained network in evaluation mode.
@@ -154,7 +154,7 @@ def judge_part(
     gates: Gates | None = None,
     inputs: Mapping[str, Sequence[Image.Image]] | None = None,
 ) -> tuple[PartVerdict, dict[str, np.ndarray]]:
-    """Judge one part from its views; returns the verdict and each view's heat map (h, w) in [0, 1].
+    """Judge one part from its views.
 
     Args:
         model: A network in evaluation mode that was trained on several views.
@@ -196,10 +196,8 @@ def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, mo
     """Draw a sheet: a bar with verdict and class, or reasons; below it the picture, then the picture with its heat map.
 
     Args:
-        picture: The picture as opened.
-        verdict: The verdict of `judge`.
-        heat: The heat map (h, w) of `judge`.
-        model: The network.
+        picture, model: The picture as opened, and the network.
+        verdict, heat: What `judge` returned for it.
     """
     return _sheet({"": picture}, verdict, {"": heat}, model.config, "")
 
@@ -207,7 +205,7 @@ def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, mo
 def annotate_part(
     pictures: Mapping[str, Image.Image], verdict: PartVerdict, heats: Mapping[str, np.ndarray], model: ViT
 ) -> Image.Image:
-    """Draw a part's sheet: its views side by side above their heat maps; if NG, the most suspicious patch is ringed."""
+    """Draw a part's sheet: `pictures` of its views above their heat maps `heats`; if NG, the peak patch is ringed."""
     return _sheet(pictures, verdict, heats, model.config, verdict.peak_view)
 
 

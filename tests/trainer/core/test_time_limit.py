@@ -78,7 +78,7 @@ def test_with_hardly_any_time_there_is_a_model_of_one_epoch(tiny_dataset, small_
     assert train(tiny_dataset, run, *small_options, "--epochs", "30", "--time-limit", "1e-6") == 0
     said = capsys.readouterr().out
     assert "--time-limit 1e-06: 1 of 30 epochs fit into the 0.0 min left" in said
-    assert "epoch 1 of 1  pictures" in said and (run / "report.html").is_file()
+    assert "epoch 1 of 1  whole pictures" in said and (run / "report.html").is_file()
     assert json.loads((run / "summary.json").read_text())["stopped"] == ""
 
 
@@ -99,7 +99,7 @@ def test_the_whole_schedule_ends_within_the_limit(tiny_dataset, small_options, t
     config = json.loads((run / "config.json").read_text())["training"]
     epochs = config["fitted_epochs"]
     assert 3 <= epochs == epochs_of(run) < 5000 == config["epochs"]
-    assert f"epoch {epochs} of {epochs}  pictures" in capsys.readouterr().out
+    assert f"epoch {epochs} of {epochs}  whole pictures" in capsys.readouterr().out
     rows = (run / "metrics.csv").read_text().splitlines()[1:]
     assert sum(",close-ups," in row for row in rows) == close_up_epochs(0.6, epochs)
     assert took < 25

@@ -192,7 +192,7 @@ def test_the_bare_command_trains_a_tiny_model_and_resumes_it(dataset, tmp_path, 
     with dying_in_epoch(2):
         assert command.main(words) == 1
     said = capsys.readouterr()
-    assert "--model tiny, --mode full: a small Florence-2 from random weights" in said.out
+    assert "--model tiny, --mode full: trains a small Florence-2 from random weights" in said.out
     assert "--out runs/ladder-florence2\n" in said.out
     assert "continue with --resume --out runs/ladder-florence2" in said.err
     with dying_in_epoch(1):
@@ -649,7 +649,7 @@ def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monke
     said = capsys.readouterr().err
     assert f"--epochs: expected 3, as when the comparison {out} was started, got 9" in said
     assert f"--data: expected {dataset.resolve()}, as when the comparison {out} was started, got {tmp_path}" in said
-    assert f"{finished / 'command.json'}: expected the folder of a comparison, or a new one" in said
+    assert f"{finished / 'command.json'}: expected --out to be new, or the folder of an earlier comparison" in said
     assert len(began) == 2
 
 

@@ -167,7 +167,7 @@ def test_a_part_is_found_in_a_photograph_whose_name_says_no_view(gauge_run, tmp_
     assert np.abs(np.array(list(one["place"]["pins_px"].values())) - expected).max() < 1.0
     assert one["scale"].endswith("the camera's place is not known") and (tmp_path / "out" / "desk_top.png").is_file()
     assert predict.main([*words, "--calibration", "rig.json"]) == 2
-    assert "--find: not with --calibration" in capsys.readouterr().err
+    assert "--find: expected without --calibration" in capsys.readouterr().err
 
 
 def test_a_part_that_training_never_showed_is_invalid(gauge_run, tmp_path, exact):
@@ -178,7 +178,7 @@ def test_a_part_that_training_never_showed_is_invalid(gauge_run, tmp_path, exact
     assert code == 0 and one["verdict"] == "INVALID" and not one["pins"]
     assert one["reasons"] == ["unlike training: it showed no terminal round of connector_3x9, but square"]
     (run / LIKENESS).unlink()
-    with pytest.raises(InputError, match=r"expected what the training showed, got no such file: .* --resume"):
+    with pytest.raises(InputError, match=r"expected the limits of how parts look, got no such file: .* --resume"):
         load_run(run)
 
 

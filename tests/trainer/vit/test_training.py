@@ -300,7 +300,7 @@ def test_resume_refuses_another_dataset(make_dataset, make_rows, tmp_path, small
         assert train(datasets[0], run, *small_options, "--epochs", "2", "--no-check") == 1
     before = contents(run)
     capsys.readouterr()
-    for other, got in ((datasets[1], f"one with {'b' * 16}…"), (datasets[2], "one without")):
+    for other, got in ((datasets[1], f"one with {'b' * 16}…"), (datasets[2], "one without content_sha256")):
         assert train(other, run, "--resume", "--device", "cpu") == 2
         said = capsys.readouterr().err
         assert f"started with (whose README.md has content_sha256 {'a' * 16}…), got {got}; give that" in said

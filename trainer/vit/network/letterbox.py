@@ -25,7 +25,7 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """Scale, left upper corner and size, px, of a picture in its letterbox: x' = scale x + left, y' = scale y + top."""
+    """Scale of a picture in its letterbox, its left, top, width and height in px: x' = scale x + left, y' alike."""
 
     scale: float
     left: int

@@ -84,13 +84,13 @@ class ViTConfig:
     mlp_ratio: float = _setting(3.0, "width of a block's MLP divided by --dim", ge=0.5, le=16)
     stem_width: int = _setting(
         32,
-        "channels of the first convolution; each later one has twice as many, up to --dim",
+        "channels of the first convolution; each further convolution has twice as many as the one before, up to --dim",
         ge=1,
         le=1024,
         metavar="N",
     )
     stem_depth: int = _setting(
-        2, "residual convolutions after each convolution of the stem but the first", ge=0, le=64, no_option="fixed"
+        2, "residual convolutions after each strided convolution but the first", ge=0, le=64, no_option="fixed"
     )
     dropout: float = _setting(
         0.0, "dropout: share of the residual branches' outputs set to zero in training", ge=0, le=0.9
@@ -278,7 +278,7 @@ def resized_positions(whole: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate channel pairs by the angles of their token: (B, heads, N, head_dim) -> the same shape."""
+    """Rotate channel pairs of `x` by their token's angles (`rotary_tables`): (B, heads, N, head_dim) -> same shape."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
@@ -322,7 +322,7 @@ class Block(nn.Module):
 class EvidencePooling(nn.Module):
     """Pools patch logits to class logits: the strongest evidence of each NG class against OK.
 
-    Soft maximum over the patches of the log-odds of a class against OK, times a learned scale, plus a learned offset;
+    Soft maximum over the patches of the log-odds of a class against OK, times a learned scale, plus a learned offset.
     The logit of OK is 0, so the logits are log-odds against OK.
     """
 
