@@ -139,9 +139,9 @@ def main() -> int:
         "--rows",
         type=int,
         default=GRID,
-        help=f"rows of windows that the Python loop computes; its time is scaled up to all {GRID} rows ({GRID})",
+        help=f"rows of windows that the loop in Python computes; its time is scaled to {GRID} rows (default: {GRID})",
     )
-    parser.add_argument("--repeats", type=int, default=50, help="number of calls of which the median is taken (50)")
+    parser.add_argument("--repeats", type=int, default=50, help="calls of which the median is taken (default: 50)")
     options = parser.parse_args()
     if not 1 <= options.rows <= GRID or options.repeats < 1:
         parser.error(f"expected --rows from 1 to {GRID} and --repeats of 1 or more")

@@ -15,7 +15,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 5's figure into `picture`; returns its paragraphs: accuracy from random and pre-trained weights."""
+    """Draw question 5's figure into the PNG `picture`; returns Markdown: accuracy with and without pre-training."""
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
     rows = []
