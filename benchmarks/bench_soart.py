@@ -1,7 +1,7 @@
 """Time of SOART3 of 62,500 windows, compared with a plain loop: `python -m benchmarks.bench_soart`.
 
 The loop is how the method is usually programmed: Python over the windows, a dot product compiled by Numba, SciPy's
-chebyshev. Its maps are compared with those of `soart3_map`. Times are medians, ratios of times in one run. The bound
+chebyshev. Its maps are compared with those of `soart3_map`. Times are medians; ratios are of one run. The bound
 is the time for a map's multiplications, additions, absolute values and maxima at the rate that this machine reaches on
 numbers in its first-level cache. The last line is JSON.
 """

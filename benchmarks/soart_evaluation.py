@@ -243,7 +243,7 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
     """Compare stated with true rates of false alarms, and write thresholds.json into the folder `to`.
 
     The stated rate is an interval. The true rate is counted on fresh OK pictures, with the settings EDGE: of alarms by
-    SOARTC's score alone, and of alarms by it or a pin's score. All pictures are aligned once, with the OK pool's mean.
+    SOARTC's score alone, and of alarms by it or a pin's score. All pictures are aligned with one mean of OK pictures.
 
     Args:
         renders: Render folder.

@@ -45,7 +45,7 @@ POOL, FRESH, EACH = 200, 500, 20
 
 
 def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """Make `count` manifest rows of OK parts; runs are named `prefix` + number, part and seed count from `first`."""
+    """Make `count` manifest rows of OK parts with a `role`; names are `prefix` + number, seeds count from `first`."""
     return [
         {"run": f"{prefix}{n:03d}", "split": "test", "part": first + n, "seed": first + n, **STATION, "role": role}
         for n in range(count)
@@ -53,9 +53,9 @@ def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, ob
 
 
 def rows_defects(each: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """Make `each` manifest rows of every cell (a defect at a size), at different pins.
+    """Make `each` manifest rows with a `role` for every cell (a defect at a size), at different pins.
 
-    Runs are named `prefix` + number; part and seed count from `first`, which seeds the choice of pins.
+    Names are `prefix` + number; seeds of part and noise count from `first`, which also seeds the choice of pins.
     """
     rows: list[dict[str, object]] = []
     draws = random.Random(first)

@@ -99,7 +99,7 @@ def lines_over(
 def growing(
     axes: Any, series: Mapping[str, Mapping[int, Value]], title: str, x: str, y: str, chance: float | None = None
 ) -> None:
-    """Plot each series' values with intervals over a logarithmic x axis; the key of a value (pictures) is its x."""
+    """Plot each series' values, by number of pictures, with intervals over a logarithmic x axis of these numbers."""
     ticks = sorted({number for values in series.values() for number in values})
     for index, (name, values) in enumerate(series.items()):
         numbers = sorted(values)

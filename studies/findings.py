@@ -148,7 +148,7 @@ def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
 
 
 def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
-    """Compute AUROC by defect from each training's scores; trials of Wilson's intervals are the defective pictures."""
+    """Compute each defect's AUROC, mean over trainings; a Wilson interval has as many trials as defective pictures."""
     found = {}
     for cell in by_seed[0] if by_seed else ():
         sides = [scores[cell] for scores in by_seed]

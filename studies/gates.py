@@ -168,7 +168,7 @@ def judge_of_run(run: Path) -> Judge:
 
 
 def judge_of_gates(run: Path) -> Judge:
-    """Make a `Judge` (picture files to verdicts): INVALID for a picture that a Florence-2's gates refuse, else OK."""
+    """Make a `Judge` (picture files to verdicts): INVALID where the quality gates of a Florence-2 refuse, else OK."""
     import torch
 
     from trainer.florence2.data import stretched
@@ -263,7 +263,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge the pictures and print the table, with --write also into the page PAGE; returns the exit code."""
+    """Judge the pictures and print the table, with --write also into gates.md; returns the exit code."""
     judges = {
         f"`{one.name}`": (judge_of_gates if kind_of(one) == DETECTION_FORMAT else judge_of_run)(one)
         for one in args.model

@@ -240,7 +240,7 @@ def features(pins: pd.DataFrame, quantity: str, source: str = "found") -> pd.Dat
 
 
 def production_scatter(connector: Connector, terminal: str, quantity: str) -> float | None:
-    """Return a quantity's standard deviation over good parts, mm; None for true position, which is not normal."""
+    """Return a quantity's standard deviation over good parts, mm; None for true position (not normally distributed)."""
     scatter = connector.scatter
     if quantity == "true_position":
         return None
@@ -262,7 +262,7 @@ def _type_1(repeated: pd.DataFrame, quantity: str, tolerance: float) -> tuple[fl
 
 
 def tables(found: Sequence[Capability]) -> str:
-    """Write two Markdown tables with a row per `Capability`: what the gauge is capable of, and what limits it."""
+    """Write two Markdown tables with a row per `Capability`: its capability figures, and the sources of its scatter."""
     order = sorted(
         found, key=lambda each: (each.run, each.width_px, each.cameras, list(QUANTITIES).index(each.quantity))
     )

@@ -71,7 +71,7 @@ class Outcome:
 def outcome_of(shown: Composite, found: Found, seconds: float) -> Outcome:
     """Compare the tips that a search found in the photograph `shown` with the true ones; `seconds`: its CPU time.
 
-    If the drawing looks alike after a half turn, only that of the two turns counts in which the tips are nearer.
+    If the drawing looks alike after a half turn, the tips may also be those of the half-turned part: the nearer count.
     """
     facts = shown.background, shown.drawing.key[1], shown.scale, shown.is_tilted, shown.tips is not None, found.reasons
     if shown.tips is None or found.pixels is None or found.covariances is None:
@@ -155,7 +155,7 @@ def renders_of(work: Path, held: GaugeFile, count: int, workers: int) -> Path:
     """Render `count` parts, and other connectors, that are not yet in the folder `work`; returns the render folder.
 
     Raises:
-        InputError: the gauge `held` was not made for the scene _SCENE.
+        InputError: the gauge `held` was not trained on connector_3x9.
     """
     scenes = work / "scenes"
     scenes.mkdir(parents=True, exist_ok=True)
@@ -205,7 +205,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Search all composed photographs and print the tables; with --write, put them into PAGE. Returns the exit code."""
+    """Search the photographs and print the tables, with --write also into gauge.md; returns the exit code."""
     held = read_gauge_file(args.model, args.threads)
     gauge = held.gauge
     renders = renders_of(args.work, held, args.parts, args.workers)

@@ -195,7 +195,7 @@ def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -
 
 
 def soart_scores(path: Path) -> dict[str, Any]:
-    """Read each method's scores of undisturbed pictures from benchmarks.soart_evaluation's detect.json, as `scores`."""
+    """Pack (see `scores`) each method's scores of undisturbed pictures in soart_evaluation's detect.json at `path`."""
     found = [one for one in _json(path) if one["condition"] == "as rendered"]
     judged = [(one["run"], one["cell"]) for one in found]
     return scores(judged, {m: [one["image"][m] for one in found] for m in METHODS})

@@ -185,7 +185,7 @@ class Connector:
         return self.terminals[mix.at(position, part) if mix else name]
 
     def position(self, address: str) -> Position:
-        """The position, one with a pin, at an address such as r2c5; raises KeyError if there is none."""
+        """The position at an address such as r2c5; raises KeyError if no position with a pin has this address."""
         for position in self.positions:
             if position.address == address:
                 return position
@@ -346,7 +346,7 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
         for other in near:
             wide_x, wide_y = (sum(pair) for pair in zip(mouths[position.address], mouths[other.address], strict=True))
             if abs(position.x_mm - other.x_mm) < wide_x - 1e-9 and abs(position.y_mm - other.y_mm) < wide_y - 1e-9:
-                expected = f"positions {wide_x:g} mm apart in X or {wide_y:g} mm in Y, so that cavities do not overlap"
+                expected = f"positions {wide_x:g} mm or more apart in X, or {wide_y:g} mm in Y (else cavities overlap)"
                 found = f"{other.address} and {position.address} closer together"
                 section.wrong("pitch_mm" if "pitch_mm" in section.data else None, expected, found)
                 return
@@ -373,7 +373,7 @@ def table_z_mm(shell: Shell, cavity: Cavity) -> float:
 
 
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
-    """Return an upper bound, mm, of the distances from its target at which a camera touches the part in some pose.
+    """Return an upper bound, mm, of the camera-to-target distances at which the camera touches the part in some pose.
 
     Args:
         connector: the scene; its `nuisance` limits the random poses.

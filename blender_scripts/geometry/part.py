@@ -48,7 +48,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Letters:
-    """One printed item: its text, its centre on the drawing, and whether it is printed as a mirror image."""
+    """One printed item: its text, its centre (x_mm, y_mm) on the drawing, and whether it is a mirror image."""
 
     text: str
     x_mm: float

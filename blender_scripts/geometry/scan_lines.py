@@ -110,7 +110,7 @@ class _Crossed:
     def limits(self, rows: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return where lines at `places` (R,), px, enter and leave the facets with indices `rows`: (R,) each, px.
 
-        A line that misses its facet leaves it before it enters it: (inf, -inf).
+        They are inf and -inf for a line that misses its facet.
         """
         low, high = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
         before = self.across[-1].take(rows) <= places

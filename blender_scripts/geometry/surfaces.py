@@ -70,7 +70,7 @@ def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def pin_targets(pins: Sequence[Pin], camera: Camera, from_floor: bool = False) -> list[Target | None]:
-    """Make a target of each pin (None: a missing pin), with its end in the cavity floor cut off if `from_floor`."""
+    """Make a target of each pin (None: a missing pin); `from_floor`: the end that is buried in the floor is cut off."""
     found: list[Target | None] = [None] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):
@@ -138,7 +138,7 @@ def _lid(ring: np.ndarray) -> np.ndarray:
 
 
 def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
-    """Make a target (a surface whose visible part is searched) of the mouth of a missing pin's cavity."""
+    """Make a target (a surface whose visible part is to be found) of the mouth of a missing pin's cavity."""
     rim = pin.scale * solids.cavity_outline(pin.nominal, connector.cavity, connector.cavity.chamfer_mm)
     place = [*pin.cavity_mm, pin.floor_mm]
     seen = views_of(np.column_stack([rim, np.zeros(len(rim))]) + place, camera)
@@ -147,7 +147,7 @@ def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
 
 
 def flaw_target(part: Part, flaw: Flaw, camera: Camera) -> Target:
-    """Make a target (a surface whose visible part is searched) of a flaw's foreign bodies and wrong print."""
+    """Make a target (a surface whose visible part is to be found) of a flaw's foreign bodies and wrong print."""
     corners, pieces = [np.zeros((3, 4, 0))], [np.zeros(0, int)]
     for body in flaw.bodies:
         seen = views_of(solids.body_mesh(body).vertices, camera)

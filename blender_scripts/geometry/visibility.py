@@ -1,7 +1,7 @@
 """What the camera's centre sees of pins and flaws, by the points of a grid in the undistorted view, without rendering.
 
-Each pixel holds FINE x FINE points, in the middles of its cells. A surface is visible where it is the nearest one at a
-point; geometry/scan_lines.py finds those points exactly.
+Each pixel is divided into FINE x FINE cells, with a grid point in the middle of each. A surface is visible at a point
+where it is the nearest one; geometry/scan_lines.py finds those points exactly.
 """
 
 from __future__ import annotations

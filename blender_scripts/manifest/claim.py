@@ -32,7 +32,7 @@ class Claim:
         output: the render folder.
         manifest: the manifest to be rendered into it.
         scenes: folder of the manifest's scene files.
-        is_default: whether the folder was chosen without --out; then finished pictures are not replaced.
+        is_default: whether the folder was chosen without --out; then only --force replaces finished pictures.
     """
 
     output: OutputFolder

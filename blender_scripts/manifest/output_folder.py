@@ -79,7 +79,7 @@ class OutputFolder:
         return any((self.root / "records").glob("*.json"))
 
     def note_other_renderers(self, runs: Iterable[Run]) -> str | None:
-        """Return a sentence for the user about records that another version of the renderer made; None without such.
+        """Return a sentence for the user about records that another version of the renderer made; None: there are none.
 
         Args:
             runs: the rows to be rendered, whose records will be replaced.
@@ -166,7 +166,7 @@ class OutputFolder:
         return self.root / kind / f"{run}.npy"
 
     def write(self, run: str, image: bytes, mask: bytes, record: dict[str, Any], extras: dict[str, bytes]) -> None:
-        """Write one row's files; the record gets their SHA-256.
+        """Write one row's picture, mask, extra arrays and record.
 
         Args:
             run: the row's run name.

@@ -33,7 +33,7 @@ class Visible(NamedTuple):
 
 
 def visible_parts(part: Part, camera: Camera, sight: Sight) -> list[Visible]:
-    """Return the visible part of each position's pin or empty cavity, then of each flaw; `sight`: by `sight_of`."""
+    """Return the visible part of each position's pin or empty cavity, then of each flaw; `sight` is from `sight_of`."""
     seen = zip(sight.seen(), points_alone(part, camera), strict=True)
     return [Visible(box, min(1.0, points / max(alone, 1))) for (box, points), alone in seen]
 

@@ -53,7 +53,7 @@ def _fewer_pictures(found: Found) -> list[str]:
 
 
 def recalled(label: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads the recall of the class `label` on the test from a result."""
+    """Make a function that reads the recall of the class `label` on the split `test` from a result."""
     return lambda result: result["splits"]["test"].get("recall", {}).get(label)
 
 

@@ -60,7 +60,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def counted(changes: Mapping[str, Difference]) -> str:
-    """Write on how many defects a ViT is better than `inspect`, worse or undecided, from `Difference` by defect."""
+    """Write on how many defects a ViT is better than `inspect`, worse or undecided, by AUROC `Difference` by defect."""
     better, worse = (sum(c.decided and sign * c.mean > 0 for c in changes.values()) for sign in (1, -1))
     return (
         f"better on {better}, worse on {worse}, undecided on {len(changes) - better - worse} of {len(changes)} defects"
