@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         "may be repeated",
     )
     p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train with seeds 0 to N-1 ({SEEDS})")
-    p.add_argument("--time", type=_minutes, metavar="MIN", help="start no run after these minutes (default: no limit)")
+    p.add_argument("--time", type=_minutes, metavar="MIN", help="start no run after MIN minutes (default: no limit)")
     p.add_argument(
         "--size",
         choices=tuple(SIZES),

@@ -107,7 +107,8 @@ def _bend(pin: Pin, defect: Defect, connector: Connector) -> Pin:
         # The inner side would have a negative radius and cut into itself.
         raise InputError(
             f"expected an arc (curve_mm) of at least {half * angle:.3g} mm for a bend of "
-            f"{math.degrees(angle):.3g} degrees in a pin {2.0 * half:.3g} mm thick, got {bent.arcs[0][0]:.3g} mm in {defect.text}"
+            f"{math.degrees(angle):.3g} degrees in a pin {2.0 * half:.3g} mm thick, "
+            f"got {bent.arcs[0][0]:.3g} mm in {defect.text}"
         )
     return replace(pin, form=replace(pin.form, bend=bent))
 
