@@ -106,9 +106,8 @@ def _bend(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     if shape != "arc" and bent.arcs[0][0] < half * angle:
         # The inner side would have a negative radius and cut into itself.
         raise InputError(
-            f"expected an arc (curve_mm) of at least {half * angle:.3g} mm for a bend of "
-            f"{math.degrees(angle):.3g} degrees in a pin {2.0 * half:.3g} mm thick, "
-            f"got {bent.arcs[0][0]:.3g} mm in {defect.text}"
+            f"expected an arc of at least {half * angle:.3g} mm for a bend of {math.degrees(angle):.3g} degrees in a "
+            f"pin {2.0 * half:.3g} mm thick, got {bent.arcs[0][0]:.3g} mm in {defect.text}"
         )
     return replace(pin, form=replace(pin.form, bend=bent))
 
