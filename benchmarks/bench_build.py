@@ -76,7 +76,7 @@ def floor_seconds(renders: Path, to: Path) -> float:
 
 
 def nsoart_seconds(renders: Path, dataset: Path, to: Path) -> float:
-    """Measure the CPU seconds for the maps of the OK rows by which NSOART is scaled, and for all NSOART pictures."""
+    """Return the CPU seconds for NSOART: for the maps of the OK rows that scale it, and the pictures of all rows."""
     parameters = json.loads((dataset / "nsoart.json").read_text("utf-8"))
     unit = {name for group in parameters["groups"] for name in group["rows"]}
     columns = features(False)

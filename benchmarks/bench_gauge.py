@@ -53,7 +53,7 @@ def noise(seed: int) -> Image.Image:
 
 
 def times(held: GaugeFile) -> tuple[float, float]:
-    """Return the least wall and CPU time, ms, of measuring and judging a part; the gates are left out."""
+    """Return the least wall and CPU time, ms, of measuring and judging a part, without gates that refuse pictures."""
     key, drawing = next(iter(held.drawings.items()))
     drawing = dataclasses.replace(drawing, placing=None)
     gauge = dataclasses.replace(held.gauge, gates={}, limits=FitLimits())

@@ -46,7 +46,7 @@ def resident_mb(process: int) -> float:
 
 
 def command(manifest: Path, *arguments: str) -> list[str]:
-    """Return the command that renders a manifest with render.py on one thread."""
+    """Return the command that renders a manifest with render.py on one thread, with further `arguments`."""
     script = str(ROOT / "blender_scripts" / "render.py")
     return [sys.executable, script, str(manifest), "--mask-scale", "1", "--threads", "1", *arguments]
 

@@ -161,7 +161,7 @@ def beside_blenderproc(folder: Path, width: int, height: int) -> Iterator[tuple[
 
 
 def boxes(rows: int) -> dict[str, float]:
-    """Compare visible boxes of `rows` pictures with an 8 times finer render: `count`, px deviation `p95` and `max`."""
+    """Compare the visible boxes of `rows` pictures with 8 times finer renders: `count`, `p95` and `max` error in px."""
     command = [sys.executable, str(REFERENCE), "--rows", str(rows), "--seed", "1", "--widths", str(BOXES_WIDTH)]
     done = subprocess.run(command, check=True, cwd=ROOT, capture_output=True, text=True)
     visible: dict[str, float] = json.loads(done.stdout.splitlines()[-1])["visible"]

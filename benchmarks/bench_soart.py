@@ -1,7 +1,7 @@
 """Time of SOART3 of 62,500 windows, compared with a plain loop: `python -m benchmarks.bench_soart`.
 
 The loop is how the method is usually programmed: Python over the windows, a dot product compiled by Numba, SciPy's
-chebyshev. Its maps are compared with those of `soart3_map`. Times are medians, ratios of times in one run. The bound
+chebyshev. Its maps are compared with those of `soart3_map`. Times are medians; ratios are of one run. The bound
 is the time for a map's multiplications, additions, absolute values and maxima at the rate that this machine reaches on
 numbers in its first-level cache. The last line is JSON.
 """
@@ -139,9 +139,9 @@ def main() -> int:
         "--rows",
         type=int,
         default=GRID,
-        help=f"rows of windows that the Python loop computes; its time is scaled up to all {GRID} rows ({GRID})",
+        help=f"rows of windows that the loop in Python computes; its time is scaled to {GRID} rows (default: {GRID})",
     )
-    parser.add_argument("--repeats", type=int, default=50, help="number of calls of which the median is taken (50)")
+    parser.add_argument("--repeats", type=int, default=50, help="calls of which the median is taken (default: 50)")
     options = parser.parse_args()
     if not 1 <= options.rows <= GRID or options.repeats < 1:
         parser.error(f"expected --rows from 1 to {GRID} and --repeats of 1 or more")

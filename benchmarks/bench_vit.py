@@ -67,7 +67,7 @@ def milliseconds(spent: list[Spent]) -> dict[str, float]:
 
 
 def speeds(pairs: list[Pair], against: str = "bare") -> dict[str, list[float]]:
-    """Return for each step bare time (field `against` of `Pair`) / contender's time: `wall`, and CPU time `thread`."""
+    """Return each step's bare time (field `against` of `Pair`) divided by its trainer's: `wall` and CPU `thread`."""
     return {
         field: [getattr(getattr(pair, against), field) / getattr(pair.own, field) for pair in pairs]
         for field in ("wall", "thread")
@@ -157,11 +157,11 @@ def measured(threads: int, steps: int, repeats: int, batch_size: int, folder: Pa
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns its exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=12, help="number of steps of an epoch of whole pictures (12)")
-    repeats = "number of epochs of each trainer; a 95 % interval needs at least six steps in all (2)"
+    parser.add_argument("--steps", type=int, default=12, help="steps of an epoch of whole pictures (default: 12)")
+    repeats = "number of epochs of each trainer; a 95 % interval needs at least six steps in all (default: 2)"
     parser.add_argument("--repeats", type=int, default=2, help=repeats)
-    parser.add_argument("--batch-size", type=int, default=16, help="pictures per step (16)")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="numbers of CPU threads to try (1)")
+    parser.add_argument("--batch-size", type=int, default=16, help="pictures per step (default: 16)")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1], help="numbers of CPU threads (default: 1)")
     options = parser.parse_args(argv)
     if min(options.steps, options.repeats, options.batch_size, *options.threads) < 1:
         parser.error("expected 1 or more for --steps, --repeats, --batch-size and --threads")

@@ -94,7 +94,7 @@ def step(model: Any, collator: Collator, config: DetectionConfig) -> tuple[float
 
 
 def main() -> None:
-    """Do both steps and print the results as one JSON object."""
+    """Do a full and a LoRA training step, and print the results as one JSON object."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--folder", type=Path, required=True, help="folder to write the models into (about 3 GB)")
     folder: Path = p.parse_args().folder

@@ -56,7 +56,7 @@ def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, 
 
 
 def row(split: str, number: int, kind: str, target: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Make row `number` of a split, with the columns that `generator build` writes; other arguments as for `draw`."""
+    """Draw a picture by `draw(rng, kind, target)`; returns its dataset row, number `number` of a split."""
     picture, boxes, categories = draw(rng, kind, target)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")

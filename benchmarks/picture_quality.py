@@ -106,7 +106,7 @@ class Laboratory:
         self.tracer = self.renderer.tracer
 
     def lay_out(self, view: View, width: int, height: int, number: int = 3) -> None:
-        """Set up the scene: part and placing `number`, seen in `width` x `height` px, without lens distortion."""
+        """Set up part and placing with the seed `number`, seen in `width` x `height` px, without lens distortion."""
         from blender_scripts.geometry.optics import set_up_station
         from blender_scripts.manifest.make_part import make_part
 
@@ -205,7 +205,7 @@ def write_between(begin: str, end: str, text: str) -> None:
 
 
 def main() -> int:
-    """Print the table, with --write into the page too; returns the exit code."""
+    """Print the table, with --write also into docs/explanation/quality.md; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--reference", type=int, default=1024, help="samples per pixel of the reference (default: 1024)"

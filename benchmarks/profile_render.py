@@ -51,7 +51,7 @@ class Profile:
         self.renderer.render(run, force=True)
 
     def lay_out(self) -> None:
-        """Build the row's scene anew."""
+        """Build the Blender scene of the manifest row anew."""
         from blender_scripts.manifest.make_part import make_part
 
         run = self.run
@@ -157,7 +157,7 @@ class Profile:
 
 
 def temporary_folders(profile: Profile) -> dict[str, float]:
-    """Return the CPU ms of rendering the picture if Blender's file is written `on disk`, and if `in memory`."""
+    """Return the CPU ms of rendering the picture with Blender's temporary file `on disk` and `in memory`, by name."""
     found = {}
     for name, folder in (("on disk", tempfile.gettempdir()), ("in memory", "/dev/shm")):
         if Path(folder).is_dir() and os.access(folder, os.W_OK):

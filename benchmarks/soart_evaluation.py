@@ -178,13 +178,13 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
 
 
 def pins_of(station: Station) -> PinTable:
-    """Return the pin table of a station that was made with pins."""
+    """Return the pin table of a SOARTC station; raises an error if the station was made without pins."""
     assert station.table is not None
     return station.table
 
 
 def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
-    """Return the boxes of pins and print in px of SOARTC's mean picture; `first`: the first picture of the OK pool."""
+    """Return the boxes of pins and print, px of SOARTC's mean picture; `first`: first picture of the OK pool."""
     pins = read_pin_boxes(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
     return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
 
@@ -246,8 +246,8 @@ def detect(renders: Path, to: Path) -> None:
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
     """Compare stated with true rates of false alarms, and write thresholds.json into the folder `to`.
 
-    The stated rate is an interval. The true rate is counted on fresh OK pictures, with the settings EDGE, for SOARTC's
-    score alone and with pins. All pictures are aligned once, with one mean of the OK pool.
+    The stated rate is an interval. The true rate is counted on fresh OK pictures, with the settings EDGE: of alarms by
+    SOARTC's score alone, and of alarms by it or a pin's score. All pictures are aligned with one mean of OK pictures.
 
     Args:
         renders: Render folder.

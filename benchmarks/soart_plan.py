@@ -45,7 +45,7 @@ POOL, FRESH, EACH = 200, 500, 20
 
 
 def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """Make `count` rows of OK parts; names are `prefix` and a number from 0, part and seed count from `first`."""
+    """Make `count` manifest rows of OK parts with a `role`; names are `prefix` + number, seeds count from `first`."""
     return [
         {"run": f"{prefix}{n:03d}", "split": "test", "part": first + n, "seed": first + n, **STATION, "role": role}
         for n in range(count)
@@ -53,7 +53,10 @@ def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, ob
 
 
 def rows_defects(each: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """Make `each` rows of every cell (a defect at a size), at different pins; other arguments as for `rows_ok`."""
+    """Make `each` manifest rows with a `role` for every cell (a defect at a size), at different pins.
+
+    Names are `prefix` + number; seeds of part and noise count from `first`, which also seeds the choice of pins.
+    """
     rows: list[dict[str, object]] = []
     draws = random.Random(first)
     for cell, text in CELLS.items():

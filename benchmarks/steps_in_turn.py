@@ -1,4 +1,4 @@
-"""Time the steps of a trainer; after each of them the bare network's step on the same batch is timed (bench_vit)."""
+"""Time the steps of a trainer and, right after each, a step of the same network without a trainer (for bench_vit)."""
 
 from __future__ import annotations
 
@@ -133,7 +133,10 @@ def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
 
 @dataclass(frozen=True)
 class Pair:
-    """Times of a trainer's step, and of the bare network's step after it, without and with clipping and optimizer."""
+    """Times of a trainer's step, `own`, and of the step of the bare network (without a trainer) right after it.
+
+    `bare` is the time of forward, loss and backward; `bare_step` is that time with clipping and the optimizer's step.
+    """
 
     own: Spent
     bare: Spent
@@ -141,18 +144,18 @@ class Pair:
 
 
 class Turns(TrainerCallback):
-    """Runs `bare`, the bare network's step, after each step of another training loop; `pairs` gets both times."""
+    """Calls `bare`, which does a step without a trainer, after each step of a trainer; `pairs` gets both times."""
 
     def __init__(self, bare: Callable[[int], tuple[Spent, Spent]]) -> None:
         self.bare = bare
         self.pairs: list[Pair] = []
 
     def begin(self) -> None:
-        """Start the clock when the other training loop begins."""
+        """Start the clock, as the training loop begins."""
         self.clock = Clock.start()
 
     def stepped(self) -> None:
-        """Run the bare step after a step of the other loop, and record both times."""
+        """Call `bare` after a step of the training loop, and record the times of both steps in `pairs`."""
         own = self.clock.spent()
         self.pairs.append(Pair(own, *self.bare(len(self.pairs))))
         self.clock = Clock.start()
@@ -162,7 +165,7 @@ class Turns(TrainerCallback):
         self.begin()
 
     def on_step_end(self, *_args: Any, **_kwargs: Any) -> None:
-        """Run and time the bare step; transformers' Trainer calls this after each of its steps."""
+        """Call `stepped`; transformers' Trainer calls this after each of its steps."""
         self.stepped()
 
 
@@ -172,7 +175,7 @@ class Bar(tqdm):  # type: ignore[misc]
     turns: Turns | None = None
 
     def update(self, n: float | None = 1) -> bool | None:
-        """Advance the bar by `n`; with `turns`, run and time the bare step. Returns what tqdm returns."""
+        """Advance the bar by `n`; with `turns`, call `turns.stepped`. Returns whether tqdm has redrawn the bar."""
         shown: bool | None = super().update(n)
         if self.turns is not None:
             self.turns.stepped()
@@ -180,7 +183,7 @@ class Bar(tqdm):  # type: ignore[misc]
 
 
 class Setting:
-    """A network, drawn data and one kind of epoch (close-ups or pictures, with boxes or not), to time its steps."""
+    """A network, drawn pictures and one kind of epoch (whole pictures or crops, with or without boxes), to be timed."""
 
     def __init__(self, steps: int, threads: int, *, close_ups: bool, boxes: bool, batch_size: int) -> None:
         self.threads = threads
@@ -197,12 +200,12 @@ class Setting:
         self.other: Trainer | None = None
 
     def trainee(self, config: TrainingConfig) -> ViTTrainee:
-        """Wrap the network for the trainer's loop."""
+        """Wrap the network, its optimizer and the drawn pictures for the training loop of trainer.vit."""
         data = Data({"train": self.split, "validation": self.split}, CLASSES, SIZE, [])
         return ViTTrainee(data, self.model, self.optimizer, config)
 
     def bare(self, step: int) -> tuple[Spent, Spent]:
-        """Do the bare network's step number `step`; returns its times without and with clipping and optimizer."""
+        """Do step number `step` without a trainer; returns its times without and with clipping and optimizer."""
         strict = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
         self.model.train()
@@ -219,7 +222,7 @@ class Setting:
         return passes, stepped
 
     def own(self, augment: bool = True, thread: bool = True) -> list[Pair]:
-        """Train an epoch by `trainer.vit`; returns a pair per step. `thread`: whether the loader has a thread."""
+        """Train an epoch by `trainer.vit` (`thread`: whether the loader has a thread); returns a pair per step."""
         repeatable(CPU, self.threads)
         config = self.config.changed({"augment": augment})
         inline = mock.patch.object(training, "ahead", iter)
@@ -229,7 +232,7 @@ class Setting:
         return turns.pairs
 
     def transformers(self, folder: Path) -> list[Pair]:
-        """Train as many steps by transformers' Trainer, which gets the folder `folder`; returns a pair per step."""
+        """Train an epoch by transformers' Trainer, whose output folder is `folder`; returns a pair per step."""
         torch.use_deterministic_algorithms(False)
         if self.other is None:
             self.other = transformers_trainer(self.model.config, self.split, self.config, folder)
@@ -241,7 +244,7 @@ class Setting:
         return turns.pairs
 
     def loss_difference(self) -> float:
-        """Return the relative difference of the mean losses of trainer and bare loop, at learning rate 0."""
+        """Return the relative difference of the mean losses with and without the trainer, at learning rate 0."""
         standing = self.config.model_copy(update={"lr": 0.0})  # no option sets it to 0
         losses = [float(loss_of(self.model, portion, standing).detach()) for portion in self.portions]
         trained = self._epoch(standing)["train_loss"]

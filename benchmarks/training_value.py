@@ -48,7 +48,7 @@ def design(folder: Path) -> pd.DataFrame:
 
 
 def make_dataset(folder: Path, rows: pd.DataFrame, splits: Sequence[str], samples: int) -> Path:
-    """Render the rows of `splits` with `samples` per pixel and build a dataset; returns its folder."""
+    """Render the manifest `rows` of `splits` with `samples` light paths per pixel; returns their dataset's folder."""
     name = f"{splits[0]}_{samples}"
     manifest, renders, dataset = (folder / f"{name}{end}" for end in (".csv", "_renders", "_dataset"))
     if not dataset.is_dir():
@@ -59,7 +59,7 @@ def make_dataset(folder: Path, rows: pd.DataFrame, splits: Sequence[str], sample
 
 
 def train(folder: Path, samples: int, seed: int, test: Path) -> None:
-    """Train a ViT on one thread and measure it on the dataset `test`."""
+    """Train a ViT on the dataset of `samples` light paths per pixel in `folder`; measure it on the dataset `test`."""
     here = folder / f"vit_{samples}_{seed}"
     here.mkdir(exist_ok=True)
     if not (here / "evaluation" / "evaluation.json").is_file():
@@ -87,10 +87,11 @@ def table(folder: Path, samples: Sequence[int], seeds: Sequence[int]) -> Iterato
 
 
 def main() -> int:
+    """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures, datasets and runs")
-    parser.add_argument("--samples", type=int, nargs="+", default=[1, 2, 4, 8], help="light paths per pixel")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="seeds of the trainings")
+    parser.add_argument("--samples", type=int, nargs="+", default=[1, 2, 4, 8], help="light paths per pixel (1 2 4 8)")
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="seeds of the trainings (default: 0 1)")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     options = parser.parse_args()
     folder = options.out.resolve()

@@ -84,19 +84,19 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
     dry = "check everything and print the graphics cards, the device and how many rows are left; render nothing"
     add("--dry-run", action="store_true", help=dry)
-    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples per pixel")
+    add("--no-denoise", action="store_true", help="do not denoise; render eight times the samples of the manifest")
     add(
         "--depth",
         action="store_true",
-        help="also write depth/<run>.npy: distance of each pixel along the optical axis, mm",
+        help="also write depth/<run>.npy: for each pixel, distance of its surface along the camera's optical axis, mm",
     )
     add(
         "--normal",
         action="store_true",
-        help="also write normal/<run>.npy: surface normal of each pixel in world axes",
+        help="also write normal/<run>.npy: for each pixel, normal (x, y, z) of its surface in world axes",
     )
     pool = parser.add_argument_group("options with which `python -m generator render` starts its worker processes")
-    sha256 = "do not check rows that another process has checked; SHA256: of the manifest and scene files then"
+    sha256 = "do not check the rows: another process did, when manifest and scene files had this SHA-256"
     pool.add_argument("--validated", metavar="SHA256", help=sha256)
     feed = "read row numbers from standard input, render these rows, and report each as a line of JSON"
     pool.add_argument("--feed", action="store_true", help=feed)
@@ -216,7 +216,7 @@ class _Tally:
     failed: list[str] = field(default_factory=list)
 
     def render(self, renderer: Renderer, row: Run, force: bool) -> tuple[bool, str | None]:
-        """Render one row and catch errors; returns whether its picture is new, and None or the error's message."""
+        """Render a manifest row; returns whether its picture is new, and the message of the error it met or None."""
         if _signals:
             raise KeyboardInterrupt
         try:
@@ -244,7 +244,7 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
         claimed.keep()
         output.sweep()
         if not renderer.tracer.denoised and not arguments.no_denoise:
-            print("note: this Blender has no denoiser, so eight times the samples are taken", file=sys.stderr)
+            print("note: this Blender has no denoiser and renders eight times the manifest's samples", file=sys.stderr)
         progress = Progress(len(rows))
         try:
             for row in rows:

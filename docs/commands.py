@@ -26,7 +26,7 @@ TRAINER = {
 HEAD = """# Commands
 
 Written by `python -m docs.commands` from the commands' own parsers; `--help` of each says the same. Exit codes: 0 done,
-2 a mistake in what was given (one line says where, what was expected and what was found), 1 anything else.
+2 wrong input (one line says where, what was expected and what was found), 1 any other failure.
 """
 # Patterns of the default at the end of a help text: "(default: X)" in the generator, "(X)" in the trainers.
 DEFAULT = {
@@ -104,6 +104,7 @@ def page() -> str:
 
 
 def main() -> int:
+    """Write the page; returns the exit code."""
     PAGE.write_text(page(), "utf-8")
     print(PAGE.relative_to(ROOT))
     return 0

@@ -68,7 +68,7 @@ SHEETS: dict[str, list[Cell]] = {
 
 
 def scene_with(keys: dict[str, str]) -> str:
-    """The text of scene file SCENE with some keys changed; a key that it lacks is added to [sensor]."""
+    """Return the text of the scene file SCENE with some keys changed; a key that it lacks is added to [sensor]."""
     lines = SCENE.read_text("utf-8").splitlines()
     left = dict(keys)
     for number, line in enumerate(lines):
@@ -101,14 +101,15 @@ def make_sheet(name: str, cells: list[Cell]) -> Path:
 
 
 def save_labelled(cells: list[tuple[str, Image.Image]], columns: int, path: Path) -> None:
-    """Save pictures of one size side by side, each under its label."""
+    """Save pictures of one size, each under its label, as one picture with `columns` columns."""
     sheet = drawing.grid(batched((drawing.Cell(picture, [label]) for label, picture in cells), columns))
     sheet.save(path, quality=88, optimize=True)
 
 
 def main() -> int:
+    """Make all sheets, or the one that --only names; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=sorted(SHEETS), default=None, help="one sheet (default: all)")
+    parser.add_argument("--only", choices=sorted(SHEETS), default=None, help="make only this sheet (default: all)")
     only = parser.parse_args().only
     for name, cells in SHEETS.items():
         if only in (None, name):

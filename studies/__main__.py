@@ -52,32 +52,31 @@ def parser() -> argparse.ArgumentParser:
         "--only",
         action="append",
         metavar="TOPIC",
-        help="only runs of this topic (its name, such as views, or its number), or with this text in the run's name; "
+        help="do only runs of this topic (its name, such as views, or its number) or with this text in their names; "
         "may be repeated",
     )
-    p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train with the seeds 0 to N-1 ({SEEDS})")
-    p.add_argument("--time", type=_minutes, metavar="MIN", help="start no further run after this many minutes")
+    p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train with seeds 0 to N-1 ({SEEDS})")
+    p.add_argument("--time", type=_minutes, metavar="MIN", help="start no run after MIN minutes (default: no limit)")
     p.add_argument(
         "--size",
         choices=tuple(SIZES),
         default="reduced",
         help="size of the study; reduced: a run takes at most 15 minutes on two cores; full: for a graphics card "
-        "(reduced)",
+        "(default: reduced)",
     )
     p.add_argument(
         "--work",
         type=Path,
         default=ROOT / "out" / "study",
         metavar="DIR",
-        help="folder of renders, datasets, trainings and new results (out/study)",
+        help="folder of renders, datasets, trainings and new results (default: out/study)",
     )
-    p.add_argument(
-        "--results", type=Path, default=TABLE, metavar="FILE", help="table of all results (studies/results.parquet)"
-    )
-    workers = "number of processes that render pictures and build datasets (one per core)"
+    table = "table of all results (default: studies/results.parquet)"
+    p.add_argument("--results", type=Path, default=TABLE, metavar="FILE", help=table)
+    workers = "number of processes that render pictures and build datasets (default: one per core)"
     p.add_argument("--workers", type=_whole, default=0, help=workers)
-    p.add_argument("--threads", type=_whole, default=1, help="number of CPU threads of a training (1)")
-    device = "device of the trainings; auto: a GPU if there is one (auto)"
+    p.add_argument("--threads", type=_whole, default=1, help="number of CPU threads of a training (default: 1)")
+    device = "device of the trainings; auto: a GPU if there is one (default: auto)"
     p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help=device)
     return p
 
@@ -143,7 +142,7 @@ def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float
 
 
 def pictures_of(design: Design) -> int:
-    """Count the pictures of a design; a SPEC's manifest is made in memory, and no file is written."""
+    """Count the pictures of a design. Manifests of SPECs (.toml) are made in memory; no file is written."""
     from generator.doe.design import design as manifest_of
     from generator.doe.spec_reader import read_spec
 
@@ -209,7 +208,7 @@ def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) ->
     for run, why in outcome.failed:
         print(f"failed: {run.name}: {why}", file=sys.stderr)
     if outcome.done:
-        print("python -m studies --write   adds the results to the table and rewrites docs/explanation/results.md")
+        print("add the results to the table and rewrite docs/explanation/results.md with: python -m studies --write")
     return 1 if outcome.failed else 0
 
 

@@ -112,7 +112,7 @@ class Workshop:
         return (self.design_folder(design) / DONE).is_file()
 
     def manifests(self, design: Design) -> list[Path]:
-        """Return the design's manifests, one per source, with the rows to render; a missing manifest is written."""
+        """Return the paths of the design's manifests (rows to render), one per source; missing ones are written."""
         folder = self.design_folder(design)
         folder.mkdir(parents=True, exist_ok=True)
         found = []
@@ -216,7 +216,7 @@ class Workshop:
 
 
 def proposed(row: dict[str, str]) -> bool:
-    """Return whether a line of an augmentation plan asks for a copy of its picture."""
+    """Return whether a row of the plan of `generator augment` asks for a changed copy of its picture."""
     return any(row[name] == "yes" for name in PROPOSED)
 
 

@@ -176,7 +176,7 @@ class Execution:
         self.results.add(document)
 
     def train(self, run: Run) -> Path:
-        """Finish the training of a run, after that of `run.init`; returns the trainer's run folder."""
+        """Finish the training of `run.init`, if given, then that of `run`; returns the trainer's folder for `run`."""
         folder = self.folder(run)
         out = folder / "run"
         begin = None

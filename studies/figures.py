@@ -27,7 +27,7 @@ def _bars(value: Value) -> list[list[float]]:
 
 
 def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
-    """Add title, y axis from 0 to 1 and legend to a panel; and, unless it is None, a line at `chance` for guessing."""
+    """Add title, y axis from 0 to 1 and legend to a panel; and, if `chance` is given, a line there for guessing."""
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set(title=title, ylim=(-0.02, 1.04))
@@ -68,7 +68,7 @@ def dots(
 
 
 def named(axes: Any, values: Mapping[str, Value], title: str, chance: float | None = None) -> None:
-    """Plot each value as a point with its interval, names along the x axis; `title`, `chance` as for `finish`."""
+    """Plot each value as a point with its interval, names along the x axis; `chance`: what guessing gives."""
     for index, value in enumerate(values.values()):
         axes.errorbar(index, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3)
     axes.set_xticks(range(len(values)), list(values), rotation=20, ha="right")
@@ -99,7 +99,7 @@ def lines_over(
 def growing(
     axes: Any, series: Mapping[str, Mapping[int, Value]], title: str, x: str, y: str, chance: float | None = None
 ) -> None:
-    """Plot values with intervals by series over their keys (numbers of pictures) on a logarithmic axis."""
+    """Plot each series' values, by number of pictures, with intervals over a logarithmic x axis of these numbers."""
     ticks = sorted({number for values in series.values() for number in values})
     for index, (name, values) in enumerate(series.items()):
         numbers = sorted(values)

@@ -112,8 +112,8 @@ def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int 
     variant separately. The interval is too narrow for a variant with an AUROC of 1: no draw contains a missed picture.
 
     Args:
-        one, other: For each variant, the `Scores` by each training, of the same pictures.
-        seeds: The result's `seeds`; None: the smaller of the variants' numbers of trainings.
+        one, other: For each variant, a pair `Scores` per training: scores of OK and of defective pictures.
+        seeds: `seeds` of the returned difference; None: the smaller of the variants' numbers of trainings.
 
     Returns:
         The difference; None if a variant has no run.
@@ -148,7 +148,7 @@ def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
 
 
 def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
-    """Compute each defect's AUROC over trainings; in Wilson's intervals each defective picture counts as a trial."""
+    """Compute each defect's AUROC, mean over trainings; a Wilson interval has as many trials as defective pictures."""
     found = {}
     for cell in by_seed[0] if by_seed else ():
         sides = [scores[cell] for scores in by_seed]
@@ -188,7 +188,7 @@ class Found:
 
     @property
     def renderings(self) -> int:
-        """Number of versions (by hash) of the dataset that has most: the bytes of renders depend on the processor."""
+        """Largest number of versions (by hash) of one dataset: the bytes of its renders depend on the processor."""
         hashes: dict[str, set[str]] = {}
         for documents in self.variants.values():
             for document in documents:
@@ -208,7 +208,7 @@ class Found:
     def difference(
         self, one: str, other: str, read: Callable[[Mapping[str, Any]], Answers | None]
     ) -> Difference | None:
-        """Compute balanced accuracy of variant `other` minus that of `one`; `read` returns a result's answers."""
+        """Compute balanced accuracy of variant `other` minus that of `one` (None: no runs); `read` reads answers."""
         before, after = (
             [answers for document in self.variants.get(name, []) if (answers := read(document["result"]))]
             for name in (one, other)
@@ -231,7 +231,7 @@ def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
 
 
 def findings(documents: Mapping[str, Document]) -> dict[int, Found]:
-    """Collect the finished runs by question, at the size with more finished runs, from all results by key."""
+    """Collect the finished runs of each question from all results by key, at the size that has more finished runs."""
     found: dict[int, list[Found]] = {question: [] for question in TOPICS}
     for size in SIZES:
         runs = all_runs(size, SEEDS_LOOKED_FOR)

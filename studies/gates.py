@@ -51,7 +51,7 @@ Judge = Callable[[Sequence[Path]], Mapping[str, str]]
 
 
 def unsuitable(picture: Image.Image, random: np.random.Generator) -> dict[str, Image.Image]:
-    """Make pictures that cannot be judged from a regular RGB picture, by their name in the table."""
+    """Change a regular RGB picture in ways that make judging impossible; returns the changed pictures by name."""
     width, height = size = picture.size
     pixels = np.asarray(picture)
     across = np.tile(np.linspace(0, 255, width).astype(np.uint8)[None, :, None], (height, 1, 3))
@@ -168,7 +168,7 @@ def judge_of_run(run: Path) -> Judge:
 
 
 def judge_of_gates(run: Path) -> Judge:
-    """Make a `Judge` (picture files to verdicts): INVALID for a picture that a Florence-2's gates refuse, else OK."""
+    """Make a `Judge` (picture files to verdicts): INVALID where the quality gates of a Florence-2 refuse, else OK."""
     import torch
 
     from trainer.florence2.data import stretched
@@ -237,15 +237,15 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m studies.gates",
         description="Measure how often trained networks and `generator inspect` call a picture INVALID: regular "
-        "renders, and pictures that cannot be judged.",
+        "renders (each a false alarm), and pictures that cannot be judged.",
         allow_abbrev=False,
     )
     model = "run folder of a ViT or Florence-2 that judges the pictures; may be repeated"
     p.add_argument("--model", type=Path, action="append", default=[], metavar="RUN", help=model)
-    golden = "folder of pictures of good parts with which `generator inspect` compares (`inspect` does not judge)"
+    golden = "folder of pictures of good parts, with which `generator inspect` compares (default: it does not judge)"
     p.add_argument("--golden", type=Path, metavar="FOLDER", help=golden)
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="dataset of regular renders, OK and NG")
-    split = "split of --data to use; may be repeated (all splits)"
+    split = "split of --data to use; may be repeated (default: all splits)"
     p.add_argument("--split", action="append", default=[], metavar="NAME", help=split)
     p.add_argument(
         "--other",
@@ -253,9 +253,9 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="DATASET",
-        help="dataset of renders of another scene; may be repeated",
+        help="dataset of renders of another scene, which are to be called INVALID; may be repeated",
     )
-    pictures = "number of regular renders of which unsuitable copies are made (100)"
+    pictures = "number of regular renders of which unsuitable copies are made (default: 100)"
     p.add_argument("--pictures", type=int, default=100, metavar="N", help=pictures)
     write = "write the table into docs/explanation/gates.md, between the two markers that contain NAME"
     p.add_argument("--write", metavar="NAME", help=write)
@@ -263,7 +263,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge the pictures, print the table, and write it into the page with --write; returns the exit code."""
+    """Judge the pictures and print the table, with --write also into gates.md; returns the exit code."""
     judges = {
         f"`{one.name}`": (judge_of_gates if kind_of(one) == DETECTION_FORMAT else judge_of_run)(one)
         for one in args.model

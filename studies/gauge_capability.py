@@ -1,9 +1,10 @@
-"""Gauge R&R of a trained gauge from repeated pictures: its figures, what limits it, and their tables.
+"""Gauge R&R of a trained gauge from repeated pictures: its figures, the sources of its scatter, and tables of both.
 
 A feature is one pin of one part. A nested analysis of variance splits the scatter of the measures into three parts:
 that of captures of one placing (noise), that between placings (pose, light, view), and that between features. The
 same analysis of the errors (measure minus true value) gives the scatter of the bias that each feature keeps in all its
-placings: the network's. A second measurement, at the true pose, shows how much the found pose adds.
+placings: the network's. A second measurement, with the true pose of each part instead of the pose that the gauge found,
+shows how much errors of the pose add to the scatter.
 """
 
 from __future__ import annotations
@@ -39,7 +40,10 @@ QUANTITIES = {"dx": "dx", "dy": "dy", "retraction": "height", "true_position": "
 
 @dataclass(frozen=True)
 class Design:
-    """Numbers of parts, of placings of each part, of captures of each placing, and of captures in the type 1 study."""
+    """Numbers of `parts`, of placings (`fixtures`) of each part on the station, and of `captures` of each placing.
+
+    `repeats` is the number of captures of one more part, which is placed once (the type 1 study).
+    """
 
     parts: int
     fixtures: int
@@ -57,22 +61,23 @@ class Capability:
         quantity: a key of `QUANTITIES`.
         width_px: width of the dataset's pictures.
         px_per_mm: scale of the pictures after the run has resampled them.
-        features: number of features measured.
+        features: number of features (one pin of one part) measured.
         tolerance: width of the quantity's tolerance zone.
-        slope: slope of the line through found over true values; 1 is right.
+        slope: slope of the straight line fitted to the found values over the true values; 1 is right.
         bias: mean of found minus true values.
         noise: scatter of the captures of one placing (equipment variation).
         placing: scatter between placings (appraiser variation).
-        pose: the part of `placing` that the true pose would remove: root of the difference of squares.
+        pose: sqrt(placing² - p²), where p is `placing` measured with the true pose; 0 if p is larger.
         network: scatter between features of the bias that each keeps in all placings.
         grr: `noise` and `placing` together: root of the sum of squares.
         percent: %GRR of the tolerance.
         ndc: number of distinct categories over the tolerance.
-        ndc_production: the same over the scatter of good parts; None for true position.
+        ndc_production: number of distinct categories over the scatter of good parts; None for true position.
         capable_10, capable_30: smallest tolerance whose %GRR is 10 %, and 30 %.
         cg, cgk: capability indices, median over the pins of the type 1 study; None if fewer than half of these pins
             were measured each time.
-        bright_slope, bright_percent: slope and %GRR if the brightest pixels are taken for the tip; None if not found.
+        bright_slope, bright_percent: `slope` and `percent` if the brightest pixels are taken for the tip, not the
+            network's answer; None if too few tips were found.
     """
 
     run: str
@@ -103,10 +108,10 @@ class Capability:
 def capability(
     model: Path, folder: Path, connector: Connector, terminal: str, width_px: int, design: Design
 ) -> list[Capability]:
-    """Measure the study's dataset with a run, by the camera `center` alone and by all cameras together.
+    """Measure the study's dataset with a gauge, by the camera `center` alone and by all cameras together.
 
     Args:
-        model: the run's folder.
+        model: the gauge's run folder, which its training wrote.
         folder: the dataset's folder, with splits `test` and `test_type1`.
         connector: the dataset's connector; its tolerances and production scatter are used.
         terminal: name of the dataset's terminal.
@@ -114,10 +119,10 @@ def capability(
         design: size of the study.
 
     Returns:
-        One `Capability` for each set of cameras and each quantity that it determines.
+        One `Capability` for each set of cameras and each quantity that these cameras determine.
 
     Raises:
-        InputError: the run or the dataset cannot be used, or a part was not located in some capture.
+        InputError: the gauge or the dataset cannot be used, or a part was not located in some capture.
     """
     run = load_run(model)
     data = read_gauge_data(folder, run.pitch_px, ("test", "test_type1"))
@@ -235,7 +240,7 @@ def features(pins: pd.DataFrame, quantity: str, source: str = "found") -> pd.Dat
 
 
 def production_scatter(connector: Connector, terminal: str, quantity: str) -> float | None:
-    """Return the standard deviation of a quantity over good parts, mm; None for true position, which is not normal."""
+    """Return a quantity's standard deviation over good parts, mm; None for true position (not normally distributed)."""
     scatter = connector.scatter
     if quantity == "true_position":
         return None
@@ -257,7 +262,7 @@ def _type_1(repeated: pd.DataFrame, quantity: str, tolerance: float) -> tuple[fl
 
 
 def tables(found: Sequence[Capability]) -> str:
-    """Write two Markdown tables with a row per `Capability`: what the gauge is capable of, and what limits it."""
+    """Write two Markdown tables with a row per `Capability`: its capability figures, and the sources of its scatter."""
     order = sorted(
         found, key=lambda each: (each.run, each.width_px, each.cameras, list(QUANTITIES).index(each.quantity))
     )

@@ -1,11 +1,11 @@
-"""`python -m studies.gauge_rr`: simulated gauge R&R of trained gauges; the smallest tolerance each is capable of.
+"""`python -m studies.gauge_rr`: gauge R&R of trained gauges on renders, and the smallest tolerance they are capable of.
 
     python -m studies.gauge_rr --model RUN --width 256 --write
 
 In each part the pins are displaced by up to 1.25 times the limit of true position. Each part is placed on the station
 several times, and three cameras capture each placing several times. One more part is captured many times without being
 taken out: the type 1 study. Renders, datasets and measurements stay in the work folder. The tables contain all
-measurements in this folder, also those of earlier commands; --write puts them into docs/explanation/gauge.md.
+measurements in this folder, those of earlier commands included. --write puts the tables into docs/explanation/gauge.md.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def dataset(work: Path, connector: Connector, look: Look, design: Design, worker
 
 
 def render(manifest: Path, to: Path, workers: int, *more: object) -> None:
-    """Render a manifest's rows that are not finished."""
+    """Run `generator render` for the unfinished rows of a manifest, into the folder `to`; `more`: further options."""
     _run("render", manifest, "--out", to, "--workers", workers, *more)
 
 
@@ -158,29 +158,31 @@ def parser() -> argparse.ArgumentParser:
         type=number(int, 32, 4096),
         action="append",
         metavar="PX",
-        help="width of the pictures; may be repeated (256)",
+        help="width of the pictures, px; may be repeated (default: 256)",
     )
-    p.add_argument("--scene", default="connector_3x9", metavar="NAME", help="scene to render (connector_3x9)")
-    p.add_argument("--housing", default="plain", metavar="NAME", help="housing of the parts (plain)")
-    p.add_argument("--terminal", default="round", metavar="NAME", help="terminal of the pins (round)")
-    p.add_argument("--lighting", default="ring", metavar="NAME", help="lighting of the pictures (ring)")
+    scene = "name of the scene file in scenes/, without .toml (default: connector_3x9)"
+    p.add_argument("--scene", default="connector_3x9", metavar="NAME", help=scene)
+    p.add_argument("--housing", default="plain", metavar="NAME", help="the scene's housing in use (default: plain)")
+    p.add_argument("--terminal", default="round", metavar="NAME", help="the scene's terminal in use (default: round)")
+    p.add_argument("--lighting", default="ring", metavar="NAME", help="the scene's light set-up in use (default: ring)")
     p.add_argument(
         "--samples",
         type=number(int, 1, 4096),
         metavar="N",
-        help="light paths per pixel; fewer make pictures and measures noisier (number in the scene's file)",
+        help="light paths per pixel; fewer make pictures and measures noisier (default: number in the scene's file)",
     )
-    p.add_argument("--parts", type=whole, default=10, metavar="N", help="number of parts (10)")
-    p.add_argument("--fixtures", type=whole, default=3, metavar="N", help="number of placings of each part (3)")
-    p.add_argument("--captures", type=whole, default=3, metavar="N", help="number of captures of each placing (3)")
-    p.add_argument(
-        "--repeats", type=whole, default=25, metavar="N", help="captures in the type 1 study, of one part (25)"
-    )
-    workers = "number of processes that render pictures and build datasets (1)"
+    p.add_argument("--parts", type=whole, default=10, metavar="N", help="number of parts to render (default: 10)")
+    fixtures = "how often each part is placed on the station (default: 3)"
+    p.add_argument("--fixtures", type=whole, default=3, metavar="N", help=fixtures)
+    captures = "how often each camera captures a part in one place (default: 3)"
+    p.add_argument("--captures", type=whole, default=3, metavar="N", help=captures)
+    repeats = "how often each camera captures the one part of the type 1 study (default: 25)"
+    p.add_argument("--repeats", type=whole, default=25, metavar="N", help=repeats)
+    workers = "number of processes that render pictures and build datasets (default: 1)"
     p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help=workers)
-    threads = "number of CPU threads of the gauge's network (1)"
+    threads = "number of CPU threads of the gauge's network (default: 1)"
     p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help=threads)
-    work = "folder of renders, datasets and measurements (out/gauge_rr)"
+    work = "folder of renders, datasets and measurements (default: out/gauge_rr)"
     p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_rr", metavar="DIR", help=work)
     write = "write the tables of all measurements in the work folder into docs/explanation/gauge.md"
     p.add_argument("--write", action="store_true", help=write)
@@ -188,7 +190,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure the dataset with each run, and print the tables of all measurements; returns the exit code."""
+    """Measure the study's dataset with each gauge, and print the tables of all measurements; returns the exit code."""
     import torch
 
     torch.set_num_threads(args.threads)
@@ -216,7 +218,7 @@ def _kept(results: Path) -> list[Capability]:
     """Read all measurements of the work folder."""
     found: list[Any] = [each for path in sorted(results.glob("*.json")) for each in json.loads(path.read_text("utf-8"))]
     if not found:
-        raise InputError(f"{results}: expected measurements of an earlier command, got none; --model RUN makes them")
+        raise InputError(f"{results}: expected measurements of an earlier command, got none: measure with --model RUN")
     return [Capability(**each) for each in found]
 
 

@@ -3,9 +3,9 @@
     python -m trainer.export --model RUN --to gauge.onnx
     python -m studies.gauge_search --model gauge.onnx --photographs FOLDER --write
 
-Renders of the connector, half of them from a camera tilted by 10°, are cut out, turned, scaled and pasted anywhere
-(0.5 to 2 times the gauge's) over other pictures; others show no part. Renders and outcomes stay in the work folder, and
-a repeated command continues; --write puts the tables into docs/explanation/gauge.md.
+Renders of the connector, half of them from a camera tilted by 10°, are cut out and turned, scaled to 0.5 to 2 times the
+gauge's scale, and pasted anywhere over other pictures. Further photographs show no connector of this kind. Renders and
+outcomes stay in the work folder, so a repeated command resumes. --write puts the tables into docs/explanation/gauge.md.
 """
 
 from __future__ import annotations
@@ -44,15 +44,17 @@ _COVERED = float(chi2.ppf(0.95, 2))
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search of one composite gave.
+    """What the gauge's search for its connector gave on one composed photograph (a `Composite`).
 
     Attributes:
-        background, housing, scale, is_tilted: of the composite.
-        is_shown: whether it shows the part.
-        reasons: why it was INVALID.
-        error_px: root mean square over the pins, px of the photograph; nan without a part or a place.
-        covered: share of the pins whose 95 % ellipse covers the truth.
-        seconds: of the search.
+        background, scale, is_tilted: as in `Composite`.
+        housing: name of the connector's housing.
+        is_shown: whether the photograph shows the connector.
+        reasons: why the gauge refused the photograph (verdict INVALID); empty: it located the connector.
+        error_px: root mean square distance of found from true tips over the pins, px of the photograph; nan if the
+            connector is not shown or not located.
+        covered: share of the pins whose 95 % ellipse covers the true tip; nan as for `error_px`.
+        seconds: CPU time of the search.
     """
 
     background: str
@@ -67,7 +69,10 @@ class Outcome:
 
 
 def outcome_of(shown: Composite, found: Found, seconds: float) -> Outcome:
-    """Compare what was found with the truth, in the turn (of those after which the drawing looks alike) that fits."""
+    """Compare the tips that a search found in the photograph `shown` with the true ones; `seconds`: its CPU time.
+
+    If the drawing looks alike after a half turn, the tips may also be those of the half-turned part: the nearer count.
+    """
     facts = shown.background, shown.drawing.key[1], shown.scale, shown.is_tilted, shown.tips is not None, found.reasons
     if shown.tips is None or found.pixels is None or found.covariances is None:
         return Outcome(*facts, float("nan"), float("nan"), seconds)
@@ -89,7 +94,7 @@ def _half_turned(shown: Composite) -> np.ndarray:
 
 
 def tables(outcomes: Sequence[Outcome]) -> str:
-    """Make the tables, as Markdown."""
+    """Make the Markdown tables of how often the connector was located, by scale, camera, housing and background."""
     shown = [each for each in outcomes if each.is_shown]
     without = [each for each in outcomes if not each.is_shown]
     housings = sorted({each.housing for each in shown})
@@ -147,7 +152,11 @@ def _share(count: int, of: int) -> str:
 
 
 def renders_of(work: Path, held: GaugeFile, count: int, workers: int) -> Path:
-    """Render the parts and the other connectors, unless they are there; returns the folder."""
+    """Render `count` parts, and other connectors, that are not yet in the folder `work`; returns the render folder.
+
+    Raises:
+        InputError: the gauge `held` was not trained on connector_3x9.
+    """
     scenes = work / "scenes"
     scenes.mkdir(parents=True, exist_ok=True)
     for name in (_SCENE, *_OTHERS):
@@ -159,7 +168,7 @@ def renders_of(work: Path, held: GaugeFile, count: int, workers: int) -> Path:
     keys = [key for key in sorted(held.drawings) if key[0] == _SCENE]
     if not keys:
         raise InputError(
-            f"{held.name}: expected a gauge of {_SCENE}, got {', '.join(sorted({k[0] for k in held.drawings}))}"
+            f"{held.name}: expected a gauge of scene {_SCENE}, got {', '.join(sorted({k[0] for k in held.drawings}))}"
         )
     text = manifest(connector, keys, {name: read_connector(scenes / f"{name}.toml") for name in _OTHERS}, count)
     name = f"search_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -176,22 +185,27 @@ def parser() -> argparse.ArgumentParser:
         description="Measure how often and how well a gauge finds its connector in composed photographs.",
         allow_abbrev=False,
     )
-    p.add_argument("--model", type=Path, required=True, metavar="FILE", help="a gauge's ONNX file")
-    p.add_argument(
-        "--photographs", type=Path, action="append", default=[], metavar="DIR", help="backgrounds; may be repeated"
-    )
-    p.add_argument("--pictures", type=number(int, 1, 100_000), default=300, metavar="N", help="with the part (300)")
-    p.add_argument("--without", type=number(int, 0, 100_000), default=300, metavar="N", help="without the part (300)")
-    p.add_argument("--parts", type=number(int, 8, 10_000), default=64, metavar="N", help="rendered parts (64)")
-    p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help="render processes (1)")
-    p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help="CPU threads of the gauge (1)")
-    p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_search", metavar="DIR", help="(out/gauge_search)")
-    p.add_argument("--write", action="store_true", help="put the tables into the page")
+    p.add_argument("--model", type=Path, required=True, metavar="FILE", help="a gauge's ONNX file; see trainer.export")
+    backgrounds = "folder of .jpg and .png photographs, used as backgrounds; may be repeated"
+    p.add_argument("--photographs", type=Path, action="append", default=[], metavar="DIR", help=backgrounds)
+    pictures = "number of composed photographs with the gauge's connector (default: 300)"
+    p.add_argument("--pictures", type=number(int, 1, 100_000), default=300, metavar="N", help=pictures)
+    without = "number of photographs without the gauge's connector (default: 300)"
+    p.add_argument("--without", type=number(int, 0, 100_000), default=300, metavar="N", help=without)
+    parts = "number of parts to render and to paste into photographs (default: 64)"
+    p.add_argument("--parts", type=number(int, 8, 10_000), default=64, metavar="N", help=parts)
+    workers = "number of processes that render pictures (default: 1)"
+    p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help=workers)
+    threads = "number of CPU threads of the gauge's network (default: 1)"
+    p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help=threads)
+    work = "folder of renders and outcomes (default: out/gauge_search)"
+    p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_search", metavar="DIR", help=work)
+    p.add_argument("--write", action="store_true", help="put the tables into docs/explanation/gauge.md")
     return p
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print and write the tables as the options say; returns the exit code."""
+    """Search the photographs and print the tables, with --write also into gauge.md; returns the exit code."""
     held = read_gauge_file(args.model, args.threads)
     gauge = held.gauge
     renders = renders_of(args.work, held, args.parts, args.workers)

@@ -126,7 +126,7 @@ LINES: dict[int, Callable[[Found], list[str]]] = {
 
 
 def glance(all_found: Mapping[int, Found]) -> str:
-    """Write the Markdown table from the finished runs by question; a decided change (`Difference.decided`) is bold."""
+    """Write the Markdown table from each question's finished runs; decided changes (`Difference.decided`) are bold."""
     rows: list[list[Any]] = []
     for question, found in all_found.items():
         title = f"[{question}. {TITLES[question]}](#{_anchor(f'{question}. {TITLES[question]}')})"

@@ -39,7 +39,7 @@ VIEWS = {
 
 
 def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
-    """Read from a run's folder, and the manifests in `workshop`, the numbers for tables and figures."""
+    """Extract a finished run's numbers for tables and figures from its `folder` and the manifests in `workshop`."""
     if run.trainer == "soart":
         return {"scores": soart_scores(folder / "detect.json")}
     if run.trainer == "florence2":
@@ -195,7 +195,7 @@ def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -
 
 
 def soart_scores(path: Path) -> dict[str, Any]:
-    """Read each method's score of each undisturbed picture from a detect.json, as `scores` packs them."""
+    """Pack (see `scores`) each method's scores of undisturbed pictures in soart_evaluation's detect.json at `path`."""
     found = [one for one in _json(path) if one["condition"] == "as rendered"]
     judged = [(one["run"], one["cell"]) for one in found]
     return scores(judged, {m: [one["image"][m] for one in found] for m in METHODS})

@@ -30,7 +30,11 @@ BACKGROUNDS = ("photograph", "another connector", "noise", "gradient", "shapes")
 
 @dataclass(frozen=True)
 class Part:
-    """A rendered part: `picture`, its camera in the part's axes, its drawing, and the depth of its housing in mm."""
+    """A rendered part: RGB `picture`, its `camera` (pose in the part's axes), and the part's `drawing`.
+
+    `height_mm` is the distance from the housing's mating face down to its back; `is_tilted`: whether the camera is any
+    other than `center`.
+    """
 
     picture: Image.Image
     camera: StationCamera
@@ -41,15 +45,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Composite:
-    """A photograph with a part, or without.
+    """A composed photograph: a background, with or without a rendered part pasted over it.
 
     Attributes:
-        picture: RGB.
-        background: one of BACKGROUNDS.
-        drawing: of the part.
-        scale: the part's, in multiples of the gauge's.
-        is_tilted: whether the camera looks at it from aside.
-        tips: (n, 2) px: nominal tips of the pins; None without a part.
+        picture: the photograph, RGB.
+        background: kind of background, one of BACKGROUNDS.
+        drawing: drawing of the part; without a part, that of the part to be searched for.
+        scale: the part's px per mm in the photograph divided by those at which the gauge works; 0 without a part.
+        is_tilted: whether the part was rendered by any other camera than `center`.
+        tips: (n, 2) px of the photograph: nominal tips of the part's n pins; None without a part.
     """
 
     picture: Image.Image
@@ -61,13 +65,13 @@ class Composite:
 
 
 def manifest(connector: Connector, keys: Sequence[Key], others: Mapping[str, Connector], count: int) -> str:
-    """Make the manifest of the renders.
+    """Make the manifest, as CSV text, of the renders from which photographs are composed.
 
     Args:
-        connector: whose parts are pasted; each lacks a pin, and two are bent.
-        keys: its housings and terminals.
-        others: other connectors by name, of which a tenth as many pictures each are backgrounds.
-        count: number of parts.
+        connector: the gauge's connector; in each part, one pin is missing and two are bent.
+        keys: (scene, housing, terminal) of its parts, which take turns.
+        others: other connectors by name; each gets count // 10 pictures (at least 1), to be used as backgrounds.
+        count: number of parts of `connector`.
     """
     rows = []
     addresses = [each.address for each in connector.positions]
@@ -93,7 +97,10 @@ def manifest(connector: Connector, keys: Sequence[Key], others: Mapping[str, Con
 def read_parts(
     renders: Path, drawings: Mapping[Key, StatedDrawing], connector: Connector
 ) -> tuple[list[Part], list[Image.Image]]:
-    """Read the renders of `manifest`: parts of the gauge's connector, and pictures of others."""
+    """Read the render folder of `manifest`; returns the parts of `connector`, and the pictures of other connectors.
+
+    `drawings` are the gauge's drawings by (scene, housing, terminal).
+    """
     parts, others = [], []
     for path in sorted((renders / "records").glob("*.json")):
         record = json.loads(path.read_text("utf-8"))
@@ -118,14 +125,14 @@ def composite(
     number: int,
     is_shown: bool,
 ) -> Composite:
-    """Make one composite, always the same for a number.
+    """Compose one photograph; equal arguments give the same photograph.
 
     Args:
-        parts: to paste.
-        others: pictures of other connectors.
-        photographs: further backgrounds; may be empty.
+        parts: rendered parts, one of which is pasted.
+        others: pictures of other connectors, used as backgrounds.
+        photographs: photographs, used as backgrounds; may be empty.
         pitch: px between neighbouring pins at the gauge's scale.
-        number: of the composite.
+        number: number of the photograph; it chooses the kind of background and, with `is_shown`, seeds all draws.
         is_shown: whether a part is pasted.
     """
     source = np.random.default_rng([number, int(is_shown)])

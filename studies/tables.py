@@ -16,7 +16,7 @@ def command(found: Found) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Write a Markdown table; a column "seeds" of equal numbers is left out: the section's first line states it."""
+    """Write a Markdown table. A column "seeds" of equal numbers is left out: the section's first line states it."""
     kept = [i for i, name in enumerate(header) if name != "seeds" or len({str(row[i]) for row in rows}) > 1]
     header, rows = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]

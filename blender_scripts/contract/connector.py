@@ -80,18 +80,18 @@ class Marking:
 
 @dataclass(frozen=True)
 class Nuisance:
-    """Random differences between captures: each value is the half width of a uniform distribution around 0.
+    """Random differences between captures; each value is the largest deviation, to either side, of uniform draws.
 
     Attributes:
         shift_mm: shift of the part, in X and in Y.
         rotation_deg, tilt_deg: turn of the part about Z, and about X and Y.
         distance_mm: height of the cameras above the part.
-        light_power: share of the lamps' power.
+        light_power: power of the lamps, as a share of their nominal power.
         light_azimuth_deg: direction of a `side` lamp.
         exposure, fixture_shade: brightness of the picture and of the table, in photographic stops.
         focus_mm: distance of the plane in focus from the camera.
         white_balance: share by which red rises while blue falls.
-        motion_mm: added to the camera's `motion_mm`.
+        motion_mm: way that the part moves during the exposure, around the camera's `motion_mm`.
     """
 
     shift_mm: float
@@ -185,7 +185,7 @@ class Connector:
         return self.terminals[mix.at(position, part) if mix else name]
 
     def position(self, address: str) -> Position:
-        """The position with a pin at an address such as r2c5; raises KeyError if there is none."""
+        """The position at an address such as r2c5; raises KeyError if no position with a pin has this address."""
         for position in self.positions:
             if position.address == address:
                 return position
@@ -346,7 +346,7 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
         for other in near:
             wide_x, wide_y = (sum(pair) for pair in zip(mouths[position.address], mouths[other.address], strict=True))
             if abs(position.x_mm - other.x_mm) < wide_x - 1e-9 and abs(position.y_mm - other.y_mm) < wide_y - 1e-9:
-                expected = f"positions {wide_x:g} mm apart in X or {wide_y:g} mm in Y, so that cavities do not overlap"
+                expected = f"positions {wide_x:g} mm or more apart in X, or {wide_y:g} mm in Y (else cavities overlap)"
                 found = f"{other.address} and {position.address} closer together"
                 section.wrong("pitch_mm" if "pitch_mm" in section.data else None, expected, found)
                 return
@@ -373,11 +373,11 @@ def table_z_mm(shell: Shell, cavity: Cavity) -> float:
 
 
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
-    """Return the distance, mm, from its target at which a camera just touches the part in the worst random pose.
+    """Return an upper bound, mm, of the camera-to-target distances at which the camera touches the part in some pose.
 
     Args:
         connector: the scene; its `nuisance` limits the random poses.
-        rig: the camera.
+        rig: the camera; its own distance is not used.
         bodies: bounding boxes of the part's bodies, mm.
     """
     nuisance = connector.nuisance

@@ -22,7 +22,7 @@ _WALL_MM = 1.5
 
 @dataclass(frozen=True)
 class Station:
-    """A point of a contour.
+    """A point of a contour, which lies at a constant distance outside a polygon (see `Contour`).
 
     Attributes:
         along_mm: length along the contour, counter-clockwise from its start.
@@ -93,7 +93,7 @@ class Contour:
 
     @cached_property
     def stations(self) -> tuple[Station, ...]:
-        """Points round the contour, counter-clockwise: both ends of each straight edge, and steps round the corners."""
+        """Points round the contour, counter-clockwise: the ends of each straight edge, and points round the corners."""
         if len(self.corners) == 1:
             steps = math.ceil(2.0 * math.pi / self._step_rad)
             turns = (2.0 * math.pi * i / steps for i in range(steps))
@@ -129,7 +129,7 @@ class Contour:
         return straight + 2.0 * math.pi * self.radius_mm
 
     def station(self, along_mm: float) -> Station:
-        """Return the point at the length `along_mm` from the contour's start; beyond its end, the start follows."""
+        """Return the point `along_mm` along the contour from its start; lengths beyond its end go round once more."""
         along = along_mm % self.length_mm
         ring = (*self.stations, self.stations[0])
         for i, (a, b) in enumerate(pairwise(ring)):

@@ -15,7 +15,7 @@ class Scatter:
         position_mm: place of each pin, in X and in Y.
         tilt_deg: tilt of each pin, about X and about Y.
         height_mm: height of each pin.
-        lot_length_mm: length of all pins of one terminal in a part.
+        lot_length_mm: deviation of length that all pins of one terminal in a part share.
         shrinkage: size of the moulded part and its pin pattern, as a share of the size on the drawing.
         pattern_shift_mm: place of the whole pin pattern in the shell, in X and in Y.
         pattern_tilt_deg: tilt of the whole pin pattern, about X and about Y.

@@ -26,7 +26,7 @@ def scene_sha256(content: bytes, housings: Mapping[str, Housing], backdrop: Back
     Args:
         content: the file's bytes, or its `picture_values`.
         housings: the scene's housings, by name.
-        backdrop: the scene's photographs.
+        backdrop: the scene's photographs; None: it has none.
     """
     digest = hashlib.sha256(content)
     for housing in housings.values():

@@ -79,18 +79,18 @@ class Tolerance:
         return Tolerance(**everywhere, at={address: own for address, own in at.items() if own})
 
     def stated(self) -> dict[str, Any]:
-        """The limits, mm, by name as records hold them: only those that the scene file states; `at` if not empty."""
+        """The limits, mm, by name, that the scene file states; `at` holds exceptions by address, if there are any."""
         at = {address: dict(own) for address, own in self.at.items()}
         return {**self._everywhere, **({"at": at} if at else {})}
 
     def complete(self) -> dict[str, Any]:
-        """The three limits, mm, by name as datasets hold them; `at` has all three for each address with exceptions."""
+        """The three limits, mm, by name; `at` holds all three for each address with exceptions, if there are any."""
         at = {address: asdict(self.limits(address)) for address in self.at}
         return {**asdict(self.limits()), **({"at": at} if at else {})}
 
 
 def read_tolerance(section: TomlSection, addresses: Collection[str], blanks: Collection[str] = ()) -> Tolerance:
-    """Read the scene file's table `[tolerance]`.
+    """Read the scene file's table `[tolerance]`; mistakes are noted in `section`.
 
     Args:
         section: the table.

@@ -104,7 +104,7 @@ class TomlSection:
         return self._lines.get(place, 1)
 
     def wrong(self, key: str | None, expected: str, got: str) -> None:
-        """Note a mistake at a key of this table (None: at the table): what was expected and what was found."""
+        """Note a mistake in `problems`, at a key of this table (None: at the table): what was expected and found."""
         name = self._name(key) or "file"
         self.problems.append((self.line(key), f"{name}: expected {expected}, got {got}"))
 
@@ -131,7 +131,7 @@ class TomlSection:
         return self._take(key, expected, default)
 
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
-        """Read a number from `low` to `high`."""
+        """Read a number at `key`, from `low` to `high`; a missing key gives `default`, a mistake (noted) `low`."""
         expected = f"a number from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:
@@ -142,7 +142,7 @@ class TomlSection:
         return float(value)
 
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
-        """Read an integer from `low` to `high`."""
+        """Read an integer at `key`, from `low` to `high`; a missing key gives `default`, a mistake (noted) `low`."""
         expected = f"an integer from {low} to {high}"
         value = self._take(key, expected, default)
         if value is None:
@@ -155,7 +155,7 @@ class TomlSection:
     def numbers(
         self, key: str, count: int, low: float, high: float, default: tuple[float, ...] | None = None
     ) -> tuple[float, ...]:
-        """Read a list of `count` numbers, each from `low` to `high`."""
+        """Read `count` numbers at `key`, each from `low` to `high`; a mistake (noted) gives `low` for each."""
         expected = f"{count} numbers from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:
@@ -167,7 +167,7 @@ class TomlSection:
         return tuple(float(v) for v in value)
 
     def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
-        """Read a text that is one of `choices`."""
+        """Read a text at `key` that is one of `choices`; a missing key gives `default`, a mistake (noted) the first."""
         expected = "one of " + ", ".join(choices)
         value = self._take(key, expected, default)
         if value is None:
@@ -178,14 +178,14 @@ class TomlSection:
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Read a text; a missing or wrong one gives the empty text."""
+        """Read a text at `key`; a missing key gives `default`, a mistake (noted) the empty text."""
         value = self._take(key, "a text", default)
         if value is not None and not isinstance(value, str):
             self.wrong(key, "a text", shown(value))
         return value if isinstance(value, str) else ""
 
     def boolean(self, key: str, default: bool) -> bool:
-        """Read `true` or `false`."""
+        """Read `true` or `false` at `key`; a missing key gives `default`, a mistake (noted) `False`."""
         value = self._take(key, "true or false", default)
         if not isinstance(value, bool):
             self.wrong(key, "true or false", shown(value))
@@ -238,7 +238,7 @@ class TomlSection:
         return tuple(built)
 
     def is_sound(self) -> bool:
-        """Whether this table and its sub-tables have no mistake; to be called when all keys have been read."""
+        """Whether this table and its sub-tables have no mistake; keys that have not been read yet count as mistakes."""
         return not self._all_problems()
 
     def _all_problems(self) -> list[tuple[int, str]]:

@@ -1,4 +1,4 @@
-"""Boxes of points in a picture, px."""
+"""Bounding boxes of points in a picture: [x1, y1, x2, y2] in px."""
 
 from __future__ import annotations
 

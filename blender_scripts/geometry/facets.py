@@ -24,7 +24,7 @@ class Facets(NamedTuple):
     Attributes:
         corners: (3, K, F) u, v and w of the corners; facets with fewer than K corners repeat the last one.
         planes: (3, F) coefficients of each facet's plane: w = planes[0] * u + planes[1] * v + planes[2].
-        extents: (6, F) smallest u and v, largest u and v, smallest w, largest w.
+        extents: (6, F) smallest u and v, largest u and v, smallest w, largest w of each facet.
     """
 
     corners: np.ndarray
@@ -37,7 +37,7 @@ class Facets(NamedTuple):
         return int(self.planes.shape[1])
 
     def take(self, numbers: np.ndarray) -> Facets:
-        """Select facets by their indices (N,)."""
+        """Return the N facets with the indices `numbers` (N,)."""
         return Facets(*(np.take(array, numbers, axis=-1) for array in self))
 
     @classmethod
@@ -109,7 +109,8 @@ def overlap(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Return (N, M) bool: whether each of N boxes overlaps each of M others.
 
     Args:
-        ones, others: (4 or more, N) and (4 or more, M): smallest u and v, largest u and v of each box.
+        ones, others: (4, N) and (4, M): smallest u, smallest v, largest u and largest v of each box; the first axis may
+            be longer, as in `Facets.extents`.
     """
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = ones[:4, :, None], others[:4, None]
     found: np.ndarray = (ax1 < bx2) & (bx1 < ax2) & (ay1 < by2) & (by1 < ay2)
@@ -117,11 +118,11 @@ def overlap(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
 
 
 def in_front(facets: Facets, numbers: np.ndarray, own: Facets, owns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compare the depths of the two facets of R pairs where their bounding boxes in the picture overlap.
+    """Compare the depths of two facets, for R pairs, in the area of the picture in which their bounding boxes overlap.
 
     Args:
-        facets, numbers: the facets from which the first of each pair comes, and its index (R,) in them.
-        own, owns: the facets from which the second of each pair comes, and its index (R,) in them.
+        facets, numbers: the first facets of the pairs are those with the indices `numbers` (R,) in `facets`.
+        own, owns: the second facets of the pairs are those with the indices `owns` (R,) in `own`.
 
     Returns:
         Two arrays (R,) of bool: whether a part of the first facet may be in front of the second, and whether a part of

@@ -35,7 +35,7 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def read_glb(content: bytes, name: str) -> Parts:
-    """Read all meshes of the file's default scene as one mesh.
+    """Read all meshes of the file's default scene, or of a file without scenes, as one mesh.
 
     Args:
         content: the file's bytes.
@@ -122,7 +122,7 @@ class _Document:
                 raise self._wrong(place, _PLAIN, _REFUSED[extension])
 
     def scene(self) -> Parts:
-        """Return the triangles of the default scene, as `read_glb` does; each node is visited once."""
+        """Return the triangles of the default scene (of all nodes if there is no scene), in the form of `read_glb`."""
         nodes = self._array(self.data, "nodes", "JSON")
         if self._array(self.data, "scenes", "JSON"):
             scene = self._entry("scenes", self.data.get("scene", 0), "scene")

@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Mesh(NamedTuple):
-    """A mesh of polygons whose corners run counter-clockwise seen from outside.
+    """A mesh of F polygons whose corners run counter-clockwise seen from outside.
 
     Attributes:
         vertices: (V, 3) mm.

@@ -1,4 +1,4 @@
-"""The inspection station for one placement of the part: pose of camera and light, settings of lens and sensor.
+"""The inspection station for one placement of the part: camera pose, light, and settings of lens and sensor.
 
 Pixels follow the edge convention: the picture is [0, W] x [0, H], a pixel's centre at half integers.
 """
@@ -34,8 +34,8 @@ class Camera:
 
     Attributes:
         matrix_world: (4, 4) from Blender's camera axes (looks along -Z, Y up) to world, mm.
-        lens: its pixel geometry. The normalised coordinates of a point (X, Y, Z) in camera axes are X / -Z and Y / -Z;
-            for a telecentric camera they are X and Y in mm.
+        lens: its pixel geometry. The normalised coordinates of a point (X, Y, Z) in camera axes, to the right and
+            downwards, are X / -Z and Y / Z; for a telecentric camera they are X and -Y in mm.
         telecentric: whether rays are parallel, so that the scale does not depend on the distance.
     """
 
@@ -45,12 +45,12 @@ class Camera:
     telecentric: bool = False
 
     def depth(self, points: np.ndarray) -> np.ndarray:
-        """Distances (...), mm, of world points (..., 3) from the camera along its optical axis; negative behind it."""
+        """Distances (...) of world points (..., 3) from the camera, along its optical axis, mm; negative behind it."""
         found: np.ndarray = (self.matrix_world[:3, 3] - points) @ self.matrix_world[:3, 2]
         return found
 
     def px_per_mm(self, points: np.ndarray) -> np.ndarray:
-        """Px per mm (...), across the optical axis, at world points (..., 3) in front of the camera."""
+        """Scale (...), px per mm across the optical axis, at world points (..., 3), mm, in front of the camera."""
         far = np.maximum(self.depth(points), 1e-3)
         return np.full(far.shape, self.lens.focal_px) if self.telecentric else self.lens.focal_px / far
 
@@ -62,11 +62,11 @@ class Camera:
         return self.lens.to_pixels(flat.reshape(*points.shape[:-1], 2))
 
     def rays(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The rays through pixels (..., 2) of the picture: all points of a ray project to its pixel.
+        """The rays in the world through pixels (..., 2) of the picture: all points of a ray project to its pixel.
 
         Returns:
-            Origins (..., 3), mm in the world, in the plane through the camera's centre perpendicular to its axis; and
-            unit directions (..., 3), away from the camera.
+            Origins (..., 3), mm: the camera's centre; for a telecentric camera, points in the plane through the centre
+            perpendicular to the axis. Unit directions (..., 3), away from the camera.
         """
         x, y = np.moveaxis(self.lens.to_normalised(pixels), -1, 0)
         nothing, axes = np.zeros_like(x), self.matrix_world[:3, :3].T
@@ -119,9 +119,9 @@ class Station:
         camera: the camera's pose and lens.
         view_direction: unit vector, in station axes, that points from the part to the camera.
         light_power: factor on the lamps' power.
-        light_azimuth_deg: added to the direction of `side` lamps.
+        light_azimuth_deg: angle added to the direction of `side` lamps.
         focus_mm: distance of the plane in focus from the camera along its axis.
-        f_number: 0 = everything is in focus; for a telecentric lens, on the sensor's side.
+        f_number: the lens's f-number; 0 = everything is in focus; for a telecentric lens, that on the sensor's side.
         fixture_shade: factor on the colour of the table under the part.
         motion_px: px by which the undistorted picture moves, right and down, during the exposure. The part has the pose
             stated here in the middle of the exposure.

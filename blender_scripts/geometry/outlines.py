@@ -1,6 +1,6 @@
-"""Unoccluded boxes of pins and flaws in a camera's picture: projected vertices and edges, px.
+"""Boxes of pins and flaws in a camera's picture, px, with the parts that something hides: projected vertices and edges.
 
-The amodal and expected boxes of the record come from here; the visible ones from geometry/visibility.py.
+The record's `amodal` and `expected` boxes come from here, its `visible` boxes from geometry/visibility.py.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Outline:
 
 @dataclass(frozen=True)
 class FlawOutline:
-    """Boxes of a flaw, hidden parts included, px.
+    """Boxes of what a defect adds to a part, removes from it or misprints (a flaw), hidden parts included, px.
 
     Attributes:
         amodal: box of the foreign body, of the gap in the rim, or of the wrong print; None if print is only missing.
@@ -104,7 +104,7 @@ def edges_box(vertices: np.ndarray, edges: np.ndarray, camera: Camera) -> Box:
 
 
 def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
-    """Project the foreign bodies, gaps in the rim and print of the part's flaws; one outline for each flaw."""
+    """Project the foreign bodies, gaps in the rim and wrong print of a part; returns an outline for each of `flaws`."""
     found = []
     for flaw in part.flaws:
         meant = solids.print_mesh(part.connector.marking, flaw.meant)

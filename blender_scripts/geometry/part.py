@@ -48,7 +48,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Letters:
-    """One printed item: its text, its centre on the drawing, and whether it is printed as a mirror image."""
+    """One printed item: its text, its centre (x_mm, y_mm) on the drawing, and whether it is a mirror image."""
 
     text: str
     x_mm: float
@@ -63,9 +63,9 @@ class Flaw:
     Attributes:
         defect: the defect.
         bodies: the foreign bodies that it adds.
-        cut: the gap in the rim.
-        printed: the wrong print.
-        meant: the right print that is missing or replaced by `printed`.
+        cut: the gap in the rim that it makes; None: no gap.
+        printed: the wrong print items.
+        meant: the right print items that are missing, or replaced by `printed`.
     """
 
     defect: Defect
@@ -97,7 +97,7 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """Size of the moulded part divided by that on the drawing: applied to `pins`, not to shell, `cuts`, print."""
+        """Size of the moulded part divided by that on the drawing; it is in `pins`, not in shell, `cuts` and print."""
         return self.pins[0].scale
 
     @property
@@ -110,7 +110,7 @@ class Part:
         return self.scale * self.connector.shell.opening.distance(x_mm / self.scale, y_mm / self.scale)
 
     def pin(self, address: str) -> Pin:
-        """The pin at an address such as r2c5."""
+        """The pin at an address such as r2c5; raises StopIteration if there is none."""
         return next(pin for pin in self.pins if pin.position.address == address)
 
     @property

@@ -36,7 +36,7 @@ class Bend:
 
     @staticmethod
     def single(angle_rad: float, azimuth_rad: float, start_mm: float, curve_mm: float) -> Bend:
-        """Make a bend of one arc with the length `curve_mm` (0: a sharp kink); other arguments as in `Bend`."""
+        """Make a bend by `angle_rad` in one arc, `curve_mm` long (0: a sharp kink), that begins at `start_mm`."""
         return Bend(azimuth_rad, start_mm, ((curve_mm, angle_rad),))
 
     @property
@@ -70,7 +70,7 @@ class Bend:
         return tilt
 
     def in_plane(self, along_mm: float) -> tuple[float, float]:
-        """Sideways offset and height, mm in the pin's frame, of the point at the length `along_mm` along the line."""
+        """Sideways offset and height, mm in the pin's frame, of the point `along_mm` along the centre line."""
         if along_mm <= self.start_mm or self.is_straight:
             return 0.0, along_mm
         across, up, tilt = 0.0, self.start_mm, 0.0
@@ -175,7 +175,7 @@ class Pin:
     Attributes:
         position: its position on the drawing.
         nominal: the right terminal for this position.
-        form: the shape that it has.
+        form: its shape, bent or broken as it is.
         floor_mm: z of the cavity floor.
         cavity_mm: (x, y) of the cavity's centre.
         root_mm: origin of the pin's frame in world coordinates.
@@ -234,7 +234,10 @@ class Pin:
 
     @cached_property
     def base_mm(self) -> Vector:
-        """World point, mm, where the centre line crosses the cavity floor; above `root_mm` if the pin ends below it."""
+        """World point, mm, where the centre line or its extension meets the cavity floor.
+
+        If the whole pin lies below the floor, it is the point of the floor above `root_mm`.
+        """
         low, high = 0.0, self.form.length_mm
         (x, y, z), above = self.root_mm, self.root_mm[2] - self.floor_mm
         if above >= 0.0:
@@ -267,13 +270,13 @@ class Pin:
 
     @property
     def nominal_base_mm(self) -> Vector:
-        """World point, mm, of an intact pin at its nominal place from the part's datum, on the drawing's floor."""
+        """World point, mm, of an intact pin's foot in its nominal place (from the part's datum), on the drawn floor."""
         x, y = self.datum_shift_mm
         return self.position.x_mm + x, self.position.y_mm + y, self.nominal_floor_mm
 
     @property
     def nominal_tip_mm(self) -> Vector:
-        """World point, mm, of the tip of an intact pin at its nominal place from the part's datum."""
+        """World point, mm, of the tip of an intact pin in its nominal place, measured from the part's datum."""
         x, y, z = self.nominal_base_mm
         return x, y, z + self.nominal.standing_mm
 
@@ -286,7 +289,7 @@ class Pin:
             true_position_mm: 2 sqrt(dx^2 + dy^2), a diameter (ISO 1101 / ASME Y14.5).
             retraction_mm: how far the tip would be below its nominal height if the pin were straight and whole;
                 negative: above it. A bend does not change it.
-            tilt_deg, azimuth_deg: of the centre line at the tip: its angle to Z, and its direction (0 = +X, 90 = +Y).
+            tilt_deg, azimuth_deg: angle between Z and the centre line at the tip, and its direction (0 = +X, 90 = +Y).
             length_mm, twist_deg: `Form.length_mm`, and `Form.twist_rad` in degrees.
         """
         names = (

@@ -238,7 +238,7 @@ class _Binary:
         return found
 
     def numbers(self, element: Element, columns: list[int]) -> np.ndarray:
-        """Read the given columns of an element, which hold numbers: (count, columns) float64."""
+        """Read columns of numbers, given by index, in all rows of an element: (rows, columns) float64."""
         if element.has_lists:
             raise FileProblem(f"{self.name} {element.name}", "numbers, no lists", _listed(element))
         rows = self._rows(element, [0] * len(element.properties))
@@ -248,7 +248,7 @@ class _Binary:
         return np.stack([rows[f"p{column}"] for column in columns], axis=1).astype(np.float64)
 
     def lists(self, element: Element, column: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read a column of lists: their lengths (count,) and all their members, one list after the other."""
+        """Read a column of lists in all rows of an element: their lengths (rows,), and all their members in order."""
         rows = self._equal_rows(element)
         if rows is not None:
             members = rows[f"p{column}"]
@@ -274,7 +274,7 @@ class _Ascii:
         self.words, self.at, self.name = content[start:].split(), 0, name
 
     def numbers(self, element: Element, columns: list[int]) -> np.ndarray:
-        """Read the given columns of an element, which hold numbers: (count, columns) float64."""
+        """Read columns of numbers, given by index, in all rows of an element: (rows, columns) float64."""
         if element.has_lists:
             raise FileProblem(f"{self.name} {element.name}", "numbers, no lists", _listed(element))
         width = len(element.properties)
@@ -301,7 +301,7 @@ class _Ascii:
             raise
 
     def lists(self, element: Element, column: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read a column of lists: their lengths (count,) and all their members, one list after the other."""
+        """Read a column of lists in all rows of an element: their lengths (rows,), and all their members in order."""
         lengths: list[int] = []
         members: list[bytes] = []
         for found in self._walk(element, column):

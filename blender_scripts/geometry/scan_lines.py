@@ -23,7 +23,9 @@ _CONVEX_PX2 = 1e-9
 
 
 class Hidden(NamedTuple):
-    """The facets that hide pieces: W facets that are wholly in front, and R facets of which only a part is in front.
+    """The facets that hide pieces of surfaces: W wholly in front of a piece, and R of which only a part is in front.
+
+    A facet has K corners.
 
     Attributes:
         whole: (2, K, W) corners (u, v) of the facets that are wholly in front, px.
@@ -31,7 +33,7 @@ class Hidden(NamedTuple):
         parts: (2, K, R) corners of the facets of which a part is in front.
         fronts: (2, K, R) corners of the piece's own facet that each of `parts` overlaps.
         of_part: (R,) index of the piece that each of `parts` hides, ascending.
-        ahead: (3, R) a, b and c: a part is in front of its own facet where a u + b v + c is positive.
+        ahead: (3, R) a, b and c: the facet in `parts` is in front of that in `fronts` where a u + b v + c > 0.
     """
 
     whole: np.ndarray
@@ -43,7 +45,10 @@ class Hidden(NamedTuple):
 
 
 class Gaps(NamedTuple):
-    """G visible intervals, (G,) each: index of the piece, number of the line, begin and end along the line, px."""
+    """G intervals of grid lines in which pieces of surfaces are visible.
+
+    All are (G,): index of the piece, number of the line, and begin and end of the interval along the line, px.
+    """
 
     pieces: np.ndarray
     lines: np.ndarray
@@ -52,7 +57,7 @@ class Gaps(NamedTuple):
 
 
 def first_point(places: np.ndarray, scale: int) -> np.ndarray:
-    """Return the number of the first grid point at or after each of `places`, px; `scale`: grid points per px."""
+    """Return the index of the first grid point at or after each of `places`, px; `scale`: grid points per px."""
     numbers: np.ndarray = np.ceil(scale * places - 0.5).astype(int)
     return numbers
 
@@ -88,7 +93,7 @@ class _Crossed:
         self.low, self.high = (self.shift + edge for edge in (self.across.min(axis=0), self.across.max(axis=0)))
 
     def find(self, queries: _Queries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Find which lines cross which facets; returns (R,) facet indices, line numbers, and places of lines, px."""
+        """Find the R crossings of lines and facets; returns (R,) facet indices, line numbers, places of lines in px."""
         rows, which = ranges(self.starts[queries.pieces], self.counts[queries.pieces])
         first, end = (first_point(edge[rows], queries.scale) for edge in (self.low, self.high))
         start = queries.firsts[which]
@@ -103,7 +108,10 @@ class _Crossed:
         return found
 
     def limits(self, rows: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return (R,) begin and end, px, of the facets `rows` along lines at `places`, px; end < begin: none."""
+        """Return where lines at `places` (R,), px, enter and leave the facets with indices `rows`: (R,) each, px.
+
+        They are inf and -inf for a line that misses its facet.
+        """
         low, high = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
         before = self.across[-1].take(rows) <= places
         for across, along, slopes in zip(self.across, self.along, self.slopes, strict=True):
@@ -176,10 +184,10 @@ class ScanLines:
         self.ahead = np.where(along_rows, down, across), np.where(along_rows, across, down), level
 
     def gaps(self, scale: int, pieces: np.ndarray | None = None, size: tuple[int, int] | None = None) -> Gaps:
-        """Find the intervals on the grid's lines in which pieces are visible.
+        """Find the intervals of the grid's lines in which pieces of surfaces are visible.
 
         Args:
-            scale: number of lines per px.
+            scale: number of grid lines per px.
             pieces: (Q,) indices of the pieces; None: all.
             size: width and height of the picture, px; lines outside of it are left out. None: no line is left out.
         """

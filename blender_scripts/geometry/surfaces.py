@@ -1,4 +1,4 @@
-"""Prepare pins, foreign bodies, print and the mouths of empty cavities for geometry/visibility.py.
+"""Prepare pins, foreign bodies, print and mouths of empty cavities, whose visible parts visibility.py finds.
 
 A target is a surface whose visible part is to be found; coordinates (u, v, w) are those of geometry/facets.py.
 """
@@ -47,7 +47,7 @@ def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.n
 
 
 def points_alone(part: Part, camera: Camera) -> list[int]:
-    """Return the number of grid points at which a camera would see each target of `sight_of` if nothing hid it.
+    """Return, for each target of `sight_of` in order, the number of grid points at which it shows if nothing hides it.
 
     A pin counts from its foot on the cavity floor to its tip, without its buried end.
     """
@@ -70,7 +70,7 @@ def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def pin_targets(pins: Sequence[Pin], camera: Camera, from_floor: bool = False) -> list[Target | None]:
-    """Make a target of each pin; None for a missing one. `from_floor`: cut off the ends buried in the cavity floor."""
+    """Make a target of each pin (None: a missing pin); `from_floor`: the end that is buried in the floor is cut off."""
     found: list[Target | None] = [None] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):
@@ -138,7 +138,7 @@ def _lid(ring: np.ndarray) -> np.ndarray:
 
 
 def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
-    """Make a target of the mouth of a missing pin's cavity."""
+    """Make a target (a surface whose visible part is to be found) of the mouth of a missing pin's cavity."""
     rim = pin.scale * solids.cavity_outline(pin.nominal, connector.cavity, connector.cavity.chamfer_mm)
     place = [*pin.cavity_mm, pin.floor_mm]
     seen = views_of(np.column_stack([rim, np.zeros(len(rim))]) + place, camera)
@@ -147,7 +147,7 @@ def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
 
 
 def flaw_target(part: Part, flaw: Flaw, camera: Camera) -> Target:
-    """Make a target of the foreign bodies and the wrong print of a flaw."""
+    """Make a target (a surface whose visible part is to be found) of a flaw's foreign bodies and wrong print."""
     corners, pieces = [np.zeros((3, 4, 0))], [np.zeros(0, int)]
     for body in flaw.bodies:
         seen = views_of(solids.body_mesh(body).vertices, camera)

@@ -1,4 +1,4 @@
-"""`bent`: a pin that curves above the floor and keeps its length.
+"""The defect `bent`: a pin that curves above the cavity floor and keeps its length. Its shapes:
 
 arc       one bend, `curve_mm` long; above it the pin is straight
 kink      one sharp bend, by default with an inner radius of a quarter of the pin's thickness
@@ -71,7 +71,7 @@ class _Plan:
         return Bend.single(angle_rad, self.azimuth_rad, self.start_mm, min(curve, rest))
 
     def tip_mm(self, angle_rad: float) -> float:
-        """Sideways distance, mm, from the unbent axis to the tip of the pin, bent by `angle_rad`."""
+        """Sideways distance, mm, from the unbent axis to the tip, if the first arc turns the pin by `angle_rad`."""
         return math.hypot(*self.bend(angle_rad).point(self.length_mm)[:2])
 
 

@@ -1,4 +1,4 @@
-"""`broken`: a stump with a fracture face."""
+"""The defect `broken`: a pin has lost its end; its stump has a fracture face."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`chipped`: a piece broken out of the rim."""
+"""The defect `chipped`: a piece broken out of the rim of the housing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`cracked`: a crack through the wall, from the rim downwards."""
+"""The defect `cracked`: a crack through a wall of the housing, from the rim downwards."""
 
 from __future__ import annotations
 

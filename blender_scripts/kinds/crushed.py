@@ -1,4 +1,4 @@
-"""`crushed`: a pin that was hit on its tip: pressed down, buckled to one side, its tip blunt."""
+"""The defect `crushed`: a pin that was hit on its tip is pressed down, buckled to one side, and blunt."""
 
 from __future__ import annotations
 

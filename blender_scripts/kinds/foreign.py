@@ -1,4 +1,4 @@
-"""`foreign`: a foreign body: a solder ball, a bridge between two pins, a fibre, a burr."""
+"""The defect `foreign`: a foreign body, which is a solder ball, a bridge between two pins, a fibre or a burr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`print`: print on the housing that is missing, wrong, misplaced or mirrored."""
+"""The defect `print`: print on the housing that is missing, wrong, misplaced or mirrored."""
 
 from __future__ import annotations
 

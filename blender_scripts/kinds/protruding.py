@@ -1,4 +1,4 @@
-"""`protruding`: a terminal that was pushed in too far."""
+"""The defect `protruding`: a terminal that was pushed in too far and stands higher than nominal."""
 
 from __future__ import annotations
 

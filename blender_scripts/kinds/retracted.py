@@ -1,4 +1,4 @@
-"""`retracted`: a terminal that was not fully inserted, or has backed out."""
+"""The defect `retracted`: a terminal that was not fully inserted, or has backed out of its cavity."""
 
 from __future__ import annotations
 

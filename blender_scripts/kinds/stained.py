@@ -1,4 +1,4 @@
-"""`stained`: tarnish on a pin's plating."""
+"""The defect `stained`: tarnish on a pin's plating."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`twisted`: a blade or a square pin turned about its own centre line."""
+"""The defect `twisted`: a blade or a square pin turned about its own centre line."""
 
 from __future__ import annotations
 

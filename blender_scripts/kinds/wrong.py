@@ -1,4 +1,4 @@
-"""`wrong`: another terminal, or another plating, in this cavity."""
+"""The defect `wrong`: a cavity holds another terminal than it should, or the right one with another plating."""
 
 from __future__ import annotations
 

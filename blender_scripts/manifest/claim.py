@@ -32,7 +32,7 @@ class Claim:
         output: the render folder.
         manifest: the manifest to be rendered into it.
         scenes: folder of the manifest's scene files.
-        is_default: whether the folder was chosen without --out; then finished pictures are not replaced.
+        is_default: whether the folder was chosen without --out; then only --force replaces finished pictures.
     """
 
     output: OutputFolder
@@ -105,7 +105,7 @@ def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Cl
 
 
 def default_folder(manifest: Path) -> Path:
-    """The render folder of a manifest where --out is not given.
+    """Return the render folder of a manifest NAME.csv where --out is not given: renders/NAME.
 
     Raises:
         InputError: the manifest's name begins with a dot.
@@ -116,7 +116,7 @@ def default_folder(manifest: Path) -> Path:
 
 
 def check_own(root: Path, manifest: Manifest) -> None:
-    """Check that rendering replaces no file in a folder that the renderer has not written.
+    """Check that rendering replaces no file if the folder has not been written by the renderer.
 
     The renderer's own folders are known by a record or by the copy of a manifest.
 

@@ -40,7 +40,7 @@ class OutputFolder:
         create: whether to create the folder now if it does not exist; else `create` does it later.
 
     Raises:
-        InputError: the folder, or a folder in it, is a file or a symbolic link.
+        InputError: the folder or a subfolder cannot be created, or a subfolder is a symbolic link.
     """
 
     def __init__(self, root: Path, create: bool = True) -> None:
@@ -49,7 +49,7 @@ class OutputFolder:
             self.create()
 
     def create(self) -> None:
-        """Create the folder and its subfolders; raises InputError if one of them is a file or a symbolic link."""
+        """Create the folder and its subfolders; raises InputError if that fails or a subfolder is a symbolic link."""
         self._make(self.root)
         for name in FOLDERS:
             self._make(self.root / name)
@@ -79,7 +79,7 @@ class OutputFolder:
         return any((self.root / "records").glob("*.json"))
 
     def note_other_renderers(self, runs: Iterable[Run]) -> str | None:
-        """Return a sentence for the user about records that another version of the renderer made; None without such.
+        """Return a sentence for the user about records that another version of the renderer made; None: there are none.
 
         Args:
             runs: the rows to be rendered, whose records will be replaced.
@@ -99,7 +99,7 @@ class OutputFolder:
         return f"{self.root}: rows of renderer version {versions} that version {RENDERER} renders again: {again}{rest}"
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
-        """Return a row's record if picture, mask and record exist and are unchanged; else None: it is not finished.
+        """Return a row's record if it, picture and mask exist and are unchanged; None if the row is not finished.
 
         Args:
             run: the row.
@@ -111,11 +111,11 @@ class OutputFolder:
         return record
 
     def refresh(self, record: dict[str, Any], current: dict[str, Any]) -> None:
-        """Update a finished row's record where keys on which its picture does not depend have changed.
+        """Write a finished row's record anew if keys on which its picture does not depend have changed.
 
         Args:
             record: the record in the folder.
-            current: these keys with the values that they have now.
+            current: the keys on which the picture does not depend, with the values that they have now.
         """
         fresh = {**record, **current}
         if encode_record(fresh) != encode_record(record):
@@ -162,11 +162,11 @@ class OutputFolder:
             return False
 
     def extra(self, kind: str, run: str) -> Path:
-        """Path of a run's extra array, such as depth/<run>.npy; `kind` is one of EXTRAS."""
+        """Path of a run's extra array of the `kind` depth or normal (see EXTRAS), such as depth/<run>.npy."""
         return self.root / kind / f"{run}.npy"
 
     def write(self, run: str, image: bytes, mask: bytes, record: dict[str, Any], extras: dict[str, bytes]) -> None:
-        """Write one row's files; the record gets their SHA-256.
+        """Write one row's picture, mask, extra arrays and record.
 
         Args:
             run: the row's run name.
@@ -213,7 +213,7 @@ class OutputFolder:
             raise OSError(f"{path}: expected {len(content)} bytes on the disk, got {path.stat().st_size} bytes")
 
     def keep(self, path: Path, content: bytes) -> None:
-        """Write a copy of a user's file into the folder unless it is there already."""
+        """Write a copy of a user's file into the folder, unless the folder has the same bytes at `path` already."""
         if not path.is_file() or path.read_bytes() != content:
             self._make(path.parent)
             self.replace_file(path, content)
@@ -232,10 +232,10 @@ class OutputFolder:
             self.replace_file(self.root / file, text.encode())
 
     def sweep(self, process: int | None = None) -> None:
-        """Remove temporary files that ended processes left in the folder.
+        """Remove temporary files that interrupted writes left in the folder.
 
         Args:
-            process: remove those of this process id; None: of all processes, if no other process uses the folder.
+            process: id of the process that wrote them; None: any. None is safe only while no process uses the folder.
         """
         end = f"{process or '*'}.tmp"
         # The folder itself may hold hidden files of the user.

@@ -21,7 +21,7 @@ class PartScatter:
     """The scatter that all pins of a part share: the pattern of pins is scaled, tilted and shifted, in this order.
 
     Attributes:
-        scale: size of the moulded part divided by that on the drawing; scaled about the origin.
+        scale: size of the moulded part divided by that on the drawing; the pattern is scaled about the origin.
         lean: slopes in X and Y by which the pattern is tilted about the point x = y = 0 of the cavity floor.
         shift_mm: shift (x, y) of the pattern.
     """

@@ -90,7 +90,7 @@ class Manifest:
 
 
 def housings_by_scene(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Group pairs of names (scene, housing) by scene."""
+    """Return the names of the housings by scene, from pairs (scene, housing)."""
     found: dict[str, set[str]] = {}
     for scene, housing in pairs:
         found.setdefault(scene, set()).add(housing)

@@ -60,7 +60,7 @@ def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
     needed = [each.filepath for each in bpy.data.libraries if bpy.path.abspath(each.filepath) != path]
     if needed or (wanted is None and others):
         linked = ", ".join(sorted({ascii(os.path.basename(each)) for each in (*needed, *others)})[:5])
-        raise Problem(expected="a file that holds all its data", got=f"links to other files: {linked}")
+        raise Problem(expected="a file that needs no other file", got=f"links to other files: {linked}")
     objects = [item for item in taken.objects if item is not None]
     if not scenes:
         return objects

@@ -34,9 +34,9 @@ def _gloss(tree: bpy.types.NodeTree, colour: Colour, roughness: float) -> bpy.ty
 
 
 def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part: int) -> bpy.types.Material:
-    """Make plastic: a coloured body under a clear surface that reflects by Fresnel's law, with flow marks and dust.
+    """Make the material `name`: plastic with flow marks and dust, which the seed `part` places.
 
-    The two shaders used look the same as Blender's Principled shader and render faster.
+    A diffuse body under a surface that reflects by Fresnel's law looks like Blender's Principled shader and is faster.
     """
     material, tree, output = _empty(name)
     below = tree.nodes.new("ShaderNodeBsdfDiffuse")
@@ -73,7 +73,7 @@ def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part
 
 
 def matt(name: str, colour: Colour) -> bpy.types.Material:
-    """Make a surface without gloss, for print and the fixture's paint."""
+    """Make the material `name`: a surface without gloss, for print and the paint of the table under the part."""
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeBsdfDiffuse")
     shader.inputs["Color"].default_value = (*colour, 1.0)
@@ -114,14 +114,14 @@ def photograph(name: str, image: bpy.types.Image, size_mm: tuple[float, float], 
 
 
 def bright(name: str, colour: Colour, roughness: float) -> bpy.types.Material:
-    """Make metal without marks, such as solder."""
+    """Make the material `name`: metal without marks, such as solder; roughness: 0 mirror-like to 1 matt."""
     material, tree, output = _empty(name)
     tree.links.new(_gloss(tree, colour, roughness).outputs["BSDF"], output.inputs["Surface"])
     return material
 
 
 def plating(name: str, terminal: Terminal, stain: Stain | None, finish: Finish, part: int) -> bpy.types.Material:
-    """Make the plating of a pin, with fine drawing marks along the pin, scratches, and a stain if the pin has one."""
+    """Make the material `name`: a pin's plating with drawing marks, scratches and stain, placed by the seed `part`."""
     material, tree, output = _empty(name)
     gloss = _gloss(tree, terminal.color, terminal.roughness)
     place = tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
@@ -165,7 +165,7 @@ def _tarnished(
 
 
 def surface(name: str, wanted: Surface, finish: Finish, part: int) -> bpy.types.Material:
-    """Make a housing's plastic or metal; the seed `part` chooses its colour and varies brightness and roughness."""
+    """Make the material `name` of a housing; the seed `part` chooses its colour and varies brightness and roughness."""
     source = draws.generator(part, "finish", name)
     colour = wanted.colors[min(int(source.random() * len(wanted.colors)), len(wanted.colors) - 1)]
     shade = 2.0 ** draws.symmetric(source, finish.shade_stops)
@@ -205,7 +205,7 @@ def _noise(
 
 
 def glow(name: str, strength: float) -> bpy.types.Material:
-    """Make the emitting material of a lamp; `strength` is its radiance in Blender's units."""
+    """Make the emitting material `name` of a lamp; `strength` is its radiance, Blender's emission strength."""
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeEmission")
     shader.inputs["Strength"].default_value = strength

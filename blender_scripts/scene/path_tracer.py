@@ -44,7 +44,7 @@ def sampling(samples: int) -> tuple[float, int]:
 
 
 def render_window_only(render: bpy.types.RenderSettings, width: int, height: int, window: Window) -> None:
-    """Render only `window` of a view of `width` x `height` pixels, and crop the picture to it."""
+    """Set `render` to render only `window` of a view of `width` x `height` pixels, and to crop the picture to it."""
     render.use_border = render.use_crop_to_border = True
     # Blender rounds these single-precision fractions down to pixels; a quarter pixel keeps the result right.
     render.border_min_x = (window.x1 + 0.25) / width
@@ -102,12 +102,14 @@ class PathTracer:
 
     @property
     def fingerprint(self) -> str:
-        """Text of the settings that are not in the manifest row but change the picture; part of the row's hash."""
+        """The settings, as text, that change the picture but are not in the manifest row; part of the row's hash."""
         device = self.card.kind if self.card else "CPU"
         return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
 
     def picture(self, width: int, height: int, samples: int, seed: int) -> np.ndarray:
-        """Render the picture, with the sampling that `sampling` returns.
+        """Render the picture, denoised, with the grid and light paths of `sampling`.
+
+        Without a denoiser, render it on its own grid with WITHOUT_DENOISER times the light paths.
 
         Args:
             width, height: picture size in px.

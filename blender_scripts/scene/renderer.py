@@ -78,7 +78,7 @@ class Renderer:
         self.scratch.close()
 
     def render(self, run: Run, force: bool = False) -> bool:
-        """Render one row unless it is finished (or `force`); returns whether it was rendered."""
+        """Render a manifest row; a finished row only with `force`. Returns whether it was rendered."""
         head, connector = self.head(run), self.connectors[run.scene]
         if not force and (record := self.output.finished(run, head["row_sha256"])) is not None:
             self.output.refresh(record, self._unpictured(run, record))
@@ -151,7 +151,7 @@ class Renderer:
         return seen.astype(np.float32)
 
     def head(self, run: Run) -> dict[str, Any]:
-        """The first keys of a row's record, as known before rendering: the SHA-256 of picture and mask are empty."""
+        """The first keys of a row's record, as known before rendering: "" in place of SHA-256 of picture and mask."""
         connector = self.connectors[run.scene]
         settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
         return {

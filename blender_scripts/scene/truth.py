@@ -1,7 +1,8 @@
 """The ground truth of one picture: the record's keys `positions` and `other`, with boxes, key points and measures.
 
-Amodal and expected boxes are projected meshes (geometry/outlines.py); visible ones come from geometry/visibility.py.
-All are in the picture's pixels, edge convention, and not clipped to it.
+A pin has up to three boxes: of its visible part (geometry/visibility.py), of all of it, hidden parts included
+(`amodal`), and of the intact pin in its place (`expected`; both geometry/outlines.py). Boxes are in px and may lie
+partly outside the picture, which is [0, W] x [0, H].
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from blender_scripts.manifest.defects import worst_kind
 
 
 class Visible(NamedTuple):
-    """What is visible of a position or flaw.
+    """What is visible of the pin at a position, of its empty cavity's mouth, or of a flaw (see geometry/part.py).
 
     Attributes:
         box: box of the visible part, px of the picture; None if nothing is visible.
@@ -32,7 +33,7 @@ class Visible(NamedTuple):
 
 
 def visible_parts(part: Part, camera: Camera, sight: Sight) -> list[Visible]:
-    """Return the visible part of each position, then of each flaw; `sight` is from `surfaces.sight_of`."""
+    """Return the visible part of each position's pin or empty cavity, then of each flaw; `sight` is from `sight_of`."""
     seen = zip(sight.seen(), points_alone(part, camera), strict=True)
     return [Visible(box, min(1.0, points / max(alone, 1))) for (box, points), alone in seen]
 
@@ -78,7 +79,7 @@ def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: l
 
 
 def datum_truth(part: Part) -> dict[str, Any]:
-    """Return the record's key `datum`: the features, and `shift_mm`, the part's datum minus that on the drawing."""
+    """Return the record's key `datum`: its features, and `shift_mm`, (x, y) of the part's datum minus the drawing's."""
     return {**part.connector.datum.stated(), "shift_mm": list(part.pins[0].datum_shift_mm)}
 
 
@@ -94,7 +95,8 @@ def measured_again(positions: list[dict[str, Any]], part: Part, camera: Camera) 
 def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Visible]) -> list[dict[str, Any]]:
     """Return the record's key `other`: kind, address, visible share and boxes of each flaw.
 
-    For a gap in the rim, the visible box is that of the whole gap, as the missing piece has no pixels.
+    A flaw is what a defect adds to the part, removes from it or misprints. For a gap in the rim, the visible box is
+    that of the whole gap, as the missing piece has no pixels.
 
     Args:
         part: the part.

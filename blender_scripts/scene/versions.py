@@ -37,7 +37,7 @@ def has_denoiser() -> bool:
 
 
 def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
-    """Switch Open Image Denoise on or off: fast quality, with albedo and normal, denoised along with the picture."""
+    """Switch Open Image Denoise on or off: in fast quality, guided by albedo and normals, which it denoises as well."""
     settings.use_denoising = on
     if on:
         settings.denoiser = "OPENIMAGEDENOISE"

@@ -23,7 +23,7 @@ LOOKED_AT = "test_housings"
 
 
 def stage_means(documents: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-    """Average each score of `ATTENTION` of gradient rollout over a variant's results, by epoch; nan if none has it."""
+    """Average each attention score over a variant's results: by epoch, then score; nan if no result has the score."""
     return {stage: _means(scores) for stage, scores in _rollouts(documents).items()}
 
 
@@ -43,7 +43,7 @@ def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 6's figure into `picture`; returns its paragraphs: where attention lies, by epoch."""
+    """Draw question 6's figure into the PNG `picture`; returns Markdown paragraphs: where attention lies, by epoch."""
     base = _baselines(found)
     figure, panels = figures.panels(3)
     first, whole = _first_epochs(found)

@@ -11,9 +11,10 @@ from studies.findings import Found
 
 
 def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[str, list[list[tuple[float, float]]]]:
-    """List the points (x, y) of each seed's curve by variant; an epoch without a value in column `y` is left out.
+    """List by variant the points (x, y) of each seed's curve, a point per epoch that has a value in the column `y`.
 
-    `x` gets an epoch's columns, `minutes` since the start by `quiet_seconds`, and its `share` of all epochs.
+    `x` is called with an epoch's columns and two further keys: `minutes` since the start, in which each epoch takes its
+    stage's `quiet_seconds`, and `share`, the epoch's number divided by that of the last epoch.
     """
     found_curves: dict[str, list[list[tuple[float, float]]]] = {}
     for variant, documents in found.variants.items():
@@ -32,7 +33,7 @@ def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[s
 
 
 def quiet_seconds(curves: list[list[dict[str, Any]]]) -> dict[str, float]:
-    """Return for each training stage the seconds of its fastest epoch in all curves: other programs slowed it least."""
+    """Return the seconds of the fastest epoch by training stage (`close-ups`, `pictures`): the least disturbed one."""
     seconds: dict[str, list[float]] = {}
     for rows in curves:
         before = 0.0

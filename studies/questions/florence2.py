@@ -17,7 +17,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads mAP50 of a split from a result, or of a `group` in it, such as "digits", "with"."""
+    """Make a function that reads mAP50 of a split, or of its part `group` such as "digits", "with", from a result."""
 
     def share(result: Mapping[str, Any]) -> Share:
         part = result["splits"].get(split, {})
@@ -36,7 +36,7 @@ GROUPS = {"seen positions": ("positions", "seen"), "held-out positions": ("posit
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 7's figure into `picture`; returns its paragraphs: mAP50 from random weights, and after tuning."""
+    """Draw question 7's figure into the PNG `picture`; returns Markdown: mAP50 from random weights, after tuning."""
     scratch, tuned = (
         replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
         for told in (False, True)
@@ -79,7 +79,7 @@ def _from_random_weights(scratch: Found) -> list[str]:
 
 
 def gained(found: Found, variant: str) -> dict[str, list[float]]:
-    """Compute mAP50 after minus before tuning, by test (`TUNED_ON`): a list with one value per seed of `variant`."""
+    """Compute mAP50 after tuning minus mAP50 before: by test (`TUNED_ON`), one value per seed of `variant`."""
     before = {document["key"]: document["result"] for document in found.variants.get("RGB", [])}
     changes: dict[str, list[float]] = {}
     for title, (after, begin) in TUNED_ON.items():

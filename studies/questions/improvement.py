@@ -32,7 +32,7 @@ def gaps(found: Found) -> dict[str, list[float]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 3's figure into `picture`; returns its paragraphs: accuracy on test and training pictures."""
+    """Draw question 3's figure into the PNG `picture`; returns Markdown: accuracy on test and training pictures."""
     test, own, overfit = found.values(accuracy("test")), found.values(learned), gaps(found)
     figure, (left, right) = figures.panels(2)
     figures.named(left, test, "Test: balanced accuracy", GUESSING)

@@ -15,7 +15,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 5's figure into `picture`; returns its paragraphs: accuracy from random and pre-trained weights."""
+    """Draw question 5's figure into the PNG `picture`; returns Markdown: accuracy with and without pre-training."""
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
     rows = []
@@ -53,7 +53,7 @@ def _fewer_pictures(found: Found) -> list[str]:
 
 
 def recalled(label: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads the recall of the class `label` on the test from a result."""
+    """Make a function that reads the recall of the class `label` on the split `test` from a result."""
     return lambda result: result["splits"]["test"].get("recall", {}).get(label)
 
 

@@ -40,7 +40,7 @@ def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 8's figure into `picture`; returns its paragraphs: AUROC of ViTs and methods without training."""
+    """Draw question 8's figure into the PNG `picture`; returns Markdown paragraphs: AUROC with and without training."""
     columns = {name: areas(by_seed) for name, by_seed in _by_defect(found).items()}
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}
@@ -60,7 +60,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def counted(changes: Mapping[str, Difference]) -> str:
-    """Write on how many defects a ViT is better, worse or undecided, from its `Difference` by defect."""
+    """Write on how many defects a ViT is better than `inspect`, worse or undecided, by AUROC `Difference` by defect."""
     better, worse = (sum(c.decided and sign * c.mean > 0 for c in changes.values()) for sign in (1, -1))
     return (
         f"better on {better}, worse on {worse}, undecided on {len(changes) - better - worse} of {len(changes)} defects"

@@ -14,7 +14,7 @@ from studies.tables import table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 2's figure into `picture`; returns its paragraphs: accuracy on the test, time to reach a level."""
+    """Draw question 2's figure into the PNG `picture`; returns Markdown: test accuracy, minutes to reach a level."""
     figure, (left, right) = figures.panels(2)
     name = "val_balanced_accuracy"
     epochs = curves(found, lambda row: row["epoch"], name)

@@ -42,7 +42,7 @@ def _short(variant: str) -> str:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 4's figure into `picture`; returns its paragraphs: parts judged by one, three and five views."""
+    """Draw question 4's figure into the PNG `picture`; returns Markdown: parts judged by one, three and five views."""
     series = {title: parts_judged(found, read) for title, read in PART_MEASURES.items()}
     figure, panels = figures.panels(len(series))
     panels[0].axhspan(*EARLIER, color="grey", alpha=0.3, label="earlier work")

@@ -145,12 +145,12 @@ MISTAKES = [
     (
         "positions.pitch_mm",
         "[1.9, 4.6]",
-        "mm apart in X or 2.08 mm in Y, so that cavities do not overlap, got r1c1 and r1c2 closer together",
+        "mm or more apart in X, or 2.08 mm in Y (else cavities overlap), got r1c1 and r1c2 closer together",
     ),
     (
         "positions.pitch_mm",
         "[4.0, 1.5]",
-        "mm apart in X or 2.08 mm in Y, so that cavities do not overlap, got r1c1 and r2c1 closer together",
+        "mm or more apart in X, or 2.08 mm in Y (else cavities overlap), got r1c1 and r2c1 closer together",
     ),
     ("shell.depth_mm", "-1", "expected a number from 0.1 to 100, got -1"),
     ("shell.depth_mm", "nan", "got nan"),
@@ -361,7 +361,7 @@ def test_a_hybrid_has_a_terminal_and_a_tolerance_by_position(tmp_path: Path) -> 
         (
             'r1c6 = "power"',
             'r1c5 = "power"',
-            "positions: expected positions 1.12 mm apart in X or 2.22",
+            "positions: expected positions 1.12 mm or more apart in X, or 2.22",
         ),
         (
             "thickness_mm = 3.0",

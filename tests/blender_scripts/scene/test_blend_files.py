@@ -87,7 +87,7 @@ def test_what_stands_otherwise_than_it_says_is_refused(engine: str, made: dict[s
         "shape_keys.blend": "expected the object 'key' without shape keys",
         "constraint.blend": "the object 'tied' without constraints (apply them in Blender), got LIMIT_LOCATION",
         "instances.blend": "without instances (Object > Apply > Make Instances Real), got instances of 'many'",
-        "linked.blend": "expected a file that holds all its data, got links to other files: 'good.blend'",
+        "linked.blend": "expected a file that needs no other file, got links to other files: 'good.blend'",
         "linked.blend#own": "",
     }
     *found, left = read(engine, *(made[engine] / name for name in expected))
