@@ -66,8 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
     dry = "check everything, print the graphics cards, the device used and the rows left to render; render nothing"
     add("--dry-run", action="store_true", help=dry)
-    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples instead")
-    add("--depth", action="store_true", help="also write depth/<run>.npy: distance along the optical axis, mm")
+    add("--no-denoise", action="store_true", help="do not denoise; render eight times the samples of the manifest")
+    add(
+        "--depth",
+        action="store_true",
+        help="also write depth/<run>.npy: for each pixel, distance of its surface along the camera's optical axis, mm",
+    )
     add(
         "--normal", action="store_true", help="also write normal/<run>.npy: surface normals as unit vectors, world axes"
     )
