@@ -25,8 +25,15 @@ TRAINER = {
 }
 HEAD = """# Commands
 
-Written by `python -m docs.commands` from the commands' own parsers; `--help` of each says the same. Exit codes: 0 done,
-2 a mistake in what was given (one line says where, what was expected and what was found), 1 anything else.
+These are all commands with their options. `--help` of a command prints the same texts, from which
+`python -m docs.commands` writes this page.
+
+- An option without a default is off, or nothing is set, if you omit it.
+- Two defaults: in `trainer.florence2`, `tiny` is that for `--model tiny`, `published` that for every other model.
+- Exit codes: 0: done; 2: mistake in an option or file that you gave (the message says where, what was expected and what
+  was found); 1: any other error.
+- *OK*: good; *NG*: not good. The page [words](../index.md#words) explains other words, such as *scene*, *manifest*,
+  *record*, *run* and *gauge*.
 """
 # Patterns of the default at the end of a help text: "(default: X)" in the generator, "(X)" in the trainers.
 DEFAULT = {

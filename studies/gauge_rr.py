@@ -172,10 +172,10 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--parts", type=whole, default=10, metavar="N", help="number of parts (10)")
     p.add_argument("--fixtures", type=whole, default=3, metavar="N", help="number of placings of each part (3)")
-    p.add_argument("--captures", type=whole, default=3, metavar="N", help="number of captures of each placing (3)")
-    p.add_argument(
-        "--repeats", type=whole, default=25, metavar="N", help="captures in the type 1 study, of one part (25)"
-    )
+    captures = "number of captures (pictures of all views) of each placing (3)"
+    p.add_argument("--captures", type=whole, default=3, metavar="N", help=captures)
+    repeats = "number of captures of one part in the type 1 study (25)"
+    p.add_argument("--repeats", type=whole, default=25, metavar="N", help=repeats)
     workers = "number of processes that render pictures and build datasets (1)"
     p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help=workers)
     threads = "number of CPU threads of the gauge's network (1)"

@@ -176,17 +176,18 @@ def parser() -> argparse.ArgumentParser:
         description="Measure how often and how well a gauge finds its connector in composed photographs.",
         allow_abbrev=False,
     )
-    p.add_argument("--model", type=Path, required=True, metavar="FILE", help="a gauge's ONNX file")
-    p.add_argument(
-        "--photographs", type=Path, action="append", default=[], metavar="DIR", help="backgrounds; may be repeated"
-    )
-    p.add_argument("--pictures", type=number(int, 1, 100_000), default=300, metavar="N", help="with the part (300)")
-    p.add_argument("--without", type=number(int, 0, 100_000), default=300, metavar="N", help="without the part (300)")
-    p.add_argument("--parts", type=number(int, 8, 10_000), default=64, metavar="N", help="rendered parts (64)")
-    p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help="render processes (1)")
-    p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help="CPU threads of the gauge (1)")
-    p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_search", metavar="DIR", help="(out/gauge_search)")
-    p.add_argument("--write", action="store_true", help="put the tables into the page")
+    add = p.add_argument
+    add("--model", type=Path, required=True, metavar="FILE", help="a gauge's ONNX file")
+    photographs = "folder of photographs, used as backgrounds; may be repeated"
+    add("--photographs", type=Path, action="append", default=[], metavar="DIR", help=photographs)
+    add("--pictures", type=number(int, 1, 100_000), default=300, metavar="N", help="pictures with the part (300)")
+    add("--without", type=number(int, 0, 100_000), default=300, metavar="N", help="pictures without the part (300)")
+    add("--parts", type=number(int, 8, 10_000), default=64, metavar="N", help="parts to render (64)")
+    add("--workers", type=number(int, 1, 1024), default=1, metavar="N", help="processes that render (1)")
+    add("--threads", type=number(int, 1, 1024), default=1, metavar="N", help="CPU threads of the network (1)")
+    work = "folder of renders and results (out/gauge_search)"
+    add("--work", type=Path, default=ROOT / "out" / "gauge_search", metavar="DIR", help=work)
+    add("--write", action="store_true", help="write the tables into docs/explanation/gauge.md")
     return p
 
 

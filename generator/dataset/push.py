@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("name", metavar="OWNER/NAME", help="the dataset's name on the Hub")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
-    parser.add_argument("--create-pr", action="store_true", help="open a pull request, commit to no branch")
+    parser.add_argument("--create-pr", action="store_true", help="open a pull request; commit to no branch")
     parser.add_argument("--revision", metavar="R", help="branch to commit to, created if missing (default: main)")
     parser.add_argument("--dry-run", action="store_true", help="check the folder and list its files; upload nothing")
 

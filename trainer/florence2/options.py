@@ -61,7 +61,7 @@ def _afterwards(p: argparse.ArgumentParser) -> None:
         "--photos",
         type=Path,
         metavar="FOLDER",
-        help="folder of pictures on which the answers before and after training are compared, as on drawn pictures",
+        help="folder of pictures on which answers before and after training are compared, besides drawn pictures",
     )
     after.add_argument("--push", metavar="OWNER/NAME", help="upload the model and its card to the Hugging Face Hub")
     after.add_argument("--private", action="store_true", help="with --push: make a new repository private")

@@ -37,7 +37,7 @@ class GaugeConfig(Settings):
         48, "side of the network's square crops, px; a multiple of 8", ge=32, le=256, no_option="from the pins' pitch"
     )
     width: int = setting(
-        32, "channels at half the crop's resolution; twice as many at 1/4, three times as many at 1/8", ge=4, le=256
+        32, "channels at half the picture's resolution; twice as many at 1/4, three times as many at 1/8", ge=4, le=256
     )
 
 
@@ -47,9 +47,9 @@ class TrainingConfig(Settings):
     epochs: int = setting(75, "passes over the training split", ge=1, le=100_000)
     pictures: int = setting(4, "pictures per step", ge=1, le=4096)
     pins: int = setting(12, "largest number of pins of one picture in a step, drawn at random", ge=1, le=4096)
-    edges: int = setting(10, "largest number of points on the walls' edges of one picture in a step", ge=0, le=4096)
+    edges: int = setting(10, "largest number of points on edges of walls of one picture in a step", ge=0, le=4096)
     lr: float = setting(1.5e-3, "highest learning rate", gt=0, le=10)
-    warmup: float = setting(0.05, "share of the steps during which the learning rate rises", ge=0, le=1)
+    warmup: float = setting(0.05, "share of the steps during which the learning rate at first rises", ge=0, le=1)
     weight_decay: float = setting(0.02, "weight decay of AdamW", ge=0, le=10)
     clip: float = setting(1.0, "norm to which larger gradients are scaled down", gt=0, le=1e6, no_option="fixed")
     ema: float = setting(
@@ -57,7 +57,7 @@ class TrainingConfig(Settings):
         ge=0, le=0.99999, metavar="DECAY",
     )  # fmt: skip
     patience: int = setting(0, "stop after N epochs without a new best one; 0: never", ge=0, le=100_000, metavar="N")
-    augment: bool = setting(True, "train without augmentation (exposure, colour, sharpness, noise, mirroring)")
+    augment: bool = setting(True, "train without random exposure, colour, sharpness, noise and mirroring")
     seed: int = setting(0, "seed of all random numbers", ge=0, le=2**31 - 1)
     threads: int = setting(
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
