@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         metavar="P",
         help="the verdict is NG if a ViT's probability of NG, or the confidence of a Florence-2's box, is at least P; "
-        "it is OK below the run's escape threshold or, if P is lower, below P; UNSURE in between (the run's threshold)",
+        "OK if it is below P and below the run's escape threshold; else UNSURE (the run's threshold)",
     )
     p.add_argument(
         "--allow-unfit",

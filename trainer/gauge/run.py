@@ -46,8 +46,8 @@ class TrainingConfig(Settings):
 
     epochs: int = setting(75, "passes over the training split", ge=1, le=100_000)
     pictures: int = setting(4, "pictures per step", ge=1, le=4096)
-    pins: int = setting(12, "largest number of pins of one picture in a step, drawn at random", ge=1, le=4096)
-    edges: int = setting(10, "largest number of points on edges of walls of one picture in a step", ge=0, le=4096)
+    pins: int = setting(12, "largest number of pins per picture and step, drawn at random", ge=1, le=4096)
+    edges: int = setting(10, "largest number of points on the housing's edges per picture and step", ge=0, le=4096)
     lr: float = setting(1.5e-3, "highest learning rate", gt=0, le=10)
     warmup: float = setting(0.05, "share of the steps during which the learning rate at first rises", ge=0, le=1)
     weight_decay: float = setting(0.02, "weight decay of AdamW", ge=0, le=10)
@@ -63,7 +63,7 @@ class TrainingConfig(Settings):
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
     )
     init: str = setting(
-        "", "start with the weights of this gauge's run", metavar="RUN", group="beginning", expected="a gauge's run",
+        "", "start with the weights of this run of a gauge", metavar="RUN", group="beginning", expected="a gauge's run",
         shown="random weights",
     )  # fmt: skip
     amp: Literal["bf16", "off"] = setting(
