@@ -80,7 +80,7 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add("--mask-scale", type=_bounded(1, 8), default=1, metavar="K", help=scale)
     threads = "number of render threads (default: one per processor core)"
     add("--threads", type=_bounded(0, 1024), default=0, metavar="N", help=threads)
-    gpu = "render on the CPU or a graphics card: gpu is faster, but not bit-identical to cpu (default: cpu)"
+    gpu = "render on the CPU or a graphics card; pixel values differ slightly between the two (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
     dry = "check everything and print the graphics cards, the device and how many rows are left; render nothing"
     add("--dry-run", action="store_true", help=dry)

@@ -25,8 +25,15 @@ TRAINER = {
 }
 HEAD = """# Commands
 
-Written by `python -m docs.commands` from the commands' own parsers; `--help` of each says the same. Exit codes: 0 done,
-2 wrong input (one line says where, what was expected and what was found), 1 any other failure.
+These are all commands with their options. `--help` of a command prints the same texts, from which
+`python -m docs.commands` writes this page.
+
+- An option without a default is off, or nothing is set, if you omit it. `…`: one or more values.
+- Two defaults: in `trainer.florence2`, `tiny` is that for `--model tiny`, `published` that for every other model.
+- Exit codes: 0: done; 2: mistake in an option or file that you gave (the message says where, what was expected and what
+  was found); 1: any other error.
+- *OK*: good; *NG*: not good. The page [words](../index.md#words) explains other words, such as *scene*, *manifest*,
+  *record*, *run* and *gauge*.
 """
 # Patterns of the default at the end of a help text: "(default: X)" in the generator, "(X)" in the trainers.
 DEFAULT = {
@@ -78,9 +85,10 @@ def table(command: str, parser: argparse.ArgumentParser) -> list[str]:
 def _name(action: argparse.Action) -> str:
     values = f"{{{','.join(map(str, action.choices))}}}" if action.choices and not action.metavar else action.metavar
     metavar = " ".join(values) if isinstance(values, tuple) else values or action.dest.upper()
+    several = " …" if action.nargs in ("+", "*") else ""
     if not action.option_strings:
-        return f"`{metavar}`{' …' if action.nargs in ('+', '*') else ''}"
-    value = "" if action.nargs == 0 else f" {metavar}"
+        return f"`{metavar}`{several}"
+    value = "" if action.nargs == 0 else f" {metavar}{several}"
     return ", ".join(f"`{option}{value}`" for option in action.option_strings).replace("|", "\\|")
 
 

@@ -37,8 +37,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         default=["best"],
         metavar="W",
-        help="weights whose maps are drawn, in this order: best, last (of the last epoch), or files with weights of "
-        "the same network (best)",
+        help="weights for which maps are drawn, in the order given: best, last (of the last epoch), or files with "
+        "weights of the same network (best)",
     )
     which.add_argument(
         "--stages",

@@ -68,15 +68,15 @@ def parser() -> argparse.ArgumentParser:
         "--positions",
         type=Path,
         metavar="FILE",
-        help="Florence-2: file with the places of the pins, by which boxes are named: CSV with columns address, x1, "
-        "y1, x2, y2 (px) and, if known, cavity; or a render's record (JSON)",
+        help="Florence-2: file with a box around each pin, by which found boxes get the pins' addresses: a render's "
+        "record (.json), or CSV with columns address, x1, y1, x2, y2 in px and, if known, cavity",
     )
     p.add_argument(
         "--threshold",
         type=float,
         metavar="P",
         help="the verdict is NG if a ViT's probability of NG, or the confidence of a Florence-2's box, is at least P; "
-        "it is OK below the run's escape threshold or, if P is lower, below P; UNSURE in between (the run's threshold)",
+        "OK if it is below P and below the run's escape threshold; else UNSURE (the run's threshold)",
     )
     p.add_argument(
         "--allow-unfit",
@@ -103,7 +103,7 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
             f"--{name}",
             metavar="NAME",
             help=f"{name} of the part, for a gauge, or a network trained on NSOART pictures with golden references; "
-            f"needed if RUN knows connectors that differ in it",
+            f"needed if RUN knows more than one {name}",
         )
     p.add_argument(
         "--camera",
@@ -117,7 +117,7 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
         "--find",
         action="store_true",
         help="gauge: pictures are photographs that show one part anywhere, turned in the picture's plane, at 0.5 to 2 "
-        "times the run's scale, tilted by at most about 10°; the camera's place is then not known",
+        "times the run's scale, tilted by at most about 10°; mm are those of a camera as far away as the station's",
     )
     p.add_argument(
         "--judge",

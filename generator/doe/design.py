@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--map",
         type=Path,
         metavar="PNG",
-        help="also draw a map of the splits in which each pin has defects",
+        help="also write a picture that shows for each pin in which splits it has defects",
     )
     add_scenes_argument(parser)
 

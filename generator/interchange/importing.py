@@ -92,13 +92,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: splits as in SOURCE, else all train)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
-    parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help="dataset to mix the pictures with")
+    parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help="dataset to add to the pictures")
     parser.add_argument(
         "--share",
         type=float,
         metavar="S",
-        help="share of imported pictures in the mixed training split, above 0 and below 1; surplus pictures are left "
-        "out at random (default: none is left out)",
+        help="with --with: share of imported pictures in the training split, above 0 and below 1; surplus pictures of "
+        "SOURCE or DATASET are left out at random (default: none is left out)",
     )
     parser.add_argument("--synthetic", action="store_true", help="the pictures are renders (column synthetic: true)")
     parser.add_argument(

@@ -45,7 +45,8 @@ class Source:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of `generator merge` to its parser."""
     add = parser.add_argument
-    add("folders", type=Path, nargs="+", metavar="DIR", help="render folders, each with one or more finished shards")
+    folders = "render folders, each with one or more finished shards (parts of a manifest, from `render --shard`)"
+    add("folders", type=Path, nargs="+", metavar="DIR", help=folders)
     to = "render folder to write: a new one, or that of an earlier merge of these shards"
     add("--to", type=Path, required=True, metavar="DIR", help=to)
     mixed = "accept shards of different Blender versions or processors, whose pictures differ in their last bits"

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = "folder for images, masks and records (default: renders/NAME for a manifest NAME.csv)"
     add("--out", type=Path, metavar="DIR", help=out)
     add_scenes_argument(parser)
-    workers = f"number of renderer processes (default: one per core; with --device gpu {_GPU_WORKERS})"
+    workers = f"number of renderer processes (default: one per core; {_GPU_WORKERS} with --device gpu)"
     add("--workers", type=_count(1), metavar="N", help=workers)
     engine = "local: the package bpy of this Python; blender: a Blender executable (default: local if bpy is installed)"
     add("--engine", choices=("local", "blender"), help=engine)
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--force", action="store_true", help="render finished rows again")
     scale = "compute each pixel of the mask as the most frequent value of K x K samples, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_count(1, 8), default=1, metavar="K", help=scale)
-    gpu = "render on cpu or gpu; gpu is faster, its pictures are not bit-identical to the CPU's (default: cpu)"
+    gpu = "render on the CPU or a graphics card; pixel values differ slightly between the two (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
     dry = "check everything, print the graphics cards, the device used and the rows left to render; render nothing"
     add("--dry-run", action="store_true", help=dry)

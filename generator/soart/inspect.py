@@ -95,12 +95,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     above = "number of OK pictures that may score above the limit (default: 0)"
     parser.add_argument("--above", type=int, metavar="N", help=above)
-    outliers = "do not set aside OK pictures that differ from all other OK pictures"
+    outliers = "also use OK pictures that differ much from the other OK pictures, which are left out otherwise"
     parser.add_argument("--keep-outliers", action="store_true", help=outliers)
-    parser.add_argument(
-        "--figures", action="store_true", help="also write NAME_maps.png with the SOART3 maps and the anomaly degree"
-    )
-    watch = "inspect the folder's pictures that have no verdict in the log yet, then each new picture, until Ctrl-C"
+    figures = "also write NAME_maps.png: maps of the three SOART3 numbers and of the anomaly degree"
+    parser.add_argument("--figures", action="store_true", help=figures)
+    watch = "inspect the folder's pictures that have no verdict in verdicts.jsonl, then each new picture, until Ctrl-C"
     parser.add_argument("--watch", action="store_true", help=watch)
 
 

@@ -43,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
         type=number(float, 0, 1e6, True),
         metavar="MIN",
         help="minutes from the start of the command, within which the training ends: the number of epochs is reduced "
-        "to those that fit. With --resume it is not reduced, but the training stops after the epoch in which the time "
-        "ends (default: no time limit)",
+        "to those that fit. With --resume the number is kept, but the training stops after the epoch in which the time "
+        "ends (no limit)",
     )
     running.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"

@@ -37,7 +37,7 @@ class GaugeConfig(Settings):
         48, "side of the network's square crops, px; a multiple of 8", ge=32, le=256, no_option="from the pins' pitch"
     )
     width: int = setting(
-        32, "channels at half the crop's resolution; twice as many at 1/4, three times as many at 1/8", ge=4, le=256
+        32, "channels at half the picture's resolution; twice as many at 1/4, three times as many at 1/8", ge=4, le=256
     )
 
 
@@ -59,7 +59,7 @@ class TrainingConfig(Settings):
         ge=0, le=0.99999, metavar="DECAY",
     )  # fmt: skip
     patience: int = setting(0, "stop after N epochs without a new best one; 0: never", ge=0, le=100_000, metavar="N")
-    augment: bool = setting(True, "train without augmentation (exposure, colour, sharpness, noise, mirroring)")
+    augment: bool = setting(True, "train without random exposure, colour, sharpness, noise and mirroring")
     seed: int = setting(0, "seed of all random numbers", ge=0, le=2**31 - 1)
     threads: int = setting(
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"

@@ -105,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--size",
         choices=sorted(SIZES),
-        help="set --dim, --depth, --heads and --mlp-ratio as in a usual ViT of this size; the options override them",
+        help="set --dim, --depth, --heads and --mlp-ratio as in a usual ViT of this size, where not given themselves",
     )
     add_options({"": network}, ViTConfig)
     _running(running)

@@ -35,7 +35,7 @@ class TrainingConfig(Settings):
     epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
     batch_size: int = setting(
         8,
-        "pictures per batch of all processes; with --views parts, by default 8 divided by the number of views",
+        "pictures per batch of all processes; with --views: parts, by default 8 divided by the number of views",
         ge=1,
         le=65_536,
     )
