@@ -92,7 +92,7 @@ def decode(text: str, width: int, height: int) -> tuple[list[Box], list[str]]:
 
 
 def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
-    """List the faults of an `<OD>` answer: what `decode` would refuse, and what `encode` would have written otherwise.
+    """List the faults of an `<OD>` answer: what `decode` would refuse, and what `encode` would write differently.
 
     Args:
         text: the answer as stored in the column `bbox_str`.

@@ -55,7 +55,8 @@ def parser() -> argparse.ArgumentParser:
         help="do only runs of this topic (its name, such as views, or its number) or with this text in their names; "
         "may be repeated",
     )
-    p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train with seeds 0 to N-1 ({SEEDS})")
+    seeds = f"train with seeds 0 to N-1 (default: {SEEDS})"
+    p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=seeds)
     p.add_argument("--time", type=_minutes, metavar="MIN", help="start no run after MIN minutes (default: no limit)")
     p.add_argument(
         "--size",
@@ -173,8 +174,8 @@ def listing(runs: Sequence[Run], execution: Execution) -> list[str]:
     lines += [f"to render: {name}, {seconds / 60:.0f} min" for name, seconds in renders.items()]
     hours = (sum(run.seconds for run in left) + sum(renders.values())) / 3600
     lines.append(
-        f"{len(once) - len(left)} of {len(once)} runs done; the other runs take about {hours:.1f} hours of "
-        "one idle core (rendering: of two cores)"
+        f"{len(once) - len(left)} of {len(once)} runs done; the other runs take about {hours:.1f} hours on "
+        "one idle core (rendering: on two cores)"
     )
     return lines
 

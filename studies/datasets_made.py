@@ -71,7 +71,7 @@ def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
     found = [row for row in rows if row["split"] == take.split and take.camera in ("", row["camera"])]
     found = every_nth(every_nth(found, 0)[take.fold :: take.folds], take.count)
     if not found:
-        camera = f" by camera {take.camera}" if take.camera else ""
+        camera = f" and camera {take.camera}" if take.camera else ""
         raise PlanError(f"design {take.design.name}: expected rows of split {take.split}{camera}, got none")
     return found
 

@@ -326,7 +326,7 @@ def execute(
             outcome.left.append(run)
             continue
         execution.workshop.report(
-            f"{run.name}: takes about {run.seconds / 60:.0f} min on an idle core, in {execution.folder(run)}"
+            f"{run.name}: takes about {run.seconds / 60:.0f} min on an idle core; folder: {execution.folder(run)}"
         )
         try:
             execution.do(run)

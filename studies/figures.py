@@ -27,7 +27,7 @@ def _bars(value: Value) -> list[list[float]]:
 
 
 def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
-    """Add title, y axis from 0 to 1 and legend to a panel; and, if `chance` is given, a line there for guessing."""
+    """Add title, y axis from 0 to 1, legend (options: `legend`) and a line at `chance` (None: no line) to a panel."""
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set(title=title, ylim=(-0.02, 1.04))
@@ -99,7 +99,7 @@ def lines_over(
 def growing(
     axes: Any, series: Mapping[str, Mapping[int, Value]], title: str, x: str, y: str, chance: float | None = None
 ) -> None:
-    """Plot each series' values, by number of pictures, with intervals over a logarithmic x axis of these numbers."""
+    """Plot each series' values with intervals over the number of pictures (its keys), on a logarithmic x axis."""
     ticks = sorted({number for values in series.values() for number in values})
     for index, (name, values) in enumerate(series.items()):
         numbers = sorted(values)

@@ -173,7 +173,7 @@ def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.n
 
 @dataclass(frozen=True)
 class Found:
-    """The finished runs of a question of the study at one size: results by variant; `planned` is the number of all."""
+    """A question's finished runs at one size: results by variant; `planned` counts all its runs, done or not."""
 
     question: int
     size: str
@@ -208,7 +208,7 @@ class Found:
     def difference(
         self, one: str, other: str, read: Callable[[Mapping[str, Any]], Answers | None]
     ) -> Difference | None:
-        """Compute balanced accuracy of variant `other` minus that of `one` (None: no runs); `read` reads answers."""
+        """Compute balanced accuracy of variant `other` minus that of `one`; None if no runs. `read` reads answers."""
         before, after = (
             [answers for document in self.variants.get(name, []) if (answers := read(document["result"]))]
             for name in (one, other)

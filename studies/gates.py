@@ -51,7 +51,7 @@ Judge = Callable[[Sequence[Path]], Mapping[str, str]]
 
 
 def unsuitable(picture: Image.Image, random: np.random.Generator) -> dict[str, Image.Image]:
-    """Change a regular RGB picture in ways that make judging impossible; returns the changed pictures by name."""
+    """Change a regular RGB picture in ways that make judging impossible; returns the pictures by kind of change."""
     width, height = size = picture.size
     pixels = np.asarray(picture)
     across = np.tile(np.linspace(0, 255, width).astype(np.uint8)[None, :, None], (height, 1, 3))
@@ -120,7 +120,7 @@ def write_pictures(to: Path, data: Path, splits: Sequence[str], others: Sequence
         to: Folder to write into; its kinds.json lists the names of the kinds by number.
         data: Dataset of the regular pictures.
         splits: The splits of `data` to use; empty: all.
-        others: Datasets of other scenes; their pictures are resized to that of the last regular picture.
+        others: Datasets of other scenes; their pictures get the size of the last regular picture.
         most: Largest number of regular pictures that are changed.
     """
     kinds: list[str] = []

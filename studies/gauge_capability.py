@@ -133,7 +133,7 @@ def capability(
         measured, pins = measure_split(data.splits["test"], data, run, cameras)
         lost = sum(one.pose is None for one in measured)
         if lost:
-            raise InputError(f"{model}: expected to locate the part in every capture, got {lost} captures without it")
+            raise InputError(f"{model}: expected the part located in every capture, got {lost} where it was not")
         exact = table_of(_at_true_pose(measured, data, run), data)
         _, repeated = measure_split(data.splits["test_type1"], data, run, cameras)
         drawing = next(iter(data.connectors.values()))

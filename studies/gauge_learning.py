@@ -90,7 +90,7 @@ class Training:
         pictures: the dataset.
         seed: the training's seed.
         options: further options of `trainer.gauge`.
-        init: name of the training whose weights are the first ones; empty: random weights.
+        init: name of the training with whose best weights this one starts; empty: random weights.
     """
 
     name: str
@@ -219,10 +219,10 @@ def figures(title: str, minutes: float, found: Mapping[str, Any]) -> dict[str, A
         found: the entry, by set of cameras.
 
     Returns:
-        `title`, `minutes`; then root mean squares of errors, mm, of pins at nominal height up to 1.5 times the limit:
-        `center_dx`, `center_dy` from the centre view; `three_dx`, `three_dy` from three views; `height`, that of all
-        pins from three views; `slope`, that of dx from the centre view; `within`: shares of the errors of all pins
-        from three views that U covered, of dx, dy and height.
+        `title`, `minutes`. Of the pins at nominal height with a true position up to 1.5 times its limit: root mean
+        square errors in mm, `center_dx`, `center_dy` from the centre view, `three_dx`, `three_dy` from three views; and
+        `slope`, the slope of found over true dx from the centre view. Of all pins, from three views: `height`, root
+        mean square error in mm; `within`, shares of the errors of dx, dy and height that lie within U.
     """
     center, three = (found[cameras]["groups"] for cameras in _CAMERAS)
     return {
@@ -261,13 +261,13 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     topics = tuple(dict.fromkeys(each.topic for each in PLAN))
-    p.add_argument("--only", action="append", default=[], choices=topics, help="topic; may be repeated (all topics)")
+    p.add_argument("--only", action="append", default=[], choices=topics, help="topic; may be repeated (default: all)")
     p.add_argument("--time", type=number(float, 0, 1e6), metavar="MIN", help="start no training after so many minutes")
-    workers = "number of processes that render pictures and build datasets (1)"
+    workers = "number of processes that render pictures and build datasets (default: 1)"
     p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help=workers)
-    threads = "number of CPU threads of a training (2)"
+    threads = "number of CPU threads of a training (default: 2)"
     p.add_argument("--threads", type=number(int, 1, 1024), default=2, metavar="N", help=threads)
-    work = "folder of renders, datasets, runs and results (out/gauge_learning)"
+    work = "folder of renders, datasets, runs and results (default: out/gauge_learning)"
     p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_learning", metavar="DIR", help=work)
     write = "write the table of all results in the work folder into docs/explanation/gauge.md"
     p.add_argument("--write", action="store_true", help=write)
@@ -290,7 +290,7 @@ def run(args: argparse.Namespace) -> int:
     results = [json.loads(path.read_text("utf-8")) for path in paths if path.is_file()]
     if not results:
         raise InputError(
-            f"{study.results}: expected results of an earlier command, got none; a longer --time makes some"
+            f"{study.results}: expected results of an earlier command, got none: use a longer --time"
         )
     text = written(results)
     print(text)

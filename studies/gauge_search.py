@@ -71,7 +71,8 @@ class Outcome:
 def outcome_of(shown: Composite, found: Found, seconds: float) -> Outcome:
     """Compare the tips that a search found in the photograph `shown` with the true ones; `seconds`: its CPU time.
 
-    If the drawing looks alike after a half turn, the tips may also be those of the half-turned part: the nearer count.
+    If the drawing looks alike after a half turn, the true tips may also be named as those of the half-turned part: the
+    naming with the smaller error counts.
     """
     facts = shown.background, shown.drawing.key[1], shown.scale, shown.is_tilted, shown.tips is not None, found.reasons
     if shown.tips is None or found.pixels is None or found.covariances is None:
@@ -152,7 +153,9 @@ def _share(count: int, of: int) -> str:
 
 
 def renders_of(work: Path, held: GaugeFile, count: int, workers: int) -> Path:
-    """Render `count` parts, and other connectors, that are not yet in the folder `work`; returns the render folder.
+    """Render `count` parts and some other connectors (see `manifest`) into `work`; returns the render folder.
+
+    Pictures that are already there are not rendered again.
 
     Raises:
         InputError: the gauge `held` was not trained on connector_3x9.

@@ -184,7 +184,10 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
 
 
 def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Pack (see `scores`) a ViT's probability of NG for the pictures that methods without training judge too."""
+    """Pack (see `scores`) a ViT's probability of NG for the pictures that methods without training judge too.
+
+    `said` has the lines of predictions.csv, `rows` the rows of the manifests.
+    """
     from benchmarks.soart_evaluation import NEGATIVES
 
     cells = {row["run"]: row["cell"] for row in rows if row.get("role") == "judged"}

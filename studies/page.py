@@ -46,7 +46,7 @@ def head_of(found: Found) -> str:
     devices = sorted({d["device"] for d in documents})
     kinds = found.renderings
     rendered = (
-        f" Their pictures were rendered on {kinds} kinds of processor, which give other bytes." if kinds > 1 else ""
+        f" Their pictures were rendered on {kinds} kinds of processor, which give different bytes." if kinds > 1 else ""
     )
     where = "" if found.size == "reduced" and devices == ["cpu"] else f", size *{found.size}*, {' and '.join(devices)}"
     return f"{found.done} of {found.planned} runs are done, {seeds(found)}{where}: `{command(found)}`.{rendered}"

@@ -44,7 +44,10 @@ def mean(value: Value | None) -> str:
 def beyond(
     found: Found, pairs: Sequence[tuple[str, str]], columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]]
 ) -> list[str]:
-    """Write a sentence on the changes between `pairs` of variants whose interval excludes zero; [] without changes."""
+    """Write a sentence on the decided changes between `pairs` of variants; [] if no pair can be compared.
+
+    `columns`: by name of a test, a function that reads the answers on it from a result.
+    """
     changes = {
         f"*{other}* minus *{one}*{title and f' on *{title}*'}": change
         for one, other in pairs

@@ -1,4 +1,4 @@
-"""`python -m trainer.predict --model RUN IMAGE...`: judge pictures with a trained network, or parts shown by several.
+"""`python -m trainer.predict --model RUN IMAGE...`: judge pictures, or parts from several pictures, by a network.
 
 RUN is the run folder of a ViT, a Florence-2 or a gauge. Verdicts are printed and, with options, written as JSON and
 drawn into the pictures. Only a Florence-2 finds boxes, and only a gauge measures in mm. `generator.verdict.envelope`,
@@ -111,13 +111,13 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
         help="view of pictures whose names do not end in the name of a view, for the same networks as --scene (center "
         "for a gauge that has this view)",
     )
-    marking = "name of the print on the part, for a network trained on NSOART pictures with golden references"
+    marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)
     p.add_argument(
         "--find",
         action="store_true",
-        help="gauge: pictures are photographs that show one part anywhere, turned in the picture's plane, at 0.5 to 2 "
-        "times the run's scale, tilted by at most about 10°; mm are those of a camera as far away as the station's",
+        help="gauge: search each photograph for one part, turned by any angle, at 0.5 to 2 times the run's scale, "
+        "tilted by at most about 10°; its mm are right only if the camera was as far away as the station's",
     )
     p.add_argument(
         "--judge",

@@ -14,7 +14,7 @@ _STEPS = 15
 def _chip(part: Part, defect: Defect) -> Flaw:
     shell = part.connector.shell
     if part.connector.housings[part.housing].cad is not None:
-        raise InputError(f"expected a housing without a CAD mesh for {defect.text}, got housing {part.housing}")
+        raise InputError(f"expected {defect.text} at a housing without a CAD mesh, got housing {part.housing}")
     width, depth = defect["size_mm"], defect["depth_mm"]
     if depth > shell.depth_mm:
         raise InputError(

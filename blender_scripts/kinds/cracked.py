@@ -11,7 +11,7 @@ from blender_scripts.kinds.kind import Kind
 def _crack(part: Part, defect: Defect) -> Flaw:
     shell = part.connector.shell
     if part.connector.housings[part.housing].cad is not None:
-        raise InputError(f"expected a housing without a CAD mesh for {defect.text}, got housing {part.housing}")
+        raise InputError(f"expected {defect.text} at a housing without a CAD mesh, got housing {part.housing}")
     length, width = defect["length_mm"], defect["width_mm"]
     if length > shell.depth_mm:
         raise InputError(

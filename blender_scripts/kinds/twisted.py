@@ -15,7 +15,7 @@ from blender_scripts.kinds.kind import Kind
 def _twist(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     if pin.terminal.section == "round":
         raise InputError(
-            f"expected a terminal that is not round for {defect.text}, got the terminal {pin.terminal.name}"
+            f"expected {defect.text} at a terminal that is not round, got the terminal {pin.terminal.name}"
         )
     return replace(pin, form=replace(pin.form, twist_rad=math.radians(defect["angle_deg"])))
 

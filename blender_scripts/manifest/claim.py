@@ -116,9 +116,9 @@ def default_folder(manifest: Path) -> Path:
 
 
 def check_own(root: Path, manifest: Manifest) -> None:
-    """Check that rendering replaces no file if the folder has not been written by the renderer.
+    """Check that rendering replaces no file in a folder that the renderer has not written.
 
-    The renderer's own folders are known by a record or by the copy of a manifest.
+    A folder with a record or with the copy of a manifest counts as written by the renderer.
 
     Args:
         root: the folder.

@@ -52,8 +52,8 @@ def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
 
     Args:
         connector: the scene.
-        marking: the manifest's column `marking`: `text=…` gives one item, `numbers` an item for each row and position
-            number or cavity label, `none` nothing.
+        marking: the manifest's column `marking`: `text=…` gives one item; `numbers` one per row number and one per
+            position number, or one per cavity label if the scene's `numbers_at` is `around`; `none` no item.
     """
     where = connector.marking
     if marking.startswith("text="):

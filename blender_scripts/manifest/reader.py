@@ -173,7 +173,7 @@ class _Reader:
         return Manifest(self.path, runs, self._scenes_used(), content)
 
     def validated(self, sha256: str) -> ValidatedManifest:
-        """Read a manifest that another process has checked; raises InputError if a file has changed since."""
+        """Read a manifest that another process checked with hash `sha256`; raises InputError if a file has changed."""
         content, text = self._text()
         rows = list(self._rows(io.StringIO(text, newline="")))
         for line, cells in rows:

@@ -26,11 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan = steps.add_parser("plan", help="write a plan: a CSV file with the operations proposed for each picture")
     plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or dataset folder")
     plan.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN", help="CSV file to write")
-    plan.add_argument("--light", action="store_true", help="also plan a copy of each picture with changed light")
+    plan.add_argument("--light", action="store_true", help="for each picture, also plan a copy with changed light")
     plan.add_argument(
         "--warp",
         action="store_true",
-        help="also plan a copy of each picture that is slightly turned, zoomed and shifted",
+        help="for each picture, also plan a copy that is slightly turned, zoomed and shifted",
     )
     plan.add_argument(
         "--skip-broken",

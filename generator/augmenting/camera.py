@@ -20,13 +20,13 @@ _SQUARE = 1e-9
 
 
 def moved_camera(camera: CameraRow | None, move: Move, world: np.ndarray | None) -> CameraRow | None:
-    """Return the camera of a copy; None if `camera` is None or if fx, fy, cx, cy cannot express it (sheared pixels).
+    """Return the camera of a copy; None if it is not known or if fx, fy, cx, cy cannot express it (sheared pixels).
 
     Args:
         camera: camera of the original; None: not known.
         move: transform from the original's pixels to the copy's.
         world: (4, 4) matrix from the original's world coordinates to the copy's, mm; it differs from the identity for
-            flipped and turned copies, whose pins get other addresses. None: the copy has no world coordinates.
+            flipped and turned copies, whose pins get other addresses. None: not known; the result is then None.
     """
     if camera is None or world is None:
         return None

@@ -254,8 +254,8 @@ def _row_problem(line: Line, rows: Mapping[str, Mapping[str, Any]]) -> str:
         for name in COPIES[operation]:
             if f"{line.file}_{name}" in rows:
                 return (
-                    f"{line.file} {operation}: expected no row with the copy's run name {line.file}_{name}, got one: "
-                    "write no for this operation"
+                    f"{line.file} {operation}: expected a run name for the copy that no row has, got "
+                    f"{line.file}_{name}, the name of a row: write no for this operation"
                 )
     return ""
 

@@ -159,9 +159,9 @@ def naming(
     Args:
         operation: REVERSE (a flip) or TURN (by 90 degrees).
         addresses, cavities: address and cavity label of each object in the picture.
-        drawing: all positions of the connector; None: not known. Without it, positions are counted in the picture:
-            mirrored rows are read backwards, and only grids can be turned, since a single row may be a circle. New
-            addresses are None if some positions have no object.
+        drawing: all positions of the connector; None: not known. New addresses are then counted from `addresses`:
+            mirrored rows are read backwards, and only grids can be turned, since a single row may be a circle. If this
+            is not possible, or a position has no object, all new addresses are None.
     """
     labels = {a: c for a, c in zip(addresses, cavities, strict=True) if a and c and _ADDRESS.fullmatch(a)}
     axes = _AXES[operation]

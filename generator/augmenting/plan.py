@@ -4,8 +4,8 @@
     BENDNG/a001.png,480,640,no,yes,yes,../photos
 
 `file` is a path relative to `folder`, or the run name of a dataset's row; `folder` is relative to the plan's folder.
-The columns `light` and `warp` are optional. Plans in the form of the published QEUR23_VTRANS3 are read too: with
-`hight`, with an index column, without `folder` (pictures are then in the plan's own folder, or in that of --folder).
+The columns `light` and `warp` are optional. Plans in the form of the published QEUR23_VTRANS3 are read too: with a
+column `hight`, with an index column, without `folder` (pictures are then in the plan's folder, or that of --folder).
 """
 
 from __future__ import annotations
@@ -207,7 +207,7 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
         where = f"{path}:{number}"
         file = cell["file"].replace("\\", "/")
         if file in seen:
-            problems.append(f"{where} file: expected each picture once, got {shown(file)} as in line {seen[file]}")
+            problems.append(f"{where} file: expected each picture once, got {shown(file)} again (line {seen[file]})")
         seen.setdefault(file, number)
         if "folder" in cell:
             folders[cell["folder"]] = None

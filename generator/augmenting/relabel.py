@@ -48,12 +48,12 @@ class Settings:
 def moved_objects(
     objects: Sequence[ObjectRow], move: Move, mask: np.ndarray | None, moved_mask: np.ndarray | None
 ) -> list[ObjectRow]:
-    """Return the objects that remain in a copy, with their boxes, points and visible shares.
+    """Return the objects of which a part remains in a copy, with their boxes, points and visible shares.
 
-    With a mask, a visible object's box follows its pixels. After a crop, a side of the box that was not cut off moves
-    with the pixels; a side that was cut off lies where the mask now ends. After a warp, the mask's shape, scaled to the
-    box, is moved. Without a mask, and for a missing or retracted pin, the box is moved and clipped. A defect that was
-    outside the original picture is kept, since no part of it was cut away.
+    The box of a missing or retracted pin, and every box if there is no mask, is moved and clipped. With a mask, a
+    visible object's box follows its pixels: after a crop, sides whose pixels were cut off lie where the mask now ends,
+    and the other sides are moved; after a warp, the box encloses the mask's pixels, scaled to the old box and moved. A
+    defect that was outside the original picture is always kept, since no part of it was cut away.
 
     Args:
         objects: objects of the original.

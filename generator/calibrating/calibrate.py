@@ -5,7 +5,7 @@
     python -m generator calibrate center=photos/center left=photos/left --target dots:11x9:2 -o rig.json
 
 Take 10 to 30 pictures with each camera, with the target tilted by 15 to 45 degrees in all directions, and filling the
-picture up to its corners. Pictures of several cameras that show the target at the same place have the same file name.
+picture up to its corners. Pictures of several cameras that show the target at the same place need the same file name.
 """
 
 from __future__ import annotations

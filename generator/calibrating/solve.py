@@ -214,7 +214,7 @@ class _Bundle:
         self.cameras, self.placings, self.sightings = dict(cameras), placings, sightings
 
     def packed(self, cameras: Mapping[str, CameraModel], placings: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return cameras and the target's poses (4, 4), both by name, as one vector, in the order of the class."""
+        """Return cameras and the target's poses (4, 4), both by name, as one vector; the class states its order."""
         parts: list[Any] = []
         for camera in cameras.values():
             parts += [[camera.focal, *camera.centre], [camera.distortion[i] for i in DISTORTIONS[camera.fitted]]]

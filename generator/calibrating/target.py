@@ -84,7 +84,7 @@ class Target:
 
     @property
     def points_mm(self) -> np.ndarray:
-        """Places (N, 3) of all points, mm: x right and y down from the board's top left corner (first dot); z = 0."""
+        """(N, 3) mm of all points: x right, y down, z = 0; origin: top left corner of the chessboard, or first dot."""
         columns, rows = (self.columns - 1, self.rows - 1) if self.kind == "charuco" else (self.columns, self.rows)
         grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), indexing="xy"), axis=-1).reshape(-1, 2)
         start = 1.0 if self.kind == "charuco" else 0.0
@@ -102,8 +102,8 @@ class Target:
             grey: (H, W) uint8.
 
         Returns:
-            Indices (n,) of the found points in `points_mm`, and their x and y (n, 2) in px, with pixel centres at half
-            integers; n = 0 if the target is not found.
+            Indices (n,) into `points_mm` of the points that were found, and their x and y (n, 2) in px, with pixel
+            centres at half integers; n = 0 if the target is not found.
         """
         numbers, pixels = self._corners(grey) if self.kind == "charuco" else self._dots(grey)
         if len(numbers) < _LEAST_POINTS:
@@ -127,7 +127,7 @@ class Target:
         return drawn
 
     def as_record(self) -> dict[str, Any]:
-        """Return the attributes that the kind of target has, by name, for the certificate."""
+        """Return the attributes that apply to this kind of target, by name, for the certificate."""
         return {key: value for key, value in asdict(self).items() if value}
 
     def _markers(self) -> Any:

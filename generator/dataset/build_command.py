@@ -1,7 +1,7 @@
 """`python -m generator build [DIR] [--to DATASET]`: make a dataset from a render folder.
 
-DIR defaults to the only render folder in renders/. --to defaults to datasets/<DIR's name>; without --to, no dataset is
-replaced: if the one there equals the one to build, nothing is done, otherwise the command stops with an error.
+DIR defaults to the only render folder in renders/, --to to datasets/<DIR's name>. Without --to and --overwrite, no
+dataset is replaced: if the one there equals the one to build, nothing is done, else the command stops with an error.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace the folder DATASET even if it holds other files; without --to, no dataset is replaced unless "
-        "this option is given",
+        help="replace the folder DATASET even if it holds files that are not a dataset's; without --to, this option is "
+        "needed to replace a dataset",
     )
     parser.add_argument(
         "--masks",

@@ -184,8 +184,8 @@ def _nsoart(facts: DatasetFacts) -> str:
     reference, where = "the mean window of the same picture", ""
     if is_golden(facts.nsoart):
         reference = (
-            "the same window of\nthe golden reference: the mean picture of the good parts other than this picture, "
-            "aligned with this picture. Edges\nthat lie up to "
+            "the same window of\nthe golden reference: the mean picture of good parts, computed without this picture "
+            "and aligned with it. Edges\nthat lie up to "
             f"{facts.nsoart['tolerance_px']} px beside those of the reference count as no difference"
         )
         where = " The references are in `nsoart/`."

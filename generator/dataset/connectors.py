@@ -77,8 +77,8 @@ class NominalConnector:
         opening_mm: (x, y) along the inner edge of the walls, as `outline_mm`.
         cameras: the station's cameras by name, for a part without placing error: `matrix` (4, 4) from Blender's camera
             axes to the housing's, `fx_per_width` (focal length divided by the picture's width), `distortion`, `model`.
-        placing: largest deviation, to either side, of a part's random place under the camera, by the names in PLACING,
-            which end in its unit. In files of older versions, `opening_mm`, `cameras` and `placing` are None.
+        placing: largest deviations, to either side, of a part's random place under the camera, by name: `shift_mm`,
+            `rotation_deg`, `tilt_deg`, `distance_mm`. `opening_mm`, `cameras` and `placing` are None in older files.
     """
 
     scene: str
@@ -196,9 +196,10 @@ def _cameras(connector: Connector) -> dict[str, dict[str, Any]]:
 
 
 def symmetries(positions: Sequence[NominalPosition]) -> tuple[str, ...]:
-    """Return the names of the motions (`half_turn`, `mirror_x`, `mirror_y`) that map the positions onto each other.
+    """Return the names of the motions that map the positions onto each other.
 
-    Motions are about the middle of the positions; a position is mapped only onto one of equal `z_mm`.
+    With x and y measured from the middle of the positions, `half_turn` maps (x, y) to (-x, -y), `mirror_x` to (-x, y)
+    and `mirror_y` to (x, -y). A position is mapped only onto one of equal `z_mm`; an unknown one (None) equals any.
     """
     places = np.array([[each.x_mm, each.y_mm] for each in positions])
     places -= 0.5 * (places.min(axis=0) + places.max(axis=0))

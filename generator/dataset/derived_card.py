@@ -63,7 +63,8 @@ def make_derived_card(
 
 {_origins_table(origins)}
 
-Copies are augmented pictures, in the split of their original: `original` names it, `augmentation` the operation.
+Copies are augmented pictures, in the split of their originals; `original` names the row that was copied,
+`augmentation` the operation.
 
 ## Columns
 

@@ -1,9 +1,10 @@
 """The golden references of a build: sums of aligned pictures of OK rows, and the statistics of their SOART3 maps.
 
 A golden reference is the mean picture of a unit space: the good parts of one scene, housing, terminal, camera and
-marking, and if these are too few, of other markings, then housings. Two passes go through the pictures of all unit
-spaces, several processes at once: the first aligns and sums them, the second compares each picture with the mean of the
-others. Sums are whole numbers and statistics are merged by run name, so that the order of the processes has no effect.
+marking. If there are too few, good parts with any marking are taken, and if these are too few, with any housing as
+well. Several processes go through the pictures of all unit spaces twice: first they align and sum them, then they
+compare each picture with the mean of the others. Sums are whole numbers and statistics are merged by run name, so that
+the order of the processes has no effect.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def golden_parameters(in_order: InOrder, spaces: nsoart.UnitSpaces, rules: Rules
     """Write the golden references (mean pictures of good parts) of a build; return the contents of nsoart.json.
 
     Args:
-        in_order: function that runs calls in processes, from `processes`.
+        in_order: function that runs calls in several processes, from `generator.io.processes.processes`.
         spaces: the rows of the build, by group (scene, housing, terminal, camera, marking).
         rules: settings of the build.
         folder: folder of the dataset; the references are written to its folder nsoart.

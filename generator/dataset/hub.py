@@ -69,7 +69,7 @@ def publish(
         what: the files, and the name of the repository.
         private: make the repository private, if it is new.
         create_pr: open a pull request instead of committing to the branch.
-        revision: branch to commit to; None: main.
+        revision: branch to commit to, or, with `create_pr`, the branch that the pull request changes; None: main.
         option: the command-line argument that has the repository's name, for error messages.
 
     Returns:
@@ -171,7 +171,7 @@ def _errors_in_one_line(name: str, kind: str) -> Iterator[None]:
     try:
         yield
     except RevisionNotFoundError:
-        raise HubError(f"--revision: expected a branch that {name} has on the Hub, got an unknown one") from None
+        raise HubError(f"--revision with --create-pr: expected a branch of {name}, got an unknown one") from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         details = " ".join(str(error.server_message or "").split())

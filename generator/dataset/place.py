@@ -48,8 +48,8 @@ class Place:
     def check(self) -> None:
         """Check that the target may be replaced.
 
-        With --overwrite, the target may hold files that are not a dataset's. They are noted: files that are added later
-        may not be removed.
+        With --overwrite, the target may hold files that are not a dataset's. Their names are noted, so that `move_in`
+        can refuse to remove files that were added later.
 
         Raises:
             InputError: the target holds files that may not be replaced.

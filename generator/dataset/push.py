@@ -40,7 +40,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="OWNER/NAME", help="the dataset's name on the Hub")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
     parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of committing")
-    parser.add_argument("--revision", metavar="R", help="branch to commit to, created if missing (default: main)")
+    parser.add_argument(
+        "--revision",
+        metavar="R",
+        help="branch to commit to, created if missing; with --create-pr, the existing branch that the pull request "
+        "changes (default: main)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check the folder and list its files; upload nothing")
 
 
@@ -126,7 +131,7 @@ def push(upload: Upload, name: str, private: bool, create_pr: bool, revision: st
         name: owner/name of the repository.
         private: make the repository private, if it is new.
         create_pr: open a pull request instead of committing to the branch.
-        revision: branch to commit to; None: main.
+        revision: branch to commit to, or, with `create_pr`, the branch that the pull request changes; None: main.
 
     Returns:
         The URL of the commit or pull request.

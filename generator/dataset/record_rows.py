@@ -129,7 +129,7 @@ def label_picture(
         tolerance: the limits above which a pin is NG.
         grey: the picture is marked grey if a measure differs from its limit by at most this fraction of the limit.
         observable_px: a bend or a wrong height of a pin in view counts as visible if it moves the tip by at least this,
-            px; 0, or a record without a camera: in any case.
+            px, or if the record has no camera; with 0, it always does.
 
     Raises:
         KeyError, TypeError, ValueError: the record lacks a value that is needed.
@@ -229,7 +229,7 @@ def _other(each: Mapping[str, Any], index: int, size: tuple[int, int]) -> Object
     boxes = each["boxes"]
     box = boxes["visible"] or boxes["expected"] or boxes["amodal"]
     if box is None:
-        raise ValueError(f"no box for the entry {each['kind']!r} of the list other")
+        raise ValueError(f"no box in the entry {each['kind']!r} of the list `other`")
     # Where the record has no visible share, an object of which any pixel is visible counts as visible.
     share = float(each.get("visible_fraction", 1.0 if boxes["visible"] else 0.0))
     inside = clipped(box, size)

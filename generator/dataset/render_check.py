@@ -50,7 +50,10 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
 
 
 def box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """Return a message on each invalid box in a record, the file `path`; visible parts must lie inside the picture."""
+    """Return a message on each invalid box in a record (the file `path`).
+
+    The boxes `visible` must lie inside the picture, except those of pieces that broke off (GONE_PIECES).
+    """
     problems = []
     for each in (*record["positions"], *record["other"]):
         where = f"{shown_path(path)}: {each.get('address') or each['kind']}"

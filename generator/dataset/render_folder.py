@@ -92,7 +92,7 @@ class Chunk:
 
 @dataclass
 class Findings:
-    """Results of `examine` for a chunk, except the dataset rows, so that those of many chunks fit in memory.
+    """Results of `examine` for a chunk without the dataset rows, so that the results of many chunks fit in memory.
 
     Attributes:
         key: SHA-256 of the chunk's rows, its files' sizes and times, and the settings, when it was examined.
@@ -100,7 +100,8 @@ class Findings:
         missing: one message per row without a record.
         rows: (run name, class, unit-space group) of each row that goes into the dataset, in order. A unit-space group
             is (scene, housing, terminal, camera, marking): its good rows standardise the column nsoart.
-        tolerances: (scene, file, limits) of each record whose limits differ from the previous one in the chunk.
+        tolerances: (scene, path, limits) of each scene's first record in the chunk, and of each later record whose
+            limits differ from those of the scene's record before it.
         connectors: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows, each once.
         other: whether any object has the class OTHERNG.
         grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
@@ -127,7 +128,7 @@ class Findings:
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
-        """Add the results of a row that goes into the dataset; `record`: contents of its record; `path`: their file."""
+        """Add the results of a row that goes into the dataset; `record`, `path`: contents and path of its record."""
         scene, housing, terminal = (str(row.manifest[name]) for name in ("scene", "housing", "terminal"))
         self.rows.append((str(row.manifest["run"]), row.label, nsoart.group_of(row.manifest)))
         self.other |= any(each.category == OTHERNG for each in row.objects or ())

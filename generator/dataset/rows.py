@@ -77,7 +77,7 @@ class ObjectRow:
         kinds: kinds of defect that make it NG; () for a good object, None where they are not known.
         in_answer: whether `bbox_str`, the Florence-2 answer, has the object's box.
         address: row and position of the pin, both from 1, such as r2c5; for another object, the address of the position
-            it lies at (r1c1-r1c2: of two; "": none).
+            it lies at (r1c1-r1c2 for two, "" for none).
         cavity: label of the cavity on the drawing.
         visible: share of the object that is visible, 0 to 1; for a missing pin, the visible share of its cavity.
         dx_mm, dy_mm: offset of the tip from its nominal position, along X (to the right, seen from the centre camera)
@@ -130,8 +130,8 @@ class CameraRow:
     """The camera of one picture; stored as JSON in `camera_json`.
 
     Attributes:
-        matrix_world: (4, 4) from Blender's camera axes (looking along -Z, Y up) to the axes of the part's measures, mm:
-            those of the world, shifted so that the datum of this part lies where the drawing has it.
+        matrix_world: (4, 4) from Blender's camera axes (looking along -Z, Y up) to the axes in which the part is
+            measured, mm: the world's axes, with the origin shifted so that this part's datum lies as on the drawing.
         fx, fy, cx, cy: focal lengths and principal point in px, edge convention: the picture is [0, W] x [0, H]. Of a
             telecentric camera, fx and fy are px per mm.
         distortion: OpenCV's coefficients k1, k2, p1, p2, k3.
@@ -179,8 +179,8 @@ class PictureRow:
         tolerance: limits in mm that decided `label`, as `Tolerance.complete` returns them; None: none were applied.
         housing_box: box of the housing's visible part, xyxy in px, clipped to the picture; None: hidden or unknown.
         synthetic: whether the picture was rendered.
-        original, augmentation: of an augmented copy, the run name of the row that was copied, and the name of the copy,
-            such as reverse; else None.
+        original, augmentation: of an augmented copy, the run name of the row that was copied, and how it was changed:
+            left, right (halves), reverse, plus90, light or warp; None for a picture that is no copy.
         width, height: size in px.
         manifest: values of the manifest's columns, MANIFEST_COLUMNS, by name.
         extras: values of the user's own columns of the manifest, by name.

@@ -23,10 +23,10 @@ class SceneFiles:
     """The scene files of a render folder, by name of the scene.
 
     Attributes:
-        rows: the file with which the manifests' rows are read: the scene as it was rendered, where it is known.
+        rows: path of the file with which the manifests' rows are read: of the scene as rendered, where that is known.
         connectors: the known versions of the scene: as it was rendered, then, if that is another file, as it is now.
-        tolerances: the tolerance that applies now; for a scene that is not in it, the records state the tolerance.
-        notes: for each scene, a line for the user on the origin of its tolerance.
+        tolerances: the tolerance that applies now; for a scene without an entry here, the records state it.
+        notes: a list with a line for the user on each scene: where its tolerance comes from.
     """
 
     rows: dict[str, Path] = field(default_factory=dict)

@@ -99,7 +99,7 @@ class Assignment:
                 if len(block) < per_picture:
                     raise InputError(
                         f"{self.spec.path.name}: splits.{split.name}: expected per_picture of at most {len(block)} "
-                        f"(the pins of scene {scene} with positions = {split.positions}), got {per_picture}"
+                        f"(number of pins of scene {scene} in positions = {split.positions}), got {per_picture}"
                     )
                 positions[scene] = Balancer(dict.fromkeys(block, 1.0), source)
             for _ in range(per_picture):
@@ -177,7 +177,7 @@ class Assignment:
         if at == PIN:
             if set(taken) >= set(positions.weights):
                 raise InputError(
-                    f"{self.spec.path.name}: splits.{row.split}: expected a pin without a defect for {label}, got "
+                    f"{self.spec.path.name}: splits.{row.split}: expected, for {label}, a pin without a defect, got "
                     f"defects at all pins ({', '.join(row.targets)}): decrease per_picture, or allow more positions"
                 )
             return positions.take(levels, taken)
@@ -190,8 +190,9 @@ class Assignment:
         alone = [address for address in positions.weights if not near.get(address)]
         if len(alone) == len(positions.weights):
             raise InputError(
-                f"{self.spec.path.name}: positions: expected two neighbouring pins without a defect for {label}, both "
-                "for training or both held out, got no such pins: hold out other positions, or decrease per_picture"
+                f"{self.spec.path.name}: positions: expected, for {label}, two neighbouring pins without a defect, "
+                "both for training or both held out, got no such pins: hold out other positions, or decrease "
+                "per_picture"
             )
         first = positions.take(levels, alone)
         second = min(near[first], key=lambda address: (positions.used[address], address))

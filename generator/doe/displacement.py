@@ -32,7 +32,7 @@ class Displacement:
 
 @dataclass(frozen=True)
 class Curve:
-    """A bend (arc, kink or s_bend): its curve's start above the floor and its length, as shares of the pin's length."""
+    """A bend: arc, kink or s_bend; start and length of its curve, as shares of the pin's length above the floor."""
 
     shape: str
     start: float

@@ -17,10 +17,10 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 
 def factors_of(manifest: Manifest) -> pd.DataFrame:
-    """Make a table of texts with a row per picture and a column per factor.
+    """Make a table with a row per picture and a column per factor; all its cells are texts.
 
-    The columns are `defect` (kinds of defect, joined by `+`), FACTORS (scene, housing and so on), and the user's own. A
-    column of the user that is called `defect` stands beside the first one.
+    The columns are `defect` (kinds of defect, joined by `+`), FACTORS (scene, housing and so on), and the user's own.
+    If one of the user's own is called `defect` too, the table has two columns of this name, the user's after the other.
     """
     import pandas as pd
 

@@ -108,7 +108,7 @@ class Columns:
         """Cross the mesh with the vertical line at (x, y), mm.
 
         Returns:
-            (N,) heights at which the line crosses triangles, mm, and (N,) whether each of these faces upwards.
+            (N,) heights at which the line crosses triangles, mm, and (N,) whether each such triangle faces upwards.
         """
         # Not quite at (x, y): an edge there, as between the two triangles of a square, would count twice or never.
         place = np.array([x + 1.3e-4, y + 0.7e-4])

@@ -38,7 +38,7 @@ Shared = Callable[[Position, float], Displacement]
 
 
 class Measuring:
-    """Numbers the parts of a measurement design and displaces their pins, over all splits.
+    """Gives the parts of a measurement design their numbers, over all splits, and displaces their pins.
 
     Attributes:
         pins: number of pins to be displaced.

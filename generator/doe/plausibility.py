@@ -197,7 +197,7 @@ def _of_scatter(connector: Connector, terminal: str) -> Iterator[str]:
     if ng > MOST_NG_SHARE:
         yield (
             f"{connector.name}, terminal {terminal}: {ng:.0%} of good parts would be NG by manufacturing scatter alone "
-            f"([scatter]), at the worst pin {worst:.2%}: decrease [scatter], or increase [tolerance]"
+            f"([scatter]; the worst pin in {worst:.2%} of parts): decrease [scatter], or increase [tolerance]"
         )
 
 

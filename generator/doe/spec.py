@@ -117,7 +117,8 @@ class SplitSpec:
 
     Attributes:
         rows: number of pictures; None if `replicates` is set.
-        replicates: how often the table of factor levels is repeated for each class; None if `rows` is set.
+        replicates: for each class, the table of factor levels is repeated `replicates` x `classes[class]` times; None
+            if `rows` is set.
         positions: which pin positions have defects: ALL, those for TRAINING, or those HELD_OUT.
         per_picture: number of defects in a picture that is not OK.
         classes: relative frequency of each class.
@@ -189,7 +190,8 @@ class Sized:
         parameter: name of the defect's parameter in the manifest.
         measure: name of the limit.
         factor: the factor in this product.
-        by_default: whether a SPEC with neither size nor parameter gets DEFAULT_SIZE, and not the kind's own default.
+        by_default: whether DEFAULT_SIZE is taken if a SPEC sets neither size nor parameter; False: the parameter then
+            has its own default.
     """
 
     parameter: str

@@ -292,7 +292,7 @@ class _Reader:
                 split.table("factors").wrong(factor.name, expected, shown(factor.name))
             elif factor.name in only_held:
                 split.table("factors").wrong(
-                    factor.name, "no levels here of a factor that a split has under hold_out", "levels"
+                    factor.name, "no levels of this factor here, as a split has it under hold_out", "levels"
                 )
         replace = {factor.name: factor for factor in (*changed, *held[name])}
         return tuple(replace.get(factor.name, factor) for factor in rest)

@@ -112,7 +112,8 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
             table = fracfact_by_res(count, resolution or 3)
         except ValueError:
             raise ValueError(
-                f"a number of factors with a fraction of resolution {resolution or 3}, got {count}: use kind full"
+                f"a number of factors for which a fraction of resolution {resolution or 3} exists, got {count}: "
+                "use kind full"
             ) from None
     codes = (np.asarray(table) > 0).astype(int)
     if not has_strength_2(codes):

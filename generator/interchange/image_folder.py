@@ -101,7 +101,7 @@ def _read_class_folder(path: Path, source: Path, names: ClassNames, views: Seque
     name = path.relative_to(source).as_posix()
     if not parts or split_of(parts[-1]):
         found.problems.append(
-            f"{name}: expected the picture in a folder with the name of its class, got no such folder"
+            f"{name}: expected a path CLASS/picture or SPLIT/CLASS/picture, got no folder of a class above the picture"
         )
         return
     split = next((s for part in parts[:-1] if (s := split_of(part))), None)

@@ -150,7 +150,7 @@ class ClassNames:
 
 
 def kind_of(word: str) -> str | None:
-    """Return the kind of defect that a label names, which is its text; None if it is empty or the name of a class."""
+    """Return a label's text as the kind of defect; None if the label is empty or the name of a class."""
     return None if not word or word.strip().lower() in _KNOWN else word.strip()
 
 
@@ -258,7 +258,7 @@ def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problem
 
 
 def note_others(found: Found, source: Path) -> None:
-    """Add a message on pictures that are not imported and not mentioned by a message; none if no picture is imported.
+    """Add a message on the pictures that are neither imported nor in another message, if any picture is imported.
 
     Args:
         found: the pictures and messages; the message is added to its notes.
@@ -311,7 +311,7 @@ def is_utf8(name: str) -> bool:
 
 
 def is_possible(path: Path) -> bool:
-    """Whether the operating system accepts a path: no name in it is too long, has a NUL, or is a link to itself."""
+    """Whether the operating system accepts a path; false if a name in it is too long, has a NUL or links to itself."""
     try:
         path.stat()
     except OSError as error:
@@ -344,7 +344,7 @@ def read_lines(path: Path, problems: list[str]) -> list[str]:
 
 
 def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...] | None:
-    """Convert values to floats; None if one is not a finite number, or if there are not `count` of them."""
+    """Convert values to floats; None if one is not a finite number, or their number is not `count` (None: any)."""
     try:
         found = tuple(float(value) for value in values)
     except (TypeError, ValueError, OverflowError):

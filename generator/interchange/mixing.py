@@ -88,7 +88,7 @@ class Other:
 
     @cached_property
     def card(self) -> dict[str, Any]:
-        """Build settings in the dataset's card; {} if Pinsight did not write the card."""
+        """The settings of the build, from the dataset's card; {} if Pinsight did not write the card."""
         path = self.folder / CARD
         try:
             return read_card(path.read_text("utf-8") if path.is_file() else "")[0]
@@ -97,7 +97,7 @@ class Other:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Contents of the dataset's nsoart.json, after a check: they have to give the NSOART of a black picture.
+        """Contents of the dataset's nsoart.json, checked by computing the NSOART of a black picture with them.
 
         Raises:
             InputError: the file, or a golden reference that it names, is missing or damaged.
@@ -123,7 +123,7 @@ class Other:
 
         Args:
             split: name of the split; nothing is yielded if this dataset does not have it.
-            kept: numbers in the split of the rows to read, from 0.
+            kept: numbers of the rows to read, counted from 0 in the split.
             schema: schema of the mixed dataset, without metadata.
         """
         rows: list[Mapping[str, Any]] = []

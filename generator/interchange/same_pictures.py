@@ -48,7 +48,7 @@ def checked_copies(
             if one.photo.split == home:
                 notes.append(f"{one.photo.labelled.name}: has the same pixels as {name}")
                 continue
-            expected = f"pixels that no split but {one.photo.split} has, got those of {name} in split {home}"
+            expected = f"a picture that is in split {one.photo.split} only, got the pixels of {name} in split {home}"
             if known:
                 problems.append(f"{one.photo.labelled.name}: expected {expected}")
                 wrong.add(one.photo.run)
@@ -81,7 +81,7 @@ def _contradiction(one: Examined, first: Examined) -> str:
 
 
 def same_files(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of each file that has as many bytes as another file, so that the two may be equal."""
+    """Return the SHA-256 of each readable file whose size in bytes another file has too (else it equals none)."""
     by_size: dict[int, list[Path]] = {}
     for path in paths:
         if path.is_file():

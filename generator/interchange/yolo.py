@@ -120,7 +120,7 @@ def _words(given: Any, count: Any) -> dict[int, str]:
         raise ValueError(f"names {shown(given)}, neither a list nor a mapping of numbers to names")
     for key, word in enumerate(given) if isinstance(given, list) else given.items():
         if not str(key).isdecimal():
-            raise ValueError(f"the key {key!r} in names, which is no class number")
+            raise ValueError(f"names with the key {key!r} instead of a class number")
         number = int(key)
         if number in words:
             raise ValueError(f"the class number {number} twice in names")

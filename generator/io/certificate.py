@@ -83,6 +83,9 @@ def to_rig(pose: np.ndarray) -> list[list[float]]:
 
     Args:
         pose: (4, 4) from the first camera's axes to this camera's, mm; axes as in OpenCV (y down, z forwards).
+
+    Returns:
+        (4, 4) from this camera's axes to those of the first camera, mm; axes as in Blender (y up, looking along -z).
     """
     matrix: list[list[float]] = (_FLIP @ np.linalg.inv(pose) @ _FLIP).tolist()
     return matrix
@@ -148,7 +151,7 @@ def _camera(camera: Mapping[str, Any]) -> CalibratedCamera:
         raise ValueError(f"a camera with a number that is not finite, or a size or focal length 0: {shown(camera)}")
     matrix = np.array(camera["matrix_rig"], float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not _is_motion(matrix):
-        raise ValueError(f"a matrix_rig that is no rotation with a shift: {shown(camera['matrix_rig'])}")
+        raise ValueError(f"a matrix_rig that is not a rotation and a shift (4 x 4): {shown(camera['matrix_rig'])}")
     return CalibratedCamera(int(width), int(height), fx, fy, cx, cy, (k1, k2, p1, p2, k3), matrix)
 
 
@@ -163,11 +166,11 @@ def _covariance(rows: Any, parameters: Sequence[str], cameras: Mapping[str, Cali
     known = {f"{camera}.{own}" for camera in cameras for own in LENS + PLACE}
     if not cameras or not set(parameters) <= known or len(set(parameters)) < len(parameters):
         unknown = sorted(set(parameters) - known)
-        raise ValueError(f"{len(cameras)} cameras with unknown or doubled parameters: {shown(unknown or parameters)}")
+        raise ValueError(f"no cameras, or parameters that are unknown or listed twice: {shown(unknown or parameters)}")
     covariance = np.array(rows, float)
     if covariance.shape != (len(parameters),) * 2 or not np.isfinite(covariance).all():
         shape = " x ".join(map(str, covariance.shape))
-        raise ValueError(f"a covariance of {shape} numbers for {len(parameters)} parameters, or with some not finite")
+        raise ValueError(f"a covariance of {shape} numbers, not of {len(parameters)} x {len(parameters)} finite ones")
     deviations = np.sqrt(np.maximum(np.diag(covariance), 0.0))
     scale = np.where(deviations > 0.0, deviations, 1.0)
     correlation = covariance / np.outer(scale, scale)

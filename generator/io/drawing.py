@@ -27,7 +27,7 @@ class Box(NamedTuple):
     """A box to draw on a picture.
 
     Args:
-        xyxy: x1, y1, x2, y2 in px of the picture; pixel corners are whole numbers.
+        xyxy: x1, y1, x2, y2 in px of the picture; edges of pixels, not their middles, are at whole numbers.
         label: class or verdict; it sets the colour.
         text: the text beside the box; may be empty.
     """

@@ -33,9 +33,9 @@ def split_masks(
 
     A picture is a mask in each of these cases:
 
-    - its folder has the name of masks, such as ground_truth, and it has few colours or the name of a photograph;
+    - its folder is named as for masks, such as ground_truth, and it has few colours or is named after a photograph;
     - its own name is that of a mask, such as a_mask.png, and it has few colours;
-    - it has few colours, and a picture of more colours beside it has the same name without suffix.
+    - it has few colours, and beside it is a picture of more colours that differs in name by the suffix only.
 
     Args:
         paths: pictures below `source`.

@@ -85,7 +85,7 @@ def _of_table(path: Path, text: str) -> list[PinBox]:
             boxes.append(PinBox(cells["address"], box, cells.get("cavity") or None))
         except ValueError:
             values = [cells[name] or "nothing" for name in COLUMNS]
-            hint = " (one decimal mark for the whole file, which is no comma if commas separate the columns)"
+            hint = " (write one decimal mark in the whole file, not a comma if commas separate the columns)"
             problems.append(
                 f"{path}:{line}: expected an address, and x1 < x2 and y1 < y2 in px, got "
                 f"{', '.join(values)}{hint if any(',' in value for value in values) else ''}"

@@ -91,7 +91,7 @@ class Inspected:
         return found
 
     def document(self, drawing: StatedDrawing, judged: Collection[str]) -> dict[str, Any]:
-        """Return the keys that the part's JSON document has besides `Envelope`, for these `judged` characteristics."""
+        """Return the part's JSON entries that `Envelope` lacks; `judged`: characteristics that the verdict covers."""
         pose = None
         if self.pose is not None:
             pose = {

@@ -44,7 +44,7 @@ class JudgedPin:
 
 
 def judge_pin(pin: MeasuredPin, limits: Limits) -> JudgedPin:
-    """Decide on presence, true position and height of one pin (on presence only if it is missing); name its defect."""
+    """Decide on presence, true position and height of one pin, for a missing one on presence alone; name its defect."""
     absent = 1.0 - pin.present
     presence = decide(absent, absent)
     if presence is Decision.NONCONFORM:

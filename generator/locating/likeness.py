@@ -60,7 +60,7 @@ def looks_of(part: Located) -> dict[str, Looks]:
 def pin_colour(seen: Sighting) -> np.ndarray | None:
     """Return the colour (2,) of the pins in a view: red - green and green - blue, each divided by red + green + blue.
 
-    Red, green and blue are means over 3 x 3 px at each tip, of which the median over all present pins is taken. The
+    Each of red, green and blue is the median over all present pins of the mean over 3 x 3 px at the pin's tip. The
     result is None if no pin is present.
     """
     pixels = seen.view.pixels
@@ -81,7 +81,7 @@ class ViewLikeness:
     """Limits of one view, within which a part looks like those of the training.
 
     Attributes:
-        colours: (2, 2) lowest and highest value of each of the two numbers of `pin_colour`.
+        colours: (2, 2) a row for each of the two numbers of `pin_colour`: its lowest and its highest value.
         features: limit of the distance of the features from those of the training; None if the network gives none.
     """
 
@@ -134,11 +134,11 @@ class Likeness:
         scene, housing, terminal = key
         shown = [each for each in self.trained if each[0] == scene]
         if not shown:
-            return [f"unlike training: it showed no scene {scene}, but {_listed(each[0] for each in self.trained)}"]
+            return [f"unlike training: scene {scene}, in training {_listed(each[0] for each in self.trained)}"]
         said = []
         for what, name, at in (("housing", housing, 1), ("terminal", terminal, 2)):
             if name not in (names := {each[at] for each in shown}):
-                said.append(f"unlike training: it showed no {what} {name} of {scene}, but {_listed(names)}")
+                said.append(f"unlike training: {what} {name}, in training {_listed(names)} (scene {scene})")
         for view, found in looks.items():
             if view in self.views:
                 said += [f"unlike training: {each} (view {view})" for each in self.views[view].reasons(found)]
@@ -177,7 +177,7 @@ def _view_of(number: int, arrays: Mapping[str, np.ndarray]) -> ViewLikeness:
     own = {name.partition(" ")[2]: array for name, array in arrays.items() if name.startswith(f"{number} ")}
     colours = own.pop("colours")
     if colours.shape != (2, 2) or np.isnan(colours).any():
-        raise ValueError(f"an array of colours of shape {colours.shape} or with NaN, not 2 x 2 numbers")
+        raise ValueError(f"limits of colour that have NaN or, instead of 2 x 2, the shape {colours.shape}")
     gate = FeatureGate.of_arrays(own) if own else None
     if gate is not None and not math.isfinite(float(np.sum(gate.matrix))):
         raise ValueError("an array `matrix` with numbers that are not finite")

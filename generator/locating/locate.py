@@ -2,9 +2,9 @@
 
 First, a network looks for points of the edges near the places to which the nominal pose projects them, and the pose
 that fits the found points best is computed. Starting from this pose, the network then looks for the edges and the pins,
-and the pose is computed again. It uses the pins' feet, which stand on the cavity floor, for height and tilt only: X and
-Y are measured from the housing. A housing from CAD, whose edges the drawing does not state, is located by the feet
-alone.
+and the pose is computed again. This time, the pins' feet, which stand on the cavity floor, count for height and tilt
+only: X and Y are measured from the housing. A housing from CAD, whose edges the drawing does not state, is located by
+the feet alone, both times.
 """
 
 from __future__ import annotations
@@ -119,8 +119,8 @@ class Located(NamedTuple):
         fits: how well the pose fits each view, by name of the view.
         pins: the network's answers for all pins, one `Sighting` per view.
         points: points from which the pose was computed, by name of the view.
-        features: (F,) mean of the network's features over 8 edge points (over the pins if the drawing states no edges),
-            by name of the view; None if the network gives none. The 8 points do not depend on the number of views.
+        features: by name of the view, (F,) mean of the network's features over 8 edge points, the same for any number
+            of views, or over the pins if the drawing states no edges; None if the network gives none.
     """
 
     pose: Pose

@@ -61,10 +61,9 @@ class Pose:
         matrix: (4, 4) rigid motion from the part's datum axes to station axes, mm.
         covariance: (6, 6) covariance of the pose's error, as a small motion in station axes: rotation vector in rad
             about the station's origin, then shift in mm.
-        residual: sqrt(S / (2 n - 6)), with S the sum of the n points' squared distances (at most OUTLIER) from where
-            the pose projects them, in standard deviations of each point; about 1 if the points' covariances are right.
-        inliers: share of the points, 0 to 1, at a distance of at most OUTLIER (3.03) standard deviations; 0.99 is
-            expected.
+        residual: sqrt(S / (2 n - 6)), with S the sum of the n points' squared distances from where the pose projects
+            them, in standard deviations (above OUTLIER, 3.03: OUTLIER); about 1 if the points' covariances are right.
+        inliers: share of the points, 0 to 1, at a distance of at most OUTLIER; about 0.99 if the covariances are right.
     """
 
     matrix: np.ndarray

@@ -49,7 +49,7 @@ _AT_PLACE, _SCATTER = 3.0, 0.05
 
 @dataclass(frozen=True)
 class Nominal:
-    """The nominal picture: `camera` of a mounted station shows a part at its nominal place; `size` is (W, H) in px."""
+    """The picture of a part at its nominal place: `camera` is the station's, rescaled; `size` is (W, H) in px."""
 
     camera: StationCamera
     size: tuple[int, int]
@@ -92,7 +92,7 @@ class Found:
         place: the best place; None if the part could not be located anywhere.
         pixels: (n, 2) x and y, px of the photograph, of each pin's nominal tip, in the drawing's order.
         covariances: (n, 2, 2) covariances of `pixels`, px^2, which follow from that of the pose.
-        orientations: number of equal turns in a full turn after each of which the drawing looks alike; 1: none.
+        orientations: the drawing looks alike after each turn by 360 / `orientations` degrees; 1: only after 360.
     """
 
     reasons: tuple[str, ...]
@@ -266,7 +266,7 @@ def predicted(place: Sighted, marks: np.ndarray) -> tuple[np.ndarray, np.ndarray
     """Return where points of a located part lie in a photograph: x and y (n, 2) in px, covariances (n, 2, 2) in px^2.
 
     The covariances follow from that of the pose. They are enlarged by a constant factor, and again if the fit of the
-    pose is worse than the covariances of the found points let expect (Birge's ratio).
+    pose is worse than the found points' covariances predict (Birge's ratio).
 
     Args:
         place: the located part.

@@ -38,8 +38,8 @@ class Place:
         mean: (3,) x, y and z, mm.
         covariance: (3, 3) covariance of x, y and z, mm^2; it includes the error of the pose.
         determined: (3,) bool: whether the views determine x, y and z; else the value is mainly the prior's.
-        disagreement: chi-square of the differences between found and expected pixels; about 2 V - 3 for V views, if the
-            covariances are right.
+        disagreement: chi-square of the differences between found and expected pixels; about 2 V - 3 for V >= 2 views,
+            if the covariances are right. With one view it means nothing.
     """
 
     mean: np.ndarray

@@ -107,7 +107,7 @@ def _check_together(sources: Sequence[Source], mixed: bool) -> Path:
             problems.append(
                 f"{each.output.root}: expected a shard made by Blender {first.finished.blender} on "
                 f"{first.finished.cpu}, as in {first.output.root}, got Blender {made[0]} on {made[1]}, whose pictures "
-                "differ in the last bits: render it again on such a machine, or give --mixed"
+                "differ in the last bits: render this shard with that Blender and processor, or give --mixed"
             )
         if each.finished.index in seen:
             other = seen[each.finished.index].output.root
@@ -171,17 +171,17 @@ def _of_row(source: Source, run: str) -> Iterator[str]:
     """Yield what is wrong with a row's files."""
     path = source.output.record(run)
     if not path.is_file():
-        yield f"{path}: expected the record of a finished row, got no file"
+        yield f"{path}: expected the record of a finished row, got no file: render the shard again"
         return
     if sha256_of(path) != source.finished.records[run]:
-        yield f"{path}: expected the record as it was when the shard was finished, got a changed file"
+        yield f"{path}: expected the record as it was when the shard was finished, got a changed file: copy it again"
         return
     record = read_record(path)
     for file, known in _hashes(source.output, record).items():
         if not file.is_file():
-            yield f"{file}: expected this file of row {run}, got none"
+            yield f"{file}: expected this file of row {run}, got none: render the shard again"
         elif sha256_of(file) != known:
-            yield f"{file}: expected the SHA-256 that the record {path.name} states, got a changed file"
+            yield f"{file}: expected the SHA-256 that the record {path.name} states, got a changed file: copy it again"
 
 
 def _hashes(output: OutputFolder, record: dict[str, object]) -> dict[Path, object]:

@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def burnt_warnings(runs: Sequence[Run], output: OutputFolder, connectors: Mapping[str, Connector]) -> list[str]:
-    """Return a warning for each housing and lighting with which 5 % or more of its pixels are burnt out (saturated).
+    """Return a warning for each lighting under which 5 % or more of a housing's pixels are burnt out (saturated).
 
     `runs` are rendered rows, `output` is their render folder, and `connectors` has their scenes by name.
     """

@@ -1,7 +1,7 @@
 """Shards of a manifest. A shard is the share of the rows that one of several machines renders.
 
-When a machine has finished its shard, it writes `shards/I_of_N.json` into its render folder: the SHA-256 of every
-record, the version of Blender and the processor. `generator merge` joins only what these files list.
+When a machine has finished its shard, it writes `shards/I_of_N.json` into its render folder: the version of Blender,
+the kind of processor, and the SHA-256 of every record. `generator merge` joins only what these files list.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Finished:
             texts = (found.manifest, found.manifest_sha256, found.blender, found.cpu)
             names = [*found.records, *found.records.values()]
             if not all(isinstance(each, str) for each in (*texts, *names)):
-                raise TypeError("expected texts, got another type of value")
+                raise TypeError("expected names, versions and hashes as texts, got another type")
             if not 0 <= int(found.index) < int(found.count):
                 raise ValueError(f"expected an index from 0 to {found.count} - 1, got {found.index}")
         except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -121,8 +121,8 @@ def shard_of(text: str, environment: Mapping[str, str] = os.environ) -> Shard:
     """Return the shard that the text of --shard states.
 
     Args:
-        text: `I/N`, `auto/N` or `auto`. `auto` takes the missing numbers from environment variables of a SLURM job
-            array, an indexed Kubernetes job or an AWS Batch array job.
+        text: `I/N` (I from 0 to N - 1), `auto/N` or `auto`. With auto, the missing numbers are taken from environment
+            variables of a SLURM job array, an indexed Kubernetes job or an AWS Batch array job.
         environment: the environment variables.
 
     Raises:

@@ -133,7 +133,7 @@ class Explained:
         self._known: set[str] = set()
 
     def new_in(self, html: str) -> dict[str, dict[str, str]]:
-        """Find the terms of a section (HTML), and of these terms' meanings, that no earlier section explained.
+        """Find the terms that a section (HTML) or the meanings of its terms use, and that no earlier section explained.
 
         Returns:
             Meanings by term: those of classes and verdicts under the key `classes`, all others under `others`.

@@ -75,7 +75,7 @@ class SoartC:
         grid: largest number of windows along the reduced picture's longer side; 100 suits a small computer.
         similarity: "gram" (S = A A^T of each window A) or "pixels".
         reference: "golden" (the unit space's mean picture) or "self" (the picture's own mean window).
-        rotation_deg: largest rotation that registration searches, degrees either way; 0: only shifts; negative: no
+        rotation_deg: largest rotation that registration searches, degrees either way; 0: no rotation; negative: no
             registration.
         scaling: largest relative deviation of a part's size in the picture, as its distance varies; 0: not fitted.
         gain: whether the brightness of a picture is matched to the unit space before stage 1.

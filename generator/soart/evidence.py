@@ -1,4 +1,4 @@
-"""Check whether a picture shows the part of a unit space (the OK pictures), and the whole part; else it is not judged.
+"""Check whether a picture shows the part that the OK pictures of a unit space show, and all of it; else do not judge.
 
 A picture is aligned with the mean of the OK pictures. Then three measures of it are computed:
 
@@ -43,7 +43,8 @@ class Evidence:
         seen: share of the part that lies in the picture, 0 to 1; as a limit, the smallest that is allowed.
         upright: squared difference from the turned mean picture, divided by that from the mean picture; below 1 for a
             turned part. As a limit, the smallest that is allowed.
-        turn_deg: degrees clockwise by which the mean picture was turned for `upright`, the best of all turns; no limit.
+        turn_deg: degrees clockwise by which the mean picture was turned for `upright`: the turn for which `upright` is
+            smallest. Not used as a limit.
     """
 
     residual: float
@@ -92,7 +93,7 @@ def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) ->
 def evidence(
     picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, core: np.ndarray, turned: Sequence[Turned]
 ) -> Evidence:
-    """Measure how well a picture shows the part of a unit space (the OK pictures).
+    """Measure how well a picture shows the part that the OK pictures of a unit space show.
 
     Args:
         picture: (h, w) grey, aligned with the mean picture.
@@ -157,7 +158,7 @@ def _upright(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, turne
 def seen_share(seen: np.ndarray, reference: np.ndarray, core: np.ndarray) -> float:
     """Compute the share of the core that lies in a picture, 0 to 1, with pixels weighted mainly by contrast.
 
-    The arguments are those of `evidence`: all (h, w), pixels in the picture, mean picture, and core.
+    `seen`, `reference` (mean picture) and `core` have the shape (h, w), and are as for `evidence`.
     """
     down, right = np.gradient(reference)
     contrast = np.hypot(down, right)

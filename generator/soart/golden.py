@@ -143,7 +143,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
             f"expected OK pictures of one type of part in the same light, got {len(names)} of {len(unlike)} that do "
             f"not look like {first.path.name}: {_some(names)}; move them to another folder, or give --keep-outliers"
         )
-    if not _drop(golden, unlike, "it does not show the part of the other OK pictures", keep_outliers):
+    if not _drop(golden, unlike, "it does not show the same part as the other OK pictures", keep_outliers):
         _warn_of_groups(golden, misfits, model)
     golden.kept.sort(key=lambda one: one is not first)  # the first picture is the one that the others are aligned with
     for _ in range(3):

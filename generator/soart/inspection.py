@@ -7,8 +7,8 @@ verdict, not of one score. A pin is not OK if its own degree is above the limit,
 
 The verdict is the first of these that applies:
 
-- INVALID: the picture does not show the part of the OK pictures (`generator.soart.evidence`), or shows it turned, or
-  less than half of it;
+- INVALID: the picture does not show the part that the OK pictures show (`generator.soart.evidence`), or shows it
+  turned, or shows less than half of it;
 - NG: a score is above its limit by more than the uncertainty of the limit;
 - INVALID: some of the part or a pin lies outside the picture, or size, exposure, contrast, sharpness or noise are
   unlike those of all OK pictures (`generator.verdict.gates`);
@@ -222,7 +222,7 @@ class Station:
         found, limit = look.evidence, self.model.evidence_
         if found.residual > limit.residual:
             return [
-                "appearance: the part of the OK pictures was not found, or is blurred (misfit "
+                "appearance: the part that the OK pictures show was not found, or is blurred (misfit "
                 f"{found.residual:.2f}, limit {limit.residual:.2f})"
             ]
         if found.upright < limit.upright:

@@ -166,8 +166,7 @@ class UnitSpaces:
         """Return for every group, sorted, the OK rows (unit space) from which its golden reference is made.
 
         Raises:
-            ValueError: fewer than two OK rows have a group's scene, terminal and camera; of these rows, only those in
-                the training split count if there are any.
+            ValueError: a group's unit space has fewer than two rows, even with OK rows of other markings and housings.
         """
         spaces, lacking = [], []
         for group in sorted(self.good):
@@ -267,7 +266,7 @@ def golden_group(parameters: Mapping[str, Any], known: Mapping[str, Any]) -> Map
     if len({each["file"] for each in found}) > 1:
         open_ = [name for name in GROUP_BY if len({each[name] for each in found}) > 1]
         choices = "; ".join(f"{name} ({' or '.join(sorted({each[name] for each in found}))})" for name in open_)
-        raise ValueError(f"several golden references for NSOART of {said}: expected also {choices}")
+        raise ValueError(f"several golden references for NSOART of {said}: give also {choices} to select one")
     return found[0]
 
 

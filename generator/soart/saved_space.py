@@ -45,7 +45,7 @@ def read_saved(path: Path, schema: int, settings: Mapping[str, Any]) -> tuple[di
         got = f"no array {error}" if isinstance(error, KeyError) else error
         raise ValueError(f"{path}: expected {EXPECTED}, got {got}") from error
     if version != schema:
-        raise ValueError(f"{path}: expected {EXPECTED}, of schema {schema}, got schema {version!r}")
+        raise ValueError(f"{path}: expected {EXPECTED}, of schema {schema}, got {version!r}: make a new one")
     problem = next((text for text in (*_header_problems(header, settings), *_array_problems(data)) if text), None)
     if problem:
         raise ValueError(f"{path}: expected {EXPECTED}, got {problem}")

@@ -89,7 +89,7 @@ class VerdictLog:
     def name_for(self, path: Path, sha256: str) -> str:
         """Return the name, without suffix, for a picture's output files: that of the picture's file `path`.
 
-        If files of this name belong to another picture, (part of) the picture's SHA-256 (hex) is added.
+        If output files of this name belong to another picture, `sha256` (hex), or its first 8 digits, is appended.
         """
         picture = (path.name, sha256)
         stem = _shortened(path.stem)

@@ -53,7 +53,7 @@ def decide(outside: float, beyond: float) -> Decision:
 
     Args:
         outside: probability, 0 to 1, that the characteristic lies outside its limits, on either side.
-        beyond: probability, 0 to 1, that it lies beyond one limit: that of the more probable side.
+        beyond: probability, 0 to 1, that it lies beyond the limit on the more probable side.
     """
     if math.isnan(outside) or math.isnan(beyond):
         return Decision.UNDETERMINED

@@ -32,8 +32,8 @@ class Measure:
     """A measure of a picture, which has a limit for pictures that can be judged.
 
     Attributes:
-        unit: what is measured, in words.
-        least: smallest distance between a limit and the median of training pictures, in the unit of the measure.
+        unit: the quantity that is measured, in words, for messages.
+        least: smallest distance between a limit and the median of training pictures, as a difference of this quantity.
     """
 
     unit: str
@@ -45,10 +45,10 @@ MEASURES = {
     "highlights": Measure("grey value that 1 % of the pixels exceed, 0 to 1", 0.05),
     "burnt": Measure("square root of the share of pixels at 250 of 255 or above", 0.05),
     "contrast": Measure("log of the standard deviation of the grey values", 0.1),
-    "fine_across": Measure("log of mean squared second over first horizontal pixel differences", 0.1),
-    "fine_down": Measure("log of mean squared second over first vertical pixel differences", 0.1),
-    "coarse_across": Measure("log of mean squared horizontal pixel differences at half over quarter size", 0.1),
-    "coarse_down": Measure("log of mean squared vertical pixel differences at half over quarter size", 0.1),
+    "fine_across": Measure("log of (mean squared second / mean squared first horizontal pixel differences)", 0.1),
+    "fine_down": Measure("log of (mean squared second / mean squared first vertical pixel differences)", 0.1),
+    "coarse_across": Measure("log of (mean squared horizontal pixel differences at half size / at quarter size)", 0.1),
+    "coarse_down": Measure("log of (mean squared vertical pixel differences at half size / at quarter size)", 0.1),
 }
 NAMES = tuple(MEASURES)
 

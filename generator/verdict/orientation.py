@@ -5,8 +5,8 @@ the same picture turned. It is learned by ridge regression with 1 as the target 
 picture scores near 1 and a turned one near -1. A symmetric part scores about 0 in both orientations.
 
 A picture with a score below -limit counts as turned. The limit is -1.25 times the lowest score of a training picture,
-computed without the pictures of the same part; it is at least 0.15 and at most 0.5. It may be larger only if several
-training pictures score below -0.4, which means that parts were placed in both orientations.
+computed without the pictures of the same part, but at least 0.15. It is also at most 0.5, unless more than 1 + n // 50
+of the n training pictures score -0.4 or less, which means that parts were placed in both orientations.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ and returns the larger of two limits:
 - the largest value plus half its distance from the median, as values of several views and housings have several modes.
 
 For the second limit, values more than 1.25 k sigma above the median are left out, so that single unsuitable pictures do
-not widen it: at most one plus 2 % of the values. docs/explanation/gates.md gives measured rates.
+not widen it: at most 1 + n // 50 of the n values. docs/explanation/gates.md gives measured rates.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def same_data(data: Path, run: Path, digest: str) -> None:
         other = f"with {found[:16]}…" if found else "without content_sha256"
         raise InputError(
             f"--data {data}: expected the dataset that {run} was started with (whose README.md has content_sha256 "
-            f"{digest[:16]}…), got one {other}; give that dataset"
+            f"{digest[:16]}…), got one {other}; give the run's dataset"
         )
 
 
@@ -88,7 +88,7 @@ def dataset_of(given: Path | None) -> Path:
 
 
 def base_of(data: Path, kind: str) -> Path:
-    """Return the first default run folder for a dataset's folder and a kind of run (`vit`), such as runs/ladder-vit."""
+    """Return the first default run folder, such as runs/ladder-vit, for a dataset's folder and a name's end (`vit`)."""
     return RUNS / f"{data.resolve().name}-{kind}"
 
 
@@ -261,7 +261,7 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
 
 
 def copy_dataset_files(data: Path, run: Path) -> None:
-    """Copy nsoart.json, connectors.json and the folder nsoart, those that a dataset has, into a run's folder."""
+    """Copy nsoart.json, connectors.json and the folder nsoart, if they exist, from a dataset's into a run's folder."""
     for name in DATASET_FILES:
         if (data / name).is_file():
             shutil.copyfile(data / name, run / name)

@@ -18,15 +18,15 @@ KIND_OF = {"BENDNG": "bent", "NUKENG": "retracted"}
 
 
 def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, Any]) -> tuple[str, float | None]:
-    """Return the size of a picture's only defect, and the measure that gives it.
+    """Return the measure that gives the size of a picture's only defect, and this size.
 
     Args:
         objects: The picture's visible defects.
-        limits: Limits in mm by name of the measure, 0 if missing; `at` has own limits of single pins by address.
+        limits: Limits in mm by name of the measure; under `at`, by address, those of single pins. A missing one is 0.
 
     Returns:
-        Name of the measure and size in mm; if a pin is bent and retracted, those of the larger size. "" and None if the
-        defect has no size, its size is within the limit, or the picture does not have exactly one defect.
+        Name of the measure and size in mm; if the pin has several sizes (bent and retracted), those of the larger one.
+        "" and None if the picture does not have exactly one defect, or the defect has no size above its limit.
     """
     if len(objects) != 1 or not objects[0].is_position:
         return "", None

@@ -1,9 +1,10 @@
 """Devices, precision and processes of a training, by Accelerate: `torchrun --nproc-per-node 2 -m trainer.vit ...`.
 
-`accelerate launch` can start the processes too. Every process draws the same random numbers for the whole batch, and
-prepares and computes only its own share of the examples (`Share`). Gradients, and the counts by which losses are
-divided, are summed over all processes. So N processes train on the same examples and take the same step as one process
-with the whole batch, up to the order of summation. Gradients are summed once per step, in one message;
+`accelerate launch` can start the processes too. In trainings of a ViT or gauge every process draws the same random
+numbers for the whole batch, and prepares and computes only its own share of the examples (`Share`). Gradients, and the
+counts by which losses are divided, are summed over all processes. So N processes train on the same examples and take
+the same step as one process with the whole batch, up to the order of summation. (Florence-2 differs: see
+`trainer.florence2.training`.) Gradients are summed once per step, in one message;
 docs/decisions/0009-sum-of-gradients.md says why neither DDP nor `Accelerator.accumulate` sums them.
 """
 

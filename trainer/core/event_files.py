@@ -22,7 +22,7 @@ def event_writer_class() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as e:
         raise InputError(
-            f"--tensorboard: expected the package tensorboard, got {e}; install it in this project's folder: "
+            f"--tensorboard: expected the package tensorboard, got {e}; to install it, run in this project's folder: "
             "pip install '.[tensorboard]'"
         ) from e
     return SummaryWriter

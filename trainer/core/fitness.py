@@ -131,13 +131,13 @@ def fitness_of(parts: Sequence[str], ng: np.ndarray, said_ng: np.ndarray, found_
 def cross_decided(
     parts: Sequence[str], ng: np.ndarray, scores: np.ndarray, choose: Callable[[np.ndarray, np.ndarray], float]
 ) -> np.ndarray:
-    """Return (N,) bool, whether each picture is NG, by a threshold chosen on that half of the parts it is not in.
+    """Return (N,) bool: for each half of the parts, whether its pictures are NG by a threshold from the other half.
 
     Args:
         parts: (N,) name of the part that each picture shows.
         ng: (N,) whether the picture is NG in truth.
         scores: (N,) scores; from the threshold on, a picture is NG.
-        choose: Returns a threshold for the scores and the values of `ng` of one half of the pictures.
+        choose: Function of the scores and the values of `ng` of one half's pictures to a threshold.
     """
     groups = part_groups(parts, ng, GROUPS)
     said = np.zeros(len(scores), dtype=bool)

@@ -214,7 +214,7 @@ def load(run: Path) -> FrozenThreshold | None:
     if not (0 <= held.limits.escape <= held.threshold <= held.limits.overkill <= 2 and held.temperature > 0):
         raise InputError(
             f"{path}: expected thresholds 0 <= escape <= threshold <= overkill <= 2 and a temperature above 0, got "
-            f"{held}"
+            f"{held}; delete the file and choose them again with `python -m trainer.evaluate`"
         )
     if held.weights_sha256 != digest(run / run_folder.BEST):
         raise InputError(

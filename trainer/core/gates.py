@@ -56,7 +56,7 @@ class Gates:
 
     @property
     def missing(self) -> list[str]:
-        """A list with the reason why the run cannot judge pictures: it has no gates. If it has gates, it is empty."""
+        """If the run has no gates, a list of one text that says so and how to make them; otherwise an empty list."""
         if self.pictures is not None:
             return []
         return [

@@ -40,7 +40,9 @@ class GoldenInput:
 
     @classmethod
     def of(cls, run: Path, column: str, part: Mapping[str, str | None]) -> "GoldenInput | None":
-        """Read a run's golden references (good parts); None if it uses no NSOART or self references (the picture).
+        """Read a run's golden references, which describe good parts; None if it has none.
+
+        It has none if it was trained without NSOART, or if each picture was its own reference.
 
         Args:
             run, column: Folder of the run, and the picture column that it was trained on.

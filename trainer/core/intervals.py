@@ -107,7 +107,8 @@ def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
     """Return the interval of the balanced accuracy (mean recall of the classes that occur), by bootstrap over parts.
 
     If the recall of every class is 0 or 1, the bootstrap has no width, and Buehler's bounds of the mean are used, with
-    each part of a class as one trial. The result is (0, 1) without pictures, or with one part of right and wrong ones.
+    each part of a class as one trial. Without pictures, or if the only part has right and wrong ones, the result is
+    (0, 1).
 
     Args:
         counts: (P, K, K) from `part_counts`.
@@ -133,7 +134,7 @@ def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) 
     """Return the interval of the share of right pictures, by bootstrap over parts.
 
     If all pictures are right, or all are wrong, the bootstrap has no width, and Clopper and Pearson's bounds are used,
-    with each part as one trial. The result is (0, 1) without pictures, or with one part of right and wrong ones.
+    with each part as one trial. Without pictures, or if the only part has right and wrong ones, the result is (0, 1).
 
     Args:
         parts: (N,) name of the part that each picture shows.

@@ -119,7 +119,7 @@ def said(held: Mapping[str, Any] | None) -> str:
     if held is None:
         return ""
     one = Check(**held)
-    unsure = "" if one.unsure is None else f", {one.unsure} UNSURE (no part is left out as INVALID)"
+    unsure = "" if one.unsure is None else f", {one.unsure} UNSURE (no gates are applied, so none is INVALID)"
     return (
         f"--max-escape {one.rate:g} is {'shown' if one.bound <= one.rate else 'NOT shown'} to hold: of "
         f"{one.checked_on} NG parts that check it, {one.escapes} judged OK (escapes){unsure}; the 95 % upper bound of "

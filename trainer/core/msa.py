@@ -149,7 +149,8 @@ def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixtur
             placings of two parts mean different placings.
 
     Raises:
-        ValueError: parts have different numbers of placings, or placings of captures, or one of the numbers is below 2.
+        ValueError: the number of placings per part, or of captures per placing, differs or is below 2; or there are
+            fewer than two parts.
     """
     cells = table.groupby([part, fixture], observed=True)[value]
     counts, per_part = cells.size(), table.groupby(part, observed=True)[fixture].nunique()
@@ -194,7 +195,8 @@ def crossed_rr(
         part, appraiser, value: names of the columns with the part, the appraiser and the measured value.
 
     Raises:
-        ValueError: appraisers measured parts unequally often or once, or there are fewer than two parts or appraisers.
+        ValueError: the number of measurements per part and appraiser differs or is below 2; or there are fewer than
+            two parts or appraisers.
     """
     cells = table.pivot_table(index=part, columns=appraiser, values=value, aggfunc="count", observed=True)
     trials = int(cells.iloc[0, 0]) if cells.size and cells.notna().all(axis=None) else 0

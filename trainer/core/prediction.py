@@ -65,7 +65,7 @@ class Judge:
         Args:
             run, sha256, classes: The run's folder, and as in `Judge`.
             unfit: Why the run is unfit or has no gates; empty if neither.
-            allow_unfit: Whether it judges nevertheless, and the texts in `unfit` are warnings of each verdict.
+            allow_unfit: Whether it judges nevertheless; if so, each verdict has the texts in `unfit` as warnings.
             asked: Limits in mm of `--tolerance`, by name; empty: not given.
         """
         tolerance = run_folder.tolerance_of(run)
@@ -84,8 +84,8 @@ class Judge:
         Args:
             said: Class and confidence, or the boxes found; empty for INVALID.
             of: The picture's file or the part.
-            reasons: The verdict's reasons, shown for INVALID and UNSURE only. The word "unfit" stands for those in
-                `invalid`, which `Judge.of` has printed.
+            reasons: The verdict's reasons, shown for INVALID and UNSURE only. The word "unfit" replaces those that
+                are also in `self.invalid`, because `Judge.of` has printed them.
         """
         own = [text for text in reasons if text not in self.invalid]
         why = "; ".join(["unfit"] * bool(self.invalid) + own) if verdict in (Verdict.INVALID, Verdict.UNSURE) else ""
@@ -220,7 +220,9 @@ def _earlier(out: Path) -> list[str]:
         places = [Path(one["file"]) if "file" in one else Path(f"{one['part']}.png") for one in verdicts]
     except (OSError, ValueError, KeyError, TypeError) as e:
         expected = f"a folder without {PREDICTIONS}, or with one that `trainer.predict` wrote"
-        raise InputError(f"--out {out}: expected {expected}, got one with {type(e).__name__}: {e}") from e
+        raise InputError(
+            f"--out {out}: expected {expected}, got an unreadable one ({type(e).__name__}: {e}); give another --out"
+        ) from e
     return [PREDICTIONS, *sheet_names(places)]
 
 

@@ -1,8 +1,8 @@
 """A folder of results (evaluation, attention): a command replaces its earlier results as a whole, other files never.
 
 A command writes its results to OUT/.results.tmp and moves them into OUT at the end, the JSON document last. Earlier
-results stay until then, and a killed command never leaves numbers beside pictures of other numbers. The earlier JSON
-document decides which files belong to earlier results.
+results stay until then, and a killed command never leaves new numbers beside earlier pictures, nor the reverse. The
+earlier JSON document decides which files belong to earlier results.
 """
 
 import json

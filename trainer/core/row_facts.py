@@ -80,8 +80,8 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
 def of_part(rows: Sequence[Facts]) -> Facts:
     """Join the facts of the pictures of one part into the facts of the part.
 
-    Kinds and addresses are those of all pictures together. The part has a defect size if all pictures with a visible
-    defect show the same one. A factor that differs between the pictures, such as the camera, becomes empty.
+    Kinds and addresses are those of all pictures together. If all visible defects are at one address, the part's size
+    is the first one that a picture has; otherwise it has none. A factor that differs between pictures becomes empty.
     """
     kinds = {kind for row in rows for kind in row.kinds.split("+")} - {"OK"}
     addresses = tuple(dict.fromkeys(address for row in rows for address in row.addresses))
@@ -109,7 +109,10 @@ def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
 
 
 def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
-    """Return `OK` for a row without a defect, otherwise what `held_out.group_of` returns for it, such as `seen`."""
+    """Return `OK` for a row without a defect, otherwise the group of its defects (`held_out.group_of`), such as `seen`.
+
+    `positions`: addresses of the pins that were defective in training, by scene.
+    """
     return "OK" if row.kinds == "OK" and not row.addresses else group_of(row.scene, row.addresses, positions)
 
 

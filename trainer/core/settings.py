@@ -140,7 +140,7 @@ class Setting(NamedTuple):
 
     @property
     def taken(self) -> str:
-        """What the setting accepts, in words, for a table of the docs: `given or not`, `one of a, b`, or `expected`."""
+        """What the setting accepts, in words, for the docs: `given or not`, `one of a, b`, or as in `expected`."""
         if self.option and self.kind is bool:
             return "given or not"
         return f"one of {', '.join(map(str, self.choices))}" if self.choices else self.expected
@@ -191,7 +191,7 @@ def _written(value: Any) -> str:
 
 
 def fields_of(model: Any) -> Mapping[str, Setting]:
-    """Return the settings of a class by name: of a subclass of `Settings`, or of a dataclass with such metadata."""
+    """Return by name the settings of a subclass of `Settings`, or a dataclass whose fields' metadata are `Asked`."""
     if issubclass(model, BaseModel):
         found: dict[str, Any] = model.model_fields
         return {name: Setting(name, field, field.json_schema_extra or {}) for name, field in found.items()}

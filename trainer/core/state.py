@@ -67,7 +67,7 @@ def load_state(
     """Read RUN/state.safetensors and copy it into a network, its optimizer and `average`; returns the counters.
 
     Raises:
-        InputError: The file is missing, or its tensors are not those of this network.
+        InputError: The file is missing, its tensors are not those of this network, or its counters are damaged.
     """
     path = run / STATE
     tensors, metadata = read_tensors(path)
@@ -77,7 +77,7 @@ def load_state(
     if {name: t.shape for name, t in held.items()} != {name: t.shape for name, t in own.items()}:
         raise InputError(
             f"{path}: expected the state of this network with these settings, got tensors of another network or of an "
-            "earlier version: train anew, with another --out or --overwrite"
+            "earlier version: train anew, with --overwrite or another --out"
         )
     with torch.no_grad():
         for name, tensor in own.items():

@@ -1,7 +1,7 @@
 """`--time-limit MIN`: reduces the number of epochs, so that a training's whole schedule ends within the limit.
 
-Before the first epoch the time of a few training steps, which change no weight, and of a measurement on validation
-pictures is taken. Epochs with close-ups only (cut-outs around pins) and epochs with whole pictures are timed apart.
+Before the first epoch a few training steps, which change no weight, and a measurement on validation pictures are
+timed. Epochs with close-ups only (cut-outs around pins) and epochs with whole pictures are timed apart.
 The limit counts from the start of the command: reading and checking the data are part of it.
 """
 

@@ -66,7 +66,7 @@ def limit_at(limits: Limits, name: str, address: str | None) -> float | None:
 
 
 def is_between(each: "ObjectRow", first: Limits, second: Limits) -> bool:
-    """Return whether a measure of the pin `each` is within one of the tolerances `first`, `second`, not the other."""
+    """Return whether a measure of the pin `each` is within one of two tolerances and outside the other."""
     for name, sign in MEASURES.items():
         measure = each.true_position_mm if name == "true_position_mm" else each.retraction_mm
         limits = [limit_at(limits, name, each.address) for limits in (first, second)]

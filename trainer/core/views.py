@@ -95,8 +95,8 @@ def by_part(splits: Mapping[str, Split], views: Sequence[str], classes: Sequence
         place: Beginning of messages, such as `--data FOLDER`.
 
     Raises:
-        InputError: A row without part or camera, a part with no picture or several from one of the views, or a part
-            with pictures in two splits.
+        InputError: A row has no part or no camera, a view has no picture or several pictures of a part, or a part has
+            pictures in two splits.
     """
     # The gravest class first, in the order of PRECEDENCE; classes that are not in it follow.
     graver = [name for name in PRECEDENCE if name in classes and name != OK_CLASS]

@@ -6,7 +6,7 @@ the square of the picture that one picture token represents.
 - *cells*: from each picture token after the language model's encoder, a head predicts whether a pin (good or NG) lies
   in the token's cell, and the pin's class and edges. The head is removed after training.
 - *attention*: while the decoder writes a location of a box, its last two layers should attend to the box's cells.
-- *good pins*: a second, forced answer lists the boxes of the OK pins: about a hundred locations in place of eight.
+- *good pins*: a second, forced answer lists the boxes of the OK pins: about 100 locations; the usual answer has 8.
 
 The trained model is a plain Florence-2.
 """

@@ -157,7 +157,7 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
 
 
 def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, seed: int) -> list[int]:
-    """Return the rows to train on: those of `chosen_rows`, or if `limit` is not 0 so many of them, drawn by `seed`.
+    """Return the rows to train on: those of `chosen_rows`, or at most `limit` of them, drawn by `seed`; 0: no limit.
 
     Raises:
         InputError: There is no such row.

@@ -47,7 +47,7 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
         say(lacking_line(missing))
     chosen = {n: rows for n, rows in dataset.items() if n in wanted or (not wanted and n != "train")}
     if not chosen:
-        raise InputError(f"--data {folder}: expected a split other than train, got none")
+        raise InputError(f"--data {folder}: expected a split other than train, got none; give --split train for that one")
     data = detection_data(chosen, classes, folder, detector.input, detector.size, wanted)
     labels = detector.labels
     unknown = [
@@ -96,7 +96,7 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
 
 
 def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list[int]:
-    """Return the indices of at most `count` pictures with false or missed boxes, those with the most of these first.
+    """Return at most `count` indices of pictures with false or missed boxes, the one with the most such boxes first.
 
     `lines` has the result of `lines_of` for each picture.
     """
@@ -117,8 +117,11 @@ def frozen_of(
         rate: Largest escape rate, from `--max-escape`; 0: not given.
 
     Returns:
-        Content of RUN/frozen.json; None if there is no such file and the dataset is not that of the training, or has
-        no validation split.
+        Content of RUN/frozen.json. None if the file is missing and cannot be made: the dataset is not that of the
+        training, or its validation split cannot be read.
+
+    Raises:
+        InputError: The file is damaged; or a `rate` is given and the file cannot be made.
     """
     held = frozen_threshold.load(run)
     content, settings = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0]
@@ -146,8 +149,8 @@ def frozen_of(
     )
     frozen_threshold.write(run, made, decision.CRITERION)
     say(
-        f"{run}: saved fitness (how well the run tells OK from NG) and escape threshold (confidence of a box from "
-        f"which no picture is OK), measured on the validation split of {folder}"
+        f"{run}: saved fitness (how well the run tells OK from NG) and escape threshold (a picture with a box of at "
+        f"least this confidence is not OK), measured on the validation split of {folder}"
     )
     return made
 

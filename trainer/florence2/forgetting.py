@@ -1,8 +1,8 @@
 """Check of forgetting: compare a model's answers to pictures without a connector before and after a training.
 
 The pictures are drawn (shapes, stripes, a gradient, text); a folder of the user's pictures may be added. For each
-picture and task both models answer freely, without the `<OD>` grammar. The texts are compared, and both models' token
-probabilities at each step of the answer before training.
+picture and task both models answer freely, without the `<OD>` grammar. The texts are compared. So are both models'
+token probabilities, at each step of the answer that was given before training.
 """
 
 import difflib

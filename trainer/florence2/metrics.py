@@ -356,7 +356,7 @@ def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float 
 
 
 def calibration(pictures: Pictures) -> dict[str, Any]:
-    """Measure how well boxes' confidence agrees with the share of true ones: `reliability`, and number of `boxes`."""
+    """Return the result of `reliability` for the confidence of found boxes, and `boxes`, the number of found boxes."""
     scored = [
         (f.confidence, hit) for truth, found in pictures for f, hit in zip(found, hits(truth, found), strict=True)
     ]

@@ -166,7 +166,7 @@ class DetectionConfig(Settings):
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:
-        """Return by setting the defaults for fine-tuning a published checkpoint, where `--model tiny` has others.
+        """Return by name of the setting the defaults for published checkpoints, where they differ from `--model tiny`.
 
         `mode` is the value of --mode, on which some of the defaults depend.
         """

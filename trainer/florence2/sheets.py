@@ -59,7 +59,7 @@ def truth_and_prediction(
     rows: Sequence[int],
     threshold: float,
 ) -> Image.Image:
-    """Draw the picture of each of `rows` twice: left true boxes, right boxes `found` (by row) from `threshold` on."""
+    """Draw each row's picture twice: true boxes on the left; `found` (by row), from `threshold` on, on the right."""
     lines = []
     for row in rows:
         truth: Truth = split.truths[row]

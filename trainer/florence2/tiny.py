@@ -7,7 +7,7 @@ minutes; with transformers' default initial weights it stays near chance:
 - Location tokens and the picture's row and column embeddings start as the same sines of their positions, and the
   matrices between these embeddings start near the identity. So neighbouring bins are similar from the first step, and
   a token's position is copied, not learned.
-- A picture token has 8 px at the picture's own size; in the published models it has 32 px of a 768 px square.
+- A picture token covers 8 x 8 px of the unscaled picture; in published models 32 x 32 px of a 768 x 768 px picture.
 """
 
 import math

@@ -1,8 +1,8 @@
 """Florence-2's part of the training loop: seeded batches, their losses, validation mAP that decides the best epoch.
 
-Order and augmentation of an epoch are seeded by (seed, epoch, process). Several processes (`torchrun`, `accelerate
-launch`) divide each epoch's pictures, each with batches of its own, and step with the mean of their gradients. Only the
-first process measures validation.
+The order of an epoch's pictures is seeded by (seed, epoch), augmentation and dropout by (seed, epoch, process). Several
+processes (`torchrun`, `accelerate launch`) divide each epoch's pictures, each with batches of its own, and step with
+the mean of their gradients. Only the first process measures validation.
 """
 
 import time

@@ -32,7 +32,7 @@ class DetectionVerdict:
     """Verdict on one picture.
 
     Args:
-        verdict: OK, NG, UNSURE or INVALID; the score is the highest confidence of all boxes, 0 without a box.
+        verdict: OK, NG or UNSURE, by the highest confidence of all boxes (0 without a box); or INVALID.
         reasons: Why the verdict is not OK; each begins with a keyword and a colon.
         width, height: Size of the picture in px.
         threshold: Confidence from which a box counts.

@@ -46,7 +46,7 @@ def crops_of(
         queries: the pins and edge points of its connector.
         pitch_mm: distance of neighbouring pins of its connector.
         side: side of a crop, px.
-        counts: largest number of pins, and largest number of edge points; which ones is drawn at random.
+        counts: largest number of pins, and of edge points; if the picture has more, they are drawn at random.
         source: draws random numbers.
 
     Returns:

@@ -61,21 +61,21 @@ def read_classifier(folder: Path, data: str) -> Classifier:
 
 
 def beside(parts: pd.DataFrame, split: str, classifier: Classifier) -> dict[str, Any] | None:
-    """Compare the verdicts on the parts of a split that both have judged.
+    """Compare the gauge's and the classifier's verdicts on the parts of a split that the classifier has judged, too.
 
-    If the classifier judged picture by picture, a part's verdict is the first of NG, INVALID, UNSURE, OK that one of
-    the gauge's pictures of this part has; the classifier must have judged all of them.
+    If the classifier judged picture by picture, its verdict on a part is the first of NG, INVALID, UNSURE, OK that one
+    of the gauge's pictures of this part has. It has judged the part only if it judged all of these pictures.
 
     Args:
-        parts: table of parts, from `judge_pins`.
+        parts: table of parts with the gauge's verdicts, from `judge_pins`.
         split: the split's name.
-        classifier: its verdicts.
+        classifier: the classifier's verdicts.
 
     Returns:
-        `parts`: number of parts that both judged, `left_out`: number of the others; `matrix`: number of parts by truth
-        (OK, NG), then the gauge's verdict, then the classifier's; `alike`: share of parts with the same verdict, OK or
-        NG, among those to which both give OK or NG; `right`: of the others among these, how many the gauge and the
-        classifier judge right. None if both judged no part.
+        None if the classifier judged no part. Otherwise `classifier`: its name; `parts`: number of parts that it
+        judged, `left_out`: number of the other parts; `matrix`: number of parts by truth (OK, NG), then the gauge's
+        verdict, then the classifier's. Among the parts to which each gives OK or NG, `alike`: share with equal
+        verdicts; `right`: of those with unequal verdicts, how many the gauge judges right, and how many the classifier.
     """
     said = _verdicts(parts, split, classifier)
     known = said != ""

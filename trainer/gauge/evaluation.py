@@ -4,7 +4,7 @@
     OUT/parts.csv            one line per part, set of cameras and tolerance: truth and verdict
     OUT/evaluation.json      all numbers; OUT/report.html shows them
     OUT/linearity_SPLIT.png  plot of found over true measures
-    OUT/errors_SPLIT.png     plot of errors over true size, with the expanded uncertainty U (k = 2)
+    OUT/errors_SPLIT.png     plot of errors over true position or retraction, with the expanded uncertainty U (k = 2)
 
 Errors and decisions are compared with those of two gauges without a network: *answer zero* always measures 0, *bright
 tip* takes the brightest pixels for the tip (`trainer.gauge.baseline`).
@@ -53,8 +53,8 @@ class Asked:
         run, data: folders of the run and of the dataset.
         device: device of the network.
         splits: names of the splits to measure; empty: all but `train`.
-        tolerances: by label, sets of limits in mm by name that replace the dataset's; parts are judged by each set.
-            Empty or None: by the dataset's limits.
+        tolerances: by label, sets of limits (mm by name) that replace the dataset's; every part is judged by each set.
+            Empty or None: parts are judged by the dataset's own limits.
         beside: folder of a ViT's evaluation on this dataset, whose verdicts are compared with the gauge's; or None.
     """
 
@@ -257,8 +257,8 @@ def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
             wrong, low_high = parts["wrong"], parts["wrong"]["interval"]
             unsure = [parts["unsure"][of]["count"] + parts["invalid"][of]["count"] for of in ("ok", "ng")]
             lines.append(
-                f"  tolerance {label}: of {wrong['of']} verdicts OK or NG {wrong['count']} are wrong (95 % bound: "
-                f"{low_high[1]:.1%}); UNSURE or INVALID: {unsure[0]} of {parts['unsure']['ok']['of']} good and "
+                f"  tolerance {label}: of {wrong['of']} verdicts OK or NG {wrong['count']} are wrong (upper 95 % "
+                f"bound: {low_high[1]:.1%}); UNSURE or INVALID: {unsure[0]} of {parts['unsure']['ok']['of']} good and "
                 f"{unsure[1]} of {parts['unsure']['ng']['of']} NG parts"
             )
     return lines

@@ -1,4 +1,4 @@
-"""Plots of a gauge's evaluation: found over true measures, and errors with their uncertainty over the true size."""
+"""Plots of a gauge's evaluation: found over true measures, errors and uncertainty over true position and retraction."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,7 +42,7 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
 
 
 def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> None:
-    """Write a PNG with plots of the errors of dx, dy and retraction over the true size, with a band of the mean ±U.
+    """Write a PNG: errors of dx, dy over true position, of retraction over its true value; a band shows the mean ±U.
 
     Args:
         tables: measured pins (`table_of`) by set of cameras; each set gets a row of three plots.

@@ -22,7 +22,8 @@ _SAME_MM = 1e-6
 def true_position(table: pd.DataFrame, which: str = "true") -> pd.Series:
     """Return the true position of each pin in mm: twice the distance of its tip from the nominal place.
 
-    The table has its distance along X and Y, mm, in columns `WHICH_dx`, `WHICH_dy`; `which`: `true`, `found`, `bright`.
+    The columns `WHICH_dx` and `WHICH_dy` of `table` hold this distance along X and Y, mm. `which`: whose values,
+    `true`, `found` (by the gauge) or `bright` (by the brightest pixels).
     """
     return 2.0 * np.hypot(table[f"{which}_dx"], table[f"{which}_dy"])
 
@@ -121,8 +122,8 @@ def repeatability(table: pd.DataFrame) -> dict[str, Any]:
 
     Returns:
         For each axis A of dx, dy and retraction two standard deviations in mm: `captures_A`, between captures of one
-        placing of a part in one light; `placings_A`, between placings or lights, each with the mean of its captures. A
-        value without repeats is left out.
+        placing of a part in one light; `placings_A`, between the means of these captures, one mean for each placing and
+        light. A value without repeats is left out.
     """
     found: dict[str, Any] = {}
     pin = ["part", "scene", "housing", "terminal", "address"]

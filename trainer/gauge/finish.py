@@ -1,4 +1,4 @@
-"""The end of a gauge's training: calibrate the uncertainty of the best weights, measure every split, write the page."""
+"""The end of a gauge's training: calibrate the uncertainty of the best weights, measure all splits but `train`."""
 
 import json
 from collections.abc import Sequence

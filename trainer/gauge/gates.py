@@ -1,7 +1,7 @@
-"""The picture gates of a gauge's run: checks by which a picture counts as one that cannot be judged.
+"""The picture gates of a gauge's run: checks whether a picture can be judged.
 
 Each view has its own file, RUN/gates/VIEW/gates.npz (`generator.verdict.gates`). Gates are learned from training and
-validation pictures that were resampled to the run's scale, and check pictures resampled to the same scale.
+validation pictures resampled to the run's scale. A picture to be checked must be resampled to this scale, too.
 """
 
 from collections.abc import Mapping, Sequence

@@ -10,7 +10,7 @@ _PARTS = {"train": 120, "validation": 60}
 
 
 def learn_likeness(data: GaugeData, finder: Finder) -> Likeness:
-    """Learn from splits `train` and `validation` of `data` the limits of how parts look: colour of pins, edges."""
+    """Learn from splits `train` and `validation` of `data` how parts may look: pins' colour, edges' features."""
     looks: dict[str, dict[str, list[Looks]]] = {}
     for split, most in _PARTS.items():
         for one in measure_captures(some_of(captures_of(data.splits.get(split, ())), most), data, finder):

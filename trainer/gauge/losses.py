@@ -1,6 +1,6 @@
 """The loss of the gauge's network: a weighted sum of five parts.
 
-- Distance: how far the points found lie from the true ones.
+- Distance: how far the points found lie from the true ones (on an edge: at right angles to it).
 - Covariance: how well the stated covariances fit these errors.
 - Presence: how well the stated probability that there is a pin agrees with the truth.
 - Votes: how much weight the votes far from a point have. It makes the network learn several times as fast.
@@ -66,7 +66,8 @@ def parts(found: Found, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 def votes(found: Found, batch: Batch) -> Tensor:
     """Return the loss (N,) of the votes: cross-entropy of their weights and a normal density around the true point.
 
-    It is summed over the two points of a pin, and 0 for a missing pin.
+    For a pin it is summed over its two points; for a missing pin it is 0. For an edge it is that of the first point
+    alone, and the density is wider along the edge.
     """
     off = centres(batch.crops.shape[-1]).to(batch.truth).flatten(1).T - batch.truth[:, :, None]  # N, 2, cells, 2
     square = off.square().sum(-1) / _NEAR_PX**2

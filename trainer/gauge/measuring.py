@@ -35,9 +35,10 @@ class Measured:
 
     Attributes:
         capture: the pictures.
-        pose: pose of the part in the station; None if it could not be located: all that follows is then empty.
+        pose: pose of the part in the station; None if it could not be located; `pins` is then empty.
         pins: measures of each pin in mm, in the drawing's order.
-        fits, seen: how well the pose fits the points found, by view; these points in px, for each view.
+        fits: by view, how well the pose fits the points found.
+        seen: for each view, the points found, in px.
         looks: by view, colour of the pins and features of the housing's edges, to compare with training.
         unlike: reasons why the part is unlike those of the training; with any, its verdict is INVALID.
     """

@@ -2,7 +2,7 @@
 
 The points are a pin's tip and foot, or a point on a wall's edge and one inside it. Each crop is brought to one
 brightness and contrast. Every cell of 2 x 2 px votes for the place of each point. The answer is the mean of the votes,
-weighted by a softmax, so a point is found alike all over the crop. The network does not know the pin's address.
+weighted by a softmax, so a point is found equally well all over the crop. The network does not know the pin's address.
 """
 
 from typing import NamedTuple
@@ -33,8 +33,8 @@ class Found(NamedTuple):
         present: (N,) logit of the probability that there is a pin.
         weights: (N, 2, cells) logarithms of the weights of the votes for each point. The cells are the crop's squares
             of 2 x 2 px, row by row from the top, each row from the left.
-        features: (N, F) numbers from which the last layers compute `sharpness` and `present`. They tell how unlike
-            those of the training a crop is.
+        features: (N, F) numbers from which the last layers compute `sharpness` and `present`. They show how far
+            a crop is from the crops of the training.
     """
 
     points: Tensor

@@ -6,7 +6,7 @@ int64, see `trainer.gauge.network.Batch`. Outputs: `points` (N, 2, 2) in px, `sh
 that a measurement needs: scale, uncertainty, limits, tolerance, the connectors' drawings, gates, likeness.
 
 Before the file gets its name, onnxruntime runs it on crops of one colour and on noise. No output may differ from the
-network's by more than 0.01 (points: 0.01 px).
+network's by more than 0.01; `points` are in px.
 """
 
 import base64
@@ -47,7 +47,7 @@ class FromBytes(nn.Module):
 
 
 def probes(side: int) -> list[tuple[Tensor, ...]]:
-    """Make two sets of inputs to test the file: 3 crops of one colour, and 5 crops of noise, each `side` px wide."""
+    """Make two sets of `INPUTS` to test the file: black, grey and white crops, and 5 of noise, all `side` px wide."""
     source = torch.Generator().manual_seed(0)
     flat = torch.stack([torch.full((side, side, 3), level, dtype=torch.uint8) for level in (0, 128, 255)])
     noise = torch.randint(0, 256, (5, side, side, 3), generator=source, dtype=torch.uint8)
@@ -99,7 +99,7 @@ def export_run(run: Path, path: Path) -> float:
         worst = largest_difference(temporary, network)
         if not worst <= TOLERANCE:
             raise RuntimeError(
-                f"{path}: expected outputs that differ from PyTorch's by up to {TOLERANCE:g}, got up to {worst:g}"
+                f"{path}: expected differences of up to {TOLERANCE:g} from PyTorch's outputs, got up to {worst:g}"
             )
 
     run_folder.replace_file(path, write)

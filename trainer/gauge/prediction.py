@@ -41,8 +41,8 @@ class Options:
     """Options of a prediction.
 
     Args:
-        scene, housing, terminal: Names of the part's scene, housing and terminal; None: any. Connectors of the run that
-            fit these names must not differ.
+        scene, housing, terminal: Names of the part's scene, housing and terminal; None: any. If several
+            connectors of the run fit these names, all of them must give equal measures.
         camera: View of pictures whose names state no view; None: center, if the run has it.
         judged: Characteristics that the verdict covers.
         sheets: Whether to draw the measures into a picture of each part.
@@ -103,7 +103,7 @@ class Bench:
 
 
 def parse_judge(text: str | None) -> tuple[str, ...]:
-    """Parse the value of --judge, characteristics separated by commas; returns them, or all of them for None.
+    """Parse the value of --judge (comma-separated characteristics; None: all); returns them in `CHARACTERISTICS` order.
 
     Raises:
         InputError: a name is unknown or given twice, or there is no name.
@@ -120,7 +120,8 @@ def load_bench(run: Path, options: Options) -> Bench:
     """Load a gauge's run, and choose connector and tolerance by the options.
 
     Raises:
-        InputError: The run cannot be read, not exactly one of its connectors fits the options, or a limit is missing.
+        InputError: The run cannot be read, none of its connectors fits the options, several fit that would give
+            different measures, or a limit is missing.
     """
     loaded = load_run(run)
     with as_input_error():

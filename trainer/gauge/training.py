@@ -56,7 +56,8 @@ class GaugeTrainee:
 
     Args:
         data: the dataset; its splits `train` and `validation` are used.
-        network, optimizer, config: from `build`; the training's settings.
+        network, optimizer: what `build` made.
+        config: the training's settings.
         share: which part of each step's crops this process computes.
     """
 
@@ -145,7 +146,7 @@ class GaugeTrainee:
             return self.network(crops, batch.marks, batch.besides, batch.kinds), batch
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Compute the loss of a portion divided by its number of crops and by `parts`, and add its gradient."""
+        """Add the gradient of a portion's loss, divided by `batch.total` and `parts`, the step's number of portions."""
         found, truth = self._answer(batch.batch)
         value = loss(found, truth) / batch.total
         self.share.accelerator.backward(value / parts)

@@ -88,7 +88,7 @@ def probes_of(
     each = splits[name].views
     rows = by_turns(splits[name], classes, max(1, pictures // each))
     if not rows:
-        raise InputError(f"--split {name}: expected rows, got none")
+        raise InputError(f"--split {name}: expected rows that --rows keeps, got none")
     return Probes(name, splits[name], rows, min(max(1, shown // each), len(rows)))
 
 
@@ -211,7 +211,9 @@ def stages_of(run: Path) -> list[Path]:
     """
     folders = sorted(path for path in (run / STAGES).glob("*") if path.name.isdecimal())
     if not folders:
-        raise InputError(f"--stages: expected copies of the run in {run / STAGES} by `trainer.vit --stages`, got none")
+        raise InputError(
+            f"--stages: expected copies of the run in {run / STAGES}, as `trainer.vit --stages` writes them, got none"
+        )
     return folders
 
 
@@ -246,7 +248,7 @@ class StageLooks:
             run_folder.write_text(folder / ATTENTION_DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
 
     def finish(self) -> tuple[dict[str, Look], dict[str, Any]]:
-        """Return the attention by name of the weights (stages by epoch, then `best`), and the scores of `baselines`."""
+        """Return the attention by name of the weights (each stage's epoch, last `best`), and scores of `baselines`."""
         self.update()
         best = {"best": self._look(self._run, "best epoch")}
         base = baselines(vit_run.load_model(self._run).to(self._device), self._probes, self._done)
@@ -277,7 +279,7 @@ def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
             if found["hit"] is not None:
                 say(f"{name:<9} {method:<25} hit {found['hit']:.2f}  energy ratio {found['energy_ratio']:.1f}")
     if any(found["ng_pictures"] for found in base.values()):
-        say("hit: share of pictures in which the map's maximum lies in an NG box")
+        say("hit: share of the NG pictures in which the patch with the highest value touches an NG box")
         say("energy ratio: mean of the map in the NG boxes, divided by its mean over the picture")
     else:
         say("no NG boxes in these pictures: no hit rate or energy ratio")
@@ -291,7 +293,7 @@ class Asked:
         run, data: Folders of the run and of the dataset.
         device: Device of the network.
         split: Name of the split whose pictures are used.
-        weights: `best`, `last`, or files with weights of the same network, in the order of their epochs.
+        weights: Any of `best`, `last` and files with weights of the same network, in the order of the results.
         stages: Whether to use the run's stages and best weights in place of `weights`.
         rows: Which rows are used, see `row_facts.kept_rows`; None: as in the training.
         pictures: Largest number of pictures to score.

@@ -59,7 +59,7 @@ def shares(maps: Tensor) -> Tensor:
 
 
 def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
-    """Compute the maps of pictures of all three kinds: rollout, gradient rollout, patches.
+    """Compute three kinds of attention map of each picture: rollout, gradient rollout, patches.
 
     Args:
         model: The network in evaluation mode.
@@ -67,8 +67,8 @@ def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
             gradient rollout uses the class logits of the part.
 
     Returns:
-        By kind, maps (B, h, w) on the CPU, each with the sum 1; for parts (B * V, h, w), the views of a part one after
-        the other.
+        By kind (`rollout`, `gradient`, `patches`), maps (B, h, w) on the CPU, each with the sum 1; for parts
+        (B * V, h, w), the views of a part one after the other.
     """
     ok = model.config.ok_index
     last: list[Tensor] = []

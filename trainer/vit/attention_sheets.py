@@ -46,7 +46,7 @@ def sheet(
 
     Args:
         title: Title above the sheet.
-        split: The split, each picture an example.
+        split: The split with one picture per example, see `Split.by_picture`.
         rows: Indices of the n pictures.
         maps, probabilities: (N, h, w) by kind of map, and (N, K) of the classes; the first n are of these pictures.
         config: The network's configuration.
@@ -86,7 +86,7 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
     """Plot the mean scores: a panel for each score, a line for each kind of map.
 
     Args:
-        stages: Scores by kind of map, by name of the stage.
+        stages: By name of the weights (such as an epoch or `best`), then by kind of map: the mean scores.
         base: Scores of `attention.baselines`, drawn as horizontal lines.
         path: PNG file to write.
     """

@@ -25,7 +25,10 @@ WHOLE = 0.8
 
 
 def whole_inside(boxes: Tensor, size: int) -> Tensor:
-    """Return (...) bool for boxes (..., 4), xyxy in px: whether at least 80 % of each is in a close-up of `size` px."""
+    """Return (...) bool for boxes (..., 4): whether at least 80 % of each is in a close-up of `size` x `size` px.
+
+    Boxes are xyxy in px from the close-up's left upper corner.
+    """
     from torchvision.ops import box_area, clip_boxes_to_image
 
     flat = boxes.reshape(-1, 4)

@@ -117,12 +117,14 @@ def read_splits(
 def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     """Return the content of RUN/frozen.json; if missing, it is chosen on the dataset's validation split, and saved.
 
+    With --max-escape the escape threshold is chosen again, and saved.
     A frozen.json without the run's fitness (how well the run tells OK from NG on validation, `trainer.core.fitness`)
     keeps its threshold; the fitness is measured and added if the dataset is the one on which the run was trained.
     Threshold and fitness use the rows that the training's --rows keeps, not those of this evaluation's --rows.
 
     Raises:
-        InputError: A threshold must be chosen, but there is no validation split, or --rows keeps none of its rows.
+        InputError: A threshold must be chosen, but there is no validation split, or the training's --rows keeps none of
+            its rows; or --max-escape is given for another dataset than that of the training.
     """
     held = frozen_threshold.load(asked.run)
     config, (_, settings) = model.config, vit_run.load_config(asked.run)
@@ -140,7 +142,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     except InputError as e:
         if held is not None and not asked.max_escape:
             return held
-        why = f"{asked.run}: without {frozen_threshold.FROZEN} its threshold must be chosen on a validation split"
+        why = f"{asked.run}: without {frozen_threshold.FROZEN}, or with --max-escape, a validation split is needed"
         raise InputError([why, *e.problems]) from e
     logits = answer(model, validation, asked.batch_size, bar=True).logits
     positions = held.positions if held else _positions(asked, settings, config)

@@ -1,4 +1,4 @@
-"""Gates of a ViT's run (`trainer.core.gates`), limits beyond which a picture is INVALID, with features of patches."""
+"""Gates of a ViT's run: limits on a picture and its patch features, beyond which it is INVALID (`core.gates`)."""
 
 from collections.abc import Mapping
 from pathlib import Path

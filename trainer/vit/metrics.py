@@ -17,7 +17,7 @@ MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Measure how well probabilities (N, K) agree with true labels (N,): a result of `reliability`, and log `loss`."""
+    """Measure how probabilities (N, K) agree with true labels (N,): keys of `reliability`, and `loss` (log loss)."""
     right = probabilities.argmax(1) == truth
     # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
@@ -177,7 +177,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Return by measure the `curve` of detection probability over defect size; arguments: those of `sizes_found`."""
+    """Return by measure the result of `detection_probability.curve`; arguments: those of `sizes_found`."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 
@@ -193,6 +193,7 @@ def mistakes(
     """List the worst mistakes: examples whose predicted label `said` (N,) differs from the true label `truth` (N,).
 
     First come those that confuse OK and NG, then wrong NG classes; in each group the lowest P(true class) first.
+    `rows` are the facts on the N examples, `probabilities` is (N, K), `ok_index` the label of OK.
 
     Returns:
         At most `most` dicts: `index` of the example, classes `truth` and `said`, probabilities `p_ng` and `p_truth`;

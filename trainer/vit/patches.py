@@ -8,7 +8,8 @@ Both use only rows whose boxes are known:
   gaps give no alarm. Patches that an NG box only touches are left out.
 
 There are two dozen OK objects for one NG object, so each class is weighted by the inverse square root of its share.
-With fully balanced weights good pins close to the tolerance would be predicted NG; without weights, at first, all OK.
+With fully balanced weights good pins close to the tolerance would be predicted NG. Without weights all objects would be
+predicted OK at first.
 """
 
 from collections.abc import Callable

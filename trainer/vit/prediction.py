@@ -96,7 +96,8 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     """Load a ViT's run; only the best weights, not the last, have thresholds, temperature and fitness.
 
     Raises:
-        InputError: The run cannot be read, or needs picture and NSOART picture together.
+        InputError: The run cannot be read, or it takes picture and NSOART picture together but has no golden
+            references, or `options.part` has values although the run has no golden references.
     """
     _, settings = vit_run.load_config(run)
     golden = GoldenInput.of(run, settings.input, options.part)

@@ -209,9 +209,9 @@ class _Reader:
         self.tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in tensors.items()}
 
     def take(self, names: list[str], shape: tuple[int, ...], missing: float | None = None) -> Tensor:
-        """Return the tensor with one of `names`, in float32; zeros if there is none, or one of another shape.
+        """Return the tensor with one of `names`, in float32; zeros if it is missing or has another shape than `shape`.
 
-        With zeros a message is added to `problems`, except for a missing tensor if `missing` is a number.
+        A wrong shape adds a message to `problems`; so does a missing tensor, unless `missing` is a number.
         """
         for name in names:
             if name in self.tensors:
@@ -226,9 +226,9 @@ class _Reader:
         return torch.zeros(shape)
 
     def linear(self, names: list[str], out: int, into: int | None) -> tuple[Tensor, Tensor]:
-        """Return the weight (out, into) and bias (out,) of a layer; `into` None: of a norm, whose weight is (out,).
+        """Return a layer's weight (out, into) and bias (out,); for a norm `into` is None and the weight is (out,).
 
-        `names` are the layer's possible names. Queries, keys and values may lack a bias, which is then 0.
+        `names` are the layer's possible names. The bias of queries, keys and values may be missing and is then 0.
         """
         shape = (out,) if into is None else (out, into)
         may_lack = 0.0 if any("query" in n or "key" in n or "value" in n for n in names) else None
@@ -250,8 +250,8 @@ def read(source: str) -> Pretrained:
     mean, std = _spread(folder)
     if not (folder / WEIGHTS).is_file():
         raise InputError(
-            f"--init {source}: expected {WEIGHTS} (other files of weights may run code), "
-            f"got {sorted(p.name for p in folder.iterdir())}"
+            f"--init {source}: expected the file {WEIGHTS} (weights in other formats may run code), "
+            f"got the files {sorted(p.name for p in folder.iterdir())}"
         )
     reader = _Reader(folder / WEIGHTS, kind)
     dim, hidden = shape["dim"], round(shape["dim"] * shape["mlp_ratio"])

@@ -155,7 +155,10 @@ class TrainingConfig(Settings):
 def save_config(
     run: Path, model: ViTConfig, training: TrainingConfig, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json and the files for transformers; `tolerance`: limits in mm of the training, by scene."""
+    """Write RUN/config.json and the files for transformers.
+
+    `tolerance`: limits in mm of the training, by scene; None or empty: config.json has none.
+    """
     document = {"format": FORMAT, "version": VERSION, "model": asdict(model), "training": training.model_dump()}
     document |= {TOLERANCE: dict(tolerance)} if tolerance else {}
     for name, text in hub_files.files_of(model).items():

@@ -106,7 +106,7 @@ def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> 
 
     Args:
         model, init: The network, and the value of `--init`: folder of a run, or a checkpoint.
-        source: The checkpoint, if it was read already.
+        source: The checkpoint, if it was read already; None: a checkpoint that `init` names is read here.
     """
     if pretrained.is_checkpoint(init):
         for line in pretrained.load(model, source or pretrained.read(init)):

@@ -34,7 +34,7 @@ from trainer.vit.run import TrainingConfig, save_config
 def build(
     config: ViTConfig, training: TrainingConfig, device: torch.device, share: Share | None = None
 ) -> tuple[ViT, torch.optim.Optimizer]:
-    """Make a network, its random weights drawn by the training's seed, and its optimizer; `share`: see `ViTTrainee`."""
+    """Make a network with random weights from the training's seed, and its optimizer; `share` None: one process."""
     torch.manual_seed(training.seed)
     model = ViT(config).to(device)
     share_dropout(model, share or Share())
@@ -74,7 +74,7 @@ class ViTTrainee:
         data: The dataset; its splits `train` and `validation` are used.
         model, optimizer: The network and its optimizer, from `build`.
         config: The training's settings.
-        share: This process's share, as passed to `build`; None: a new one from `distributed.start`.
+        share: This process's share of each batch, also passed to `build`; None: a new one from `distributed.start`.
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class ViTTrainee:
         self._tally()
 
     def adopt(self, config: TrainingConfig) -> None:
-        """Replace the settings by `config`, which differs in the number of epochs."""
+        """Replace the settings by `config`, which differs only in the number of epochs."""
         self.config = config
         self.plan = plan_of(self.split, config, self.close_ups)
         self.schedule = schedule_of(config, self.plan)
@@ -121,7 +121,7 @@ class ViTTrainee:
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of `batch`, one of the step's `parts` portions; count what is classified rightly."""
+        """Add the gradient of the loss of `batch` divided by `parts`, the step's portions; count right predictions."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             loss = loss + self._close_up_loss(_on(self.device, batch.close_ups), batch.close_up_count, batch.centres)
@@ -174,9 +174,9 @@ class ViTTrainee:
         return loss
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """Return the figures of the epoch just trained: `stage`, `lr`, `train_loss`, `gradient_norm` (mean before
-        clipping), `train_accuracy` (share of pictures classified rightly; None if the epoch had close-ups only) and
-        `train_close_up_accuracy` (share of centre objects classified rightly; None without close-ups).
+        """Return the figures of the epoch just trained: `stage`, `train_loss`; `lr` and `gradient_norm` (mean before
+        clipping), both from `how`; `train_accuracy` (share of pictures classified rightly; None if the epoch had
+        close-ups only); `train_close_up_accuracy` (share of centre objects classified rightly; None without close-ups).
         """
         with_pictures, with_close_ups = epoch > self.plan.close_up_epochs, self.plan.close_up_epochs > 0
         lost, right, right_close_ups = self.share.total(self._sums).tolist()

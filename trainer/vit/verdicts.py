@@ -48,7 +48,7 @@ class PictureVerdict:
 
     @property
     def said(self) -> str:
-        """Text beside the verdict: class and its probability for OK and NG, P(NG) for UNSURE, empty for INVALID."""
+        """Text beside the verdict. OK or NG: class and its probability; UNSURE: P(NG); INVALID: empty."""
         if self.verdict is Verdict.UNSURE:
             return f"P(NG) {1 - self.probabilities['OK']:.3f}"
         return f"{self.label:<8} {self.confidence:.3f}" if self.verdict is not Verdict.INVALID else ""

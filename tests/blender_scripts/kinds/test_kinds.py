@@ -391,7 +391,7 @@ REFUSED = [
     ),
     (
         "foreign@r1c1;retracted@r1c1:depth_mm=6.6",
-        "expected a pin that ends above the cavity floor for foreign@r1c1",
+        "at a pin that ends above the cavity floor, got a lower end",
     ),
 ]
 
@@ -405,7 +405,7 @@ def test_what_geometry_does_not_allow(text: str, says: str) -> None:
 
 def test_a_round_pin_cannot_be_seen_to_be_twisted() -> None:
     (problem,) = problems_of("twisted@r1c1", terminal="round")
-    assert problem.startswith("expected a terminal that is not round for twisted@r1c1:angle_deg=35")
+    assert problem.startswith("expected twisted@r1c1:angle_deg=35")
 
 
 def test_everything_that_is_refused_comes_at_once() -> None:

@@ -319,7 +319,7 @@ def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path:
     )
     [problem] = problems_of(tmp_path, text)
     assert problem == (
-        "made.toml: splits.validation: expected a pin without a defect for stained, got defects at all pins "
+        "made.toml: splits.validation: expected, for stained, a pin without a defect, got defects at all pins "
         "(r1c1-r1c2): decrease per_picture, or allow more positions"
     )
 
@@ -435,7 +435,7 @@ MISTAKES = {
         "[positions]",
         '[defects.bent]\nat = "housing"\n[positions]',
     ),
-    "of at most 18 (the pins of scene connector_3x9 with positions = training), got 20": (
+    "of at most 18 (number of pins of scene connector_3x9 in positions = training), got 20": (
         "replicates = 2",
         "per_picture = 20",
     ),

@@ -64,9 +64,9 @@ def test_a_view_that_was_not_trained_and_a_part_without_pins_are_not_compared(li
     ("key", "reasons"),
     [
         (("a", "ribbed", "round"), []),  # each was shown, if not together
-        (("a", "keyed", "round"), ["unlike training: it showed no housing keyed of a, but plain, ribbed"]),
-        (("a", "plain", "flat"), ["unlike training: it showed no terminal flat of a, but round, square"]),
-        (("c", "plain", "round"), ["unlike training: it showed no scene c, but a, b"]),
+        (("a", "keyed", "round"), ["unlike training: housing keyed, in training plain, ribbed (scene a)"]),
+        (("a", "plain", "flat"), ["unlike training: terminal flat, in training round, square (scene a)"]),
+        (("c", "plain", "round"), ["unlike training: scene c, in training a, b"]),
     ],
 )
 def test_connectors_are_known_by_name(likeness, key, reasons):

@@ -67,7 +67,7 @@ def test_a_larger_picture_is_compared_at_the_reference_s_size(tmp_path: Path) ->
 def test_a_reference_is_found_by_what_is_known(tmp_path: Path) -> None:
     parameters = write_golden(tmp_path, ("center", "left"))
     assert nsoart.golden_group(parameters, {"camera": "left", "marking": None})["camera"] == "left"
-    with pytest.raises(ValueError, match="several golden references for NSOART of scene s: expected also camera"):
+    with pytest.raises(ValueError, match="several golden references for NSOART of scene s: give also camera"):
         nsoart.golden_group(parameters, {"scene": "s"})
     with pytest.raises(
         ValueError, match=r"no golden reference for NSOART of housing ribbed: nsoart\.json has those of s, p"

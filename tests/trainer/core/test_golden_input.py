@@ -36,7 +36,7 @@ def test_a_photograph_is_compared_with_the_reference_of_its_camera(run, tmp_path
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({}, "several golden references for NSOART of an unknown part: expected also camera (center or left)"),
+        ({}, "several golden references for NSOART of an unknown part: give also camera (center or left)"),
         (
             {"camera": "top"},
             "no golden reference for NSOART of camera top: nsoart.json has those of s, plain, round, center",

@@ -46,7 +46,7 @@ def test_one_missed_part_is_enough_to_show_nothing_on_few():
     found = choose(names(50), ng, scores, 0.1, 0.5, 0.6)
     assert (found.escapes, found.checked_on) == (1, 20) and found.bound > 0.1
     assert (
-        "to hold: of 20 NG parts that check it, 1 judged OK (escapes), 0 UNSURE (no part is left" in said(asdict(found))
+        "to hold: of 20 NG parts that check it, 1 judged OK (escapes), 0 UNSURE (no gates are" in said(asdict(found))
         and said(None) == ""
     )
 

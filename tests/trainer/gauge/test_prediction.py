@@ -176,7 +176,7 @@ def test_a_part_that_training_never_showed_is_invalid(gauge_run, tmp_path, exact
     Likeness(frozenset({("connector_3x9", "plain", "square")}), {}).save(run)
     code, (one,) = predicted(run, tmp_path, "--terminal", "round")
     assert code == 0 and one["verdict"] == "INVALID" and not one["pins"]
-    assert one["reasons"] == ["unlike training: it showed no terminal round of connector_3x9, but square"]
+    assert one["reasons"] == ["unlike training: terminal round, in training square (scene connector_3x9)"]
     (run / LIKENESS).unlink()
     with pytest.raises(InputError, match=r"expected the limits of how parts look, got no such file: .* --resume"):
         load_run(run)

@@ -25,7 +25,7 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """Scale of a picture in its letterbox, its left, top, width and height in px: x' = scale x + left, y' alike."""
+    """Place of a picture in its letterbox: x' = scale * x + left, y' = scale * y + top; `width` and `height` in px."""
 
     scale: float
     left: int

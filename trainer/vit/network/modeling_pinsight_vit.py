@@ -63,7 +63,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
         self.size = dict(size or {"width": 256, "height": 128})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return {"size": size} for preprocessor_config.json, which names no class: see `trainer.vit.hub_files`."""
+        """Return {"size": size} for preprocessor_config.json; only config.json names this class (`auto_map`)."""
         return {"size": self.size}
 
     def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:  # type: ignore[override]
@@ -89,7 +89,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
 
 @dataclass
 class PinsightViTOutput(ImageClassifierOutput):
-    """`logits` (B, K), divided by the temperature, and `patch_logits` (B, K, h, w), which are not."""
+    """`logits` (B, K), divided by the temperature; `patch_logits` (B, K, h, w) or (B, V, K, h, w), not divided."""
 
     patch_logits: torch.FloatTensor | None = None
 
