@@ -84,7 +84,11 @@ class Target:
 
     @property
     def points_mm(self) -> np.ndarray:
-        """Places (N, 3) of all points, mm: x right and y down from the board's top left corner (first dot); z = 0."""
+        """Places (N, 3) of all points, mm; z = 0.
+
+        x counts to the right and y down: from the top left corner of a ChArUco board, from the centre of the top left
+        dot of a dot target.
+        """
         columns, rows = (self.columns - 1, self.rows - 1) if self.kind == "charuco" else (self.columns, self.rows)
         grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), indexing="xy"), axis=-1).reshape(-1, 2)
         start = 1.0 if self.kind == "charuco" else 0.0

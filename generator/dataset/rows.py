@@ -179,7 +179,7 @@ class PictureRow:
         tolerance: limits in mm that decided `label`, as `Tolerance.complete` returns them; None: none were applied.
         housing_box: box of the housing's visible part, xyxy in px, clipped to the picture; None: hidden or unknown.
         synthetic: whether the picture was rendered.
-        original, augmentation: of an augmented copy, the run name of the row that was copied, and the name of the copy,
+        original, augmentation: of an augmented copy, the run name of the row that was copied, and how it was changed,
             such as reverse; else None.
         width, height: size in px.
         manifest: values of the manifest's columns, MANIFEST_COLUMNS, by name.

@@ -148,7 +148,7 @@ def _camera(camera: Mapping[str, Any]) -> CalibratedCamera:
         raise ValueError(f"a camera with a number that is not finite, or a size or focal length 0: {shown(camera)}")
     matrix = np.array(camera["matrix_rig"], float)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or not _is_motion(matrix):
-        raise ValueError(f"a matrix_rig that is no rotation with a shift: {shown(camera['matrix_rig'])}")
+        raise ValueError(f"a matrix_rig that is not composed of a rotation and a shift: {shown(camera['matrix_rig'])}")
     return CalibratedCamera(int(width), int(height), fx, fy, cx, cy, (k1, k2, p1, p2, k3), matrix)
 
 

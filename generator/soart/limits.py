@@ -94,8 +94,8 @@ def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int =
         above: number of OK parts that score above the limit of each kind.
 
     Returns:
-        The limit of each kind, and a Threshold with the joint rate. Its `value` is 1, as scores are to be divided by
-        their limits; for a single kind it is the limit.
+        The limit of each kind, and a Threshold with the joint rate. With several kinds, the Threshold's `value` is 1,
+        for scores divided by their limits. With one kind, `value` is its limit, for the scores themselves.
 
     Raises:
         ValueError: fewer than r OK parts.

@@ -162,7 +162,7 @@ def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
     for name, parameter in model.named_parameters():
         found = _UNIT.match(name)
         if found is None:
-            raise ValueError(f"parameter {name!r}: expected a name in {', '.join(_PARTS)}")
+            raise ValueError(f"parameter {name!r}: expected a name within one of the parts {', '.join(_PARTS)}")
         block = found["block"] or ""
         depth = tuple(-int(n) for n in re.findall(r"\d+", block)) or (1,)  # parameters before the first block come last
         last = (0, depth) if block.startswith((".layers", ".blocks")) else (1, depth)

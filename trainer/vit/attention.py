@@ -211,7 +211,10 @@ def stages_of(run: Path) -> list[Path]:
     """
     folders = sorted(path for path in (run / STAGES).glob("*") if path.name.isdecimal())
     if not folders:
-        raise InputError(f"--stages: expected copies of the run in {run / STAGES} by `trainer.vit --stages`, got none")
+        raise InputError(
+            f"--stages: expected copies of the run in {run / STAGES}, which a training with `trainer.vit --stages` "
+            "saves, got none"
+        )
     return folders
 
 

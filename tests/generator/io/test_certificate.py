@@ -36,8 +36,11 @@ TWO = {"parameters": ["center.f", "center.cx"]}
         ({"schema": "pinsight-camera/2"}, "expected a calibration certificate of schema pinsight-camera/1"),
         ({"cameras": {}}, "0 cameras"),
         ({"cameras": {"center": {}}}, "no key 'width'"),
-        ({"cameras": {"center": lens(matrix_rig=[0.0] * 3)}}, "no rotation with a shift"),
-        ({"cameras": {"center": lens(matrix_rig=np.diag([1.0, 1.0, -1.0, 1.0]).tolist())}}, "no rotation with a shift"),
+        ({"cameras": {"center": lens(matrix_rig=[0.0] * 3)}}, "not composed of a rotation and a shift"),
+        (
+            {"cameras": {"center": lens(matrix_rig=np.diag([1.0, 1.0, -1.0, 1.0]).tolist())}},
+            "not composed of a rotation and a shift",
+        ),
         ({"cameras": {"center": lens(fx=0.0)}}, "focal length 0"),
         ({"cameras": {"center": lens(width=float("inf"))}}, "not finite"),
         ({"parameters": ["top.f"], "covariance": [[1.0]]}, "unknown or doubled parameters: ['top.f']"),
