@@ -54,7 +54,7 @@ SOARTC: dict[str, dict[str, Any]] = {
 SHOWN = ("difference", "1-SSIM", "1-ZNCC", "tolerance", "deviation", "SOARTC", "inspect")
 LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
-PAGE = """# What SOARTC finds, beside plain image comparisons
+PAGE = """# What SOARTC finds, compared with plain image comparisons
 
 [SOARTC](soart.md) finds defects by comparing each window (small square) of a picture with pictures of good parts
 (*OK*). `python -m benchmarks.soart_evaluation tables` writes this page. The tables below are of pictures as rendered;
@@ -74,7 +74,7 @@ offset of the tip (bent), depth (retracted), shift (print), diameter (ball) or l
 - `tolerance`: distance of a grey value from the range that the mean OK picture has at this pixel and its neighbours.
 - `deviation`: difference divided by the standard deviation of the same pixel over the OK pictures.
 - `SOARTC`: [anomaly degree](soart.md#method) of each window.
-- `inspect`: the larger of two values, each divided by its limit: that of SOARTC, and that of
+- `inspect`: the larger of two scores, each divided by its own limit: the score of SOARTC, and the score of
   [Taguchi's RT method](soart.md#method) for the box of a pin or of the print.
 
 *Measure.* The score of a picture is the largest value of its map, that of a pin the largest value in the pin's box.

@@ -35,12 +35,8 @@ These are all commands with their options. `--help` of a command prints the same
 - *OK*: good; *NG*: not good. The page [words](../index.md#words) explains other words, such as *scene*, *manifest*,
   *record*, *run* and *gauge*.
 """
-# Patterns of the default at the end of a help text: "(default: X)" in the generator, "(X)" in the trainers.
-DEFAULT = {
-    "generator": re.compile(r"\s*(?:^|\()default:? ([^()]+?)\)?$"),
-    "trainer": re.compile(r"\s*\(([^()]+)\)$"),
-    "studies": re.compile(r"\s*\((?:default: )?([^()]+)\)$"),
-}
+# The default at the end of a help text: "(default: X)", or the whole text.
+DEFAULT = re.compile(r"\s*(?:^|\()default:? ([^()]+?)\)?$")
 
 
 def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -65,14 +61,13 @@ def _with_steps(command: str, parser: argparse.ArgumentParser) -> Iterator[tuple
             yield from _with_steps(f"{command} {name}", step)
 
 
-def table(command: str, parser: argparse.ArgumentParser) -> list[str]:
+def table(parser: argparse.ArgumentParser) -> list[str]:
     """Make the lines of a command's Markdown table, positional arguments before options."""
-    stating = DEFAULT[re.split(r"[ .]", command)[2]]
     lines = ["| option | default | meaning |", "|---|---|---|"]
     actions = [action for action in parser._actions if action.dest != "help" and action.help != argparse.SUPPRESS]
     for action in sorted(actions, key=lambda action: bool(action.option_strings)):
         meaning = _text(action)
-        stated = stating.search(meaning)
+        stated = DEFAULT.search(meaning)
         default = "required" if action.required and action.option_strings else ""
         if stated:
             meaning, default = meaning[: stated.start()], stated[1]
@@ -107,7 +102,7 @@ def page() -> str:
     """Make the Markdown text of docs/reference/commands.md."""
     parts = [HEAD]
     for command, parser in parsers():
-        parts.append("\n".join([f"## `{command}`", "", *table(command, parser)]) + "\n")
+        parts.append("\n".join([f"## `{command}`", "", *table(parser)]) + "\n")
     return "\n".join(parts)
 
 

@@ -55,8 +55,9 @@ def parser() -> argparse.ArgumentParser:
         help="do only runs of this topic (its name, such as views, or its number) or with this text in their names; "
         "may be repeated",
     )
-    seeds = f"train with seeds 0 to N-1 (default: {SEEDS})"
-    p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=seeds)
+    p.add_argument(
+        "--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train with seeds 0 to N-1 (default: {SEEDS})"
+    )
     p.add_argument("--time", type=_minutes, metavar="MIN", help="start no run after MIN minutes (default: no limit)")
     p.add_argument(
         "--size",

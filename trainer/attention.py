@@ -29,8 +29,8 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of the ViT's run")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
-    p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for the results (RUN/attention)")
-    p.add_argument("--split", default=SPLIT, help=f"split of the dataset whose pictures are used ({SPLIT})")
+    p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for the results (default: RUN/attention)")
+    p.add_argument("--split", default=SPLIT, help=f"split of the dataset whose pictures are used (default: {SPLIT})")
     which = p.add_mutually_exclusive_group()
     which.add_argument(
         "--weights",
@@ -38,27 +38,30 @@ def parser() -> argparse.ArgumentParser:
         default=["best"],
         metavar="W",
         help="weights for which maps are drawn, in the order given: best, last (of the last epoch), or files with "
-        "weights of the same network (best)",
+        "weights of the same network (default: best)",
     )
     which.add_argument(
         "--stages",
         action="store_true",
         help="draw maps of the weights that `trainer.vit --stages` kept, then of the best weights",
     )
-    rows = "rows of the split to use, as `python -m trainer.evaluate --help` explains them (those of the training)"
+    rows = "rows of the split, explained in `python -m trainer.evaluate --help` (default: those of the training)"
     p.add_argument("--rows", choices=settings.ROWS, help=rows)
     p.add_argument(
         "--pictures",
         type=number(int, 1, 100_000),
         default=PICTURES,
-        help=f"largest number of pictures to score ({PICTURES})",
+        help=f"largest number of pictures to score (default: {PICTURES})",
     )
     p.add_argument(
-        "--probes", type=number(int, 1, 48), default=PROBES, help=f"number of pictures on a sheet ({PROBES})"
+        "--probes", type=number(int, 1, 48), default=PROBES, help=f"number of pictures on a sheet (default: {PROBES})"
     )
-    p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (number of cores)")
+    p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (default: number of cores)")
     p.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device; auto: a GPU if there is one (default: auto)",
     )
     return p
 

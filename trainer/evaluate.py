@@ -40,27 +40,31 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT, Florence-2 or gauge")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
-    p.add_argument("--out", type=Path, metavar="OUT", help="folder for the results (RUN/evaluation)")
-    p.add_argument("--split", action="append", metavar="NAME", help="split to measure; may be repeated (all but train)")
+    p.add_argument("--out", type=Path, metavar="OUT", help="folder for the results (default: RUN/evaluation)")
+    p.add_argument(
+        "--split", action="append", metavar="NAME", help="split to measure; may be repeated (default: all but train)"
+    )
     p.add_argument(
         "--rows",
         choices=settings.ROWS,
         help="ViT only: rows to measure. all: all rows; observable: without NG pictures whose defects cannot be seen; "
-        "clear: in addition without pictures that have a measure in the grey zone, close to its limit (observable)",
+        "clear: in addition without pictures that have a measure in the grey zone, close to its limit "
+        "(default: observable)",
     )
     p.add_argument(
         "--max-escape",
         type=number(float, 0, 0.5, True),
         metavar="RATE",
         help="ViT and Florence-2 only: choose a new escape threshold, below which a part is OK, so that at most this "
-        "share of NG parts is judged OK, and save it in RUN; needs the dataset of the training (the threshold in RUN)",
+        "share of NG parts is judged OK, and save it in RUN; needs the dataset of the training "
+        "(default: the threshold in RUN)",
     )
     p.add_argument(
         "--tolerance",
         action="append",
         metavar="LIMITS",
         help="gauges only: limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4. If "
-        "repeated, parts are judged by each set of limits separately (the dataset's)",
+        "repeated, parts are judged by each set of limits separately (default: the dataset's)",
     )
     p.add_argument(
         "--beside",
@@ -69,10 +73,15 @@ def parser() -> argparse.ArgumentParser:
         help="gauges only: folder of a ViT's evaluation on the same dataset (its --out, or its RUN/evaluation), whose "
         "verdicts are compared with the gauge's",
     )
-    p.add_argument("--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only: pictures per batch (16)")
-    p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (number of cores)")
     p.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
+        "--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only: pictures per batch (default: 16)"
+    )
+    p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (default: number of cores)")
+    p.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device; auto: a GPU if there is one (default: auto)",
     )
     return p
 

@@ -29,7 +29,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT or gauge")
     p.add_argument("--to", type=Path, required=True, metavar="FILE.onnx", help="file to write")
     p.add_argument(
-        "--weights", choices=("best", "last"), default="best", help="ViT only: weights of the best or last epoch (best)"
+        "--weights",
+        choices=("best", "last"),
+        default="best",
+        help="ViT only: weights of the best or last epoch (default: best)",
     )
     p.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return p

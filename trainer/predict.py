@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file, as JSON")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and marked pictures")
-    weights = "ViT: weights of the best or of the last epoch (best)"
+    weights = "ViT: weights of the best or of the last epoch (default: best)"
     p.add_argument("--weights", choices=("best", "last"), default=None, help=weights)
     p.add_argument(
         "--positions",
@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         metavar="P",
         help="the verdict is NG if a ViT's probability of NG, or the confidence of a Florence-2's box, is at least P; "
-        "OK if it is below P and below the run's escape threshold; else UNSURE (the run's threshold)",
+        "OK if it is below P and below the run's escape threshold; else UNSURE (default: the run's threshold)",
     )
     p.add_argument(
         "--allow-unfit",
@@ -88,11 +88,11 @@ def parser() -> argparse.ArgumentParser:
         "--tolerance",
         metavar="LIMITS",
         help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5. A gauge judges by these limits; a ViT "
-        "or Florence-2 only warns if it was trained under other limits (the run's)",
+        "or Florence-2 only warns if it was trained under other limits (default: the run's)",
     )
     _of_gauge(p)
-    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
-    p.add_argument("--threads", type=int, default=None, help="number of CPU threads (number of cores)")
+    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (default: 8)")
+    p.add_argument("--threads", type=int, default=None, help="number of CPU threads (default: number of cores)")
     return p
 
 
@@ -108,8 +108,8 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--camera",
         metavar="VIEW",
-        help="view of pictures whose names do not end in the name of a view, for the same networks as --scene (center "
-        "for a gauge that has this view)",
+        help="view of pictures whose names do not end in the name of a view, for the same networks as --scene "
+        "(default: center for a gauge that has this view)",
     )
     marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)
@@ -123,14 +123,14 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
         "--judge",
         metavar="NAMES",
         help="gauge: characteristics that the verdict covers, separated by commas: presence, true_position, height; "
-        "the verdict lists those that it does not cover (all three)",
+        "the verdict lists those that it does not cover (default: all three)",
     )
     p.add_argument(
         "--calibration",
         type=Path,
         metavar="FILE.json",
         help="gauge: calibration certificate of the station's cameras, made by `python -m generator calibrate` "
-        "(nominal cameras)",
+        "(default: nominal cameras)",
     )
 
 

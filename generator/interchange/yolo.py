@@ -125,7 +125,7 @@ def _words(given: Any, count: Any) -> dict[int, str]:
         if number in words:
             raise ValueError(f"the class number {number} twice in names")
         if not isinstance(word, str) or not word.strip():
-            raise ValueError(f"{word!r} as the name of class {number}")
+            raise ValueError(f"{word!r}, which is no text, as the name of class {number}")
         words[number] = word
     if isinstance(count, str) and count.strip() != str(len(words)):
         raise ValueError(f"nc (number of classes) {count}, but {len(words)} names")

@@ -73,7 +73,7 @@ def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -
             words |= {"metavar": one.asked.get("metavar"), "choices": one.choices or None}
             if one.kind is int or (not one.choices and one.kind is not str):
                 words["type"] = int if one.choices else one.parse
-        default = f" ({one.default})" if one.default else ""
+        default = f" (default: {one.default})" if one.default else ""
         words["help"] = f"{one.field.description}{default}".replace("%", "%%")
         groups[one.asked.get("group", "")].add_argument(one.option, **words)
 

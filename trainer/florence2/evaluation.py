@@ -47,7 +47,7 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
         say(lacking_line(missing))
     chosen = {n: rows for n, rows in dataset.items() if n in wanted or (not wanted and n != "train")}
     if not chosen:
-        raise InputError(f"--data {folder}: expected a split other than train, got none; give --split train for that one")
+        raise InputError(f"--data {folder}: expected another split than train, got only train; give --split train")
     data = detection_data(chosen, classes, folder, detector.input, detector.size, wanted)
     labels = detector.labels
     unknown = [

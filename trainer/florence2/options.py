@@ -48,7 +48,10 @@ def _running(train: argparse._ActionsContainer) -> None:
         "the training stops after the epoch in which the time ends",
     )
     train.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device; auto: a GPU if there is one (default: auto)",
     )
     train.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
@@ -78,8 +81,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)")
-    p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-florence2)")
+    p.add_argument(
+        "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
+    )
+    p.add_argument(
+        "--out", type=Path, metavar="RUN", help="folder of the run, new or empty (default: runs/DATASET-florence2)"
+    )
     _again(p)
     train = p.add_argument_group("training")
     lora = p.add_argument_group("LoRA", "with --mode lora: small matrices train beside frozen linear layers")

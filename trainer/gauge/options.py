@@ -24,8 +24,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)")
-    p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-gauge)")
+    p.add_argument(
+        "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
+    )
+    p.add_argument(
+        "--out", type=Path, metavar="RUN", help="folder of the run, new or empty (default: runs/DATASET-gauge)"
+    )
     again = p.add_mutually_exclusive_group()
     again.add_argument(
         "--resume",
@@ -44,10 +48,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="MIN",
         help="minutes from the start of the command, within which the training ends: the number of epochs is reduced "
         "to those that fit. With --resume the number is kept, but the training stops after the epoch in which the time "
-        "ends (no limit)",
+        "ends (default: no limit)",
     )
     running.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device; auto: a GPU if there is one (default: auto)",
     )
     running.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"

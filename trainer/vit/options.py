@@ -52,14 +52,14 @@ def _pictures(p: argparse._ActionsContainer) -> None:
         type=views.view_list,
         metavar="C,C,…",
         help="judge parts, each from the pictures of these cameras together; all: every camera of the training split "
-        "(pictures one by one)",
+        "(default: pictures one by one)",
     )
     p.add_argument(
         "--image-size",
         type=picture_size,
         metavar="WxH",
         help="picture size of the network in px; other pictures are scaled without distortion and filled up by "
-        "repeating their border (size of the first training picture)",
+        "repeating their border (default: size of the first training picture)",
     )
 
 
@@ -79,7 +79,10 @@ def _running(p: argparse._ActionsContainer) -> None:
         "the training stops after the epoch in which the time ends",
     )
     p.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="device; auto: a GPU if there is one (auto)"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device; auto: a GPU if there is one (default: auto)",
     )
     p.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
@@ -96,8 +99,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)")
-    p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-vit)")
+    p.add_argument(
+        "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
+    )
+    p.add_argument(
+        "--out", type=Path, metavar="RUN", help="folder of the run, new or empty (default: runs/DATASET-vit)"
+    )
     beginning = _beginning(p)
     training, pictures, network, running = map(p.add_argument_group, ("training", "pictures", "network", "running"))
     add_options({"": training, "pictures": pictures, "beginning": beginning}, TrainingConfig)

@@ -208,10 +208,11 @@ class _Reader:
         self.path, self.problems = path, list[str]()
         self.tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in tensors.items()}
 
-    def take(self, names: list[str], shape: tuple[int, ...], missing: float | None = None) -> Tensor:
-        """Return the tensor with one of `names`, in float32; zeros if it is missing or has another shape than `shape`.
+    def take(self, names: list[str], shape: tuple[int, ...], may_lack: bool = False) -> Tensor:
+        """Return the tensor with one of `names`, in float32.
 
-        A wrong shape adds a message to `problems`; so does a missing tensor, unless `missing` is a number.
+        Without such a tensor of this shape, zeros are returned, and a message is added to `problems`. With `may_lack`,
+        a missing tensor is no problem.
         """
         for name in names:
             if name in self.tensors:
@@ -221,7 +222,7 @@ class _Reader:
                 self.problems.append(f"{self.path}: tensor {name!r}: expected shape {shape}, got {tuple(tensor.shape)}")
                 break
         else:
-            if missing is None:
+            if not may_lack:
                 self.problems.append(f"{self.path}: expected a tensor {' or '.join(map(repr, names))}, got none")
         return torch.zeros(shape)
 
@@ -231,7 +232,7 @@ class _Reader:
         `names` are the layer's possible names. The bias of queries, keys and values may be missing and is then 0.
         """
         shape = (out,) if into is None else (out, into)
-        may_lack = 0.0 if any("query" in n or "key" in n or "value" in n for n in names) else None
+        may_lack = any("query" in n or "key" in n or "value" in n for n in names)
         weight = self.take([f"{name}.weight" for name in names], shape)
         return weight, self.take([f"{name}.bias" for name in names], (out,), may_lack)
 

@@ -110,7 +110,9 @@ def test_every_option_is_in_its_command_and_its_help_ends_in_the_default(model, 
         assert action is None
         return
     assert action.dest == one.name and action.default is None
-    assert action.help.replace("%%", "%") == one.field.description + (f" ({one.default})" if one.default else "")
+    assert action.help.replace("%%", "%") == one.field.description + (
+        f" (default: {one.default})" if one.default else ""
+    )
     assert bool(one.default) is (one.kind is not bool)
 
 
