@@ -12,6 +12,8 @@ from trainer.core import frozen_threshold, run_folder
 from trainer.core.console import say, stage
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
+from trainer.core.plots import operating_points
+from trainer.core.results_folder import OPERATING_POINTS
 from trainer.core.run_folder import SUMMARY, read_metrics, tolerance_of
 from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
@@ -108,7 +110,7 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
     )
     frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen)
     reports = {
-        name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen, limits=frozen.limits)
+        name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen, frozen=frozen)
         for name, boxes in found.items()
     }
     return Measured(threshold, frozen, reports, found)
@@ -130,10 +132,11 @@ def _compared(
 
 
 def _draw(run: Path, rows: Sequence[run_folder.Row], measured: Measured, examples: Examples) -> None:
-    """Write curves.png, calibration.png and the sheet of the best weights into RUN."""
+    """Write curves.png, calibration.png, operating_points.png and the sheet of the best weights into RUN."""
     reports = measured.reports
     plots.curves(rows, reports["validation"]["ceiling"]["map"], run / "curves.png")
     plots.calibration({name: r["calibration"] for name, r in reports.items()}, run / "calibration.png")
+    operating_points(reports, metrics.SCORE, run / OPERATING_POINTS)
     validation = examples.data.splits["validation"]
     shown = sheets.fixed_rows(validation)
     sheet = sheets.truth_and_prediction(validation, measured.found["validation"], shown, measured.threshold)
