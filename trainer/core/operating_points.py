@@ -19,7 +19,7 @@ from trainer.core.decision import EVEN, Limits
 ESCAPES, OVERKILL, RUN = "escapes", "overkill", "run"
 RATES = (0.01, 0.02, 0.05)
 CURVE = 40  # points of a curve that are scores of NG pictures, and as many that are scores of OK pictures
-DIGITS = 3
+DIGITS, MOST_DECIMALS = 3, 300
 
 
 def _rounded(threshold: float, up: bool) -> float:
@@ -27,10 +27,9 @@ def _rounded(threshold: float, up: bool) -> float:
     distance = min(threshold, 1 - threshold)
     if distance <= 0:
         return threshold
-    scale = 10.0 ** (DIGITS - 1 - math.floor(math.log10(distance)))
+    decimals = min(MOST_DECIMALS, DIGITS - 1 - math.floor(math.log10(distance)))
     away = math.ceil if up == (threshold < EVEN) else math.floor
-    distance = away(distance * scale) / scale
-    decimals = max(0, round(math.log10(scale)))
+    distance = away(distance * 10.0**decimals) / 10.0**decimals
     return round(distance if threshold < EVEN else 1 - distance, decimals)
 
 

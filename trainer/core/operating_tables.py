@@ -31,7 +31,7 @@ def table(measured: Mapping[str, Any]) -> list[list[Any]]:
         rows.append(
             [
                 "the run's thresholds" if of == RUN else f"{of} at most {accepted} %",
-                None if threshold is None else f"{threshold:.12g}",
+                None if threshold is None else str(threshold),
                 *(_percent(point[name]["share"]) for name in ("escapes", "overkill", "unsure", "invalid")),
                 *(_interval(point[name]) for name in ("escapes", "overkill")),
             ]

@@ -127,8 +127,8 @@ def _shares(axes: Axes, *names: str) -> None:
 def _over_threshold(axes: Axes, one: Mapping[str, Any]) -> None:
     curve, own = one["curve"], one["points"][0]
 
-    def place(threshold: Any) -> np.ndarray:
-        return np.asarray(np.clip(threshold, NEAREST, 1 - NEAREST))
+    def place(threshold: Any) -> Any:
+        return np.clip(threshold, NEAREST, 1 - NEAREST)
 
     axes.axvspan(*place([own["ok_below"], own["ng_from"]]), color=hue("UNSURE").on_white, alpha=0.15, label="UNSURE")
     for key, truth, limit, words, line in (

@@ -25,7 +25,7 @@ def test_thresholds_keep_the_accepted_share_and_can_be_typed(rows):
     limits = choose_limits(scores, ng, choose_threshold(scores, ng))
     for each in operating_points.choose(scores, ng, limits):
         at, accepted = each["threshold"], each["rate"] * (ng if each["of"] == "escapes" else ~ng).sum()
-        assert 0 <= at <= 1 and float(f"{at:.12g}") == pytest.approx(at, rel=1e-11, abs=0)
+        assert 0 <= at <= 1 and (at >= 0.5 or at == float(f"{at:.3g}"))
         if each["of"] == "escapes":
             assert at <= min(limits.escape, 0.5) and (scores[ng] < at).sum() <= accepted
         elif at < 1:
