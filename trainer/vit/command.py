@@ -175,6 +175,7 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
         loop.events = event_files.EventFiles(args.out)
     look = _reports(loop, begun, device)
     outcome = loop.train(has_state)
+    trainee.leave()
     share.leave()
     return _ended(args, begun, model, outcome, look) if share.first else 0
 
