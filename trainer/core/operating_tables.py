@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainer.core.card import markdown
-from trainer.core.operating_points import RUN
 
 HEADER = (
     *("accepted", "--threshold", "escapes", "overkill", "UNSURE", "INVALID"),
@@ -30,7 +29,7 @@ def table(measured: Mapping[str, Any]) -> list[list[Any]]:
         accepted = ", ".join(f"{rate:g}" for rate in sorted(rates[of, threshold]))
         rows.append(
             [
-                "the run's thresholds" if of == RUN else f"{of} at most {accepted} %",
+                "the run's thresholds" if threshold is None else f"{of} at most {accepted} %",
                 None if threshold is None else str(threshold),
                 *(_percent(point[name]["share"]) for name in ("escapes", "overkill", "unsure", "invalid")),
                 *(_interval(point[name]) for name in ("escapes", "overkill")),

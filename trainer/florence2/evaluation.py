@@ -18,6 +18,7 @@ from trainer.core import gates as core_gates
 from trainer.core.console import say
 from trainer.core.data import read_dataset
 from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
+from trainer.core.decision import Limits
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
 from trainer.core.fitness import fitness_said
@@ -32,7 +33,7 @@ from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
 from trainer.florence2.detect import Inspector, answers
 from trainer.florence2.evaluation_page import write_page
-from trainer.florence2.metrics import SCORE, matches, pin_at
+from trainer.florence2.metrics import matches, pin_at
 from trainer.florence2.run import Detector, load_config
 from trainer.florence2.truth import Truth
 
@@ -198,6 +199,7 @@ def measure(
     """
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
+    limits = Limits.at(threshold) if frozen is None else frozen.limits
     reports: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for name, split in splits.items():
@@ -205,8 +207,10 @@ def measure(
             found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
         unsuitable = own.of_split(split.pictures, watched.features) if own else ()
         reports[name] = metrics.report(
-            split.truths, found, detector.labels, threshold, seen, frozen=frozen, unsuitable=unsuitable
+            split.truths, found, detector.labels, threshold, seen, limits=limits, unsuitable=unsuitable
         )
+        points = decision.operating_points_of(split.truths, found, frozen, threshold, unsuitable)
+        reports[name]["operating_points"] = points
         lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
         rows += [line for some in lines for line in some]
         if shown := worst(lines):
@@ -266,7 +270,7 @@ def evaluate(
         run_folder.write_table(stage / PREDICTIONS, COLUMNS, rows)
         calibrations = {name: measured["calibration"] for name, measured in reports.items()}
         plots.calibration(calibrations, stage / "calibration.png")
-        operating_points(reports, SCORE, stage / results_folder.OPERATING_POINTS)
+        operating_points(reports, decision.SCORE, stage / results_folder.OPERATING_POINTS)
         write_page(stage, document)
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for text in [*_headlines(reports), compared.sentence()]:

@@ -63,7 +63,7 @@ class Measured:
     Args:
         threshold: Confidence from which a box counts, chosen on validation.
         frozen: Thresholds of the verdict and fitness, for RUN/frozen.json.
-        reports: Results of `metrics.report` by split, except `train`.
+        reports: Results of `metrics.report` by split, except `train`, with `operating_points`.
         found: Boxes found in each picture, by split.
     """
 
@@ -110,9 +110,12 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
     )
     frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen)
     reports = {
-        name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen, frozen=frozen)
+        name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen, limits=frozen.limits)
         for name, boxes in found.items()
     }
+    for name, report in reports.items():
+        truths = data.splits[name].truths
+        report["operating_points"] = decision.operating_points_of(truths, found[name], frozen, threshold)
     return Measured(threshold, frozen, reports, found)
 
 
@@ -136,7 +139,7 @@ def _draw(run: Path, rows: Sequence[run_folder.Row], measured: Measured, example
     reports = measured.reports
     plots.curves(rows, reports["validation"]["ceiling"]["map"], run / "curves.png")
     plots.calibration({name: r["calibration"] for name, r in reports.items()}, run / "calibration.png")
-    operating_points(reports, metrics.SCORE, run / OPERATING_POINTS)
+    operating_points(reports, decision.SCORE, run / OPERATING_POINTS)
     validation = examples.data.splits["validation"]
     shown = sheets.fixed_rows(validation)
     sheet = sheets.truth_and_prediction(validation, measured.found["validation"], shown, measured.threshold)

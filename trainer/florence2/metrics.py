@@ -14,9 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.core import operating_points
 from trainer.core.decision import Limits, verdicts_of
-from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.held_out import group_of
 from trainer.core.metrics import reliability
 from trainer.core.verdict_shares import sentence, verdict_shares
@@ -25,7 +23,6 @@ from trainer.florence2.truth import FACTORS, Pin, Truth, quantised
 
 MATCH_IOU = 0.5
 BOOTSTRAPS = 1000
-SCORE = "the highest confidence of a box"  # the score of a picture: see `score_of`
 Pictures = Sequence[tuple[Truth, Sequence[Found]]]
 
 
@@ -228,12 +225,6 @@ def score_of(found: Sequence[Found]) -> float:
     return max((one.confidence for one in found), default=0.0)
 
 
-def _scores_and_truth(pictures: Pictures) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores (N,), and whether each picture is NG in truth: it has a true box."""
-    scores = np.array([score_of(found) for _, found in pictures])
-    return scores, np.array([bool(truth.targets) for truth, _ in pictures], dtype=bool)
-
-
 def verdicts_at(pictures: Pictures, limits: Limits, unsuitable: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
     """Compute `core.verdict_shares` of whole pictures; a picture with a true box is NG in truth.
 
@@ -242,18 +233,9 @@ def verdicts_at(pictures: Pictures, limits: Limits, unsuitable: Sequence[Sequenc
         limits: Thresholds of the highest confidence.
         unsuitable: For each picture the reasons why it cannot be judged; empty: all can be judged.
     """
-    scores, ng = _scores_and_truth(pictures)
+    scores = np.array([score_of(found) for _, found in pictures])
+    ng = np.array([bool(truth.targets) for truth, _ in pictures], dtype=bool)
     return verdict_shares(ng, verdicts_of(scores, limits, unsuitable))
-
-
-def _operating_points(
-    pictures: Pictures, threshold: float, frozen: FrozenThreshold | None, unsuitable: Sequence[Sequence[str]]
-) -> dict[str, Any]:
-    scores, ng = _scores_and_truth(pictures)
-    limits, chosen = (frozen.limits, frozen.operating_points) if frozen else (Limits.at(threshold), None)
-    invalid = np.array([bool(why) for why in unsuitable], dtype=bool) if unsuitable else None
-    parts = [truth.part for truth, _ in pictures]
-    return operating_points.measure(parts, ng, scores, limits, invalid, chosen)
 
 
 def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
@@ -406,7 +388,7 @@ def report(
     threshold: float,
     seen: Mapping[str, Sequence[str]],
     intervals: bool = True,
-    frozen: FrozenThreshold | None = None,
+    limits: Limits | None = None,
     unsuitable: Sequence[Sequence[str]] = (),
 ) -> dict[str, Any]:
     """Compute all measures of one split, as evaluation.json stores them.
@@ -419,7 +401,7 @@ def report(
         threshold: Confidence from which a box counts.
         seen: Addresses of the pins that are defective in a training picture, by scene.
         intervals: Whether to compute bootstrap intervals of mAP50.
-        frozen: Thresholds of the verdicts; None: all are `threshold`.
+        limits: Thresholds of the verdicts; None: all are `threshold`.
         unsuitable: For each picture the reasons of the run's gates why it cannot be judged; empty: no gates.
     """
     pictures = list(zip(truths, found, strict=True))
@@ -432,8 +414,7 @@ def report(
     out: dict[str, Any] = {
         **_part(pictures, labels, threshold, intervals),
         **{k: v for k, v in mean_average_precision(pictures, labels).items() if k not in ("map", "map50")},
-        "verdicts": verdicts_at(pictures, frozen.limits if frozen else Limits.at(threshold), unsuitable),
-        "operating_points": _operating_points(pictures, threshold, frozen, unsuitable),
+        "verdicts": verdicts_at(pictures, limits or Limits.at(threshold), unsuitable),
         "ceiling": ceilings(truths, labels),
         "calibration": calibration(pictures),
         # OK pictures belong to both groups, so that their false boxes count in each.
