@@ -54,14 +54,6 @@ class TrainingConfig(Settings):
         ge=0,
         le=1000,
     )
-    measure_weight: float = setting(
-        0.0,
-        "weight of the losses from measures, which teach patches the displacement in mm and the presence of each pin; "
-        "0: none",
-        ge=0,
-        le=1000,
-        earlier=0.0,
-    )
     close_ups: float = setting(
         0.6,
         "share of the epochs, from the first on, that train on close-ups (cut-outs of single pins) only; needs boxes",
@@ -152,6 +144,14 @@ class TrainingConfig(Settings):
         expected="a SHA-256, or nothing",
         no_option="read from the dataset",
         earlier="",
+    )
+    measure_weight: float = setting(
+        0.0,
+        "weight of the losses from measures, which teach patches the displacement in mm and the presence of each pin; "
+        "0: none",
+        ge=0,
+        le=1000,
+        earlier=0.0,
     )
 
     @property
