@@ -208,8 +208,8 @@ class ViTTrainee:
         return loss
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """Return the figures of the epoch just trained: `stage`, `train_loss`; `train_measure_loss` (without its weight;
-        only with --measure-weight); `lr` and `gradient_norm` (mean before clipping), both from `how`; `train_accuracy`
+        """Return the figures of the epoch just trained: `stage`; `train_loss`; `train_measure_loss` (without its
+        weight; only with --measure-weight); `lr` and `gradient_norm` (mean before clipping), both from `how`; `train_accuracy`
         (share of pictures classified rightly; None if the epoch had close-ups only); `train_close_up_accuracy` (share
         of centre objects classified rightly; None without close-ups).
         """
