@@ -209,9 +209,9 @@ class ViTTrainee:
 
     def trained(self, epoch: int, how: Trained) -> Row:
         """Return the figures of the epoch just trained: `stage`; `train_loss`; `train_measure_loss` (without its
-        weight; only with --measure-weight); `lr` and `gradient_norm` (mean before clipping), both from `how`; `train_accuracy`
-        (share of pictures classified rightly; None if the epoch had close-ups only); `train_close_up_accuracy` (share
-        of centre objects classified rightly; None without close-ups).
+        weight; only with --measure-weight); `lr` and `gradient_norm` (mean before clipping), both from `how`;
+        `train_accuracy` (share of pictures classified rightly; None if the epoch had close-ups only);
+        `train_close_up_accuracy` (share of centre objects classified rightly; None without close-ups).
         """
         with_pictures, with_close_ups = epoch > self.plan.close_up_epochs, self.plan.close_up_epochs > 0
         lost, right, right_close_ups, of_measures = self.share.total(self._sums).tolist()
