@@ -289,9 +289,7 @@ def run(args: argparse.Namespace) -> int:
     paths = [study.results / f"{training.name}.json" for training in PLAN]
     results = [json.loads(path.read_text("utf-8")) for path in paths if path.is_file()]
     if not results:
-        raise InputError(
-            f"{study.results}: expected results of an earlier command, got none: use a longer --time"
-        )
+        raise InputError(f"{study.results}: expected results of an earlier command, got none: use a longer --time")
     text = written(results)
     print(text)
     if args.write:

@@ -17,7 +17,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads from a result the mAP50 of a split, or of a group in it: keys such as "digits", "with"."""
+    """Make a function that reads mAP50 of a split or of its `group` (keys such as "digits", "with") from a result."""
 
     def share(result: Mapping[str, Any]) -> Share:
         part = result["splits"].get(split, {})
