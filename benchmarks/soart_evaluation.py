@@ -345,7 +345,8 @@ def _hints(found: list[dict[str, Any]]) -> str:
     lines = [
         f"\n## Hints, {CONDITIONS[0]}\n",
         "A hint is the guess of `inspect` at the kind of defect. The table has the two most frequent hints at the "
-        f"defective pin or print, and in how many of {EACH} pictures `inspect` gave each.\n",
+        f"defective pin or print, and in how many of {EACH} pictures `inspect` gave each. *Another one*: another "
+        "print.\n",
         "| defect | hints |",
         "|---|---|",
     ]
@@ -363,9 +364,9 @@ def _intervals(drawn: list[dict[str, Any]]) -> str:
         "\n## Does the stated rate of false alarms hold?\n",
         "`inspect` states the largest share of OK parts that score above its limit (false alarms), [with 95 % "
         "confidence](soart.md#the-limit-and-its-promise). To test this promise, the limit was set 50 times each from "
-        "5, 20 and 100 OK pictures, drawn at random. Each time 500 other OK pictures were judged (with the settings of "
-        "`--edge`). *SOARTC and pins*: a picture is also a false alarm if the score of a pin is above the limit for "
-        "pins.\n",
+        "5, 20 and 100 OK pictures, drawn at random. Each time 500 other OK pictures were judged. All this was done "
+        "with the settings of `inspect --edge`. *SOARTC and pins*: a picture is also a false alarm if the score of a "
+        "pin is above the limit for pins.\n",
         "| OK pictures | judged by | promised at most | false alarms, median (largest) of 50 | promise held |",
         "|---|---|---|---|---|",
     ]
