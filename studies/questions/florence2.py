@@ -17,11 +17,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
-<<<<<<< HEAD
-    """Make a function that reads the mAP50 of a split, or of a group in it (such as "digits", "with"), in a result."""
-=======
     """Make a function that reads mAP50 of a split or of its `group` (keys such as "digits", "with") from a result."""
->>>>>>> p
 
     def share(result: Mapping[str, Any]) -> Share:
         part = result["splits"].get(split, {})
