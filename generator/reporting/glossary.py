@@ -72,6 +72,7 @@ OTHER_WORDS = {
     "AUROC": "chance that an NG picture gets a higher P(NG) than an OK one: 1 is perfect, 0.5 is guessing",
     "escape": "an NG picture judged OK: a defect that would be delivered",
     "overkill": "an OK picture judged NG: a good part that would be rejected",
+    "operating point": "a threshold with the escapes and the overkill that it gives: fewer of one, more of the other",
     "confusion matrix": "table of counts: true class by row, predicted class by column; right answers on the diagonal",
     "90/95 point": "size from which on at least 90 % of the defects are found, with 95 % confidence",
     "main effect": "accuracy at each level of a factor, over all levels of the other factors",

@@ -67,9 +67,9 @@ def _figure_columns(rows: Sequence[Sequence[Any]]) -> list[bool]:
 
 
 def _is_figure(value: Any) -> bool:
-    """Whether a cell is a number, an interval, a count such as `3 of 7`, or None."""
+    """Whether a cell is a number, an interval, a count such as `3 of 7`, a share such as `3.1 %`, or None."""
     if isinstance(value, str):
-        return re.fullmatch(r"-?[\d.,]+( of \d+)?", value) is not None
+        return re.fullmatch(r"-?[\d.,]+( of \d+)?( to [\d.,]+)?( %)?|–", value) is not None
     return value is None or (isinstance(value, int | float | list | tuple) and not isinstance(value, bool))
 
 

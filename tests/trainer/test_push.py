@@ -96,7 +96,7 @@ def test_the_card_has_the_evaluation_s_numbers_until_the_weights_change(
     metrics = {metric["type"]: metric for metric in result["metrics"]}
     assert metrics["accuracy"]["value"] == accuracy["share"]
     assert "{:.3f} to {:.3f}".format(*accuracy["interval"]) in metrics["accuracy"]["name"]
-    assert "before a trial has shown" in card and "pictures/confusion.png" in card
+    assert "## Operating points" in card and "before a trial has shown" in card and "pictures/confusion.png" in card
     assert is_ours(card) and not is_ours("# Cats") and not is_ours("---\ntags: [a]\n---\n# Cats")
     # Other weights: the evaluation does not count for them.
     (run / "best.safetensors").write_bytes((run / "best.safetensors").read_bytes() + b" ")

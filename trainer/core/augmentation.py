@@ -35,6 +35,7 @@ GAIN = 0.2
 OFFSET = 0.04
 GAMMA = 0.2
 NOISE = 0.02
+PIN_COLUMNS = 6
 
 
 class Batch(NamedTuple):
@@ -47,6 +48,8 @@ class Batch(NamedTuple):
         categories: (B, M) class labels of the boxes.
         boxes_known: (B,) bool: whether the boxes tell the true class of every patch of the picture.
         may_flip: (B, 2) bool: whether the picture may be mirrored left-right, and up-down.
+        pins: (B, P, 6) pins: x, y in px of the tip, or of the foot of a missing pin; presence 1 or 0 (-1: no pin); dx,
+            dy and retraction in mm. P is 0 if pins are not trained on.
     """
 
     pixels: Tensor
@@ -55,6 +58,24 @@ class Batch(NamedTuple):
     categories: Tensor
     boxes_known: Tensor
     may_flip: Tensor
+    pins: Tensor
+
+
+def with_points(boxes: Tensor, pins: Tensor) -> Tensor:
+    """Append the points of pins (P, 6) to boxes (M, 4), as boxes without area, so that both move with the pixels."""
+    return torch.cat([boxes, pins[:, [0, 1, 0, 1]]])
+
+
+def moved_pins(pins: Tensor, moved: Tensor, across: bool, down: bool) -> Tensor:
+    """Return pins (P, 6) at their moved points; a mirrored picture shows mirrored displacements.
+
+    Args:
+        pins: (P, 6), before the picture was changed.
+        moved: (P, 4) the points as boxes without area, from `with_points`, moved.
+        across, down: Whether the picture was mirrored left-right, and up-down.
+    """
+    signs = pins.new_tensor([1, -1 if across else 1, -1 if down else 1, 1])
+    return torch.cat([moved[:, :2], pins[:, 2:] * signs], 1)
 
 
 def bounding_boxes(boxes: Tensor, pixels: Tensor) -> "BoundingBoxes":
@@ -179,13 +200,15 @@ def augment(batch: Batch, seeds: Tensor) -> Batch:
     """
     if len(seeds) == 0:
         return batch
-    pixels, boxes = [], []
+    pixels, boxes, pins = [], [], []
     height, width = batch.pixels.shape[2:]
     real = batch.boxes[..., 2] > batch.boxes[..., 0]
+    most_boxes = real.shape[1]
     for index, seed in enumerate(seeds.tolist()):
         generator = torch.Generator().manual_seed(seed)
         draw = torch.rand(11, generator=generator).tolist()
-        picture, moved, shown = batch.pixels[index], batch.boxes[index], real[index]
+        picture, moved = batch.pixels[index], with_points(batch.boxes[index], batch.pins[index])
+        shown = F.pad(real[index], (0, len(moved) - most_boxes))
         known = bool(batch.boxes_known[index]) and bool(shown.any())
         if known and draw[8] < 0.5:
             turned = turn(picture, moved, TURN_DEG * (2 * draw[9] - 1), (1 + ZOOM) ** (2 * draw[10] - 1))
@@ -194,7 +217,10 @@ def augment(batch: Batch, seeds: Tensor) -> Batch:
         most, held = (SHIFT_PX, moved[shown]) if known else (BLIND_SHIFT_PX, moved[:0])
         picture, moved = shift(picture, moved, *drawn_shift(held, (width, height), (most, most), draw[:2]))
         across, down = batch.may_flip[index].tolist()
-        picture, moved = mirror(picture, moved, across and draw[2] < 0.5, down and draw[3] < 0.5)
+        across, down = across and draw[2] < 0.5, down and draw[3] < 0.5
+        picture, moved = mirror(picture, moved, across, down)
         pixels.append(photometric(picture, draw[4:8], generator))
-        boxes.append(moved)
-    return batch._replace(pixels=torch.stack(pixels), boxes=torch.where(real[..., None], torch.stack(boxes), 0.0))
+        boxes.append(moved[:most_boxes])
+        pins.append(moved_pins(batch.pins[index], moved[most_boxes:], across, down))
+    kept = torch.where(real[..., None], torch.stack(boxes), 0.0)
+    return batch._replace(pixels=torch.stack(pixels), boxes=kept, pins=torch.stack(pins))

@@ -7,14 +7,14 @@ to the weights whose SHA-256 is in the file.
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from generator.io.checksum import sha256_of
-from trainer.core import fitness, max_escape, metrics, run_folder
+from trainer.core import fitness, max_escape, metrics, operating_points, run_folder
 from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
@@ -37,6 +37,8 @@ class FrozenThreshold:
         fitness: How well the run tells OK from NG; None in files of earlier versions.
         tolerance: Limits in mm under which the run was trained, by scene; None: not recorded.
         max_escape: `max_escape.Check` as JSON object; None without --max-escape.
+        operating_points: Thresholds by accepted share, from `operating_points.choose`; None in files of earlier
+            versions.
     """
 
     weights_sha256: str
@@ -49,6 +51,7 @@ class FrozenThreshold:
     fitness: Fitness | None = None
     tolerance: dict[str, Any] | None = None
     max_escape: dict[str, Any] | None = None
+    operating_points: list[dict[str, Any]] | None = None
 
     @property
     def limits(self) -> Limits:
@@ -142,17 +145,19 @@ def decided_by(
     """
     limits = choose_limits(scores, ng, threshold)
     check = max_escape.choose(parts, ng, scores, rate, threshold, limits.overkill) if rate else None
+    limits = replace(limits, escape=check.threshold) if check else limits
     return FrozenThreshold(
         weights_sha256=digest(run / run_folder.BEST),
         threshold=limits.threshold,
         temperature=temperature,
         pictures=len(scores),
         positions=positions,
-        escape_threshold=check.threshold if check else limits.escape,
+        escape_threshold=limits.escape,
         overkill_threshold=limits.overkill,
         fitness=measured,
         tolerance=run_folder.tolerance_of(run),
         max_escape=asdict(check) if check else None,
+        operating_points=operating_points.choose(scores, ng, limits),
     )
 
 
@@ -204,6 +209,7 @@ def load(run: Path) -> FrozenThreshold | None:
             None if held.fitness is None else Fitness.from_json(held.fitness),
             None if held.tolerance is None else dict(held.tolerance),
             None if held.max_escape is None else asdict(max_escape.Check(**held.max_escape)),
+            None if held.operating_points is None else [operating_points.read(one) for one in held.operating_points],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise InputError(

@@ -131,27 +131,38 @@ def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) -> Interval:
-    """Return the interval of the share of right pictures, by bootstrap over parts.
+    """Return the interval of the share of right pictures: `part_intervals` with one column, `right` (N,)."""
+    low, high = part_intervals(parts, np.asarray(right)[:, None], level)[0]
+    return float(low), float(high)
+
+
+def part_intervals(parts: Sequence[str], right: np.ndarray, level: float = 0.95) -> np.ndarray:
+    """Return the intervals of T shares of right pictures, by bootstrap over parts; all shares have the same draws.
 
     If all pictures are right, or all are wrong, the bootstrap has no width, and Clopper and Pearson's bounds are used,
     with each part as one trial. Without pictures, or if the only part has right and wrong ones, the result is (0, 1).
 
     Args:
         parts: (N,) name of the part that each picture shows.
-        right: (N,) whether the picture is counted as right.
+        right: (N, T) whether the picture is counted as right.
         level: Confidence, in (0, 1).
+
+    Returns:
+        (T, 2) lower and upper bounds.
     """
-    counts = part_counts(parts, np.zeros(len(right), dtype=int), np.asarray(right, dtype=int), 2)[:, 0]
-    if not len(counts):
-        return 0.0, 1.0
-    if not counts[:, 0].any():
-        return clopper_pearson(len(counts), len(counts), level)
-    if not counts[:, 1].any():
-        return clopper_pearson(0, len(counts), level)
-    if len(counts) == 1:
-        return 0.0, 1.0
-    rng = np.random.default_rng(0)
-    weights = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=DRAWS)
-    drawn = weights @ counts
-    low, high = np.quantile(drawn[:, 1] / drawn.sum(1), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    _, index = np.unique(np.asarray(parts, dtype=str), return_inverse=True)
+    sizes = np.bincount(index).astype(float)
+    hits = np.zeros((len(sizes), right.shape[1]))
+    np.add.at(hits, index, np.asarray(right, dtype=int))
+    bounds = np.tile([0.0, 1.0], (right.shape[1], 1))
+    if not len(sizes):
+        return bounds
+    whole = hits.sum(0)
+    bounds[whole == 0] = clopper_pearson(0, len(sizes), level)
+    bounds[whole == len(right)] = clopper_pearson(len(sizes), len(sizes), level)
+    mixed = (whole > 0) & (whole < len(right))
+    if len(sizes) > 1 and mixed.any():
+        weights = np.random.default_rng(0).multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=DRAWS)
+        shares = weights @ hits[:, mixed] / (weights @ sizes)[:, None]
+        bounds[mixed] = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    return bounds

@@ -1,13 +1,15 @@
-"""Figures of a training: curves over epochs (numbers: metrics.csv) and confusion matrices (summary.json)."""
+"""Figures of a run: curves over epochs (numbers: metrics.csv), confusion matrices, operating points (summary.json)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from generator.io.palette import hue
+from generator.io.palette import PAGE, hue
 from trainer.core.run_folder import replace_file
 
 
@@ -79,3 +81,83 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: 
         accuracy = np.trace(matrix) / max(1, matrix.sum())
         axes.set(title=f"{name}: accuracy {accuracy:.3f}", xlabel="predicted", ylabel="true")
     save_figure(figure, path)
+
+
+SHARES = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+# Thresholds are drawn on a logit scale, which has no place for 0 and 1.
+NEAREST = 1e-4
+THRESHOLDS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
+
+
+def operating_points(reports: Mapping[str, Mapping[str, Any]], score: str, path: Path) -> bool:
+    """Plot the operating points of splits: shares over the threshold, and overkill against escapes.
+
+    Args:
+        reports: Reports of splits by name; those with OK and NG pictures in `operating_points` are drawn.
+        score: Name of the score that is compared with the threshold, such as P(NG).
+        path: PNG file to write.
+
+    Returns:
+        False, without a file, if no split can be drawn.
+    """
+    held = {name: one["operating_points"] for name, one in reports.items() if "operating_points" in one}
+    drawn = {name: one for name, one in held.items() if one["curve"]["escapes"] and one["curve"]["overkill"]}
+    if not drawn:
+        return False
+    figure = Figure(figsize=(10.4, 4.4 * len(drawn)), layout="constrained")
+    for (over, against), (name, one) in zip(figure.subplots(len(drawn), 2, squeeze=False), drawn.items(), strict=True):
+        _over_threshold(over, one)
+        over.set(title=f"{name}: errors over the threshold", xlabel=f"threshold of {score}")
+        _against_escapes(against, one)
+        against.set(title=f"{name}: overkill against escapes", xlabel="escapes: NG pictures called OK, %")
+    save_figure(figure, path)
+    return True
+
+
+def _shares(axes: Axes, *names: str) -> None:
+    """Give axes, x or y, a scale of shares from 0 to 1 that is wider for small shares."""
+    for name in names:
+        getattr(axes, f"set_{name}scale")("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))
+        getattr(axes, f"set_{name}ticks")(SHARES, [f"{100 * share:g}" for share in SHARES], fontsize=8)
+        getattr(axes, f"set_{name}lim")(0, 1)
+
+
+def _over_threshold(axes: Axes, one: Mapping[str, Any]) -> None:
+    curve, own = one["curve"], one["points"][0]
+
+    def place(threshold: Any) -> Any:
+        return np.clip(threshold, NEAREST, 1 - NEAREST)
+
+    axes.axvspan(*place([own["ok_below"], own["ng_from"]]), color=hue("UNSURE").on_white, alpha=0.15, label="UNSURE")
+    for key, truth, limit, words, line in (
+        ("escapes", "NG", "ok_below", "escapes: NG pictures called OK", "-"),
+        ("overkill", "OK", "ng_from", "overkill: OK pictures called NG", "--"),
+    ):
+        at, color = place(curve["threshold"]), hue(truth).on_white
+        axes.fill_between(at, curve[key]["low"], curve[key]["high"], color=color, alpha=0.15, linewidth=0)
+        axes.plot(at, curve[key]["share"], color=color, linestyle=line, label=words)
+        axes.plot(place(own[limit]), own[key]["share"], "o", color=color)
+    axes.axvline(place(one["class_from"]), color="grey", linestyle=":", label="class of a defect from here on")
+    axes.set_xscale("logit")
+    axes.minorticks_off()
+    axes.set_xticks(THRESHOLDS, [f"{threshold:g}" for threshold in THRESHOLDS], fontsize=8)
+    axes.set(xlim=(NEAREST, 1 - NEAREST), ylabel="share of these pictures, %")
+    _shares(axes, "y")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="upper center")
+
+
+def _against_escapes(axes: Axes, one: Mapping[str, Any]) -> None:
+    curve, (own, *others) = one["curve"], one["points"]
+    escapes, overkill, color = curve["escapes"]["share"], curve["overkill"], PAGE["accent"].light
+    axes.fill_between(escapes, overkill["low"], overkill["high"], color=color, alpha=0.15, linewidth=0)
+    axes.plot(escapes, overkill["share"], color=color, label="one threshold between OK and NG")
+    for point in others:
+        axes.plot(point["escapes"]["share"], point["overkill"]["share"], "o", color=color, fillstyle="none", zorder=3)
+    unsure = f"the run's thresholds: {100 * own['unsure']['share']:.1f} % UNSURE"
+    shown = own["escapes"]["share"], own["overkill"]["share"]
+    axes.plot(*shown, "o", color=PAGE["ink"].light, label=unsure, clip_on=False, zorder=4)
+    axes.set_ylabel("overkill: OK pictures called NG, %")
+    _shares(axes, "x", "y")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)

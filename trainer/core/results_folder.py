@@ -18,6 +18,7 @@ from trainer.core.errors import InputError
 from trainer.core.run_folder import REPORT
 
 EVALUATION, PREDICTIONS = "evaluation.json", "predictions.csv"
+OPERATING_POINTS = "operating_points.png"  # also in the run's own folder
 STAGE = ".results.tmp"
 # Gives the names of the files that belong to a JSON document of results, without the document.
 FilesOf = Callable[[Mapping[str, Any]], Iterable[str]]
@@ -45,7 +46,7 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
     """Return the names of the files that an evaluation writes beside evaluation.json; `document`: its content."""
     splits = document["splits"]
-    names = {PREDICTIONS, REPORT, "calibration.png", *(f"mistakes_{name}.png" for name in splits)}
+    names = {PREDICTIONS, REPORT, "calibration.png", OPERATING_POINTS, *(f"mistakes_{name}.png" for name in splits)}
     if "frozen" in document:  # of a ViT
         names |= {"confusion.png", "detection.png", *(f"effects_{name}.png" for name in splits)}
     return names

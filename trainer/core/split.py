@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from generator.io import pictures as decoder
+from trainer.core.augmentation import PIN_COLUMNS
 from trainer.core.console import speaks
 from trainer.core.errors import InputError, as_input_error
 from trainer.vit.network.letterbox import pixels_of
@@ -150,6 +151,7 @@ class Split:
         rows: (N,) all columns of the rows except pictures and objects.
         objects: (N,) the objects in each picture, in the order of its boxes; None if they are not known.
         views: Number of pictures per example: see `trainer.core.views`.
+        pins: (N, P, 6) true pins, see `augmentation.Batch`; None if they are not trained on.
     """
 
     pictures: Pictures
@@ -162,6 +164,7 @@ class Split:
     rows: list[dict[str, Any]] = field(default_factory=list)
     objects: "list[tuple[ObjectRow, ...] | None]" = field(default_factory=list)
     views: int = 1
+    pins: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -170,6 +173,10 @@ class Split:
         """Return the indices (B * views,) of the pictures of `examples` (B,)."""
         at = torch.as_tensor(examples, dtype=torch.long)
         return at if self.views == 1 else (at[:, None] * self.views + torch.arange(self.views)).flatten()
+
+    def pins_at(self, pictures: Tensor) -> Tensor:
+        """Return the true pins (B, P, 6) of the pictures at the indices `pictures` (B,); P is 0 without `pins`."""
+        return torch.zeros((len(pictures), 0, PIN_COLUMNS)) if self.pins is None else self.pins[pictures]
 
     def pixels(self, examples: Sequence[int] | Tensor) -> Tensor:
         """Return the pixels of `examples` (B,): (B, C, H, W) uint8; with several views (B, views, C, H, W)."""
@@ -206,6 +213,7 @@ class Split:
             rows=[self.rows[i] for i in at.tolist()] if self.rows else [],
             objects=[self.objects[i] for i in at.tolist()] if self.objects else [],
             views=self.views,
+            pins=None if self.pins is None else self.pins[at],
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from generator.reporting.glossary import CLASS_WORDS, WORDS
 from generator.reporting.pages import shown
-from trainer.core import verdict_shares
+from trainer.core import operating_tables, verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.tolerance import words
@@ -77,6 +77,7 @@ def model_card(
         f"## Measured\n\n{fitness_and_escapes(summary)}.\n\n"
         + markdown(("split", *(title for _, title in MEASURES)), rows),
         *_verdicts(summary["splits"]),
+        *filter(None, [operating_tables.markdown_section(summary["splits"])]),
         "The threshold and the best epoch were chosen on `validation`: its numbers are optimistic.",
         _meanings((word, WORDS[word]) for word in ("mAP", "mAP50", *ALSO_EXPLAINED)),
         *(f"![{caption}]({path})\n\n{caption}" for path, caption in pictures),

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from generator.dataset.hub import HubError, name_problem
-from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, results_folder, run_folder
 from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
@@ -38,7 +38,8 @@ KIND = "florence2"  # suffix of the default names of run folders
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
-    *("README.md", frozen_threshold.FROZEN, *gates.FILES, *default_paths.DATASET_FILES),
+    *("README.md", results_folder.OPERATING_POINTS, frozen_threshold.FROZEN, *gates.FILES),
+    *default_paths.DATASET_FILES,
 )
 RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER, default_paths.DATASET_FOLDER)
 

@@ -25,6 +25,7 @@ from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.gates import Gates
 from trainer.core.golden_input import check_reference
+from trainer.core.plots import operating_points
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.run_folder import REPORT
 from trainer.florence2 import decision, gates, metrics, plots, sheets
@@ -209,6 +210,8 @@ def measure(
         reports[name] = metrics.report(
             split.truths, found, detector.labels, threshold, seen, limits=limits, unsuitable=unsuitable
         )
+        points = decision.operating_points_of(split.truths, found, frozen, threshold, unsuitable)
+        reports[name]["operating_points"] = points
         lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
         rows += [line for some in lines for line in some]
         if shown := worst(lines):
@@ -265,6 +268,7 @@ def evaluate(
         run_folder.write_table(stage / PREDICTIONS, COLUMNS, rows)
         calibrations = {name: measured["calibration"] for name, measured in reports.items()}
         plots.calibration(calibrations, stage / "calibration.png")
+        operating_points(reports, decision.SCORE, stage / results_folder.OPERATING_POINTS)
         write_page(stage, document)
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for text in [*_headlines(reports), compared.sentence()]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import verdict_shares
+from trainer.core import operating_tables, verdict_shares
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT, write_text
 from trainer.core.tolerance import Comparison
@@ -67,6 +67,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         tolerance=Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
         fitness=fitness_and_escapes(document.get("frozen", {})),
         folder=out,
+        operating_points=operating_tables.view(document["splits"]),
         splits=[split_tables(name, measured) for name, measured in document["splits"].items()],
     )
     write_text(out / REPORT, page)

@@ -12,6 +12,8 @@ from trainer.core import frozen_threshold, run_folder
 from trainer.core.console import say, stage
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
+from trainer.core.plots import operating_points
+from trainer.core.results_folder import OPERATING_POINTS
 from trainer.core.run_folder import SUMMARY, read_metrics, tolerance_of
 from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
@@ -61,7 +63,7 @@ class Measured:
     Args:
         threshold: Confidence from which a box counts, chosen on validation.
         frozen: Thresholds of the verdict and fitness, for RUN/frozen.json.
-        reports: Results of `metrics.report` by split, except `train`.
+        reports: Results of `metrics.report` by split, except `train`, with `operating_points`.
         found: Boxes found in each picture, by split.
     """
 
@@ -111,6 +113,9 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
         name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen, limits=frozen.limits)
         for name, boxes in found.items()
     }
+    for name, report in reports.items():
+        truths = data.splits[name].truths
+        report["operating_points"] = decision.operating_points_of(truths, found[name], frozen, threshold)
     return Measured(threshold, frozen, reports, found)
 
 
@@ -130,10 +135,11 @@ def _compared(
 
 
 def _draw(run: Path, rows: Sequence[run_folder.Row], measured: Measured, examples: Examples) -> None:
-    """Write curves.png, calibration.png and the sheet of the best weights into RUN."""
+    """Write curves.png, calibration.png, operating_points.png and the sheet of the best weights into RUN."""
     reports = measured.reports
     plots.curves(rows, reports["validation"]["ceiling"]["map"], run / "curves.png")
     plots.calibration({name: r["calibration"] for name, r in reports.items()}, run / "calibration.png")
+    operating_points(reports, decision.SCORE, run / OPERATING_POINTS)
     validation = examples.data.splits["validation"]
     shown = sheets.fixed_rows(validation)
     sheet = sheets.truth_and_prediction(validation, measured.found["validation"], shown, measured.threshold)

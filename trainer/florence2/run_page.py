@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
+from trainer.core import operating_tables
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT, write_text
 from trainer.core.settings import settings_table
@@ -26,6 +27,7 @@ def write_page(run: Path, summary: Mapping[str, Any]) -> None:
         title=f"Florence-2 detection: {run.name}",
         run=run,
         folder=None,
+        operating_points=operating_tables.view(summary["splits"]),
         summary=summary,
         tolerance=words(summary.get("tolerance")),
         fitness=fitness_and_escapes(summary),

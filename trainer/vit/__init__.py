@@ -2,7 +2,8 @@
 
 command, options, setup                the training command, its options; its settings, data and network at the start
 pretrained, training_check             weights of published ViTs; checks of data and network before and during training
-training, loader, closeups, patches    steps of the training, their pictures and close-ups, losses from boxes
+training, loader, closeups              steps of the training, their pictures and close-ups
+patches, measures                      losses from boxes, and from the displacements of pins
 epoch_report, finish                   a line for each epoch; measurement and threshold at the end
 network, run, hub_files                the network, copied into each run; settings and weights; files for transformers
 answers, verdicts, prediction          output for a split; verdict on a picture or part; verdicts on picture files

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.core import frozen_threshold, max_escape, run_folder, verdict_shares
+from trainer.core import frozen_threshold, max_escape, operating_tables, run_folder, verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown, meanings
 from trainer.core.decision import EVEN, Limits
 from trainer.core.fitness import fitness_said
@@ -27,11 +27,12 @@ BOTH_INPUTS = "pictures and their NSOART pictures, six channels"
 
 @dataclass(frozen=True)
 class Measured:
-    """Measured results for the card: those in its YAML, tables in Markdown, a note on how they were measured."""
+    """Measured results for the card: those in its YAML, tables in Markdown, a note, the section on operating points."""
 
     results: list[Result]
     tables: str
     note: str
+    points: str
 
 
 def measured_of(run: Path, summary: Mapping[str, Any]) -> Measured:
@@ -48,7 +49,9 @@ def _at_the_end(summary: Mapping[str, Any]) -> Measured:
             ("split", "parts" if summary.get("views") else "pictures", "accuracy", "balanced accuracy"),
             [[n, s["pictures"], s["accuracy"], s["balanced_accuracy"]] for n, s in splits.items()],
         ),
-        "Measured at the end of the training, without threshold and intervals; `python -m trainer.evaluate` adds them.",
+        "Measured at the end of the training, accuracies without threshold and intervals; `python -m trainer.evaluate` "
+        "adds them.",
+        operating_tables.markdown_section(splits),
     )
 
 
@@ -75,7 +78,8 @@ def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measu
     )
     if summary.get("views"):
         note += " The model judges parts, not pictures: all counts are of parts."
-    return Measured(found, markdown(head, lines) + "\n\n" + markdown(by_class, classes), note)
+    tables = markdown(head, lines) + "\n\n" + markdown(by_class, classes)
+    return Measured(found, tables, note, operating_tables.markdown_section(document["splits"]))
 
 
 def vit_card(
@@ -127,6 +131,7 @@ def vit_card(
         _use(name, by_transformers, settings.input, held.limits if held else None, config.views),
         f"## Measured\n\n{fitness}\n\n{measured.tables}\n\n{measured.note} "
         "The best epoch and the threshold were chosen on `validation`: its numbers are optimistic.",
+        *filter(None, [measured.points]),
         *(f"![{caption}]({path})\n\n{caption}" for path, caption in pictures),
         LIMITS,
     ]

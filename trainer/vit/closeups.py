@@ -12,7 +12,7 @@ The truth of a close-up stays right: boxes move with the pixels, and objects cut
 import torch
 from torch import Tensor
 
-from trainer.core.augmentation import Batch, cut, mirror, photometric, turn
+from trainer.core.augmentation import Batch, cut, mirror, moved_pins, photometric, turn, with_points
 from trainer.core.split import IGNORED, Split
 
 JITTER_PX = 12  # so that pins lie anywhere relative to the patches, in a small close-up too
@@ -68,7 +68,7 @@ class CloseUps:
             The batch, whose labels are the centre objects' classes; and (B,) each centre object's index among the boxes
             of its close-up.
         """
-        pixels, boxes, picked = [], [], []
+        pixels, boxes, pins, picked = [], [], [], []
         wide = self.size + 2 * self.margin
         for seed in seeds.tolist():
             generator = torch.Generator().manual_seed(seed)
@@ -78,18 +78,23 @@ class CloseUps:
             x1, y1, x2, y2 = self.split.boxes[row, target].tolist()
             left = round((x1 + x2) / 2 - wide / 2 + self.jitter * (2 * draw[1] - 1))
             top = round((y1 + y2) / 2 - wide / 2 + self.jitter * (2 * draw[2] - 1))
-            picture, moved = cut(self.split.pictures.one(row), self.split.boxes[row], left, top, (wide, wide))
+            true_pins = self.split.pins_at(torch.tensor([row]))[0]
+            known = with_points(self.split.boxes[row], true_pins)
+            picture, moved = cut(self.split.pictures.one(row), known, left, top, (wide, wide))
+            across = down = False
             picture = picture.float().div_(255)
             if augmented:
                 if draw[3] < 0.5:
                     angle, zoom = TURN_DEG * (2 * draw[4] - 1), (1 + ZOOM) ** (2 * draw[5] - 1)
                     picture, moved = turn(picture, moved, angle, zoom)
                 across, down = self.split.may_flip[row].tolist()
-                picture, moved = mirror(picture, moved, across and draw[6] < 0.5, down and draw[7] < 0.5)
+                across, down = across and draw[6] < 0.5, down and draw[7] < 0.5
+                picture, moved = mirror(picture, moved, across, down)
                 picture = photometric(picture, draw[8:12], generator)
             picture, moved = cut(picture, moved, self.margin, self.margin, (self.size, self.size))
             pixels.append(picture)
-            boxes.append(moved)
+            boxes.append(moved[: len(known) - len(true_pins)])
+            pins.append(moved_pins(true_pins, moved[len(boxes[-1]) :], across, down))
             picked.append((row, target))
         rows, targets = torch.tensor(picked).unbind(1)
         shown = torch.stack(boxes)
@@ -100,5 +105,6 @@ class CloseUps:
             categories=torch.where(whole_inside(shown, self.size), self.split.categories[rows], IGNORED),
             boxes_known=torch.ones(len(seeds), dtype=torch.bool),
             may_flip=self.split.may_flip[rows],
+            pins=torch.stack(pins),
         )
         return batch, targets

@@ -12,7 +12,16 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, row_facts, run_folder
+from trainer.core import (
+    default_paths,
+    event_files,
+    frozen_threshold,
+    gates,
+    max_escape,
+    results_folder,
+    row_facts,
+    run_folder,
+)
 from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
@@ -32,7 +41,8 @@ from trainer.vit.setup import Setup, new_setup, put_weights, resumed_setup
 KIND = "vit"  # end of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.LAST, run_folder.STATE, run_folder.METRICS),
-    *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN, *gates.FILES),
+    *("curves.png", "confusion.png", results_folder.OPERATING_POINTS),
+    *(run_folder.SUMMARY, frozen_threshold.FROZEN, *gates.FILES),
     *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *default_paths.DATASET_FILES),
     *(training_check.EXAMINATION, "report.html", "README.md"),
     "attention*",  # temporary files of a killed run, in stages too
@@ -165,6 +175,7 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
         loop.events = event_files.EventFiles(args.out)
     look = _reports(loop, begun, device)
     outcome = loop.train(has_state)
+    trainee.leave()
     share.leave()
     return _ended(args, begun, model, outcome, look) if share.first else 0
 

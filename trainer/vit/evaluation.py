@@ -269,6 +269,7 @@ def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Me
     classes, reports = model.config.classes, found.reports
     matrices = {name: np.array(r["confusion"]) for name, r in reports.items()}
     plots.confusion(matrices, classes, out / "confusion.png")
+    plots.operating_points(reports, "P(NG)", out / results_folder.OPERATING_POINTS)
     evaluation_plots.calibration(reports, out / "calibration.png")
     evaluation_plots.detection(reports, found.sizes, out / "detection.png")
     for name, measured in reports.items():

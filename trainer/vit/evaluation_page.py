@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import run_folder, verdict_shares
+from trainer.core import operating_tables, run_folder, verdict_shares
 from trainer.core.frozen_threshold import CRITERION
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT
@@ -38,6 +38,7 @@ def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
             dict.fromkeys(name for measured in document["splits"].values() for name in measured["classes"])
         ),
         "folder": out,
+        "operating_points": operating_tables.view(document["splits"]),
         "rows_meaning": ROWS_MEANING[document["rows"]],
         "criterion": CRITERION,
         "summary_header": SUMMARY,

@@ -87,6 +87,7 @@ def batch_of(split: Split, indices: Tensor) -> Batch:
         categories=split.categories[at],
         boxes_known=split.boxes_known[at],
         may_flip=split.may_flip[at],
+        pins=split.pins_at(at),
     )
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from trainer.core import intervals, metrics
+from generator.verdict.envelope import Verdict
+from trainer.core import intervals, metrics, operating_points
 from trainer.core.decision import decide, softmax
 from trainer.core.defect_size import MEASURES
 from trainer.core.detection_probability import curve
@@ -66,6 +67,7 @@ def report(
     matrix = metrics.confusion_matrix(truth, said, len(classes))
     counts = intervals.part_counts(parts, truth, said, len(classes))
     truth_ng, said_ng = truth != ok_index, said != ok_index
+    p_ng = 1 - probabilities[:, ok_index]
     return {
         "pictures": len(rows),
         "parts": len(set(parts)),
@@ -74,8 +76,11 @@ def report(
             "share": metrics.balanced_accuracy(matrix),
             "interval": intervals.balanced_interval(counts),
         },
-        "auroc": auroc(1 - probabilities[:, ok_index], truth_ng),
+        "auroc": auroc(p_ng, truth_ng),
         **verdict_shares(truth_ng, verdicts),
+        "operating_points": operating_points.measure(
+            parts, truth_ng, p_ng, frozen.limits, verdicts == Verdict.INVALID, frozen.operating_points
+        ),
         "classes": by_class(parts, truth, said, classes),
         "confusion": matrix.tolist(),
         "calibration": calibration(probabilities, truth),

@@ -11,6 +11,7 @@ from trainer.vit.card import vit_card
 
 # Of several pictures with one name the first that exists is used; EVALUATED only if it is of these weights.
 EVALUATED = (
+    Picture("evaluation/operating_points.png", "operating_points.png", "Escapes and overkill over the threshold"),
     Picture("evaluation/confusion.png", "confusion.png", "Confusion matrices"),
     Picture(
         "evaluation/calibration.png",
@@ -20,6 +21,7 @@ EVALUATED = (
     Picture("evaluation/detection.png", "detection.png", "Defects found and missed over their size"),
 )
 TRAINED = (
+    Picture("operating_points.png", "operating_points.png", "Escapes and overkill over the threshold"),
     Picture("confusion.png", "confusion.png", "Confusion matrices"),
     Picture("curves.png", "curves.png", "Training"),
     Picture(

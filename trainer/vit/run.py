@@ -145,6 +145,14 @@ class TrainingConfig(Settings):
         no_option="read from the dataset",
         earlier="",
     )
+    measure_weight: float = setting(
+        0.0,
+        "weight of the losses from measures, which teach patches the displacement in mm and the presence of each pin; "
+        "0: none",
+        ge=0,
+        le=1000,
+        earlier=0.0,
+    )
 
     @property
     def scheduled(self) -> int:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import frozen_threshold, max_escape, metrics, results_folder, run_folder
+from trainer.core import frozen_threshold, max_escape, metrics, operating_tables, results_folder, run_folder
 from trainer.core.console import say
 from trainer.core.decision import EVEN, Limits
 from trainer.core.errors import InputError
@@ -44,6 +44,7 @@ def write_page(run: Path) -> Path:
             [name, s["pictures"], s["accuracy"], s["balanced_accuracy"], s["loss"]]
             for name, s in summary["splits"].items()
         ],
+        "operating_points": operating_tables.view(summary["splits"]),
         "checks": list(_checks(run, settings, config.classes, rows, summary)),
         "evaluation": measured_of(run / results.EVALUATION, evaluation) if evaluation else None,
         "evaluation_is_stale": (run / results.EVALUATION / results_folder.EVALUATION).is_file(),

@@ -6,6 +6,7 @@ split. Of several equal epochs, frequent on a small split, the one with the lowe
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from trainer.core import frozen_threshold, metrics, run_folder
 from trainer.core.augmentation import Batch
+from trainer.core.console import say
 from trainer.core.default_paths import copy_dataset_files
 from trainer.core.distributed import Share, share_dropout, start
 from trainer.core.loop import Measured, Schedule, Trained
@@ -25,6 +27,7 @@ from trainer.vit import training_check
 from trainer.vit.answers import Answers, answer
 from trainer.vit.closeups import CloseUps
 from trainer.vit.loader import Plan, Portion, ahead, plan_of, steps_of
+from trainer.vit.measures import HEAD, LACKING, Teaching, pins_of
 from trainer.vit.network.model import Prediction, ViT, ViTConfig
 from trainer.vit.patches import object_logits, patch_loss
 from trainer.vit.results import STAGES
@@ -90,10 +93,28 @@ class ViTTrainee:
         self.share = share or start(self.device, config.amp)
         self.classes = data.classes
         self.split, self.validation = data.splits["train"], data.splits["validation"]
+        self.measures = self._measures(config)
         self.close_ups = CloseUps(self.split, close_up_size(model.config, config), len(data.classes))
         self.adopt(config)
         self.answers: Answers | None = None
         self._tally()
+
+    def _measures(self, config: TrainingConfig) -> Teaching | None:
+        """Put the head of --measure-weight on the network; None without it, or if the dataset states no measures."""
+        shape = self.network.config
+        if not config.measure_weight:
+            return None
+        pins = pins_of(self.split, (shape.width, shape.height))
+        if not (pins[..., 2] == 1).any():
+            say(LACKING)
+            return None
+        self.split = replace(self.split, pins=pins)
+        return Teaching(self.network, self.optimizer, pins, config.seed)
+
+    def leave(self) -> None:
+        """Remove from the network what only the training needs: the head of --measure-weight."""
+        if self.measures is not None:
+            self.measures.leave()
 
     def adopt(self, config: TrainingConfig) -> None:
         """Replace the settings by `config`, which differs only in the number of epochs."""
@@ -102,8 +123,8 @@ class ViTTrainee:
         self.schedule = schedule_of(config, self.plan)
 
     def _tally(self) -> None:
-        # Sums over this process's share of an epoch: loss, right pictures, right close-ups.
-        self._sums = torch.zeros(3, device=self.device)
+        # Sums over this process's share of an epoch: loss, right pictures, right close-ups, loss of measures.
+        self._sums = torch.zeros(4, device=self.device)
         self._shown_close_ups = 0
 
     def steps(self, epoch: int) -> int:
@@ -124,9 +145,13 @@ class ViTTrainee:
         """Add the gradient of the loss of `batch` divided by `parts`, the step's portions; count right predictions."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
-            loss = loss + self._close_up_loss(_on(self.device, batch.close_ups), batch.close_up_count, batch.centres)
+            shown = _on(self.device, batch.close_ups)
+            loss = loss + self._close_up_loss(shown, batch.close_up_count, batch.centres)
+            loss = loss + self._measure_loss(shown, parts)
         if batch.pictures is not None:
-            loss = loss + self._picture_loss(_on(self.device, batch.pictures), batch.picture_count)
+            shown = _on(self.device, batch.pictures)
+            loss = loss + self._picture_loss(shown, batch.picture_count)
+            loss = loss + self._measure_loss(shown, parts)
         self.share.accelerator.backward(loss / parts)
         self._sums[0] += loss.detach() / parts
 
@@ -152,6 +177,15 @@ class ViTTrainee:
             self.share.total,
         )
 
+    def _measure_loss(self, batch: Batch, parts: int) -> Tensor | float:
+        """Compute the weighted loss of measures of the batch that the network got last; 0 if they are not trained."""
+        if self.measures is None:
+            return 0.0
+        height, width = batch.pixels.shape[-2:]
+        loss = self.measures.loss(batch.pins, (width, height), self.share.total)
+        self._sums[3] += loss.detach() / parts
+        return self.config.measure_weight * loss
+
     def _close_up_loss(self, batch: Batch, count: int, centres: Tensor) -> Tensor:
         patch_logits = self._forward(batch.pixels, count).patch_logits
         loss = self.config.patch_weight * self._patch_loss(patch_logits, batch)
@@ -174,16 +208,19 @@ class ViTTrainee:
         return loss
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """Return the figures of the epoch just trained: `stage`, `train_loss`; `lr` and `gradient_norm` (mean before
-        clipping), both from `how`; `train_accuracy` (share of pictures classified rightly; None if the epoch had
-        close-ups only); `train_close_up_accuracy` (share of centre objects classified rightly; None without close-ups).
+        """Return the figures of the epoch just trained: `stage`; `train_loss`; `train_measure_loss` (without its
+        weight; only with --measure-weight); `lr` and `gradient_norm` (mean before clipping), both from `how`;
+        `train_accuracy` (share of pictures classified rightly; None if the epoch had close-ups only);
+        `train_close_up_accuracy` (share of centre objects classified rightly; None without close-ups).
         """
         with_pictures, with_close_ups = epoch > self.plan.close_up_epochs, self.plan.close_up_epochs > 0
-        lost, right, right_close_ups = self.share.total(self._sums).tolist()
+        lost, right, right_close_ups, of_measures = self.share.total(self._sums).tolist()
+        measured = {} if self.measures is None else {"train_measure_loss": of_measures / self.plan.steps(epoch)}
         return {
             "stage": "pictures" if with_pictures else "close-ups",
             "lr": how.lr,
             "train_loss": lost / self.plan.steps(epoch),
+            **measured,
             "gradient_norm": how.gradient_norm,
             "train_accuracy": right / len(self.split) if with_pictures else None,
             "train_close_up_accuracy": right_close_ups / self._shown_close_ups if with_close_ups else None,
@@ -218,8 +255,9 @@ class ViTTrainee:
         return Cost(close_up + measured if shown else 0.0, picture + measured, 2 * measured + 10)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return copies of all tensors of the network, by name."""
-        return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        """Return copies of all tensors of the network, by name; those of the head of --measure-weight are left out."""
+        held = self.network.state_dict()
+        return {name: tensor.clone() for name, tensor in held.items() if not name.startswith(f"{HEAD}.")}
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
         """Write last.safetensors and, after an epoch that --stages names, a copy of the run in RUN/stages/<epoch>."""

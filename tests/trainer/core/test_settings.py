@@ -153,7 +153,7 @@ def test_sections_of_the_first_version_are_read_with_the_values_of_then():
 def test_sections_are_written_as_ever():
     written = json.loads(json.dumps(TrainingConfig(stages=(3, 5)).model_dump()))
     later = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp")
-    later += ("max_escape", "fitted_epochs", "data_sha256")
+    later += ("max_escape", "fitted_epochs", "data_sha256", "measure_weight")
     assert list(written) == [*FIRST_TRAINING, *later]
     assert {key: written[key] for key in later} == {
         "accumulate": 1,
@@ -167,6 +167,7 @@ def test_sections_are_written_as_ever():
         "max_escape": 0.0,
         "fitted_epochs": 0,
         "data_sha256": "",
+        "measure_weight": 0.0,
     }
     assert list(DetectionConfig().model_dump()) == [
         *FIRST_DETECTION,

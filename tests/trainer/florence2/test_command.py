@@ -76,7 +76,7 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     names = {p.name for p in finished.iterdir()}
     wanted = {"model", "sheets", "config.json", "metrics.csv", "summary.json", "report.html", "curves.png"}
     wanted |= {"calibration.png", "changes.json", "changes.png", "forgetting.json", "README.md"}
-    wanted |= {"gates.npz", "gates.safetensors"}
+    wanted |= {"gates.npz", "gates.safetensors", "operating_points.png"}
     assert wanted | {"best.safetensors", "state.safetensors", "frozen.json"} == names
     assert {p.name for p in (finished / "sheets").iterdir()} == {*("epoch_0000.png", "epoch_0003.png", "best.png")}
     summary = json.loads((finished / "summary.json").read_text())
@@ -84,7 +84,8 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     assert summary["splits"]["validation"]["pictures"] == 6
     page = read_page(finished / "report.html")
     assert {"held-out positions", "seen positions"} & set(page.text) and {"mAP", "confidence"} <= set(page.meanings)
-    assert (finished / "README.md").read_text().startswith("---\nlibrary_name: transformers")
+    card = (finished / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: transformers") and "## Operating points" in card
 
 
 def dies_in_epoch_2(argv: list[str] | None = None) -> int:

@@ -75,10 +75,13 @@ def same_but_seconds(a: Path, b: Path) -> bool:
 
 
 # Died in the close-ups' stage, where the class head has no moments yet; and among the pictures.
-@pytest.mark.parametrize("close_ups", ["0.75", "0.25"])
-def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tiny_dataset, tmp_path, small_options, close_ups):
+@pytest.mark.parametrize(("close_ups", "measure_weight"), [("0.75", "0"), ("0.25", "1")])
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
+    tiny_dataset, tmp_path, small_options, close_ups, measure_weight
+):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     options = ["--epochs", "4", "--dropout", "0.1", "--close-ups", close_ups, *small_options]
+    options += ["--measure-weight", measure_weight]
     assert train(tiny_dataset, whole, *options) == 0
 
     with dying_in_epoch(3):
