@@ -164,7 +164,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="numbers of CPU threads (default: 1)")
     options = parser.parse_args(argv)
     if min(options.steps, options.repeats, options.batch_size, *options.threads) < 1:
-        parser.error("expected 1 or more for each of --steps, --repeats, --batch-size and --threads, got less")
+        got = f"{options.steps}, {options.repeats}, {options.batch_size} and {options.threads}"
+        parser.error(f"expected 1 or more for --steps, --repeats, --batch-size and --threads, got {got}")
     results = {}
     with tempfile.TemporaryDirectory() as name:
         for threads in options.threads:

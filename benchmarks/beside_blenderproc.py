@@ -79,7 +79,7 @@ def table(sizes: list[tuple[int, int]]) -> Iterator[str]:
 def main() -> int:
     """Print the table; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", default=["512x512", "256x128"], help="sizes, px (default: 512x512 256x128)")
+    parser.add_argument("--sizes", nargs="+", default=["512x512", "256x128"], help="in px (default: 512x512 256x128)")
     options = parser.parse_args()
     sizes = [(int(width), int(height)) for width, _, height in (size.partition("x") for size in options.sizes)]
     for line in table(sizes):

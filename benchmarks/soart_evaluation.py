@@ -246,9 +246,9 @@ def detect(renders: Path, to: Path) -> None:
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
     """Compare stated with true rates of false alarms, and write thresholds.json into the folder `to`.
 
-    The stated rate is an interval. The true rate is counted on fresh OK pictures, with the settings EDGE, and for two
-    rules: the score of SOARTC alone gives alarms; or that score and the scores of pins both give alarms. All pictures
-    are aligned with one mean of OK pictures.
+    The stated rate is an interval. The true rate is counted on fresh OK pictures, with the settings EDGE: first if
+    only the picture's SOARTC score can give an alarm, then if either this score or a pin's score can give one. All
+    pictures are aligned with one mean of OK pictures.
 
     Args:
         renders: Render folder.
