@@ -76,7 +76,7 @@ def floor_seconds(renders: Path, to: Path) -> float:
 
 
 def nsoart_seconds(renders: Path, dataset: Path, to: Path) -> float:
-    """Return the CPU seconds for NSOART: for the maps of the OK rows that scale it, and the pictures of all rows."""
+    """Return the CPU seconds for the NSOART maps of the OK rows that set the scale plus the pictures of all rows."""
     parameters = json.loads((dataset / "nsoart.json").read_text("utf-8"))
     unit = {name for group in parameters["groups"] for name in group["rows"]}
     columns = features(False)
@@ -118,7 +118,7 @@ def memory(rows: int, folder: Path) -> None:
         )  # fmt: skip
         own, workers, seconds = done.stdout.split()[-3:]
         print(
-            f"{count:>7} rows: at most {int(own) / 1024:.0f} MB of memory, a worker {int(workers) / 1024:.0f} MB; "
+            f"{count:>7} rows: at most {int(own) / 1024:.0f} MiB of memory, a worker {int(workers) / 1024:.0f} MiB; "
             f"{float(seconds):.0f} s ({1000 * float(seconds) / count:.1f} ms a row, 2 processes)"
         )
 
@@ -179,7 +179,7 @@ def main() -> None:
         print(f"NSOART picture                 {add:6.2f} ms a row (256 x 128 px; goal: below 10 ms)")
         print(f"whole build on one core        {total:6.2f} ms a row")
         print(f"build without NSOART takes {(total - add) / floor:.2f} times parse to write (goal: at most 1.5 times)")
-        print(f"largest resident memory        {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MB")
+        print(f"largest resident memory        {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ REPEATS = 5
 
 
 def exported(folder: Path, side: int, pitch_px: float) -> Path:
-    """Export a network with random weights, for crops of `side` px at a pitch of `pitch_px` px; returns the file."""
+    """Export a network with random weights, for crops of `side` px with pins `pitch_px` px apart; returns the file."""
     from blender_scripts.contract.connector import read_connector
     from generator.dataset.connectors import connectors_json, nominal_connector
     from generator.locating.likeness import Likeness

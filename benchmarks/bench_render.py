@@ -132,7 +132,7 @@ def blenderproc(width: int, height: int, samples: int, pictures: int, *more: obj
 
 
 def blenderproc_seconds(width: int, height: int, samples: int) -> float | None:
-    """Return BlenderProc's CPU seconds per picture, labels included; None if `blenderproc` returns None."""
+    """Return BlenderProc's CPU seconds per picture, labels included; None if it is not set up (see `blenderproc`)."""
     seconds = []
     for pictures in (1, 4):
         printed = blenderproc(width, height, samples, pictures)

@@ -144,7 +144,7 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=50, help="calls of which the median is taken (default: 50)")
     options = parser.parse_args()
     if not 1 <= options.rows <= GRID or options.repeats < 1:
-        parser.error(f"expected --rows from 1 to {GRID} and --repeats of 1 or more")
+        parser.error(f"expected --rows 1 to {GRID} and --repeats 1 or more, got {options.rows} and {options.repeats}")
     spent, bounds = timed_maps(options.rows, options.repeats), arithmetic_bounds()
     threads = numba.get_num_threads()
     print(f"{GRID * GRID:,} windows of {WINDOW} x {WINDOW}, {threads} threads")

@@ -53,7 +53,7 @@ def median(values: list[float]) -> dict[str, float | list[float] | None]:
 
 
 def shown(value: dict[str, Any]) -> str:
-    """Write what `median` returns: the median, and the interval in brackets."""
+    """Return as text what `median` returned: the median, and its interval, if known, in brackets."""
     ends = value["interval"]
     return f"{value['median']:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")
 
@@ -67,7 +67,7 @@ def milliseconds(spent: list[Spent]) -> dict[str, float]:
 
 
 def speeds(pairs: list[Pair], against: str = "bare") -> dict[str, list[float]]:
-    """Return each step's bare time (field `against` of `Pair`) divided by its trainer's: `wall` and CPU `thread`."""
+    """Return, by the clocks `wall` and `thread`, each pair's time of the field `against` divided by that of `own`."""
     return {
         field: [getattr(getattr(pair, against), field) / getattr(pair.own, field) for pair in pairs]
         for field in ("wall", "thread")
@@ -105,7 +105,7 @@ def compare(title: str, pairs: dict[str, list[Pair]], ratios: dict[str, dict[str
 
 
 def over(first: dict[str, list[float]], second: dict[str, list[float]]) -> dict[str, list[float]]:
-    """Return for each step the ratio of two contenders' `speeds`, first / second, by `wall` and by `thread`."""
+    """Return, by clock (`wall`, `thread`), the ratios first / second, step by step, of two results of `speeds`."""
     return {field: [a / b for a, b in zip(first[field], second[field], strict=True)] for field in first}
 
 
@@ -164,7 +164,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, nargs="+", default=[1], help="numbers of CPU threads (default: 1)")
     options = parser.parse_args(argv)
     if min(options.steps, options.repeats, options.batch_size, *options.threads) < 1:
-        parser.error("expected 1 or more for --steps, --repeats, --batch-size and --threads")
+        got = f"{options.steps}, {options.repeats}, {options.batch_size} and {options.threads}"
+        parser.error(f"expected 1 or more for --steps, --repeats, --batch-size and --threads, got {got}")
     results = {}
     with tempfile.TemporaryDirectory() as name:
         for threads in options.threads:

@@ -46,7 +46,7 @@ def ours(width: int, height: int) -> dict[int, Scores]:
 
 
 def theirs(width: int, height: int) -> Scores | None:
-    """Return SSIM and PSNR (dB) of BlenderProc's picture; None if `blenderproc` returns None."""
+    """Return SSIM and PSNR (dB) of BlenderProc's picture; None if BlenderProc is not set up (see `blenderproc`)."""
     x1, y1, x2, y2 = window = VIEW.edges(width, height)
     with tempfile.TemporaryDirectory() as folder:
         few, many = Path(folder) / "few.npy", Path(folder) / "many.npy"
@@ -79,7 +79,7 @@ def table(sizes: list[tuple[int, int]]) -> Iterator[str]:
 def main() -> int:
     """Print the table; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", default=["512x512", "256x128"], help="sizes in px (512x512 256x128)")
+    parser.add_argument("--sizes", nargs="+", default=["512x512", "256x128"], help="in px (default: 512x512 256x128)")
     options = parser.parse_args()
     sizes = [(int(width), int(height)) for width, _, height in (size.partition("x") for size in options.sizes)]
     for line in table(sizes):

@@ -35,7 +35,7 @@ SEEDS = (5, 6)
 
 @dataclass(frozen=True)
 class View:
-    """A scene seen by a camera under a lighting; `window`: edges as shares of the picture's width and height."""
+    """A scene seen by a camera under a lighting; `window`: edges x1, y1, x2, y2, as shares of width and height."""
 
     scene: str
     camera: str
@@ -179,7 +179,7 @@ def table(found: Scores) -> Iterator[str]:
 
 
 def draw_curves(text: str, path: Path) -> None:
-    """Draw PSNR over CPU seconds from the lines `text` of a table of `table`: a panel a size, a curve a denoiser."""
+    """Draw PSNR over CPU seconds, one panel per size, one curve per denoiser; `text`: the lines from `table`."""
     lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
     sizes = [head.partition(":")[0] for head in lines[0][2::3]]
     figure = Figure(figsize=(9.0, 3.6), layout="constrained")

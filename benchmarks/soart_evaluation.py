@@ -123,7 +123,7 @@ def _moments(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the map of 1 - SSIM (Wang et al. 2004) of two grey pictures, 0 to 1; Gaussian window, sigma 1.5 px."""
+    """Return the map of 1 - SSIM (Wang et al. 2004) of grey pictures, values 0 to 1; Gaussian window, sigma 1.5 px."""
     my, mx, vy, vx, c = _moments(y, x)
     top = (2 * mx * my + 1e-4) * (2 * c + 9e-4)
     unlike: np.ndarray = 1 - top / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
@@ -131,7 +131,7 @@ def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the map of 1 - ZNCC of two grey pictures, 0 to 1, in windows of 8 x 8 px.
+    """Return the map of 1 - ZNCC, in windows of 8 x 8 px, of two grey pictures with values from 0 to 1.
 
     Both variances and the covariance get 1e-4 added, so that noise in flat windows does not count.
     """
@@ -246,8 +246,9 @@ def detect(renders: Path, to: Path) -> None:
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
     """Compare stated with true rates of false alarms, and write thresholds.json into the folder `to`.
 
-    The stated rate is an interval. The true rate is counted on fresh OK pictures, with the settings EDGE: of alarms by
-    SOARTC's score alone, and of alarms by it or a pin's score. All pictures are aligned with one mean of OK pictures.
+    The stated rate is an interval. The true rate is counted on fresh OK pictures, with the settings EDGE: first if
+    only the picture's SOARTC score can give an alarm, then if either this score or a pin's score can give one. All
+    pictures are aligned with one mean of OK pictures.
 
     Args:
         renders: Render folder.
@@ -306,7 +307,7 @@ def areas(results: Path) -> pd.DataFrame:
 
 
 def area_tables(found: pd.DataFrame) -> str:
-    """Write two Markdown tables of AUROC, for whole pictures and for pins, from the table of `areas`."""
+    """Return two Markdown tables of AUROC, for whole pictures and for pins; `found`: the table from `areas`."""
     limits = found.max(axis=1).map(lambda best: wilson(best, EACH)[0])
     parts = []
     for level, title in LEVELS.items():

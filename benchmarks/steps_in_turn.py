@@ -260,7 +260,7 @@ class Setting:
 
 
 def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConfig, folder: Path) -> Trainer:
-    """Make transformers' Trainer with those `settings` that it has too; otherwise its defaults. It saves nothing."""
+    """Make transformers' Trainer with those `settings` that it supports, else its defaults. It saves nothing."""
     pixels = split.pictures.batch(range(len(split))).float() / 255
     rows = [
         {"pixel_values": picture, "labels": int(label)} for picture, label in zip(pixels, split.labels, strict=True)

@@ -90,7 +90,9 @@ def main() -> int:
     """Run the command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for pictures, datasets and runs")
-    parser.add_argument("--samples", type=int, nargs="+", default=[1, 2, 4, 8], help="light paths per pixel (1 2 4 8)")
+    parser.add_argument(
+        "--samples", type=int, nargs="+", default=[1, 2, 4, 8], help="light paths per pixel (default: 1 2 4 8)"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="seeds of the trainings (default: 0 1)")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     options = parser.parse_args()

@@ -216,7 +216,7 @@ class _Tally:
     failed: list[str] = field(default_factory=list)
 
     def render(self, renderer: Renderer, row: Run, force: bool) -> tuple[bool, str | None]:
-        """Render a manifest row; returns whether its picture is new, and the message of the error it met or None."""
+        """Render a row, a finished one only with `force`; returns whether its picture is new, and its error or None."""
         if _signals:
             raise KeyboardInterrupt
         try:

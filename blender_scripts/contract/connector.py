@@ -154,7 +154,7 @@ class Connector:
     def terminal_names(self) -> tuple[str, ...]:
         """Names of the terminals and mixes that a manifest's column `terminal` may name.
 
-        Terminals that mixes put at single addresses are left out, unless a mix has them in another way.
+        A terminal that mixes use only at single addresses (`Mix.places`) is left out.
         """
         mixed = {name for mix in self.mixes.values() for name in mix.of[: 1 if mix.rule == BY_ADDRESS else None]}
         placed = {name for mix in self.mixes.values() for name in mix.places.values()} - mixed

@@ -3,8 +3,8 @@
 A contour is the edge of the set of all points within a radius of a convex polygon. So one formula gives rounded
 rectangles, the D of a D-sub and circles, and moving a contour outwards only changes the radius.
 
-Lengths along a contour (`along_mm`) run counter-clockwise from its start: the beginning of the straight edge beside the
-first corner; of a circle, its point in the direction +X.
+Lengths along a contour (`along_mm`) run counter-clockwise from its start: the beginning of the straight edge along
+the polygon's side from its first to its second corner; for a circle, its point in the direction +X.
 """
 
 from __future__ import annotations

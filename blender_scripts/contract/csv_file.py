@@ -137,13 +137,14 @@ class CsvRows:
         """Convert a cell to a number; the decimal mark is a point, or a comma unless commas separate the columns.
 
         Raises:
-            ValueError: the text is no number, or its decimal mark differs from that of earlier numbers in this file.
+            ValueError: the text is no number; or it has both marks, a comma though commas separate the columns, or
+                another mark than earlier numbers in this file.
         """
         marks = {mark for mark in ",." if mark in text}
         if not marks:
             return float(text)
         if len(marks) > 1 or marks == {","} == {self.delimiter} or not marks | {self._mark} <= marks | {""}:
-            raise ValueError(f"expected a number with the decimal mark of earlier numbers in this file, got {text!r}")
+            raise ValueError(f"expected one decimal mark, the same in all numbers and not between columns, got {text!r}")
         value = float(text.replace(",", "."))
         self._mark = marks.pop()
         return value

@@ -23,8 +23,8 @@ class Datum:
     """The features from which X and Y are measured.
 
     Attributes:
-        x, y: name of the feature from which X, and of that from which Y is measured: `origin` (of the drawing), a side
-            of the shell such as `left`, the shell's `middle`, or `feature` (any other).
+        x, y: names of the features from which X and Y are measured, each one of: `origin` (of the drawing), a side of
+            the shell such as `left`, `middle` (of the shell), `feature` (any other).
         x_mm, y_mm: X of the feature `x` and Y of the feature `y` on the drawing.
     """
 

@@ -45,7 +45,7 @@ def read_positions(section: TomlSection) -> tuple[tuple[Position, ...], tuple[Po
         The positions with a pin, and the positions without one (`blanks`), both row by row.
     """
     every = _every_position(section)
-    expected = f"a list of different addresses ({every[0].address} to {every[-1].address}), not of all positions"
+    expected = f"a list of different addresses ({every[0].address} to {every[-1].address}), not all of them"
     given = section.value("blanks", expected, "")
     blank = given if "blanks" in section.data else []
     known = {position.address for position in every}

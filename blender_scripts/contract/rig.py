@@ -89,7 +89,7 @@ class Lighting:
 
 
 def read_cameras(section: TomlSection) -> dict[str, CameraRig]:
-    """Read the cameras by view: `[camera]` applies to every view; a table such as `[camera.left]` overrides keys."""
+    """Read the table `[camera]`; returns cameras by view. A sub-table such as `[camera.left]` overrides its keys."""
     shared = {key: value for key, value in section.data.items() if key not in CAMERAS}
     rigs = {"": _camera(section)}
     for name in CAMERAS:

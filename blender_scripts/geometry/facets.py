@@ -86,7 +86,7 @@ def facing(corners: np.ndarray) -> tuple[Facets, np.ndarray]:
 
 
 def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray) -> Facets:
-    """Select the triangles of a mesh whose bounding box in the picture overlaps one of N boxes.
+    """Select those triangles of a mesh whose own bounding boxes in the picture overlap at least one of N boxes.
 
     Args:
         boxes: (4, N) smallest u and v, largest u and v, px.

@@ -1,4 +1,4 @@
-"""Boxes of pins and flaws in a camera's picture, px, with the parts that something hides: projected vertices and edges.
+"""Boxes of pins and flaws in a camera's picture, px, hidden parts included, from projected vertices and edges.
 
 The record's `amodal` and `expected` boxes come from here, its `visible` boxes from geometry/visibility.py.
 """

@@ -204,7 +204,7 @@ class Pin:
 
     @property
     def terminal(self) -> Terminal:
-        """The terminal that is in the cavity, which may be a wrong one."""
+        """The terminal in the cavity: the right one, or a wrong one that a defect has put there."""
         return self.form.terminal
 
     @property
@@ -270,13 +270,13 @@ class Pin:
 
     @property
     def nominal_base_mm(self) -> Vector:
-        """World point, mm, of an intact pin's foot in its nominal place (from the part's datum), on the drawn floor."""
+        """World point, mm, where an intact pin's foot should be relative to the part's datum, on the drawn floor."""
         x, y = self.datum_shift_mm
         return self.position.x_mm + x, self.position.y_mm + y, self.nominal_floor_mm
 
     @property
     def nominal_tip_mm(self) -> Vector:
-        """World point, mm, of the tip of an intact pin in its nominal place, measured from the part's datum."""
+        """World point, mm, where the tip of an intact pin should be relative to the part's datum."""
         x, y, z = self.nominal_base_mm
         return x, y, z + self.nominal.standing_mm
 

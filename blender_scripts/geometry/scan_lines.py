@@ -93,7 +93,11 @@ class _Crossed:
         self.low, self.high = (self.shift + edge for edge in (self.across.min(axis=0), self.across.max(axis=0)))
 
     def find(self, queries: _Queries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Find the R crossings of lines and facets; returns (R,) facet indices, line numbers, places of lines in px."""
+        """Find the R crossings of the lines `queries` with facets or edges.
+
+        Returns (R,) indices of the facets, indices among all lines of `queries`, and places of the lines, px, in the
+        coordinates of the facets' pieces.
+        """
         rows, which = ranges(self.starts[queries.pieces], self.counts[queries.pieces])
         first, end = (first_point(edge[rows], queries.scale) for edge in (self.low, self.high))
         start = queries.firsts[which]

@@ -23,7 +23,7 @@ _MOST_DEEP = 200
 
 
 class Problem(Exception):
-    """A problem to report to the parent process: `expected` and `got` of a message, or the `version` of the file."""
+    """A problem to report to the parent process: `expected` and `got` of a message, or the file's Blender `version`."""
 
     def __init__(self, **fields: object) -> None:
         super().__init__(fields)
@@ -86,7 +86,7 @@ def _matrix(item: bpy.types.Object, depth: int = 0) -> np.ndarray:
     """World matrix (4, 4) from location, rotation, scale and parents, as the file states them."""
     place = f"the object {item.name!r}"
     if depth > _MOST_DEEP:
-        raise Problem(expected=f"objects with at most {_MOST_DEEP} parents", got=f"more above {place}")
+        raise Problem(expected=f"chains of at most {_MOST_DEEP} parents", got=f"a longer one above {place}")
     acting = [each.type for each in item.constraints if not each.mute]
     if acting:
         raise Problem(expected=f"{place} without constraints (apply them in Blender)", got=", ".join(acting))

@@ -55,8 +55,9 @@ def read_blend(file: CadFile, object_name: str | None = None) -> Mesh:
         One mesh in the file's units and axes, equal vertices merged, faces shaded flat.
 
     Raises:
-        FileProblem: the file is damaged, from a newer Blender, or refers to other files; or it has several scenes (if
-            all objects are read), modifiers that change the shape, or no such mesh.
+        FileProblem: the file is damaged, is from a newer Blender, refers to other files, or has no mesh to read; or it
+            has several scenes and `object_name` is None; or an object has modifiers that change its shape, constraints,
+            shape keys, instances, or parents other than objects.
     """
     content = file.content()
     mine = (bpy.app.version[0], bpy.app.version[1])

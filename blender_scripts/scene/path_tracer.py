@@ -168,7 +168,7 @@ class PathTracer:
         grey = channels["R"] if "R" in channels else next(iter(channels.values()))
         seen = np.stack([channels[name] for name in "RGB"], axis=-1) if colour else grey
         if seen.shape[:2] != (window.y2 - window.y1, window.x2 - window.x1):
-            raise RuntimeError(f"expected a rendering of all of {window}, got {seen.shape[0]} x {seen.shape[1]} px")
+            raise RuntimeError(f"expected a rendering of {window}, got {seen.shape[1]} x {seen.shape[0]} px")
         return seen
 
     def _forget_other(self, samples: int, finer: bool) -> None:
