@@ -144,9 +144,7 @@ class CsvRows:
         if not marks:
             return float(text)
         if len(marks) > 1 or marks == {","} == {self.delimiter} or not marks | {self._mark} <= marks | {""}:
-            raise ValueError(
-                f"expected one decimal mark, the same in all numbers and not between columns, got {text!r}"
-            )
+            raise ValueError(f"expected one decimal mark in the whole file, not one between columns, got {text!r}")
         value = float(text.replace(",", "."))
         self._mark = marks.pop()
         return value

@@ -155,7 +155,7 @@ class TomlSection:
     def numbers(
         self, key: str, count: int, low: float, high: float, default: tuple[float, ...] | None = None
     ) -> tuple[float, ...]:
-        """Read `count` numbers, `low` to `high`; a missing key gives `default`, a mistake (noted) `low` for each."""
+        """Read `count` numbers at `key`, `low` to `high`; a missing key gives `default`, a mistake `low` for each."""
         expected = f"{count} numbers from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:

@@ -205,9 +205,7 @@ def _obj_face(words: list[str], count: int, name: str, number: int, line: str) -
         # Negative numbers count back from the last vertex so far; there is no number 0.
         face = [index if index > 0 else count + 1 + index if index else 0 for index in face]
         if min(face) < 1:
-            expected = (
-                f"vertex numbers from 1, or negative ones that count back over the {count} vertices in the lines above"
-            )
+            expected = f"vertex numbers from 1, or negative ones that count back over vertices above ({count} so far)"
             raise _obj_problem(name, number, "face", expected, line)
     return face
 

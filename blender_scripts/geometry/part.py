@@ -97,7 +97,7 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """Size of the moulded part divided by that on the drawing; applied in `pins`, not in shell, `cuts` and print."""
+        """Size of the moulded part divided by that on the drawing; applied in `pins`, not in shell, `cuts` or print."""
         return self.pins[0].scale
 
     @property

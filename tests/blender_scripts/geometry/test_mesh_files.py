@@ -334,7 +334,7 @@ PLY_FACES = "element face {}\nproperty list uchar int vertex_indices\nend_header
         ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 inf 0\nf 1 2 3\n", "a.obj:3 vertex: expected finite coordinates"),
         ("a.obj", b"v 0 0 0\nf 1 1\n", "a.obj:2 face: expected 3 to 10000 corners, got 2"),
         ("a.obj", b"v 0 0 0\nf 1 2 3\n", "a.obj face: expected vertex numbers up to 1, got 3"),
-        ("a.obj", b"v 0 0 0\nf 1 0 1\n", "back over the 1 vertices in the lines above, got 'f 1 0 1'"),
+        ("a.obj", b"v 0 0 0\nf 1 0 1\n", "that count back over vertices above (1 so far), got 'f 1 0 1'"),
         ("a.obj", b"v 0 0 0\nf -1 -2 -1\n", "a.obj:2 face: expected vertex numbers from 1, or negative ones that"),
         ("a.obj", b"v 0 0 0\nf 1 1 " + b"9" * 5000, "a.obj:2 face: expected vertex numbers such as"),
         ("a.obj", b"v 0 0 0\nf 1 1 " + b"9" * 4000, "a.obj face: expected vertex numbers up to 1"),
