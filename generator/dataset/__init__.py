@@ -4,7 +4,9 @@ rows            PictureRow and ObjectRow, the row types: a new column is added t
 labels          the classes and their meanings; `judge` decides OK or NG from measures and tolerance
 scene_files     where a render folder's scenes and their tolerance are read from
 record_rows     makes the row of a rendered picture from its record (JSON of exact measures) and a tolerance
-build           makes a dataset from a render folder: two passes (render_folder), checks of each row (render_check)
+build           makes a dataset from a render folder: two passes (first_pass; render_folder), checks of each row
+                (render_check); render_manifests reads the rows of the manifests
+shards          `build --shard`: the share of one of several machines; merge_shards joins the shares
 golden_rows     the golden references of a build, with which the column nsoart compares pictures
 build_command   `generator build` and its defaults
 writer          writes every dataset: chunks, Parquet files; place: locks and replaces the target folder
