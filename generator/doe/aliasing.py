@@ -7,11 +7,12 @@ aliased with their interaction (a design of resolution III).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Least V that is reported: below it a table of counts shows no connection to the eye.
 NOTABLE = 0.3
@@ -58,16 +59,13 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
     return float(min(1.0, (phi / max(min(r - 1, c - 1), 1e-9)) ** 0.5))
 
 
-def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
+def aliases(factors: Mapping[str, ArrayLike]) -> list[Alias]:
     """List the factors that one other factor, or two, predict with a Cramér's V of NOTABLE or more, largest V first.
 
     Args:
-        factors: level of each factor in each manifest row, by name of the factor.
+        factors: level of each factor in each manifest row, as a text or number, by name of the factor.
     """
-    codes = {
-        name: np.unique(np.asarray(levels, dtype=object).astype(str), return_inverse=True)[1]
-        for name, levels in factors.items()
-    }
+    codes = {name: np.unique(np.asarray(levels), return_inverse=True)[1] for name, levels in factors.items()}
     codes = {name: levels for name, levels in codes.items() if len(levels) and levels.max() > 0}
     found = [Alias(b, (a,), cramers_v(codes[b], codes[a])) for a, b in combinations(codes, 2)]
     linked = {frozenset((alias.factor, *alias.by)) for alias in found if alias.v >= NOTABLE}
