@@ -18,7 +18,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,15 +35,23 @@ class Used(NamedTuple):
     megabytes: float
 
 
+# A small process starts the command, since the memory of the starting process counts as the command's.
+_LAUNCHER = """
+import json, resource, subprocess, sys, time
+start = time.perf_counter()
+code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([code, time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024]))
+"""
+
+
 def measured(*words: str) -> Used:
     """Run a command of Python and measure it. Raises RuntimeError if it fails."""
-    start = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *words], cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{' '.join(words)}: expected exit code 0, got {process.returncode}")
-    return Used(time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+    launch = [sys.executable, "-S", "-c", _LAUNCHER, sys.executable, *words]
+    code, *used = json.loads(subprocess.run(launch, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout)
+    if code:
+        raise RuntimeError(f"{' '.join(words)}: expected exit code 0, got {code}")
+    return Used(*used)
 
 
 def shared_renders(folder: Path, count: int) -> None:
@@ -73,7 +80,7 @@ def shared_renders(folder: Path, count: int) -> None:
 
 
 def measure(count: int, folder: Path, workers: int) -> dict[str, Used]:
-    """Check, build, open and dry-run publishing `count` stand-in rows in `folder`; returns the first two, by command."""
+    """Check, build, open and publish (dry run) `count` stand-in rows in `folder`; returns what the first two took."""
     renders, dataset = folder / f"renders{count}", folder / f"set{count}"
     shared_renders(renders, count)
     scenes = ("--scenes", str(SCENES))
@@ -111,8 +118,8 @@ def main() -> None:
         slope = Used(*((many[n] - few[n]) / (counts[1] - counts[0]) for n in range(3)))
         last = Used(*(many[n] + slope[n] * (MILLION - counts[1]) for n in range(3)))
         print(
-            f"{command} of a million rows, extrapolated: {last.seconds / 60:.0f} minutes, {last.processor / 60:.0f} minutes "
-            f"of processor time, {0.9 * MILLION * slope.megabytes:.0f} MB more than for 100,000 rows"
+            f"{command} of a million rows, extrapolated: {last.seconds / 60:.0f} minutes, {last.processor / 60:.0f} "
+            f"minutes of processor time, {0.9 * MILLION * slope.megabytes:.0f} MB more than for 100,000 rows"
         )
 
 

@@ -175,17 +175,22 @@ class StreamedRuns(Sequence[Run]):
 
 
 class _RunsOnDemand:
-    """Rows of a manifest, each parsed when it is used."""
+    """Rows of a manifest, each parsed when it is used; until then, its cells are one text with NUL between them."""
 
-    def __init__(self, reader: _Reader, rows: list[tuple[int, dict[str, str]]]) -> None:
-        self._reader = reader
-        self._rows = rows
+    def __init__(self, reader: _Reader) -> None:
+        self._reader, self._names = reader, tuple[str, ...]()
+        self._rows: list[tuple[int, str]] = []
+
+    def append(self, line: int, cells: dict[str, str]) -> None:
+        self._names = tuple(cells)
+        self._rows.append((line, "\0".join(cells.values())))
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, number: int) -> Run:
-        run = self._reader.run(*self._rows[number])
+        line, text = self._rows[number]
+        run = self._reader.run(line, dict(zip(self._names, text.split("\0"), strict=True)))
         assert run is not None, self._reader.problems
         return run
 
@@ -198,9 +203,7 @@ class _Reader:
         unique: also check that no run name is repeated, and each part stands in one split.
     """
 
-    def __init__(
-        self, path: Path, scenes: Path | Mapping[str, Path], geometry: bool = True, unique: bool = True
-    ) -> None:
+    def __init__(self, path: Path, scenes: Path | Mapping[str, Path], geometry: bool = True, unique: bool = True):
         self.path = path
         self.scenes = scenes
         self.geometry = geometry
@@ -224,17 +227,18 @@ class _Reader:
     def validated(self, sha256: str) -> ValidatedManifest:
         """Read a manifest that another process has checked; raises InputError if a file has changed since."""
         content, text = self._text()
-        rows = list(self._rows(io.StringIO(text, newline="")))
-        for line, cells in rows:
+        rows, housings = _RunsOnDemand(self), set[tuple[str, str]]()
+        for line, cells in self._rows(io.StringIO(text, newline="")):
             self._connector(line, cells["scene"])
+            housings.add((cells["scene"], cells["housing"]))
+            rows.append(line, cells)
         used = self.scenes_used()
         if self.problems or input_sha256(content, used) != sha256:
             raise InputError(
                 f"{self.path.name}: expected manifest and scene files unchanged since they were checked, got changed "
                 "files: repeat the command"
             )
-        housings = housings_by_scene((cells["scene"], cells["housing"]) for _, cells in rows)
-        return ValidatedManifest(used, housings, _RunsOnDemand(self, rows))
+        return ValidatedManifest(used, housings_by_scene(housings), rows)
 
     def scenes_used(self) -> dict[str, Connector]:
         """The scenes of the rows that were read, by name."""

@@ -241,8 +241,9 @@ class DatasetWriter:
         self._close_split()
         shutil.rmtree(self.spool.folder)
         if parameters:
-            text = json.dumps(parameters, indent=1) + "\n"
-            (self.building / NSOART).write_text(text, encoding="utf-8")
+            with (self.building / NSOART).open("w", encoding="utf-8") as file:
+                json.dump(parameters, file, indent=1)
+                file.write("\n")
         if connectors:
             (self.building / CONNECTORS).write_text(connectors_json(connectors), encoding="utf-8")
         write_sheet(self.building, self._sheet, self.classes)

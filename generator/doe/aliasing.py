@@ -65,13 +65,13 @@ def aliases(factors: Mapping[str, ArrayLike]) -> list[Alias]:
     Args:
         factors: level of each factor in each manifest row, as a text or number, by name of the factor.
     """
-    codes = {name: np.unique(np.asarray(levels), return_inverse=True)[1] for name, levels in factors.items()}
+    codes = {name: _numbers(levels) for name, levels in factors.items()}
     codes = {name: levels for name, levels in codes.items() if len(levels) and levels.max() > 0}
     found = [Alias(b, (a,), cramers_v(codes[b], codes[a])) for a, b in combinations(codes, 2)]
     linked = {frozenset((alias.factor, *alias.by)) for alias in found if alias.v >= NOTABLE}
     if len(codes) <= MOST_IN_TRIPLES:
         for a, b in combinations(codes, 2):
-            pair = np.unique(codes[a] * (int(codes[b].max()) + 1) + codes[b], return_inverse=True)[1]
+            pair = _numbers(codes[a].astype(np.int64) * (int(codes[b].max()) + 1) + codes[b])
             for name in codes:
                 # Pairs that vary together are reported already; level pairs with under 2 rows each prove nothing.
                 if name in (a, b) or any(frozenset(two) in linked for two in ((name, a), (name, b), (a, b))):
@@ -79,3 +79,9 @@ def aliases(factors: Mapping[str, ArrayLike]) -> list[Alias]:
                 if pair.max() + 1 <= len(pair) / 2:
                     found.append(Alias(name, (a, b), cramers_v(codes[name], pair)))
     return sorted((a for a in found if a.v >= NOTABLE), key=lambda a: -a.v)
+
+
+def _numbers(levels: ArrayLike) -> np.ndarray:
+    """Number the levels (rows,) from 0, in the smallest type that holds the numbers."""
+    numbers: np.ndarray = np.unique(np.asarray(levels), return_inverse=True)[1]
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))

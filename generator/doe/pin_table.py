@@ -65,7 +65,7 @@ def _label(edges: tuple[float, ...], number: int) -> str:
 
 
 def _levels(run: Run, connector: Connector) -> Iterator[tuple[str, str | int]]:
-    """Yield title and level of each pin of a part; measures are multiples of the limits, those of protrusions negative."""
+    """Yield title and level of each pin of a part; measures are multiples of the limits, of protrusions negative."""
     part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
     for pin, name in zip(part.pins, pin_classes(part, connector), strict=True):
         limits, measures = connector.tolerance.limits(pin.position.address), pin.measures()
