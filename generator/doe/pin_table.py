@@ -48,7 +48,8 @@ def pin_tables(manifest: Manifest) -> dict[str, pd.DataFrame]:
     tables = {}
     for title, counts in found.items():
         if title in EDGES:
-            rows = {_label(EDGES[title], number): counts[number] for number in sorted(counts)}  # type: ignore[type-var]
+            numbers = sorted(level for level in counts if isinstance(level, int))
+            rows = {_label(EDGES[title], number): counts[number] for number in numbers}
         else:
             names = sorted(map(str, counts))
             rows = {name: counts[name] for name in sorted(names, key=lambda name: -counts[name].total())}
