@@ -210,7 +210,6 @@ class _Reader:
         self.problems: list[tuple[int, str]] = []
         self.connectors: dict[str, Connector | None] = {}
         self.repeats = Repeats(_RUN.fullmatch, _COUNT.fullmatch, _SPLIT.fullmatch) if unique else None
-        self.addresses: dict[str, set[str]] = {}
         # The last part whose geometry was checked, with its messages: the views of a part follow each other.
         self.checked: tuple[object, Sequence[str]] = (None, ())
 
@@ -343,9 +342,7 @@ class _Reader:
             if cells[column] not in offered:
                 expected = f"one of {', '.join(offered)} (scene {connector.name})"
                 self.wrong(line, column, expected, shown(cells[column]))
-        if connector.name not in self.addresses:
-            self.addresses[connector.name] = {position.address for position in connector.positions}
-        addresses = self.addresses[connector.name]
+        addresses = {position.address for position in connector.positions}
         for target in dict.fromkeys(a for d in defects for a in d.addresses if a not in addresses):
             first, last = connector.positions[0].address, connector.positions[-1].address
             expected = f"an address of scene {connector.name} ({first} to {last})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 
@@ -26,10 +27,10 @@ class Repeats:
     def add(self, cells: Cells) -> None:
         """Take note of a row, by its cells."""
         part = _part(cells)
-        number = int(part) if self._is_part(part) else -1
-        self._runs.append(hash(cells["run"].lower()))
-        self._parts.append(hash(number))
-        self._places.append(hash((number, cells["split"])))
+        number = int(part) if self._is_part(part) and int(part) < 1 << 63 else -1
+        self._runs.append(short_hash(cells["run"].lower()))
+        self._parts.append(number)
+        self._places.append(short_hash(number, cells["split"]))
 
     def found(self) -> bool:
         """Whether there may be a repeated name, or a part in two splits; malformed cells may count as such."""
@@ -52,6 +53,11 @@ class Repeats:
             if split != first_split:
                 expected = f"all rows of a part in one split (line {first_line} has part {int(part)} in {first_split})"
                 yield line, "part" if "part" in cells else "seed", expected, f"split {shown(split)}"
+
+
+def short_hash(*values: object) -> int:
+    """Return a hash of values that fits an array of type "q": 64 bits, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(repr(values).encode(), digest_size=8).digest(), signed=True)
 
 
 def distinct(hashes: array[int]) -> int:

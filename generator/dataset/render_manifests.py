@@ -19,6 +19,7 @@ from tqdm import tqdm
 from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.reader import REQUIRED, Run, run_names, stream_runs
+from blender_scripts.manifest.repeats import short_hash
 from generator.dataset.folder import BATCH_ROWS
 from generator.dataset.render_check import shown_path
 from generator.dataset.render_folder import Chunk, record_number
@@ -90,15 +91,14 @@ class RenderManifests:
         self._paths, self._scenes = paths, scenes
         self.unread: list[str] = []
         self.count = 0
-        # Hashes of the run names; those of Python are the same within one process.
-        self._names = array("q")
+        self._names = array("q")  # hashes of the run names
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield the rows in chunks of one split each, in the order of the manifests."""
         waiting: dict[str, tuple[list[Run], list[str]]] = {}
         numbers: Counter[str] = Counter()
         for run, manifest in self._joined():
-            self._names.append(hash(run.run))
+            self._names.append(short_hash(run.run))
             runs, names = waiting.setdefault(run.split, ([], []))
             runs.append(run)
             names.append(manifest)
@@ -145,9 +145,9 @@ class RenderManifests:
         """Print the records in a folder that no row names, if all rows could be read."""
         if self.unread:
             return  # records of rows that were not read are no orphans
-        there = array("q", (hash(name) for name in _record_names(records)))
+        there = array("q", (short_hash(name) for name in _record_names(records)))
         lonely = set(np.setdiff1d(np.frombuffer(there, np.int64), np.frombuffer(self._names, np.int64)).tolist())
-        orphans = sorted(name for name in _record_names(records) if hash(name) in lonely) if lonely else []
+        orphans = sorted(name for name in _record_names(records) if short_hash(name) in lonely) if lonely else []
         for name in orphans[:_MOST_ORPHANS]:
             path = shown_path(Path("records") / f"{name}.json")
             log(f"{path}: left out, since no manifest has a row with this run name")

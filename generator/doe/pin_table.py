@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from blender_scripts.contract.connector import Connector
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.reader import Manifest
+from blender_scripts.manifest.repeats import short_hash
 from blender_scripts.manifest.run import Run
 from generator.doe.part_class import pin_classes
 from generator.doe.spec import PATTERN, PATTERNS
@@ -35,7 +36,7 @@ def pin_tables(manifest: Manifest) -> dict[str, pd.DataFrame]:
     import numpy as np
     import pandas as pd
 
-    parts = np.fromiter((hash((run.scene, run.part)) for run in manifest.runs), np.int64)
+    parts = np.fromiter((short_hash(run.scene, run.part) for run in manifest.runs), np.int64)
     is_new = np.zeros(len(parts), bool)
     is_new[np.unique(parts, return_index=True)[1]] = True
     splits: dict[str, None] = {}

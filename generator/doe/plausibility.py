@@ -20,7 +20,7 @@ from blender_scripts.contract.terminals import Terminal
 from blender_scripts.contract.tolerance import Limits
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.optics import Camera, set_up_station
-from blender_scripts.manifest.repeats import distinct
+from blender_scripts.manifest.repeats import distinct, short_hash
 from blender_scripts.manifest.run import Manifest, Run
 from generator.dataset.connectors import nominal_connector
 from generator.doe.housing_fit import of_blocks, of_mesh
@@ -112,17 +112,18 @@ def _of_captures(runs: Sequence[Run]) -> Iterator[str]:
     """Say which rows repeat a picture, and which parts change while they lie on one fixture."""
     shown, placed, looks = array("q"), array("q"), array("q")
     for run in runs:
-        shown.append(hash(repr(run.picture())))
+        shown.append(short_hash(run.picture()))
         if run.fixture != run.seed:
-            placed.append(hash(_placing(run)))
-            looks.append(hash((_placing(run), _look(run))))
+            placed.append(short_hash(_placing(run)))
+            looks.append(short_hash(_placing(run), _look(run)))
     if (count := len(shown) - distinct(shown)) > 0:
         first: dict[str, str] = {}
         twice = _repeated(shown)
         pair = next(
             f"{first[picture]} and {run.run}"
             for run in runs
-            if hash(picture := repr(run.picture())) in twice and first.setdefault(picture, run.run) != run.run
+            if short_hash(run.picture()) in twice
+            and first.setdefault(picture := repr(run.picture()), run.run) != run.run
         )
         yield (
             f"rows that give the same picture as an earlier row: {count} (such as {pair}): give rows of the same part "
@@ -132,7 +133,7 @@ def _of_captures(runs: Sequence[Run]) -> Iterator[str]:
         placings: dict[tuple[str, int, int], set[tuple[str, ...]]] = {}
         twice = _repeated(placed)
         for run in runs:
-            if run.fixture != run.seed and hash(_placing(run)) in twice:
+            if run.fixture != run.seed and short_hash(_placing(run)) in twice:
                 placings.setdefault(_placing(run), set()).add(_look(run))
         changing = [placing for placing, found in placings.items() if len(found) > 1]
         scene, part, fixture = changing[0]
