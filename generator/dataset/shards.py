@@ -161,8 +161,8 @@ def build_shard(directory: Path, to: Path, scenes: Path | None, options: Options
     if waiting:
         return (
             f"shard {shard}: {found.rows} rows are checked. Their pictures wait for the statistics of the shards "
-            f"{', '.join(map(str, waiting))}: when these are checked too, repeat this command, or let "
-            "`generator merge` do the rest"
+            f"{', '.join(map(str, waiting))}, which are not checked with these inputs yet: when they are, repeat this "
+            "command, or let `generator merge` do the rest"
         )
     return f"shard {shard} is finished: {found.rows} rows in {folder}"
 

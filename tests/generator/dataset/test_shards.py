@@ -46,7 +46,7 @@ def test_merged_shards_are_the_dataset_of_one_build(renders: Path, tmp_path: Pat
     for index in (2, 0, 1):
         assert build(renders, shards, "--shard", f"{index}/3", *more) == 0
         said.append(capsys.readouterr().out.splitlines()[-1])
-    assert "wait for the statistics of the shards 0, 1: when these" in said[0]
+    assert "wait for the statistics of the shards 0, 1, which are not checked" in said[0]
     assert said[2].startswith("shard 1/3 is finished: ")
     # The rest of the second pass is done by `merge`, or by a second call of each shard.
     assert merge(shards, to=tmp_path / "merged") == 0
