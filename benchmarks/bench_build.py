@@ -1,23 +1,18 @@
 """CPU time of `generator build` per row on one core, compared with its unavoidable steps, and the time for NSOART.
 
-    python -m benchmarks.bench_build [--rows 512] [--memory-rows 0]
+    python -m benchmarks.bench_build [--rows 512]
 
 The rows' pictures are drawn, not rendered, at 256 x 128 px, with records of 27 positions. The unavoidable steps are
-timed as a loop without checks, which parses, hashes, decodes and writes the same rows to Parquet. `--memory-rows N`
-builds N / 10 and N rows instead, and prints the largest resident memory of each build.
+timed as a loop without checks, which parses, hashes, decodes and writes the same rows to Parquet.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
 import io
 import json
-import os
 import resource
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -97,62 +92,10 @@ def nsoart_seconds(renders: Path, dataset: Path, to: Path) -> float:
     return time.process_time() - start
 
 
-def memory(rows: int, folder: Path) -> None:
-    """Build `rows` / 10 and then `rows` rows, each in a process of its own, and print the process's peak memory.
-
-    The rows share three pictures and masks by hard links in `folder`, to save disk space.
-    """
-    for count in (rows // 10, rows):
-        renders = folder / f"renders{count}"
-        shared_renders(renders, count)
-        code = (
-            "import resource, sys; from pathlib import Path; from generator.dataset.build import *; "
-            "import time; t = time.perf_counter(); "
-            "build(Path(sys.argv[1]), Path(sys.argv[2]), Path('scenes'), Options({}, workers=2)); "
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, "
-            "resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, time.perf_counter() - t)"
-        )
-        done = subprocess.run(
-            [sys.executable, "-c", code, str(renders), str(folder / f"set{count}")],
-            cwd=ROOT, capture_output=True, text=True, check=True,
-        )  # fmt: skip
-        own, workers, seconds = done.stdout.split()[-3:]
-        print(
-            f"{count:>7} rows: at most {int(own) / 1024:.0f} MiB of memory, a worker {int(workers) / 1024:.0f} MiB; "
-            f"{float(seconds):.0f} s ({1000 * float(seconds) / count:.1f} ms a row, 2 processes)"
-        )
-
-
-def shared_renders(folder: Path, count: int) -> None:
-    """Make a render folder whose `count` rows share three pictures and masks; each row has a record of its own."""
-    sample = write_renders(folder / "sample", [row(f"s{n}", defects=DEFECTS[n], width=48, height=32) for n in range(3)])
-    for name in ("images", "masks", "records", "manifests"):
-        (folder / name).mkdir()
-    texts = [(sample / "records" / f"s{n}.json").read_text("utf-8") for n in range(3)]
-    records = [json.loads(text) for text in texts]
-    header = list(records[0]["row"])
-    with (folder / "manifests" / "design.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, header)
-        writer.writeheader()
-        for n in range(count):
-            kind, name = n % 3, f"r{n}"
-            changed = {"run": name, "part": n, "seed": n, "split": ("train", "validation")[n % 5 == 4]}
-            record = {**records[kind], "run": name, "row": {**records[kind]["row"], **changed}}
-            writer.writerow(record["row"])
-            (folder / "records" / f"{name}.json").write_text(json.dumps(record), encoding="utf-8")
-            for part in ("images", "masks"):
-                # File systems limit the number of hard links to a file.
-                source = folder / part / f".{kind}-{n // 9000}.png"
-                if not source.exists():
-                    source.write_bytes((sample / part / f"s{kind}.png").read_bytes())
-                os.link(source, folder / part / f"{name}.png")
-
-
 def main() -> None:
-    """Print the times, or with --memory-rows the memory."""
+    """Print the times."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--rows", type=int, default=512)
-    parser.add_argument("--memory-rows", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="folder for temporary files (default: the system's)")
     options = parser.parse_args()
     import numba
@@ -160,9 +103,6 @@ def main() -> None:
     numba.set_num_threads(1)
     with tempfile.TemporaryDirectory(dir=options.folder) as name:
         folder = Path(name)
-        if options.memory_rows:
-            memory(options.memory_rows, folder)
-            return
         renders = rendered(folder / "renders", options.rows)
         build(rendered(folder / "warm", 64), folder / "warm_set", SCENES, Options({}, workers=1))
         floors, adds, totals = [], [], []

@@ -17,7 +17,7 @@ COMMANDS = {
     "check": ("generator.doe.check", "check a manifest: mistakes, balance, number of pictures, time"),
     "preview": ("generator.rendering.preview", "render some rows of a manifest fast, on one contact sheet"),
     "render": ("generator.rendering.render", "render a manifest in worker processes"),
-    "merge": ("generator.rendering.merge", "join the render folders of a manifest's shards into one, verified"),
+    "merge": ("generator.merge", "join the shards of renders or of a dataset, from several machines, verified"),
     "build": ("generator.dataset.build_command", "make a Hugging Face dataset with a card from a render folder"),
     "augment": ("generator.augmenting.augment", "make more pictures by a plan: halves, flips, turns, light"),
     "import": (

@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator.locating": {"generator.io", "generator.verdict", f"{GEOMETRY}.lens", CONTRACT},
     "generator.calibrating": {"generator.io", "generator.verdict", f"{GEOMETRY}.lens", f"{CONTRACT}.errors"},
     "generator.__main__": {f"{CONTRACT}.errors"},
+    "generator.merge": {"generator.rendering.merge", "generator.dataset", f"{CONTRACT}.errors"},
     # These files travel with a run: they import only each other.
     "trainer.vit.network": set(),
     "trainer.core": TRAINER_GROUND,

@@ -155,7 +155,7 @@ def _losses(output: OutputFolder, manifest: Manifest, scenes: Path) -> list[str]
     if not kept.is_file() or kept.read_bytes() == manifest.content:
         return []
     try:
-        known = run_names(kept)
+        known = list(run_names(kept))
     except InputError:
         return []  # the copy is damaged: nothing to compare with
     names = {run.run for run in manifest.runs}

@@ -5,12 +5,14 @@ All mistakes are reported together, each as ``file.csv:LINE column: expected …
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from blender_scripts.contract import lettering
 from blender_scripts.contract.connector import SCENE_NAME, Connector, read_connector
@@ -21,6 +23,7 @@ from blender_scripts.contract.text_file import read_text
 from blender_scripts.geometry.clearance import collisions
 from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.make_part import make_part
+from blender_scripts.manifest.repeats import Repeats
 from blender_scripts.manifest.run import (
     OPTIONAL,
     REQUIRED,
@@ -32,7 +35,7 @@ from blender_scripts.manifest.run import (
 )
 
 __all__ = ["OPTIONAL", "REQUIRED", "RESERVED", "Manifest", "Run", "ValidatedManifest"]
-__all__ += ["conflicts", "read_manifest", "read_validated", "run_names", "stream_runs"]
+__all__ += ["conflicts", "read_manifest", "read_validated", "run_names", "stream_manifest", "stream_runs"]
 
 LONGEST_TEXT = 32
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -77,6 +80,23 @@ def stream_runs(path: Path, scenes: Path | Mapping[str, Path]) -> Iterator[Run]:
     return _Reader(path, scenes, geometry=False).stream()
 
 
+def stream_manifest(path: Path, scenes: Path) -> Manifest:
+    """Read and check a manifest as `read_manifest` does, without keeping its rows in memory.
+
+    The manifest's `runs` reads them from the file again whenever it is iterated over; its `content` is empty.
+
+    Args:
+        path: the CSV file.
+        scenes: folder of the scene files.
+
+    Raises:
+        InputError: with every mistake of the manifest and of its scene files.
+    """
+    reader = _Reader(path, scenes)
+    count = sum(1 for _ in reader.stream())
+    return Manifest(path, StreamedRuns(path, scenes, count), reader.scenes_used(), b"")
+
+
 def read_validated(path: Path, scenes: Path, sha256: str) -> ValidatedManifest:
     """Read a manifest that `read_manifest` has checked in another process; a row is parsed only when it is used.
 
@@ -105,8 +125,8 @@ def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
     return _Reader(path, scenes, geometry=False).conflicts(runs)
 
 
-def run_names(path: Path) -> list[str]:
-    """Read the run names of a manifest; other columns are not checked.
+def run_names(path: Path) -> Iterator[str]:
+    """Yield the run names of a manifest; other columns are not checked.
 
     Args:
         path: the CSV file.
@@ -132,33 +152,64 @@ class ValidatedManifest:
     runs: _RunsOnDemand
 
 
-class _RunsOnDemand:
-    """Rows of a manifest, each parsed when it is used."""
+class StreamedRuns(Sequence[Run]):
+    """Rows of a checked manifest, read from its file each time that they are iterated over.
 
-    def __init__(self, reader: _Reader, rows: list[tuple[int, dict[str, str]]]) -> None:
-        self._reader = reader
-        self._rows = rows
+    Args:
+        path: the CSV file.
+        scenes: folder of the scene files.
+        count: number of rows.
+    """
+
+    def __init__(self, path: Path, scenes: Path, count: int) -> None:
+        self._path, self._scenes, self._count = path, scenes, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Run]:
+        return _Reader(self._path, self._scenes, geometry=False, unique=False).stream()
+
+    def __getitem__(self, number: Any) -> Any:
+        return next(islice(self, range(self._count)[number], None))
+
+
+class _RunsOnDemand:
+    """Rows of a manifest, each parsed when it is used; until then, its cells are one text with NUL between them."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader, self._names = reader, tuple[str, ...]()
+        self._rows: list[tuple[int, str]] = []
+
+    def append(self, line: int, cells: dict[str, str]) -> None:
+        self._names = tuple(cells)
+        self._rows.append((line, "\0".join(cells.values())))
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, number: int) -> Run:
-        run = self._reader.run(*self._rows[number])
+        line, text = self._rows[number]
+        run = self._reader.run(line, dict(zip(self._names, text.split("\0"), strict=True)))
         assert run is not None, self._reader.problems
         return run
 
 
 class _Reader:
-    """Reads one manifest and collects its mistakes. `geometry`: also check that no defect touches something else."""
+    """Reads one manifest and collects its mistakes.
 
-    def __init__(self, path: Path, scenes: Path | Mapping[str, Path], geometry: bool = True) -> None:
+    Args:
+        geometry: also check that no defect touches something else.
+        unique: also check that no run name is repeated, and each part stands in one split.
+    """
+
+    def __init__(self, path: Path, scenes: Path | Mapping[str, Path], geometry: bool = True, unique: bool = True):
         self.path = path
         self.scenes = scenes
         self.geometry = geometry
         self.problems: list[tuple[int, str]] = []
         self.connectors: dict[str, Connector | None] = {}
-        self.lines: dict[str, int] = {}
-        self.splits: dict[int, tuple[str, int]] = {}
+        self.repeats = Repeats(_RUN.fullmatch, _COUNT.fullmatch, _SPLIT.fullmatch) if unique else None
         # The last part whose geometry was checked, with its messages: the views of a part follow each other.
         self.checked: tuple[object, Sequence[str]] = (None, ())
 
@@ -170,29 +221,31 @@ class _Reader:
         """Read the manifest and check every row."""
         content, text = self._text()
         runs = tuple(self._runs(io.StringIO(text, newline="")))
-        return Manifest(self.path, runs, self._scenes_used(), content)
+        return Manifest(self.path, runs, self.scenes_used(), content)
 
     def validated(self, sha256: str) -> ValidatedManifest:
         """Read a manifest that another process checked with hash `sha256`; raises InputError if a file has changed."""
         content, text = self._text()
-        rows = list(self._rows(io.StringIO(text, newline="")))
-        for line, cells in rows:
+        rows, housings = _RunsOnDemand(self), set[tuple[str, str]]()
+        for line, cells in self._rows(io.StringIO(text, newline="")):
             self._connector(line, cells["scene"])
-        used = self._scenes_used()
+            housings.add((cells["scene"], cells["housing"]))
+            rows.append(line, cells)
+        used = self.scenes_used()
         if self.problems or input_sha256(content, used) != sha256:
             raise InputError(
                 f"{self.path.name}: expected manifest and scene files unchanged since they were checked, got changed "
                 "files: repeat the command"
             )
-        housings = housings_by_scene((cells["scene"], cells["housing"]) for _, cells in rows)
-        return ValidatedManifest(used, housings, _RunsOnDemand(self, rows))
+        return ValidatedManifest(used, housings_by_scene(housings), rows)
 
-    def _scenes_used(self) -> dict[str, Connector]:
+    def scenes_used(self) -> dict[str, Connector]:
+        """The scenes of the rows that were read, by name."""
         return {name: connector for name, connector in self.connectors.items() if connector is not None}
 
     def stream(self) -> Iterator[Run]:
         """Yield the runs (checked rows) one by one; after the last, raises InputError with all mistakes."""
-        self._text()  # raises if the file as a whole cannot be read
+        self._check_text()
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             yield from self._runs(file)
 
@@ -207,10 +260,12 @@ class _Reader:
                 found.append(run.run)
         return found
 
-    def names(self) -> list[str]:
-        """Return the run names; other columns are not checked."""
-        _, text = self._text()
-        return [cells["run"] for _, cells in self._rows(io.StringIO(text, newline=""))]
+    def names(self) -> Iterator[str]:
+        """Yield the run names; other columns are not checked."""
+        self._check_text()
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            for _, cells in self._rows(file):
+                yield cells["run"]
 
     def _runs(self, file: TextIO) -> Iterator[Run]:
         """Every valid run; after the last one, raises InputError if any row was wrong."""
@@ -218,9 +273,14 @@ class _Reader:
         for line, cells in self._rows(file):
             empty = False
             run = self.run(line, cells)
-            self._check_unique(line, cells)
+            if self.repeats is not None:
+                self.repeats.add(cells)
             if run is not None:
                 yield run
+        if self.repeats is not None and self.repeats.found():
+            file.seek(0)
+            for problem in self.repeats.problems(CsvRows(file, _KNOWN, lambda *_: None, REQUIRED, refused=_refused)):
+                self.wrong(*problem)
         if empty and not self.problems:
             self.wrong(2, "file", "at least one row below the header", "nothing")
         if self.problems:
@@ -232,6 +292,19 @@ class _Reader:
             self.wrong(text[: text.index("\0")].count("\n") + 1, "file", "text", "a NUL byte")
             raise InputError(self.problems[0][1])
         return content, text
+
+    def _check_text(self) -> None:
+        """Check the file as `_text` does, without keeping it in memory."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            with self.path.open("rb") as file:
+                blocks = iter(lambda: file.read(1 << 20), b"")
+                is_text = not any("\0" in decoder.decode(block) for block in blocks)
+                decoder.decode(b"", final=True)
+        except (OSError, UnicodeDecodeError):
+            is_text = False
+        if not is_text:
+            self._text()
 
     def _rows(self, file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
         """Each row as its first line's number and its cells by column.
@@ -372,18 +445,3 @@ class _Reader:
                 self.checked = look, error.problems
         messages = self.checked[1]
         self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in messages]
-
-    def _check_unique(self, line: int, cells: dict[str, str]) -> None:
-        """Check that run names are unique and each part is in one split; malformed cells are already reported."""
-        # Names that differ in case only would share a file where file names ignore case.
-        name = cells["run"].lower()
-        if _RUN.fullmatch(name) and self.lines.setdefault(name, line) != line:
-            expected = f"a name that no other row has (line {self.lines[name]} has it)"
-            self.wrong(line, "run", expected, shown(cells["run"]))
-        part, split = cells.get("part") or cells["seed"], cells["split"]
-        if not _COUNT.fullmatch(part) or not _SPLIT.fullmatch(split):
-            return
-        first_split, first_line = self.splits.setdefault(int(part), (split, line))
-        if split != first_split:
-            expected = f"all rows of a part in one split (line {first_line} has part {int(part)} in {first_split})"
-            self.wrong(line, "part" if "part" in cells else "seed", expected, f"split {shown(split)}")

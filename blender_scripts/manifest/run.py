@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -74,7 +74,7 @@ class Manifest:
     """A checked manifest: its runs (rows) in order, the scenes they use by name, and the file's bytes."""
 
     path: Path
-    runs: tuple[Run, ...]
+    runs: Sequence[Run]
     connectors: dict[str, Connector]
     content: bytes
 

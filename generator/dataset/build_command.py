@@ -13,11 +13,15 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.claim import RENDERS
-from generator.dataset.build import Options, build, log, source_sha256
+from generator.dataset.build import Options, build, source_sha256
+from generator.dataset.card import DatasetFacts
 from generator.dataset.card_header import balance_table, read_settings, read_splits
 from generator.dataset.folder import CARD, is_whole
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX, parse_tolerance
 from generator.dataset.place import Place
+from generator.dataset.render_manifests import log
+from generator.dataset.shards import build_shard
+from generator.io.shard import shard_of
 from generator.io.source_code import code_sha256
 from generator.soart.nsoart import REFERENCES, SELF
 
@@ -65,6 +69,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="number of processes (default: one per core)"
+    )
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="build only part I (0 to N - 1) of N parts of the rows, in a folder in DATASET, which all parts share; "
+        "`auto` or `auto/N` takes I from a SLURM job array, an indexed Kubernetes job or an AWS Batch array job; "
+        "`generator merge` joins the parts",
     )
     parser.add_argument(
         "--scenes",
@@ -116,6 +127,11 @@ def run(args: argparse.Namespace) -> int:
     """Build the dataset and print its numbers of pictures by split and class; returns the exit code."""
     options = _options(args)
     directory = args.directory or only_rendered_folder(RENDERS)
+    if args.shard is not None:
+        if args.to is None:
+            raise InputError("--to: expected the folder for all shards, which --shard needs, got none")
+        sys.stdout.write(f"{build_shard(directory, args.to, args.scenes, options, shard_of(args.shard))}\n")
+        return 0
     to = args.to or DATASETS / _name_of(directory)
     if args.directory is None or args.to is None:
         sys.stdout.write(f"building the dataset {to} from {directory}\n")
@@ -123,7 +139,12 @@ def run(args: argparse.Namespace) -> int:
     if not replace and is_built(to, directory, args.scenes, options):
         sys.stdout.write(f"{to} is already the dataset of these renders: nothing to do\n")
         return 0
-    facts = build(directory, to, args.scenes, options, replace)
+    print_facts(build(directory, to, args.scenes, options, replace), to)
+    return 0
+
+
+def print_facts(facts: DatasetFacts, to: Path) -> None:
+    """Print the numbers of pictures of the new dataset `to`, by split and class."""
     if facts.hidden_rows:
         log(f"{facts.hidden_rows} NG pictures show no visible defect: their column observable is false")
     if facts.ceilings[0]:
@@ -133,7 +154,6 @@ def run(args: argparse.Namespace) -> int:
             f"answer has an IoU of {total / count:.3f} with the exact boxes on average, {least:.3f} at worst\n\n"
         )
     sys.stdout.write(f"{balance_table(facts.counts, facts.classes)}\n{facts.rows} rows in {to}\n")
-    return 0
 
 
 def _options(args: argparse.Namespace) -> Options:

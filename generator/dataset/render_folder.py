@@ -110,6 +110,7 @@ class Findings:
         renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
         statistics: (unit-space group, statistics of the SOART3 texture maps of its OK training rows) of each group,
             as `MapStatistics.as_numbers` returns them.
+        records: sum of `record_number` over the rows' records.
     """
 
     key: str = ""
@@ -126,6 +127,7 @@ class Findings:
     blenders: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
+    records: int = 0
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
         """Add the results of a row that goes into the dataset; `record`, `path`: contents and path of its record."""
@@ -162,6 +164,15 @@ class Findings:
         found.connectors = [tuple(names) for names in note["connectors"]]
         found.statistics = [(tuple(group), numbers) for group, numbers in found.statistics]
         return found
+
+
+def record_number(run: str, content: bytes) -> int:
+    """Return the SHA-256 of a run name and its record's bytes, as a number.
+
+    The sum of these numbers tells whether any record has changed, in whatever order and on whatever machine they are
+    added.
+    """
+    return int(hashlib.sha256(run.encode() + b"\n" + content).hexdigest(), 16)
 
 
 def examine(chunk: Chunk, rules: Rules) -> Findings:
@@ -253,6 +264,7 @@ def _examine_row(
     wrong: list[str] = []
     try:
         record = read_record(path)
+        findings.records += record_number(run.run, path.read_bytes())
         wrong += differences(record, run, manifest, path)
         wrong += box_problems(record, path) or number_problems(record, path)
         row = picture_row(run, record, rules.labelling, rules.extras)

@@ -64,16 +64,22 @@ class Spool(NamedTuple):
 
     Attributes:
         folder: the folder of the chunks, which has no other files.
+        source: folder of finished chunks that are looked for there too, but not written; None: no such folder.
     """
 
     folder: Path
+    source: Path | None = None
 
     def find(self, name: str, key: str) -> Kept | None:
         """Return the chunk `name` if it was stored with the same `key` (hash of all that it depends on), else None."""
+        found = self._find(self.folder, name, key)
+        return self._find(self.source, name, key) if found is None and self.source is not None else found
+
+    def _find(self, folder: Path, name: str, key: str) -> Kept | None:
         try:
-            stored = json.loads((self.folder / f"{name}.json").read_bytes())
+            stored = json.loads((folder / f"{name}.json").read_bytes())
             kept = Kept(dict(stored["note"]), str(stored["sha256"]))
-            is_whole = not kept.sha256 or (self.folder / f"{name}.arrow").is_file()
+            is_whole = not kept.sha256 or (folder / f"{name}.arrow").is_file()
             return kept if is_whole and stored["key"] == key else None
         except (OSError, ValueError, LookupError, TypeError):
             return None  # missing, or written by another version
@@ -100,7 +106,10 @@ class Spool(NamedTuple):
 
     def table(self, name: str) -> pa.Table:
         """Return the rows of the stored chunk `name`, memory-mapped."""
-        with pa.memory_map(str(self.folder / f"{name}.arrow")) as source:
+        path = self.folder / f"{name}.arrow"
+        if self.source is not None and not path.is_file():
+            path = self.source / path.name
+        with pa.memory_map(str(path)) as source:
             return pa.ipc.open_file(source).read_all()
 
     def _write(self, name: str, content: bytes) -> str:
@@ -232,8 +241,9 @@ class DatasetWriter:
         self._close_split()
         shutil.rmtree(self.spool.folder)
         if parameters:
-            text = json.dumps(parameters, indent=1) + "\n"
-            (self.building / NSOART).write_text(text, encoding="utf-8")
+            with (self.building / NSOART).open("w", encoding="utf-8") as file:
+                json.dump(parameters, file, indent=1)
+                file.write("\n")
         if connectors:
             (self.building / CONNECTORS).write_text(connectors_json(connectors), encoding="utf-8")
         write_sheet(self.building, self._sheet, self.classes)

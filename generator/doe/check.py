@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
+from array import array
 from collections.abc import Sequence
 from itertools import compress, groupby
 from pathlib import Path
@@ -15,9 +17,10 @@ from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.mesh_files import read_mesh
 from blender_scripts.geometry.welding import placed
 from blender_scripts.manifest.make_part import make_part
-from blender_scripts.manifest.reader import Manifest, read_manifest
+from blender_scripts.manifest.reader import Manifest, stream_manifest
+from blender_scripts.manifest.repeats import distinct
 from generator.doe.aliasing import NOTABLE, aliases
-from generator.doe.frame import defects_by_position, factors_of
+from generator.doe.frame import defects_by_position, factors_of, splits_of
 from generator.doe.part_class import part_class
 from generator.doe.pin_table import is_measurement, pin_tables
 from generator.doe.plausibility import Meshes, symmetry_notes, warnings
@@ -59,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         InputError: its message lists every mistake.
     """
-    manifest = read_manifest(options.manifest, options.scenes)
+    manifest = stream_manifest(options.manifest, options.scenes)
     check_photographs(manifest)
     print("\n".join(summary(manifest, _meshes(manifest))))
     return 0
@@ -112,11 +115,9 @@ def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
         manifest: the checked manifest.
         meshes: meshes of the housings that have a CAD file, by (scene, housing).
     """
-    import pandas as pd
-
     runs = manifest.runs
-    factors, splits = factors_of(manifest), pd.Series([run.split for run in runs])
-    parts = len({run.part for run in runs})
+    factors, splits = factors_of(manifest), splits_of(manifest)
+    parts = distinct(array("q", (run.part for run in runs)))
     measures = is_measurement(manifest)
     if measures:
         # Nearly every part has another set of defects.
@@ -138,11 +139,13 @@ def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
         lines += _table("class", _classes(manifest), splits)
     lines += _positions(manifest)
     lines += _aliasing(factors, splits)
-    per_pixel = (_CORE_SECONDS_PER_PIXEL + run.samples * _CORE_SECONDS_PER_SAMPLE for run in runs)
-    work = sum(run.width * run.height * seconds for run, seconds in zip(runs, per_pixel, strict=True))
+    pixels = work = 0.0
+    for run in runs:
+        pixels += run.width * run.height
+        work += run.width * run.height * (_CORE_SECONDS_PER_PIXEL + run.samples * _CORE_SECONDS_PER_SAMPLE)
     work += len(runs) * _CORE_SECONDS_PER_PICTURE
     cores = os.cpu_count() or 1
-    disk = sum(run.width * run.height for run in runs) * _BYTES_PER_PIXEL / 1e6
+    disk = pixels * _BYTES_PER_PIXEL / 1e6
     lines.append(
         f"estimate for rendering: {_duration(work / cores)} on {cores} core(s) with the denoiser, {disk:.0f} MB on disk"
     )
@@ -151,21 +154,25 @@ def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
 
 def _classes(manifest: Manifest) -> list[str]:
     """Compute the class of each row's part from its pin positions and its scene's tolerance."""
-    found = []
+    found: list[str] = []
+    last: object = None
     for run in manifest.runs:
-        connector = manifest.connectors[run.scene]
-        part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
-        found.append(part_class(part, connector))
+        look = (run.scene, run.housing, run.terminal, run.marking, run.part, run.defects)
+        if look != last:  # the views of a part follow each other
+            connector, last = manifest.connectors[run.scene], look
+            part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+            name = sys.intern(part_class(part, connector))
+        found.append(name)
     return found
 
 
 def _aliasing(factors: pd.DataFrame, splits: pd.Series[str]) -> list[str]:
     """Text lines of aliased factors by split: a model could learn such a factor in place of the defect."""
     lines = []
-    for split, rows in factors.groupby(splits, sort=False):
+    for split, rows in factors.groupby(splits, sort=False, observed=True):
         # A column with a different value in most rows is a note or a number, not a factor.
         found = aliases(
-            {str(name): levels for name, levels in rows.items() if levels.nunique() <= max(2, len(rows) // 3)}
+            {str(name): levels.cat.codes for name, levels in rows.items() if levels.nunique() <= max(2, len(rows) // 3)}
         )
         if not found:
             lines.append(f"factors that vary together in split {split}: none (no Cramér's V of {NOTABLE:g} or more)")
@@ -180,10 +187,13 @@ def _aliasing(factors: pd.DataFrame, splits: pd.Series[str]) -> list[str]:
 
 
 def _table(factor: str, levels: Sequence[str] | pd.Series[str], splits: pd.Series[str]) -> list[str]:
+    import numpy as np
     import pandas as pd
 
-    levels = pd.Series(levels)
-    return _counts(factor, pd.crosstab(levels, splits).loc[levels.unique(), splits.unique()])
+    (rows, names), (columns, of_splits) = pd.factorize(pd.Series(levels)), pd.factorize(splits)
+    shape = len(names), len(of_splits)
+    counts = np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
+    return _counts(factor, pd.DataFrame(counts, index=list(names), columns=list(of_splits)))
 
 
 def _counts(factor: str, counts: pd.DataFrame) -> list[str]:

@@ -4,6 +4,6 @@ render.py    `generator render`: checks the inputs and the output folder, then r
 pool.py      a pool of renderer processes: sends row numbers to them, replaces processes that end unexpectedly
 engines.py   the command that starts a renderer: the package bpy of this Python, or a Blender executable
 shards.py    shards: the shares of a manifest's rows that several machines render
-merge.py     `generator merge`: joins the shards' render folders after checking every file
+merge.py     for `generator merge`: joins the shards' render folders after checking every file
 preview.py   `generator preview`: renders some rows of a manifest and puts them on a contact sheet
 """

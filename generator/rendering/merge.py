@@ -1,4 +1,4 @@
-"""`python -m generator merge`: join the render folders of a manifest's shards into one, after checking every file.
+"""Join the render folders of a manifest's shards into one, after checking every file.
 
 A shard is a part of a manifest's rows that one machine rendered. The result is, byte for byte, the folder that one
 machine would have rendered.
@@ -6,7 +6,6 @@ machine would have rendered.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,23 +41,21 @@ class Source:
     finished: Finished
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of `generator merge` to its parser."""
-    add = parser.add_argument
-    folders = "render folders, each with one or more finished shards (parts of a manifest, from `render --shard`)"
-    add("folders", type=Path, nargs="+", metavar="DIR", help=folders)
-    to = "render folder to write: a new one, or that of an earlier merge of these shards"
-    add("--to", type=Path, required=True, metavar="DIR", help=to)
-    mixed = "accept shards of different Blender versions or processors, whose pictures differ in their last bits"
-    add("--mixed", action="store_true", help=mixed)
+def merge_renders(folders: Sequence[Path], to: Path, mixed: bool) -> None:
+    """Check all shards, then copy their files into one render folder.
 
+    Args:
+        folders: render folders, each with one or more finished shards.
+        to: the render folder to write.
+        mixed: accept shards of different Blender versions or processors.
 
-def run(options: argparse.Namespace) -> int:
-    """Check all shards, then copy their files into one render folder; returns 0."""
-    sources = list(_sources(options.folders))
-    manifest = _check_together(sources, options.mixed)
-    check_parents(options.to, "--to")
-    target = OutputFolder(options.to, create=False)
+    Raises:
+        InputError: its message lists what is missing, changed, foreign or given twice.
+    """
+    sources = list(_sources(folders))
+    manifest = _check_together(sources, mixed)
+    check_parents(to, "--to")
+    target = OutputFolder(to, create=False)
     _check_target(target, sources)
     problems = list(_problems(sources))
     if problems:
@@ -70,7 +67,6 @@ def run(options: argparse.Namespace) -> int:
         _copy(each.output, target, run)
     _keep_originals(sources[0].output, target, manifest)
     sys.stdout.write(f"wrote {target.root}: joined shards: {len(sources)}, rows: {len(rows)}\n")
-    return 0
 
 
 def _sources(folders: Sequence[Path]) -> Iterator[Source]:

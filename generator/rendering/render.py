@@ -19,9 +19,10 @@ from blender_scripts.contract.scratch import Scratch
 from blender_scripts.manifest.claim import Claim, claim
 from blender_scripts.manifest.reader import read_manifest
 from generator.doe.check import add_scenes_argument, check_photographs
+from generator.io.shard import Shard, shard_of
 from generator.rendering.engines import SCRIPT, renderer_command
 from generator.rendering.pool import Pool, ending, refusal
-from generator.rendering.shards import Shard, finished, shard_of
+from generator.rendering.shards import finished
 
 # While one process keeps the card busy, the other builds its scene and takes the truth.
 _GPU_WORKERS = 2

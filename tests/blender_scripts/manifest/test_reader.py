@@ -10,7 +10,14 @@ import pytest
 
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
-from blender_scripts.manifest.reader import RESERVED, Manifest, read_manifest
+from blender_scripts.manifest.reader import (
+    RESERVED,
+    Manifest,
+    read_manifest,
+    read_validated,
+    run_names,
+    stream_manifest,
+)
 from blender_scripts.manifest.record import row_sha256
 from tests.blender_scripts.broken_files import assert_problems, cpu_limit, mutations
 from tests.conftest import ROOT, SCENES
@@ -540,3 +547,28 @@ def test_a_blank_has_no_defect_and_a_terminal_of_one_position_is_not_offered(tmp
             read_manifest(write(tmp_path, row("a", **{**cells, **changes})), tmp_path)
         assert [problem[: len(says) + 8] for problem in caught.value.problems] == [f"m.csv:2 {says}"]
     assert read_manifest(write(tmp_path, row("a", **cells, defects="wrong@r1c3:terminal=signal")), tmp_path).runs
+
+
+def test_rows_that_are_read_when_they_are_used_are_those_that_are_kept(tmp_path: Path) -> None:
+    rows = [row("a", note="of two\nlines; 'quoted'"), row("b", defects="missing@r1c2"), row("c", split="test")]
+    kept, streamed = read(path := write(tmp_path, *rows)), stream_manifest(path, SCENES)
+    assert tuple(streamed.runs) == kept.runs and len(streamed.runs) == 3
+    assert streamed.runs[-1] == kept.runs[2] and streamed.connectors.keys() == kept.connectors.keys()
+    validated = read_validated(path, SCENES, kept.checked_sha256)
+    assert [validated.runs[number] for number in (2, 0, 1)] == [kept.runs[number] for number in (2, 0, 1)]
+    assert validated.housings == {"connector_3x9": {"plain"}}
+    assert list(run_names(path)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [row("a"), row("b", part="1"), row("A"), row("c", part="1", split="test"), row("a")],
+        [row("a", defects="bent@r1c2:tilt_deg=40;bent@r1c3:tilt_deg=-40"), row("b", camera="x")],
+    ],
+)
+def test_a_streamed_manifest_has_the_mistakes_of_the_whole(tmp_path: Path, rows: list[dict[str, str]]) -> None:
+    path = write(tmp_path, *rows)
+    with pytest.raises(InputError) as caught:
+        stream_manifest(path, SCENES)
+    assert caught.value.problems == problems_of(path)

@@ -12,7 +12,7 @@ import yaml
 
 from blender_scripts.contract.errors import InputError
 from generator.__main__ import main
-from generator.rendering.shards import Shard, shard_of
+from generator.io.shard import Shard, shard_of
 from tests.conftest import ROOT, folder_bytes
 from tests.generator.rendering.test_render import NAMES, small_manifest
 
