@@ -42,7 +42,7 @@ def _ladder(found: Found) -> list[str]:
         "test_latched": "on a housing in no training picture",
     }
     changes = {words: found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
-    return [_changes("Training with all four kinds of pictures instead of the first alone", changes)]
+    return [_changes("Training with all four designs of pictures instead of the first alone", changes)]
 
 
 def _supervision(found: Found) -> list[str]:

@@ -217,7 +217,7 @@ def read_shell(section: TomlSection) -> Shell:
     corner = section.number("corner_mm", 0.01, 250.0, *([0.5 * min(width, height)] if shape == "circle" else []))
     if shape == "circle":
         if width != height:
-            section.wrong("opening_mm", "the circle's diameter as both numbers", shown([width, height]))
+            section.wrong("opening_mm", "the same width and height, the circle's diameter", shown([width, height]))
         opening = Contour.circle(width)
     else:
         if corner > 0.5 * min(width, height):
@@ -388,7 +388,7 @@ def _blocks(section: TomlSection) -> tuple[Block, ...]:
     if fillet >= 0.5 * smallest:
         section.wrong("fillet_mm", f"less than {0.5 * smallest:g} mm (half the block's smallest side)", f"{fillet:g}")
     if shape == "circle" and width != height:
-        section.wrong("size_mm", "the circle's diameter as both numbers", shown([width, height]))
+        section.wrong("size_mm", "the same width and height, the circle's diameter", shown([width, height]))
     if corner >= 0.5 * min(width, height) or corner < fillet:
         most = 0.5 * min(width, height)
         expected = f"at least {fillet:g} mm (fillet_mm), less than {most:g} mm (half of the smaller side)"

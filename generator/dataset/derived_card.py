@@ -32,8 +32,7 @@ def make_derived_card(
     """Return the contents of the dataset's README.md: YAML header and text.
 
     Args:
-        title: title of the dataset.
-        how: paragraphs on how the dataset was made.
+        title, how: title of the dataset, and paragraphs on how it was made.
         counts: number of pictures by split and class.
         origins: number of pictures by split and by origin: `renders`, `photographs`, `copies`.
         classes: classes that the dataset declares.

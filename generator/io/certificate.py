@@ -139,7 +139,7 @@ def read_certificate(path: Path) -> Certificate:
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
-        raise ValueError(f"a date without time zone: {shown(text)}")
+        raise ValueError(f"a date that lacks its time zone: {shown(text)}")
     return moment
 
 

@@ -48,7 +48,7 @@ class Similarity:
         return np.array([[self.factor.real, -self.factor.imag], [self.factor.imag, self.factor.real]])
 
     def apply(self, points: np.ndarray) -> np.ndarray:
-        """Return the images (..., 2) of points (..., 2) under the map; both are x and y in px."""
+        """Return the places (..., 2) to which the map moves points (..., 2); both are x and y in px."""
         moved: np.ndarray = points @ self.linear.T + (self.shift.real, self.shift.imag)
         return moved
 

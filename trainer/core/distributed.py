@@ -89,11 +89,13 @@ class Share:
 
 
 class SharedDropout(nn.Module):
-    """Dropout, (rows, ...) to the same shape: all processes draw the mask of the whole batch, each applies its rows.
+    """Dropout, (rows, ...) to the same shape.
+
+    Every process draws the mask of the whole batch, and applies the rows of the mask that belong to its own share.
 
     Args:
         p: Probability that a value is set to zero, in [0, 1).
-        share: This process's share; its attribute `rows` is the number of rows of the whole batch.
+        share: This process's share of a batch; `share.rows` is the number of rows of the whole batch.
     """
 
     def __init__(self, p: float, share: Share) -> None:

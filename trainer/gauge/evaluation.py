@@ -139,7 +139,7 @@ def _announce(document: Mapping[str, Any]) -> None:
             say(text)
     for each in document["not_located"]:
         where = f"{each['split']}, {each['cameras']}"
-        say(f"{where}: none of {each['captures']} captures could be located: all are INVALID")
+        say(f"{where}: the part was found in none of {each['captures']} captures: all are INVALID")
 
 
 def measure_split(

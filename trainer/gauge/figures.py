@@ -36,10 +36,11 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
         were called missing; `present_lost`, those of `pins` that were called missing. `parts`: number of parts;
         `unlike`: number of those that are unlike training, whose verdict is INVALID.
         Then for each axis A of dx, dy and retraction, over the pins that are there, were called present and have a
-        determined measure (left out with fewer than three): `rms_A`, root mean square of the errors; `zero_A`, that of
-        a gauge that always answers 0; `bright_A`, that of the brightest pixels, if measured; `q95_A`, below which 95 %
-        of the absolute errors lie; `bias_A`, mean error, all in mm; `slope_A`, slope of the line through found over
-        true values, or None if the true values are equal; `within_A`, what `coverage` returns; `coverage_A`, its share.
+        determined measure; an axis with fewer than three such pins has no keys. In mm: `rms_A`, root mean square of the
+        errors, `zero_A` and `bright_A`, the same for gauges that answer 0 or take the brightest pixels (if measured);
+        `q95_A`, below which 95 % of the absolute errors lie; `bias_A`, mean error. `slope_A`: slope of the line through
+        found over true values, or None if the true values are equal. `within_A`: how often U covers the errors, see
+        `coverage`; `coverage_A`: the share in it.
     """
     there = table[table.there]
     found: dict[str, Any] = {"pins": len(there), "parts": int(table.part.nunique())}

@@ -277,9 +277,10 @@ def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
     for name, methods in [*((n, one.scores) for n, one in looks.items()), ("baseline", base)]:
         for method, found in methods.items():
             if found["hit"] is not None:
-                say(f"{name:<9} {method:<25} hit {found['hit']:.2f}  energy ratio {found['energy_ratio']:.1f}")
+                ratio = f"energy ratio (mean in NG boxes / in picture) {found['energy_ratio']:.1f}"
+                say(f"{name:<9} {method:<25} hit rate {found['hit']:.2f}  {ratio}")
     if any(found["ng_pictures"] for found in base.values()):
-        say("hit: share of the NG pictures in which the patch with the highest value touches an NG box")
+        say("hit rate: share of the NG pictures in which the patch with the highest value touches an NG box")
         say("energy ratio: mean of the map in the NG boxes, divided by its mean over the picture")
     else:
         say("no NG boxes in these pictures: no hit rate or energy ratio")

@@ -169,8 +169,8 @@ def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Sp
     validation = kept(read_splits(asked.data, settings.input, config, ("validation",))["validation"], settings.rows)
     if not len(validation):
         raise InputError(
-            f"--data {asked.data} split validation: expected rows to choose the threshold on, got none with --rows "
-            f"{settings.rows}, the run's setting"
+            f"--data {asked.data}: expected rows in the split validation, to choose the threshold on, got none that "
+            f"the run's setting `rows` ({settings.rows}) keeps"
         )
     return validation
 

@@ -42,11 +42,11 @@ TWO = {"parameters": ["center.f", "center.cx"]}
         ({"cameras": {"center": lens(width=float("inf"))}}, "not finite"),
         ({"parameters": ["top.f"], "covariance": [[1.0]]}, "unknown or listed twice: ['top.f']"),
         ({**ONE, "covariance": [[1.0], [1.0]]}, "a covariance of 2 x 1 numbers, not of 1 x 1"),
-        ({**ONE, "covariance": [[float("nan")]]}, "not finite"),
+        ({**ONE, "covariance": [[float("nan")]]}, "finite ones"),
         ({**ONE, "covariance": [[-1.0]]}, "negative variance"),
         ({**TWO, "covariance": [[1.0, 2.0], [2.0, 1.0]]}, "negative variance"),
         ({**TWO, "covariance": [[1.0, 0.5], [0.0, 1.0]]}, "not symmetric"),
-        ({"made": "2026-01-02"}, "a date without time zone"),
+        ({"made": "2026-01-02"}, "a date that lacks its time zone"),
         ({"expires": 3}, "expected a complete calibration certificate"),
     ],
 )

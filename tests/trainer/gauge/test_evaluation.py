@@ -99,9 +99,11 @@ def test_cameras_that_locate_no_part_are_named_and_the_others_measured(tmp_path,
     assert set(evaluated(tmp_path)) == {"center+top"}
     document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
     assert [each["cameras"] for each in document["not_located"]] == ["center", "top"]
-    said = f"test, top: none of {document['not_located'][1]['captures']} captures could be located: all are INVALID"
+    said = (
+        f"test, top: the part was found in none of {document['not_located'][1]['captures']} captures: all are INVALID"
+    )
     assert said in capsys.readouterr().out
-    assert "captures could be located. All are INVALID" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "captures. All are INVALID" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def test_parts_unlike_training_are_invalid_and_their_errors_are_reported(tmp_path, monkeypatch):
