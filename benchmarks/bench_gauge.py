@@ -38,7 +38,7 @@ def exported(folder: Path, side: int, pitch_px: float) -> Path:
     limits = {"true_position_mm": 0.8, "retraction_mm": 0.6}
     save_config(run, GaugeConfig(side=side), TrainingConfig(threads=1), pitch_px, {"connector_3x9": limits})
     save_tensors(run / BEST, GaugeNetwork(side).state_dict(), {})
-    save_uncertainty(run, Uncertainty())
+    save_uncertainty(run, Uncertainty(), None)
     Likeness(frozenset({("connector_3x9", "plain", "round")}), {}).save(run)
     connector = read_connector(Path(__file__).resolve().parents[1] / "scenes" / "connector_3x9.toml")
     (run / "connectors.json").write_text(connectors_json([nominal_connector(connector, "plain", "round")]))

@@ -346,8 +346,8 @@ def _hints(found: list[dict[str, Any]]) -> str:
     lines = [
         f"\n## Hints, {CONDITIONS[0]}\n",
         "A hint is the guess of `inspect` at the kind of defect. The table has the two most frequent hints at the "
-        f"defective pin or print, and in how many of {EACH} pictures `inspect` gave each. *Another one*: another "
-        "print.\n",
+        f"defective pin or print, and in how many of {EACH} pictures `inspect` gave each. The hint *missing, or "
+        "another one* at the print means that the print is missing or is another print.\n",
         "| defect | hints |",
         "|---|---|",
     ]

@@ -149,14 +149,15 @@ def capability(
 
 
 def _at_true_pose(measured: Sequence[Measured], data: GaugeData, run: GaugeRun) -> list[Measured]:
-    finder, factors = TorchFinder(run.network, run.uncertainty.scales), run.uncertainty.factors
+    finder, factors = TorchFinder(run.network, run.uncertainty.scales), run.factors
     found = []
     for one in measured:
         first = one.capture.pictures[0]
         pose = Pose(first.pose, np.zeros((6, 6)), 1.0, 1.0)
         queries = data.queries[first.key]
         seen = [sight(view, queries, finder, first.pose, np.arange(queries.pins)) for view in one.capture.views]
-        pins = measure(seen, queries, pose, factors)
+        looks = {view: found.features for view, found in one.looks.items()}
+        pins = measure(seen, queries, pose, factors.of(looks))
         found.append(Measured(one.capture, pose, pins))
     return found
 

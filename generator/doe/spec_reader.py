@@ -120,7 +120,7 @@ class _Reader:
             (splits.table(name), ("classes", "per_picture")) for name in splits.data
         ]:
             for key in set(keys) & set(place.data):
-                place.wrong(key, "no such key beside [measurement], which displaces every pin", shown(key))
+                place.wrong(key, "this key only without [measurement], which displaces every pin itself", shown(key))
         if any(PATTERN in factor.columns for factor in factors):
             expected = "another name, as the table [measurement] fills in this column"
             self.top.table("factors").wrong(PATTERN, expected, shown(PATTERN))

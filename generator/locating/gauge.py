@@ -16,12 +16,13 @@ from blender_scripts.contract.tolerance import Tolerance
 from generator.io.certificate import Certificate
 from generator.locating.cameras import StationCamera
 from generator.locating.drawings import StatedDrawing
+from generator.locating.factors import Factors
 from generator.locating.fit import Fit, FitLimits, beyond_placing
 from generator.locating.judge import CHARACTERISTICS, judge_part
 from generator.locating.landmarks import queries
 from generator.locating.likeness import Likeness, looks_of
 from generator.locating.locate import Finder, View, located, placing_deviations
-from generator.locating.measure import Factors, measure
+from generator.locating.measure import measure
 from generator.locating.pose import NotDeterminedError, Pose
 from generator.locating.rig import NOMINAL, Sizes, check_views, scale_note, station_cameras, with_camera_errors
 from generator.locating.scaling import scaled
@@ -155,7 +156,7 @@ def inspect_part(
             lost += gauge.likeness.reasons(drawing.key, looks_of(part))
         if lost:
             return Inspected(Verdict.INVALID, tuple(lost), (), views, part.pose, part.fits, scale)
-        pins = measure(part.pins, found, part.pose, gauge.factors)
+        pins = measure(part.pins, found, part.pose, gauge.factors.of(part.features))
         if gauge.certificate is not None:
             pins = with_camera_errors(pins, part, found, gauge.certificate, drawing.cameras, deviations)
     except (NotDeterminedError, np.linalg.LinAlgError) as error:
@@ -208,7 +209,7 @@ def inspect_photograph(
     outcome = Inspected(Verdict.INVALID, found.reasons, (), [shown], place.pose, {view: place.fit}, found=found)
     if found.reasons:
         return outcome
-    pins = measure([place.pins], queries(drawing), place.pose, gauge.factors)
+    pins = measure([place.pins], queries(drawing), place.pose, gauge.factors.of({view: None}))
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
     noted = [{**entry, "note": CAMERA_NOTE} for entry in entries]
     return replace(outcome, verdict=verdict, reasons=tuple(reasons), pins=noted)

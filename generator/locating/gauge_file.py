@@ -24,14 +24,15 @@ from blender_scripts.contract.tolerance import Tolerance
 from generator.locating.covariances import covariances
 from generator.locating.crops import Crops
 from generator.locating.drawings import Key, StatedDrawing, parse_drawings
+from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import FitLimits
 from generator.locating.gauge import Gauge
 from generator.locating.likeness import Likeness
 from generator.locating.locate import FoundPoints
-from generator.locating.measure import Factors
 from generator.verdict.gates import PictureGates
 
-FORMAT = "pinsight-gauge-onnx/2"
+FORMAT = "pinsight-gauge-onnx/3"
+_FACTORS = ("aside", "height", "aside_alone", "height_alone")
 
 
 class OnnxFinder:
@@ -121,7 +122,7 @@ def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
         gauge = Gauge(
             finder,
             float(json.loads(stated["pitch_px"])),
-            Factors(*(factors[name] for name in ("aside", "height", "aside_alone", "height_alone"))),
+            Factors(**{name: factors[name] for name in _FACTORS}, errors=_errors(path, stated)),
             FitLimits(factors["residual"], factors["inliers"], factors["sigma_px"]),
             gates,
             likeness=Likeness.of_bytes(io.BytesIO(base64.b64decode(stated["likeness"])), f"{path} likeness"),
@@ -131,3 +132,9 @@ def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
         return GaugeFile(stated["name"], stated["weights_sha256"], gauge, drawings, tolerances)
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{path}: expected a gauge's file, got damaged metadata ({error}); export it again") from None
+
+
+def _errors(path: Path, stated: Mapping[str, str]) -> ValidationErrors | None:
+    """The errors of the validation parts; None if the gauge has none, as it was trained on single views."""
+    text = stated["errors"]
+    return ValidationErrors.of_bytes(io.BytesIO(base64.b64decode(text)), f"{path} errors") if text else None

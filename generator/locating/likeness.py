@@ -177,7 +177,7 @@ def _view_of(number: int, arrays: Mapping[str, np.ndarray]) -> ViewLikeness:
     own = {name.partition(" ")[2]: array for name, array in arrays.items() if name.startswith(f"{number} ")}
     colours = own.pop("colours")
     if colours.shape != (2, 2) or np.isnan(colours).any():
-        raise ValueError(f"limits of colour that have NaN or, instead of 2 x 2, the shape {colours.shape}")
+        raise ValueError(f"limits of colour of shape {colours.shape} or with NaN, not 2 x 2 numbers")
     gate = FeatureGate.of_arrays(own) if own else None
     if gate is not None and not math.isfinite(float(np.sum(gate.matrix))):
         raise ValueError("an array `matrix` with numbers that are not finite")

@@ -46,29 +46,8 @@ class MeasuredPin:
     bend_mm: float
 
 
-@dataclass(frozen=True)
-class Factors:
-    """Factors, found in validation, by which standard deviations in mm are multiplied so that uncertainties are right.
-
-    Attributes:
-        aside: factor for dx and dy measured by several views together.
-        height: factor for retraction measured by several views together.
-        aside_alone, height_alone: factors for dx and dy, and for retraction, measured by one view alone.
-    """
-
-    aside: float = 1.0
-    height: float = 1.0
-    aside_alone: float = 1.0
-    height_alone: float = 1.0
-
-    def of(self, views: int) -> np.ndarray:
-        """Return the factors (3,) for dx, dy and retraction, measured by this number of `views`."""
-        aside, height = (self.aside, self.height) if views > 1 else (self.aside_alone, self.height_alone)
-        return np.array([aside, aside, height])
-
-
 def measure(
-    seen: Sequence[Sighting], queries: Queries, pose: Pose, factors: Factors | None = None
+    seen: Sequence[Sighting], queries: Queries, pose: Pose, factors: np.ndarray | None = None
 ) -> list[MeasuredPin]:
     """Measure every pin position of a part, also one without a pin; returns them in the drawing's order.
 
@@ -76,14 +55,15 @@ def measure(
         seen: the network's answers for all pins, one `Sighting` per view; the part was not moved between the views.
         queries: queries of the part's connector.
         pose: pose of the part on the station.
-        factors: factors by which standard deviations are multiplied; None: all are 1.
+        factors: (3,) factors by which the standard deviations of dx, dy and retraction are multiplied, see
+            `generator.locating.factors`; None: all are 1.
     """
     pins = queries.pins
     tips = _places(0, seen, pose, queries.marks[:pins], _variances(_ASIDE_MM, _HEIGHT_MM))
     feet = _places(1, seen, pose, queries.besides[:pins], _variances(_ASIDE_MM, _FOOT_MM))
     present = np.array([_present(index, seen) for index in range(pins)])
     larger = larger_variance(np.array([each.disagreement for each in tips]), present > 0.5, len(seen))
-    scale = (factors or Factors()).of(len(seen))
+    scale = np.ones(3) if factors is None else factors
     return [
         _pin(float(present[index]), float(larger[index]), index, seen, queries, tips[index], feet[index], scale)
         for index in range(pins)

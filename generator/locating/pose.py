@@ -163,7 +163,10 @@ def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
 
 
 def residuals(points: Points, matrix: np.ndarray) -> np.ndarray:
-    """Return the distances (n,) of points from where a pose (4, 4) projects them, in standard deviations of each."""
+    """Return the distance of each found point from the place to which a pose (4, 4) projects it.
+
+    The distances (n,) are in standard deviations of the found point.
+    """
     off = points.pixels - points.view.project(points.places @ matrix[:3, :3].T + matrix[:3, 3])
     sizes: np.ndarray = np.sqrt(np.einsum("ni,nij,nj->n", off, np.linalg.inv(points.covariances), off))
     return sizes

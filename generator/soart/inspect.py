@@ -84,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference",
         choices=("golden", "self"),
-        help="golden: compare with the mean of OK pictures; self: with the picture's own mean window (default: golden)",
+        help="what each small square of a picture is compared with; golden: the same place in the mean of the OK "
+        "pictures; self: the mean of all squares of the same picture (default: golden)",
     )
     parser.add_argument("--colour", action="store_true", help="compare red, green and blue separately, not grey")
     parser.add_argument(
@@ -351,7 +352,7 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
     if picture.name in golden.set_aside and options.positions_of is None:
         raise InputError(
             f"{options.positions}: expected --positions-of with the picture in which these boxes lie, got none; the "
-            f"default, {picture.name}, is not used, as it was set aside from the OK pictures"
+            f"default, {picture.name}, cannot be used, as it is unlike the other OK pictures and was left out"
         )
     try:
         pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))

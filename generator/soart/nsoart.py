@@ -88,7 +88,7 @@ class MapStatistics:
 
     @property
     def sd(self) -> np.ndarray:
-        """(3,) standard deviation of each map."""
+        """(3,) standard deviation of the values in each of the three SOART3 maps."""
         return np.sqrt(self.squares / max(self.count, 1))
 
 

@@ -36,7 +36,10 @@ GROUPS = {"seen positions": ("positions", "seen"), "held-out positions": ("posit
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 7's figure into the PNG `picture`; returns Markdown: mAP50 from random weights, after tuning."""
+    """Draw question 7's figure into the PNG `picture`; returns Markdown.
+
+    The Markdown has a table of mAP50 for models trained from random weights, and one for fine-tuned models.
+    """
     scratch, tuned = (
         replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
         for told in (False, True)

@@ -59,7 +59,7 @@ class Truth:
 
     @property
     def targets(self) -> tuple[Pin, ...]:
-        """The objects that the answer names: the true boxes of detection."""
+        """The objects that the model must name, with their true boxes."""
         return tuple(self.pins[i] for i in self.answer)
 
     @property

@@ -1,7 +1,7 @@
 """`python -m trainer.gauge [--data DATASET] [--out RUN]`: train a gauge on a built dataset.
 
-RUN then holds config.json, metrics.csv (one line per epoch), uncertainty.json, gates/, summary.json, the weights of the
-best epoch, the dataset's connectors.json, report.html, and the state for `--resume`.
+RUN then holds config.json, metrics.csv (one line per epoch), uncertainty.json, errors.npz, gates/, summary.json, the
+weights of the best epoch, the dataset's connectors.json, report.html, and the state for `--resume`.
 """
 
 import argparse

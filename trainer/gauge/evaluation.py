@@ -163,7 +163,7 @@ def measure_split(
         captures,
         data,
         finder,
-        run.uncertainty.factors,
+        run.factors,
         lambda each: tqdm(each, bar, len(captures), leave=False, disable=None),
     )
     found = [_refused(one, data, run) for one in found]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from generator.locating.factors import Factors
 from trainer.core import run_folder
 from trainer.core.console import say, stage
 from trainer.core.default_paths import dataset_facts
@@ -21,7 +22,7 @@ from trainer.gauge.likeness import learn_likeness
 from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData, Picture
-from trainer.gauge.run import Uncertainty, save_uncertainty
+from trainer.gauge.run import factors_of, save_uncertainty
 from trainer.gauge.uncertainty import learn_uncertainty
 
 # A position counts as displaced in training where tips lie at least this far from their nominal place, mm, in as many
@@ -33,7 +34,7 @@ DISPLACED = "displaced"
 def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outcome: Outcome) -> None:
     """Calibrate the uncertainty, learn the limits of pictures and parts that can be judged, and measure.
 
-    Writes uncertainty.json, gates/, likeness.npz and summary.json.
+    Writes uncertainty.json, errors.npz, gates/, likeness.npz and summary.json.
 
     Args:
         run: the run's folder, which contains the best weights.
@@ -45,11 +46,12 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
     load_weights(network, tensors, str(run / BEST))
     network.eval()
     stage("calibrating the uncertainty on the split validation")
-    uncertainty = learn_uncertainty(network, data)
-    save_uncertainty(run, uncertainty)
+    uncertainty, errors = learn_uncertainty(network, data)
+    save_uncertainty(run, uncertainty, errors)
     learn_gates(run, data.splits)
     stage("learning what the training's parts look like")
-    learn_likeness(data, TorchFinder(network, uncertainty.scales)).save(run)
+    finder, factors = TorchFinder(network, uncertainty.scales), factors_of(uncertainty, errors)
+    learn_likeness(data, finder).save(run)
     summary: dict[str, Any] = {
         "data": dataset_facts(folder),
         "training_pictures": len(data.splits["train"]),
@@ -66,7 +68,7 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
             continue
         stage(f"measuring the split {name}")
         found = {}
-        for cameras, table in tables_of(pictures, data, network, uncertainty).items():
+        for cameras, table in tables_of(pictures, data, finder, factors).items():
             limit = limit_of(pictures)
             found[cameras] = grouped(table, limit, summary[DISPLACED])
             say(line(f"{name}, {cameras}", figures(table)))
@@ -75,18 +77,17 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
 
 
 def tables_of(
-    pictures: Sequence[Picture], data: GaugeData, network: GaugeNetwork, found: Uncertainty
+    pictures: Sequence[Picture], data: GaugeData, finder: TorchFinder, factors: Factors
 ) -> dict[str, pd.DataFrame]:
     """Measure the parts of a split by each camera alone and, if there are several, by all together.
 
-    Returns tables of pins (`table_of`) by names of cameras, such as `center` and `center+top`. `found` gives the
-    factors by which standard deviations are multiplied.
+    Returns tables of pins (`table_of`) by names of cameras, such as `center` and `center+top`. `finder` is the network,
+    `factors` are those by which standard deviations in mm are multiplied.
     """
-    finder = TorchFinder(network, found.scales)
     names = sorted({str(each.row["camera"]) for each in pictures})
     sets = [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
     return {
-        "+".join(cameras): table_of(measure_captures(captures_of(pictures, cameras), data, finder, found.factors), data)
+        "+".join(cameras): table_of(measure_captures(captures_of(pictures, cameras), data, finder, factors), data)
         for cameras in sets
     }
 

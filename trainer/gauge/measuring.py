@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from generator.locating.factors import Factors
 from generator.locating.fit import Fit
 from generator.locating.likeness import Looks, looks_of
 from generator.locating.locate import Finder, Sighting, View, located, placing_deviations
-from generator.locating.measure import Factors, MeasuredPin, measure
+from generator.locating.measure import MeasuredPin, measure
 from generator.locating.pose import Pose
 from trainer.gauge.picture import GaugeData, Picture
 
@@ -99,7 +100,7 @@ def measure_captures(
         views = capture.views
         try:
             part = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
-            pins = measure(part.pins, queries, part.pose, factors)
+            pins = measure(part.pins, queries, part.pose, (factors or Factors()).of(part.features))
             found.append(Measured(capture, part.pose, pins, part.fits, part.pins, looks_of(part)))
         except (ValueError, np.linalg.LinAlgError):
             found.append(Measured(capture, None, ()))

@@ -125,6 +125,7 @@ def _metadata(run: Path) -> dict[str, str]:
         "connectors": connectors,
         "gates": json.dumps(gates),
         "likeness": base64.b64encode(loaded.likeness.to_bytes()).decode(),
+        "errors": "" if loaded.errors is None else base64.b64encode(loaded.errors.to_bytes()).decode(),
     }
 
 

@@ -136,7 +136,7 @@ def load_bench(run: Path, options: Options) -> Bench:
     except ValueError as error:
         raise InputError(f"{run / CONNECTORS}: {error}") from None
     gates = {view: each for view, each in load_gates(run).items() if view in drawing.cameras}
-    factors, limits = loaded.uncertainty.factors, loaded.uncertainty.fit_limits
+    factors, limits = loaded.factors, loaded.uncertainty.fit_limits
     finder = TorchFinder(loaded.network, loaded.uncertainty.scales)
     certificate = _certificate(options.calibration)
     gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from generator.locating import likeness
+from generator.locating import factors, likeness
+from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import FitLimits
 from generator.locating.likeness import Likeness
-from generator.locating.measure import Factors
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.run_folder import (
     BEST,
@@ -97,7 +97,7 @@ class Uncertainty:
     Attributes:
         tip, foot, edge: factors on the network's standard deviations, in px, of tips, of feet and of edge points.
         aside, height, aside_alone, height_alone: factors on standard deviations in mm, see
-            `generator.locating.measure.Factors`.
+            `generator.locating.factors.Factors`.
         residual, inliers, sigma_px: limits beyond which a part counts as not located, see `FitLimits`.
     """
 
@@ -118,11 +118,6 @@ class Uncertainty:
         return self.tip, self.foot, self.edge
 
     @property
-    def factors(self) -> Factors:
-        """The factors by which standard deviations in mm are multiplied."""
-        return Factors(self.aside, self.height, self.aside_alone, self.height_alone)
-
-    @property
     def fit_limits(self) -> FitLimits:
         """The limits beyond which a part counts as not located."""
         return FitLimits(self.residual, self.inliers, self.sigma_px)
@@ -133,13 +128,25 @@ class GaugeRun:
     """A trained gauge: its network in evaluation mode, and what was learned at the end of its training.
 
     `pitch_px` is the distance of neighbouring pins in px to which pictures are resampled. `uncertainty` has factors on
-    standard deviations. `likeness` has limits beyond which a part is unlike those of the training.
+    standard deviations. `likeness` has limits beyond which a part is unlike those of the training. `errors` are those
+    of the validation parts; None: no part of validation was measured by several views.
     """
 
     network: GaugeNetwork
     pitch_px: float
     uncertainty: Uncertainty
     likeness: Likeness
+    errors: ValidationErrors | None = None
+
+    @property
+    def factors(self) -> Factors:
+        """The factors by which standard deviations in mm are multiplied."""
+        return factors_of(self.uncertainty, self.errors)
+
+
+def factors_of(found: Uncertainty, errors: ValidationErrors | None) -> Factors:
+    """Return the factors by which standard deviations in mm are multiplied, of what was learned in validation."""
+    return Factors(found.aside, found.height, found.aside_alone, found.height_alone, errors)
 
 
 def save_config(
@@ -172,9 +179,12 @@ def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
     return model, section(TrainingConfig, document.get("training"), f"{path} training"), float(document["pitch_px"])
 
 
-def save_uncertainty(run: Path, found: Uncertainty) -> None:
-    """Write RUN/uncertainty.json, given the run's folder and what was learned from validation."""
+def save_uncertainty(run: Path, found: Uncertainty, errors: ValidationErrors | None) -> None:
+    """Write RUN/uncertainty.json and, unless `errors` is None, RUN/errors.npz, from what validation taught."""
     write_json(run / UNCERTAINTY, asdict(found))
+    (run / factors.FILE).unlink(missing_ok=True)
+    if errors is not None:
+        errors.save(run)
 
 
 def load_run(run: Path) -> GaugeRun:
@@ -189,7 +199,7 @@ def load_run(run: Path) -> GaugeRun:
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
     uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()})
-    return GaugeRun(network.eval(), pitch_px, uncertainty, _likeness(run))
+    return GaugeRun(network.eval(), pitch_px, uncertainty, _likeness(run), _errors(run))
 
 
 def _likeness(run: Path) -> Likeness:
@@ -201,3 +211,11 @@ def _likeness(run: Path) -> Likeness:
         )
     with as_input_error():
         return Likeness.of_bytes(path, str(path))
+
+
+def _errors(run: Path) -> ValidationErrors | None:
+    path = run / factors.FILE
+    if not path.is_file():
+        return None
+    with as_input_error():
+        return ValidationErrors.of_bytes(path, str(path))

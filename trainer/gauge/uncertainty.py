@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
+from generator.locating.factors import ValidationErrors, factor
 from generator.locating.fit import FitLimits
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import AXES, Capture, Measured, captures_of, measure_captures, some_of, table_of
@@ -15,50 +16,83 @@ from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData
 from trainer.gauge.run import Uncertainty
 
-COVERED = 0.95
 # 95 % of a standard normal variable lie within this, and of the distance of two.
 _ONE, _TWO = 1.96, 2.4477
-_LEAST, _MOST = 0.3, 20.0
 # Captures of one view and of all views used here, at most.
 _CAPTURES = 60
 
 
-def learn_uncertainty(network: GaugeNetwork, data: GaugeData, split: str = "validation") -> Uncertainty:
+def learn_uncertainty(
+    network: GaugeNetwork, data: GaugeData, split: str = "validation"
+) -> tuple[Uncertainty, ValidationErrors | None]:
     """Find the factors on standard deviations, and the limits beyond which a part counts as not located.
 
-    They are learned from at most 120 captures of `split`, on which the network was not trained.
+    They are learned from at most 120 captures of `split`, on which the network was not trained. Also returns the errors
+    of the parts that several views measured; None if there is no such part.
     """
     pictures = data.splits[split]
     together = some_of(captures_of(pictures), _CAPTURES)
     has_several = any(len(each.pictures) > 1 for each in together)
     alone = some_of([Capture((each,)) for each in pictures], _CAPTURES) if has_several else []
     measured = measure_captures([*together, *alone], data, TorchFinder(network))
-    edge = _factor(_pose_errors(measured), _ONE)
-    tip, foot = (_factor(each, _TWO) for each in _point_errors(measured))
+    edge = factor(_pose_errors(measured), _ONE)
+    tip, foot = (factor(each, _TWO) for each in _point_errors(measured))
     found = Uncertainty(tip, foot, edge)
     measured = measure_captures([*together, *alone], data, TorchFinder(network, found.scales))
     fit = FitLimits.of([each for one in measured for each in one.fits.values()])
     several, single = measured[: len(together)], measured[len(together) :] or measured
-    aside, height = _factors_in_mm(several, data)
-    aside_alone, height_alone = _factors_in_mm(single, data)
-    return replace(found, aside=aside, height=height, aside_alone=aside_alone, height_alone=height_alone, **asdict(fit))
+    sizes = _sizes(several, data)
+    aside, height = _factors_in_mm(sizes)
+    aside_alone, height_alone = _factors_in_mm(_sizes(single, data))
+    in_mm = {"aside": aside, "height": height, "aside_alone": aside_alone, "height_alone": height_alone}
+    return replace(found, **in_mm, **asdict(fit)), _errors(several, sizes)
 
 
-def _factors_in_mm(measured: Sequence[Measured], data: GaugeData) -> tuple[float, float]:
-    """The factors on the standard deviations of dx and dy, and of the height, by which U (k = 2) covers 95 %."""
+def _sizes(measured: Sequence[Measured], data: GaugeData) -> list[np.ndarray]:
+    """For each located part, sizes (N, 3) of its pins' errors in stated standard deviations; NaN: not measured."""
     table = table_of(measured, data)
-    table = table[table.there]
-    dx, dy, height = (
-        (np.abs(table[f"found_{axis}"] - table[f"true_{axis}"]) / table[f"sigma_{axis}"])[table[f"determined_{axis}"]]
-        for axis in AXES
+    found = np.stack(
+        [
+            np.where(
+                table.there & table[f"determined_{axis}"],
+                np.abs(table[f"found_{axis}"] - table[f"true_{axis}"]) / table[f"sigma_{axis}"],
+                np.nan,
+            )
+            for axis in AXES
+        ],
+        axis=1,
     )
-    return _factor(np.concatenate([dx, dy]), 2.0), _factor(np.asarray(height), 2.0)
+    return [found[table.capture == number] for number in np.unique(table.capture)]
 
 
-def _factor(sizes: np.ndarray, covered: float) -> float:
-    """The factor by which 95 % of errors, in standard deviations, lie within `covered`; 1 without errors."""
-    sizes = sizes[np.isfinite(sizes)]
-    return float(np.clip(np.quantile(sizes, COVERED) / covered, _LEAST, _MOST)) if len(sizes) else 1.0
+def _factors_in_mm(sizes: Sequence[np.ndarray]) -> tuple[float, float]:
+    """The factors on the standard deviations of dx and dy, and of the height, by which U (k = 2) covers 95 %."""
+    whole = np.concatenate([np.zeros((0, 3)), *sizes])
+    return factor(whole[:, :2]), factor(whole[:, 2])
+
+
+def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> ValidationErrors | None:
+    """The errors of parts measured by the same views together, several; None without such parts or their features.
+
+    Args:
+        measured: captures, of which those of most views are used.
+        sizes: what `_sizes` returned for these captures.
+    """
+    located = [one for one in measured if one.pose is not None]
+    views = max((tuple(one.looks) for one in located), key=len, default=())
+    kept, features = list[np.ndarray](), list[list[np.ndarray]]()
+    for one, own in zip(located, sizes, strict=True):
+        known = [each.features for each in one.looks.values() if each.features is not None]
+        if tuple(one.looks) == views and len(known) == len(views):
+            kept.append(own)
+            features.append(known)
+    if len(views) < 2 or not kept:
+        return None
+    whole = np.full((len(kept), max(map(len, kept)), 3), np.nan)
+    for row, own in zip(whole, kept, strict=True):
+        row[: len(own)] = own
+    by_view = zip(*features, strict=True)
+    return ValidationErrors({view: np.stack(each) for view, each in zip(views, by_view, strict=True)}, whole)
 
 
 def _pose_errors(measured: Sequence[Measured]) -> np.ndarray:

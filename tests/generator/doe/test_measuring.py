@@ -195,7 +195,7 @@ def test_what_a_measurement_refuses(tmp_path: Path):
     assert "measurement.wobble: expected a known key" in found
     assert "factors.pattern: expected another name" in found
     for key in ("classes", "defects", "splits.train.per_picture"):
-        assert f"{key}: expected no such key beside [measurement]" in found
+        assert f"{key}: expected this key only without [measurement]" in found
     assert len(caught.value.problems) == 8
 
 

@@ -13,11 +13,11 @@ from generator.locating.cameras import StationCamera
 from generator.locating.covariances import covariances
 from generator.locating.crops import Crops
 from generator.locating.drawings import StatedDrawing, parse_drawings
+from generator.locating.factors import Factors
 from generator.locating.fit import FitLimits
 from generator.locating.gauge import Gauge
 from generator.locating.landmarks import queries
 from generator.locating.locate import FoundPoints
-from generator.locating.measure import Factors
 from generator.locating.pose import motion
 from generator.locating.scaling import scaled
 

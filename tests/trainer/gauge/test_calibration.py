@@ -10,7 +10,7 @@ from trainer.gauge import uncertainty
 from trainer.gauge.gates import learn_gates, load_gates
 from trainer.gauge.likeness import learn_likeness
 from trainer.gauge.picture import GaugeData, Picture
-from trainer.gauge.run import Uncertainty, save_uncertainty
+from trainer.gauge.run import Uncertainty, factors_of, save_uncertainty
 
 VIEWS = ("center", "top")
 
@@ -38,16 +38,40 @@ def test_calibration_learns_factors_and_when_a_part_counts_as_located(monkeypatc
     shown = [picture(finder, part, number) for part in range(3) for number in (0, 1)]
     data = GaugeData({"validation": shown}, {drawing.key: drawing}, {drawing.key: queries(drawing)}, PITCH_PX, ())
     monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: finder)
-    found = uncertainty.learn_uncertainty(None, data)
+    found, errors = uncertainty.learn_uncertainty(None, data)
     # Exact points: errors are far smaller than stated, so all factors are the least.
     assert (found.tip, found.edge, found.aside) == (0.3, 0.3, 0.3)
     assert found.inliers == pytest.approx(0.85) and 0.0 < found.residual < Uncertainty().residual
     assert SIGMA_PX < found.sigma_px < 2.0 * SIGMA_PX
-    assert found.fit_limits.sigma_px == found.sigma_px and found.factors.aside == 0.3
-    one_view, two_views = replace(found, aside_alone=2.0, height_alone=3.0).factors.of(1), found.factors.of(2)
+    assert found.fit_limits.sigma_px == found.sigma_px and errors is None  # this finder gives no features
+    factors = factors_of(replace(found, aside_alone=2.0, height_alone=3.0), None)
+    one_view, two_views = factors.of({"top": None}), factors.of({"top": None, "center": None})
     assert one_view.tolist() == [2.0, 2.0, 3.0] and two_views.tolist() == [0.3, 0.3, found.height]
-    save_uncertainty(tmp_path, found)
+    save_uncertainty(tmp_path, found, errors)
     assert "sigma_px" in (tmp_path / "uncertainty.json").read_text()
+
+
+def test_errors_of_parts_measured_by_all_views_are_kept_with_their_looks(monkeypatch):
+    drawing = drawing_of()
+    finder = ExactFinder(drawing, VIEWS)
+    shown = [picture(finder, part, number) for part in range(4) for number in (0, 1)]
+    shown = shown[:-1]  # the last part lacks its second view
+    data = GaugeData({"validation": shown}, {drawing.key: drawing}, {drawing.key: queries(drawing)}, PITCH_PX, ())
+    monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: WithFeatures(finder))
+    _, errors = uncertainty.learn_uncertainty(None, data)
+    assert {view: each.shape for view, each in errors.features.items()} == {"center": (3, 5), "top": (3, 5)}
+    assert (errors.features["center"] == 0).all() and (errors.features["top"] == 1).all()
+    assert errors.sizes.shape == (3, finder.queries.pins, 3) and errors.sizes.max() < 0.1
+
+
+class WithFeatures:
+    """A finder that gives five features for each crop: the crop's grey value."""
+
+    def __init__(self, finder):
+        self.finder, self.side = finder, finder.side
+
+    def find(self, crops):
+        return self.finder.find(crops)._replace(features=np.repeat(crops.pixels.mean(axis=(1, 2, 3))[:, None], 5, 1))
 
 
 def test_what_training_showed_is_learned_for_each_view():

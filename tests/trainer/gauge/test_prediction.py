@@ -10,6 +10,7 @@ from PIL import Image
 from generator.locating.crops import Crops
 from generator.locating.drawings import choose
 from generator.locating.edges import Similarity
+from generator.locating.factors import ValidationErrors
 from generator.locating.gauge_file import read_gauge_file
 from generator.locating.likeness import FILE as LIKENESS
 from generator.locating.likeness import Likeness
@@ -27,6 +28,8 @@ from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
 
 VIEWS = ("center", "top")
+# 24 validation parts that look alike, with errors of three times the stated standard deviation.
+ERRORS = ValidationErrors({view: np.zeros((24, 40)) for view in ("center", "top")}, np.full((24, 27, 3), 3.0))
 LIMITS = {"connector_3x9": {"true_position_mm": 0.8, "retraction_mm": 0.6, "protrusion_mm": 0.6}}
 
 
@@ -46,7 +49,7 @@ def gauge_run(tmp_path_factory):
     torch.nn.init.normal_(network.surely[2].weight, std=0.3)
     save_config(run, shape, TrainingConfig(threads=1), 20.7, LIMITS)
     save_tensors(run / "best.safetensors", network.state_dict(), {})
-    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, aside=1.4))
+    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, aside=1.4), ERRORS)
     (run / "connectors.json").write_text(connectors_text(("plain", "round"), ("ribbed", "square")))
     Likeness(frozenset(("connector_3x9", *pair) for pair in (("plain", "round"), ("ribbed", "square"))), {}).save(run)
     for view in VIEWS:
@@ -112,7 +115,7 @@ def test_a_certificate_is_named_and_its_covariance_enters_u(gauge_run, tmp_path,
 def test_certificates_that_do_not_fit_are_refused(gauge_run, tmp_path, exact, rig, capsys):
     for other, said in (
         ({"schema": "x"}, "rig.json: expected a calibration certificate of schema pinsight-camera/1, got schema 'x'"),
-        ({"cameras": {"top": _stated(rig())}}, "rig.json camera center: expected it in the certificate"),
+        ({"cameras": {"top": _stated(rig())}}, "rig.json camera center: expected this camera in the certificate"),
         ({"cameras": dict.fromkeys(VIEWS, _stated(rig(), height=512))}, "512 x 512 px, got 256 x 128 px"),
     ):
         file = rig(**{**other, "parameters": ["top.f"], "covariance": [[1.0]]})
@@ -213,6 +216,8 @@ def test_an_onnx_file_finds_what_the_run_finds(gauge_run, tmp_path, capsys):
     for one, other in zip(ours, theirs, strict=True):
         assert np.abs(one - other).max() < 0.01 * max(1.0, np.abs(one).max())
     assert held.gauge.pitch_px == 20.7 and held.gauge.factors.aside == 1.4 and held.gauge.finder.side == 48
+    looks = {view: np.zeros(40) for view in ("center", "top")}
+    assert held.gauge.factors.of(looks).tolist() == loaded.factors.of(looks).tolist() == [1.5, 1.5, 1.5]
     assert choose(held.drawings, None, "plain", None).measured == drawing_of().measured
     assert held.tolerances["connector_3x9"].limits().retraction_mm == 0.6
     for view, gates in load_gates(gauge_run).items():
