@@ -41,7 +41,7 @@ class Measuring:
     """Gives the parts of a measurement design their numbers, over all splits, and displaces their pins.
 
     Attributes:
-        pins: number of pins to be displaced.
+        pins: number of pins to be displaced; missing pins do not count.
         again: number of displacements of groups that were drawn again, and smaller.
         left: number of pins that were left in place after TRIES draws.
     """
@@ -94,10 +94,10 @@ class Measuring:
         kinds = self.measurement.kinds
         share = kinds.get(MISSING, 0.0) / sum(kinds.values())
         texts = {each.address: f"{MISSING}@{each.address}" for each in members if source.random() < share}
+        self.pins += len(members) - len(texts)
         groups = groups_of([each for each in members if each.address not in texts], row.levels[PATTERN])
         for group in self._clear(groups, set(texts), row, connector, source):
             texts.update(group.texts)
-        self.pins += len(members)
         return ";".join(texts[each.address] for each in members if texts[each.address])
 
     def _clear(
@@ -122,7 +122,7 @@ class Measuring:
                 standing = tuple(pins[position.address] for position in connector.positions)
                 refused = {pin.position.address for pin, _ in touching(connector, housing, standing)}
             wrong = [group for group in groups if any(position.address in refused for position in group.members)]
-            self.again += len(wrong)
+            self.again += sum(group.tries < TRIES for group in wrong)
         return groups
 
     def _draw(self, group: Group, connector: Connector, terminal: str, row: Row, source: random.Random) -> None:

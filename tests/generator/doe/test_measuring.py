@@ -226,3 +226,14 @@ def test_shipped_designs_show_their_parts_in_three_views(path: Path, tmp_path: P
     trained = {defect.target for run in manifest.runs if run.split == "train" for defect in run.defects}
     tested = {defect.target for run in manifest.runs if run.split == "test" for defect in run.defects}
     assert tested - trained and len(tested) <= len(held)
+
+
+def test_missing_pins_are_not_counted_as_displaced(tmp_path: Path, capsys):
+    text = SPEC + "[measurement.kinds]\nbent = 1\nmissing = 1\n[splits.train]\nrows = 12\n"
+    spec = tmp_path / "missing.toml"
+    spec.write_text(text, "utf-8")
+    assert main(["design", str(spec), "-o", str(tmp_path / "missing.csv"), "--scenes", str(SCENES)]) == 0
+    pins = int(capsys.readouterr().out.splitlines()[-1].split(";")[0].rpartition(": ")[2])
+    runs = read_manifest(tmp_path / "missing.csv", SCENES).runs
+    there = {run.part: 27 - sum(defect.kind == "missing" for defect in run.defects) for run in runs}
+    assert pins == sum(there.values()) and 0 < pins < 27 * len(there)
