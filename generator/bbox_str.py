@@ -165,7 +165,7 @@ def _lint_boxes(label: str, at: int, bins: list[int], wrong: Callable[[int, str,
 
 
 def ceiling(box: Sequence[float], width: int, height: int) -> float:
-    """Return the largest IoU (0 to 1) that a decoded box can reach with a true box, as its edges are middles of bins.
+    """Return the IoU (0 to 1) of a true box with the same box encoded and decoded, whose edges are middles of bins.
 
     Args:
         box: the true box, x1, y1, x2, y2 in px, inside the picture.

@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mixed", action="store_true", help=mixed)
     renders = "dataset: the render folder (default: where it was when the shards were built)"
     add("--renders", type=Path, metavar="DIR", help=renders)
-    add("--workers", type=int, metavar="N", help="dataset: number of processes (default: one per core)")
+    workers = "only for shards of a dataset: number of processes (default: one per core)"
+    add("--workers", type=int, metavar="N", help=workers)
     overwrite = "dataset: replace the folder of --to even if it holds other files"
     add("--overwrite", action="store_true", help=overwrite)
 
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         merge_renders(folders, options.to, options.mixed)
         return 0
     if others := [str(folder) for folder in folders if folder not in datasets]:
-        raise InputError(f"{', '.join(others)}: expected shards of a dataset only, as {datasets[0]}, got other folders")
+        raise InputError(f"{', '.join(others)}: expected only dataset shards such as {datasets[0]}, got other folders")
     if options.workers is not None and not 1 <= options.workers <= 1024:
         raise InputError(f"--workers: expected 1 to 1024 processes, got {options.workers}")
     # Imported here, since machines that only render lack the libraries of datasets.

@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument(
         "--write",
         action="store_true",
-        help="only add new results to the table and write docs/explanation/results.md from it",
+        help="start no runs: add new results to the table, and write docs/explanation/results.md from it",
     )
     p.add_argument(
         "--only",
@@ -127,7 +127,8 @@ def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
             some = [run for run in runs if word.casefold() in run.name.casefold()]
         if not some:
             raise InputError(
-                f"--only: expected one of {', '.join(TOPICS.values())}, 1 to 8, or part of a run's name, got {word!r}"
+                f"--only: expected a topic ({', '.join(TOPICS.values())}), a topic's number from 1 to 8, or "
+                f"part of a run's name, got {word!r}"
             )
         found += some
     return [run for run in runs if run in found]

@@ -41,7 +41,7 @@ class Meter:
     path: Path
 
     def read(self) -> dict[str, float]:
-        """Return the sums in seconds by name, such as `training_wall` and `training_cpu`; {} without the file."""
+        """Return the sums of wall and CPU seconds, such as `training_wall` and `training_cpu`; {} without the file."""
         return json.loads(self.path.read_text("utf-8")) if self.path.is_file() else {}
 
     def add(self, what: str, wall: float, cpu: float) -> None:
@@ -176,7 +176,7 @@ class Execution:
         self.results.add(document)
 
     def train(self, run: Run) -> Path:
-        """Finish the training of `run.init`, if given, then that of `run`; returns the trainer's folder for `run`."""
+        """Train `run.init`, if given, and `run` if they are not finished; returns the trainer's folder for `run`."""
         folder = self.folder(run)
         out = folder / "run"
         begin = None

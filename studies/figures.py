@@ -27,7 +27,7 @@ def _bars(value: Value) -> list[list[float]]:
 
 
 def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
-    """Add title, y axis from 0 to 1, legend (options: `legend`) and a line at `chance` (None: no line) to a panel."""
+    """Add title, y axis from 0 to 1, legend (options: `legend`) and a line `guessing` at `chance` (None: no line)."""
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set(title=title, ylim=(-0.02, 1.04))
@@ -68,7 +68,7 @@ def dots(
 
 
 def named(axes: Any, values: Mapping[str, Value], title: str, chance: float | None = None) -> None:
-    """Plot each value as a point with its interval, names along the x axis; `chance`: what guessing gives."""
+    """Plot each value as a point with its interval, names along the x axis; `chance`: as for `finish`."""
     for index, value in enumerate(values.values()):
         axes.errorbar(index, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3)
     axes.set_xticks(range(len(values)), list(values), rotation=20, ha="right")

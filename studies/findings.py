@@ -136,7 +136,7 @@ def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int 
 
 
 def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
-    """Read one method's scores of OK and of defective pictures, by defect, from a run's result (`measures.scores`)."""
+    """Read a method's scores of OK and of defective pictures, by defect and size: see `measures.scores`."""
     kept = result["scores"]
     values, begin = np.array(kept["by_method"][method]), 0
     parts = {}
@@ -148,7 +148,7 @@ def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
 
 
 def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
-    """Compute each defect's AUROC, mean over trainings; a Wilson interval has as many trials as defective pictures."""
+    """Compute AUROC by defect and size: mean over trainings, envelope of Wilson intervals (a trial per NG picture)."""
     found = {}
     for cell in by_seed[0] if by_seed else ():
         sides = [scores[cell] for scores in by_seed]
@@ -208,7 +208,10 @@ class Found:
     def difference(
         self, one: str, other: str, read: Callable[[Mapping[str, Any]], Answers | None]
     ) -> Difference | None:
-        """Compute balanced accuracy of variant `other` minus that of `one`; None if no runs. `read` reads answers."""
+        """Compute balanced accuracy of variant `other` minus that of `one`; None if either has no runs.
+
+        `read` returns the answers in a run's result; a run without answers (None) does not count.
+        """
         before, after = (
             [answers for document in self.variants.get(name, []) if (answers := read(document["result"]))]
             for name in (one, other)
@@ -231,7 +234,7 @@ def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
 
 
 def findings(documents: Mapping[str, Document]) -> dict[int, Found]:
-    """Collect the finished runs of each question from all results by key, at the size that has more finished runs."""
+    """Return each question's finished runs at the size that has more of them; `documents`: all results by run key."""
     found: dict[int, list[Found]] = {question: [] for question in TOPICS}
     for size in SIZES:
         runs = all_runs(size, SEEDS_LOOKED_FOR)

@@ -237,14 +237,15 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m studies.gates",
         description="Measure how often trained networks and `generator inspect` call a picture INVALID: regular "
-        "renders (each a false alarm), and pictures that cannot be judged.",
+        "renders (there, INVALID is a false alarm), and pictures that cannot be judged.",
         allow_abbrev=False,
     )
     model = "run folder of a ViT or Florence-2 that judges the pictures; may be repeated"
     p.add_argument("--model", type=Path, action="append", default=[], metavar="RUN", help=model)
     golden = "folder of pictures of good parts, with which `generator inspect` compares (default: it does not judge)"
     p.add_argument("--golden", type=Path, metavar="FOLDER", help=golden)
-    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="dataset of regular renders, OK and NG")
+    regular = "dataset of regular renders, which are not to be called INVALID; parts both OK and NG"
+    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help=regular)
     split = "split of --data to use; may be repeated (default: all splits)"
     p.add_argument("--split", action="append", default=[], metavar="NAME", help=split)
     p.add_argument(
@@ -253,7 +254,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="DATASET",
-        help="dataset of renders of another scene, which are to be called INVALID; may be repeated",
+        help="dataset of renders of another scene, each of which should be INVALID; may be repeated",
     )
     pictures = "number of regular renders of which unsuitable copies are made (default: 100)"
     p.add_argument("--pictures", type=int, default=100, metavar="N", help=pictures)

@@ -133,7 +133,7 @@ def capability(
         measured, pins = measure_split(data.splits["test"], data, run, cameras)
         lost = sum(one.pose is None for one in measured)
         if lost:
-            raise InputError(f"{model}: expected the part located in every capture, got {lost} where it was not")
+            raise InputError(f"{model}: expected to locate the part in every capture, failed in {lost} captures")
         exact = table_of(_at_true_pose(measured, data, run), data)
         _, repeated = measure_split(data.splits["test_type1"], data, run, cameras)
         drawing = next(iter(data.connectors.values()))
@@ -213,7 +213,7 @@ def _without(values: pd.DataFrame | None) -> float:
 
 
 def features(pins: pd.DataFrame, quantity: str, source: str = "found") -> pd.DataFrame | None:
-    """Select the measures of a quantity, of the features that were measured in every capture.
+    """Select a quantity's measures, for the features (pins of parts) that were measured in every capture.
 
     Args:
         pins: the table of `measure_split`: one row per pin and capture.

@@ -191,13 +191,13 @@ class Study:
 
 
 def spec(scene: str, pictures: Pictures) -> str:
-    """Write the SPEC of a gauge design, TOML; connector_3x9's is the shipped one with other numbers of pictures."""
+    """Return the SPEC (TOML text) of a gauge design for `scene`; for connector_3x9, `_SPEC` with other row numbers."""
     if scene == _MEASURED:
         text = _SPEC.read_text("utf-8")
         for split, count in (("train", pictures.train), ("validation", pictures.validation)):
             text, changed = re.subn(rf"(\[splits\.{split}\]\nrows = )\d+", rf"\g<1>{count}", text)
             if changed != 1:
-                raise InputError(f"{_SPEC}: expected the key rows in [splits.{split}] once, got it {changed} times")
+                raise InputError(f"{_SPEC}: expected the key `rows` in [splits.{split}] once, got it {changed} times")
         return text
     connector = read_connector(ROOT / "scenes" / f"{scene}.toml")
     return _OTHER_SPEC.format(
@@ -261,7 +261,8 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     topics = tuple(dict.fromkeys(each.topic for each in PLAN))
-    p.add_argument("--only", action="append", default=[], choices=topics, help="topic; may be repeated (default: all)")
+    only = "do only the trainings of this topic; may be repeated (default: all trainings)"
+    p.add_argument("--only", action="append", default=[], choices=topics, help=only)
     p.add_argument("--time", type=number(float, 0, 1e6), metavar="MIN", help="start no training after so many minutes")
     workers = "number of processes that render pictures and build datasets (default: 1)"
     p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help=workers)
@@ -289,7 +290,7 @@ def run(args: argparse.Namespace) -> int:
     paths = [study.results / f"{training.name}.json" for training in PLAN]
     results = [json.loads(path.read_text("utf-8")) for path in paths if path.is_file()]
     if not results:
-        raise InputError(f"{study.results}: expected results of an earlier command, got none: use a longer --time")
+        raise InputError(f"{study.results}: expected at least one finished training, got none: use a longer --time")
     text = written(results)
     print(text)
     if args.write:

@@ -147,7 +147,7 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m studies.gauge_rr",
         description="Simulate gauge R&R of trained gauges with renders: repeatability, reproducibility between "
-        "placings of one part, bias, and the smallest tolerance of which each gauge is capable.",
+        "placings of one part, bias, and the smallest tolerance for which each gauge is capable.",
         allow_abbrev=False,
     )
     p.add_argument(
@@ -162,9 +162,12 @@ def parser() -> argparse.ArgumentParser:
     )
     scene = "name of the scene file in scenes/, without .toml (default: connector_3x9)"
     p.add_argument("--scene", default="connector_3x9", metavar="NAME", help=scene)
-    p.add_argument("--housing", default="plain", metavar="NAME", help="the scene's housing in use (default: plain)")
-    p.add_argument("--terminal", default="round", metavar="NAME", help="the scene's terminal in use (default: round)")
-    p.add_argument("--lighting", default="ring", metavar="NAME", help="the scene's light set-up in use (default: ring)")
+    housing = "name of a housing in the scene file (default: plain)"
+    p.add_argument("--housing", default="plain", metavar="NAME", help=housing)
+    terminal = "name of a terminal in the scene file (default: round)"
+    p.add_argument("--terminal", default="round", metavar="NAME", help=terminal)
+    lighting = "name of a light set-up in the scene file (default: ring)"
+    p.add_argument("--lighting", default="ring", metavar="NAME", help=lighting)
     p.add_argument(
         "--samples",
         type=number(int, 1, 4096),

@@ -153,7 +153,7 @@ def _share(count: int, of: int) -> str:
 
 
 def renders_of(work: Path, held: GaugeFile, count: int, workers: int) -> Path:
-    """Render `count` parts and some other connectors (see `manifest`) into `work`; returns the render folder.
+    """Render `count` parts of connector_3x9 and other connectors (see `manifest`); returns the render folder in `work`.
 
     Pictures that are already there are not rendered again.
 
@@ -185,7 +185,8 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m studies.gauge_search",
-        description="Measure how often and how well a gauge finds its connector in composed photographs.",
+        description="Measure how often and how well a gauge finds its connector in photographs made for this test: "
+        "renders of the connector, pasted over other pictures.",
         allow_abbrev=False,
     )
     p.add_argument("--model", type=Path, required=True, metavar="FILE", help="a gauge's ONNX file; see trainer.export")

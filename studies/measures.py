@@ -141,7 +141,8 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
 
     Returns:
         By name of the views (`VIEWS`): `parts`, their number; `class` and `verdict`, the share of right ones; `recall`
-        by true class; `answers`. Each share has a 95 % interval (Clopper and Pearson, one trial per part).
+        by true class; `answers`, from the function `answers`. Each share has a 95 % interval (Clopper and Pearson, one
+        trial per part).
     """
     from trainer.core.intervals import share
 
@@ -184,7 +185,7 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
 
 
 def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Pack (see `scores`) a ViT's probability of NG for the pictures that methods without training judge too.
+    """Return, in the form of `scores`, a ViT's P(NG) of the pictures that methods without training judge too.
 
     `said` has the lines of predictions.csv, `rows` the rows of the manifests.
     """
@@ -198,7 +199,7 @@ def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -
 
 
 def soart_scores(path: Path) -> dict[str, Any]:
-    """Pack (see `scores`) each method's scores of undisturbed pictures in soart_evaluation's detect.json at `path`."""
+    """Read soart_evaluation's detect.json; returns each method's scores of undisturbed pictures, packed by `scores`."""
     found = [one for one in _json(path) if one["condition"] == "as rendered"]
     judged = [(one["run"], one["cell"]) for one in found]
     return scores(judged, {m: [one["image"][m] for one in found] for m in METHODS})
@@ -221,7 +222,7 @@ def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]])
     """
     counts = Counter(cell for _, cell in judged)
     if [cell for cell, count in counts.items() for _ in range(count)] != [cell for _, cell in judged]:
-        raise ValueError("expected the pictures of each cell (a defect at a size) next to each other, got them mixed")
+        raise ValueError("judged: expected a list with each cell's pictures next to each other, got another order")
     rounded = {name: [float(f"{value:.6g}") for value in values] for name, values in by_method.items()}
     return {"of": _hash_of([run for run, _ in judged]), "cells": dict(counts), "by_method": rounded}
 

@@ -80,7 +80,7 @@ def write(documents: Mapping[str, Document], page: Path, pictures: Path) -> list
         pictures: Folder of the figures.
 
     Raises:
-        ValueError: The page lacks a marker.
+        ValueError: The page's marker comments are missing, repeated or in the wrong order (see `marked`).
     """
     found = findings(documents)
     text, lines = marked(page.read_text("utf-8"), "at a glance", glance(found)), []

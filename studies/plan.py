@@ -17,7 +17,7 @@ class Size:
     Args:
         pictures: Number of training pictures of a run.
         epochs: Number of epochs of a ViT's run.
-        tests: Number of test pictures from a design.
+        tests: Number of test pictures that are taken from each tested design.
         florence: Number of epochs of a Florence-2 run.
         stages: The epochs at which attention is scored.
     """
@@ -191,7 +191,7 @@ SCRATCH, OWN = "from scratch", "pre-trained"
 
 
 def begun(target: str, count: int, start: str) -> str:
-    """Return the name of a variant of question 5: training on `count` pictures of `target` (`NEW`), from `start`."""
+    """Return a variant's name: `count` training pictures of `target`, one of `NEW`; first weights `start`, as `OWN`."""
     return f"{target}, {count}, {start}"
 
 

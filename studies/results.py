@@ -147,7 +147,7 @@ class Results:
     def fold(self) -> list[str]:
         """Add the JSON files' results to the table; returns the added keys.
 
-        The files are kept: another process may have read the table before, and would miss these runs.
+        The files are kept: a process that has read the table earlier finds the added results only in them.
         """
         with locked(self.table.with_suffix(".lock")):
             before = read_table(self.table)

@@ -71,7 +71,7 @@ class Data:
         return tuple(dict.fromkeys(take.design for _, takes in self.splits for take in takes))
 
     def rows(self, split: str) -> int:
-        """Return the number of rows of a split; 0 (unknown) if one of its selections has the `count` 0."""
+        """Return the number of rows of a split; 0 (unknown) if one of its selections takes all rows (`count` 0)."""
         counts = [take.count for name, takes in self.splits if name == split for take in takes]
         return 0 if 0 in counts else sum(counts)
 
@@ -153,7 +153,7 @@ def design_described(design: Design) -> dict[str, Any]:
 
 
 def source_text(name: str) -> str:
-    """Return the text of the SPEC or manifest at path `name`; if it is no file, `benchmarks.soart_plan` makes it."""
+    """Return the text of the SPEC or manifest at path `name`; if the file is missing, the result of `manifest_text`."""
     path = ROOT / name
     return path.read_text("utf-8-sig") if path.is_file() else manifest_text(Path(name).stem)
 

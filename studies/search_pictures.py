@@ -69,7 +69,7 @@ def manifest(connector: Connector, keys: Sequence[Key], others: Mapping[str, Con
 
     Args:
         connector: the gauge's connector; in each part, one pin is missing and two are bent.
-        keys: (scene, housing, terminal) of its parts, which take turns.
+        keys: (scene, housing, terminal), which its parts get in turn.
         others: other connectors by name; each gets count // 10 pictures (at least 1), to be used as backgrounds.
         count: number of parts of `connector`.
     """
@@ -97,9 +97,9 @@ def manifest(connector: Connector, keys: Sequence[Key], others: Mapping[str, Con
 def read_parts(
     renders: Path, drawings: Mapping[Key, StatedDrawing], connector: Connector
 ) -> tuple[list[Part], list[Image.Image]]:
-    """Read the render folder of `manifest`; returns the parts of `connector`, and the pictures of other connectors.
+    """Read the render folder `renders`; returns the parts of `connector`, and the pictures of other connectors.
 
-    `drawings` are the gauge's drawings by (scene, housing, terminal).
+    Its manifest was made by `manifest`. `drawings` are the gauge's drawings by (scene, housing, terminal).
     """
     parts, others = [], []
     for path in sorted((renders / "records").glob("*.json")):

@@ -16,7 +16,7 @@ def command(found: Found) -> str:
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Write a Markdown table. A column "seeds" of equal numbers is left out: the section's first line states it."""
+    """Write a Markdown table. A column "seeds" of equal numbers is left out: the section's text states the number."""
     kept = [i for i, name in enumerate(header) if name != "seeds" or len({str(row[i]) for row in rows}) > 1]
     header, rows = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
     lines = [f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
@@ -44,9 +44,9 @@ def mean(value: Value | None) -> str:
 def beyond(
     found: Found, pairs: Sequence[tuple[str, str]], columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]]
 ) -> list[str]:
-    """Write a sentence on the decided changes between `pairs` of variants; [] if no pair can be compared.
+    """Write a sentence on the differences between `pairs` of variants, listing the decided; [] if none can be compared.
 
-    `columns`: by name of a test, a function that reads the answers on it from a result.
+    `columns`: functions that read the answers to compare from a result, by the name that the sentence gives them.
     """
     changes = {
         f"*{other}* minus *{one}*{title and f' on *{title}*'}": change

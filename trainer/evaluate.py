@@ -70,8 +70,8 @@ def parser() -> argparse.ArgumentParser:
         "--beside",
         type=Path,
         metavar="OUT",
-        help="gauges only: folder of a ViT's evaluation on the same dataset (its --out, or its RUN/evaluation), whose "
-        "verdicts are compared with the gauge's",
+        help="gauges only: results folder of this command for a ViT on the same dataset, such as runs/VIT/evaluation, "
+        "whose verdicts are compared with the gauge's",
     )
     p.add_argument(
         "--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only: pictures per batch (default: 16)"

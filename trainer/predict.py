@@ -62,14 +62,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file, as JSON")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and marked pictures")
-    weights = "ViT: weights of the best or of the last epoch (default: best)"
+    weights = "ViT only: weights of the best or of the last epoch (default: best)"
     p.add_argument("--weights", choices=("best", "last"), default=None, help=weights)
     p.add_argument(
         "--positions",
         type=Path,
         metavar="FILE",
-        help="Florence-2: file with a box around each pin, by which found boxes get the pins' addresses: a render's "
-        "record (.json), or CSV with columns address, x1, y1, x2, y2 in px and, if known, cavity",
+        help="Florence-2 only: file with a box around each pin, by which the boxes of the answer get the pins' "
+        "addresses: a render's record (.json), or CSV with columns address, x1, y1, x2, y2 in px and, if known, cavity",
     )
     p.add_argument(
         "--threshold",
@@ -91,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
         "or Florence-2 only warns if it was trained under other limits (default: the run's)",
     )
     _of_gauge(p)
-    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (default: 8)")
+    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2 only: pictures per batch (default: 8)")
     p.add_argument("--threads", type=int, default=None, help="number of CPU threads (default: number of cores)")
     return p
 
@@ -108,28 +108,28 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--camera",
         metavar="VIEW",
-        help="view of pictures whose names do not end in the name of a view, for the same networks as --scene "
-        "(default: center for a gauge that has this view)",
+        help="view of pictures whose names do not end in the name of a view, for a gauge, or a network trained on "
+        "NSOART pictures with golden references (default: center for a gauge that has this view)",
     )
     marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)
     p.add_argument(
         "--find",
         action="store_true",
-        help="gauge: search each photograph for one part, turned by any angle, at 0.5 to 2 times the run's scale, "
-        "tilted by at most about 10°; its mm are right only if the camera was as far away as the station's",
+        help="gauges only: search each photograph for one part, turned by any angle, at 0.5 to 2 times the run's "
+        "scale, tilted by at most about 10°; its mm are right only if the camera was as far away as the station's",
     )
     p.add_argument(
         "--judge",
         metavar="NAMES",
-        help="gauge: characteristics that the verdict covers, separated by commas: presence, true_position, height; "
-        "the verdict lists those that it does not cover (default: all three)",
+        help="gauges only: characteristics that the verdict covers, separated by commas: presence, true_position, "
+        "height; the verdict lists those that it does not cover (default: all three)",
     )
     p.add_argument(
         "--calibration",
         type=Path,
         metavar="FILE.json",
-        help="gauge: calibration certificate of the station's cameras, made by `python -m generator calibrate` "
+        help="gauges only: calibration certificate of the station's cameras, made by `python -m generator calibrate` "
         "(default: nominal cameras)",
     )
 

@@ -182,7 +182,7 @@ def read_plain(path: Path, name: str, what: str) -> bytes:
     Args:
         path: the file.
         name: the file's name in messages.
-        what: what the message says was expected where the file is empty, such as "a mesh".
+        what: the words after "expected" in the message on an empty file, such as "a mesh".
 
     Raises:
         FileProblem: the file is unreadable, empty, too large, or no regular file.

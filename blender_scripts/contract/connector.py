@@ -91,7 +91,7 @@ class Nuisance:
         exposure, fixture_shade: brightness of the picture and of the table, in photographic stops.
         focus_mm: distance of the plane in focus from the camera.
         white_balance: share by which red rises while blue falls.
-        motion_mm: way that the part moves during the exposure, around the camera's `motion_mm`.
+        motion_mm: distance that the part moves during the exposure, around the camera's `motion_mm`.
     """
 
     shift_mm: float
@@ -373,11 +373,11 @@ def table_z_mm(shell: Shell, cavity: Cavity) -> float:
 
 
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
-    """Return an upper bound, mm, of the camera-to-target distances at which the camera touches the part in some pose.
+    """Return an upper bound, mm, of camera-to-target distances at which the camera can touch the randomly placed part.
 
     Args:
         connector: the scene; its `nuisance` limits the random poses.
-        rig: the camera; its own distance is not used.
+        rig: the camera; its `distance_mm` is not used.
         bodies: bounding boxes of the part's bodies, mm.
     """
     nuisance = connector.nuisance

@@ -144,7 +144,8 @@ class CsvRows:
         if not marks:
             return float(text)
         if len(marks) > 1 or marks == {","} == {self.delimiter} or not marks | {self._mark} <= marks | {""}:
-            raise ValueError(f"expected one decimal mark in the whole file, not one between columns, got {text!r}")
+            expected = "the same decimal mark in the whole file, another one than the separator of the columns"
+            raise ValueError(f"expected {expected}, got {text!r}")
         value = float(text.replace(",", "."))
         self._mark = marks.pop()
         return value

@@ -42,7 +42,7 @@ class Datum:
         return (scale - 1.0) * self.x_mm, (scale - 1.0) * self.y_mm
 
     def stated(self) -> dict[str, Any]:
-        """The datum as records and a dataset's connectors.json hold it; places in mm, rounded to 6 decimals."""
+        """Return the datum as it is written in records and in connectors.json; places in mm, rounded to 6 decimals."""
         return {"x": self.x, "y": self.y, "x_mm": round(self.x_mm, 6) + 0.0, "y_mm": round(self.y_mm, 6) + 0.0}
 
 

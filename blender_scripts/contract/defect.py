@@ -17,7 +17,7 @@ class Parameter:
         default: value where the manifest gives none; None: the parameter then has no value.
         meaning: explanation in one phrase.
         instead_of: name of a parameter that this one replaces; a manifest may give one of the two.
-        no_default_with: words of the kind's Choice, such as a shape, for which `default` does not apply.
+        no_default_with: values of the kind's `Choice`, such as shapes, with which `default` does not apply.
     """
 
     name: str

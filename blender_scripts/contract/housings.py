@@ -177,7 +177,7 @@ class CadBody:
         file: the CAD file.
         placement: how its coordinates are converted to the part's.
         object_name: name of the one object of a .blend file to use; None: all objects.
-        smooth_deg: an edge is shaded smooth if the angle between the normals of its two faces is smaller.
+        smooth_deg: an edge is shaded smooth if the angle between the normals of its two faces is smaller than this.
     """
 
     file: CadFile

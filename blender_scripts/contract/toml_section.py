@@ -125,13 +125,13 @@ class TomlSection:
 
         Args:
             key: the key.
-            expected: what a message says was expected where the key is missing.
+            expected: the words after "expected" in the message on a missing key.
             default: value of a missing key; None: a missing key is a mistake.
         """
         return self._take(key, expected, default)
 
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
-        """Read a number at `key`, from `low` to `high`; a missing key gives `default`, a mistake (noted) `low`."""
+        """Read a number, `low` to `high`, at `key`; returns `default` for a missing key, `low` for a wrong value."""
         expected = f"a number from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:
@@ -142,7 +142,7 @@ class TomlSection:
         return float(value)
 
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
-        """Read an integer at `key`, from `low` to `high`; a missing key gives `default`, a mistake (noted) `low`."""
+        """Read an integer, `low` to `high`, at `key`; returns `default` for a missing key, `low` for a wrong value."""
         expected = f"an integer from {low} to {high}"
         value = self._take(key, expected, default)
         if value is None:
@@ -155,7 +155,7 @@ class TomlSection:
     def numbers(
         self, key: str, count: int, low: float, high: float, default: tuple[float, ...] | None = None
     ) -> tuple[float, ...]:
-        """Read `count` numbers at `key`, `low` to `high`; a missing key gives `default`, a mistake `low` for each."""
+        """Read `count` numbers, `low` to `high`, at `key`; `default` for a missing key, all `low` for a wrong value."""
         expected = f"{count} numbers from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:
@@ -167,7 +167,7 @@ class TomlSection:
         return tuple(float(v) for v in value)
 
     def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
-        """Read a text at `key` that is one of `choices`; a missing key gives `default`, a mistake (noted) the first."""
+        """Read one of `choices` at `key`; returns `default` for a missing key, the first choice for a wrong value."""
         expected = "one of " + ", ".join(choices)
         value = self._take(key, expected, default)
         if value is None:
@@ -178,14 +178,14 @@ class TomlSection:
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
-        """Read a text at `key`; a missing key gives `default`, a mistake (noted) the empty text."""
+        """Read a text at `key`; returns `default` for a missing key, an empty text for a wrong value."""
         value = self._take(key, "a text", default)
         if value is not None and not isinstance(value, str):
             self.wrong(key, "a text", shown(value))
         return value if isinstance(value, str) else ""
 
     def boolean(self, key: str, default: bool) -> bool:
-        """Read `true` or `false` at `key`; a missing key gives `default`, a mistake (noted) `False`."""
+        """Read `true` or `false` at `key`; returns `default` for a missing key, False for a wrong value."""
         value = self._take(key, "true or false", default)
         if not isinstance(value, bool):
             self.wrong(key, "true or false", shown(value))

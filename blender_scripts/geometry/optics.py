@@ -123,8 +123,8 @@ class Station:
         focus_mm: distance of the plane in focus from the camera along its axis.
         f_number: the lens's f-number; 0 = everything is in focus; for a telecentric lens, that on the sensor's side.
         fixture_shade: factor on the colour of the table under the part.
-        motion_px: px by which the undistorted picture moves, right and down, during the exposure. The part has the pose
-            stated here in the middle of the exposure.
+        motion_px: px by which the undistorted picture moves, right and down, during the exposure. `matrix` is
+            the pose in the middle of the exposure.
         photograph: picture of the table under the part, the same for all cameras; None: plain colour.
         capture: settings of the sensor.
     """

@@ -97,7 +97,7 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """Size of the moulded part divided by that on the drawing; applied in `pins`, not in shell, `cuts` or print."""
+        """Size of the moulded part divided by that on the drawing; `pins` contain it; shell, `cuts`, print do not."""
         return self.pins[0].scale
 
     @property

@@ -270,13 +270,13 @@ class Pin:
 
     @property
     def nominal_base_mm(self) -> Vector:
-        """World point, mm, where an intact pin's foot should be relative to the part's datum, on the drawn floor."""
+        """World point, mm, of the drawing's pin foot, the drawing's datum laid on the part's; z is the drawn floor."""
         x, y = self.datum_shift_mm
         return self.position.x_mm + x, self.position.y_mm + y, self.nominal_floor_mm
 
     @property
     def nominal_tip_mm(self) -> Vector:
-        """World point, mm, where the tip of an intact pin should be relative to the part's datum."""
+        """World point, mm, of the drawing's pin tip, the drawing's datum laid on the part's."""
         x, y, z = self.nominal_base_mm
         return x, y, z + self.nominal.standing_mm
 

@@ -95,8 +95,8 @@ class _Crossed:
     def find(self, queries: _Queries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Find the R crossings of the lines `queries` with facets or edges.
 
-        Returns (R,) indices of the facets, indices among all lines of `queries`, and places of the lines, px, in the
-        coordinates of the facets' pieces.
+        Returns three arrays (R,): index of the crossed facet or edge; index of the line among all lines of `queries`;
+        place of the line across its direction, px, in the coordinates of the piece.
         """
         rows, which = ranges(self.starts[queries.pieces], self.counts[queries.pieces])
         first, end = (first_point(edge[rows], queries.scale) for edge in (self.low, self.high))

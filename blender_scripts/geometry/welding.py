@@ -88,7 +88,7 @@ def smoothed(mesh: Mesh, angle_deg: float = SMOOTH_DEG) -> Mesh:
     """Shade a mesh smooth across edges at which two faces meet at a small angle; other edges stay sharp.
 
     An edge is smooth if exactly two faces with consistent orientation share it and the angle between their normals is
-    below `angle_deg`. Faces round a vertex that smooth edges connect share that vertex; other faces get a copy of it.
+    below `angle_deg`. Of the faces round a vertex, those connected by smooth edges share one copy of it.
 
     Args:
         mesh: a mesh that `weld` returned.

@@ -40,7 +40,7 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     floor = part.floor_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:
-            raise InputError(f"expected {defect.text} at a pin that ends above the cavity floor, got a lower end")
+            raise InputError(f"expected {defect.text} at a pin that ends above the cavity floor, got one that does not")
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
         reach = pins[0].terminal.radius_towards(azimuth) + distance_mm

@@ -37,7 +37,7 @@ class OutputFolder:
 
     Args:
         root: path of the folder.
-        create: whether to create the folder now if it does not exist; else `create` does it later.
+        create: whether to create a missing folder now; if false, call the method `create` before anything is written.
 
     Raises:
         InputError: the folder or a subfolder cannot be created, or a subfolder is a symbolic link.
@@ -261,11 +261,11 @@ def original_path(root: Path, file: str, copy: str) -> Path | None:
 
 
 def original_paths(root: Path, file: str) -> dict[str, str]:
-    """Return the paths of originals by file name of the copy; empty in folders of versions that kept no paths.
+    """Return the paths of the files that a render folder has copies of, by file name of the copy; empty if not stored.
 
     Args:
         root: the render folder.
-        file: PATHS for manifests, SCENE_PATHS for scene files.
+        file: PATHS for copied manifests, SCENE_PATHS for copied scene files.
     """
     try:
         paths = json.loads((root / file).read_bytes())

@@ -115,7 +115,7 @@ def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
     """Return the names of the runs (rows) that two manifests both have, but with different settings.
 
     Args:
-        path: the second manifest; its other rows may use scenes that are not in `scenes`.
+        path: the second manifest; rows that are not among `runs` may use scenes that are not in `scenes`.
         scenes: folder of the scene files of `runs`.
         runs: runs of the first manifest.
 

@@ -73,7 +73,7 @@ def use_even_noise(settings: bpy.types.PropertyGroup) -> None:
 
 
 def set_samples(settings: bpy.types.PropertyGroup, count: int, skipped: int = 0) -> None:
-    """Render `count` samples per pixel and skip the first `skipped` of the sequence; versions before 4.5 skip none."""
+    """Render the samples `skipped` to `skipped + count - 1` of each pixel; versions before 4.5: the first `count`."""
     settings.samples = count
     if hasattr(settings, "use_sample_subset"):
         settings.use_sample_subset = skipped > 0
@@ -96,7 +96,7 @@ def set_node_tree(owner: bpy.types.ID) -> bpy.types.NodeTree:
 
 
 def set_still_picture(image_settings: bpy.types.ImageFormatSettings) -> None:
-    """Set the output to single pictures, where the version has this setting."""
+    """Set the output to single pictures, if this version of Blender has such a setting."""
     if hasattr(image_settings, "media_type"):
         image_settings.media_type = "IMAGE"
 

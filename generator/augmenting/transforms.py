@@ -92,7 +92,7 @@ class Move:
     def then(self, other: Move) -> Move:
         """Return the transform that applies first this one, then `other`, whose `size` has to be this one's `out`."""
         if self.out != other.size:
-            raise ValueError(f"other: expected a transform of a picture of size {self.out}, got one of {other.size}")
+            raise ValueError(f"other: expected a transform of a picture of size {self.out}, got size {other.size}")
         first = np.array([*self.matrix, 0, 0, 1]).reshape(3, 3)
         second = np.array([*other.matrix, 0, 0, 1]).reshape(3, 3)
         both = (second @ first)[:2].ravel().tolist()

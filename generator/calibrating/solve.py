@@ -186,7 +186,7 @@ def _placed(cameras: dict[str, CameraModel], poses: Mapping[tuple[str, str], np.
             apart = ", ".join(name for name in cameras if name not in placed)
             raise InputError(
                 f"camera {apart}: expected at least one picture with the same file name as a picture of camera "
-                f"{' or '.join(placed)}, showing the target at the same place, got none"
+                f"{' or '.join(placed)}, with the target unmoved between the two, got none"
             )
         name, known, placing = links[0]
         placed[name] = poses[name, placing] @ np.linalg.inv(poses[known, placing]) @ placed[known]

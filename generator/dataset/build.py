@@ -183,7 +183,7 @@ def write_dataset(
         inputs: the inputs of the build.
         found: results of the first pass over all rows.
         writer: writer of the dataset.
-        rules_of: function that gives the settings of a chunk, with the spool that has its rows, for the chunk's name.
+        rules_of: function that returns, for a chunk's name, its settings, with the spool that has its rows.
     """
     options, rules = inputs.options, inputs.rules(writer.spool)
     parameters = parameters_of(in_order, found, rules, options, writer.building)
@@ -253,7 +253,7 @@ def _check_limits(limits: Mapping[str, float], files: SceneFiles) -> list[str]:
 
 
 def check_apart(to: Path, directory: Path, scenes: Path | None) -> None:
-    """Raise InputError if `to` lies in an input folder or holds `scenes`; the writer refuses one that holds renders."""
+    """Raise InputError if `to` lies in an input folder or holds `scenes`; the writer raises if `to` holds renders."""
     place = to.resolve()
     if scenes is not None and scenes.resolve().is_relative_to(place):
         raise InputError(f"--to {to}: expected a folder for the dataset alone, got one that contains the scene files")
@@ -264,7 +264,7 @@ def check_apart(to: Path, directory: Path, scenes: Path | None) -> None:
 
 
 def parameters_of(in_order: InOrder, found: FirstPass, rules: Rules, options: Options, to: Path) -> dict[str, Any]:
-    """Return the contents of nsoart.json: what the column nsoart is made with; writes golden references to `to`."""
+    """Return the contents of nsoart.json, from which the column nsoart is made; writes golden references into `to`."""
     if options.nsoart == nsoart.GOLDEN:
         return golden_parameters(in_order, found.spaces, rules, to)
     spaces = found.spaces.found()
@@ -277,7 +277,7 @@ def parameters_of(in_order: InOrder, found: FirstPass, rules: Rules, options: Op
 def without_rows(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return contents of nsoart.json without the names of the unit spaces' rows.
 
-    Computing a picture does not need them, and every chunk gets a copy.
+    Computing an NSOART picture does not need these names, and every chunk gets a copy of the contents.
     """
     groups = [{name: group[name] for name in group if name != "rows"} for group in parameters["groups"]]
     return {**parameters, "groups": groups}

@@ -51,8 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace the folder DATASET even if it holds files that are not a dataset's; without --to, this option is "
-        "needed to replace a dataset",
+        help="replace the folder DATASET even if it contains files that no dataset has; if --to is not given, "
+        "replacing an earlier dataset needs this option too",
     )
     parser.add_argument(
         "--masks",
@@ -73,9 +73,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard",
         metavar="I/N",
-        help="build only part I (0 to N - 1) of N parts of the rows, in a folder in DATASET, which all parts share; "
-        "`auto` or `auto/N` takes I from a SLURM job array, an indexed Kubernetes job or an AWS Batch array job; "
-        "`generator merge` joins the parts",
+        help="build only part I (0 to N - 1) of N parts of the rows, in its own folder in DATASET; give all parts the "
+        "same DATASET; `auto` or `auto/N` takes I from a SLURM job array, an indexed Kubernetes job or an AWS Batch "
+        "array job; `generator merge` joins the parts",
     )
     parser.add_argument(
         "--scenes",
@@ -232,8 +232,8 @@ def is_built(to: Path, directory: Path, scenes: Path | None, options: Options) -
     else:
         return True
     raise InputError(
-        f"{to}: expected a new folder or the dataset of {directory}, got {found}: give another folder with --to, or "
-        "--overwrite to replace this one"
+        f"{to}: expected a new folder, or a dataset built from {directory} with these settings, got {found}: give "
+        "another folder with --to, or --overwrite to replace this one"
     )
 
 

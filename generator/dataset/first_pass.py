@@ -79,7 +79,7 @@ class FirstPass:
 
     @property
     def chunks(self) -> list[Examined]:
-        """The chunks with rows, split by split, each split in the order in which the manifests first name it."""
+        """The chunks with rows, split by split; the splits are in the order in which the manifests first name them."""
         splits = dict.fromkeys(each.split for each in self.examined if each.rows)
         return [each for split in splits for each in self.examined if each.rows and each.split == split]
 

@@ -110,7 +110,7 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
         )
     if (own := columns.get("fixture")) is not None and own.dtype != "int64":
         raise InputError(
-            f"{dataset} column fixture: expected int64 (Pinsight's number of a part's placing on the station), "
+            f"{dataset} column fixture: expected int64 (Pinsight numbers a part's placings on the station in it), "
             f"got {own.dtype}: give your own column another name in the manifest and build again"
         )
     names = tuple(columns["label"].names)

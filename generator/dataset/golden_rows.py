@@ -42,7 +42,7 @@ def golden_parameters(in_order: InOrder, spaces: nsoart.UnitSpaces, rules: Rules
         found = spaces.golden()
     except ValueError as error:
         raise InputError(
-            f"--nsoart golden: {error}: render more good parts of these, or give --nsoart self, which needs none"
+            f"--nsoart golden: {error}: render more such rows, or give --nsoart self, which needs no golden reference"
         ) from None
     members = list(dict.fromkeys(space.rows for space in found))  # groups may have one unit space in common
     parts: list[Part] = [

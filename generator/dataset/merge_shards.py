@@ -57,7 +57,7 @@ def merge_shards(
     inputs = Inputs.read(directory, scenes, options)
     if different := _differences(inputs.identity(), first.identity):
         raise InputError(
-            f"{directory}: expected the {different} of the shards, got changed ones: build the shards again"
+            f"{directory}: expected {different} as when the shards were built, got others: build the shards again"
         )
     for note in inputs.notes:
         log(note)

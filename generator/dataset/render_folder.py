@@ -130,7 +130,7 @@ class Findings:
     records: int = 0
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
-        """Add the results of a row that goes into the dataset; `record`, `path`: contents and path of its record."""
+        """Add to the findings a row that goes into the dataset; `record`, `path`: contents and path of its record."""
         scene, housing, terminal = (str(row.manifest[name]) for name in ("scene", "housing", "terminal"))
         self.rows.append((str(row.manifest["run"]), row.label, nsoart.group_of(row.manifest)))
         self.other |= any(each.category == OTHERNG for each in row.objects or ())

@@ -131,7 +131,7 @@ def build_shard(directory: Path, to: Path, scenes: Path | None, options: Options
     check_apart(to, directory, scenes)
     check_folder(to, "--to")
     if (to / CARD).exists():
-        raise InputError(f"--to {to}: expected a folder for the shards of a dataset, got a dataset: choose another one")
+        raise InputError(f"--to {to}: expected a folder for a dataset's shards, got a dataset: choose another folder")
     inputs = Inputs.read(directory, scenes, options)
     for note in inputs.notes:
         log(note)
@@ -209,7 +209,7 @@ def all_rows(shards: Sequence[DatasetShard]) -> FirstPass:
     for chunk, rows in sorted((chunk, each.rows) for each in shards for chunk in each.chunks):
         kept = Spool(rows).find(f"{chunk.name}-light", chunk.key)
         if kept is None:
-            raise InputError(f"{rows}: expected the checked rows {chunk.name}, got none: repeat `build --shard`")
+            raise InputError(f"{rows}: expected the results {chunk.name}-light.json, got none: repeat `build --shard`")
         found.take(chunk, Findings.of_note(kept.note))
     return found
 

@@ -64,7 +64,8 @@ class Spool(NamedTuple):
 
     Attributes:
         folder: the folder of the chunks, which has no other files.
-        source: folder of finished chunks that are looked for there too, but not written; None: no such folder.
+        source: folder of finished chunks, only read, in which `find` and `table` look for a chunk that `folder` lacks;
+            None: no such folder.
     """
 
     folder: Path
@@ -257,7 +258,7 @@ class DatasetWriter:
 
 
 class ShardWriter:
-    """Writer of the Parquet files (shards) of one split; the library `datasets` opens them with the given features.
+    """Writer of the Parquet files (shards) of one split; the library `datasets` can open them.
 
     Args:
         folder: folder of the files.

@@ -191,7 +191,7 @@ class Assignment:
         if len(alone) == len(positions.weights):
             raise InputError(
                 f"{self.spec.path.name}: positions: expected, for {label}, two neighbouring pins without a defect, "
-                "both for training or both held out, got no such pins: hold out other positions, or decrease "
+                "both in positions.held_out or both not in it, got no such pins: change held_out, or decrease "
                 "per_picture"
             )
         first = positions.take(levels, alone)

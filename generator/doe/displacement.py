@@ -70,7 +70,7 @@ class Tilt:
 
     @property
     def reach_mm(self) -> float:
-        """Largest distance, mm, between a position and the middle of all, along the tilt; at least 0.001."""
+        """Largest distance, mm, of a position from the middle of the pin field, along `azimuth_rad`; at least 0.001."""
         return max(1e-3, *(abs(self._along(position)) for position in self.positions))
 
     def at(self, position: Position, standing_mm: float) -> Displacement:

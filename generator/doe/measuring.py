@@ -42,7 +42,7 @@ class Measuring:
 
     Attributes:
         pins: number of pins to be displaced; missing pins do not count.
-        again: number of displacements of groups that were drawn again, and smaller.
+        again: how often a group's displacement was drawn again, and smaller, as it was not possible for a pin.
         left: number of pins that were left in place after TRIES draws.
     """
 
@@ -54,7 +54,7 @@ class Measuring:
         self._next_part = self.spec.first_part
 
     def measure(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Set part number, pattern and defects of each row; all pictures (captures) of one part get the same ones.
+        """Set part number, pattern of displaced pins, and defects of each row; equal for all captures of a part.
 
         Args:
             split: the split.

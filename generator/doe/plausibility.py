@@ -63,7 +63,7 @@ class _View:
     wider: str = ""
 
     def take(self, connector: Connector, run: Run) -> None:
-        """Add a row."""
+        """Count a row of the manifest, `run`, in the attributes; `connector` is its scene."""
         terminals = [connector.terminal_at(run.terminal, position, run.part) for position in connector.positions]
         tips, feet = _ends(connector, terminals)
         camera = set_up_station(connector, run.camera, run.fixture, run.width, run.height).camera
@@ -263,7 +263,8 @@ def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
     """Yield a note on each scene in which a part without marking looks the same after half a turn.
 
     Args:
-        manifest, meshes: as for `warnings`.
+        manifest: a checked manifest.
+        meshes: meshes of CAD files by (scene, housing).
     """
     for scene, connector in manifest.connectors.items():
         alike: Counter[str] = Counter()

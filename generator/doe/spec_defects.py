@@ -49,7 +49,7 @@ def _kind(section: TomlSection, name: str) -> KindSpec:
             size = Range(low, high, 6)
     elif SIZE in section.data:
         section.value(SIZE, "")
-        section.wrong(SIZE, f"parameters of {name} and no size, as no tolerance limits this kind of defect", SIZE)
+        section.wrong(SIZE, f"parameters of {name} and no size, as this kind of defect has no tolerance", SIZE)
     return KindSpec(name, at, share, size, tuple(parameters))
 
 

@@ -64,7 +64,7 @@ class _Reader:
         self.path = path
 
     def read(self) -> Spec:
-        """Read the whole SPEC; mistakes are collected in `top`."""
+        """Read the whole SPEC; mistakes are noted in `self.top`, whose `finish` raises them."""
         top = self.top
         top.integer("schema", 1, 1)
         top.text("description", "")
@@ -283,7 +283,9 @@ class _Reader:
         rest = self._without(factors, [f for other, own in held.items() if other != name for f in own])
         empty = next((f.name for f in rest if not f.levels and f.range is None), None)
         if empty is not None:
-            split.wrong(None, f"a level of {empty} for this split", "none, as other splits have all under hold_out")
+            split.wrong(
+                None, f"at least one level of {empty} for this split", "none, as all are in hold_out of other splits"
+            )
         known = {f.name for f in factors}
         only_held = {f.name for own in held.values() for f in own}
         for factor in changed:
@@ -292,7 +294,7 @@ class _Reader:
                 split.table("factors").wrong(factor.name, expected, shown(factor.name))
             elif factor.name in only_held:
                 split.table("factors").wrong(
-                    factor.name, "no levels of this factor here, as a split has it under hold_out", "levels"
+                    factor.name, "no levels of this factor here, as hold_out of a split has some of them", "levels"
                 )
         replace = {factor.name: factor for factor in (*changed, *held[name])}
         return tuple(replace.get(factor.name, factor) for factor in rest)
@@ -316,7 +318,7 @@ class _Reader:
         if factor is None or not set(held.levels) <= set(factor.levels):
             levels = ", ".join("+".join(level) for level in factor.levels) if factor else "none"
             got = ", ".join(map("+".join, held.levels)) or "a range"
-            section.wrong(held.name, f"levels of this factor in [factors] ({levels})", got)
+            section.wrong(held.name, f"levels that [factors] lists for this factor ({levels})", got)
 
     def _without(self, factors: tuple[Factor, ...], held: list[Factor]) -> tuple[Factor, ...]:
         out = []

@@ -92,7 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: splits as in SOURCE, else all train)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
-    parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help="dataset to add to the pictures")
+    renders = "dataset whose rows are added to those of SOURCE in the new dataset"
+    parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help=renders)
     parser.add_argument(
         "--share",
         type=float,

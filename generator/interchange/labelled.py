@@ -138,7 +138,7 @@ class ClassNames:
         return [f"--classes: expected labels that occur in the imported files, got {words}"] if words else []
 
     def problems(self) -> list[str]:
-        """Return a message on all unknown labels; an empty list if there are none."""
+        """Return a list with one message that names all unknown labels; an empty list if there are none."""
         if not self.unknown:
             return []
         words = ", ".join(repr(word) for word in self.unknown)
@@ -258,7 +258,7 @@ def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problem
 
 
 def note_others(found: Found, source: Path) -> None:
-    """Add a message on the pictures that are neither imported nor in another message, if any picture is imported.
+    """Add a message on pictures that are neither imported nor in another message; none if nothing is imported.
 
     Args:
         found: the pictures and messages; the message is added to its notes.

@@ -93,7 +93,7 @@ class Examined(NamedTuple):
 
     @property
     def group(self) -> tuple[str, ...]:
-        """Group (scene, housing, terminal, camera, marking) whose good rows standardise the column nsoart."""
+        """The row's group (scene, housing, terminal, camera, marking): its good rows standardise the column nsoart."""
         return nsoart.group_of(self.row.manifest)
 
 

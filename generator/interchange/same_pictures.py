@@ -81,7 +81,7 @@ def _contradiction(one: Examined, first: Examined) -> str:
 
 
 def same_files(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of each readable file whose size in bytes another file has too (else it equals none)."""
+    """Return the SHA-256 of each readable file that has the same size in bytes as another one of `paths`."""
     by_size: dict[int, list[Path]] = {}
     for path in paths:
         if path.is_file():

@@ -45,7 +45,7 @@ class Mark(NamedTuple):
     Args:
         ring: enlarged edge of the pin's tolerance zone, as a closed line.
         start: centre of the ring, where the pin's tip should be.
-        end: end of the enlarged vector to where the tip is; None: not known.
+        end: end of the enlarged vector, which points from `start` towards the tip; None: the tip is not known.
         label: verdict; it sets the colour. NG is drawn with thick lines.
         text: text beside the ring; may be empty.
         is_dashed: draw the ring dashed, for a pin with a measure that is not determined.
@@ -185,7 +185,7 @@ def table(lines: Sequence[Sequence[str]], inks: Sequence[Ink], size: tuple[int, 
     """Return a table as a picture; the first column is left-aligned, all others are right-aligned.
 
     Args:
-        lines: the header and the rows, of equally many cells; those that do not fit into the height are left out.
+        lines: the header and the rows, with equally many cells; rows that do not fit into the height are left out.
         inks: colour of each line.
         size: width and height, px.
         px: wanted letter size, px; smaller letters are used where the columns would be wider than the picture.

@@ -331,8 +331,8 @@ def _check_white(values: np.ndarray, name: str) -> None:
         raise InputError(
             f"{name}: expected a 16-bit picture whose brightest value is at least {LEAST_DEEP_WHITE}, got "
             f"{brightest:g}, which looks like {depth}: multiply all pictures by 65535 / {most}, or save them with 8 "
-            f"bits, or set the environment variable {WHITE} to the value of white ({most}; 65535 if the pictures are "
-            "only dark)"
+            f"bits, or set the environment variable {WHITE} to the value of white ({most}; or 65535 "
+            "if white is 65535 and the pictures are merely dark)"
         )
 
 

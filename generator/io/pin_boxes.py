@@ -101,7 +101,7 @@ def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
         positions = list(record["positions"])
     except (ValueError, KeyError, TypeError) as error:
         got = f"no key {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path}: expected a record of the renderer with the key positions, got {got}") from None
+        raise InputError(f"{path}: expected a record of the renderer with the key `positions`, got {got}") from None
     boxes, problems = [], []
     for number, position in enumerate(positions):
         try:

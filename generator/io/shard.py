@@ -57,14 +57,17 @@ def _scheduled(count: str | None, environment: Mapping[str, str]) -> Shard:
             continue
         index, whole = environment[number], count or environment.get(total, "")
         if not whole:
-            raise InputError(f"--shard auto: expected the variable {total} of {name}, got none: give --shard auto/N")
+            raise InputError(f"--shard auto: expected the environment variable {total}, got none: give --shard auto/N")
         if not (index.isdecimal() and whole.isdecimal()):
-            raise InputError(f"--shard auto: expected whole numbers from {name}, got {shown(f'{index} of {whole}')}")
+            raise InputError(
+                f"--shard auto: expected whole numbers as index ({number} of {name}) and number of shards, got "
+                f"{shown(f'{index} of {whole}')}"
+            )
         first, last = environment.get(_SLURM_FIRST, "0"), environment.get(_SLURM_LAST, str(int(whole) - 1))
         if name == "SLURM" and count is None and (first, last) != ("0", str(int(whole) - 1)):
             raise InputError(
-                f"--shard auto: expected a whole array such as --array=0-7, got {whole} tasks from {shown(first)} to "
-                f"{shown(last)}: to repeat some tasks of an array of N, give --shard auto/N"
+                f"--shard auto: expected a whole job array such as --array=0-7, got {whole} tasks from {shown(first)} "
+                f"to {shown(last)}: to repeat some tasks of a job array of N, give --shard auto/N"
             )
         return _checked(f"--shard auto, from {number}", index, whole, f"{index}/{whole}")
     names = ", ".join(number for _, number, _ in _SCHEDULERS)

@@ -46,7 +46,7 @@ class Pyramid:
         self._fields: dict[tuple[int, int], np.ndarray] = {}
 
     def field(self, ratio: float) -> tuple[np.ndarray, float]:
-        """Return edge directions (H, W) of the photograph at about `ratio` (0 to 1) of its width, and exact ratio."""
+        """Return edge directions (H, W) of the photograph scaled by about `ratio` (0 to 1), and the exact ratio."""
         ratio = min(ratio, 1.0)
         width, height = self._grey.size
         size = max(8, round(width * ratio)), max(8, round(height * ratio))

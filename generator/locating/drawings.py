@@ -110,7 +110,9 @@ def choose(
     given = " ".join(f"--{name} {value}" for name, value in asked.items() if value is not None) or "the pictures"
     if not left:
         listed = "; ".join(" ".join(key) for key in sorted(drawings))
-        raise InputError(f"{given}: expected a connector of the gauge (scene, housing, terminal: {listed}), got none")
+        raise InputError(
+            f"{given}: expected a connector of the gauge (scene, housing, terminal: {listed}), got one that it lacks"
+        )
     if any(one.measured != left[0].measured for one in left):
         listed = "; ".join(" ".join(one.key) for one in sorted(left, key=lambda one: one.key))
         raise InputError(

@@ -101,7 +101,7 @@ class Template:
         Args:
             field: (H, W) complex, from `directions_of`; the pixel in column c extends from x = c to c + 1.
             factors: (k,) complex, `Similarity.factor` of each supposed place.
-            places: (k,) complex, where `middle` lies at each supposed place: x + iy in px of `field`.
+            places: (k,) complex, where the template's `middle` lies at each supposed place: x + iy in px of `field`.
         """
         at = places[:, None] + factors[:, None] * self.points
         columns, rows = np.floor(at.real).astype(np.int64), np.floor(at.imag).astype(np.int64)

@@ -54,7 +54,7 @@ class ValidationErrors:
     sizes: np.ndarray
 
     def near(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
-        """Return the sizes (`NEAREST` * N, 3) of the errors of the parts that look most like a part.
+        """Return the sizes of the errors, (`NEAREST` * N, 3), of the validation parts most like a part, N pins each.
 
         The distance of two parts is that of their features, each divided by its standard deviation over the validation
         parts, in the views that show both.
@@ -100,7 +100,7 @@ class ValidationErrors:
             if not all(np.isfinite(each).all() for each in features.values()):
                 raise ValueError("features that are not finite")
         except array_file.DAMAGED as error:
-            raise InputError(f"{place}: expected what a gauge's training wrote, got damaged content: {error}") from None
+            raise InputError(f"{place}: expected a gauge's validation errors, got damaged content: {error}") from None
         return cls(features, sizes)
 
 

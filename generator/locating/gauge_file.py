@@ -73,7 +73,7 @@ class GaugeFile:
     Attributes:
         name: name of the training run that was exported.
         weights_sha256: SHA-256 of the run's weights, in hex.
-        gauge: the gauge.
+        gauge: the network with its factors, limits and gates, ready to measure.
         drawings: drawings of the connectors that the gauge can measure, by (scene, housing, terminal).
         tolerances: limits of the pins in mm, by scene; a scene without limits is missing.
     """

@@ -170,7 +170,7 @@ class Likeness:
             views = {view: _view_of(number, arrays) for number, view in enumerate(header["views"])}
             return cls(frozenset((str(a), str(b), str(c)) for a, b, c in header["trained"]), views)
         except array_file.DAMAGED as error:
-            raise InputError(f"{place}: expected what a gauge's training wrote, got damaged content: {error}") from None
+            raise InputError(f"{place}: expected limits of colour and features, got damaged content: {error}") from None
 
 
 def _view_of(number: int, arrays: Mapping[str, np.ndarray]) -> ViewLikeness:

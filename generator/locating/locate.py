@@ -119,8 +119,8 @@ class Located(NamedTuple):
         fits: how well the pose fits each view, by name of the view.
         pins: the network's answers for all pins, one `Sighting` per view.
         points: points from which the pose was computed, by name of the view.
-        features: by name of the view, (F,) mean of the network's features over 8 edge points, the same for any number
-            of views, or over the pins if the drawing states no edges; None if the network gives none.
+        features: by name of the view, (F,) mean of the network's features over 8 edge points, whose choice does not
+            depend on the number of views, or over the pins if the drawing states no edges; None: no features.
     """
 
     pose: Pose

@@ -137,7 +137,7 @@ _SMALL_MOTIONS = np.stack([motion(small) for small in _DERIVATIVE_STEP * np.conc
 
 
 def small_motion(matrix: np.ndarray) -> np.ndarray:
-    """Return a rigid motion `matrix` (4, 4) as (6,), rotation vector (rad) and shift (mm): the inverse of `motion`."""
+    """Return a rigid motion `matrix` (4, 4) as (6,): the rotation vector (rad) and shift (mm) that `motion` takes."""
     turned = matrix[:3, :3]
     axis = 0.5 * np.array([turned[2, 1] - turned[1, 2], turned[0, 2] - turned[2, 0], turned[1, 0] - turned[0, 1]])
     sine = float(np.linalg.norm(axis))

@@ -36,7 +36,7 @@ def refusal(lines: Sequence[str]) -> InputError:
 
 
 def ending(code: int, lines: Sequence[str]) -> str:
-    """Return a phrase on a renderer's end from its exit code (-N: signal N) and the lines of its standard error."""
+    """Return a phrase on how a renderer ended, from exit code (-N: signal N) and the lines of its standard error."""
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return f"the renderer ended with {ended}" + (f": {lines[-1]}" if lines else "")
 

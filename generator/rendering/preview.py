@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="light paths per pixel, instead of the manifest's `samples` (default: 1)",
+        help="light paths per pixel; the manifest's `samples` are not used (default: 1)",
     )
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="number of renderer processes (default: one per core)"

@@ -134,7 +134,7 @@ class Explained:
         self._known: set[str] = set()
 
     def new_in(self, html: str) -> dict[str, dict[str, str]]:
-        """Find the terms that a section (HTML) or the meanings of its terms use, and that no earlier section explained.
+        """Find the terms, not explained before, that a section (HTML) uses, or that the meanings of these terms use.
 
         Returns:
             Meanings by term: those of classes and verdicts under the key `classes`, all others under `others`.

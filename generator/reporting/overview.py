@@ -219,8 +219,8 @@ def _is_same(one: float | None, other: float | None) -> bool:
 
 def _other_render(renders: Path, run: str) -> InputError:
     return InputError(
-        f"--renders {renders}: expected the render folder from which the dataset was built, got one in which the row "
-        f"{run} is another part or picture"
+        f"--renders {renders}: expected the render folder from which the dataset was built, got one in which "
+        f"picture {run}, or the measures of its part, differ from the dataset's"
     )
 
 

@@ -185,7 +185,7 @@ class SoartC:
         return self.look(image).anomaly
 
     def look(self, image: np.ndarray) -> Look:
-        """Compute all results for a picture, (H, W[, C]) floats in [0, 1], aligning it only once."""
+        """Return a `Look`, all results for a picture, (H, W[, C]) floats in [0, 1], which is aligned only once."""
         picture = self.reduced(image)
         placed = self._placed(np.shape(image), picture)
         seen = self._moved(picture, placed.pose, self.reference_)
@@ -257,7 +257,7 @@ class SoartC:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         if maps != model.mean_.shape:
-            raise ValueError(f"{path}: expected an array mean of shape {maps}, got {model.mean_.shape}")
+            raise ValueError(f"{path}: expected the array `mean` with shape {maps}, got {model.mean_.shape}")
         model.extras = {name.removeprefix(EXTRA): array for name, array in data.items() if name.startswith(EXTRA)}
         if header.get("evidence") and "core" in data:
             model.core_, model.evidence_ = data["core"], Evidence(**header["evidence"])

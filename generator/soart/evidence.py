@@ -107,7 +107,7 @@ def evidence(
 
 
 def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -> Evidence:
-    """Compute the limits of residual, seen and upright from OK pictures.
+    """Compute from OK pictures the limits of the measures `residual`, `seen` and `upright` (see `Evidence`).
 
     Args:
         members: (n, h, w) grey, the OK pictures aligned with each other.

@@ -95,7 +95,7 @@ class Golden:
         return [*said, *self.warnings]
 
     def to_json(self) -> dict[str, object]:
-        """Return three keys for the saved unit space: the number of used pictures, those set aside, and the copies."""
+        """Return, for the saved unit space, `pictures` (number of `kept`) and attributes `set_aside` and `copies`."""
         return {"pictures": len(self.kept), "set_aside": self.set_aside, "copies": self.copies}
 
 

@@ -69,7 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--positions-of",
         type=Path,
         metavar="PICTURE",
-        help="picture in which the boxes of --positions lie (default: that of the record, else the first OK picture)",
+        help="picture in which the boxes of --positions lie (default: if --positions is a record, the picture of this "
+        "record; else the first OK picture)",
     )
     parser.add_argument("--window", type=int, help="side of the windows that are compared, px (default: 8)")
     grid = "reduce pictures to at most this number of windows along their longer side (default: 250)"
@@ -84,8 +85,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference",
         choices=("golden", "self"),
-        help="what each small square of a picture is compared with; golden: the same place in the mean of the OK "
-        "pictures; self: the mean of all squares of the same picture (default: golden)",
+        help="what each window of a picture is compared with; golden: the same window in the mean of the OK pictures; "
+        "self: the mean of all windows of the same picture (default: golden)",
     )
     parser.add_argument("--colour", action="store_true", help="compare red, green and blue separately, not grey")
     parser.add_argument(
@@ -114,8 +115,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"warning: {station.limit.count} OK pictures are too few to estimate false alarms; use at least 20")
     if station.lacks:
         print(
-            f"warning: {options.golden} was saved by an older version without {' and '.join(station.lacks)}; save it "
-            "again from the OK pictures"
+            f"warning: {options.golden} was saved by an older version and lacks {' and '.join(station.lacks)}; save it "
+            "again: --golden with the folder of OK pictures, and --save"
         )
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)

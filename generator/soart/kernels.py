@@ -29,7 +29,7 @@ parallel_section = threading.Lock()
 
 
 def compiled(parallel: bool = False) -> Callable[[Any], Any]:
-    """Return a decorator that compiles a function with numba, and caches the code on disk where a folder is writable.
+    """Return a decorator that compiles a function with numba; the code is cached if numba finds a writable folder.
 
     With `parallel`, loops over numba.prange run in several threads.
     """

@@ -106,8 +106,8 @@ def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int =
     count, blocks = len(scores[0]), len(scores) * (above + 1)
     if blocks > count:
         raise ValueError(
-            f"expected at least {blocks} OK parts to set {len(scores)} limits, of which each is exceeded by {above} "
-            f"parts, got {count}"
+            f"expected at least {blocks} OK parts to set {len(scores)} limits with above = {above} (the number of OK "
+            f"parts above each limit), got {count}"
         )
     limits = [threshold(one, above).value for one in scores]
     over = np.max([np.asarray(one) > limit for one, limit in zip(scores, limits, strict=True)], axis=0)

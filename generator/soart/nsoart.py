@@ -149,7 +149,7 @@ class UnitSpaces:
             self.every.setdefault(group, []).append(run)
 
     def found(self) -> list[UnitSpace]:
-        """Return for every group, sorted, the OK rows (unit space) that standardise its maps, for reference "self"."""
+        """Return each group's unit space (rows that standardise its maps), sorted by group, for reference "self"."""
         if self.every is not None:
             return [UnitSpace(group, "all", tuple(self.every[group])) for group in sorted(self.every)]
         spaces = []
@@ -163,7 +163,7 @@ class UnitSpaces:
         return spaces
 
     def golden(self) -> list[UnitSpace]:
-        """Return for every group, sorted, the OK rows (unit space) from which its golden reference is made.
+        """Return each group's unit space (the OK rows that make its golden reference), sorted by group.
 
         Raises:
             ValueError: a group's unit space has fewer than two rows, even with OK rows of other markings and housings.
@@ -322,7 +322,7 @@ def nsoart_picture(
     window, stride = parameters["window"], parameters["stride"]
     if is_golden(parameters):
         if folder is None:
-            raise ValueError("folder: expected the folder of nsoart.json, which has the golden references, got None")
+            raise ValueError("folder: expected the folder with nsoart.json and the golden references, got None")
         reference = golden_reference(parameters, row or {}, folder)
         maps, shape = reference.maps(picture, member, window, stride), reference.anchor.shape
     else:

@@ -125,7 +125,7 @@ class PinTable:
         self.least_contrast = np.array([min(FADED, -upper_limit(-one)) for one in contrasts])
 
     def measure(self, picture: np.ndarray, anomaly: np.ndarray | None = None) -> list[PinMeasure]:
-        """Measure every pin of a picture; the hints are left empty.
+        """Measure every pin of a picture; `hint` is empty in all results.
 
         Args:
             picture: (h, w) grey floats in [0, 1], aligned with the unit space's mean picture.

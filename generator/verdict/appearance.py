@@ -96,11 +96,11 @@ class References:
         return np.asarray(usable[np.argpartition(-likeness[usable], NEAREST)[:NEAREST]])
 
     def differences(self, histograms: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-        """Return each cell's smallest squared difference from the same cell of some training pictures: (rows, columns).
+        """Return (rows, columns): each cell's smallest squared difference from the same cell of the pictures `nearest`.
 
         Args:
             histograms: (BINS, rows, columns) the picture's histograms, from `cells`.
-            nearest: indices of the training pictures, at least one.
+            nearest: indices of training pictures, at least one.
         """
         return np.asarray(((self._held[nearest] - histograms) ** 2).sum(1).min(0))
 

@@ -29,11 +29,11 @@ TINY = 1e-9
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of a picture, which has a limit for pictures that can be judged.
+    """A measure of a picture's quality, with limits beyond which `GATES` refuse pictures.
 
     Attributes:
         unit: the quantity that is measured, in words, for messages.
-        least: smallest distance between a limit and the median of training pictures, as a difference of this quantity.
+        least: smallest distance of a limit from the median of training pictures, in the measure's own unit.
     """
 
     unit: str

@@ -23,14 +23,14 @@ LEAST, MOST, MARGIN = 0.15, 0.5, 1.25
 
 @dataclass(frozen=True)
 class Orientation:
-    """The learned score, by `weights` (BINS, rows, columns); below -`limit`, a picture counts as turned by 180°."""
+    """Learned `weights` (BINS, rows, columns) of a score; a picture that scores below -`limit` counts as turned."""
 
     weights: np.ndarray
     limit: float
 
     @classmethod
     def of(cls, histograms: np.ndarray, groups: np.ndarray) -> Orientation:
-        """Learn weights and limit from N upright pictures.
+        """Learn `weights` and `limit` from N upright pictures.
 
         Args:
             histograms: (N, BINS, rows, columns) the pictures' histograms, from `appearance.cells`.

@@ -13,8 +13,8 @@ from studies.findings import Found
 def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[str, list[list[tuple[float, float]]]]:
     """List by variant the points (x, y) of each seed's curve, a point per epoch that has a value in the column `y`.
 
-    `x` is called with an epoch's columns and two further keys: `minutes` since the start, in which each epoch takes its
-    stage's `quiet_seconds`, and `share`, the epoch's number divided by that of the last epoch.
+    `x` is called with an epoch's columns and two further keys: `minutes` since the start, if every epoch took as long
+    as the fastest of its stage (`quiet_seconds`), and `share`, the epoch's number divided by that of the last epoch.
     """
     found_curves: dict[str, list[list[tuple[float, float]]]] = {}
     for variant, documents in found.variants.items():

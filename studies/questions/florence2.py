@@ -17,7 +17,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads mAP50 of a split or of its `group` (keys such as "digits", "with") from a result."""
+    """Make a function that reads mAP50 from a result: of a split, or of its group at keys such as "digits", "with"."""
 
     def share(result: Mapping[str, Any]) -> Share:
         part = result["splits"].get(split, {})
@@ -82,7 +82,7 @@ def _from_random_weights(scratch: Found) -> list[str]:
 
 
 def gained(found: Found, variant: str) -> dict[str, list[float]]:
-    """Compute mAP50 after tuning minus mAP50 before: by test (`TUNED_ON`), one value per seed of `variant`."""
+    """Compute mAP50 after tuning minus mAP50 before: for each key of `TUNED_ON` a value per seed of `variant`."""
     before = {document["key"]: document["result"] for document in found.variants.get("RGB", [])}
     changes: dict[str, list[float]] = {}
     for title, (after, begin) in TUNED_ON.items():

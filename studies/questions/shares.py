@@ -24,7 +24,7 @@ def answered(split: str) -> Callable[[Mapping[str, Any]], Answers | None]:
 
 
 def collapsed(found: Found) -> list[str]:
-    """Write a sentence that counts by variant the models that predict one class for nearly all pictures; [] if none."""
+    """Return a list of one sentence, which counts by variant the models that predict nearly always one class; or []."""
     lines = []
     for variant, documents in found.variants.items():
         count = sum(bool(d["result"].get("collapsed")) for d in documents)

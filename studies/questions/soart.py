@@ -60,7 +60,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def counted(changes: Mapping[str, Difference]) -> str:
-    """Write on how many defects a ViT is better than `inspect`, worse or undecided, by AUROC `Difference` by defect."""
+    """Write for how many defects a ViT's AUROC is above `inspect`'s, below it or undecided; `changes`: by defect."""
     better, worse = (sum(c.decided and sign * c.mean > 0 for c in changes.values()) for sign in (1, -1))
     return (
         f"better on {better}, worse on {worse}, undecided on {len(changes) - better - worse} of {len(changes)} defects"

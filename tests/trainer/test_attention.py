@@ -186,7 +186,7 @@ def test_one_split_is_enough_and_a_person_s_files_stay(trained_run, make_dataset
     assert {path.name for path in out.iterdir()} == {"attention.json", "attention_last.png", "curves.png"}
     assert (out / "curves.png").read_bytes() == b"mine"
     assert main([*words, str(out), "--weights", "best", "last"]) == 2
-    assert "got other files with the names of results: curves.png; give another --out" in capsys.readouterr().err
+    assert "got other files, whose names the results need: curves.png; give another --out" in capsys.readouterr().err
     assert main([*words, str(trained_run)]) == 2
     assert "expected another folder than the run's (--model)" in capsys.readouterr().err
     assert (trained_run / "curves.png").is_file() and not (trained_run / "attention.json").exists()

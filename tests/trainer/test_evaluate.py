@@ -167,7 +167,7 @@ def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_datas
     for name in ("effects_mine.png", "report.html"):
         (out / name).write_bytes(b"mine")
     assert evaluate(trained_run, tiny_dataset, out) == 2
-    assert "got other files with the names of results: report.html; give another --out" in capsys.readouterr().err
+    assert "got other files, whose names the results need: report.html; give another --out" in capsys.readouterr().err
     (out / "report.html").unlink()
     other = make_dataset(tmp_path / "other", {"test": make_rows("test", 6, 5)})
     for data, split in ((tiny_dataset, "validation"), (other, "test")):

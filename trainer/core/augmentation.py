@@ -48,8 +48,8 @@ class Batch(NamedTuple):
         categories: (B, M) class labels of the boxes.
         boxes_known: (B,) bool: whether the boxes tell the true class of every patch of the picture.
         may_flip: (B, 2) bool: whether the picture may be mirrored left-right, and up-down.
-        pins: (B, P, 6) pins: x, y in px of the tip, or of the foot of a missing pin; presence 1 or 0 (-1: no pin); dx,
-            dy and retraction in mm. P is 0 if pins are not trained on.
+        pins: (B, P, 6) pins: x, y in px of the tip, or of the foot of a missing pin; presence 1, or 0 for a missing
+            pin (-1: unused entry); dx, dy and retraction in mm. P is 0 if pins are not trained on.
     """
 
     pixels: Tensor

@@ -46,7 +46,7 @@ def stage(text: str | Callable[[], str]) -> None:
 
 @contextmanager
 def never_silent(silence_s: float = SILENCE_S) -> Iterator[None]:
-    """In a `with` block, print what the command is doing after every `silence_s` seconds without a line or a bar."""
+    """In a `with` block, after each `silence_s` seconds without a line or a bar, print what the command is doing."""
     done = threading.Event()
 
     def watch() -> None:

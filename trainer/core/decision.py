@@ -147,7 +147,7 @@ def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: 
     Args:
         scores: (N,) scores: P(NG) of a classifier, or the highest confidence of a detector's boxes.
         ng: (N,) whether the picture is NG in truth.
-        threshold: Score from which on a defect is predicted; it lies between the two, or equals them.
+        threshold: Score from which on a defect is predicted; the result has escape <= threshold <= overkill.
         errors: Largest share of NG pictures below the escape threshold, and of OK pictures at or above the overkill
             threshold, in [0, 1).
     """

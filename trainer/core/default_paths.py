@@ -88,7 +88,7 @@ def dataset_of(given: Path | None) -> Path:
 
 
 def base_of(data: Path, kind: str) -> Path:
-    """Return the first default run folder, such as runs/ladder-vit, for a dataset's folder and a name's end (`vit`)."""
+    """Return the default folder of the first run on the dataset `data`; runs/ladder-vit for ladder and `kind` vit."""
     return RUNS / f"{data.resolve().name}-{kind}"
 
 

@@ -22,11 +22,12 @@ def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, Any]) -> tuple[
 
     Args:
         objects: The picture's visible defects.
-        limits: Limits in mm by name of the measure; under `at`, by address, those of single pins. A missing one is 0.
+        limits: Limits in mm by name of the measure; under `at`, by address, those of single pins. A missing limit is 0.
 
     Returns:
         Name of the measure and size in mm; if the pin has several sizes (bent and retracted), those of the larger one.
-        "" and None if the picture does not have exactly one defect, or the defect has no size above its limit.
+        "" and None if the picture does not have exactly one defect, the defect has no size above its limit, or one
+        of its kinds is not bent, retracted or protruding.
     """
     if len(objects) != 1 or not objects[0].is_position:
         return "", None

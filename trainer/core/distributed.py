@@ -27,7 +27,7 @@ class Share:
 
     Args:
         rank, count: Number of this process, from 0, and number of all processes.
-        accelerator: The `accelerate.Accelerator`: device, precision, communication; None if only work is divided.
+        accelerator: The `accelerate.Accelerator`: device, precision, communication; None: one process, no training.
     """
 
     def __init__(self, rank: int = 0, count: int = 1, accelerator: Any = None) -> None:
@@ -112,7 +112,7 @@ class SharedDropout(nn.Module):
 
 
 def share_dropout(module: nn.Module, share: Share) -> None:
-    """Replace every dropout layer inside a module by `SharedDropout`."""
+    """Replace every dropout layer inside a module by a `SharedDropout`; `share`: this process's share of a batch."""
     for name, child in module.named_children():
         if isinstance(child, nn.Dropout) and child.p > 0:
             setattr(module, name, SharedDropout(child.p, share))

@@ -134,8 +134,8 @@ def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
         return FeatureGate.of_arrays({name: each.numpy() for name, each in tensors.items()})
     except ValueError as e:
         raise InputError(
-            f"{path}: expected the gate on the network's features that a training wrote, got {e}; delete the file and "
-            "write it again with `python -m trainer.evaluate` and the training's dataset"
+            f"{path}: expected the limits of the network's features, as a training writes them, got {e}; delete the "
+            "file, and write it again with `python -m trainer.evaluate` and the training's dataset"
         ) from e
 
 

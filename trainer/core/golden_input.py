@@ -56,8 +56,8 @@ class GoldenInput:
             return cls(run, parameters, part)
         if given := [f"--{name}" for name, value in part.items() if value is not None]:
             raise InputError(
-                f"{', '.join(given)}: expected as --model a gauge, or a run whose NSOART pictures were made with "
-                f"golden references, got {run}, trained on the column {column}"
+                f"{', '.join(given)}: expected only for a gauge, or for a run whose NSOART pictures were made with "
+                f"golden references, got --model {run}, trained on the column {column}"
             )
         return None
 
@@ -125,7 +125,7 @@ def check_reference(run: Path, data: Path, column: str) -> None:
 
 
 def files_of(run: Path, column: str) -> dict[str, Path]:
-    """Return by path in a run's folder the files from which NSOART pictures are made; empty without NSOART."""
+    """Return the files from which a run makes NSOART pictures, by path in its folder; empty without NSOART."""
     if "nsoart" not in column:
         return {}
     paths = [run / PARAMETERS, *sorted((run / DATASET_FOLDER).glob("*"))]

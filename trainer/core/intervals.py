@@ -137,7 +137,7 @@ def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) 
 
 
 def part_intervals(parts: Sequence[str], right: np.ndarray, level: float = 0.95) -> np.ndarray:
-    """Return the intervals of T shares of right pictures, by bootstrap over parts; all shares have the same draws.
+    """Return the intervals of T shares of right pictures, by bootstrap over parts with the same draws for each share.
 
     If all pictures are right, or all are wrong, the bootstrap has no width, and Clopper and Pearson's bounds are used,
     with each part as one trial. Without pictures, or if the only part has right and wrong ones, the result is (0, 1).

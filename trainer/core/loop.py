@@ -52,7 +52,7 @@ class Schedule:
     uncounted: int = 0
 
     def is_over(self, state: RunState) -> bool:
-        """Return whether to stop: the last `patience` epochs, none of them uncounted, were no better than the best."""
+        """Return whether to stop: no new best epoch for `patience` epochs, the first `uncounted` epochs not counted."""
         since = max(state.best_epoch, self.uncounted)
         return self.patience > 0 and state.epoch - since >= self.patience
 

@@ -157,9 +157,9 @@ def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixtur
     parts, placings, captures = len(per_part), int(per_part.iloc[0]), int(counts.iloc[0])
     if per_part.nunique() > 1 or counts.nunique() > 1 or min(parts, placings, captures) < 2:
         raise ValueError(
-            "expected at least 2 parts, equally many placings in the fixture (at least 2) of each part and equally "
-            f"many captures (at least 2) of each placing, got {parts} parts, {sorted(set(per_part))} placings and "
-            f"{sorted(set(counts))} captures"
+            "expected at least 2 parts, all placed in the fixture equally often (at least twice), and all placings "
+            f"captured equally often (at least twice), got {parts} parts, {sorted(set(per_part))} placings per part "
+            f"and {sorted(set(counts))} captures per placing"
         )
     means = cells.mean()
     part_means = means.groupby(level=0, observed=True).mean()

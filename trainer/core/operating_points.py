@@ -42,7 +42,7 @@ def choose(scores: np.ndarray, ng: np.ndarray, limits: Limits) -> list[dict[str,
         limits: The run's thresholds.
 
     Returns:
-        For each threshold `of` (`escapes` or `overkill`), `rate` (the accepted share of them) and `threshold`.
+        A list of dicts: `of` (`escapes` or `overkill`), `rate` (their accepted share, of `RATES`), `threshold`.
     """
     found = []
     bad, good = np.sort(scores[ng]), np.sort(scores[~ng])
@@ -61,7 +61,7 @@ def choose(scores: np.ndarray, ng: np.ndarray, limits: Limits) -> list[dict[str,
 
 
 def read(held: Mapping[str, Any]) -> dict[str, Any]:
-    """Check one entry of `operating_points` in frozen.json, a result of `choose`.
+    """Check and return one entry of `operating_points` in frozen.json, as `choose` makes them.
 
     Raises:
         KeyError, TypeError, ValueError: It is not such an entry.
@@ -91,9 +91,10 @@ def measure(
 
     Returns:
         `chosen_on`: `validation` or `this split`. `class_from`: score from which on the predicted class is a class of
-        defect. `points`, the run's own thresholds first: `of` and `rate` from
-        `choose` (`run` and None), `threshold` (the value for `--threshold`, None), `ok_below` and `ng_from` (the limits
-        of the verdict), and `escapes`, `overkill`, `unsure` and `invalid` (count, of, share, 95 % interval over parts).
+        defect. `points`, each with `of`, `rate`, `threshold`, `ok_below` and `ng_from` (the limits of the verdict), and
+        `escapes`, `overkill`, `unsure` and `invalid` (count, of, share, 95 % interval over parts). The first point has
+        the run's own thresholds: `of` is `run`, `rate` and `threshold` are None. The others are those of `choose`, and
+        `threshold` is the value for `--threshold`.
         `curve`: `threshold`, and by threshold T `escapes`, the share of NG pictures below T, and `overkill`, that of OK
         pictures from T on, each with `share`, `low` and `high`; None without such pictures.
     """

@@ -65,7 +65,7 @@ def _held(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any
 
 
 def view(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Make the values for `operating_points.html.j2` from reports of splits; None for those of earlier versions."""
+    """Return values for `operating_points.html.j2` from splits' reports; None if these lack `operating_points`."""
     if not (held := _held(splits)):
         return None
     tables = {name: table(one) for name, one in held.items()}

@@ -93,7 +93,7 @@ def operating_points(reports: Mapping[str, Mapping[str, Any]], score: str, path:
     """Plot the operating points of splits: shares over the threshold, and overkill against escapes.
 
     Args:
-        reports: Reports of splits by name; those with OK and NG pictures in `operating_points` are drawn.
+        reports: Reports of splits by name; drawn are those whose `operating_points` come from OK and NG pictures.
         score: Name of the score that is compared with the threshold, such as P(NG).
         path: PNG file to write.
 

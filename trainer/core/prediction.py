@@ -145,7 +145,7 @@ class Judged:
     """The outcome for one picture or part.
 
     Args:
-        file: The file after which the sheet is named: the picture's; for a part a name with the part in it.
+        file: The picture's path; for a part, a path whose name contains the part's. The sheet is named after it.
         verdict: The entry of predictions.json, from `Judge.document`.
         line: The line to print on the terminal; empty if `problems` are printed instead.
         sheet: The picture with the findings drawn in; None without --out, or for a part without a picture.
@@ -165,7 +165,7 @@ class Judging:
 
     Args:
         outcomes: The outcome for each picture or part, computed one by one in the order of `places`.
-        places: By outcome, the file after which its sheet is named (a picture with the findings drawn in).
+        places: For each outcome the file whose name its sheet gets, the picture with the findings drawn in.
     """
 
     outcomes: Iterator[Judged]
@@ -269,8 +269,8 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise InputError(
-            f"--out {out}: expected an empty folder or results of an earlier prediction, got other files with names of "
-            f"results: {', '.join(foreign[:5])}{more}; give another --out"
+            f"--out {out}: expected an empty folder or results of an earlier prediction, got other files, whose names "
+            f"the results need: {', '.join(foreign[:5])}{more}; give another --out"
         )
 
 

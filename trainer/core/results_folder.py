@@ -78,19 +78,21 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
     Args:
         out: The folder of --out, checked by `run_folder.check_place`.
         run: Folder of the run that is measured.
-        document, files_of: As for `owned`.
+        document: Name of the JSON document, such as evaluation.json.
+        files_of: Returns the names of the files beside the document from its content.
         wanted: Names of the files to be written beside the document.
 
     Raises:
-        InputError: OUT is the run's folder, or has files with names in `wanted` that no earlier results contain.
+        InputError: OUT is the run's folder, or has a file with the name `document` or a name in `wanted` that this
+            command did not write.
     """
     if out.resolve() == run.resolve():
         raise InputError(f"--out {out}: expected another folder than the run's (--model), got the run's folder")
     ours = owned(out, document, files_of)
     if strange := sorted(name for name in {document, *wanted} - ours if (out / name).exists()):
         raise InputError(
-            f"--out {out}: expected an empty folder or earlier results of this command, got other files with the names "
-            f"of results: {', '.join(strange)}; give another --out"
+            f"--out {out}: expected an empty folder or earlier results of this command, got other files, whose names "
+            f"the results need: {', '.join(strange)}; give another --out"
         )
 
 

@@ -52,7 +52,7 @@ def _defects(split: Split, index: int, ok_index: int) -> list[int]:
 
 
 def facts(split: Split, ok_index: int) -> list[Facts]:
-    """Return the facts of each example of a split: of each picture, or with --views of each part."""
+    """Return the `Facts` of each example of a split: of each picture, or with --views of each part."""
     out = []
     for index, row in enumerate(split.rows):
         scene = str(row.get("scene") or "")

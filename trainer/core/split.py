@@ -100,7 +100,7 @@ class Pictures:
         return torch.from_numpy(np.concatenate(channels))
 
     def original(self, index: int) -> Image.Image:
-        """Decode the dataset's picture at `index` in its own size; with the column `image+nsoart` that in `image`."""
+        """Decode the dataset's picture at `index` in its own size; of `image+nsoart`, the picture in column `image`."""
         column = self._columns[0]
         return open_picture(self._rows[index][column], f"row {index}, column {column!r}")
 
@@ -175,7 +175,7 @@ class Split:
         return at if self.views == 1 else (at[:, None] * self.views + torch.arange(self.views)).flatten()
 
     def pins_at(self, pictures: Tensor) -> Tensor:
-        """Return the true pins (B, P, 6) of the pictures at the indices `pictures` (B,); P is 0 without `pins`."""
+        """Return the true pins (B, P, 6) of the pictures with the indices `pictures` (B,); P is 0 if `pins` is None."""
         return torch.zeros((len(pictures), 0, PIN_COLUMNS)) if self.pins is None else self.pins[pictures]
 
     def pixels(self, examples: Sequence[int] | Tensor) -> Tensor:

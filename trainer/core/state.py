@@ -64,7 +64,7 @@ def save_state(
 def load_state(
     run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor]
 ) -> RunState:
-    """Read RUN/state.safetensors and copy it into a network, its optimizer and `average`; returns the counters.
+    """Read RUN/state.safetensors and copy it into a network, its optimizer and `average`; returns its `RunState`.
 
     Raises:
         InputError: The file is missing, its tensors are not those of this network, or its counters are damaged.

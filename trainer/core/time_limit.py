@@ -41,7 +41,7 @@ class Steps(Protocol):
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        """The optimizer; it takes no step."""
+        """The optimizer, used to clear the gradients; no step is taken with it."""
 
     def batches(self, epoch: int) -> Iterator[Sequence[Any]]:
         """Yield for each step of an epoch its batches."""
@@ -57,7 +57,7 @@ class Fitted[Config](Protocol):
     share: Any
 
     def cost(self) -> Cost:
-        """Estimate the seconds of an epoch with close-ups, of one with whole pictures, and of the training's end."""
+        """Estimate the seconds of an epoch with close-ups, of one with whole pictures, and after the last epoch."""
 
     def adopt(self, config: Config) -> None:
         """Train with the settings `config`, which differ from the present ones only in the number of epochs."""
@@ -83,12 +83,12 @@ def close_up_epochs(share: float, epochs: int) -> int:
 
 
 def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
-    """Return the largest number of epochs, 1 to `asked`, that by estimate take at most 90 % (`USED`) of `seconds`.
+    """Return how many epochs, 1 to `asked`, fit by estimate into 90 % (`USED`) of `seconds`; 1 if none fits.
 
     Args:
-        asked: Number of epochs of `--epochs`.
+        asked: Number of epochs that `--epochs` asks for.
         share: Share of the epochs that train on close-ups only, in [0, 1].
-        cost: Estimated seconds of the epochs.
+        cost: Estimated seconds of one epoch of each kind, and of the training's end.
         seconds: Seconds left of the time limit.
     """
     for epochs in range(asked, 1, -1):

@@ -67,8 +67,8 @@ def worse_than_validation(reports: Mapping[str, Mapping[str, Any]]) -> list[str]
     Rates whose 95 % intervals overlap give no warning.
 
     Args:
-        reports: By split, the result of `verdict_shares`; if measured, with `balanced_accuracy` in the form of
-            `intervals.share`.
+        reports: By split, the result of `verdict_shares`; it may also have the key `balanced_accuracy`, with a value
+            in the form of `intervals.share`.
     """
     warnings = []
     known = reports.get("validation", {})

@@ -75,7 +75,7 @@ class Vocabulary:
         self.labels = tuple(labels)
         written = [label.replace("-", "") if remove_hyphens else label for label in labels]
         if len(set(written)) != len(written) or not all(w and "<" not in w for w in written):
-            without = " without their hyphens" if remove_hyphens else ""
+            without = ", without their hyphens," if remove_hyphens else ""
             raise InputError(
                 f"labels: expected labels that{without} are not empty, differ from each other and have no '<', "
                 f"got {written}"

@@ -174,7 +174,7 @@ class AttentionGuide:
 
     @contextmanager
     def watching(self, wanted: bool = True) -> Iterator[list[Tensor]]:
-        """In a `with` block, add to the list that is yielded an attention map (B, T, S) of each of the two layers.
+        """Yield a list; in the `with` block each of the last two decoder layers adds an attention map (B, T, S) to it.
 
         T is the number of decoder steps, S that of encoder tokens. If not `wanted`, the list stays empty.
         """
@@ -225,7 +225,7 @@ def looked_at(
 
 
 def guide_loss(maps: Sequence[Tensor], places: Tensor, cells: Tensor) -> Tensor:
-    """Compute the mean of -log of the attention on a box's cells, over the steps that write the box's locations.
+    """Compute the mean, over the location tokens of answers, of -log of the attention on the cells of the token's box.
 
     Args:
         maps: From `AttentionGuide`; the encoder's first token is the mean of the picture tokens, the cells follow.

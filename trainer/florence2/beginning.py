@@ -139,5 +139,5 @@ def _marked(settings: DetectionConfig, model: Any, collator: Collator) -> tuple[
     chosen = choose_parameters(model, settings.mode, settings.train_share)
     trained, every = trained_parameters(model)
     blocks = f"{len(chosen)} blocks, {chosen[0]} to {chosen[-1]}"
-    say(f"{trained:,} of {every:,} parameters train ({trained / every:.1%}): {blocks}")
+    say(f"{trained:,} of {every:,} parameters are trained ({trained / every:.1%}): {blocks}")
     return model, []

@@ -160,7 +160,7 @@ def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, 
     """Return the rows to train on: those of `chosen_rows`, or at most `limit` of them, drawn by `seed`; 0: no limit.
 
     Raises:
-        InputError: There is no such row.
+        InputError: `chosen_rows` finds no row.
     """
     rows = chosen_rows(split, digits, share)
     if limit:

@@ -48,7 +48,7 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
         say(lacking_line(missing))
     chosen = {n: rows for n, rows in dataset.items() if n in wanted or (not wanted and n != "train")}
     if not chosen:
-        raise InputError(f"--data {folder}: expected another split than train, got only train; give --split train")
+        raise InputError(f"--data {folder}: expected a split besides train, got only train; --split train measures it")
     data = detection_data(chosen, classes, folder, detector.input, detector.size, wanted)
     labels = detector.labels
     unknown = [
@@ -173,7 +173,7 @@ def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
     except InputError:
         return
     say(
-        f"{run} has no gates (limits that tell which pictures cannot be judged): they are learned from the splits "
+        f"{run} has no gates (limits that tell which pictures cannot be judged): learning them now from the splits "
         f"train and validation of {folder}"
     )
     gates.learn(run, inspector.model, inspector.collator, splits)

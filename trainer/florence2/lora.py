@@ -99,22 +99,23 @@ def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]
     lines = [f"LoRA in {m.part}: {len(m.modules)} layers of {m.parameters / 1e6:.2f} M weights" for m in matched]
     return [
         *lines,
-        f"{trained:,} of {every:,} parameters train ({trained / every:.2%}), embeddings of location tokens among them",
+        f"{trained:,} of {every:,} parameters are trained ({trained / every:.2%}), with embeddings of location tokens",
     ]
 
 
 def changes(before: dict[str, Tensor], after: nn.Module) -> list[dict[str, Any]]:
     """Measure how much training changed each parameter.
 
-    A matrix that several modules share, such as the embeddings, has one row.
+    A matrix that several modules share, such as the embeddings, is listed once.
 
     Args:
         before: Weights by name, before training.
         after: The trained model, LoRA merged, with the same names.
 
     Returns:
-        For each parameter its name, part of the model and number of weights; `change`, the Frobenius norm of the
-        difference; `relative`, `change` divided by the norm before (None if that is 0); `changed`, whether it changed.
+        A dict for each parameter: `name`; `part` of the model; `parameters`, its number of weights; `change`, the
+        Frobenius norm of the difference; `relative`, `change` divided by the norm before (None if that is 0);
+        `changed`, whether it changed.
     """
     rows = []
     for name, weight in after.named_parameters():

@@ -116,7 +116,7 @@ class DetectionLosses(nn.Module):
 
 
 def plain(model: Any) -> Any:
-    """Return the Florence-2, taken out of PEFT's model if `model` is one."""
+    """Return the Florence-2 model: `model` itself, or what `model` wraps if it is PEFT's."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 

@@ -294,8 +294,8 @@ class Counts:
 def counts(pictures: Pictures, threshold: float) -> Counts:
     """Count defective pins found, and false boxes on OK pictures, at a threshold.
 
-    A defective pin is found at the right address if it is the `pin_at` of a box, and with the right mode if this box
-    has the pin's label. A missing pin is found if a box of its label has an IoU of at least 0.5 with its expected box.
+    A defective pin is found at the right address if `pin_at` returns it for a box, and with the right mode if this box
+    has its class, too. A missing pin is found if a box of its label has an IoU of at least 0.5 with its expected box.
     """
     pins = right = right_mode = missing = missing_found = ok = false = said = true = total = 0
     for truth, all_found in pictures:
@@ -437,7 +437,7 @@ def report(
 
 
 def headline(measured: Mapping[str, Any]) -> str:
-    """Write the main measures of a report in one line for the terminal."""
+    """Return the main measures of a report as one line of text for the terminal."""
 
     def shown(value: Any) -> str:
         return "-" if value is None else f"{value:.3f}"

@@ -63,7 +63,8 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
 
     Args:
         model_loss: The loss of transformers.
-        logits, labels: As for `answer_loss`.
+        logits: (B, T, V).
+        labels: (B, T) token ids; -100 is masked.
 
     Raises:
         InputError: The losses differ; if the labels were shifted twice, the message says so and names the fix.

@@ -28,13 +28,13 @@ def _again(p: argparse.ArgumentParser) -> None:
     again.add_argument(
         "--compare",
         metavar="MODES",
-        help="train in each of these modes with equal data, seed and epochs, and compare the results. MODES is such as "
-        "lora,full:50,full; full:50 is --mode full with --train-share 50",
+        help="train in each of these modes, such as lora,full:50,full, with equal data, seed and epochs, and compare "
+        "the results; full:50 stands for --mode full with --train-share 50",
     )
     again.add_argument(
         "--dry-run",
         action="store_true",
-        help="only print tensor shapes, the parameters that train, and estimated memory",
+        help="only print tensor shapes, which parameters would be trained, and estimated memory",
     )
 
 

@@ -127,7 +127,7 @@ def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def comparison(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Plot modes beside each other: mAP50, changed parameters, peak memory and time.
+    """Plot training modes (such as lora) beside each other: mAP50, changed parameters, peak memory and time.
 
     Args:
         rows: For each mode `name`, `map50`, `changed_parameters`, `peak_memory_mb` and `minutes`.

@@ -59,7 +59,7 @@ def truth_and_prediction(
     rows: Sequence[int],
     threshold: float,
 ) -> Image.Image:
-    """Draw each row's picture twice: true boxes on the left; `found` (by row), from `threshold` on, on the right."""
+    """Draw each row's picture twice: left true boxes, right boxes in `found[row]` of confidence >= `threshold`."""
     lines = []
     for row in rows:
         truth: Truth = split.truths[row]

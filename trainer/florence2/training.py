@@ -105,7 +105,7 @@ class Florence2Trainee:
         check_loss(losses["own"], losses["logits"], batch.labels)
 
     def batches(self, epoch: int) -> Iterator[Sequence[Sequence[int]]]:
-        """Yield for each step the rows of this process's batches; `backward` augments the pictures."""
+        """Yield for each step this process's batches of row numbers in the split; `backward` makes the pictures."""
         seed = self.config.seed * 100_003 + epoch
         own = seed * 1009 + self.share.rank + 1
         self._draws.manual_seed(own)

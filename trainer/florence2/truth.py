@@ -126,7 +126,7 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
     Args:
         row: The row as stored, with classes as indices in `classes`.
         classes: The dataset's class names.
-        place: Beginning of messages: the row.
+        place: Name of the row, with which messages begin.
 
     Raises:
         InputError: The picture size is missing, or `bbox_str` is no `<OD>` answer or names an unknown class.

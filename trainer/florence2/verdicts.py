@@ -62,7 +62,7 @@ def verdict_of(
     Args:
         found: All found boxes, in px of the picture.
         size: Size (W, H) of the picture in px.
-        limits: Thresholds of the highest confidence; boxes count from `limits.threshold` on.
+        limits: Thresholds of the highest confidence; a box with less than `limits.threshold` is left out.
         pins: The pins' positions, if known; a box gets the address of its pin (`pin_at`).
         invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
     """

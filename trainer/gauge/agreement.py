@@ -84,9 +84,9 @@ def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
     """Count decisions on true position by the true value in multiples of its limit; arguments: those of `of_pins`.
 
     Returns:
-        A dict for each range of `RANGES`, then for `NEAR`: `from`, `to` (None: no end), number of `pins` and of each
-        decision, `wrong`, the number of wrong ones among conform and nonconform, and `right`: by source of measures
-        (`NAMES`), the share of pins whose measure is on the same side of the limit as the truth.
+        A dict for each range of `RANGES`, then for `NEAR`: `from`, `to` (None: no end), number of `pins`, by each
+        decision the number of its pins, `wrong`, the number of wrong ones among conform and nonconform, and `right`: by
+        source of measures (`NAMES`), the share of pins whose measure is on the same side of the limit as the truth.
     """
     ratio, there = true_position(table) / pins.true_position_mm, table.there
     decision, ng = pins[f"decision_{TRUE_POSITION}"], pins[f"ng_{TRUE_POSITION}"]

@@ -74,8 +74,9 @@ def beside(parts: pd.DataFrame, split: str, classifier: Classifier) -> dict[str,
     Returns:
         None if the classifier judged no part. Otherwise `classifier`: its name; `parts`: number of parts that it
         judged, `left_out`: number of the other parts; `matrix`: number of parts by truth (OK, NG), then the gauge's
-        verdict, then the classifier's. Among the parts to which each gives OK or NG, `alike`: share with equal
-        verdicts; `right`: of those with unequal verdicts, how many the gauge judges right, and how many the classifier.
+        verdict, then the classifier's. Only parts to which neither gives UNSURE or INVALID: `alike`, the share with
+        equal verdicts; `right`, of those with unequal verdicts the number that the `gauge` judges right, and the number
+        that the `classifier` does.
     """
     said = _verdicts(parts, split, classifier)
     known = said != ""

@@ -271,7 +271,7 @@ def _write_csv(path: Path, tables: Sequence[pd.DataFrame]) -> None:
 
 
 def _displaced(run: Path) -> list[str]:
-    """Positions that the training displaced, `scene/address`; empty where the run has no summary."""
+    """Positions whose pins were displaced in training, as `scene/address`; empty if the run has no summary."""
     if not (run / SUMMARY).is_file():
         return []
     found: list[str] = run_folder.read_json(run / SUMMARY, "a gauge's summary").get(DISPLACED, [])

@@ -39,8 +39,8 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
         determined measure; an axis with fewer than three such pins has no keys. In mm: `rms_A`, root mean square of the
         errors, `zero_A` and `bright_A`, the same for gauges that answer 0 or take the brightest pixels (if measured);
         `q95_A`, below which 95 % of the absolute errors lie; `bias_A`, mean error. `slope_A`: slope of the line through
-        found over true values, or None if the true values are equal. `within_A`: how often U covers the errors, see
-        `coverage`; `coverage_A`: the share in it.
+        found over true values, or None if the true values are equal. `within_A`: how often errors lie within U,
+        as `coverage` returns it; `coverage_A`: its `share`.
     """
     there = table[table.there]
     found: dict[str, Any] = {"pins": len(there), "parts": int(table.part.nunique())}

@@ -26,7 +26,7 @@ class TorchFinder:
         return self.network.side
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Find two points in each of n crops: of a pin its tip and foot, of a wall's edge a point on it and one inside.
+        """Find in each of n crops the two points that its query asks for: mark, and point beside it (see `Queries`).
 
         Returns the points (n, 2, 2) in px from the crop's left upper corner, their covariances (n, 2, 2, 2) in px^2,
         the probability (n,) that there is a pin, and the network's features (n, F).

@@ -38,7 +38,7 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
 
     Args:
         run: the run's folder, which contains the best weights.
-        data, folder: the training's data and its folder; all splits but `train` are measured.
+        data, folder: the training's data, of which all splits but `train` are measured; the dataset's folder.
         network: the network; the best weights are loaded into it.
         outcome: how the training ended.
     """
@@ -49,7 +49,7 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
     uncertainty, errors = learn_uncertainty(network, data)
     save_uncertainty(run, uncertainty, errors)
     learn_gates(run, data.splits)
-    stage("learning what the training's parts look like")
+    stage("learning how the parts of the splits train and validation look")
     finder, factors = TorchFinder(network, uncertainty.scales), factors_of(uncertainty, errors)
     learn_likeness(data, finder).save(run)
     summary: dict[str, Any] = {
@@ -66,7 +66,7 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
     for name, pictures in data.splits.items():
         if name == "train" or not pictures:
             continue
-        stage(f"measuring the split {name}")
+        stage(f"measuring the gauge's errors on the split {name}")
         found = {}
         for cameras, table in tables_of(pictures, data, finder, factors).items():
             limit = limit_of(pictures)
@@ -99,7 +99,7 @@ def limit_of(pictures: Sequence[Picture]) -> float:
 
 
 def displaced(pictures: Sequence[Picture], data: GaugeData) -> list[str]:
-    """Return the pin positions that the training displaced, as `scene/address`, sorted.
+    """Return the positions whose pins were displaced in the training pictures, as `scene/address`, sorted.
 
     They are those whose tip is over 0.2 mm off its nominal place in at least a tenth of the `pictures` that show it.
     """

@@ -27,7 +27,7 @@ _CLEAR = 1.0 / 48.0
 def across(errors: Tensor, batch: Batch) -> Tensor:
     """Return the component (N,) of errors (N, 2), in px, at right angles to the edge that each crop of `batch` shows.
 
-    It is above 0 if the error points to the inside of the edge. For crops of pins it has no meaning.
+    It is above 0 if the error points into the area that the edges enclose. For crops of pins it has no meaning.
     """
     inwards = F.normalize(batch.besides - batch.marks, dim=-1)
     return (errors * inwards).sum(-1)

@@ -88,7 +88,8 @@ def measure_captures(
     """Locate the part of each capture, and measure its pins; returns a `Measured` for each capture, in order.
 
     Args:
-        captures, data: the captures, from `captures_of`; drawings and queries of their connectors.
+        captures: the captures, from `captures_of`.
+        data: drawings and queries of the captures' connectors.
         finder: the network, which finds points in crops.
         factors: factors on the standard deviations in mm; None: 1.
         progress: called with the captures; returns an iterator over them that shows progress.

@@ -31,8 +31,8 @@ class Found(NamedTuple):
         sharpness: (N, 2, 3) for each point the lower triangular matrix L, in 1/px, whose product L L^T is the inverse
             of the point's covariance: logarithms of the two diagonal entries, and the entry below the diagonal.
         present: (N,) logit of the probability that there is a pin.
-        weights: (N, 2, cells) logarithms of the weights of the votes for each point. The cells are the crop's squares
-            of 2 x 2 px, row by row from the top, each row from the left.
+        weights: (N, 2, cells) logarithms of the weights of the cells' votes for each point; `points` are the weighted
+            means of the votes. Cells are squares of 2 x 2 px of the crop, row by row from the top, each from the left.
         features: (N, F) numbers from which the last layers compute `sharpness` and `present`. They show how far
             a crop is from the crops of the training.
     """

@@ -63,7 +63,7 @@ def probes(side: int) -> list[tuple[Tensor, ...]]:
 
 
 def largest_difference(path: Path, reference: FromBytes) -> float:
-    """Return the largest difference of outputs of the file `path` and of `reference`; inf if shapes differ."""
+    """Return the largest difference between outputs of the file `path` and of `reference`; inf if shapes differ."""
     import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -112,7 +112,7 @@ def _metadata(run: Path) -> dict[str, str]:
     try:
         connectors = (run / "connectors.json").read_text("utf-8")
     except OSError as error:
-        raise InputError(f"{run / 'connectors.json'}: expected the connectors of a gauge's run, got {error}") from None
+        raise InputError(f"{run / 'connectors.json'}: expected a gauge's file of connectors, got: {error}") from None
     gates = {view: base64.b64encode(each.to_bytes()).decode() for view, each in load_gates(run).items()}
     return {
         "format": FORMAT,

@@ -128,7 +128,7 @@ def load_bench(run: Path, options: Options) -> Bench:
         try:
             text = (run / CONNECTORS).read_text("utf-8")
         except OSError as error:
-            raise InputError(f"{run / CONNECTORS}: expected the connectors of a gauge's run, got {error}") from None
+            raise InputError(f"{run / CONNECTORS}: expected a gauge's file of connectors, got: {error}") from None
         drawings = parse_drawings(text, str(run / CONNECTORS))
         drawing = choose(drawings, options.scene, options.housing, options.terminal)
     try:
@@ -176,7 +176,7 @@ def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mappi
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Load a run, and sort picture files into parts by their names; a part's verdict is computed when it is read.
+    """Load a run, and sort picture files into parts by their names; verdicts are computed while `outcomes` is read.
 
     Raises:
         InputError: As for `load_bench`; or `options.camera` is no view of the run, or the certificate lacks a view.
@@ -184,7 +184,7 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     bench = load_bench(run, options)
     views = list(bench.gauge.gates)
     if options.camera is not None and options.camera not in views:
-        raise InputError(f"--camera {options.camera}: expected a view of the run ({', '.join(views)})")
+        raise InputError(f"--camera {options.camera}: expected a view known to the run ({', '.join(views)})")
     # In a photograph the part is found by itself: names say nothing of it.
     unnamed = [file for file in files if options.find or view_of(file, views) is None]
     parts, problems = parts_of([file for file in files if file not in set(unnamed)], views, all_views=False)

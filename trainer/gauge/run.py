@@ -145,7 +145,7 @@ class GaugeRun:
 
 
 def factors_of(found: Uncertainty, errors: ValidationErrors | None) -> Factors:
-    """Return the factors by which standard deviations in mm are multiplied, of what was learned in validation."""
+    """Return the factors by which standard deviations in mm are multiplied, from the results of validation."""
     return Factors(found.aside, found.height, found.aside_alone, found.height_alone, errors)
 
 
@@ -168,7 +168,7 @@ def save_config(
 
 
 def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
-    """Read RUN/config.json: shape of the network, settings of the training, distance in px of neighbouring pins.
+    """Read RUN/config.json; returns the settings of network and training, and the distance of neighbouring pins, px.
 
     Raises:
         InputError: the file is missing, damaged, of another version, or has unknown keys or values.
@@ -180,7 +180,7 @@ def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
 
 
 def save_uncertainty(run: Path, found: Uncertainty, errors: ValidationErrors | None) -> None:
-    """Write RUN/uncertainty.json and, unless `errors` is None, RUN/errors.npz, from what validation taught."""
+    """Write `found` into RUN/uncertainty.json and `errors`, unless None, into RUN/errors.npz."""
     write_json(run / UNCERTAINTY, asdict(found))
     (run / factors.FILE).unlink(missing_ok=True)
     if errors is not None:
@@ -206,8 +206,8 @@ def _likeness(run: Path) -> Likeness:
     path = run / likeness.FILE
     if not path.is_file():
         raise InputError(
-            f"{path}: expected the limits of how parts look, got no such file: `python -m trainer.gauge --data DATASET "
-            f"--out {run} --resume` writes it"
+            f"{path}: expected the file with the limits for the appearance of parts, got no such file: "
+            f"`python -m trainer.gauge --data DATASET --out {run} --resume` writes this file"
         )
     with as_input_error():
         return Likeness.of_bytes(path, str(path))

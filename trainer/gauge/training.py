@@ -194,7 +194,7 @@ class GaugeTrainee:
         return Measured(row, (-lost / max(1, count),))
 
     def unmeasured(self) -> Row:
-        """Return no columns, as validation follows every epoch."""
+        """Return an empty row for metrics.csv; this training measures every epoch."""
         return {}
 
     def cost(self) -> Cost:

@@ -28,7 +28,7 @@ def learn_uncertainty(
     """Find the factors on standard deviations, and the limits beyond which a part counts as not located.
 
     They are learned from at most 120 captures of `split`, on which the network was not trained. Also returns the errors
-    of the parts that several views measured; None if there is no such part.
+    of the measures of parts that several views measured together; None if there is no such part.
     """
     pictures = data.splits[split]
     together = some_of(captures_of(pictures), _CAPTURES)

@@ -24,7 +24,7 @@ class Answers:
 
 
 def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False) -> Answers:
-    """Run the network on all examples of a split; processes divide the work, and each returns the whole output.
+    """Run the network on all examples of a split; processes divide the work, and each returns all examples' output.
 
     Args:
         batch_size: Examples (pictures, or parts) per batch.

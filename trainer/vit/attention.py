@@ -165,7 +165,7 @@ def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> di
 def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None) -> Look:
     """Compute the attention maps of the pictures `probes` for a network in evaluation mode; returns scores and sheet.
 
-    `title` stands on the sheet; `done`: see `StageLooks`.
+    `title` stands on the sheet; `done` is called, after each batch, with its number of pictures.
     """
     maps = all_maps(model, probes.split, probes.rows, done)
     split = probes.split
@@ -212,7 +212,7 @@ def stages_of(run: Path) -> list[Path]:
     folders = sorted(path for path in (run / STAGES).glob("*") if path.name.isdecimal())
     if not folders:
         raise InputError(
-            f"--stages: expected copies of the run in {run / STAGES}, as `trainer.vit --stages` writes them, got none"
+            f"--stages: expected copies of the run in {run / STAGES}, which a training with --stages saves, got none"
         )
     return folders
 
@@ -248,7 +248,7 @@ class StageLooks:
             run_folder.write_text(folder / ATTENTION_DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
 
     def finish(self) -> tuple[dict[str, Look], dict[str, Any]]:
-        """Return the attention by name of the weights (each stage's epoch, last `best`), and scores of `baselines`."""
+        """Return a `Look` by name of the weights (each stage's epoch, last `best`), and the result of `baselines`."""
         self.update()
         best = {"best": self._look(self._run, "best epoch")}
         base = baselines(vit_run.load_model(self._run).to(self._device), self._probes, self._done)

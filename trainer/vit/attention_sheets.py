@@ -48,7 +48,7 @@ def sheet(
         title: Title above the sheet.
         split: The split with one picture per example, see `Split.by_picture`.
         rows: Indices of the n pictures.
-        maps, probabilities: (N, h, w) by kind of map, and (N, K) of the classes; the first n are of these pictures.
+        maps, probabilities: Maps (N, h, w) by kind, class probabilities (N, K); the first n are the n pictures'.
         config: The network's configuration.
     """
     lines = []

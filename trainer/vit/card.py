@@ -36,7 +36,7 @@ class Measured:
 
 
 def measured_of(run: Path, summary: Mapping[str, Any]) -> Measured:
-    """Read a run's results: of `trainer.evaluate` if it measured the best weights, otherwise of its summary.json."""
+    """Read a run's results: those of `trainer.evaluate` if it measured the best weights, else those in `summary`."""
     document = results.evaluation_of(run)
     return _at_the_end(summary) if document is None else _evaluated(document, summary)
 

@@ -60,7 +60,7 @@ class Asked:
         splits: Names of the splits to measure; empty: all but `train`.
         rows: Which rows are measured: see `row_facts.kept_rows`.
         batch_size: Number of pictures, or parts, per batch.
-        max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
+        max_escape: Largest escape rate, for which a new escape threshold is chosen and saved; 0: the run keeps its own.
     """
 
     run: Path
@@ -88,7 +88,7 @@ class Measured:
 
 
 def kept(split: Split, which: str) -> Split:
-    """Return a split of the examples that --rows `which` keeps: see `row_facts.kept_rows`."""
+    """Return a split with only those examples that --rows `which` keeps: see `row_facts.kept_rows`."""
     return split.subset(np.flatnonzero(row_facts.kept_rows(split, which)).tolist())
 
 
@@ -148,13 +148,13 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     positions = held.positions if held else _positions(asked, settings, config)
     if held is None:
         say(
-            f"{asked.run} has no {frozen_threshold.FROZEN}: the threshold is chosen on the split validation of "
-            f"{asked.data} and saved; pins that are defective in the split train count as seen in training"
+            f"{asked.run} has no {frozen_threshold.FROZEN}: choosing the threshold on the split validation of "
+            f"{asked.data} and saving it; pins that are defective in the split train count as seen in training"
         )
     else:
         say(
-            f"{asked.run}: saved fitness (how well the run tells OK from NG) and escape threshold (P(NG) from which no "
-            f"picture is OK), measured on the validation split of {asked.data}"
+            f"{asked.run}: saved fitness (how well the run tells OK from NG) and escape threshold (a picture "
+            f"with P(NG) of at least this value is not OK), measured on the validation split of {asked.data}"
         )
     parts = [facts.part for facts in row_facts.facts(validation, config.ok_index)]
     labels = validation.labels.numpy()
@@ -197,7 +197,7 @@ def _learn_gates(asked: Asked, model: ViT) -> None:
     splits = {name: kept(split, settings.rows) for name, split in found.items()}
     if all(len(split) for split in splits.values()):
         say(
-            f"{asked.run} has no gates (limits that tell which pictures cannot be judged): they are learned from the "
+            f"{asked.run} has no gates (limits that tell which pictures cannot be judged): learning them now from the "
             f"splits train and validation of {asked.data}"
         )
         gates.learn(asked.run, model, splits)
@@ -260,7 +260,10 @@ def measure(
         found.lines.extend(_lines(name, split, facts, probabilities, said, verdicts, model))
         found.sizes[name] = metrics.sizes_found(facts, said != config.ok_index)
     for column, factor in renamed.items():
-        say(f"the dataset's column {column} is reported as {factor!r}: {column!r} is a factor that evaluation computes")
+        say(
+            f"the dataset's column {column} is reported as {factor!r}, as the evaluation computes another factor that "
+            f"is called {column!r}"
+        )
     return found
 
 

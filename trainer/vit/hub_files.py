@@ -36,7 +36,7 @@ KEYS = frozenset(
 
 
 def keys_of(config: ViTConfig) -> dict[str, object]:
-    """Return the keys of RUN/config.json that transformers needs; the temperature is added when it is chosen."""
+    """Return the keys of RUN/config.json that transformers needs, except `logit_temperature`, which is added later."""
     return {
         "model_type": MODEL_TYPE,
         "architectures": ["PinsightViTForImageClassification"],

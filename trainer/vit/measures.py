@@ -29,7 +29,7 @@ LACKING = (
 
 
 def pins_of(split: Split, size: tuple[int, int]) -> Tensor:
-    """Return the true pins of a split's N pictures, (N, P, 6), as `Batch.pins`; P is 0 if the dataset states none.
+    """Return the true pins of a split's N pictures, (N, P, 6) as `augmentation.Batch.pins`; P = 0 if none are stated.
 
     Args:
         split: Any split.
@@ -65,7 +65,7 @@ def _pins(split: Split, index: int, size: tuple[int, int]) -> list[list[float]]:
 
 
 class Teaching:
-    """The head on a network in training, and its loss.
+    """The head of --measure-weight, which learns the pins' displacement and presence in training, and its loss.
 
     Args:
         model: The network; gets the head as its submodule `HEAD`.

@@ -18,7 +18,7 @@ MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Measure how probabilities (N, K) agree with true labels (N,): keys of `reliability`, and `loss` (log loss)."""
+    """Compare probabilities (N, K) with true labels (N,); returns keys as of `reliability`, and `loss` (log loss)."""
     right = probabilities.argmax(1) == truth
     # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)

@@ -65,7 +65,7 @@ def probes(model: ViT) -> list[Tensor]:
 
 
 def largest_difference(path: Path, reference: Probabilities) -> float:
-    """Return the largest difference of probabilities of the file `path` and of `reference`; inf if shapes differ."""
+    """Return the largest difference between probabilities of file `path` and of `reference`; inf if shapes differ."""
     import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -163,7 +163,7 @@ def _trace(network: Probabilities, path: Path, metadata: dict[str, str]) -> None
 
 
 def export_run(run: Path, weights: str, path: Path) -> float:
-    """Write a run's network as an ONNX file; returns the largest difference of any probability, see `export`.
+    """Write a run's network as an ONNX file; returns the largest difference of a probability between file and network.
 
     Args:
         run, path: The run's folder, and the file to write.

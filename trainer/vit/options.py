@@ -112,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--size",
         choices=sorted(SIZES),
-        help="set --dim, --depth, --heads and --mlp-ratio as in a usual ViT of this size, where not given themselves",
+        help="use the --dim, --depth, --heads and --mlp-ratio of the usual ViT of this size, unless they are given",
     )
     add_options({"": network}, ViTConfig)
     _running(running)

@@ -71,7 +71,7 @@ class Options:
         weights: `best` or `last`; None: best.
         threshold: P(NG) in [0, 1] from which on the verdict is NG; None: the run's own.
         allow_unfit: Whether to judge pictures although the run is unfit.
-        sheets: Whether to draw sheets.
+        sheets: Whether to draw the verdict into a copy of each picture or part (a sheet).
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
         part: Scene, housing, terminal, camera and marking, which choose NSOART's golden reference; None: not given.
     """
@@ -103,8 +103,8 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     golden = GoldenInput.of(run, settings.input, options.part)
     if "+" in settings.input and golden is None:
         raise InputError(
-            f"--model {run}: expected a run trained on image, on nsoart, or on {settings.input} with golden references "
-            "(`generator build --nsoart golden`), got one without; `python -m trainer.evaluate` can measure it"
+            f"--model {run}: expected golden references (`generator build --nsoart golden`), as the run was trained on "
+            f"{settings.input}, got none; `python -m trainer.evaluate` can measure this run all the same"
         )
     weights = options.weights or "best"
     model = vit_run.load_model(run, weights)
@@ -126,8 +126,8 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     """Prepare to judge picture files with a ViT's run; each verdict is computed when it is read.
 
     Raises:
-        InputError: The run cannot be read, or has no golden reference for a picture. The first outcome may raise the
-            errors of `load_classifier`.
+        InputError: The run cannot be read, or has no golden reference for a picture. Reading the first verdict may
+            raise the errors of `load_classifier`.
     """
     config, settings = vit_run.load_config(run)
     views = config.views

@@ -178,7 +178,7 @@ def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
         depth, heads = int(values["num_hidden_layers"]), int(values["num_attention_heads"])
         ratio = hidden / dim
     except (TypeError, ValueError, ZeroDivisionError) as e:
-        raise InputError(f"{path}: expected numbers for the sizes and counts of a ViT: {e}") from e
+        raise InputError(f"{path}: expected numbers for hidden_size and the ViT's other dimensions: {e}") from e
     if patch[0] != patch[1] or min(patch) < 1:
         problems.append(f"{path}: patch_size: expected a square, got {list(patch)}")
     if problems:
@@ -294,7 +294,7 @@ def load(model: ViT, source: Pretrained) -> list[str]:
         model, source: A new network, configured by `Pretrained.network`, and the checkpoint.
 
     Returns:
-        Lines for the terminal on the loaded weights and the new weights.
+        Lines for the terminal: which weights were loaded, and which are still random or zero.
     """
     config, own = model.config, model.state_dict()
     depth, taken = config.depth, len(source.tokens)

@@ -175,7 +175,7 @@ def save_config(
 
 
 def load_config(run: Path) -> tuple[ViTConfig, TrainingConfig]:
-    """Read RUN/config.json as `read_config` does: configuration of the network, settings of the training."""
+    """Read RUN/config.json; returns the network's configuration and the training's settings, see `read_config`."""
     return read_config(run / CONFIG)
 
 

@@ -170,7 +170,7 @@ def _attention(run: Path) -> dict[str, Any]:
 
 
 def refresh(run: Path, out: Path, own: str) -> None:
-    """Write RUN/report.html again if the run is finished and `out`, the folder of new results, is RUN/`own`."""
+    """Write RUN/report.html again if the run is finished and `out`, where new results were written, is RUN/`own`."""
     if out.resolve() != (run / own).resolve() or not (run / "summary.json").is_file():
         return
     try:

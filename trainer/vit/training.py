@@ -37,7 +37,7 @@ from trainer.vit.run import TrainingConfig, save_config
 def build(
     config: ViTConfig, training: TrainingConfig, device: torch.device, share: Share | None = None
 ) -> tuple[ViT, torch.optim.Optimizer]:
-    """Make a network with random weights from the training's seed, and its optimizer; `share` None: one process."""
+    """Make a network with random weights from the training's seed, and an optimizer; `share` is None in one process."""
     torch.manual_seed(training.seed)
     model = ViT(config).to(device)
     share_dropout(model, share or Share())
@@ -46,7 +46,7 @@ def build(
 
 
 def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
-    """Make the settings for `trainer.core.loop`. Epochs with close-ups only cannot be the best one: see `uncounted`."""
+    """Make the settings for `trainer.core.loop`; an epoch of close-ups alone is never the best one (`uncounted`)."""
     return Schedule(
         epochs=config.scheduled,
         lr=config.lr,
@@ -142,7 +142,7 @@ class ViTTrainee:
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of the loss of `batch` divided by `parts`, the step's portions; count right predictions."""
+        """Add the gradient of `batch`'s loss divided by `parts`, the step's number of portions; count right labels."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             shown = _on(self.device, batch.close_ups)
@@ -231,14 +231,14 @@ class ViTTrainee:
         return True
 
     def measure(self, epoch: int) -> Measured:
-        """Measure loss and accuracies on the validation split; an epoch with close-ups only gets no score."""
+        """Measure loss and accuracies on the validation split; an epoch that had only close-ups is given no score."""
         self.answers = answer(self.network, self.validation, share=self.share)
         row = validation_row(self.answers, self.classes)
         score = (float(row["val_balanced_accuracy"]), -self.answers.loss)  # type: ignore[arg-type]
         return Measured(row, score if epoch > self.plan.close_up_epochs else None)
 
     def unmeasured(self) -> Row:
-        """Return no columns: every epoch is measured."""
+        """Return an empty row for metrics.csv; this training measures every epoch."""
         return {}
 
     def cost(self) -> Cost:

@@ -163,7 +163,7 @@ def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: Train
 
 
 def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
-    """Let a copy of a network, before its training, learn one batch of the training split by heart.
+    """Test before a training whether a copy of its network learns one batch of the training split by heart.
 
     The network itself and the random generators do not change.
     """

@@ -132,7 +132,7 @@ def judge(
         temperature: Divides the logits, above 0.
         invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
         gates: The run's gates, which may add reasons to `invalid`; None: no gates.
-        inputs: Pictures of the same size whose channels the network gets, such as NSOART; none: those of `picture`.
+        inputs: Pictures that the network gets in place of `picture`, of its size, such as NSOART; empty: `picture`.
 
     Returns:
         The verdict and the heat map (h, w) in [0, 1] over the network's patches.

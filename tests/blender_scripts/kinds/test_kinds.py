@@ -391,7 +391,7 @@ REFUSED = [
     ),
     (
         "foreign@r1c1;retracted@r1c1:depth_mm=6.6",
-        "at a pin that ends above the cavity floor, got a lower end",
+        "at a pin that ends above the cavity floor, got one that does not",
     ),
 ]
 

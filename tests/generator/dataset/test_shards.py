@@ -140,17 +140,17 @@ def test_folders_that_do_not_fit_are_refused(renders: Path, shards: Path, tmp_pa
     assert merge(shards, to=shards) == 2
     assert "expected a folder for the dataset alone, got one that contains" in capsys.readouterr().err
     assert merge(shards, renders, to=tmp_path / "merged") == 2
-    assert f"{renders}: expected shards of a dataset only" in capsys.readouterr().err
+    assert f"{renders}: expected only dataset shards" in capsys.readouterr().err
     assert main(["merge", str(shards), "--to", str(tmp_path / "m"), "--renders", str(tmp_path / "none")]) == 2
     assert "--renders: expected the render folder that the shards were built from" in capsys.readouterr().err
     other = write_renders(tmp_path / "other", [row("r1")])
     assert main(["merge", str(shards), "--to", str(tmp_path / "m"), "--renders", str(other)]) == 2
-    assert f"{other}: expected the manifests of the shards, got changed ones" in capsys.readouterr().err
+    assert f"{other}: expected manifests as when the shards were built, got others" in capsys.readouterr().err
     assert main(["build", str(renders), "--shard", "0/2"]) == 2
     assert "--to: expected the folder for all shards" in capsys.readouterr().err
     (shards / "README.md").touch()
     assert build(renders, shards, "--shard", "0/2") == 2
-    assert "got a dataset: choose another one" in capsys.readouterr().err
+    assert "got a dataset: choose another folder" in capsys.readouterr().err
 
 
 def test_faults_of_a_shards_rows_are_named(renders: Path, tmp_path: Path, capsys) -> None:

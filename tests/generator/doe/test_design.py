@@ -422,8 +422,8 @@ MISTAKES = {
         "[positions]",
         "[defects.bent]\n[positions]",
     ),
-    "made.toml:20 splits.train.hold_out.housing: expected levels of this factor in [factors] (plain, ribbed), got "
-    "oak": (
+    "made.toml:20 splits.train.hold_out.housing: expected levels that [factors] lists for this factor (plain, "
+    "ribbed), got oak": (
         "replicates = 2",
         'hold_out = { housing = "oak" }',
     ),

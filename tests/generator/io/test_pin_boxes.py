@@ -88,7 +88,7 @@ def test_a_record_has_the_expected_boxes_and_names_its_picture(tmp_path, suffix,
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"positions": 3}'])
 def test_what_is_no_record_is_said(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
-    with pytest.raises(InputError, match=r"r\.json: expected a record of the renderer with the key positions, got "):
+    with pytest.raises(InputError, match=r"r\.json: expected a record of the renderer with the key `positions`, got "):
         read_pin_boxes(tmp_path / "r.json")
 
 

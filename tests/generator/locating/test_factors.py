@@ -64,5 +64,5 @@ def test_the_file_gives_the_same_factors_and_damage_is_named(tmp_path):
     short = ValidationErrors({"top": known.features["top"][1:]}, known.sizes).to_bytes()
     infinite = ValidationErrors({"top": known.features["top"] * np.inf}, known.sizes).to_bytes()
     for content in (b"", known.to_bytes()[:-30], short, infinite):
-        with pytest.raises(InputError, match=r"errors.npz: expected what a gauge's training wrote, got damaged"):
+        with pytest.raises(InputError, match=r"errors.npz: expected a gauge's validation errors, got damaged"):
             ValidationErrors.of_bytes(io.BytesIO(content), "errors.npz")

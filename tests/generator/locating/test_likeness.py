@@ -80,7 +80,7 @@ def test_a_saved_likeness_says_the_same(likeness):
         wanted = likeness.reasons(("a", "plain", "round"), {"top": one})
         assert again.reasons(("a", "plain", "round"), {"top": one}) == wanted != []
     for damaged in (b"", b"PK", likeness.to_bytes()[:200]):
-        with pytest.raises(InputError, match=r"^file: expected what a gauge's training wrote"):
+        with pytest.raises(InputError, match=r"^file: expected limits of colour and features"):
             Likeness.of_bytes(io.BytesIO(damaged), "file")
 
 

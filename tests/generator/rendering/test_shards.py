@@ -54,8 +54,8 @@ def test_a_shard_is_read_from_its_text_or_the_schedulers_variables(text, environ
         ("auto", {"JOB_COMPLETION_INDEX": "0"}, "give --shard auto/N"),
         ("auto/2", {"JOB_COMPLETION_INDEX": "2"}, "from JOB_COMPLETION_INDEX: expected I/N"),
         ("auto", {"SLURM_ARRAY_TASK_ID": "x", "SLURM_ARRAY_TASK_COUNT": "2"}, "expected whole numbers"),
-        ("auto", slurm(3, 3, 3, 1), "expected a whole array .* got 1 tasks from .3. to .3.: .* give --shard auto/N"),
-        ("auto", slurm(2, 0, 2, 2), "expected a whole array"),  # --array=0,2
+        ("auto", slurm(3, 3, 3, 1), "a whole job array .* got 1 tasks from .3. to .3.: .* give --shard auto/N"),
+        ("auto", slurm(2, 0, 2, 2), "expected a whole job array"),  # --array=0,2
         ("auto/2", slurm(2, 0, 2, 3), "from SLURM_ARRAY_TASK_ID: expected I/N"),
     ],
 )

@@ -369,7 +369,7 @@ def test_a_saved_unit_space_keeps_all_limits_and_an_old_one_says_what_it_lacks(
     held["header"] = np.frombuffer(json.dumps(header).encode(), dtype=np.uint8)
     np.savez(old, **held)
     assert main([*command, "--golden", str(old)]) == 0
-    assert "was saved by an older version without the part" in capsys.readouterr().out
+    assert "was saved by an older version and lacks the part" in capsys.readouterr().out
     assert logged(tmp_path / "out")[-2]["verdict"] == "INVALID"
 
 

@@ -46,7 +46,7 @@ def test_a_broken_file_is_an_input_error(gate, tmp_path: Path):
     held = tensors_of(gate)
     for wrong in ({**held, "matrix": held["matrix"][:, :3]}, {"centre": held["centre"]}):
         save_tensors(tmp_path / FEATURES, wrong, {})
-        with pytest.raises(InputError, match="expected the gate on the network's features that a training wrote"):
+        with pytest.raises(InputError, match="expected the limits of the network's features, as a training"):
             Gates.load(tmp_path)
 
 

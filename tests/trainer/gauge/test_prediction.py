@@ -144,7 +144,7 @@ def test_a_picture_without_a_view_is_from_the_centre_and_lacks_heights(gauge_run
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--camera", "left"), "--camera left: expected a view of the run (center, top)"),
+        (("--camera", "left"), "--camera left: expected a view known to the run (center, top)"),
         (("--judge", "colour"), "--judge: expected some of presence, true_position, height"),
         (("--housing", "keyed"), "connector_3x9 plain round; connector_3x9 ribbed square"),
         (("--tolerance", "r9c9.retraction_mm=1"), "expected a pin address of connector_3x9"),
@@ -181,7 +181,7 @@ def test_a_part_that_training_never_showed_is_invalid(gauge_run, tmp_path, exact
     assert code == 0 and one["verdict"] == "INVALID" and not one["pins"]
     assert one["reasons"] == ["unlike training: terminal round, in training square (scene connector_3x9)"]
     (run / LIKENESS).unlink()
-    with pytest.raises(InputError, match=r"expected the limits of how parts look, got no such file: .* --resume"):
+    with pytest.raises(InputError, match=r"limits for the appearance of parts, got no such file: .* --resume"):
         load_run(run)
 
 

@@ -120,7 +120,7 @@ def test_mean_and_spread_are_the_checkpoints(folders, tmp_path):
         (lambda d, t: d.update(model_type="swin"), "expected model_type 'vit' or 'deit', got 'swin'"),
         (lambda d, t: d.update(hidden_act="relu"), "hidden_act: expected 'gelu', got 'relu'"),
         (lambda d, t: d.update(patch_size=[8, 4]), "expected a square"),
-        (lambda d, t: d.update(hidden_size="wide"), "expected numbers for the sizes and counts of a ViT"),
+        (lambda d, t: d.update(hidden_size="wide"), "expected numbers for hidden_size and the ViT's other dimensions"),
         (lambda d, t: d.update(intermediate_size=96), r"expected shape \(96, 32\), got \(64, 32\)"),
         (lambda d, t: d.update(image_size=64), r"position_embeddings': expected shape \(1, 65, 32\)"),
         (
