@@ -225,7 +225,7 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
     named = next(iter(folders), "")
     found = folder or existing(path.parent, named.replace("\\", "/")) or path.parent / named
     if not found.is_dir():
-        raise InputError(f"{path}: expected the folder of the pictures, {found}, got no such folder: give --folder")
+        raise InputError(f"{path}: expected the pictures in the folder {found}, got no such folder: give --folder")
     if not split_files(found):
         lines = [_there(line, found) for line in lines]
     return Plan(found, tuple(lines))

@@ -128,8 +128,8 @@ def label_picture(
         record: the renderer's JSON file on the picture.
         tolerance: the limits above which a pin is NG.
         grey: the picture is marked grey if a measure differs from its limit by at most this fraction of the limit.
-        observable_px: a bend or a wrong height of a pin in view counts as visible if it moves the tip by at least this,
-            px, or if the record has no camera; with 0, it always does.
+        observable_px: a bend or a wrong height of a pin in view counts as visible if it moves the tip by at least this
+            number of px. If the number is 0, or if the record has no camera, it always counts as visible.
 
     Raises:
         KeyError, TypeError, ValueError: the record lacks a value that is needed.

@@ -86,7 +86,7 @@ class Spool(NamedTuple):
             return None  # missing, or written by another version
 
     def keep(self, name: str, key: str, note: Mapping[str, Any], table: pa.Table | None = None) -> Kept:
-        """Store a finished chunk and return its entry.
+        """Store a finished chunk, and return it as a later build finds it (`Kept`).
 
         Args:
             name: name of the chunk, a file name without suffix.

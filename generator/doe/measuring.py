@@ -38,11 +38,13 @@ Shared = Callable[[Position, float], Displacement]
 
 
 class Measuring:
-    """Gives the parts of a measurement design their numbers, over all splits, and displaces their pins.
+    """Numbers the parts of a measurement design, through all splits, and displaces their pins.
+
+    Pins of a group, such as a row, share one displacement.
 
     Attributes:
         pins: number of pins to be displaced; missing pins do not count.
-        again: how often a group's displacement was drawn again, and smaller, as it was not possible for a pin.
+        again: how often a group got a new, smaller displacement, because one of its pins could not have the first.
         left: number of pins that were left in place after TRIES draws.
     """
 

@@ -115,7 +115,9 @@ class PinTable:
         self.parts = [_slices(pin.box, members.shape[1:]) for pin in pins]
         for pin, part in zip(self.pins, self.parts, strict=True):
             if members[0][part].size < 4:
-                raise ValueError(f"{pin.address}: expected a box of at least 4 px inside the picture, got {pin.box}")
+                raise ValueError(
+                    f"{pin.address}: expected a box that covers at least 4 px of the picture, got {pin.box}"
+                )
         self.reference = members.mean(axis=0, dtype=np.float64)
         total = self.reference * len(members)
         # (n, pins, 2), each member compared with the mean of the others.
