@@ -44,9 +44,15 @@ def mean(value: Value | None) -> str:
 def beyond(
     found: Found, pairs: Sequence[tuple[str, str]], columns: Mapping[str, Callable[[Mapping[str, Any]], Answers | None]]
 ) -> list[str]:
-    """Write a sentence on the differences between `pairs` of variants, listing the decided; [] if none can be compared.
+    """Write a sentence on the differences between two variants of a study.
 
-    `columns`: functions that read the answers to compare from a result, by the name that the sentence gives them.
+    Args:
+        found: the study's results.
+        pairs: names of the variants to compare, two at a time.
+        columns: what is compared: functions that read answers from a result, by the name that the sentence gives them.
+
+    Returns:
+        A list with the sentence, which names the differences whose interval excludes 0; [] if nothing can be compared.
     """
     changes = {
         f"*{other}* minus *{one}*{title and f' on *{title}*'}": change

@@ -210,7 +210,11 @@ MISTAKES = [
         "cracked@housing:length_mm=8",
         "expected length_mm of at most 7.5 mm (the shell's depth), got 8",
     ),
-    ("defects", "print@print", "expected print on the housing (column marking) for print@print"),
+    (
+        "defects",
+        "print@print",
+        "expected a print on the housing, stated in the manifest's column `marking`, for print@print",
+    ),
     ("defects", "print@housing", "expected print@ followed by `print`, got 'print@housing'"),
     ("defects", "bent@r2c5:tilt_deg=40", "expected a pin clear of the pin at r2c6, got bent@r2c5:tilt_deg=40"),
     ("defects", "bent@r1c5:tilt_deg=40,azimuth_deg=90", "expected a pin clear of the wall"),
