@@ -131,7 +131,10 @@ class TomlSection:
         return self._take(key, expected, default)
 
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
-        """Read a number, `low` to `high`, at `key`; returns `default` for a missing key, `low` for a wrong value."""
+        """Read a number from `low` to `high`. A wrong value is noted as a mistake, and `low` is returned in its place.
+
+        A missing key gives `default`; if this is None, it is a mistake too.
+        """
         expected = f"a number from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:

@@ -17,9 +17,7 @@ _LETTERS = "ABCDEFGHKLMNPRSTUXYZ"
 
 def _misprint(part: Part, defect: Defect) -> Flaw:
     if not part.letters:
-        raise InputError(
-            f"expected a print on the housing, stated in the manifest's column `marking`, for {defect.text}, got none"
-        )
+        raise InputError(f"expected a print (column `marking`) on the housing for {defect.text}, got none")
     item = defect["item"]
     if item % 1 or item > len(part.letters):
         raise InputError(

@@ -98,8 +98,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--share",
         type=float,
         metavar="S",
-        help="with --with: share of imported pictures in the training split, above 0 and below 1; surplus pictures of "
-        "SOURCE or DATASET are left out at random (default: none is left out)",
+        help="only if --with is given: how large a part of the training split shall be imported pictures, above 0 and "
+        "below 1; surplus pictures of SOURCE or DATASET are left out at random (default: none is left out)",
     )
     parser.add_argument("--synthetic", action="store_true", help="the pictures are renders (column synthetic: true)")
     parser.add_argument(

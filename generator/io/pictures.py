@@ -300,7 +300,9 @@ def with_white(picture: Image.Image, name: str) -> Image.Image:
         _check_white(values, name)
         return picture
     if (brightest := _brightest(values)) > white:
-        raise InputError(f"{name}: expected grey values of 0 to {white} ({WHITE}), got {brightest:g}")
+        raise InputError(
+            f"{name}: expected grey values from 0 to {white}, the value of the environment variable {WHITE}, got {brightest:g}"
+        )
     return Image.fromarray((np.minimum(values, white) * (65535 / white)).round().astype(np.uint16))
 
 

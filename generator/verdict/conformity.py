@@ -109,8 +109,9 @@ def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> f
 
 
 def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
-    """Return the largest probability, over all tangents of a disc round zero, that a tip lies beyond the tangent.
+    """Return how probable it is that a tip lies outside a disc round zero, in the direction where it is most probable.
 
+    For each tangent of the disc, the probability that the tip lies on its far side is computed; the largest counts.
     The arguments are those of `disc_outside`. NaN if an argument is not finite.
     """
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):

@@ -213,7 +213,7 @@ MISTAKES = [
     (
         "defects",
         "print@print",
-        "expected a print on the housing, stated in the manifest's column `marking`, for print@print",
+        "expected a print (column `marking`) on the housing for print@print",
     ),
     ("defects", "print@housing", "expected print@ followed by `print`, got 'print@housing'"),
     ("defects", "bent@r2c5:tilt_deg=40", "expected a pin clear of the pin at r2c6, got bent@r2c5:tilt_deg=40"),
