@@ -300,9 +300,8 @@ def with_white(picture: Image.Image, name: str) -> Image.Image:
         _check_white(values, name)
         return picture
     if (brightest := _brightest(values)) > white:
-        raise InputError(
-            f"{name}: expected grey values from 0 to {white}, the value of the environment variable {WHITE}, got {brightest:g}"
-        )
+        stated = f"the value of the environment variable {WHITE}"
+        raise InputError(f"{name}: expected grey values of 0 to {white}, {stated}, got {brightest:g}")
     return Image.fromarray((np.minimum(values, white) * (65535 / white)).round().astype(np.uint16))
 
 
