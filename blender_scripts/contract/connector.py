@@ -199,7 +199,7 @@ def read_connector(path: Path) -> Connector:
         InputError: with every mistake as ``file.toml:LINE key: expected …, got …``.
     """
     if not path.is_file():
-        raise InputError(f"{path}: expected a scene file, got no such file")
+        raise InputError(f"{path.name}:1 file: expected a scene file in {path.parent}, got no such file")
     top = TomlSection.read(path)
     top.integer("schema", 1, 1)
     picture = top.table("picture")

@@ -99,7 +99,7 @@ def test_a_file_that_answers_otherwise_is_not_written(trained_run, tmp_path, mon
     wrong = export.Probabilities(other).eval()
     monkeypatch.setattr(export, "largest_difference", lambda path, _: real(path, wrong))
     _, settings = vit_run.load_config(trained_run)
-    with pytest.raises(RuntimeError, match="difference"):
+    with pytest.raises(RuntimeError, match="expected outputs that differ"):
         export.export(model, settings, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 

@@ -84,7 +84,7 @@ def test_a_file_has_one_decimal_mark(delimiter: str, texts: list[str], numbers: 
     assert rows.delimiter == delimiter
     for text, number in zip(texts, numbers, strict=True):
         if number is None:
-            with pytest.raises(ValueError, match=r"number|convert"):
+            with pytest.raises(ValueError, match=r"number|convert|decimal mark"):
                 rows.number(text)
         else:
             assert rows.number(text) == number

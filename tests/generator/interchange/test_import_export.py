@@ -1077,7 +1077,7 @@ def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys)
             "yolo",
             "data.yaml",
             "names: {.inf: a}",
-            "expected YOLO's data.yaml with class names, got: the key '.inf' in names, which",
+            "expected YOLO's data.yaml with class names, got: names with the key '.inf' instead of a class number",
         ),
         (
             "voc",

@@ -168,7 +168,9 @@ def test_renders_of_another_dataset_are_refused(tmp_path: Path, change: str) -> 
     build(write_renders(tmp_path / "out", rows), tmp_path / "set", SCENES, Options({}))
     rows[0] |= {"defects": "bent@r1c2:tilt_deg=20"} if change == "seed" else {}
     other = write_renders(tmp_path / "other", rows, grain=6.0 if change == "seed" else 3.0)
-    message = r"--renders .*other: expected the render folder from which .* was built, got one in which the row t[12] "
+    message = (
+        r"--renders .*other: expected the render folder from which .* was built, got one in which picture t[12], or "
+    )
     with pytest.raises(InputError, match=message):
         write_report(tmp_path / "set", tmp_path / "report.html", "--renders", str(other))
     assert not (tmp_path / "report.html").exists()

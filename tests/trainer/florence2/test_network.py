@@ -132,7 +132,7 @@ def test_the_self_test_catches_unmasked_padding(model, collator):
     batch = collator([sample(*of) for of in BY_HEART.values()])
     logits = model(**batch.inputs, labels=batch.labels).logits
     unmasked = answer_loss(logits, batch.labels.where(batch.labels != IGNORED, torch.tensor(1)))
-    with pytest.raises(InputError, match="not the cross-entropy of the answer"):
+    with pytest.raises(InputError, match="not the answer's cross-entropy"):
         check_loss(unmasked, logits, batch.labels)
 
 

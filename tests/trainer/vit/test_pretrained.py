@@ -143,7 +143,7 @@ def test_a_checkpoint_that_does_not_fit_says_why(folders, tmp_path, change, said
 def test_only_safetensors_are_read(folders, tmp_path):
     folder = shutil.copytree(folders / "vit", tmp_path / "vit")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"expected model\.safetensors .* got .*'pytorch_model\.bin'"):
+    with pytest.raises(InputError, match=r"expected the file model\.safetensors .* got .*'pytorch_model\.bin'"):
         pretrained.read(str(folder))
 
 
