@@ -73,7 +73,7 @@ def test_a_reference_is_found_by_what_is_known(tmp_path: Path) -> None:
         ValueError, match=r"no golden reference for NSOART of housing ribbed: nsoart\.json has those of s, p"
     ):
         nsoart.nsoart_picture(drawn_part(1), parameters, {"housing": "ribbed"}, tmp_path)
-    with pytest.raises(ValueError, match="folder: expected the folder with nsoart.json"):
+    with pytest.raises(ValueError, match=r"folder: expected the folder with nsoart\.json"):
         nsoart.nsoart_picture(drawn_part(1), parameters, PART)
 
 

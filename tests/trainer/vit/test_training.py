@@ -306,9 +306,8 @@ def test_resume_refuses_another_dataset(make_dataset, make_rows, tmp_path, small
     for other, got in ((datasets[1], f"one with {'b' * 16}…"), (datasets[2], "one without content_sha256")):
         assert train(other, run, "--resume", "--device", "cpu") == 2
         said = capsys.readouterr().err
-        assert (
-            f"started with (whose README.md has content_sha256 {'a' * 16}…), got {got}; give the run's dataset" in said
-        )
+        expected = f"started with (whose README.md has content_sha256 {'a' * 16}…), got {got}; give the run's dataset"
+        assert expected in said
         assert said.count("\n") == 1
     assert contents(run) == before
     moved = datasets[0].rename(tmp_path / "moved")
