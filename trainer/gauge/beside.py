@@ -7,14 +7,12 @@ from typing import Any
 
 import pandas as pd
 
-from generator.verdict.envelope import Verdict
+from generator.verdict.envelope import Verdict, overall
 from trainer.core import results_folder
 from trainer.core.errors import InputError
 from trainer.core.intervals import share
 from trainer.core.results_folder import EVALUATION, PREDICTIONS
 
-# The verdict on a part judged picture by picture: the first of these that one of its pictures has.
-_ORDER = (Verdict.NG, Verdict.INVALID, Verdict.UNSURE, Verdict.OK)
 _DECIDED = (str(Verdict.OK), str(Verdict.NG))
 _COLUMNS = {"split", "run", "part", "verdict"}
 
@@ -114,7 +112,7 @@ def _verdicts(parts: pd.DataFrame, split: str, classifier: Classifier) -> pd.Ser
     by_run: Mapping[str, str] = dict(zip(lines.run, lines.verdict, strict=True))
 
     def of_part(runs: str) -> str:
-        each = {by_run.get(run, "") for run in runs.split(";")}
-        return "" if "" in each else next(str(one) for one in _ORDER if one in each)
+        each = [by_run.get(run, "") for run in runs.split(";")]
+        return str(overall(map(Verdict, each))) if all(each) else ""
 
     return parts.runs.map(of_part)
