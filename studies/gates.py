@@ -236,8 +236,8 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m studies.gates",
-        description="Measure how often trained networks and `generator inspect` call a picture INVALID: regular "
-        "renders (there, INVALID is a false alarm), and pictures that cannot be judged.",
+        description="Measure how often trained networks and `generator inspect` call a picture INVALID. Two kinds of "
+        "pictures are judged: regular renders, where INVALID is a false alarm, and pictures that cannot be judged.",
         allow_abbrev=False,
     )
     model = "run folder of a ViT or Florence-2 that judges the pictures; may be repeated"

@@ -199,7 +199,7 @@ def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -
 
 
 def soart_scores(path: Path) -> dict[str, Any]:
-    """Read soart_evaluation's detect.json; returns each method's scores of undisturbed pictures, packed by `scores`."""
+    """Read soart_evaluation's detect.json; returns the methods' scores of pictures as rendered, as `scores` does."""
     found = [one for one in _json(path) if one["condition"] == "as rendered"]
     judged = [(one["run"], one["cell"]) for one in found]
     return scores(judged, {m: [one["image"][m] for one in found] for m in METHODS})

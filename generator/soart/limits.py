@@ -42,10 +42,10 @@ class Threshold:
     @property
     def promise(self) -> str:
         """Text for the user: expected false alarm rate, and how many OK pictures would prove that it is at most 1 %."""
-        most = "at most " if self.limits > 1 else ""
+        fewer = " or fewer" if self.limits > 1 else ""
         text = (
-            f"set from {self.count} OK pictures, {self.above} of them above it; expected false alarms {most}"
-            f"{100 * self.rate:.1f} % (95 % confidence: {100 * self.interval[0]:.1f} to {100 * self.interval[1]:.1f} %)"
+            f"set from {self.count} OK pictures, {self.above} of them above it; false alarms: {100 * self.rate:.1f} % "
+            f"expected{fewer}, {100 * self.interval[0]:.1f} to {100 * self.interval[1]:.1f} % with 95 % confidence"
         )
         if self.interval[1] > 0.01 and self.limits in TO_SHOW_1_PERCENT:
             text += f"; to prove at most 1 %, give {TO_SHOW_1_PERCENT[self.limits]} OK pictures, none above the limit"

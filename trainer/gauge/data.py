@@ -65,10 +65,10 @@ def read_gauge_data(
 
 
 def drawings(folder: Path) -> dict[Key, NominalConnector]:
-    """Read the connectors that state cameras from connectors.json in `folder`; by scene, housing and terminal.
+    """Read connectors.json in `folder`; returns the connectors that have cameras, by scene, housing and terminal.
 
     Raises:
-        InputError: there is no connectors.json, or none of its connectors states cameras.
+        InputError: there is no connectors.json, or no connector in it has cameras.
     """
     with as_input_error():
         found = read_connectors(folder)
