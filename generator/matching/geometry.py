@@ -36,7 +36,7 @@ class Fitted:
         poses: (4, 4) pose of the camera in each photograph: from its axes to the housing's, mm.
         depth: depth of the part divided by the drawing's.
         log_focal_sd: standard deviation of the logarithm of the focal length.
-        distance_slope: change of each camera's distance per change of the focal length, both in logarithms.
+        turn_sd: (3,) median standard deviations of the poses' rotations about the camera's axes, rad.
         residual_px: median distance of an edge in a photograph from where the fit puts it.
         points: number of edge points.
     """
@@ -45,6 +45,7 @@ class Fitted:
     poses: list[np.ndarray]
     depth: float
     log_focal_sd: float
+    turn_sd: np.ndarray
     residual_px: float
     points: int
 
@@ -74,6 +75,7 @@ def fit(cameras: Sequence[Camera], edges: Sequence[Edges], known_sd: float | Non
         poses=poses,
         depth=depth * float(np.exp(solved.x[1])),
         log_focal_sd=float(np.sqrt(covariance[0, 0] + groups**2)),
+        turn_sd=np.median(np.sqrt(np.diag(covariance)[2:].reshape(-1, 6)[:, :3]), axis=0),
         residual_px=float(np.median(np.abs(residuals))),
         points=len(residuals),
     )

@@ -47,12 +47,14 @@ class Wanted:
         pose: (4, 4) pose of the camera: from its axes (as Blender's) to those of the housing, mm; None: the scene's
             nominal pose.
         part: seed of the part's scatter; None: a part as on the drawing.
+        lighting: name of the light set-up; None: that of the `Shot`.
         samples: light paths per pixel; None: as in the scene.
     """
 
     values: Mapping[Key, Any] = field(default_factory=dict)
     pose: np.ndarray | None = None
     part: int | None = None
+    lighting: str | None = None
     samples: int | None = None
 
 
@@ -121,7 +123,7 @@ def render_all(shot: Shot, wanted: Sequence[Wanted], name: str) -> list[Rendered
         _write(shot, scene, with_values(shot.text, values, shot.path.name))
         rows.append({"run": scene, "split": "train", "part": each.part or 0, "seed": 0, "fixture": seed, "scene": scene})
         rows[-1] |= {"housing": shot.housing, "terminal": shot.terminal, "defects": "", "camera": shot.view}
-        rows[-1] |= {"lighting": shot.lighting, "marking": shot.marking, "samples": each.samples or ""}
+        rows[-1] |= {"lighting": each.lighting or shot.lighting, "marking": shot.marking, "samples": each.samples or ""}
     manifest = shot.folder / f"{name}.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
