@@ -46,7 +46,7 @@ class Wanted:
         values: values of the scene file that replace its own.
         pose: (4, 4) pose of the camera: from its axes (as Blender's) to those of the housing, mm; None: the scene's
             nominal pose.
-        part: seed of the part's scatter; None: a part as on the drawing.
+        part: seed of the part's scatter and the sensor's noise; None: a part as on the drawing, without noise.
         lighting: name of the light set-up; None: that of the `Shot`.
         samples: light paths per pixel; None: as in the scene.
     """
@@ -121,7 +121,8 @@ def render_all(shot: Shot, wanted: Sequence[Wanted], name: str) -> list[Rendered
         values, seed = _still(shot, each)
         scene = f"{name}{number:03d}"
         _write(shot, scene, with_values(shot.text, values, shot.path.name))
-        rows.append({"run": scene, "split": "train", "part": each.part or 0, "seed": 0, "fixture": seed, "scene": scene})
+        rows.append({"run": scene, "split": "train", "part": each.part or 0, "scene": scene})
+        rows[-1] |= {"seed": each.part or 0, "fixture": seed}
         rows[-1] |= {"housing": shot.housing, "terminal": shot.terminal, "defects": "", "camera": shot.view}
         rows[-1] |= {"lighting": each.lighting or shot.lighting, "marking": shot.marking, "samples": each.samples or ""}
     manifest = shot.folder / f"{name}.csv"
@@ -168,6 +169,7 @@ def _still(shot: Shot, wanted: Wanted) -> tuple[dict[Key, Any], int]:
     values: dict[Key, Any] = {("nuisance", name): 0.0 for name in data["nuisance"]}
     if wanted.part is None:
         values |= {("scatter", name): 0.0 for name in data["scatter"]}
+        values |= {("sensor", "full_well_e"): 0.0, ("sensor", "hot_pixels"): 0.0, ("sensor", "jpeg_quality"): 0}
         values |= {("finish", name): 0.0 for name in ("shade_stops", "roughness") if name in data.get("finish", {})}
     values |= wanted.values
     if wanted.pose is None:

@@ -1,0 +1,248 @@
+"""The blur of photographs, from their edges beside those of a render that is sharp.
+
+The render has the edges' own width (fillets, shadows, the pixels' filter); a blur of the lens or by motion adds to it.
+Each edge of the render is blurred by normal distributions of several variances, and the variance is sought with which
+it agrees best with the photograph. A lens that is not in focus blurs by the distance from the plane in focus, a motion
+by the direction of the edge; both have keys in a scene file.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d, map_coordinates
+from scipy.optimize import least_squares
+
+from generator.matching.ranges import Quantity
+from generator.matching.regions import linear
+from generator.matching.renders import Rendered, Shot, view_key
+from generator.matching.shifts import Edges
+
+# Profiles across the edge: reach on each side and step, px; places along it that are averaged.
+_REACH_PX, _STEP_PX, _ALONG_PX = 5.0, 0.25, (-2.0, -1.0, 0.0, 1.0, 2.0)
+# Variances of the blur that are tried, px^2.
+VARIANCES = np.concatenate([np.arange(0.0, 0.4, 0.02), np.arange(0.4, 4.01, 0.1)])
+# Edges with less contrast than this, linear light, are too noisy.
+_LEAST_CONTRAST = 0.02
+# Groups of edges: by depth and by direction; least edges of one; standard deviation of its variance, px^2, beside that
+# by a jackknife over photographs.
+_DEPTHS, _DIRECTIONS, _FEWEST, _SD = 4, 4, 40, 0.015
+# Largest expanded uncertainty of a blur, as a share of it, with which it is determined.
+_LARGEST = 0.5
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Spreads:
+    """How well each of n edges agrees with the render's, blurred by each of `VARIANCES`.
+
+    Attributes:
+        misfits: (n, len(VARIANCES)) sums of squares, divided by that of the edge.
+        depths: (n,) distance of each edge from the camera along its axis, mm.
+        normals: (n, 2) unit vectors across the edges.
+        photograph: (n,) number of the photograph.
+    """
+
+    misfits: np.ndarray
+    depths: np.ndarray
+    normals: np.ndarray
+    photograph: np.ndarray
+
+    def best(self) -> float:
+        """Return the variance, px^2, with which all edges together agree best."""
+        total = self.misfits.sum(axis=0)
+        at = int(np.clip(total.argmin(), 1, len(total) - 2))
+        bend = np.polyfit(VARIANCES[at - 1 : at + 2], total[at - 1 : at + 2], 2)
+        found = -0.5 * bend[1] / bend[0] if bend[0] > 0 else VARIANCES[total.argmin()]
+        return float(np.clip(found, 0.0, VARIANCES[-1]))
+
+    def of(self, kept: np.ndarray) -> Spreads:
+        """Return some of the edges; `kept`: (n,) bool."""
+        return Spreads(self.misfits[kept], self.depths[kept], self.normals[kept], self.photograph[kept])
+
+
+def spreads(photographs: Sequence[np.ndarray], renders: Sequence[Rendered], edges: Sequence[Edges]) -> Spreads:
+    """Compare the edges of photographs (H, W, 3), uint8, with those of sharp renders, blurred by `VARIANCES`."""
+    misfits, depths, normals, numbers = [], [], [], []
+    steps = np.arange(-_REACH_PX, _REACH_PX + 1e-9, _STEP_PX)
+    for number, (photograph, render, each) in enumerate(zip(photographs, renders, edges, strict=True)):
+        theirs = _profiles(photograph, each.pixels + each.shifts[:, None] * each.normals, each.normals, steps)
+        ours = _profiles(render.pixels, each.pixels, each.normals, steps)
+        kept = (np.ptp(ours, axis=1) > _LEAST_CONTRAST) & (np.ptp(theirs, axis=1) > _LEAST_CONTRAST)
+        ours, theirs = ours[kept], _centred(theirs[kept])
+        total = (theirs**2).sum(axis=1)
+        found = []
+        for variance in VARIANCES:
+            blurred = gaussian_filter1d(ours, math.sqrt(variance) / _STEP_PX, axis=1) if variance else ours
+            blurred = _centred(blurred)
+            gain = (blurred * theirs).sum(axis=1) / np.maximum((blurred**2).sum(axis=1), 1e-12)
+            found.append(((theirs - gain[:, None] * blurred) ** 2).sum(axis=1) / total)
+        misfits.append(np.stack(found, axis=1))
+        depths.append(render.camera.depth(each.places[kept]))
+        normals.append(each.normals[kept])
+        numbers.append(np.full(int(kept.sum()), number))
+    return Spreads(*(np.concatenate(part) for part in (misfits, depths, normals, numbers)))
+
+
+def _profiles(pixels: np.ndarray, places: np.ndarray, normals: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    light = linear(pixels) @ (0.3, 0.4, 0.3)
+    along = np.stack([-normals[:, 1], normals[:, 0]], axis=1)
+    total = np.zeros((len(places), len(steps)))
+    for aside in _ALONG_PX:
+        at = (places + aside * along)[:, None] + steps[:, None] * normals[:, None]
+        total += map_coordinates(light, [at[..., 1] - 0.5, at[..., 0] - 0.5], order=3, mode="nearest")
+    return total / len(_ALONG_PX)
+
+
+def _centred(profiles: np.ndarray) -> np.ndarray:
+    found: np.ndarray = profiles - profiles.mean(axis=1, keepdims=True)
+    return found
+
+
+@dataclass(frozen=True)
+class Widening:
+    """By how much edges in photographs are wider than in renders of the sharp scene, for G groups of edges.
+
+    Attributes:
+        variance, sd: (G,) px^2, and its standard deviation.
+        depths: (G,) mean distance from the camera, mm.
+        across, mixed, down: (G,) means of the normals' x^2, 2 x y and y^2 (picture, y up).
+        mean: mean variance over all edges, px^2, photographs minus renders.
+    """
+
+    variance: np.ndarray
+    sd: np.ndarray
+    depths: np.ndarray
+    across: np.ndarray
+    mixed: np.ndarray
+    down: np.ndarray
+    mean: float
+
+
+def widening(photographs: Spreads, renders: Spreads) -> Widening:
+    """Compare the spreads of photographs with those of renders of a sharp scene, which are measured in the same way.
+
+    The render that both are compared with has noise of its own, by which even a sharp picture looks a little blurred.
+    """
+    edges = np.quantile(renders.depths, np.linspace(0.0, 1.0, _DEPTHS + 1)[1:-1])
+    rows = []
+    for group in range(_DEPTHS * _DIRECTIONS):
+        ours, theirs = (each.of(_group(each, edges) == group) for each in (photographs, renders))
+        if min(len(ours.depths), len(theirs.depths)) < _FEWEST:
+            continue
+        folds = []
+        for fold in range(_FOLDS):
+            pair = [each.of(each.photograph % _FOLDS != fold) for each in (ours, theirs)]
+            if all(len(each.depths) for each in pair):
+                folds.append(pair[0].best() - pair[1].best())
+        sd = np.sqrt((len(folds) - 1) / len(folds) * np.sum((np.array(folds) - np.mean(folds)) ** 2))
+        x, y = ours.normals[:, 0], -ours.normals[:, 1]
+        means = [float(np.mean(each)) for each in (ours.depths, x * x, 2.0 * x * y, y * y)]
+        rows.append([ours.best() - theirs.best(), math.hypot(float(sd), _SD), *means])
+    table = np.array(rows).reshape(-1, 6)
+    return Widening(*table.T, photographs.best() - renders.best())
+
+
+def _group(found: Spreads, edges: np.ndarray) -> np.ndarray:
+    turn = np.mod(np.arctan2(-found.normals[:, 1], found.normals[:, 0]) + 0.5 * np.pi / _DIRECTIONS, np.pi)
+    group: np.ndarray = np.digitize(found.depths, edges) * _DIRECTIONS
+    return group + np.minimum((turn / np.pi * _DIRECTIONS).astype(int), _DIRECTIONS - 1)
+
+
+@dataclass(frozen=True)
+class Blur:
+    """The fitted blur.
+
+    Attributes:
+        kind: `none`, `defocus`, `motion`, or `other`: wider edges that neither explains.
+        first, second: opening of the lens, mm, and distance of the plane in focus, mm; or length of the motion, px, and
+            its direction, rad.
+        u: expanded uncertainty (k = 2) of the two.
+        variance: variance, px^2, of the blur of all edges together.
+    """
+
+    kind: str
+    first: float
+    second: float
+    u: tuple[float, float]
+    variance: float
+
+
+def fit_blur(found: Widening, focal_px: float) -> Blur:
+    """Choose and fit a kind of blur, by the Bayesian information criterion; `focal_px`: focal length, px."""
+    if len(found.variance) < 3:
+        return Blur("none", 0.0, 0.0, (0.0, 0.0), found.mean)
+    middle, price = float(np.mean(found.depths)), 2.0 * math.log(len(found.variance))
+    none = float(np.sum((found.variance / found.sd) ** 2))
+    scale = max(1.0, none / len(found.variance))
+
+    def defocus(x: np.ndarray) -> np.ndarray:
+        diameter = focal_px * x[0] * (1.0 / found.depths - 1.0 / (middle + x[1]))
+        return (diameter**2 / 16.0 - found.variance) / found.sd
+
+    def motion(x: np.ndarray) -> np.ndarray:
+        right, up = x[0] * math.cos(x[1]), x[0] * math.sin(x[1])
+        square = right * right * found.across + right * up * found.mixed + up * up * found.down
+        return (square / 12.0 - found.variance) / found.sd
+
+    starts = {"defocus": (defocus, [(5.0, z) for z in (-8.0, -2.0, 2.0, 8.0)])}
+    starts["motion"] = (motion, [(1.5, azimuth) for azimuth in (0.1, 0.9, 1.6, 2.4)])
+    best = Blur("none" if none < 2.0 * len(found.variance) else "other", 0.0, 0.0, (0.0, 0.0), found.mean)
+    least = none
+    for kind, (model, places) in starts.items():
+        tried = [least_squares(model, place, x_scale=(1.0, 1.0)) for place in places]
+        solved = min(tried, key=lambda each: float(each.cost))
+        if 2.0 * solved.cost + price * scale ** 0.5 < least and abs(solved.x[0]) > 1e-3:
+            least = 2.0 * solved.cost
+            inverse = np.linalg.pinv(solved.jac.T @ solved.jac)
+            worse = max(1.0, 2.0 * float(solved.cost) / max(len(found.variance) - 2, 1))
+            u = 2.0 * np.sqrt(np.diag(inverse) * worse)
+            second = float(solved.x[1]) + (middle if kind == "defocus" else 0.0)
+            best = Blur(kind, abs(float(solved.x[0])), second, (float(u[0]), float(u[1])), found.mean)
+    return best
+
+
+def blur_quantities(blur: Blur, shot: Shot, focal_mm: float, px_per_mm: float, placed: tuple[float, float]) -> list[Quantity]:
+    """Return what a blur says of a scene's camera.
+
+    Args:
+        blur: the fitted blur.
+        shot: the photographs' view.
+        focal_mm: focal length.
+        px_per_mm: scale at the part.
+        placed: z of the camera, mm in the station's axes, and cosine of the angle of its axis to Z.
+    """
+    camera = shot.connector().cameras[shot.view]
+    keys = {name: view_key(shot, name) for name in ("f_number", "focus_z_mm", "motion_mm", "motion_azimuth_deg")}
+    said = "edges of the photographs beside those of a sharp render"
+    values: dict[str, tuple[float, float] | None] = dict.fromkeys(keys)
+    if blur.kind == "none":
+        reason = f"edges are as wide as in a sharp render (variance {blur.variance:.2f} px^2 more)"
+        values |= {"f_number": (0.0, 0.0), "motion_mm": (0.0, 0.0)}
+        said = reason
+    elif blur.kind == "other" or blur.u[0] > _LARGEST * blur.first:
+        reason = "edges are wider than in a sharp render, but neither by distance nor by direction"
+    elif blur.kind == "defocus":
+        number = focal_mm / blur.first
+        focus_z = placed[0] - blur.second * placed[1]
+        values |= {"f_number": (number, number * blur.u[0] / blur.first), "focus_z_mm": (focus_z, blur.u[1])}
+        values |= {"motion_mm": (0.0, 0.0)}
+        reason = "without motion"
+    else:
+        length = blur.first / px_per_mm
+        azimuth = math.degrees(blur.second) % 180.0
+        values |= {"motion_mm": (length, length * blur.u[0] / blur.first)}
+        values |= {"motion_azimuth_deg": (azimuth, math.degrees(blur.u[1])), "f_number": (0.0, 0.0)}
+        reason = "everything in focus"
+    found = []
+    for name, key in keys.items():
+        value = values[name]
+        old = float(getattr(camera, name))
+        if value is None:
+            found.append(Quantity(key, old, None, None, reason))
+        else:
+            found.append(Quantity(key, old, value[0], value[1] or None, said))
+    return found
