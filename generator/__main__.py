@@ -27,6 +27,7 @@ COMMANDS = {
     "export": ("generator.interchange.exporting", "write a dataset as COCO, YOLO or an image folder"),
     "push": ("generator.dataset.push", "upload a dataset to the Hugging Face Hub, in one commit"),
     "calibrate": ("generator.calibrating.calibrate", "find a camera's or rig's geometry from pictures of a target"),
+    "match": ("generator.matching.match", "fit a scene's camera, light and sensor to photographs of good parts"),
     "inspect": ("generator.soart.inspect", "compare pictures with good ones (SOARTC), without training"),
     "report": ("generator.reporting.report", "write one HTML page about a dataset"),
 }
@@ -39,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("", "blender_scripts", "generator"):
             raise
-        extra = {"bpy": "render", "mathutils": "render", "cv2": "calibrate"}.get(error.name or "", "data")
+        extra = {"bpy": "render", "mathutils": "render", "cv2": "calibrate", "sklearn": "match"}.get(error.name or "", "data")
         print(f"expected the extra {extra!r} (pip install 'pinsight[{extra}]'), got {error}", file=sys.stderr)
         return 2
 

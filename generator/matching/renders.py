@@ -134,8 +134,9 @@ def render_all(shot: Shot, wanted: Sequence[Wanted], name: str) -> list[Rendered
     render.add_arguments(parser)
     out = shot.folder / f"{name}_out"
     options = [str(manifest), "--out", str(out), "--scenes", str(shot.folder), "--depth"]
+    options += ["--workers", str(shot.workers)] if shot.workers else []
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()) as said:
-        code = render.run(parser.parse_args([*options, "--workers", str(shot.workers)]))
+        code = render.run(parser.parse_args(options))
     if code:
         raise RuntimeError(f"rendering for the match failed: {said.getvalue().strip()}")
     return [_read(OutputFolder(out), str(row["run"])) for row in rows]
