@@ -32,6 +32,9 @@ COMMANDS = {
     "report": ("generator.reporting.report", "write one HTML page about a dataset"),
 }
 
+# Extra that installs a package; all others are of the extra `data`.
+_EXTRAS = {"bpy": "render", "mathutils": "render", "cv2": "calibrate", "sklearn": "match", "threadpoolctl": "match"}
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command in `arguments` (None: those of this process) and return its exit code."""
@@ -40,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("", "blender_scripts", "generator"):
             raise
-        extra = {"bpy": "render", "mathutils": "render", "cv2": "calibrate", "sklearn": "match"}.get(error.name or "", "data")
+        extra = _EXTRAS.get(error.name or "", "data")
         print(f"expected the extra {extra!r} (pip install 'pinsight[{extra}]'), got {error}", file=sys.stderr)
         return 2
 

@@ -55,6 +55,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator.reporting": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset"},
     "generator.locating": {"generator.io", "generator.verdict", f"{GEOMETRY}.lens", CONTRACT},
     "generator.calibrating": {"generator.io", "generator.verdict", f"{GEOMETRY}.lens", f"{CONTRACT}.errors"},
+    "generator.matching": {"generator.io", "generator.doe", "generator.rendering", "generator.locating"}
+    | {"generator.reporting.pages"}
+    | RENDERER_WORDS,
     "generator.__main__": {f"{CONTRACT}.errors"},
     "generator.merge": {"generator.rendering.merge", "generator.dataset", f"{CONTRACT}.errors"},
     # These files travel with a run: they import only each other.
@@ -80,6 +83,7 @@ OUTSIDE = {
     "generator.locating": ("gauge",),
     "generator": ("data",),
     "generator.calibrating": ("data", "calibrate"),
+    "generator.matching": ("data", "match"),
     "trainer": ("train",),
     "trainer.vit.network": frozenset({"numpy", "PIL", "safetensors", "torch", "transformers"}),
     "studies": ("data", "train"),

@@ -9,13 +9,14 @@ by the direction of the edge; both have keys in a scene file.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, map_coordinates
 from scipy.optimize import least_squares
 
+from blender_scripts.geometry.sensor import smear
 from generator.matching.ranges import Quantity
 from generator.matching.regions import linear
 from generator.matching.renders import Rendered, Shot, view_key
@@ -33,6 +34,10 @@ _DEPTHS, _DIRECTIONS, _FEWEST, _SD = 4, 4, 40, 0.015
 # Largest expanded uncertainty of a blur, as a share of it, with which it is determined.
 _LARGEST = 0.5
 _FOLDS = 5
+# Longest motion, px, and a picture of one bright pixel that it blurs.
+_LONGEST_PX = 12.0
+_IMPULSE = np.zeros((31, 31, 3), np.float32)
+_IMPULSE[15, 15] = 1.0
 
 
 @dataclass(frozen=True)
@@ -179,33 +184,66 @@ def fit_blur(found: Widening, focal_px: float) -> Blur:
     none = float(np.sum((found.variance / found.sd) ** 2))
     scale = max(1.0, none / len(found.variance))
 
-    def defocus(x: np.ndarray) -> np.ndarray:
-        diameter = focal_px * x[0] * (1.0 / found.depths - 1.0 / (middle + x[1]))
-        return (diameter**2 / 16.0 - found.variance) / found.sd
+    def off(kind: str) -> Callable[[np.ndarray], np.ndarray]:
+        return lambda x: (_variances(kind, found, focal_px, x[0], x[1]) - found.variance) / found.sd
 
-    def motion(x: np.ndarray) -> np.ndarray:
-        right, up = x[0] * math.cos(x[1]), x[0] * math.sin(x[1])
-        square = right * right * found.across + right * up * found.mixed + up * up * found.down
-        return (square / 12.0 - found.variance) / found.sd
-
-    starts = {"defocus": (defocus, [(5.0, z) for z in (-8.0, -2.0, 2.0, 8.0)])}
-    starts["motion"] = (motion, [(1.5, azimuth) for azimuth in (0.1, 0.9, 1.6, 2.4)])
+    starts = {"defocus": [(5.0, middle + z) for z in (-8.0, -2.0, 2.0, 8.0)]}
+    starts["motion"] = [(1.5, azimuth) for azimuth in (0.1, 0.9, 1.6, 2.4)]
     best = Blur("none" if none < 2.0 * len(found.variance) else "other", 0.0, 0.0, (0.0, 0.0), found.mean)
     least = none
-    for kind, (model, places) in starts.items():
-        tried = [least_squares(model, place, x_scale=(1.0, 1.0)) for place in places]
+    for kind, places in starts.items():
+        tried = [least_squares(off(kind), place, diff_step=1e-4) for place in places]
         solved = min(tried, key=lambda each: float(each.cost))
-        if 2.0 * solved.cost + price * scale ** 0.5 < least and abs(solved.x[0]) > 1e-3:
+        if 2.0 * solved.cost + price * scale**0.5 < least and abs(solved.x[0]) > 1e-3:
             least = 2.0 * solved.cost
             inverse = np.linalg.pinv(solved.jac.T @ solved.jac)
             worse = max(1.0, 2.0 * float(solved.cost) / max(len(found.variance) - 2, 1))
             u = 2.0 * np.sqrt(np.diag(inverse) * worse)
-            second = float(solved.x[1]) + (middle if kind == "defocus" else 0.0)
-            best = Blur(kind, abs(float(solved.x[0])), second, (float(u[0]), float(u[1])), found.mean)
+            best = Blur(kind, abs(float(solved.x[0])), float(solved.x[1]), (float(u[0]), float(u[1])), found.mean)
     return best
 
 
-def blur_quantities(blur: Blur, shot: Shot, focal_mm: float, px_per_mm: float, placed: tuple[float, float]) -> list[Quantity]:
+def again(found: Widening, blur: Blur, focal_px: float) -> Blur:
+    """Fit a blur again, to photographs beside renders that have this blur already; its kind stays.
+
+    By how much a blurred edge looks wider depends on noise and on the edge. So the first fit, beside sharp renders, is
+    a little wrong; what is left beside blurred ones is small.
+    """
+    if blur.kind not in ("defocus", "motion"):
+        return blur
+    had = _variances(blur.kind, found, focal_px, blur.first, blur.second)
+    wanted = replace(found, variance=had + found.variance)
+
+    def off(x: np.ndarray) -> np.ndarray:
+        return (_variances(blur.kind, found, focal_px, x[0], x[1]) - wanted.variance) / found.sd
+
+    solved = least_squares(off, (blur.first, blur.second), diff_step=1e-4)
+    inverse = np.linalg.pinv(solved.jac.T @ solved.jac)
+    worse = max(1.0, 2.0 * float(solved.cost) / max(len(found.variance) - 2, 1))
+    u = 2.0 * np.sqrt(np.diag(inverse) * worse)
+    return Blur(blur.kind, abs(float(solved.x[0])), float(solved.x[1]), (float(u[0]), float(u[1])), blur.variance)
+
+
+def _variances(kind: str, found: Widening, focal_px: float, first: float, second: float) -> np.ndarray:
+    """Variances (G,), px^2, of groups of edges by a blur."""
+    if kind == "defocus":
+        diameter = focal_px * first * (1.0 / found.depths - 1.0 / second)
+        by_lens: np.ndarray = diameter**2 / 16.0
+        return by_lens
+    # As the renderer blurs: a short motion is mixed from neighbouring pixels, and blurs by more than its length.
+    length = min(abs(first), _LONGEST_PX)
+    moved = smear(_IMPULSE, (length * math.cos(second), -length * math.sin(second)))[..., 0].astype(float)
+    steps = np.arange(len(moved)) - len(moved) // 2
+    across = float((moved.sum(axis=0) * steps**2).sum())
+    down = float((moved.sum(axis=1) * steps**2).sum())
+    mixed = -float(steps @ moved @ steps)
+    by_motion: np.ndarray = across * found.across + mixed * found.mixed + down * found.down
+    return by_motion
+
+
+def blur_quantities(
+    blur: Blur, shot: Shot, focal_mm: float, px_per_mm: float, placed: tuple[float, float]
+) -> list[Quantity]:
     """Return what a blur says of a scene's camera.
 
     Args:

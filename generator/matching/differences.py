@@ -118,7 +118,9 @@ def domain_auroc(photographs: Sequence[np.ndarray], renders: Sequence[np.ndarray
     folds = GroupKFold(min(_FOLDS, len(set(groups))))
     model = make_pipeline(StandardScaler(), LogisticRegression())
     with threadpool_limits(1):
-        told = cross_val_predict(model, np.concatenate(features), truth, groups=groups, cv=folds, method="decision_function")
+        told = cross_val_predict(
+            model, np.concatenate(features), truth, groups=groups, cv=folds, method="decision_function"
+        )
     return float(roc_auc_score(truth, told))
 
 
@@ -131,8 +133,6 @@ def _patches(picture: np.ndarray) -> np.ndarray:
         for left in range(0, grey.shape[1] - _PATCH + 1, _PATCH):
             part = slice(top, top + _PATCH), slice(left, left + _PATCH)
             ratios = [float((picture[part][..., channel] / colour[part]).mean()) for channel in (0, 2)]
-            found.append(
-                [float(grey[part].mean()), float(np.log(grey[part].std() + 1.0)), float(np.log(gradient[part].mean() + 0.1)),
-                 float(np.log(detail[part].mean() + 0.1)), *ratios]
-            )  # fmt: skip
+            sizes = np.log([grey[part].std() + 1.0, gradient[part].mean() + 0.1, detail[part].mean() + 0.1])
+            found.append([float(grey[part].mean()), *sizes.tolist(), *ratios])
     return np.array(found)

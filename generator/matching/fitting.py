@@ -13,7 +13,7 @@ from PIL import Image
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError
 from generator.io.certificate import CalibratedCamera
-from generator.matching.blur import Blur, blur_quantities, fit_blur, spreads, widening
+from generator.matching.blur import Blur, again, blur_quantities, fit_blur, spreads, widening
 from generator.matching.differences import Differences, domain_auroc, noise_of, regions_of
 from generator.matching.geometry import Fitted, fit
 from generator.matching.light import fit_light, light_quantities
@@ -21,7 +21,7 @@ from generator.matching.noise import SAME_PX, Sample, Transfer, flat_areas, nois
 from generator.matching.ranges import Quantity, uniform_range
 from generator.matching.regions import QUADRANTS, TABLE, labels_of, means
 from generator.matching.renders import Rendered, Shot, Wanted, render_all, view_key
-from generator.matching.scene_text import Key
+from generator.matching.scene_text import Key, with_values
 from generator.matching.shifts import Edges, measure
 from generator.matching.start import LEAST_SCORE, Starter
 from generator.matching.station import Station, station_of
@@ -31,6 +31,8 @@ _REACH_PX = (6.0, 2.5, 1.5)
 _LIGHT_PHOTOGRAPHS = 2
 # Light paths per pixel of an open lens.
 _OPEN_SAMPLES = 12
+# Rounds of renders with the fitted blur; those of the last one are compared with the photographs.
+_BLUR_STEPS = 3
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ class Matched:
 Say = Callable[[str], None]
 
 
-def match_photographs(photos: Sequence[Photo], shot: Shot, lens: CalibratedCamera | None, lens_sd: float, say: Say) -> Matched:
+def match_photographs(
+    photos: Sequence[Photo], shot: Shot, lens: CalibratedCamera | None, lens_sd: float, say: Say
+) -> Matched:
     """Fit a scene to photographs.
 
     Args:
@@ -93,7 +97,8 @@ def match_photographs(photos: Sequence[Photo], shot: Shot, lens: CalibratedCamer
     if lens is not None:
         rig = connector.cameras[shot.view]
         focal = lens.fx * connector.width / lens.width * rig.sensor_width_mm / connector.width
-        shot = _changed(shot, {view_key(shot, "focal_mm"): focal, view_key(shot, "distortion"): list(lens.distortion)})
+        known = {view_key(shot, "focal_mm"): focal, view_key(shot, "distortion"): list(lens.distortion)}
+        shot = replace(shot, text=with_values(shot.text, known, shot.path.name))
         seen = replace(seen, text=shot.text)
     say("finding the part")
     used, poses, passed = _start(photos, seen)
@@ -107,19 +112,15 @@ def match_photographs(photos: Sequence[Photo], shot: Shot, lens: CalibratedCamer
         focal = next(each for each in station.quantities if each.key[-1] == "focal_mm")
         station.quantities[station.quantities.index(focal)] = replace(focal, reason=said)
         found.append(Quantity(view_key(shot, "distortion"), list(old.distortion), list(lens.distortion), None, said))
-    result = Matched(used, passed, fitted, station, lighting, [*station.quantities, *found], [*notes, *station.unstated])
+    result = Matched(
+        used, passed, fitted, station, lighting, [*station.quantities, *found], [*notes, *station.unstated]
+    )
     seen = replace(seen, lighting=lighting)
     say("sensor and lens")
     _sensor_and_lens(result, seen, renders, edges)
     result.quantities += _varied(used, renders, connector, labels=[labels_of(each, connector) for each in renders])
     result.quantities += _kept(connector, seen)
     return result
-
-
-def _changed(shot: Shot, values: Mapping[Key, Any]) -> Shot:
-    from generator.matching.scene_text import with_values
-
-    return replace(shot, text=with_values(shot.text, values, shot.path.name))
 
 
 def _start(photos: Sequence[Photo], shot: Shot) -> tuple[list[Photo], list[np.ndarray], dict[str, float]]:
@@ -136,8 +137,8 @@ def _start(photos: Sequence[Photo], shot: Shot) -> tuple[list[Photo], list[np.nd
     if not used:
         best = max(passed.values())
         raise InputError(
-            f"PHOTOS: expected photographs of {shot.housing} {shot.terminal} by the camera {shot.view}, upright within 10 "
-            f"degrees and within a third of the size that the scene's camera gives, got none whose edges agree by "
+            f"PHOTO: expected photographs of {shot.housing} {shot.terminal} by the camera {shot.view}, upright within "
+            f"10 degrees and within a third of the size that the scene's camera gives, got none whose edges agree by "
             f"{LEAST_SCORE} or more with a render's (best: {best:.2f})"
         )
     return used, poses, passed
@@ -156,7 +157,6 @@ def _camera(
     connector = seen.connector()
     values: dict[Key, Any] = {}
     lens_values: dict[Key, Any] = {}
-    depth = 1.0
     fits: list[Any] = []
     for number, reach in enumerate(_REACH_PX):
         say(f"camera, round {number + 1} of {len(_REACH_PX)}")
@@ -173,7 +173,6 @@ def _camera(
             found, _ = light_quantities(fits, connector, shot)
             values = {each.key: each.value for each in found if each.value is not None}
             seen = replace(seen, lighting=fits[0].lighting)
-    del depth
     return fitted, (fits, fits[0].lighting), renders, edges
 
 
@@ -201,23 +200,33 @@ def _sensor_and_lens(result: Matched, shot: Shot, renders: Sequence[Rendered], e
         wanted = [Wanted({**look, **values}, pose, part=number + 1) for number, pose in enumerate(fitted.poses)]
         return render_all(shot, wanted, name)
 
-    sharp = {view_key(shot, "f_number"): 0.0, view_key(shot, "motion_mm"): 0.0}
-    others = twins(sharp, "sharp")
+    def lens_of(blur: Blur) -> list[Quantity]:
+        found = blur_quantities(
+            blur, shot, _focal_mm(fitted, connector, shot), scale, _camera_z(result, connector, shot)
+        )
+        if blur.kind == "defocus" and connector.samples < _OPEN_SAMPLES and found[0].value:
+            said = "an open lens needs this many light paths"
+            found.append(Quantity(("picture", "samples"), connector.samples, _OPEN_SAMPLES, None, said))
+        return found
+
     ours = spreads(photographs, renders, edges)
+    others = twins({view_key(shot, "f_number"): 0.0, view_key(shot, "motion_mm"): 0.0}, "sharp")
     theirs = _spreads_of(others, renders)
-    scale = float(np.median([render.camera.px_per_mm(each.places).mean() for render, each in zip(renders, edges, strict=True)]))
+    scales = [render.camera.px_per_mm(each.places).mean() for render, each in zip(renders, edges, strict=True)]
+    scale = float(np.median(scales))
     blur = fit_blur(widening(ours, theirs), fitted.focal_px)
-    found = blur_quantities(blur, shot, _focal_mm(fitted, connector, shot), scale, _camera_z(result, connector, shot))
+    found = lens_of(blur)
+    for step in range(_BLUR_STEPS if blur.kind in ("defocus", "motion") else 0):
+        if step:
+            blur = again(widening(ours, theirs), blur, fitted.focal_px)
+            found = lens_of(blur)
+        others = twins({each.key: each.value for each in found if each.value is not None}, f"blurred{step}")
+        theirs = _spreads_of(others, renders)
     result.quantities += found
-    blurred = {each.key: each.value for each in found if each.value is not None}
-    if blur.kind == "defocus" and connector.samples < _OPEN_SAMPLES and blurred:
-        said = "an open lens needs this many light paths"
-        result.quantities.append(Quantity(("picture", "samples"), connector.samples, _OPEN_SAMPLES, None, said))
-        blurred[("picture", "samples")] = _OPEN_SAMPLES
-    if blur.kind != "none" and blurred:
-        others = twins(blurred, "blurred")
     result.renders = others
-    result.differences = _differences(photographs, others, renders, (ours.best(), _spreads_of(others, renders).best()), noise, balance, connector)
+    result.differences = _differences(
+        photographs, others, renders, (ours.best(), theirs.best()), noise, balance, connector
+    )
 
 
 def _spreads_of(others: Sequence[Rendered], renders: Sequence[Rendered]) -> Any:
@@ -249,7 +258,10 @@ def _differences(
 def _samples(photographs: Sequence[np.ndarray], renders: Sequence[Rendered], fitted: Fitted) -> list[Sample]:
     """Photographs with what they show without noise: a repeat where there is one, else a render."""
     corners = np.array([(x, y, z) for x in (-10.0, 10.0) for y in (-5.0, 5.0) for z in (-8.0, 0.0)])
-    pixels = [replace(each.camera, matrix_world=pose).project(corners) for each, pose in zip(renders, fitted.poses, strict=True)]
+    pixels = [
+        replace(each.camera, matrix_world=pose).project(corners)
+        for each, pose in zip(renders, fitted.poses, strict=True)
+    ]
     found = []
     for number, (photograph, render) in enumerate(zip(photographs, renders, strict=True)):
         apart = [float(np.abs(pixels[other] - pixels[number]).max()) for other in range(number)]
@@ -309,7 +321,9 @@ def _kept(connector: Connector, shot: Shot) -> list[Quantity]:
     rig, light = connector.cameras[shot.view], connector.lightings[shot.lighting]
     housing, key = connector.housings[shot.housing].walls, ("lighting", shot.lighting)
     place = "only the scene's own light set-ups are compared, none at other places or of other sizes"
-    own = [((*key, name), getattr(light, name), place) for name in ("height_mm", "radius_mm", "width_mm", "azimuth_deg")]
+    own = [
+        ((*key, name), getattr(light, name), place) for name in ("height_mm", "radius_mm", "width_mm", "azimuth_deg")
+    ]
     matt = "gloss cannot be told from the light's size"
     own += [
         (("housings", shot.housing, "roughness"), housing.roughness, matt),

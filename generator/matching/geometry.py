@@ -50,21 +50,20 @@ class Fitted:
     points: int
 
 
-def fit(cameras: Sequence[Camera], edges: Sequence[Edges], known_sd: float | None = None, depth: float = 1.0) -> Fitted:
+def fit(cameras: Sequence[Camera], edges: Sequence[Edges], known_sd: float | None = None) -> Fitted:
     """Fit one focal length, one depth of the part, and a pose for each photograph.
 
     Args:
         cameras: the cameras of the renders with which the photographs were compared; all have one lens.
         edges: the edges found in each photograph.
         known_sd: standard deviation of the logarithm of the lens's focal length; None: unknown.
-        depth: depth of the part in the renders, as a share of the drawing's.
     """
     prior_f = 1e3 if known_sd is None else max(known_sd, 1e-6)
     spread = max(1.4826 * float(np.median(np.abs(np.concatenate([each.shifts for each in edges])))), 0.02)
-    solved = _solve(cameras, edges, prior_f, depth, spread)
+    solved = _solve(cameras, edges, prior_f, spread)
     residuals = _residuals(solved.x, cameras, edges)
     spread = max(1.4826 * float(np.median(np.abs(residuals))), 0.02)
-    solved = _solve(cameras, edges, prior_f, depth, spread)
+    solved = _solve(cameras, edges, prior_f, spread)
     residuals = _residuals(solved.x, cameras, edges)
     information = solved.jac.T @ solved.jac
     covariance = np.linalg.inv(information)
@@ -73,7 +72,7 @@ def fit(cameras: Sequence[Camera], edges: Sequence[Edges], known_sd: float | Non
     return Fitted(
         focal_px=cameras[0].lens.focal_px * float(np.exp(solved.x[0])),
         poses=poses,
-        depth=depth * float(np.exp(solved.x[1])),
+        depth=float(np.exp(solved.x[1])),
         log_focal_sd=float(np.sqrt(covariance[0, 0] + groups**2)),
         turn_sd=np.median(np.sqrt(np.diag(covariance)[2:].reshape(-1, 6)[:, :3]), axis=0),
         residual_px=float(np.median(np.abs(residuals))),
@@ -118,16 +117,12 @@ def _jacobian(x: np.ndarray, cameras: Sequence[Camera], edges: Sequence[Edges]) 
     return found
 
 
-def _solve(
-    cameras: Sequence[Camera], edges: Sequence[Edges], prior_f: float, depth: float, spread: float
-) -> OptimizeResult:
+def _solve(cameras: Sequence[Camera], edges: Sequence[Edges], prior_f: float, spread: float) -> OptimizeResult:
     weights = np.concatenate([each.weights for each in edges]) / spread
     prior = np.concatenate([[prior_f, DEPTH_SHARE], np.tile(_STEP, len(cameras))])
-    centre = np.zeros(len(prior))
-    centre[1] = -np.log(depth)
 
     def off(x: np.ndarray) -> np.ndarray:
-        return np.concatenate([weights * _residuals(x, cameras, edges), (x - centre) / prior])
+        return np.concatenate([weights * _residuals(x, cameras, edges), x / prior])
 
     def slope(x: np.ndarray) -> np.ndarray:
         return np.concatenate([weights[:, None] * _jacobian(x, cameras, edges), np.diag(1.0 / prior)])

@@ -142,7 +142,10 @@ def _fit(
         found = []
         for number, (photograph, part) in enumerate(zip(seen, parts, strict=True)):
             share = base * np.exp(x[7:10])
-            lamp, room = part.lamp + share * part.lamp_colour * housing, part.ambient + share * part.ambient_colour * housing
+            lamp, room = (
+                part.lamp + share * part.lamp_colour * housing,
+                part.ambient + share * part.ambient_colour * housing,
+            )
             model = (power * lamp + ambient * room) * np.exp(table * (x[4:7] + x[10 + count + number]))
             model = model * balance * np.exp(x[10 + number])
             ratio = np.log(np.where(kept[number], photograph, 1.0)) - np.log(np.maximum(model, 1e-5))

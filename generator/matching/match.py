@@ -30,13 +30,11 @@ from generator.io.output_file import check_file, write_whole
 from generator.io.pictures import is_picture, open_picture, pictures_in
 from generator.matching.fitting import Matched, Photo, match_photographs, photo_of
 from generator.matching.page import make_page
-from generator.matching.renders import Shot, _write
+from generator.matching.renders import Shot, write_scene
 from generator.matching.scene_text import with_values
 
 SCHEMA = "pinsight-match/1"
 MOST_PHOTOGRAPHS = 30
-# Names that a picture's size may have at most.
-_STEPS = 6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -94,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
 
         matched = match_photographs(photos, shot, lens, lens_sd, say)
         fitted_text = with_values(text, matched.values(), path.name)
-        read_connector(_write(shot, "result", fitted_text))
+        read_connector(write_scene(shot, "result", fitted_text))
     document = _document(matched, photos, files, options)
     write_whole(options.output, fitted_text.encode())
     content = json.dumps(document, indent=1, allow_nan=False) + "\n"

@@ -54,7 +54,9 @@ def _regions(matched: Matched) -> list[list[str]]:
     rows = []
     for name, values in matched.differences.regions:
         pairs = np.array(values).reshape(2, 3)
-        rows.append([name, *(f"{pairs[side, column]:.{d}f}" for column, d in ((0, 1), (1, 3), (2, 3)) for side in (0, 1))])
+        rows.append(
+            [name, *(f"{pairs[side, column]:.{d}f}" for column, d in ((0, 1), (1, 3), (2, 3)) for side in (0, 1))]
+        )
     return rows
 
 

@@ -101,7 +101,7 @@ class Shot:
         Raises:
             InputError: a value is not one that a scene file may have.
         """
-        return read_connector(_write(self, "checked", with_values(self.text, values or {}, self.path.name)))
+        return read_connector(write_scene(self, "checked", with_values(self.text, values or {}, self.path.name)))
 
 
 def view_key(shot: Shot, name: str) -> Key:
@@ -120,7 +120,7 @@ def render_all(shot: Shot, wanted: Sequence[Wanted], name: str) -> list[Rendered
     for number, each in enumerate(wanted):
         values, seed = _still(shot, each)
         scene = f"{name}{number:03d}"
-        _write(shot, scene, with_values(shot.text, values, shot.path.name))
+        write_scene(shot, scene, with_values(shot.text, values, shot.path.name))
         rows.append({"run": scene, "split": "train", "part": each.part or 0, "scene": scene})
         rows[-1] |= {"seed": each.part or 0, "fixture": seed}
         rows[-1] |= {"housing": shot.housing, "terminal": shot.terminal, "defects": "", "camera": shot.view}
@@ -149,8 +149,8 @@ def _read(output: OutputFolder, run: str) -> Rendered:
     return Rendered(pixels, depth, mask, Camera.of_record(read_record(output.record(run))))
 
 
-def _write(shot: Shot, scene: str, text: str) -> Path:
-    """Write a scene file, with the files that it names beside it; returns its path."""
+def write_scene(shot: Shot, scene: str, text: str) -> Path:
+    """Write the text of a scene into the folder of the renders, with the files that it names; returns its path."""
     path = shot.folder / f"{scene}.toml"
     path.write_text(text, encoding="utf-8")
     data = tomllib.loads(text)

@@ -80,7 +80,7 @@ def measure(photograph: np.ndarray, render: Rendered, reach: float) -> Edges:
 
 
 def edge_points(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return points (n, 2), x and y in px, on the edges of a picture with grey values (H, W), and unit normals there."""
+    """Return points (n, 2), x and y in px, on the edges of a picture with grey values (H, W), and the unit normals."""
     smooth = gaussian_filter(grey, _SMOOTH_PX)
     down, across = np.gradient(smooth)
     size = np.hypot(across, down)

@@ -64,7 +64,9 @@ def station_of(fitted: Fitted, connector: Connector, shot: Shot, width: int) -> 
     middle = [each.middle for each in sideways]
     u = 2.0 * max(each.middle_sd for each in sideways)
     found.append(
-        Quantity(view_key(shot, "target_mm"), list(rig.target_mm), [*middle, rig.target_mm[2]], u, "places of the parts")
+        Quantity(
+            view_key(shot, "target_mm"), list(rig.target_mm), [*middle, rig.target_mm[2]], u, "places of the parts"
+        )
     )
     turns = [uniform_range(leans[:, axis], turn_sd[axis], nuisance.tilt_deg) for axis in (0, 1)]
     rotation = uniform_range(leans[:, 2], turn_sd[2], nuisance.rotation_deg)
@@ -117,7 +119,9 @@ def _lens(fitted: Fitted, far: Range, connector: Connector, shot: Shot, width: i
         said = f"alone known only to {share:.0%}; the ratio of focal length and distance is determined"
         return [
             Quantity(key[0], rig.focal_mm, None, None, said),
-            Quantity(key[1], rig.distance_mm, distance * kept, None, "chosen for the ratio, with the scene's focal length"),
+            Quantity(
+                key[1], rig.distance_mm, distance * kept, None, "chosen for the ratio, with the scene's focal length"
+            ),
         ]
     said = f"perspective of the part, whose depth is taken as the drawing's within {DEPTH_SHARE:.1%} (1 sd)"
     return [
