@@ -42,6 +42,7 @@ def hidden(seed: int, width: int) -> tuple[dict[Key, Any], str, str]:
     values: dict[Key, Any] = {
         ("picture", "width"): width,
         ("picture", "height"): width // 2,
+        ("picture", "samples"): 12,
         ("camera", "distance_mm"): distance,
         ("camera", "focal_mm"): about(35.0, 0.05) * distance / 125.0,
         ("camera", "angle_deg"): about(28.0, 0.1),
@@ -61,11 +62,10 @@ def hidden(seed: int, width: int) -> tuple[dict[Key, Any], str, str]:
     }
     blur = source.choice(["none", "defocus", "motion"])
     if blur == "defocus":
-        values[("camera", "f_number")] = source.uniform(4.0, 8.0)
+        values[("camera", "f_number")] = source.uniform(2.0, 5.0)
         values[("camera", "focus_z_mm")] = source.uniform(-6.0, 2.0)
-        values[("picture", "samples")] = 12
     elif blur == "motion":
-        values[("camera", "motion_mm")] = source.uniform(0.15, 0.4)
+        values[("camera", "motion_mm")] = source.uniform(0.15, 0.5)
         values[("camera", "motion_azimuth_deg")] = source.uniform(0.0, 90.0)
     return values, view, lighting
 

@@ -29,8 +29,8 @@ from generator.matching.station import Station, station_of
 # Largest shift, px, that is looked for in each round of the camera's fit; photographs of the fit of the light.
 _REACH_PX = (6.0, 2.5, 1.5)
 _LIGHT_PHOTOGRAPHS = 2
-# Light paths per pixel of an open lens.
-_OPEN_SAMPLES = 12
+# Light paths per pixel of renders that are compared with photographs: with few, edges are wider than a lens makes them.
+_SAMPLES = 12
 # Rounds of renders with the fitted blur; those of the last one are compared with the photographs.
 _BLUR_STEPS = 3
 
@@ -53,6 +53,7 @@ class Matched:
         passed: names of the others, each with the agreement of its edges.
         fitted, station: the camera.
         lighting: name of the light set-up that fits best.
+        misfits: misfits of all set-ups that were tried, by name.
         quantities: all values of the scene file that were looked at.
         notes: what cannot be determined or stated, in sentences.
         renders: renders of the fitted scene, one for each photograph.
@@ -64,6 +65,7 @@ class Matched:
     fitted: Fitted
     station: Station
     lighting: str
+    misfits: dict[str, float]
     quantities: list[Quantity]
     notes: list[str]
     renders: list[Rendered] = field(default_factory=list)
@@ -112,9 +114,9 @@ def match_photographs(
         focal = next(each for each in station.quantities if each.key[-1] == "focal_mm")
         station.quantities[station.quantities.index(focal)] = replace(focal, reason=said)
         found.append(Quantity(view_key(shot, "distortion"), list(old.distortion), list(lens.distortion), None, said))
-    result = Matched(
-        used, passed, fitted, station, lighting, [*station.quantities, *found], [*notes, *station.unstated]
-    )
+    misfits = {each.lighting: each.misfit for each in fits}
+    quantities = [*station.quantities, *found]
+    result = Matched(used, passed, fitted, station, lighting, misfits, quantities, [*notes, *station.unstated])
     seen = replace(seen, lighting=lighting)
     say("sensor and lens")
     _sensor_and_lens(result, seen, renders, edges)
@@ -160,7 +162,9 @@ def _camera(
     fits: list[Any] = []
     for number, reach in enumerate(_REACH_PX):
         say(f"camera, round {number + 1} of {len(_REACH_PX)}")
-        renders = render_all(seen, [Wanted({**values, **lens_values}, pose) for pose in poses], f"round{number}")
+        samples = _SAMPLES if number else None
+        wanted = [Wanted({**values, **lens_values}, pose, samples=samples) for pose in poses]
+        renders = render_all(seen, wanted, f"round{number}")
         edges = [measure(photo.pixels, render, reach) for photo, render in zip(used, renders, strict=True)]
         fitted = fit([render.camera for render in renders], edges, None if lens is None else lens_sd)
         poses = fitted.poses
@@ -197,16 +201,19 @@ def _sensor_and_lens(result: Matched, shot: Shot, renders: Sequence[Rendered], e
     look |= lens_values
 
     def twins(values: Mapping[Key, Any], name: str) -> list[Rendered]:
-        wanted = [Wanted({**look, **values}, pose, part=number + 1) for number, pose in enumerate(fitted.poses)]
+        wanted = [
+            Wanted({**look, **values}, pose, part=number + 1, samples=_SAMPLES)
+            for number, pose in enumerate(fitted.poses)
+        ]
         return render_all(shot, wanted, name)
 
     def lens_of(blur: Blur) -> list[Quantity]:
         found = blur_quantities(
             blur, shot, _focal_mm(fitted, connector, shot), scale, _camera_z(result, connector, shot)
         )
-        if blur.kind == "defocus" and connector.samples < _OPEN_SAMPLES and found[0].value:
+        if blur.kind == "defocus" and connector.samples < _SAMPLES and found[0].value:
             said = "an open lens needs this many light paths"
-            found.append(Quantity(("picture", "samples"), connector.samples, _OPEN_SAMPLES, None, said))
+            found.append(Quantity(("picture", "samples"), connector.samples, _SAMPLES, None, said))
         return found
 
     ours = spreads(photographs, renders, edges)

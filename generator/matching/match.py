@@ -157,6 +157,7 @@ def _document(matched: Matched, photos: list[Photo], files: list[Path], options:
         "scene": options.scene,
         "camera": options.camera,
         "lighting": matched.lighting,
+        "lighting_misfits": {name: round(value, 3) for name, value in matched.misfits.items()},
         "photographs": listed,
         "focal_px": matched.fitted.focal_px,
         "focal_over_distance": {"value": ratio, "u": u, "interval": [ratio - u, ratio + u]},
