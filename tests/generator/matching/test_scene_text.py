@@ -33,7 +33,7 @@ def test_values_change_and_comments_stay(tmp_path):
 
 
 def test_a_value_over_several_lines_is_refused():
-    with pytest.raises(InputError, match="a.toml fixture.color: expected a key on one line"):
+    with pytest.raises(InputError, match=r"a\.toml fixture\.color: expected a key on one line"):
         with_values("[fixture]\ncolor = [\n 1,\n 2]\n", {("fixture", "color"): [1.0]}, "a.toml")
 
 
