@@ -153,8 +153,9 @@ def widening(photographs: Spreads, renders: Spreads) -> Widening:
 
 def _group(found: Spreads, edges: np.ndarray) -> np.ndarray:
     turn = np.mod(np.arctan2(-found.normals[:, 1], found.normals[:, 0]) + 0.5 * np.pi / _DIRECTIONS, np.pi)
-    group: np.ndarray = np.digitize(found.depths, edges) * _DIRECTIONS
-    return group + np.minimum((turn / np.pi * _DIRECTIONS).astype(int), _DIRECTIONS - 1)
+    direction = np.minimum((turn / np.pi * _DIRECTIONS).astype(int), _DIRECTIONS - 1)
+    group: np.ndarray = np.digitize(found.depths, edges) * _DIRECTIONS + direction
+    return group
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from generator.matching.light import fit_light, light_quantities
 from generator.matching.noise import SAME_PX, Sample, Transfer, flat_areas, noise_quantities, transfer
 from generator.matching.ranges import Quantity, uniform_range
 from generator.matching.regions import QUADRANTS, TABLE, labels_of, means
-from generator.matching.renders import Rendered, Shot, Wanted, render_all, view_key
+from generator.matching.renders import Rendered, Shot, Wanted, in_station, render_all, view_key
 from generator.matching.scene_text import Key, with_values
 from generator.matching.shifts import Edges, measure
 from generator.matching.start import LEAST_SCORE, Starter
@@ -111,8 +111,8 @@ def match_photographs(
     if lens is not None:
         said = "calibration certificate"
         old = connector.cameras[shot.view]
-        focal = next(each for each in station.quantities if each.key[-1] == "focal_mm")
-        station.quantities[station.quantities.index(focal)] = replace(focal, reason=said)
+        at = next(number for number, each in enumerate(station.quantities) if each.key[-1] == "focal_mm")
+        station.quantities[at] = replace(station.quantities[at], reason=said)
         found.append(Quantity(view_key(shot, "distortion"), list(old.distortion), list(lens.distortion), None, said))
     misfits = {each.lighting: each.misfit for each in fits}
     quantities = [*station.quantities, *found]
@@ -200,16 +200,21 @@ def _sensor_and_lens(result: Matched, shot: Shot, renders: Sequence[Rendered], e
     look = {key: value for key, value in result.values().items() if key[0] not in ("camera", "nuisance", "scatter")}
     look |= lens_values
 
-    def twins(values: Mapping[Key, Any], name: str) -> list[Rendered]:
-        wanted = [
-            Wanted({**look, **values}, pose, part=number + 1, samples=_SAMPLES)
-            for number, pose in enumerate(fitted.poses)
-        ]
+    heights, upright = _heights(result, connector, shot)
+
+    def twins(values: Mapping[Key, Any], name: str, focus: float | None = None) -> list[Rendered]:
+        wanted = []
+        for number, pose in enumerate(fitted.poses):
+            own = {**look, **values}
+            # The camera's focus stays as it is; what moves from one placing to the next is the part.
+            if focus is not None:
+                own[view_key(shot, "focus_z_mm")] = heights[number] - focus * upright
+            wanted.append(Wanted(own, pose, part=number + 1, samples=_SAMPLES))
         return render_all(shot, wanted, name)
 
     def lens_of(blur: Blur) -> list[Quantity]:
         found = blur_quantities(
-            blur, shot, _focal_mm(fitted, connector, shot), scale, _camera_z(result, connector, shot)
+            blur, shot, _focal_mm(fitted, connector, shot), scale, (float(np.median(heights)), upright)
         )
         if blur.kind == "defocus" and connector.samples < _SAMPLES and found[0].value:
             said = "an open lens needs this many light paths"
@@ -227,7 +232,8 @@ def _sensor_and_lens(result: Matched, shot: Shot, renders: Sequence[Rendered], e
         if step:
             blur = again(widening(ours, theirs), blur, fitted.focal_px)
             found = lens_of(blur)
-        others = twins({each.key: each.value for each in found if each.value is not None}, f"blurred{step}")
+        focus = blur.second if blur.kind == "defocus" and found[0].value else None
+        others = twins({each.key: each.value for each in found if each.value is not None}, f"blurred{step}", focus)
         theirs = _spreads_of(others, renders)
     result.quantities += found
     result.renders = others
@@ -286,13 +292,13 @@ def _focal_mm(fitted: Fitted, connector: Connector, shot: Shot) -> float:
     return rig.focal_mm if rig.field_mm else fitted.focal_px * rig.sensor_width_mm / connector.width
 
 
-def _camera_z(result: Matched, connector: Connector, shot: Shot) -> tuple[float, float]:
-    """z of the camera on the station, mm, and the cosine of the angle of its axis to Z."""
-    values, rig = result.values(), connector.cameras[shot.view]
-    angle = float(values.get(view_key(shot, "angle_deg"), rig.angle_deg)) if shot.view != "center" else 0.0
-    distances = [float(np.linalg.norm(pose[:3, 3] - rig.target_mm)) for pose in result.fitted.poses]
-    upright = float(np.cos(np.radians(angle)))
-    return rig.target_mm[2] + upright * float(np.median(distances)), upright
+def _heights(result: Matched, connector: Connector, shot: Shot) -> tuple[list[float], float]:
+    """z of the camera on the station in each photograph, mm, and the cosine of the angle of its axis to Z."""
+    rig = connector.cameras[shot.view]
+    angle = float(result.values().get(view_key(shot, "angle_deg"), rig.angle_deg))
+    upright = 1.0 if shot.view == "center" else float(np.cos(np.radians(angle)))
+    distances = [in_station(pose, shot.view, angle, rig.target_mm[2])[2] for pose in result.fitted.poses]
+    return [rig.target_mm[2] + upright * distance for distance in distances], upright
 
 
 def _varied(

@@ -65,7 +65,7 @@ class Quantity:
         }
 
 
-def uniform_range(measured: Sequence[float], noise_sd: float, nominal: float) -> Range:
+def uniform_range(measured: Sequence[float] | np.ndarray, noise_sd: float, nominal: float) -> Range:
     """Return the middle and half range of uniform draws.
 
     Args:
