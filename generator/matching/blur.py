@@ -9,7 +9,7 @@ by the direction of the edge; both have keys in a scene file.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -147,8 +147,8 @@ def widening(photographs: Spreads, renders: Spreads) -> Widening:
         x, y = ours.normals[:, 0], -ours.normals[:, 1]
         means = [float(np.mean(each)) for each in (ours.depths, x * x, 2.0 * x * y, y * y)]
         rows.append([ours.best() - theirs.best(), math.hypot(float(sd), _SD), *means])
-    table = np.array(rows).reshape(-1, 6)
-    return Widening(*table.T, photographs.best() - renders.best())
+    variance, sd, depths, across, mixed, down = np.array(rows).reshape(-1, 6).T
+    return Widening(variance, sd, depths, across, mixed, down, photographs.best() - renders.best())
 
 
 def _group(found: Spreads, edges: np.ndarray) -> np.ndarray:
@@ -185,15 +185,16 @@ def fit_blur(found: Widening, focal_px: float) -> Blur:
     none = float(np.sum((found.variance / found.sd) ** 2))
     scale = max(1.0, none / len(found.variance))
 
-    def off(kind: str) -> Callable[[np.ndarray], np.ndarray]:
-        return lambda x: (_variances(kind, found, focal_px, x[0], x[1]) - found.variance) / found.sd
+    def off(x: np.ndarray, kind: str) -> np.ndarray:
+        errors: np.ndarray = (_variances(kind, found, focal_px, x[0], x[1]) - found.variance) / found.sd
+        return errors
 
     starts = {"defocus": [(5.0, middle + z) for z in (-8.0, -2.0, 2.0, 8.0)]}
     starts["motion"] = [(1.5, azimuth) for azimuth in (0.1, 0.9, 1.6, 2.4)]
     best = Blur("none" if none < 2.0 * len(found.variance) else "other", 0.0, 0.0, (0.0, 0.0), found.mean)
     least = none
     for kind, places in starts.items():
-        tried = [least_squares(off(kind), place, diff_step=1e-4) for place in places]
+        tried = [least_squares(off, place, args=(kind,), diff_step=1e-4) for place in places]
         solved = min(tried, key=lambda each: float(each.cost))
         if 2.0 * solved.cost + price * scale**0.5 < least and abs(solved.x[0]) > 1e-3:
             least = 2.0 * solved.cost
@@ -216,7 +217,8 @@ def again(found: Widening, blur: Blur, focal_px: float) -> Blur:
     wanted = replace(found, variance=had + found.variance)
 
     def off(x: np.ndarray) -> np.ndarray:
-        return (_variances(blur.kind, found, focal_px, x[0], x[1]) - wanted.variance) / found.sd
+        errors: np.ndarray = (_variances(blur.kind, found, focal_px, x[0], x[1]) - wanted.variance) / found.sd
+        return errors
 
     solved = least_squares(off, (blur.first, blur.second), diff_step=1e-4)
     inverse = np.linalg.pinv(solved.jac.T @ solved.jac)

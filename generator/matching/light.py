@@ -182,7 +182,8 @@ def light_quantities(fits: Sequence[LightFit], connector: Connector, shot: Shot)
     before = list(connector.sensor.white_balance)
     balance = [before[0] * red, before[1], before[2] * blue]
     found.append(Quantity(("sensor", "white_balance"), before, balance, float(best.u[2:4].max()), said))
-    colours = [(("fixture", "color"), connector.fixture_color, best.logs[4:7], best.u[4:7], connector.backdrop is None)]
+    fixture: Key = ("fixture", "color")
+    colours = [(fixture, connector.fixture_color, best.logs[4:7], best.u[4:7], connector.backdrop is None)]
     walls = connector.housings[shot.housing].walls.colors[0]
     colours.append((("housings", shot.housing, "color"), walls, best.logs[7:10], best.u[7:10], has_colour(shot)))
     for place, old, logs, u, fitted in colours:

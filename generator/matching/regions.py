@@ -52,7 +52,8 @@ def labels_of(render: Rendered, connector: Connector) -> np.ndarray:
     surface = np.full(z.shape, WALLS)
     surface[np.abs(z + connector.shell.depth_mm) < _HEIGHT_MM] = FLOOR
     surface[z > -_HEIGHT_MM] = RIM
-    surface[np.abs(z - table_z_mm(connector.shell, connector.cavity)) < _HEIGHT_MM] = TABLE
+    # The table is tilted under the part: far from it, its surface is higher or lower.
+    surface[z < table_z_mm(connector.shell, connector.cavity) + 2.0 * _HEIGHT_MM] = TABLE
     surface[render.mask > 0] = PINS
     # Pins are small: one pixel inside their outline; other surfaces two.
     same = _inside(surface, 5)

@@ -63,8 +63,7 @@ def measure(photograph: np.ndarray, render: Rendered, reach: float) -> Edges:
     ours = _profiles(grey_of(render.pixels), pixels, normals, _REACH_PX)
     theirs = _profiles(grey_of(photograph), pixels, normals, _REACH_PX + reach)
     shifts, correlation = _shift(ours, theirs)
-    kept = (correlation > _LEAST_CORRELATION) & (np.abs(shifts) < reach - _STEP_PX)
-    some = np.flatnonzero(kept)
+    some = np.flatnonzero((correlation > _LEAST_CORRELATION) & (np.abs(shifts) < reach - _STEP_PX))
     kept = some[np.linspace(0, len(some) - 1, min(len(some), _MOST_POINTS)).astype(int)] if len(some) else some
     pixels, normals = pixels[kept], normals[kept]
     near = minimum_filter(np.where(render.depth > 0.0, render.depth, np.inf), _NEAR_PX)

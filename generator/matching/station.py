@@ -18,8 +18,9 @@ from generator.matching.renders import Shot, in_station, view_key
 SIZE_SHARE, PART_SHARE = 0.001, 0.002
 # A focal length or distance with a larger expanded uncertainty, as a share of it, is not determined.
 LARGEST_SHARE = 0.08
-# Least standard deviations of a single pose's turn and place across the axis, degrees and mm.
-_TURN_SD, _PLACE_SD = 0.03, 0.03
+# Least standard deviations of a single pose's turn and place across the axis, degrees and mm; factor on a turn's
+# standard deviation by the fit, which takes neighbouring edges as independent.
+_TURN_SD, _PLACE_SD, _SHARED = 0.03, 0.03, 3.0
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def station_of(fitted: Fitted, connector: Connector, shot: Shot, width: int) -> 
     leans = np.array([Rotation.from_matrix(turn).as_euler("xyz", degrees=True) for turn, _, _ in placed])
     targets = np.array([target for _, target, _ in placed])
     logs = np.log([distance for _, _, distance in placed])
-    turn_sd = np.maximum(np.degrees(fitted.turn_sd), _TURN_SD)
+    turn_sd = np.maximum(_SHARED * np.degrees(fitted.turn_sd), _TURN_SD)
     part_sd = max(connector.scatter.shrinkage, PART_SHARE)
     far = uniform_range(logs, part_sd, nuisance.distance_mm / rig.distance_mm)
     sideways = [uniform_range(targets[:, axis], _PLACE_SD, nuisance.shift_mm) for axis in (0, 1)]
@@ -95,7 +96,7 @@ def _angle(fitted: Fitted, view: str, start: float, tilt: float) -> tuple[float,
     for _ in range(3):
         turns = [in_station(pose, view, angle, 0.0)[0] for pose in fitted.poses]
         leans = [float(Rotation.from_matrix(turn).as_euler("xyz", degrees=True)[axis]) for turn in turns]
-        found = uniform_range(leans, max(math.degrees(fitted.turn_sd[axis]), _TURN_SD), tilt)
+        found = uniform_range(leans, max(_SHARED * math.degrees(fitted.turn_sd[axis]), _TURN_SD), tilt)
         angle, sd = min(75.0, max(1.0, angle - sign * found.middle)), found.middle_sd
     return angle, sd
 
