@@ -334,7 +334,7 @@ def _kept(connector: Connector, shot: Shot) -> list[Quantity]:
     rig, light = connector.cameras[shot.view], connector.lightings[shot.lighting]
     housing, key = connector.housings[shot.housing].walls, ("lighting", shot.lighting)
     place = "only the scene's own light set-ups are compared, none at other places or of other sizes"
-    own = [
+    own: list[tuple[Key, Any, str]] = [
         ((*key, name), getattr(light, name), place) for name in ("height_mm", "radius_mm", "width_mm", "azimuth_deg")
     ]
     matt = "gloss cannot be told from the light's size"
