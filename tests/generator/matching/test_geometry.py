@@ -6,9 +6,10 @@ import pytest
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
 from generator.locating.pose import motion
-from generator.matching.geometry import fit
+from generator.matching.geometry import Fitted, fit
 from generator.matching.renders import in_station
 from generator.matching.shifts import Edges
+from generator.matching.station import _angle
 
 LENS = Lens(512, 256, 1200.0, NO_DISTORTION)
 
@@ -51,7 +52,10 @@ def test_a_calibrated_focal_length_is_kept():
     assert found.poses[0][2, 3] == pytest.approx(125.0, abs=0.2)
 
 
-@pytest.mark.parametrize(("view", "away"), [("center", (0, 0)), ("left", (-1, 0)), ("top", (0, 1))])
+SIDES = {"left": (-1, 0), "right": (1, 0), "top": (0, 1), "bottom": (0, -1)}
+
+
+@pytest.mark.parametrize(("view", "away"), [("center", (0, 0)), *SIDES.items()])
 def test_a_pose_on_the_station(view, away):
     angle = np.radians(28.0)
     tilted = np.array([away[0] * np.sin(angle), away[1] * np.sin(angle), np.cos(angle) if any(away) else 1.0])
@@ -60,3 +64,5 @@ def test_a_pose_on_the_station(view, away):
     turn, found, distance = in_station(camera, view, 28.0, -2.5)
     assert np.allclose(turn, np.eye(3)) and np.allclose(found, target)
     assert distance == pytest.approx(118.0)
+    fitted = Fitted(1200.0, [camera] * 5, 1.0, 0.01, np.full(3, 1e-4), 0.1, 10)
+    assert _angle(fitted, view, 26.0, 0.6)[0] == pytest.approx(28.0 if any(away) else 26.0)

@@ -8,7 +8,9 @@ from PIL import Image
 
 from blender_scripts.contract.connector import read_connector
 from generator.__main__ import main
+from generator.dataset.connectors import nominal_connector
 from tests.conftest import SCENES
+from tests.generator.locating.certificates import write_certificate
 from tests.generator.reporting.page_reader import read_page
 
 
@@ -50,6 +52,26 @@ def test_wrong_options(words, message, tmp_path, capsys, monkeypatch):
     assert main(["match", "a.png", "--scene", "connector_3x9", "-o", "matched.toml", *words]) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "matched.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("camera", "size", "message"),
+    [
+        ("left", (64, 32), "expected a camera left, as --camera states, got center"),
+        (
+            "center",
+            (64, 64),
+            "expected pictures with the photographs' ratio of width to height, 64 to 64, got 512 to 256",
+        ),
+    ],
+)
+def test_a_certificate_of_another_camera(camera, size, message, tmp_path, capsys):
+    connector = nominal_connector(read_connector(SCENES / "connector_3x9.toml"), "plain", "round")
+    certificate = write_certificate(tmp_path / "camera.json", {"center": connector.cameras["center"]})
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    words = ["match", str(tmp_path / "a.png"), "--scene", "connector_3x9", "-o", str(tmp_path / "matched.toml")]
+    assert main([*words, "--camera", camera, "--calibration", str(certificate)]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_photographs_of_two_sizes(tmp_path, capsys):
