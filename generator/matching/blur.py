@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, map_coordinates
@@ -31,8 +31,11 @@ _LEAST_CONTRAST = 0.02
 # Groups of edges: by depth and by direction; least edges of one; standard deviation of its variance, px^2, beside that
 # by a jackknife over photographs.
 _DEPTHS, _DIRECTIONS, _FEWEST, _SD = 4, 4, 40, 0.015
-# Largest expanded uncertainty of a blur, as a share of it, with which it is determined.
-_LARGEST = 0.5
+# Largest expanded uncertainties of a lens's opening and of the distance of its focus, as shares, with which these are
+# stated as determined. The distance of the focus, divided by that of the part, of a blur that is even.
+_LARGEST, _FOCUS, _FAR = 0.5, 0.03, 1.25
+# Largest f-number of a scene file.
+_LARGEST_NUMBER = 64.0
 _FOLDS = 5
 # Longest motion, px, and a picture of one bright pixel that it blurs.
 _LONGEST_PX = 12.0
@@ -163,7 +166,7 @@ class Blur:
     """The fitted blur.
 
     Attributes:
-        kind: `none`, `defocus`, `motion`, or `other`: wider edges that neither explains.
+        kind: `none`, `defocus`, `motion`, or `even`: about the same everywhere, as of a lens with its focus far behind.
         first, second: opening of the lens, mm, and distance of the plane in focus, mm; or length of the motion, px, and
             its direction, rad.
         u: expanded uncertainty (k = 2) of the two.
@@ -179,29 +182,25 @@ class Blur:
 
 def fit_blur(found: Widening, focal_px: float) -> Blur:
     """Choose and fit a kind of blur, by the Bayesian information criterion; `focal_px`: focal length, px."""
-    if len(found.variance) < 3:
-        return Blur("none", 0.0, 0.0, (0.0, 0.0), found.mean)
-    middle, price = float(np.mean(found.depths)), 2.0 * math.log(len(found.variance))
-    none = float(np.sum((found.variance / found.sd) ** 2))
-    scale = max(1.0, none / len(found.variance))
-
-    def off(x: np.ndarray, kind: str) -> np.ndarray:
-        errors: np.ndarray = (_variances(kind, found, focal_px, x[0], x[1]) - found.variance) / found.sd
-        return errors
-
-    starts = {"defocus": [(5.0, middle + z) for z in (-8.0, -2.0, 2.0, 8.0)]}
-    starts["motion"] = [(1.5, azimuth) for azimuth in (0.1, 0.9, 1.6, 2.4)]
-    best = Blur("none" if none < 2.0 * len(found.variance) else "other", 0.0, 0.0, (0.0, 0.0), found.mean)
-    least = none
+    best = Blur("none", 0.0, 0.0, (0.0, 0.0), found.mean)
+    count = len(found.variance)
+    if count < 3:
+        return best
+    middle = float(np.mean(found.depths))
+    least = float(np.sum((found.variance / found.sd) ** 2))
+    # What no kind explains counts as noise.
+    price = math.log(count) * math.sqrt(max(1.0, least / count))
+    starts = {
+        "even": [(3.0, _FAR * middle)],
+        "defocus": [(5.0, middle + z) for z in (-8.0, -2.0, 2.0, 8.0)],
+        "motion": [(1.5, azimuth) for azimuth in (0.1, 0.9, 1.6, 2.4)],
+    }
     for kind, places in starts.items():
-        tried = [least_squares(off, place, args=(kind,), diff_step=1e-4) for place in places]
-        solved = min(tried, key=lambda each: float(each.cost))
-        if 2.0 * solved.cost + price * scale**0.5 < least and abs(solved.x[0]) > 1e-3:
-            least = 2.0 * solved.cost
-            inverse = np.linalg.pinv(solved.jac.T @ solved.jac)
-            worse = max(1.0, 2.0 * float(solved.cost) / max(len(found.variance) - 2, 1))
-            u = 2.0 * np.sqrt(np.diag(inverse) * worse)
-            best = Blur(kind, abs(float(solved.x[0])), float(solved.x[1]), (float(u[0]), float(u[1])), found.mean)
+        tried = [_fitted(kind, found, found.variance, focal_px, place) for place in places]
+        misfit, blur = min(tried, key=lambda each: each[0])
+        cost = misfit + price * (1 if kind == "even" else 2)
+        if cost < least and blur.first > 1e-3:
+            best, least = blur, cost
     return best
 
 
@@ -211,25 +210,31 @@ def again(found: Widening, blur: Blur, focal_px: float) -> Blur:
     By how much a blurred edge looks wider depends on noise and on the edge. So the first fit, beside sharp renders, is
     a little wrong; what is left beside blurred ones is small.
     """
-    if blur.kind not in ("defocus", "motion"):
-        return blur
-    had = _variances(blur.kind, found, focal_px, blur.first, blur.second)
-    wanted = replace(found, variance=had + found.variance)
+    variance = found.variance + _variances(blur.kind, found, focal_px, blur.first, blur.second)
+    return _fitted(blur.kind, found, variance, focal_px, (blur.first, blur.second))[1]
+
+
+def _fitted(
+    kind: str, found: Widening, variance: np.ndarray, focal_px: float, start: tuple[float, float]
+) -> tuple[float, Blur]:
+    """Fit one kind of blur to the variances (G,) of the groups; returns its misfit, too."""
+    free = 1 if kind == "even" else 2
 
     def off(x: np.ndarray) -> np.ndarray:
-        errors: np.ndarray = (_variances(blur.kind, found, focal_px, x[0], x[1]) - wanted.variance) / found.sd
+        first, second = float(x[0]), start[1] if free == 1 else float(x[1])
+        errors: np.ndarray = (_variances(kind, found, focal_px, first, second) - variance) / found.sd
         return errors
 
-    solved = least_squares(off, (blur.first, blur.second), diff_step=1e-4)
-    inverse = np.linalg.pinv(solved.jac.T @ solved.jac)
-    worse = max(1.0, 2.0 * float(solved.cost) / max(len(found.variance) - 2, 1))
-    u = 2.0 * np.sqrt(np.diag(inverse) * worse)
-    return Blur(blur.kind, abs(float(solved.x[0])), float(solved.x[1]), (float(u[0]), float(u[1])), blur.variance)
+    solved = least_squares(off, start[:free], diff_step=1e-4)
+    first, second = float(solved.x[0]), start[1] if free == 1 else float(solved.x[1])
+    worse = max(1.0, 2.0 * float(solved.cost) / max(len(variance) - free, 1))
+    u = [*(2.0 * np.sqrt(np.diag(np.linalg.pinv(solved.jac.T @ solved.jac)) * worse)).tolist(), 0.0]
+    return 2.0 * float(solved.cost), Blur(kind, abs(first), second, (u[0], u[1]), found.mean)
 
 
 def _variances(kind: str, found: Widening, focal_px: float, first: float, second: float) -> np.ndarray:
     """Variances (G,), px^2, of groups of edges by a blur."""
-    if kind == "defocus":
+    if kind != "motion":
         diameter = focal_px * first * (1.0 / found.depths - 1.0 / second)
         by_lens: np.ndarray = diameter**2 / 16.0
         return by_lens
@@ -257,33 +262,28 @@ def blur_quantities(
         placed: z of the camera, mm in the station's axes, and cosine of the angle of its axis to Z.
     """
     camera = shot.connector().cameras[shot.view]
-    keys = {name: view_key(shot, name) for name in ("f_number", "focus_z_mm", "motion_mm", "motion_azimuth_deg")}
     said = "edges of the photographs beside those of a sharp render"
-    values: dict[str, tuple[float, float] | None] = dict.fromkeys(keys)
+    values: dict[str, tuple[float, float] | None] = {"f_number": (0.0, 0.0), "focus_z_mm": None}
+    values |= {"motion_mm": (0.0, 0.0), "motion_azimuth_deg": None}
     if blur.kind == "none":
-        reason = f"edges are as wide as in a sharp render (variance {blur.variance:.2f} px^2 more)"
-        values |= {"f_number": (0.0, 0.0), "motion_mm": (0.0, 0.0)}
-        said = reason
-    elif blur.kind == "other" or blur.u[0] > _LARGEST * blur.first:
-        reason = "edges are wider than in a sharp render, but neither by distance nor by direction"
-    elif blur.kind == "defocus":
-        number = focal_mm / blur.first
-        focus_z = placed[0] - blur.second * placed[1]
-        values |= {"f_number": (number, number * blur.u[0] / blur.first), "focus_z_mm": (focus_z, blur.u[1])}
-        values |= {"motion_mm": (0.0, 0.0)}
-        reason = "without motion"
+        said = f"edges are as wide as in a sharp render (variance {blur.variance:.2f} px^2 more)"
+    elif blur.kind == "motion":
+        length, azimuth = blur.first / px_per_mm, math.degrees(blur.second) % 180.0
+        values["motion_mm"] = length, length * blur.u[0] / blur.first
+        values["motion_azimuth_deg"] = azimuth, math.degrees(blur.u[1])
     else:
-        length = blur.first / px_per_mm
-        azimuth = math.degrees(blur.second) % 180.0
-        values |= {"motion_mm": (length, length * blur.u[0] / blur.first)}
-        values |= {"motion_azimuth_deg": (azimuth, math.degrees(blur.u[1])), "f_number": (0.0, 0.0)}
-        reason = "everything in focus"
+        number = min(focal_mm / max(blur.first, 1e-6), _LARGEST_NUMBER)
+        told = blur.kind == "defocus" and blur.u[0] < _LARGEST * blur.first and blur.u[1] < _FOCUS * blur.second
+        values["f_number"] = number, number * blur.u[0] / blur.first if told else 0.0
+        values["focus_z_mm"] = placed[0] - blur.second * placed[1], blur.u[1] if told else 0.0
+        if not told:
+            said = "not the lens's own: chosen so that edges are as wide as in the photographs; opening and focus"
+            said += " cannot be told apart"
     found = []
-    for name, key in keys.items():
-        value = values[name]
-        old = float(getattr(camera, name))
+    for name, value in values.items():
+        old, key = float(getattr(camera, name)), view_key(shot, name)
         if value is None:
-            found.append(Quantity(key, old, None, None, reason))
+            found.append(Quantity(key, old, None, None, "without effect on the pictures"))
         else:
             found.append(Quantity(key, old, value[0], value[1] or None, said))
     return found

@@ -33,6 +33,8 @@ _LIGHT_PHOTOGRAPHS = 2
 _SAMPLES = 12
 # Rounds of renders with the fitted blur; those of the last one are compared with the photographs.
 _BLUR_STEPS = 3
+# Kinds of blur by an open lens.
+_OPEN = ("defocus", "even")
 
 
 @dataclass(frozen=True)
@@ -216,7 +218,7 @@ def _sensor_and_lens(result: Matched, shot: Shot, renders: Sequence[Rendered], e
         found = blur_quantities(
             blur, shot, _focal_mm(fitted, connector, shot), scale, (float(np.median(heights)), upright)
         )
-        if blur.kind == "defocus" and connector.samples < _SAMPLES and found[0].value:
+        if blur.kind in _OPEN and connector.samples < _SAMPLES:
             said = "an open lens needs this many light paths"
             found.append(Quantity(("picture", "samples"), connector.samples, _SAMPLES, None, said))
         return found
@@ -228,11 +230,11 @@ def _sensor_and_lens(result: Matched, shot: Shot, renders: Sequence[Rendered], e
     scale = float(np.median(scales))
     blur = fit_blur(widening(ours, theirs), fitted.focal_px)
     found = lens_of(blur)
-    for step in range(_BLUR_STEPS if blur.kind in ("defocus", "motion") else 0):
+    for step in range(_BLUR_STEPS if blur.kind != "none" else 0):
         if step:
             blur = again(widening(ours, theirs), blur, fitted.focal_px)
             found = lens_of(blur)
-        focus = blur.second if blur.kind == "defocus" and found[0].value else None
+        focus = blur.second if blur.kind in _OPEN else None
         others = twins({each.key: each.value for each in found if each.value is not None}, f"blurred{step}", focus)
         theirs = _spreads_of(others, renders)
     result.quantities += found
