@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates, minimum_filter
+from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter, minimum_filter
 
 from generator.matching.renders import Rendered
 
@@ -24,6 +24,8 @@ _LEAST_CORRELATION = 0.85
 _MOST_POINTS = 300
 # The surface of an edge is the nearest within this many px.
 _NEAR_PX = 3
+# Edges of a pin count down to this distance below its top, mm.
+_TIP_MM = 1.0
 
 
 @dataclass(frozen=True)
@@ -67,15 +69,30 @@ def measure(photograph: np.ndarray, render: Rendered, reach: float) -> Edges:
     kept = some[np.linspace(0, len(some) - 1, min(len(some), _MOST_POINTS)).astype(int)] if len(some) else some
     pixels, normals = pixels[kept], normals[kept]
     near = minimum_filter(np.where(render.depth > 0.0, render.depth, np.inf), _NEAR_PX)
-    depth = near[np.floor(pixels[:, 1]).astype(int), np.floor(pixels[:, 0]).astype(int)]
+    columns, rows = np.floor(pixels.T).astype(int)
+    depth = near[rows, columns]
     found = np.isfinite(depth)
     origins, directions = render.camera.rays(pixels)
     ahead = directions @ -render.camera.matrix_world[:3, 2]
     places = origins + directions * (np.where(found, depth, 0.0) / ahead)[:, None]
     if render.camera.telecentric:
         places = origins + directions * np.where(found, depth, 0.0)[:, None]
+    found &= ~_is_on_a_side(places[:, 2], maximum_filter(render.mask, _NEAR_PX)[rows, columns])
     weights = correlation[kept] ** 4
     return Edges(pixels[found], normals[found], places[found], shifts[kept][found], weights[found])
+
+
+def _is_on_a_side(z: np.ndarray, pin: np.ndarray) -> np.ndarray:
+    """Which points (n,) lie on the side of a pin, where edges are mostly reflections, which move with its tilt.
+
+    Args:
+        z: (n,) of the points, mm.
+        pin: (n,) number of the pin that each point is on; 0: none.
+    """
+    top = np.full(int(pin.max(initial=0)) + 1, -np.inf)
+    np.maximum.at(top, pin, z)
+    side: np.ndarray = (pin > 0) & (z < top[pin] - _TIP_MM)
+    return side
 
 
 def edge_points(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
