@@ -34,6 +34,8 @@ _DEPTHS, _DIRECTIONS, _FEWEST, _SD = 4, 4, 40, 0.015
 # Largest expanded uncertainties of a lens's opening and of the distance of its focus, as shares, with which these are
 # stated as determined. The distance of the focus, divided by that of the part, of a blur that is even.
 _LARGEST, _FOCUS, _FAR = 0.5, 0.03, 1.25
+# Expanded uncertainty that all edges have in common: of a blur, as a share, and of a motion's direction, rad.
+_SHAPE_U = 0.1
 # Largest f-number of a scene file.
 _LARGEST_NUMBER = 64.0
 _FOLDS = 5
@@ -229,7 +231,8 @@ def _fitted(
     first, second = float(solved.x[0]), start[1] if free == 1 else float(solved.x[1])
     worse = max(1.0, 2.0 * float(solved.cost) / max(len(variance) - free, 1))
     u = [*(2.0 * np.sqrt(np.diag(np.linalg.pinv(solved.jac.T @ solved.jac)) * worse)).tolist(), 0.0]
-    return 2.0 * float(solved.cost), Blur(kind, abs(first), second, (u[0], u[1]), found.mean)
+    sizes = math.hypot(u[0], _SHAPE_U * first), math.hypot(u[1], _SHAPE_U) if kind == "motion" else u[1]
+    return 2.0 * float(solved.cost), Blur(kind, abs(first), second, sizes, found.mean)
 
 
 def _variances(kind: str, found: Widening, focal_px: float, first: float, second: float) -> np.ndarray:
