@@ -308,6 +308,7 @@ def areas(results: Path) -> pd.DataFrame:
 
 def area_tables(found: pd.DataFrame) -> str:
     """Return two Markdown tables of AUROC, for whole pictures and for pins; `found`: the table from `areas`."""
+    found = found[list(SHOWN)]
     limits = found.max(axis=1).map(lambda best: wilson(best, EACH)[0])
     parts = []
     for level, title in LEVELS.items():

@@ -297,7 +297,7 @@ class Outcome:
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs in order, each key once: two questions may need the same run."""
+    """Return the runs in order, without repeats of a `key`, as two questions may need the same run."""
     return list({run.key: run for run in reversed(list(runs))}.values())[::-1]
 
 

@@ -119,7 +119,7 @@ PLAN = (
 
 
 class Study:
-    """Renders, trains and measures in a work folder; see `Training`.
+    """Renders data sets, trains gauges on them and measures these gauges, all in a work folder.
 
     Args:
         work: the work folder.
@@ -191,7 +191,7 @@ class Study:
 
 
 def spec(scene: str, pictures: Pictures) -> str:
-    """Return the SPEC (TOML text) of a gauge design for `scene`; for connector_3x9, `_SPEC` with other row numbers."""
+    """Return the SPEC (TOML text) of a gauge design for `scene`, with the numbers of rows that `pictures` states."""
     if scene == _MEASURED:
         text = _SPEC.read_text("utf-8")
         for split, count in (("train", pictures.train), ("validation", pictures.validation)):

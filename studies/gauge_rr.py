@@ -172,7 +172,7 @@ def parser() -> argparse.ArgumentParser:
         "--samples",
         type=number(int, 1, 4096),
         metavar="N",
-        help="light paths per pixel; fewer make pictures and measures noisier (default: number in the scene's file)",
+        help="light paths per pixel; fewer: noisier pictures and measures (default: number in the scene's file)",
     )
     p.add_argument("--parts", type=whole, default=10, metavar="N", help="number of parts to render (default: 10)")
     fixtures = "how often each part is placed on the station (default: 3)"

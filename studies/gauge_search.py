@@ -171,7 +171,8 @@ def renders_of(work: Path, held: GaugeFile, count: int, workers: int) -> Path:
     keys = [key for key in sorted(held.drawings) if key[0] == _SCENE]
     if not keys:
         raise InputError(
-            f"{held.name}: expected a gauge of scene {_SCENE}, got {', '.join(sorted({k[0] for k in held.drawings}))}"
+            f"{held.name}: expected a gauge trained on scene {_SCENE}, got one trained on "
+            f"{', '.join(sorted({k[0] for k in held.drawings}))}"
         )
     text = manifest(connector, keys, {name: read_connector(scenes / f"{name}.toml") for name in _OTHERS}, count)
     name = f"search_{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -108,8 +108,8 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--camera",
         metavar="VIEW",
-        help="view of pictures whose names do not end in the name of a view, for a gauge, or a network trained on "
-        "NSOART pictures with golden references (default: center for a gauge that has this view)",
+        help="name of the camera (view) of pictures whose file names do not end in it; for gauges, and for networks "
+        "trained on NSOART pictures with golden references (default: center for a gauge that has this view)",
     )
     marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)

@@ -219,10 +219,10 @@ class OutputFolder:
             self.replace_file(path, content)
 
     def keep_paths(self, file: str, paths: dict[str, str]) -> None:
-        """Add the paths of originals to a file of the folder.
+        """Add, to a JSON file of the folder, the paths from which manifests or scene files were copied.
 
         Args:
-            file: PATHS for manifests, SCENE_PATHS for scene files.
+            file: name of the JSON file: PATHS for manifests, SCENE_PATHS for scene files.
             paths: path of each original, by the file name of its copy.
         """
         known = original_paths(self.root, file)
@@ -253,7 +253,7 @@ def original_path(root: Path, file: str, copy: str) -> Path | None:
 
     Args:
         root: the render folder.
-        file: PATHS for a manifest, SCENE_PATHS for a scene file.
+        file: the file that lists the originals: PATHS for those of manifests, SCENE_PATHS for those of scene files.
         copy: file name of the copy.
     """
     path = original_paths(root, file).get(copy)

@@ -224,7 +224,10 @@ class _Reader:
         return Manifest(self.path, runs, self.scenes_used(), content)
 
     def validated(self, sha256: str) -> ValidatedManifest:
-        """Read a manifest that another process checked with hash `sha256`; raises InputError if a file has changed."""
+        """Read a manifest that another process has checked; raises InputError if a file has changed since.
+
+        `sha256` is the hash of the manifest and its scene files when they were checked.
+        """
         content, text = self._text()
         rows, housings = _RunsOnDemand(self), set[tuple[str, str]]()
         for line, cells in self._rows(io.StringIO(text, newline="")):

@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     apply.add_argument("--folder", type=Path, help="folder of the pictures, instead of the one in the plan")
     apply.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
-    apply.add_argument("--no-trim", action="store_true", help="do not trim the edges of copies at random")
+    apply.add_argument("--no-trim", action="store_true", help="do not cut random strips off the edges of copies")
     apply.add_argument("--only-copies", action="store_true", help="leave the originals out of OUT")
     apply.add_argument(
         "--mirror-text",

@@ -47,7 +47,7 @@ from generator.io.source_code import code_sha256
 
 @dataclass(frozen=True)
 class Job:
-    """The inputs that all processes share.
+    """What the processes that augment a dataset have in common; each gets it with its chunks of rows.
 
     Attributes:
         dataset: folder of the dataset.

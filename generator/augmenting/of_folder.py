@@ -118,8 +118,8 @@ def _apply_line(line: Line, folder: Path, to: Path, name: str, options: Options)
     for path in (*targets.values(), *([to / line.file] if options.originals else [])):
         if len(os.fsencode(path.name)) > LONGEST_NAME:
             raise InputError(
-                f"{line.file}: expected a shorter name, got one whose copy {path.name} is longer than {LONGEST_NAME} "
-                "bytes: rename the file"
+                f"{line.file}: expected a shorter name, got one with which a copy's name, {path.name}, exceeds "
+                f"{LONGEST_NAME} bytes: rename the file"
             )
     wanted = {copy: path for copy, path in targets.items() if not is_there(path)}
     original = to / line.file

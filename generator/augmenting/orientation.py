@@ -86,7 +86,7 @@ class Naming:
         return None if None in found else "-".join(label for label in found if label)
 
     def tolerance(self, tolerance: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Return a tolerance with the pins' new addresses in `at`; a pin whose new address is not known is left out."""
+        """Return a tolerance with new addresses in `at` (exceptions), without pins whose new address is not known."""
         if tolerance is None or "at" not in tolerance:
             return tolerance
         at = {moved: own for address, own in tolerance["at"].items() if (moved := self.address(address))}
@@ -159,9 +159,9 @@ def naming(
     Args:
         operation: REVERSE (a flip) or TURN (by 90 degrees).
         addresses, cavities: address and cavity label of each object in the picture.
-        drawing: all positions of the connector; None: not known. New addresses are then counted from `addresses`:
-            mirrored rows are read backwards, and only grids can be turned, since a single row may be a circle. If this
-            is not possible, or a position has no object, all new addresses are None.
+        drawing: all positions of the connector. None: not known; the new addresses then follow from `addresses` alone:
+            mirrored rows are numbered from their other end. They are all None if a position has no object, or for a
+            turn of rows that differ in length, or of one row of over 2 positions, which may be a circle.
     """
     labels = {a: c for a, c in zip(addresses, cavities, strict=True) if a and c and _ADDRESS.fullmatch(a)}
     axes = _AXES[operation]

@@ -37,7 +37,7 @@ class Settings:
     def of_card(cls, settings: Mapping[str, Any]) -> Settings:
         """Make the settings from the result of `card_header.read_settings`.
 
-        A card that does not state them gives no tolerance, no grey zone and short names.
+        Where the card lacks them: no tolerance, no grey zone (0), and `short` names of the classes.
         """
         style = settings.get("answer", "short")
         return cls(

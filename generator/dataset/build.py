@@ -183,7 +183,7 @@ def write_dataset(
         inputs: the inputs of the build.
         found: results of the first pass over all rows.
         writer: writer of the dataset.
-        rules_of: function that returns, for a chunk's name, its settings, with the spool that has its rows.
+        rules_of: called with a chunk's name; returns the build's settings, whose `spool` stores the chunk's rows.
     """
     options, rules = inputs.options, inputs.rules(writer.spool)
     parameters = parameters_of(in_order, found, rules, options, writer.building)

@@ -155,7 +155,7 @@ def first_pass(
     """Check the rows of all chunks, or of the chunks of a shard: every N-th chunk; returns the results.
 
     Args:
-        in_order: function that runs calls in processes, from `processes`.
+        in_order: function that runs calls in processes: what `generator.io.processes.processes` gives.
         rules: settings of the build.
         manifests: the manifests of the render folder.
         lines: estimate of the number of rows, for the progress bar.

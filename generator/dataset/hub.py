@@ -24,7 +24,7 @@ class HubError(Exception):
 
 
 class NotAllowed(Exception):
-    """The repository in the arguments may not be written, or does not exist; the text is for the user."""
+    """The repository that the user names has files of another origin, or does not exist; the text is for the user."""
 
 
 @dataclass(frozen=True)

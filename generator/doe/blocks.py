@@ -99,7 +99,7 @@ class SceneBlocks:
 
 
 def edge_addresses(positions: Sequence[Position]) -> set[str]:
-    """Return the addresses of positions at the edge of the pattern: those without a neighbour on one side."""
+    """Return the addresses of positions at the edge of the pattern: those without a neighbour on at least one side."""
     found = set()
     for position in positions:
         others = [(p.x_mm - position.x_mm, p.y_mm - position.y_mm) for p in positions if p is not position]

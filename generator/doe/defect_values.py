@@ -37,8 +37,8 @@ def drawn_values(spec: Spec, label: str, name: str) -> Drawn:
         if size.low > size.high:
             side = "below" if inside else "above"
             raise InputError(
-                f"{spec.path.name}: defects.{label}.size: expected a range with sizes {side} 1 (the tolerance), for "
-                f"pictures of class {name}, got a range without such sizes"
+                f"{spec.path.name}: defects.{label}.size: expected a range with sizes {side} 1 (1 is the "
+                f"tolerance), as pictures of class {name} need them, got a range without such sizes"
             )
         drawn.append(("size", size))
     return drawn + [(key, value) for key, value in defect.parameters if not isinstance(value, float)]
@@ -69,5 +69,5 @@ def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[floa
 
 
 def fits_tolerance(spec: KindSpec) -> bool:
-    """Whether a kind of defect has sizes below the tolerance, with which a part is still OK."""
+    """Whether the sizes of a kind of defect begin below the tolerance, so that some parts that have it are still OK."""
     return spec.size is not None and spec.size.low < 1.0 - _MARGIN

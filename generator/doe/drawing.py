@@ -22,7 +22,7 @@ _TRIES_OF_A_TARGET = 120
 
 
 class Drawing:
-    """Gives the parts of a design their numbers, over all splits, and random parameters to their defects."""
+    """Gives the parts of a design their numbers, over all splits, and draws the parameters of their defects."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment

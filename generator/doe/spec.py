@@ -176,7 +176,7 @@ class Spec:
     places: dict[tuple[str, str], str]
 
     def random(self, *purpose: str) -> random.Random:
-        """Return a random generator seeded for one purpose, so that changing one split does not change the others."""
+        """Return a random generator for `purpose`, such as "draw", split, class; others do not change its numbers."""
         return random.Random("/".join((str(self.seed), *purpose)))
 
 

@@ -284,7 +284,7 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
 
 
 def with_white(picture: Image.Image, name: str) -> Image.Image:
-    """Scale 16-bit grey so that white is 65535; return pictures of other modes unchanged; messages call it `name`.
+    """Scale 16-bit grey so that white is 65535; other modes stay unchanged; `name`: the picture's name in messages.
 
     The environment variable PINSIGHT_WHITE states the value of white where the file does not. If neither does, a
     picture with small values only is refused: with 8 bits it would be nearly black. Such a file often holds the values

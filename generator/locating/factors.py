@@ -30,10 +30,10 @@ _FEWEST = 40
 
 
 def factor(sizes: np.ndarray, covered: float = 2.0) -> float:
-    """Return the factor by which 95 % of the errors lie within `covered` standard deviations; 1 without errors.
+    """Return the factor by which to multiply standard deviations, so that `covered` of them include 95 % of the errors.
 
     Args:
-        sizes: sizes of errors, in stated standard deviations; others than finite ones are left out.
+        sizes: sizes of errors, in stated standard deviations; non-finite ones are left out. None left: returns 1.
         covered: number of standard deviations; for U, 2.
     """
     sizes = sizes[np.isfinite(sizes)]
@@ -54,7 +54,7 @@ class ValidationErrors:
     sizes: np.ndarray
 
     def near(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
-        """Return the sizes of the errors, (`NEAREST` * N, 3), of the validation parts most like a part, N pins each.
+        """Return the sizes of the errors of those validation parts that look most like a given part.
 
         The distance of two parts is that of their features, each divided by its standard deviation over the validation
         parts, in the views that show both.
@@ -63,7 +63,8 @@ class ValidationErrors:
             looks: features (F,) of the part by name of the view; None if the network gives none.
 
         Returns:
-            The sizes; None if there are fewer than twice `NEAREST` validation parts, or no view can be compared.
+            (`NEAREST` * N, 3) of the parts' N pins, in the units of `sizes`; None if there are fewer than twice
+            `NEAREST` validation parts, or no view can be compared.
         """
         shown = {view: found for view, found in looks.items() if view in self.features and found is not None}
         if not shown or len(self.sizes) < 2 * NEAREST:
@@ -113,7 +114,7 @@ class Factors:
         height: the same for retraction.
         aside_alone, height_alone: factors for dx and dy, and for retraction, measured by one view alone.
         errors: errors of the validation parts, from which the factors of a part measured by several views are taken;
-            None: those of all validation parts apply.
+            None: `aside` and `height` apply to every part.
     """
 
     aside: float = 1.0
@@ -123,7 +124,7 @@ class Factors:
     errors: ValidationErrors | None = None
 
     def of(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray:
-        """Return the factors (3,) for dx, dy and retraction of a part.
+        """Return the factors (3,) by which the standard deviations of a part's dx, dy and retraction are multiplied.
 
         Args:
             looks: features (F,) of the part in each view that measures it, by name of the view; None: not known.

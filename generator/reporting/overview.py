@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"r(\d+)c(\d+)")
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture of a contact sheet: its dataset row, and its files as bytes: picture, NSOART, mask (None: no mask)."""
+    """A picture of a contact sheet: its row, and the bytes of its files picture, NSOART and mask (None: no mask)."""
 
     row: PictureRow
     image: bytes

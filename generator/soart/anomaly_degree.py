@@ -50,7 +50,7 @@ def inverse(covariance: np.ndarray, k: int) -> np.ndarray:
     """Invert the covariance (k x k) of the SOART3 values of each window.
 
     Args:
-        covariance: (k (k + 1) / 2, gh, gw) upper triangles.
+        covariance: (k (k + 1) / 2, gh, gw) upper triangles, for gh x gw windows.
         k: number of values per window.
 
     Returns:

@@ -185,7 +185,7 @@ class SoartC:
         return self.look(image).anomaly
 
     def look(self, image: np.ndarray) -> Look:
-        """Return a `Look`, all results for a picture, (H, W[, C]) floats in [0, 1], which is aligned only once."""
+        """Compute all results for a picture, (H, W[, C]) floats in [0, 1], with a single alignment."""
         picture = self.reduced(image)
         placed = self._placed(np.shape(image), picture)
         seen = self._moved(picture, placed.pose, self.reference_)

@@ -86,7 +86,7 @@ class Golden:
     warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Return lines of text for the user: OK pictures that are set aside, copies, and warnings."""
+        """Return lines for the user: OK pictures set aside, with reasons; OK pictures that are copies; `warnings`."""
         said = [f"OK picture {name} is set aside: {reason}" for name, reason in self.set_aside.items()]
         if self.copies:
             some = [f"{copy} (copy of {original})" for copy, original in list(self.copies.items())[:SHOWN]]

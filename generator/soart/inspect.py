@@ -174,7 +174,8 @@ def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
             )
     if len(os.fsencode(max(names, key=len))) > LONGEST_NAME:
         raise InputError(
-            f"{path}: expected a shorter file name, as that of its output, {names[-1]}, exceeds {LONGEST_NAME} bytes"
+            f"{path}: expected a shorter file name, got one with which the name of an output file, {names[-1]}, "
+            f"exceeds {LONGEST_NAME} bytes"
         )
     taken.update(dict.fromkeys(names, path))
 

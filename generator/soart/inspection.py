@@ -88,7 +88,7 @@ class Finding:
     look: Look
 
     def to_json(self) -> dict[str, Any]:
-        """Return the keys that a verdict's JSON document has besides `Envelope`: score, anomalies (count), evidence."""
+        """Return what a verdict's JSON has besides the keys of `Envelope`: score, number of anomalies, evidence."""
         return {
             "score": round(self.score, 4),
             "anomalies": len(self.boxes),

@@ -123,7 +123,7 @@ class UnitSpaces:
     Attributes:
         training: run names of each group's OK rows in the training split.
         good: run names of each group's first 5 OK rows in any split.
-        every: run names of all rows of each group; None once an OK row was added.
+        every: run names of all rows of each group; None if any group has an OK row.
     """
 
     training: dict[tuple[str, ...], list[str]] = field(default_factory=dict)

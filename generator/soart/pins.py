@@ -107,7 +107,7 @@ class PinTable:
         members: (n, h, w) grey pictures of OK parts, aligned with each other, n >= 3.
 
     Raises:
-        ValueError: a box has fewer than 4 px inside the picture.
+        ValueError: a box has fewer than 4 pixels inside the picture.
     """
 
     def __init__(self, pins: Sequence[Pin], members: np.ndarray) -> None:
@@ -116,7 +116,7 @@ class PinTable:
         for pin, part in zip(self.pins, self.parts, strict=True):
             if members[0][part].size < 4:
                 raise ValueError(
-                    f"{pin.address}: expected a box that covers at least 4 px of the picture, got {pin.box}"
+                    f"{pin.address}: expected a box with at least 4 pixels inside the picture, got {pin.box}"
                 )
         self.reference = members.mean(axis=0, dtype=np.float64)
         total = self.reference * len(members)
@@ -151,7 +151,7 @@ class PinTable:
         ]
 
     def leave_one_out(self) -> np.ndarray:
-        """Return the largest degree of any pin in each of the n OK pictures, by statistics of the others: (n,)."""
+        """Return (n,) for each OK picture the largest degree of its pins, by the statistics of the other pictures."""
         count = len(self.values)
         return np.array([_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)])
 

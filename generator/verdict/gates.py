@@ -66,7 +66,7 @@ class Limits:
         aspect: smallest and largest ratio of width to height of a training picture.
         measures: by name of a measure, lower and upper limit of its difference from similar training pictures.
         appearance: upper limit of a picture's distance from the training pictures, see `generator.verdict.appearance`.
-        turn: upper limit of `Look.turns`.
+        turn: upper limit of the similarity that a picture gains if it is turned, see `Look.turns`.
     """
 
     pictures: int

@@ -67,7 +67,7 @@ def never_silent(silence_s: float = SILENCE_S) -> Iterator[None]:
 
 
 class Progress:
-    """Context manager that shows how far a stage of work is: a bar on a terminal, otherwise lines by `never_silent`.
+    """Context manager that shows how far a stage of work is: a bar on a terminal, else what `never_silent` prints.
 
     Args:
         what: Name of the stage.

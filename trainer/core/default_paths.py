@@ -261,7 +261,7 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
 
 
 def copy_dataset_files(data: Path, run: Path) -> None:
-    """Copy nsoart.json, connectors.json and the folder nsoart, if they exist, from a dataset's into a run's folder."""
+    """Copy nsoart.json, connectors.json and the folder nsoart, where they exist, from dataset `data` to `run`."""
     for name in DATASET_FILES:
         if (data / name).is_file():
             shutil.copyfile(data / name, run / name)

@@ -41,7 +41,7 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Return whether no curve can be fitted: all defects are found or missed, or all found are larger than all missed.
+    """Return whether no curve can be fitted: no or all defects are found, or all found are larger than all missed.
 
     `x` (N,) are the logarithms of the defects' sizes, `found` (N,) tells which were found.
     """

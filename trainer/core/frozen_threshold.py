@@ -37,8 +37,8 @@ class FrozenThreshold:
         fitness: How well the run tells OK from NG; None in files of earlier versions.
         tolerance: Limits in mm under which the run was trained, by scene; None: not recorded.
         max_escape: `max_escape.Check` as JSON object; None without --max-escape.
-        operating_points: Thresholds by accepted share, from `operating_points.choose`; None in files of earlier
-            versions.
+        operating_points: Thresholds by accepted share of escapes or overkill, from `operating_points.choose`; None in
+            files of earlier versions.
     """
 
     weights_sha256: str
@@ -64,7 +64,7 @@ class FrozenThreshold:
         )
 
     def sentences(self) -> list[str]:
-        """Return a line on the run's fitness and, if --max-escape was given, one on its result; without full stops."""
+        """Return sentences without full stops: on the run's fitness, and on whether --max-escape, if given, holds."""
         return [text for text in (fitness.fitness_said(self.fitness), max_escape.said(self.max_escape)) if text]
 
     def to_json(self) -> dict[str, Any]:

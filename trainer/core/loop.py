@@ -110,7 +110,7 @@ class Trainee[Batch](Protocol):
         """Return whether the settings ask for a measurement after this epoch."""
 
     def measure(self, epoch: int) -> Measured:
-        """Measure the network, now with the averaged weights, on validation; the first process's score counts."""
+        """Measure the network on validation, while it has the averaged weights; the first process's score counts."""
 
     def unmeasured(self) -> Row:
         """Return the columns of `measure` with empty values, for an epoch that is not measured."""
@@ -119,7 +119,7 @@ class Trainee[Batch](Protocol):
         """Return the tensors to write into best.safetensors, by name."""
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
-        """Write this kind of run's own files after an epoch, of which `row` is the line of metrics.csv."""
+        """Write the files that only this kind of run has, after an epoch; `row`: the epoch's line of metrics.csv."""
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
         """Return warnings from the epochs so far; `rows` are the lines of metrics.csv, the newest last."""

@@ -60,7 +60,7 @@ def owned(out: Path, document: str, files_of: FilesOf) -> set[str]:
     Args:
         out: The folder of results.
         document: Name of the JSON document, such as evaluation.json.
-        files_of: Returns the names of the files beside the document from its content.
+        files_of: Called with the document's content; returns the names of the other files that belong to it.
     """
     found: set[str] = set()
     for place in (out / document, out / STAGE / document):
@@ -79,7 +79,7 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
         out: The folder of --out, checked by `run_folder.check_place`.
         run: Folder of the run that is measured.
         document: Name of the JSON document, such as evaluation.json.
-        files_of: Returns the names of the files beside the document from its content.
+        files_of: Called with the document's content; returns the names of the other files that belong to it.
         wanted: Names of the files to be written beside the document.
 
     Raises:
@@ -102,7 +102,8 @@ def replaced(out: Path, document: str, files_of: FilesOf) -> Iterator[Path]:
 
     Args:
         out: The folder of results; it is made if missing.
-        document, files_of: As for `owned`; the document is moved last.
+        document: Name of the JSON document, such as evaluation.json, which is moved last.
+        files_of: Returns the names of the files beside the document from its content.
     """
     earlier = owned(out, document, files_of)
     made, stage = not out.exists(), out / STAGE

@@ -191,7 +191,7 @@ def _written(value: Any) -> str:
 
 
 def fields_of(model: Any) -> Mapping[str, Setting]:
-    """Return by name the settings of a subclass of `Settings`, or a dataclass whose fields' metadata are `Asked`."""
+    """Return a class's settings by name: a subclass of `Settings`, or a dataclass with `Asked` as fields' metadata."""
     if issubclass(model, BaseModel):
         found: dict[str, Any] = model.model_fields
         return {name: Setting(name, field, field.json_schema_extra or {}) for name, field in found.items()}

@@ -44,10 +44,10 @@ class Steps(Protocol):
         """The optimizer, used to clear the gradients; no step is taken with it."""
 
     def batches(self, epoch: int) -> Iterator[Sequence[Any]]:
-        """Yield for each step of an epoch its batches."""
+        """Yield the batches of an epoch, those of one optimizer step at a time."""
 
     def backward(self, batch: Any, parts: int) -> None:
-        """Add the gradient of a batch's loss divided by `parts`, the number of batches in the step."""
+        """Add the gradient of a batch's loss, divided by the step's number of batches (`parts`), to the parameters'."""
 
 
 class Fitted[Config](Protocol):
@@ -60,7 +60,7 @@ class Fitted[Config](Protocol):
         """Estimate the seconds of an epoch with close-ups, of one with whole pictures, and after the last epoch."""
 
     def adopt(self, config: Config) -> None:
-        """Train with the settings `config`, which differ from the present ones only in the number of epochs."""
+        """Replace the training's settings by `config`, which differs from them only in the number of epochs."""
 
 
 def seconds_per_step(trainee: Steps, epoch: int) -> float:

@@ -228,8 +228,9 @@ def guide_loss(maps: Sequence[Tensor], places: Tensor, cells: Tensor) -> Tensor:
     """Compute the mean, over the location tokens of answers, of -log of the attention on the cells of the token's box.
 
     Args:
-        maps: From `AttentionGuide`; the encoder's first token is the mean of the picture tokens, the cells follow.
-        places, cells: From `looked_at`.
+        maps: Attention (B, T, S) of decoder steps on encoder tokens, from `AttentionGuide`; the first encoder token is
+            the mean of the picture's, the cells follow.
+        places, cells: Which steps are locations, (B, T), and the cells in each one's box, (K, cells); from `looked_at`.
     """
     count = cells.shape[1]
     losses = [-(m[places][:, 1 : 1 + count] * cells).sum(-1).clamp(min=1e-6).log().mean() for m in maps]

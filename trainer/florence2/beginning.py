@@ -58,8 +58,8 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     mode = given.get("mode", "full")
     if "model" not in given:
         say(
-            f"--model {TINY}, --mode {mode}: trains a small Florence-2 from random weights; "
-            "--model florence-community/Florence-2-base-ft fine-tunes a published one"
+            f"no --model given: training a small Florence-2 from random weights (--model {TINY}, --mode {mode}); "
+            "to fine-tune a published one, give --model florence-community/Florence-2-base-ft"
         )
     elif given["model"] != TINY:
         given = {**DetectionConfig.published(mode), **given}

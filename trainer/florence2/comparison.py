@@ -90,7 +90,7 @@ def passed_on(argv: list[str], lora: bool) -> list[str]:
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Refuse options that cannot be given with --compare, or not with its modes.
+    """Refuse options that cannot be given with --compare, and those of LoRA if none of its modes is `lora`.
 
     Raises:
         InputError: Such an option is given.

@@ -157,7 +157,9 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
 
 
 def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, seed: int) -> list[int]:
-    """Return the rows to train on: those of `chosen_rows`, or at most `limit` of them, drawn by `seed`; 0: no limit.
+    """Choose the rows to train on by `digits` and `share` (see `chosen_rows`), and of these at most `limit` by `seed`.
+
+    A `limit` of 0 means no limit.
 
     Raises:
         InputError: `chosen_rows` finds no row.

@@ -27,7 +27,7 @@ def say_epoch(row: Row, warnings: Sequence[str], epochs: int) -> None:
 
 
 class EpochSheets:
-    """Writes sheets into RUN/sheets, each of the same few validation pictures, truth beside prediction.
+    """Writes sheets into RUN/sheets after some epochs: the same few validation pictures, truth beside prediction.
 
     Args:
         run, validation: The run's folder, and the validation split.

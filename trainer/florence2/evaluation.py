@@ -192,7 +192,7 @@ def measure(
     Args:
         inspector, splits: The run's model, and the splits by name.
         batch_size, out: Pictures per batch, and the folder of the results.
-        frozen: Thresholds of the verdicts; None: the threshold of the boxes.
+        frozen: Thresholds of the verdicts; None: verdicts use the threshold from which a box counts.
         own: The run's gates, which find pictures that cannot be judged; None: no gates.
 
     Returns:

@@ -18,11 +18,11 @@ CLOSE_UPS = 2
 
 
 class Examples:
-    """The rows of the training split that train, and batches of these.
+    """Chooses the rows of the training split to train on, and makes batches of them.
 
     Args:
         data: Splits `train` and `validation`.
-        collator, config: What makes batches, and the settings of the training.
+        collator, config: What makes batches, and the settings of the training, which choose the rows.
         grid: Picture tokens (gw, gh) across and down the model's pictures.
         device: Device of the batches.
 

@@ -42,7 +42,7 @@ class Ended:
     Args:
         network: The model with its losses, and the last epoch's weights.
         examples: The training pictures.
-        source: The arguments of `network.load` that make the model as it was before training.
+        source: The arguments of `trainer.florence2.network.load` that make the model as it was before training.
         outcome: How the training loop ended.
         matched: Linear layers to which LoRA was added; empty in other modes.
         peak_memory_mb: Peak memory of the process, or of the GPU, in MiB.
@@ -62,7 +62,7 @@ class Measured:
 
     Args:
         threshold: Confidence from which a box counts, chosen on validation.
-        frozen: Thresholds of the verdict and fitness, for RUN/frozen.json.
+        frozen: The fitness, and the thresholds of the verdict, for RUN/frozen.json.
         reports: Results of `metrics.report` by split, except `train`, with `operating_points`.
         found: Boxes found in each picture, by split.
     """

@@ -95,7 +95,7 @@ def add(
 
 
 def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]:
-    """Write lines for the terminal: LoRA's layers by part; how many parameters train (`trained` of `every`)."""
+    """Return lines on LoRA for the terminal: its layers in each part of the model; `trained` of `every` parameters."""
     lines = [f"LoRA in {m.part}: {len(m.modules)} layers of {m.parameters / 1e6:.2f} M weights" for m in matched]
     return [
         *lines,

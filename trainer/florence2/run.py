@@ -166,7 +166,7 @@ class DetectionConfig(Settings):
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:
-        """Return by name of the setting the defaults for published checkpoints, where they differ from `--model tiny`.
+        """Return the defaults for published checkpoints that differ from those of `--model tiny`, by name of setting.
 
         `mode` is the value of --mode, on which some of the defaults depend.
         """

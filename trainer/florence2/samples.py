@@ -36,7 +36,7 @@ class Sample(NamedTuple):
 
     Args:
         pixels: (3, H, W) in [0, 1].
-        boxes: (P, 4) boxes of the P pins that are shown, xyxy in px of the whole picture.
+        boxes: (P, 4) boxes of the P pins that are shown, xyxy in px of the whole picture at the network's size.
         categories: (P,) indices of the pins' classes.
         in_answer: (P,) whether the answer names the pin.
         rows: (P,) the pin's row in the connector, from 1; 0 for a pin without address.

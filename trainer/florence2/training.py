@@ -146,7 +146,7 @@ class Florence2Trainee:
         return epoch % self.config.evaluate_every == 0 or epoch == self.config.scheduled
 
     def measure(self, epoch: int) -> Measured:
-        """Measure mAP and counts on validation; processes other than the first return empty columns."""
+        """Measure the validation columns of metrics.csv; processes other than the first return them empty."""
         if not self.share.first:
             return Measured(self.unmeasured(), None)
         split, labels = self.data.splits["validation"], self.data.labels

@@ -19,7 +19,7 @@ _FEWEST_PARTS = 5
 
 
 def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
-    """Measure the share of errors within U.
+    """Measure the share of errors within the stated expanded uncertainty U (k = 2).
 
     Args:
         parts, covered: (N,) part of each error, and whether the error lies within U.
@@ -55,7 +55,8 @@ def adjust(groups: Mapping[str, dict[str, Any]], axes: Sequence[str]) -> None:
     """Adjust the p-values of all groups of pins and all axes together by `holm`.
 
     Args:
-        groups: figures by group; each `within_AXIS` in them, from `coverage`, gets the adjusted value as `p_holm`.
+        groups: figures by group. Each of their entries `within_AXIS`, a result of `coverage`, gets the key `p_holm`
+            with the adjusted p-value.
         axes: names of the axes: dx, dy, retraction.
     """
     tests = [

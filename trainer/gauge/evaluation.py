@@ -248,7 +248,7 @@ def _compare(found: Mapping[str, Any], judged: Sequence[pd.DataFrame], split: st
 
 
 def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
-    """Return lines for the terminal on errors and verdicts of split `name`; `found`: its entry in evaluation.json."""
+    """Return lines to print on errors and verdicts of split `name`; `found`: the split's entry in evaluation.json."""
     lines = []
     for cameras, figure in found.items():
         lines.append(figures.line(f"{name}, {cameras}", figure["groups"]["all pins"]))

@@ -80,7 +80,7 @@ class Bench:
     options: Options
 
     def document(self, found: Inspected, files: Mapping[str, Path], part: str) -> dict[str, Any]:
-        """Make the entry of predictions.json for a part, given what was `found` in its picture `files` (by view)."""
+        """Make a part's entry of predictions.json; `found`: its inspection; `files`: its pictures' paths, by view."""
         envelope = Envelope(
             found.verdict,
             found.reasons,
@@ -179,7 +179,8 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     """Load a run, and sort picture files into parts by their names; verdicts are computed while `outcomes` is read.
 
     Raises:
-        InputError: As for `load_bench`; or `options.camera` is no view of the run, or the certificate lacks a view.
+        InputError: `load_bench` raises it, `options.camera` is no view of the run, or the certificate does not fit the
+            cameras or pictures.
     """
     bench = load_bench(run, options)
     views = list(bench.gauge.gates)

@@ -127,9 +127,10 @@ class Uncertainty:
 class GaugeRun:
     """A trained gauge: its network in evaluation mode, and what was learned at the end of its training.
 
-    `pitch_px` is the distance of neighbouring pins in px to which pictures are resampled. `uncertainty` has factors on
-    standard deviations. `likeness` has limits beyond which a part is unlike those of the training. `errors` are those
-    of the validation parts; None: no part of validation was measured by several views.
+    `pitch_px` is the distance of neighbouring pins in px to which pictures are resampled. `uncertainty` has the factors
+    by which standard deviations are multiplied. `likeness` has limits beyond which a part is unlike those of the
+    training. `errors` are the errors in measuring the validation parts by several views together; None: there was no
+    validation part with several views.
     """
 
     network: GaugeNetwork

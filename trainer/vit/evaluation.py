@@ -105,7 +105,7 @@ def read_splits(
         but: Names of the splits to leave out if `only` is empty.
 
     Raises:
-        InputError: See `load_frozen_classes` and `views.by_part`.
+        InputError: The dataset cannot be read, has a class unknown to the run, or not one picture per view of a part.
     """
     size = (config.width, config.height)
     found = load_frozen_classes(folder, column, size, config.classes, only, but)

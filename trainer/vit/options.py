@@ -69,7 +69,7 @@ def _running(p: argparse._ActionsContainer) -> None:
         "--no-check",
         dest="check",
         action="store_false",
-        help="skip the checks before the training: labels, and whether the network learns one batch",
+        help="skip the checks before the training: of the labels, and whether the network learns one batch",
     )
     p.add_argument(
         "--time-limit",

@@ -54,6 +54,8 @@ class Classifier:
     def inputs(self, picture: Image.Image, file: Path, view: str | None = None) -> list[Image.Image]:
         """Return the pictures whose channels the network gets: `picture`, its NSOART picture, or both.
 
+        `file` and `view`, the picture's file and camera, choose the golden reference: see `GoldenInput.chart`.
+
         Raises:
             InputError: The picture does not have the shape of its golden reference.
         """

@@ -216,8 +216,8 @@ def _network(
     if base and settings.init:
         if base["channels"] != split.pictures.channels:
             raise InputError(
-                f"--input: expected pictures of {base['channels']} channels, as the weights of {settings.init} (init "
-                f"in {args.config}) take, got {split.pictures.channels}"
+                f"--input: expected pictures of {base['channels']} channels, which the weights of {settings.init} "
+                f"(init in {args.config}) need, got {split.pictures.channels}"
             )
         mean, std = base["mean"], base["std"]
     else:

@@ -142,7 +142,7 @@ class ViTTrainee:
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of `batch`'s loss divided by `parts`, the step's number of portions; count right labels."""
+        """Add the gradient of `batch`'s loss / `parts` (the step's number of portions); count right predictions."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             shown = _on(self.device, batch.close_ups)

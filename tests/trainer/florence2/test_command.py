@@ -193,7 +193,7 @@ def test_the_bare_command_trains_a_tiny_model_and_resumes_it(dataset, tmp_path, 
     with dying_in_epoch(2):
         assert command.main(words) == 1
     said = capsys.readouterr()
-    assert "--model tiny, --mode full: trains a small Florence-2 from random weights" in said.out
+    assert "training a small Florence-2 from random weights (--model tiny, --mode full)" in said.out
     assert "--out runs/ladder-florence2\n" in said.out
     assert "continue with --resume --out runs/ladder-florence2" in said.err
     with dying_in_epoch(1):
