@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--renders",
         type=Path,
         metavar="DIR",
-        help="render folder from which the dataset was built, to show what the dataset lacks: masks, if it was built "
-        "without --masks; tilts of pins, if an older version built it",
+        help="render folder from which the dataset was built; masks and tilts of pins that the dataset lacks are then "
+        "read from the renders",
     )
 
 

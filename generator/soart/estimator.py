@@ -68,7 +68,11 @@ class Look(NamedTuple):
 
 
 class SoartC:
-    """SOARTC, the two-stage estimator of how anomalous a picture is; used like scikit-learn's estimators.
+    """SOARTC, an estimator of how anomalous a picture is; used like scikit-learn's estimators.
+
+    A picture is reduced until at most `grid` windows fit along its longer side. Stage 1 compares each window with a
+    reference by three numbers (maps of SOART3). Stage 2 measures how far these numbers lie from those of the *unit
+    space*, which is the set of OK pictures.
 
     Args:
         window: side of the windows, px of the reduced picture.
@@ -88,7 +92,7 @@ class SoartC:
     Attributes:
         reference_: (h, w[, C]) the unit space's mean picture.
         mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw) for gh x gw windows: mean and inverse covariance
-            (upper triangle) of the members' stage 1 maps; K = 3 per channel.
+            (upper triangle) of the OK pictures' stage 1 maps; K = 3 per colour channel.
         threshold: limit of a picture's `score`, set from `scores_`.
         scores_: (n,) the score of each OK picture by a unit space made without it (leave-one-out).
         members_: (n, h, w[, C]) the OK pictures aligned with each other; a saved file has them with 8 bits per value.

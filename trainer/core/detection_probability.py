@@ -111,7 +111,10 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
 
 
 def probability(fitted: dict[str, Any], sizes_mm: np.ndarray) -> np.ndarray | None:
-    """Return the probability of detection (N,) at `sizes_mm` (N,) by `fitted`, from `curve`; None without a curve."""
+    """Return the probability (N,) that defects of `sizes_mm` (N,) are detected; None if no curve could be fitted.
+
+    `fitted` is what the function `curve` returned.
+    """
     if fitted["slope"] is None:
         return None
     return np.asarray(1 / (1 + np.exp(-(fitted["offset"] + fitted["slope"] * np.log(sizes_mm)))))

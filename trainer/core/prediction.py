@@ -128,7 +128,10 @@ class Judge:
         return envelope.to_json(**({"warnings": list(self.warnings)} if self.warnings else {}), **more)
 
     def unjudged(self, of: Path | Mapping[str, Path], problems: Sequence[str], **more: Any) -> dict[str, Any]:
-        """Return the entry of a picture or part, INVALID due to `problems` with its files; else as for `document`."""
+        """Return the entry of a picture or part that is INVALID because of `problems` with its files.
+
+        `of` and `more` are arguments of `document`.
+        """
         return self.document(Verdict.INVALID, [f"file: {problem}" for problem in problems], of, **more)
 
 

@@ -191,7 +191,10 @@ def _written(value: Any) -> str:
 
 
 def fields_of(model: Any) -> Mapping[str, Setting]:
-    """Return a class's settings by name: a subclass of `Settings`, or a dataclass with `Asked` as fields' metadata."""
+    """Return the settings that a class has as fields, by name.
+
+    `model` is a subclass of `Settings`, or a dataclass whose fields have `Asked` as metadata.
+    """
     if issubclass(model, BaseModel):
         found: dict[str, Any] = model.model_fields
         return {name: Setting(name, field, field.json_schema_extra or {}) for name, field in found.items()}

@@ -61,14 +61,14 @@ class Sample(NamedTuple):
 
 
 def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
-    """Shift, turn, zoom, mirror and relight a picture at random, so that the answer's boxes stay whole inside it.
+    """Shift, turn, zoom, mirror and relight a picture at random; defective pins stay whole inside it.
 
     Args:
         sample: A picture and its pins.
         may_flip: Whether the picture may be mirrored left-right, and whether up-down.
 
     Returns:
-        The changed picture, of equal size, with the moved pins whose boxes' centres are still inside.
+        The changed picture, of equal size, with the moved pins. Good pins whose centre moved outside are left out.
     """
     pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
     height, width = pixels.shape[1:]

@@ -138,7 +138,7 @@ def _input(args: argparse.Namespace) -> str:
         say(f"WARNING: --input {given}: {args.init} was trained on {known} pictures, never on {given} pictures.")
         return given
     if given is None and known != TrainingConfig().input:
-        say(f"trains on --input {known}, the pictures on which {args.init} was trained")
+        say(f"--input is set to {known}, because {args.init} was trained on such pictures")
     return known
 
 

@@ -174,7 +174,7 @@ def test_weights_of_another_run_with_other_classes(trained_run, make_dataset, ma
 @pytest.mark.parametrize(
     ("given", "taken", "said"),
     [
-        ([], "nsoart", "trains on --input nsoart, the pictures on which"),
+        ([], "nsoart", "--input is set to nsoart, because"),
         (["--input", "image"], "image", "was trained on nsoart pictures, never on image pictures"),
     ],
 )
