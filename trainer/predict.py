@@ -109,7 +109,8 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
         "--camera",
         metavar="VIEW",
         help="name of the camera (view) of pictures whose file names do not end in it; for gauges, and for networks "
-        "trained on NSOART pictures with golden references (default: center for a gauge that has this view)",
+        "trained on NSOART pictures (how pictures differ from good parts) with golden references (default: center for "
+        "a gauge that has this view)",
     )
     marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)

@@ -92,7 +92,10 @@ class Inspected:
         return found
 
     def document(self, drawing: StatedDrawing, judged: Collection[str]) -> dict[str, Any]:
-        """Return the part's JSON entries that `Envelope` lacks; `judged`: characteristics that the verdict covers."""
+        """Return what a gauge adds to a part's JSON entry: connector, views, pose, what was not determined or inspected.
+
+        `judged` are the characteristics that the verdict covers.
+        """
         pose = None
         if self.pose is not None:
             pose = {
