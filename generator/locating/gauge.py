@@ -92,7 +92,7 @@ class Inspected:
         return found
 
     def document(self, drawing: StatedDrawing, judged: Collection[str]) -> dict[str, Any]:
-        """Return what a gauge adds to a part's JSON entry: connector, views, pose, what was not determined or inspected.
+        """Return what a gauge adds to a part's JSON entry: connector, views, pose, what is not determined or inspected.
 
         `judged` are the characteristics that the verdict covers.
         """

@@ -163,7 +163,8 @@ def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
     for name, parameter in model.named_parameters():
         found = _UNIT.match(name)
         if found is None:
-            raise ValueError(f"parameter {name!r}: expected a name that begins with {' or '.join(_PARTS)}, as in Florence-2")
+            expected = f"a name that begins with {' or '.join(_PARTS)}, as in Florence-2"
+            raise ValueError(f"parameter {name!r}: expected {expected}")
         block = found["block"] or ""
         depth = tuple(-int(n) for n in re.findall(r"\d+", block)) or (1,)  # parameters before the first block come last
         last = (0, depth) if block.startswith((".layers", ".blocks")) else (1, depth)
