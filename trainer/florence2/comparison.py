@@ -56,8 +56,8 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
             or (share is not None and (match[1] == "lora" or not 0 < share <= 100))
         ):
             raise InputError(
-                "--compare: expected modes such as full:50 (full, language or decoder, each with or without :PERCENT) "
-                f"or lora, got {part!r}"
+                "--compare: expected modes such as full:50 (full, language or decoder, each with or without :PERCENT, "
+                f"the share of the parameters to train) or lora, got {part!r}"
             )
         found.append((part.strip().replace(":", "-"), match[1], share))
     if len({name for name, _, _ in found}) != len(found):
