@@ -1,15 +1,17 @@
-"""Factors by which standard deviations in mm are multiplied, so that U (k = 2) covers 95 % of the errors.
+"""What validation showed of measures in mm: slopes, and factors for their standard deviations.
 
-They come from the errors of parts of the validation split. Under one light, or in one housing, errors are larger than
-under another, which the network does not know. Therefore the factors of a part that several views measure are taken
-from those validation parts that look most like it to the network.
+Displacements of tips are found a little smaller than they are. Measures are divided by a slope, the found over the true
+displacement. With the factors, U (k = 2) covers 95 % of the errors. They come from the errors of parts of the
+validation split. Under one light, or in one housing, errors are larger than under another, which the network does not
+know. Therefore the factors of a part that several views measure are taken from those validation parts that look most
+like it to the network.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +117,8 @@ class Factors:
         aside_alone, height_alone: factors for dx and dy, and for retraction, measured by one view alone.
         errors: errors of the validation parts, from which the factors of a part measured by several views are taken;
             None: `aside` and `height` apply to every part.
+        slopes: found displacements of validation tips divided by the true ones, by name of the terminal; under "" for
+            all terminals together.
     """
 
     aside: float = 1.0
@@ -122,6 +126,11 @@ class Factors:
     aside_alone: float = 1.0
     height_alone: float = 1.0
     errors: ValidationErrors | None = None
+    slopes: Mapping[str, float] = field(default_factory=dict)
+
+    def slope(self, terminal: str) -> float:
+        """Return the number by which measured dx and dy of a terminal are divided; 1 if validation found none."""
+        return self.slopes.get(terminal, self.slopes.get("", 1.0))
 
     def of(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray:
         """Return the factors (3,) by which the standard deviations of a part's dx, dy and retraction are multiplied.

@@ -91,7 +91,7 @@ def measure_captures(
         captures: the captures, from `captures_of`.
         data: drawings and queries of the captures' connectors.
         finder: the network, which finds points in crops.
-        factors: factors on the standard deviations in mm; None: 1.
+        factors: factors on the standard deviations in mm, and slopes of the measures; None: all are 1.
         progress: called with the captures; returns an iterator over them that shows progress.
     """
     found = []
@@ -101,7 +101,8 @@ def measure_captures(
         views = capture.views
         try:
             part = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
-            pins = measure(part.pins, queries, part.pose, (factors or Factors()).of(part.features))
+            known = factors or Factors()
+            pins = measure(part.pins, queries, part.pose, known.of(part.features), known.slope(key[2]))
             found.append(Measured(capture, part.pose, pins, part.fits, part.pins, looks_of(part)))
         except (ValueError, np.linalg.LinAlgError):
             found.append(Measured(capture, None, ()))

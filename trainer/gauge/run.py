@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,6 +98,7 @@ class Uncertainty:
         tip, foot, edge: factors on the network's standard deviations, in px, of tips, of feet and of edge points.
         aside, height, aside_alone, height_alone: factors on standard deviations in mm, see
             `generator.locating.factors.Factors`.
+        slopes: found over true displacements of tips, by name of the terminal, see the same class.
         residual, inliers, sigma_px: limits beyond which a part counts as not located, see `FitLimits`.
     """
 
@@ -111,6 +112,7 @@ class Uncertainty:
     residual: float = FitLimits.residual
     inliers: float = FitLimits.inliers
     sigma_px: float = FitLimits.sigma_px
+    slopes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scales(self) -> tuple[float, float, float]:
@@ -147,7 +149,7 @@ class GaugeRun:
 
 def factors_of(found: Uncertainty, errors: ValidationErrors | None) -> Factors:
     """Return the factors by which standard deviations in mm are multiplied, from the results of validation."""
-    return Factors(found.aside, found.height, found.aside_alone, found.height_alone, errors)
+    return Factors(found.aside, found.height, found.aside_alone, found.height_alone, errors, found.slopes)
 
 
 def save_config(
@@ -199,7 +201,8 @@ def load_run(run: Path) -> GaugeRun:
     tensors, _ = read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
-    uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()})
+    slopes = stated.pop("slopes", {})  # missing in runs of earlier versions
+    uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()}, slopes=slopes)
     return GaugeRun(network.eval(), pitch_px, uncertainty, _likeness(run), _errors(run))
 
 
