@@ -26,6 +26,8 @@ _ONE, _TWO = 1.96, 2.4477
 _CAPTURES = 60
 # Fewer displaced tips than this give no slope.
 _FEWEST = 100
+# Limits of a slope.
+_SLOPES = 0.9, 1.1
 
 
 def learn_uncertainty(
@@ -62,7 +64,7 @@ def slopes_of(measured: Sequence[Measured], data: GaugeData) -> dict[str, float]
     Tips whose end leans are used, as arcs and kinks leave it. In a picture, a displaced tip looks the same whether its
     end leans or, after an S-bend, stands upright again; but it is found 2 % nearer to its nominal place if it leans.
     So S-bends, which production shows less often, do not count here. Terminals with less than 100 such tips get no
-    slope.
+    slope; a slope lies between 0.9 and 1.1, as no correction can repair a network that has learned too little.
     """
     found = dict[str, list[np.ndarray]]()
     for one in measured:
@@ -74,7 +76,7 @@ def slopes_of(measured: Sequence[Measured], data: GaugeData) -> dict[str, float]
                 for name in ("", first.key[2]):
                     found.setdefault(name, []).append(weights)
     sums = {name: np.sum(each, axis=0) for name, each in found.items() if len(each) >= _FEWEST}
-    return {name: float(products / squares) for name, (products, squares) in sums.items()}
+    return {name: float(np.clip(products / squares, *_SLOPES)) for name, (products, squares) in sums.items()}
 
 
 def _leans(truth: ObjectRow, position: NominalPosition) -> bool:
