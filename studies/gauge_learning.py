@@ -132,7 +132,7 @@ class Study:
         self.results = self.work / "results"
 
     def do(self, training: Training) -> None:
-        """Train and measure a gauge; writes its result, unless it exists."""
+        """Train and measure a gauge, and write its result, unless it exists; raises CommandFailed if that fails."""
         result = self.results / f"{training.name}.json"
         log = self.work / "logs" / f"{training.name}.txt"
         with locked(self.work / "locks" / training.name):

@@ -287,8 +287,8 @@ class Pin:
             By name; every value is None for a missing pin:
             dx_mm, dy_mm: X and Y of the tip minus those of the nominal tip, measured from the part's datum.
             true_position_mm: 2 sqrt(dx^2 + dy^2), a diameter (ISO 1101 / ASME Y14.5).
-            retraction_mm: how far the tip would be below its nominal height if the pin were straight and whole;
-                negative: above it. A bend does not change it.
+            retraction_mm: how far the tip would be below its nominal height if the pin were straight, whole and of the
+                right terminal; negative: above it. A bend does not change it.
             tilt_deg, azimuth_deg: angle between Z and the centre line at the tip, and its direction (0 = +X, 90 = +Y).
             length_mm, twist_deg: `Form.length_mm`, and `Form.twist_rad` in degrees.
         """

@@ -40,7 +40,7 @@ class OutputFolder:
         create: whether to create a missing folder now; if false, call the method `create` before anything is written.
 
     Raises:
-        InputError: the folder or a subfolder cannot be created, or a subfolder is a symbolic link.
+        InputError: with `create`, the folder or a subfolder cannot be created, or a subfolder is a symbolic link.
     """
 
     def __init__(self, root: Path, create: bool = True) -> None:
@@ -99,7 +99,7 @@ class OutputFolder:
         return f"{self.root}: rows of renderer version {versions} that version {RENDERER} renders again: {again}{rest}"
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
-        """Return a row's record if it, picture and mask exist and are unchanged; None if the row is not finished.
+        """Return a row's record if it and all files that it lists are there, unchanged; else None (not finished).
 
         Args:
             run: the row.
@@ -122,7 +122,7 @@ class OutputFolder:
             self.replace_file(self.record(record["run"]), encode_record(fresh))
 
     def check_finished(self, runs: Iterable[Run], head_of: Callable[[Run], dict[str, Any]]) -> None:
-        """Check that rendering replaces no finished picture by one with other settings.
+        """Check that no finished picture would be replaced by one with other settings (without --out and --force).
 
         Args:
             runs: the rows to be rendered.
@@ -175,7 +175,7 @@ class OutputFolder:
             extras: bytes of .npy files by kind (one of EXTRAS); older files of other kinds are removed.
 
         Raises:
-            OSError: a file on the disk does not have the size that was written.
+            OSError: a file cannot be written, or does not have the size that was written.
         """
         hashes = {
             "image_sha256": hashlib.sha256(image).hexdigest(),

@@ -67,7 +67,7 @@ class Naming:
         return a * x + b * y + 0.0, c * x + d * y + 0.0  # + 0.0 turns -0.0 into 0.0
 
     def address(self, address: str | None) -> str | None:
-        """Return the new address of a pin, or of two pins (r1c1-r1c2); None where it is not known."""
+        """Return the new address of a pin, or of two pins (r1c1-r1c2); "" stays "", None where it is not known."""
         if not address:
             return address
         found = [self.addresses.get(part) for part in address.split("-")]
@@ -93,7 +93,11 @@ class Naming:
         return {**tolerance, "at": at}
 
     def camera(self, camera: str | None) -> str | None:
-        """Return the name of the copy's camera, given that of the original; a flip exchanges left and right."""
+        """Return the name of the copy's camera, given that of the original (None or `center`: the same).
+
+        A flip exchanges left and right. A turn makes right top, top left, left bottom, and bottom right, but changes no
+        camera's name if the pins are on a circle.
+        """
         if camera not in _SIDES:
             return camera
         there = self.direction(*_SIDES[camera])

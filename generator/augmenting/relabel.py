@@ -122,7 +122,7 @@ def relabelled(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -
     """Return the row of a copy: its class, kinds, flags and `bbox_str` follow from the objects that remain in it.
 
     Args:
-        row: row of the original, with the copy's size.
+        row: row of the copy, complete but for the values named above, which are still those of the original.
         left: the objects that remain in the copy.
         settings: labelling settings in the dataset's card.
     """

@@ -123,7 +123,7 @@ class FirstPass:
         Args:
             directory: the render folder, for messages.
             partial: leave out manifest rows that have not been rendered.
-            whole: whether all rows of the dataset have been taken, not only those of a shard.
+            whole: whether these are all rows of the dataset, of which one has to be rendered, not those of a shard.
 
         Raises:
             InputError: its message lists every fault.

@@ -94,7 +94,7 @@ class RenderManifests:
         self._names = array("q")  # hashes of the run names
 
     def chunks(self) -> Iterator[Chunk]:
-        """Yield the rows in chunks of one split each, in the order of the manifests."""
+        """Yield the rows in chunks of at most BATCH_ROWS (64) rows of one split, in the order of the manifests."""
         waiting: dict[str, tuple[list[Run], list[str]]] = {}
         numbers: Counter[str] = Counter()
         for run, manifest in self._joined():

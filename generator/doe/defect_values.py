@@ -51,7 +51,7 @@ def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[floa
         target: an address (r1c1), two addresses (r1c1-r1c2), `housing` or `print`.
         spec: the defect's kind and fixed parameters.
         drawn: the defect's drawn parameters, from `drawn_values`.
-        shares: for each drawn parameter, the place in its range, 0 (low) to 1 (high).
+        shares: for each drawn parameter, the place in its range, 0 (low) to 1 (high), or in its list of words.
         connector: the scene; sizes are multiples of its tolerance.
     """
     values: dict[str, str] = {key: f"{value:.10g}" for key, value in spec.parameters if isinstance(value, float)}

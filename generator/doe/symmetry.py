@@ -18,7 +18,7 @@ Point = tuple[float, float]
 
 
 def has_half_turn(connector: Connector, housing: str, mesh: Mesh | None = None) -> bool:
-    """Whether a housing looks the same after half a turn.
+    """Whether a housing looks the same after half a turn about the middle of its pin positions; pins do not matter.
 
     Shell, blocks and notches are compared; of a housing from a CAD file, the vertices of its mesh.
 

@@ -155,7 +155,7 @@ def kind_of(word: str) -> str | None:
 
 
 def split_of(word: str) -> str | None:
-    """Return the split that the name of a folder or file stands for (`val`: validation); None if it is no split's."""
+    """Return the split that a folder's or file's name stands for (`val`: validation, `test_b`: test_b); None: none."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
 

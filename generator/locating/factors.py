@@ -36,7 +36,7 @@ def factor(sizes: np.ndarray, covered: float = 2.0) -> float:
 
     Args:
         sizes: sizes of errors, in stated standard deviations; non-finite ones are left out. None left: returns 1.
-        covered: number of standard deviations; for U, 2.
+        covered: number of standard deviations; for U, 2. The factor is limited to the range 0.3 to 20.
     """
     sizes = sizes[np.isfinite(sizes)]
     return float(np.clip(np.quantile(sizes, COVERED) / covered, LEAST, MOST)) if len(sizes) else 1.0

@@ -82,7 +82,7 @@ class Inspected:
 
     @property
     def not_determined(self) -> dict[str, list[str]]:
-        """For each characteristic that the views do not determine for some pins, the addresses of these pins."""
+        """By characteristic, addresses of the pins for which the views do not determine it, or do not show the tip."""
         open_ones = {str(Decision.UNDETERMINED), str(Decision.NOT_SEEN)}
         found: dict[str, list[str]] = {}
         for pin in self.pins:
@@ -132,7 +132,7 @@ def inspect_part(
     Args:
         gauge: the trained gauge.
         drawing: drawing of the part's connector, with the nominal cameras of the views.
-        pictures: a picture from each camera, by the camera's name; all were taken while the part lay at one place.
+        pictures: by name of the camera in `drawing.cameras`, its picture; all were taken with the part at one place.
         tolerance: limits in mm.
         judged: characteristics that the verdict covers: some or all of CHARACTERISTICS.
 
@@ -188,7 +188,8 @@ def inspect_photograph(
     """Find a part in a photograph by any camera, measure its pins, and judge it.
 
     Args:
-        gauge: the gauge. Its checks of picture quality, made for pictures of the mounted station, are not applied.
+        gauge: the gauge. Its checks of picture quality and of likeness, and its certificate, are for pictures of the
+            mounted station; they are not applied.
         drawing: drawing of the part's connector.
         view: name of the station's camera that shows the part most nearly as the photograph does.
         photograph: a picture that shows one part, see `generator.locating.search.search`.

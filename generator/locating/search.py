@@ -102,7 +102,10 @@ class Found:
     orientations: int = 1
 
     def document(self, addresses: Sequence[str]) -> dict[str, Any]:
-        """Return the JSON keys that state where the photograph shows the part; `addresses` are those of its pins."""
+        """Return the JSON keys that state where the photograph shows the part, whose pins have these `addresses`.
+
+        `place` is None if the part was not found. The uncertainties `u_pins_px` are expanded (k = 2).
+        """
         if self.reasons or self.place is None or self.pixels is None or self.covariances is None:
             return {"place": None}
         similarity = self.place.similarity
@@ -303,5 +306,6 @@ def _ambiguity(best: Sighted, others: Sequence[Sighted], template: Template, lim
         if other.agreement > _AS_GOOD * best.agreement:
             x, y = other.similarity.apply(np.array([template.middle.real, template.middle.imag]))
             turn = np.degrees(np.angle(other.similarity.factor / best.similarity.factor))
-            return [f"ambiguous: the part fits nearly as well at {x:.0f}, {y:.0f} px, turned by {turn:.0f}°"]
+            place = f"{x:.0f}, {y:.0f} px, turned by {turn:.0f}° from the best place"
+            return [f"ambiguous: the part fits nearly as well at {place}"]
     return []

@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     data = overview(args.dataset, args.per_class, args.renders)
     if absent := [name for name in data.lacking if not data.measures.get(name)]:
         sys.stderr.write(
-            f"{args.dataset}: an older dataset without {', '.join(absent)}: give --renders DIR to show these values\n"
+            f"{args.dataset}: an older dataset without {', '.join(absent)}: the page shows no such values; "
+            "--renders DIR adds tilt_deg\n"
         )
     page = make_page(data)
     args.output.parent.mkdir(parents=True, exist_ok=True)

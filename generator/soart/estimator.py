@@ -93,7 +93,7 @@ class SoartC:
         reference_: (h, w[, C]) the unit space's mean picture.
         mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw) for gh x gw windows: mean and inverse covariance
             (upper triangle) of the OK pictures' stage 1 maps; K = 3 per colour channel.
-        threshold: limit of a picture's `score`, set from `scores_`.
+        threshold: `threshold.value` is the limit of a picture's `score`, set from `scores_`.
         scores_: (n,) the score of each OK picture by a unit space made without it (leave-one-out).
         members_: (n, h, w[, C]) the OK pictures aligned with each other; a saved file has them with 8 bits per value.
         core_: (h, w) bool, the pixels of the mean picture that lie in every OK picture.
@@ -139,14 +139,15 @@ class SoartC:
         }
 
     def fit(self, images: Iterable[np.ndarray]) -> SoartC:
-        """Make the unit space from pictures of OK parts.
+        """Make the unit space from pictures of OK parts; returns this model.
 
         Args:
             images: at least 3 pictures, (H, W) grey or (H, W, C) colour, floats in [0, 1], all of one shape. They are
                 read once, and only reduced copies are kept.
 
         Raises:
-            ValueError: too few pictures, different shapes, or a picture that `soart3_map` refuses.
+            ValueError: too few pictures, different shapes, values that are no floats in [0, 1], or pictures that,
+                reduced, are smaller than a window.
         """
         small, shapes = [], dict[tuple[int, ...], int]()
         for number, image in enumerate(images, 1):
@@ -282,7 +283,7 @@ class SoartC:
         return turned_copies(_grey(self.reference_), most, scaling)
 
     def reduced(self, image: np.ndarray) -> np.ndarray:
-        """Reduce a picture to at most `grid` windows along its longer side; a smaller one is returned unchanged.
+        """Reduce a picture to at most `grid` windows along its longer side, as float32; a smaller one keeps its size.
 
         Raises:
             ValueError: the picture is not floats in [0, 1] of shape (H, W) or (H, W, C).

@@ -162,7 +162,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
 def _drop_outliers(golden: Golden, model: SoartC, keep: bool) -> bool:
     """Set outliers aside; return whether the unit space has to be fitted again."""
     for scores in (model.scores_, _distances(greys(model.members_))):
-        reason = "its anomaly score is {} times the median score of the OK pictures"
+        reason = "its difference from the other OK pictures is {} times the median difference"
         if _drop(golden, _stand_out(scores), reason, keep, np.round(scores / np.median(scores), 1)):
             return True
     return False

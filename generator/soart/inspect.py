@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="picture in which the boxes of --positions lie (default: if --positions is a record, the picture of this "
         "record; else the first OK picture)",
     )
-    parser.add_argument("--window", type=int, help="side of the windows that are compared, px (default: 8)")
+    parser.add_argument("--window", type=int, help="side of the windows, px of the reduced picture (default: 8)")
     grid = "reduce pictures to at most this number of windows along their longer side (default: 250)"
     parser.add_argument("--grid", type=int, help=grid)
     edge = f"reduce pictures more than by default, for a small computer: the same as --grid {EDGE_GRID}"
@@ -106,7 +106,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Inspect the pictures, and write verdicts and marked pictures; returns 0."""
+    """Inspect the pictures, and write verdicts and marked pictures; returns 0.
+
+    Raises:
+        InputError: an option or input is wrong; or, after all pictures were inspected, some could not be read.
+    """
     _check(options)
     paths = [] if options.watch else _pictures(options)
     station, colour = _station(options)
@@ -205,7 +209,7 @@ class Judge:
             name: name of the files to write, without suffix.
 
         Raises:
-            InputError: the picture cannot be read.
+            InputError: the picture cannot be read, or is smaller than a window.
         """
         image = as_values(open_picture(content, str(path)), self.colour)
         shown = Image.fromarray(np.round(255 * image).astype(np.uint8))

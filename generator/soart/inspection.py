@@ -115,7 +115,8 @@ class Station:
     Args:
         model: a fitted model.
         pins: the pins, with boxes in px of the unit space's mean picture; may be empty.
-        gates: limits of size, exposure, contrast, sharpness and noise; None: these are not judged.
+        gates: limits of size, exposure, contrast, sharpness and noise; None: these are not judged. They and the pins
+            are also put into the model's `extras` and `notes`, so that `model.save` saves the whole station.
 
     Attributes:
         table: statistics of the pins over the OK parts; None without pins.

@@ -189,7 +189,8 @@ class PinTable:
 
         The mean picture of the pin is searched around the pin's box by ZNCC (zero-mean normalised cross-correlation),
         which does not depend on brightness. Found elsewhere, the pin has moved; not found, it is missing; found in its
-        box, it has changed or another object is beside it. For the address `print`, the hints are about print.
+        box, it has changed or another object is beside it. For the address `print`, the hints are about print. Lengths
+        are in px of the mean picture, to whose size a larger inspected picture was reduced.
 
         Args:
             picture: (h, w) grey floats in [0, 1], aligned with the unit space's mean picture.

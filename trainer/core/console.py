@@ -1,4 +1,4 @@
-"""Output of a command on the terminal; of several training processes only the first one writes."""
+"""Output of a command on the terminal: lines and progress bars, in the first of several training processes only."""
 
 import os
 import sys

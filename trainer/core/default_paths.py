@@ -159,7 +159,7 @@ def is_finished(run: Path) -> bool:
 
 
 def unfinished_run(base: Path, kind: str, is_same: Callable[[Path], bool]) -> Path | None:
-    """Find the newest unfinished run that has a default name and passes `is_same`; None without one.
+    """Find the newest unfinished run that has a default name, is not in training now and passes `is_same`, or None.
 
     Args:
         base: The first default name, from `base_of`.

@@ -164,11 +164,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judging:
-    """A prediction in progress: outcomes are computed while they are read.
+    """A prediction in progress: pictures are judged, and some errors raised, only while `outcomes` is read.
 
     Args:
         outcomes: The outcome for each picture or part, computed one by one in the order of `places`.
-        places: For each outcome a file, whose name is also given to its sheet (the picture with the findings drawn in).
+        places: For each outcome its `Judged.file`, known before: `sheet_names` makes the sheets' names from them.
     """
 
     outcomes: Iterator[Judged]
@@ -176,7 +176,7 @@ class Judging:
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """List the given files, and all pictures in and below the given folders; those of a folder are sorted by name.
+    """List the given files, and the pictures in and below given folders, by name; other files are noted on stderr.
 
     Raises:
         InputError: A path does not exist, or a folder holds no picture.

@@ -44,7 +44,7 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files that an evaluation writes beside evaluation.json; `document`: its content."""
+    """Return the names of the files beside evaluation.json of a ViT or Florence-2; `document`: that file's content."""
     splits = document["splits"]
     names = {PREDICTIONS, REPORT, "calibration.png", OPERATING_POINTS, *(f"mistakes_{name}.png" for name in splits)}
     if "frozen" in document:  # of a ViT
@@ -98,7 +98,7 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
 
 @contextmanager
 def replaced(out: Path, document: str, files_of: FilesOf) -> Iterator[Path]:
-    """Yield a temporary folder to write results into; after the `with` block they replace earlier results in `out`.
+    """Yield a temporary folder for results; after the `with` block, unless it raises, they replace those in `out`.
 
     Args:
         out: The folder of results; it is made if missing.

@@ -25,7 +25,7 @@ MOST_NAMED = 5
 
 
 def view_list(text: str) -> tuple[str, ...]:
-    """Parse --views: two or more different names of cameras such as `center,left,right`, or `all`."""
+    """Parse --views, two or more different cameras such as `center,left,right`, or `all`; raises ArgumentTypeError."""
     names = tuple(name.strip() for name in text.split(","))
     if names == ALL:
         return names

@@ -91,7 +91,7 @@ def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator,
 
     Args:
         sample: A whole picture; boxes stay in px of this picture.
-        side: Side of the square in px, a multiple of `stride`.
+        side: Side of the square in px, a multiple of `stride`, at most the picture's width and height.
         stride: px per picture token; the square's left upper corner lies on multiples of it.
         on_answer: Whether to aim at a box of the answer, if there is one.
     """

@@ -23,7 +23,7 @@ def of_parts(parts: pd.DataFrame) -> dict[str, Any]:
     """Compare the verdicts on parts with the truth.
 
     Args:
-        parts: table of parts, from `judge_pins`.
+        parts: table of captured parts, from `judge_pins`; each capture counts as a part.
 
     Returns:
         `parts`: their number; `matrix`: number of parts by truth (OK, NG), then verdict; `wrong`: share of wrong ones
@@ -60,7 +60,7 @@ def of_pins(
 
     Returns:
         `characteristics`: for each one `decisions`, the number of each decision by truth (good, NG), and `wrong`, the
-        share of wrong ones among the decisions conform and nonconform.
+        share of wrong ones among the decisions conform and nonconform, with its 95 % interval by bootstrap over parts.
         `near_limit`, `forced`: what the functions of these names return.
     """
     found = {}

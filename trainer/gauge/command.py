@@ -1,7 +1,8 @@
 """`python -m trainer.gauge [--data DATASET] [--out RUN]`: train a gauge on a built dataset.
 
-RUN then holds config.json, metrics.csv (one line per epoch), uncertainty.json, errors.npz, gates/, summary.json, the
-weights of the best epoch, the dataset's connectors.json, report.html, and the state for `--resume`.
+RUN then holds config.json, metrics.csv (one line per epoch), best.safetensors (weights of the best epoch), what
+`trainer.gauge.finish` writes, the dataset's connectors.json, report.html, and the state for `--resume`. Without --out,
+an unfinished run with the same settings and dataset is resumed.
 """
 
 import argparse
@@ -151,7 +152,8 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     share = start(device, begun.settings.amp)
     if begun.settings.pictures < share.count:
         raise InputError(
-            f"--pictures: expected at least {share.count}, one for each process, got {begun.settings.pictures}"
+            f"--pictures: expected at least {share.count} pictures per step, one for each process, got "
+            f"{begun.settings.pictures}"
         )
     repeatable(share.accelerator.device, begun.settings.threads)
     network, optimizer = build(begun.shape, begun.settings, share.accelerator.device)

@@ -26,7 +26,7 @@ def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
 
     Returns:
         `share` of errors within U; `interval`, its 95 % interval by bootstrap over parts; `p`, the p-value of the
-        hypothesis that the true share is 0.95 or more, by Student's t test over parts (None with fewer than five).
+        hypothesis that the true share is 0.95 or more, by Student's t test over parts (None for under 5 parts).
     """
     off = pd.Series(np.asarray(covered, float) - RIGHT).groupby(parts.to_numpy()).sum().round(9)
     p = None
@@ -56,7 +56,7 @@ def adjust(groups: Mapping[str, dict[str, Any]], axes: Sequence[str]) -> None:
 
     Args:
         groups: figures by group. Each of their entries `within_AXIS`, a result of `coverage`, gets the key `p_holm`
-            with the adjusted p-value.
+            with the adjusted p-value, unless its `p` is None.
         axes: names of the axes: dx, dy, retraction.
     """
     tests = [

@@ -153,7 +153,7 @@ def _rms(values: pd.Series) -> float:
 def line(name: str, found: Mapping[str, Any], say: Callable[[float | None], str] = "{:.3f}".format) -> str:
     """Return a line for the terminal: `name`, number of pins; each axis' error, slope and share of errors within U.
 
-    `found` is a result of `figures`; `say` turns a number into text.
+    `found` is a result of `figures`; axes without a slope are left out. `say` turns a number into text.
     """
     parts = [
         f"{axis} {say(found[f'rms_{axis}'])} mm (slope {say(found[f'slope_{axis}'])}, "

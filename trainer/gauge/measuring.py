@@ -85,7 +85,7 @@ def measure_captures(
     factors: Factors | None = None,
     progress: Callable[[Iterable[Capture]], Iterable[Capture]] = iter,
 ) -> list[Measured]:
-    """Locate the part of each capture, and measure its pins; returns a `Measured` for each capture, in order.
+    """Locate the part of each capture, and measure its pins; returns a `Measured` for each, however well the pose fits.
 
     Args:
         captures: the captures, from `captures_of`.
@@ -157,7 +157,7 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
 def kinds_of(defects: str) -> dict[str, str]:
     """Return the kinds of defect of each defective pin, such as `bent+retracted`, by the pin's address.
 
-    `defects` is the text in the manifest's column of this name.
+    `defects` is the text in the manifest's column of this name, such as `bent@r1c2:...;missing@r2c1`.
     """
     found: dict[str, str] = {}
     for text in filter(None, defects.split(";")):

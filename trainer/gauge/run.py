@@ -1,4 +1,4 @@
-"""Files of a gauge's run: settings, px per pitch (RUN/config.json), factors of uncertainty (RUN/uncertainty.json)."""
+"""Files of a gauge's run: config.json (settings, px per pitch), uncertainty.json (factors, slopes), and weights."""
 
 import json
 from collections.abc import Mapping
@@ -65,7 +65,8 @@ class TrainingConfig(Settings):
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
     )
     init: str = setting(
-        "", "start with the weights of a gauge's RUN", metavar="RUN", group="beginning", expected="a gauge's run",
+        "", "start with the weights of a gauge's RUN, and its network's shape in place of --width",
+        metavar="RUN", group="beginning", expected="a gauge's run",
         shown="random weights",
     )  # fmt: skip
     amp: Literal["bf16", "off"] = setting(
@@ -178,8 +179,10 @@ def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
     """
     path = run / CONFIG
     document = read_document(path, FORMAT, VERSION, {"model", "training", "pitch_px", TOLERANCE})
+    if not isinstance(pitch_px := document.get("pitch_px"), int | float):
+        raise InputError(f"{path} pitch_px: expected a number, got {pitch_px!r}")
     model = section(GaugeConfig, document.get("model"), f"{path} model")
-    return model, section(TrainingConfig, document.get("training"), f"{path} training"), float(document["pitch_px"])
+    return model, section(TrainingConfig, document.get("training"), f"{path} training"), float(pitch_px)
 
 
 def save_uncertainty(run: Path, found: Uncertainty, errors: ValidationErrors | None) -> None:

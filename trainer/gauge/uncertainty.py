@@ -35,8 +35,9 @@ def learn_uncertainty(
 ) -> tuple[Uncertainty, ValidationErrors | None]:
     """Find slopes of the measures, factors on standard deviations, and limits beyond which a part is not located.
 
-    They are learned from at most 120 captures of `split`, on which the network was not trained. Also returns the errors
-    of the measures of parts that several views measured together; None if there is no such part.
+    They are learned from `split`, on which the network was not trained: at most 60 captures by all views together, and
+    60 pictures alone. Also returns the errors of the measures of parts that several views measured together; None if
+    there is no such part.
     """
     pictures = data.splits[split]
     together = some_of(captures_of(pictures), _CAPTURES)

@@ -88,7 +88,7 @@ def probes_of(
     each = splits[name].views
     rows = by_turns(splits[name], classes, max(1, pictures // each))
     if not rows:
-        raise InputError(f"--split {name}: expected rows that --rows keeps, got none")
+        raise InputError(f"split {name}: expected rows to score, got none that --rows keeps")
     return Probes(name, splits[name], rows, min(max(1, shown // each), len(rows)))
 
 

@@ -53,7 +53,7 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
     """Make the setup of a new training from its options and the run or checkpoint that they name.
 
     Raises:
-        InputError: Options contradict each other or the dataset.
+        InputError: Options contradict each other or the dataset, or dataset, run or checkpoint cannot be read.
     """
     settings = _settings(args, device)
     if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:

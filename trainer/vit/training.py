@@ -117,7 +117,11 @@ class ViTTrainee:
             self.measures.leave()
 
     def adopt(self, config: TrainingConfig) -> None:
-        """Replace the settings by `config`, which differs only in the number of epochs."""
+        """Replace the settings by `config`, equal but for the number of epochs, and plan the training anew.
+
+        Called when --time-limit is too short for all epochs: before the first one, or later if the limit has passed
+        and no epoch has a score yet. (At the start `config` is the run's own.)
+        """
         self.config = config
         self.plan = plan_of(self.split, config, self.close_ups)
         self.schedule = schedule_of(config, self.plan)

@@ -198,6 +198,8 @@ def _heat_on(picture: Image.Image, heat: np.ndarray, config: ViTConfig) -> Image
 def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, model: ViT) -> Image.Image:
     """Draw a sheet: a bar with verdict and class, or reasons; below it the picture, then the picture with its heat map.
 
+    If NG, both have a ring around the most suspicious patch.
+
     Args:
         picture, model: The picture as opened, and the network.
         verdict, heat: What `judge` returned for it.

@@ -727,7 +727,7 @@ def test_without_originals_and_copies_there_is_nothing_to_write(built, tmp_path,
     words = ("--to", tmp_path / "out", "--folder", built / "plain", "--only-copies")
     assert run("apply", tmp_path / "plan.csv", *words) == 2
     assert (
-        "expected a plan with at least one copy, as --only-copies leaves out the originals, got none"
+        "expected at least one copy that can be made, as --only-copies leaves out the originals, got none"
         in capsys.readouterr().err
     )
     assert not (tmp_path / "out").exists()

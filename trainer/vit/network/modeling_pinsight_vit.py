@@ -53,7 +53,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
     """Letterboxes pictures of any size to the network's size, as in the training.
 
     Args:
-        size: `width` and `height` in px.
+        size: `width` and `height` in px; None: 256 and 128.
     """
 
     model_input_names = ["pixel_values"]  # noqa: RUF012 (transformers' own declaration)
