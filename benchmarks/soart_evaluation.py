@@ -46,10 +46,10 @@ NEGATIVES = 60
 UNIT = 100
 # Box x1, y1, x2, y2, in px, of the printed word on the first picture of the OK pool.
 PRINT_BOX = (111.0, 105.0, 148.0, 119.0)
-EDGE: dict[str, Any] = {"window": 8, "grid": 100}
+EDGE: dict[str, Any] = {"window": 5, "grid": 100}
 SOARTC: dict[str, dict[str, Any]] = {
-    "SOARTC": {"window": 8, "similarity": "pixels"},
-    "SOARTC gram": {"window": 8, "similarity": "gram"},
+    "SOARTC": {"window": 5, "similarity": "pixels"},
+    "SOARTC gram": {"window": 5, "similarity": "gram"},
 }
 SHOWN = ("difference", "1-SSIM", "1-ZNCC", "tolerance", "deviation", "SOARTC", "inspect")
 LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
@@ -269,8 +269,7 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
             draws = np.random.default_rng([count, redraw])
             model = SoartC(**EDGE)
             model.members_ = laid["pool"][draws.permutation(len(laid["pool"]))[:count]]
-            model._fit_members(model.members_)
-            model.scores_ = model._leave_one_out(model.members_)
+            model.scores_ = model._leave_one_out(model.members_, model._fit_members(model.members_))
             station = Station(model, pins)
             scores = np.array(
                 [

@@ -130,7 +130,7 @@ class Station:
 
     def __init__(self, model: SoartC, pins: Sequence[Pin] = (), gates: PictureGates | None = None) -> None:
         self.model, self.gates = model, gates
-        self.table = PinTable(pins, greys(model.members_)) if pins else None
+        self.table = PinTable(pins, greys(model.members_), greys(model.reference_[None])[0]) if pins else None
         scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
         above = min(model.settings["above"], len(model.scores_) // len(scores) - 1)
         limits, self.limit = joint_threshold(scores, above)

@@ -6,8 +6,9 @@ The signal y is the k pixels of a pin's box; the reference x is the same pixels 
     Y1 = beta, Y2 = sqrt(V_e)
     D^2 = 1/2 [V22 (Y1 - m1)^2 - 2 V12 (Y1 - m1)(Y2 - m2) + V11 (Y2 - m2)^2]
 
-with means m and covariance V over the OK parts. D cannot be compared between pins. `degree` can: it is D divided by the
-root mean square of D over the OK parts at this pin.
+with means m and covariance V over the OK parts; at each pin, up to a quarter of the OK parts have little weight if they
+lie far from the others (`generator.soart.unit_space`). D cannot be compared between pins. `degree` can: it is D divided
+by the root mean square of D over the OK parts at this pin.
 
 D hardly changes if a pin is missing from a box that is mostly background. Therefore the pin's contrast is measured as
 well: the slope of the regression line of y on x, 1 with the pin and about 0 without it. `fading` is the lower limit of
@@ -24,6 +25,7 @@ from typing import Any
 
 import numpy as np
 
+from generator.soart.unit_space import weights_of
 from generator.verdict.tails import upper_limit
 
 # Standard deviations of Y1 (a ratio) and Y2 (grey 0 to 1), added in quadrature: those of the OK parts may be 0.
@@ -105,12 +107,13 @@ class PinTable:
     Args:
         pins: address and box of each pin.
         members: (n, h, w) grey pictures of OK parts, aligned with each other, n >= 3.
+        reference: (h, w) grey, the unit space's mean picture; None: the mean of `members`.
 
     Raises:
         ValueError: a box has fewer than 4 px inside the picture.
     """
 
-    def __init__(self, pins: Sequence[Pin], members: np.ndarray) -> None:
+    def __init__(self, pins: Sequence[Pin], members: np.ndarray, reference: np.ndarray | None = None) -> None:
         self.pins = tuple(pins)
         self.parts = [_slices(pin.box, members.shape[1:]) for pin in pins]
         for pin, part in zip(self.pins, self.parts, strict=True):
@@ -118,7 +121,8 @@ class PinTable:
                 raise ValueError(
                     f"{pin.address}: expected a box that covers at least 4 px of the picture, got {pin.box}"
                 )
-        self.reference = members.mean(axis=0, dtype=np.float64)
+        mean = members.mean(axis=0, dtype=np.float64)
+        self.reference = mean if reference is None else reference.astype(np.float64)
         total = self.reference * len(members)
         # (n, pins, 2), each member compared with the mean of the others.
         pairs = [(m, (total - m) / (len(members) - 1)) for m in members.astype(np.float64)]
@@ -266,20 +270,24 @@ def _slices(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> t
     )
 
 
-def _covariances(values: np.ndarray) -> np.ndarray:
-    """Compute covariance V of each pin, (pins, 2, 2), shrunk towards the mean over all pins if members are few."""
-    count = len(values)
-    off = values - values.mean(axis=0)
-    own = np.einsum("npa,npb->pab", off, off) / max(count - 1, 1) + np.diag(np.square(FLOOR))
-    share = 3 / (count + 3)
-    shrunk: np.ndarray = (1 - share) * own + share * own.mean(axis=0)
-    return shrunk
+def _statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute mean m (pins, 2) and covariance V (pins, 2, 2) of each pin, V shrunk to the mean V if members are few."""
+    away = values - np.median(values, axis=0)
+    spread = np.median(np.abs(away), axis=(0, 1)) + FLOOR
+    weights = weights_of(np.sqrt(np.square(away / spread).sum(axis=2)))
+    total = weights.sum(axis=0)
+    mean = (weights[..., None] * values).sum(axis=0) / total[:, None]
+    off = values - mean
+    own = np.einsum("np,npa,npb->pab", weights, off, off) / np.maximum(total - 1, 0.5)[:, None, None]
+    own += np.diag(np.square(FLOOR))
+    share = 3 / (len(values) + 3)
+    return mean, (1 - share) * own + share * own.mean(axis=0)
 
 
 def _distances(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute D of each pin, and its degree: D divided by the root mean square of D over the members."""
-    v = _covariances(members)
-    off = values - members.mean(axis=0)
+    mean, v = _statistics(members)
+    off = values - mean
     square = 0.5 * (
         v[:, 1, 1] * off[..., 0] ** 2 - 2 * v[:, 0, 1] * off[..., 0] * off[..., 1] + v[:, 0, 0] * off[..., 1] ** 2
     )
