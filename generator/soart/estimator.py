@@ -304,8 +304,12 @@ class SoartC:
 
     def _moved(self, picture: np.ndarray, pose: Pose, reference: np.ndarray) -> np.ndarray:
         shape = reference.shape[:2]
-        bare = _by_channel(picture, lambda grey: warp(grey, pose, shape))
-        gain = _gain(_grey(bare), _grey(reference)) if self.settings["gain"] else 1.0
+        gain = 1.0
+        if self.settings["gain"]:
+            # Only from pixels inside the picture: its border, repeated outside, is not what the part looks like there.
+            bare = warp(_grey(picture), pose, shape, np.full(shape, np.nan))
+            shown = np.isfinite(bare)
+            gain = _gain(bare[shown], _grey(reference)[shown])
         # Pixels outside the picture are unknown: they take the reference's values, after the gain is applied.
         if picture.ndim == 2:
             moved = warp(np.clip(gain * picture, 0, 1), pose, shape, reference)
