@@ -7,13 +7,15 @@ The signal y is the k pixels of a pin's box; the reference x is the same pixels 
     D^2 = 1/2 [V22 (Y1 - m1)^2 - 2 V12 (Y1 - m1)(Y2 - m2) + V11 (Y2 - m2)^2]
 
 with means m and covariance V over the OK parts; at each pin, up to a quarter of the OK parts have little weight if they
-lie far from the others (`generator.soart.unit_space`). D cannot be compared between pins. `degree` can: it is D divided
-by the root mean square of D over the OK parts at this pin.
+lie far from the others (`generator.soart.unit_space`). V is mixed with the V that is usual for all pins, which has the
+weight of PRIOR OK parts. D cannot be compared between pins. `degree` can: it is D divided by the root mean square of D
+over the OK parts at this pin.
 
 D hardly changes if a pin is missing from a box that is mostly background. Therefore the pin's contrast is measured as
 well: the slope of the regression line of y on x, 1 with the pin and about 0 without it. `fading` is the lower limit of
 the contrast of OK parts (`generator.verdict.tails`), at most FADED, divided by the contrast in the picture; above 1 the
-pin is not visible. A pin whose limit is below LEAST_LIMIT, because its contrast varies much, is judged by D alone.
+pin is not visible. Contrasts from this limit to 1 give values from 1 to 0. A pin whose limit is below LEAST_LIMIT,
+because its contrast varies much, is judged by D alone.
 """
 
 from __future__ import annotations
@@ -30,6 +32,9 @@ from generator.verdict.tails import upper_limit
 
 # Standard deviations of Y1 (a ratio) and Y2 (grey 0 to 1), added in quadrature: those of the OK parts may be 0.
 FLOOR = (1e-3, 5e-4)
+PRIOR = 12
+# Least weight of an OK part at a pin: boxes that overlap may leave out different parts, together all of them.
+LEAST = 1e-3
 MARGIN = 0.3
 FADED, LEAST_LIMIT, MOST_FADING = 0.5, 0.1, 2.0
 PRINT = "print"
@@ -121,11 +126,12 @@ class PinTable:
                 raise ValueError(
                     f"{pin.address}: expected a box that covers at least 4 px of the picture, got {pin.box}"
                 )
-        mean = members.mean(axis=0, dtype=np.float64)
-        self.reference = mean if reference is None else reference.astype(np.float64)
-        total = self.reference * len(members)
+        members = members.astype(np.float64)
+        self.reference = members.mean(axis=0) if reference is None else reference.astype(np.float64)
+        shares = self._shares(members)
+        total, parts = (shares * members).sum(axis=0), shares.sum(axis=0)
         # (n, pins, 2), each member compared with the mean of the others.
-        pairs = [(m, (total - m) / (len(members) - 1)) for m in members.astype(np.float64)]
+        pairs = [(m, (total - share * m) / (parts - share)) for m, share in zip(members, shares, strict=True)]
         self.values = np.stack([self._values(*pair) for pair in pairs])
         contrasts = np.stack([self._contrasts(*pair) for pair in pairs], axis=1)
         self.least_contrast = np.array([min(FADED, -upper_limit(-one)) for one in contrasts])
@@ -163,6 +169,15 @@ class PinTable:
         """Return each pin's degree (distance from OK parts), (..., pins), in aligned grey pictures (..., h, w)."""
         return _distances(self._values(pictures.astype(np.float64), self.reference), self.values)[1]
 
+    def _shares(self, members: np.ndarray) -> np.ndarray:
+        """Compute the weight of each pixel of the members (n, h, w): little in the boxes of pins that are unlike."""
+        weights = np.maximum(_weights(self._values(members, self.reference)), LEAST)
+        shares = np.ones_like(members)
+        for weight, part in zip(weights.T, self.parts, strict=True):
+            box = (slice(None), *part)
+            shares[box] = np.minimum(shares[box], weight[:, None, None])
+        return shares
+
     def _values(self, pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Compute Y1 and Y2 of every pin: (..., h, w) to (..., pins, 2)."""
         out = np.empty((*pictures.shape[:-2], len(self.pins), 2))
@@ -176,8 +191,9 @@ class PinTable:
 
     def _fading(self, picture: np.ndarray) -> np.ndarray:
         """Compute the fading of each pin (pins,): see the module; 0 where even OK parts have little contrast."""
-        limit = self.least_contrast
-        fading = limit / np.maximum(self._contrasts(picture, self.reference), np.abs(limit) / MOST_FADING + 1e-12)
+        limit, contrast = self.least_contrast, self._contrasts(picture, self.reference)
+        faded = limit / np.maximum(contrast, np.abs(limit) / MOST_FADING + 1e-12)
+        fading = np.where(contrast < limit, faded, np.maximum(1 - contrast, 0) / (1 - limit))
         return np.where(limit >= LEAST_LIMIT, fading, 0.0)
 
     def _contrasts(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
@@ -270,18 +286,27 @@ def _slices(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> t
     )
 
 
-def _statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compute mean m (pins, 2) and covariance V (pins, 2, 2) of each pin, V shrunk to the mean V if members are few."""
+def _weights(values: np.ndarray) -> np.ndarray:
+    """Compute the weight of each OK part at each pin, (n, pins), from its Y1 and Y2 (n, pins, 2)."""
     away = values - np.median(values, axis=0)
     spread = np.median(np.abs(away), axis=(0, 1)) + FLOOR
-    weights = weights_of(np.sqrt(np.square(away / spread).sum(axis=2)))
+    return weights_of(np.sqrt(np.square(away / spread).sum(axis=2)))
+
+
+def _statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute mean m (pins, 2) and covariance V (pins, 2, 2) of each pin, V mixed with what is usual for all pins."""
+    weights = _weights(values)
     total = weights.sum(axis=0)
     mean = (weights[..., None] * values).sum(axis=0) / total[:, None]
     off = values - mean
     own = np.einsum("np,npa,npb->pab", weights, off, off) / np.maximum(total - 1, 0.5)[:, None, None]
     own += np.diag(np.square(FLOOR))
-    share = 3 / (len(values) + 3)
-    return mean, (1 - share) * own + share * own.mean(axis=0)
+    deviations = np.sqrt(np.diagonal(own, axis1=1, axis2=2))
+    correlation = np.median(own[:, 0, 1] / deviations.prod(axis=1))
+    usual = np.median(deviations, axis=0)
+    common = np.outer(usual, usual) * np.array([[1, correlation], [correlation, 1]])
+    share = PRIOR / (len(values) + PRIOR)
+    return mean, (1 - share) * own + share * common
 
 
 def _distances(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
