@@ -338,7 +338,7 @@ class SoartC:
             return space.leave_one_out()
         scores = np.empty(count)
         for i in range(count):
-            rest = UnitSpace(np.delete(members, i, axis=0), self._maps, self.settings)
+            rest = UnitSpace(np.delete(members, i, axis=0), self._maps, self.settings, space)
             scores[i] = distance(self._maps(members[i], rest.reference), rest.mean, rest.precision).max()
         return scores
 

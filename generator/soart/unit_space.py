@@ -47,22 +47,24 @@ class UnitSpace:
         members: (n, h, w[, C]) aligned OK pictures, n >= 3.
         compare: computes the SOART3 maps (K, gh, gw) of a picture and a reference, both (h, w[, C]).
         settings: those of `SoartC`: window, tolerance, noise, shrinkage, neighbourhood.
+        whole: a unit space of these members and one more, whose prior and allowance are used, as one member changes
+            them little; None: they are computed.
 
     Attributes:
         reference: (h, w[, C]) the weighted mean picture.
         mean, precision: (K, gh, gw) and (K (K + 1) / 2, gh, gw), as in `SoartC`.
     """
 
-    def __init__(self, members: np.ndarray, compare: Compare, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, members: np.ndarray, compare: Compare, settings: Mapping[str, Any], whole: UnitSpace | None = None
+    ) -> None:
         self._compare, self._settings = compare, settings
         count = len(members)
         middle = np.median(members, axis=0).astype(np.float32)
-        prior = self._prior(middle, _noise(members, middle))
+        self._prior: np.ndarray = whole._prior if whole else self._expected(middle, _noise(members, middle))
+        prior = self._prior
         inverse_prior = inverse(prior, len(compare(middle, middle)))
-        seen = [
-            np.median(np.delete(members, i, axis=0), axis=0).astype(np.float32) if count <= FEW else middle
-            for i in range(count)
-        ]
+        seen = _medians_of_others(members) if count <= FEW else [middle] * count
         self._maps = np.stack([compare(one, other) for one, other in zip(members, seen, strict=True)])
         self.mean = np.median(self._maps, axis=0)
         for _ in range(ROUNDS):
@@ -71,7 +73,7 @@ class UnitSpace:
         self._products = _total(w * outer_products(one) for w, one in zip(self._weights, off, strict=True))
         away = np.stack([np.square(distance(one, self.mean, inverse_prior)) for one in self._maps])
         self._prior_scaled = prior * self._scale(away * count / (count - 1))
-        self._widening = self._allowance()
+        self._widening: np.ndarray = whole._widening if whole else self._allowance()
         self.precision = self._precision(self._products, self._weights.sum(axis=0))
 
     def leave_one_out(self) -> np.ndarray:
@@ -111,7 +113,7 @@ class UnitSpace:
         precision: np.ndarray = inverse(mixed, len(self.mean))
         return precision
 
-    def _prior(self, picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    def _expected(self, picture: np.ndarray, noise: np.ndarray) -> np.ndarray:
         """Covariance of the maps of `picture` by shift and noise; `noise`: standard deviation of each pixel."""
         drawn = np.stack([self._compare(one, picture) for one in _noisy(picture, noise)])
         usual = box_mean(drawn.mean(axis=0, dtype=np.float64), self._settings["neighbourhood"])
@@ -148,8 +150,10 @@ class UnitSpace:
         """Factor of the prior at each window, by which the members' squared distances (n, gh, gw) have median 1."""
         side = self._settings["window"]
         grey = self.reference if self.reference.ndim == 2 else self.reference.mean(axis=2)
-        cut = np.lib.stride_tricks.sliding_window_view(grey, (side, side))
-        contrast = cut.std(axis=(2, 3))
+        sums = np.stack([grey, np.square(grey)]).astype(np.float64)
+        for axis in (1, 2):
+            sums = np.lib.stride_tricks.sliding_window_view(sums, side, axis=axis).mean(axis=-1)
+        contrast = np.maximum(sums[1] - np.square(sums[0]), 0)
         order = np.argsort(contrast, axis=None, kind="stable")
         usual = (1 - 2 / (9 * len(self.mean))) ** 3  # median of chi squared of K degrees of freedom, divided by K
         flat = squares.reshape(len(squares), -1)
@@ -158,6 +162,16 @@ class UnitSpace:
         factors = [float(np.median(flat[:, one])) / usual for one in groups]
         scale: np.ndarray = np.interp(contrast, at, factors)
         return scale
+
+
+def _medians_of_others(members: np.ndarray) -> np.ndarray:
+    """Compute for each of n >= 3 members (n, ...) the median of the others: (n, ...)."""
+    ordered, count = np.sort(members, axis=0), len(members)
+    places = (count // 2 - 1,) if count % 2 == 0 else (count // 2 - 1, count // 2)
+    # Without a member that stands at or before a place, the next value moves to it.
+    at = [np.where(members <= ordered[place], ordered[place + 1], ordered[place]) for place in places]
+    medians: np.ndarray = np.mean(at, axis=0, dtype=np.float32)
+    return medians
 
 
 def _noise(members: np.ndarray, middle: np.ndarray) -> np.ndarray:
@@ -179,12 +193,14 @@ def weights_of(distances: np.ndarray, usual: np.ndarray | None = None) -> np.nda
         usual: (...) distance that is usual at each place; None: the larger of the median there and everywhere.
     """
     count = len(distances)
+    nearer = count - int(MOST_LEFT_OUT * count)
+    if nearer == count:
+        return np.ones_like(distances)
     if usual is None:
         usual = np.maximum(np.median(distances, axis=0), np.median(distances))
     far = FAR * (1 + (UNCERTAIN / count) ** 2)
     weights = 1 / (1 + (distances / (far * usual + 1e-12)) ** STEEP)
-    is_far = distances.argsort(axis=0).argsort(axis=0) >= count - int(MOST_LEFT_OUT * count)
-    return np.where(is_far, weights, 1.0)
+    return np.where(distances >= np.partition(distances, nearer, axis=0)[nearer], weights, 1.0)
 
 
 def _weights(distances: np.ndarray) -> np.ndarray:
@@ -204,9 +220,13 @@ def _at_pixels(weights: np.ndarray, side: int) -> np.ndarray:
 
 
 def _noisy(picture: np.ndarray, noise: np.ndarray) -> Iterable[np.ndarray]:
-    draws = np.random.default_rng(0)
-    for _ in range(NOISE_DRAWS):
-        yield np.clip(picture + noise * draws.standard_normal(picture.shape), 0, 1).astype(np.float32)
+    for drawn in _draws(picture.shape):
+        yield np.clip(picture + noise * drawn, 0, 1).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=1)
+def _draws(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((NOISE_DRAWS, *shape), dtype=np.float32)
 
 
 def _moved(picture: np.ndarray, pose: Pose) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 from generator.soart.anomaly_degree import distance
 from generator.soart.pins import Pin, PinTable
 from generator.soart.soart3_maps import soart3_map
-from generator.soart.unit_space import UnitSpace, _noise, weights_of
+from generator.soart.unit_space import UnitSpace, _medians_of_others, _noise, weights_of
 
 SETTINGS = {"window": 5, "tolerance": 0.25, "noise": 2 / 255, "shrinkage": 0.1, "neighbourhood": 2}
 PIN = (slice(16, 25), slice(26, 35))
@@ -69,6 +69,13 @@ def test_at_most_a_quarter_is_left_out_and_only_what_lies_far_away() -> None:
     assert weights_of(distances)[:, 0] == pytest.approx([1, 1, 1, 1, 1, 0, 0, 1], abs=0.01)
     assert weights_of(np.array([1.0, 1.1, 0.9, 1.0, 1.3])[:, None]).min() > 0.95
     assert weights_of(np.array([1.0, 1.0, 90.0])[:, None]).min() == 1
+
+
+@pytest.mark.parametrize("count", [3, 4, 5, 8])
+def test_the_median_of_the_others_is_that_of_numpy(count: int) -> None:
+    members = np.random.default_rng(count).integers(0, 5, (count, 6, 7)).astype(np.float32)  # with equal values
+    expected = [np.median(np.delete(members, n, axis=0), axis=0) for n in range(count)]
+    assert _medians_of_others(members) == pytest.approx(np.stack(expected))
 
 
 def test_a_bent_pin_among_the_good_ones_does_not_hide_another_by_the_rt_method() -> None:
