@@ -198,9 +198,7 @@ def scores_of(station: Station, judged: list[Capture]) -> dict[str, np.ndarray]:
         pins = table.measure(look.seen, look.degrees)
         found["SOARTC"].append([pin.anomaly for pin in pins])
         found["RT method"].append([pin.degree for pin in pins])
-        found["inspect"].append(
-            [max(p.degree / station.pin_limit, p.anomaly / station.picture_limit, p.fading) for p in pins]
-        )
+        found["inspect"].append([max(station._pin_score(pin), pin.anomaly / station.picture_limit) for pin in pins])
         for name, method in plain.items():
             drawn = method(look.seen)
             found[name].append([float(drawn[part].max()) for part in table.parts])

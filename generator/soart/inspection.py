@@ -69,7 +69,7 @@ class Finding:
         verdict: OK, NG, UNSURE or INVALID.
         reasons: why the picture is not OK, each beginning with a keyword and a colon; empty for OK.
         score: the largest of three: the picture's anomaly degree divided by its limit, the largest degree of a pin
-            divided by its limit, and the largest `fading` of a pin. A picture with a score above 1 is not OK.
+            divided by its limit, and the largest `fading` of a pin, if above 1. A score above 1 is not OK.
         boxes: (x1, y1, x2, y2, degree divided by its limit) of each anomaly, px of the picture, largest degree first.
         pins: for each pin its measures, and whether it is not OK.
         decisions: for each pin OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
@@ -298,7 +298,7 @@ class Station:
         return tuple(judged), sure
 
     def _pin_score(self, pin: PinMeasure) -> float:
-        return max(pin.degree / self.pin_limit, pin.fading)
+        return max(pin.degree / self.pin_limit, pin.fading if pin.fading > 1 else 0.0)
 
     def _pin_boxes(self, placed: Placed) -> tuple[tuple[float, ...], ...]:
         return tuple(

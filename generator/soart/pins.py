@@ -14,8 +14,7 @@ over the OK parts at this pin.
 D hardly changes if a pin is missing from a box that is mostly background. Therefore the pin's contrast is measured as
 well: the slope of the regression line of y on x, 1 with the pin and about 0 without it. `fading` is the lower limit of
 the contrast of OK parts (`generator.verdict.tails`), at most FADED, divided by the contrast in the picture; above 1 the
-pin is not visible. Contrasts from this limit to 1 give values from 1 to 0. A pin whose limit is below LEAST_LIMIT,
-because its contrast varies much, is judged by D alone.
+pin is not visible. A pin whose limit is below LEAST_LIMIT, because its contrast varies much, is judged by D alone.
 """
 
 from __future__ import annotations
@@ -191,9 +190,8 @@ class PinTable:
 
     def _fading(self, picture: np.ndarray) -> np.ndarray:
         """Compute the fading of each pin (pins,): see the module; 0 where even OK parts have little contrast."""
-        limit, contrast = self.least_contrast, self._contrasts(picture, self.reference)
-        faded = limit / np.maximum(contrast, np.abs(limit) / MOST_FADING + 1e-12)
-        fading = np.where(contrast < limit, faded, np.maximum(1 - contrast, 0) / (1 - limit))
+        limit = self.least_contrast
+        fading = limit / np.maximum(self._contrasts(picture, self.reference), np.abs(limit) / MOST_FADING + 1e-12)
         return np.where(limit >= LEAST_LIMIT, fading, 0.0)
 
     def _contrasts(self, picture: np.ndarray, reference: np.ndarray) -> np.ndarray:
