@@ -24,9 +24,9 @@ from generator.soart.registration import Pose, warp
 
 PRIOR = 24
 NOISE_DRAWS = 6
-# Weight of one of n members at a window: 1 / (1 + (d / (far usual))^STEEP); d: its distance from the mean; usual: the
-# median of d over the members; far = FAR (1 + (UNCERTAIN / n)^2), as the median of few is uncertain.
-FAR, UNCERTAIN, STEEP = 2.0, 5, 6
+# Weight of a member at a window: 1 / (1 + (d / (FAR usual))^STEEP); d: its distance from the mean; usual: the largest d
+# of all but the farthest quarter of the members. So members count fully where OK parts differ much from each other.
+FAR, STEEP = 2.0, 6
 MOST_LEFT_OUT = 0.25
 # Least weight of a pixel: neighbouring windows may leave out different members, together all of them.
 LEAST = 1e-3
@@ -185,29 +185,26 @@ def _noise(members: np.ndarray, middle: np.ndarray) -> np.ndarray:
     return noise
 
 
-def weights_of(distances: np.ndarray, usual: np.ndarray | None = None) -> np.ndarray:
-    """Weight of each member at each place, by its distance there; the nearer three quarters have weight 1.
+def weights_of(distances: np.ndarray, smooth: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
+    """Weight of each member at each place, by its distance there; all but the farthest quarter have weight 1.
 
     Args:
         distances: (n, ...) of each member.
-        usual: (...) distance that is usual at each place; None: the larger of the median there and everywhere.
+        smooth: averages what is usual at each place (...) over its neighbours; None: not averaged.
     """
-    count = len(distances)
-    nearer = count - int(MOST_LEFT_OUT * count)
-    if nearer == count:
+    nearer = len(distances) - int(MOST_LEFT_OUT * len(distances))
+    if nearer == len(distances):
         return np.ones_like(distances)
-    if usual is None:
-        usual = np.maximum(np.median(distances, axis=0), np.median(distances))
-    far = FAR * (1 + (UNCERTAIN / count) ** 2)
-    weights = 1 / (1 + (distances / (far * usual + 1e-12)) ** STEEP)
-    return np.where(distances >= np.partition(distances, nearer, axis=0)[nearer], weights, 1.0)
+    last, first = np.partition(distances, (nearer - 1, nearer), axis=0)[nearer - 1 : nearer + 1]
+    usual = np.maximum(smooth(last) if smooth else last, np.quantile(distances, 1 - MOST_LEFT_OUT))
+    weights = 1 / (1 + (distances / (FAR * usual + 1e-12)) ** STEEP)
+    return np.where(distances >= first, weights, 1.0)
 
 
 def _weights(distances: np.ndarray) -> np.ndarray:
     """Weight of each member at each window, by its distance (n, gh, gw) there and at the windows beside it."""
-    smooth = np.sqrt(np.stack([box_mean(np.square(one, dtype=np.float64)[None], 1)[0] for one in distances]))
-    usual = np.maximum(box_mean(np.median(smooth, axis=0)[None], 2)[0], np.median(smooth))
-    return weights_of(smooth, usual).astype(np.float32)
+    near = np.sqrt(np.stack([box_mean(np.square(one, dtype=np.float64)[None], 1)[0] for one in distances]))
+    return weights_of(near, lambda usual: box_mean(usual[None], 2)[0]).astype(np.float32)
 
 
 def _at_pixels(weights: np.ndarray, side: int) -> np.ndarray:
