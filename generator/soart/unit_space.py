@@ -196,7 +196,7 @@ def weights_of(distances: np.ndarray, smooth: Callable[[np.ndarray], np.ndarray]
     if nearer == len(distances):
         return np.ones_like(distances)
     last, first = np.partition(distances, (nearer - 1, nearer), axis=0)[nearer - 1 : nearer + 1]
-    usual = np.maximum(smooth(last) if smooth else last, np.quantile(distances, 1 - MOST_LEFT_OUT))
+    usual = np.maximum(smooth(last) if smooth else last, np.median(last))
     weights = 1 / (1 + (distances / (FAR * usual + 1e-12)) ** STEEP)
     return np.where(distances >= first, weights, 1.0)
 

@@ -68,7 +68,7 @@ def test_at_most_a_quarter_is_left_out_and_only_what_lies_far_away() -> None:
     distances = np.array([1.0, 1.1, 0.9, 1.0, 1.1, 60, 70, 1.2])[:, None]
     assert weights_of(distances)[:, 0] == pytest.approx([1, 1, 1, 1, 1, 0, 0, 1], abs=0.01)
     distances[4] = 50  # more than a quarter: good parts differ as much
-    assert weights_of(distances).min() > 0.9
+    assert weights_of(distances).min() > 0.85
     assert weights_of(np.array([1.0, 1.1, 0.9, 1.0, 1.3])[:, None]).min() > 0.95
     assert weights_of(np.array([1.0, 1.0, 90.0])[:, None]).min() == 1
 
