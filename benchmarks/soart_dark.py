@@ -78,19 +78,26 @@ NAMES = {
 }
 PAGE = """# Inspection of dark, noisy pictures, with bent pins among the good ones
 
-Written by `python -m benchmarks.soart_dark`. [soart.md](soart.md) explains SOARTC.
+Written by `python -m benchmarks.soart_dark`. The page [SOART](soart.md) explains the method SOARTC.
 
-*Data.* Renders of connectors with 27 pins, about 8 px wide, of which one to three are bent by 0.3 to 1.2 mm, in the
-unit space too where the table says so. Options were chosen on other parts. Pictures are displaced against each other by
-up to 10 % of their width and exposed by the stated share, with the noise of a small sensor at high gain (full well 1000
-electrons, read noise 5).
+*Data.* All pictures are renders of connectors with 27 pins, about 8 px wide. In the judged parts one to three pins
+are bent by 0.3 to 1.2 mm. The unit space is the pictures from which a method learns; in some rows its parts have bent
+pins, too. No setting of a method was chosen on these parts. The pictures are displaced against each other by up to 10
+% of their width. The exposure is a share of the light of the render. The noise is that of a small sensor at high gain
+(full well 1000 electrons, read noise 5 electrons).
 
-*Methods*, all on the same registered pictures. `SOARTC`: largest anomaly degree in the pin's box. `inspect`: the
-larger of SOARTC, RT method and `fading`, each over its limit. `difference`: blurred absolute difference to the median
-picture; also divided by its median over the unit space (`over spread`). `deviation`: blurred difference, so divided.
+*Methods.* All methods get the same pictures, aligned with the unit space.
 
-*Measure.* AUROC of bent against other pins (0.5 is chance), mean of {sets} unit spaces, with 95 % interval (bootstrap
-over parts). The last column is SOARTC minus the best of the four plain methods.
+- `SOARTC`: the largest anomaly degree in the box of a pin.
+- `inspect`: the largest of the scores of SOARTC and of the RT method, each divided by its limit, and of `fading`
+  above 1.
+- `difference`: blurred absolute difference from the median picture of the unit space.
+- `difference over spread`: the same, divided by its median over the unit space.
+- `deviation`: absolute value of the blurred difference, divided by its median over the unit space.
+
+*Measure.* AUROC is the probability that a bent pin scores above another pin (0.5 is chance). Each value is the mean
+of {sets} random unit spaces, with its 95 % interval (bootstrap over the parts). The last column is SOARTC minus the
+best of the four other methods (RT method to deviation).
 
 """
 
@@ -248,8 +255,8 @@ def summary(found: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def page(new: list[dict[str, Any]], old: list[dict[str, Any]]) -> str:
-    """Make the page from the results of `measure`, with a column of SOARTC's values in `old`, which may be empty."""
-    names = ["SOARTC before 0.2" for _ in old[:1]] + list(METHODS)
+    """Make the page from the results of `measure`; `old`: those of an older version for one more column, or empty."""
+    names = ["SOARTC, plain statistics" for _ in old[:1]] + list(METHODS)
     lines = [f"| unit space | exposure | {' | '.join(names)} | SOARTC − best |", "|---" * (len(names) + 3) + "|"]
     for number, one in enumerate(new):
         values = [result["areas"]["SOARTC"] for result in old[number : number + 1]] + list(one["areas"].values())
