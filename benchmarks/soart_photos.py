@@ -73,7 +73,7 @@ def screws(folder: Path) -> None:
         missing += [False] * len(boxes)
         judge(seen, degrees, PinTable(table.pins, rest, space.reference), space.reference)
     gone = np.array(missing)
-    print(f"learned from {len(good)} photos; in the others {gone.sum()} screws are missing, {(~gone).sum()} present\n")
+    print(f"learned from {len(good)} photos; screws in all photos: {gone.sum()} missing, {(~gone).sum()} present\n")
     print("| method | AUROC |\n|---|---|")
     for name, values in scores.items():
         value = auroc(np.array(values)[gone], np.array(values)[~gone])
