@@ -284,7 +284,8 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
                 ("SOARTC", alone, float((scores > alone.value).mean())),
                 ("SOARTC and pins", station.limit, float((joint > 1).mean())),
             ):
-                found.append({"by": by, "count": count, "redraw": redraw, "interval": limit.interval, "rate": rate})
+                drawn = {"by": by, "count": count, "redraw": redraw, "fresh": len(scores)}
+                found.append({**drawn, "interval": limit.interval, "rate": rate})
         (to / "thresholds.json").write_text(json.dumps(found), "utf-8")
 
 
@@ -364,9 +365,9 @@ def _intervals(drawn: list[dict[str, Any]]) -> str:
         "\n## Does the stated rate of false alarms hold?\n",
         "`inspect` states the largest share of OK parts that score above its limit (false alarms), [with 95 % "
         "confidence](soart.md#the-limit-and-its-promise). To test this promise, the limit was set 50 times each from "
-        "5, 20 and 100 OK pictures, drawn at random. Each time 500 other OK pictures were judged. All this was done "
-        "with the settings of `inspect --edge`. *SOARTC and pins*: a picture is also a false alarm if the score of a "
-        "pin is above the limit for pins.\n",
+        f"5, 20 and 100 OK pictures, drawn at random. Each time {drawn[0]['fresh']} other OK pictures were judged. All "
+        "this was done with the settings of `inspect --edge`. *SOARTC and pins*: a picture is also a false alarm if "
+        "the score of a pin is above the limit for pins.\n",
         "| OK pictures | judged by | promised at most | false alarms, median (largest) of 50 | promise held |",
         "|---|---|---|---|---|",
     ]

@@ -48,7 +48,7 @@ from generator.verdict.gates import PictureGates
 HALO = 0.5
 # A limit is taken for uncertain by at most these shares: by one OK picture, and because the OK pictures are few.
 MOST_OF_ONE, MOST_UNCERTAIN = 0.25, 0.5
-# A picture that shows only some of the part is aligned by less of it: scores of good parts reach 1.7 times the limit.
+# A picture that shows only some of the part is aligned by less of it: scores of good parts reach 1.8 times the limit.
 PARTLY_SEEN = 1.0
 # Normal quantile of 0.995.
 Z_995 = 2.576
