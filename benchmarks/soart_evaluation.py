@@ -60,6 +60,7 @@ PAGE = """# What SOARTC finds, compared with plain image comparisons
 (*OK*). `python -m benchmarks.soart_evaluation tables` writes this page. The tables below are of pictures as rendered;
 [soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
 Gain is a factor on the brightness. Noise is added; its standard deviation is stated for grey values from 0 to 1.
+The values were measured before the unit space became robust ([what this changed](soart.md#what-it-finds-on-renders)).
 
 *Data.* All pictures are renders of one connector from the camera `center`. No setting of a method was chosen with
 them. Each defect is shown by {each} pictures. {negatives} pictures show good parts. The methods learn from {unit}

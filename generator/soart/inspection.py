@@ -9,8 +9,8 @@ The verdict is the first of these that applies:
 
 - INVALID: the picture does not show the part that the OK pictures show (`generator.soart.evidence`), or shows it
   turned, or shows less than half of it;
-- NG: a score is above its limit by more than the limit's uncertainty, to which PARTLY_SEEN is added if some of the part
-  lies outside the picture;
+- NG: a score is above its limit by more than the limit's uncertainty, to which UNSUITABLE is added if the next point
+  applies, too;
 - INVALID: some of the part or a pin lies outside the picture, or size, exposure, contrast, sharpness or noise are
   unlike those of all OK pictures (`generator.verdict.gates`);
 - UNSURE: a score is above its limit, but within the uncertainty of the limit;
@@ -48,8 +48,8 @@ from generator.verdict.gates import PictureGates
 HALO = 0.5
 # A limit is taken for uncertain by at most these shares: by one OK picture, and because the OK pictures are few.
 MOST_OF_ONE, MOST_UNCERTAIN = 0.25, 0.5
-# A picture that shows only some of the part is aligned by less of it: scores of good parts reach 1.8 times the limit.
-PARTLY_SEEN = 1.0
+# Scores of good parts reach 1.8 times the limit if less of the part is seen, and so aligned, and 1.3 if it is blurred.
+UNSUITABLE = 1.0
 # Normal quantile of 0.995.
 Z_995 = 2.576
 # A pin is seen if at least this share of its box lies in the picture.
@@ -180,7 +180,8 @@ class Station:
             ValueError: the picture has another type or range or is smaller than a window, or its score is not finite.
         """
         look = self.model.look(image)
-        doubts = self._doubts(look)
+        unfit = self._reasons_of_gates(image)
+        doubts = self._doubts(look, bool(unfit))
         relative = look.anomaly / np.float32(self.picture_limit)
         picture_score = float(look.degrees.max()) / self.picture_limit
         pins, sure = self._judged_pins(look, doubts)
@@ -203,11 +204,11 @@ class Station:
             is_bad = picture_score > 1 + doubts[0] or pin_score > 1 + doubts[1]
             found = self._reasons_anomalous(score, None if is_bad else max(doubts), boxes, pins, decisions)
             unseen = self._reasons_not_seen(look, decisions)
-            unseen += [] if is_bad else self._reasons_of_gates(image)
+            unseen += [] if is_bad else unfit
             verdict = Verdict.NG if is_bad else Verdict.INVALID if unseen else Verdict.UNSURE if found else Verdict.OK
             reasons = [*found, *unseen]
         else:
-            verdict, reasons = Verdict.INVALID, [*lost, *self._reasons_of_gates(image)]
+            verdict, reasons = Verdict.INVALID, [*lost, *unfit]
         return Finding(
             verdict,
             tuple(reasons),
@@ -238,8 +239,7 @@ class Station:
         reasons = []
         if found < limit:
             reasons.append(_too_little(found, limit))
-        pins = self.table.pins if self.table else ()
-        if away := [pin.address for pin, said in zip(pins, decisions, strict=True) if said == NOT_SEEN]:
+        if away := [pin.address for pin, said in zip(self._pins(), decisions, strict=True) if said == NOT_SEEN]:
             reasons.append(f"view: pins outside the picture: {', '.join(away)}")
         return reasons
 
@@ -274,9 +274,9 @@ class Station:
             reasons.append(f"anomaly: {places} from the OK pictures, by up to {boxes[0][4]:.2f} times the limit")
         return reasons or [f"anomaly: score {score:.2f} times the limit"]
 
-    def _doubts(self, look: Look) -> tuple[float, float]:
-        """Return the uncertainty of both limits for a picture; it is larger if some of the part lies outside."""
-        more = PARTLY_SEEN if look.evidence.seen < self.model.evidence_.seen else 0.0
+    def _doubts(self, look: Look, is_unfit: bool) -> tuple[float, float]:
+        """Return the uncertainty of both limits; larger if the part lies partly outside or the picture is unfit."""
+        more = UNSUITABLE if is_unfit or look.evidence.seen < self.model.evidence_.seen else 0.0
         return self.picture_doubt + more, self.pin_doubt + more
 
     def _judged_pins(
