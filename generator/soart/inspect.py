@@ -40,7 +40,7 @@ from generator.verdict.gates import PictureGates
 EDGE_GRID = 100
 # Settings of a new unit space; a saved one keeps its own.
 DEFAULTS: dict[str, Any] = {
-    "window": 8,
+    "window": 5,
     "grid": 250,
     "similarity": "pixels",
     "reference": "golden",
@@ -72,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="picture in which the boxes of --positions lie (default: if --positions is a record, the picture of this "
         "record; else the first OK picture)",
     )
-    parser.add_argument("--window", type=int, help="side of the windows, px of the reduced picture (default: 8)")
+    window = "side of the windows that are compared, px of the reduced picture (default: 5)"
+    parser.add_argument("--window", type=int, help=window)
     grid = "reduce pictures to at most this number of windows along their longer side (default: 250)"
     parser.add_argument("--grid", type=int, help=grid)
     edge = f"reduce pictures more than by default, for a small computer: the same as --grid {EDGE_GRID}"
