@@ -153,7 +153,8 @@ def test_sizes_fill_their_range_and_turn_small_ones_into_ok(tmp_path: Path):
 
 
 def test_a_design_of_good_parts_alone_has_defects_within_the_tolerance(tmp_path: Path):
-    defects = "[defects]\ninside_tolerance = 1.0\n[classes]\nOK = 1\n[defects.bent]\nsize = [0.3, 0.9]\n[defects.retracted]\nsize = [0.3, 0.9]\n"
+    kinds = "[defects.bent]\nsize = [0.3, 0.9]\n[defects.retracted]\nsize = [0.3, 0.9]\n"
+    defects = f"[defects]\ninside_tolerance = 1.0\n[classes]\nOK = 1\n{kinds}"
     runs = made(tmp_path, SPEC.replace("[positions]", f"{defects}[positions]")).runs
     assert {class_of(run) for run in runs} == {"OK"}
     assert {defect.kind for run in runs for defect in run.defects} == {"bent", "retracted"}
