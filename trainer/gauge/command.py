@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from generator.locating import factors, likeness
 from trainer.core import default_paths, event_files, run_folder
 from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import Share, start
@@ -37,7 +38,7 @@ from trainer.gauge.training import GaugeTrainee, Portion, build
 KIND = "gauge"  # end of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
-    *(UNCERTAINTY, run_folder.REPORT, "README.md", *default_paths.DATASET_FILES),
+    *(UNCERTAINTY, factors.FILE, likeness.FILE, run_folder.REPORT, "README.md", *default_paths.DATASET_FILES),
 )
 FOLDERS = (event_files.FOLDER, gates.FOLDER, default_paths.DATASET_FOLDER)
 # A crop's side in pitches, and its limits in px; pictures with larger pitches are reduced until it fits.

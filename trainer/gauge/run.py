@@ -204,8 +204,13 @@ def load_run(run: Path) -> GaugeRun:
     tensors, _ = read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
-    slopes = stated.pop("slopes", {})  # missing in runs of earlier versions
-    uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()}, slopes=slopes)
+    try:
+        slopes = {
+            str(name): float(value) for name, value in stated.pop("slopes", {}).items()
+        }  # not in earlier versions
+        uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()}, slopes=slopes)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"{run / UNCERTAINTY}: expected the uncertainty of a gauge's run, got: {error}") from None
     return GaugeRun(network.eval(), pitch_px, uncertainty, _likeness(run), _errors(run))
 
 
