@@ -205,9 +205,8 @@ def load_run(run: Path) -> GaugeRun:
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
     try:
-        slopes = {
-            str(name): float(value) for name, value in stated.pop("slopes", {}).items()
-        }  # not in earlier versions
+        by_terminal = stated.pop("slopes", {})  # missing in runs of earlier versions
+        slopes = {str(name): float(value) for name, value in by_terminal.items()}
         uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()}, slopes=slopes)
     except (AttributeError, TypeError, ValueError) as error:
         raise InputError(f"{run / UNCERTAINTY}: expected the uncertainty of a gauge's run, got: {error}") from None
