@@ -141,7 +141,8 @@ class OutputFolder:
         if count:
             raise InputError(
                 f"{self.root}: expected finished rows with the settings of this command, got {count} with other "
-                f"settings (such as {first}): give --out for another folder, or --force to render these rows again"
+                f"settings (such as {first}): to render these rows again, give --out {self.root}; to keep them, give "
+                "--out with another folder; to render all rows again, give --force"
             )
 
     def _record_of(self, run: Run) -> dict[str, Any] | None:

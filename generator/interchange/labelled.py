@@ -150,7 +150,7 @@ class ClassNames:
 
 
 def kind_of(word: str) -> str | None:
-    """Return a label's text as the kind of defect; None if the label is empty or the name of a class."""
+    """Return a label's text, whatever it says, without spaces around it; None if it is empty or names a class."""
     return None if not word or word.strip().lower() in _KNOWN else word.strip()
 
 

@@ -135,7 +135,7 @@ def _report(row: Row, warnings: list[str], epochs: int) -> None:
     edge = values["val_edge_px"]
     say(
         f"epoch {values['epoch']} of {epochs}  training: loss {values['train_loss']:.3f}, error of tips "
-        f"{values['train_tip_px']:.3f} px  validation: error of tips {values['val_tip_px']:.3f} px, of edges "
+        f"{values['train_tip_px']:.3f} px  validation: error of tips {values['val_tip_px']:.3f} px, of wall edges "
         f"{'none' if edge is None else f'{edge:.3f} px'}, presence right for {values['val_presence']:.1%} of pins  "
         f"{values['seconds']:.1f} s"
     )

@@ -77,7 +77,7 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
         InputError: There is no run, an option contradicts its settings, or it was trained on another dataset.
     """
     if args.config is not None:
-        raise InputError("--config: expected no such option beside --resume, which keeps the run's settings")
+        raise InputError("expected no --config beside --resume, which keeps the run's settings")
     config, settings = load_config(args.out)
     problems = other_settings(args.out, settings, args) + other_settings(args.out, config, args)
     if args.image_size is not None and args.image_size != (config.width, config.height):
