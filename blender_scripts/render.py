@@ -75,7 +75,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     add("--scenes", type=Path, default=_ROOT / "scenes", metavar="DIR", help=scenes)
     rows = "render only the manifest's rows A to B - 1, counted from 0 (default: all rows)"
     add("--rows", type=_rows, default=(None, None), metavar="A:B", help=rows)
-    add("--force", action="store_true", help="render finished rows again (default: keep them)")
+    force = "render finished rows again (default: keep them), and replace files that the renderer did not write"
+    add("--force", action="store_true", help=force)
     scale = "each mask pixel is the most frequent value of K x K samples in it, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_bounded(1, 8), default=1, metavar="K", help=scale)
     threads = "number of render threads (default: one per processor core)"

@@ -92,14 +92,15 @@ def decode(text: str, width: int, height: int) -> tuple[list[Box], list[str]]:
 
 
 def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
-    """List the faults of an `<OD>` answer: what `decode` would refuse, and what `encode` would write differently.
+    """List the faults of an `<OD>` answer: what `decode` would refuse or `encode` write differently, and equal boxes.
 
     Args:
         text: the answer as stored in the column `bbox_str`.
         labels: the labels that are allowed; None: any label is.
 
     Returns:
-        One message per fault, ``character N: expected …, got …``; an empty list for an answer that `encode` wrote.
+        One message per fault, ``character N: expected …, got …``; an empty list for an answer that `encode` wrote from
+        boxes that differ in their bins and labels without `>`.
     """
     problems: list[str] = []
     groups: list[tuple[str, int, list[int]]] = []

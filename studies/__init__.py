@@ -9,4 +9,6 @@ page, glance, tables, figures, questions    docs/explanation/results.md and its 
 locks                locks between processes
 gates                how often the judges call unsuitable and regular pictures INVALID, for docs/explanation/gates.md
 gauge_rr, gauge_capability    gauge R&R of trained gauges, for docs/explanation/gauge.md
+gauge_learning       errors of gauges by number of training pictures, epochs, seed and scene, for the same page
+gauge_search, search_pictures    how often a gauge finds its connector in composed photographs, for the same page
 """

@@ -188,7 +188,10 @@ def say(text: str) -> None:
 
 
 def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) -> int:
-    """Do the runs not yet done, for at most `minutes`, with a progress bar; returns 1 if one failed, otherwise 0."""
+    """Do the runs not yet done, with a progress bar; returns 1 if one failed, otherwise 0.
+
+    After `minutes` no further run is started, and the one under way is finished; None: no limit.
+    """
     from studies.execution import distinct, execute
 
     left = [run for run in distinct(runs) if not execution.is_done(run)]

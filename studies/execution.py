@@ -297,7 +297,10 @@ class Outcome:
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:
-    """Return the runs in order, each key once: two questions may need the same run."""
+    """Return the runs without repeats of a `key`, as two questions may need the same run.
+
+    Of equal runs the first is returned, at the place of the last.
+    """
     return list({run.key: run for run in reversed(list(runs))}.values())[::-1]
 
 

@@ -68,7 +68,7 @@ def dots(
 
 
 def named(axes: Any, values: Mapping[str, Value], title: str, chance: float | None = None) -> None:
-    """Plot each value as a point with its interval, names along the x axis; `chance`: as for `finish`."""
+    """Plot each value with its interval, names along the x axis, and a line `guessing` at `chance` (None: no line)."""
     for index, value in enumerate(values.values()):
         axes.errorbar(index, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3)
     axes.set_xticks(range(len(values)), list(values), rotation=20, ha="right")

@@ -136,7 +136,7 @@ def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int 
 
 
 def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
-    """Read a method's scores of OK and of defective pictures, by defect and size: see `measures.scores`."""
+    """Read a method's scores of OK and of defective pictures from a run's result, by cell (a defect at a size)."""
     kept = result["scores"]
     values, begin = np.array(kept["by_method"][method]), 0
     parts = {}
@@ -148,7 +148,10 @@ def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
 
 
 def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
-    """Compute AUROC by defect and size: mean over trainings, envelope of Wilson intervals (a trial per NG picture)."""
+    """Compute the AUROC for each kind and size of defect, as the mean over trainings.
+
+    Its interval encloses the Wilson intervals of all trainings, in which each NG picture is one trial.
+    """
     found = {}
     for cell in by_seed[0] if by_seed else ():
         sides = [scores[cell] for scores in by_seed]
@@ -173,7 +176,7 @@ def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.n
 
 @dataclass(frozen=True)
 class Found:
-    """A question's finished runs at one size: results by variant; `planned` counts all its runs, done or not."""
+    """Results of a question's finished runs at one size, by variant; `planned`: number of all its runs."""
 
     question: int
     size: str
@@ -188,7 +191,7 @@ class Found:
 
     @property
     def renderings(self) -> int:
-        """Largest number of versions (by hash) of one dataset: the bytes of its renders depend on the processor."""
+        """Largest number of hashes that one dataset has; above 1 if its renders come from different processors."""
         hashes: dict[str, set[str]] = {}
         for documents in self.variants.values():
             for document in documents:
@@ -234,7 +237,7 @@ def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
 
 
 def findings(documents: Mapping[str, Document]) -> dict[int, Found]:
-    """Return each question's finished runs at the size that has more of them; `documents`: all results by run key."""
+    """Return each question's finished runs at that of the `SIZES` with most of them; `documents`: results by key."""
     found: dict[int, list[Found]] = {question: [] for question in TOPICS}
     for size in SIZES:
         runs = all_runs(size, SEEDS_LOOKED_FOR)

@@ -168,7 +168,7 @@ def judge_of_run(run: Path) -> Judge:
 
 
 def judge_of_gates(run: Path) -> Judge:
-    """Make a `Judge` (picture files to verdicts): INVALID where the quality gates of a Florence-2 refuse, else OK."""
+    """Make a `Judge`, a function from picture files to verdicts: INVALID if a Florence-2's gates refuse it, else OK."""
     import torch
 
     from trainer.florence2.data import stretched
@@ -254,7 +254,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="DATASET",
-        help="dataset of renders of another scene, each of which should be INVALID; may be repeated",
+        help="dataset of renders of another scene; all its pictures should be INVALID; may be repeated",
     )
     pictures = "number of regular renders of which unsuitable copies are made (default: 100)"
     p.add_argument("--pictures", type=int, default=100, metavar="N", help=pictures)

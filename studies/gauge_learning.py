@@ -119,7 +119,7 @@ PLAN = (
 
 
 class Study:
-    """Renders, trains and measures in a work folder; see `Training`.
+    """Renders data sets, trains gauges on them and measures these gauges, all in a work folder.
 
     Args:
         work: the work folder.
@@ -132,7 +132,7 @@ class Study:
         self.results = self.work / "results"
 
     def do(self, training: Training) -> None:
-        """Train and measure a gauge; writes its result, unless it exists."""
+        """Train and measure a gauge, and write its result, unless it exists; raises CommandFailed if that fails."""
         result = self.results / f"{training.name}.json"
         log = self.work / "logs" / f"{training.name}.txt"
         with locked(self.work / "locks" / training.name):
@@ -191,7 +191,7 @@ class Study:
 
 
 def spec(scene: str, pictures: Pictures) -> str:
-    """Return the SPEC (TOML text) of a gauge design for `scene`; for connector_3x9, `_SPEC` with other row numbers."""
+    """Return the SPEC (TOML text) of a gauge design for `scene`, with the numbers of rows that `pictures` states."""
     if scene == _MEASURED:
         text = _SPEC.read_text("utf-8")
         for split, count in (("train", pictures.train), ("validation", pictures.validation)):

@@ -5,7 +5,8 @@
 In each part the pins are displaced by up to 1.25 times the limit of true position. Each part is placed on the station
 several times, and three cameras capture each placing several times. One more part is captured many times without being
 taken out: the type 1 study. Renders, datasets and measurements stay in the work folder. The tables contain all
-measurements in this folder, those of earlier commands included. --write puts the tables into docs/explanation/gauge.md.
+measurements in this folder, those of earlier commands included; one measurement is kept for each run, scene and width,
+the last. Without --model, nothing is measured. --write puts the tables into docs/explanation/gauge.md.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from blender_scripts.contract.connector import Connector, read_connector
 from generator.doe.displacement import Curve, Displacement, displacement_text
 from studies.gauge_capability import Capability, Design, capability, tables
 from studies.page import marked
-from trainer.core.errors import InputError
+from trainer.core.errors import InputError, as_input_error
 from trainer.core.options import number, run_command
 
 ROOT = Path(__file__).parents[1]
@@ -150,9 +151,8 @@ def parser() -> argparse.ArgumentParser:
         "placings of one part, bias, and the smallest tolerance for which each gauge is capable.",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model", type=Path, action="append", default=[], metavar="RUN", help="run folder of a gauge; may be repeated"
-    )
+    model = "run folder of a gauge; may be repeated (default: only print the tables of earlier measurements)"
+    p.add_argument("--model", type=Path, action="append", default=[], metavar="RUN", help=model)
     p.add_argument(
         "--width",
         type=number(int, 32, 4096),
@@ -172,7 +172,7 @@ def parser() -> argparse.ArgumentParser:
         "--samples",
         type=number(int, 1, 4096),
         metavar="N",
-        help="light paths per pixel; fewer make pictures and measures noisier (default: number in the scene's file)",
+        help="light paths per pixel; fewer: noisier pictures and measures (default: number in the scene's file)",
     )
     p.add_argument("--parts", type=whole, default=10, metavar="N", help="number of parts to render (default: 10)")
     fixtures = "how often each part is placed on the station (default: 3)"
@@ -198,7 +198,8 @@ def run(args: argparse.Namespace) -> int:
 
     torch.set_num_threads(args.threads)
     design = Design(args.parts, args.fixtures, args.captures, args.repeats)
-    connector = read_connector(ROOT / "scenes" / f"{args.scene}.toml")
+    with as_input_error():
+        connector = read_connector(ROOT / "scenes" / f"{args.scene}.toml")
     results = args.work / "results"
     for width in args.width or [256]:
         samples = args.samples or connector.samples

@@ -5,7 +5,8 @@
 
 Renders of the connector, half of them from a camera tilted by 10°, are cut out and turned, scaled to 0.5 to 2 times the
 gauge's scale, and pasted anywhere over other pictures. Further photographs show no connector of this kind. Renders and
-outcomes stay in the work folder, so a repeated command resumes. --write puts the tables into docs/explanation/gauge.md.
+outcomes stay in the work folder, so a repeated command resumes. Outcomes are kept by gauge only: with other
+--photographs or --parts, give another --work. --write puts the tables into docs/explanation/gauge.md.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from studies.gauge_rr import PAGE, ROOT, render
 from studies.page import marked
 from studies.search_pictures import BACKGROUNDS, Composite, composite, manifest, read_parts
 from studies.tables import table
-from trainer.core.errors import InputError
+from trainer.core.errors import InputError, as_input_error
 from trainer.core.options import number, run_command
 from trainer.core.run_folder import write_text
 
@@ -171,7 +172,8 @@ def renders_of(work: Path, held: GaugeFile, count: int, workers: int) -> Path:
     keys = [key for key in sorted(held.drawings) if key[0] == _SCENE]
     if not keys:
         raise InputError(
-            f"{held.name}: expected a gauge of scene {_SCENE}, got {', '.join(sorted({k[0] for k in held.drawings}))}"
+            f"{held.name}: expected a gauge trained on scene {_SCENE}, got one trained on "
+            f"{', '.join(sorted({k[0] for k in held.drawings}))}"
         )
     text = manifest(connector, keys, {name: read_connector(scenes / f"{name}.toml") for name in _OTHERS}, count)
     name = f"search_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
@@ -210,7 +212,8 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Search the photographs and print the tables, with --write also into gauge.md; returns the exit code."""
-    held = read_gauge_file(args.model, args.threads)
+    with as_input_error():
+        held = read_gauge_file(args.model, args.threads)
     gauge = held.gauge
     renders = renders_of(args.work, held, args.parts, args.workers)
     parts, others = read_parts(renders, held.drawings, read_connector(args.work / "scenes" / f"{_SCENE}.toml"))

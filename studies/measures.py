@@ -185,7 +185,7 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
 
 
 def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Return, in the form of `scores`, a ViT's P(NG) of the pictures that methods without training judge too.
+    """Return a ViT's P(NG) of the pictures that methods without training judge too, packed by the function `scores`.
 
     `said` has the lines of predictions.csv, `rows` the rows of the manifests.
     """
@@ -199,7 +199,7 @@ def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -
 
 
 def soart_scores(path: Path) -> dict[str, Any]:
-    """Read soart_evaluation's detect.json; returns the methods' scores of pictures as rendered, as `scores` does."""
+    """Read soart_evaluation's detect.json; returns what the function `scores` makes of its unchanged renders."""
     found = [one for one in _json(path) if one["condition"] == "as rendered"]
     judged = [(one["run"], one["cell"]) for one in found]
     return scores(judged, {m: [one["image"][m] for one in found] for m in METHODS})
@@ -228,7 +228,7 @@ def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]])
 
 
 def florence2(folder: Path) -> dict[str, Any]:
-    """Read a Florence-2 run's training curve, numbers of each split, numbers of parameters, and forgetting.
+    """Read a Florence-2 run's training curve, the measures of each split, numbers of parameters, and forgetting.
 
     Forgetting is given by similarity and agreement of the answers before and after training.
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from studies.findings import Found, findings
 from studies.glance import glance
 from studies.questions import SECTIONS
-from studies.results import Document
+from studies.results import Document, ResultError
 from studies.run import TOPICS
 from studies.tables import command, seeds
 
@@ -28,13 +28,13 @@ def marked(text: str, part: int | str, content: str) -> str:
         content: The new text, Markdown.
 
     Raises:
-        ValueError: The markers are missing, repeated or in the wrong order.
+        ResultError: The markers are missing, repeated or in the wrong order.
     """
     begin, end = f"<!-- study {part}: written by --write -->", f"<!-- end of study {part} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise ValueError(
-            f"expected the lines {begin} and {end}, each once and in this order; got the first {text.count(begin)} "
-            f"times and the second {text.count(end)} times"
+        raise ResultError(
+            f"the page: expected the lines {begin} and {end}, each once and in this order; got the first "
+            f"{text.count(begin)} times and the second {text.count(end)} times"
         )
     head, rest = text.split(begin)
     return f"{head}{begin}\n\n{content.strip()}\n\n{end}{rest.split(end)[1]}"
@@ -80,7 +80,7 @@ def write(documents: Mapping[str, Document], page: Path, pictures: Path) -> list
         pictures: Folder of the figures.
 
     Raises:
-        ValueError: The page's marker comments are missing, repeated or in the wrong order (see `marked`).
+        ResultError: The page's marker comments are missing, repeated or in the wrong order (see `marked`).
     """
     found = findings(documents)
     text, lines = marked(page.read_text("utf-8"), "at a glance", glance(found)), []

@@ -191,7 +191,7 @@ SCRATCH, OWN = "from scratch", "pre-trained"
 
 
 def begun(target: str, count: int, start: str) -> str:
-    """Return a variant's name: `count` training pictures of `target`, one of `NEW`; first weights `start`, as `OWN`."""
+    """Return a variant's name: training on `count` pictures of `target` (see `NEW`), from `start`, SCRATCH or OWN."""
     return f"{target}, {count}, {start}"
 
 

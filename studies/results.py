@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from studies.locks import locked
+from trainer.core.errors import InputError
 
 TABLE = Path(__file__).resolve().parent / "results.parquet"
 # The entries of a result in order; those of type dict are stored as JSON.
@@ -37,8 +38,8 @@ COLUMNS: dict[str, type] = {
 Document = dict[str, Any]
 
 
-class ResultError(ValueError):
-    """A result file or table does not have the study's form."""
+class ResultError(InputError, ValueError):
+    """A result file or table does not have the study's form, or a page lacks the study's markers."""
 
 
 def checked(document: Any, key: str, place: str) -> Document:
@@ -145,7 +146,7 @@ class Results:
         return {**found, **self._in_table}
 
     def fold(self) -> list[str]:
-        """Add the JSON files' results to the table; returns the added keys.
+        """Add the JSON files' results to the table, after a wait for other processes; returns the added keys.
 
         The files are kept: a process that has read the table earlier finds the added results only in them.
         """

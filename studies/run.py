@@ -59,7 +59,13 @@ class Take:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset: pairs of a split and its selections of rows; `improve`: add changed copies of training pictures."""
+    """A dataset that is put together from rows of designs.
+
+    Args:
+        name: The dataset's name.
+        splits: Pairs of a split's name and the selections of rows that form the split.
+        improve: Whether changed copies of the training pictures are added.
+    """
 
     name: str
     splits: tuple[tuple[str, tuple[Take, ...]], ...]
@@ -147,13 +153,13 @@ def described(data: Data) -> dict[str, Any]:
 
 
 def design_described(design: Design) -> dict[str, Any]:
-    """Return what a design's content depends on, for hashing: hashes of its source files, `rows` and `build`."""
+    """Return, for hashing, what a design's content depends on: its `rows`, `build`, and hashes of its source files."""
     sources = {Path(name).name: _source_hash(ROOT / name) for name in design.sources}
     return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
 
 
 def source_text(name: str) -> str:
-    """Return the text of the SPEC or manifest at path `name`; if the file is missing, the result of `manifest_text`."""
+    """Return the text of the SPEC or manifest at path `name`; without this file, that which `manifest_text` makes."""
     path = ROOT / name
     return path.read_text("utf-8-sig") if path.is_file() else manifest_text(Path(name).stem)
 

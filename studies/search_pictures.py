@@ -99,7 +99,7 @@ def read_parts(
 ) -> tuple[list[Part], list[Image.Image]]:
     """Read the render folder `renders`; returns the parts of `connector`, and the pictures of other connectors.
 
-    Its manifest was made by `manifest`. `drawings` are the gauge's drawings by (scene, housing, terminal).
+    `renders` was made from a manifest of the function `manifest`. `drawings`: by (scene, housing, terminal).
     """
     parts, others = [], []
     for path in sorted((renders / "records").glob("*.json")):

@@ -51,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         "--pictures",
         type=number(int, 1, 100_000),
         default=PICTURES,
-        help=f"largest number of pictures to score (default: {PICTURES})",
+        help=f"largest number of pictures whose maps are scored (default: {PICTURES})",
     )
     p.add_argument(
         "--probes", type=number(int, 1, 48), default=PROBES, help=f"number of pictures on a sheet (default: {PROBES})"

@@ -123,7 +123,8 @@ def _of_gauge(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> N
     for option in ("rows", "max_escape", "batch_size"):
         if getattr(args, option) is not None:
             name = f"--{option.replace('_', '-')}"
-            raise InputError(f"{name} applies to ViT and Florence-2 runs only; {args.model} is the run of a gauge")
+            kinds = "ViT" if option == "rows" else "ViT and Florence-2"
+            raise InputError(f"{name} applies to {kinds} runs only; {args.model} is the run of a gauge")
     evaluate(
         Asked(args.model, args.data, device_of(args.device), splits, _tolerances(args.tolerance), args.beside),
         out,

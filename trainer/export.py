@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     if args.to.suffix != ".onnx":
         raise InputError(f"--to {args.to}: expected a name that ends in .onnx, got {args.to.name!r}")
     if args.to.is_dir() or (args.to.exists() and not args.overwrite):
-        raise InputError(f"--to {args.to}: expected a new file, got an existing one; --overwrite replaces a file")
+        got = "a folder" if args.to.is_dir() else "an existing one; --overwrite replaces it"
+        raise InputError(f"--to {args.to}: expected a new file, got {got}")
     if not args.to.parent.is_dir():
         raise InputError(f"--to {args.to}: expected a file in a folder that exists, got no folder {args.to.parent}")
     if kind_of(args.model) == DETECTION_FORMAT:

@@ -76,13 +76,15 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         metavar="P",
         help="the verdict is NG if a ViT's probability of NG, or the confidence of a Florence-2's box, is at least P; "
-        "OK if it is below P and below the run's escape threshold; else UNSURE (default: the run's threshold)",
+        "OK if it is below P, below the run's escape threshold and below 0.5; else UNSURE (default: the run's "
+        "thresholds)",
     )
     p.add_argument(
         "--allow-unfit",
         action="store_true",
-        help="judge even if the run was not better than chance on validation, or its files do not state whether it "
-        "was; without this option all verdicts of such a run are INVALID",
+        help="judge even if the run was not better than chance on validation, its files do not state whether it was, "
+        "or it has no limits by which pictures are refused (gates.npz); without this option all verdicts of such a run "
+        "are INVALID",
     )
     p.add_argument(
         "--tolerance",
@@ -108,8 +110,9 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
     p.add_argument(
         "--camera",
         metavar="VIEW",
-        help="view of pictures whose names do not end in the name of a view, for a gauge, or a network trained on "
-        "NSOART pictures with golden references (default: center for a gauge that has this view)",
+        help="name of the camera (view) of pictures whose file names do not end in it, with --find of all; for gauges, "
+        "and networks trained on NSOART pictures (how pictures differ from good parts) with golden references "
+        "(default: center for a gauge that has this view)",
     )
     marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)
@@ -155,7 +158,7 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
 
 
 def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judging:
-    """Make the iterator of verdicts on the picture files by a run of this kind."""
+    """Return the `Judging` of the picture files by the run --model, of this kind; pictures are not yet judged."""
     sheets, tolerance = args.out is not None, _tolerance(args)
     named = {name: getattr(args, name) for name in (*PART, "marking")}
     if kind == FLORENCE:
@@ -187,7 +190,7 @@ def _tolerance(args: argparse.Namespace) -> dict[str, float]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge the pictures, print and write the verdicts as the options say; returns the exit code."""
+    """Judge the pictures, print and write all verdicts; then return 0, or raise InputError if files were unreadable."""
     files = find_pictures(args.images)
     kind = {DETECTION_FORMAT: FLORENCE, GAUGE_FORMAT: GAUGE}.get(kind_of(args.model) or "", VIT)
     _check_options(args, kind)

@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Collect the files and upload them; returns the exit code, 1 if the Hub refuses or cannot be reached."""
+    """Write RUN/README.md and, without --dry-run, upload the files; returns 1 if the Hub fails or refuses, else 0."""
     names = [("--to", args.to), *(("--dataset", name) for name in args.dataset)]
     if problems := [problem for option, name in names if (problem := name_problem(name, option))]:
         raise InputError(problems)

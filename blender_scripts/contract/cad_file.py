@@ -79,7 +79,7 @@ class CadFile:
         name: path as in the scene file, relative to the scene file's folder.
         path: absolute path, symbolic links resolved.
         format: one of FORMATS.
-        sha256: SHA-256 of the file's bytes; part of the hash of each manifest row that uses it.
+        sha256: SHA-256 of the file's bytes; part of the hash of each manifest row of the scene, whatever its housing.
     """
 
     name: str
@@ -97,7 +97,7 @@ class CadFile:
 
         Raises:
             FileProblem: the path leads out of the folder; the file is missing, empty, larger than MOST_BYTES or not a
-                regular file; or its ending or its first bytes are not those of one of FORMATS.
+                regular file; its ending is not one of FORMATS; or it does not begin as a file with this ending does.
         """
         path = inside(folder, name)
         format_ = path_format(name)
@@ -109,7 +109,7 @@ class CadFile:
         """Read the file again and return its bytes.
 
         Raises:
-            FileProblem: the bytes no longer match `sha256`.
+            FileProblem: the file cannot be read any more, or its bytes no longer match `sha256`.
         """
         content = read_plain(self.path, self.name, "a mesh")
         if hashlib.sha256(content).hexdigest() != self.sha256:

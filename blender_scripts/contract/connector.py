@@ -196,7 +196,8 @@ def read_connector(path: Path) -> Connector:
     """Read and check a scene file; returns its contents.
 
     Raises:
-        InputError: with every mistake as ``file.toml:LINE key: expected …, got …``.
+        InputError: with every mistake as ``file.toml:LINE key: expected …, got …``. Whether tables fit together is
+            checked only if there is no other mistake.
     """
     if not path.is_file():
         raise InputError(f"{path.name}:1 file: expected a scene file in {path.parent}, got no such file")

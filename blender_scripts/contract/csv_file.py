@@ -1,4 +1,4 @@
-"""Read CSV files as spreadsheets save them: commas, semicolons or tabs, RFC 4180 quoting, any line ends.
+"""Read CSV files as spreadsheets save them: commas, semicolons, tabs or bars, RFC 4180 quoting, any line ends.
 
 A first line such as ``sep=;`` (Excel) states the delimiter; else it is the one that splits the header into the largest
 number of known column names.
@@ -28,7 +28,8 @@ class CsvRows:
     Args:
         file: the file's lines with their line ends (opened with newline="").
         known: column names by which the delimiter is recognised.
-        wrong: called for each mistake with its line, column, what was expected and what was found.
+        wrong: called for each mistake with its line, column, what was expected and what was found: for mistakes in the
+            header when the object is made, for those in rows during the iteration.
         required: columns that the file must have.
         named: converts a cell of the header to the column's name.
         refused: returns None for an allowed column name, else what is expected instead.

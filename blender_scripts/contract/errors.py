@@ -30,8 +30,8 @@ class InputError(Exception):
 def grouped(problems: Sequence[str]) -> list[str]:
     """Shorten a list of messages for printing.
 
-    Messages are alike if they differ only in file, line, numbers in the column's name and the value found. Of more than
-    six alike, the first five and a line with the number of the others are kept.
+    Messages are alike if they differ only in file, line and numbers in the column's name. Of more than six alike, the
+    first five are kept, and a line with the number of the others.
 
     Args:
         problems: messages of the form ``place: expected …, got …``.
@@ -54,7 +54,7 @@ def grouped(problems: Sequence[str]) -> list[str]:
 
 
 def _kind(problem: str) -> tuple[str, str]:
-    """What makes messages alike: the column or key after a line number, without numbers, and what is expected."""
+    """What makes messages alike: the column or key after a line number, without numbers; what is expected and found."""
     place, _, text = problem.partition(_EXPECTED)
     column = re.search(r":\d+ (.*)", place, re.DOTALL)
     return re.sub(r"\d+", "", column[1]) if column else "", text or problem

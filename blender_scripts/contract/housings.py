@@ -155,9 +155,9 @@ class Finish:
     """How surfaces vary from part to part, and their wear.
 
     Attributes:
-        shade_stops: brightness of the plastic varies by up to +- this, in photographic stops.
-        roughness: roughness of the plastic varies by up to +- this share of its nominal value.
-        scratches: scratches on the plating, 0 none to 1 heavy.
+        shade_stops: brightness of a housing, plastic or metal, varies by up to +- this, in photographic stops.
+        roughness: roughness of a housing, plastic or metal, varies by up to +- this share of its nominal value.
+        scratches: scratches on the plating of pins, 0 none to 1 heavy.
         mould_marks: flow marks and sink in the plastic, 0 none to 1 strong.
         dust: share of the plastic's area that dust covers.
     """

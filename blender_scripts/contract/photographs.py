@@ -43,7 +43,7 @@ class Photograph:
         """Read the file again and return its bytes.
 
         Raises:
-            FileProblem: the bytes no longer match `sha256`.
+            FileProblem: the file cannot be read any more, or its bytes no longer match `sha256`.
         """
         content = read_plain(self.path, self.name, "a picture")
         if hashlib.sha256(content).hexdigest() != self.sha256:

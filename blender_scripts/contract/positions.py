@@ -41,6 +41,8 @@ class Position:
 def read_positions(section: TomlSection) -> tuple[tuple[Position, ...], tuple[Position, ...]]:
     """Read the scene file's table `[positions]`.
 
+    Mistakes are noted in `section`.
+
     Returns:
         The positions with a pin, and the positions without one (`blanks`), both row by row.
     """
@@ -101,7 +103,7 @@ def _grid(section: TomlSection) -> Rows:
 
 
 def _staggered(section: TomlSection) -> Rows:
-    expected = "a list with the number of positions of each row, 1 to 200, such as [5, 4]"
+    expected = "a list with the number of positions, 1 to 200, of each of 1 to 100 rows, such as [5, 4]"
     counts = section.value("counts", expected)
     good = isinstance(counts, list) and 1 <= len(counts) <= 100
     if not good or not all(type(count) is int and 1 <= count <= 200 for count in counts):

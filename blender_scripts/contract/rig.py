@@ -51,7 +51,7 @@ class Sensor:
     """The camera's image sensor (EMVA Standard 1288).
 
     Attributes:
-        full_well_e: electrons of a full pixel; 0 = no noise at all.
+        full_well_e: electrons of a full pixel; 0 = neither shot noise nor read noise.
         read_noise_e: standard deviation in electrons.
         hot_pixels: share of pixels that are hot (defective, always bright).
         white_balance: factors on red, green and blue.
@@ -74,7 +74,8 @@ class Lighting:
         height_mm, radius_mm, width_mm: place and size of the lamp, by kind as in docs/reference/scenes.md.
         azimuth_deg: direction of a `side` lamp: 0 = +X, 90 = +Y.
         ambient: brightness of the grey room around the station.
-        parts: for kind `mixed`, the names of other set-ups and their shares of `power`; else empty.
+        parts: for kind `mixed`, the names of other set-ups and the share of this set-up's `power` that each gets in
+            place of its own; else empty. This set-up's `ambient` applies.
     """
 
     name: str
@@ -89,7 +90,7 @@ class Lighting:
 
 
 def read_cameras(section: TomlSection) -> dict[str, CameraRig]:
-    """Read the table `[camera]`; returns cameras by view. A sub-table such as `[camera.left]` overrides its keys."""
+    """Read the table `[camera]`; returns a camera for each of CAMERAS. `[camera.left]` overrides keys for one view."""
     shared = {key: value for key, value in section.data.items() if key not in CAMERAS}
     rigs = {"": _camera(section)}
     for name in CAMERAS:

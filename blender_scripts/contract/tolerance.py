@@ -84,7 +84,7 @@ class Tolerance:
         return {**self._everywhere, **({"at": at} if at else {})}
 
     def complete(self) -> dict[str, Any]:
-        """The three limits, mm, by name; `at` holds all three for each address with exceptions, if there are any."""
+        """The three limits, mm, by name; if pins have limits of their own, `at` has all three by their address."""
         at = {address: asdict(self.limits(address)) for address in self.at}
         return {**asdict(self.limits()), **({"at": at} if at else {})}
 

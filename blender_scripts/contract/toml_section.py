@@ -222,7 +222,7 @@ class TomlSection:
         built = {}
         for name in section.data:
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
-                expected = "up to 32 lower-case letters, digits and _, first a letter"
+                expected = "a table name of up to 32 lower-case letters, digits and _, first a letter"
                 section.wrong(name, expected, shown(name))
             built[name] = build(name, section.table(name))
         return built
@@ -258,7 +258,7 @@ class TomlSection:
         ]
 
     def finish(self) -> None:
-        """Raise InputError with every mistake of this table and its sub-tables, sorted by line."""
+        """Raise InputError with every mistake of this table and its sub-tables, if any; a key never read is one."""
         found = sorted(dict.fromkeys(self._all_problems()))
         if found:
             raise InputError([f"{self.file}:{line} {text}" for line, text in found])

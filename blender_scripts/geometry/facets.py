@@ -75,7 +75,8 @@ def facing(corners: np.ndarray) -> tuple[Facets, np.ndarray]:
     """Select the facets that face the camera.
 
     Args:
-        corners: (3, K, F) corners of F facets, counter-clockwise seen from outside.
+        corners: (3, K, F) the K corners of each of F facets, in the axes of `Facets.corners`; counter-clockwise seen
+            from outside.
 
     Returns:
         The selected facets, and their indices into the F facets.

@@ -45,7 +45,8 @@ def read_glb(content: bytes, name: str) -> Parts:
         Vertices (V, 3), vertex indices (C,) of the faces' corners, and number of corners of each face (F,).
 
     Raises:
-        FileProblem: the file is damaged or compressed, or refers to other files.
+        FileProblem: the file is damaged, has no triangle or too many, is compressed, refers to other files, or has
+            instancing, skins or sparse accessors.
     """
     document, binary = _chunks(content, name)
     return _Document(document, binary, name).scene()

@@ -25,7 +25,7 @@ class Mesh(NamedTuple):
 
     @classmethod
     def of(cls, vertices: np.ndarray, faces: Sequence[Sequence[int]], smooth: Sequence[bool] | bool = False) -> Mesh:
-        """A mesh from faces that are given as tuples of vertex indices."""
+        """A mesh of faces, given as tuples of vertex indices; `smooth`: whether all, or each, are shaded smooth."""
         shading = [smooth] * len(faces) if isinstance(smooth, bool) else smooth
         return cls(
             vertices,

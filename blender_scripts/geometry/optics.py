@@ -76,7 +76,7 @@ class Camera:
         return start @ axes + self.matrix_world[:3, 3], direction @ axes
 
     def undistorted(self) -> Camera:
-        """The camera without distortion that is rendered: its picture is larger by the lens's margin on each side."""
+        """The distortion-free camera with which Blender renders; its picture adds the lens's margin on each side."""
         lens, margin = self.lens, 2 * self.lens.margin
         return replace(self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION))
 

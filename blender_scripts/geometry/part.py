@@ -97,7 +97,7 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """Size of the moulded part divided by that on the drawing; `pins` contain it; shell, `cuts`, print do not."""
+        """Size of the moulded part / size on the drawing; applied already to `pins`, not to shell, `cuts` and print."""
         return self.pins[0].scale
 
     @property

@@ -174,8 +174,8 @@ class Pin:
 
     Attributes:
         position: its position on the drawing.
-        nominal: the right terminal for this position.
-        form: its shape, bent or broken as it is.
+        nominal: the correct terminal for this position.
+        form: its shape, with the bends or the break that it has.
         floor_mm: z of the cavity floor.
         cavity_mm: (x, y) of the cavity's centre.
         root_mm: origin of the pin's frame in world coordinates.
@@ -270,13 +270,13 @@ class Pin:
 
     @property
     def nominal_base_mm(self) -> Vector:
-        """World point, mm, of the drawing's pin foot, the drawing's datum laid on the part's; z is the drawn floor."""
+        """Foot of the pin as drawn, mm in the world, the drawing's datum laid on the part's; z of the drawn floor."""
         x, y = self.datum_shift_mm
         return self.position.x_mm + x, self.position.y_mm + y, self.nominal_floor_mm
 
     @property
     def nominal_tip_mm(self) -> Vector:
-        """World point, mm, of the drawing's pin tip, the drawing's datum laid on the part's."""
+        """Tip of the pin as drawn, mm in the world, the drawing's datum laid on the part's."""
         x, y, z = self.nominal_base_mm
         return x, y, z + self.nominal.standing_mm
 
@@ -287,8 +287,8 @@ class Pin:
             By name; every value is None for a missing pin:
             dx_mm, dy_mm: X and Y of the tip minus those of the nominal tip, measured from the part's datum.
             true_position_mm: 2 sqrt(dx^2 + dy^2), a diameter (ISO 1101 / ASME Y14.5).
-            retraction_mm: how far the tip would be below its nominal height if the pin were straight and whole;
-                negative: above it. A bend does not change it.
+            retraction_mm: how far the tip would be below its nominal height if the pin were straight, whole and of the
+                right terminal; negative: above it. A bend does not change it.
             tilt_deg, azimuth_deg: angle between Z and the centre line at the tip, and its direction (0 = +X, 90 = +Y).
             length_mm, twist_deg: `Form.length_mm`, and `Form.twist_rad` in degrees.
         """

@@ -78,7 +78,7 @@ def read_ply(content: bytes, name: str) -> Parts:
         Vertices (V, 3), vertex indices (C,) of the faces' corners, and number of corners of each face (F,).
 
     Raises:
-        FileProblem: the file has no valid header, less data than the header states, or no mesh.
+        FileProblem: the file is damaged, has less data than its header states, or has no mesh.
     """
     content = _with_plain_header(without_mark(content))
     order, elements, start = _header(content, name)

@@ -152,7 +152,7 @@ class ScanLines:
     """Pieces of surfaces, each cut by the columns or the rows of a grid.
 
     Args:
-        own: (2, K, F) corners of the pieces' facets, px.
+        own: (2, K, F) u and v of the K corners of each facet of the pieces, px.
         pieces: (F,) index of the piece that each facet belongs to, ascending; each of the P pieces has a facet.
         hidden: the facets that hide the pieces.
         axes: (P,) 0: columns cut the piece; 1: rows.

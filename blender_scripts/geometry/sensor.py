@@ -31,7 +31,7 @@ class Capture:
         exposure: factor on the linear light.
         white_balance: factors on red, green and blue.
         vignetting: share of the light that is lost in the picture's corners.
-        full_well_e: electrons of a full pixel; 0 = no noise at all.
+        full_well_e: electrons of a full pixel; 0 = neither shot noise nor read noise.
         read_noise_e: standard deviation in electrons.
         hot_pixels: share of pixels that are hot (defective, always bright).
     """

@@ -348,7 +348,7 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
 
 
 def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
-    """Return the terminal that a pin's hole is made for: the right one, or a wrong one that is too thick for it."""
+    """Return the terminal that a pin's hole is made for: the nominal one, or its own if that hole is too narrow."""
     if pin.nominal.section == "round":
         sides: tuple[tuple[float, float], ...] = ((pin.terminal.reach_mm, pin.nominal.reach_mm),)
     else:

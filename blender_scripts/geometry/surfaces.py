@@ -47,9 +47,9 @@ def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.n
 
 
 def points_alone(part: Part, camera: Camera) -> list[int]:
-    """Return, for each target of `sight_of` in order, the number of grid points at which it shows if nothing hides it.
+    """Return the number of grid points at which each pin (or empty cavity's mouth) and flaw shows if nothing hides it.
 
-    A pin counts from its foot on the cavity floor to its tip, without its buried end.
+    In the order of `sight_of`; a pin counts from its foot on the cavity floor to its tip, without its buried end.
     """
     targets = [target._replace(hides=False) for target in _targets(part, camera, from_floor=True)]
     return [seen.points for seen in Sight(targets, []).seen()]

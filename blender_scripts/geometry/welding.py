@@ -35,7 +35,7 @@ def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray
         sizes: (F,) corners per face.
 
     Raises:
-        FileProblem: a coordinate is not finite or is too large, or no face is left.
+        FileProblem: there are too many triangles, a coordinate is not finite or too large, or no face is left.
     """
     vertices = np.asarray(vertices, np.float64)
     corners, sizes = np.asarray(corners, np.int64), np.asarray(sizes, np.int64)

@@ -43,8 +43,10 @@ class Claim:
     def keep(self) -> None:
         """Create the render folder, and save in it the manifest, its scene files, and the paths of these originals.
 
+        In the copy of a folder of photographs, pictures that the scene no longer names are deleted.
+
         Raises:
-            InputError: a file cannot be read or written.
+            InputError: a file cannot be read or written, or a CAD file or photograph has changed since it was checked.
         """
         folder, manifest = self.output.root, self.manifest
         self.output.create()
@@ -84,7 +86,8 @@ def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Cl
         force: replace files also in a folder that the renderer has not written.
 
     Raises:
-        InputError: with every reason not to render into the folder.
+        InputError: rendering would replace other files or rows, or leave finished rows without a manifest; or the
+            folder's parents are missing.
     """
     root = default_folder(manifest.path) if out is None else out
     if not force:

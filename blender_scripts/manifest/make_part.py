@@ -52,8 +52,8 @@ def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
 
     Args:
         connector: the scene.
-        marking: the manifest's column `marking`: `text=…` gives one item; `numbers` one per row number and one per
-            position number, or one per cavity label if the scene's `numbers_at` is `around`; `none` no item.
+        marking: the manifest's column `marking`: `text=…` gives one item; `numbers` one for each row and one for each
+            position of row 1, or one per cavity label if the scene's `numbers_at` is `around`; `none` no item.
     """
     where = connector.marking
     if marking.startswith("text="):

@@ -40,7 +40,7 @@ class OutputFolder:
         create: whether to create a missing folder now; if false, call the method `create` before anything is written.
 
     Raises:
-        InputError: the folder or a subfolder cannot be created, or a subfolder is a symbolic link.
+        InputError: with `create`, the folder or a subfolder cannot be created, or a subfolder is a symbolic link.
     """
 
     def __init__(self, root: Path, create: bool = True) -> None:
@@ -99,7 +99,7 @@ class OutputFolder:
         return f"{self.root}: rows of renderer version {versions} that version {RENDERER} renders again: {again}{rest}"
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
-        """Return a row's record if it, picture and mask exist and are unchanged; None if the row is not finished.
+        """Return a row's record if it and all files that it lists are there, unchanged; else None (not finished).
 
         Args:
             run: the row.
@@ -122,7 +122,7 @@ class OutputFolder:
             self.replace_file(self.record(record["run"]), encode_record(fresh))
 
     def check_finished(self, runs: Iterable[Run], head_of: Callable[[Run], dict[str, Any]]) -> None:
-        """Check that rendering replaces no finished picture by one with other settings.
+        """Check that no finished picture would be replaced by one with other settings (without --out and --force).
 
         Args:
             runs: the rows to be rendered.
@@ -141,7 +141,8 @@ class OutputFolder:
         if count:
             raise InputError(
                 f"{self.root}: expected finished rows with the settings of this command, got {count} with other "
-                f"settings (such as {first}): give --out for another folder, or --force to render these rows again"
+                f"settings (such as {first}): to render these rows again, give --out {self.root}; to keep them, give "
+                "--out with another folder; to render all rows again, give --force"
             )
 
     def _record_of(self, run: Run) -> dict[str, Any] | None:
@@ -175,7 +176,7 @@ class OutputFolder:
             extras: bytes of .npy files by kind (one of EXTRAS); older files of other kinds are removed.
 
         Raises:
-            OSError: a file on the disk does not have the size that was written.
+            OSError: a file cannot be written, or does not have the size that was written.
         """
         hashes = {
             "image_sha256": hashlib.sha256(image).hexdigest(),
@@ -219,10 +220,10 @@ class OutputFolder:
             self.replace_file(path, content)
 
     def keep_paths(self, file: str, paths: dict[str, str]) -> None:
-        """Add the paths of originals to a file of the folder.
+        """Add, to a JSON file of the folder, the paths from which manifests or scene files were copied.
 
         Args:
-            file: PATHS for manifests, SCENE_PATHS for scene files.
+            file: name of the JSON file: PATHS for manifests, SCENE_PATHS for scene files.
             paths: path of each original, by the file name of its copy.
         """
         known = original_paths(self.root, file)
@@ -253,7 +254,7 @@ def original_path(root: Path, file: str, copy: str) -> Path | None:
 
     Args:
         root: the render folder.
-        file: PATHS for a manifest, SCENE_PATHS for a scene file.
+        file: the file that lists the originals: PATHS for those of manifests, SCENE_PATHS for those of scene files.
         copy: file name of the copy.
     """
     path = original_paths(root, file).get(copy)

@@ -66,16 +66,16 @@ def read_manifest(path: Path, scenes: Path) -> Manifest:
 
 
 def stream_runs(path: Path, scenes: Path | Mapping[str, Path]) -> Iterator[Run]:
-    """Yield the runs (checked rows) of a manifest one by one, in memory that hardly grows with their number.
+    """Yield the valid rows of a manifest one by one, in memory that hardly grows with their number.
 
-    It is for rows that have been rendered, as it does not check whether defects make pins collide.
+    It is for rows that have been rendered, as it does not check whether the geometry allows their defects.
 
     Args:
         path: the CSV file.
         scenes: folder of the scene files, or the path of each scene file by name of the scene.
 
     Raises:
-        InputError: after the last run, with every mistake of the manifest and of its scene files.
+        InputError: before the first run, if file or header cannot be read; else after the last, with every mistake.
     """
     return _Reader(path, scenes, geometry=False).stream()
 
@@ -120,7 +120,7 @@ def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
         runs: runs of the first manifest.
 
     Raises:
-        InputError: the file is not a manifest.
+        InputError: the file is unreadable, or its header lacks columns.
     """
     return _Reader(path, scenes, geometry=False).conflicts(runs)
 
@@ -132,7 +132,7 @@ def run_names(path: Path) -> Iterator[str]:
         path: the CSV file.
 
     Raises:
-        InputError: the file is not a manifest.
+        InputError: when the first name is read, if the file is unreadable or its header lacks columns.
     """
     return _Reader(path, path.parent, geometry=False).names()
 
@@ -224,7 +224,10 @@ class _Reader:
         return Manifest(self.path, runs, self.scenes_used(), content)
 
     def validated(self, sha256: str) -> ValidatedManifest:
-        """Read a manifest that another process checked with hash `sha256`; raises InputError if a file has changed."""
+        """Read a manifest that another process has checked; raises InputError if a file has changed since.
+
+        `sha256` is the hash of the manifest and its scene files when they were checked.
+        """
         content, text = self._text()
         rows, housings = _RunsOnDemand(self), set[tuple[str, str]]()
         for line, cells in self._rows(io.StringIO(text, newline="")):

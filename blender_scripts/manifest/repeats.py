@@ -12,10 +12,11 @@ Cells = dict[str, str]
 
 
 class Repeats:
-    """Takes note of a manifest's rows by hashes, 24 bytes a row, so that a million rows fit in memory.
+    """Finds repeated run names, and parts in several splits, by hashes of 24 bytes a row: a million rows fit in memory.
 
     Args:
-        is_run, is_part, is_split: whether the text of a cell has the form of its column; others are reported elsewhere.
+        is_run, is_part, is_split: whether a text has the form of a cell of this column; malformed cells are reported
+            elsewhere.
     """
 
     def __init__(
@@ -25,7 +26,7 @@ class Repeats:
         self._runs, self._parts, self._places = array("q"), array("q"), array("q")
 
     def add(self, cells: Cells) -> None:
-        """Take note of a row, by its cells."""
+        """Store hashes of a row's name, part and split, which `found` compares; `cells`: its cells by column."""
         part = _part(cells)
         number = int(part) if self._is_part(part) and int(part) < 1 << 63 else -1
         self._runs.append(short_hash(cells["run"].lower()))

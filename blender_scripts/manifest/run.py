@@ -71,7 +71,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checked manifest: its runs (rows) in order, the scenes they use by name, and the file's bytes."""
+    """A checked manifest: its runs (rows) in order, the scenes they use by name, and the file's bytes.
+
+    A manifest of `stream_manifest` has no bytes (`content` is empty), so that its `checked_sha256` is of no use.
+    """
 
     path: Path
     runs: Sequence[Run]

@@ -23,7 +23,7 @@ _MOST_DEEP = 200
 
 
 class Problem(Exception):
-    """A problem to report to the parent process: `expected` and `got` of a message, or the file's Blender `version`."""
+    """A problem for the parent process: `expected` and `got` of a message, or the Blender `version` that is needed."""
 
     def __init__(self, **fields: object) -> None:
         super().__init__(fields)

@@ -107,10 +107,10 @@ class PathTracer:
         return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
 
     def picture(self, width: int, height: int, samples: int, seed: int) -> np.ndarray:
-        """Render the picture, denoised, on the pixel grid and with the light paths that `sampling` chooses.
+        """Render and denoise the picture, on the finer pixel grid and with the light paths that `sampling` returns.
 
-        Without a denoiser, it is rendered on its own pixel grid, with WITHOUT_DENOISER times the light paths. A finer
-        grid of more than _MOST_FINE_PX px is replaced by the picture's own.
+        Without a denoiser, it is rendered on its own pixel grid, with WITHOUT_DENOISER times the light paths. If the
+        finer grid had more than _MOST_FINE_PX px, the picture's own grid is used.
 
         Args:
             width, height: picture size in px.

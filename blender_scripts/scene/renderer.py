@@ -38,6 +38,8 @@ def _npy(array: np.ndarray) -> bytes:
 class Renderer:
     """Renders rows: writes the picture, mask and record of each.
 
+    Making one resets Blender to factory settings and empties its scene.
+
     Args:
         connectors: the rows' scenes, by name.
         output: the render folder.
@@ -78,7 +80,11 @@ class Renderer:
         self.scratch.close()
 
     def render(self, run: Run, force: bool = False) -> bool:
-        """Render a manifest row; a finished row only with `force`. Returns whether it was rendered."""
+        """Render a manifest row; returns whether it was rendered.
+
+        A finished row is rendered only with `force`. Otherwise the keys of its record that no pixel depends on, such as
+        the tolerance, are brought up to date.
+        """
         head, connector = self.head(run), self.connectors[run.scene]
         if not force and (record := self.output.finished(run, head["row_sha256"])) is not None:
             self.output.refresh(record, self._unpictured(run, record))

@@ -66,7 +66,10 @@ def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, ski
         stored: the row with its pictures, as stored.
         asked: operations that the plan has for this row.
         rules: settings for all copies.
-        skipped: number of copies that are not made, by reason; this function adds to it.
+        skipped: number of copies that are not made, by reason; this function adds to it (a whole `cut` as one).
+
+    Raises:
+        InputError: a picture, mask or golden reference (mean picture of good parts) cannot be read, or does not fit.
     """
     if not asked:
         return []

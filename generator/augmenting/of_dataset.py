@@ -20,6 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.text_file import read_text
 from generator.augmenting.before_after import Sheet
 from generator.augmenting.copied_rows import Columns, Rules, copies_of
 from generator.augmenting.copies import COPIES
@@ -43,11 +44,12 @@ from generator.io.drawing import Box
 from generator.io.pictures import open_picture
 from generator.io.processes import processes
 from generator.io.source_code import code_sha256
+from generator.soart import nsoart
 
 
 @dataclass(frozen=True)
 class Job:
-    """The inputs that all processes share.
+    """What the processes that augment a dataset have in common; each gets it with its chunks of rows.
 
     Attributes:
         dataset: folder of the dataset.
@@ -87,8 +89,8 @@ class Augmented:
     """Counts of an augmented dataset.
 
     Attributes:
-        rows, copies: number of rows, and of copies among them.
-        skipped: number of copies that were not made, by reason.
+        rows, copies: number of rows, and of copies among them, including those that the original dataset had.
+        skipped: number of copies that were not made, by reason; a `cut` left out as a whole counts once.
         became_ok: number of OK copies of NG originals: no part of a defect remains in them.
     """
 
@@ -109,14 +111,18 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         options: options of the command.
 
     Raises:
-        InputError: the plan's folder is not a Pinsight dataset, the plan does not fit its rows or asks for nothing, or
-            `to` may not be replaced.
+        InputError: the plan's folder is not a Pinsight dataset, the plan does not fit its rows, `to` may not be
+            replaced, or no copy is made and the originals are left out (`options.originals` is false).
     """
     columns, extras, other, masks = dataset_columns(plan.folder)
     if note := missing_note(plan.folder, columns):
         sys.stderr.write(f"{note}\n")
     card, license_id = read_card(_text(plan.folder / CARD))
     parameters, connectors = read_parameters(plan.folder), read_connectors(plan.folder)
+    try:
+        nsoart.check_parameters(parameters)
+    except ValueError as error:
+        raise InputError(f"{plan.folder}: {error}") from None
     drawings = {each.scene: each.positions for each in connectors or ()}
     rules = Rules(scenes, drawings, options, Settings.of_card(card), parameters, extras, masks, plan.folder)
     runs = _check_rows(plan)
@@ -127,8 +133,8 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         _write(job, _chunks(plan, runs), writer, done, drawn)
         if not done.rows:
             raise InputError(
-                f"{plan.folder}: expected a plan with at least one copy, as --only-copies leaves out the originals, "
-                "got none"
+                f"{plan.folder}: expected at least one copy that can be made, as --only-copies leaves out the "
+                "originals, got none"
             )
         done.copies = sum(origins["copies"] for origins in writer.origins.values())
         made = {"seed": options.seed, "trim": options.trim, "mirrored_text": options.mirror_text}
@@ -261,7 +267,7 @@ def _row_problem(line: Line, rows: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def _text(path: Path) -> str:
-    return path.read_text("utf-8") if path.is_file() else ""
+    return read_text(path, str(path))[1] if path.is_file() else ""
 
 
 def _how(plan: Plan, options: Options, done: Augmented) -> list[str]:

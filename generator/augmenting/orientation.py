@@ -67,7 +67,7 @@ class Naming:
         return a * x + b * y + 0.0, c * x + d * y + 0.0  # + 0.0 turns -0.0 into 0.0
 
     def address(self, address: str | None) -> str | None:
-        """Return the new address of a pin, or of two pins (r1c1-r1c2); None where it is not known."""
+        """Return the new address of a pin, or of two pins (r1c1-r1c2); "" stays "", None where it is not known."""
         if not address:
             return address
         found = [self.addresses.get(part) for part in address.split("-")]
@@ -86,14 +86,18 @@ class Naming:
         return None if None in found else "-".join(label for label in found if label)
 
     def tolerance(self, tolerance: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Return a tolerance with the pins' new addresses in `at`; a pin whose new address is not known is left out."""
+        """Return a tolerance with new addresses in `at` (exceptions), without pins whose new address is not known."""
         if tolerance is None or "at" not in tolerance:
             return tolerance
         at = {moved: own for address, own in tolerance["at"].items() if (moved := self.address(address))}
         return {**tolerance, "at": at}
 
     def camera(self, camera: str | None) -> str | None:
-        """Return the name of the copy's camera, given that of the original; a flip exchanges left and right."""
+        """Return the name of the copy's camera, given that of the original (None or `center`: the same).
+
+        A flip exchanges left and right. A turn makes right top, top left, left bottom, and bottom right, but changes no
+        camera's name if the pins are on a circle.
+        """
         if camera not in _SIDES:
             return camera
         there = self.direction(*_SIDES[camera])
@@ -159,9 +163,9 @@ def naming(
     Args:
         operation: REVERSE (a flip) or TURN (by 90 degrees).
         addresses, cavities: address and cavity label of each object in the picture.
-        drawing: all positions of the connector; None: not known. New addresses are then counted from `addresses`:
-            mirrored rows are read backwards, and only grids can be turned, since a single row may be a circle. If this
-            is not possible, or a position has no object, all new addresses are None.
+        drawing: all positions of the connector. None: not known; the new addresses then follow from `addresses` alone:
+            mirrored rows are numbered from their other end. They are all None if a position has no object, or for a
+            turn of rows that differ in length, or of one row of over 2 positions, which may be a circle.
     """
     labels = {a: c for a, c in zip(addresses, cavities, strict=True) if a and c and _ADDRESS.fullmatch(a)}
     axes = _AXES[operation]

@@ -82,8 +82,8 @@ class Options:
 
     Attributes:
         seed: seed of all random choices.
-        trim: trim the edges of copies at random.
-        originals: also write the originals, byte for byte, beside their copies.
+        trim: cut strips of random width off the edges of halves, flipped and turned copies.
+        originals: also write the originals, with unchanged pictures, beside their copies.
         mirror_text: also mirror pictures with print, or of which it is not known whether they have print; only the
             pictures of a dataset need this.
         workers: number of processes; None: one per core.
@@ -108,15 +108,16 @@ def proposal(width: int, height: int) -> tuple[str, ...]:
 def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = None) -> tuple[Plan, list[str]]:
     """Propose operations for the pictures of a folder or a dataset.
 
-    For a dataset, operations are proposed for the rows of the training split that are not copies and have no copies.
+    The plan of a dataset has a line for every row, with operations only for the rows of the training split that are not
+    copies and have no copies. In a folder, masks of an anomaly data set are passed over, with a note on stderr.
 
     Args:
         folder: folder of pictures, or dataset.
-        more: further operations for every picture: `light`, `warp` or both.
+        more: further operations for every picture that gets operations: `light`, `warp` or both.
         workers: number of processes; None: one per core.
 
     Returns:
-        The plan, and one message per picture that is left out because it is faulty.
+        The plan, and one message per picture of a folder that cannot be read and is left out.
 
     Raises:
         InputError: `folder` is not a folder, has no pictures, or has copies that `generator augment` made.

@@ -37,7 +37,7 @@ class Settings:
     def of_card(cls, settings: Mapping[str, Any]) -> Settings:
         """Make the settings from the result of `card_header.read_settings`.
 
-        A card that does not state them gives no tolerance, no grey zone and short names.
+        Where the card lacks them: no tolerance, no grey zone (0), and `short` names of the classes.
         """
         style = settings.get("answer", "short")
         return cls(
@@ -122,7 +122,7 @@ def relabelled(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -
     """Return the row of a copy: its class, kinds, flags and `bbox_str` follow from the objects that remain in it.
 
     Args:
-        row: row of the original, with the copy's size.
+        row: row of the copy, complete but for the values named above, which are still those of the original.
         left: the objects that remain in the copy.
         settings: labelling settings in the dataset's card.
     """

@@ -50,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="TARGET",
         help="chessboard with markers, charuco:COLUMNSxROWS:SQUARE_MM:MARKER_MM[:DICTIONARY] (number of squares, side "
-        "of a square, side of a marker, OpenCV's name of the markers), or grid of dots, dots:COLUMNSxROWS:PITCH_MM",
+        "of a square, side of a marker, marker dictionary of OpenCV), or grid of dots, dots:COLUMNSxROWS:PITCH_MM",
     )
     parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="file for the calibration certificate")
     parser.add_argument("--print", type=Path, metavar="FILE.png", help="only draw the target, as a picture to print")
@@ -68,7 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Calibrate and write the certificate, or draw the target (--print); returns 0."""
+    """Calibrate and write the certificate, or only draw the target (--print); returns 0.
+
+    Raises:
+        InputError: an option or picture is wrong, or the pictures do not determine the cameras; no file is written.
+    """
     target = Target.of_text(options.target)
     if options.print:
         check_file(options.print, "--print", (".png",))
@@ -118,8 +122,8 @@ def _files(given: Sequence[str]) -> dict[str, list[Path]]:
         camera = name if rig[0] else ONE_CAMERA
         if rig[0] and (camera in files or not camera.isidentifier()):
             raise InputError(
-                f"{text}: expected CAMERA=FOLDER with a different name of letters and digits for each camera, got the "
-                f"name {shown(camera)}"
+                f"{text}: expected CAMERA=FOLDER with a name for each camera that no other camera has (letters, digits "
+                f"and _, no digit first), got the name {shown(camera)}"
             )
         files.setdefault(camera, []).extend(pictures_in(path) if path.is_dir() else [path])
     return files

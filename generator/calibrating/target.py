@@ -47,10 +47,11 @@ class Target:
         """Return the target that the text of --target describes.
 
         The text has the form `charuco:11x8:10:7.5`, `charuco:11x8:10:7.5:DICT_5X5_100` or `dots:11x9:2`: columns x
-        rows, then `pitch_mm`, and for charuco `marker_mm` and possibly the dictionary.
+        rows, then `pitch_mm`, and for charuco `marker_mm` and possibly the dictionary. Without it, DICT_4X4_50 is
+        taken, for more than 100 squares DICT_4X4_250.
 
         Raises:
-            InputError: the text is not of that form.
+            InputError: the text is not of that form, or OpenCV has no such dictionary, or one with too few markers.
         """
         kind, *rest = text.split(":")
         try:
@@ -68,7 +69,7 @@ class Target:
         except (ValueError, IndexError, KeyError):
             raise InputError(
                 "--target: expected charuco:COLUMNSxROWS:SQUARE_MM:MARKER_MM[:DICTIONARY] or "
-                "dots:COLUMNSxROWS:PITCH_MM, with at least 3 x 3 squares or dots and markers smaller than squares, got "
+                "dots:COLUMNSxROWS:PITCH_MM, with 3 to 100 squares or dots a side, markers smaller than squares, got "
                 f"{shown(text)}"
             ) from None
         name = names[0] if names else "DICT_4X4_250" if columns * rows > 100 else "DICT_4X4_50"
@@ -103,7 +104,7 @@ class Target:
 
         Returns:
             Indices (n,) into `points_mm` of the points that were found, and their x and y (n, 2) in px, with pixel
-            centres at half integers; n = 0 if the target is not found.
+            centres at half integers; n = 0 if fewer than 6 are found, or of a grid of dots not all.
         """
         numbers, pixels = self._corners(grey) if self.kind == "charuco" else self._dots(grey)
         if len(numbers) < _LEAST_POINTS:
@@ -111,7 +112,7 @@ class Target:
         return numbers, pixels + 0.5
 
     def picture(self, px_per_mm: float) -> np.ndarray:
-        """Return a drawing of the target, (H, W) uint8, with a white border of one pitch on each side."""
+        """Draw the target, (H, W) uint8, its pitch rounded to whole px (at least 8), with a border of one pitch."""
         pitch = max(round(self.pitch_mm * px_per_mm), 8)
         border = round(_BORDER * pitch)
         if self.kind == "charuco":

@@ -4,7 +4,7 @@ Everything is checked before the dataset is written, and every fault is reported
 manifests has a record that belongs to it; picture and mask exist and have the SHA-256 in the record; the picture
 decodes and has the recorded size; boxes of visible parts lie inside the picture. Rows are handled in two passes (check,
 then attach pictures), in chunks of rows, by one process per core; between the passes only the names of the rows stay in
-memory. After an interrupted build, the next build reuses its chunks. A dataset gets its name when it is complete.
+memory. After an interrupted build, the next build reuses its chunks. A dataset's folder gets its name when complete.
 """
 
 from __future__ import annotations
@@ -154,10 +154,11 @@ def build(directory: Path, to: Path, scenes: Path | None, options: Options, repl
         to: the dataset folder.
         scenes: folder of the scene files; None: where they were when rendered, else their copies in the render folder.
         options: settings of the build.
-        replace: whether a dataset in `to` may be replaced.
+        replace: whether a dataset in `to` may be replaced; False: `to` has to be new or empty.
 
     Raises:
-        InputError: its message lists every fault of the render folder and the options.
+        InputError: `to` may not be replaced, or manifests, scene files, options or rows have faults. One message lists
+            all faults of the rows.
     """
     manifest_paths(directory)
     check_apart(to, directory, scenes)
@@ -183,7 +184,7 @@ def write_dataset(
         inputs: the inputs of the build.
         found: results of the first pass over all rows.
         writer: writer of the dataset.
-        rules_of: function that returns, for a chunk's name, its settings, with the spool that has its rows.
+        rules_of: called with a chunk's name; returns the build's settings, whose `spool` stores the chunk's rows.
     """
     options, rules = inputs.options, inputs.rules(writer.spool)
     parameters = parameters_of(in_order, found, rules, options, writer.building)
@@ -264,7 +265,7 @@ def check_apart(to: Path, directory: Path, scenes: Path | None) -> None:
 
 
 def parameters_of(in_order: InOrder, found: FirstPass, rules: Rules, options: Options, to: Path) -> dict[str, Any]:
-    """Return the contents of nsoart.json, from which the column nsoart is made; writes golden references into `to`."""
+    """Return the contents of nsoart.json; with `--nsoart golden`, also write the golden references to `to`/nsoart."""
     if options.nsoart == nsoart.GOLDEN:
         return golden_parameters(in_order, found.spaces, rules, to)
     spaces = found.spaces.found()

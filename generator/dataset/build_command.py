@@ -73,8 +73,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shard",
         metavar="I/N",
-        help="build only part I (0 to N - 1) of N parts of the rows, in its own folder in DATASET; give all parts the "
-        "same DATASET; `auto` or `auto/N` takes I from a SLURM job array, an indexed Kubernetes job or an AWS Batch "
+        help="build only part I (0 to N - 1) of N parts of the rows, in its own folder in DATASET; needs --to, equal "
+        "for all parts; `auto` or `auto/N` takes I from a SLURM job array, an indexed Kubernetes job or an AWS Batch "
         "array job; `generator merge` joins the parts",
     )
     parser.add_argument(
@@ -110,8 +110,8 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=OBSERVABLE_PX,
         metavar="PX",
-        help="a bend or a wrong height counts as visible in a picture if it moves the pin's tip by at least PX pixels "
-        "(default: %(default)g)",
+        help="for the column observable: a bend or a wrong height counts as visible in a picture if it moves the pin's "
+        "tip by at least PX pixels (default: %(default)g)",
     )
     parser.add_argument(
         "--answer",
@@ -124,7 +124,7 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build the dataset and print its numbers of pictures by split and class; returns the exit code."""
+    """Build the dataset, or the part that --shard names, and print what it contains; returns the exit code."""
     options = _options(args)
     directory = args.directory or only_rendered_folder(RENDERS)
     if args.shard is not None:
@@ -208,12 +208,14 @@ def only_rendered_folder(renders: Path) -> Path:
 def is_built(to: Path, directory: Path, scenes: Path | None, options: Options) -> bool:
     """Whether `to` already holds the dataset that this build would make; False if it is empty or missing.
 
+    If a command was killed while it replaced the dataset in `to`, the old dataset is moved back first.
+
     Args:
         to: the dataset folder.
         directory, scenes, options: as for `build`.
 
     Raises:
-        InputError: `to` holds something else, or another command is writing there.
+        InputError: `to` holds something else, or the old dataset cannot be moved back, as another command is writing.
     """
     Place(to).restore()
     if not to.is_dir() or not any(to.iterdir()):

@@ -36,7 +36,7 @@ def make_derived_card(
         counts: number of pictures by split and class.
         origins: number of pictures by split and by origin: `renders`, `photographs`, `copies`.
         classes: classes that the dataset declares.
-        settings: the dataset's build settings, stored in the header under the key `pinsight`.
+        settings: build settings for the header's key `pinsight`; `source_sha256` and `code_sha256` are left out.
         license_id: licence identifier; `other`: not stated.
         content: SHA-256 of all pictures and labels.
     """

@@ -123,7 +123,7 @@ class FirstPass:
         Args:
             directory: the render folder, for messages.
             partial: leave out manifest rows that have not been rendered.
-            whole: whether all rows of the dataset have been taken, not only those of a shard.
+            whole: whether these are all rows of the dataset, of which one has to be rendered, not those of a shard.
 
         Raises:
             InputError: its message lists every fault.
@@ -155,7 +155,7 @@ def first_pass(
     """Check the rows of all chunks, or of the chunks of a shard: every N-th chunk; returns the results.
 
     Args:
-        in_order: function that runs calls in processes, from `processes`.
+        in_order: function that runs calls in processes: what `generator.io.processes.processes` gives.
         rules: settings of the build.
         manifests: the manifests of the render folder.
         lines: estimate of the number of rows, for the progress bar.

@@ -36,7 +36,7 @@ SHARD = r"(\w+)-\d{5}-of-\d{5}\.parquet"
 
 
 def split_files(dataset: Path) -> dict[str, list[Path]]:
-    """Return the Parquet files of each split of a dataset folder: train, validation, test, then others by name."""
+    """Return the Parquet files of each split: train, validation, test, then others by name; {} if it is no dataset."""
     splits: dict[str, list[Path]] = {}
     for path in sorted((dataset / DATA).glob("*.parquet")):
         if match := re.fullmatch(SHARD, path.name):
@@ -79,7 +79,7 @@ def ordered_splits(names: Iterable[str]) -> list[str]:
 
 
 def read_features(dataset: Path) -> Features:
-    """Read a dataset's features (names and types of its columns) from its first Parquet file.
+    """Read a dataset's features (names and types of its columns) from its first Parquet file, which has to exist.
 
     Raises:
         InputError: the file is damaged.
@@ -148,11 +148,11 @@ def read_rows(
 
     Args:
         paths: files of one split, in order.
-        columns: names of the columns to read; None: all.
+        columns: names of the columns to read; those that the files lack are ignored. None: all columns.
         only: numbers of the rows to read, counted from 0 over all files; None: all.
 
     Raises:
-        InputError: a damaged file.
+        InputError: a damaged file, when its rows are read.
     """
     names = None if columns is None else list(columns)
     first = 0

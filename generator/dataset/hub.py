@@ -1,6 +1,6 @@
 """Publish files on the Hugging Face Hub in one commit, with errors of one line; for `generator push`, `trainer.push`.
 
-All files are uploaded first and become visible together: a push that is interrupted leaves the repository unchanged.
+All files are uploaded first and become visible together: an interrupted push changes no file of the repository.
 The token comes from the environment (HF_TOKEN) or the login (`hf auth login`), never from the command line.
 """
 
@@ -24,7 +24,7 @@ class HubError(Exception):
 
 
 class NotAllowed(Exception):
-    """The repository in the arguments may not be written, or does not exist; the text is for the user."""
+    """The repository that the user names has files of another origin, or does not exist; the text is for the user."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def publish(
         what: the files, and the name of the repository.
         private: make the repository private, if it is new.
         create_pr: open a pull request instead of committing to the branch.
-        revision: branch to commit to, or, with `create_pr`, the branch that the pull request changes; None: main.
+        revision: branch to commit to (made if missing), or that the pull request of `create_pr` changes; None: main.
         option: the command-line argument that has the repository's name, for error messages.
 
     Returns:

@@ -37,7 +37,8 @@ def merge_shards(
         overwrite: replace the folder `to` even if it is not a Pinsight dataset.
 
     Raises:
-        InputError: its message lists what is missing, changed, foreign or given twice.
+        InputError: shards are missing, changed, of another build or given twice (the message lists them), the inputs of
+            the build have changed, or `to` may not be replaced.
     """
     shards = [DatasetShard.read(folder) for folder in folders]
     _check_together(shards)
@@ -48,7 +49,10 @@ def merge_shards(
     first = shards[0]
     directory, scenes = renders or Path(first.directory), Path(first.scenes) if first.scenes else None
     if not directory.is_dir():
-        raise InputError(f"--renders: expected the render folder that the shards were built from, got no {directory}")
+        raise InputError(
+            f"{directory}: expected the render folder that the shards were built from, got no such folder: give its "
+            "path with --renders"
+        )
     check_apart(to, directory, scenes)
     for each in shards:
         if each.folder.resolve().is_relative_to(to.resolve()):

@@ -103,7 +103,8 @@ class Place:
         """Move the finished dataset from `building` to the target.
 
         Raises:
-            InputError: somebody has put files into the target that may not be replaced; both folders are kept.
+            InputError: files that may not be replaced were put into the target, or a folder cannot be renamed; both are
+                kept.
         """
         try:
             if os.path.lexists(self.path):
@@ -139,7 +140,8 @@ class Place:
         if strange := [name for name in _foreign_entries(folder) if name not in self._strange]:
             return (
                 f"{self.option}: expected a new or empty folder or a Pinsight dataset to replace, got one with other "
-                f"files in it ({', '.join(strange[:5])}): choose another folder, or give --overwrite to delete them"
+                f"files in it ({', '.join(strange[:5])}): choose another folder, or delete them (`build` "
+                "and `merge` do so with --overwrite)"
             )
         return ""
 

@@ -131,7 +131,7 @@ def push(upload: Upload, name: str, private: bool, create_pr: bool, revision: st
         name: owner/name of the repository.
         private: make the repository private, if it is new.
         create_pr: open a pull request instead of committing to the branch.
-        revision: branch to commit to, or, with `create_pr`, the branch that the pull request changes; None: main.
+        revision: branch to commit to (made if missing), or that the pull request of `create_pr` changes; None: main.
 
     Returns:
         The URL of the commit or pull request.

@@ -122,7 +122,10 @@ def read_picture(directory: Path, run: str, sha256: str, size: tuple[int, int] |
     picture = decoded(content, shown_path(path))
     if size is not None and picture.size != size:
         got = f"{picture.width} x {picture.height}"
-        raise InputError(f"{shown_path(path)}: expected {size[0]} x {size[1]} px, got {got}")
+        raise InputError(
+            f"{shown_path(path)}: expected {size[0]} x {size[1]} px, as its record states, got {got}: delete the "
+            "picture and render again"
+        )
     if picture.mode not in ("RGB", "L"):
         raise InputError(f"{shown_path(path)}: expected 8-bit RGB or greyscale, got Pillow mode {picture.mode}")
     return content, picture

@@ -92,7 +92,7 @@ class Chunk:
 
 @dataclass
 class Findings:
-    """Results of `examine` for a chunk without the dataset rows, so that the results of many chunks fit in memory.
+    """Results of `examine` for a chunk, except the dataset rows, so that the results of many chunks fit in memory.
 
     Attributes:
         key: SHA-256 of the chunk's rows, its files' sizes and times, and the settings, when it was examined.

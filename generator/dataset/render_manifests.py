@@ -94,7 +94,7 @@ class RenderManifests:
         self._names = array("q")  # hashes of the run names
 
     def chunks(self) -> Iterator[Chunk]:
-        """Yield the rows in chunks of one split each, in the order of the manifests."""
+        """Yield the rows in chunks of at most BATCH_ROWS (64) rows of one split, in the order of the manifests."""
         waiting: dict[str, tuple[list[Run], list[str]]] = {}
         numbers: Counter[str] = Counter()
         for run, manifest in self._joined():
@@ -142,7 +142,7 @@ class RenderManifests:
                 self.unread += error.problems
 
     def report_orphans(self, records: Path) -> None:
-        """Print the records in a folder that no row names, if all rows could be read."""
+        """Print which records in the folder `records` no manifest row names; nothing if some rows could not be read."""
         if self.unread:
             return  # records of rows that were not read are no orphans
         there = array("q", (short_hash(name) for name in _record_names(records)))
@@ -157,7 +157,7 @@ class RenderManifests:
 
 
 def records_number(directory: Path, manifests: list[Path]) -> int:
-    """Return the sum of `record_number` over the records that the rows of the manifests have."""
+    """Return a number that changes if a record of the manifests' rows does: the sum of `record_number` over them."""
     names: Iterable[str] = (name for path in manifests for name in run_names(path))
     if len(manifests) > 1:
         names = dict.fromkeys(names)

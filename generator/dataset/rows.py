@@ -5,7 +5,7 @@ To add a column of an object, add a field to ObjectRow; for one of a picture, ad
 `columns_of` and `row_of`. Set the new column's value in dataset/record_rows.py (renders) and interchange/photo_rows.py
 (photographs), and add its name to RESERVED in manifest/run.py, as manifests may not use it.
 
-An unknown value is None. `missing_columns` names the columns that an older dataset lacks; their values count as None.
+An unknown value is None. Columns that an older dataset lacks (`missing_columns`) count as None, `synthetic` as True.
 """
 
 from __future__ import annotations

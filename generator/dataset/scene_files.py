@@ -23,8 +23,8 @@ class SceneFiles:
     """The scene files of a render folder, by name of the scene.
 
     Attributes:
-        rows: path of the file with which the manifests' rows are read: of the scene as rendered, where that is known.
-        connectors: the known versions of the scene: as it was rendered, then, if that is another file, as it is now.
+        rows: path of the scene file for reading the manifests' rows: the copy made when rendering, if there is one.
+        connectors: the scene as read from `rows`, and after it, if there is another file, as that file states it now.
         tolerances: the tolerance that applies now; for a scene without an entry here, the records state it.
         notes: a list with a line for the user on each scene: where its tolerance comes from.
     """

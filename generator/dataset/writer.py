@@ -9,8 +9,8 @@
             writer.add(split, writer.spool.table(name), kept.sha256)
         writer.finish(card, parameters, connectors)
 
-The dataset is written in a hidden folder beside its target and renamed when it is complete. If the command is
-interrupted, the next one reuses the finished chunks.
+The dataset is written in a hidden folder beside its target, which is renamed at the end of `with`. If the command is
+interrupted or killed, the next one reuses the finished chunks; after an error they are deleted.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class Spool(NamedTuple):
         return Kept(dict(note), sha256)
 
     def table(self, name: str) -> pa.Table:
-        """Return the rows of the stored chunk `name`, memory-mapped."""
+        """Return the rows of the stored chunk `name`, memory-mapped; for a chunk without rows there is no file."""
         path = self.folder / f"{name}.arrow"
         if self.source is not None and not path.is_file():
             path = self.source / path.name
@@ -124,6 +124,7 @@ class DatasetWriter:
     """Writer of one dataset; the module's docstring shows its use.
 
     Attributes:
+        path, building: the dataset folder, and the hidden folder in which it is written until the end of `with`.
         spool: store on disk for finished chunks; exists from the start of `with` to `finish`.
         counts: number of pictures added, by split and class.
         origins: number of pictures added, by split and origin: `renders`, `photographs` or `copies`.
@@ -136,7 +137,7 @@ class DatasetWriter:
         replace: replace a Pinsight dataset; False: accept only a new or empty folder.
 
     Raises:
-        InputError: `to` may not be replaced or cannot be written.
+        InputError: `to` may not be replaced or cannot be written; from `with` also: another command is writing it.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """Find factors of a manifest that vary together, so that no model can separate their effects.
 
 Cramér's V (Cramér 1946) measures how well one factor's level predicts another's: 0 if they are independent, 1 if one
-is a function of the other. Each factor is also compared with pairs of other factors: V = 1 there means that it is
-aliased with their interaction (a design of resolution III).
+is a function of the other. Up to 10 factors are also compared with pairs of other factors: V = 1 there means that a
+factor is aliased with their interaction (a design of resolution III).
 """
 
 from __future__ import annotations
@@ -60,9 +60,10 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def aliases(factors: Mapping[str, ArrayLike]) -> list[Alias]:
-    """List the factors that one other factor, or two, predict with a Cramér's V of NOTABLE or more, largest V first.
+    """List the factors that one or two others predict with a Cramér's V of 0.3 (NOTABLE) or more, largest V first.
 
-    With more than MOST_IN_TRIPLES (10) factors, it is not examined what two of them predict together.
+    Two factors that predict each other are listed once. Factors with a single level are left out. What two factors
+    predict together is examined only for at most MOST_IN_TRIPLES (10) factors, of which no two predict each other.
 
     Args:
         factors: level of each factor in each manifest row, as a text or number, by name of the factor.

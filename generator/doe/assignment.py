@@ -34,7 +34,7 @@ class Balancer:
         self.met: Counter[tuple[str, str, str]] = Counter()
 
     def take(self, levels: dict[str, str], without: Sequence[str] = ()) -> str:
-        """Choose the kind or address that has been used least so far, in proportion to its weight.
+        """Choose the kind or address used least so far, in proportion to its weight, and count it as used once more.
 
         Args:
             levels: the row's level of each factor, by factor; of equal candidates, the one used least with these
@@ -58,10 +58,12 @@ class Assignment:
     def __init__(self, scenes: SceneBlocks) -> None:
         self.scenes = scenes
         self.spec = scenes.spec
-        self._possible: dict[tuple[str, ...], bool] = {}
+        self._possible: dict[tuple[str | bool, ...], bool] = {}
 
     def assign(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Set kinds and targets of the defects in each row; rows of the same part get the same ones.
+        """Set `kinds` and `targets` of each row; rows of the same part get the same ones.
+
+        Each row gets `split.per_picture` defects. Of class OK, only the share `inside_tolerance` of the parts gets one.
 
         Args:
             split: the split.
@@ -69,7 +71,7 @@ class Assignment:
             rows: all rows of this class in the split.
 
         Raises:
-            InputError: the split has fewer positions than defects per picture, or no kind of the class is possible.
+            InputError: too few positions for the defects per picture, or no kind of the class is possible.
         """
         source = self.spec.random("assign", split.name, name)
         if name == OK:
@@ -122,23 +124,25 @@ class Assignment:
             raise InputError(
                 f"{self.spec.path.name}: splits.{split.name}: expected a kind of defect of class {name} that is "
                 f"possible with scene {row.variant[0]}, housing {row.variant[1]}, terminal {row.variant[2]}, marking "
-                f"{row.variant[3]}, got only impossible ones: {', '.join(without)}"
+                f"{row.variant[3]} (housing and print have each kind once), got only impossible ones: "
+                f"{', '.join(without)}"
             )
         return kinds.take(row.levels, without)
 
     def _is_possible(self, row: Row, label: str, split: SplitSpec) -> bool:
         """Whether parts of the row's variant can have this kind of defect: a round pin, for example, cannot twist."""
-        key = (label, split.positions, *row.variant)
+        names = label, split.positions, *row.variant
+        key = row.wanted == OK, *names
         if key not in self._possible:
-            self._possible[key] = self._probe(row, label, split, key)
+            self._possible[key] = self._probe(row, label, split, names)
         return self._possible[key]
 
-    def _probe(self, row: Row, label: str, split: SplitSpec, key: Sequence[str]) -> bool:
+    def _probe(self, row: Row, label: str, split: SplitSpec, names: Sequence[str]) -> bool:
         """Whether one of _PROBES random defects of the kind gives a valid part of the kind's class."""
-        source = self.spec.random("shows", *key)
+        source = self.spec.random("shows", *names)
         defect, connector = self.spec.defects[label], self.scenes.connector(row.levels["scene"])
         block = Balancer(dict.fromkeys(self.scenes.block(row.levels["scene"], split.positions), 1.0), source)
-        wanted = class_of_kind(defect.kind)
+        wanted = OK if row.wanted == OK else class_of_kind(defect.kind)
         drawn = drawn_values(self.spec, label, wanted)
         for _ in range(_PROBES):
             probe = Row(row.split, wanted, row.levels, row.unit)
@@ -190,9 +194,9 @@ class Assignment:
         alone = [address for address in positions.weights if not near.get(address)]
         if len(alone) == len(positions.weights):
             raise InputError(
-                f"{self.spec.path.name}: positions: expected, for {label}, two neighbouring pins without a defect, "
-                "both in positions.held_out or both not in it, got no such pins: change held_out, or decrease "
-                "per_picture"
+                f"{self.spec.path.name}: splits.{row.split}: expected, for {label}, two neighbouring pins without a "
+                "defect, both among the positions of this split, got no such pins: decrease per_picture, or allow more "
+                "positions"
             )
         first = positions.take(levels, alone)
         second = min(near[first], key=lambda address: (positions.used[address], address))

@@ -1,8 +1,8 @@
 """Divide a connector's positions into two blocks: training and held out.
 
-Held-out positions are drawn from strata (the edge and the inside of each row), from each in proportion to its size. A
-pin at the edge has no neighbour on one side, and each row looks different. A hold-out that lacks one of these strata
-would not measure how well a model performs at new positions.
+Unless a SPEC names them, held-out positions are drawn from strata (the edge and the inside of each row), from each in
+proportion to its size. A pin at the edge has no neighbour on one side, and each row looks different. A hold-out that
+lacks one of these strata would not measure how well a model performs at new positions.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ class SceneBlocks:
 
 
 def edge_addresses(positions: Sequence[Position]) -> set[str]:
-    """Return the addresses of positions at the edge of the pattern: those without a neighbour on one side."""
+    """Return the addresses of positions at the edge of the pattern: those without a neighbour on at least one side."""
     found = set()
     for position in positions:
         others = [(p.x_mm - position.x_mm, p.y_mm - position.y_mm) for p in positions if p is not position]
@@ -112,7 +112,7 @@ def edge_addresses(positions: Sequence[Position]) -> set[str]:
 
 
 def neighbours(positions: Sequence[Position]) -> dict[str, list[str]]:
-    """Return, for each address, the addresses next to it (not diagonally), in the order of the connector."""
+    """Return, by address, the addresses nearest to it (up to 1.25 times the smallest distance), in connector order."""
     found = {}
     for position in positions:
         apart = {

@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     """Check the manifest and print its summary; returns the exit code.
 
     Raises:
-        InputError: its message lists every mistake.
+        InputError: its message lists all mistakes of manifest and scenes, or else of photographs, or else of CAD files.
     """
     manifest = stream_manifest(options.manifest, options.scenes)
     check_photographs(manifest)
@@ -113,7 +113,7 @@ def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
 
     Args:
         manifest: the checked manifest.
-        meshes: meshes of the housings that have a CAD file, by (scene, housing).
+        meshes: meshes of the housings that have a CAD file, by (scene, housing); a CAD file without one is not checked.
     """
     runs = manifest.runs
     factors, splits = factors_of(manifest), splits_of(manifest)

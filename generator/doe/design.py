@@ -1,10 +1,11 @@
 """`python -m generator design SPEC.toml -o manifest.csv`: write a balanced manifest from factors and levels.
 
 Each split is filled class by class. The table of levels is repeated until the class has all its pictures; each time
-the levels are permuted at random, so that every level occurs equally often and aliases average out. Each row takes the
-kinds of defect and positions used least so far; sizes and directions are Latin hypercube draws. The class of a row is
-computed from the positions of its pins, as the renderer will measure them; a row without its planned class is drawn
-again.
+the levels are permuted at random, so that every level occurs equally often and aliases average out. Designs of kind
+lhs, sobol and random have no table: levels are drawn row by row. Each row takes the kinds of defect and positions used
+least so far. Sizes and directions are Latin hypercube draws, in designs of kind sobol or random draws of that kind. The
+class of a row is computed from the positions of its pins, as the renderer will measure them; a row without its planned
+class is drawn again. Designs with [measurement] have no classes and displace every pin.
 """
 
 from __future__ import annotations
@@ -48,10 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the manifest, check it as `generator check` does, and print its summary; returns the exit code.
+    """Write the manifest, check it as `generator check` does, except CAD files and photographs, and print its summary.
 
     Raises:
-        InputError: its message lists every mistake of the SPEC (the design's TOML file); no manifest is written.
+        InputError: the SPEC (the design's TOML file) has mistakes, or no manifest fits it; no manifest is written. Or
+            the manifest is written, but the picture of --map cannot be.
     """
     check_file(options.output, "-o", (".csv",), [options.spec])
     if options.map is not None:

@@ -22,7 +22,7 @@ _TRIES_OF_A_TARGET = 120
 
 
 class Drawing:
-    """Gives the parts of a design their numbers, over all splits, and random parameters to their defects."""
+    """Gives the parts of a design their numbers, over all splits, and draws the parameters of their defects."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
@@ -31,9 +31,10 @@ class Drawing:
         self._next_part = self.spec.first_part
 
     def draw(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Give each row a part number and the text of its defects, with random parameters.
+        """Give each row a part number and the text of its defects; `Assignment.assign` has set its kinds and targets.
 
-        Parameters are chosen again, at most TRIES times, until the part has the wanted class and no pin collides.
+        Part number and parameters are drawn until the part has the wanted class and no pin collides, at most 400 times
+        (TRIES). After 40 tries the sizes change too, after 120 the targets. Each try uses up a part number.
 
         Args:
             split: the split.
@@ -41,7 +42,7 @@ class Drawing:
             rows: all rows of this class in the split.
 
         Raises:
-            InputError: no parameters gave a part of the class in TRIES attempts.
+            InputError: TRIES draws gave no part of the class, or a range of sizes has no size for the class.
         """
         asked = Counter(kind for unit in {row.unit: row for row in rows}.values() for kind in unit.kinds)
         ranges = {kind: drawn_values(self.spec, kind, name) for kind in asked}

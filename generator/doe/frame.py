@@ -51,7 +51,7 @@ def splits_of(manifest: Manifest) -> pd.Series[str]:
 
 
 def defects_by_position(manifest: Manifest, scene: str) -> pd.DataFrame:
-    """Return the number of defects at each position of a scene (rows: addresses) in each split (columns)."""
+    """Count the defects at each position of a scene (rows: addresses) in all pictures of each split (columns)."""
     import pandas as pd
 
     counts: dict[str, Counter[str]] = {}

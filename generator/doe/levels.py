@@ -28,7 +28,7 @@ def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
     Without `rows`, the table of levels is repeated `replicates` x weight times for each class.
 
     Raises:
-        InputError: the split's `rows` is not a multiple of the number of pictures (captures) of a part.
+        InputError: the split's `rows` is not a multiple of the number of captures of a part, or no table fits.
     """
     if split.rows is None:
         assert split.replicates is not None
@@ -50,7 +50,7 @@ def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
 
 
 def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
-    """Make `count` rows of class `name` in a split, with a level of every factor, but without defects yet."""
+    """Make `count` rows (see `class_counts`) of class `name` in a split, with all levels, but without defects yet."""
     source = spec.random("table", split.name, name)
     fixed = [factor for factor in _control(spec, split) if len(factor.levels) == 1]
     ranged = [factor for factor in split.factors if factor.range is not None]

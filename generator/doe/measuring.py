@@ -38,7 +38,7 @@ Shared = Callable[[Position, float], Displacement]
 
 
 class Measuring:
-    """Numbers the parts of a measurement design, through all splits, and displaces their pins.
+    """Gives the parts of a measurement design their numbers, over all splits, and displaces their pins.
 
     Pins of a group, such as a row, share one displacement.
 

@@ -38,7 +38,7 @@ def pin_classes(part: Part, connector: Connector) -> list[str]:
 
 
 def rejection(wanted: str, variant: Sequence[str], texts: Sequence[str], part: int, connector: Connector) -> str | None:
-    """Return why a part with these defects cannot be used (it has another class, or pins collide); None if it can.
+    """Return why a part with these defects cannot be used (not allowed, pins collide, another class); None if it can.
 
     Args:
         wanted: the planned class.

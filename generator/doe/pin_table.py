@@ -34,7 +34,8 @@ def is_measurement(manifest: Manifest) -> bool:
 def pin_tables(manifest: Manifest) -> dict[str, pd.DataFrame]:
     """Count the pins of all parts, each part once; returns tables by title, such as `pins by kind`.
 
-    A table has a column per split, and a row per kind, class or range of a measure in multiples of its limit.
+    A table has a column per split, and a row per kind, class or range of a measure divided by its limit. Protrusions
+    count as negative retractions.
     """
     import numpy as np
     import pandas as pd

@@ -216,7 +216,7 @@ def _of_scatter(connector: Connector, terminal: str) -> Iterator[str]:
 
 
 def ng_share(connector: Connector, terminal: Terminal, limits: Limits) -> float:
-    """Return the share, 0 to 1, of good pins of `terminal` that exceed `limits` by the scatter of `connector` alone."""
+    """Return the share, 0 to 1, of good pins (at x = y = 0) that the scatter of `connector` moves beyond `limits`."""
     return float(_exceed(connector, [(Position(1, 1, 1, "1", 0.0, 0.0), terminal, limits)], _DRAWS).mean())
 
 

@@ -22,7 +22,7 @@ _SPLITS_A_LINE = 2
 def write_position_map(manifest: Manifest, path: Path) -> None:
     """Draw each scene's connector from the front, with the splits in which each pin has defects, as a PNG file.
 
-    Each pin is a disc with the colours of these splits; below it stands its number of defects in each, such as 3+1.
+    Each pin is a disc with the colours of these splits; below it stands its number of defects in all pictures of each.
 
     Raises:
         InputError: the file cannot be written.

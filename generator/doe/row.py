@@ -17,7 +17,7 @@ class Row:
         unit: number of its part within split and class, equal in all pictures (captures) of one part.
         kinds: names of its defects in the SPEC (the design's TOML file).
         targets: target of each defect: an address, two neighbouring addresses, `housing` or `print`.
-        part, defects: part number and defect text in the manifest, set when the part is known to have its class.
+        part, defects: part number and defect text in the manifest; 0 and empty until they are drawn.
     """
 
     split: str

@@ -142,7 +142,7 @@ class Spec:
         path: path of the file.
         name: name of the design, with which its run names begin.
         seed: seed of all random choices.
-        first_part: number of the first part.
+        first_part: number of the first part, and seed of the first picture.
         kind: kind of design, one of KINDS_OF_DESIGN.
         table: name of the orthogonal table; None: the smallest that fits.
         resolution, generators: resolution or generators of a fractional design, see `tables.fractional`.
@@ -176,7 +176,7 @@ class Spec:
     places: dict[tuple[str, str], str]
 
     def random(self, *purpose: str) -> random.Random:
-        """Return a random generator seeded for one purpose, so that changing one split does not change the others."""
+        """Return a new random generator, seeded with the SPEC's seed and words for its use: "order", "train"."""
         return random.Random("/".join((str(self.seed), *purpose)))
 
 

@@ -11,7 +11,7 @@ from generator.doe.spec import DEFAULT_SIZE, SIZE, SIZED, KindSpec, Range
 def read_defects(section: TomlSection) -> dict[str, KindSpec]:
     """Read the kinds of defect from the table [defects] of a SPEC; returns them by name.
 
-    If the table names none, these are bent, retracted and missing with their defaults.
+    If the table names none, these are bent, retracted and missing with defaults. Mistakes are noted in `section`.
     """
     settings = ("per_picture", "inside_tolerance")
     named = [name for name in section.data if name not in settings]

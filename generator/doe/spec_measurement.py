@@ -18,7 +18,7 @@ _LARGEST = 100.0
 
 
 def read_measurement(section: TomlSection) -> Measurement:
-    """Read the table [measurement] of a SPEC (a design's TOML file); a key that it lacks gets its default."""
+    """Read the table [measurement] of a SPEC; missing keys get their defaults, mistakes are noted in `section`."""
     return Measurement(
         patterns=_shares(section.table("patterns", optional=True), PATTERNS, _PATTERN_SHARES),
         kinds=_shares(section.table("kinds", optional=True), DISPLACEMENTS, _KIND_SHARES),

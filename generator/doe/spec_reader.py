@@ -294,7 +294,7 @@ class _Reader:
                 split.table("factors").wrong(factor.name, expected, shown(factor.name))
             elif factor.name in only_held:
                 split.table("factors").wrong(
-                    factor.name, "a factor of which no split holds out levels (key hold_out)", "one of which some do"
+                    factor.name, "a factor of which no split holds out levels (key hold_out)", "one with such levels"
                 )
         replace = {factor.name: factor for factor in (*changed, *held[name])}
         return tuple(replace.get(factor.name, factor) for factor in rest)

@@ -18,7 +18,9 @@ Point = tuple[float, float]
 
 
 def has_half_turn(connector: Connector, housing: str, mesh: Mesh | None = None) -> bool:
-    """Whether a housing looks the same after half a turn: its shell, blocks and notches, or the vertices of its mesh.
+    """Whether a housing looks the same after half a turn about the middle of its pin positions; pins do not matter.
+
+    Shell, blocks and notches are compared; of a housing from a CAD file, the vertices of its mesh.
 
     Args:
         connector: the scene.

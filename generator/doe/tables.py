@@ -86,12 +86,12 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
 
     Args:
         levels: number of levels of each factor; all must be 2.
-        resolution: the smallest fraction of at least this resolution is used; None: 3.
+        resolution: the smallest fraction of at least this resolution is used; None: 3. Fewer than 3 factors: `full`.
         generators: one word per factor, in place of a resolution. In "a b c abc", the fourth factor's level is the
             product of the other three factors' levels.
 
     Raises:
-        ValueError: a factor without two levels, or no such fraction.
+        ValueError: a factor without two levels, no such fraction, or generators that are wrong or alias two factors.
     """
     wrong = [count for count in levels if count != 2]
     if wrong:

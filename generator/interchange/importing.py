@@ -72,7 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--classes",
         metavar="WORD=CLASS,...",
-        help="Pinsight's class for each label in SOURCE, e.g. scratch=OTHERNG,good=OK",
+        help="Pinsight's class for each label in SOURCE that is not a class's name, e.g. scratch=OTHERNG,good=OK",
     )
     parser.add_argument(
         "--known",
@@ -109,7 +109,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "pixels are counted from 1, and xmax and ymax are the last ones in the box)",
     )
     parser.add_argument(
-        "--skip-broken", action="store_true", help="leave out faulty pictures instead of stopping with an error"
+        "--skip-broken",
+        action="store_true",
+        help="leave out faulty pictures instead of stopping with an error; labels without a class still stop it",
     )
     parser.add_argument(
         "--license", default="other", metavar="ID", help="licence stated in the card, such as mit (default: other)"
@@ -129,7 +131,7 @@ class ImportOptions:
         seed: seed of all random choices.
         share: share of imported pictures in the mixed training split, 0 to 1; None: no picture is left out.
         synthetic: whether the pictures are rendered.
-        skip_broken: leave out faulty pictures.
+        skip_broken: leave out faulty pictures, instead of raising an error.
         workers: number of processes; None: one per core.
     """
 

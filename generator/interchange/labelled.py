@@ -150,12 +150,12 @@ class ClassNames:
 
 
 def kind_of(word: str) -> str | None:
-    """Return a label's text as the kind of defect; None if the label is empty or the name of a class."""
+    """Return a label's text, whatever it says, without spaces around it; None if it is empty or names a class."""
     return None if not word or word.strip().lower() in _KNOWN else word.strip()
 
 
 def split_of(word: str) -> str | None:
-    """Return the split that the name of a folder or file stands for (`val`: validation); None if it is no split's."""
+    """Return the split that a folder's or file's name stands for (`val`: validation, `test_b`: test_b); None: none."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
 

@@ -212,8 +212,8 @@ def pixels_sha256(picture: Image.Image) -> str:
 def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
     """Open a labelled picture; returns the picture, and the bytes (PNG or JPEG) that a dataset stores of it.
 
-    A picture with an EXIF orientation is turned upright. Exception: its labels state the size of the unturned picture,
-    on which the boxes were then drawn. PNG and JPEG files of 8 bits that need no change are stored unchanged.
+    A picture with an EXIF orientation is turned upright, unless its labels state the size of the unturned picture: then
+    its boxes were drawn on the latter. PNG and JPEG files of 8 bits that need no change are stored unchanged.
 
     Raises:
         InputError: the picture cannot be read, or its size differs from that in its labels.

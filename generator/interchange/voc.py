@@ -40,7 +40,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
 
     Args:
         source: the folder.
-        images: folder of the pictures; None: JPEGImages, images, or the folder of the XML files.
+        images: folder of the pictures; None: JPEGImages or images in `source`, the XML files' folder, or `source`.
         names: maps object names to Pinsight's classes.
         zero_based: px are counted from 0, and xmax and ymax are edges of the box, as many tools write them.
     """

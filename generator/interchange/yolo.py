@@ -54,7 +54,7 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
             raise ValueError(f"kpt_shape {shape}, which is no list of numbers")
         key_points = math.prod(map(int, shape))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        got = " ".join(str(error).split()) or "nothing"
+        got = f"no key {error}" if isinstance(error, KeyError) else " ".join(str(error).split()) or "nothing"
         if isinstance(error, FileNotFoundError):
             got = "no such file, and neither obj.names nor classes.txt"
         found.problems.append(f"{path}: expected YOLO's data.yaml with class names, got: {got}")

@@ -17,7 +17,7 @@ DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, z
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return the bytes of a file with the arrays under their names and with the header, which is stored as JSON."""
+    """Return the bytes of a file with the arrays, by name, and a header of JSON values with the key `schema`."""
     content = io.BytesIO()
     packed = {HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays}
     np.savez_compressed(content, **packed)  # type: ignore[arg-type]

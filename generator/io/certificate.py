@@ -102,7 +102,7 @@ def _text(moment: datetime) -> str:
 
 
 def read_certificate(path: Path) -> Certificate:
-    """Read a calibration certificate.
+    """Read a calibration certificate, even an expired one (see `Certificate.is_expired`).
 
     Raises:
         InputError: the file cannot be read, or is no complete certificate.

@@ -32,7 +32,7 @@ def existing(place: Path, name: str) -> Path | None:
 
 
 def folded(name: str) -> str:
-    """Return a file name in one case and one Unicode form; names that some file systems take for one become equal."""
+    """Return a file name in one case and Unicode form: names that some file systems cannot tell apart become equal."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

@@ -17,7 +17,7 @@ def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterabl
     """Check that an output file can be written, and that it is not an input file or in an input folder.
 
     Args:
-        path: the output file.
+        path: the output file; its folder may be missing, but not that folder's parent.
         option: name of the option in messages, such as `-o`.
         suffixes: suffixes that its name may have, in lower case; empty: any.
         inputs: input files and folders.

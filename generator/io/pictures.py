@@ -6,6 +6,7 @@ steps are public:
     decoded     decodes the bytes; refuses missing and damaged files, and several pictures in one file
     upright     turns the picture as its EXIF tag says
     plain       converts any mode to RGB, RGBA, L or I;16
+    with_white  scales 16-bit grey so that white is 65535; refuses pictures that would be nearly black
     eight_bit   converts to RGB or L: 16-bit grey is scaled, transparency dropped
 
 trainer/vit/network/letterbox.py has a smaller decoder, which is saved with a training run. A test checks that both turn
@@ -151,7 +152,8 @@ def open_upright(source: Path | bytes, name: str) -> Image.Image:
         name: name of the picture in messages.
 
     Raises:
-        InputError: the file is missing, damaged, not a picture, or holds several pictures.
+        InputError: the file is missing, damaged, not a picture, holds several pictures, has grey values below 0
+            or above white, or has 16-bit colours or floats that would be nearly black with 8 bits.
     """
     return plain(upright(decoded(source, name)), name)
 
@@ -261,7 +263,8 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
     16-bit grey from a TIFF that declares the value of white (`info["white"]`) is scaled to 0 to 65535.
 
     Raises:
-        InputError: a grey value is below 0 or above white, which is 65535 if the file does not declare it.
+        InputError: a grey value is below 0 or above white, which is 65535 if the file does not declare it, or a
+            picture of floats would be nearly black.
     """
     declared = picture.info.get("white")
     if picture.mode in ("RGB", "RGBA", "L") or (picture.mode == "I;16" and declared is None):
@@ -284,7 +287,7 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
 
 
 def with_white(picture: Image.Image, name: str) -> Image.Image:
-    """Scale 16-bit grey so that white is 65535; return pictures of other modes unchanged; messages call it `name`.
+    """Scale 16-bit grey so that white is 65535; other modes stay unchanged; `name`: the picture's name in messages.
 
     The environment variable PINSIGHT_WHITE states the value of white where the file does not. If neither does, a
     picture with small values only is refused: with 8 bits it would be nearly black. Such a file often holds the values

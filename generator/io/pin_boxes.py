@@ -44,7 +44,8 @@ def read_pin_boxes(path: Path) -> tuple[list[PinBox], Path | None]:
         path: a record of the renderer (.json), or a CSV file.
 
     Returns:
-        The boxes in the file's order, and the path of the picture that they belong to (None for a CSV file).
+        The boxes in the file's order, and the path where a record's picture lies in its render folder (None for a CSV
+        file, or a record that names no run).
 
     Raises:
         InputError: the file cannot be read, or lines or positions have mistakes; the messages name each.

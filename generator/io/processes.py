@@ -20,7 +20,8 @@ def processes(count: int | None, worth_it: bool = True) -> Iterator[InOrder]:
     """Context manager that starts processes and gives a function, `in_order(function, calls)`, that works in them.
 
     `in_order` calls `function` with each tuple of arguments in `calls`, and yields (first argument, result) of each
-    call, in the order of the calls.
+    call, in the order of the calls. `function` has to be one that pickle finds: at the top level of a module. An
+    exception in a call is raised when its result is due.
 
     Args:
         count: number of processes; None: one per core.

@@ -60,8 +60,8 @@ def _scheduled(count: str | None, environment: Mapping[str, str]) -> Shard:
             raise InputError(f"--shard auto: expected the environment variable {total}, got none: give --shard auto/N")
         if not (index.isdecimal() and whole.isdecimal()):
             raise InputError(
-                f"--shard auto: expected whole numbers as index ({number} of {name}) and number of shards, got "
-                f"{shown(f'{index} of {whole}')}"
+                f"--shard auto: expected whole numbers as index (environment variable {number} of {name}) and as "
+                f"number of shards, got {shown(f'{index} of {whole}')}"
             )
         first, last = environment.get(_SLURM_FIRST, "0"), environment.get(_SLURM_LAST, str(int(whole) - 1))
         if name == "SLURM" and count is None and (first, last) != ("0", str(int(whole) - 1)):

@@ -28,7 +28,12 @@ _ROUNDS, _MOVES, _SHIFT, _ANGLE_DEG, _GROWTH = 6, 2, 0.03, 3.0, 0.06
 
 @dataclass(frozen=True)
 class Candidate:
-    """A place where the part may lie: map from px of the template's picture to the photograph's, agreement of edges."""
+    """A place in a photograph where the part may lie.
+
+    Attributes:
+        similarity: map from px of the template's picture to px of the photograph.
+        score: how well the edges agree there with the template, -1 to 1.
+    """
 
     similarity: Similarity
     score: float

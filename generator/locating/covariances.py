@@ -20,7 +20,8 @@ def covariances(
 
     Args:
         sharpness: (N, 2, 3) the network's answer for each point: log L[0, 0], log L[1, 1] and L[1, 0] of a lower
-            triangular matrix L in 1/px. L L^T is the inverse of the point's covariance.
+            triangular matrix L in 1/px. L L^T is the inverse of the point's covariance. Of an edge's mark only
+            L[0, 0] is used, as 1 / (standard deviation across the edge).
         inwards: (N, 2) vector from the mark to the point beside it in the picture, of any length; for an edge it is
             perpendicular to the edge.
         kinds: (N,) kind of each query: PIN, OUTLINE or OPENING (the latter two are edges).

@@ -36,7 +36,7 @@ class Crops:
 def cut(
     picture: np.ndarray, camera: StationCamera, queries: Queries, pose: np.ndarray, side: int, which: np.ndarray
 ) -> Crops:
-    """Cut a crop for each query from a picture; beyond the picture's border its edge pixels repeat.
+    """Cut a crop for each query, round an edge's mark or the middle of a pin; beyond the picture, edge pixels repeat.
 
     Args:
         picture: (H, W, 3) uint8.

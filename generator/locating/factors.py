@@ -1,15 +1,17 @@
-"""Factors by which standard deviations in mm are multiplied, so that U (k = 2) covers 95 % of the errors.
+"""What validation showed of measures in mm: slopes, and factors for their standard deviations.
 
-They come from the errors of parts of the validation split. Under one light, or in one housing, errors are larger than
-under another, which the network does not know. Therefore the factors of a part that several views measure are taken
-from those validation parts that look most like it to the network.
+Displacements of tips are found a little smaller than they are. Measures are divided by a slope, the found over the true
+displacement. With the factors, U (k = 2) covers 95 % of the errors. They come from the errors of parts of the
+validation split. Under one light, or in one housing, errors are larger than under another, which the network does not
+know. Therefore the factors of a part that several views measure are taken from those validation parts that look most
+like it to the network.
 """
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +32,11 @@ _FEWEST = 40
 
 
 def factor(sizes: np.ndarray, covered: float = 2.0) -> float:
-    """Return the factor by which 95 % of the errors lie within `covered` standard deviations; 1 without errors.
+    """Return the factor by which to multiply standard deviations, so that `covered` of them include 95 % of the errors.
 
     Args:
-        sizes: sizes of errors, in stated standard deviations; others than finite ones are left out.
-        covered: number of standard deviations; for U, 2.
+        sizes: sizes of errors, in stated standard deviations; non-finite ones are left out. None left: returns 1.
+        covered: number of standard deviations; for U, 2. The factor is limited to the range 0.3 to 20.
     """
     sizes = sizes[np.isfinite(sizes)]
     return float(np.clip(np.quantile(sizes, COVERED) / covered, LEAST, MOST)) if len(sizes) else 1.0
@@ -54,7 +56,7 @@ class ValidationErrors:
     sizes: np.ndarray
 
     def near(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
-        """Return the sizes of the errors, (`NEAREST` * N, 3), of the validation parts most like a part, N pins each.
+        """Return the sizes of the errors of those validation parts that look most like a given part.
 
         The distance of two parts is that of their features, each divided by its standard deviation over the validation
         parts, in the views that show both.
@@ -63,7 +65,8 @@ class ValidationErrors:
             looks: features (F,) of the part by name of the view; None if the network gives none.
 
         Returns:
-            The sizes; None if there are fewer than twice `NEAREST` validation parts, or no view can be compared.
+            (`NEAREST` * N, 3) of the parts' N pins, in the units of `sizes`; None if there are fewer than twice
+            `NEAREST` validation parts, or no view can be compared.
         """
         shown = {view: found for view, found in looks.items() if view in self.features and found is not None}
         if not shown or len(self.sizes) < 2 * NEAREST:
@@ -113,7 +116,9 @@ class Factors:
         height: the same for retraction.
         aside_alone, height_alone: factors for dx and dy, and for retraction, measured by one view alone.
         errors: errors of the validation parts, from which the factors of a part measured by several views are taken;
-            None: those of all validation parts apply.
+            None: `aside` and `height` apply to every part.
+        slopes: found displacements of validation tips divided by the true ones, by name of the terminal; under "" for
+            all terminals together.
     """
 
     aside: float = 1.0
@@ -121,9 +126,14 @@ class Factors:
     aside_alone: float = 1.0
     height_alone: float = 1.0
     errors: ValidationErrors | None = None
+    slopes: Mapping[str, float] = field(default_factory=dict)
+
+    def slope(self, terminal: str) -> float:
+        """Return the number by which measured dx and dy of a terminal are divided; 1 if validation found none."""
+        return self.slopes.get(terminal, self.slopes.get("", 1.0))
 
     def of(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray:
-        """Return the factors (3,) for dx, dy and retraction of a part.
+        """Return the factors (3,) by which the standard deviations of a part's dx, dy and retraction are multiplied.
 
         Args:
             looks: features (F,) of the part in each view that measures it, by name of the view; None: not known.

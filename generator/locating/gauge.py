@@ -82,7 +82,7 @@ class Inspected:
 
     @property
     def not_determined(self) -> dict[str, list[str]]:
-        """For each characteristic that the views do not determine for some pins, the addresses of these pins."""
+        """By characteristic, addresses of the pins for which the views do not determine it, or do not show the tip."""
         open_ones = {str(Decision.UNDETERMINED), str(Decision.NOT_SEEN)}
         found: dict[str, list[str]] = {}
         for pin in self.pins:
@@ -92,7 +92,10 @@ class Inspected:
         return found
 
     def document(self, drawing: StatedDrawing, judged: Collection[str]) -> dict[str, Any]:
-        """Return the part's JSON entries that `Envelope` lacks; `judged`: characteristics that the verdict covers."""
+        """Return what a gauge adds to a part's JSON entry: connector, views, pose, what is not determined or inspected.
+
+        `judged` are the characteristics that the verdict covers.
+        """
         pose = None
         if self.pose is not None:
             pose = {
@@ -129,7 +132,7 @@ def inspect_part(
     Args:
         gauge: the trained gauge.
         drawing: drawing of the part's connector, with the nominal cameras of the views.
-        pictures: a picture from each camera, by the camera's name; all were taken while the part lay at one place.
+        pictures: by name of the camera in `drawing.cameras`, its picture; all were taken with the part at one place.
         tolerance: limits in mm.
         judged: characteristics that the verdict covers: some or all of CHARACTERISTICS.
 
@@ -156,9 +159,10 @@ def inspect_part(
             lost += gauge.likeness.reasons(drawing.key, looks_of(part))
         if lost:
             return Inspected(Verdict.INVALID, tuple(lost), (), views, part.pose, part.fits, scale)
-        pins = measure(part.pins, found, part.pose, gauge.factors.of(part.features))
+        slope = gauge.factors.slope(drawing.key[2])
+        pins = measure(part.pins, found, part.pose, gauge.factors.of(part.features), slope)
         if gauge.certificate is not None:
-            pins = with_camera_errors(pins, part, found, gauge.certificate, drawing.cameras, deviations)
+            pins = with_camera_errors(pins, part, found, gauge.certificate, drawing.cameras, deviations, slope)
     except (NotDeterminedError, np.linalg.LinAlgError) as error:
         return Inspected(Verdict.INVALID, (f"not located: {error}",), views=views, scale=scale)
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
@@ -184,7 +188,8 @@ def inspect_photograph(
     """Find a part in a photograph by any camera, measure its pins, and judge it.
 
     Args:
-        gauge: the gauge. Its checks of picture quality, made for pictures of the mounted station, are not applied.
+        gauge: the gauge. Its checks of picture quality and of likeness, and its certificate, are for pictures of the
+            mounted station; they are not applied.
         drawing: drawing of the part's connector.
         view: name of the station's camera that shows the part most nearly as the photograph does.
         photograph: a picture that shows one part, see `generator.locating.search.search`.
@@ -209,7 +214,8 @@ def inspect_photograph(
     outcome = Inspected(Verdict.INVALID, found.reasons, (), [shown], place.pose, {view: place.fit}, found=found)
     if found.reasons:
         return outcome
-    pins = measure([place.pins], queries(drawing), place.pose, gauge.factors.of({view: None}))
+    factors, slope = gauge.factors.of({view: None}), gauge.factors.slope(drawing.key[2])
+    pins = measure([place.pins], queries(drawing), place.pose, factors, slope)
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
     noted = [{**entry, "note": CAMERA_NOTE} for entry in entries]
     return replace(outcome, verdict=verdict, reasons=tuple(reasons), pins=noted)

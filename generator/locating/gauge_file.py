@@ -31,7 +31,7 @@ from generator.locating.likeness import Likeness
 from generator.locating.locate import FoundPoints
 from generator.verdict.gates import PictureGates
 
-FORMAT = "pinsight-gauge-onnx/3"
+FORMAT = "pinsight-gauge-onnx/4"
 _FACTORS = ("aside", "height", "aside_alone", "height_alone")
 
 
@@ -114,6 +114,7 @@ def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
 def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
     try:
         factors = json.loads(stated["uncertainty"])
+        in_mm = {name: factors[name] for name in _FACTORS}
         finder = OnnxFinder(session, int(stated["side"]), (factors["tip"], factors["foot"], factors["edge"]))
         gates = {
             view: PictureGates.of_bytes(io.BytesIO(base64.b64decode(text)), f"{path} gates of view {view}")
@@ -122,7 +123,7 @@ def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
         gauge = Gauge(
             finder,
             float(json.loads(stated["pitch_px"])),
-            Factors(**{name: factors[name] for name in _FACTORS}, errors=_errors(path, stated)),
+            Factors(**in_mm, errors=_errors(path, stated), slopes=factors["slopes"]),
             FitLimits(factors["residual"], factors["inliers"], factors["sigma_px"]),
             gates,
             likeness=Likeness.of_bytes(io.BytesIO(base64.b64decode(stated["likeness"])), f"{path} likeness"),

@@ -35,8 +35,9 @@ class JudgedPin:
     """The decisions on one pin.
 
     Attributes:
-        decisions: the decision on each characteristic, by its name in CHARACTERISTICS.
+        decisions: the decision on each characteristic, by its name in CHARACTERISTICS; for a missing pin on presence.
         kind: kind of defect: `bent`, `retracted`, `protruding` or `missing`; `ok` if no characteristic is nonconform.
+            A pin that is bent, and too low or too high, is `retracted` or `protruding`.
     """
 
     decisions: Mapping[str, Decision]

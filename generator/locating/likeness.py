@@ -100,7 +100,7 @@ class ViewLikeness:
         return cls(colours, FeatureGate.of(np.stack(known), np.stack(new)) if known and new else None)
 
     def reasons(self, found: Looks) -> list[str]:
-        """Return a text for each limit of colour or features that a part is beyond; empty if there is none."""
+        """Return a text for each limit of colour or features that a part violates; empty if there is none."""
         said = []
         if found.colour is not None:
             for name, value, (low, high) in zip(_TONES, found.colour, self.colours, strict=True):

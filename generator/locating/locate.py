@@ -59,7 +59,7 @@ class Finder(Protocol):
         """Side of a crop, px."""
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Return the two points that the network finds in each crop, and the probability that a pin is present."""
+        """Find in each crop the two points for which its query asks, and the probability that a pin is present."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class MeasuredPin:
 
 
 def measure(
-    seen: Sequence[Sighting], queries: Queries, pose: Pose, factors: np.ndarray | None = None
+    seen: Sequence[Sighting], queries: Queries, pose: Pose, factors: np.ndarray | None = None, slope: float = 1.0
 ) -> list[MeasuredPin]:
     """Measure every pin position of a part, also one without a pin; returns them in the drawing's order.
 
@@ -57,9 +57,11 @@ def measure(
         pose: pose of the part on the station.
         factors: (3,) factors by which the standard deviations of dx, dy and retraction are multiplied, see
             `generator.locating.factors`; None: all are 1.
+        slope: number by which dx, dy and their standard deviations are divided, see `Factors.slope`.
     """
     pins = queries.pins
     tips = _places(0, seen, pose, queries.marks[:pins], _variances(_ASIDE_MM, _HEIGHT_MM))
+    tips = [_stretched(tip, nominal, slope) for tip, nominal in zip(tips, queries.marks, strict=False)]
     feet = _places(1, seen, pose, queries.besides[:pins], _variances(_ASIDE_MM, _FOOT_MM))
     present = np.array([_present(index, seen) for index in range(pins)])
     larger = larger_variance(np.array([each.disagreement for each in tips]), present > 0.5, len(seen))
@@ -96,6 +98,12 @@ def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: int) -> 
     of_part = float(np.median(ratios[there])) / (_DISAGREEMENT * median)
     larger: np.ndarray = np.maximum(np.maximum(factors, of_part), ratios / rare)
     return larger
+
+
+def _stretched(tip: Place, nominal: np.ndarray, slope: float) -> Place:
+    """The place of a tip whose distance from its nominal place, along X and Y, is divided by `slope`."""
+    by = np.diag([1.0 / slope, 1.0 / slope, 1.0])
+    return replace(tip, mean=nominal + by @ (tip.mean - nominal), covariance=by @ tip.covariance @ by)
 
 
 def _present(index: int, seen: Sequence[Sighting]) -> float:

@@ -95,7 +95,7 @@ def find_pose(
         small: the search ends when a step changes no unknown by this much, in rad or mm.
 
     Raises:
-        NotDeterminedError: the points do not determine the pose: fewer than three, or all on a line.
+        NotDeterminedError: the points do not determine the pose; without `deviations`: fewer than 3, or all on a line.
     """
     matrix = np.eye(4) if start is None else np.array(start, float)
     prior = np.zeros((8, 8))

@@ -106,6 +106,7 @@ def with_camera_errors(
     certificate: Certificate,
     nominal: Entries,
     deviations: np.ndarray,
+    slope: float = 1.0,
 ) -> list[MeasuredPin]:
     """Return the measured pins with the uncertainty of the cameras added to their covariances.
 
@@ -119,6 +120,7 @@ def with_camera_errors(
         certificate: the calibration certificate of the cameras.
         nominal: entries of the station's cameras in connectors.json, by camera.
         deviations: (6,) standard deviations of the part's placing, from `locate.placing_deviations`.
+        slope: that with which `pins` were measured, see `Factors.slope`.
 
     Raises:
         NotDeterminedError: the found points do not determine a pose with moved cameras.
@@ -130,7 +132,7 @@ def with_camera_errors(
         points = [replace(each, view=cameras[view]) for view, own in part.points.items() for each in own]
         pose = find_pose(points, part.pose.matrix, deviations, _STEP)
         seen = [each._replace(view=replace(each.view, camera=cameras[each.view.name])) for each in part.pins]
-        moved = _offsets(measure(seen, queries, pose)) - start
+        moved = _offsets(measure(seen, queries, pose, None, slope)) - start
         added += moved[:, :, None] * moved[:, None, :]
     if not np.isfinite(added).all():
         raise NotDeterminedError(f"{certificate.path}: the cameras are too uncertain to measure with; calibrate again")

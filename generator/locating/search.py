@@ -49,7 +49,7 @@ _AT_PLACE, _SCATTER = 3.0, 0.05
 
 @dataclass(frozen=True)
 class Nominal:
-    """The picture of a part at its nominal place: `camera` is the station's, rescaled; `size` is (W, H) in px."""
+    """Camera (the station's, rescaled) and size (W, H), px, of the picture of a part at its nominal place."""
 
     camera: StationCamera
     size: tuple[int, int]
@@ -66,7 +66,7 @@ class Sighted:
         pose: pose of the part on the station that would give the picture `view`.
         fit: how well the points found in `view` fit the pose.
         pins: the network's answers for all pins, in px of `view`.
-        pins_seen: share of the positions, 0 to 1, whose pin is seen with its foot where the pose projects it.
+        pins_seen: share of the positions, 0 to 1, with a pin whose foot was found where the pose projects it.
     """
 
     candidate: Candidate
@@ -102,7 +102,10 @@ class Found:
     orientations: int = 1
 
     def document(self, addresses: Sequence[str]) -> dict[str, Any]:
-        """Return the JSON keys that state where the photograph shows the part; `addresses` are those of its pins."""
+        """Return the JSON keys that state where the photograph shows the part, whose pins have these `addresses`.
+
+        `place` is None if the part was not found. The uncertainties `u_pins_px` are expanded (k = 2).
+        """
         if self.reasons or self.place is None or self.pixels is None or self.covariances is None:
             return {"place": None}
         similarity = self.place.similarity
@@ -136,7 +139,7 @@ def search(
     Args:
         photograph: a picture of any size, in which neighbouring pins are 0.5 to 2 times `pitch` px apart.
         drawing: drawing of the part's connector.
-        entry: entry in connectors.json of the station's camera that shows the part as the photograph does.
+        entry: a station camera's entry in connectors.json; the camera sees the part from the photograph's direction.
         finder: the gauge's network.
         pitch: distance of neighbouring pins in the gauge's training, px.
         limits: limits of a located part's fit, learned from pictures of mounted parts; wider ones are applied here.
@@ -182,7 +185,7 @@ def nominal_picture(drawing: Drawing, entry: Mapping[str, Any], pitch: float, si
 
 
 def resampled(photograph: Image.Image, similarity: Similarity, size: tuple[int, int]) -> np.ndarray:
-    """Return a photograph resampled to the nominal picture, (H, W, 3) uint8; outside it, its edge pixels repeat.
+    """Return a photograph resampled to the nominal picture, (H, W, 3) uint8; beyond the photograph its edge repeats.
 
     Args:
         photograph: RGB picture.
@@ -303,5 +306,6 @@ def _ambiguity(best: Sighted, others: Sequence[Sighted], template: Template, lim
         if other.agreement > _AS_GOOD * best.agreement:
             x, y = other.similarity.apply(np.array([template.middle.real, template.middle.imag]))
             turn = np.degrees(np.angle(other.similarity.factor / best.similarity.factor))
-            return [f"ambiguous: the part fits nearly as well at {x:.0f}, {y:.0f} px, turned by {turn:.0f}°"]
+            place = f"{x:.0f}, {y:.0f} px, turned by {turn:.0f}° from the best place"
+            return [f"ambiguous: the part fits nearly as well at {place}"]
     return []

@@ -38,7 +38,7 @@ def renderer_command(engine: str | None, blender: str | None) -> list[str]:
     found = shutil.which(wanted)
     if found is None:
         raise InputError(
-            f"--blender: expected a Blender executable (--blender, PINSIGHT_BLENDER or on the PATH), got {wanted!r}, "
-            "which was not found"
+            "blender: expected a Blender executable (option --blender, else the environment variable PINSIGHT_BLENDER, "
+            f"else blender on the PATH), got {wanted!r}, which was not found"
         )
     return [found, "-b", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1", "-P", str(SCRIPT), "--"]

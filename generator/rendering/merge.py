@@ -1,7 +1,7 @@
 """Join the render folders of a manifest's shards into one, after checking every file.
 
 A shard is a part of a manifest's rows that one machine rendered. The result is, byte for byte, the folder that one
-machine would have rendered.
+machine would have rendered, unless shards of different Blender versions or processors are accepted (--mixed).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def merge_renders(folders: Sequence[Path], to: Path, mixed: bool) -> None:
         mixed: accept shards of different Blender versions or processors.
 
     Raises:
-        InputError: its message lists what is missing, changed, foreign or given twice.
+        InputError: what is missing, changed, foreign or given twice, at most 20 faults; nothing was copied then.
     """
     sources = list(_sources(folders))
     manifest = _check_together(sources, mixed)

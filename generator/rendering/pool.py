@@ -58,7 +58,8 @@ class Worker:
     def ask(self, row: int) -> dict[str, Any] | None:
         """Let the process render a row, given its number from 0; returns its answer, None if the process ended.
 
-        The answer's `problem` is a message if the row failed; its `rendered` is false if its files were there already.
+        The answer's `problem` is a message if the row failed, else None; its `rendered` is false if the row failed or
+        its files were there already.
         """
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
@@ -118,7 +119,7 @@ class Pool:
         """Render all rows with `count` processes at a time; all are stopped before an error or Ctrl-C is passed on.
 
         Raises:
-            InputError: the renderer refuses to work, for example because its Blender is too old.
+            InputError: the renderer refuses to work, for example because its Blender is too old, or cannot be started.
         """
         self._waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for row in self.rows:

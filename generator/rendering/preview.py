@@ -82,9 +82,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def burnt_warnings(runs: Sequence[Run], output: OutputFolder, connectors: Mapping[str, Connector]) -> list[str]:
-    """Return a warning for each lighting under which 5 % or more of a housing's pixels are burnt out (saturated).
+    """Return a warning for each lighting and housing of which 5 % or more of the pixels are burnt out (saturated).
 
-    `runs` are rendered rows, `output` is their render folder, and `connectors` has their scenes by name.
+    The mean over the rows counts. `runs` are the rows, `output` is their render folder (rows without a record in it are
+    left out), and `connectors` has their scenes by name.
     """
     shares: dict[tuple[str, str, str], list[float]] = {}
     for run in runs:

@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     shard += "an indexed Kubernetes job or an AWS Batch array job; `generator merge` joins the folders"
     some.add_argument("--shard", metavar="I/N", help=shard)
-    add("--force", action="store_true", help="render finished rows again")
+    force = "render finished rows again (default: keep them), and replace files that the renderer did not write"
+    add("--force", action="store_true", help=force)
     scale = "compute each pixel of the mask as the most frequent value of K x K samples, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_count(1, 8), default=1, metavar="K", help=scale)
     gpu = "render on the CPU or a graphics card; pixel values differ slightly between the two (default: cpu)"

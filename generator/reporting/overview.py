@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"r(\d+)c(\d+)")
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture of a contact sheet: its dataset row, and its files as bytes: picture, NSOART, mask (None: no mask)."""
+    """A picture of a contact sheet: its row, and the bytes of its files picture, NSOART and mask (None: no mask)."""
 
     row: PictureRow
     image: bytes
@@ -122,8 +122,8 @@ def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Over
     Args:
         dataset: folder of the dataset.
         per_class: largest number of pictures in the contact sheet of a class.
-        renders: render folder from which the dataset was built, for masks and tilts that the dataset lacks; None: the
-            page does not show these.
+        renders: render folder from which the dataset was built, for masks, and for tilts if the dataset has no column
+            of them; None: the page does not show what the dataset lacks.
 
     Raises:
         InputError: the folder is not a Pinsight dataset, or it was not built from `renders`.

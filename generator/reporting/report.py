@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--renders",
         type=Path,
         metavar="DIR",
-        help="render folder from which the dataset was built, to show what the dataset lacks: masks, if it was built "
-        "without --masks; tilts of pins, if an older version built it",
+        help="render folder from which the dataset was built; masks and tilts of pins that the dataset lacks are then "
+        "read from the renders",
     )
 
 
@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     data = overview(args.dataset, args.per_class, args.renders)
     if absent := [name for name in data.lacking if not data.measures.get(name)]:
         sys.stderr.write(
-            f"{args.dataset}: an older dataset without {', '.join(absent)}: give --renders DIR to show these values\n"
+            f"{args.dataset}: an older dataset without {', '.join(absent)}: the page shows no such values; "
+            "--renders DIR adds tilt_deg\n"
         )
     page = make_page(data)
     args.output.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ soart3_maps      SOART3 of vectors and of every window of a picture; coding of N
 kernels, gram    compiled loops of SOART3, for pixels and for row-Gram matrices of windows
 estimator        SOARTC: the unit space of OK parts, the anomaly degree of a picture
 anomaly_degree   second stage of SOARTC: the distance of each window from the OK parts
+unit_space       robust statistics of the OK parts, with a prior where OK parts are few
 evidence         whether a picture shows the part, and all of it
 golden           choice of the OK pictures: without copies and outliers
 registration     alignment of one picture with another: shift, rotation, scale

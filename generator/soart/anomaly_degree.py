@@ -47,10 +47,10 @@ def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
 
 @compiled()
 def inverse(covariance: np.ndarray, k: int) -> np.ndarray:
-    """Invert the covariance (k x k) of the SOART3 values of each window.
+    """Invert the covariance (k x k) of the SOART3 values of each window, with 1e-10 added to each variance.
 
     Args:
-        covariance: (k (k + 1) / 2, gh, gw) upper triangles.
+        covariance: (k (k + 1) / 2, gh, gw) upper triangles, for gh x gw windows.
         k: number of values per window.
 
     Returns:

@@ -86,7 +86,7 @@ class Golden:
     warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Return lines of text for the user: OK pictures that are set aside, copies, and warnings."""
+        """Return lines for the user: OK pictures set aside, with reasons; OK pictures that are copies; `warnings`."""
         said = [f"OK picture {name} is set aside: {reason}" for name, reason in self.set_aside.items()]
         if self.copies:
             some = [f"{copy} (copy of {original})" for copy, original in list(self.copies.items())[:SHOWN]]
@@ -162,7 +162,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
 def _drop_outliers(golden: Golden, model: SoartC, keep: bool) -> bool:
     """Set outliers aside; return whether the unit space has to be fitted again."""
     for scores in (model.scores_, _distances(greys(model.members_))):
-        reason = "its anomaly score is {} times the median score of the OK pictures"
+        reason = "its difference from the other OK pictures is {} times the median difference"
         if _drop(golden, _stand_out(scores), reason, keep, np.round(scores / np.median(scores), 1)):
             return True
     return False

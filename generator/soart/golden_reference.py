@@ -52,7 +52,7 @@ class Reference:
 
         Args:
             picture: a picture of any size with the reference's ratio of sides.
-            member: run name of the picture; if it is a member, the mean is made without it. None: it is no member.
+            member: run name of the picture; if it is in `members`, the mean is made without it. None: it is in none.
             window, stride: side and step of the windows, px.
 
         Raises:
@@ -68,7 +68,7 @@ class Reference:
 
         Args:
             grey: (h, w) the picture, from `fitted`.
-            member: run name of the picture; if it is a member, the mean is made without it. None: it is no member.
+            member: run name of the picture; if it is in `members`, the mean is made without it. None: it is in none.
         """
         pose = register(grey, self.anchor / 255)
         total, count = self.total.astype(np.int64), len(self.members)

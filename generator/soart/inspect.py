@@ -40,7 +40,7 @@ from generator.verdict.gates import PictureGates
 EDGE_GRID = 100
 # Settings of a new unit space; a saved one keeps its own.
 DEFAULTS: dict[str, Any] = {
-    "window": 8,
+    "window": 5,
     "grid": 250,
     "similarity": "pixels",
     "reference": "golden",
@@ -72,7 +72,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="picture in which the boxes of --positions lie (default: if --positions is a record, the picture of this "
         "record; else the first OK picture)",
     )
-    parser.add_argument("--window", type=int, help="side of the windows that are compared, px (default: 8)")
+    window = "side of the windows that are compared, px of the reduced picture (default: 5)"
+    parser.add_argument("--window", type=int, help=window)
     grid = "reduce pictures to at most this number of windows along their longer side (default: 250)"
     parser.add_argument("--grid", type=int, help=grid)
     edge = f"reduce pictures more than by default, for a small computer: the same as --grid {EDGE_GRID}"
@@ -106,7 +107,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Inspect the pictures, and write verdicts and marked pictures; returns 0."""
+    """Inspect the pictures, and write verdicts and marked pictures; returns 0.
+
+    Raises:
+        InputError: an option or input is wrong; or, after all pictures were inspected, some could not be read.
+    """
     _check(options)
     paths = [] if options.watch else _pictures(options)
     station, colour = _station(options)
@@ -174,7 +179,8 @@ def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
             )
     if len(os.fsencode(max(names, key=len))) > LONGEST_NAME:
         raise InputError(
-            f"{path}: expected a shorter file name, as that of its output, {names[-1]}, exceeds {LONGEST_NAME} bytes"
+            f"{path}: expected a shorter file name, got one with which the name of an output file, {names[-1]}, "
+            f"exceeds {LONGEST_NAME} bytes"
         )
     taken.update(dict.fromkeys(names, path))
 
@@ -204,7 +210,7 @@ class Judge:
             name: name of the files to write, without suffix.
 
         Raises:
-            InputError: the picture cannot be read.
+            InputError: the picture cannot be read, or is smaller than a window.
         """
         image = as_values(open_picture(content, str(path)), self.colour)
         shown = Image.fromarray(np.round(255 * image).astype(np.uint8))

@@ -9,7 +9,8 @@ The verdict is the first of these that applies:
 
 - INVALID: the picture does not show the part that the OK pictures show (`generator.soart.evidence`), or shows it
   turned, or shows less than half of it;
-- NG: a score is above its limit by more than the uncertainty of the limit;
+- NG: a score is above its limit by more than the limit's uncertainty, to which UNSUITABLE is added if the next point
+  applies, too;
 - INVALID: some of the part or a pin lies outside the picture, or size, exposure, contrast, sharpness or noise are
   unlike those of all OK pictures (`generator.verdict.gates`);
 - UNSURE: a score is above its limit, but within the uncertainty of the limit;
@@ -47,6 +48,8 @@ from generator.verdict.gates import PictureGates
 HALO = 0.5
 # A limit is taken for uncertain by at most these shares: by one OK picture, and because the OK pictures are few.
 MOST_OF_ONE, MOST_UNCERTAIN = 0.25, 0.5
+# Scores of good parts reach 1.8 times the limit if less of the part is seen, and so aligned, and 1.3 if it is blurred.
+UNSUITABLE = 1.0
 # Normal quantile of 0.995.
 Z_995 = 2.576
 # A pin is seen if at least this share of its box lies in the picture.
@@ -66,7 +69,7 @@ class Finding:
         verdict: OK, NG, UNSURE or INVALID.
         reasons: why the picture is not OK, each beginning with a keyword and a colon; empty for OK.
         score: the largest of three: the picture's anomaly degree divided by its limit, the largest degree of a pin
-            divided by its limit, and the largest `fading` of a pin. A picture with a score above 1 is not OK.
+            divided by its limit, and the largest `fading` of a pin, if above 1. A score above 1 is not OK.
         boxes: (x1, y1, x2, y2, degree divided by its limit) of each anomaly, px of the picture, largest degree first.
         pins: for each pin its measures, and whether it is not OK.
         decisions: for each pin OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
@@ -88,7 +91,7 @@ class Finding:
     look: Look
 
     def to_json(self) -> dict[str, Any]:
-        """Return the keys that a verdict's JSON document has besides `Envelope`: score, anomalies (count), evidence."""
+        """Return what a verdict's JSON has besides the keys of `Envelope`: score, number of anomalies, evidence."""
         return {
             "score": round(self.score, 4),
             "anomalies": len(self.boxes),
@@ -115,7 +118,8 @@ class Station:
     Args:
         model: a fitted model.
         pins: the pins, with boxes in px of the unit space's mean picture; may be empty.
-        gates: limits of size, exposure, contrast, sharpness and noise; None: these are not judged.
+        gates: limits of size, exposure, contrast, sharpness and noise; None: these are not judged. They and the pins
+            are also put into the model's `extras` and `notes`, so that `model.save` saves the whole station.
 
     Attributes:
         table: statistics of the pins over the OK parts; None without pins.
@@ -130,7 +134,7 @@ class Station:
 
     def __init__(self, model: SoartC, pins: Sequence[Pin] = (), gates: PictureGates | None = None) -> None:
         self.model, self.gates = model, gates
-        self.table = PinTable(pins, greys(model.members_)) if pins else None
+        self.table = PinTable(pins, greys(model.members_), greys(model.reference_[None])[0]) if pins else None
         scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
         above = min(model.settings["above"], len(model.scores_) // len(scores) - 1)
         limits, self.limit = joint_threshold(scores, above)
@@ -177,9 +181,11 @@ class Station:
             ValueError: the picture has another type or range or is smaller than a window, or its score is not finite.
         """
         look = self.model.look(image)
+        unfit = self._reasons_of_gates(image)
+        doubts = self._doubts(look, bool(unfit))
         relative = look.anomaly / np.float32(self.picture_limit)
         picture_score = float(look.degrees.max()) / self.picture_limit
-        pins, sure = self._judged_pins(look)
+        pins, sure = self._judged_pins(look, doubts)
         seen = self._pins_seen(look.placed)
         pin_score = max(
             (self._pin_score(pin) for (pin, _), is_seen in zip(pins, seen, strict=True) if is_seen), default=0.0
@@ -196,14 +202,14 @@ class Station:
         )
         boxes = () if lost else _boxes(relative)
         if not lost:
-            is_bad = picture_score > 1 + self.picture_doubt or pin_score > 1 + self.pin_doubt
-            found = self._reasons_anomalous(score, is_bad, boxes, pins, decisions)
+            is_bad = picture_score > 1 + doubts[0] or pin_score > 1 + doubts[1]
+            found = self._reasons_anomalous(score, None if is_bad else max(doubts), boxes, pins, decisions)
             unseen = self._reasons_not_seen(look, decisions)
-            unseen += [] if is_bad else self._reasons_of_gates(image)
+            unseen += [] if is_bad else unfit
             verdict = Verdict.NG if is_bad else Verdict.INVALID if unseen else Verdict.UNSURE if found else Verdict.OK
             reasons = [*found, *unseen]
         else:
-            verdict, reasons = Verdict.INVALID, [*lost, *self._reasons_of_gates(image)]
+            verdict, reasons = Verdict.INVALID, [*lost, *unfit]
         return Finding(
             verdict,
             tuple(reasons),
@@ -234,8 +240,7 @@ class Station:
         reasons = []
         if found < limit:
             reasons.append(_too_little(found, limit))
-        pins = self.table.pins if self.table else ()
-        if away := [pin.address for pin, said in zip(pins, decisions, strict=True) if said == NOT_SEEN]:
+        if away := [pin.address for pin, said in zip(self._pins(), decisions, strict=True) if said == NOT_SEEN]:
             reasons.append(f"view: pins outside the picture: {', '.join(away)}")
         return reasons
 
@@ -250,7 +255,7 @@ class Station:
     def _reasons_anomalous(
         self,
         score: float,
-        is_bad: bool,
+        doubt: float | None,
         boxes: Sequence[tuple[float, ...]],
         pins: Sequence[tuple[PinMeasure, bool]],
         decisions: Sequence[str],
@@ -262,32 +267,39 @@ class Station:
             for (pin, _), said in zip(pins, decisions, strict=True)
             if said in ("NG", "UNSURE")
         ]
-        if not is_bad:
-            doubt = 100 * max(self.picture_doubt, self.pin_doubt)
-            return [f"limit: score {score:.2f} times the limit, and the limit is uncertain by {doubt:.0f} %", *reasons]
+        if doubt is not None:
+            share = f"{100 * doubt:.0f} %"
+            return [f"limit: score {score:.2f} times the limit, and the limit is uncertain by {share}", *reasons]
         if boxes:
             places = "1 place differs" if len(boxes) == 1 else f"{len(boxes)} places differ"
             reasons.append(f"anomaly: {places} from the OK pictures, by up to {boxes[0][4]:.2f} times the limit")
         return reasons or [f"anomaly: score {score:.2f} times the limit"]
 
-    def _judged_pins(self, look: Look) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:
+    def _doubts(self, look: Look, is_unfit: bool) -> tuple[float, float]:
+        """Return the uncertainty of both limits; larger if the part lies partly outside or the picture is unfit."""
+        more = UNSUITABLE if is_unfit or look.evidence.seen < self.model.evidence_.seen else 0.0
+        return self.picture_doubt + more, self.pin_doubt + more
+
+    def _judged_pins(
+        self, look: Look, doubts: tuple[float, float]
+    ) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:
         """Measure every pin and judge whether it is above its limit, and surely so; bad pins get a hint."""
         if self.table is None:
             return (), []
         seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
         peaks = _standing_out(look.degrees / np.float32(self.picture_limit))[:, 4:]
-        high = peaks[peaks[:, 0] > 1 + self.picture_doubt]
+        high = peaks[peaks[:, 0] > 1 + doubts[0]]
         judged, sure = [], []
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
             part = self.table.parts[number]
             score = self._pin_score(pin)
             is_bad = score > 1 or _holds(part, peaks[:, 1:])
-            sure.append(score > 1 + self.pin_doubt or _holds(part, high[:, 1:]))
+            sure.append(score > 1 + doubts[1] or _holds(part, high[:, 1:]))
             judged.append((replace(pin, hint=self.table.hint(seen, number)) if is_bad else pin, is_bad))
         return tuple(judged), sure
 
     def _pin_score(self, pin: PinMeasure) -> float:
-        return max(pin.degree / self.pin_limit, pin.fading)
+        return max(pin.degree / self.pin_limit, pin.fading if pin.fading > 1 else 0.0)
 
     def _pin_boxes(self, placed: Placed) -> tuple[tuple[float, ...], ...]:
         return tuple(
@@ -384,9 +396,8 @@ def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
 
 def _standing_out(relative: np.ndarray) -> np.ndarray:
     """Find components above HALO with a peak above 1, as rows of `_components`; HALO joins a word's letters to one."""
-    found = _components(np.ascontiguousarray(relative > HALO), relative)
-    standing: np.ndarray = found[found[:, 4] > 1]
-    return standing
+    found: np.ndarray = _components(np.ascontiguousarray(relative > HALO), relative)
+    return found[found[:, 4] > 1]
 
 
 def _holds(part: tuple[slice, slice], places: np.ndarray) -> bool:

@@ -166,7 +166,8 @@ def patch_maps(phases: np.ndarray, phases32: np.ndarray, patch: np.ndarray, stri
             k + stride, k + 2 stride, ...
         patch: (window, window) float64, the reference window.
         stride: step of the windows, px.
-        out: (3, gh, gw) float32 for gh x gw windows, filled with log_beta, log_yita and log_gamma.
+        out: (3, gh, gw) float32 for gh x gw windows, filled with log_beta (change of brightness), log_yita (change of
+            shape) and log_gamma (how concentrated this change is); see `generator.soart.soart3`.
     """
     window = patch.shape[0]
     gh, gw = out.shape[1:]

@@ -123,7 +123,7 @@ class UnitSpaces:
     Attributes:
         training: run names of each group's OK rows in the training split.
         good: run names of each group's first 5 OK rows in any split.
-        every: run names of all rows of each group; None once an OK row was added.
+        every: run names of all rows of each group; None if any group has an OK row.
     """
 
     training: dict[tuple[str, ...], list[str]] = field(default_factory=dict)
@@ -290,6 +290,21 @@ def is_golden(parameters: Mapping[str, Any]) -> bool:
     return parameters.get("reference") == GOLDEN
 
 
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Check that NSOART can be computed with the contents of a dataset's nsoart.json.
+
+    Raises:
+        ValueError: the contents are of another version, or lack the window.
+    """
+    for name, known in (("schema", (SCHEMA,)), ("reference", REFERENCES)):
+        if parameters.get(name) not in known:
+            wanted = " or ".join(repr(value) for value in known)
+            raise ValueError(f"parameters of nsoart.json: expected {name} {wanted}, got {parameters.get(name)!r}")
+    for name in ("window", "stride"):
+        if not isinstance(size := parameters.get(name), int) or size < 1:
+            raise ValueError(f"parameters of nsoart.json: expected {name} as a whole number from 1, got {size!r}")
+
+
 def nsoart_picture(
     picture: Image.Image,
     parameters: Mapping[str, Any],
@@ -303,8 +318,8 @@ def nsoart_picture(
         picture: a render or a photo, at least as large as the window.
         parameters: contents of the dataset's nsoart.json.
         row: scene, housing, terminal, camera and marking of the part, by name. They select the group of the dataset
-            whose statistics are used. With "self" references, None or an unknown group selects the statistics of all
-            groups together. With golden references, values may be missing as in `golden_group`.
+            whose statistics are used. With "self" references, all five must be given; None or an unknown group selects
+            the statistics of all groups together. With golden references, some may be missing as in `golden_group`.
         folder: folder of nsoart.json; needed for golden references.
         member: run name of the picture, if it is a row of this dataset: its golden reference is made without it.
 
@@ -312,13 +327,10 @@ def nsoart_picture(
         An RGB picture of the same size, with channels log_beta, log_yita, log_gamma.
 
     Raises:
-        ValueError: the parameters have another version, the picture is smaller than the window, or no golden reference
-            fits it.
+        ValueError: the parameters have another version, the picture is smaller than the window, or no single golden
+            reference fits it, or its file is missing or damaged.
     """
-    for name, known in (("schema", (SCHEMA,)), ("reference", REFERENCES)):
-        if parameters.get(name) not in known:
-            wanted = " or ".join(repr(value) for value in known)
-            raise ValueError(f"parameters of nsoart.json: {name} must be {wanted}, got {parameters.get(name)!r}")
+    check_parameters(parameters)
     window, stride = parameters["window"], parameters["stride"]
     if is_golden(parameters):
         if folder is None:

@@ -52,7 +52,7 @@ class Pose:
         return moved
 
     def back(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
-        """Convert points (N, 2), x and y, from px of the picture to px of the reference; the sizes are (H, W), px."""
+        """Convert (N, 2) x, y from px of a picture (`image_size`, (H, W)) to px of its reference (`size`, (H, W))."""
         middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
         moved: np.ndarray = (points - own - [self.dx, self.dy]) / self.scale @ self._turn().T + middle
         return moved

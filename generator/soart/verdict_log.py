@@ -4,10 +4,10 @@ The log gets one line per verdict: the JSON document of the file OUT/NAME.json. 
 and the SHA-256 of its bytes. The files for a picture are written before its line. If the program is killed in between,
 the line is added when the log is next opened with `resume`; a picture without NAME.json is judged again.
 
-    with VerdictLog(out) as log:
+    with VerdictLog(out, resume=True) as log:
         if (path.name, sha256) not in log:
-            report = log.name_for(path, sha256)        # p.json, or p-3f2a91c0.json if p.json is another picture's
-            write_whole(report, ...)
+            name = log.name_for(path, sha256)          # p, or p-3f2a91c0 if p.json is another picture's
+            write_whole(out / f"{name}.json", ...)
             log.append(document)
 """
 

@@ -83,7 +83,7 @@ def interval_sides(value: float, u: float, low: float, high: float) -> tuple[flo
 def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
     """Return the probability that a tip's true position is above its limit: that dx, dy lies outside a disc round zero.
 
-    It is the integral of a normal distribution in two dimensions. NaN if an argument is not finite.
+    It is the integral of a normal distribution in two dimensions. NaN if `mean` or `covariance` is not finite.
 
     Args:
         mean: (2,) measured dx, dy, mm.
@@ -112,7 +112,7 @@ def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> fl
     """Return how probable it is that a tip lies outside a disc round zero, in the direction where it is most probable.
 
     For each tangent of the disc, the probability that the tip lies on its far side is computed; the largest counts.
-    The arguments are those of `disc_outside`. NaN if an argument is not finite.
+    The arguments are those of `disc_outside`. NaN if `mean` or `covariance` is not finite.
     """
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         return math.nan

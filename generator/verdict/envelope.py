@@ -67,7 +67,7 @@ class Envelope:
     boxes: Sequence[Any] = ()
 
     def to_json(self, **more: Any) -> dict[str, Any]:
-        """Return the document: schema, software, time (UTC), each attribute that is not None, the keys in `more`."""
+        """Return the document: schema, software, time (UTC), each attribute that is not None, the items of `more`."""
         document = {
             "schema": SCHEMA,
             **{name: value for name, value in asdict(self).items() if value is not None},

@@ -47,7 +47,10 @@ class FeatureGate:
 
     @classmethod
     def of(cls, training: np.ndarray, validation: np.ndarray) -> FeatureGate:
-        """Learn a gate from features (pictures, C, rows, columns); those of `validation` give the limit."""
+        """Learn a gate from features (pictures, C, rows, columns); those of `validation` give the limit.
+
+        With fewer than 3 validation pictures, the limit is infinite.
+        """
         centre = training.mean(0)
         spread = (training - centre).transpose(1, 0, 2, 3).reshape(training.shape[1], -1).astype(np.float64)
         covariance = spread @ spread.T / spread.shape[1]

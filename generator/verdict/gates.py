@@ -66,7 +66,7 @@ class Limits:
         aspect: smallest and largest ratio of width to height of a training picture.
         measures: by name of a measure, lower and upper limit of its difference from similar training pictures.
         appearance: upper limit of a picture's distance from the training pictures, see `generator.verdict.appearance`.
-        turn: upper limit of `Look.turns`.
+        turn: upper limit of the similarity that a picture gains if it is turned, see `Look.turns`.
     """
 
     pictures: int
@@ -89,8 +89,8 @@ class Look:
             pictures, see `generator.verdict.appearance`.
         distance: mean of `difference`.
         upright: score of `generator.verdict.orientation`: about 1 if upright, -1 if turned by 180°.
-        turns: for each turn (degrees counter-clockwise), log(`distance` / distance of the picture after this turn);
-            above 0, the picture turned is more similar to the training pictures.
+        turns: for each turn that was tried (degrees counter-clockwise), log(`distance` / distance of the picture after
+            this turn); above 0, the picture turned is more similar to the training pictures.
     """
 
     beyond: np.ndarray
@@ -116,6 +116,8 @@ class PictureGates:
     @classmethod
     def of(cls, pictures: Iterable[Image.Image], groups: Sequence[Hashable] | None = None) -> PictureGates:
         """Learn the gates from training pictures: pictures that can be judged, of OK and NG parts alike.
+
+        With fewer than 3 pictures, or with a single group, limits other than those of size and turn are infinite.
 
         Args:
             pictures: N upright pictures, mode RGB or L, from `generator.io.pictures.open_picture`; each is read once.
@@ -162,7 +164,7 @@ class PictureGates:
         return made
 
     def reasons(self, picture: Image.Image) -> list[str]:
-        """Return why an upright picture (mode RGB or L) cannot be judged: a sentence for each gate that refuses it."""
+        """Return a sentence for each gate that refuses a picture (RGB or L, from `open_picture`); [] if none does."""
         measured = measures_of(picture)
         if flat(measured):
             return ["contrast: the whole picture has one grey value"]
@@ -277,7 +279,8 @@ class PictureGates:
         except array_file.DAMAGED as error:
             raise InputError(
                 f"{place}: expected the file with the limits of picture quality that a training wrote, got {error}: "
-                "delete it, and write it again by `python -m trainer.evaluate` with the training's dataset"
+                f"delete a training's {FILE}, and write it again by `python -m trainer.evaluate` with the training's "
+                "dataset; export an ONNX file again"
             ) from None
 
 

@@ -32,7 +32,7 @@ class Measure:
     """A measure of a picture's quality, with limits beyond which `GATES` refuse pictures.
 
     Attributes:
-        unit: the quantity that is measured, in words, for messages.
+        unit: for messages, what is measured, with its range or unit, such as `mean grey value, 0 to 1`.
         least: smallest distance of a limit from the median of training pictures, in the measure's own unit.
     """
 

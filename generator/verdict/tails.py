@@ -54,5 +54,5 @@ def upper_limit(values: np.ndarray, least: float = 0.0) -> float:
 
 
 def limits(values: np.ndarray, least: float = 0.0) -> tuple[float, float]:
-    """Return the lower and the upper limit between which values are like those of good pictures; see `upper_limit`."""
+    """Return the limits between which a value is like those of good pictures; arguments as for `upper_limit`."""
     return -upper_limit(-values, least), upper_limit(values, least)

@@ -43,7 +43,7 @@ def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 6's figure into the PNG `picture`; returns Markdown paragraphs: where attention lies, by epoch."""
+    """Draw question 6's figure into the PNG `picture`; returns Markdown on where attention lies, by epoch."""
     base = _baselines(found)
     figure, panels = figures.panels(3)
     first, whole = _first_epochs(found)

@@ -17,7 +17,12 @@ from studies.tables import mean, seeds_of, table
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads mAP50 from a result: of a split, or of its group at keys such as "digits", "with"."""
+    """Make a function that reads mAP50 from a run's result.
+
+    Args:
+        split: The split on which it was measured.
+        group: Keys of a group of the split's pictures or pins, such as "positions", "seen"; none: the whole split.
+    """
 
     def share(result: Mapping[str, Any]) -> Share:
         part = result["splits"].get(split, {})

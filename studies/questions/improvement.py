@@ -20,7 +20,7 @@ def learned(result: Mapping[str, Any]) -> Share:
 
 
 def gaps(found: Found) -> dict[str, list[float]]:
-    """Compute balanced accuracy on the original training pictures minus that on the test: by variant, one per seed."""
+    """Compute balanced accuracy on original training pictures minus that on the test, of each seed by variant."""
     test = accuracy("test")
     found_gaps = {}
     for variant, documents in found.variants.items():

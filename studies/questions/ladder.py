@@ -20,7 +20,7 @@ TESTS = {
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 1's figure into the PNG `picture`; returns Markdown: accuracy of each step of the ladder."""
+    """Draw question 1's figure into the PNG `picture`; returns Markdown on the accuracy of each step of the ladder."""
     columns = {title: found.values(accuracy(split)) for split, title in TESTS.items()}
     figure, (axes,) = figures.panels(1)
     series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in found.variants}

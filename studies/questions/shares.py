@@ -14,17 +14,17 @@ GUESSING = 1 / 3
 
 
 def accuracy(split: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads a split's balanced accuracy from a result; None if the split was not measured."""
+    """Make a function that returns a split's balanced accuracy in a result, or None if the split was not measured."""
     return lambda result: result["splits"].get(split, {}).get("balanced_accuracy")
 
 
 def answered(split: str) -> Callable[[Mapping[str, Any]], Answers | None]:
-    """Make a function that reads a split's `measures.answers` from a result; None if the split was not measured."""
+    """Make a function that returns a split's `answers` from a run's result, or None if the split was not measured."""
     return lambda result: result["splits"].get(split, {}).get("answers")
 
 
 def collapsed(found: Found) -> list[str]:
-    """Return a list of one sentence, which counts by variant the models that predict nearly always one class; or []."""
+    """Return [sentence] that counts by variant the models which nearly always predict one class; [] if none does."""
     lines = []
     for variant, documents in found.variants.items():
         count = sum(bool(d["result"].get("collapsed")) for d in documents)

@@ -27,7 +27,7 @@ def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
 
 
 def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
-    """Compute AUROC of each ViT variant minus that of `inspect`, by variant, then defect; {} if either has no run."""
+    """Compute AUROC of each ViT variant minus that of `inspect`, by variant, then defect; {} without runs of both."""
     columns = _by_defect(found)
     alone = columns.get(PRODUCT, [])
     changes: dict[str, dict[str, Difference]] = {}
@@ -40,7 +40,7 @@ def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 8's figure into the PNG `picture`; returns Markdown paragraphs: AUROC with and without training."""
+    """Draw question 8's figure into the PNG `picture`; returns Markdown on AUROC with and without training."""
     columns = {name: areas(by_seed) for name, by_seed in _by_defect(found).items()}
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}

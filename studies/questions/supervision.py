@@ -14,9 +14,9 @@ from studies.tables import table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 2's figure into `picture`; returns Markdown.
+    """Draw question 2's figure into the PNG `picture`; returns Markdown.
 
-    It has test accuracy, and time until validation accuracy reaches 0.5, 0.7 and 0.9.
+    The Markdown states test accuracy, and the time until validation accuracy reaches 0.5, 0.7 and 0.9.
     """
     figure, (left, right) = figures.panels(2)
     name = "val_balanced_accuracy"

@@ -42,7 +42,7 @@ def _short(variant: str) -> str:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Draw question 4's figure into the PNG `picture`; returns Markdown: parts judged by one, three and five views."""
+    """Draw question 4's figure into the PNG `picture`; returns Markdown on verdicts by one to five views."""
     series = {title: parts_judged(found, read) for title, read in PART_MEASURES.items()}
     figure, panels = figures.panels(len(series))
     panels[0].axhspan(*EARLIER, color="grey", alpha=0.3, label="earlier work")
@@ -91,7 +91,7 @@ def _rows(found: Found, series: Mapping[str, Mapping[str, Mapping[str, Value]]])
 
 
 def views_change(found: Found, one: tuple[str, str], other: tuple[str, str]) -> Difference | None:
-    """Compute balanced accuracy over parts of `other` minus that of `one`; None if either has no run.
+    """Subtract the balanced accuracy (over parts) of `one` from that of `other`; None if either has no run.
 
     Args:
         found: The question's finished runs.

@@ -619,7 +619,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
         done = render_here(engine, pool, here, "small.csv", "--no-denoise")
         assert done.returncode == 2 and "rendered" not in done.stdout
         assert "renders/small: expected finished rows with the settings of this command" in done.stderr
-        assert "got 2 with other settings (such as one: other render settings): give --out " in done.stderr
+        assert "got 2 with other settings (such as one: other render settings): to render these rows" in done.stderr
     done = render_here(engine, pool, here, "small.csv", "--rows", "1:2", "--mask-scale", "2")
     assert done.returncode == 2
     assert "got 1 with other settings (such as two: --mask-scale 1, now 2)" in done.stderr

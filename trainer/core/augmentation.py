@@ -4,8 +4,8 @@
   border is repeated. A shift moves pins against the patch grid, which a fixed camera never does.
 - *Turn and zoom* about the centre, at most 2 degrees and 4 %, for half of the pictures; only if all boxes are known and
   stay inside.
-- *Mirror* left-right and up-down, if nothing is printed on the housing and the same camera could have taken the
-  mirrored view (`may_flip`).
+- *Mirror* left-right and up-down, each for half of the pictures for which `may_flip` allows it: nothing is printed on
+  the housing, and the same camera could have taken the mirrored view.
 - *Gain, offset, gamma* of the whole picture and sensor *noise*: a pin darker than its neighbours stays darker.
 
 No crop, no erasing and no change of a single region: those can remove a defect or make one.

@@ -1,4 +1,4 @@
-"""Output of a command on the terminal; of several training processes only the first one writes."""
+"""Output of a command on the terminal: lines and progress bars, in the first of several training processes only."""
 
 import os
 import sys
@@ -67,7 +67,7 @@ def never_silent(silence_s: float = SILENCE_S) -> Iterator[None]:
 
 
 class Progress:
-    """Context manager that shows how far a stage of work is: a bar on a terminal, otherwise lines by `never_silent`.
+    """Context manager that shows how far a stage of work is: a bar on a terminal, else what `never_silent` prints.
 
     Args:
         what: Name of the stage.

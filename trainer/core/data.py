@@ -130,7 +130,8 @@ def read_dataset(
         needed: Splits that must exist and have rows.
 
     Raises:
-        InputError: The folder, a split or a column is missing or of another type.
+        InputError: The folder or a split is missing, a split has no rows, a column is missing or of another type, or
+            the class names lack OK.
     """
     # Imported here: it takes seconds, and `--help` and `predict` do not need it.
     import datasets
@@ -141,7 +142,9 @@ def read_dataset(
     columns = column.split("+")
     features = next(iter(dataset.values())).features
     problems = [
-        f"split {name!r}, got {sorted(dataset)}" for name in needed if name not in dataset or len(dataset[name]) == 0
+        f"split {name!r}, got {'that split without rows' if name in dataset else sorted(dataset)}"
+        for name in needed
+        if name not in dataset or len(dataset[name]) == 0
     ]
     problems += [f"column {name!r}, got {sorted(features)}" for name in ("label", *columns) if name not in features]
     if problems:
@@ -211,7 +214,8 @@ def load_data(
         memory: Largest number of bytes of pictures to keep in memory per split; None: half of the free memory.
 
     Raises:
-        InputError: The folder, a split, a column or a picture is missing or broken.
+        InputError: The folder, a split, a column, a label or a picture is missing or broken. The pictures of a split
+            that does not fit in memory are checked later, when each is decoded.
     """
     dataset, classes = read_dataset(folder, column)
     if size is None:
@@ -222,8 +226,8 @@ def load_data(
         bad = [i for i, label in enumerate(labels) if label is None or not 0 <= label < len(classes)]
         if bad:
             problems.append(
-                f"--data {folder} split {name}: expected a class as label in each row, got other labels in rows "
-                f"{bad[:5]}"
+                f"--data {folder} split {name}: expected a class as label in each row, got none or an unknown one in "
+                f"{len(bad)} rows, the first of them {bad[:5]}"
             )
             continue
         for index, label in enumerate(classes):
@@ -264,7 +268,7 @@ def load_frozen_classes(
         but: Names of the splits to leave out if `only` is empty.
 
     Raises:
-        InputError: The dataset cannot be read, or a row has a class that the network was not trained on.
+        InputError: The dataset cannot be read, or a row has no label or a class that the network was not trained on.
     """
     dataset, named = read_dataset(folder, column, only)
     if missing := lacking(next(iter(dataset.values())).features):

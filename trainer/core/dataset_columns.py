@@ -20,7 +20,8 @@ def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
     """Return whether the picture of a dataset row may be mirrored left-right, and whether up-down.
 
     A picture with print on the housing may not be mirrored at all: the print would be wrong. A picture by a camera on
-    the left may not be mirrored left-right: it would become a view from the right.
+    the left may not be mirrored left-right: it would become a view from the right. Without a known marking or
+    camera it may not be mirrored either.
     """
     plain = row.get("marking") == "none"
     return plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN
@@ -44,6 +45,6 @@ def lacking_line(names: Sequence[str]) -> str:
 
 
 def part_name(row: Mapping[str, Any], run: str) -> str:
-    """Return the part that a dataset row's picture shows, as `scene/part`; as `run RUN` if the row names no part."""
+    """Return the part that a dataset row shows: `scene/part`, or `run RUN` (the row's name) if no part is named."""
     part = row.get("part")
     return f"{row.get('scene') or ''}/{part}" if part not in (None, "") else f"run {run}"

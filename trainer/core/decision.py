@@ -142,7 +142,7 @@ def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
 
 
 def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: float = ERRORS) -> Limits:
-    """Choose on validation the escape threshold, below which a score is OK, and the overkill threshold (NG from it on).
+    """Choose on validation the escape threshold (OK below it) and the overkill threshold (NG from it on).
 
     Args:
         scores: (N,) scores: P(NG) of a classifier, or the highest confidence of a detector's boxes.

@@ -159,7 +159,7 @@ def is_finished(run: Path) -> bool:
 
 
 def unfinished_run(base: Path, kind: str, is_same: Callable[[Path], bool]) -> Path | None:
-    """Find the newest unfinished run that has a default name and passes `is_same`; None without one.
+    """Find the newest unfinished run that has a default name, is not in training now and passes `is_same`, or None.
 
     Args:
         base: The first default name, from `base_of`.
@@ -261,7 +261,7 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
 
 
 def copy_dataset_files(data: Path, run: Path) -> None:
-    """Copy nsoart.json, connectors.json and the folder nsoart, if they exist, from a dataset's into a run's folder."""
+    """Copy nsoart.json, connectors.json and the folder nsoart, where they exist, from dataset `data` to `run`."""
     for name in DATASET_FILES:
         if (data / name).is_file():
             shutil.copyfile(data / name, run / name)

@@ -41,7 +41,7 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Return whether no curve can be fitted: all defects are found or missed, or all found are larger than all missed.
+    """Return whether no curve can be fitted: no or all defects are found, or all found are larger than all missed.
 
     `x` (N,) are the logarithms of the defects' sizes, `found` (N,) tells which were found.
     """
@@ -111,7 +111,10 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
 
 
 def probability(fitted: dict[str, Any], sizes_mm: np.ndarray) -> np.ndarray | None:
-    """Return the probability of detection (N,) at `sizes_mm` (N,) by `fitted`, from `curve`; None without a curve."""
+    """Return the probability (N,) that defects of `sizes_mm` (N,) are detected; None if no curve could be fitted.
+
+    `fitted` is what the function `curve` returned.
+    """
     if fitted["slope"] is None:
         return None
     return np.asarray(1 / (1 + np.exp(-(fitted["offset"] + fitted["slope"] * np.log(sizes_mm)))))

@@ -170,6 +170,6 @@ def _check_environment(device: torch.device) -> None:
     here = int(os.environ["LOCAL_WORLD_SIZE"])
     if device.type == "cuda" and here > torch.cuda.device_count():
         raise InputError(
-            f"torchrun: expected a GPU for each of {here} processes, got {torch.cuda.device_count()}; "
-            "lower --nproc-per-node, or use --device cpu"
+            f"torchrun: expected a GPU for each of {here} processes on this machine, got {torch.cuda.device_count()}; "
+            "start fewer processes (--nproc-per-node), or use --device cpu"
         )

@@ -29,7 +29,10 @@ def event_writer_class() -> Any:
 
 
 class EventFiles:
-    """Writes each epoch's numbers into RUN/tensorboard, column `train_X` as tag `train/X`, `val_X` as `validation/X`.
+    """Writer of event files: call `add` after each epoch, and `close` at the end.
+
+    Args:
+        run: The run's folder; the files are in its folder `tensorboard`, which the first `add` makes.
 
     Raises:
         InputError: The package `tensorboard` is not installed.
@@ -40,7 +43,11 @@ class EventFiles:
         self._writer: Any = None
 
     def add(self, row: dict[str, object]) -> None:
-        """Write the numbers of one line of metrics.csv as events of its epoch."""
+        """Write the numbers of one line of metrics.csv, by column, as events of its epoch (column `epoch`).
+
+        The tag of column `train_X` is `train/X`, of `val_X` `validation/X`, of others the column's name. Text, bool and
+        empty cells are left out.
+        """
         epoch = int(row["epoch"])  # type: ignore[call-overload]
         if self._writer is None:
             # Drop events of this epoch and later ones that an earlier process wrote.

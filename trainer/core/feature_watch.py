@@ -22,7 +22,7 @@ def pooled(features: Tensor) -> Tensor:
 
 
 class Watch:
-    """Context manager that collects the features which a network computes, picture by picture, in a `with` block.
+    """Context manager that collects the features of all pictures which a network gets in the latest `with` block.
 
     Args:
         module: Part of the network whose output is collected.

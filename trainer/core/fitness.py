@@ -1,7 +1,8 @@
 """Whether a run is fit to judge: better than chance at telling OK from NG on validation, and not collapsed.
 
-A run is unfit if it predicts one class for nearly all pictures, or if the one-sided 95 % lower bound of its balanced
-accuracy (mean of two shares: NG parts found, OK parts passed) is at most 0.5. An unfit run answers INVALID.
+A run is unfit if validation has no OK or no NG parts, if it predicts one class for over 90 % of the pictures although
+fewer have it (`metrics.collapse_warning`), or if the one-sided 95 % lower bound of its balanced accuracy (mean of two
+shares: NG parts found, OK parts passed) is at most 0.5. An unfit run answers INVALID, unless --allow-unfit is given.
 
 The bound is that of Brodersen et al. (2010, The balanced accuracy and its posterior distribution): with flat priors the
 two shares have beta distributions, and the distribution of their sum is the convolution of both. Pictures of one part

@@ -37,8 +37,8 @@ class FrozenThreshold:
         fitness: How well the run tells OK from NG; None in files of earlier versions.
         tolerance: Limits in mm under which the run was trained, by scene; None: not recorded.
         max_escape: `max_escape.Check` as JSON object; None without --max-escape.
-        operating_points: Thresholds by accepted share, from `operating_points.choose`; None in files of earlier
-            versions.
+        operating_points: Thresholds by accepted share of escapes or overkill, from `operating_points.choose`; None in
+            files of earlier versions.
     """
 
     weights_sha256: str
@@ -64,7 +64,7 @@ class FrozenThreshold:
         )
 
     def sentences(self) -> list[str]:
-        """Return a line on the run's fitness and, if --max-escape was given, one on its result; without full stops."""
+        """Return sentences without full stops: on the run's fitness, and on whether --max-escape, if given, holds."""
         return [text for text in (fitness.fitness_said(self.fitness), max_escape.said(self.max_escape)) if text]
 
     def to_json(self) -> dict[str, Any]:
@@ -95,14 +95,15 @@ def freeze(
     held: FrozenThreshold | None = None,
     rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose thresholds and temperature of a classifier on validation, measure its fitness, and write RUN/frozen.json.
+    """Choose and write a classifier's thresholds, temperature (also into RUN/config.json) and fitness, on validation.
 
     Args:
         logits, labels: Logits (N, K) of the best weights on the validation split, and its true labels (N,).
         classes, ok_index: Class names, and the label of OK.
         positions: Addresses of the pins that were defective in training, by scene.
         parts: (N,) name of the part that each picture shows.
-        held: Content that an earlier version wrote: its threshold and temperature are kept. None: both are chosen.
+        held: Present content, which lacks fitness or a new --max-escape: its threshold and temperature are kept. None:
+            both are chosen.
         rate: Rate of `--max-escape`; 0: not given.
 
     Returns:
@@ -132,7 +133,7 @@ def decided_by(
     temperature: float = 1.0,
     rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose the escape and the overkill threshold on validation; returns the content of RUN/frozen.json.
+    """Choose the escape and the overkill threshold on validation; returns what `write` writes into RUN/frozen.json.
 
     Args:
         parts: (N,) name of the part that each picture shows.
@@ -189,7 +190,7 @@ def load(run: Path) -> FrozenThreshold | None:
     """Read RUN/frozen.json; None if the run has no such file.
 
     Raises:
-        InputError: The file is broken, or belongs to other weights than RUN/best.safetensors.
+        InputError: The file is broken, or belongs to other weights than RUN/best.safetensors, or these are missing.
     """
     path = run / FROZEN
     if not path.is_file():
@@ -220,7 +221,8 @@ def load(run: Path) -> FrozenThreshold | None:
     if not (0 <= held.limits.escape <= held.threshold <= held.limits.overkill <= 2 and held.temperature > 0):
         raise InputError(
             f"{path}: expected thresholds 0 <= escape <= threshold <= overkill <= 2 and a temperature above 0, got "
-            f"{held}; delete the file and choose them again with `python -m trainer.evaluate`"
+            f"{held.limits} and temperature {held.temperature}; delete the file and choose them again with `python -m "
+            "trainer.evaluate`"
         )
     if held.weights_sha256 != digest(run / run_folder.BEST):
         raise InputError(

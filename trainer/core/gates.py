@@ -4,8 +4,8 @@
     RUN/gates.safetensors   gate on the features that the network computes with the best weights, see
                             `generator.verdict.feature_gate`
 
-A training writes both files at its end. For a run without them, `trainer.evaluate` learns them from the dataset's
-splits `train` and `validation`.
+A training writes both files at its end. For a run without them, `trainer.evaluate` learns them if it is given the
+dataset of the training, from the splits `train` and `validation`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ class Gates:
 
     @classmethod
     def load(cls, run: Path, weights: str = run_folder.BEST) -> "Gates":
-        """Load the gates of a run; `features` is None if it was learned with other weights than RUN/`weights`.
+        """Load a run's gates; a gate without a file is None, `features` also if learned with others than RUN/`weights`.
 
         Raises:
             InputError: A file is damaged or written by another program.
@@ -61,7 +61,7 @@ class Gates:
             return []
         return [
             f"gates: the run has no {picture_gates.FILE} (limits beyond which a picture cannot be judged); "
-            "`python -m trainer.evaluate --model RUN --data DATASET` writes it"
+            "`python -m trainer.evaluate --model RUN --data DATASET` with the training's dataset writes it"
         ]
 
     def reasons(self, pictures: Sequence[Image.Image], features: np.ndarray | None) -> list[list[str]]:
@@ -98,7 +98,7 @@ def have(run: Path) -> bool:
 
 
 def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callable[[Tensor], object]) -> None:
-    """Learn the gates of a run from pictures, and write gates.npz and gates.safetensors.
+    """Learn a run's gates from at most 700 training and 300 validation pictures; writes gates.npz, gates.safetensors.
 
     Args:
         run: The run's folder, with its best weights.

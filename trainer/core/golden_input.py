@@ -3,7 +3,7 @@
 A run's golden references, RUN/nsoart.json and RUN/nsoart/, describe good parts; they are copies of the training
 dataset's files. A reference belongs to one scene, housing, terminal, camera and marking. Where the run has several,
 options such as --scene say which a photograph needs. The end of a file's name may name the camera, otherwise --camera
-does. Without a reference a photograph is not judged.
+does. If a photograph has no reference, or several fit, the command ends with an error before it judges any.
 """
 
 from collections.abc import Mapping, Sequence
@@ -58,6 +58,7 @@ class GoldenInput:
             raise InputError(
                 f"{', '.join(given)}: expected only for a gauge, or for a run whose NSOART pictures were made with "
                 f"golden references, got --model {run}, trained on the column {column}"
+                f"{', in which each picture is its own reference' if 'nsoart' in column else ''}"
             )
         return None
 

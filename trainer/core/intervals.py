@@ -22,7 +22,7 @@ def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
     """Return lower and upper exact confidence bound of a share (Clopper and Pearson); (0, 1) without trials.
 
     Args:
-        hits, trials: Number of trials that the share counts, and of all trials, which are independent.
+        hits, trials: The share is hits / trials; the trials are independent of each other.
         level: Confidence, in (0, 1).
     """
     if trials == 0:

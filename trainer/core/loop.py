@@ -79,7 +79,7 @@ class Trainee[Batch](Protocol):
     """A network in training, as the loop uses it: every kind of run supplies these attributes and methods.
 
     In each epoch the loop calls `batches`, `backward` for each batch, `trained`, `measure` and `keep`. At each step it
-    sums the gradients of all processes.
+    sums the gradients of all processes. In `measure`, `weights` and `keep` the network has the averaged weights.
     """
 
     @property
@@ -110,7 +110,7 @@ class Trainee[Batch](Protocol):
         """Return whether the settings ask for a measurement after this epoch."""
 
     def measure(self, epoch: int) -> Measured:
-        """Measure the network, now with the averaged weights, on validation; the first process's score counts."""
+        """Measure the network on validation, while it has the averaged weights; the first process's score counts."""
 
     def unmeasured(self) -> Row:
         """Return the columns of `measure` with empty values, for an epoch that is not measured."""
@@ -119,7 +119,7 @@ class Trainee[Batch](Protocol):
         """Return the tensors to write into best.safetensors, by name."""
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
-        """Write this kind of run's own files after an epoch, of which `row` is the line of metrics.csv."""
+        """Write this kind of run's own files after an epoch, in the first process; `row`: its line of metrics.csv."""
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
         """Return warnings from the epochs so far; `rows` are the lines of metrics.csv, the newest last."""
@@ -219,7 +219,7 @@ class Loop[Batch]:
         run: The run's folder, which exists; only the first process writes there.
         time_limit_min: Stop after the first epoch that ends more than this many minutes after `began`; None: no limit.
         began: `time.monotonic()` at the start of the command; None: at the start of `train`.
-        report: Called after each epoch with its line of metrics.csv and its warnings.
+        report: Called in every process after each epoch, with its line of metrics.csv and its warnings.
         events: TensorBoard event files to write; None: none.
         shorten: Function that is called if the time limit has passed and no epoch has a score yet. It gets the number
             of the last finished epoch, and returns a schedule that ends one epoch later; that epoch gets a score. None:

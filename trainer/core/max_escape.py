@@ -115,7 +115,7 @@ def prospect(parts: Sequence[str], ng: np.ndarray, rate: float) -> str:
 
 
 def said(held: Mapping[str, Any] | None) -> str:
-    """Return a line, without full stop, on what a `Check` (as JSON object) has shown; an empty text for None."""
+    """Return a line, without full stop: whether a `Check` (JSON object) shows that --max-escape holds; "" for None."""
     if held is None:
         return ""
     one = Check(**held)
@@ -128,7 +128,7 @@ def said(held: Mapping[str, Any] | None) -> str:
 
 
 def fitness_and_escapes(document: Mapping[str, Any]) -> str:
-    """Return sentences on fitness and on what --max-escape showed; `document`: JSON of frozen.json or summary.json."""
+    """Return text on fitness and on --max-escape, from `document`, the content of frozen.json or summary.json."""
     held = document.get("fitness")
     fitness = fitness_said(None if held is None else Fitness.from_json(held))
     return ". ".join(filter(None, (fitness, said(document.get("max_escape")))))

@@ -36,12 +36,12 @@ def _shares(hits: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 
 def recall(matrix: np.ndarray) -> np.ndarray:
-    """Return by class the share of its true pictures that are predicted right: (K,) from (K, K); NaN without any."""
+    """Return by true class the share of pictures that are predicted right: (K,) from (K, K); NaN without pictures."""
     return _shares(np.diag(matrix).astype(float), matrix.sum(1))
 
 
 def precision(matrix: np.ndarray) -> np.ndarray:
-    """Return by class the share of right ones among predictions of that class: (K,) from (K, K); NaN without any."""
+    """Return by predicted class the share of right predictions: (K,) from (K, K); NaN without predictions."""
     return _shares(np.diag(matrix).astype(float), matrix.sum(0))
 
 

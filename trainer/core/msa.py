@@ -57,8 +57,8 @@ def type1(
         tolerance: width T of the tolerance zone: upper minus lower limit; for a measure that is never negative, the
             upper limit.
         share: the share of T that six standard deviations of the measurements may take, in (0, 1].
-        upper_only: whether there is only an upper limit. If so, Cgk counts only a bias that lowers the measured value,
-            which would release bad parts.
+        upper_only: whether there is only an upper limit. If so, Cgk counts only a negative bias, since measured values
+            that are too low would release bad parts.
 
     Raises:
         ValueError: fewer than two measurements, or a tolerance that is not above 0.

@@ -73,7 +73,7 @@ def view(splits: Mapping[str, Mapping[str, Any]]) -> dict[str, Any] | None:
 
 
 def markdown_section(splits: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the section of a model card from reports of splits; an empty text for those of earlier versions."""
+    """Return a model card's section on operating points from splits' reports; "" if these lack `operating_points`."""
     if not (held := _held(splits)):
         return ""
     rows = [[name, *row] for name, one in held.items() for row in table(one)]

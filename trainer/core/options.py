@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
+from blender_scripts.contract import errors as contract
 from blender_scripts.contract.errors import grouped
 from trainer.core.console import speaks
 from trainer.core.errors import InputError
@@ -21,12 +22,13 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
     """Run a command and return its exit code: 2 after a user's mistake, 1 after Ctrl-C, both with a message on stderr.
 
     Args:
-        command: Does the work and returns its exit code.
+        command: Does the work and returns its exit code. It reports a user's mistake by InputError, PermissionError or
+            NotADirectoryError; its other errors are raised again.
         interrupted: Returns the line to print after Ctrl-C.
     """
     try:
         return command()
-    except InputError as error:
+    except (InputError, contract.InputError) as error:
         for problem in grouped(error.problems) if speaks() else ():
             sys.stderr.write(f"error: {problem}\n")
         return 2

@@ -63,7 +63,7 @@ class Judge:
         """Make the judge of a run and print its warnings.
 
         Args:
-            run, sha256, classes: The run's folder, and as in `Judge`.
+            run, sha256, classes: The run's folder, the SHA-256 of its weights in hex, and its class names.
             unfit: Why the run is unfit or has no gates; empty if neither.
             allow_unfit: Whether it judges nevertheless; if so, each verdict has the texts in `unfit` as warnings.
             asked: Limits in mm of `--tolerance`, by name; empty: not given.
@@ -105,9 +105,9 @@ class Judge:
         Args:
             verdict, reasons: From `decision.verdict_of`.
             of: The picture's file, or the files by view.
-            boxes, pins: As in `generator.verdict.envelope.Envelope`.
+            boxes, pins: Boxes found, and entries of the pins judged: see `generator.verdict.envelope.Envelope`.
             more: Further keys of this kind of run. With INVALID the keys `label` and `confidence` become null, so that
-                no reader of them takes the picture for OK.
+                no program that reads them takes the picture for OK.
         """
         if verdict is Verdict.INVALID:
             more |= {name: None for name in ("label", "confidence") if name in more}
@@ -128,7 +128,10 @@ class Judge:
         return envelope.to_json(**({"warnings": list(self.warnings)} if self.warnings else {}), **more)
 
     def unjudged(self, of: Path | Mapping[str, Path], problems: Sequence[str], **more: Any) -> dict[str, Any]:
-        """Return the entry, with verdict INVALID, for a picture or part whose files have `problems`: see `document`."""
+        """Return the entry of a picture or part that is INVALID because of `problems` with its files.
+
+        `of` and `more` are arguments of `document`.
+        """
         return self.document(Verdict.INVALID, [f"file: {problem}" for problem in problems], of, **more)
 
 
@@ -161,11 +164,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judging:
-    """A prediction in progress: outcomes are computed while they are read.
+    """A prediction in progress: pictures are judged, and some errors raised, only while `outcomes` is read.
 
     Args:
         outcomes: The outcome for each picture or part, computed one by one in the order of `places`.
-        places: For each outcome the file whose name its sheet gets, the picture with the findings drawn in.
+        places: For each outcome its `Judged.file`, known before: `sheet_names` makes the sheets' names from them.
     """
 
     outcomes: Iterator[Judged]
@@ -173,7 +176,7 @@ class Judging:
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """List the given files, and all pictures in and below the given folders; those of a folder are sorted by name.
+    """List the given files, and the pictures in and below given folders, by name; other files are noted on stderr.
 
     Raises:
         InputError: A path does not exist, or a folder holds no picture.

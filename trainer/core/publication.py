@@ -48,7 +48,7 @@ def write_card(run: Path, text: str) -> Path:
     """Write the card's text into RUN/README.md; returns the file's path.
 
     Raises:
-        InputError: The card is longer than the Hub accepts.
+        InputError: The card is longer than the Hub accepts; the file is written nevertheless.
     """
     path = run / CARD
     write_text(path, text)
@@ -58,7 +58,7 @@ def write_card(run: Path, text: str) -> Path:
 
 
 def push(run: Path, name: str, files: Mapping[str, Path | bytes], private: bool, option: str = "--to") -> str:
-    """Upload files to a model's repository in one commit; returns the commit's URL.
+    """Upload files to a model's repository in one commit, which deletes earlier pictures and weights; returns its URL.
 
     Args:
         run, name: The run's folder, named in the commit's message, and owner/name of the repository.

@@ -44,7 +44,7 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files that an evaluation writes beside evaluation.json; `document`: its content."""
+    """Return the names of the files beside evaluation.json of a ViT or Florence-2; `document`: that file's content."""
     splits = document["splits"]
     names = {PREDICTIONS, REPORT, "calibration.png", OPERATING_POINTS, *(f"mistakes_{name}.png" for name in splits)}
     if "frozen" in document:  # of a ViT
@@ -60,7 +60,7 @@ def owned(out: Path, document: str, files_of: FilesOf) -> set[str]:
     Args:
         out: The folder of results.
         document: Name of the JSON document, such as evaluation.json.
-        files_of: Returns the names of the files beside the document from its content.
+        files_of: Called with the document's content; returns the names of the other files that belong to it.
     """
     found: set[str] = set()
     for place in (out / document, out / STAGE / document):
@@ -79,7 +79,7 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
         out: The folder of --out, checked by `run_folder.check_place`.
         run: Folder of the run that is measured.
         document: Name of the JSON document, such as evaluation.json.
-        files_of: Returns the names of the files beside the document from its content.
+        files_of: Called with the document's content; returns the names of the other files that belong to it.
         wanted: Names of the files to be written beside the document.
 
     Raises:
@@ -98,11 +98,12 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
 
 @contextmanager
 def replaced(out: Path, document: str, files_of: FilesOf) -> Iterator[Path]:
-    """Yield a temporary folder to write results into; after the `with` block they replace earlier results in `out`.
+    """Yield a temporary folder for results; after the `with` block, unless it raises, they replace those in `out`.
 
     Args:
         out: The folder of results; it is made if missing.
-        document, files_of: As for `owned`; the document is moved last.
+        document: Name of the JSON document, such as evaluation.json, which is moved last.
+        files_of: Returns the names of the files beside the document from its content.
     """
     earlier = owned(out, document, files_of)
     made, stage = not out.exists(), out / STAGE

@@ -80,8 +80,8 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
 def of_part(rows: Sequence[Facts]) -> Facts:
     """Join the facts of the pictures of one part into the facts of the part.
 
-    Kinds and addresses are those of all pictures together. If all visible defects are at one address, the part's size
-    is the first one that a picture has; otherwise it has none. A factor that differs between pictures becomes empty.
+    Kinds and addresses are those of all pictures together. If all visible defects are at one address, `size_mm` is
+    that of the first picture with a size; otherwise it is None. A factor that differs between pictures becomes empty.
     """
     kinds = {kind for row in rows for kind in row.kinds.split("+")} - {"OK"}
     addresses = tuple(dict.fromkeys(address for row in rows for address in row.addresses))

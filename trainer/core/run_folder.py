@@ -82,7 +82,7 @@ def tolerance_of(run: Path) -> dict[str, Any] | None:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write `rows` as a CSV file, atomically: floats with six digits, an empty cell for None and for a missing key."""
+    """Write `rows` as CSV, atomically: floats with six significant digits, None and missing keys as empty cells."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns)
     writer.writeheader()

@@ -76,11 +76,11 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def changed(self, given: Mapping[str, Any]) -> Self:
-        """Return a checked copy with the values in `given`, by name of the setting, in place of the present ones."""
+        """Return a copy with the values in `given`, by name; raises pydantic's ValidationError if one is wrong."""
         return type(self)(**{**dict(self), **given})
 
 
-# Settings of both kinds of run.
+# Settings of several kinds of run.
 MAX_ESCAPE = setting(
     0.0,
     "largest accepted share of NG parts that are judged OK: one half of validation's NG parts chooses the score below "
@@ -191,7 +191,10 @@ def _written(value: Any) -> str:
 
 
 def fields_of(model: Any) -> Mapping[str, Setting]:
-    """Return by name the settings of a subclass of `Settings`, or a dataclass whose fields' metadata are `Asked`."""
+    """Return the settings that a class has as fields, by name.
+
+    `model` is a subclass of `Settings`, or a dataclass whose fields have `Asked` as metadata.
+    """
     if issubclass(model, BaseModel):
         found: dict[str, Any] = model.model_fields
         return {name: Setting(name, field, field.json_schema_extra or {}) for name, field in found.items()}

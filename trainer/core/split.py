@@ -51,10 +51,10 @@ def open_picture(source: Path | Mapping[str, Any] | None, name: str) -> Image.Im
 
 
 class Pictures:
-    """The pictures of one split by index: in memory if all fit, otherwise decoded at each access.
+    """The pictures of one split by index: decoded at once into memory if all fit, otherwise at each access.
 
     Args:
-        rows: A `datasets` split whose picture columns are not decoded.
+        rows: A `datasets` split with undecoded pictures; a damaged or missing one raises InputError when decoded.
         column: Name of the picture column; `image+nsoart` stacks the channels of both.
         size: The network's picture size (W, H) in px.
         memory: Largest number of bytes of pixels to keep in memory; None: half of the free memory.

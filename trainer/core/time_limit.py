@@ -44,10 +44,10 @@ class Steps(Protocol):
         """The optimizer, used to clear the gradients; no step is taken with it."""
 
     def batches(self, epoch: int) -> Iterator[Sequence[Any]]:
-        """Yield for each step of an epoch its batches."""
+        """Yield the batches of an epoch, those of one optimizer step at a time."""
 
     def backward(self, batch: Any, parts: int) -> None:
-        """Add the gradient of a batch's loss divided by `parts`, the number of batches in the step."""
+        """Add the gradient of a batch's loss, divided by the step's number of batches (`parts`), to the parameters'."""
 
 
 class Fitted[Config](Protocol):
@@ -60,11 +60,14 @@ class Fitted[Config](Protocol):
         """Estimate the seconds of an epoch with close-ups, of one with whole pictures, and after the last epoch."""
 
     def adopt(self, config: Config) -> None:
-        """Train with the settings `config`, which differ from the present ones only in the number of epochs."""
+        """Shorten the training for --time-limit: plan it anew by `config`, the same settings with fewer epochs.
+
+        Called by `fit` before the first step, and by `Loop.shorten`.
+        """
 
 
 def seconds_per_step(trainee: Steps, epoch: int) -> float:
-    """Measure the mean time of a training step in `epoch`, in seconds; the weights do not change."""
+    """Measure the mean time of the second to fourth training step of `epoch`, in seconds; the weights do not change."""
     seconds, began = [], time.monotonic()
     for batches in itertools.islice(trainee.batches(epoch), STEPS):
         for batch in batches:
@@ -99,7 +102,7 @@ def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
 
 
 def fit[Config](trainee: Fitted[Config], limit_min: float, began: float) -> Config:
-    """Reduce a training's number of epochs so that they fit into the rest of --time-limit; returns its settings.
+    """Before a new training, reduce its epochs to those that by estimate fit into --time-limit; returns its settings.
 
     Args:
         trainee, limit_min: The training before its first step, and the limit in minutes.

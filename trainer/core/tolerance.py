@@ -84,7 +84,8 @@ class Comparison:
     Args:
         trained: The run's tolerance by scene; None: not recorded.
         data: The dataset's tolerance by scene.
-        other: The scenes whose tolerance in the dataset differs from the run's.
+        other: The scenes whose tolerance in the dataset differs from the run's; scenes that only one of them has, or
+            states no tolerance for, are not compared.
         pins: Number of pins with measures in the scenes `other`; each pin of a part counts once.
         between: Number of these pins that have a measure between the two limits.
     """

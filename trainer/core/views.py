@@ -25,7 +25,13 @@ MOST_NAMED = 5
 
 
 def view_list(text: str) -> tuple[str, ...]:
-    """Parse --views: two or more different names of cameras such as `center,left,right`, or `all`."""
+    """Parse --views; returns the names of two or more different cameras, such as `center,left`, or ("all",) for `all`.
+
+    Whether there are such cameras is not checked.
+
+    Raises:
+        ArgumentTypeError: the text names fewer than two cameras, or one twice.
+    """
     names = tuple(name.strip() for name in text.split(","))
     if names == ALL:
         return names

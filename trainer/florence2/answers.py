@@ -35,7 +35,7 @@ class Found:
     Args:
         box: xyxy in px of the picture.
         label: Class name, spelled as in the dataset.
-        confidence: In [0, 1]: probability of the label, lowered if the box's edges are uncertain (`_confidence`).
+        confidence: In [0, 1]: probability that a box of this label is there, lowered if its edges are uncertain.
     """
 
     box: Box
@@ -44,9 +44,9 @@ class Found:
 
 
 def without_duplicates(found: Sequence[Found]) -> list[Found]:
-    """Drop each box whose IoU with a more confident box exceeds `SAME_OBJECT_IOU`; the others keep their order.
+    """Drop each box whose IoU with a more confident box that is kept exceeds `SAME_OBJECT_IOU`.
 
-    The two labels may differ, as a pin has one class only.
+    The two labels may differ, as a pin has one class only. The boxes that are kept stay in their order.
     """
     if len(found) < 2:
         return list(found)
@@ -90,7 +90,10 @@ class Vocabulary:
         self.pad: int = tokenizer.pad_token_id
 
     def tokens(self, boxes: Sequence[Sequence[float]], labels: Sequence[str], size: tuple[float, float]) -> list[int]:
-        """Encode boxes, xyxy in px of a picture of `size` (W, H), as an answer's tokens, grouped by label."""
+        """Encode boxes, xyxy in px of a picture of `size` (W, H), as an answer's token ids, from `<s>` to `</s>`.
+
+        The boxes are grouped by label and sorted by upper, then left edge; each label must be one of `self.labels`.
+        """
         ids = [self.bos]
         for location, label in _PART.findall(encode(boxes, labels, *size)):  # type: ignore[arg-type]
             if location:
@@ -100,7 +103,7 @@ class Vocabulary:
         return [*ids, self.eos]
 
     def listed(self, boxes: Sequence[Sequence[float]], label: str, size: tuple[float, float]) -> list[int]:
-        """Encode boxes of one label as the tokens of an answer, in the order given; arguments as for `tokens`."""
+        """Encode boxes of one label as an answer's token ids, in the order given; `boxes` and `size` as in `tokens`."""
         ids = [self.bos, *(self.label_ids[self.labels.index(label)] if len(boxes) else ())]
         for box in boxes:
             text = encode([box], ["x"], *size)  # type: ignore[arg-type]
@@ -299,11 +302,11 @@ def generate(
         model: `Florence2ForConditionalGeneration`, in evaluation mode.
         inputs: `pixel_values`, `input_ids`, `attention_mask`, on the model's device.
         grammar: Decides which answers are allowed.
-        sizes: Size (W, H) of each picture in px.
+        sizes: Size (W, H) of each picture in px, before it was scaled to the network's size.
         end_bias: Number subtracted from the end token's logit; confidences are computed without it.
 
     Returns:
-        The boxes of each picture in its px, in the answer's order.
+        The boxes of each picture, in px of its size in `sizes`, in the answer's order.
     """
     from transformers import GenerationConfig, LogitsProcessorList
 

@@ -98,7 +98,7 @@ def cell_targets(
     """Choose class and box for each cell, the square of the picture that one picture token represents.
 
     A cell belongs to a box if it contains the box's centre or the box contains the cell's centre. If several boxes
-    claim a cell, a defective pin's box gets it.
+    claim a cell, a defective pin's box gets it. Defects that the answer does not name are left out.
 
     Args:
         samples: B pictures or close-ups of one size.
@@ -108,7 +108,7 @@ def cell_targets(
 
     Returns:
         Classes (B, gh*gw): `BACKGROUND`, or the class's index + 1; boxes (B, gh*gw, 4), xyxy in cells from the cell's
-        centre.
+        centre, 0 for background.
     """
     gw, gh = grid
     cell = torch.tensor([size[0] / gw, size[1] / gh])
@@ -198,7 +198,7 @@ def looked_at(
     """Find, for each location token of an answer, the cells that its box covers.
 
     Args:
-        labels: (B, T) token ids of answers.
+        labels: (B, T) token ids of answers; negative ones are left out.
         bin_of: (V,) bin of each token id, -1 if it is no location.
         grid: Numbers of cells (gw, gh), across and down, of the whole picture.
         shown: Numbers of cells (gw, gh) of a close-up; None: the whole picture is shown.
@@ -228,8 +228,9 @@ def guide_loss(maps: Sequence[Tensor], places: Tensor, cells: Tensor) -> Tensor:
     """Compute the mean, over the location tokens of answers, of -log of the attention on the cells of the token's box.
 
     Args:
-        maps: From `AttentionGuide`; the encoder's first token is the mean of the picture tokens, the cells follow.
-        places, cells: From `looked_at`.
+        maps: Attention (B, T, S) of decoder steps on encoder tokens, from `AttentionGuide`; the first encoder token is
+            the mean of the picture's, the cells follow.
+        places, cells: Which steps are locations, (B, T), and the cells in each one's box, (K, cells); from `looked_at`.
     """
     count = cells.shape[1]
     losses = [-(m[places][:, 1 : 1 + count] * cells).sum(-1).clamp(min=1e-6).log().mean() for m in maps]

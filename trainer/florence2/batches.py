@@ -75,7 +75,7 @@ class Collator:
         }
 
     def __call__(self, samples: Sequence[Sample], good: bool = False) -> Batch:
-        """Make a batch from samples; with `good` also the answers that list the OK pins."""
+        """Make a batch from samples of one size, all pictures or all close-ups; `good`: with lists of OK pins."""
         pixels = torch.stack([s.pixels for s in samples])
         is_close_up = pixels.shape[2:] != (self.size[1], self.size[0])
         return Batch(

@@ -47,7 +47,7 @@ class Beginning:
 
 
 def settings_of(args: argparse.Namespace) -> DetectionConfig:
-    """Make the settings of a new run: the options given, otherwise the defaults.
+    """Make the settings of a new run: the options given, otherwise the defaults; without --model print what is trained.
 
     Raises:
         InputError: Options exclude each other.
@@ -58,8 +58,8 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     mode = given.get("mode", "full")
     if "model" not in given:
         say(
-            f"--model {TINY}, --mode {mode}: trains a small Florence-2 from random weights; "
-            "--model florence-community/Florence-2-base-ft fine-tunes a published one"
+            f"no --model given: training a small Florence-2 from random weights (--model {TINY}, --mode {mode}); "
+            "to fine-tune a published one, give --model florence-community/Florence-2-base-ft"
         )
     elif given["model"] != TINY:
         given = {**DetectionConfig.published(mode), **given}
@@ -70,13 +70,13 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
         )
     if mode != "lora":
         problems += [
-            f"{option}: expected only with --mode lora, got --mode {mode}"
+            f"{option}: expected only with --mode lora, got the mode {mode}"
             for option, name in LORA.items()
             if name in given
         ]
     if "digits_share" in given and given.get("digits") not in ("printed", "overlaid"):
         digits = given.get("digits", "as-is")
-        problems.append(f"--digits-share: expected only with --digits printed or overlaid, got --digits {digits}")
+        problems.append(f"--digits-share: expected only with --digits printed or overlaid, got the value {digits}")
     if problems:
         raise InputError(problems)
     return DetectionConfig(**given)
@@ -103,7 +103,7 @@ def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | 
         held: The `Detector` of the run that is resumed; None for a new run.
 
     Raises:
-        InputError: Dataset or model cannot be read, or differ from the resumed run's.
+        InputError: Dataset or model cannot be read, or differ from the resumed run's; or --lora-target fits no layer.
     """
     dataset, classes = read_dataset(args.data, settings.input)
     if missing := lacking(next(iter(dataset.values())).features, ANSWER_READ):

@@ -16,7 +16,7 @@ ALSO_EXPLAINED = ("right address and mode", "false boxes", "precision", "recall"
 
 
 def results_of(summary: Mapping[str, Any]) -> list[Result]:
-    """Return the results for the card's YAML from summary.json: mAP of each split, and mAP50 with its interval."""
+    """Return the results for the card's YAML from summary.json's content: mAP of each split, mAP50 with interval."""
     found: list[Result] = []
     for name, measured in summary["splits"].items():
         for key in ("map", "map50"):
@@ -37,14 +37,14 @@ def model_card(
     license: str = "",
     repository: str = "",
 ) -> str:
-    """Write the text of README.md, with the YAML that the Hub reads.
+    """Return the text of README.md, with the YAML that the Hub reads.
 
     Args:
         name, summary: The model's name, and the content of summary.json.
         labels: Classes that an answer may name.
         pictures: Path relative to the card, and caption, of each picture.
         datasets, license: Names on the Hub of the training datasets, and the Hub's id of the licence.
-        repository: owner/name of the model on the Hub.
+        repository: owner/name of the model on the Hub; empty: the example of use has FOLDER in its place.
     """
     settings = summary["settings"]
     tiny = settings["model"] == "tiny"

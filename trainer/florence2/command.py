@@ -118,7 +118,7 @@ def _memory_mb(device: torch.device) -> float:
 
 
 def run(args: argparse.Namespace, argv: list[str]) -> int:
-    """Train as the options say; returns the exit code, 1 if there is no model or the Hub refuses the upload.
+    """Train as the options say; returns the exit code, 1 if no model was saved, or upload or a compared mode failed.
 
     Args:
         args: Parsed from `argv`.

@@ -17,8 +17,9 @@ from trainer.core import run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.run_folder import check_place
+from trainer.core.settings import fields_of
 from trainer.florence2.network import MODES
-from trainer.florence2.run import LORA
+from trainer.florence2.run import LORA, DetectionConfig
 
 TABLE = (
     *("name", "mode", "train_share", "trained_parameters", "parameters", "changed_parameters"),
@@ -48,7 +49,7 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
     """
     found: list[tuple[str, str, float | None]] = []
     for part in text.split(","):
-        match = re.fullmatch(r"(\w+)(?::([0-9.]+))?", part.strip())
+        match = re.fullmatch(r"(\w+)(?::(\d+\.?\d*|\.\d+))?", part.strip())
         share = float(match[2]) if match and match[2] else None
         if (
             match is None
@@ -56,8 +57,8 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
             or (share is not None and (match[1] == "lora" or not 0 < share <= 100))
         ):
             raise InputError(
-                "--compare: expected modes such as full:50 (full, language or decoder, each with or without :PERCENT) "
-                f"or lora, got {part!r}"
+                "--compare: expected modes such as full:50 (full, language or decoder, each with or without :PERCENT, "
+                f"the share of the parameters to train) or lora, got {part!r}"
             )
         found.append((part.strip().replace(":", "-"), match[1], share))
     if len({name for name, _, _ in found}) != len(found):
@@ -66,14 +67,14 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
 
 
 def passed_on(argv: list[str], lora: bool) -> list[str]:
-    """Return the words of the command line for a mode's run.
+    """Return those words of the command line that a mode's run gets too; `--mode` and its own `--out` follow them.
 
     Args:
         argv: The words of the command line with --compare.
-        lora: Whether the run's mode is lora; if not, LoRA's options are left out too.
+        lora: Whether the run's mode is lora.
 
     Returns:
-        The words without `--compare` and `--out` (`OWN`) and their values.
+        The words without `--compare`, `--out` (`OWN`) and, if not `lora`, LoRA's options; nor the values of these.
     """
     left_out = OWN if lora else (*OWN, *LORA)
     kept, skip = [], False
@@ -90,10 +91,10 @@ def passed_on(argv: list[str], lora: bool) -> list[str]:
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Refuse options that cannot be given with --compare, or not with its modes.
+    """Refuse options that cannot be given with --compare, and those of LoRA if none of its modes is `lora`.
 
     Raises:
-        InputError: Such an option is given.
+        InputError: Such an option is given, or --compare names no modes.
     """
     problems = [
         f"--{name.replace('_', '-')}: expected no such option beside --compare: {why}"
@@ -165,11 +166,13 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
             for name in {**begun, **given}
             if begun.get(name) != given.get(name) and name not in WITHOUT  # earlier versions accepted these
         ]
+        options = {name: one.option for name, one in fields_of(DetectionConfig).items()}
         if names:
             raise InputError(
                 [
-                    f"--{name.replace('_', '-')}: expected {begun.get(name, 'no value')}, as when the comparison {out} "
-                    f"was started, got {given.get(name, 'no value')}"
+                    f"{options.get(name) or '--' + name.replace('_', '-')}: expected "
+                    f"{begun.get(name, 'no such option')}, as when the comparison {out} was started, got "
+                    f"{given.get(name, 'none')}"
                     for name in names
                 ]
             )
@@ -182,11 +185,12 @@ def compare(args: argparse.Namespace, argv: list[str]) -> int:
     """Run each mode and write OUT/compare.csv, compare.json and compare.png; returns the exit code, 1 if a mode failed.
 
     Args:
-        args: The command's parsed options, with `compare` and `out`.
+        args: The command's parsed options; `compare`, `out` and `data` must have values.
         argv: The command line's words.
 
     Raises:
-        InputError: The modes or other options are wrong, or OUT contains anything but this command's runs.
+        InputError: The modes or other options are wrong; OUT has files, but this command with these options did not
+            start it; or no mode was finished.
     """
     out: Path = args.out
     check_options(args)

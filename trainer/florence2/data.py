@@ -78,7 +78,9 @@ def detection_data(
     size: tuple[int, int],
     needed: Sequence[str] = ("train", "validation"),
 ) -> DetectionData:
-    """Make the dataset for detection from the splits of `read_dataset`; a split without answers is left out.
+    """Make the dataset for detection from the splits of `read_dataset`.
+
+    Rows whose `bbox_str` is null are left out, and splits that have only such rows.
 
     Args:
         dataset, classes: Splits by name, at least one, and class names of the dataset.
@@ -91,7 +93,7 @@ def detection_data(
         InputError: A column, an answer or a picture is missing or broken, or no split has answers.
     """
     if "bbox_str" not in next(iter(dataset.values())).features:
-        raise InputError(f"--data {folder}: expected a column 'bbox_str' with the <OD> answers, got none")
+        raise InputError(f"--data {folder}: expected a column 'bbox_str' with the <OD> answers, got no such column")
     splits, problems, null_only = {}, [], []
     for name, rows in dataset.items():
         table = rows.select_columns([c for c in rows.column_names if c not in ("image", "nsoart", "mask")]).to_list()
@@ -157,7 +159,9 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
 
 
 def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, seed: int) -> list[int]:
-    """Return the rows to train on: those of `chosen_rows`, or at most `limit` of them, drawn by `seed`; 0: no limit.
+    """Choose the rows to train on by `digits` and `share` (see `chosen_rows`); returns indices of the rows, sorted.
+
+    If there are more than `limit`, so many of them are drawn at random, by `seed`; 0 means no limit.
 
     Raises:
         InputError: `chosen_rows` finds no row.

@@ -32,13 +32,15 @@ def frozen_of(
     seen: Mapping[str, Sequence[str]],
     rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose the thresholds of the verdict, and measure the fitness, on validation; returns RUN/frozen.json's content.
+    """Choose escape and overkill threshold, and measure the fitness, on validation; returns RUN/frozen.json's content.
+
+    The file is not written.
 
     Args:
         run: The run's folder, with its best weights.
         truths, found: Truth and found boxes of each picture of validation.
-        threshold: Confidence from which a box counts.
-        mean_precision: mAP on validation; None without true boxes.
+        threshold: Confidence from which a box counts; the two thresholds are chosen around it.
+        mean_precision: mAP on validation, which makes the run unfit if below 0.0005; None without true boxes.
         seen: Addresses of the pins that are defective in a training picture, by scene.
         rate: Largest escape rate, from `--max-escape`; 0: not given.
     """

@@ -31,10 +31,10 @@ def answers(
     rows: Sequence[int] | None = None,
     bar: bool = False,
 ) -> list[list[Found]]:
-    """Find boxes in a split's pictures, in px of the stored picture; returns the boxes of each picture.
+    """Find boxes in a split's pictures; returns the boxes of each, in px of the stored picture, of any confidence.
 
     Args:
-        model, split, collator: Florence-2, the split, and what makes the model's inputs.
+        model, split, collator: Florence-2 (set to evaluation mode), the split, and what makes the model's inputs.
         grammar, batch_size: Decides which answers are allowed; pictures per batch.
         end_bias: Number subtracted from the end token's logit, so that doubtful boxes are found too.
         rows: Indices of the pictures; None: all.
@@ -80,7 +80,7 @@ class Inspector:
         return cls(model, processor, detector)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[list[Found]]:
-        """Find boxes in pictures of any size and mode, in px of each picture, those below the threshold included."""
+        """Find boxes of any confidence in one or more upright pictures of any size and mode, in px of each picture."""
         pixels = torch.stack(
             [torch.from_numpy(stretched(p, self.detector.size).copy()).float() / 255 for p in pictures]
         )

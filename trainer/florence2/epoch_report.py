@@ -16,7 +16,7 @@ MEASURES_LINE = (
 
 
 def say_epoch(row: Row, warnings: Sequence[str], epochs: int) -> None:
-    """Print a line with an epoch's losses, mAP and seconds, from its line `row` of metrics.csv, and the warnings."""
+    """Print an epoch's losses, mAP and seconds, from its line `row` of metrics.csv; `warnings` are not printed."""
     text = f"epoch {row['epoch']} of {epochs}  loss {row['train_loss']:.3f}  answer loss {row['train_answer_loss']:.3f}"
     if row["val_map"] is not None:
         text += f"  validation mAP {row['val_map']:.3f}  mAP50 {row['val_map50']:.3f}"
@@ -27,7 +27,7 @@ def say_epoch(row: Row, warnings: Sequence[str], epochs: int) -> None:
 
 
 class EpochSheets:
-    """Writes sheets into RUN/sheets, each of the same few validation pictures, truth beside prediction.
+    """Writes sheets into RUN/sheets after some epochs: the same few validation pictures, truth beside prediction.
 
     Args:
         run, validation: The run's folder, and the validation split.

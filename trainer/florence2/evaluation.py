@@ -1,7 +1,7 @@
 """Measure a Florence-2 run on any dataset, with its frozen threshold; called by `trainer.evaluate`.
 
-OUT gets evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png, a sheet of each
-split's worst pictures, and report.html.
+OUT gets evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png,
+operating_points.png, report.html and, of each split with false or missed boxes, a sheet of its worst pictures.
 
 `trainer.florence2.metrics` computes the measures, `trainer.florence2.evaluation_page` writes the page.
 """
@@ -118,8 +118,8 @@ def frozen_of(
         rate: Largest escape rate, from `--max-escape`; 0: not given.
 
     Returns:
-        Content of RUN/frozen.json. None if the file is missing and cannot be made: the dataset is not that of the
-        training, or its validation split cannot be read.
+        Content of RUN/frozen.json. None if the file is missing and cannot be made: the dataset is known to be another
+        than that of the training, or its validation split cannot be read.
 
     Raises:
         InputError: The file is damaged; or a `rate` is given and the file cannot be made.
@@ -187,12 +187,12 @@ def measure(
     frozen: FrozenThreshold | None = None,
     own: Gates | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Measure the splits, and write OUT/mistakes_SPLIT.png.
+    """Measure the splits, and write OUT/mistakes_SPLIT.png for each split with false or missed boxes.
 
     Args:
         inspector, splits: The run's model, and the splits by name.
         batch_size, out: Pictures per batch, and the folder of the results.
-        frozen: Thresholds of the verdicts; None: the threshold of the boxes.
+        frozen: Thresholds of the verdicts; None: verdicts use the threshold from which a box counts.
         own: The run's gates, which find pictures that cannot be judged; None: no gates.
 
     Returns:
@@ -230,13 +230,15 @@ def evaluate(
     own_folder: bool = False,
     max_escape: float = 0.0,
 ) -> None:
-    """Measure a finished run's model on a dataset, and write evaluation.json, report.html and others into `out`.
+    """Measure a finished run's model on a dataset, write the results into `out` and print the main ones.
+
+    If RUN lacks frozen.json or gates, they are written too, provided that the dataset may be that of its training.
 
     Args:
         run, folder, out: Folders of the run, of the dataset and of the results.
         wanted: Splits to measure; empty: all but `train`.
         batch_size, device: Pictures per batch, and the model's device.
-        own_folder: Whether `out` is RUN/evaluation, where any file may be replaced.
+        own_folder: Whether `out` is RUN/evaluation, whose files may be replaced without a check.
         max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
 
     Raises:

@@ -18,11 +18,11 @@ CLOSE_UPS = 2
 
 
 class Examples:
-    """The rows of the training split that train, and batches of these.
+    """Chooses the rows of the training split to train on, and makes batches of them.
 
     Args:
         data: Splits `train` and `validation`.
-        collator, config: What makes batches, and the settings of the training.
+        collator, config: What makes batches, and the settings of the training, which choose the rows.
         grid: Picture tokens (gw, gh) across and down the model's pictures.
         device: Device of the batches.
 
@@ -51,12 +51,14 @@ class Examples:
     def batch(
         self, rows: Sequence[int], generator: torch.Generator, close_ups: bool = False
     ) -> tuple[Batch, tuple[Tensor, Tensor] | None]:
-        """Make a batch of augmented training pictures, and its `cell_targets` (None without auxiliary losses).
+        """Make a batch of training pictures, and its `cell_targets` (None without auxiliary losses).
+
+        The pictures are augmented, unless --no-augment is given.
 
         Args:
             rows: Rows of the training split.
             generator: Random generator of the augmentation.
-            close_ups: Whether the batch has close-ups of these rows in place of whole pictures.
+            close_ups: Whether the batch has two close-ups (`CLOSE_UPS`) of each row in place of the whole picture.
         """
         samples = [self._sample(row, generator) for row in rows]
         size, grid = self.data.size, self.grid

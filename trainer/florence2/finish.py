@@ -42,7 +42,7 @@ class Ended:
     Args:
         network: The model with its losses, and the last epoch's weights.
         examples: The training pictures.
-        source: The arguments of `network.load` that make the model as it was before training.
+        source: The arguments of `trainer.florence2.network.load` that make the model as it was before training.
         outcome: How the training loop ended.
         matched: Linear layers to which LoRA was added; empty in other modes.
         peak_memory_mb: Peak memory of the process, or of the GPU, in MiB.
@@ -62,7 +62,7 @@ class Measured:
 
     Args:
         threshold: Confidence from which a box counts, chosen on validation.
-        frozen: Thresholds of the verdict and fitness, for RUN/frozen.json.
+        frozen: The fitness, and the thresholds of the verdict, for RUN/frozen.json.
         reports: Results of `metrics.report` by split, except `train`, with `operating_points`.
         found: Boxes found in each picture, by split.
     """
@@ -93,7 +93,7 @@ def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
 
 
 def measure(run: Path, model: Any, examples: Examples) -> Measured:
-    """Choose the thresholds of `model` on validation, and measure every split but `train` with these thresholds."""
+    """Choose thresholds of `model` (best weights of `run`) on validation; measure every split but `train` with them."""
     data, collator = examples.data, examples.collator
     grammar = AnswerGrammar(collator.vocabulary)
     found = {
@@ -108,7 +108,8 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
     precision = metrics.mean_average_precision(
         list(zip(validation.truths, found["validation"], strict=True)), data.labels
     )
-    frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen)
+    rate = examples.config.max_escape
+    frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen, rate)
     reports = {
         name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen, limits=frozen.limits)
         for name, boxes in found.items()
@@ -150,7 +151,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     """Measure the best weights, and write model, summary, plots, report and card.
 
     Args:
-        run, ended: The run's folder, and the training.
+        run, ended: The run's folder, and the training; its network gets the best weights and loses LoRA.
         detector: Classes and picture size for config.json; the threshold chosen on validation is added.
         photos: Folder of the user's pictures for the check of forgetting; None: only drawn pictures.
     """

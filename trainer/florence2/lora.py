@@ -36,7 +36,7 @@ class Matched:
 
 
 def match(model: nn.Module, pattern: str = "") -> list[Matched]:
-    """Find the linear layers whose whole name matches a pattern (empty: all layers), for each part of the model.
+    """Find the linear layers whose whole name matches a pattern (empty: `ALL_PARTS`), for each part of the model.
 
     Raises:
         InputError: The pattern is no regular expression, or matches nothing in some part.
@@ -64,11 +64,11 @@ def match(model: nn.Module, pattern: str = "") -> list[Matched]:
 def add(
     model: Any, location_ids: Sequence[int], rank: int, alpha: int, pattern: str = "", seed: int = 0
 ) -> tuple[Any, list[Matched]]:
-    """Add LoRA to a model; all other weights are frozen.
+    """Add LoRA to a model; its own weights are frozen, except the embeddings of the location tokens.
 
     Args:
         model: `Florence2ForConditionalGeneration`; changed in place.
-        location_ids: Ids of the location tokens, whose embeddings train too.
+        location_ids: Ids of the location tokens.
         rank: Rank of the added matrices.
         alpha: The matrices' product is scaled by alpha / rank.
         pattern: Regular expression of whole names of linear layers; empty: all layers of every part.
@@ -95,7 +95,7 @@ def add(
 
 
 def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]:
-    """Write lines for the terminal: LoRA's layers by part; how many parameters train (`trained` of `every`)."""
+    """Return lines on LoRA for the terminal: its layers in each part of the model; `trained` of `every` parameters."""
     lines = [f"LoRA in {m.part}: {len(m.modules)} layers of {m.parameters / 1e6:.2f} M weights" for m in matched]
     return [
         *lines,

@@ -99,13 +99,13 @@ class DetectionLosses(nn.Module):
     def spread_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Compute the cross-entropy of logits (B, T, V) and labels (B, T); near misses of a location cost less.
 
-        The target of a location is a Gaussian over the bins around it.
+        The target of a location is a Gaussian over the bins around it; without `spread` it is the location alone.
         """
         kept = labels != IGNORED
         logits, labels = logits[kept].float(), labels[kept]
         said = logits.log_softmax(-1)
         bins = self.bin_of[labels]
-        place = bins >= 0
+        place = (bins >= 0) & (self.spread > 0)
         total = F.nll_loss(said[~place], labels[~place], reduction="sum")
         if place.any():
             every = torch.arange(len(self.location_ids), device=logits.device)

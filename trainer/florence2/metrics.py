@@ -105,14 +105,15 @@ def _average_precisions(pictures: Pictures, labels: Sequence[str], small_px2: fl
 def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[str, Any]:
     """Compute mAP (IoU 0.50 to 0.95), mAP50 and mAP75, for all boxes, for each class, and for small boxes.
 
-    The smallest third of the true boxes is small. (COCO calls a box below 32 x 32 px small; in a picture of a whole
-    connector every pin is smaller.)
+    The smallest third of the true boxes is small. (At usual picture sizes hardly any pin reaches COCO's 32 x 32 px.)
 
     Args:
         pictures, labels: Truth and found boxes of each picture in its px, and class names without OK.
 
     Returns:
-        Numbers in [0, 1], each None without true boxes: `map`, `map50`, `map75`; by class in `per_class`; `small`.
+        `map`, `map50`, `map75` in [0, 1], None without true boxes; `per_class`: by class `map`, `map50` and the number
+        of true `boxes`. With true boxes, also `small`: `map` and `map50` of the small boxes, and `below_px2`, the area
+        below which a box is small.
     """
     areas = sorted((p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for truth, _ in pictures for p in truth.targets)
     return _average_precisions(pictures, labels, areas[len(areas) // 3] if areas else None)

@@ -1,7 +1,7 @@
 """Florence-2 models for training: loading, a check of the loss, and the choice of the parameters that train.
 
 Versions 4.56.0 to 5.12.0 of transformers shift the labels twice in Florence-2's loss: the loss falls, but nothing is
-learned. These versions are refused, and every training first compares the model's loss on a batch with the
+learned. All versions before 5.13 are refused, and every training first compares the model's loss on a batch with the
 cross-entropy of `answer_loss`.
 """
 
@@ -34,7 +34,7 @@ FIX = "install transformers >= 5.13"
 
 
 def check_version(installed: str | None = None) -> None:
-    """Refuse a version of transformers whose Florence-2 cannot be trained.
+    """Refuse a version of transformers whose Florence-2 cannot be trained; None: the installed version.
 
     Raises:
         InputError: The version is too old.
@@ -83,7 +83,7 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
 
 
 def fitting_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return the size (W, H) in px nearest to `size` that a tiny model can take: multiples of 8 from 32 to 512."""
+    """Return a tiny model's picture size (W, H): `size`, scaled down to at most 512 px, multiples of 8 from 32 on."""
     scale = min(1.0, 512 / max(size))
     return tuple(max(32, round(extent * scale / STRIDE) * STRIDE) for extent in size)  # type: ignore[return-value]
 
@@ -97,7 +97,7 @@ def picture_size(processor: Any) -> tuple[int, int]:
 def load(
     model: str, labels: Sequence[str], size: tuple[int, int], seed: int, shape: TinyShape | None = None
 ) -> tuple[Any, Any]:
-    """Load a model in float32 and its processor.
+    """Load a model in float32, on the CPU, and its processor.
 
     Args:
         model: `tiny`, a checkpoint's folder, or its id on the Hub.
@@ -107,7 +107,7 @@ def load(
         shape: Widths and depths of a tiny model; None: the default.
 
     Raises:
-        InputError: The model cannot be loaded as Florence-2.
+        InputError: The model cannot be loaded as Florence-2, or transformers is too old.
     """
     check_version()
     if model == TINY:
@@ -163,7 +163,8 @@ def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
     for name, parameter in model.named_parameters():
         found = _UNIT.match(name)
         if found is None:
-            raise ValueError(f"parameter {name!r}: expected a name that begins with {' or '.join(_PARTS)}")
+            expected = f"a name that begins with {' or '.join(_PARTS)}, as in Florence-2"
+            raise ValueError(f"parameter {name!r}: expected {expected}")
         block = found["block"] or ""
         depth = tuple(-int(n) for n in re.findall(r"\d+", block)) or (1,)  # parameters before the first block come last
         last = (0, depth) if block.startswith((".layers", ".blocks")) else (1, depth)

@@ -29,7 +29,7 @@ def _again(p: argparse.ArgumentParser) -> None:
         "--compare",
         metavar="MODES",
         help="train in each of these modes, such as lora,full:50,full, with equal data, seed and epochs, and compare "
-        "the results; full:50 stands for --mode full with --train-share 50",
+        "the results; full:50 stands for --mode full with --train-share 50; --out is the folder of all runs",
     )
     again.add_argument(
         "--dry-run",
@@ -66,7 +66,7 @@ def _afterwards(p: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FOLDER",
         help="folder of your own pictures, on which the model's answers before and after training are compared, in "
-        "addition to pictures of simple objects that the command draws",
+        "addition to pictures of simple objects that the command draws; only the first 24 by name are used",
     )
     after.add_argument("--push", metavar="OWNER/NAME", help="upload the model and its card to the Hugging Face Hub")
     after.add_argument("--private", action="store_true", help="with --push: make a new repository private")
@@ -84,9 +84,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
     )
-    p.add_argument(
-        "--out", type=Path, metavar="RUN", help="folder of the run, new or empty (default: runs/DATASET-florence2)"
-    )
+    out = "folder of the run, new or empty (default: unfinished run with these settings, or new runs/DATASET-florence2)"
+    p.add_argument("--out", type=Path, metavar="RUN", help=out)
     _again(p)
     train = p.add_argument_group("training")
     lora = p.add_argument_group("LoRA", "with --mode lora: small matrices train beside frozen linear layers")

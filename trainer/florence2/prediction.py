@@ -40,7 +40,8 @@ class Options:
         allow_unfit: Whether to judge pictures although the run is unfit.
         sheets: Whether to draw each picture with its boxes.
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
-        part: Scene, housing, terminal, camera and marking, which choose NSOART's golden reference; None: not given.
+        part: The options `scene`, `housing`, `terminal`, `camera` and `marking` by name, which choose NSOART's golden
+            reference; None: not given.
     """
 
     positions: Path | None = None
@@ -78,10 +79,15 @@ def pins_of(positions: Path) -> list[Pin]:
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Make the iterator of verdicts on picture files, which judges one batch at a time.
+    """Prepare to judge picture files; the verdicts are computed, one batch at a time, while `outcomes` is read.
+
+    A picture that cannot be read, or differs in shape from its golden reference, gets the verdict INVALID. Its outcome
+    comes before those of the other pictures of its batch.
 
     Raises:
-        InputError: The run cannot be read, or has no golden reference for a picture.
+        InputError: RUN/config.json or RUN/nsoart.json cannot be read, or the run has no golden reference for a
+            picture, or none at all although `options.part` has values. Reading the first outcome raises it if model,
+            frozen.json, gates or the table of positions cannot be read.
     """
     golden = GoldenInput.of(run, load_config(run)[1].input, options.part)
     if golden is not None:
@@ -115,12 +121,18 @@ def _outcomes(run: Path, files: Sequence[Path], options: Options, golden: Golden
 
 def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
     pictures: list[tuple[Path, Image.Image, Image.Image]] = []  # the last one is given to the network
+    outcomes = dict[Path, Judged]()
     for file in files:
         try:
             picture = rgb(open_picture(file, str(file)))
             pictures.append((file, picture, by.golden.chart(picture, file) if by.golden else picture))
         except InputError as e:
-            yield Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
+            outcomes[file] = Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
+    outcomes |= {one.file: one for one in _of_readable(by, pictures)}
+    yield from (outcomes[file] for file in files)
+
+
+def _of_readable(by: _By, pictures: Sequence[tuple[Path, Image.Image, Image.Image]]) -> Iterator[Judged]:
     if not pictures:
         return
     with watch(by.inspector.model) as seen:

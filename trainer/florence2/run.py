@@ -129,7 +129,7 @@ class DetectionConfig(Settings):
         metavar="S",
     )
     remove_hyphens: bool = setting(False, "write classes in answers without hyphens: BENDNG for BEND-NG", group="data")
-    limit: int = setting(0, "train on N pictures, drawn by --seed; 0: all", ge=0, le=10**9, group="data", metavar="N")
+    limit: int = setting(0, "use up to N pictures, drawn by --seed; 0: all", ge=0, le=10**9, group="data", metavar="N")
     seed: int = setting(0, "seed of weights, order and augmentation", ge=0, le=2**31 - 1)
     threads: int = setting(
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
@@ -166,7 +166,7 @@ class DetectionConfig(Settings):
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:
-        """Return by name of the setting the defaults for published checkpoints, where they differ from `--model tiny`.
+        """Return the defaults for published checkpoints that differ from those of `--model tiny`, by name of setting.
 
         `mode` is the value of --mode, on which some of the defaults depend.
         """
@@ -187,7 +187,8 @@ class Detector:
     Args:
         classes: All class names, OK among them.
         size: Size (W, H) of the network's pictures in px.
-        threshold: Confidence from which a box counts, chosen on validation by `metrics.best_threshold`.
+        threshold: Confidence from which a box counts, chosen on validation by `metrics.best_threshold`; 0.5 until the
+            training ends.
         seen: Addresses of the pins that are defective in a training picture, by scene.
         remove_hyphens: Whether the model writes labels without hyphens.
         input: Column of the training pictures: `image` or `nsoart`.

@@ -36,7 +36,7 @@ class Sample(NamedTuple):
 
     Args:
         pixels: (3, H, W) in [0, 1].
-        boxes: (P, 4) boxes of the P pins that are shown, xyxy in px of the whole picture.
+        boxes: (P, 4) boxes of the P pins that are shown, xyxy in px of the whole picture at the network's size.
         categories: (P,) indices of the pins' classes.
         in_answer: (P,) whether the answer names the pin.
         rows: (P,) the pin's row in the connector, from 1; 0 for a pin without address.
@@ -61,14 +61,14 @@ class Sample(NamedTuple):
 
 
 def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
-    """Shift, turn, zoom, mirror and relight a picture at random, so that the answer's boxes stay whole inside it.
+    """Shift, turn, zoom, mirror and relight a picture at random; defective pins stay whole inside it.
 
     Args:
         sample: A picture and its pins.
         may_flip: Whether the picture may be mirrored left-right, and whether up-down.
 
     Returns:
-        The changed picture, of equal size, with the moved pins whose boxes' centres are still inside.
+        The changed picture, of equal size, with the moved pins. Good pins whose centre moved outside are left out.
     """
     pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
     height, width = pixels.shape[1:]
@@ -91,7 +91,7 @@ def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator,
 
     Args:
         sample: A whole picture; boxes stay in px of this picture.
-        side: Side of the square in px, a multiple of `stride`.
+        side: Side of the square in px, a multiple of `stride`, at most the picture's width and height.
         stride: px per picture token; the square's left upper corner lies on multiples of it.
         on_answer: Whether to aim at a box of the answer, if there is one.
     """

@@ -1,4 +1,4 @@
-"""Sheets of the same validation pictures, truth beside prediction: before training and at epochs 1, 4, 12, 36, …"""
+"""Sheets of pictures, truth beside prediction: in training the same ones at epochs 0, 1, 4, 12, 36, … and the last."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -27,7 +27,7 @@ def is_shown(epoch: int, last: int) -> bool:
 
 
 def fixed_rows(split: DetectionSplit, count: int = SHOWN) -> list[int]:
-    """Choose `count` rows: a third without a defect, the others spread over the labels and over each label's rows."""
+    """Choose at most `count` rows: a third without defect, the others spread over labels and over each label's rows."""
     ok = [i for i, t in enumerate(split.truths) if not t.answer]
     ng = [i for i, t in enumerate(split.truths) if t.answer]
 

@@ -76,7 +76,7 @@ class Florence2Trainee:
         self._found: list[list[Found]] | None = None
 
     def adopt(self, settings: DetectionConfig) -> None:
-        """Replace the settings by `settings`, which differ in the number of epochs."""
+        """Replace the settings by equal ones with fewer epochs; called before the first if --time-limit is short."""
         self.config = self.examples.config = settings
         self.schedule = schedule_of(settings)
 
@@ -105,7 +105,7 @@ class Florence2Trainee:
         check_loss(losses["own"], losses["logits"], batch.labels)
 
     def batches(self, epoch: int) -> Iterator[Sequence[Sequence[int]]]:
-        """Yield for each step this process's batches of row numbers in the split; `backward` makes the pictures."""
+        """Seed the epoch's random numbers; yield for each step this process's batches: row numbers in `train`."""
         seed = self.config.seed * 100_003 + epoch
         own = seed * 1009 + self.share.rank + 1
         self._draws.manual_seed(own)
@@ -146,7 +146,7 @@ class Florence2Trainee:
         return epoch % self.config.evaluate_every == 0 or epoch == self.config.scheduled
 
     def measure(self, epoch: int) -> Measured:
-        """Measure mAP and counts on validation; processes other than the first return empty columns."""
+        """Measure validation; the score is (mAP, mAP50). Processes other than the first return empty columns."""
         if not self.share.first:
             return Measured(self.unmeasured(), None)
         split, labels = self.data.splits["validation"], self.data.labels

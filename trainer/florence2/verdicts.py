@@ -18,7 +18,7 @@ SIDE_PX = 768
 
 @dataclass(frozen=True)
 class Detection:
-    """A found box: xyxy in px, class, confidence in [0, 1]; address and cavity of the pin if positions are known."""
+    """A found box: xyxy in px, class, confidence in [0, 1]; address and cavity of the pin there, None if not known."""
 
     box: tuple[float, float, float, float]
     label: str
@@ -77,8 +77,8 @@ def verdict_of(
 
 
 def annotate(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
-    """Draw a sheet: a bar with the verdict and the address and class of each box, or reasons; below it the picture
-    with its boxes.
+    """Return a sheet: a bar with the verdict and, if NG, address and class of each box, otherwise the reasons; below
+    it the picture with its boxes.
     """
     boxes = [
         Box(b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}")))) for b in verdict.boxes

@@ -23,7 +23,7 @@ def of_parts(parts: pd.DataFrame) -> dict[str, Any]:
     """Compare the verdicts on parts with the truth.
 
     Args:
-        parts: table of parts, from `judge_pins`.
+        parts: table of captured parts, from `judge_pins`; each capture counts as a part.
 
     Returns:
         `parts`: their number; `matrix`: number of parts by truth (OK, NG), then verdict; `wrong`: share of wrong ones
@@ -60,7 +60,7 @@ def of_pins(
 
     Returns:
         `characteristics`: for each one `decisions`, the number of each decision by truth (good, NG), and `wrong`, the
-        share of wrong ones among the decisions conform and nonconform.
+        share of wrong ones among the decisions conform and nonconform, with its 95 % interval by bootstrap over parts.
         `near_limit`, `forced`: what the functions of these names return.
     """
     found = {}
@@ -81,12 +81,13 @@ def of_pins(
 
 
 def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count decisions on true position by the true value in multiples of its limit; arguments: those of `of_pins`.
+    """Count the decisions on true position in ranges of (true value / limit); arguments are those of `of_pins`.
 
     Returns:
-        A dict for each range of `RANGES`, then for `NEAR`: `from`, `to` (None: no end), number of `pins`, by each
-        decision the number of its pins, `wrong`, the number of wrong ones among conform and nonconform, and `right`: by
-        source of measures (`NAMES`), the share of pins whose measure is on the same side of the limit as the truth.
+        A dict for each range in `RANGES`, and one for `NEAR`, with the keys `from`; `to` (None: no end); `pins`, number
+        of pins; each decision, with its number of pins; `wrong`, number of wrong ones among conform and nonconform;
+        `right`: by source of measures (`NAMES`), share of pins whose measure is on the same side of the limit as the
+        truth.
     """
     ratio, there = true_position(table) / pins.true_position_mm, table.there
     decision, ng = pins[f"decision_{TRUE_POSITION}"], pins[f"ng_{TRUE_POSITION}"]
@@ -112,8 +113,9 @@ def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
 def forced(table: pd.DataFrame, pins: pd.DataFrame, displaced: Iterable[str]) -> dict[str, Any]:
     """Compute the share of pins near the limit of true position that are measured on the true side of the limit.
 
-    Arguments are those of `of_pins`. Returns the share with its 95 % interval, by group of positions (all, displaced in
-    training, never displaced), then by source of measures (`NAMES`).
+    `table` has measured pins, from `measure_split`; `pins` the decisions on them, from `judge_pins`; `displaced` the
+    positions whose pins were displaced in training, as `scene/address`. Returns the share with its 95 % interval, by
+    group of positions (all, displaced in training, never displaced), then by source of measures (`NAMES`).
     """
     ratio = true_position(table) / pins.true_position_mm
     near = table.there & (ratio >= NEAR[0]) & (ratio <= NEAR[1])

@@ -80,8 +80,11 @@ def batch_of(
     """Cut crops out of some pictures, and join them in one batch.
 
     Args:
-        pictures, side, counts, source: as for `crops_of`.
+        pictures: the pictures with their truth.
         queries, pitches: by connector the pins and edge points to find, and the distance of neighbouring pins in mm.
+        side: side of a crop, px.
+        counts: largest number of pins, and of edge points, per picture; if it has more, they are drawn at random.
+        source: draws random numbers.
         augment: whether to vary light, sharpness and noise of the crops, and to mirror them.
     """
     made = [

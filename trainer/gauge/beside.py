@@ -38,7 +38,7 @@ def read_classifier(folder: Path, data: str) -> Classifier:
 
     Args:
         folder: the folder of the ViT's evaluation.
-        data: name of the dataset that it must have judged.
+        data: name of the dataset's folder; the evaluation must be of a dataset with this name.
 
     Raises:
         InputError: the folder holds no evaluation of a ViT, or one of another dataset.
@@ -47,7 +47,7 @@ def read_classifier(folder: Path, data: str) -> Classifier:
     path = folder / PREDICTIONS
     if document["data"] != data:
         raise InputError(
-            f"{folder / EVALUATION}: expected an evaluation of dataset {data}, got one of {document['data']}"
+            f"{folder / EVALUATION}: expected an evaluation of a dataset named {data}, got one of {document['data']}"
         )
     try:
         lines = pd.read_csv(path, dtype=str, keep_default_na=False)

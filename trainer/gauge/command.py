@@ -1,7 +1,8 @@
 """`python -m trainer.gauge [--data DATASET] [--out RUN]`: train a gauge on a built dataset.
 
-RUN then holds config.json, metrics.csv (one line per epoch), uncertainty.json, errors.npz, gates/, summary.json, the
-weights of the best epoch, the dataset's connectors.json, report.html, and the state for `--resume`.
+RUN then holds config.json, metrics.csv (one line per epoch), best.safetensors (weights of the best epoch), what
+`trainer.gauge.finish` writes, the dataset's connectors.json, report.html, and the state for `--resume`. Without --out,
+an unfinished run with the same settings and dataset is resumed.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from generator.locating import factors, likeness
 from trainer.core import default_paths, event_files, run_folder
 from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import Share, start
@@ -36,7 +38,7 @@ from trainer.gauge.training import GaugeTrainee, Portion, build
 KIND = "gauge"  # end of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
-    *(UNCERTAINTY, run_folder.REPORT, "README.md", *default_paths.DATASET_FILES),
+    *(UNCERTAINTY, factors.FILE, likeness.FILE, run_folder.REPORT, "README.md", *default_paths.DATASET_FILES),
 )
 FOLDERS = (event_files.FOLDER, gates.FOLDER, default_paths.DATASET_FOLDER)
 # A crop's side in pitches, and its limits in px; pictures with larger pitches are reduced until it fits.
@@ -133,7 +135,7 @@ def _report(row: Row, warnings: list[str], epochs: int) -> None:
     edge = values["val_edge_px"]
     say(
         f"epoch {values['epoch']} of {epochs}  training: loss {values['train_loss']:.3f}, error of tips "
-        f"{values['train_tip_px']:.3f} px  validation: error of tips {values['val_tip_px']:.3f} px, of edges "
+        f"{values['train_tip_px']:.3f} px  validation: error of tips {values['val_tip_px']:.3f} px, of wall edges "
         f"{'none' if edge is None else f'{edge:.3f} px'}, presence right for {values['val_presence']:.1%} of pins  "
         f"{values['seconds']:.1f} s"
     )
@@ -151,7 +153,8 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     share = start(device, begun.settings.amp)
     if begun.settings.pictures < share.count:
         raise InputError(
-            f"--pictures: expected at least {share.count}, one for each process, got {begun.settings.pictures}"
+            f"--pictures: expected at least {share.count} pictures per step, one for each process, got "
+            f"{begun.settings.pictures}"
         )
     repeatable(share.accelerator.device, begun.settings.threads)
     network, optimizer = build(begun.shape, begun.settings, share.accelerator.device)

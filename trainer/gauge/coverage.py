@@ -19,14 +19,14 @@ _FEWEST_PARTS = 5
 
 
 def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
-    """Measure the share of errors within U.
+    """Measure the share of errors within the stated expanded uncertainty U (k = 2).
 
     Args:
         parts, covered: (N,) part of each error, and whether the error lies within U.
 
     Returns:
         `share` of errors within U; `interval`, its 95 % interval by bootstrap over parts; `p`, the p-value of the
-        hypothesis that the true share is 0.95 or more, by Student's t test over parts (None with fewer than five).
+        hypothesis that the true share is 0.95 or more, by Student's t test over parts (None for under 5 parts).
     """
     off = pd.Series(np.asarray(covered, float) - RIGHT).groupby(parts.to_numpy()).sum().round(9)
     p = None
@@ -55,7 +55,8 @@ def adjust(groups: Mapping[str, dict[str, Any]], axes: Sequence[str]) -> None:
     """Adjust the p-values of all groups of pins and all axes together by `holm`.
 
     Args:
-        groups: figures by group; each `within_AXIS` in them, from `coverage`, gets the adjusted value as `p_holm`.
+        groups: figures by group. Each of their entries `within_AXIS`, a result of `coverage`, gets the key `p_holm`
+            with the adjusted p-value, unless its `p` is None.
         axes: names of the axes: dx, dy, retraction.
     """
     tests = [

@@ -31,12 +31,12 @@ def read_gauge_data(
         folder: a folder that `python -m generator build` wrote.
         pitch_px: distance in px of neighbouring pins, to which pictures are resampled; None: chosen by `scale_for`.
         needed: names of splits that must exist and have usable pictures.
-        scale_for: returns `pitch_px`, given the median of this distance in the stored training pictures; by default the
-            median itself.
+        scale_for: returns `pitch_px`, given the median of this distance in the stored pictures of the split `train`
+            (which must be read); by default the median itself.
         keep: called with the name of a split; returns whether to read it. By default all are read.
 
     Raises:
-        InputError: the dataset or its connectors.json is missing, damaged or lacks what a gauge needs.
+        InputError: the dataset, a picture or connectors.json is missing, damaged or lacks what a gauge needs.
     """
     dataset, _ = read_dataset(folder, "image", needed)
     connectors = drawings(folder)

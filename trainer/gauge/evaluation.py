@@ -1,7 +1,7 @@
 """Evaluate a gauge on any dataset: its errors in mm, how often its uncertainty holds, and its decisions by a tolerance.
 
-    OUT/measured.csv         one line per pin and set of cameras: truth, measured, standard deviation, decisions
-    OUT/parts.csv            one line per part, set of cameras and tolerance: truth and verdict
+    OUT/measured.csv         one line per captured pin and set of cameras: truth, measures, deviations, decisions
+    OUT/parts.csv            one line per captured part, set of cameras and tolerance: truth and verdict
     OUT/evaluation.json      all numbers; OUT/report.html shows them
     OUT/linearity_SPLIT.png  plot of found over true measures
     OUT/errors_SPLIT.png     plot of errors over true position or retraction, with the expanded uncertainty U (k = 2)
@@ -80,8 +80,9 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         own_folder: whether `out` is RUN/evaluation, whose files may be replaced without a check.
 
     Raises:
-        InputError: the run, the dataset or the ViT's evaluation cannot be used, no part can be located, or a result
-            would replace a file in `out` that no earlier evaluation wrote.
+        InputError: the run, the dataset (also if a picture states no tolerance), an address in `asked.tolerances` or
+            the ViT's evaluation cannot be used; no part can be located; or a result would replace a file in `out` that
+            no earlier evaluation wrote.
     """
     run = load_run(asked.run)
     run.network.to(asked.device)
@@ -248,7 +249,7 @@ def _compare(found: Mapping[str, Any], judged: Sequence[pd.DataFrame], split: st
 
 
 def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
-    """Return lines for the terminal on errors and verdicts of split `name`; `found`: its entry in evaluation.json."""
+    """Return lines to print on errors and verdicts of split `name`; `found`: the split's entry in evaluation.json."""
     lines = []
     for cameras, figure in found.items():
         lines.append(figures.line(f"{name}, {cameras}", figure["groups"]["all pins"]))

@@ -42,7 +42,7 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
 
 
 def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> None:
-    """Write a PNG: errors of dx, dy over true position, of retraction over its true value; a band shows the mean ±U.
+    """Write a PNG: errors of dx and dy against true position, of retraction against true retraction; bands: mean of ±U.
 
     Args:
         tables: measured pins (`table_of`) by set of cameras; each set gets a row of three plots.

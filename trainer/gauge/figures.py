@@ -75,7 +75,7 @@ def groups(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) 
         displaced: positions whose pins were displaced in training, as `scene/address`; empty: not known.
 
     Returns:
-        By the group's name the rows of the group; empty groups are left out. A pin may be in several groups.
+        The rows of each group, by the group's name, without empty groups. A pin may be in several groups.
     """
     there, tip = table.there, true_position(table)
     nominal = there & (table.true_retraction.abs() <= NOMINAL_MM)
@@ -142,7 +142,7 @@ def repeatability(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def grouped(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
-    """Return the errors (see `figures`) of each group of pins, by the group's name; arguments: those of `groups`."""
+    """Divide measured pins with `groups`, which gets these arguments; return each group's `figures` by its name."""
     return {name: figures(part) for name, part in groups(table, limit_mm, displaced).items()}
 
 
@@ -151,9 +151,9 @@ def _rms(values: pd.Series) -> float:
 
 
 def line(name: str, found: Mapping[str, Any], say: Callable[[float | None], str] = "{:.3f}".format) -> str:
-    """Return a line for the terminal: `name`, number of pins, and by axis error, slope and share of errors within U.
+    """Return a line for the terminal: `name`, number of pins; each axis' error, slope and share of errors within U.
 
-    `found` is a result of `figures`; `say` turns a number into text.
+    `found` is a result of `figures`; axes without a slope are left out. `say` turns a number into text.
     """
     parts = [
         f"{axis} {say(found[f'rms_{axis}'])} mm (slope {say(found[f'slope_{axis}'])}, "

@@ -32,7 +32,7 @@ DISPLACED = "displaced"
 
 
 def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outcome: Outcome) -> None:
-    """Calibrate the uncertainty, learn the limits of pictures and parts that can be judged, and measure.
+    """Calibrate a gauge's uncertainty, learn which pictures and parts can be judged, and measure its errors.
 
     Writes uncertainty.json, errors.npz, gates/, likeness.npz and summary.json.
 

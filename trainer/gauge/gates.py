@@ -23,7 +23,7 @@ _MOST = 400
 
 
 def learn_gates(run: Path, splits: Mapping[str, Sequence["Picture"]]) -> None:
-    """Learn from the splits `train` and `validation` which pictures can be judged; writes RUN/gates/VIEW/gates.npz."""
+    """Learn from up to 400 pictures per view of `train` and `validation` what can be judged; writes VIEW/gates.npz."""
     by_view: dict[str, list[Picture]] = {}
     for name in ("train", "validation"):
         for each in splits.get(name, ()):
@@ -48,6 +48,6 @@ def load_gates(run: Path) -> dict[str, PictureGates]:
     if not known:
         raise InputError(
             f"{run}: expected {FOLDER}/VIEW/gates.npz of a finished training, got none: "
-            f"`python -m trainer.gauge --resume --out {run}` writes them"
+            f"`python -m trainer.gauge --data DATASET --out {run} --resume` writes them"
         )
     return known

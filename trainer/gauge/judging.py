@@ -21,13 +21,13 @@ GAUGE, BRIGHT, ZERO = SOURCES = ("found", "bright", "zero")
 
 
 def tolerance_of(row: Mapping[str, Any], asked: Mapping[str, float]) -> Tolerance:
-    """Return the tolerance that a dataset's row states, in which the limits `asked` (mm, by name) replace its own.
+    """Return the tolerance that a row states, some limits replaced by `asked` (mm): see `Tolerance.with_limits`.
 
     Raises:
         InputError: the row states no tolerance.
     """
     if not row.get("tolerance_json"):
-        raise InputError(f"row {row.get('run')}: expected a tolerance (column tolerance_json), got none")
+        raise InputError(f"--data: row {row.get('run')}: expected a tolerance (column tolerance_json), got none")
     return Tolerance(**json.loads(str(row["tolerance_json"]))).with_limits(asked)
 
 
@@ -67,6 +67,9 @@ def judge_pins(
         - Captures, a row for each of `measured`. Columns: part, fixture, scene, housing, terminal, lighting; `runs`,
           the manifest rows of its pictures, joined by ";"; `ng`, whether the part is NG in truth; `verdict`; `S_ng`,
           whether `S_ng` holds for at least one pin.
+
+    Raises:
+        InputError: a picture's row states no tolerance.
     """
     limits, decisions, verdicts = [], [], []
     for one in measured:
@@ -133,7 +136,7 @@ def _parts(
 
 
 def is_ng(one: Measured, data: GaugeData, tolerance: Tolerance, judged: Collection[str]) -> bool:
-    """Return whether a part is NG in truth: a judged characteristic of one of its pins is beyond the tolerance."""
+    """Return whether a part is NG in truth: by a judged characteristic, a pin is missing or beyond the tolerance."""
     first = one.capture.pictures[0]
     for position, each, there in zip(
         data.connectors[first.key].positions, first.objects, first.present.tolist(), strict=True

@@ -10,7 +10,7 @@ _PARTS = {"train": 120, "validation": 60}
 
 
 def learn_likeness(data: GaugeData, finder: Finder) -> Likeness:
-    """Learn from splits `train` and `validation` of `data` how parts may look: pins' colour, edges' features."""
+    """Learn how parts look (pins' colour, edges' features) from up to 120 captures of `train`, 60 of `validation`."""
     looks: dict[str, dict[str, list[Looks]]] = {}
     for split, most in _PARTS.items():
         for one in measure_captures(some_of(captures_of(data.splits.get(split, ())), most), data, finder):

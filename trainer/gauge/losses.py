@@ -64,9 +64,10 @@ def parts(found: Found, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def votes(found: Found, batch: Batch) -> Tensor:
-    """Return the loss (N,) of the votes: cross-entropy of their weights and a normal density around the true point.
+    """Return the part `Votes` of each crop's loss (N,): cross-entropy of the votes' weights and a normal density.
 
-    For a pin it is summed over its two points; for a missing pin it is 0. For an edge it is that of the first point
+    The votes are those of a crop's cells for a point (see `Found.weights`); the density lies around the true point. For
+    a pin the loss is summed over its two points; for a missing pin it is 0. For an edge it is that of the first point
     alone, and the density is wider along the edge.
     """
     off = centres(batch.crops.shape[-1]).to(batch.truth).flatten(1).T - batch.truth[:, :, None]  # N, 2, cells, 2

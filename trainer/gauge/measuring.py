@@ -85,13 +85,13 @@ def measure_captures(
     factors: Factors | None = None,
     progress: Callable[[Iterable[Capture]], Iterable[Capture]] = iter,
 ) -> list[Measured]:
-    """Locate the part of each capture, and measure its pins; returns a `Measured` for each capture, in order.
+    """Locate the part of each capture, and measure its pins; returns a `Measured` for each, however well the pose fits.
 
     Args:
         captures: the captures, from `captures_of`.
         data: drawings and queries of the captures' connectors.
         finder: the network, which finds points in crops.
-        factors: factors on the standard deviations in mm; None: 1.
+        factors: factors on the standard deviations in mm, and slopes of the measures; None: all are 1.
         progress: called with the captures; returns an iterator over them that shows progress.
     """
     found = []
@@ -101,7 +101,8 @@ def measure_captures(
         views = capture.views
         try:
             part = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
-            pins = measure(part.pins, queries, part.pose, (factors or Factors()).of(part.features))
+            known = factors or Factors()
+            pins = measure(part.pins, queries, part.pose, known.of(part.features), known.slope(key[2]))
             found.append(Measured(capture, part.pose, pins, part.fits, part.pins, looks_of(part)))
         except (ValueError, np.linalg.LinAlgError):
             found.append(Measured(capture, None, ()))
@@ -156,7 +157,7 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
 def kinds_of(defects: str) -> dict[str, str]:
     """Return the kinds of defect of each defective pin, such as `bent+retracted`, by the pin's address.
 
-    `defects` is the text in the manifest's column of this name.
+    `defects` is the text in the manifest's column of this name, such as `bent@r1c2:...;missing@r2c1`.
     """
     found: dict[str, str] = {}
     for text in filter(None, defects.split(";")):

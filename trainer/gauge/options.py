@@ -27,9 +27,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
     )
-    p.add_argument(
-        "--out", type=Path, metavar="RUN", help="folder of the run, new or empty (default: runs/DATASET-gauge)"
-    )
+    out = "folder of the run, new or empty (default: unfinished run with these settings, or new runs/DATASET-gauge)"
+    p.add_argument("--out", type=Path, metavar="RUN", help=out)
     again = p.add_mutually_exclusive_group()
     again.add_argument(
         "--resume",

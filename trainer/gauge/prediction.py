@@ -43,7 +43,7 @@ class Options:
     Args:
         scene, housing, terminal: Names of the part's scene, housing and terminal; None: any. If several
             connectors of the run fit these names, all of them must give equal measures.
-        camera: View of pictures whose names state no view; None: center, if the run has it.
+        camera: View of pictures whose names state no view, with `find` of all; None: center, if the run has it.
         judged: Characteristics that the verdict covers.
         sheets: Whether to draw the measures into a picture of each part.
         tolerance: Limits in mm of `--tolerance`, by name; empty: the run's own.
@@ -80,7 +80,7 @@ class Bench:
     options: Options
 
     def document(self, found: Inspected, files: Mapping[str, Path], part: str) -> dict[str, Any]:
-        """Make the entry of predictions.json for a part, given what was `found` in its picture `files` (by view)."""
+        """Make a part's entry of predictions.json; `found`: its inspection; `files`: its pictures' paths, by view."""
         envelope = Envelope(
             found.verdict,
             found.reasons,
@@ -179,7 +179,8 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     """Load a run, and sort picture files into parts by their names; verdicts are computed while `outcomes` is read.
 
     Raises:
-        InputError: As for `load_bench`; or `options.camera` is no view of the run, or the certificate lacks a view.
+        InputError: `load_bench` raises it, `options.camera` is no view of the run, or the certificate does not fit the
+            cameras or pictures.
     """
     bench = load_bench(run, options)
     views = list(bench.gauge.gates)
@@ -191,7 +192,8 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     view = options.camera or (_DEFAULT_VIEW if _DEFAULT_VIEW in views else None)
     if unnamed and view is not None:
         if options.camera is None:
-            say(f"{len(unnamed)} pictures have no view in their names: judged as view {view}; --camera sets another.")
+            why = "are searched for a part (--find)" if options.find else "have no view in their names"
+            say(f"{len(unnamed)} pictures {why}: judged as view {view}; --camera sets another.")
         parts |= {str(file.with_suffix("")): {view: file} for file in unnamed}
     elif unnamed:
         problems += [f"{file}: expected a name that ends in {' or '.join(views)}, or --camera" for file in unnamed]

@@ -1,8 +1,8 @@
-"""Files of a gauge's run: settings, px per pitch (RUN/config.json), factors of uncertainty (RUN/uncertainty.json)."""
+"""Files of a gauge's run: config.json (settings, px per pitch), uncertainty.json (factors, slopes), and weights."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -65,7 +65,8 @@ class TrainingConfig(Settings):
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
     )
     init: str = setting(
-        "", "start with the weights of a gauge's RUN", metavar="RUN", group="beginning", expected="a gauge's run",
+        "", "start with the weights of a gauge's RUN, and its network's shape in place of --width",
+        metavar="RUN", group="beginning", expected="a gauge's run",
         shown="random weights",
     )  # fmt: skip
     amp: Literal["bf16", "off"] = setting(
@@ -98,6 +99,7 @@ class Uncertainty:
         tip, foot, edge: factors on the network's standard deviations, in px, of tips, of feet and of edge points.
         aside, height, aside_alone, height_alone: factors on standard deviations in mm, see
             `generator.locating.factors.Factors`.
+        slopes: found over true displacements of tips, by name of the terminal, see the same class.
         residual, inliers, sigma_px: limits beyond which a part counts as not located, see `FitLimits`.
     """
 
@@ -111,6 +113,7 @@ class Uncertainty:
     residual: float = FitLimits.residual
     inliers: float = FitLimits.inliers
     sigma_px: float = FitLimits.sigma_px
+    slopes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scales(self) -> tuple[float, float, float]:
@@ -127,9 +130,10 @@ class Uncertainty:
 class GaugeRun:
     """A trained gauge: its network in evaluation mode, and what was learned at the end of its training.
 
-    `pitch_px` is the distance of neighbouring pins in px to which pictures are resampled. `uncertainty` has factors on
-    standard deviations. `likeness` has limits beyond which a part is unlike those of the training. `errors` are those
-    of the validation parts; None: no part of validation was measured by several views.
+    `pitch_px` is the distance of neighbouring pins in px to which pictures are resampled. `uncertainty` has the factors
+    by which standard deviations are multiplied. `likeness` has limits beyond which a part is unlike those of the
+    training. `errors` are the errors in measuring the validation parts by several views together; None: there was no
+    validation part with several views.
     """
 
     network: GaugeNetwork
@@ -146,7 +150,7 @@ class GaugeRun:
 
 def factors_of(found: Uncertainty, errors: ValidationErrors | None) -> Factors:
     """Return the factors by which standard deviations in mm are multiplied, from the results of validation."""
-    return Factors(found.aside, found.height, found.aside_alone, found.height_alone, errors)
+    return Factors(found.aside, found.height, found.aside_alone, found.height_alone, errors, found.slopes)
 
 
 def save_config(
@@ -175,8 +179,10 @@ def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
     """
     path = run / CONFIG
     document = read_document(path, FORMAT, VERSION, {"model", "training", "pitch_px", TOLERANCE})
+    if not isinstance(pitch_px := document.get("pitch_px"), int | float):
+        raise InputError(f"{path} pitch_px: expected a number, got {pitch_px!r}")
     model = section(GaugeConfig, document.get("model"), f"{path} model")
-    return model, section(TrainingConfig, document.get("training"), f"{path} training"), float(document["pitch_px"])
+    return model, section(TrainingConfig, document.get("training"), f"{path} training"), float(pitch_px)
 
 
 def save_uncertainty(run: Path, found: Uncertainty, errors: ValidationErrors | None) -> None:
@@ -198,7 +204,12 @@ def load_run(run: Path) -> GaugeRun:
     tensors, _ = read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
-    uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()})
+    try:
+        by_terminal = stated.pop("slopes", {})  # missing in runs of earlier versions
+        slopes = {str(name): float(value) for name, value in by_terminal.items()}
+        uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()}, slopes=slopes)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"{run / UNCERTAINTY}: expected the uncertainty of a gauge's run, got: {error}") from None
     return GaugeRun(network.eval(), pitch_px, uncertainty, _likeness(run), _errors(run))
 
 

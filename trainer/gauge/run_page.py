@@ -25,6 +25,7 @@ def write_page(run: Path) -> Path:
     rows = read_metrics(run, summary["epochs"])
     minutes = sum(float(str(row["seconds"])) for row in rows) / 60
     factors = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
+    slopes = factors.pop("slopes", {})  # missing in runs of earlier versions
     facts = [
         ("dataset", summary["data"].get("name")),
         ("training pictures", summary["training_pictures"]),
@@ -34,6 +35,10 @@ def write_page(run: Path) -> Path:
         ("stopped early", summary["stopped"]),
         ("tolerance", words(run_folder.tolerance_of(run))),
         ("uncertainty", ", ".join(f"{name} {value:.2f}" for name, value in factors.items())),
+        (
+            "dx and dy divided by",
+            ", ".join(f"{value:.3f} ({name or 'other terminals'})" for name, value in slopes.items()),
+        ),
     ]
     context = {
         "title": f"Gauge: {run.resolve().name}",

@@ -77,7 +77,7 @@ class GaugeTrainee:
         self._sums = torch.zeros(4, device=self.device)
 
     def adopt(self, config: TrainingConfig) -> None:
-        """Replace the training's settings by others that differ in the number of epochs only."""
+        """Set the settings; `time_limit.fit` calls it once more, with fewer epochs, to shorten the training."""
         self.config = config
         self.schedule = Schedule(
             epochs=config.scheduled,
@@ -165,11 +165,11 @@ class GaugeTrainee:
         }
 
     def is_due(self, epoch: int) -> bool:
-        """Return True, as validation follows every epoch."""
+        """Return True: every epoch is followed by a measurement on validation."""
         return True
 
     def measure(self, epoch: int) -> Measured:
-        """Validate on at most 48 pictures: loss, errors in px of tips and edges, share of pins with right presence."""
+        """Validate on up to 48 pictures: loss (score: -loss), px errors (tips, edges), share of right presence."""
         self.network.eval()
         source = np.random.default_rng([_SEED_OF_VALIDATION, self.config.seed])
         sums, edges, lost, count = np.zeros(3), np.zeros(2), 0.0, 0

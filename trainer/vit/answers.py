@@ -14,7 +14,10 @@ from trainer.vit.network.model import ViT
 
 @dataclass(frozen=True)
 class Answers:
-    """Output for N examples: logits and probabilities (N, K), predicted and true labels (N,), mean cross-entropy."""
+    """Output for N examples: logits and probabilities (N, K), predicted and true labels (N,), mean cross-entropy.
+
+    Temperature and threshold are not applied: the predicted label is that of the most probable class.
+    """
 
     logits: np.ndarray
     probabilities: np.ndarray
@@ -27,6 +30,7 @@ def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None =
     """Run the network on all examples of a split; processes divide the work, and each returns all examples' output.
 
     Args:
+        model, split: The network, which is set to evaluation mode, and the split.
         batch_size: Examples (pictures, or parts) per batch.
         share: This process's share; None: there is one process.
         bar: Whether to show a progress bar.

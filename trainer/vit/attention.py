@@ -88,13 +88,13 @@ def probes_of(
     each = splits[name].views
     rows = by_turns(splits[name], classes, max(1, pictures // each))
     if not rows:
-        raise InputError(f"--split {name}: expected rows that --rows keeps, got none")
+        raise InputError(f"split {name}: expected rows to score, got none that --rows keeps")
     return Probes(name, splits[name], rows, min(max(1, shown // each), len(rows)))
 
 
 @dataclass(frozen=True)
 class Look:
-    """Attention maps of a network with one set of weights, for the same pictures as all other sets (`Probes`).
+    """Attention maps of a network with one set of weights; all sets are given the same pictures, `Probes`.
 
     Args:
         scores: By kind of map, mean scores over the pictures, from `attention_scores.summary`.
@@ -108,7 +108,7 @@ class Look:
 def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None) -> dict[str, Tensor]:
     """Compute the attention maps (N, h, w), by kind, of the N pictures of the examples `rows` of a split.
 
-    The maps are on the CPU; `done`: see `StageLooks`.
+    The maps are on the CPU; `done` is called after each batch with its number of pictures.
     """
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
@@ -218,7 +218,7 @@ def stages_of(run: Path) -> list[Path]:
 
 
 class StageLooks:
-    """The attention of a run's stages (its copies after some epochs) on the same pictures, computed once each.
+    """The attention of a run's stages (copies of the run after some epochs) on some pictures; each is computed once.
 
     Args:
         run, probes, device: The run's folder, the pictures, and the device of the network.

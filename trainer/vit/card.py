@@ -85,7 +85,7 @@ def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measu
 def vit_card(
     run: Path, name: str, pictures: Sequence[tuple[str, str]], datasets: Sequence[str] = (), license: str = ""
 ) -> str:
-    """Write the text of a ViT's model card.
+    """Return the text of a ViT's model card.
 
     Args:
         run, name: Folder of a finished run, and the model's name on the Hub (owner/name).

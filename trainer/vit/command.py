@@ -1,7 +1,8 @@
 """`python -m trainer.vit [--data DATASET] [--out RUN]`: train a small ViT from scratch on a built dataset.
 
-RUN then holds config.json, metrics.csv (one line per epoch), curves.png, confusion.png, summary.json, the weights of
-the best and the last epoch, and the state for `--resume`. Defaults of --data and --out: `trainer.core.default_paths`.
+RUN gets the settings (config.json), the weights of the best and the last epoch, the state for `--resume`, thresholds,
+measures, figures and report.html: see docs/reference/runs.md. Defaults of --data and --out:
+`trainer.core.default_paths`.
 """
 
 import argparse

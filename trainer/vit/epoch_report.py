@@ -9,6 +9,8 @@ from trainer.core.run_folder import Row
 class EpochReport:
     """Prints a line for each epoch; a warning of several epochs in a row is printed in the first of them only.
 
+    Warnings of epochs of close-ups are not printed.
+
     Args:
         epochs: Returns the number of epochs of the training, which a time limit may reduce.
     """

@@ -1,8 +1,9 @@
 """Evaluate a ViT's run on a dataset with the run's frozen threshold, for `trainer.evaluate`.
 
 The threshold is that of RUN/frozen.json, chosen at the end of the training. For a run without this file the threshold
-is chosen on the dataset's validation split, and saved. The results in OUT are evaluation.json, predictions.csv,
-report.html and the page's pictures. For a run on several views all counts are counts of parts.
+is chosen on the dataset's validation split, and saved. Gates that the run lacks are learned and saved if the dataset
+may be that of its training. The results in OUT are evaluation.json, predictions.csv, report.html and the page's
+pictures. For a run on several views all counts are counts of parts.
 
 `trainer.vit.metrics` computes the measures, `trainer.vit.evaluation_page` shows them.
 """
@@ -105,7 +106,7 @@ def read_splits(
         but: Names of the splits to leave out if `only` is empty.
 
     Raises:
-        InputError: See `load_frozen_classes` and `views.by_part`.
+        InputError: The dataset cannot be read, has a class unknown to the run, or not one picture per view of a part.
     """
     size = (config.width, config.height)
     found = load_frozen_classes(folder, column, size, config.classes, only, but)

@@ -58,7 +58,7 @@ def takes_one_picture(config: ViTConfig) -> bool:
 
 
 def files_of(config: ViTConfig) -> dict[str, str]:
-    """Return texts of files for transformers by name: code, and preprocessor_config.json if `takes_one_picture`."""
+    """Return, by name, texts of the files that transformers reads: code; if `takes_one_picture`, also `PROCESSOR`."""
     found = {name: (Path(network.__file__).parent / name).read_text(encoding="utf-8") for name in CODE}
     if takes_one_picture(config):
         processor = {"size": {"width": config.width, "height": config.height}}

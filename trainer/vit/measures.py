@@ -91,7 +91,7 @@ class Teaching:
             self._tokens = output
 
     def leave(self) -> None:
-        """Remove the head from the network."""
+        """Remove the head of --measure-weight from the network."""
         self._hook.remove()
         delattr(self.model, HEAD)
 

@@ -18,7 +18,7 @@ MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Compare probabilities (N, K) with true labels (N,); returns keys as of `reliability`, and `loss` (log loss)."""
+    """Compare probabilities (N, K) with true labels (N,); returns the result of `reliability` with `loss`, log loss."""
     right = probabilities.argmax(1) == truth
     # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
@@ -143,7 +143,7 @@ def by_factor(
         rows: Facts (part, defects, levels of factors) of the N examples: pictures, with --views parts.
         right: (N,) whether the predicted class is right.
         truth_ng, verdicts: (N,) whether the example is NG in truth, and its verdict as text.
-        positions: See `row_facts.factor_levels`.
+        positions: Addresses of the pins that were defective in training, by scene.
     """
     parts = np.array([row.part for row in rows], dtype=str)
     factors: dict[str, dict[str, Any]] = {}
@@ -182,7 +182,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Return by measure the result of `detection_probability.curve`; arguments: those of `sizes_found`."""
+    """Return the result of `detection_probability.curve` for each measure; arguments: those of `sizes_found`."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 

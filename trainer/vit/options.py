@@ -59,7 +59,8 @@ def _pictures(p: argparse._ActionsContainer) -> None:
         type=picture_size,
         metavar="WxH",
         help="picture size of the network in px; other pictures are scaled without distortion and filled up by "
-        "repeating their border (default: size of the first training picture)",
+        "repeating their border (default: size in the run of --config or --init; otherwise the first "
+        "training picture's)",
     )
 
 
@@ -69,7 +70,7 @@ def _running(p: argparse._ActionsContainer) -> None:
         "--no-check",
         dest="check",
         action="store_false",
-        help="skip the checks before the training: labels, and whether the network learns one batch",
+        help="skip the checks before the training: of the labels, and whether the network learns one batch",
     )
     p.add_argument(
         "--time-limit",
@@ -102,9 +103,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
     )
-    p.add_argument(
-        "--out", type=Path, metavar="RUN", help="folder of the run, new or empty (default: runs/DATASET-vit)"
-    )
+    out = "folder of the run, new or empty (default: unfinished run with these settings, or new runs/DATASET-vit)"
+    p.add_argument("--out", type=Path, metavar="RUN", help=out)
     beginning = _beginning(p)
     training, pictures, network, running = map(p.add_argument_group, ("training", "pictures", "network", "running"))
     add_options({"": training, "pictures": pictures, "beginning": beginning}, TrainingConfig)

@@ -45,7 +45,7 @@ def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tens
 def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[int, int], patch_size: int) -> Tensor:
     """Choose the target class of each patch from the true boxes.
 
-    A patch has an NG box's class if the box covers at least half of the patch, or covers it more than any other patch.
+    A patch has an NG box's class if the box covers at least half of the patch, or covers no other patch more.
     Patches that an NG box only touches, or that a hidden object's box touches, are `UNDECIDED`; all others are OK.
     A patch that two NG boxes claim gets the lower label.
 

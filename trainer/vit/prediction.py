@@ -54,6 +54,8 @@ class Classifier:
     def inputs(self, picture: Image.Image, file: Path, view: str | None = None) -> list[Image.Image]:
         """Return the pictures whose channels the network gets: `picture`, its NSOART picture, or both.
 
+        `file` and `view`, the picture's file and camera, choose the golden reference: see `GoldenInput.chart`.
+
         Raises:
             InputError: The picture does not have the shape of its golden reference.
         """
@@ -73,7 +75,8 @@ class Options:
         allow_unfit: Whether to judge pictures although the run is unfit.
         sheets: Whether to draw the verdict into a copy of each picture or part (a sheet).
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
-        part: Scene, housing, terminal, camera and marking, which choose NSOART's golden reference; None: not given.
+        part: The options `scene`, `housing`, `terminal`, `camera` and `marking` by name, which choose NSOART's golden
+            reference; None: not given.
     """
 
     weights: str | None = None
@@ -123,11 +126,15 @@ def load_classifier(run: Path, options: Options) -> Classifier:
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Prepare to judge picture files with a ViT's run; each verdict is computed when it is read.
+    """Prepare to judge picture files with a ViT's run; each verdict is computed when it is read from `outcomes`.
+
+    There is one outcome per picture; for a run on several views one per part, then one, INVALID, for each file that
+    belongs to no complete part. A file that cannot be read also gives INVALID.
 
     Raises:
-        InputError: The run cannot be read, or has no golden reference for a picture. Reading the first verdict may
-            raise the errors of `load_classifier`.
+        InputError: RUN/config.json or RUN/nsoart.json cannot be read, or the run has no golden reference for a
+            picture, or none at all although `options.part` has values. Reading the first outcome may raise the
+            errors of `load_classifier`.
     """
     config, settings = vit_run.load_config(run)
     views = config.views

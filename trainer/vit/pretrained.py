@@ -114,7 +114,7 @@ class Pretrained:
 def is_checkpoint(source: str) -> bool:
     """Return whether `--init` names a checkpoint of transformers and not a run.
 
-    A folder is known by its config.json, a name on the Hub by the form OWNER/NAME.
+    A folder is known by its config.json, a name on the Hub by the form OWNER/NAME if there is no such folder.
     """
     path = Path(source)
     if not path.exists():

@@ -53,7 +53,7 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
     """Make the setup of a new training from its options and the run or checkpoint that they name.
 
     Raises:
-        InputError: Options contradict each other or the dataset.
+        InputError: Options contradict each other or the dataset, or dataset, run or checkpoint cannot be read.
     """
     settings = _settings(args, device)
     if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
@@ -77,7 +77,7 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
         InputError: There is no run, an option contradicts its settings, or it was trained on another dataset.
     """
     if args.config is not None:
-        raise InputError("--config: expected no such option beside --resume, which keeps the run's settings")
+        raise InputError("expected no --config beside --resume, which keeps the run's settings")
     config, settings = load_config(args.out)
     problems = other_settings(args.out, settings, args) + other_settings(args.out, config, args)
     if args.image_size is not None and args.image_size != (config.width, config.height):
@@ -138,7 +138,7 @@ def _input(args: argparse.Namespace) -> str:
         say(f"WARNING: --input {given}: {args.init} was trained on {known} pictures, never on {given} pictures.")
         return given
     if given is None and known != TrainingConfig().input:
-        say(f"trains on --input {known}, the pictures on which {args.init} was trained")
+        say(f"--input is set to {known}, because {args.init} was trained on such pictures")
     return known
 
 
@@ -216,8 +216,8 @@ def _network(
     if base and settings.init:
         if base["channels"] != split.pictures.channels:
             raise InputError(
-                f"--input: expected pictures of {base['channels']} channels, as the weights of {settings.init} (init "
-                f"in {args.config}) take, got {split.pictures.channels}"
+                f"--input: expected pictures of {base['channels']} channels, which the weights of {settings.init} "
+                f"(init in {args.config}) need, got {split.pictures.channels}"
             )
         mean, std = base["mean"], base["std"]
     else:

@@ -117,7 +117,11 @@ class ViTTrainee:
             self.measures.leave()
 
     def adopt(self, config: TrainingConfig) -> None:
-        """Replace the settings by `config`, which differs only in the number of epochs."""
+        """Replace the settings by `config`, equal but for the number of epochs, and plan the training anew.
+
+        Called when --time-limit is too short for all epochs: before the first one, or later if the limit has passed
+        and no epoch has a score yet. (At the start `config` is the run's own.)
+        """
         self.config = config
         self.plan = plan_of(self.split, config, self.close_ups)
         self.schedule = schedule_of(config, self.plan)
@@ -142,7 +146,7 @@ class ViTTrainee:
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of `batch`'s loss divided by `parts`, the step's number of portions; count right labels."""
+        """Add the gradient of `batch`'s loss / `parts` (the step's number of portions); count right predictions."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
             shown = _on(self.device, batch.close_ups)

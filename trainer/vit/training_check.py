@@ -61,7 +61,7 @@ class Examination:
 
 
 def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
-    """Choose `count` rows for a batch by their labels (N,): the first rows of each class, all classes equally often."""
+    """Choose at most `count` rows for a batch by their labels (N,): the first of each class, classes equally often."""
     rows: list[int] = []
     queues = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels).tolist()]
     while len(rows) < count and any(queues):

@@ -132,7 +132,7 @@ def judge(
         temperature: Divides the logits, above 0.
         invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
         gates: The run's gates, which may add reasons to `invalid`; None: no gates.
-        inputs: Pictures that the network gets in place of `picture`, of its size, such as NSOART; empty: `picture`.
+        inputs: Pictures of the size of `picture` that the network gets in its place, such as NSOART; empty: `picture`.
 
     Returns:
         The verdict and the heat map (h, w) in [0, 1] over the network's patches.
@@ -159,8 +159,11 @@ def judge_part(
     Args:
         model: A network in evaluation mode that was trained on several views.
         pictures: The picture of each of the network's views, in their order; any size and mode.
-        limits, temperature, invalid, gates: As for `judge`.
-        inputs: `inputs` of `judge` for each view; None: the pictures themselves.
+        limits, temperature: Thresholds of P(NG) = 1 - P(OK), and what divides the logits (above 0).
+        invalid: Reasons why the part cannot be judged: see `decision.verdict_of`.
+        gates: The run's gates, which may add reasons to `invalid`; None: no gates.
+        inputs: By view, the pictures that the network gets in place of the view's picture, of its size, such as NSOART;
+            None: the pictures themselves.
 
     Returns:
         The verdict and each view's heat map (h, w) in [0, 1].
@@ -194,6 +197,8 @@ def _heat_on(picture: Image.Image, heat: np.ndarray, config: ViTConfig) -> Image
 
 def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, model: ViT) -> Image.Image:
     """Draw a sheet: a bar with verdict and class, or reasons; below it the picture, then the picture with its heat map.
+
+    If NG, both have a ring around the most suspicious patch.
 
     Args:
         picture, model: The picture as opened, and the network.

@@ -247,7 +247,7 @@ def test_unknown_keys_and_tables(tmp_path: Path) -> None:
         *("cavity.depth", "housings.Oak", "plating", "housings.plain.finish"),
     ]
     assert "expected a known key (chamfer_mm, clearance_mm, depth_mm), got 'depth'" in problems[0]
-    assert "expected up to 32 lower-case letters, digits and _, first a letter, got 'Oak'" in problems[1]
+    assert "a table name of up to 32 lower-case letters, digits and _, first a letter, got 'Oak'" in problems[1]
 
 
 def test_a_table_that_is_not_there_is_one_line(tmp_path: Path) -> None:

@@ -96,7 +96,8 @@ MISTAKES = [
     (GRID + "counts = [2]\n", "expected a known key (blanks, cavities, columns, pitch_mm, rows, rule), got 'counts'"),
     (
         ROWS,
-        "counts: expected a list with the number of positions of each row, 1 to 200, such as [5, 4], got nothing",
+        "counts: expected a list with the number of positions, 1 to 200, of each of 1 to 100 rows, such as [5, 4], "
+        "got nothing",
     ),
     (ROWS + "counts = []\n", "such as [5, 4], got []"),
     (ROWS + "counts = [3, 0]\n", "such as [5, 4], got [3, 0]"),

@@ -143,7 +143,8 @@ def test_named_tables_need_a_name_and_at_least_one(tmp_path: Path) -> None:
     section.named_tables("u", lambda name, table: name)
     section.named_tables("v", lambda name, table: name)
     assert problems(section) == [
-        "s.toml:1 t.'Big One': expected up to 32 lower-case letters, digits and _, first a letter, got 'Big One'",
+        "s.toml:1 t.'Big One': expected a table name of up to 32 lower-case letters, digits and _, first a letter, "
+        "got 'Big One'",
         "s.toml:3 u: expected at least one table [u.NAME], got none",
         "s.toml:5 v.w: expected a table, got 3",
     ]

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,3 +76,21 @@ def test_photographs_are_compared_with_the_references_of_the_renders(
     told = capsys.readouterr().err
     assert "photo.png: no golden reference for NSOART of scene connector_3x9, housing ribbed" in told
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("nsoart.json", b'{"schema": 9}', "set: parameters of nsoart.json: expected schema 1, got 9"),
+        ("README.md", b"\xff", "README.md:1 file: expected UTF-8 text, got byte 0xff"),
+    ],
+)
+def test_copies_of_a_damaged_dataset_are_refused(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: bytes, problem: str
+) -> None:
+    shutil.copytree(dataset, tmp_path / "set")
+    assert main(["augment", "plan", str(tmp_path / "set"), "-o", str(tmp_path / "plan.csv"), "--warp"]) == 0
+    (tmp_path / "set" / name).write_bytes(content)
+    assert main(["augment", "apply", str(tmp_path / "plan.csv"), "--to", str(tmp_path / "more"), "--workers", "1"]) == 2
+    assert problem in capsys.readouterr().err
+    assert not (tmp_path / "more").exists()

@@ -152,6 +152,14 @@ def test_sizes_fill_their_range_and_turn_small_ones_into_ok(tmp_path: Path):
     assert sum(bool(run.defects) for run in good) == round(len(good) * 0.25)
 
 
+def test_a_design_of_good_parts_alone_has_defects_within_the_tolerance(tmp_path: Path):
+    kinds = "[defects.bent]\nsize = [0.3, 0.9]\n[defects.retracted]\nsize = [0.3, 0.9]\n"
+    defects = f"[defects]\ninside_tolerance = 1.0\n[classes]\nOK = 1\n{kinds}"
+    runs = made(tmp_path, SPEC.replace("[positions]", f"{defects}[positions]")).runs
+    assert {class_of(run) for run in runs} == {"OK"}
+    assert {defect.kind for run in runs for defect in run.defects} == {"bent", "retracted"}
+
+
 def test_protrusions_are_sized_by_their_own_limit(tmp_path: Path):
     classes = "[classes]\nOK = 1\nBENDNG = 1\nNUKENG = 1\nOTHERNG = 1\n"
     defects = f"{classes}[defects.protruding]\nsize = [0.3, 3.0]\n[defects.bent]\n[defects.missing]\n"

@@ -934,7 +934,7 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
         (
             "nsoart.json",
             b'{"window": 16, "stride": 1, "groups": []}',
-            "got: parameters of nsoart.json: schema must be 1, got None",
+            "got: parameters of nsoart.json: expected schema 1, got None",
         ),
         (
             "nsoart.json",

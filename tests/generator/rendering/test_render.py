@@ -258,10 +258,8 @@ def test_a_blender_that_is_not_there(by: str, tmp_path: Path) -> None:
     )
     done = drive(small_manifest(tmp_path), tmp_path / "out", "--engine", "blender", *more, **environment)
     assert done.returncode == 2
-    assert (
-        done.stderr.startswith("--blender: expected a Blender executable")
-        and "got '/nonexistent/blender'" in done.stderr
-    )
+    assert done.stderr.startswith("blender: expected a Blender executable")
+    assert "got '/nonexistent/blender'" in done.stderr
     assert not (tmp_path / "out").exists()
 
 

@@ -153,7 +153,7 @@ def test_masks_and_tilts_of_an_older_dataset_come_from_the_renders(tmp_path: Pat
     plain = write_report(older, tmp_path / "plain.html").text
     assert "Tilt of the tip" not in plain
     assert "This dataset was built by an older version and has no column tilt_deg." in plain
-    assert "an older dataset without tilt_deg: give --renders DIR to show these values" in capsys.readouterr().err
+    assert "an older dataset without tilt_deg: the page shows no such values; --renders" in capsys.readouterr().err
     # Masks of a dataset's own need no renders.
     build(renders, tmp_path / "masks", SCENES, Options({}, masks=True))
     page = write_report(tmp_path / "masks", tmp_path / "masks.html")

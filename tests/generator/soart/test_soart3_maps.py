@@ -390,5 +390,5 @@ def test_stored_parameters_apply_to_any_other_picture() -> None:
     maps = soart3_map(np.asarray(photo.convert("L")) / 255, None)
     z = (maps[0] - group["mean"][0]) / group["sd"][0]
     assert plain[25, 30, 0] == pytest.approx(127.5 * (1 + z[17, 22] / (abs(z[17, 22]) + 2)), abs=0.51)
-    with pytest.raises(ValueError, match="schema must be 1"):
+    with pytest.raises(ValueError, match="expected schema 1"):
         nsoart.nsoart_picture(photo, {**parameters, "schema": 2})

@@ -193,7 +193,7 @@ def test_the_bare_command_trains_a_tiny_model_and_resumes_it(dataset, tmp_path, 
     with dying_in_epoch(2):
         assert command.main(words) == 1
     said = capsys.readouterr()
-    assert "--model tiny, --mode full: trains a small Florence-2 from random weights" in said.out
+    assert "training a small Florence-2 from random weights (--model tiny, --mode full)" in said.out
     assert "--out runs/ladder-florence2\n" in said.out
     assert "continue with --resume --out runs/ladder-florence2" in said.err
     with dying_in_epoch(1):
@@ -329,6 +329,11 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, make_rows, tmp_p
     words = ["--model", str(finished), str(pictures), "--allow-unfit", "--json", str(out / "v.json")]
     assert predict.main([*words, "--threshold", "1"]) == 0
     assert all(v["verdict"] in ("OK", "UNSURE") for v in json.loads((out / "v.json").read_text()))
+    (pictures / "p1.png").write_bytes(b"not a picture")
+    predict.main([*words, "--threshold", "1"])
+    read = json.loads((out / "v.json").read_text())
+    assert [Path(v["file"]).name for v in read] == ["p0.png", "p1.png", "p2.png"]
+    assert [v["verdict"] == "INVALID" for v in read] == [False, True, False]
 
 
 def test_predict_makes_the_nsoart_pictures_of_golden_references(finished, tmp_path, capsys):

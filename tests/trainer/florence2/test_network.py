@@ -285,6 +285,8 @@ def test_a_spread_target_is_kindest_to_the_nearest_bins(model, collator):
         return float(trainee.spread_loss(logits, torch.tensor([[ids[500]]])))
 
     assert loss(500) < loss(502) < loss(510)
+    trainee.spread = 0.0  # --location-smoothing 0
+    assert loss(500) < loss(502) == pytest.approx(loss(510))
 
 
 def test_a_place_is_nearest_to_itself_and_its_fine_band_repeats_in_every_cell():

@@ -9,6 +9,7 @@ from tests.generator.locating.exact_finder import PITCH_PX, POSE, SIGMA_PX, Exac
 from trainer.gauge import uncertainty
 from trainer.gauge.gates import learn_gates, load_gates
 from trainer.gauge.likeness import learn_likeness
+from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import Uncertainty, factors_of, save_uncertainty
 
@@ -19,7 +20,7 @@ def picture(finder, part: int, number: int) -> Picture:
     """A picture of one grey value, by which `ExactFinder` tells the view, with good pins."""
     camera, sought = finder.cameras[number], finder.queries
     places = np.stack([sought.marks, sought.besides], axis=1)[: sought.pins]
-    true = SimpleNamespace(dx_mm=0.0, dy_mm=0.0, retraction_mm=0.0, visible=1.0)
+    true = SimpleNamespace(dx_mm=0.0, dy_mm=0.0, retraction_mm=0.0, visible=1.0, tilt_deg=None)
     return Picture(
         row={"camera": VIEWS[number], "part": str(part)},
         objects=(true,) * sought.pins,
@@ -62,6 +63,30 @@ def test_errors_of_parts_measured_by_all_views_are_kept_with_their_looks(monkeyp
     assert {view: each.shape for view, each in errors.features.items()} == {"center": (3, 5), "top": (3, 5)}
     assert (errors.features["center"] == 0).all() and (errors.features["top"] == 1).all()
     assert errors.sizes.shape == (3, finder.queries.pins, 3) and errors.sizes.max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("leaning", "parts", "expected"), [(True, 4, 0.96), (True, 3, 1.0), (False, 4, 1.0)], ids=["arcs", "few", "S-bends"]
+)
+def test_displacements_that_are_found_too_small_are_stretched(monkeypatch, leaning, parts, expected):
+    drawing = drawing_of()
+    addresses = [each.address for each in drawing.positions]
+    true = {address: (0.3, -0.1 * (index % 5), 0.0) for index, address in enumerate(addresses)}
+    finder = ExactFinder(drawing, VIEWS, {address: (0.96 * x, 0.96 * y, z) for address, (x, y, z) in true.items()})
+    objects = tuple(
+        SimpleNamespace(
+            dx_mm=x, dy_mm=y, retraction_mm=z, visible=1.0, true_position_mm=2 * np.hypot(x, y), tilt_deg=tilt
+        )
+        for (x, y, z), tilt in zip(true.values(), np.full(27, 3.5 if leaning else 0.3), strict=True)
+    )
+    shown = [replace(picture(finder, part, number), objects=objects) for part in range(parts) for number in (0, 1)]
+    data = GaugeData({"validation": shown}, {drawing.key: drawing}, {drawing.key: queries(drawing)}, PITCH_PX, ())
+    monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: finder)
+    found, errors = uncertainty.learn_uncertainty(None, data)
+    factors = factors_of(found, errors)
+    assert factors.slope("round") == factors.slope("a terminal not in validation") == pytest.approx(expected, abs=0.003)
+    table = table_of(measure_captures(captures_of(shown), data, finder, factors), data)
+    assert (table.found_dx / table.true_dx).mean() == pytest.approx(0.96 / expected, abs=0.003)
 
 
 class WithFeatures:

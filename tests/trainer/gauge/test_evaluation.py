@@ -189,7 +189,7 @@ def test_an_evaluation_of_another_dataset_or_network_is_refused(tmp_path):
     (tmp_path / "run").mkdir()
     folder = classified(tmp_path / "vit", {"p0_center": "NG"}, "other")
     asked = Asked(tmp_path / "run", tmp_path, torch.device("cpu"), beside=folder)
-    with pytest.raises(InputError, match=f"expected an evaluation of dataset {tmp_path.name}, got one of other"):
+    with pytest.raises(InputError, match=f"of a dataset named {tmp_path.name}, got one of other"):
         evaluate(asked, tmp_path / "out", False)
     (folder / "evaluation.json").write_text(json.dumps({"model": "f", "data": tmp_path.name}))
     (folder / "predictions.csv").write_text("split,run,kind\n")

@@ -174,7 +174,7 @@ def test_weights_of_another_run_with_other_classes(trained_run, make_dataset, ma
 @pytest.mark.parametrize(
     ("given", "taken", "said"),
     [
-        ([], "nsoart", "trains on --input nsoart, the pictures on which"),
+        ([], "nsoart", "--input is set to nsoart, because"),
         (["--input", "image"], "image", "was trained on nsoart pictures, never on image pictures"),
     ],
 )
@@ -200,7 +200,7 @@ def test_a_config_that_begins_with_weights_keeps_their_channels(nsoart_run, tiny
     (tmp_path / "config.json").write_text(json.dumps(document))
     options = ["--config", str(tmp_path / "config.json"), "--input", "image+nsoart", "--device", "cpu"]
     assert train(tiny_dataset, tmp_path / "run", *options) == 2
-    assert "expected pictures of 3 channels, as the weights of" in capsys.readouterr().err
+    assert "expected pictures of 3 channels, which the weights of" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -432,7 +432,7 @@ class ViT(nn.Module):
         return Prediction(logits, patch_logits)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Make an optimizer's parameter groups: weight decay for matrices and kernels, none for other ones."""
+        """Make an optimizer's parameter groups: weight decay for matrices and kernels, none for other parameters."""
         matrices = {name for name, p in self.named_parameters() if p.ndim > 1} - {"registers", "positions"}
         decay = [p for name, p in self.named_parameters() if name in matrices]
         plain = [p for name, p in self.named_parameters() if name not in matrices]

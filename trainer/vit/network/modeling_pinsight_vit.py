@@ -53,7 +53,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
     """Letterboxes pictures of any size to the network's size, as in the training.
 
     Args:
-        size: `width` and `height` in px.
+        size: `width` and `height` in px; None: 256 and 128.
     """
 
     model_input_names = ["pixel_values"]  # noqa: RUF012 (transformers' own declaration)
@@ -63,7 +63,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
         self.size = dict(size or {"width": 256, "height": 128})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return {"size": size} for preprocessor_config.json. The name of this class is in config.json (`auto_map`)."""
+        """Return {"size": size} for preprocessor_config.json; config.json (`auto_map`) names the class instead."""
         return {"size": self.size}
 
     def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:  # type: ignore[override]
