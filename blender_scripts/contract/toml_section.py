@@ -82,7 +82,7 @@ class TomlSection:
         try:
             data = tomllib.loads(text)
         except RecursionError:
-            raise InputError(f"{file}:1 file: expected valid TOML, got tables nested too deep") from None
+            raise InputError(f"{file}:1 file: expected valid TOML, got lists or tables nested too deep") from None
         except tomllib.TOMLDecodeError as error:
             place = re.search(r"\(at line (\d+), column \d+\)", str(error))
             line = int(place.group(1)) if place else text.count("\n") + 1

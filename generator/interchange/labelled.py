@@ -167,7 +167,7 @@ def with_defects_unknown(one: Labelled) -> Labelled:
 
 
 def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
-    """Return a picture without repeated objects (equal box and label); if it has any, `notes` gets a message."""
+    """Return a picture without repeated objects (equal in everything); if it has any, `notes` gets a message."""
     objects: list[LabelledObject] = []
     for each in one.objects or ():
         if each not in objects:

@@ -81,8 +81,9 @@ class ViewLikeness:
     """Limits of one view, within which a part looks like those of the training.
 
     Attributes:
-        colours: (2, 2) a row for each of the two numbers of `pin_colour`: its lowest and its highest value.
-        features: limit of the distance of the features from those of the training; None if the network gives none.
+        colours: (2, 2) a row for each of the two numbers of `pin_colour`: the lowest and the highest value allowed.
+        features: gate that limits the distance of the features from those of the training; None if the network gives
+            no features.
     """
 
     colours: np.ndarray

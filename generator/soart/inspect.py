@@ -359,7 +359,7 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
     if picture.name in golden.set_aside and options.positions_of is None:
         raise InputError(
             f"{options.positions}: expected --positions-of with the picture in which these boxes lie, got none; the "
-            f"default, {picture.name}, cannot be used, as it is unlike the other OK pictures and was left out"
+            f"default, {picture.name}, is unlike the other OK pictures and was left out: if they lie in it, name it"
         )
     try:
         pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))

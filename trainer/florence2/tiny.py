@@ -79,7 +79,7 @@ def tiny_tokenizer(labels: Sequence[str]) -> Any:
 
 
 def tiny_processor(labels: Sequence[str], size: tuple[int, int]) -> Any:
-    """Make the processor: a tokenizer for `labels`, and scaling of pictures to `size` (W, H) px, multiples of 8."""
+    """Make the processor of --model tiny: tokenizer for `labels`, scaling to `size` (W, H) px, multiples of 8."""
     from transformers import Florence2Processor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 

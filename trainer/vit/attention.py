@@ -273,7 +273,10 @@ def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[st
 
 
 def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
-    """Print hit rate and energy ratio of each kind of map, for each set of weights and for the baselines."""
+    """Print two scores of each kind of map, for each set of weights and for the baselines: hit rate and energy ratio.
+
+    Two lines that say what these are follow.
+    """
     for name, methods in [*((n, one.scores) for n, one in looks.items()), ("baseline", base)]:
         for method, found in methods.items():
             if found["hit"] is not None:

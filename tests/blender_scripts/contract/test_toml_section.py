@@ -166,8 +166,8 @@ BROKEN = [
     ("a = 1\n".encode("utf-16"), "s.toml:1 file: expected UTF-8 text, got byte 0xff"),
     ("a = '\0'\n", "s.toml:1 file: expected valid TOML, got: "),
     ("a = 1\nb = " + "9" * 5000, "s.toml:2 file: expected integers of at most 4300 digits, got a longer one"),
-    ("a = " + "[" * 5000, "s.toml:1 file: expected valid TOML, got tables nested too deep"),
-    ("a = " + "{a=" * 5000, "s.toml:1 file: expected valid TOML, got tables nested too deep"),
+    ("a = " + "[" * 5000, "s.toml:1 file: expected valid TOML, got lists or tables nested too deep"),
+    ("a = " + "{a=" * 5000, "s.toml:1 file: expected valid TOML, got lists or tables nested too deep"),
 ]
 
 
