@@ -9,8 +9,7 @@ The verdict is the first of these that applies:
 
 - INVALID: the picture does not show the part that the OK pictures show (`generator.soart.evidence`), or shows it
   turned, or shows less than half of it;
-- NG: a score is above its limit by more than the limit's uncertainty, to which UNSUITABLE is added if the next point
-  applies, too;
+- NG: a score is above its limit by more than the limit's uncertainty (plus UNSUITABLE if the next point applies);
 - INVALID: some of the part or a pin lies outside the picture, or size, exposure, contrast, sharpness or noise are
   unlike those of all OK pictures (`generator.verdict.gates`);
 - UNSURE: a score is above its limit, but within the uncertainty of the limit;

@@ -112,8 +112,7 @@ def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[st
 
     Returns:
         `map`, `map50`, `map75` in [0, 1], None without true boxes; `per_class`: by class `map`, `map50` and the number
-        of true `boxes`. With true boxes, also `small`: `map` and `map50` of the small boxes, and `below_px2`, the area
-        below which a box is small.
+        of true `boxes`. With true boxes, also `small`: `map` and `map50` of boxes with an area below `below_px2`.
     """
     areas = sorted((p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for truth, _ in pictures for p in truth.targets)
     return _average_precisions(pictures, labels, areas[len(areas) // 3] if areas else None)

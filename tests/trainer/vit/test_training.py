@@ -196,7 +196,7 @@ def test_missing_label_is_named(make_dataset, make_rows, tmp_path, capsys):
     rows[2]["label"] = None
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": make_rows("validation", 3, 1)})
     assert train(data, tmp_path / "run") == 2
-    assert "rows [2]" in capsys.readouterr().err
+    assert "the first of them [2]" in capsys.readouterr().err
 
 
 def test_filled_folder_needs_resume_or_overwrite(trained_run, tiny_dataset, tmp_path, small_options, capsys):
