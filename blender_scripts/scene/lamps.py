@@ -70,6 +70,12 @@ def light(connector: Connector, name: str, station: Station, world: World | None
     surround(world, main)
 
 
+def has_two_of_a_type() -> bool:
+    """Whether the Blender scene has two lamps that are both area lights, or both emitting meshes."""
+    types = [each.type for each in bpy.data.objects if each.name.startswith(LAMP)]
+    return len(set(types)) < len(types)
+
+
 def _second_panel(world: World, reach_mm: float, power: float, station: Station) -> None:
     """Add the second light of the wide world: a panel of another colour, from any direction."""
     azimuth, elevation = (math.radians(world.value(f"second_{angle}_deg")) for angle in ("azimuth", "elevation"))

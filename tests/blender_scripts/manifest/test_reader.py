@@ -130,6 +130,7 @@ MISTAKES = [
     ("height", "tall", "got 'tall'"),
     ("samples", "0", "expected an integer from 1 to 4096, got '0'"),
     ("samples", "4097", "got '4097'"),
+    ("world", "wider", "expected one of scene, wide (a column of your own needs another name), got 'wider'"),
     ("defects", "melted@r1c1", "expected kind@target with a kind of wrong, retracted, protruding, broken, bent"),
     ("defects", "bent", "expected bent@ followed by a pin address such as r2c5, got 'bent'"),
     ("defects", "bent@", "got 'bent@'"),
