@@ -390,6 +390,12 @@ def test_a_file_that_is_no_manifest_is_one_line(tmp_path: Path, content: str | b
     assert says in problem
 
 
+def test_a_row_without_a_world_is_of_the_scene_s(tmp_path: Path) -> None:
+    runs = read_manifest(write(tmp_path, row("a"), row("b", world=""), row("c", world="wide")), SCENES).runs
+    assert [run.world for run in runs] == ["scene", "scene", "wide"]
+    assert all("world" not in run.extra and run.row()["world"] == run.world for run in runs)
+
+
 @pytest.mark.parametrize("name", RESERVED)
 def test_columns_of_the_dataset_are_reserved(tmp_path: Path, name: str) -> None:
     (problem,) = problems_of(write(tmp_path, row("a", **{name: "1"})))
