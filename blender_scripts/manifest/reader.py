@@ -24,6 +24,7 @@ from blender_scripts.contract.world import SCENE, WORLDS
 from blender_scripts.geometry.clearance import collisions
 from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.make_part import make_part
+from blender_scripts.manifest.offered import not_offered
 from blender_scripts.manifest.repeats import Repeats
 from blender_scripts.manifest.run import (
     OPTIONAL,
@@ -256,12 +257,11 @@ class _Reader:
         """Return the names of those of `runs` that this manifest has with other settings."""
         _, text = self._text()
         by_name = {run.run: run for run in runs}
-        found = []
-        for line, cells in self._rows(io.StringIO(text, newline="")):
-            run = by_name.get(cells["run"])
-            if run is not None and (cells["scene"] != run.scene or self.run(line, cells) != run):
-                found.append(run.run)
-        return found
+        return [
+            run.run
+            for line, cells in self._rows(io.StringIO(text, newline=""))
+            if (run := by_name.get(cells["run"])) and (cells["scene"] != run.scene or self.run(line, cells) != run)
+        ]
 
     def names(self) -> Iterator[str]:
         """Yield the run names; other columns are not checked."""
@@ -339,20 +339,8 @@ class _Reader:
         connector = self._connector(line, cells["scene"])
         if connector is None:
             return None
-        for column, offered in (
-            ("housing", connector.housings),
-            ("terminal", connector.terminal_names),
-            ("lighting", connector.lightings),
-        ):
-            if cells[column] not in offered:
-                expected = f"one of {', '.join(offered)} (scene {connector.name})"
-                self.wrong(line, column, expected, shown(cells[column]))
-        addresses = {position.address for position in connector.positions}
-        for target in dict.fromkeys(a for d in defects for a in d.addresses if a not in addresses):
-            first, last = connector.positions[0].address, connector.positions[-1].address
-            expected = f"an address of scene {connector.name} ({first} to {last})"
-            blank = target in {position.address for position in connector.blanks}
-            self.wrong(line, "defects", expected, f"{target}, a blank, which has no pin" if blank else shown(target))
+        for problem in not_offered(cells, defects, connector):
+            self.wrong(line, *problem)
         width = self._count(line, cells, "width", 32, 4096, default=connector.width)
         height = self._count(line, cells, "height", 32, 4096, default=connector.height)
         samples = self._count(line, cells, "samples", 1, 4096, default=connector.samples)
