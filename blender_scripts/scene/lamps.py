@@ -51,13 +51,12 @@ def light(connector: Connector, name: str, station: Station, world: World | None
     """
     main = connector.lightings[name]
     parts = [(connector.lightings[part], share) for part, share in main.parts] or [(main, 1.0)]
-    power = main.power * station.light_power
     if world is None:
         for number, (lighting, share) in enumerate(parts):
-            _lamp(f"{LAMP} {number}", lighting, power * share, station)
+            _lamp(f"{LAMP} {number}", lighting, main.power * share * station.light_power, station)
         _room(main.ambient)
         return
-    second = world.value("second_share")
+    power, second = main.power * station.light_power, world.value("second_share")
     colour = tint(world.value("lamp_warmth"))
     moved = [(world.lighting(lighting), share) for lighting, share in parts]
     for number, (lighting, share) in enumerate(moved):
