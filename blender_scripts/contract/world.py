@@ -12,6 +12,7 @@ import colorsys
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from blender_scripts.contract import draws
 from blender_scripts.contract.housings import Color, Finish, Surface
@@ -267,7 +268,7 @@ class World:
         """Return the quality of the JPEG compression: at most that of the scene's sensor, which is 0 without one."""
         return min(of_scene or 100, round(self.value("jpeg_quality")))
 
-    def stated(self, terminals: Iterable[str]) -> dict[str, object]:
+    def stated(self, terminals: Iterable[str]) -> dict[str, Any]:
         """Return the drawn values as the record of a picture states them under `world`.
 
         Args:
