@@ -15,6 +15,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from blender_scripts.contract.world import SCENE as SCENE_WORLD
+from blender_scripts.contract.world import WIDE
 from generator.io import drawing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +35,8 @@ class Cell:
     camera: str = "center"
     lighting: str = "ring"
     seed: int = 3
+    part: int = 1
+    world: str = SCENE_WORLD
 
 
 def _keys(key: str, values: dict[str, str], camera: str = "center") -> list[Cell]:
@@ -64,6 +68,7 @@ SHEETS: dict[str, list[Cell]] = {
     ),
     "jpeg": _keys("jpeg_quality", {"never a JPEG": "0", "quality 50": "50", "quality 10": "10"}),
     "captures": [Cell(f"seed {seed}", {"fixture_shade": "1.0", "exposure": "0.5"}, seed=seed) for seed in (1, 2, 3, 4)],
+    "wide": [Cell("world: scene", {}), *(Cell("world: wide", {}, seed=n, part=n, world=WIDE) for n in range(41, 48))],
 }
 
 
@@ -87,11 +92,11 @@ def make_sheet(name: str, cells: list[Cell]) -> Path:
         for number, cell in enumerate(cells):
             (scenes / f"scene_{number}.toml").write_text(scene_with(cell.keys), "utf-8")
             rows.append(
-                f"cell_{number},train,1,{cell.seed},scene_{number},plain,round,{DEFECTS},{cell.camera},{cell.lighting},"
-                f"numbers,{WIDTH},{HEIGHT},{SAMPLES}"
+                f"cell_{number},train,{cell.part},{cell.seed},scene_{number},plain,round,{DEFECTS},{cell.camera},{cell.lighting},"
+                f"numbers,{WIDTH},{HEIGHT},{SAMPLES},{cell.world}"
             )
         manifest = scenes / "sheet.csv"
-        manifest.write_text("\n".join([COLUMNS, *rows]) + "\n", "utf-8")
+        manifest.write_text("\n".join([f"{COLUMNS},world", *rows]) + "\n", "utf-8")
         command = ["-m", "generator", "render", str(manifest), "--out", f"{folder}/out", "--scenes", folder]
         subprocess.run([sys.executable, *command, "--mask-scale", "1"], check=True, cwd=ROOT)
         pictures = [Image.open(f"{folder}/out/images/cell_{number}.png") for number in range(len(cells))]

@@ -160,6 +160,8 @@ class Finish:
         scratches: scratches on the plating of pins, 0 none to 1 heavy.
         mould_marks: flow marks and sink in the plastic, 0 none to 1 strong.
         dust: share of the plastic's area that dust covers.
+        oil: strength of a film of oil, which makes patches of the plastic glossier; only in the wide world.
+        wear: strength of the dull patches on the plating, 0 none to 1 strong; only in the wide world.
     """
 
     shade_stops: float
@@ -167,6 +169,8 @@ class Finish:
     scratches: float
     mould_marks: float
     dust: float
+    oil: float = 0.0
+    wear: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector, Nuisance
 from blender_scripts.contract.photographs import Photograph
 from blender_scripts.contract.rig import MODELS, CameraRig, is_telecentric
+from blender_scripts.contract.world import World, tint
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.sensor import Capture
 
@@ -251,5 +252,32 @@ def set_up_station(connector: Connector, camera: str, fixture: int, width: int, 
             full_well_e=sensor.full_well_e,
             read_noise_e=sensor.read_noise_e,
             hot_pixels=sensor.hot_pixels,
+        ),
+    )
+
+
+def widened(station: Station, world: World) -> Station:
+    """Return the station of a row in the wide world, whose pose and camera are the same.
+
+    Args:
+        station: the station in the world of the scene.
+        world: the row's draws.
+    """
+    capture, motion = station.capture, world.motion_px(station.camera.lens.width)
+    red, green, blue = capture.white_balance
+    cast = tint(world.value("cast_warmth"), world.value("cast_green"))
+    return replace(
+        station,
+        light_power=station.light_power * world.stops("lamp_stops"),
+        light_azimuth_deg=station.light_azimuth_deg + world.value("lamp_azimuth_deg"),
+        fixture_shade=station.fixture_shade * world.stops("table_stops"),
+        motion_px=(station.motion_px[0] + motion[0], station.motion_px[1] + motion[1]),
+        capture=replace(
+            capture,
+            exposure=capture.exposure * world.stops("exposure_stops"),
+            white_balance=(red * cast[0], green * cast[1], blue * cast[2]),
+            vignetting=max(capture.vignetting, world.value("vignetting")),
+            full_well_e=world.full_well_e(capture.full_well_e),
+            read_noise_e=max(capture.read_noise_e, world.value("read_noise_e")),
         ),
     )

@@ -20,9 +20,11 @@ from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.rig import CAMERAS, lens_folds
 from blender_scripts.contract.text_file import read_text
+from blender_scripts.contract.world import SCENE, WORLDS
 from blender_scripts.geometry.clearance import collisions
 from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.make_part import make_part
+from blender_scripts.manifest.offered import not_offered
 from blender_scripts.manifest.repeats import Repeats
 from blender_scripts.manifest.run import (
     OPTIONAL,
@@ -40,8 +42,7 @@ __all__ += ["conflicts", "read_manifest", "read_validated", "run_names", "stream
 LONGEST_TEXT = 32
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
-_COUNT = re.compile(r"[0-9]{1,19}")
-_LARGEST_SEED = 2**63 - 1
+_COUNT, _LARGEST_SEED = re.compile(r"[0-9]{1,19}"), 2**63 - 1
 _KNOWN = (*REQUIRED, *OPTIONAL)
 
 
@@ -256,12 +257,11 @@ class _Reader:
         """Return the names of those of `runs` that this manifest has with other settings."""
         _, text = self._text()
         by_name = {run.run: run for run in runs}
-        found = []
-        for line, cells in self._rows(io.StringIO(text, newline="")):
-            run = by_name.get(cells["run"])
-            if run is not None and (cells["scene"] != run.scene or self.run(line, cells) != run):
-                found.append(run.run)
-        return found
+        return [
+            run.run
+            for line, cells in self._rows(io.StringIO(text, newline=""))
+            if (run := by_name.get(cells["run"])) and (cells["scene"] != run.scene or self.run(line, cells) != run)
+        ]
 
     def names(self) -> Iterator[str]:
         """Yield the run names; other columns are not checked."""
@@ -322,13 +322,15 @@ class _Reader:
 
     def run(self, line: int, cells: dict[str, str]) -> Run | None:
         """Parse a row's cells, by column; None if a cell is wrong, with a message added to `problems`."""
-        before = len(self.problems)
-        if not _RUN.fullmatch(cells["run"]):
-            self.wrong(line, "run", "1 to 64 letters, digits, _ or -", shown(cells["run"]))
-        if not _SPLIT.fullmatch(cells["split"]):
-            self.wrong(line, "split", "train, validation, test or test_NAME", shown(cells["split"]))
-        if cells["camera"] not in CAMERAS:
-            self.wrong(line, "camera", "one of " + ", ".join(CAMERAS), shown(cells["camera"]))
+        before, world = len(self.problems), cells.get("world") or SCENE
+        for column, good, expected in (
+            ("run", _RUN.fullmatch(cells["run"]), "1 to 64 letters, digits, _ or -"),
+            ("split", _SPLIT.fullmatch(cells["split"]), "train, validation, test or test_NAME"),
+            ("camera", cells["camera"] in CAMERAS, "one of " + ", ".join(CAMERAS)),
+            ("world", world in WORLDS, f"one of {', '.join(WORLDS)} (a column of your own needs another name)"),
+        ):
+            if not good:
+                self.wrong(line, column, expected, shown(cells[column]))
         seed = self._count(line, cells, "seed", 0, _LARGEST_SEED)
         part, fixture = (self._count(line, cells, name, 0, _LARGEST_SEED, default=seed) for name in ("part", "fixture"))
         self._check_marking(line, cells["marking"])
@@ -337,20 +339,8 @@ class _Reader:
         connector = self._connector(line, cells["scene"])
         if connector is None:
             return None
-        for column, offered in (
-            ("housing", connector.housings),
-            ("terminal", connector.terminal_names),
-            ("lighting", connector.lightings),
-        ):
-            if cells[column] not in offered:
-                expected = f"one of {', '.join(offered)} (scene {connector.name})"
-                self.wrong(line, column, expected, shown(cells[column]))
-        addresses = {position.address for position in connector.positions}
-        for target in dict.fromkeys(a for d in defects for a in d.addresses if a not in addresses):
-            first, last = connector.positions[0].address, connector.positions[-1].address
-            expected = f"an address of scene {connector.name} ({first} to {last})"
-            blank = target in {position.address for position in connector.blanks}
-            self.wrong(line, "defects", expected, f"{target}, a blank, which has no pin" if blank else shown(target))
+        for problem in not_offered(cells, defects, connector):
+            self.wrong(line, *problem)
         width = self._count(line, cells, "width", 32, 4096, default=connector.width)
         height = self._count(line, cells, "height", 32, 4096, default=connector.height)
         samples = self._count(line, cells, "samples", 1, 4096, default=connector.samples)
@@ -377,6 +367,7 @@ class _Reader:
             height=height,
             samples=samples,
             extra={name: value for name, value in cells.items() if name not in _KNOWN},
+            world=world,
         )
         self._check_geometry(line, run, connector)
         return run
@@ -402,8 +393,7 @@ class _Reader:
             expected = f"none, numbers, or text= and 1 to {LONGEST_TEXT} characters"
             self.wrong(line, "marking", expected, shown(marking) if marking else "nothing")
             return
-        unknown = sorted(set(text) - lettering.ALPHABET)
-        if unknown:
+        if unknown := sorted(set(text) - lettering.ALPHABET):
             expected = "letters, digits, space and _-./+ only"
             self.wrong(line, "marking", expected, shown("".join(unknown)))
 
@@ -439,12 +429,10 @@ class _Reader:
                 self.wrong(line, "marking", expected, f"{shown(text)}, {width:.1f} mm wide")
         if not run.defects or not self.geometry:
             return
-        look = (run.scene, run.housing, run.terminal, run.marking, run.part, run.defects)
-        if look != self.checked[0]:
+        if (look := (run.scene, run.housing, run.terminal, run.marking, run.part, run.defects)) != self.checked[0]:
             try:
                 part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
                 self.checked = look, collisions(connector, run.housing, part.pins)
             except InputError as error:
                 self.checked = look, error.problems
-        messages = self.checked[1]
-        self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in messages]
+        self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in self.checked[1]]

@@ -13,6 +13,7 @@ from typing import Any
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.world import SCENE, WIDE_VERSION
 from blender_scripts.manifest.run import PICTURE_COLUMNS, Run
 
 SCHEMA = 1
@@ -49,6 +50,10 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
     picture = run.picture()
     if run.fixture == run.seed:
         del picture["fixture"]  # rows that do not state it keep their hash
+    if run.world == SCENE:
+        del picture["world"]
+    else:
+        picture["world"] = f"{run.world} {WIDE_VERSION}"
     parts = {
         "picture": picture,
         "scene": connector.sha256,
@@ -68,7 +73,8 @@ def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
     """
     if record["renderer"] != head["renderer"]:
         return f"renderer version {shown(record['renderer'])}, now {shown(head['renderer'])}"
-    if any(record["row"].get(key) != head["row"][key] for key in PICTURE_COLUMNS):
+    before = {"world": SCENE, **record["row"]}  # older records have no such column
+    if any(before.get(key) != head["row"][key] for key in PICTURE_COLUMNS):
         return "the manifest row was edited"
     if record.get("scene_sha256") != head["scene_sha256"]:
         return "the scene file was edited"

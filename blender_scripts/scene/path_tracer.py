@@ -10,7 +10,7 @@ import numpy as np
 
 from blender_scripts.geometry.lens import Window
 from blender_scripts.geometry.pixel_filter import FILTER_PX, reduce_picture
-from blender_scripts.scene import graphics_cards, versions
+from blender_scripts.scene import graphics_cards, lamps, versions
 from blender_scripts.scene.exr import read_exr
 
 BOUNCES = 3
@@ -173,11 +173,12 @@ class PathTracer:
         return seen
 
     def _forget_other(self, samples: int, finer: bool) -> None:
-        """Make Cycles start anew where the last picture had other samples.
+        """Make Cycles start anew where the last picture had other samples, or where two lamps are of one type.
 
-        Otherwise the noise of a finer grid depends on the most samples that this process has rendered before.
+        Otherwise the noise of a finer grid depends on the most samples that this process has rendered before, and which
+        light path meets which of two lamps depends on the order in which Cycles keeps them from picture to picture.
         """
-        if (samples, finer) != self._last:
+        if (samples, finer) != self._last or lamps.has_two_of_a_type():
             self.render.use_persistent_data = False  # frees what Cycles has kept
             self.render.use_persistent_data = True
         self._last = samples, finer

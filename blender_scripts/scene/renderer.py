@@ -12,11 +12,13 @@ import numpy as np
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.scratch import Scratch
+from blender_scripts.contract.world import WIDE, World
 from blender_scripts.geometry.lens import Window, bend_picture, bend_samples
-from blender_scripts.geometry.optics import Camera, Station, set_up_station
+from blender_scripts.geometry.optics import Camera, Station, set_up_station, widened
 from blender_scripts.geometry.outlines import edges_box, project_flaws, project_pins
 from blender_scripts.geometry.part import Part
 from blender_scripts.geometry.sensor import develop, smear
+from blender_scripts.geometry.soiled_lens import defocus, through_dirt
 from blender_scripts.geometry.surfaces import sight_of
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.output_folder import OutputFolder
@@ -91,11 +93,16 @@ class Renderer:
             return False
         part = self._part(run)
         station = set_up_station(connector, run.camera, run.fixture, run.width, run.height)
-        self.stage.lay_out(part, run.lighting, station)
+        world = World(run.part, run.fixture, run.seed, run.camera) if run.world == WIDE else None
+        station = widened(station, world) if world else station
+        self.stage.lay_out(part, run.lighting, station, world)
         view = station.camera.undistorted().lens
         noise = draws.integer(run.seed, "noise", run.camera)
         light = self.tracer.picture(view.width, view.height, run.samples, noise)
         light = bend_picture(smear(light, station.motion_px), station.camera.lens)
+        if world:
+            light = defocus(light, world.value("defocus") * run.width)
+            light = through_dirt(light, world.value("veil"), world.spots())
 
         truth, mask = self._truth(run, part, station)
         record = {
@@ -105,10 +112,13 @@ class Renderer:
             "datum": datum_truth(part),
             "housing": {"boxes": self._housing_boxes(run, station.camera)},
             **truth,
+            **({"world": world.stated(pin.terminal.name for pin in part.pins)} if world else {}),
         }
         picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
-        if connector.sensor.jpeg_quality:
-            picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch.folder)
+        quality = connector.sensor.jpeg_quality
+        quality = world.jpeg_quality(quality) if world else quality
+        if quality:
+            picture = jpeg.through_jpeg(picture, quality, self.scratch.folder)
         extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
         self.output.write(run.run, encode_png(picture), encode_png(mask), record, extras)
         return True

@@ -176,7 +176,7 @@ def _columns(facts: DatasetFacts) -> str:
 - `housing_bbox`: COCO box of the visible part of the housing, clipped to the picture; null where none is visible.
 - `synthetic`: true. `original`, `augmentation`: null; in augmented copies, the row that was copied, and how.
 - `width`, `height` and the manifest's columns: `run`, `split`, `part`, `seed`, `scene`, `housing`, `terminal`,
-  `defects`, `camera`, `lighting`, `marking`, `samples`.{extras}
+  `defects`, `camera`, `lighting`, `marking`, `samples`, `world`.{extras}
 {_connectors_note(facts)}"""
 
 

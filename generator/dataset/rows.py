@@ -44,9 +44,10 @@ MANIFEST_COLUMNS = {
     "lighting": "string",
     "marking": "string",
     "samples": "int64",
+    "world": "string",
 }
 # Those that datasets of older versions lack.
-NEWER = ("fixture",)
+NEWER = ("fixture", "world")
 _CLASS = "class"  # placeholder: `features` puts ClassLabel with the dataset's classes in its place
 
 

@@ -16,9 +16,11 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.world import WORLDS
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Manifest, read_manifest
 from generator.doe.assignment import Assignment
 from generator.doe.blocks import SceneBlocks
@@ -27,10 +29,11 @@ from generator.doe.drawing import Drawing
 from generator.doe.levels import class_counts, rows_of
 from generator.doe.measuring import Measuring
 from generator.doe.row import Row, interleaved
-from generator.doe.spec import BLOCK, PATTERN, Spec, SplitSpec
+from generator.doe.spec import BLOCK, PATTERN, Factor, Spec, SplitSpec
 from generator.doe.spec_reader import read_spec
 from generator.io.output_file import check_file
 
+_WORLD = "world"
 # Sets part number and defects of the rows of a class in a split.
 Fill = Callable[[SplitSpec, str, Sequence[Row]], None]
 
@@ -44,6 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="PNG",
         help="also write a picture that shows for each pin in which splits it has defects",
+    )
+    parser.add_argument(
+        "--world",
+        choices=WORLDS,
+        help="world of every picture, the manifest's column world: wide changes materials, light, background, lens and "
+        "camera at random, to train for real stations (default: no such column, which means scene)",
     )
     add_scenes_argument(parser)
 
@@ -59,6 +68,8 @@ def run(options: argparse.Namespace) -> int:
     if options.map is not None:
         check_file(options.map, "--map", (".png",), [options.spec])
     spec = read_spec(options.spec)
+    if options.world:
+        spec = in_world(spec, options.world)
     text, notes = _made(spec, options.scenes)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = options.output.with_name(f".{options.output.stem[-60:]}.building.csv")
@@ -78,6 +89,22 @@ def run(options: argparse.Namespace) -> int:
 
         write_position_map(manifest, options.map)
     return 0
+
+
+def in_world(spec: Spec, world: str) -> Spec:
+    """Return a design whose pictures are all of one world; nothing else in its manifest changes.
+
+    Args:
+        spec: the design, from `read_spec`.
+        world: one of WORLDS.
+
+    Raises:
+        InputError: the SPEC has a factor `world` of its own.
+    """
+    if any(_WORLD in factor.columns for split in spec.splits for factor in split.factors):
+        raise InputError(f"--world: expected a SPEC without the factor {_WORLD}, got {spec.path.name}, which has one")
+    whole = Factor((_WORLD,), ((world,),))
+    return replace(spec, splits=tuple(replace(split, factors=(*split.factors, whole)) for split in spec.splits))
 
 
 def _as_in_spec(problems: Sequence[str], name: str, text: str, spec: Spec) -> list[str]:

@@ -12,7 +12,7 @@ KINDS_OF_DESIGN = ("full", "fractional", "orthogonal", "inner_outer", "lhs", "so
 # These kinds draw levels row by row; the others repeat a table.
 SAMPLED = ("lhs", "sobol", "random")
 NEEDED = ("scene", "housing", "terminal", "camera", "lighting", "marking")
-PICTURE_FACTORS = (*NEEDED, "fixture", "width", "height", "samples")
+PICTURE_FACTORS = (*NEEDED, "fixture", "width", "height", "samples", "world")
 # Factors that may differ between two captures (pictures) of one part.
 CAPTURE_FACTORS = ("camera", "lighting", "fixture", "width", "height", "samples")
 ALL, TRAINING, HELD_OUT = POSITIONS = ("all", "training", "held_out")

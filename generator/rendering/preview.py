@@ -18,6 +18,7 @@ from PIL import Image
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.world import SCENE
 from blender_scripts.manifest.defects import worst_kind
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Run, read_manifest
@@ -125,7 +126,7 @@ def spread(runs: Sequence[Run], count: int) -> list[Run]:
         [("kind", "+".join(sorted({d.kind for d in run.defects})) or worst_kind(()))]
         + [
             (name, str(run.row()[name]))
-            for name in ("split", "scene", "housing", "terminal", "camera", "lighting", "marking")
+            for name in ("split", "scene", "housing", "terminal", "camera", "lighting", "marking", "world")
         ]
         for run in runs
     ]
@@ -171,5 +172,7 @@ def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
 
 def _caption(run: Run) -> list[str | tuple[str, Ink]]:
     defects = ", ".join(f"{d.kind} {d.target}" for d in run.defects) or "no defect"
-    part, picture = (run.scene, run.housing, run.terminal), (run.camera, run.lighting, run.marking)
+    part, picture = (run.scene, run.housing, run.terminal), [run.camera, run.lighting, run.marking]
+    if run.world != SCENE:
+        picture.append(f"{run.world} world")
     return [f"{run.run}  {run.split}", defects, (" · ".join(part), QUIET), (" · ".join(picture), QUIET)]

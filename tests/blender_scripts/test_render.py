@@ -649,7 +649,7 @@ def made_by_renderer_4(out: Path) -> None:
     """Change the records of a render folder to those of the version before."""
     for path in (out / "records").iterdir():
         record = json.loads(path.read_text("utf-8"))
-        del record["row"]["fixture"], record["camera"]["model"]
+        del record["row"]["fixture"], record["row"]["world"], record["camera"]["model"]
         path.write_bytes(encode_record({**record, "row_sha256": "4" * 64, "renderer": "4", "scene_sha256": "4" * 64}))
 
 

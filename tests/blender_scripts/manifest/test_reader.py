@@ -130,6 +130,7 @@ MISTAKES = [
     ("height", "tall", "got 'tall'"),
     ("samples", "0", "expected an integer from 1 to 4096, got '0'"),
     ("samples", "4097", "got '4097'"),
+    ("world", "wider", "expected one of scene, wide (a column of your own needs another name), got 'wider'"),
     ("defects", "melted@r1c1", "expected kind@target with a kind of wrong, retracted, protruding, broken, bent"),
     ("defects", "bent", "expected bent@ followed by a pin address such as r2c5, got 'bent'"),
     ("defects", "bent@", "got 'bent@'"),
@@ -387,6 +388,12 @@ FILES = [
 def test_a_file_that_is_no_manifest_is_one_line(tmp_path: Path, content: str | bytes, says: str) -> None:
     (problem,) = problems_of(save(tmp_path, content))
     assert says in problem
+
+
+def test_a_row_without_a_world_is_of_the_scene_s(tmp_path: Path) -> None:
+    runs = read_manifest(write(tmp_path, row("a"), row("b", world=""), row("c", world="wide")), SCENES).runs
+    assert [run.world for run in runs] == ["scene", "scene", "wide"]
+    assert all("world" not in run.extra and run.row()["world"] == run.world for run in runs)
 
 
 @pytest.mark.parametrize("name", RESERVED)

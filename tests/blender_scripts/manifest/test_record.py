@@ -155,6 +155,7 @@ CHANGES: dict[str, Any] = {
     "width": 65,
     "height": 33,
     "samples": 2,
+    "world": "wide",
 }
 
 

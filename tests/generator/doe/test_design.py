@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -543,3 +544,26 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         f"-o {tmp_path}: expected the name of a file, got a folder",
     ]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["m.csv"]
+
+
+def test_an_option_or_a_factor_puts_the_pictures_into_a_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "made.toml").write_text(SPEC, "utf-8")
+    words = ["design", str(tmp_path / "made.toml"), "-o"]
+    assert main([*words, str(tmp_path / "plain.csv")]) == 0
+    assert "\nworld " not in capsys.readouterr().out
+    assert main([*words, str(tmp_path / "wide.csv"), "--world", "wide"]) == 0
+    assert "\nworld " in capsys.readouterr().out
+    plain, wide = (read_manifest(tmp_path / f"{name}.csv", SCENES).runs for name in ("plain", "wide"))
+    assert {run.world for run in wide} == {"wide"} and [replace(run, world="scene") for run in wide] == list(plain)
+    # A split may have a world of its own.
+    split = '[splits.train.factors]\nworld = "wide"\n\n[splits.validation.factors]\nworld = "scene"\n'
+    text = SPEC.replace("[factors]", '[factors]\nworld = ["scene", "wide"]') + split
+    splits = by_split(made(tmp_path, text, "own"))
+    assert {name: {run.world for run in runs} for name, runs in splits.items()} == {
+        "train": {"wide"},
+        "validation": {"scene"},
+    }
+    assert main(["design", str(tmp_path / "own.toml"), "-o", str(tmp_path / "x.csv"), "--world", "wide"]) == 2
+    assert capsys.readouterr().err == "--world: expected a SPEC without the factor world, got own.toml, which has one\n"
+    (problem,) = problems_of(tmp_path, SPEC.replace("[factors]", '[factors]\nworld = "wider"'))[:1]
+    assert "world" in problem and "expected one of scene, wide" in problem
