@@ -132,7 +132,7 @@ class Assignment:
     def _is_possible(self, row: Row, label: str, split: SplitSpec) -> bool:
         """Whether parts of the row's variant can have this kind of defect: a round pin, for example, cannot twist."""
         names: tuple[str, ...] = (label, split.positions, *row.variant)
-        key = row.wanted == OK, *names
+        key: tuple[str | bool, ...] = (row.wanted == OK, *names)
         if key not in self._possible:
             self._possible[key] = self._probe(row, label, split, names)
         return self._possible[key]
