@@ -343,7 +343,7 @@ def test_every_broken_picture_is_named(renders: Path, tmp_path: Path) -> None:
             "expected the file as it was rendered",
             "got no such file",
             "decoded",
-            "expected 96 x 48 px, got 95 x 48",
+            "expected 96 x 48 px, as its record states, got 95 x 48",
             "8-bit",
         ],
         strict=True,

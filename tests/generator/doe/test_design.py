@@ -414,8 +414,8 @@ MISTAKES = {
         '["ring", "side", "dome", "dim", "coaxial"]',
     ),
     "made.toml:10 factors.defects: expected one of scene, housing, terminal, camera, lighting, marking, fixture, "
-    "width, height, samples, or a factor with a name of your own, got 'defects', a column that `generator design` "
-    "fills in": (
+    "width, height, samples, world, or a factor with a name of your own, got 'defects', a column that "
+    "`generator design` fills in": (
         'scene = "connector_3x9"',
         'scene = "connector_3x9"\ndefects = "x"',
     ),
