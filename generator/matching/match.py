@@ -89,6 +89,8 @@ def run(options: argparse.Namespace) -> int:
         def say(step: str) -> None:
             bar.set_description(step)
             bar.update()
+            if bar.disable:
+                sys.stderr.write(f"... {step}\n")
 
         matched = match_photographs(photos, shot, lens, lens_sd, say)
         fitted_text = with_values(text, matched.values(), path.name)
