@@ -360,5 +360,6 @@ def _kept(connector: Connector, shot: Shot) -> list[Quantity]:
 
 def photo_of(path: Path, picture: Image.Image) -> Photo:
     """Return a photograph; `picture` is its file `path`, opened."""
-    is_jpeg = path.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo")
+    with path.open("rb") as file:
+        is_jpeg = file.read(2) == b"\xff\xd8"
     return Photo(path.name, np.asarray(picture.convert("RGB")), is_jpeg)

@@ -61,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
     """Fit the scene and write scene file, JSON file and page; returns 0."""
     files = _files(options.photos)
     check_file(options.output, "-o", (".toml",), files)
+    if options.workers is not None and options.workers < 1:
+        raise InputError(f"--workers: expected a whole number from 1, got {options.workers}")
     if not SCENE_NAME.fullmatch(options.scene):
         raise InputError(f"--scene: expected the name of a scene, without .toml, got {shown(options.scene)}")
     path = options.scenes / f"{options.scene}.toml"

@@ -40,6 +40,7 @@ def test_one_photograph(rendered, tmp_path, capsys):
     ("words", "message"),
     [
         (["--scene", "no/scene"], "--scene: expected the name of a scene, without .toml, got 'no/scene'"),
+        (["--workers", "-1"], "--workers: expected a whole number from 1, got -1"),
         (["--housing", "pink"], "--housing: expected one of plain, ribbed"),
         (["--lighting", "sun"], "--lighting: expected one of ring, side"),
         (["-o", "matched.json"], "-o: expected a name that ends in .toml, got matched.json"),
