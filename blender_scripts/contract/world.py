@@ -209,9 +209,11 @@ class World:
     def plated(self, terminal: Terminal) -> Terminal:
         """Return a terminal with the colour and roughness of its plating lot."""
         level, warmth, rougher = (self.value(name, terminal.name) for name in _BY_TERMINAL)
-        factors = (level * (1.0 + warmth), level, level * (1.0 - warmth))
+        red, green, blue = tint(warmth)
         roughness = min(_ROUGHEST_PLATING, max(_LEAST_ROUGHNESS, terminal.roughness * rougher))
-        return replace(terminal, color=times(terminal.color, factors), roughness=roughness)
+        return replace(
+            terminal, color=times(terminal.color, (level * red, level * green, level * blue)), roughness=roughness
+        )
 
     def finish(self, finish: Finish) -> Finish:
         """Return the finish of the part's surfaces: of the scene's value and the drawn one, the larger."""

@@ -76,6 +76,13 @@ class Camera:
         direction = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
         return start @ axes + self.matrix_world[:3, 3], direction @ axes
 
+    def at_depth(self, pixels: np.ndarray, depth_mm: np.ndarray) -> np.ndarray:
+        """The points (..., 3) in the world, mm, at pixels (..., 2) and distances (...) along the optical axis, mm."""
+        origins, directions = self.rays(pixels)
+        ahead = directions @ -self.matrix_world[:3, 2]
+        found: np.ndarray = origins + directions * (depth_mm / ahead)[..., None]
+        return found
+
     def undistorted(self) -> Camera:
         """The distortion-free camera with which Blender renders; its picture adds the lens's margin on each side."""
         lens, margin = self.lens, 2 * self.lens.margin

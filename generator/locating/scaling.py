@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
+from generator.io.srgb import coded, linear
 from generator.locating.cameras import StationCamera
 from generator.locating.landmarks import Drawing, pitch_mm
 
 # Pictures whose pitch in px differs from the gauge's by at most this share are not resampled.
 SAME_SCALE = 0.08
-# Linear light of the 256 coded values (IEC 61966-2-1).
-_CODED = np.arange(256) / 255.0
-_LIGHT = np.where(_CODED <= 0.04045, _CODED / 12.92, ((_CODED + 0.055) / 1.055) ** 2.4).astype(np.float32)
+# Linear light of the 256 coded values.
+_LIGHT = linear(np.arange(256)).astype(np.float32)
 
 
 def pitch_px(drawing: Drawing, camera: StationCamera) -> float:
@@ -53,6 +53,5 @@ def _resized(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     light = np.ascontiguousarray(np.moveaxis(_LIGHT[pixels], 2, 0))
     made = [np.asarray(Image.fromarray(each).resize(size, Image.Resampling.BILINEAR)) for each in light]
     level = np.clip(np.stack(made, axis=2), 0.0, 1.0)
-    coded = np.where(level <= 0.0031308, 12.92 * level, 1.055 * np.power(level, 1.0 / 2.4) - 0.055)
-    found: np.ndarray = np.rint(255.0 * coded).astype(np.uint8)
+    found: np.ndarray = np.rint(coded(level)).astype(np.uint8)
     return found

@@ -13,14 +13,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, map_coordinates
+from scipy.ndimage import gaussian_filter1d
 from scipy.optimize import least_squares
 
 from blender_scripts.geometry.sensor import smear
-from generator.matching.ranges import Quantity
-from generator.matching.regions import linear
+from generator.io.srgb import linear
+from generator.matching.ranges import Quantity, jackknife_sd
 from generator.matching.renders import Rendered, Shot, view_key
-from generator.matching.shifts import Edges
+from generator.matching.shifts import Edges, profiles
 
 # Profiles across the edge: reach on each side and step, px; places along it that are averaged.
 _REACH_PX, _STEP_PX, _ALONG_PX = 5.0, 0.25, (-2.0, -1.0, 0.0, 1.0, 2.0)
@@ -98,13 +98,7 @@ def spreads(photographs: Sequence[np.ndarray], renders: Sequence[Rendered], edge
 
 
 def _profiles(pixels: np.ndarray, places: np.ndarray, normals: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    light = linear(pixels) @ (0.3, 0.4, 0.3)
-    along = np.stack([-normals[:, 1], normals[:, 0]], axis=1)
-    total = np.zeros((len(places), len(steps)))
-    for aside in _ALONG_PX:
-        at = (places + aside * along)[:, None] + steps[:, None] * normals[:, None]
-        total += map_coordinates(light, [at[..., 1] - 0.5, at[..., 0] - 0.5], order=3, mode="nearest")
-    return total / len(_ALONG_PX)
+    return profiles(linear(pixels) @ (0.3, 0.4, 0.3), places, normals, steps, _ALONG_PX, order=3)
 
 
 def _centred(profiles: np.ndarray) -> np.ndarray:
@@ -148,7 +142,7 @@ def widening(photographs: Spreads, renders: Spreads) -> Widening:
             pair = [each.of(each.photograph % _FOLDS != fold) for each in (ours, theirs)]
             if all(len(each.depths) for each in pair):
                 folds.append(pair[0].best() - pair[1].best())
-        sd = np.sqrt((len(folds) - 1) / len(folds) * np.sum((np.array(folds) - np.mean(folds)) ** 2))
+        sd = jackknife_sd(folds)
         x, y = ours.normals[:, 0], -ours.normals[:, 1]
         means = [float(np.mean(each)) for each in (ours.depths, x * x, 2.0 * x * y, y * y)]
         rows.append([ours.best() - theirs.best(), math.hypot(float(sd), _SD), *means])

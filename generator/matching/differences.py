@@ -15,6 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from generator.io.srgb import coded
 from generator.matching.noise import Transfer
 from generator.matching.regions import NAMES, QUADRANTS, means
 from generator.matching.shifts import grey_of
@@ -77,13 +78,9 @@ def regions_of(
         values: list[float] = []
         for side in sides:
             red, green, blue = side[both].mean(axis=0).tolist()
-            values += [_coded(0.3 * red + 0.59 * green + 0.11 * blue), red / green, blue / green]
+            values += [float(coded(np.array(0.3 * red + 0.59 * green + 0.11 * blue))), red / green, blue / green]
         found.append((name, values))
     return found
-
-
-def _coded(light: float) -> float:
-    return 255.0 * (12.92 * light if light <= 0.0031308 else 1.055 * light ** (1.0 / 2.4) - 0.055)
 
 
 def noise_of(photographs: Transfer | None, renders: Transfer | None) -> tuple[float, float] | None:

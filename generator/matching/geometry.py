@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from blender_scripts.geometry.optics import Camera
 from generator.locating.pose import motion
+from generator.matching.ranges import jackknife_sd
 from generator.matching.shifts import Edges
 
 # Standard deviation of the part's depth, as a share of the drawing's: 0.05 mm of a 7.5 mm deep housing.
@@ -162,4 +163,4 @@ def _by_group(solved: OptimizeResult, edges: Sequence[Edges]) -> float:
         steps.append(-np.linalg.solve(information, gradient)[0])
     if len(steps) < 2:
         return 0.0
-    return float(np.sqrt((len(steps) - 1) / len(steps) * np.sum((np.array(steps) - np.mean(steps)) ** 2)))
+    return float(jackknife_sd(steps))

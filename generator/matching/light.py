@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from blender_scripts.contract.connector import Connector
 from generator.matching.ranges import Quantity
-from generator.matching.regions import COUNT, FLOOR, QUADRANTS, RIM, TABLE, WALLS, labels_of, means
+from generator.matching.regions import CLIPPED, COUNT, FLOOR, QUADRANTS, RIM, TABLE, WALLS, labels_of, means
 from generator.matching.renders import Shot, Wanted, render_all
 from generator.matching.scene_text import Key
 
@@ -27,7 +27,7 @@ _REFERENCE = 0.05
 # Standard deviations of a region's light about the model's, as shares: of table, rim, cavity floor, walls and pins.
 # The mirror-like pins change with every tilt.
 _SPREAD = np.repeat([0.02, 0.02, 0.03, 0.1, 0.1], QUADRANTS)[:, None]
-# A set-up is told apart from the next best if its misfit is this much smaller.
+# A light set-up is determined if its misfit is at most this share of that of the next best.
 _BETTER = 0.8
 # An expanded uncertainty of a logarithm above this: not determined.
 _LARGEST = 0.5
@@ -102,7 +102,7 @@ def fit_light(
 
 def means_of_all(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the mean light (COUNT, 3) of each region of a render, also of dark ones; NaN: no pixels."""
-    return means(np.clip(pixels, 3, 252), labels)
+    return means(np.clip(pixels, CLIPPED[0] + 1, CLIPPED[1] - 1), labels)
 
 
 def has_colour(shot: Shot) -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import json
 import math
 import sys
@@ -26,6 +25,7 @@ from blender_scripts.contract.rig import CAMERAS
 from blender_scripts.contract.scratch import Scratch
 from generator.doe.check import add_scenes_argument
 from generator.io.certificate import CalibratedCamera, read_certificate
+from generator.io.checksum import sha256_of
 from generator.io.output_file import check_file, write_whole
 from generator.io.pictures import is_picture, open_picture, pictures_in
 from generator.matching.fitting import Matched, Photo, match_photographs, photo_of
@@ -153,7 +153,7 @@ def _document(matched: Matched, photos: list[Photo], files: list[Path], options:
     ratio, u = matched.station.ratio, matched.station.ratio * matched.station.ratio_u
     listed = []
     for file, photo in zip(files, photos, strict=True):
-        entry: dict[str, Any] = {"file": file.name, "sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
+        entry: dict[str, Any] = {"file": file.name, "sha256": sha256_of(file)}
         pose = used.get(photo.name)
         listed.append(entry | {"camera_matrix": None if pose is None else np.round(pose, 6).tolist()})
     return {

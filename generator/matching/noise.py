@@ -14,8 +14,8 @@ import numpy as np
 from scipy.ndimage import convolve, maximum_filter, uniform_filter
 from scipy.optimize import nnls
 
-from generator.matching.ranges import Quantity
-from generator.matching.regions import linear
+from generator.io.srgb import linear
+from generator.matching.ranges import Quantity, jackknife_sd
 from generator.matching.scene_text import Key
 from generator.matching.shifts import grey_of
 
@@ -95,8 +95,7 @@ def transfer(samples: Sequence[Sample], balance: Sequence[float]) -> Transfer | 
     others = [other for kept in folds if kept.any() and (other := _fit(sums[kept].sum(axis=0)))]
     spread = np.zeros(2)
     if len(samples) >= 2 and len(others) > 1:
-        each = np.array([other[:2] for other in others])
-        spread = np.sqrt((len(each) - 1) / len(each) * ((each - each.mean(axis=0)) ** 2).sum(axis=0))
+        spread = jackknife_sd([other[:2] for other in others])
     shot, read, light, variance, counts = found
     u = np.hypot(2.0 * spread, _TEXTURE_U * np.array([shot, read]))
     return Transfer(light, variance, counts, shot, read, float(u[0]), float(u[1]))

@@ -65,6 +65,17 @@ class Quantity:
         }
 
 
+def jackknife_sd(values: Sequence[Any] | np.ndarray) -> np.ndarray:
+    """Return the standard deviation (...) of an estimate by a jackknife.
+
+    Args:
+        values: (n, ...) the estimate from all data but one part, for each of n parts.
+    """
+    found = np.asarray(values)
+    spread: np.ndarray = np.sqrt((len(found) - 1) / len(found) * ((found - found.mean(axis=0)) ** 2).sum(axis=0))
+    return spread
+
+
 def uniform_range(measured: Sequence[float] | np.ndarray, noise_sd: float, nominal: float) -> Range:
     """Return the middle and half range of uniform draws.
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.ndimage import minimum_filter
 
 from blender_scripts.contract.connector import Connector, table_z_mm
+from generator.io.srgb import linear
 from generator.matching.renders import Rendered
 
 TABLE, RIM, FLOOR, WALLS, PINS = range(5)
@@ -17,37 +18,29 @@ _HEIGHT_MM = 0.5
 # Least pixels of a region for its mean to be used.
 _FEWEST_PX = 60
 # Brighter or darker values of 255 are clipped.
-_CLIPPED = (2, 253)
-
-
-def linear(pixels: np.ndarray) -> np.ndarray:
-    """Convert sRGB, uint8 or float from 0 to 255, to linear light, 0 to 1."""
-    share = np.asarray(pixels, np.float64) / 255.0
-    light: np.ndarray = np.where(share <= 0.04045, share / 12.92, ((np.maximum(share, 0.0) + 0.055) / 1.055) ** 2.4)
-    return light
+CLIPPED = (2, 253)
 
 
 def world_z(render: Rendered) -> np.ndarray:
     """Return z (H, W), mm in the housing's axes, of the surface in each pixel."""
+    return _all_places(render)[..., 2]
+
+
+def _all_places(render: Rendered) -> np.ndarray:
     height, width = render.depth.shape
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    return places(render, np.stack([x, y], axis=-1))[..., 2]
+    return places(render, np.stack([x, y], axis=-1))
 
 
 def places(render: Rendered, pixels: np.ndarray) -> np.ndarray:
     """Return the points (..., 3), mm in the housing's axes, of the surfaces at pixels (..., 2)."""
     columns, rows = (np.floor(pixels[..., axis]).astype(int) for axis in (0, 1))
-    origins, directions = render.camera.rays(pixels)
-    ahead = directions @ -render.camera.matrix_world[:3, 2]
-    found: np.ndarray = origins + directions * (render.depth[rows, columns] / ahead)[..., None]
-    return found
+    return render.camera.at_depth(pixels, render.depth[rows, columns])
 
 
 def labels_of(render: Rendered, connector: Connector) -> np.ndarray:
     """Return the region of each pixel (H, W): surface times `QUADRANTS` plus quadrant; -1: on a border, or nothing."""
-    height, width = render.depth.shape
-    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
-    place = places(render, np.stack([x, y], axis=-1))
+    place = _all_places(render)
     z = place[..., 2]
     surface = np.full(z.shape, WALLS)
     surface[np.abs(z + connector.shell.depth_mm) < _HEIGHT_MM] = FLOOR
@@ -73,7 +66,7 @@ def means(pixels: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the mean linear light (COUNT, 3) of each region of a picture (H, W, 3); NaN: too few pixels or clipped."""
     light = linear(pixels).reshape(-1, 3)
     flat = labels.ravel()
-    clipped = ((pixels < _CLIPPED[0]) | (pixels > _CLIPPED[1])).any(axis=-1).ravel()
+    clipped = ((pixels < CLIPPED[0]) | (pixels > CLIPPED[1])).any(axis=-1).ravel()
     found = np.full((COUNT, 3), np.nan)
     for region in range(COUNT):
         inside = flat == region

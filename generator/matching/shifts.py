@@ -6,6 +6,7 @@ the drawing's line, such as a fillet or a shadow beside it, makes it so in both 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,11 +73,7 @@ def measure(photograph: np.ndarray, render: Rendered, reach: float) -> Edges:
     columns, rows = np.floor(pixels.T).astype(int)
     depth = near[rows, columns]
     found = np.isfinite(depth)
-    origins, directions = render.camera.rays(pixels)
-    ahead = directions @ -render.camera.matrix_world[:3, 2]
-    places = origins + directions * (np.where(found, depth, 0.0) / ahead)[:, None]
-    if render.camera.telecentric:
-        places = origins + directions * np.where(found, depth, 0.0)[:, None]
+    places = render.camera.at_depth(pixels, np.where(found, depth, 0.0))
     found &= ~_is_on_a_side(places[:, 2], maximum_filter(render.mask, _NEAR_PX)[rows, columns])
     weights = correlation[kept] ** 4
     return Edges(pixels[found], normals[found], places[found], shifts[kept][found], weights[found])
@@ -124,14 +121,33 @@ def edge_points(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _profiles(grey: np.ndarray, pixels: np.ndarray, normals: np.ndarray, reach: float) -> np.ndarray:
-    """Grey values across the edge (n, k), `_STEP_PX` apart, averaged over a few px along the edge."""
     steps = np.arange(-reach, reach + 1e-9, _STEP_PX)
+    return profiles(grey, pixels, normals, steps, _ALONG_PX, order=1)
+
+
+def profiles(
+    grey: np.ndarray,
+    pixels: np.ndarray,
+    normals: np.ndarray,
+    steps: np.ndarray,
+    along_px: Sequence[float],
+    order: int,
+) -> np.ndarray:
+    """Return the values (n, k) of a picture (H, W) across n edges, each averaged over places along its edge.
+
+    Args:
+        grey: the picture.
+        pixels, normals: (n, 2) points on the edges, px, and unit vectors across the edges.
+        steps: (k,) distances from the edge, px.
+        along_px: the places along the edge, px.
+        order: order of the spline that interpolates between pixels.
+    """
     along = np.stack([-normals[:, 1], normals[:, 0]], axis=1)
     total = np.zeros((len(pixels), len(steps)))
-    for aside in _ALONG_PX:
+    for aside in along_px:
         at = (pixels + aside * along)[:, None] + steps[:, None] * normals[:, None]
-        total += map_coordinates(grey, [at[..., 1] - 0.5, at[..., 0] - 0.5], order=1, mode="nearest")
-    return total / len(_ALONG_PX)
+        total += map_coordinates(grey, [at[..., 1] - 0.5, at[..., 0] - 0.5], order=order, mode="nearest")
+    return total / len(along_px)
 
 
 def _shift(ours: np.ndarray, theirs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -43,10 +43,8 @@ class Starter:
         middle = complex(points.mean())
         weights = np.full(len(points), 1.0 / len(points))
         self._template = Template(middle, points - middle, (normals @ (1.0, 1.0j)) ** 2, weights, 1)
-        origins, directions = render.camera.rays(pixels)
         depth = render.depth[tuple(np.floor(pixels[:, ::-1]).astype(int).T)]
-        ahead = 1.0 if render.camera.telecentric else directions @ -render.camera.matrix_world[:3, 2]
-        self._places = origins + directions * (depth / ahead)[:, None]
+        self._places = render.camera.at_depth(pixels, depth)
         self._camera = render.camera
 
     def pose(self, photograph: Image.Image) -> tuple[np.ndarray, float]:
