@@ -160,6 +160,16 @@ def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
     return turned
 
 
+def away_from_part(view: str, angle_deg: float) -> np.ndarray:
+    """Return the direction (3,) from the part to the camera `view`, on the station.
+
+    `angle_deg` is the angle between its axis and that of the center camera; that of the center camera itself is 0.
+    """
+    towards_x, towards_y = _DIRECTIONS[view]
+    angle = math.radians(angle_deg) if (towards_x or towards_y) else 0.0
+    return np.array([towards_x * math.sin(angle), towards_y * math.sin(angle), math.cos(angle)])
+
+
 def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
     """Return the pose (4, 4) of a camera whose -Z axis points to `target` and whose Y axis is closest to `up`.
 
@@ -185,15 +195,22 @@ def _photograph(connector: Connector, fixture: int) -> Photograph | None:
     return offered[int(draws.generator(fixture, "photograph").random() * len(offered))] if offered else None
 
 
-def _placing(nuisance: Nuisance, fixture: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw how a part lies on the station: station to world (4, 4), and the shift (3,) of its rig of cameras, mm."""
+def placing_draws(nuisance: Nuisance, fixture: int) -> tuple[float, float, float, float, float, float]:
+    """Draw a placing: shifts in X and Y, mm; rotation about Z, tilts about X and Y, degrees; distance, mm."""
     pose = draws.generator(fixture, "pose")
-    motion = np.eye(4)
-    motion[:2, 3] = [draws.symmetric(pose, nuisance.shift_mm) for _ in range(2)]
+    shift_x, shift_y = (draws.symmetric(pose, nuisance.shift_mm) for _ in range(2))
     turn = draws.symmetric(pose, nuisance.rotation_deg)
     lean_x, lean_y = (draws.symmetric(pose, nuisance.tilt_deg) for _ in range(2))
+    return shift_x, shift_y, turn, lean_x, lean_y, draws.symmetric(pose, nuisance.distance_mm)
+
+
+def _placing(nuisance: Nuisance, fixture: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw how a part lies on the station: station to world (4, 4), and the shift (3,) of its rig of cameras, mm."""
+    shift_x, shift_y, turn, lean_x, lean_y, distance = placing_draws(nuisance, fixture)
+    motion = np.eye(4)
+    motion[:2, 3] = shift_x, shift_y
     motion[:3, :3] = _rotation(lean_x, lean_y, turn)
-    return np.linalg.inv(motion), np.array([0.0, 0.0, draws.symmetric(pose, nuisance.distance_mm)])
+    return np.linalg.inv(motion), np.array([0.0, 0.0, distance])
 
 
 def _motion_px(rig: CameraRig, view: Camera, station: np.ndarray, moved_mm: float) -> tuple[float, float]:
@@ -227,9 +244,7 @@ def set_up_station(connector: Connector, camera: str, fixture: int, width: int, 
     defocus = draws.symmetric(draws.generator(fixture, "focus", camera), nuisance.focus_mm)
     warmth = draws.symmetric(draws.generator(fixture, "white balance", camera), nuisance.white_balance)
 
-    towards_x, towards_y = _DIRECTIONS[camera]
-    angle = math.radians(rig.angle_deg) if (towards_x or towards_y) else 0.0
-    away = np.array([towards_x * math.sin(angle), towards_y * math.sin(angle), math.cos(angle)])
+    away = away_from_part(camera, rig.angle_deg)
     target = np.array(rig.target_mm)
     position = target + rig.distance_mm * away
     px_per_unit = width / rig.field_mm if rig.field_mm else rig.focal_mm / rig.sensor_width_mm * width

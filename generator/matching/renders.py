@@ -14,7 +14,7 @@ import math
 import shutil
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,8 @@ import numpy as np
 from PIL import Image
 from scipy.spatial.transform import Rotation
 
-from blender_scripts.contract import draws
-from blender_scripts.contract.connector import Connector, read_connector
-from blender_scripts.geometry.optics import Camera
+from blender_scripts.contract.connector import Connector, Nuisance, read_connector
+from blender_scripts.geometry.optics import Camera, away_from_part, placing_draws
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import read_record
 from generator.io.pictures import open_picture
@@ -35,7 +34,8 @@ from generator.rendering import render
 # Seeds of placings that are searched for one that draws a wanted pose.
 _SEEDS = 4000
 _TILT, _TURN = "tilt_deg", "rotation_deg"
-_SIDES = {"left": (-1.0, 0.0), "right": (1.0, 0.0), "top": (0.0, 1.0), "bottom": (0.0, -1.0)}
+# Largest deviations of a placing, for draws from -1 to 1.
+_UNIT = Nuisance(**{each.name: 1.0 for each in fields(Nuisance)})
 
 
 @dataclass(frozen=True)
@@ -196,9 +196,7 @@ def in_station(pose: np.ndarray, view: str, angle_deg: float, target_z: float) -
     Returns:
         The part's turn on the station (3, 3); the camera's target and distance, mm, for a part at the station's origin.
     """
-    across, up = _SIDES.get(view, (0.0, 0.0))
-    angle = math.radians(angle_deg) if view in _SIDES else 0.0
-    away = np.array([across * math.sin(angle), up * math.sin(angle), math.cos(angle)])
+    away = away_from_part(view, angle_deg)
     right = np.cross([0.0, 1.0, 0.0], away)
     right /= np.linalg.norm(right)
     turn = np.column_stack([right, np.cross(away, right), away]) @ pose[:3, :3].T
@@ -221,9 +219,5 @@ def _seed(lean_x: float, lean_y: float, rotation: float) -> tuple[int, float, fl
 
 @lru_cache(maxsize=1)
 def _drawn() -> np.ndarray:
-    """Draws of rotation, tilt about X and tilt about Y from -1 to 1 (n, 3), in the order of geometry/optics.py."""
-    found = []
-    for seed in range(_SEEDS):
-        source = draws.generator(seed, "pose")
-        found.append([draws.symmetric(source, 1.0) for _ in range(5)][2:])
-    return np.array(found)
+    """Draws of rotation, tilt about X and tilt about Y of each seed's placing, from -1 to 1 (n, 3)."""
+    return np.array([placing_draws(_UNIT, seed)[2:5] for seed in range(_SEEDS)])
