@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     of_kind = detection if kind_of(args.run) == DETECTION_FORMAT else publication
     files = of_kind.files_of(args.run, args.to, args.dataset, args.license)
     sizes = {n: f.stat().st_size if isinstance(f, Path) else len(f) for n, f in files.items()}
-    say(f"{len(files)} files, {sum(sizes.values()) / 1e6:.1f} MB; card: {args.run / CARD}")
+    say(f"to upload: {len(files)} files, {sum(sizes.values()) / 1e6:.1f} MB; model card: {args.run / CARD}")
     if args.dry_run:
         for name, size in sizes.items():
             say(f"  {name}  {size:,} bytes")
