@@ -42,8 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="OUT",
-        help="folder for the result. Of a plan of pictures: a new or empty folder. Of a plan of a dataset: OUT becomes the "
-        "new dataset; if OUT is a dataset already, it is replaced",
+        help="folder for the result. Of a plan of pictures: a new or empty folder. Of a plan of a dataset: OUT becomes "
+        "the new dataset; if OUT is a dataset already, it is replaced",
     )
     apply.add_argument("--folder", type=Path, help="folder of the pictures, or dataset, instead of that in the plan")
     apply.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
