@@ -49,7 +49,7 @@ def gauge_run(tmp_path_factory):
     torch.nn.init.normal_(network.surely[2].weight, std=0.3)
     save_config(run, shape, TrainingConfig(threads=1), 20.7, LIMITS)
     save_tensors(run / "best.safetensors", network.state_dict(), {})
-    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, aside=1.4), ERRORS)
+    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, together=(1.4, 1.5, 1.6)), ERRORS)
     (run / "connectors.json").write_text(connectors_text(("plain", "round"), ("ribbed", "square")))
     Likeness(frozenset(("connector_3x9", *pair) for pair in (("plain", "round"), ("ribbed", "square"))), {}).save(run)
     for view in VIEWS:
@@ -215,7 +215,9 @@ def test_an_onnx_file_finds_what_the_run_finds(gauge_run, tmp_path, capsys):
     theirs = held.gauge.finder.find(crops)
     for one, other in zip(ours, theirs, strict=True):
         assert np.abs(one - other).max() < 0.01 * max(1.0, np.abs(one).max())
-    assert held.gauge.pitch_px == 20.7 and held.gauge.factors.aside == 1.4 and held.gauge.finder.side == 48
+    assert (
+        held.gauge.pitch_px == 20.7 and held.gauge.factors.together == [1.4, 1.5, 1.6] and held.gauge.finder.side == 48
+    )
     looks = {view: np.zeros(40) for view in ("center", "top")}
     assert held.gauge.factors.of(looks).tolist() == loaded.factors.of(looks).tolist() == [1.5, 1.5, 1.5]
     assert choose(held.drawings, None, "plain", None).measured == drawing_of().measured
