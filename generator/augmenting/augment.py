@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan = steps.add_parser("plan", help="write a plan: a CSV file with the operations proposed for each picture")
     plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or dataset folder")
     plan.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN", help="CSV file to write")
-    each = "for each picture (of a dataset, each training picture that is no copy and has no copies), also plan a copy"
-    plan.add_argument("--light", action="store_true", help=f"{each} with changed light")
-    plan.add_argument("--warp", action="store_true", help=f"{each} that is slightly turned, zoomed and shifted")
+    each = "of each picture (of a dataset: of each training picture that is no copy and has no copies)"
+    plan.add_argument("--light", action="store_true", help=f"plan a copy with changed light {each}")
+    plan.add_argument("--warp", action="store_true", help=f"plan a copy, slightly turned, zoomed and shifted, {each}")
     plan.add_argument(
         "--skip-broken",
         action="store_true",
