@@ -57,7 +57,7 @@ class Fitted[Config](Protocol):
     share: Any
 
     def cost(self) -> Cost:
-        """Estimate, by trial steps, this training's seconds: an epoch of close-ups, one of whole pictures, and the end."""
+        """Estimate this training's seconds by trial steps: an epoch of close-ups, one of whole pictures, the end."""
 
     def adopt(self, config: Config) -> None:
         """Shorten the training for --time-limit: plan it anew by `config`, the same settings with fewer epochs.
