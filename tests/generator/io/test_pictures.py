@@ -157,13 +157,21 @@ def deep_colours(kind: str, factor: float) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["RGB", "RGBA", "PPM"])
-def test_deep_colours_that_would_become_black_are_refused(kind):
-    """Pillow drops the low byte of 16-bit colours: of 12 bits, four would stay."""
+def test_deep_colours_that_would_become_black_are_refused(monkeypatch, kind):
+    """Pillow drops the low byte of 16-bit colours: of 12 bits, four would stay. No white but 65535 can be stated."""
     assert np.array_equal(np.asarray(open_picture(deep_colours(kind, 257), "p"))[..., 0], GREY)
     with pytest.raises(
         InputError, match=r"^p: expected a 16-bit picture whose brightest value is at least 16384, got .* 12 bits: "
-    ):
+    ) as refused:
         open_picture(deep_colours(kind, 16), "p")
+    (advised,) = re.findall(r"PINSIGHT_WHITE to (\d+)", str(refused.value))
+    monkeypatch.setenv("PINSIGHT_WHITE", advised)
+    assert np.abs(np.asarray(open_picture(deep_colours(kind, 16), "p"))[..., 0] - GREY * 16 / 257).max() <= 1
+    monkeypatch.delenv("PINSIGHT_WHITE")
+    if kind == "PPM":  # Pillow rounds its values, so 200 is 257
+        return
+    with pytest.raises(InputError, match="got 0, which looks like 8 bits: multiply all pictures by 65535 / 255"):
+        open_picture(deep_colours(kind, 1), "p")
 
 
 def test_what_keeps_its_depth_may_be_dark():
