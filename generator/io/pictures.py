@@ -333,7 +333,7 @@ def _check_white(values: np.ndarray, name: str, is_colour: bool = False) -> None
     if (brightest := _brightest(values)) < LEAST_DEEP_WHITE and _given_white() != 65535:
         # Of colours only the high byte is known (of PPM rounded), so values may be larger, and white cannot be stated.
         largest = brightest // 257 * 256 + 255 if is_colour else brightest
-        most, depth = next((most, depth) for most, depth in _DEPTHS.items() if largest <= most)
+        most, depth = next((most, depth) for most, depth in _DEPTHS.items() if min(largest, max(_DEPTHS)) <= most)
         white = "to 65535" if is_colour else f"to the value of white ({most}; or 65535"
         raise InputError(
             f"{name}: expected a 16-bit picture whose brightest value is at least {LEAST_DEEP_WHITE}, got "

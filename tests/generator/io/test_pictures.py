@@ -190,6 +190,12 @@ def test_the_least_white_of_deep_grey(white, is_read):
             open_picture(content, "p")
 
 
+def test_floats_just_below_the_least_white_are_refused_too():
+    content = encoded(Image.fromarray(np.full((2, 2), LEAST_DEEP_WHITE - 0.5, np.float32)), "TIFF")
+    with pytest.raises(InputError, match=r"got 16383\.5, which looks like 14 bits"):
+        open_picture(content, "p")
+
+
 @pytest.mark.parametrize("value", [-1.0, 65536.0, np.nan, np.inf])
 def test_grey_that_is_no_16_bit_value_is_refused(value):
     pixels = np.full((2, 2), 50000, np.float32)
