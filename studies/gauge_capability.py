@@ -279,7 +279,7 @@ def tables(found: Sequence[Capability]) -> str:
     limiting = ["noise, mm", "placing, mm", "of it pose, mm", "kept bias, mm", "GRR, mm"]
     first = [
         [
-            *(f"{each.slope:.3f}", f"{each.bias:+.3f}", f"{each.percent:.0f} %", f"{each.ndc:.1f}"),
+            *(f"{each.slope:.3f}", f"{_shown_bias(each):+.3f}", f"{each.percent:.0f} %", f"{each.ndc:.1f}"),
             *(_shown(value) for value in (each.ndc_production, each.cg, each.cgk)),
             *(f"{each.capable_10:.2f} mm", f"{each.capable_30:.2f} mm"),
             *("–" if each.bright_slope is None else f"{each.bright_slope:.3f}",),
@@ -292,6 +292,11 @@ def tables(found: Sequence[Capability]) -> str:
         table([*head, *names], [[*one, *cells] for one, cells in zip(heads, rows, strict=True)])
         for names, rows in ((capable, first), (limiting, second))
     )
+
+
+def _shown_bias(one: Capability) -> float:
+    """The bias in mm; of the height, which is less where the retraction is more."""
+    return -one.bias if one.quantity == "retraction" else one.bias
 
 
 def _shown(value: float | None) -> str:

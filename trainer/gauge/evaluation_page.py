@@ -10,8 +10,8 @@ from generator.verdict.envelope import Verdict
 from trainer.core import run_folder, verdict_shares
 from trainer.core.run_folder import REPORT
 from trainer.core.tolerance import words
+from trainer.gauge.run_page import SHOWN_AXES, shown_figure
 
-AXES = {"dx": "dx", "dy": "dy", "retraction": "height"}
 ERRORS = ("error", "95 % below", "answer zero", "bright tip", "slope", "bias")
 COLUMNS = ("rms", "q95", "zero", "bright", "slope", "bias")
 WITHIN = ("within U", "95 % interval", "p (Holm)")
@@ -80,13 +80,13 @@ def _shown(cameras: str) -> str:
 def _errors(groups: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str], list[list[Any]]]]:
     """A table of errors and coverage for each axis that the cameras determine."""
     found = []
-    for axis, name in AXES.items():
+    for axis, name in SHOWN_AXES.items():
         rows = []
         for group, figures in groups.items():
             if f"rms_{axis}" not in figures:
                 continue
             within = figures[f"within_{axis}"]
-            cells = [figures.get(f"{column}_{axis}") for column in COLUMNS]
+            cells = [shown_figure(figures, column, axis) for column in COLUMNS]
             cells += [within["share"], within["interval"], within.get("p_holm")]
             rows.append([group, figures["pins"], figures["parts"], figures["unlike"], *cells])
         if rows:

@@ -1,6 +1,6 @@
 """Write RUN/report.html of a gauge: settings and errors on one page, which needs no other file and no internet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from trainer.core.tolerance import words
 from trainer.gauge.run import UNCERTAINTY, load_config
 
 COLUMNS = ("rms", "zero", "slope", "bias", "coverage")
+# Pages show the height, which is less where the retraction is more.
 SHOWN_AXES = {"dx": "dx", "dy": "dy", "retraction": "height"}
 
 
@@ -25,7 +26,7 @@ def write_page(run: Path) -> Path:
     rows = read_metrics(run, summary["epochs"])
     minutes = sum(float(str(row["seconds"])) for row in rows) / 60
     factors = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
-    slopes = factors.pop("slopes", {})  # missing in runs of earlier versions
+    slopes, alone = factors.pop("slopes", {}), factors.pop("alone", {})
     facts = [
         ("dataset", summary["data"].get("name")),
         ("training pictures", summary["training_pictures"]),
@@ -34,7 +35,8 @@ def write_page(run: Path) -> Path:
         ("best epoch", f"{summary['best_epoch']}, by {summary['best_by']}"),
         ("stopped early", summary["stopped"]),
         ("tolerance", words(run_folder.tolerance_of(run))),
-        ("uncertainty", ", ".join(f"{name} {value:.2f}" for name, value in factors.items())),
+        ("uncertainty", ", ".join(f"{name} {_numbers(value)}" for name, value in factors.items())),
+        ("factors of U, one view", ", ".join(f"{name or 'any'} {_numbers(value)}" for name, value in alone.items())),
         (
             "dx and dy divided by",
             ", ".join(f"{value:.3f} ({name or 'other terminals'})" for name, value in slopes.items()),
@@ -50,6 +52,19 @@ def write_page(run: Path) -> Path:
     return run / REPORT
 
 
+def _numbers(value: float | Sequence[float]) -> str:
+    return " / ".join(f"{each:.2f}" for each in (value if isinstance(value, Sequence) else [value]))
+
+
+def shown_figure(figures: Mapping[str, Any], column: str, axis: str) -> Any:
+    """Return the figure `column` (such as bias) of an axis as pages show it: of the height in place of the retraction.
+
+    `figures` are those of a group of pins, see `trainer.gauge.figures.figures`; None if they lack this one.
+    """
+    value = figures.get(f"{column}_{axis}")
+    return -value if value is not None and (column, axis) == ("bias", "retraction") else value
+
+
 def tables(splits: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[Any]]]]:
     """Make a table of errors (title, header, rows) per split and cameras, from the entry `splits` of summary.json."""
     found = []
@@ -61,7 +76,7 @@ def tables(splits: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[An
                 name = SHOWN_AXES[axis]
                 header += [f"{name}: error", "answer zero", "slope", "bias", "within U"]
             rows = [
-                [group, figures["pins"], *(figures.get(f"{column}_{axis}") for axis in axes for column in COLUMNS)]
+                [group, figures["pins"], *(shown_figure(figures, column, axis) for axis in axes for column in COLUMNS)]
                 for group, figures in by_group.items()
             ]
             found.append((f"{split}, {cameras.replace('+', ' + ')}", header, rows))
