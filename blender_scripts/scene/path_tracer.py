@@ -10,10 +10,10 @@ import numpy as np
 
 from blender_scripts.geometry.lens import Window
 from blender_scripts.geometry.pixel_filter import FILTER_PX, reduce_picture
+from blender_scripts.manifest.render_settings import BOUNCES, CPU
 from blender_scripts.scene import graphics_cards, lamps, versions
 from blender_scripts.scene.exr import read_exr
 
-BOUNCES = 3
 WITHOUT_DENOISER = 8
 # Blender reduces longer sides without a message.
 MOST_PX = 65536
@@ -101,10 +101,9 @@ class PathTracer:
         image.exr_codec = "NONE"
 
     @property
-    def fingerprint(self) -> str:
-        """The settings, as text, that change the picture but are not in the manifest row; part of the row's hash."""
-        device = self.card.kind if self.card else "CPU"
-        return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
+    def device(self) -> str:
+        """What renders: CPU, or Blender's identifier of the interface to the graphics card, such as OPTIX."""
+        return self.card.kind if self.card else CPU
 
     def picture(self, width: int, height: int, samples: int, seed: int) -> np.ndarray:
         """Render and denoise the picture, on the finer pixel grid and with the light paths that `sampling` returns.
