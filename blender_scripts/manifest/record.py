@@ -59,7 +59,8 @@ def made_with(record: dict[str, Any]) -> RenderSettings | None:
         for denoised in (True, False):
             extras = tuple(record.get("extras_sha256", ()))
             settings = RenderSettings(device, denoised, record.get("mask_scale", 0), extras)
-            known = (record.get("scene_sha256", ""), record["blender"], settings.text, record["renderer"])
+            text = settings.text(record["width"], record["height"], picture["samples"])
+            known = (record.get("scene_sha256", ""), record["blender"], text, record["renderer"])
             if _row_sha256(picture, *known) == record["row_sha256"]:
                 return settings
     return None

@@ -171,11 +171,12 @@ class Renderer:
         """The first keys of a row's record, as known before rendering: "" in place of SHA-256 of picture and mask."""
         connector = self.connectors[run.scene]
         settings = RenderSettings(self.tracer.device, self.tracer.denoised, self.mask_scale, self.extras)
+        text = settings.text(run.width, run.height, run.samples)
         return {
             "schema": SCHEMA,
             "run": run.run,
             "row": run.row(),
-            "row_sha256": row_sha256(run, connector, self.blender, settings.text),
+            "row_sha256": row_sha256(run, connector, self.blender, text),
             "renderer": RENDERER,
             "blender": self.blender,
             "image_sha256": "",

@@ -222,7 +222,7 @@ def test_shards_of_another_device_or_renderer_are_refused(copies, shards, change
         settings = made_with(record)
         assert settings == RenderSettings(CPU, True, 1, ())
         if changed == "device":
-            text = settings._replace(device="CUDA").text
+            text = settings._replace(device="CUDA").text(run.width, run.height, run.samples)
             record["row_sha256"] = row_sha256(run, manifest.connectors[run.scene], record["blender"], text)
         path.write_bytes(encode_record({**record, "renderer": "4"} if changed == "renderer" else record))
         done.records[run.run] = sha256_of(path)
