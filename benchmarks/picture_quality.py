@@ -55,7 +55,7 @@ VIEWS = (
 )
 
 
-def grid_of_picture(samples: int) -> tuple[float, int]:
+def grid_of_picture(width: int, height: int, samples: int) -> tuple[float, int]:
     """Replace `path_tracer.sampling`: returns 1, so that no finer grid is rendered, and the samples per pixel."""
     return 1.0, samples
 
@@ -96,12 +96,13 @@ class Laboratory:
     def __init__(self, folder: Path) -> None:
         from blender_scripts.contract.connector import read_connector
         from blender_scripts.manifest.output_folder import OutputFolder
+        from blender_scripts.manifest.render_settings import sampling
         from blender_scripts.scene import path_tracer
         from blender_scripts.scene.renderer import Renderer
 
         self.connectors = {view.scene: read_connector(ROOT / "scenes" / f"{view.scene}.toml") for view in VIEWS}
         self.module: Any = path_tracer
-        self.planned: Callable[[int], tuple[float, int]] = path_tracer.sampling
+        self.planned: Callable[[int, int, int], tuple[float, int]] = sampling
         self.renderer = Renderer(self.connectors, OutputFolder(folder), threads=1)
         self.tracer = self.renderer.tracer
 

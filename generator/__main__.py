@@ -33,6 +33,9 @@ COMMANDS = {
     "report": ("generator.reporting.report", "write one HTML page about a dataset"),
 }
 
+# Commands that, interrupted and repeated, keep what they had finished; of `augment`, only the step `apply`.
+_RESUMING = ("render", "merge", "build", "augment", "import")
+
 # Extra that installs a package; all others are of the extra `data`.
 _EXTRAS = {"bpy": "render", "mathutils": "render", "cv2": "calibrate", "sklearn": "match", "threadpoolctl": "match"}
 
@@ -79,7 +82,9 @@ def _main(given: list[str]) -> int:
         )
         return 2
     except KeyboardInterrupt:
-        print("interrupted: repeat the command to resume", file=sys.stderr)
+        resumes = options.command in _RESUMING and getattr(options, "step", "apply") == "apply"
+        then = "to resume" if resumes else "to start anew"
+        print(f"interrupted: repeat the command {then}", file=sys.stderr)
         return 1
 
 

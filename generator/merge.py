@@ -23,7 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     to = "folder to write: a render folder, new or of an earlier merge of these shards; or a dataset, new or to replace"
     add("--to", type=Path, required=True, metavar="DIR", help=to)
     mixed = (
-        "renders: accept shards of different Blender versions or processors, whose pictures differ in their last bits"
+        "renders: accept shards of different Blender versions, processors or devices (CPU, graphics card), whose "
+        "pictures differ slightly"
     )
     add("--mixed", action="store_true", help=mixed)
     renders = "dataset: the render folder (default: where it was when the shards were built)"

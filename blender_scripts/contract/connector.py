@@ -113,8 +113,9 @@ class Connector:
 
     Attributes:
         name: the file's name without `.toml`.
-        sha256: SHA-256 of all that pictures depend on: values of the file, CAD files and photographs. Comments, layout,
-            `description`, `[tolerance]` and `[datum]` do not change it.
+        sha256: SHA-256 of all that pictures depend on: values of the file, CAD files and photographs. The order of
+            keys and sections changes it; comments, spaces, line breaks, `description`, `[tolerance]` and `[datum]` do
+            not.
         file_sha256: SHA-256 of the whole file, its CAD files and photographs.
         width, height: default picture size in px.
         samples: default number of light paths per pixel.

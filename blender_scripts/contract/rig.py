@@ -144,6 +144,8 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
     if kind == "mixed":
         shares = section.table("shares")
         parts = tuple((other, shares.number(other, 0.0, 10.0)) for other in shares.data)
+        if not parts and section.data.get("shares") == {}:
+            section.wrong("shares", "at least one light set-up and its share, such as ring = 0.5", "none")
         return Lighting(name, kind, power, 1.0, 1.0, 1.0, 0.0, ambient, parts)
     return Lighting(
         name=name,

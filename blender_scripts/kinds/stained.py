@@ -23,10 +23,10 @@ def _tarnish(pin: Pin, defect: Defect, connector: Connector) -> Pin:
 KIND = Kind(
     "stained",
     3,
-    "the plating is tarnished in patches along part of the pin",
+    "the plating is tarnished in patches over a part of the pin",
     (
-        Parameter("from_mm", 0.0, 30.0, 2.0, "length along the pin, mm, from its foot to the stain"),
-        Parameter("length_mm", 0.2, 30.0, 6.0, "length of the stain, mm, along the pin"),
+        Parameter("from_mm", 0.0, 30.0, 2.0, "distance, mm, from the pin's foot to the stain, along the unbent axis"),
+        Parameter("length_mm", 0.2, 30.0, 6.0, "length of the stain, mm, along the unbent axis"),
         Parameter("strength", 0.1, 1.0, 0.8, "darkness of the stain's patches: 0 not visible, 1 full"),
     ),
     shape=_tarnish,

@@ -83,7 +83,7 @@ def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Cl
         manifest: the checked manifest.
         scenes: folder of its scene files.
         out: the render folder; None: renders/NAME for a manifest NAME.csv.
-        force: replace files also in a folder that the renderer has not written.
+        force: replace also files that the renderer has not written.
 
     Raises:
         InputError: rendering would replace other files or rows, or leave finished rows without a manifest; or the
@@ -119,9 +119,10 @@ def default_folder(manifest: Path) -> Path:
 
 
 def check_own(root: Path, manifest: Manifest) -> None:
-    """Check that rendering replaces no file in a folder that the renderer has not written.
+    """Check that rendering replaces no file that the renderer has not written.
 
-    A folder with a record or with the copy of a manifest counts as written by the renderer.
+    The renderer's are the files of rows that have a record in the folder, or that a manifest's copy in it names: such a
+    row may have been interrupted.
 
     Args:
         root: the folder.
@@ -130,12 +131,18 @@ def check_own(root: Path, manifest: Manifest) -> None:
     Raises:
         InputError: a row would replace a file; the message names it.
     """
-    if any((root / "manifests").glob("*.csv")) or any((root / "records").glob("*.json")):
-        return
     names = {run.run for run in manifest.runs}
-    files = (path for kind in ("images", "masks", *EXTRAS) for path in sorted((root / kind).glob("*.*")))
-    foreign = [path for path in files if path.suffix in (".png", ".npy") and path.stem in names]
-    if foreign:
+    kinds = {"images": "png", "masks": "png", "records": "json", **dict.fromkeys(EXTRAS, "npy")}
+    files = (path for kind, suffix in kinds.items() for path in sorted((root / kind).glob(f"*.{suffix}")))
+    if not (found := [path for path in files if path.stem in names]):
+        return
+    for copy in (root / "manifests").glob("*.csv"):
+        with contextlib.suppress(InputError):  # a damaged copy names no row
+            names.difference_update(run_names(copy))
+    output = OutputFolder(root, create=False)
+    strange = {path.stem for path in found if path.stem in names}
+    strange = {run for run in strange if not output.has_record(run)}
+    if foreign := [path for path in found if path.stem in strange]:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise InputError(
             f"--out {root}: expected a new folder, or one that the renderer made, got a folder with other files that "

@@ -74,6 +74,13 @@ class OutputFolder:
         """Path of a run's record, records/<run>.json."""
         return self.root / "records" / f"{run}.json"
 
+    def has_record(self, run: str) -> bool:
+        """Whether the folder has a run's record, as the renderer writes them."""
+        try:
+            return bool(read_record(self.record(run))["run"] == run)
+        except InputError:
+            return False
+
     def has_records(self) -> bool:
         """Whether the folder has the record of any run."""
         return any((self.root / "records").glob("*.json"))

@@ -14,6 +14,7 @@ from typing import Any
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.world import SCENE, WIDE_VERSION
+from blender_scripts.manifest.render_settings import CARDS, CPU, RenderSettings
 from blender_scripts.manifest.run import PICTURE_COLUMNS, Run
 
 SCHEMA = 1
@@ -43,21 +44,42 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
 
     Args:
         run: the row; its run name, split and the user's own columns are not hashed.
-        connector: the row's scene; its tolerance, datum, description, comments and layout are not hashed.
+        connector: the row's scene; its tolerance, datum, description, comments, spaces and line breaks are not hashed,
+            but the order of its keys and sections is.
         blender: version of Blender.
-        settings: the render settings that are not in the row, see `PathTracer.fingerprint`.
+        settings: the text of the render settings that are not in the row (`RenderSettings.text`).
     """
-    picture = run.picture()
-    if run.fixture == run.seed:
-        del picture["fixture"]  # rows that do not state it keep their hash
-    if run.world == SCENE:
-        del picture["world"]
+    return _row_sha256(run.picture(), connector.sha256, blender, settings)
+
+
+def made_with(record: dict[str, Any]) -> RenderSettings | None:
+    """Return the render settings whose hash, with the other values of a record, is its `row_sha256`; None: unknown."""
+    picture = {name: record["row"][name] for name in PICTURE_COLUMNS if name in record["row"]}
+    for device in (CPU, *CARDS):
+        for denoised in (True, False):
+            extras = tuple(record.get("extras_sha256", ()))
+            settings = RenderSettings(device, denoised, record.get("mask_scale", 0), extras)
+            text = settings.text(record["width"], record["height"], picture["samples"])
+            known = (record.get("scene_sha256", ""), record["blender"], text, record["renderer"])
+            if _row_sha256(picture, *known) == record["row_sha256"]:
+                return settings
+    return None
+
+
+def _row_sha256(
+    picture: dict[str, str | int], scene: str, blender: str, settings: str, renderer: str = RENDERER
+) -> str:
+    stated = dict(picture)
+    if stated.get("fixture") == stated.get("seed"):
+        stated.pop("fixture", None)  # rows that do not state it keep their hash
+    if stated.get("world", SCENE) == SCENE:
+        stated.pop("world", None)
     else:
-        picture["world"] = f"{run.world} {WIDE_VERSION}"
+        stated["world"] = f"{stated['world']} {WIDE_VERSION}"
     parts = {
-        "picture": picture,
-        "scene": connector.sha256,
-        "renderer": RENDERER,
+        "picture": stated,
+        "scene": scene,
+        "renderer": renderer,
         "blender": blender,
         "settings": settings,
     }

@@ -8,10 +8,8 @@ from dataclasses import dataclass
 import bpy
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.manifest.render_settings import CARDS
 from blender_scripts.scene import versions
-
-# The fastest first: OptiX and CUDA run on the same cards.
-_FASTEST_FIRST = ("OPTIX", "CUDA", "HIP", "ONEAPI", "METAL")
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,7 @@ def interfaces() -> list[Interface]:
     found = [(device.type, device.name) for device in preferences.devices]
     return [
         Interface(kind, names[kind], tuple(card for type_, card in found if type_ == kind))
-        for kind in _FASTEST_FIRST
+        for kind in CARDS
         if kind in names
     ]
 

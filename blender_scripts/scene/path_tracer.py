@@ -10,37 +10,14 @@ import numpy as np
 
 from blender_scripts.geometry.lens import Window
 from blender_scripts.geometry.pixel_filter import FILTER_PX, reduce_picture
+from blender_scripts.manifest.render_settings import BOUNCES, CPU, sampling
 from blender_scripts.scene import graphics_cards, lamps, versions
 from blender_scripts.scene.exr import read_exr
 
-BOUNCES = 3
 WITHOUT_DENOISER = 8
 # Blender reduces longer sides without a message.
 MOST_PX = 65536
 _NARROWEST_FILTER_PX = 0.01
-_MOST_FINE_PX = 1 << 24
-
-
-def sampling(samples: int) -> tuple[float, int]:
-    """Choose how a denoised picture is rendered.
-
-    It is rendered on a finer pixel grid with about half the samples in all, and looks as good as with all samples on
-    the picture's own grid: a fine pixel shows only one surface, so that the albedo and normal that guide the denoiser
-    are not mixed (docs/explanation/quality.md).
-
-    Args:
-        samples: light paths per pixel of the picture, as in the manifest.
-
-    Returns:
-        Fine pixels per pixel along each axis, and light paths per fine pixel.
-    """
-    if samples < 3:
-        return (1.0, 1.25)[samples - 1], 1
-    if samples < 8:
-        return 1.5, 1 if samples < 6 else 2
-    if samples < 12:
-        return 1.75, 2
-    return 2.0, max(2, samples // 8)
 
 
 def render_window_only(render: bpy.types.RenderSettings, width: int, height: int, window: Window) -> None:
@@ -101,16 +78,14 @@ class PathTracer:
         image.exr_codec = "NONE"
 
     @property
-    def fingerprint(self) -> str:
-        """The settings, as text, that change the picture but are not in the manifest row; part of the row's hash."""
-        device = self.card.kind if self.card else "CPU"
-        return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
+    def device(self) -> str:
+        """What renders: CPU, or Blender's identifier of the interface to the graphics card, such as OPTIX."""
+        return self.card.kind if self.card else CPU
 
     def picture(self, width: int, height: int, samples: int, seed: int) -> np.ndarray:
         """Render and denoise the picture, on the finer pixel grid and with the light paths that `sampling` returns.
 
-        Without a denoiser, it is rendered on its own pixel grid, with WITHOUT_DENOISER times the light paths. If the
-        finer grid had more than _MOST_FINE_PX px, the picture's own grid is used.
+        Without a denoiser, it is rendered on its own pixel grid, with WITHOUT_DENOISER times the light paths.
 
         Args:
             width, height: picture size in px.
@@ -120,9 +95,8 @@ class PathTracer:
         Returns:
             (height, width, 3) float32, linear RGB.
         """
-        scale, samples = sampling(samples) if self.denoised else (1.0, samples * WITHOUT_DENOISER)
-        if width * height * scale**2 > _MOST_FINE_PX:
-            scale = 1.0
+        planned = sampling(width, height, samples)
+        scale, samples = planned if self.denoised else (1.0, samples * WITHOUT_DENOISER)
         finer = scale > 1.0
         self._forget_other(samples, finer)
         # Cycles' first sample goes through the centre of its pixel: alone it would round edges to fine pixels.

@@ -23,6 +23,7 @@ from blender_scripts.geometry.surfaces import sight_of
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import RENDERER, SCHEMA, row_sha256
+from blender_scripts.manifest.render_settings import RenderSettings
 from blender_scripts.manifest.run import Run
 from blender_scripts.scene import jpeg, versions
 from blender_scripts.scene.path_tracer import PathTracer
@@ -169,12 +170,13 @@ class Renderer:
     def head(self, run: Run) -> dict[str, Any]:
         """The first keys of a row's record, as known before rendering: "" in place of SHA-256 of picture and mask."""
         connector = self.connectors[run.scene]
-        settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
+        settings = RenderSettings(self.tracer.device, self.tracer.denoised, self.mask_scale, self.extras)
+        text = settings.text(run.width, run.height, run.samples)
         return {
             "schema": SCHEMA,
             "run": run.run,
             "row": run.row(),
-            "row_sha256": row_sha256(run, connector, self.blender, settings),
+            "row_sha256": row_sha256(run, connector, self.blender, text),
             "renderer": RENDERER,
             "blender": self.blender,
             "image_sha256": "",

@@ -2,9 +2,10 @@
 
 Everything is checked before the dataset is written, and every fault is reported, not only the first: each row of the
 manifests has a record that belongs to it; picture and mask exist and have the SHA-256 in the record; the picture
-decodes and has the recorded size; boxes of visible parts lie inside the picture. Rows are handled in two passes (check,
-then attach pictures), in chunks of rows, by one process per core; between the passes only the names of the rows stay in
-memory. After an interrupted build, the next build reuses its chunks. A dataset's folder gets its name when complete.
+decodes and has the recorded size; boxes are valid, and are clipped to the picture. Rows are handled in two passes
+(check, then attach pictures), in chunks of rows, by one process per core; between the passes only the names of the rows
+stay in memory. After an interrupted build, the next build reuses its chunks. A dataset's folder gets its name when
+complete.
 """
 
 from __future__ import annotations

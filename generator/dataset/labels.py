@@ -36,10 +36,6 @@ OBSERVABLE_PX = 1.0
 MEASURED_KINDS = ("ok", "bent", "retracted", "protruding", "missing")
 _ADDRESS = re.compile(r"r[1-9][0-9]{0,3}c[1-9][0-9]{0,3}")
 
-# Kinds of defect where a piece is gone and has no pixels: the record's visible box is that of the whole lost piece and
-# may reach beyond the picture.
-GONE_PIECES = ("cracked", "chipped")
-
 # How Florence-2's answer names the classes, by style; the hyphenated names are those of the published sources.
 ANSWER_LABELS = {
     "short": {name: name for name in CLASSES},

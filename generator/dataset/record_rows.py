@@ -12,7 +12,6 @@ from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.manifest.reader import Run
 from generator.dataset.labels import (
-    GONE_PIECES,
     NUKENG,
     OBSERVABLE_PX,
     OK,
@@ -178,14 +177,15 @@ def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera |
 
 def _position(position: Mapping[str, Any], tolerance: Tolerance, size: tuple[int, int]) -> ObjectRow:
     category, kinds = judge(position, tolerance)
+    boxes = position["boxes"]
     found = ObjectRow(
         id=int(position["index"]),
-        box=clipped(_position_box(position["boxes"], category, kinds), size),
+        box=clipped(_position_box(boxes, category, kinds), size),
         category=category,
         kinds=kinds,
         address=str(position["address"]),
         cavity=str(position["cavity"]),
-        visible=float(position["visible_fraction"]),
+        visible=float(position["visible_fraction"]) * _share_inside(boxes["visible"] or boxes["expected"], size),
         dx_mm=position.get("dx_mm"),
         dy_mm=position.get("dy_mm"),
         true_position_mm=position["true_position_mm"],
@@ -231,10 +231,8 @@ def _other(each: Mapping[str, Any], index: int, size: tuple[int, int]) -> Object
     if box is None:
         raise ValueError(f"no box in the entry {each['kind']!r} of the list `other`")
     # Where the record has no visible share, an object of which any pixel is visible counts as visible.
-    share = float(each.get("visible_fraction", 1.0 if boxes["visible"] else 0.0))
+    share = float(each.get("visible_fraction", 1.0 if boxes["visible"] else 0.0)) * _share_inside(box, size)
     inside = clipped(box, size)
-    if each["kind"] in GONE_PIECES and tuple(box) != inside:
-        share *= _area(inside) / _area(_box(box))
     return ObjectRow(
         id=index,
         box=inside,
@@ -245,6 +243,12 @@ def _other(each: Mapping[str, Any], index: int, size: tuple[int, int]) -> Object
         cavity=str(each.get("cavity") or ""),
         visible=share,
     )
+
+
+def _share_inside(box: Iterable[float], size: tuple[int, int]) -> float:
+    """Return the share of a box's area that lies in a picture of (W, H) px: records count what lies beyond as seen."""
+    whole, inside = _box(box), clipped(box, size)
+    return 1.0 if inside == whole else _area(inside) / max(_area(whole), 1e-12)
 
 
 def _area(box: Box) -> float:

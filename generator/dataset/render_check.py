@@ -13,11 +13,7 @@ from PIL import Image
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.world import SCENE
 from blender_scripts.manifest.reader import Run
-from generator.dataset.labels import GONE_PIECES
 from generator.io.pictures import decoded
-
-# Boxes may reach over the picture's edge by this much, px: records round them to a millionth of a pixel.
-_ROUNDING_PX = 1e-3
 
 
 def shown_path(path: Path) -> str:
@@ -53,7 +49,7 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
 def box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
     """Return a message on each invalid box in a record (the file `path`).
 
-    The boxes `visible` must lie inside the picture, except those of pieces that broke off (GONE_PIECES).
+    Boxes may reach beyond the picture, as the camera can cut off pins.
     """
     problems = []
     for each in (*record["positions"], *record["other"]):
@@ -61,24 +57,18 @@ def box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
         if not isinstance(each["boxes"], dict):
             problems.append(f"{where}: expected boxes as a JSON object, got {shown(each['boxes'])}")
             continue
-        size = record["width"], record["height"]
         for name, box in each["boxes"].items():
-            inside = name == "visible" and each["kind"] not in GONE_PIECES
-            if box is not None and (expected := _box_problem(box, size if inside else None)):
+            if box is not None and (expected := _box_problem(box)):
                 problems.append(f"{where}: expected the box '{name}' {expected}, got {box}")
     return problems
 
 
-def _box_problem(box: Sequence[float], size: tuple[int, int] | None) -> str:
-    """Return what was expected of a box, "" if it is valid. `size`: (W, H) px that it has to lie inside; None: any."""
+def _box_problem(box: Sequence[float]) -> str:
+    """Return what was expected of a box, "" if it is valid."""
     if len(box) != 4 or not all(math.isfinite(edge) for edge in box):
         return "as four finite numbers"
     x1, y1, x2, y2 = box
-    if x2 < x1 or y2 < y1:
-        return "with x1 <= x2 and y1 <= y2"
-    if size is None or (min(x1, y1) >= -_ROUNDING_PX and max(x2 - size[0], y2 - size[1]) <= _ROUNDING_PX):
-        return ""
-    return f"inside {size[0]} x {size[1]} px"
+    return "with x1 <= x2 and y1 <= y2" if x2 < x1 or y2 < y1 else ""
 
 
 def number_problems(record: Mapping[str, Any], path: Path) -> list[str]:

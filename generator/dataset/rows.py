@@ -80,7 +80,8 @@ class ObjectRow:
         address: row and position of the pin, both from 1, such as r2c5; for another object, the address of the position
             it lies at (r1c1-r1c2 for two, "" for none).
         cavity: label of the cavity on the drawing.
-        visible: share of the object that is visible, 0 to 1; for a missing pin, the visible share of its cavity.
+        visible: share of the object that is visible, 0 to 1; for a missing pin, the visible share of its cavity. If the
+            object reaches beyond the picture, times the share of its box's area in the picture.
         dx_mm, dy_mm: offset of the tip from its nominal position, along X (to the right, seen from the centre camera)
             and Y (upwards). This and the other measures are None for a missing pin and for an object that is no pin.
         true_position_mm: diametral position error of the tip, 2 sqrt(dx^2 + dy^2).

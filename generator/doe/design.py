@@ -1,11 +1,11 @@
 """`python -m generator design SPEC.toml -o manifest.csv`: write a balanced manifest from factors and levels.
 
-Each split is filled class by class. The table of levels is repeated until the class has all its pictures; each time
-the levels are permuted at random, so that every level occurs equally often and aliases average out. Designs of kind
-lhs, sobol and random have no table: levels are drawn row by row. Each row takes the kinds of defect and positions used
-least so far. Sizes and directions are Latin hypercube draws, in designs of kind sobol or random draws of that kind. The
-class of a row is computed from the positions of its pins, as the renderer will measure them; a row without its planned
-class is drawn again. Designs with [measurement] have no classes and displace every pin.
+Each split is filled class by class. The table of levels is repeated until the class has all its pictures; each table
+but a split's first has its levels permuted at random, so that every level occurs equally often and aliases average out.
+Designs of kind lhs, sobol and random have no table: levels are drawn row by row. Each row takes the kinds of defect and
+positions used least so far. Sizes and directions are Latin hypercube draws, in designs of kind sobol or random draws of
+that kind. The class of a row is computed from the positions of its pins, as the renderer will measure them; a row
+without its planned class is drawn again. Designs with [measurement] have no classes and displace every pin.
 """
 
 from __future__ import annotations

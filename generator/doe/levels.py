@@ -137,8 +137,8 @@ def _control(spec: Spec, split: SplitSpec) -> list[Factor]:
 def _table(spec: Spec, split: SplitSpec, name: str, replicate: int) -> tuple[np.ndarray, list[Factor]]:
     """Make one replicate of a class's table: its level numbers (runs, factors), and the factors.
 
-    The first replicate of the first class is the textbook's table. In all others the levels are permuted at random:
-    balance stays, and aliases differ between replicates.
+    The first replicate of a split's first class is the textbook's table. In all others the levels are permuted at
+    random: balance stays, and aliases differ between replicates.
     """
     factors = [factor for factor in _control(spec, split) if len(factor.levels) > 1]
     levels = [len(factor.levels) for factor in factors]

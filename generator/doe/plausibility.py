@@ -109,13 +109,18 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
 
 
 def _of_captures(runs: Sequence[Run]) -> Iterator[str]:
-    """Say which rows repeat a picture, and which parts change while they lie on one fixture."""
-    shown, placed, looks = array("q"), array("q"), array("q")
+    """Say which rows repeat a picture, and which parts change while they lie on one fixture.
+
+    A fixture that equals the seed in all rows of its part, as is the default, numbers no placing: these rows are not
+    compared.
+    """
+    shown, placed, looks, numbered = array("q"), array("q"), array("q"), array("q")
     for run in runs:
         shown.append(short_hash(run.picture()))
+        placed.append(short_hash(_placing(run)))
+        looks.append(short_hash(_placing(run), _look(run)))
         if run.fixture != run.seed:
-            placed.append(short_hash(_placing(run)))
-            looks.append(short_hash(_placing(run), _look(run)))
+            numbered.append(placed[-1])
     if (count := len(shown) - distinct(shown)) > 0:
         first: dict[str, str] = {}
         twice = _repeated(shown)
@@ -129,11 +134,13 @@ def _of_captures(runs: Sequence[Run]) -> Iterator[str]:
             f"rows that give the same picture as an earlier row: {count} (such as {pair}): give rows of the same part "
             "and fixture different seeds"
         )
+    is_numbered = np.isin(np.frombuffer(placed, np.int64), np.frombuffer(numbered, np.int64))
+    placed, looks = (array("q", np.frombuffer(each, np.int64)[is_numbered].tobytes()) for each in (placed, looks))
     if distinct(placed) < distinct(looks):
         placings: dict[tuple[str, int, int], set[tuple[str, ...]]] = {}
         twice = _repeated(placed)
         for run in runs:
-            if run.fixture != run.seed and short_hash(_placing(run)) in twice:
+            if short_hash(_placing(run)) in twice:
                 placings.setdefault(_placing(run), set()).add(_look(run))
         changing = [placing for placing, found in placings.items() if len(found) > 1]
         scene, part, fixture = changing[0]

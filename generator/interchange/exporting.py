@@ -3,8 +3,9 @@
     python -m generator export out/dataset --format coco --to out/coco
 
 COCO: `annotations/instances_<split>.json` and `images/`; masks as run lengths if there are any (`build --masks`).
-YOLO: `data.yaml`, `images/<split>/`, `labels/<split>/`. Image folder: `<split>/<class>/` with `metadata.jsonl`, as
-`load_dataset` reads it. As in `bbox_str`, good positions and objects that are hardly visible are left out.
+YOLO: `data.yaml`, `images/<split>/`, `labels/<split>/`. Image folder: `<split>/<class>/` with `metadata.jsonl` or, if
+a split lacks boxes or has much metadata, `metadata.parquet` in every split, and `README.md`, as `load_dataset` reads
+it. As in `bbox_str`, good positions and objects that are hardly visible are left out.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from generator.dataset.folder import (
     split_files,
 )
 from generator.dataset.rows import all_columns
+from generator.interchange.same_pictures import Known
 from generator.soart import nsoart
 
 WIDEST = 4096
@@ -68,12 +69,12 @@ class Other:
         return {row["run"]: row["part"] or 0 for row in rows}
 
     @cached_property
-    def pictures(self) -> dict[str, tuple[str, str]]:
-        """(split, run name) of each row, by the SHA-256 of its picture's file in hex."""
+    def pictures(self) -> dict[str, Known]:
+        """Split, run name and labels of each row, by the SHA-256 of its picture's file in hex."""
         return {
-            hashlib.sha256(row["image"]["bytes"]).hexdigest(): (split, row["run"])
+            hashlib.sha256(row["image"]["bytes"]).hexdigest(): Known.of_row(split, row)
             for split, paths in split_files(self.folder).items()
-            for row in read_rows(paths, ["run", "image"])
+            for row in read_rows(paths, ["run", "image", "label", "objects"])
         }
 
     @cached_property

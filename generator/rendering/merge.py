@@ -1,7 +1,7 @@
 """Join the render folders of a manifest's shards into one, after checking every file.
 
 A shard is a part of a manifest's rows that one machine rendered. The result is, byte for byte, the folder that one
-machine would have rendered, unless shards of different Blender versions or processors are accepted (--mixed).
+machine would have rendered, unless shards of different Blender versions, processors or devices are accepted (--mixed).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -25,12 +26,14 @@ from blender_scripts.manifest.output_folder import (
     original_paths,
 )
 from blender_scripts.manifest.reader import run_names
-from blender_scripts.manifest.record import read_record
+from blender_scripts.manifest.record import made_with, read_record
+from blender_scripts.manifest.render_settings import RenderSettings
 from generator.io.checksum import sha256_of
 from generator.rendering.shards import FOLDER, Finished
 
 # So many faults are listed, then a count.
 _LISTED = 20
+BLENDER = "Blender"
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def merge_renders(folders: Sequence[Path], to: Path, mixed: bool) -> None:
     Args:
         folders: render folders, each with one or more finished shards.
         to: the render folder to write.
-        mixed: accept shards of different Blender versions or processors.
+        mixed: accept shards of different Blender versions, processors or devices.
 
     Raises:
         InputError: what is missing, changed, foreign or given twice, at most 20 faults; nothing was copied then.
@@ -57,7 +60,7 @@ def merge_renders(folders: Sequence[Path], to: Path, mixed: bool) -> None:
     check_parents(to, "--to")
     target = OutputFolder(to, create=False)
     _check_target(target, sources)
-    problems = list(_problems(sources))
+    problems = [*_problems(sources), *_other_settings(sources, mixed)]
     if problems:
         more = [f"and {len(problems) - _LISTED} more faults"] if len(problems) > _LISTED else []
         raise InputError([*problems[:_LISTED], *more, "copy the faulty folders again, or render their shards again"])
@@ -178,6 +181,48 @@ def _of_row(source: Source, run: str) -> Iterator[str]:
             yield f"{file}: expected this file of row {run}, got none: render the shard again"
         elif sha256_of(file) != known:
             yield f"{file}: expected the SHA-256 that the record {path.name} states, got a changed file: copy it again"
+
+
+def _other_settings(sources: Sequence[Source], mixed: bool) -> Iterator[str]:
+    """Yield by which setting the rows of a shard differ from the first row of all, one message per shard and setting.
+
+    Rows of older renderers do not tell their device and whether they were denoised; a note says how many there are.
+    """
+    first: dict[str, str] | None = None
+    unknown = 0
+    for each in sources:
+        told: set[str] = set()
+        for run in each.finished.records:
+            try:
+                record = read_record(each.output.record(run))
+            except InputError:
+                continue  # named as a changed file
+            settings = made_with(record)
+            unknown += settings is None
+            made = _stated(record, settings)
+            first = first or made
+            free = {BLENDER, "--device", *(["denoised"] if made[BLENDER] != first[BLENDER] else [])} if mixed else set()
+            for key in [key for key in first if key in made and made[key] != first[key] and key not in free | told]:
+                told.add(key)
+                yield (
+                    f"{each.output.root}: shard {each.finished.shard}, row {run}: expected {key} {first[key]}, as in "
+                    f"{sources[0].output.root}, got {made[key]}: render all shards with the same options"
+                )
+    if unknown:
+        sys.stderr.write(f"note: rows whose device and denoising are not known, so that they may differ: {unknown}\n")
+
+
+def _stated(record: dict[str, Any], settings: RenderSettings | None) -> dict[str, str]:
+    """Return by what and how a row was rendered: values, as texts, by name for messages."""
+    stated = {
+        "renderer version": record["renderer"],
+        BLENDER: record["blender"],
+        "--mask-scale": str(record.get("mask_scale")),
+        "extra arrays (--depth, --normal)": ", ".join(record.get("extras_sha256", ())) or "none",
+    }
+    if settings is not None:
+        stated |= {"--device": settings.device, "denoised": "yes" if settings.denoised else "no"}
+    return stated
 
 
 def _hashes(output: OutputFolder, record: dict[str, object]) -> dict[Path, object]:

@@ -178,6 +178,7 @@ MISTAKES = [
     ("camera.angle_deg", "90", "expected a number from 1 to 75, got 90"),
     ("camera.target_mm", "[0.0, 0.0]", "expected 3 numbers"),
     ("lighting.ring.kind", '"sun"', "expected one of ring, side"),
+    ("lighting.mixed.shares", "{}", "expected at least one light set-up and its share, such as ring = 0.5, got none"),
     ("marking.stroke_mm", "0.5", "expected at most 0.425 mm (a quarter of height_mm), got 0.5"),
     ("nuisance.exposure", "3", "expected a number from 0 to 2, got 3"),
     ("tolerance.true_position_mm", "0", "expected a number from 0.001 to 50, got 0"),

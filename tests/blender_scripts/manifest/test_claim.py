@@ -212,6 +212,37 @@ def test_a_folder_of_others_files_is_not_written_into(file: str, tmp_path: Path)
     claim(manifest, SCENES, out, False)  # as after a crash
 
 
+@pytest.mark.parametrize("file", ["images/b1.png", "masks/b1.png", "normal/b1.npy", "records/b1.json"])
+def test_files_of_others_in_a_render_folder_are_not_replaced(file: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    rendered(take(write(tmp_path / "m.csv", FIRST), out), "a1")
+    (out / "images" / "a2.png").touch()  # of a row that was interrupted
+    (out / file).parent.mkdir(exist_ok=True)
+    (out / file).write_text("{}")
+    take(write(tmp_path / "m.csv", {**FIRST, "b2": 2}), out)
+    second = write(tmp_path / "second.csv", {"b1": 3, "b2": 2})
+    before = folder_bytes(out)
+    with pytest.raises(InputError, match=rf"^--out .* would be replaced \({file}\): choose another folder, or give"):
+        claim(second, SCENES, out, False)
+    assert folder_bytes(out) == before
+    take(second, out, force=True)
+
+
+def test_files_of_a_row_with_a_record_are_the_renderer_s(tmp_path: Path) -> None:
+    out, manifest = tmp_path / "out", write(tmp_path / "m.csv", {"a1": 1})
+    claimed = take(manifest, out)
+    texts = dict.fromkeys(("row_sha256", "renderer", "blender", "image_sha256", "mask_sha256"), "")
+    tables = {name: {} for name in ("row", "camera", "tolerance", "housing")}
+    numbers = {"schema": 1, "width": 32, "height": 32}
+    record = {**texts, **tables, **numbers, "run": "a1", "positions": [], "other": []}
+    claimed.output.write("a1", b"image", b"mask", record, {})
+    shutil.rmtree(out / "manifests")
+    claim(manifest, SCENES, out, False)
+    (out / "records" / "a1.json").unlink()
+    with pytest.raises(InputError, match=r"would be replaced \(images/a1.png and 1 more\)"):
+        claim(manifest, SCENES, out, False)
+
+
 @pytest.mark.parametrize("name", ["m" * 251, "ü" * 125])
 def test_a_manifest_may_have_the_longest_name(name: str, tmp_path: Path) -> None:
     take(write(tmp_path / f"{name}.csv", FIRST), tmp_path / "out")

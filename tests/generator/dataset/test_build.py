@@ -476,8 +476,8 @@ def test_a_mask_that_is_not_the_rendered_one_is_named(renders: Path, tmp_path: P
     [
         (
             "visible",
-            [10, 10, 97, 20],
-            "records/t1.json: r1c1: expected the box 'visible' inside 96 x 48 px, got [10",
+            [10, 10, 97, 9],
+            "records/t1.json: r1c1: expected the box 'visible' with x1 <= x2 and y1 <= y2, got [10",
         ),
         (
             "expected",
@@ -576,6 +576,19 @@ def test_a_crack_may_reach_out_of_the_picture(renders: Path, tmp_path: Path) -> 
     found = rows_of(tmp_path / "set")["t1"]
     assert found["kinds"] == ["cracked"] and found["objects"]["bbox"][-1] == [10, 0, 10, 4]
     assert found["objects"]["visible"][-1] == pytest.approx(0.2)
+
+
+def test_pins_that_the_edge_of_the_picture_cuts_off_are_built_clipped(renders: Path, tmp_path: Path) -> None:
+    record = read_json(renders, "t2")
+    for index, box in ((1, [-6.0, 10.0, 2.0, 20.0]), (2, [96.0, 10.0, 104.0, 20.0])):
+        record["positions"][index]["boxes"] |= {"visible": box, "amodal": box}
+    write_record(renders, record)
+    build(renders, tmp_path / "set", SCENES, Options({}))
+    found = rows_of(tmp_path / "set")["t2"]
+    assert (found["label"], found["observable"]) == (CLASSES.index("BENDNG"), True)  # r1c2 is the bent one
+    assert found["objects"]["bbox"][1:3] == [[0, 10, 2, 10], [96, 10, 0, 10]]
+    assert found["objects"]["visible"][1:3] == pytest.approx([0.9 * 0.25, 0.0])
+    assert decode(found["bbox_str"], 96, 48)[0] == [pytest.approx((0, 10, 2, 20), abs=0.2)]
 
 
 def many(folder: Path, count: int = 500) -> Path:

@@ -165,6 +165,22 @@ def test_of_a_crack_that_reaches_out_of_the_picture_what_is_inside_counts(box, i
     assert truth.observable is (share > 0)
 
 
+@pytest.mark.parametrize(
+    ("pin_at", "share"),
+    [
+        (pin(true_position=0.9, boxes={"visible": [-9.0, 10.0, 1.0, 20.0]}), 0.09),
+        (pin(true_position=0.9, boxes={"visible": [-5.0, 10.0, 5.0, 20.0]}), 0.45),
+        (pin(kind="missing", boxes={"expected": [90.0, 45.0, 110.0, 55.0]}), 0.225),
+        (pin(kind="missing", boxes={"expected": [100.0, 45.0, 100.0, 55.0]}), 0),
+    ],
+)
+def test_of_a_pin_that_reaches_out_of_the_picture_what_is_inside_counts(pin_at, share) -> None:
+    truth = label_picture(record(pin_at), TOLERANCE)
+    assert truth.objects[0].visible == pytest.approx(share)
+    assert truth.objects[0].in_answer is truth.observable is (share >= 0.1)
+    assert truth.label != "OK"
+
+
 def test_answer_holds_the_defects_that_can_be_seen() -> None:
     hidden = pin(2, true_position=0.9, visible_fraction=0.0999)
     just = GONE | {"visible_fraction": 0.1}

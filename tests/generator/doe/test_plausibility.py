@@ -97,6 +97,10 @@ def test_captures_that_repeat_a_picture_or_change_a_part_are_named(
     (changes,) = found(tmp_path, capsys, **same, second={"housing": "ribbed"})
     assert "parts with several housings, terminals or markings for one fixture number: 1 (such as part 5 of " in changes
     assert "scene mine, fixture 7)" in changes
+    # The seeds are 1 and 2: only in the first row, fixture equals seed, as by default.
+    (changes,) = found(tmp_path, capsys, part="5", fixture="1", second={"housing": "ribbed"})
+    assert "scene mine, fixture 1)" in changes
+    assert found(tmp_path, capsys, part="5", second={"seed": "1", "housing": "ribbed"}) == []
 
 
 def test_a_view_that_is_too_narrow_names_the_key_of_its_camera(

@@ -7,8 +7,11 @@ import pytest
 from datasets import load_dataset
 from PIL import Image
 
+from generator.dataset.build import Options, build
 from tests.generator.augmenting.test_augment import picture, rows_of
 from tests.generator.interchange.test_import_export import box, coco, export, image, import_, photos
+from tests.generator.made_renders import SCENES, read_json, write_record, write_renders
+from tests.generator.made_renders import row as render
 
 
 def test_the_same_pixels_in_two_splits_are_named_and_with_other_labels_a_fault(tmp_path, capsys):
@@ -75,6 +78,52 @@ def test_pictures_of_the_dataset_that_is_mixed_in_are_not_taken_into_another_spl
     )
     assert import_(*again) == 0
     assert "photo01.jpg: has the same pixels as OK_photo01" in capsys.readouterr().err
+
+
+def test_labels_that_contradict_those_of_the_dataset_that_is_mixed_in_are_a_fault(tmp_path, capsys):
+    words = ("--format", "imagefolder", "--to")
+    assert import_(photos(tmp_path / "in", 4), *words, tmp_path / "set") == 0
+    picture(tmp_path / "other/BENDNG/good.png", seed=7)
+    shutil.copy(next((tmp_path / "in").rglob("OK/*.jpg")), tmp_path / "other/BENDNG/photo.jpg")
+    again = (tmp_path / "other", *words, tmp_path / "out", "--with", tmp_path / "set")
+    assert import_(*again) == 2
+    [fault] = [line for line in capsys.readouterr().err.splitlines() if "photo.jpg" in line]
+    assert fault.startswith("BENDNG/photo.jpg: expected the labels of OK_photo")
+    assert fault.endswith(" in DATASET, which has the same pixels, got BENDNG instead of OK")
+    assert import_(*again, "--skip-broken") == 0
+    added = rows_of(tmp_path / "out").keys() - rows_of(tmp_path / "set").keys()
+    assert added == {"BENDNG_good"}
+
+
+@pytest.mark.parametrize("boxes", [(), ("BENDNG",), ("BENDNG", "BENDNG"), ("NUKENG", "BENDNG")])
+def test_boxes_that_contradict_those_of_the_dataset_that_is_mixed_in_are_a_fault(tmp_path, capsys, boxes):
+    folder = tmp_path / "in"
+    picture(folder / "a.png", seed=1)
+    coco(folder, [image(1, "a.png")], [box(1, 1, 1, 5, 5)])
+    assert import_(folder, "--format", "coco", "--to", tmp_path / "set") == 0
+    line = {"file_name": "a.png", "objects": {"bbox": [[9, 9, 5, 5], [1, 9, 5, 5]][: len(boxes)], "categories": boxes}}
+    (folder / "metadata.jsonl").write_text(json.dumps(line if boxes else {"file_name": "a.png", "label": "BENDNG"}))
+    again = (folder, "--format", "imagefolder", "--to", tmp_path / "out", "--with", tmp_path / "set")
+    same = boxes in ((), ("BENDNG",))
+    assert import_(*again) == (0 if same else 2)
+    told = capsys.readouterr().err
+    assert ("a.png: has the same pixels as a\n" in told) is same
+    got = "NUKENG instead of BENDNG" if "NUKENG" in boxes else "boxes of the classes BENDNG, BENDNG instead of BENDNG"
+    expected = f"a.png: expected the labels of a in DATASET, which has the same pixels, got {got}\n"
+    assert (expected in told) is not same
+
+
+@pytest.mark.parametrize("kind", ["coco", "yolo", "imagefolder"])
+def test_an_export_does_not_contradict_its_dataset(tmp_path, capsys, kind):
+    folder = write_renders(tmp_path / "renders", [render("t1", defects="bent@r1c2:tilt_deg=12;missing@r2c2")])
+    record = read_json(folder, "t1")
+    record["positions"][10]["visible_fraction"] = 0.05  # r2c2: the picture is NUKENG, but shows only the bend
+    write_record(folder, record)
+    build(folder, tmp_path / "set", SCENES, Options({}))
+    assert export(tmp_path / "set", "--format", kind, "--to", tmp_path / "exported") == 0
+    words = ("--format", kind, "--to", tmp_path / "out", "--with", tmp_path / "set")
+    assert import_(tmp_path / "exported", *words) == 0
+    assert "t1.png: has the same pixels as t1\n" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["coco", "voc", "imagefolder"])

@@ -11,9 +11,15 @@ import pytest
 import yaml
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.manifest.output_folder import OutputFolder
+from blender_scripts.manifest.reader import read_manifest
+from blender_scripts.manifest.record import encode_record, made_with, read_record, row_sha256
+from blender_scripts.manifest.render_settings import CPU, RenderSettings
 from generator.__main__ import main
+from generator.io.checksum import sha256_of
 from generator.io.shard import Shard, shard_of
-from tests.conftest import ROOT, folder_bytes
+from generator.rendering.shards import Finished
+from tests.conftest import ROOT, SCENES, folder_bytes
 from tests.generator.rendering.test_render import NAMES, small_manifest
 
 
@@ -179,6 +185,53 @@ def test_other_machines_are_accepted_on_request(copies: Path) -> None:
     damage(copies, "another processor")
     assert merge(copies, "--mixed") == 0
     assert len(list((copies / "merged" / "records").iterdir())) == len(NAMES)
+
+
+def test_shards_rendered_with_other_options_are_refused(copies: Path, shards: Path, capsys) -> None:
+    shutil.rmtree(copies / "b")
+    more = ["--shard", "1/2", "--mask-scale", "2", "--no-denoise", "--depth"]
+    assert main(["render", str(shards / "small.csv"), "--out", str(copies / "b"), "--workers", "1", *more]) == 0
+    capsys.readouterr()
+    for mixed in ([], ["--mixed"]):
+        assert merge(copies, *mixed) == 2
+        told = capsys.readouterr().err
+        row = f"{copies / 'b'}: shard 1/2, row {NAMES[2]}: expected "
+        for key, first, got in (
+            ("--mask-scale", 1, 2),
+            ("extra arrays (--depth, --normal)", "none", "depth"),
+            ("denoised", "yes", "no"),
+        ):
+            line = f"{row}{key} {first}, as in {copies / 'a'}, got {got}: render all shards with the same options\n"
+            assert told.count(line) == told.count(f"expected {key} ") == 1
+        assert not (copies / "merged").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "said", "mixed"),
+    [
+        ("device", "expected --device CPU, as in {a}, got CUDA", 0),
+        ("renderer", "expected renderer version 5, as in {a}, got 4", 2),
+    ],
+)
+def test_shards_of_another_device_or_renderer_are_refused(copies, shards, changed, said, mixed, capsys) -> None:
+    manifest = read_manifest(shards / "small.csv", SCENES)
+    done = Finished.read(copies / "b" / "shards" / "1_of_2.json")
+    for run in manifest.runs[2:]:
+        path = copies / "b" / "records" / f"{run.run}.json"
+        record = read_record(path)
+        settings = made_with(record)
+        assert settings == RenderSettings(CPU, True, 1, ())
+        if changed == "device":
+            text = settings._replace(device="CUDA").text(run.width, run.height, run.samples)
+            record["row_sha256"] = row_sha256(run, manifest.connectors[run.scene], record["blender"], text)
+        path.write_bytes(encode_record({**record, "renderer": "4"} if changed == "renderer" else record))
+        done.records[run.run] = sha256_of(path)
+    done.write(OutputFolder(copies / "b"))
+    assert merge(copies) == 2
+    told = capsys.readouterr().err
+    assert said.format(a=copies / "a") in told
+    assert ("note: rows whose device and denoising are not known, so that they may differ: 2\n" in told) is bool(mixed)
+    assert merge(copies, "--mixed") == mixed
 
 
 def test_the_sample_slurm_job_renders_a_shard_of_each_task(shards: Path, tmp_path: Path) -> None:
