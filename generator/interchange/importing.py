@@ -116,9 +116,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave out faulty pictures instead of stopping with an error; labels without a class still stop it",
     )
-    parser.add_argument(
-        "--license", default="other", metavar="ID", help="licence stated in the card, such as mit (default: other)"
-    )
+    licence = "licence stated in the card, such as mit (default: other)"
+    parser.add_argument("--license", default="other", metavar="ID", help=licence)
     parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
 
 
