@@ -33,6 +33,13 @@ class Crops:
     kinds: np.ndarray
 
 
+def inside(points: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """Return which points (..., 2), x and y in px, lie in a picture (H, W, 3), as an array (...)."""
+    height, width = picture.shape[:2]
+    found: np.ndarray = ((points >= 0.0) & (points <= [width, height])).all(axis=-1)
+    return found
+
+
 def cut(
     picture: np.ndarray, camera: StationCamera, queries: Queries, pose: np.ndarray, side: int, which: np.ndarray
 ) -> Crops:

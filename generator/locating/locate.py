@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from generator.locating.cameras import StationCamera
-from generator.locating.crops import Crops, cut
+from generator.locating.crops import Crops, cut, inside
 from generator.locating.fit import Fit, fit_of
 from generator.locating.landmarks import PIN, Queries
 from generator.locating.pose import NotDeterminedError, Points, Pose, find_pose
@@ -28,6 +28,8 @@ _ROUGH, _FINE, _LEAST = 24, 48, 8
 _THERE, _FOOT_MM = 0.9, 0.05
 # Deviations of a part's placing where none are stated: turn about X and Y, turn about Z, shift in X and Y, shift in Z.
 _TILT_DEG, _TURN_DEG, _SHIFT_MM, _LIFT_MM = 1.0, 2.0, 2.0, 2.0
+# Standard deviation of a point that is not seen, px: larger than any picture.
+_UNSEEN_PX = 1e5
 
 
 class FoundPoints(NamedTuple):
@@ -175,6 +177,9 @@ def spread(which: np.ndarray, most: int) -> np.ndarray:
 def sight(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Sighting:
     """Let the network look for points of a connector in one view, and return its answers.
 
+    A point beyond the picture's edge, where it was expected or where it was found, is not seen: its covariance is so
+    large that it has no weight. If a pin's tip is not seen, the pin is as likely there as missing.
+
     Args:
         view: the picture, with its camera.
         queries: queries of the part's connector.
@@ -184,7 +189,12 @@ def sight(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, whic
     """
     crops = cut(view.pixels, view.camera, queries, matrix, finder.side, which)
     found = finder.find(crops)
-    return Sighting(view, which, found._replace(points=found.points + crops.corners[:, None]), crops.scale)
+    points = found.points + crops.corners[:, None]
+    expected = np.stack([crops.marks, crops.besides], axis=1) + crops.corners[:, None]
+    seen = inside(points, view.pixels) & inside(expected, view.pixels)
+    covariances = np.where(seen[..., None, None], found.covariances, _UNSEEN_PX**2 * np.eye(2))
+    present = np.where(seen[:, 0], found.present, 0.5)
+    return Sighting(view, which, found._replace(points=points, covariances=covariances, present=present), crops.scale)
 
 
 def _features(seen: Sighting, which: np.ndarray) -> np.ndarray | None:

@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from blender_scripts.contract.tolerance import Limits
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
 from generator.locating.cameras import StationCamera
-from generator.locating.measure import larger_variance
+from generator.locating.judge import judge_pin
+from generator.locating.locate import View, sight
+from generator.locating.measure import larger_variance, measure
 from generator.locating.pose import Points, Pose, find_pose, motion
 from generator.locating.scaling import pitch_px, scaled
 from generator.locating.triangulation import Place, ViewSights, triangulate
-from tests.generator.locating.exact_finder import drawing_of
+from tests.generator.locating.exact_finder import POSE, ExactFinder, drawing_of
 
 DISTANCE = 120.0
 SIGMA_PX = 0.15
@@ -156,3 +159,21 @@ def test_a_picture_is_resampled_in_linear_light():
     pixels, half, ratio = scaled(Image.fromarray(stripes), drawing, camera, wanted)
     assert pixels.shape == (128, 256, 3) and ratio == 0.5 and np.abs(pixels[8:-8, 8:-8].astype(int) - 188).max() <= 1
     assert half.project(np.zeros((1, 3))) == pytest.approx(0.5 * camera.project(np.zeros((1, 3))))
+
+
+def test_pins_beyond_the_picture_s_edge_are_not_seen_and_never_conform():
+    drawing = drawing_of()
+    finder = ExactFinder(drawing, ("center",))
+    pins, view = np.arange(finder.queries.pins), finder.cameras[0]
+    tips = view.project(finder.queries.marks[pins] @ POSE[:3, :3].T + POSE[:3, 3])
+    width = int(np.mean(np.sort(tips[:, 0])[[-4, -3]]))  # the last column of three pins is cut off
+    pose = Pose(POSE, np.zeros((6, 6)), 1.0, 1.0)
+    cut_off = tips[:, 0] > width
+    for shown in (width, width + 60):
+        seen = sight(View("center", np.zeros((128, shown, 3), np.uint8), view), finder.queries, finder, POSE, pins)
+        measured = measure([seen], finder.queries, pose)
+        for pin, is_out in zip(measured, cut_off & (shown == width), strict=True):
+            decisions = judge_pin(pin, Limits(0.8, 0.6, 0.6)).decisions
+            expected = ("undecided", "not_seen") if is_out else ("conform", "conform")
+            assert (decisions["presence"], decisions["true_position"]) == expected
+    assert cut_off.sum() == 3

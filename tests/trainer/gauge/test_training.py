@@ -1,5 +1,6 @@
 """A gauge trained on drawn parts: what it reads, learns and states; and its training resumed after an interrupt."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,17 @@ def test_batches_mark_expected_points_and_carry_the_truth_through_mirroring(data
     around = torch.stack([crops[each, 0, tips[:, 1] + dy, tips[:, 0] + dx] for dx in (-1, 0) for dy in (-1, 0)]).amax(0)
     # The drawn tips are the brightest spots of their crops.
     assert (around > 0.75 * crops.flatten(1).amax(1)).float().mean() > 0.9
+
+
+def test_what_lies_beyond_the_picture_s_edge_is_not_trained_on(dataset: Path) -> None:
+    data = read_gauge_data(dataset)
+    whole = data.splits["train"][0]
+    width = int(np.nanmedian(whole.points[:, 0, 0]))
+    half = replace(whole, pixels=whole.pixels[:, :width])
+    batch = batch_of([half], data.queries, {KEY: 5.0}, 48, (99, 99), np.random.default_rng(1), augment=False)
+    shown = whole.present & (whole.points[:, 0, 0] <= width)
+    assert 0 < (batch.present == 1).sum() == shown.sum() < whole.present.sum()
+    assert 0 < (batch.present == -1).sum() < len(data.queries[KEY].kinds) - data.queries[KEY].pins
 
 
 def test_a_trained_gauge_measures_better_than_zero_and_states_its_uncertainty(run: Path, dataset: Path) -> None:
