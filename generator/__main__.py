@@ -39,7 +39,8 @@ def main(arguments: list[str] | None = None) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("", "blender_scripts", "generator"):
             raise
-        extra = {"bpy": "render", "mathutils": "render", "cv2": "calibrate"}.get(error.name or "", "data")
+        extras = {"bpy": "render", "mathutils": "render", "cv2": "calibrate", "ray": "cluster"}
+        extra = extras.get(error.name or "", "data")
         print(f"expected the extra {extra!r} (pip install 'pinsight[{extra}]'), got {error}", file=sys.stderr)
         return 2
 
