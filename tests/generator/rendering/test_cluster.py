@@ -7,6 +7,7 @@ then lets the real renderer work.
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.cluster_utils import Cluster
 from ray.scripts.scripts import start
 
@@ -42,10 +44,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    """A Ray cluster with one node of two CPUs; with --engine blender it takes 0.3 s more for a row."""
-    slow = blender(tmp_path_factory.mktemp("head"), "time.sleep(0.3)")
-    head = {"num_cpus": 2, "ray_client_server_port": CLIENT_PORT, "env_vars": {"PINSIGHT_BLENDER": str(slow)}}
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for a second node's Blender."""
+    return tmp_path_factory.mktemp("other")
+
+
+@pytest.fixture(scope="module")
+def nodes(other: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """A Ray cluster with one node of two CPUs; with --engine blender it renders four rows, then waits for the other."""
+    wait = f"while row > 4 and not os.path.isdir({str(other / 'begun')!r}): time.sleep(0.05)"
+    patient = blender(tmp_path_factory.mktemp("head"), f"row > 3 and once({str(other / 'answered')!r})\n        {wait}")
+    head = {"num_cpus": 2, "ray_client_server_port": CLIENT_PORT, "env_vars": {"PINSIGHT_BLENDER": str(patient)}}
     for _ in range(3):  # Ray gives its processes 30 s to start, which is short on a busy machine
         with contextlib.suppress(Exception):
             found = Cluster(initialize_head=True, head_node_args=head)
@@ -161,9 +170,9 @@ def test_an_interrupt_ends_the_tasks(whole: Path, joined: Cluster, tmp_path) -> 
     driver = driver_of(whole, out, "--blender", slow)
     wait_for(lambda: len(renderers(out)) == 2)
     driver.send_signal(signal.SIGINT)
-    _, words = driver.communicate(timeout=60)
+    _, words = driver.communicate(timeout=300)
     assert driver.returncode == 1 and words == "interrupted: repeat the command to resume\n"
-    wait_for(lambda: not renderers(out), seconds=10)
+    wait_for(lambda: not renderers(out), seconds=60)
 
 
 def test_a_node_that_is_lost_and_one_that_joins_late(whole: Path, joined: Cluster, tmp_path) -> None:
@@ -174,7 +183,7 @@ def test_a_node_that_is_lost_and_one_that_joins_late(whole: Path, joined: Cluste
     wait_for(lambda: log.exists() and "lost" in log.read_text())
     joined.remove_node(lost, allow_graceful=False)
     late = joined.add_node(num_cpus=1, env_vars={"NODE": "late"})
-    told, words = driver.communicate(timeout=120)
+    told, words = driver.communicate(timeout=300)
     joined.remove_node(late)
     assert driver.returncode == 0, words
     assert f"{COUNT} rendered, 0 already there, 0 failed" in told
@@ -186,15 +195,20 @@ def test_a_node_that_is_lost_and_one_that_joins_late(whole: Path, joined: Cluste
 
 
 @pytest.mark.parametrize("more", [(), ("--mixed",)], ids=["refused", "accepted on request"])
-def test_a_node_of_another_blender(more: tuple[str, ...], whole: Path, joined: Cluster, tmp_path, capsys) -> None:
-    other = "from blender_scripts.scene import versions\nversions.blender_version = lambda: '9.9.9'"
-    # Slower to start than the first node, which so answers first.
-    path = blender(tmp_path, "if once('begun'): time.sleep(2)", other)
+def test_a_node_of_another_blender(
+    more: tuple[str, ...], whole: Path, joined: Cluster, other, tmp_path, capsys
+) -> None:
+    shutil.rmtree(other / "begun", ignore_errors=True)
+    shutil.rmtree(other / "answered", ignore_errors=True)
+    named = "from blender_scripts.scene import versions\nversions.blender_version = lambda: '9.9.9'"
+    # It waits until the first node has answered.
+    wait = f"while not os.path.isdir({str(other / 'answered')!r}): time.sleep(0.05)"
+    path = blender(other, f"once('begun')\n        {wait}", named)
     node = joined.add_node(num_cpus=1, env_vars={"PINSIGHT_BLENDER": str(path)})
     assert render(whole, tmp_path / "out", "--engine", "blender", *more) == 0
     joined.remove_node(node)
     told, words = capsys.readouterr()
-    assert f"{COUNT} rendered, 0 already there, 0 failed" in told and (tmp_path / "begun").is_dir()
+    assert f"{COUNT} rendered, 0 already there, 0 failed" in told and (other / "begun").is_dir()
     versions = {record["blender"] for record in records(tmp_path / "out").values()}
     if more:
         assert "9.9.9" in versions and len(versions) == 2 and words == ""
@@ -254,6 +268,7 @@ def test_a_cluster_that_is_not_there(whole: Path, tmp_path: Path, capsys, monkey
 
 def test_the_sample_cluster_file_installs_ray_and_starts_both_kinds_of_node() -> None:
     sample = yaml.safe_load((ROOT / "docs" / "cluster" / "ray-cluster.yaml").read_text("utf-8"))
+    validate_config(prepare_config(sample))
     assert sample["provider"]["type"] == "local" and len(sample["provider"]["worker_ips"]) == sample["max_workers"]
     extras = Requirement(sample["setup_commands"][1].split("'")[1]).extras
     assert (
