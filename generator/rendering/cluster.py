@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import pickle
+import socket
 import sys
 import time
 from collections import Counter, deque
@@ -26,13 +27,13 @@ from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.claim import Claim
 from blender_scripts.manifest.output_folder import SCENES, OutputFolder
 from generator.rendering.node import Answer, Chunk, Job, RowFiles, code
-from generator.rendering.pool import PATIENCE_S
 
 # Most rows of a task: few are lost with a node, and a task's own cost is small beside theirs.
 _CHUNK = 8
 # A row whose task was lost so often, with its worker or its node, has failed.
 _MOST_LOSSES = 4
 _POLL_S = 0.5
+_PATIENCE_S = 10.0
 # While one task keeps a card busy, another builds its scene and takes the truth.
 _CARD_SHARE = 0.5
 
@@ -49,7 +50,10 @@ def joined(cluster: str) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = os.environ.get("RAY_ADDRESS", "local") if cluster == "ray" else cluster
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
     try:
+        if colon and port.isdecimal():  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
         ray.init(address, log_to_driver=False, logging_level="ERROR")
     except Exception as error:  # Ray raises Exception itself, for example where a node starts too slowly
         raise InputError(f"--cluster: expected a Ray cluster at {address}, got: {error}") from None
@@ -265,5 +269,5 @@ class Fleet:
             for reference in self._flying:
                 ray.cancel(reference, force=force)
             if self._flying:
-                _, left = ray.wait(list(self._flying), num_returns=len(self._flying), timeout=2 * PATIENCE_S)
+                _, left = ray.wait(list(self._flying), num_returns=len(self._flying), timeout=_PATIENCE_S)
                 self._flying = {each: self._flying[each] for each in left}

@@ -49,9 +49,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = "folder for images, masks and records (default: renders/NAME for a manifest NAME.csv)"
     add("--out", type=Path, metavar="DIR", help=out)
     add_scenes_argument(parser)
-    workers = f"number of renderer processes (default: one per core; with --device gpu {_GPU_WORKERS}); with --cluster "
-    workers += "most tasks at once"
-    add("--workers", type=_count(1), metavar="N", help=workers)
+    workers = f"of renderer processes (default: one per core; with --device gpu {_GPU_WORKERS})"
+    add("--workers", type=_count(1), metavar="N", help=f"number, with --cluster the largest, {workers}")
     engine = "local: the package bpy of this Python; blender: a Blender executable (default: local if bpy is installed)"
     add("--engine", choices=("local", "blender"), help=engine)
     blender = "the Blender executable (default: environment variable PINSIGHT_BLENDER, else blender on the PATH)"
