@@ -32,6 +32,14 @@ CLIENT_PORT = 10_000 + os.getpid() % 20_000
 NAMES = [f"r{row}" for row in range(COUNT)]
 
 
+def patiently(start):
+    """Start what Ray gives 30 s to start, which is short on a busy machine."""
+    for _ in range(2):
+        with contextlib.suppress(Exception):
+            return start()
+    return start()
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The render folder `whole`, of one process, beside its manifest, rows.csv."""
@@ -55,10 +63,7 @@ def nodes(other: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clu
     wait = f"while row > 4 and not os.path.isdir({str(other / 'begun')!r}): time.sleep(0.05)"
     patient = blender(tmp_path_factory.mktemp("head"), f"row > 3 and once({str(other / 'answered')!r})\n        {wait}")
     head = {"num_cpus": 2, "ray_client_server_port": CLIENT_PORT, "env_vars": {"PINSIGHT_BLENDER": str(patient)}}
-    for _ in range(3):  # Ray gives its processes 30 s to start, which is short on a busy machine
-        with contextlib.suppress(Exception):
-            found = Cluster(initialize_head=True, head_node_args=head)
-            break
+    found = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))
     yield found
     found.shutdown()
 
@@ -178,11 +183,11 @@ def test_an_interrupt_ends_the_tasks(whole: Path, joined: Cluster, tmp_path) -> 
 def test_a_node_that_is_lost_and_one_that_joins_late(whole: Path, joined: Cluster, tmp_path) -> None:
     out, log = tmp_path / "out", tmp_path / "log"
     code = f"open({str(log)!r}, 'a').write(f'{{row}} ' + os.environ.get('NODE', 'head') + '\\n'); time.sleep(0.3)"
-    lost = joined.add_node(num_cpus=1, env_vars={"NODE": "lost"})
+    lost = patiently(lambda: joined.add_node(num_cpus=1, env_vars={"NODE": "lost"}))
     driver = driver_of(whole, out, "--blender", blender(tmp_path, code))
     wait_for(lambda: log.exists() and "lost" in log.read_text())
     joined.remove_node(lost, allow_graceful=False)
-    late = joined.add_node(num_cpus=1, env_vars={"NODE": "late"})
+    late = patiently(lambda: joined.add_node(num_cpus=1, env_vars={"NODE": "late"}))
     told, words = driver.communicate(timeout=300)
     joined.remove_node(late)
     assert driver.returncode == 0, words
@@ -204,7 +209,7 @@ def test_a_node_of_another_blender(
     # It waits until the first node has answered.
     wait = f"while not os.path.isdir({str(other / 'answered')!r}): time.sleep(0.05)"
     path = blender(other, f"once('begun')\n        {wait}", named)
-    node = joined.add_node(num_cpus=1, env_vars={"PINSIGHT_BLENDER": str(path)})
+    node = patiently(lambda: joined.add_node(num_cpus=1, env_vars={"PINSIGHT_BLENDER": str(path)}))
     assert render(whole, tmp_path / "out", "--engine", "blender", *more) == 0
     joined.remove_node(node)
     told, words = capsys.readouterr()
