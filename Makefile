@@ -30,7 +30,7 @@ DEMO_MANIFEST := manifests/demo.csv
 
 help:
 	@echo "make demo    render manifests/demo.csv, build the dataset, train a ViT, judge an unseen render: 4 minutes"
-	@echo "make test    lint, then every test: 11 minutes; needs a blender executable (installed if you are root)"
+	@echo "make test    lint, then every test: 15 minutes; needs a blender executable (installed if you are root)"
 	@echo "make soak    the tests with random input, killed processes and memory, at length: hours; with SOAK=5 a quarter of them"
 	@echo "make lint    ruff and mypy"
 	@echo "make bench   measure the speed of rendering, building, inspection and training"
@@ -75,7 +75,7 @@ demo: say-demo $(INSTALLED)
 	@echo "  $(DEMO)/predictions        the model's verdicts on renders it has not seen"
 
 say-test:
-	@echo "make test: ruff, mypy, then every test on all cores: about 11 minutes on two, after 2 minutes of set-up the first time."
+	@echo "make test: ruff, mypy, then every test on all cores: about 15 minutes on two, after 2 minutes of set-up the first time."
 
 test: say-test lint
 	@$(RUN) "look for system libraries and Blender, seconds" $(BIN)/python .ci/system_packages.py --blender

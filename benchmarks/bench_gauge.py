@@ -1,7 +1,7 @@
 """Measure how long a gauge's ONNX file takes for a part: `python -m benchmarks.bench_gauge [FILE.onnx]`.
 
 Without a file, networks with random weights are exported, with crops of 48 and 80 px: the time depends on sizes only.
-CPU time is that of all threads together; the wall time counts on a machine that does nothing else.
+CPU time is the sum over all threads. The wall time holds on a machine that does nothing else.
 """
 
 import dataclasses
@@ -23,9 +23,10 @@ REPEATS = 5
 
 
 def exported(folder: Path, side: int, pitch_px: float) -> Path:
-    """Export a network with random weights for the demo's connector."""
+    """Export a network with random weights, for crops of `side` px with pins `pitch_px` px apart; returns the file."""
     from blender_scripts.contract.connector import read_connector
     from generator.dataset.connectors import connectors_json, nominal_connector
+    from generator.locating.likeness import Likeness
     from generator.verdict.gates import PictureGates
     from trainer.core.run_folder import BEST, save_tensors
     from trainer.gauge.network import GaugeNetwork
@@ -37,7 +38,8 @@ def exported(folder: Path, side: int, pitch_px: float) -> Path:
     limits = {"true_position_mm": 0.8, "retraction_mm": 0.6}
     save_config(run, GaugeConfig(side=side), TrainingConfig(threads=1), pitch_px, {"connector_3x9": limits})
     save_tensors(run / BEST, GaugeNetwork(side).state_dict(), {})
-    save_uncertainty(run, Uncertainty())
+    save_uncertainty(run, Uncertainty(), None)
+    Likeness(frozenset({("connector_3x9", "plain", "round")}), {}).save(run)
     connector = read_connector(Path(__file__).resolve().parents[1] / "scenes" / "connector_3x9.toml")
     (run / "connectors.json").write_text(connectors_json([nominal_connector(connector, "plain", "round")]))
     PictureGates.of([noise(seed) for seed in range(4)]).save(run / "gates" / "center")
@@ -46,12 +48,12 @@ def exported(folder: Path, side: int, pitch_px: float) -> Path:
 
 
 def noise(seed: int) -> Image.Image:
-    """Make a picture of the measured size."""
+    """Make an RGB picture of noise of the size `SIZE`."""
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8))
 
 
 def times(held: GaugeFile) -> tuple[float, float]:
-    """Measure the shortest wall and CPU time in ms of measuring and judging a part that no gate refuses."""
+    """Return the least wall and CPU time, ms, of measuring and judging a part, without gates that refuse pictures."""
     key, drawing = next(iter(held.drawings.items()))
     drawing = dataclasses.replace(drawing, placing=None)
     gauge = dataclasses.replace(held.gauge, gates={}, limits=FitLimits())
@@ -74,8 +76,8 @@ def main() -> None:
             wall, cpu = times(held)
             print(
                 f"{path.name}: {path.stat().st_size / 1e6:.1f} MB, crops of {held.gauge.finder.side} px; {len(VIEWS)} "
-                f"views of {SIZE[0]} x {SIZE[1]} px on {THREADS} threads: {wall:.0f} ms, CPU {cpu:.0f} ms (goal "
-                f"{GOAL_MS} ms)"
+                f"views of {SIZE[0]} x {SIZE[1]} px on {THREADS} threads: wall time {wall:.0f} ms (goal {GOAL_MS} ms), "
+                f"CPU time {cpu:.0f} ms"
             )
 
 

@@ -1,9 +1,9 @@
-"""Memory of a renderer over thousands of small frames; makes docs/images/memory.png.
+"""Memory of a renderer over thousands of small frames; draws docs/images/memory.png.
 
     python -m benchmarks.bench_memory [--frames 3000] [--plot docs/images/memory.png]
 
-Without --plot the run is short, for `make bench`. The last line is JSON: resident memory after a tenth of the frames
-and at the end, and the growth between them in per cent.
+Without --plot the run is short, for `make bench`. The last line is JSON: resident memory (MiB) after a tenth of the
+frames and at the end, and the growth between them in per cent.
 """
 
 import argparse
@@ -23,7 +23,7 @@ SHORT = 200
 
 
 def write_manifest(path: Path, frames: int) -> Path:
-    """Write a manifest of different rows, so that the renderer rebuilds part, camera and lighting between them."""
+    """Write a manifest whose rows differ, so that the renderer rebuilds part, camera and lighting for each frame."""
     rows = []
     for number in range(frames):
         housing, terminal = ("plain", "ribbed")[number % 2], ("round", "square")[number // 2 % 2]
@@ -38,7 +38,7 @@ def write_manifest(path: Path, frames: int) -> Path:
 
 
 def resident_mb(process: int) -> float:
-    """Resident memory of a process, given by its id, in MiB (Linux)."""
+    """Return the resident memory of a process in MiB, given its id (Linux only)."""
     for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024.0
@@ -46,12 +46,13 @@ def resident_mb(process: int) -> float:
 
 
 def command(manifest: Path, *arguments: str) -> list[str]:
+    """Return the command that renders a manifest with render.py on one thread, with further `arguments`."""
     script = str(ROOT / "blender_scripts" / "render.py")
     return [sys.executable, script, str(manifest), "--mask-scale", "1", "--threads", "1", *arguments]
 
 
 def one_process(frames: int) -> list[tuple[int, float]]:
-    """Resident memory of one process that renders all frames: (frames done, MiB), about 100 times."""
+    """Render all frames in one process; returns about 100 points (frames done, resident memory in MiB)."""
     points = []
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(Path(folder) / "frames.csv", frames)
@@ -76,7 +77,7 @@ def one_process(frames: int) -> list[tuple[int, float]]:
 
 
 def recycled_workers(frames: int) -> list[tuple[int, float]]:
-    """Memory of the worker of `generator render`, replaced from time to time: (frames done, MiB) every second."""
+    """Render by `generator render`; returns for each second (frames done, resident memory of its worker in MiB)."""
     points: list[tuple[int, float]] = []
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(Path(folder) / "frames.csv", frames)
@@ -100,11 +101,12 @@ def recycled_workers(frames: int) -> list[tuple[int, float]]:
                 if memory:
                     points.append((done, max(memory)))
         if driver.returncode:
-            raise RuntimeError(f"generator render: expected exit code 0, got {driver.returncode}")
+            raise RuntimeError(f"generator render {manifest}: expected exit code 0, got {driver.returncode}")
     return points
 
 
 def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
+    """Draw curves of (frames, MiB), by name, into the PNG file `path`."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -120,9 +122,12 @@ def draw(curves: dict[str, list[tuple[int, float]]], path: Path) -> None:
 
 
 def main() -> int:
+    """Measure, draw with --plot, and print the memory; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--frames", type=int, default=None, help=f"default: 3000 with --plot, else {SHORT}")
-    parser.add_argument("--plot", type=Path, default=None, help="write the curve as a picture")
+    parser.add_argument(
+        "--frames", type=int, default=None, help=f"number of frames (default: 3000 with --plot, else {SHORT})"
+    )
+    parser.add_argument("--plot", type=Path, default=None, help="PNG file of the memory curves (default: not drawn)")
     options = parser.parse_args()
     frames = options.frames or (3000 if options.plot else SHORT)
     points = one_process(frames)
@@ -135,7 +140,7 @@ def main() -> int:
     result = {"frames": frames, "early_mib": early, "late_mib": late, "growth_percent": growth}
     if options.plot:
         result["pool_peak_mib"] = max(memory for _, memory in pool)
-        print(f"{frames} frames by generator render: its worker at most {result['pool_peak_mib']:.0f} MiB")
+        print(f"{frames} frames by `generator render`: at most {result['pool_peak_mib']:.0f} MiB in its worker process")
     print(json.dumps(result))
     return 0
 

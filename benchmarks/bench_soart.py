@@ -1,9 +1,9 @@
 """Time of SOART3 of 62,500 windows, compared with a plain loop: `python -m benchmarks.bench_soart`.
 
 The loop is how the method is usually programmed: Python over the windows, a dot product compiled by Numba, SciPy's
-chebyshev. The results of both are compared. Times are medians, ratios are taken within one run. The arithmetic bound
+chebyshev. Its maps are compared with those of `soart3_map`. Times are medians; ratios are of one run. The bound
 is the time for a map's multiplications, additions, absolute values and maxima at the rate that this machine reaches on
-numbers in its first-level cache. The last line is the result as JSON.
+numbers in its first-level cache. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ GRID = 250
 
 @numba.njit
 def dot(a: np.ndarray, b: np.ndarray) -> float:
-    """The dot product of two vectors, the only compiled part of the plain loop."""
+    """Return the dot product of two vectors; it is the only compiled part of the plain loop."""
     total = 0.0
     for i in range(a.size):
         total += a[i] * b[i]
@@ -40,7 +40,7 @@ def dot(a: np.ndarray, b: np.ndarray) -> float:
 
 @numba.njit(parallel=True)
 def multiply_adds(values: np.ndarray, rounds: int) -> None:
-    """Do `rounds` fused multiply-adds on each value; rows fit the first-level cache, one thread per row."""
+    """Do `rounds` fused multiply-adds on each value, in place, with one thread per row of `values`."""
     for row in numba.prange(values.shape[0]):
         line = values[row]
         for _ in range(rounds):
@@ -50,13 +50,13 @@ def multiply_adds(values: np.ndarray, rounds: int) -> None:
 
 
 def rate(dtype: type, rounds: int = 20_000) -> float:
-    """Measure how many fused multiply-adds of numbers of type `dtype` all threads do per second, in `rounds` rounds."""
+    """Return how many fused multiply-adds of type `dtype` all threads together do per second, over `rounds` rounds."""
     values: np.ndarray = np.ones((numba.get_num_threads(), 1024), dtype)
     return values.size * rounds / seconds(lambda: multiply_adds(values, rounds), 5)
 
 
 def loop_rows(image: np.ndarray, patch: np.ndarray, rows: int) -> np.ndarray:
-    """SOART3's three maps of the first `rows` rows of windows, by the plain loop: (3, rows, GRID)."""
+    """Compute SOART3's maps (3, rows, GRID) of the first `rows` rows of windows by a loop; `patch` is the reference."""
     maps = np.empty((3, rows, GRID))
     x = patch.ravel()
     for i in range(rows):
@@ -70,7 +70,7 @@ def loop_rows(image: np.ndarray, patch: np.ndarray, rows: int) -> np.ndarray:
 
 
 def seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median seconds of a call, after one warm-up call."""
+    """Return the median wall time of `repeats` calls in seconds, after one warm-up call."""
     call()
     times = []
     for _ in range(repeats):
@@ -82,13 +82,13 @@ def seconds(call: Callable[[], object], repeats: int) -> float:
 
 @dataclass(frozen=True)
 class Maps:
-    """Seconds that each method takes for one picture's maps, and the difference between loop and map.
+    """Seconds that each method takes for one picture's maps, and the difference between two methods.
 
     Args:
-        loop: The Python loop, all windows.
-        own, golden: `soart3_map` with the mean window and with a golden picture as reference.
+        loop: Seconds of the Python loop over all windows.
+        own, golden: Seconds of `soart3_map` with the mean window, and with a golden picture, as reference.
         gram: As `golden`, on row-Gram matrices.
-        full: `SoartC.anomaly` on row-Gram matrices, with registration.
+        full: Seconds of `SoartC.anomaly` on row-Gram matrices, with registration.
         difference: Largest difference between the loop's maps and those of `own`.
     """
 
@@ -101,7 +101,7 @@ class Maps:
 
 
 def timed_maps(rows: int, repeats: int) -> Maps:
-    """Time the loop on `rows` rows of windows, scaled up to all rows, and the median of `repeats` maps."""
+    """Time the loop on `rows` rows of windows, scaled up to all rows, and each `soart3_map` with `repeats` calls."""
     image, golden = np.random.default_rng(1).random((2, GRID + WINDOW - 1, GRID + WINDOW - 1))
     patch = mean_window(image, WINDOW)
     dot(patch.ravel(), patch.ravel())
@@ -123,7 +123,7 @@ def timed_maps(rows: int, repeats: int) -> Maps:
 
 
 def arithmetic_bounds() -> dict[str, float]:
-    """Seconds of each map's arithmetic alone, at the measured `rate`."""
+    """Return the seconds of each map's arithmetic alone at the measured `rate`, by the map's name."""
     # Operations per pixel: beta 1 in double; residual 2, its absolute value, sum and maximum in single precision.
     pixels = GRID * GRID * WINDOW * WINDOW
     single, double = rate(np.float32), rate(np.float64)
@@ -133,25 +133,29 @@ def arithmetic_bounds() -> dict[str, float]:
 
 
 def main() -> int:
+    """Print the times as a table and as JSON; returns 1 if loop and `soart3_map` differ by 1e-5 or more, else 0."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--rows", type=int, default=GRID, help="rows of windows that the loop computes; its time is scaled up"
+        "--rows",
+        type=int,
+        default=GRID,
+        help=f"rows of windows that the loop in Python computes; its time is scaled to {GRID} rows (default: {GRID})",
     )
-    parser.add_argument("--repeats", type=int, default=50, help="timed calls of each map (median)")
+    parser.add_argument("--repeats", type=int, default=50, help="calls of which the median is taken (default: 50)")
     options = parser.parse_args()
     if not 1 <= options.rows <= GRID or options.repeats < 1:
-        parser.error(f"expected --rows from 1 to {GRID} and --repeats from 1")
+        parser.error(f"expected --rows 1 to {GRID} and --repeats 1 or more, got {options.rows} and {options.repeats}")
     spent, bounds = timed_maps(options.rows, options.repeats), arithmetic_bounds()
     threads = numba.get_num_threads()
     print(f"{GRID * GRID:,} windows of {WINDOW} x {WINDOW}, {threads} threads")
     print(f"  Python loop, jitted dot, SciPy chebyshev  {1e3 * spent.loop:9.1f} ms")
     for name, own in (("self", spent.own), ("golden", spent.golden), ("gram", spent.gram)):
         call = f"soart3_map, {name}"
-        times = f"{spent.loop / own:6.0f} times faster, arithmetic bound {1e3 * bounds[name]:.2f} ms"
+        times = f"{spent.loop / own:6.0f} times as fast as the loop; arithmetic alone takes {1e3 * bounds[name]:.2f} ms"
         print(f"  {call:<40}  {1e3 * own:9.2f} ms   {times}")
-    faster = f"{spent.loop / spent.full:6.0f} times faster"
+    faster = f"{spent.loop / spent.full:6.0f} times as fast as the loop"
     print(f"  {'SoartC.anomaly, gram, registered':<40}  {1e3 * spent.full:9.2f} ms   {faster}")
-    print(f"  largest difference between both           {spent.difference:9.1e}")
+    print(f"  largest difference of loop and soart3_map {spent.difference:9.1e}")
     result = {
         "benchmark": "soart3_map",
         "windows": GRID * GRID,

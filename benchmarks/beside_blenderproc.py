@@ -1,11 +1,11 @@
-"""How near pictures of few samples are to 1,024 samples: ours by samples, and BlenderProc's with 16.
+"""How close pictures of few samples per pixel come to one of 1,024 samples: ours of 1 to 16, BlenderProc's of 16.
 
     PINSIGHT_BLENDERPROC=CHECKOUT PINSIGHT_PYTHON311=PYTHON python -m benchmarks.beside_blenderproc [--sizes 256x128]
 
-connector_3x9 under the ring, the same part and camera, each renderer against its own 1,024 samples, not denoised nor
-adaptively sampled, by benchmarks.picture_quality's SSIM and PSNR of the window. BlenderProc's picture is taken by the
-sRGB curve, as ours. Without BlenderProc only our lines are printed. CPU seconds are those of benchmarks.bench_render:
-one thread, a whole picture with labels.
+Both renderers show the same part of connector_3x9 to the same camera under the lighting `ring`. Each is compared with
+its own picture of 1,024 samples, neither denoised nor adaptively sampled, by SSIM and PSNR of the window of
+benchmarks.picture_quality. BlenderProc's picture is made by the sRGB curve, as ours. Without the two variables only
+our lines are printed. CPU seconds are those of benchmarks.bench_render: one thread, a whole picture with labels.
 """
 
 import argparse
@@ -29,7 +29,7 @@ Scores = tuple[float, float]
 
 
 def ours(width: int, height: int) -> dict[int, Scores]:
-    """SSIM and PSNR of our pictures by samples."""
+    """Return SSIM and PSNR (dB) of our pictures of `width` x `height` px, by samples per pixel."""
     x1, y1, x2, y2 = window = VIEW.edges(width, height)
     found = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -46,7 +46,7 @@ def ours(width: int, height: int) -> dict[int, Scores]:
 
 
 def theirs(width: int, height: int) -> Scores | None:
-    """SSIM and PSNR of BlenderProc's picture; None where it is not given."""
+    """Return SSIM and PSNR (dB) of BlenderProc's picture; None if BlenderProc is not set up (see `blenderproc`)."""
     x1, y1, x2, y2 = window = VIEW.edges(width, height)
     with tempfile.TemporaryDirectory() as folder:
         few, many = Path(folder) / "few.npy", Path(folder) / "many.npy"
@@ -58,7 +58,7 @@ def theirs(width: int, height: int) -> Scores | None:
 
 
 def table(sizes: list[tuple[int, int]]) -> Iterator[str]:
-    """The Markdown table."""
+    """Yield the lines of the Markdown table for the sizes (width, height) in px."""
     yield "| size | picture | SSIM | PSNR, dB | CPU s with labels | times as fast |"
     yield "|---|---|---|---|---|---|"
     for width, height in sizes:
@@ -77,8 +77,9 @@ def table(sizes: list[tuple[int, int]]) -> Iterator[str]:
 
 
 def main() -> int:
+    """Print the table; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sizes", nargs="+", default=["512x512", "256x128"], help="sizes in px (default: both)")
+    parser.add_argument("--sizes", nargs="+", default=["512x512", "256x128"], help="in px (default: 512x512 256x128)")
     options = parser.parse_args()
     sizes = [(int(width), int(height)) for width, _, height in (size.partition("x") for size in options.sizes)]
     for line in table(sizes):

@@ -3,7 +3,7 @@
     python -m benchmarks.florence2_base --folder out/florence_base
 
 Needs no download: the tokenizer is our own, filled up to the published number of tokens. Checks that loading, training,
-saving, merging and reloading work at full size, and measures memory; real training of this size needs a GPU.
+saving, merging and reloading work at full size, and measures memory. Real training of this size needs a GPU.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SIZE = (768, 768)
 
 
 def published_format(folder: Path) -> None:
-    """Write a model of base size with random weights, and its processor, as `from_pretrained` reads them."""
+    """Write a model of base size with random weights, and its processor, so that `from_pretrained` reads both."""
     from transformers import BartConfig, Florence2Config, Florence2ForConditionalGeneration, Florence2Processor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -68,12 +68,12 @@ def published_format(folder: Path) -> None:
 
 
 def peak_gb() -> float:
-    """Peak memory of this process so far, in GB."""
+    """Return the peak resident memory of this process so far, in GB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
 def step(model: Any, collator: Collator, config: DetectionConfig) -> tuple[float, float]:
-    """Do one optimizer step on one picture; returns the picture's loss before and after."""
+    """Do one optimizer step on one random picture; returns the loss before and after the step."""
     accelerator = Accelerator(cpu=True)
     trainee = DetectionLosses(model, config, collator)
     optimizer = torch.optim.AdamW(parameter_groups(trainee, 0.05), lr=config.lr)
@@ -94,9 +94,9 @@ def step(model: Any, collator: Collator, config: DetectionConfig) -> tuple[float
 
 
 def main() -> None:
-    """Do both steps and print the results as one JSON object."""
+    """Do a full and a LoRA training step, and print the results as one JSON object."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--folder", type=Path, required=True, help="folder for the models (about 3 GB)")
+    p.add_argument("--folder", type=Path, required=True, help="folder to write the models into (about 3 GB)")
     folder: Path = p.parse_args().folder
     out: dict[str, Any] = {}
     published_format(folder / "base")

@@ -2,8 +2,8 @@
 
     python -m benchmarks.florence2_drawn --out out/drawn
 
-Writes 600 training, 120 validation and 120 test pictures, trains `--model tiny` on them, and prints the numbers of the
-test as JSON. Further options are passed to the trainer.
+Writes 600 training, 120 validation and 120 test pictures, trains `--model tiny` on them, and prints the results on the
+test pictures as JSON. Further options are passed to the trainer.
 """
 
 import argparse
@@ -33,7 +33,11 @@ SPLITS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
 
 
 def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, list[list[float]], list[int]]:
-    """Draw 2 x 4 pins, pin `target` with the defect `kind`; returns picture (32, 64, 3), boxes (xywh, px), classes."""
+    """Draw 2 x 4 pins, pin `target` (from 0, by rows) with the defect `kind`.
+
+    Returns the picture (32, 64, 3) uint8, and for each pin its box (x, y, width, height) in px and its index in
+    `CLASSES`.
+    """
     grey = np.full((32, 64), 30.0)
     y, x = np.mgrid[0:32, 0:64] + 0.5
     boxes, categories = [], []
@@ -52,7 +56,7 @@ def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, 
 
 
 def row(split: str, number: int, kind: str, target: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Make one dataset row, with the columns that `generator build` writes."""
+    """Draw a picture by `draw(rng, kind, target)`; returns its dataset row, number `number` of a split."""
     picture, boxes, categories = draw(rng, kind, target)
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")
@@ -108,9 +112,9 @@ def write_dataset(folder: Path) -> None:
 
 
 def main() -> int:
-    """Draw the dataset, train, and print the test's numbers."""
+    """Draw the dataset, train, and print the results on the test pictures; returns the trainer's exit code."""
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    p.add_argument("--out", type=Path, required=True, help="folder for dataset and run")
+    p.add_argument("--out", type=Path, required=True, help="folder to write dataset and run into")
     args, others = p.parse_known_args()
     write_dataset(args.out / "dataset")
     words = ["--data", str(args.out / "dataset"), "--out", str(args.out / "run"), "--model", "tiny"]

@@ -1,4 +1,4 @@
-"""Render connector_3x9 with BlenderProc; prints the CPU seconds of all pictures with segmentation and COCO labels.
+"""Render connector_3x9 with BlenderProc; prints the CPU seconds for all pictures, segmentation and COCO labels.
 
     USE_EXTERNAL_BPY_MODULE=1 python3.11 benchmarks/in_blenderproc.py CHECKOUT WIDTH HEIGHT SAMPLES PICTURES
     ... CHECKOUT WIDTH HEIGHT SAMPLES 1 --keep FILE [--window X1 Y1 X2 Y2]
@@ -6,8 +6,8 @@
 Started by benchmarks.bench_render and beside_blenderproc in a Python that has bpy 4.5 and BlenderProc's packages.
 Geometry, materials, lamps and cameras are this project's; samples, denoiser, adaptive sampling, passes and labels are
 BlenderProc's defaults. All pictures show one part from the camera poses of the rows that this project renders, in one
-render call: its best case. `--keep` saves one picture by the sRGB curve (not Filmic) as levels 0-255 in a .npy file;
-with `--window` only these pixels, neither denoised nor adaptively sampled.
+render call: BlenderProc's best case. `--keep` saves one picture by the sRGB curve (not Filmic) as levels 0-255 in a
+.npy file, without timing. `--window` renders only these pixels, neither denoised nor adaptively sampled.
 """
 
 # ruff: noqa: E402  (BlenderProc has to be imported before everything else)
@@ -36,17 +36,18 @@ from blender_scripts.scene.stage import Stage
 
 
 def read_options() -> argparse.Namespace:
+    """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("checkout")
     for name in ("width", "height", "samples", "pictures"):
         parser.add_argument(name, type=int)
-    parser.add_argument("--keep", type=Path, help="save the picture in this file (.npy)")
-    parser.add_argument("--window", type=int, nargs=4, help="only these pixels, neither denoised nor adaptive")
+    parser.add_argument("--keep", type=Path, help="do not time; save the picture in this .npy file")
+    parser.add_argument("--window", type=int, nargs=4, help="edges x1 y1 x2 y2 in px: render only this window")
     return parser.parse_args()
 
 
 def render(options: argparse.Namespace) -> dict[str, Any]:
-    """The pictures as BlenderProc returns them, with labels unless one picture is to be kept."""
+    """Render; returns what BlenderProc returns: the pictures, and the segmentation unless `--keep` is given."""
     scene = bpy.context.scene
     if not options.keep:
         bproc.renderer.enable_segmentation_output(map_by=["category_id", "instance", "name"])
@@ -62,6 +63,7 @@ def render(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def main() -> int:
+    """Render; then print the CPU seconds, or save the picture; returns the exit code."""
     options = read_options()
     bproc.init()
     connector = read_connector(ROOT / "scenes" / "connector_3x9.toml")

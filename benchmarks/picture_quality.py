@@ -1,10 +1,11 @@
-"""Quality of a picture against its cost, by samples and denoiser, for three scenes at two sizes.
+"""Quality of a picture and its cost in CPU time, by samples and denoiser, for three scenes at two sizes.
 
     python -m benchmarks.picture_quality [--reference 1024] [--sizes 256x128 512x256] [--write]
 
-A reference of many samples, not denoised, is rendered of a window that holds pins, walls and print. SSIM (Wang et al.
-2004: Gaussian window, luminance) and PSNR compare sRGB levels there, before sensor noise. Seconds are CPU time of the
-picture's render call on one thread. `--write` puts the table between the markers of docs/explanation/quality.md.
+The reference is a window of the picture that contains pins, walls and print, rendered with many samples and not
+denoised. SSIM (Wang et al. 2004: Gaussian window, luminance) and PSNR compare the sRGB levels of this window, before
+sensor noise. Seconds are CPU time of the picture's render call on one thread. `--write` puts the table between the
+markers of docs/explanation/quality.md, and its curves into docs/images/picture_quality.png.
 """
 
 import argparse
@@ -20,11 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 from scipy.ndimage import gaussian_filter
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "explanation" / "quality.md"
 BEGIN, END = "<!-- picture_quality: begin -->", "<!-- picture_quality: end -->"
+CURVES = ROOT / "docs" / "images" / "picture_quality.png"
 SAMPLES = (1, 2, 4, 8, 16)
 SIZES = ("256x128", "512x256")
 SEEDS = (5, 6)
@@ -32,7 +35,7 @@ SEEDS = (5, 6)
 
 @dataclass(frozen=True)
 class View:
-    """A scene as one camera sees it under one lighting; the window as shares of the picture's width and height."""
+    """A scene seen by a camera under a lighting; `window`: edges x1, y1, x2, y2, as shares of width and height."""
 
     scene: str
     camera: str
@@ -40,7 +43,7 @@ class View:
     window: tuple[float, float, float, float] = (0.05, 0.25, 0.5, 0.85)
 
     def edges(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """The window's edges x1, y1, x2, y2 in pixels of a picture."""
+        """Return the window's edges x1, y1, x2, y2 in px of a picture of `width` x `height` px."""
         x1, y1, x2, y2 = (round(share * side) for share, side in zip(self.window, (width, height) * 2, strict=True))
         return x1, y1, x2, y2
 
@@ -53,22 +56,24 @@ VIEWS = (
 
 
 def grid_of_picture(samples: int) -> tuple[float, int]:
-    """Return 1 fine pixel per pixel each way, and all samples for it: used in place of `path_tracer.sampling`."""
+    """Replace `path_tracer.sampling`: returns 1, so that no finer grid is rendered, and the samples per pixel."""
     return 1.0, samples
 
 
 def srgb(light: np.ndarray) -> np.ndarray:
+    """Encode linear light by the sRGB curve; returns levels from 0 to 1."""
     level = np.clip(light, 0.0, 1.0)
     encoded: np.ndarray = np.where(level <= 0.0031308, 12.92 * level, 1.055 * level ** (1.0 / 2.4) - 0.055)
     return encoded
 
 
 def psnr(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the peak signal-to-noise ratio in dB of two pictures with levels from 0 to 1."""
     return float(-10.0 * np.log10(np.mean((one - other) ** 2)))
 
 
 def ssim(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean structural similarity of two sRGB pictures with levels from 0 to 1."""
+    """Return the mean structural similarity of two sRGB pictures (H, W, 3) with levels from 0 to 1."""
     a, b = (picture @ np.array([0.2126, 0.7152, 0.0722]) for picture in (one, other))
 
     def mean(values: np.ndarray) -> np.ndarray:
@@ -101,7 +106,7 @@ class Laboratory:
         self.tracer = self.renderer.tracer
 
     def lay_out(self, view: View, width: int, height: int, number: int = 3) -> None:
-        """Show part and placing `number` to the view's camera."""
+        """Set up part and placing with the seed `number`, seen in `width` x `height` px, without lens distortion."""
         from blender_scripts.geometry.optics import set_up_station
         from blender_scripts.manifest.make_part import make_part
 
@@ -114,7 +119,7 @@ class Laboratory:
         self.renderer.stage.lay_out(part, view.lighting, replace(station, camera=straight))
 
     def picture(self, width: int, height: int, samples: int, seed: int, how: str) -> tuple[np.ndarray, float]:
-        """The picture in sRGB and its CPU time in s; `how`: denoiser and grid, one of `HOW`."""
+        """Render with `samples` per pixel; returns the picture in sRGB and CPU seconds. `how`: one of `HOW`."""
         self.tracer.denoised = how != "none"
         self.module.sampling = grid_of_picture if how == "picture's grid" else self.planned
         self.module.WITHOUT_DENOISER = 1
@@ -123,7 +128,7 @@ class Laboratory:
         return srgb(light), time.process_time() - start
 
     def reference(self, width: int, height: int, window: tuple[int, int, int, int], samples: int) -> np.ndarray:
-        """A window of the picture by many samples, not denoised, in sRGB."""
+        """Render a window (x1, y1, x2, y2 in px) of the picture, not denoised; returns it in sRGB."""
         from blender_scripts.geometry.lens import Window
         from blender_scripts.scene.path_tracer import render_window_only
 
@@ -139,7 +144,7 @@ Scores = dict[tuple[tuple[int, int], str, int], list[tuple[float, float, float]]
 
 
 def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
-    """SSIM, PSNR and CPU seconds by size (W, H) in px, denoiser and samples: one entry per view."""
+    """Measure SSIM, PSNR (dB) and CPU seconds of each view, by size (width, height) in px, denoiser and samples."""
     found: Scores = defaultdict(list)
     with tempfile.TemporaryDirectory() as folder:
         laboratory = Laboratory(Path(folder))
@@ -155,12 +160,12 @@ def measure(reference_samples: int, sizes: Sequence[tuple[int, int]]) -> Scores:
                         scores = [(ssim(cut, reference), psnr(cut, reference)) for cut in cuts]
                         near, decibels = np.mean(scores, axis=0)
                         found[(width, height), how, samples].append((near, decibels, min(s for _, s in shots)))
-                print(f"{view.scene}, {view.camera}, {view.lighting}, {width} x {height}: done", file=sys.stderr)
+                print(f"measured {view.scene}, {view.camera}, {view.lighting}, {width} x {height} px", file=sys.stderr)
     return found
 
 
 def table(found: Scores) -> Iterator[str]:
-    """The Markdown table: the mean of the views."""
+    """Yield the lines of the Markdown table, with the means over the views."""
     sizes = sorted({key[0] for key in found})
     yield "| denoiser | samples | " + " | ".join(f"{w} x {h}: SSIM | PSNR, dB | CPU s" for w, h in sizes) + " |"
     yield "|---|---|" + "---|" * (3 * len(sizes))
@@ -173,9 +178,38 @@ def table(found: Scores) -> Iterator[str]:
             yield f"| {how} | {samples} | " + " | ".join(cells) + " |"
 
 
+def draw_curves(text: str, path: Path) -> None:
+    """Draw PSNR over CPU seconds, one panel per size, one curve per denoiser; `text`: the lines from `table`."""
+    lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    sizes = [head.partition(":")[0] for head in lines[0][2::3]]
+    figure = Figure(figsize=(9.0, 3.6), layout="constrained")
+    for panel, (size, axes) in enumerate(zip(sizes, figure.subplots(1, len(sizes), squeeze=False)[0], strict=True)):
+        for how in HOW:
+            rows = [line for line in lines[2:] if line[0] == how]
+            decibels, seconds = ([float(line[2 + 3 * panel + column]) for line in rows] for column in (1, 2))
+            axes.plot(seconds, decibels, "o-", label=how)
+            for line, x, y in zip(rows, seconds, decibels, strict=True):
+                axes.annotate(line[1], (x, y), xytext=(3, -10), textcoords="offset points", fontsize=7)
+        axes.set(title=f"{size} px; numbers: samples", xlabel="CPU seconds per picture", ylabel="PSNR, dB")
+        axes.grid(alpha=0.3)
+        axes.legend(title="denoiser", fontsize=8)
+    figure.savefig(path, dpi=90, metadata={"Software": None})
+
+
+def write_between(begin: str, end: str, text: str) -> None:
+    """Put `text` between the lines `begin` and `end` of docs/explanation/quality.md."""
+    page, found = re.subn(f"(?s){begin}\n.*?{end}", lambda _: f"{begin}\n{text}\n{end}", PAGE.read_text("utf-8"))
+    if found != 1:
+        raise ValueError(f"{PAGE}: expected the lines {begin} and {end} once, got them {found} times")
+    PAGE.write_text(page, "utf-8")
+
+
 def main() -> int:
+    """Print the table, with --write also into docs/explanation/quality.md; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--reference", type=int, default=1024, help="samples of the reference (default: 1024)")
+    parser.add_argument(
+        "--reference", type=int, default=1024, help="samples per pixel of the reference (default: 1024)"
+    )
     parser.add_argument("--sizes", nargs="+", default=SIZES, help=f"sizes in px (default: {' '.join(SIZES)})")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     options = parser.parse_args()
@@ -183,9 +217,8 @@ def main() -> int:
     text = "\n".join(table(measure(options.reference, sizes)))
     print(text)
     if options.write:
-        page = PAGE.read_text("utf-8")
-        made = re.sub(f"(?s)({BEGIN}\n).*(\n{END})", lambda found: found[1] + text + found[2], page)
-        PAGE.write_text(made, "utf-8")
+        write_between(BEGIN, END, text)
+        draw_curves(text, CURVES)
     return 0
 
 

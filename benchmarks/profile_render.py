@@ -2,10 +2,10 @@
 
     python -m benchmarks.profile_render [--sizes 256x128,512x512] [--samples 2,16] [--repeats 5]
 
-CPU milliseconds of one thread, the least of the repeats, for a picture of connector_3x9 with 27 pins. Blender's own
-call is taken apart by differences between calls, since the module bpy takes no option for Cycles' log: a call after a
-new scene less one without any change is synchronisation (shaders, geometry, BVH); the denoiser on less off is
-denoising. A second table says what is synchronised again after one change. Progress is on stderr.
+CPU milliseconds of one thread, the least of the repeats, for a picture of connector_3x9 with 27 pins. The module bpy
+takes no option for Cycles' log, so the parts of Blender's render call are differences between calls. Synchronisation
+(shaders, geometry, BVH): a call after a new scene minus a call without any change. Denoising: a call with the denoiser
+minus a call without it. A second table has the time of synchronisation after one change. Progress is on stderr.
 """
 
 import argparse
@@ -28,7 +28,7 @@ SMALL = (16, 8)
 
 
 def least_ms(call: Callable[[], object], repeats: int, before: Callable[[], object] = lambda: None) -> float:
-    """Least CPU time of a call in ms; `before` is called each time and not counted."""
+    """Return the least CPU time in ms of `repeats` calls; `before` is called before each and not timed."""
     times = []
     for _ in range(repeats):
         before()
@@ -39,7 +39,7 @@ def least_ms(call: Callable[[], object], repeats: int, before: Callable[[], obje
 
 
 class Profile:
-    """Measures one manifest row in a renderer of its own."""
+    """Measures the CPU time that a new `renderer` takes for a manifest row; each call is repeated `repeats` times."""
 
     def __init__(self, renderer: "Renderer", run: "Run", repeats: int) -> None:
         from blender_scripts.geometry.optics import set_up_station
@@ -51,6 +51,7 @@ class Profile:
         self.renderer.render(run, force=True)
 
     def lay_out(self) -> None:
+        """Build the Blender scene of the manifest row anew."""
         from blender_scripts.manifest.make_part import make_part
 
         run = self.run
@@ -58,16 +59,17 @@ class Profile:
         self.stage.lay_out(part, run.lighting, self.station)
 
     def small(self) -> None:
+        """Render a picture of the size `SMALL` with one sample per pixel."""
         self.tracer.picture(*SMALL, 1, 1)
 
     def picture(self) -> float:
-        """CPU ms of the picture's call in an unchanged scene."""
+        """Return the CPU ms of the picture's render call in an unchanged scene."""
         run, tracer = self.run, self.tracer
         tracer.picture(run.width, run.height, run.samples, 1)
         return least_ms(lambda: tracer.picture(run.width, run.height, run.samples, 1), self.repeats)
 
     def without_denoiser(self) -> tuple[float, float]:
-        """CPU ms of the same call with the denoiser off, and of Blender's part of it when it writes no file."""
+        """Return the CPU ms of rendering the picture without denoiser, and of the same without writing a file."""
         import bpy
 
         from blender_scripts.scene import versions
@@ -81,7 +83,7 @@ class Profile:
             versions.use_denoiser = use
 
     def stages(self) -> dict[str, float]:
-        """CPU ms by stage of this row's picture."""
+        """Return the CPU ms of each stage of rendering the row's picture, by the stage's name."""
         from blender_scripts.scene.exr import read_exr
 
         repeats = self.repeats
@@ -106,6 +108,7 @@ class Profile:
         return {**found, "truth, record, files": whole - sum(found.values()), "whole": whole}
 
     def develop_and_encode(self) -> float:
+        """Return the CPU ms of adding sensor noise to the rendered light and encoding the picture as PNG."""
         from blender_scripts.geometry.sensor import develop
         from blender_scripts.scene.png import encode_png
 
@@ -115,7 +118,7 @@ class Profile:
         )
 
     def changes(self) -> dict[str, float]:
-        """CPU ms by which one change of the scene makes the next call longer."""
+        """Return the CPU ms of rendering an unchanged scene, and how many more it takes after each kind of change."""
         import bpy
 
         def moved(name: str) -> Callable[[], None]:
@@ -154,7 +157,7 @@ class Profile:
 
 
 def temporary_folders(profile: Profile) -> dict[str, float]:
-    """CPU ms of writing and reading the raw picture, in this disk's temporary folder and in memory."""
+    """Return the CPU ms of rendering the picture with Blender's temporary file `on disk` and `in memory`, by name."""
     found = {}
     for name, folder in (("on disk", tempfile.gettempdir()), ("in memory", "/dev/shm")):
         if Path(folder).is_dir() and os.access(folder, os.W_OK):
@@ -166,6 +169,7 @@ def temporary_folders(profile: Profile) -> dict[str, float]:
 
 
 def print_table(columns: list[str], rows: dict[str, list[float]]) -> None:
+    """Print a header, and a line for each row: its name and values."""
     widths = [max(8, len(column)) for column in columns]
     first = max(len(name) for name in rows)
     print(" " * first + "".join(f"  {column:>{width}}" for column, width in zip(columns, widths, strict=True)))
@@ -180,11 +184,12 @@ def _sizes(text: str) -> list[tuple[int, int]]:
 
 
 def main() -> int:
+    """Print the tables; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add: Any = parser.add_argument
-    add("--sizes", type=_sizes, default=_sizes("256x128,512x512,1024x512"), help="sizes (default: %(default)s)")
-    add("--samples", default="2,16", help="samples per pixel (default: 2,16)")
-    add("--repeats", type=int, default=5, help="repeats of each call (default: 5)")
+    add("--sizes", type=_sizes, default=_sizes("256x128,512x512,1024x512"), help="sizes in px (default: %(default)s)")
+    add("--samples", default="2,16", help="numbers of samples per pixel (default: 2,16)")
+    add("--repeats", type=int, default=5, help="number of timed calls, of which the fastest counts (default: 5)")
     options = parser.parse_args()
 
     from blender_scripts.manifest.output_folder import OutputFolder
@@ -196,7 +201,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         for width, height in options.sizes:
             for samples in map(int, options.samples.split(",")):
-                say(f"{width} x {height}, {samples} samples")
+                say(f"profiling {width} x {height} px with {samples} samples per pixel")
                 manifest = read_manifest(write_manifest(Path(name), 1, width, height, samples), ROOT / "scenes")
                 renderer = Renderer(manifest.connectors, OutputFolder(Path(name) / "out"), threads=1)
                 profile = Profile(renderer, manifest.runs[0], options.repeats)
@@ -205,11 +210,11 @@ def main() -> int:
                     table.setdefault(stage, []).append(took)
                 last = profile.changes(), temporary_folders(profile)
                 renderer.close()
-    print("CPU ms of one thread, by size / samples")
+    print("CPU ms of one thread, by size in px / samples per pixel")
     print_table(columns, table)
-    print("\nby how much one change makes the next call longer, CPU ms")
+    print("\nhow much longer the next render call takes after one change, CPU ms")
     print_table([""], {name: [took] for name, took in last[0].items()})
-    print(f"\nthe picture's call at {columns[-1]} with its raw picture in a temporary folder, CPU ms")
+    print(f"\nrender call at {columns[-1]}, by the place of Blender's temporary file, CPU ms")
     print_table([""], {name: [took] for name, took in last[1].items()})
     return 0
 

@@ -1,15 +1,15 @@
-"""Evaluate SOARTC and plain image comparisons on renders that no setting was chosen on (soart_detection.md).
+"""Evaluate SOARTC and plain image comparisons on renders on which no setting was chosen (soart_detection.md).
 
     python -m benchmarks.soart_plan --to M
-    python -m generator render M/soart_ok.csv --out R --mask-scale 1                 and M/soart_defects.csv too
-    python -m benchmarks.soart_evaluation detect R --to results                      AUROC by kind, size and disturbance
-    python -m benchmarks.soart_evaluation thresholds R --to results                  do the stated intervals hold?
+    python -m generator render M/soart_ok.csv --out R --mask-scale 1                 the same for M/soart_defects.csv
+    python -m benchmarks.soart_evaluation detect R --to results                      scores of all pictures
+    python -m benchmarks.soart_evaluation thresholds R --to results                  rates of false alarms
     python -m benchmarks.soart_evaluation tables results --to docs/explanation/soart_detection.md
 
-Every method gets the same pictures: aligned with the unit space's mean, brightness matched. Plain methods compare with
-that mean only; `deviation` also uses each pixel's spread over the members, as SOARTC does. A picture's score is the
-maximum of its map, a pin's the maximum in its box widened by 30 %. Intervals are Wilson's at 95 %, conservatively with
-the number of defective pictures as the number of trials.
+Every method gets the same pictures, aligned with the mean of the OK pictures from which SOARTC learns, and brought to
+its brightness. Plain methods compare with that mean only; `deviation` uses each pixel's spread over these pictures too,
+as SOARTC does. A picture's score is the maximum of its map. A pin's score is the maximum in its box, widened by 30 %.
+Intervals are Wilson's at 95 %, with the number of defective pictures as the number of trials: wider than necessary.
 """
 
 from __future__ import annotations
@@ -46,46 +46,57 @@ NEGATIVES = 60
 UNIT = 100
 # Box x1, y1, x2, y2, in px, of the printed word on the first picture of the OK pool.
 PRINT_BOX = (111.0, 105.0, 148.0, 119.0)
-EDGE: dict[str, Any] = {"window": 8, "grid": 100}
+EDGE: dict[str, Any] = {"window": 5, "grid": 100}
 SOARTC: dict[str, dict[str, Any]] = {
-    "SOARTC": {"window": 8, "similarity": "pixels"},
-    "SOARTC gram": {"window": 8, "similarity": "gram"},
+    "SOARTC": {"window": 5, "similarity": "pixels"},
+    "SOARTC gram": {"window": 5, "similarity": "gram"},
 }
-
-
 SHOWN = ("difference", "1-SSIM", "1-ZNCC", "tolerance", "deviation", "SOARTC", "inspect")
 LEVELS = {"picture": "Whole picture", "pin": "Pin by pin"}
 KEYS = ["level", "condition", "defect"]
-PAGE = """# What SOARTC finds, beside plain image comparisons
+PAGE = """# What SOARTC finds, compared with plain image comparisons
 
-Written by `python -m benchmarks.soart_evaluation tables`. [soart.md](soart.md) explains SOARTC;
-[soart_detection.csv](soart_detection.csv) has the values under all conditions: {conditions}.
+[SOARTC](soart.md) finds defects by comparing each window (small square) of a picture with pictures of good parts
+(*OK*). `python -m benchmarks.soart_evaluation tables` writes this page. The tables below are of pictures as rendered;
+[soart_detection.csv](soart_detection.csv) has all conditions: {conditions}.
+Gain is a factor on the brightness. Noise is added; its standard deviation is stated for grey values from 0 to 1.
+The values were measured before the unit space became robust ([what this changed](soart.md#what-it-finds-on-renders)).
 
-*Data.* Renders of one station, not used to choose settings: {each} pictures of each defect, {negatives} of
-good parts (OK), and {unit} other OK pictures, to whose mean every picture is aligned and matched in brightness.
+*Data.* All pictures are renders of one connector from the camera `center`. No setting of a method was chosen with
+them. Each defect is shown by {each} pictures. {negatives} pictures show good parts. The methods learn from {unit}
+pictures of other good parts. Every picture is aligned with the mean of these {unit} pictures, the *mean OK picture*,
+and brought to the brightness of that mean. The name of a defect states its size: sideways
+offset of the tip (bent), depth (retracted), shift (print), diameter (ball) or length (fibre).
 
-*Methods.* `difference`: blurred absolute difference to the mean OK picture. `1-SSIM`, `1-ZNCC`: structural similarity
-and normalised cross-correlation with it. `tolerance`: distance from its values within one pixel.
-`deviation`: difference divided by each pixel's spread over OK pictures. `inspect`: SOARTC
-plus the RT method for each pin and the print.
+*Methods.* Each method computes a map of how a picture differs from the mean OK picture:
 
-*Measure.* AUROC, the probability that a defective picture scores higher than an OK one (0.5 is chance), by the maximum
-of the method's map in the picture or the pin's box. **Bold** is the best of the row, ↓ lies below its
-95 % interval (for 0.90: {interval})."""
+- `difference`: absolute difference, blurred.
+- `1-SSIM`, `1-ZNCC`: 1 minus structural similarity, 1 minus normalised cross-correlation.
+- `tolerance`: distance of a grey value from the range that the mean OK picture has at this pixel and its neighbours.
+- `deviation`: difference divided by the standard deviation of the same pixel over the OK pictures.
+- `SOARTC`: [anomaly degree](soart.md#method) of each window.
+- `inspect`: the larger of two scores, each divided by its own limit: the score of SOARTC, and the score of
+  [Taguchi's RT method](soart.md#method) for the box of a pin or of the print.
+
+*Measure.* The score of a picture is the largest value of its map, that of a pin the largest value in the pin's box.
+The tables show AUROC: the probability that a defective picture or pin scores higher than an OK one (0.5 is chance).
+**Bold**: the best of the row. ↓: below the 95 % interval of the best (for 0.90, this interval is {interval})."""
 
 
 def rows(name: str) -> list[dict[str, str]]:
+    """Return the rows of the manifest `name` of `benchmarks.soart_plan`, each as text by column."""
     return list(csv.DictReader(manifest_text(name).splitlines()))
 
 
 def picture(folder: Path, run: str) -> np.ndarray:
+    """Read the picture of the row `run` from a render folder, in grey, values from 0 to 1."""
     with Image.open(folder / "images" / f"{run}.png") as opened:
         grey: np.ndarray = np.asarray(opened.convert("L"), dtype=np.float32) / np.float32(255)
     return grey
 
 
 def disturbed(image: np.ndarray, condition: str, seed: int) -> np.ndarray:
-    """The picture (grey, 0 to 1) changed by `condition`, one of CONDITIONS; `seed` draws shift and noise."""
+    """Return the picture (grey, 0 to 1) changed by `condition`, one of CONDITIONS; `seed` draws shift and noise."""
     draws = np.random.default_rng(seed)
     if condition == "shift up to 3 px":
         dx, dy = draws.uniform(-3, 3, 2)
@@ -98,6 +109,7 @@ def disturbed(image: np.ndarray, condition: str, seed: int) -> np.ndarray:
 
 
 def blurred_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the map of absolute differences of two grey pictures, blurred by a Gaussian of sigma 1.5 px."""
     blurred: np.ndarray = ndimage.gaussian_filter(np.abs(y - x), 1.5)
     return blurred
 
@@ -112,7 +124,7 @@ def _moments(y: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Map of 1 - SSIM (Wang et al. 2004) of two pictures, grey 0 to 1; Gaussian weights with sigma 1.5 px."""
+    """Return the map of 1 - SSIM (Wang et al. 2004) of grey pictures, values 0 to 1; Gaussian window, sigma 1.5 px."""
     my, mx, vy, vx, c = _moments(y, x)
     top = (2 * mx * my + 1e-4) * (2 * c + 9e-4)
     unlike: np.ndarray = 1 - top / ((mx * mx + my * my + 1e-4) * (vx + vy + 9e-4))
@@ -120,7 +132,10 @@ def dissimilarity(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Map of 1 - ZNCC of two pictures in 8 x 8 px windows; variances get 1e-4 added, so that noise does not count."""
+    """Return the map of 1 - ZNCC, in windows of 8 x 8 px, of two grey pictures with values from 0 to 1.
+
+    Both variances and the covariance get 1e-4 added, so that noise in flat windows does not count.
+    """
     y, x = y.astype(np.float64), x.astype(np.float64)
     my, mx = ndimage.uniform_filter(y, 8), ndimage.uniform_filter(x, 8)
     vy = np.maximum(ndimage.uniform_filter(y * y, 8) - my * my, 0) + 1e-4
@@ -130,7 +145,7 @@ def decorrelation(y: np.ndarray, x: np.ndarray) -> np.ndarray:
 
 
 def tolerance_difference(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """How far each pixel of picture `y` lies outside reference `x`'s range within one pixel around it; smoothed."""
+    """Return how far each pixel of `y` lies outside the range of reference `x` in the 3 x 3 px around it, smoothed."""
     over = np.maximum(y - ndimage.maximum_filter(x, 3), ndimage.minimum_filter(x, 3) - y)
     outside: np.ndarray = ndimage.gaussian_filter(np.maximum(over, 0), 1.0)
     return outside
@@ -145,17 +160,18 @@ PLAIN: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
 
 
 def auroc(positive: np.ndarray, negative: np.ndarray) -> float:
-    """AUROC: share of (positive, negative) pairs in the right order; ties count half (Mann and Whitney)."""
+    """Return the AUROC: the share of (positive, negative) pairs of scores in the right order; ties count half."""
     return float(in_order(positive, negative).mean())
 
 
 def in_order(positive: np.ndarray, negative: np.ndarray) -> np.ndarray:
-    """Compare each positive with each negative: (P, N), 1 if the positive scores higher, 0 if lower, 0.5 if equal."""
+    """Compare P positive scores with N negative ones: (P, N), 1 where the positive is higher, 0.5 equal, 0 lower."""
     order: np.ndarray = np.sign(np.asarray(positive)[:, None] - np.asarray(negative)[None]) / 2 + 0.5
     return order
 
 
 def wilson(share: float, trials: int) -> tuple[float, float]:
+    """Return Wilson's 95 % interval (low, high) of a share, 0 to 1, observed in `trials` trials."""
     z2 = 1.96**2
     middle = (share + z2 / (2 * trials)) / (1 + z2 / trials)
     half = math.sqrt(share * (1 - share) / trials * z2 + z2 * z2 / (4 * trials**2)) / (1 + z2 / trials)
@@ -163,19 +179,22 @@ def wilson(share: float, trials: int) -> tuple[float, float]:
 
 
 def pins_of(station: Station) -> PinTable:
-    """The pin table of a station, which must have been made with pins."""
+    """Return the pin table of a SOARTC station; raises an error if the station was made without pins."""
     assert station.table is not None
     return station.table
 
 
 def regions(renders: Path, model: SoartC, first: np.ndarray) -> list[Pin]:
-    """Boxes of the pins and the print, read for `first`, the OK pool's first picture; in px of the unit space."""
+    """Return the boxes of pins and print, px of SOARTC's mean picture; `first`: first picture of the OK pool."""
     pins = read_pin_boxes(renders / "records" / f"{rows('soart_ok')[0]['run']}.json")[0]
     return pins_in_unit_space(model, [*pins, Pin(PRINT, PRINT_BOX)], first)
 
 
 def detect(renders: Path, to: Path) -> None:
-    """Write detect.json: scores of picture and pins by method, for every picture and condition; hint on the defect."""
+    """Score every picture under every condition, and write detect.json into the folder `to`.
+
+    The file has the scores of each picture and its pins by each method, and the hint of `inspect` on the defective pin.
+    """
     good = rows("soart_ok")
     unit = [picture(renders, r["run"]) for r in good if r["role"] == "pool"][:UNIT]
     base = SoartC(**SOARTC["SOARTC"]).fit(unit)
@@ -226,10 +245,16 @@ def detect(renders: Path, to: Path) -> None:
 
 
 def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
-    """Write thresholds.json: the stated and true rates of false alarms of `redraws` random unit spaces of each size.
+    """Compare stated with true rates of false alarms, and write thresholds.json into the folder `to`.
 
-    The stated one is an interval; the true one is counted on fresh OK pictures, with EDGE's settings, for SOARTC's
-    score alone and with pins. All pictures are aligned once, with one mean of the OK pool, not each unit space's own.
+    The stated rate is an interval. The true rate is counted on fresh OK pictures, with the settings EDGE: first if
+    only the picture's SOARTC score can give an alarm, then if either this score or a pin's score can give one. All
+    pictures are aligned with one mean of OK pictures.
+
+    Args:
+        renders: Render folder.
+        to: Folder of the results.
+        redraws: Number of random unit spaces (sets of OK pictures from which SOARTC learns) of each size.
     """
     good = rows("soart_ok")
     pool = [picture(renders, r["run"]) for r in good if r["role"] == "pool"]
@@ -245,8 +270,7 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
             draws = np.random.default_rng([count, redraw])
             model = SoartC(**EDGE)
             model.members_ = laid["pool"][draws.permutation(len(laid["pool"]))[:count]]
-            model._fit_members(model.members_)
-            model.scores_ = model._leave_one_out(model.members_)
+            model.scores_ = model._leave_one_out(model.members_, model._fit_members(model.members_))
             station = Station(model, pins)
             scores = np.array(
                 [
@@ -261,12 +285,17 @@ def thresholds(renders: Path, to: Path, redraws: int = 50) -> None:
                 ("SOARTC", alone, float((scores > alone.value).mean())),
                 ("SOARTC and pins", station.limit, float((joint > 1).mean())),
             ):
-                found.append({"by": by, "count": count, "redraw": redraw, "interval": limit.interval, "rate": rate})
+                drawn = {"by": by, "count": count, "redraw": redraw, "fresh": len(scores)}
+                found.append({**drawn, "interval": limit.interval, "rate": rate})
         (to / "thresholds.json").write_text(json.dumps(found), "utf-8")
 
 
 def areas(results: Path) -> pd.DataFrame:
-    """Compute AUROC from detect.json: rows are level (picture or pin), condition and defect; columns are methods."""
+    """Compute AUROC from the detect.json in `results`: a row per level (picture, pin), condition and defect.
+
+    Returns:
+        The table; its columns are the methods.
+    """
     found = json.loads((results / "detect.json").read_text("utf-8"))
     lines = []
     for level, condition in product(LEVELS, CONDITIONS):
@@ -279,7 +308,8 @@ def areas(results: Path) -> pd.DataFrame:
 
 
 def area_tables(found: pd.DataFrame) -> str:
-    """Markdown tables of AUROC, one for whole pictures and one for pins."""
+    """Return two Markdown tables of AUROC, for whole pictures and for pins; `found`: the table from `areas`."""
+    found = found[list(SHOWN)]
     limits = found.max(axis=1).map(lambda best: wilson(best, EACH)[0])
     parts = []
     for level, title in LEVELS.items():
@@ -296,7 +326,7 @@ def area_tables(found: pd.DataFrame) -> str:
 
 
 def tables(results: Path, to: Path) -> None:
-    """Write the Markdown page `to`, and all AUROC values as a CSV file of the same name."""
+    """Write the Markdown page `to` from the folder `results`, and all AUROC values into a CSV file of the same name."""
     found = areas(results)
     found.to_csv(to.with_suffix(".csv"), float_format="%.3f", lineterminator="\n")
     judged = json.loads((results / "detect.json").read_text("utf-8"))
@@ -307,22 +337,20 @@ def tables(results: Path, to: Path) -> None:
 
 
 def head() -> str:
-    """The text of the page above its tables."""
+    """Return the page's text above its tables."""
     low, high = wilson(0.9, EACH)
     return PAGE.format(
-        unit=UNIT,
-        negatives=NEGATIVES,
-        each=EACH,
-        conditions=", ".join(CONDITIONS),
-        interval=f"{low:.2f}–{high:.2f}",
+        unit=UNIT, negatives=NEGATIVES, each=EACH, conditions=", ".join(CONDITIONS), interval=f"{low:.2f}–{high:.2f}"
     ).rstrip("\n")
 
 
 def _hints(found: list[dict[str, Any]]) -> str:
     lines = [
         f"\n## Hints, {CONDITIONS[0]}\n",
-        f"What `inspect` says of the defective pin or print, in {EACH} pictures; the two most frequent hints:\n",
-        "| defect | hint |",
+        "A hint is the guess of `inspect` at the kind of defect. The table has the two most frequent hints at the "
+        f"defective pin or print, and in how many of {EACH} pictures `inspect` gave each. The hint *missing, or "
+        "another one* at the print means that the print is missing or is another print.\n",
+        "| defect | hints |",
         "|---|---|",
     ]
     hints: dict[str, Counter[str]] = {}
@@ -330,16 +358,19 @@ def _hints(found: list[dict[str, Any]]) -> str:
         if one["cell"] and one["hint"] and one["condition"] == CONDITIONS[0]:
             hints.setdefault(one["cell"], Counter())[one["hint"].split(": ")[-1]] += 1
     for cell, counts in hints.items():
-        lines.append(f"| {cell} | {'; '.join(f'{n} {hint}' for hint, n in counts.most_common(2))} |")
+        lines.append(f"| {cell} | {'; '.join(f'{n} × *{hint}*' for hint, n in counts.most_common(2))} |")
     return "\n".join(lines)
 
 
 def _intervals(drawn: list[dict[str, Any]]) -> str:
     lines = [
         "\n## Does the stated rate of false alarms hold?\n",
-        "`inspect` promises an upper limit for the share of OK parts that it calls NG, not good: 50 sets of each "
-        "number of OK pictures, false alarms among 500 others (`--edge`).\n",
-        "| OK pictures | judged by | promised at most | false alarms, median (largest) | promise held |",
+        "`inspect` states the largest share of OK parts that score above its limit (false alarms), [with 95 % "
+        "confidence](soart.md#the-limit-and-its-promise). To test this promise, the limit was set 50 times each from "
+        f"5, 20 and 100 OK pictures, drawn at random. Each time {drawn[0]['fresh']} other OK pictures were judged. All "
+        "this was done with the settings of `inspect --edge`. *SOARTC and pins*: a picture is also a false alarm if "
+        "the score of a pin is above the limit for pins.\n",
+        "| OK pictures | judged by | promised at most | false alarms, median (largest) of 50 | promise held |",
         "|---|---|---|---|---|",
     ]
     for count, by in dict.fromkeys((one["count"], one["by"]) for one in drawn):
@@ -361,6 +392,7 @@ def _auroc_of(found: list[dict[str, Any]], cell: str, level: str, name: str) -> 
 
 
 def main() -> int:
+    """Run the command `detect`, `thresholds` or `tables`; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     for name in ("detect", "thresholds"):
@@ -370,7 +402,7 @@ def main() -> int:
     command = commands.add_parser("tables")
     command.add_argument("results", type=Path)
     command.add_argument(
-        "--to", type=Path, required=True, help="the page (.md); its numbers go into a .csv of the same name"
+        "--to", type=Path, required=True, help="Markdown page; all AUROC values are written into a .csv of this name"
     )
     options = parser.parse_args()
     if options.command == "tables":

@@ -1,8 +1,8 @@
 """Write the manifests for tuning and evaluating SOARTC: `python -m benchmarks.soart_plan --to DIR`.
 
-One station: one housing, terminal, camera, lighting and printed word. Options were chosen on `soart_tuning.csv`.
-`soart_defects.csv` (one defect per picture) and `soart_ok.csv` (the pool for unit spaces, then fresh OK pictures for
-counting false alarms) have other parts, on which no option was chosen.
+All rows are of one station: one housing, terminal, camera, lighting and printed word. SOARTC's options were chosen on
+`soart_tuning.csv`. The other manifests have other parts: `soart_defects.csv` has one defect per picture, `soart_ok.csv`
+a pool of OK pictures from which SOARTC learns, and fresh OK pictures for counting false alarms.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ POOL, FRESH, EACH = 200, 500, 20
 
 
 def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """Make OK rows, each with its own part and seed, numbered from `first`."""
+    """Make `count` manifest rows of OK parts with a `role`; names are `prefix` + number, seeds count from `first`."""
     return [
         {"run": f"{prefix}{n:03d}", "split": "test", "part": first + n, "seed": first + n, **STATION, "role": role}
         for n in range(count)
@@ -53,7 +53,10 @@ def rows_ok(count: int, role: str, prefix: str, first: int) -> list[dict[str, ob
 
 
 def rows_defects(each: int, role: str, prefix: str, first: int) -> list[dict[str, object]]:
-    """Make `each` rows of every cell, each at another pin, with a random azimuth; part and seed count from `first`."""
+    """Make `each` manifest rows with a `role` for every cell (a defect at a size), at different pins.
+
+    Names are `prefix` + number; seeds of part and noise count from `first`, which also seeds the choice of pins.
+    """
     rows: list[dict[str, object]] = []
     draws = random.Random(first)
     for cell, text in CELLS.items():
@@ -68,7 +71,7 @@ def rows_defects(each: int, role: str, prefix: str, first: int) -> list[dict[str
 
 
 def manifests() -> dict[str, list[dict[str, object]]]:
-    """Make the rows of all manifests, by the manifest's name."""
+    """Make the rows of all manifests, by the manifest's name without .csv."""
     return {
         "soart_tuning": [
             *rows_ok(TUNING_OK, "tuning", "to", 100_000),
@@ -80,7 +83,7 @@ def manifests() -> dict[str, list[dict[str, object]]]:
 
 
 def manifest_text(name: str) -> str:
-    """CSV text of the manifest of this name."""
+    """Return the CSV text of the manifest `name`."""
     file = io.StringIO(newline="")
     writer = csv.DictWriter(file, COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
@@ -89,6 +92,7 @@ def manifest_text(name: str) -> str:
 
 
 def main() -> int:
+    """Write the manifests; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--to", type=Path, required=True, help="output folder; created if missing")
     options = parser.parse_args()

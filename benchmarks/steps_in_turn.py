@@ -1,4 +1,4 @@
-"""Time each training step of the trainer or of transformers' Trainer, and the same bare step right after it."""
+"""Time the steps of a trainer and, right after each, a step of the same network without a trainer (for bench_vit)."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Spent:
-    """Seconds spent on a step: wall time, CPU time of the training thread, CPU time of the whole process."""
+    """Seconds spent on a step: wall time, CPU time of the training thread, CPU time of the process with all threads."""
 
     wall: float
     thread: float
@@ -56,7 +56,7 @@ class Spent:
 
 @dataclass(frozen=True)
 class Clock:
-    """Measures time since it was started."""
+    """Readings of three clocks in seconds, as in `Spent`; `spent` measures the time since then."""
 
     wall: float
     thread: float
@@ -64,19 +64,22 @@ class Clock:
 
     @classmethod
     def start(cls) -> Clock:
+        """Read the three clocks; returns their readings."""
         return cls(time.perf_counter(), time.thread_time(), time.process_time())
 
     def spent(self) -> Spent:
+        """Return the time since the clocks were read."""
         now = Clock.start()
         return Spent(now.wall - self.wall, now.thread - self.thread, now.process - self.process)
 
 
 def added(first: Spent, second: Spent) -> Spent:
+    """Return the sums of two steps' times."""
     return Spent(*(a + b for a, b in zip(asdict(first).values(), asdict(second).values(), strict=True)))
 
 
 def drawn_split(count: int, seed: int = 0) -> Split:
-    """Draw `count` pictures of a 3 x 9 connector with their labels; two in three have a bent or missing pin."""
+    """Draw `count` pictures of a 3 x 9 connector with their labels; two of three have a bent or missing pin."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0 : SIZE[1], 0 : SIZE[0]] + 0.5
     rows, labels, boxes = [], [], torch.zeros((count, PINS[0] * PINS[1], 4))
@@ -109,7 +112,7 @@ def drawn_split(count: int, seed: int = 0) -> Split:
 
 
 def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
-    """The loss that the trainer computes for a portion of a batch, written as a plain loop."""
+    """Return the loss of a portion of a batch: what the trainer computes, but in plain code."""
 
     def boxes_loss(patch_logits: Tensor, batch: Batch) -> Tensor:
         return config.patch_weight * patch_loss(
@@ -130,7 +133,10 @@ def loss_of(model: ViT, portion: Portion, config: TrainingConfig) -> Tensor:
 
 @dataclass(frozen=True)
 class Pair:
-    """Times of a contender's step, and of the bare network's same step after it, without and with the optimizer."""
+    """Times of a trainer's step, `own`, and of the step of the bare network (without a trainer) right after it.
+
+    `bare` is the time of forward, loss and backward; `bare_step` is that time with clipping and the optimizer's step.
+    """
 
     own: Spent
     bare: Spent
@@ -138,35 +144,38 @@ class Pair:
 
 
 class Turns(TrainerCallback):
-    """Runs the bare network's step after each step of another training loop, and records the times of both."""
+    """Calls `bare`, which does a step without a trainer, after each step of a trainer; `pairs` gets both times."""
 
     def __init__(self, bare: Callable[[int], tuple[Spent, Spent]]) -> None:
         self.bare = bare
         self.pairs: list[Pair] = []
 
     def begin(self) -> None:
-        """Start the clock: the other loop begins."""
+        """Start the clock, as the training loop begins."""
         self.clock = Clock.start()
 
     def stepped(self) -> None:
-        """Record a step of the other loop, and run the bare one."""
+        """Call `bare` after a step of the training loop, and record the times of both steps in `pairs`."""
         own = self.clock.spent()
         self.pairs.append(Pair(own, *self.bare(len(self.pairs))))
         self.clock = Clock.start()
 
     def on_train_begin(self, *_args: Any, **_kwargs: Any) -> None:
+        """Start the clock; transformers' Trainer calls this before its first step."""
         self.begin()
 
     def on_step_end(self, *_args: Any, **_kwargs: Any) -> None:
+        """Call `stepped`; transformers' Trainer calls this after each of its steps."""
         self.stepped()
 
 
 class Bar(tqdm):  # type: ignore[misc]
-    """The trainer's progress bar, which reports each step to `turns`."""
+    """The trainer's progress bar, which calls `turns.stepped` at each step."""
 
     turns: Turns | None = None
 
     def update(self, n: float | None = 1) -> bool | None:
+        """Advance the bar by `n`; with `turns`, call `turns.stepped`. Returns whether tqdm has redrawn the bar."""
         shown: bool | None = super().update(n)
         if self.turns is not None:
             self.turns.stepped()
@@ -174,7 +183,7 @@ class Bar(tqdm):  # type: ignore[misc]
 
 
 class Setting:
-    """A network, its data and one kind of epoch; `own` and `transformers` train it and return each step's times."""
+    """A network, drawn pictures and one kind of epoch (whole pictures or crops, with or without boxes), to be timed."""
 
     def __init__(self, steps: int, threads: int, *, close_ups: bool, boxes: bool, batch_size: int) -> None:
         self.threads = threads
@@ -191,12 +200,12 @@ class Setting:
         self.other: Trainer | None = None
 
     def trainee(self, config: TrainingConfig) -> ViTTrainee:
-        """Wrap the network for the trainer's loop."""
+        """Wrap the network, its optimizer and the drawn pictures for the training loop of trainer.vit."""
         data = Data({"train": self.split, "validation": self.split}, CLASSES, SIZE, [])
         return ViTTrainee(data, self.model, self.optimizer, config)
 
     def bare(self, step: int) -> tuple[Spent, Spent]:
-        """Do a bare step; returns the time of forward, loss and backward, and that plus clipping and optimizer."""
+        """Do step number `step` without a trainer; returns its times without and with clipping and optimizer."""
         strict = torch.are_deterministic_algorithms_enabled()
         torch.use_deterministic_algorithms(False)
         self.model.train()
@@ -213,7 +222,7 @@ class Setting:
         return passes, stepped
 
     def own(self, augment: bool = True, thread: bool = True) -> list[Pair]:
-        """Train an epoch by `trainer.vit`; returns each step's times. `thread`: whether the loader gets a thread."""
+        """Train an epoch by `trainer.vit` (`thread`: whether the loader has a thread); returns a pair per step."""
         repeatable(CPU, self.threads)
         config = self.config.changed({"augment": augment})
         inline = mock.patch.object(training, "ahead", iter)
@@ -223,7 +232,7 @@ class Setting:
         return turns.pairs
 
     def transformers(self, folder: Path) -> list[Pair]:
-        """Train the same number of steps by transformers' Trainer; returns each step's times."""
+        """Train an epoch by transformers' Trainer, whose output folder is `folder`; returns a pair per step."""
         torch.use_deterministic_algorithms(False)
         if self.other is None:
             self.other = transformers_trainer(self.model.config, self.split, self.config, folder)
@@ -235,7 +244,7 @@ class Setting:
         return turns.pairs
 
     def loss_difference(self) -> float:
-        """Relative difference between the mean losses of trainer and bare loop, in an epoch with learning rate 0."""
+        """Return the relative difference of the mean losses with and without the trainer, at learning rate 0."""
         standing = self.config.model_copy(update={"lr": 0.0})  # no option sets it to 0
         losses = [float(loss_of(self.model, portion, standing).detach()) for portion in self.portions]
         trained = self._epoch(standing)["train_loss"]
@@ -251,7 +260,7 @@ class Setting:
 
 
 def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConfig, folder: Path) -> Trainer:
-    """Make transformers' Trainer with the settings that both have, else its defaults; no reporting or saving."""
+    """Make transformers' Trainer with those `settings` that it supports, else its defaults. It saves nothing."""
     pixels = split.pictures.batch(range(len(split))).float() / 255
     rows = [
         {"pixel_values": picture, "labels": int(label)} for picture, label in zip(pixels, split.labels, strict=True)
@@ -283,7 +292,7 @@ def transformers_trainer(config: ViTConfig, split: Split, settings: TrainingConf
 
 
 def epoch_end_seconds(setting: Setting, repeats: int = 5) -> float:
-    """Median seconds for writing the best, last and state files at the end of an epoch."""
+    """Return the median seconds of writing the files of best and last weights and of the state, as an epoch ends."""
     times = []
     with tempfile.TemporaryDirectory() as name:
         for _ in range(repeats):

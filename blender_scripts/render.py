@@ -68,39 +68,47 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
         "Repeat the command to resume.",
     )
     add = parser.add_argument
-    add("manifest", type=Path, help="the CSV manifest (docs/reference/manifest.md)")
-    out = "folder for images, masks and records (default: renders/ and the manifest's name without its ending)"
+    add("manifest", type=Path, help="the manifest: a CSV file with one row per picture (docs/reference/manifest.md)")
+    out = "folder for images, masks and records (default: renders/NAME for a manifest NAME.csv)"
     add("--out", type=Path, metavar="DIR", help=out)
-    scenes = "folder with the scenes (default: %(default)s)"
+    scenes = "folder of the scene files (default: %(default)s)"
     add("--scenes", type=Path, default=_ROOT / "scenes", metavar="DIR", help=scenes)
-    rows = "only the rows A to B - 1, counted from 0"
+    rows = "render only the manifest's rows A to B - 1, counted from 0 (default: all rows)"
     add("--rows", type=_rows, default=(None, None), metavar="A:B", help=rows)
-    add("--force", action="store_true", help="render finished rows again")
-    scale = "each pixel of the mask is the most frequent of K x K samples, K from 1 to 8 (default: 1)"
+    force = "render finished rows again (default: keep them), and replace files that the renderer did not write"
+    add("--force", action="store_true", help=force)
+    scale = "each mask pixel is the most frequent value of K x K samples in it, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_bounded(1, 8), default=1, metavar="K", help=scale)
-    threads = "render threads (default: one per core)"
+    threads = "number of render threads (default: one per processor core)"
     add("--threads", type=_bounded(0, 1024), default=0, metavar="N", help=threads)
-    gpu = "render on cpu or gpu; gpu is faster, its pictures are not bit-identical to the CPU's (default: cpu)"
+    gpu = "render on the CPU or a graphics card; pixel values differ slightly between the two (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
-    dry = "check everything, print the graphics cards, the device used and the rows left to render; render nothing"
+    dry = "check everything and print the graphics cards, the device and how many rows are left; render nothing"
     add("--dry-run", action="store_true", help=dry)
-    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples instead")
-    add("--depth", action="store_true", help="also write depth/<run>.npy: distance along the optical axis, mm")
-    add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors in world axes")
-    pool = parser.add_argument_group(
-        "for the worker pool of `python -m generator render`, which has checked the folder"
+    add("--no-denoise", action="store_true", help="do not denoise; render eight times the samples of the manifest")
+    add(
+        "--depth",
+        action="store_true",
+        help="also write depth/<run>.npy: for each pixel, distance of its surface along the camera's optical axis, mm",
     )
-    sha256 = "SHA-256 of the manifest and scenes, which another process has checked: do not check rows again"
+    add(
+        "--normal",
+        action="store_true",
+        help="also write normal/<run>.npy: for each pixel, normal (x, y, z) of its surface in world axes",
+    )
+    pool = parser.add_argument_group("options with which `python -m generator render` starts its worker processes")
+    sha256 = "do not check the rows: another process did, when manifest and scene files had this SHA-256"
     pool.add_argument("--validated", metavar="SHA256", help=sha256)
-    feed = "render the row numbers that come on standard input; report each row as a line of JSON"
+    feed = "read row numbers from standard input, render these rows, and report each as a line of JSON"
     pool.add_argument("--feed", action="store_true", help=feed)
-    compare = "exit code 2 if a finished row has other settings than this command; without --feed render nothing"
+    compare = "exit with code 2 if a finished row has other settings than those of this command; without --feed render "
+    compare += "nothing"
     pool.add_argument("--compare", action="store_true", help=compare)
     records = "a record alone makes a row finished: its other files are on another machine, which has checked them"
     pool.add_argument("--records-only", action="store_true", help=records)
     options = parser.parse_args(arguments)
     if (options.feed or options.compare) and options.out is None:
-        parser.error("--feed and --compare need --out")
+        parser.error("expected --out DIR with --feed or --compare, got none")
     return options
 
 
@@ -152,7 +160,7 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = _chosen(arguments, manifest)
     claimed = claim(manifest, arguments.scenes, arguments.out, arguments.force)
     if claimed.is_default and not arguments.dry_run:
-        print(f"rendering into {claimed.output.root} (--out DIR takes another folder)", flush=True)
+        print(f"rendering into the folder {claimed.output.root} (--out DIR chooses another one)", flush=True)
     return _render(arguments, claimed, [manifest.runs[number] for number in chosen])
 
 
@@ -171,7 +179,7 @@ def _chosen(arguments: argparse.Namespace, manifest: Manifest | ValidatedManifes
     chosen = range(len(manifest.runs))[first:last]
     if not chosen:
         text = ":".join("" if number is None else str(number) for number in arguments.rows)
-        raise InputError(f"--rows: expected rows from 0 to {len(manifest.runs) - 1}, got none in {text}")
+        raise InputError(f"--rows {text}: expected rows from 0 to {len(manifest.runs) - 1}, got no such row")
     return chosen
 
 
@@ -214,7 +222,7 @@ class _Tally:
     failed: list[str] = field(default_factory=list)
 
     def render(self, renderer: Renderer, row: Run, force: bool) -> tuple[bool, str | None]:
-        """Render one row; returns whether its picture is new, and the error message or None. Later rows still run."""
+        """Render a row, a finished one only with `force`; returns whether its picture is new, and its error or None."""
         if _signals:
             raise KeyboardInterrupt
         try:
@@ -242,7 +250,7 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
         claimed.keep()
         output.sweep()
         if not renderer.tracer.denoised and not arguments.no_denoise:
-            print("note: this Blender has no denoiser; eight times the samples are taken instead", file=sys.stderr)
+            print("note: this Blender has no denoiser and renders eight times the manifest's samples", file=sys.stderr)
         progress = Progress(len(rows))
         try:
             for row in rows:
@@ -252,7 +260,7 @@ def _render(arguments: argparse.Namespace, claimed: Claim, rows: Sequence[Run]) 
             progress.close()
     for problem in tally.failed:
         print(f"failed: {problem}", file=sys.stderr)
-    counts = f"{tally.rendered} rendered, {tally.kept} already there, {len(tally.failed)} failed"
+    counts = f"rows: {tally.rendered} rendered, {tally.kept} already there, {len(tally.failed)} failed"
     print(f"{counts}, in {output.root}")
     return 1 if tally.failed else 0
 

@@ -25,15 +25,18 @@ TRAINER = {
 }
 HEAD = """# Commands
 
-Written by `python -m docs.commands` from the commands' own parsers; `--help` of each says the same. Exit codes: 0 done,
-2 a mistake in what was given (one line says where, what was expected and what was found), 1 anything else.
+These are all commands with their options. `--help` of a command prints the same texts, from which
+`python -m docs.commands` writes this page.
+
+- An option without a default is off, or nothing is set, if you omit it. `…`: one or more values.
+- Two defaults: in `trainer.florence2`, `tiny` is that for `--model tiny`, `published` that for every other model.
+- Exit codes: 0: done; 2: mistake in an option or file that you gave (the message says where, what was expected and what
+  was found); 1: any other error.
+- *OK*: good; *NG*: not good. The page [words](../index.md#words) explains other words, such as *scene*, *manifest*,
+  *record*, *run* and *gauge*.
 """
-# Patterns of the default at the end of a help text: "(default: X)" in the generator, "(X)" in the trainers.
-DEFAULT = {
-    "generator": re.compile(r"\s*(?:^|\()default:? ([^()]+?)\)?$"),
-    "trainer": re.compile(r"\s*\(([^()]+)\)$"),
-    "studies": re.compile(r"\s*\((?:default: )?([^()]+)\)$"),
-}
+# The default at the end of a help text: "(default: X)", or the whole text.
+DEFAULT = re.compile(r"\s*(?:^|\()default:? ([^()]+?)\)?$")
 
 
 def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -45,7 +48,8 @@ def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     for name, module in TRAINER.items():
         yield from _with_steps(f"python -m {name}", importlib.import_module(module).parser())
     yield from _with_steps("python -m studies", importlib.import_module("studies.__main__").parser())
-    yield from _with_steps("python -m studies.gauge_rr", importlib.import_module("studies.gauge_rr").parser())
+    for name in ("studies.gauge_rr", "studies.gauge_search"):
+        yield from _with_steps(f"python -m {name}", importlib.import_module(name).parser())
 
 
 def _with_steps(command: str, parser: argparse.ArgumentParser) -> Iterator[tuple[str, argparse.ArgumentParser]]:
@@ -57,14 +61,13 @@ def _with_steps(command: str, parser: argparse.ArgumentParser) -> Iterator[tuple
             yield from _with_steps(f"{command} {name}", step)
 
 
-def table(command: str, parser: argparse.ArgumentParser) -> list[str]:
+def table(parser: argparse.ArgumentParser) -> list[str]:
     """Make the lines of a command's Markdown table, positional arguments before options."""
-    stating = DEFAULT[re.split(r"[ .]", command)[2]]
     lines = ["| option | default | meaning |", "|---|---|---|"]
     actions = [action for action in parser._actions if action.dest != "help" and action.help != argparse.SUPPRESS]
     for action in sorted(actions, key=lambda action: bool(action.option_strings)):
         meaning = _text(action)
-        stated = stating.search(meaning)
+        stated = DEFAULT.search(meaning)
         default = "required" if action.required and action.option_strings else ""
         if stated:
             meaning, default = meaning[: stated.start()], stated[1]
@@ -77,9 +80,10 @@ def table(command: str, parser: argparse.ArgumentParser) -> list[str]:
 def _name(action: argparse.Action) -> str:
     values = f"{{{','.join(map(str, action.choices))}}}" if action.choices and not action.metavar else action.metavar
     metavar = " ".join(values) if isinstance(values, tuple) else values or action.dest.upper()
+    several = " …" if action.nargs in ("+", "*") else ""
     if not action.option_strings:
-        return f"`{metavar}`{' …' if action.nargs in ('+', '*') else ''}"
-    value = "" if action.nargs == 0 else f" {metavar}"
+        return f"`{metavar}`{several}"
+    value = "" if action.nargs == 0 else f" {metavar}{several}"
     return ", ".join(f"`{option}{value}`" for option in action.option_strings).replace("|", "\\|")
 
 
@@ -98,11 +102,12 @@ def page() -> str:
     """Make the Markdown text of docs/reference/commands.md."""
     parts = [HEAD]
     for command, parser in parsers():
-        parts.append("\n".join([f"## `{command}`", "", *table(command, parser)]) + "\n")
+        parts.append("\n".join([f"## `{command}`", "", *table(parser)]) + "\n")
     return "\n".join(parts)
 
 
 def main() -> int:
+    """Write the page; returns the exit code."""
     PAGE.write_text(page(), "utf-8")
     print(PAGE.relative_to(ROOT))
     return 0

@@ -79,7 +79,7 @@ SIZES: dict[str, tuple[str, ...]] = {
 
 
 def render(rows: list[list[object]], folder: Path) -> Path:
-    """Render manifest rows with the columns COLUMNS; returns the render folder."""
+    """Render manifest rows, each with the values of COLUMNS in order; returns the render folder."""
     manifest = folder / "gallery.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -91,7 +91,7 @@ def render(rows: list[list[object]], folder: Path) -> Path:
 
 
 def scenes_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
-    """Label and picture of every scene in each of its housings; the terminals take turns."""
+    """Render every scene in each of its housings, with its terminals in turn; returns labels and pictures."""
     rows: list[list[object]] = []
     labels = []
     for path in sorted((ROOT / "scenes").glob("*.toml")):
@@ -115,7 +115,7 @@ def scenes_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
 
 
 def defect_sheet(kind: str, folder: Path) -> list[tuple[str, Image.Image]]:
-    """Label and picture of each size of a defect, from the front and from below, cropped, enlarged and boxed."""
+    """Render each size of a defect from the front and from below; returns labels and cropped, boxed pictures."""
     rows: list[list[object]] = []
     labels = []
     terminal = "blade" if kind == "twisted" else "round"
@@ -146,9 +146,10 @@ def defect_sheet(kind: str, folder: Path) -> list[tuple[str, Image.Image]]:
 
 
 def main() -> int:
+    """Make all sheets, or the one that --only names; returns the exit code."""
     names = ["scenes", *KINDS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=names, default=None, help="one sheet (default: all)")
+    parser.add_argument("--only", choices=names, default=None, help="make only this sheet (default: all)")
     only = parser.parse_args().only
     for name in names:
         if only in (None, name):

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from blender_scripts.contract.world import SCENE as SCENE_WORLD
+from blender_scripts.contract.world import WIDE
 from generator.io import drawing
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,6 +35,8 @@ class Cell:
     camera: str = "center"
     lighting: str = "ring"
     seed: int = 3
+    part: int = 1
+    world: str = SCENE_WORLD
 
 
 def _keys(key: str, values: dict[str, str], camera: str = "center") -> list[Cell]:
@@ -64,11 +68,12 @@ SHEETS: dict[str, list[Cell]] = {
     ),
     "jpeg": _keys("jpeg_quality", {"never a JPEG": "0", "quality 50": "50", "quality 10": "10"}),
     "captures": [Cell(f"seed {seed}", {"fixture_shade": "1.0", "exposure": "0.5"}, seed=seed) for seed in (1, 2, 3, 4)],
+    "wide": [Cell("world: scene", {}), *(Cell("world: wide", {}, seed=n, part=n, world=WIDE) for n in range(41, 48))],
 }
 
 
 def scene_with(keys: dict[str, str]) -> str:
-    """The text of scene file SCENE with some keys changed; a key that it lacks is added to [sensor]."""
+    """Return the text of the scene file SCENE with some keys changed; a key that it lacks is added to [sensor]."""
     lines = SCENE.read_text("utf-8").splitlines()
     left = dict(keys)
     for number, line in enumerate(lines):
@@ -87,11 +92,11 @@ def make_sheet(name: str, cells: list[Cell]) -> Path:
         for number, cell in enumerate(cells):
             (scenes / f"scene_{number}.toml").write_text(scene_with(cell.keys), "utf-8")
             rows.append(
-                f"cell_{number},train,1,{cell.seed},scene_{number},plain,round,{DEFECTS},{cell.camera},{cell.lighting},"
-                f"numbers,{WIDTH},{HEIGHT},{SAMPLES}"
+                f"cell_{number},train,{cell.part},{cell.seed},scene_{number},plain,round,{DEFECTS},{cell.camera},{cell.lighting},"
+                f"numbers,{WIDTH},{HEIGHT},{SAMPLES},{cell.world}"
             )
         manifest = scenes / "sheet.csv"
-        manifest.write_text("\n".join([COLUMNS, *rows]) + "\n", "utf-8")
+        manifest.write_text("\n".join([f"{COLUMNS},world", *rows]) + "\n", "utf-8")
         command = ["-m", "generator", "render", str(manifest), "--out", f"{folder}/out", "--scenes", folder]
         subprocess.run([sys.executable, *command, "--mask-scale", "1"], check=True, cwd=ROOT)
         pictures = [Image.open(f"{folder}/out/images/cell_{number}.png") for number in range(len(cells))]
@@ -101,14 +106,15 @@ def make_sheet(name: str, cells: list[Cell]) -> Path:
 
 
 def save_labelled(cells: list[tuple[str, Image.Image]], columns: int, path: Path) -> None:
-    """Save pictures of one size side by side, each under its label."""
+    """Save pictures of one size, each under its label, as one picture with `columns` columns."""
     sheet = drawing.grid(batched((drawing.Cell(picture, [label]) for label, picture in cells), columns))
     sheet.save(path, quality=88, optimize=True)
 
 
 def main() -> int:
+    """Make all sheets, or the one that --only names; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", choices=sorted(SHEETS), default=None, help="one sheet (default: all)")
+    parser.add_argument("--only", choices=sorted(SHEETS), default=None, help="make only this sheet (default: all)")
     only = parser.parse_args().only
     for name, cells in SHEETS.items():
         if only in (None, name):

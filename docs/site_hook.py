@@ -9,7 +9,7 @@ LINK = re.compile(r"\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]+)?\)")
 
 
 def slug(heading: str, separator: str = "-") -> str:
-    """The anchor that GitHub gives to a heading."""
+    """Return the anchor that GitHub gives to a heading; words are joined by `separator`."""
     return re.sub(r"[^\w -]", "", heading.lower()).strip().replace(" ", separator)
 
 

@@ -1,12 +1,15 @@
-"""From a design to a dataset, and inspection without training: ordinary Python, no bpy, no torch.
+"""The commands of `python -m generator`, and what the trainers share with them; without bpy and torch.
 
-doe            `design` and `check`: factors and levels to a manifest
-rendering      `render` and `preview`: the renderer in worker processes
-dataset        `build` and `push`: THE row type, labels by tolerance, the writer, the card
-augmenting     `augment`: copies of pictures with all that is known of them
-interchange    `import` and `export`: one module for each foreign format
-reporting      `report`: a dataset on one page
-soart          `inspect`: SOART3, SOARTC, NSOART
-io             the decoder of pictures, where a command may write, processes
-bbox_str       the Florence-2 `<OD>` answer as text, for datasets and trainers
+doe            `design` makes a manifest (a CSV file, one row per picture), `check` checks one
+rendering      `render`, `merge` and `preview` run the renderer in several processes
+dataset        `build` makes a dataset of the pictures, `push` uploads it; the row type and the labels
+augmenting     `augment` makes copies of pictures, with their labels
+interchange    `import` and `export` convert other tools' labelled pictures, one module per format
+reporting      `report` writes an HTML page about a dataset
+soart          `inspect` compares pictures with pictures of good parts, without training
+calibrating    `calibrate` finds the geometry of cameras
+locating       finds a part's pose in pictures, and measures its pins
+verdict        decides OK or NG, and whether a picture can be judged
+io             decodes pictures, checks and writes files, runs processes
+bbox_str       writes and reads Florence-2's `<OD>` answer: boxes with labels as text
 """

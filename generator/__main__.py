@@ -17,7 +17,7 @@ COMMANDS = {
     "check": ("generator.doe.check", "check a manifest: mistakes, balance, number of pictures, time"),
     "preview": ("generator.rendering.preview", "render some rows of a manifest fast, on one contact sheet"),
     "render": ("generator.rendering.render", "render a manifest in worker processes"),
-    "merge": ("generator.rendering.merge", "join the render folders of a manifest's shards into one, verified"),
+    "merge": ("generator.merge", "join the shards of renders or of a dataset, from several machines, verified"),
     "build": ("generator.dataset.build_command", "make a Hugging Face dataset with a card from a render folder"),
     "augment": ("generator.augmenting.augment", "make more pictures by a plan: halves, flips, turns, light"),
     "import": (
@@ -27,20 +27,30 @@ COMMANDS = {
     "export": ("generator.interchange.exporting", "write a dataset as COCO, YOLO or an image folder"),
     "push": ("generator.dataset.push", "upload a dataset to the Hugging Face Hub, in one commit"),
     "calibrate": ("generator.calibrating.calibrate", "find a camera's or rig's geometry from pictures of a target"),
+    "match": ("generator.matching.match", "fit a scene's camera, light and sensor to photographs of good parts"),
     "inspect": ("generator.soart.inspect", "compare pictures with good ones (SOARTC), without training"),
     "report": ("generator.reporting.report", "write one HTML page about a dataset"),
 }
 
+# Extra that installs a package; all others are of the extra `data`.
+_EXTRAS = {
+    "bpy": "render",
+    "mathutils": "render",
+    "cv2": "calibrate",
+    "sklearn": "match",
+    "threadpoolctl": "match",
+    "ray": "cluster",
+}
+
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run the command in `arguments` (None: those of this process) and return its exit code."""
     try:
         return _main(sys.argv[1:] if arguments is None else arguments)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("", "blender_scripts", "generator"):
             raise
-        extras = {"bpy": "render", "mathutils": "render", "cv2": "calibrate", "ray": "cluster"}
-        extra = extras.get(error.name or "", "data")
+        extra = _EXTRAS.get(error.name or "", "data")
         print(f"expected the extra {extra!r} (pip install 'pinsight[{extra}]'), got {error}", file=sys.stderr)
         return 2
 

@@ -1,11 +1,11 @@
-"""Florence-2's answer to the prompt `<OD>`: boxes with labels to text, and back.
+"""Encode boxes with labels as Florence-2's answer to the prompt `<OD>` (a text), and decode such an answer.
 
     NUKENG<loc_120><loc_250><loc_160><loc_333><loc_500><loc_250><loc_540><loc_333>BENDNG<loc_700>...
 
-Boxes are grouped by label and sorted by the bins of (y1, x1); groups have the order of their first box. A coordinate x
-is stored as its bin, floor(x * 1000 / W), clamped to 0 to 999 (there is no `<loc_1000>` token). Decoding gives the
-middle of the bin, so encoding and decoding move an edge by at most half a bin, W / 2000 px. An empty answer means that
-no defect was found.
+Boxes with the same label follow each other, sorted by the bins of (y1, x1). The labels have the order of their first
+boxes. A coordinate x is stored as its bin, floor(x * 1000 / W) for a picture W px wide, at most 999; y likewise with
+the height. Decoding gives the middle of the bin, so encoding and decoding move an edge by at most half a bin, W / 2000
+px. An empty answer means that no defect was found.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ def encode(boxes: Sequence[Sequence[float]], labels: Sequence[str], width: int, 
     """Encode boxes and their labels as an `<OD>` answer, without `<s>` and `</s>`.
 
     Args:
-        boxes: xyxy in px, in the edge convention: the picture is [0, width] x [0, height]. Edges outside are clamped.
+        boxes: x1, y1, x2, y2 in px from the picture's upper left corner; edges outside the picture are moved onto its
+            border.
         labels: one word or phrase per box, without `<`.
         width, height: size of the picture in px.
 
     Raises:
-        ValueError: boxes and labels differ in number, the picture is empty, a box is not finite or is inverted, or a
-            label holds `<` or a line break, or is padded with spaces.
+        ValueError: boxes and labels differ in number, the picture is empty, a box is not finite or has x1 > x2 or
+            y1 > y2, or a label has `<`, a line break, or a space at its beginning or end.
     """
     _check_size(width, height)
     if len(boxes) != len(labels):
@@ -61,11 +62,11 @@ def decode(text: str, width: int, height: int) -> tuple[list[Box], list[str]]:
         width, height: size of the picture in px.
 
     Returns:
-        Boxes xyxy in px, with edges at the middles of their bins, and one label per box.
+        Boxes (x1, y1, x2, y2) in px, with edges at the middles of their bins, and one label per box.
 
     Raises:
-        ValueError: the text is not an `<OD>` answer: a box without a label, a number of locations that is not a
-            multiple of four, a location above 999, or an inverted box.
+        ValueError: the text is not an `<OD>` answer: a box has no label, the number of locations is not a multiple of
+            four, a location is above 999, or a box has x1 > x2 or y1 > y2.
     """
     _check_size(width, height)
     boxes: list[Box] = []
@@ -77,7 +78,7 @@ def decode(text: str, width: int, height: int) -> tuple[list[Box], list[str]]:
         end = group.end()
         bins = [int(value) for value in _LOCATION.findall(group[2])]
         if len(bins) % 4:
-            raise ValueError(f"label {group[1]!r} must have four locations per box, got {len(bins)} locations")
+            raise ValueError(f"label {group[1]!r} must have a multiple of four locations, got {len(bins)}")
         if max(bins) >= BINS:
             raise ValueError(f"locations must be from 0 to {BINS - 1}, got <loc_{max(bins)}>")
         for x1, y1, x2, y2 in zip(*[iter(bins)] * 4, strict=True):
@@ -91,14 +92,15 @@ def decode(text: str, width: int, height: int) -> tuple[list[Box], list[str]]:
 
 
 def lint(text: str, labels: Collection[str] | None = None) -> list[str]:
-    """Check an answer: list what a parser would refuse and what `encode` would have written in another way.
+    """List the faults of an `<OD>` answer: what `decode` would refuse or `encode` write differently, and equal boxes.
 
     Args:
         text: the answer as stored in the column `bbox_str`.
-        labels: the labels that are allowed; None: any.
+        labels: the labels that are allowed; None: any label is.
 
     Returns:
-        One message per fault, ``character N: expected …, got …``; an empty list for an answer that `encode` wrote.
+        One message per fault, ``character N: expected …, got …``; an empty list for an answer that `encode` wrote from
+        boxes that differ in their bins and labels without `>`.
     """
     problems: list[str] = []
     groups: list[tuple[str, int, list[int]]] = []
@@ -164,10 +166,10 @@ def _lint_boxes(label: str, at: int, bins: list[int], wrong: Callable[[int, str,
 
 
 def ceiling(box: Sequence[float], width: int, height: int) -> float:
-    """Return the largest IoU that an answer can reach with a box, since decoded edges are at the middles of bins.
+    """Return the IoU (0 to 1) of a true box with the same box encoded and decoded, whose edges are middles of bins.
 
     Args:
-        box: xyxy in px, inside the picture.
+        box: the true box, x1, y1, x2, y2 in px, inside the picture.
         width, height: size of the picture in px.
     """
     x1, y1, x2, y2 = box

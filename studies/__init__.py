@@ -1,10 +1,14 @@
-"""The study: repeats the source's experiments with several seeds and confidence intervals. `python -m studies --help`.
+"""The study: repeats the experiments of three articles with several seeds and confidence intervals.
 
 plan, run            the list of runs; the classes of designs, datasets and runs, with their keys
-execution            does runs one after the other, and resumes killed ones
-datasets_made        makes renders and datasets, shared by runs
+execution            does runs one after the other, and resumes killed runs
+datasets_made        makes renders and datasets, each shared by several runs
 measures, results    extract the result of a finished run; keep the table of all results
 findings             means, intervals and differences over seeds
 page, glance, tables, figures, questions    docs/explanation/results.md and its figures
 locks                locks between processes
+gates                how often the judges call unsuitable and regular pictures INVALID, for docs/explanation/gates.md
+gauge_rr, gauge_capability    gauge R&R of trained gauges, for docs/explanation/gauge.md
+gauge_learning       errors of gauges by number of training pictures, epochs, seed and scene, for the same page
+gauge_search, search_pictures    how often a gauge finds its connector in composed photographs, for the same page
 """

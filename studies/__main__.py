@@ -4,8 +4,8 @@
     python -m studies --only ladder --seeds 1 --time 60
     python -m studies --write                           add new results to the table; write the page and its figures
 
-A finished run is never repeated. The work folder holds renders, datasets, trainings and new results; kill the command
-at any time and repeat it. Several commands may share one work folder at the same time.
+A finished run is never repeated. The work folder (--work) holds renders, datasets, trainings and new results. A command
+may be killed at any time: repeated, it resumes. Several commands may use one work folder at the same time.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ RENDER_S = 0.4  # seconds to render one picture and make its dataset row, on two
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the command line parser."""
+    """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m studies",
         description=__doc__.split("\n\n")[0],
@@ -42,42 +42,44 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     what = p.add_mutually_exclusive_group()
-    what.add_argument("--list", action="store_true", help="only list finished and open runs")
+    what.add_argument("--list", action="store_true", help="only list the runs, their states and estimated minutes")
     what.add_argument(
         "--write",
         action="store_true",
-        help="only add new results to the table and write docs/explanation/results.md from it",
+        help="start no runs: add new results to the table, and write docs/explanation/results.md from it",
     )
     p.add_argument(
         "--only",
         action="append",
         metavar="TOPIC",
-        help="only the runs of this topic (such as views, or its number) or with this text in their name; may be "
-        "repeated",
+        help="do only runs of this topic (its name, such as views, or its number) or with this text in their names; "
+        "may be repeated",
     )
-    p.add_argument("--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train with the seeds 0 to N-1 ({SEEDS})")
-    p.add_argument("--time", type=_minutes, metavar="MIN", help="start no further run after this many minutes")
+    p.add_argument(
+        "--seeds", type=_whole, default=SEEDS, metavar="N", help=f"train with seeds 0 to N-1 (default: {SEEDS})"
+    )
+    p.add_argument("--time", type=_minutes, metavar="MIN", help="start no run after MIN minutes (default: no limit)")
     p.add_argument(
         "--size",
         choices=tuple(SIZES),
         default="reduced",
-        help="reduced: runs of at most 15 minutes on two cores; full: for a graphics card (reduced)",
+        help="size of the study; reduced: a run takes at most 15 minutes on two cores; full: for a graphics card "
+        "(default: reduced)",
     )
     p.add_argument(
         "--work",
         type=Path,
         default=ROOT / "out" / "study",
         metavar="DIR",
-        help="folder of renders, datasets, trainings and new results (out/study)",
+        help="folder of renders, datasets, trainings and new results (default: out/study)",
     )
-    p.add_argument(
-        "--results", type=Path, default=TABLE, metavar="FILE", help="table of all results (studies/results.parquet)"
-    )
-    p.add_argument(
-        "--workers", type=_whole, default=0, help="number of processes for rendering and building (one per core)"
-    )
-    p.add_argument("--threads", type=_whole, default=1, help="CPU threads of a training (1)")
-    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="device of the trainings (auto)")
+    table = "table of all results (default: studies/results.parquet)"
+    p.add_argument("--results", type=Path, default=TABLE, metavar="FILE", help=table)
+    workers = "number of processes that render pictures and build datasets (default: one per core)"
+    p.add_argument("--workers", type=_whole, default=0, help=workers)
+    p.add_argument("--threads", type=_whole, default=1, help="number of CPU threads of a training (default: 1)")
+    device = "device of the trainings; auto: a GPU if there is one (default: auto)"
+    p.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help=device)
     return p
 
 
@@ -102,10 +104,17 @@ class InputError(Exception):
 
 
 def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
-    """Select the runs that match any word of `only`: a topic, a question's number, or part of a run's name.
+    """Select the runs that match at least one word of `only`; all runs if `only` is empty.
+
+    Args:
+        runs: All runs.
+        only: Words, each a topic, a topic's number, or a part of a run's name.
+
+    Returns:
+        The matching runs, in the order of `runs`.
 
     Raises:
-        InputError: A word that matches no run.
+        InputError: A word matches no run.
     """
     if not only:
         return list(runs)
@@ -118,14 +127,15 @@ def chosen(runs: Sequence[Run], only: Sequence[str] | None) -> list[Run]:
             some = [run for run in runs if word.casefold() in run.name.casefold()]
         if not some:
             raise InputError(
-                f"--only: expected one of {', '.join(TOPICS.values())}, 1 to 8, or part of a run's name, got {word!r}"
+                f"--only: expected a topic ({', '.join(TOPICS.values())}), a topic's number from 1 to 8, or "
+                f"part of a run's name, got {word!r}"
             )
         found += some
     return [run for run in runs if run in found]
 
 
 def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float]:
-    """Estimate the rendering time, in seconds, of each design that is not built yet, by "NAME: COUNT pictures"."""
+    """Estimate the rendering time of each design that is not built yet: seconds by the text "NAME: COUNT pictures"."""
     found = {}
     for design in dict.fromkeys(d for run in runs for r in (run, run.init) if r for d in r.data.designs):
         if not execution.workshop.is_built(design):
@@ -135,7 +145,7 @@ def render_seconds(runs: Sequence[Run], execution: Execution) -> dict[str, float
 
 
 def pictures_of(design: Design) -> int:
-    """Count the pictures to render for a design; a SPEC's manifest is made in memory for that."""
+    """Count the pictures of a design. Manifests of SPECs (.toml) are made in memory; no file is written."""
     from generator.doe.design import design as manifest_of
     from generator.doe.spec_reader import read_spec
 
@@ -149,7 +159,7 @@ def pictures_of(design: Design) -> int:
 
 
 def listing(runs: Sequence[Run], execution: Execution) -> list[str]:
-    """List, as lines of text, every run with its state (done, failed, to do), designs to render, and estimated time."""
+    """Write lines: each run with key, minutes, name and state, then each design to render, then the totals."""
     from studies.execution import distinct
 
     lines: list[str] = []
@@ -166,19 +176,22 @@ def listing(runs: Sequence[Run], execution: Execution) -> list[str]:
     lines += [f"to render: {name}, {seconds / 60:.0f} min" for name, seconds in renders.items()]
     hours = (sum(run.seconds for run in left) + sum(renders.values())) / 3600
     lines.append(
-        f"{len(once) - len(left)} of {len(once)} runs done; the other runs take about {hours:.1f} hours of "
-        "one idle core (rendering: of two)"
+        f"{len(once) - len(left)} of {len(once)} runs done; the other runs take about {hours:.1f} hours on "
+        "one idle core (rendering: on two cores)"
     )
     return lines
 
 
 def say(text: str) -> None:
-    """Print a line above the progress bar."""
+    """Print a line of text above the progress bar."""
     tqdm.write(text, file=sys.stdout)
 
 
 def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) -> int:
-    """Do the runs that are not done, with a progress bar; returns the exit code."""
+    """Do the runs not yet done, with a progress bar; returns 1 if one failed, otherwise 0.
+
+    After `minutes` no further run is started, and the one under way is finished; None: no limit.
+    """
     from studies.execution import distinct, execute
 
     left = [run for run in distinct(runs) if not execution.is_done(run)]
@@ -201,7 +214,7 @@ def run_all(runs: Sequence[Run], execution: Execution, minutes: float | None) ->
     for run, why in outcome.failed:
         print(f"failed: {run.name}: {why}", file=sys.stderr)
     if outcome.done:
-        print("python -m studies --write   adds the results to the table and rewrites docs/explanation/results.md")
+        print("add the results to the table and rewrite docs/explanation/results.md with: python -m studies --write")
     return 1 if outcome.failed else 0
 
 

@@ -1,11 +1,11 @@
-"""Make the study's renders and datasets, each once in the work folder, shared by all runs that need it.
+"""Make the study's renders and datasets in the work folder: each once, for all runs that need it.
 
     WORK/designs/<name>-<digest>/manifest_<n>.csv   the rows that are rendered
     WORK/designs/<name>-<digest>/renders, dataset   output of `generator render` and `generator build`
     WORK/data/<name>-<digest>                       a dataset of rows of one or several designs
 
-The digest is that of the recipe, so different recipes never share a folder. Rendering and building resume after an
-interruption; a finished folder has a file `done.json`.
+The digest is that of the recipe, so different recipes never get the same folder. Rendering and building resume after an
+interruption. A finished folder contains a file `done.json`.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ Report = Callable[[str], None]
 
 
 class PlanError(Exception):
-    """A dataset recipe that does not fit its designs."""
+    """A dataset's recipe selects rows or columns that its designs do not have."""
 
 
 def kinds_of(row: dict[str, str]) -> str:
-    """List the kinds of a manifest row's defects, without targets and sizes, joined by "+"."""
+    """Return the kinds of a manifest row's defects, sorted and joined by "+", such as "bent+missing"; "" for none."""
     return "+".join(sorted({part.partition("@")[0] for part in row.get("defects", "").split(";")}))
 
 
 def every_nth(rows: Sequence[dict[str, str]], count: int) -> list[dict[str, str]]:
-    """Sort rows by kinds of defect and factor levels, and choose at most `count` (0: all), evenly spaced."""
+    """Sort manifest rows by kinds of defect, then factor levels; return `count` evenly spaced rows (0: all rows)."""
     ordered = sorted(rows, key=lambda row: (kinds_of(row), *(row.get(f, "") for f in FACTORS), row["run"]))
     if not 0 < count < len(ordered):
         return ordered
@@ -54,7 +54,7 @@ def every_nth(rows: Sequence[dict[str, str]], count: int) -> list[dict[str, str]
 
 
 def read_rows_of(paths: Sequence[Path]) -> list[dict[str, str]]:
-    """Read the rows of several manifests."""
+    """Read the rows of several manifests into one list, each row as text by column."""
     rows: list[dict[str, str]] = []
     for path in paths:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -63,15 +63,15 @@ def read_rows_of(paths: Sequence[Path]) -> list[dict[str, str]]:
 
 
 def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
-    """Choose those of the manifest rows that a `Take` selects.
+    """Choose the manifest rows that a `Take` selects.
 
     Raises:
-        PlanError: It selects none.
+        PlanError: The `Take` selects no row.
     """
     found = [row for row in rows if row["split"] == take.split and take.camera in ("", row["camera"])]
     found = every_nth(every_nth(found, 0)[take.fold :: take.folds], take.count)
     if not found:
-        camera = f" by camera {take.camera}" if take.camera else ""
+        camera = f" and camera {take.camera}" if take.camera else ""
         raise PlanError(f"design {take.design.name}: expected rows of split {take.split}{camera}, got none")
     return found
 
@@ -81,9 +81,10 @@ class Workshop:
 
     Args:
         work: The work folder.
-        command: Runs a Python command (its arguments) with its output appended to a log file; raises if it fails.
-        workers: Number of render and build processes; 0: the commands' default.
-        report: Called with a line of text before steps that take minutes.
+        command: Called with the arguments of a Python command and a log file. Runs the command, appends its output to
+            the log, and raises an exception if the command fails.
+        workers: Number of processes for rendering and building; 0: the commands' default.
+        report: Called with a line of text before each step that takes minutes.
     """
 
     def __init__(self, work: Path, command: Command, workers: int = 0, report: Report = print) -> None:
@@ -92,24 +93,26 @@ class Workshop:
         self.workers = ("--workers", str(workers)) if workers else ()
 
     def design_folder(self, design: Design) -> Path:
+        """Return the folder of a design's manifests, renders and dataset."""
         return self.work / "designs" / f"{design.name}-{digest(design_described(design))}"
 
     def data_folder(self, data: Data) -> Path:
+        """Return the folder of a dataset."""
         return self.work / "data" / f"{data.name}-{digest(described(data))}"
 
     def alone(self, folder: Path, name: str) -> AbstractContextManager[None]:
-        """Hold a folder's lock; if another process has it, report that and wait."""
+        """Return a context manager that holds the lock of `folder`; if it must wait, it reports a wait for `name`."""
         return locked(
             folder.with_suffix(".lock"),
-            waiting=lambda: self.report(f"  waiting for another process, which is making {name}"),
+            waiting=lambda: self.report(f"  waiting until another process has made {name}"),
         )
 
     def is_built(self, design: Design) -> bool:
-        """Whether a design's pictures are rendered and its dataset is built."""
+        """Return whether a design's pictures are rendered and its dataset is built."""
         return (self.design_folder(design) / DONE).is_file()
 
     def manifests(self, design: Design) -> list[Path]:
-        """Return the manifest files of the rows to render for a design; missing ones are written."""
+        """Return the paths of the design's manifests (rows to render), one per source; missing ones are written."""
         folder = self.design_folder(design)
         folder.mkdir(parents=True, exist_ok=True)
         found = []
@@ -135,12 +138,12 @@ class Workshop:
         return found
 
     def renders(self, design: Design) -> Path:
-        """Return the render folder of a design; its pictures are rendered if missing."""
+        """Return a design's render folder; missing pictures are rendered, and a missing dataset is built."""
         self.design(design)
         return self.design_folder(design) / "renders"
 
     def design(self, design: Design) -> Path:
-        """Return the dataset folder of a design; it is rendered and built if missing."""
+        """Return a design's dataset folder; missing pictures are rendered, and a missing dataset is built."""
         folder = self.design_folder(design)
         with self.alone(folder, design.name):
             if not self.is_built(design):
@@ -173,7 +176,7 @@ class Workshop:
         return folder
 
     def facts(self, data: Data) -> dict[str, Any]:
-        """Read the hash and the number of rows by split of a finished dataset."""
+        """Read `hash` (of the Parquet files) and `rows` (number by split) of a finished dataset."""
         return json.loads((self.data_folder(data) / DONE).read_text("utf-8"))  # type: ignore[no-any-return]
 
     def _select(self, data: Data, built: dict[Design, Path], to: Path) -> None:
@@ -213,7 +216,7 @@ class Workshop:
 
 
 def proposed(row: dict[str, str]) -> bool:
-    """Whether a line of an augmentation plan asks for a copy."""
+    """Return whether a row of the plan of `generator augment` asks for a changed copy of its picture."""
     return any(row[name] == "yes" for name in PROPOSED)
 
 
@@ -228,10 +231,12 @@ def _mark(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def merged_features(all_features: Sequence[Features]) -> Features:
-    """Merge the columns of all datasets; of two class lists the longer one is kept, which must start with the other.
+    """Merge the columns of several datasets.
+
+    If the class lists of a column differ, the longer list is kept; it must begin with the shorter one.
 
     Raises:
-        PlanError: A column has different types or class orders.
+        PlanError: A column has different types, or its class lists have different orders.
     """
     merged: dict[str, Any] = {}
     for features in all_features:
@@ -240,7 +245,7 @@ def merged_features(all_features: Sequence[Features]) -> Features:
             if isinstance(kind, ClassLabel) and isinstance(held, ClassLabel):
                 short, long = sorted((kind, held), key=lambda one: len(one.names))
                 if long.names[: len(short.names)] != short.names:
-                    raise PlanError(f"column {name}: expected equal classes in all designs, got {held} and {kind}")
+                    raise PlanError(f"column {name}: expected one class order in all designs, got {held} and {kind}")
                 merged[name] = long
             elif name == "objects":
                 merged[name] = max(kind, held, key=lambda one: len(str(one)))  # it has the longer class list
@@ -250,10 +255,16 @@ def merged_features(all_features: Sequence[Features]) -> Features:
 
 
 def tables_of(dataset: Path, split: str, runs: Sequence[str], features: Features) -> Iterator[pa.Table]:
-    """Read the rows of these runs as tables with the columns of `features`; missing columns are null.
+    """Read some rows of a built dataset, as tables with the columns of `features`; a missing column is null.
+
+    Args:
+        dataset: The dataset's folder.
+        split: The split of the rows.
+        runs: Values of the rows' column `run`.
+        features: The columns.
 
     Raises:
-        PlanError: A run is missing.
+        PlanError: The split lacks one of the rows.
     """
     wanted, found = set(runs), 0
     schema = features.arrow_schema
@@ -285,7 +296,7 @@ def data_hash(dataset: Path) -> str:
 
 
 def rows_by_split(dataset: Path) -> dict[str, int]:
-    """Count the rows of each split of a dataset folder."""
+    """Count the rows of each split of a dataset, given its folder."""
     return {
         split: sum(pq.read_metadata(path).num_rows for path in paths) for split, paths in split_files(dataset).items()
     }

@@ -1,7 +1,7 @@
-"""Do runs one after the other: finished runs are skipped, killed ones resumed, failures reported.
+"""Do runs one after the other: finished runs are skipped, killed runs are resumed, failures are reported.
 
-A run's folder WORK/runs/<key> holds the output of its commands; `studies.results` stores its result once it is
-complete. A killed training is resumed with `--resume`, bit-exactly where the trainer promises that.
+A run's folder WORK/runs/<key> holds the output of its commands. `studies.results` stores the result of a complete run.
+A killed training is resumed with the trainer's option `--resume`.
 """
 
 from __future__ import annotations
@@ -31,19 +31,21 @@ SPENT = "spent.json"
 
 
 class CommandFailed(Exception):
-    """A command of a run ended with an error; the message has the command and the last error line of its log."""
+    """A command of a run failed; the message contains exit code, command, the log's last error line and its path."""
 
 
 @dataclass
 class Meter:
-    """Counter of the wall and CPU seconds of a run's commands, summed over all calls in a JSON file."""
+    """Sums of the wall and CPU seconds of a run's commands, kept in the JSON file `path` over all attempts."""
 
     path: Path
 
     def read(self) -> dict[str, float]:
+        """Return the sums of wall and CPU seconds, such as `training_wall` and `training_cpu`; {} without the file."""
         return json.loads(self.path.read_text("utf-8")) if self.path.is_file() else {}
 
     def add(self, what: str, wall: float, cpu: float) -> None:
+        """Add wall and CPU seconds to the sums of the work `what`, such as `training`, and write the file."""
         spent = self.read()
         for name, seconds in ((f"{what}_wall", wall), (f"{what}_cpu", cpu)):
             spent[name] = round(spent.get(name, 0.0) + seconds, 2)
@@ -52,10 +54,14 @@ class Meter:
 
 
 def python(words: Sequence[str], log: Path) -> None:
-    """Run a command with this Python in the repository's root; its output is appended to `log`.
+    """Run a command with this Python in the repository's root, and append its output to a log.
+
+    Args:
+        words: The command's arguments.
+        log: The log file; its folder is created.
 
     Raises:
-        CommandFailed: Its exit code is not 0.
+        CommandFailed: The exit code is not 0.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a", encoding="utf-8") as file:
@@ -80,19 +86,21 @@ def python(words: Sequence[str], log: Path) -> None:
     if code:
         lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
         last = next((line for line in reversed(lines) if "error" in line.lower()), lines[-1])
-        raise CommandFailed(f"exit code {code} of {' '.join(words[:4])} …: {last.strip()} (log: {log})")
+        raise CommandFailed(
+            f"python {' '.join(words[:4])} …: exit code {code}, expected 0: {last.strip()} (log: {log})"
+        )
 
 
 class Execution:
     """Does runs and stores their results.
 
     Args:
-        work: Folder of renders, datasets, trainings and new results; not in the repository.
-        table: The table of results; new ones stay in `work` until `python -m studies --write`.
-        workers: Number of render and build processes; 0: one per core.
-        threads: Number of CPU threads of a training; with another number, results differ in their last digits.
-        device: The trainers' `--device`.
-        command: Replaces `python` in tests.
+        work: Folder of renders, datasets, trainings and new results.
+        table: The table of results; new results stay in `work` until `python -m studies --write`.
+        workers: Number of processes for rendering and building; 0: one per core.
+        threads: Number of CPU threads of a training; another number changes the last digits of results.
+        device: Value of the trainers' option `--device`.
+        command: Runs a command, see `python`; tests pass another function.
         report: Called with a line of text when a run starts, fails or waits.
     """
 
@@ -112,22 +120,24 @@ class Execution:
         self.workshop = Workshop(self.work, command, workers, report)
 
     def is_done(self, run: Run) -> bool:
+        """Return whether a run has a result."""
         return self.results.holds(run.key)
 
     def folder(self, run: Run) -> Path:
+        """Return the folder for the files of a run's commands."""
         return self.work / "runs" / run.key
 
     def error_of(self, run: Run) -> str:
-        """Return the error text of the run's last attempt; empty if it did not fail."""
+        """Return the error text of a run's last attempt; empty if that attempt did not fail."""
         path = self.folder(run) / "error.txt"
         return path.read_text("utf-8").strip() if path.is_file() else ""
 
     def do(self, run: Run) -> None:
-        """Finish a run and write its result.
+        """Finish a run and store its result; does nothing if the run is done.
 
         Raises:
             Busy: Another process is doing this run.
-            CommandFailed, PlanError, OSError: The run failed; the message is also in its error.txt.
+            CommandFailed, PlanError, OSError: The run failed; error.txt in its folder holds the message.
         """
         folder = self.folder(run)
         with locked(folder.with_suffix(".lock"), wait=False):
@@ -166,7 +176,7 @@ class Execution:
         self.results.add(document)
 
     def train(self, run: Run) -> Path:
-        """Finish the training of a run, and first that of the run whose weights it starts from; returns its folder."""
+        """Train `run.init`, if given, and `run` if they are not finished; returns the trainer's folder for `run`."""
         folder = self.folder(run)
         out = folder / "run"
         begin = None
@@ -249,7 +259,7 @@ class Execution:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that a result may depend on, and this repository's commit."""
+    """Return the versions of Python and of the installed `PACKAGES`, by name, and this repository's `commit`."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -262,7 +272,7 @@ def versions() -> dict[str, str]:
 
 
 def processor() -> str:
-    """Return the processor's name and its number of cores."""
+    """Return the processor's name and number of cores, as text."""
     name = platform.processor() or platform.machine()
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
@@ -279,7 +289,7 @@ def _children_cpu() -> float:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Outcome of `execute`: runs done, failed (with the error), and left for a later call or another process."""
+    """Outcome of `execute`: runs done, failed (with error texts), and left for a later call or another process."""
 
     done: list[Run]
     failed: list[tuple[Run, str]]
@@ -287,7 +297,10 @@ class Outcome:
 
 
 def distinct(runs: Iterable[Run]) -> list[Run]:
-    """Drop runs with a repeated key, as questions may share a run; the order is kept."""
+    """Return the runs without repeats of a `key`, as two questions may need the same run.
+
+    Of equal runs the first is returned, at the place of the last.
+    """
     return list({run.key: run for run in reversed(list(runs))}.values())[::-1]
 
 
@@ -297,9 +310,9 @@ def execute(
     minutes: float | None = None,
     advance: Callable[[float], None] = lambda seconds: None,
 ) -> Outcome:
-    """Do the runs that are not done yet; a failure does not stop the other runs.
+    """Do the runs that are not done yet; returns which ones were done, failed or left.
 
-    Several processes may share the work: a run that another process is doing is skipped.
+    A failed run does not stop the other runs. A run that another process is doing is skipped.
 
     Args:
         execution: The object that does each run.
@@ -316,13 +329,13 @@ def execute(
             outcome.left.append(run)
             continue
         execution.workshop.report(
-            f"{run.name}: takes about {run.seconds / 60:.0f} min on an idle core, in {execution.folder(run)}"
+            f"{run.name}: takes about {run.seconds / 60:.0f} min on an idle core; folder: {execution.folder(run)}"
         )
         try:
             execution.do(run)
         except Busy:
             outcome.left.append(run)
-            execution.workshop.report(f"{run.name}: skipped, as another process is doing it")
+            execution.workshop.report(f"{run.name}: skipped, as another process is doing this run")
         except Exception as error:
             outcome.failed.append((run, f"{type(error).__name__}: {error}"))
             execution.workshop.report(f"FAILED {run.name}: {error}")

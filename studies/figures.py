@@ -1,4 +1,4 @@
-"""Draw the page's figures, one for each question that has results."""
+"""Draw the panels of the figures in docs/explanation/results.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STYLES = ("-", "-", "-", "--", "-.", ":")
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG file without a timestamp, so that the same figure gives the same bytes."""
+    """Write a figure as the PNG file `path`, without a timestamp: the same figure gives the same bytes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=DPI, metadata={"Software": None})
 
@@ -27,7 +27,7 @@ def _bars(value: Value) -> list[list[float]]:
 
 
 def finish(axes: Any, title: str, chance: float | None = None, **legend: Any) -> None:
-    """Add title, y axis from 0 to 1, legend and a line at `chance` (what guessing gives; None: no line) to a panel."""
+    """Add title, y axis from 0 to 1, legend (options: `legend`) and a line `guessing` at `chance` (None: no line)."""
     if chance is not None:
         axes.axhline(chance, color="grey", linestyle=":", label="guessing")
     axes.set(title=title, ylim=(-0.02, 1.04))
@@ -44,7 +44,14 @@ def dots(
     chance: float | None = None,
     **legend: Any,
 ) -> None:
-    """Plot means and intervals of `series` (values by name, then group): groups along the x axis, a colour per name."""
+    """Plot means with their intervals: groups along the x axis, and a colour for each series.
+
+    Args:
+        axes: the panel.
+        groups: names of the groups, from left to right.
+        series: by name of the series, its value for each group by name of the group.
+        title, chance, legend: as for `finish`.
+    """
     count = max(1, len(series))
     for index, (name, values) in enumerate(series.items()):
         shift = (index - (count - 1) / 2) * 0.7 / count
@@ -61,7 +68,7 @@ def dots(
 
 
 def named(axes: Any, values: Mapping[str, Value], title: str, chance: float | None = None) -> None:
-    """Plot each name's value as a point with its interval; names along the x axis."""
+    """Plot each value with its interval, names along the x axis, and a line `guessing` at `chance` (None: no line)."""
     for index, value in enumerate(values.values()):
         axes.errorbar(index, value.mean, yerr=_bars(value), fmt="o", color=f"C{index % 10}", capsize=3)
     axes.set_xticks(range(len(values)), list(values), rotation=20, ha="right")
@@ -76,7 +83,7 @@ def lines_over(
     y: str,
     chance: float | None = None,
 ) -> None:
-    """Plot each series' curves of (x, y) points, one thin line per seed, and their mean as a thick line."""
+    """Plot each series' curves of (x, y) points as thin lines, their mean thick; `x`, `y`: labels of the axes."""
     for index, (name, curves) in enumerate(series.items()):
         color = f"C{index % 10}"
         for curve in curves:
@@ -92,7 +99,7 @@ def lines_over(
 def growing(
     axes: Any, series: Mapping[str, Mapping[int, Value]], title: str, x: str, y: str, chance: float | None = None
 ) -> None:
-    """Plot each series' values with intervals over the numbers that are their keys, such as of pictures."""
+    """Plot each series' values with intervals over the number of pictures (its keys), on a logarithmic x axis."""
     ticks = sorted({number for values in series.values() for number in values})
     for index, (name, values) in enumerate(series.items()):
         numbers = sorted(values)
@@ -114,7 +121,7 @@ def growing(
 
 
 def one_legend(figure: Figure, panels: Sequence[Any]) -> None:
-    """Replace the panels' legends by the first one's, below all panels."""
+    """Remove the legend of each panel, and put the first panel's below all panels."""
     handles, names = panels[0].get_legend_handles_labels()
     for axes in panels:
         if legend := axes.get_legend():

@@ -1,7 +1,7 @@
 """Summarise the results over seeds: a mean with an interval for each variant and measure.
 
 The interval is the envelope of the seeds' 95 % intervals: from the lowest lower end to the highest upper end. It
-covers the choice of test pictures and the spread of these seeds, but says nothing about other seeds.
+covers the choice of test pictures and the spread of these seeds. It says nothing about other seeds.
 
 Two variants that were measured on the same pictures are compared picture by picture, see `difference`.
 """
@@ -29,7 +29,7 @@ Scores = tuple[np.ndarray, np.ndarray]  # scores of the OK pictures, and of the 
 
 @dataclass(frozen=True)
 class Value:
-    """A measure of one variant: mean over seeds, envelope low to high of their intervals, number of seeds."""
+    """A measure of one variant: mean over seeds, envelope `low` to `high` of their intervals, number of seeds."""
 
     mean: float
     low: float
@@ -42,9 +42,12 @@ class Value:
 
 @dataclass(frozen=True)
 class Difference:
-    """A measure of one variant minus that of another on the same pictures, with a 95 % interval.
+    """A measure of one variant minus that of another variant on the same pictures.
 
-    `seeds` is the number of trainings of the variant with fewer.
+    Attributes:
+        mean: The difference.
+        low, high: Its 95 % interval.
+        seeds: The smaller of the two variants' numbers of trainings.
     """
 
     mean: float
@@ -54,7 +57,7 @@ class Difference:
 
     @property
     def decided(self) -> bool:
-        """Whether the interval excludes zero and both variants have at least DECIDING trainings."""
+        """True if the interval excludes zero and both variants have at least DECIDING trainings."""
         return self.seeds >= DECIDING and (self.low > 0 or self.high < 0)
 
     def __str__(self) -> str:
@@ -63,19 +66,20 @@ class Difference:
 
 
 def difference(one: Sequence[Answers], other: Sequence[Answers], same_models: bool = False) -> Difference | None:
-    """Balanced accuracy of `other` minus that of `one`, with a bootstrap interval over pictures and seeds.
+    """Compute balanced accuracy of `other` minus that of `one`, with a bootstrap interval over pictures and seeds.
 
     The same pictures are drawn for both variants, so that pictures which are hard for both cancel out. Seeds are drawn
-    for each variant separately, as trainings of equal seed have nothing in common; with one seed the interval does not
-    contain the spread of trainings. Owen, 2007, The pigeonhole bootstrap: rows and columns are drawn independently.
+    for each variant separately, as trainings of equal seed have nothing in common. If a variant has one seed, the
+    interval does not contain its spread of trainings. Pictures and seeds are drawn independently (Owen, 2007, The
+    pigeonhole bootstrap).
 
     Args:
         one, other: For each variant, the `measures.answers` of each seed.
-        same_models: Whether the same models gave both answers (from other pictures of the same parts, for example):
-            then the same seeds are drawn for both.
+        same_models: Whether the same models gave the answers of both variants, for example on other pictures of the
+            same parts. If so, the same seeds are drawn for both variants.
 
     Returns:
-        None if a variant has no run.
+        The difference; None if a variant has no run.
 
     Raises:
         ValueError: The runs were not measured on the same pictures.
@@ -83,7 +87,7 @@ def difference(one: Sequence[Answers], other: Sequence[Answers], same_models: bo
     if not one or not other:
         return None
     if len({answers["of"] for answers in (*one, *other)}) != 1:
-        raise ValueError("expected runs that were measured on the same pictures, got runs with different ones")
+        raise ValueError("expected runs that were measured on the same pictures, got different pictures")
     truth = _labels(one[0], "truth")
     classes = [truth == label for label in np.unique(truth)]
     rng = np.random.default_rng(0)
@@ -102,17 +106,17 @@ def difference(one: Sequence[Answers], other: Sequence[Answers], same_models: bo
 
 
 def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int | None = None) -> Difference | None:
-    """AUROC of `other` minus that of `one` (defective against OK pictures), with a bootstrap interval.
+    """Compute AUROC (defective against OK pictures) of `other` minus that of `one`, with a bootstrap interval.
 
-    The same pictures are drawn for both variants, OK and defective ones separately; seeds are drawn for each variant
-    separately. The interval is too narrow for a variant with an AUROC of 1: no draw contains a missed picture.
+    The same pictures are drawn for both variants, OK and defective pictures separately. Seeds are drawn for each
+    variant separately. The interval is too narrow for a variant with an AUROC of 1: no draw contains a missed picture.
 
     Args:
-        one, other: For each variant, the scores of the same pictures by each training.
-        seeds: Number of trainings of the result; None: that of the variant with fewer.
+        one, other: For each variant, a pair `Scores` per training: scores of OK and of defective pictures.
+        seeds: `seeds` of the returned difference; None: the smaller of the variants' numbers of trainings.
 
     Returns:
-        None if a variant has no run.
+        The difference; None if a variant has no run.
     """
     if not one or not other:
         return None
@@ -132,7 +136,7 @@ def auroc_difference(one: Sequence[Scores], other: Sequence[Scores], seeds: int 
 
 
 def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
-    """Read from a result, by defect, one method's scores (OK pictures, defective pictures); see `measures.scores`."""
+    """Read a method's scores of OK and of defective pictures from a run's result, by cell (a defect at a size)."""
     kept = result["scores"]
     values, begin = np.array(kept["by_method"][method]), 0
     parts = {}
@@ -144,7 +148,10 @@ def scores_of(result: Mapping[str, Any], method: str) -> dict[str, Scores]:
 
 
 def areas(by_seed: Sequence[Mapping[str, Scores]]) -> dict[str, Value]:
-    """Compute the AUROC of each defect over seeds; intervals are Wilson's, with one trial per defective picture."""
+    """Compute the AUROC for each kind and size of defect, as the mean over trainings.
+
+    Its interval encloses the Wilson intervals of all trainings, in which each NG picture is one trial.
+    """
     found = {}
     for cell in by_seed[0] if by_seed else ():
         sides = [scores[cell] for scores in by_seed]
@@ -169,21 +176,22 @@ def _drawn_accuracy(drawn: np.ndarray, right: np.ndarray, classes: Sequence[np.n
 
 @dataclass(frozen=True)
 class Found:
-    """The finished runs of one question at one size, by variant in the plan's order."""
+    """Results of a question's finished runs at one size, by variant; `planned`: number of all its runs."""
 
     question: int
     size: str
     planned: int
     variants: dict[str, list[Document]]
-    other: Found | None = None  # the same question at another size
+    other: Found | None = None  # the same question at the other size, if that has finished runs
 
     @property
     def done(self) -> int:
+        """Number of finished runs."""
         return sum(map(len, self.variants.values()))
 
     @property
     def renderings(self) -> int:
-        """Number of versions (by hash) of the dataset that has the most: renders differ in some bytes by processor."""
+        """Largest number of hashes that one dataset has; above 1 if its renders come from different processors."""
         hashes: dict[str, set[str]] = {}
         for documents in self.variants.values():
             for document in documents:
@@ -192,7 +200,7 @@ class Found:
         return max(map(len, hashes.values()), default=0)
 
     def values(self, read: Callable[[Mapping[str, Any]], Mapping[str, Any] | None]) -> dict[str, Value]:
-        """Summarise each variant over seeds; `read` takes `share` and `interval` from a result, or None."""
+        """Summarise each variant over seeds; `read` returns `share` and `interval` of a result, or None."""
         found = {}
         for variant, documents in self.variants.items():
             shares = [read(document["result"]) for document in documents]
@@ -203,7 +211,10 @@ class Found:
     def difference(
         self, one: str, other: str, read: Callable[[Mapping[str, Any]], Answers | None]
     ) -> Difference | None:
-        """Balanced accuracy of variant `other` minus that of `one`; `read` takes the answers from a result."""
+        """Compute balanced accuracy of variant `other` minus that of `one`; None if either has no runs.
+
+        `read` returns the answers in a run's result; a run without answers (None) does not count.
+        """
         before, after = (
             [answers for document in self.variants.get(name, []) if (answers := read(document["result"]))]
             for name in (one, other)
@@ -212,7 +223,7 @@ class Found:
 
 
 def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
-    """Summarise the seeds' shares and intervals: their mean and envelope; None without shares."""
+    """Summarise each seed's `share` and `interval`: mean of the shares, envelope of the intervals; None if no share."""
     some = [one for one in shares if one.get("share") is not None]
     if not some:
         return None
@@ -226,7 +237,7 @@ def over_seeds(shares: Iterable[Mapping[str, Any]]) -> Value | None:
 
 
 def findings(documents: Mapping[str, Document]) -> dict[int, Found]:
-    """Collect the finished runs of each question, at the study size that has more of them."""
+    """Return each question's finished runs at that of the `SIZES` with most of them; `documents`: results by key."""
     found: dict[int, list[Found]] = {question: [] for question in TOPICS}
     for size in SIZES:
         runs = all_runs(size, SEEDS_LOOKED_FOR)

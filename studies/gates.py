@@ -1,14 +1,16 @@
 """`python -m studies.gates`: how many unsuitable and how many regular pictures the judges call INVALID.
 
-    python -m studies.gates --model RUN --golden FOLDER --data DATASET --other DATASET --write demo
+    python -m studies.gates --model RUN --golden FOLDER --data DATASET --other DATASET --write vit
 
-DATASET holds regular renders, OK and NG, of other seeds and positions than those that RUN was trained on; --other holds
-renders of other scenes. The regular pictures, and copies of some of them changed as `unsuitable` says, are judged with
-`python -m trainer.predict --model RUN --allow-unfit` (which only leaves out the fitness of the run) and
-`python -m generator inspect --golden FOLDER`. Of a Florence-2 only the gates are asked, as `trainer.predict` asks them:
-its answers, which take most of the time, make nothing INVALID. The table has the share INVALID with its 95 % interval
-(Clopper and Pearson), and for `inspect` how often each other verdict was given; --write puts it into
-docs/explanation/gates.md.
+--data holds regular renders, OK and NG, whose seeds and positions differ from those that RUN was trained on. --other
+holds renders of another scene. Unsuitable pictures are changed copies of some regular ones. All pictures are judged:
+
+- by a ViT, with `python -m trainer.predict --model RUN --allow-unfit`;
+- by a Florence-2, with its gates only: its answers take most of the time and make no picture INVALID;
+- by SOARTC, with `python -m generator inspect --golden FOLDER`.
+
+The table has the share of INVALID with its 95 % interval (Clopper and Pearson), and for `inspect` the numbers of the
+other verdicts. --write puts it into docs/explanation/gates.md.
 """
 
 from __future__ import annotations
@@ -37,22 +39,19 @@ from trainer.core.run_folder import kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "gates.md"
-REGULAR = "regular, OK and NG"
+REGULAR = "regular"
 SOARTC = "SOARTC"
 HALF_TURN = "turned by 180° (keyed, latched or printed)"
 OTHER = "another scene"
 BATCH = 8  # pictures that a Florence-2 reads at once
 # Housings that a turn by 180° maps onto themselves, by scene; the others have a key, a latch or a slot.
-SYMMETRIC = {
-    "connector_3x9": ("plain", "ribbed", "bossed", "chamfered"),
-    "auto_2x11": ("plain", "keyed"),
-}
+SYMMETRIC = {"connector_3x9": ("plain", "ribbed", "bossed", "chamfered"), "auto_2x11": ("plain", "keyed")}
 # A judge returns the verdicts on picture files, by file name.
 Judge = Callable[[Sequence[Path]], Mapping[str, str]]
 
 
 def unsuitable(picture: Image.Image, random: np.random.Generator) -> dict[str, Image.Image]:
-    """Make pictures that cannot be judged from a regular one (RGB), by their name in the table."""
+    """Change a regular RGB picture in ways that make judging impossible; returns the pictures by kind of change."""
     width, height = size = picture.size
     pixels = np.asarray(picture)
     across = np.tile(np.linspace(0, 255, width).astype(np.uint8)[None, :, None], (height, 1, 3))
@@ -100,12 +99,12 @@ def _shifted(pixels: np.ndarray, across: int, down: int) -> Image.Image:
 
 
 def is_symmetric(row: Mapping[str, Any]) -> bool:
-    """Whether the part of a dataset's row looks the same after a turn by 180°: no key, latch, slot or print."""
+    """Return whether the part of a dataset's row looks the same after a turn by 180°: no key, latch, slot or print."""
     return row["marking"] == "none" and row["housing"] in SYMMETRIC.get(str(row["scene"]), ())
 
 
 def rows_of(folder: Path, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a dataset, with the picture's bytes."""
+    """Yield the rows of a dataset's splits (empty: all), each with its picture as undecoded bytes."""
     from datasets import Image as Undecoded
     from datasets import load_dataset
 
@@ -115,13 +114,13 @@ def rows_of(folder: Path, splits: Sequence[str]) -> Iterator[dict[str, Any]]:
 
 
 def write_pictures(to: Path, data: Path, splits: Sequence[str], others: Sequence[Path], most: int) -> None:
-    """Write regular and unsuitable pictures into TO, a folder for each kind; TO/kinds.json names the kinds.
+    """Write regular and unsuitable pictures as PNG files into numbered folders, one for each kind of picture.
 
     Args:
-        to: Folder to write into.
+        to: Folder to write into; its kinds.json lists the names of the kinds by number.
         data: Dataset of the regular pictures.
-        splits: Its splits to use; empty: all.
-        others: Datasets of other scenes.
+        splits: The splits of `data` to use; empty: all.
+        others: Datasets of other scenes; their pictures get the size of the last regular picture.
         most: Largest number of regular pictures that are changed.
     """
     kinds: list[str] = []
@@ -157,7 +156,7 @@ def _run(*arguments: object) -> None:
 
 
 def judge_of_run(run: Path) -> Judge:
-    """Make a function that judges pictures by `trainer.predict` with a run, and returns the verdicts by file name."""
+    """Make a `Judge`, a function from picture files to verdicts, that calls `trainer.predict` with a run's folder."""
 
     def judge(files: Sequence[Path]) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +168,7 @@ def judge_of_run(run: Path) -> Judge:
 
 
 def judge_of_gates(run: Path) -> Judge:
-    """Make a function that judges pictures by a Florence-2's gates only: INVALID, or OK where it can be judged."""
+    """Make a `Judge`, a function from picture files to verdicts: INVALID if a Florence-2's gates refuse it, else OK."""
     import torch
 
     from trainer.florence2.data import stretched
@@ -194,7 +193,7 @@ def judge_of_gates(run: Path) -> Judge:
 
 
 def judge_of_golden(golden: Path) -> Judge:
-    """Make a function that judges pictures by `generator inspect` with a folder of pictures of good parts."""
+    """Make a `Judge`, a function from picture files to verdicts, that calls `generator inspect --golden FOLDER`."""
 
     def judge(files: Sequence[Path]) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:
@@ -206,7 +205,7 @@ def judge_of_golden(golden: Path) -> Judge:
 
 
 def share(verdicts: Sequence[str]) -> str:
-    """Return how many verdicts are INVALID, as text: count, total and 95 % interval in %."""
+    """Write how many verdicts are INVALID: count, total and 95 % interval of the share in %."""
     count = sum(verdict == "INVALID" for verdict in verdicts)
     low, high = binomtest(count, len(verdicts)).proportion_ci(0.95)
     return f"{count} of {len(verdicts)} ({100 * low:.1f}–{100 * high:.1f} %)"
@@ -219,7 +218,7 @@ def others(verdicts: Sequence[str]) -> str:
 
 
 def measured(pictures: Path, judges: Mapping[str, Judge]) -> str:
-    """Judge the pictures of `write_pictures` by each of `judges`; returns the table, for SOARTC with other verdicts."""
+    """Judge the pictures of `write_pictures`; returns a Markdown table: a row per kind of picture, columns by judge."""
     kinds = json.loads((pictures / "kinds.json").read_text("utf-8"))
     files = {kind: sorted((pictures / str(number)).glob("*.png")) for number, kind in enumerate(kinds)}
     every = [file for some in files.values() for file in some]
@@ -230,39 +229,42 @@ def measured(pictures: Path, judges: Mapping[str, Judge]) -> str:
         [kind, *(share(each) for each in some), *(others(some[index]) for index in by_golden)]
         for kind, some in found.items()
     ]
-    return table(["INVALID of", *judges, *("other verdicts" for _ in by_golden)], rows)
+    return table(["pictures", *judges, *("other verdicts" for _ in by_golden)], rows)
 
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m studies.gates",
-        description="Measure the share of INVALID among regular renders and among pictures that cannot be judged.",
+        description="Measure how often trained networks and `generator inspect` call a picture INVALID. Two kinds of "
+        "pictures are judged: regular renders, where INVALID is a false alarm, and pictures that cannot be judged.",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model", type=Path, action="append", default=[], metavar="RUN", help="run that judges; may be repeated"
-    )
-    p.add_argument("--golden", type=Path, metavar="FOLDER", help="pictures of good parts for `generator inspect`")
-    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="dataset of regular renders")
-    p.add_argument("--split", action="append", default=[], metavar="NAME", help="splits of --data to use (all)")
+    model = "run folder of a ViT or Florence-2 that judges the pictures; may be repeated"
+    p.add_argument("--model", type=Path, action="append", default=[], metavar="RUN", help=model)
+    golden = "folder of pictures of good parts, with which `generator inspect` compares (default: it does not judge)"
+    p.add_argument("--golden", type=Path, metavar="FOLDER", help=golden)
+    regular = "dataset of regular renders, which are not to be called INVALID; parts both OK and NG"
+    p.add_argument("--data", type=Path, required=True, metavar="DATASET", help=regular)
+    split = "split of --data to use; may be repeated (default: all splits)"
+    p.add_argument("--split", action="append", default=[], metavar="NAME", help=split)
     p.add_argument(
         "--other",
         type=Path,
         action="append",
         default=[],
         metavar="DATASET",
-        help="dataset of another scene; may be repeated",
+        help="dataset of renders of another scene; all its pictures should be INVALID; may be repeated",
     )
-    p.add_argument("--pictures", type=int, default=100, metavar="N", help="number of regular renders to change (100)")
-    p.add_argument(
-        "--write", metavar="NAME", help="write the table between the markers NAME of docs/explanation/gates.md"
-    )
+    pictures = "number of regular renders of which unsuitable copies are made (default: 100)"
+    p.add_argument("--pictures", type=int, default=100, metavar="N", help=pictures)
+    write = "write the table into docs/explanation/gates.md, between the two markers that contain NAME"
+    p.add_argument("--write", metavar="NAME", help=write)
     return p
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print and write the table as the options say; returns the exit code."""
+    """Judge the pictures and print the table, with --write also into gates.md; returns the exit code."""
     judges = {
         f"`{one.name}`": (judge_of_gates if kind_of(one) == DETECTION_FORMAT else judge_of_run)(one)
         for one in args.model

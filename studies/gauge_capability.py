@@ -1,8 +1,10 @@
-"""Gauge R&R of a trained gauge from repeated pictures: its figures, what limits it, and their tables.
+"""Gauge R&R of a trained gauge from repeated pictures: its figures, the sources of its scatter, and tables of both.
 
-Every pin of every part is a feature of its own. Its measures are split by a nested analysis of variance: captures of
-one placing (noise), placings (pose, light, view), and features. The same analysis of the errors gives the bias that a
-feature keeps in all placings: that of the network. Measured again at the true pose: what the found pose adds.
+A feature is one pin of one part. A nested analysis of variance splits the scatter of the measures into three parts:
+that of captures of one placing (noise), that between placings (pose, light, view), and that between features. The
+same analysis of the errors (measure minus true value) gives the scatter of the bias that each feature keeps in all its
+placings: the network's. A second measurement, with the true pose of each part instead of the pose that the gauge found,
+shows how much errors of the pose add to the scatter.
 """
 
 from __future__ import annotations
@@ -31,7 +33,6 @@ from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import AXES, Measured, table_of
 from trainer.gauge.picture import GaugeData
 from trainer.gauge.run import GaugeRun, load_run
-from trainer.gauge.uncertainty import factors_of
 
 FEATURE, VALUE, ERROR = "feature", "value", "error"
 QUANTITIES = {"dx": "dx", "dy": "dy", "retraction": "height", "true_position": "true position"}
@@ -39,7 +40,10 @@ QUANTITIES = {"dx": "dx", "dy": "dy", "retraction": "height", "true_position": "
 
 @dataclass(frozen=True)
 class Design:
-    """Numbers of parts, of placings of each, of captures of each placing, and of captures of the type 1 part."""
+    """Numbers of `parts`, of placings (`fixtures`) of each part on the station, and of `captures` of each placing.
+
+    `repeats` is the number of captures of one more part, which is placed once (the type 1 study).
+    """
 
     parts: int
     fixtures: int
@@ -49,23 +53,31 @@ class Design:
 
 @dataclass(frozen=True)
 class Capability:
-    """Figures of one quantity, measured by one set of cameras; lengths in mm.
+    """Figures of one quantity, measured by one set of cameras; lengths in mm, each scatter a standard deviation.
 
     Attributes:
-        run, cameras, quantity, width_px: what was measured.
-        px_per_mm: of the pictures as the run resamples them.
-        features: number of pins of parts.
-        tolerance: width of the tolerance zone.
-        slope, bias: of found against true; mean error.
-        noise: standard deviation of captures of one placing (equipment variation).
-        placing: of placings (appraiser variation); `pose`: the part of it that the true pose would remove.
-        network: of the features' biases, which all placings share.
-        grr: of noise and placing together.
+        run: name of the run's folder.
+        cameras: names of the cameras, joined by "+".
+        quantity: a key of `QUANTITIES`.
+        width_px: width of the dataset's pictures.
+        px_per_mm: scale of the pictures after the run has resampled them.
+        features: number of features (one pin of one part) measured.
+        tolerance: width of the quantity's tolerance zone.
+        slope: slope of the straight line fitted to the found values over the true values; 1 is right.
+        bias: mean of found minus true values.
+        noise: scatter of the captures of one placing (equipment variation).
+        placing: scatter between placings (appraiser variation).
+        pose: sqrt(placing² - p²), where p is `placing` measured with the true pose; 0 if p is larger.
+        network: scatter between features of the bias that each keeps in all placings.
+        grr: `noise` and `placing` together: root of the sum of squares.
         percent: %GRR of the tolerance.
-        ndc, ndc_production: distinct categories over the tolerance, and over the scatter of good parts.
-        capable_10, capable_30: smallest tolerance with %GRR of 10 and 30.
-        cg, cgk: of the type 1 study, median over the pins; None where it was not measured.
-        bright_slope, bright_percent: slope and %GRR of the brightest pixels.
+        ndc: number of distinct categories over the tolerance.
+        ndc_production: number of distinct categories over the scatter of good parts; None for true position.
+        capable_10, capable_30: smallest tolerance whose %GRR is 10 %, and 30 %.
+        cg, cgk: capability indices, median over the pins of the type 1 study; None if fewer than half of these pins
+            were measured each time.
+        bright_slope, bright_percent: `slope` and `percent` if the brightest pixels are taken for the tip, not the
+            network's answer; None if too few tips were found.
     """
 
     run: str
@@ -96,14 +108,21 @@ class Capability:
 def capability(
     model: Path, folder: Path, connector: Connector, terminal: str, width_px: int, design: Design
 ) -> list[Capability]:
-    """Measure the study's dataset with a run.
+    """Measure the study's dataset with a gauge, by the camera `center` alone and by all cameras together.
 
     Args:
-        model: the run's folder.
-        folder: the dataset's.
-        connector, terminal: what it shows.
-        width_px: of its pictures.
-        design: of the study.
+        model: the gauge's run folder, which its training wrote.
+        folder: the dataset's folder, with splits `test` and `test_type1`.
+        connector: the dataset's connector; its tolerances and production scatter are used.
+        terminal: name of the dataset's terminal.
+        width_px: width of the dataset's pictures.
+        design: size of the study.
+
+    Returns:
+        One `Capability` for each set of cameras and each quantity that these cameras determine.
+
+    Raises:
+        InputError: the gauge or the dataset cannot be used, or a part was not located in some capture.
     """
     run = load_run(model)
     data = read_gauge_data(folder, run.pitch_px, ("test", "test_type1"))
@@ -114,7 +133,7 @@ def capability(
         measured, pins = measure_split(data.splits["test"], data, run, cameras)
         lost = sum(one.pose is None for one in measured)
         if lost:
-            raise InputError(f"{model}: expected every capture of the study to be located, got {lost} that are not")
+            raise InputError(f"{model}: expected to locate the part in every capture, failed in {lost} captures")
         exact = table_of(_at_true_pose(measured, data, run), data)
         _, repeated = measure_split(data.splits["test_type1"], data, run, cameras)
         drawing = next(iter(data.connectors.values()))
@@ -130,25 +149,21 @@ def capability(
 
 
 def _at_true_pose(measured: Sequence[Measured], data: GaugeData, run: GaugeRun) -> list[Measured]:
-    finder, factors = TorchFinder(run.network, run.uncertainty.scales), factors_of(run.uncertainty)
+    finder, factors = TorchFinder(run.network, run.uncertainty.scales), run.factors
     found = []
     for one in measured:
         first = one.capture.pictures[0]
         pose = Pose(first.pose, np.zeros((6, 6)), 1.0, 1.0)
         queries = data.queries[first.key]
         seen = [sight(view, queries, finder, first.pose, np.arange(queries.pins)) for view in one.capture.views]
-        pins = measure(seen, queries, pose, factors)
+        looks = {view: found.features for view, found in one.looks.items()}
+        pins = measure(seen, queries, pose, factors.of(looks), factors.slope(first.key[2]))
         found.append(Measured(one.capture, pose, pins))
     return found
 
 
 def _figures(
-    quantity: str,
-    pins: pd.DataFrame,
-    exact: pd.DataFrame,
-    repeated: pd.DataFrame,
-    connector: Connector,
-    terminal: str,
+    quantity: str, pins: pd.DataFrame, exact: pd.DataFrame, repeated: pd.DataFrame, connector: Connector, terminal: str
 ) -> dict[str, Any] | None:
     """The figures of `Capability` for one quantity; None if the cameras do not determine it."""
     values = features(pins, quantity)
@@ -198,9 +213,16 @@ def _without(values: pd.DataFrame | None) -> float:
 
 
 def features(pins: pd.DataFrame, quantity: str, source: str = "found") -> pd.DataFrame | None:
-    """Measures of the features that every capture measured: columns `feature`, `fixture`, `value`, `true`, `error`.
+    """Select a quantity's measures, for the features (pins of parts) that were measured in every capture.
 
-    None if fewer than half of the features are.
+    Args:
+        pins: the table of `measure_split`: one row per pin and capture.
+        quantity: a key of `QUANTITIES`.
+        source: prefix of the measures' columns: `found` by the network, or `bright` by the brightest pixels.
+
+    Returns:
+        Columns `feature` (part/address), `fixture`, `value`, `true` and `error` (value minus true), in mm; None if
+        fewer than half of the features were measured in every capture.
     """
     axes = ("dx", "dy") if quantity == "true_position" else (quantity,)
     known = pins.there & (pins.present >= 0.5)
@@ -219,7 +241,7 @@ def features(pins: pd.DataFrame, quantity: str, source: str = "found") -> pd.Dat
 
 
 def production_scatter(connector: Connector, terminal: str, quantity: str) -> float | None:
-    """Standard deviation of good parts, mm; None of true position, which is not normal."""
+    """Return a quantity's standard deviation over good parts, mm; None for true position (not normally distributed)."""
     scatter = connector.scatter
     if quantity == "true_position":
         return None
@@ -241,7 +263,7 @@ def _type_1(repeated: pd.DataFrame, quantity: str, tolerance: float) -> tuple[fl
 
 
 def tables(found: Sequence[Capability]) -> str:
-    """Write what gauges are capable of, and what limits them, as two Markdown tables."""
+    """Write two Markdown tables with a row per `Capability`: its capability figures, and the sources of its scatter."""
     order = sorted(
         found, key=lambda each: (each.run, each.width_px, each.cameras, list(QUANTITIES).index(each.quantity))
     )

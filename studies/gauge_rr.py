@@ -1,10 +1,12 @@
-"""`python -m studies.gauge_rr`: simulated gauge R&R of trained gauges, and the smallest tolerance they are capable of.
+"""`python -m studies.gauge_rr`: gauge R&R of trained gauges on renders, and the smallest tolerance they are capable of.
 
     python -m studies.gauge_rr --model RUN --width 256 --write
 
-Parts whose pins are displaced over the tolerance are placed several times on the station and captured several times in
-each placing, by three cameras; one more part is captured many times without being taken out (type 1). Finished renders,
-datasets and measurements stay in the work folder; --write puts the table of all of them into docs/explanation/gauge.md.
+In each part the pins are displaced by up to 1.25 times the limit of true position. Each part is placed on the station
+several times, and three cameras capture each placing several times. One more part is captured many times without being
+taken out: the type 1 study. Renders, datasets and measurements stay in the work folder. The tables contain all
+measurements in this folder, those of earlier commands included; one measurement is kept for each run, scene and width,
+the last. Without --model, nothing is measured. --write puts the tables into docs/explanation/gauge.md.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from blender_scripts.contract.connector import Connector, read_connector
 from generator.doe.displacement import Curve, Displacement, displacement_text
 from studies.gauge_capability import Capability, Design, capability, tables
 from studies.page import marked
-from trainer.core.errors import InputError
+from trainer.core.errors import InputError, as_input_error
 from trainer.core.options import number, run_command
 
 ROOT = Path(__file__).parents[1]
@@ -41,7 +43,7 @@ _FIRST_PART, _SEED = 900_001, 4_711
 
 @dataclass(frozen=True)
 class Look:
-    """What the pictures show: scene, housing, terminal, light, width in px, and light paths per pixel."""
+    """Content of the study's pictures: scene, housing, terminal, lighting; width in px; light paths per pixel."""
 
     scene: str
     housing: str
@@ -52,11 +54,11 @@ class Look:
 
 
 def manifest(connector: Connector, look: Look, design: Design) -> str:
-    """Make the manifest of a study.
+    """Make the manifest of a study, as CSV text: split `test` for the gauge R&R, `test_type1` for the type 1 study.
 
     Args:
-        connector: the scene.
-        look: what its pictures show.
+        connector: the connector of the scene `look.scene`.
+        look: what the pictures show.
         design: numbers of parts, placings and captures.
     """
     source = random.Random(_SEED)
@@ -112,7 +114,7 @@ def _defects(connector: Connector, look: Look, levels: Mapping[str, int], count:
 
 
 def dataset(work: Path, connector: Connector, look: Look, design: Design, workers: int) -> Path:
-    """Render and build the study's dataset, unless it is there; returns its folder."""
+    """Render and build the study's dataset with `workers` processes, unless its folder exists; returns the folder."""
     text = manifest(connector, look, design)
     name = f"rr_{look.scene}_{look.width}_{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     folder = work / "datasets" / name
@@ -122,15 +124,22 @@ def dataset(work: Path, connector: Connector, look: Look, design: Design, worker
     path = work / f"{name}.csv"
     path.write_text(text, "utf-8")
     renders = work / "renders" / name
-    _run("render", path, "--out", renders, "--workers", workers)
+    render(path, renders, workers)
     _run("build", renders, "--to", folder, "--workers", workers)
     return folder
+
+
+def render(manifest: Path, to: Path, workers: int, *more: object) -> None:
+    """Run `generator render` for the unfinished rows of a manifest, into the folder `to`; `more`: further options."""
+    _run("render", manifest, "--out", to, "--workers", workers, *more)
 
 
 def _run(*arguments: object) -> None:
     done = subprocess.run([sys.executable, "-m", "generator", *map(str, arguments)], stdout=sys.stderr, check=False)
     if done.returncode:
-        raise InputError(f"python -m generator {arguments[0]}: expected exit code 0, got {done.returncode}")
+        raise InputError(
+            f"python -m generator {arguments[0]}: expected exit code 0, got {done.returncode}; see the lines above"
+        )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -138,48 +147,59 @@ def parser() -> argparse.ArgumentParser:
     whole = number(int, 2, 1000)
     p = argparse.ArgumentParser(
         prog="python -m studies.gauge_rr",
-        description="Simulated gauge R&R of trained gauges: repeatability, placings, bias, and the smallest tolerance "
-        "they are capable of.",
+        description="Simulate gauge R&R of trained gauges with renders: repeatability, reproducibility between "
+        "placings of one part, bias, and the smallest tolerance for which each gauge is capable.",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model", type=Path, action="append", default=[], metavar="RUN", help="a gauge's run; may be repeated"
-    )
+    model = "run folder of a gauge; may be repeated (default: only print the tables of earlier measurements)"
+    p.add_argument("--model", type=Path, action="append", default=[], metavar="RUN", help=model)
     p.add_argument(
         "--width",
         type=number(int, 32, 4096),
         action="append",
         metavar="PX",
-        help="of the pictures; may be repeated (256)",
+        help="width of the pictures, px; may be repeated (default: 256)",
     )
-    p.add_argument("--scene", default="connector_3x9", metavar="NAME", help="(connector_3x9)")
-    p.add_argument("--housing", default="plain", metavar="NAME", help="(plain)")
-    p.add_argument("--terminal", default="round", metavar="NAME", help="(round)")
-    p.add_argument("--lighting", default="ring", metavar="NAME", help="(ring)")
+    scene = "name of the scene file in scenes/, without .toml (default: connector_3x9)"
+    p.add_argument("--scene", default="connector_3x9", metavar="NAME", help=scene)
+    housing = "name of a housing in the scene file (default: plain)"
+    p.add_argument("--housing", default="plain", metavar="NAME", help=housing)
+    terminal = "name of a terminal in the scene file (default: round)"
+    p.add_argument("--terminal", default="round", metavar="NAME", help=terminal)
+    lighting = "name of a light set-up in the scene file (default: ring)"
+    p.add_argument("--lighting", default="ring", metavar="NAME", help=lighting)
     p.add_argument(
         "--samples",
         type=number(int, 1, 4096),
         metavar="N",
-        help="light paths per pixel; their noise is measured too (the scene's)",
+        help="light paths per pixel; fewer: noisier pictures and measures (default: number in the scene's file)",
     )
-    p.add_argument("--parts", type=whole, default=10, metavar="N", help="parts (10)")
-    p.add_argument("--fixtures", type=whole, default=3, metavar="N", help="placings of each part (3)")
-    p.add_argument("--captures", type=whole, default=3, metavar="N", help="captures of each placing (3)")
-    p.add_argument("--repeats", type=whole, default=25, metavar="N", help="captures of the type 1 part (25)")
-    p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help="render processes (1)")
-    p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help="CPU threads of the gauge (1)")
-    p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_rr", metavar="DIR", help="(out/gauge_rr)")
-    p.add_argument("--write", action="store_true", help="put the tables of all measurements in DIR into the page")
+    p.add_argument("--parts", type=whole, default=10, metavar="N", help="number of parts to render (default: 10)")
+    fixtures = "how often each part is placed on the station (default: 3)"
+    p.add_argument("--fixtures", type=whole, default=3, metavar="N", help=fixtures)
+    captures = "how often each camera captures a part in one place (default: 3)"
+    p.add_argument("--captures", type=whole, default=3, metavar="N", help=captures)
+    repeats = "how often each camera captures the one part of the type 1 study (default: 25)"
+    p.add_argument("--repeats", type=whole, default=25, metavar="N", help=repeats)
+    workers = "number of processes that render pictures and build datasets (default: 1)"
+    p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help=workers)
+    threads = "number of CPU threads of the gauge's network (default: 1)"
+    p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help=threads)
+    work = "folder of renders, datasets and measurements (default: out/gauge_rr)"
+    p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_rr", metavar="DIR", help=work)
+    write = "write the tables of all measurements in the work folder into docs/explanation/gauge.md"
+    p.add_argument("--write", action="store_true", help=write)
     return p
 
 
 def run(args: argparse.Namespace) -> int:
-    """Measure, print and write the tables as the options say; returns the exit code."""
+    """Measure the study's dataset with each gauge, and print the tables of all measurements; returns the exit code."""
     import torch
 
     torch.set_num_threads(args.threads)
     design = Design(args.parts, args.fixtures, args.captures, args.repeats)
-    connector = read_connector(ROOT / "scenes" / f"{args.scene}.toml")
+    with as_input_error():
+        connector = read_connector(ROOT / "scenes" / f"{args.scene}.toml")
     results = args.work / "results"
     for width in args.width or [256]:
         samples = args.samples or connector.samples
@@ -202,7 +222,7 @@ def _kept(results: Path) -> list[Capability]:
     """Read all measurements of the work folder."""
     found: list[Any] = [each for path in sorted(results.glob("*.json")) for each in json.loads(path.read_text("utf-8"))]
     if not found:
-        raise InputError(f"{results}: expected measurements of an earlier command, got none: give --model")
+        raise InputError(f"{results}: expected measurements of an earlier command, got none: measure with --model RUN")
     return [Capability(**each) for each in found]
 
 

@@ -1,4 +1,4 @@
-"""Make the table at the top of the page: one line for each question, from the same results as its section."""
+"""Make the table at the top of results.md: one row for each question, from the same results as its section."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from studies.questions.views import AIM, ALL_VIEWS, ONE_VIEW, PART_MEASURES, par
 from studies.tables import table
 
 TITLES = {
-    1: "More variety with as many pictures",
+    1: "More variety in equally many pictures",
     2: "Boxes or picture labels, RGB or NSOART",
     3: "Copies of a small data set",
     4: "One view against five",
@@ -38,23 +38,23 @@ def _changes(what: str, changes: Mapping[str, Difference | None]) -> str:
 
 def _ladder(found: Found) -> list[str]:
     tests = {
-        "test_shifted": "on the test of step 1 (held-out pins)",
+        "test_shifted": "on the test with held-out pins",
         "test_latched": "on a housing in no training picture",
     }
     changes = {words: found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
-    return [_changes("Training with all four kinds of variety instead of the first alone", changes)]
+    return [_changes("Training with all four kinds of pictures instead of the first kind alone", changes)]
 
 
 def _supervision(found: Found) -> list[str]:
     test = answered("test")
     nsoart = {f"with {WAYS[way]}": found.difference(f"{way}, RGB", f"{way}, NSOART", test) for way in SUPERVISED}
-    boxes = {"": found.difference(f"{SUPERVISED[1]}, RGB", f"{SUPERVISED[0]}, RGB", test)}
+    boxes = {"with RGB": found.difference(f"{SUPERVISED[1]}, RGB", f"{SUPERVISED[0]}, RGB", test)}
     return [_changes("NSOART instead of RGB", nsoart), _changes("Boxes besides picture labels", boxes)]
 
 
 def _improvement(found: Found) -> list[str]:
     plain, copies, augmented, *_ = [*found.variants, "", "", ""]
-    ways = {"Copies": copies, "The trainer's augmentation": augmented}
+    ways = {"Copies instead of none": copies, "The trainer's augmentation instead of none": augmented}
     return [_changes(what, {"": found.difference(plain, way, answered("test"))}) for what, way in ways.items()]
 
 
@@ -82,7 +82,7 @@ def _pretraining(found: Found) -> list[str]:
         )
         for target in NEW
     }
-    return [_changes(f"Instead of random weights, with {FEW[-1]} pictures", changes)]
+    return [_changes(f"Pre-trained instead of random weights, with {FEW[-1]} pictures", changes)]
 
 
 def _attention(found: Found) -> list[str]:
@@ -102,9 +102,7 @@ def _florence2(found: Found) -> list[str]:
     if tuned in test:
         there, known = (f"{np.mean(some):+.2f}" if some else "–" for some in gained(found, tuned).values())
         way = tuned.partition(": ")[2]
-        lines.append(
-            f"Tuning to a new housing ({way}) changes mAP50 by {there} there and by {known} on known pictures."
-        )
+        lines.append(f"Tuning ({way}) changes mAP50 by {there} on the new housing and by {known} on known pictures.")
     return lines
 
 
@@ -128,7 +126,7 @@ LINES: dict[int, Callable[[Found], list[str]]] = {
 
 
 def glance(all_found: Mapping[int, Found]) -> str:
-    """Write the table of all questions; changes of the balanced accuracy are bold if their interval excludes zero."""
+    """Write the Markdown table from each question's finished runs; decided changes (`Difference.decided`) are bold."""
     rows: list[list[Any]] = []
     for question, found in all_found.items():
         title = f"[{question}. {TITLES[question]}](#{_anchor(f'{question}. {TITLES[question]}')})"

@@ -1,4 +1,4 @@
-"""File locks, so that several processes can share the study's work."""
+"""File locks, by which several processes share the study's work folder."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from pathlib import Path
 
 
 class Busy(Exception):
-    """Another process holds the lock."""
+    """Another process holds the lock, and the caller does not wait."""
 
 
 @contextmanager
 def locked(path: Path, wait: bool = True, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Hold a lock against other processes of this machine; the system releases it when the process ends.
+    """Hold a file lock for the time of a `with` block, against other processes of this machine.
 
-    Child processes inherit the lock: if the study is killed and its training still runs, no other process writes into
-    that folder until the training has ended.
+    The system releases the lock when the process ends. Child processes inherit the lock: if the study is killed and
+    its training still runs, no other process writes into that training's folder until the training has ended.
 
     Args:
         path: The lock file.
         wait: Whether to wait if another process holds the lock.
-        waiting: Called before waiting.
+        waiting: Called once before a wait.
 
     Raises:
         Busy: Another process holds the lock, and `wait` is false.

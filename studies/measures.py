@@ -1,4 +1,4 @@
-"""Extract the result of a finished run, numbers with their intervals, from the files that its commands wrote."""
+"""Extract the result of a finished run (numbers with their intervals) from the files that its commands wrote."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ VIEWS = {
 
 
 def result(run: Run, folder: Path, workshop: Workshop) -> dict[str, Any]:
-    """Read from a run's folder, and its dataset in `workshop`, the numbers that tables and figures are made from."""
+    """Extract a finished run's numbers for tables and figures from its `folder` and the manifests in `workshop`."""
     if run.trainer == "soart":
         return {"scores": soart_scores(folder / "detect.json")}
     if run.trainer == "florence2":
@@ -72,7 +72,7 @@ def _csv(path: Path) -> list[dict[str, str]]:
 
 
 def curve(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Read the epochs of metrics.csv: the given columns, and `seconds_so_far` since the start of training."""
+    """Read the epochs of a metrics.csv: the given columns, and `seconds_so_far`, the sum of the epochs' seconds."""
     found, spent = [], 0.0
     for row in _csv(path):
         spent += float(row["seconds"])
@@ -89,7 +89,7 @@ def _number(text: str) -> float | str | None:
 
 
 def vit(folder: Path) -> dict[str, Any]:
-    """Read a ViT's training curve, and the numbers of `trainer.evaluate` for each split."""
+    """Read a ViT's training curve and the numbers of `trainer.evaluate` for each split, from the run's folder."""
     summary = _json(folder / "run" / "summary.json")
     evaluation = _json(folder / "evaluation" / "evaluation.json")
     splits = {}
@@ -108,9 +108,14 @@ def vit(folder: Path) -> dict[str, Any]:
 
 
 def answers(lines: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Store the true and the predicted class of each picture or part, one digit each: the class's number.
+    """Pack the true and the predicted class of each picture or part, to compare two runs picture by picture.
 
-    They allow a comparison of two runs picture by picture, if both have the same `of`, a hash of the pictures' names.
+    Args:
+        lines: For each picture or part its name `run`, true class `truth` and predicted class `said`.
+
+    Returns:
+        `of`, a hash of the names in order (equal for two runs that can be compared); `classes`, the classes' names;
+        `truth` and `said`, a string each: per picture one digit, the class's index in `classes`.
     """
     classes = sorted({line["truth"] for line in lines} | {line["said"] for line in lines})
     return {
@@ -128,15 +133,16 @@ def _hash_of(names: Sequence[str]) -> str:
 def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
     """Judge whole parts by the mean probabilities of several views.
 
-    A run that was trained on several views together has a single answer for them, which is used as it is.
+    A run that was trained on several views together has one answer for them, which is used as it is.
 
     Args:
-        said: Lines of predictions.csv of the split `test`.
-        rows: Rows of the manifests, with each picture's camera and part.
+        said: Lines of predictions.csv; only those of the split `test` are used.
+        rows: Rows of the manifests, with each picture's camera.
 
     Returns:
-        By name of the views used: number of parts, share of right classes and of right verdicts, and recall by true
-        class, each share with its 95 % interval (Clopper and Pearson, one trial per part).
+        By name of the views (`VIEWS`): `parts`, their number; `class` and `verdict`, the share of right ones; `recall`
+        by true class; `answers`, from the function `answers`. Each share has a 95 % interval (Clopper and Pearson, one
+        trial per part).
     """
     from trainer.core.intervals import share
 
@@ -179,7 +185,10 @@ def by_views(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> 
 
 
 def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -> dict[str, Any]:
-    """Collect a ViT's P(NG) of the pictures that the methods without training judge too, in the form of `scores`."""
+    """Return a ViT's P(NG) of the pictures that methods without training judge too, packed by the function `scores`.
+
+    `said` has the lines of predictions.csv, `rows` the rows of the manifests.
+    """
     from benchmarks.soart_evaluation import NEGATIVES
 
     cells = {row["run"]: row["cell"] for row in rows if row.get("role") == "judged"}
@@ -190,7 +199,7 @@ def vit_scores(said: Sequence[dict[str, str]], rows: Sequence[dict[str, str]]) -
 
 
 def soart_scores(path: Path) -> dict[str, Any]:
-    """Read each method's score of each picture from a file of `benchmarks.soart_evaluation detect`."""
+    """Read soart_evaluation's detect.json; returns what the function `scores` makes of its unchanged renders."""
     found = [one for one in _json(path) if one["condition"] == "as rendered"]
     judged = [(one["run"], one["cell"]) for one in found]
     return scores(judged, {m: [one["image"][m] for one in found] for m in METHODS})
@@ -200,24 +209,31 @@ def scores(judged: Sequence[tuple[str, str]], by_method: dict[str, list[float]])
     """Pack scores of pictures (higher: more likely defective) for storage in a result.
 
     Args:
-        judged: Name and cell of each picture: the OK ones first (cell ""), then cell by cell. A cell is a defect at a
-            size.
-        by_method: The scores of each method, in the same order.
+        judged: Name and cell of each picture: the OK pictures first (cell ""), then cell by cell. A cell is a defect
+            at a size.
+        by_method: The scores of each method, in the order of `judged`.
 
     Returns:
-        `of`, a hash of the pictures' names in order; `cells`, number of pictures of each cell; `by_method`, rounded.
+        `of`, a hash of the pictures' names in order; `cells`, number of pictures of each cell; `by_method`, the scores
+        rounded to 6 digits.
+
+    Raises:
+        ValueError: The pictures of a cell are not next to each other.
     """
     counts = Counter(cell for _, cell in judged)
     if [cell for cell, count in counts.items() for _ in range(count)] != [cell for _, cell in judged]:
-        raise ValueError("expected the pictures of each cell (a defect at a size) next to each other, got them mixed")
+        raise ValueError("judged: expected a list with each cell's pictures next to each other, got another order")
     rounded = {name: [float(f"{value:.6g}") for value in values] for name, values in by_method.items()}
     return {"of": _hash_of([run for run, _ in judged]), "cells": dict(counts), "by_method": rounded}
 
 
 def florence2(folder: Path) -> dict[str, Any]:
-    """Read a Florence-2 run: training curve, numbers of each split, number of changed parameters, and forgetting.
+    """Read a Florence-2 run's training curve, the measures of each split, numbers of parameters, and forgetting.
 
     Forgetting is given by similarity and agreement of the answers before and after training.
+
+    Args:
+        folder: The trainer's run folder.
     """
     summary = _json(folder / "summary.json")
     splits = {}

@@ -1,6 +1,7 @@
-"""Write docs/explanation/results.md and its figures from the results: the text between the page's markers.
+"""Write docs/explanation/results.md and its figures from the results.
 
-The text outside the markers is written by hand. A question without results gets "not run yet".
+Only the text between the page's markers is written; people write the rest. A question without results gets "Not run
+yet".
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 from studies.findings import Found, findings
 from studies.glance import glance
 from studies.questions import SECTIONS
-from studies.results import Document
+from studies.results import Document, ResultError
 from studies.run import TOPICS
 from studies.tables import command, seeds
 
@@ -19,38 +20,45 @@ NOT_RUN = "*Not run yet.*"
 
 
 def marked(text: str, part: int | str, content: str) -> str:
-    """Replace the page's text between the marker comments of `part`: a question's number, or another part's name.
+    """Replace a page's text between two marker comments; returns the new page.
+
+    Args:
+        text: The page.
+        part: What the markers name: a question's number, or another part's name.
+        content: The new text, Markdown.
 
     Raises:
-        ValueError: The markers are missing, repeated or in the wrong order.
+        ResultError: The markers are missing, repeated or in the wrong order.
     """
     begin, end = f"<!-- study {part}: written by --write -->", f"<!-- end of study {part} -->"
     if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-        raise ValueError(
-            f"expected the lines {begin} and {end} once and in this order, got {text.count(begin)} and "
-            f"{text.count(end)}"
+        raise ResultError(
+            f"the page: expected the lines {begin} and {end}, each once and in this order; got the first "
+            f"{text.count(begin)} times and the second {text.count(end)} times"
         )
     head, rest = text.split(begin)
     return f"{head}{begin}\n\n{content.strip()}\n\n{end}{rest.split(end)[1]}"
 
 
 def head_of(found: Found) -> str:
-    """Return, as Markdown, the first paragraph of a study's section: number of finished runs, devices, command."""
+    """Write the first paragraph of a question's section: numbers of runs and seeds, devices, command."""
     documents = [d for some in found.variants.values() for d in some]
     devices = sorted({d["device"] for d in documents})
     kinds = found.renderings
-    rendered = f" Their pictures were rendered on {kinds} kinds of processor, whose bytes differ." if kinds > 1 else ""
+    rendered = (
+        f" Their pictures were rendered on {kinds} kinds of processor, which give different bytes." if kinds > 1 else ""
+    )
     where = "" if found.size == "reduced" and devices == ["cpu"] else f", size *{found.size}*, {' and '.join(devices)}"
-    return f"{found.done} of {found.planned} runs, {seeds(found)}{where}: `{command(found)}`.{rendered}"
+    return f"{found.done} of {found.planned} runs are done, {seeds(found)}{where}: `{command(found)}`.{rendered}"
 
 
 def section(found: Found, pictures: Path, prefix: str) -> str:
-    """Return one question's section as Markdown, and write its figure.
+    """Write one question's figure, and return its section as Markdown.
 
     Args:
-        found: Finished runs of the question.
+        found: The question's finished runs.
         pictures: Folder of the figure.
-        prefix: The folder `pictures` as the page links to it.
+        prefix: Path of `pictures` relative to the page, for its link.
     """
     picture = pictures / f"results_{found.question}_{TOPICS[found.question]}.png"
     if not found.done:
@@ -64,10 +72,15 @@ def section(found: Found, pictures: Path, prefix: str) -> str:
 
 
 def write(documents: Mapping[str, Document], page: Path, pictures: Path) -> list[str]:
-    """Write the page and its figures from the results by key; returns a status line for each question.
+    """Write the page and its figures; returns a status line for each question.
+
+    Args:
+        documents: All results by key.
+        page: The Markdown page.
+        pictures: Folder of the figures.
 
     Raises:
-        ValueError: The page lacks a marker.
+        ResultError: The page's marker comments are missing, repeated or in the wrong order (see `marked`).
     """
     found = findings(documents)
     text, lines = marked(page.read_text("utf-8"), "at a glance", glance(found)), []

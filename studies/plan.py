@@ -12,12 +12,12 @@ from studies.run import Data, Design, Run, Take
 
 @dataclass(frozen=True)
 class Size:
-    """The size of the study.
+    """A size of the study.
 
     Args:
-        pictures: Number of training pictures of one run.
-        epochs: Number of epochs of one run.
-        tests: Number of test pictures of one design.
+        pictures: Number of training pictures of a run.
+        epochs: Number of epochs of a ViT's run.
+        tests: Number of test pictures that are taken from each tested design.
         florence: Number of epochs of a Florence-2 run.
         stages: The epochs at which attention is scored.
     """
@@ -99,7 +99,7 @@ def _shifted(design: Design, size: Size, pictures: int, improve: bool = False) -
 
 
 def all_runs(size_name: str = "reduced", seeds: int = SEEDS) -> list[Run]:
-    """List every run of the study at a size of `SIZES`, by question and then by seed."""
+    """List every run of the study at a size of `SIZES`, with the seeds 0 to `seeds` - 1: by question, then by seed."""
     size = SIZES[size_name]
     questions = (_questions_1_and_6, _question_2, _question_3, _question_4, _question_5, _question_7, _question_8)
     runs = [run for question in questions for seed in range(seeds) for run in question(size, seed)]
@@ -191,7 +191,7 @@ SCRATCH, OWN = "from scratch", "pre-trained"
 
 
 def begun(target: str, count: int, start: str) -> str:
-    """Name a variant of question 5: a training on `count` pictures of `target`, started from `start`."""
+    """Return a variant's name: training on `count` pictures of `target` (see `NEW`), from `start`, SCRATCH or OWN."""
     return f"{target}, {count}, {start}"
 
 

@@ -1,7 +1,7 @@
 """The results of all finished runs: a Parquet table in the repository, and one JSON file for each run not yet in it.
 
 A process that finishes a run writes WORK/results/<key>.json atomically, so any number of processes may share the
-work. `fold` adds these files to the table, under a lock; it never changes results in the table.
+work. `Results.fold` adds these files to the table under a lock. It never changes results in the table.
 
     pandas.read_parquet("studies/results.parquet")      one row per run; entries of type dict in COLUMNS are JSON
 """
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from studies.locks import locked
+from trainer.core.errors import InputError
 
 TABLE = Path(__file__).resolve().parent / "results.parquet"
 # The entries of a result in order; those of type dict are stored as JSON.
@@ -37,15 +38,20 @@ COLUMNS: dict[str, type] = {
 Document = dict[str, Any]
 
 
-class ResultError(ValueError):
-    """A result file or table that does not have the study's form."""
+class ResultError(InputError, ValueError):
+    """A result file or table does not have the study's form, or a page lacks the study's markers."""
 
 
 def checked(document: Any, key: str, place: str) -> Document:
-    """Check that `document` is the result of the run `key`, and return it; `place` names its file in messages.
+    """Check that a document is the result of the run `key`, and return it.
+
+    Args:
+        document: The parsed JSON.
+        key: The run's key.
+        place: File or row of the document, for messages.
 
     Raises:
-        ResultError: It is not a result of this run.
+        ResultError: The document is not a result of this run.
     """
     if not isinstance(document, dict) or list(document) != list(COLUMNS) or document["key"] != key:
         got = f"the entries {', '.join(map(str, document))}" if isinstance(document, dict) else repr(document)
@@ -57,7 +63,7 @@ def checked(document: Any, key: str, place: str) -> Document:
 
 
 def read_table(table: Path) -> dict[str, Document]:
-    """Read the results of a table by key; none if the file does not exist.
+    """Read a table's results by key; an empty dict if the file does not exist.
 
     Raises:
         ResultError: The file is not a table of results.
@@ -96,7 +102,7 @@ def write_table(table: Path, documents: Iterable[Document]) -> None:
 
 
 class Results:
-    """The results of finished runs: those in the table, and new ones not yet added to it.
+    """The results of finished runs: those in the table, and new results not yet added to it.
 
     Args:
         table: The Parquet file.
@@ -108,15 +114,15 @@ class Results:
         self._in_table = read_table(table)
 
     def holds(self, key: str) -> bool:
-        """Whether a run has a result, from this process or another one."""
+        """Return whether the run `key` has a result, from this or another process."""
         return key in self._in_table or self.path(key).is_file()
 
     def path(self, key: str) -> Path:
-        """Path of the JSON file for the result of a run that is not yet in the table."""
+        """Return the path of the JSON file for a new result of the run `key`."""
         return self.waiting / f"{key}.json"
 
     def add(self, document: Document) -> None:
-        """Write the JSON file of a finished run's result."""
+        """Check a finished run's result and write it as a JSON file; raises ResultError if its form is wrong."""
         path, text = self.path(document["key"]), json.dumps(document, indent=1, ensure_ascii=False)
         checked(json.loads(text), path.stem, str(path))
         self.waiting.mkdir(parents=True, exist_ok=True)
@@ -125,10 +131,10 @@ class Results:
         half.replace(path)
 
     def documents(self) -> dict[str, Document]:
-        """Return all results by key, in the table or not.
+        """Return all results by key, those in the table and the new ones.
 
         Raises:
-            ResultError: A file is not the result of a run.
+            ResultError: A JSON file is not the result of a run.
         """
         found: dict[str, Document] = {}
         for path in sorted(self.waiting.glob("*.json")):
@@ -140,9 +146,9 @@ class Results:
         return {**found, **self._in_table}
 
     def fold(self) -> list[str]:
-        """Add the JSON files' results to the table; returns the keys that are new in it.
+        """Add the JSON files' results to the table, after a wait for other processes; returns the added keys.
 
-        The files are kept, as another process may have read the table before and would miss these runs.
+        The files are kept: a process that has read the table earlier finds the added results only in them.
         """
         with locked(self.table.with_suffix(".lock")):
             before = read_table(self.table)

@@ -1,7 +1,7 @@
 """The classes of the study: `Design`, `Data` and `Run`, and the key of a run.
 
-A `Design` is rendered and built once. A `Data` is a dataset whose splits take rows of designs. A `Run` trains on one
-`Data` and is measured on its splits. `studies.plan` lists the runs.
+A `Design` is rendered and built once. A `Data` is a dataset; each of its splits takes rows of designs. A `Run` trains
+on one `Data` and is measured on its splits. `studies.plan` lists the runs.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ VERSION = 2
 
 @dataclass(frozen=True)
 class Design:
-    """Manifests to render, or SPECs that make them.
+    """Manifests to render, or SPECs that make manifests.
 
     Args:
-        name: Name of its folder.
+        name: Name of the design's folder.
         sources: Manifests (.csv) or SPECs (.toml), relative to the repository.
-        rows: Largest number of rows to render, by split; a split that is not named is rendered whole.
+        rows: Pairs of a split and its largest number of rows to render; any other split is rendered whole.
         build: Options of `generator build`.
     """
 
@@ -38,14 +38,14 @@ class Design:
 
 @dataclass(frozen=True)
 class Take:
-    """A selection of a design's rows, balanced like the whole: every n-th row, sorted by kinds of defect and factors.
+    """A selection of a design's rows, as balanced as the design: every n-th row, sorted by kinds of defect and factors.
 
     Args:
         design: The design.
         split: The split of the rows.
         count: Largest number of rows; 0: all.
-        fold: Number of the fold, from 0, that the rows are taken from.
-        folds: Number of folds that the rows are divided into; no row is in two folds.
+        fold: Number, from 0, of the fold from which the rows are taken.
+        folds: Number of folds into which the split's rows are divided; no row is in two folds.
         camera: Camera of the rows; empty: all cameras.
     """
 
@@ -59,7 +59,13 @@ class Take:
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset: the rows taken for each split; `improve` adds copies by `generator augment` to the training split."""
+    """A dataset that is put together from rows of designs.
+
+    Args:
+        name: The dataset's name.
+        splits: Pairs of a split's name and the selections of rows that form the split.
+        improve: Whether changed copies of the training pictures are added.
+    """
 
     name: str
     splits: tuple[tuple[str, tuple[Take, ...]], ...]
@@ -67,11 +73,11 @@ class Data:
 
     @property
     def designs(self) -> tuple[Design, ...]:
-        """The designs that the dataset takes rows of, each once."""
+        """The designs from which the dataset takes rows, each once."""
         return tuple(dict.fromkeys(take.design for _, takes in self.splits for take in takes))
 
     def rows(self, split: str) -> int:
-        """Number of rows of a split; 0 (unknown) if one of its takes has no `count`."""
+        """Return the number of rows of a split; 0 (unknown) if one of its selections takes all rows (`count` 0)."""
         counts = [take.count for name, takes in self.splits if name == split for take in takes]
         return 0 if 0 in counts else sum(counts)
 
@@ -89,9 +95,9 @@ class Run:
         options: Options of the trainer, except folders, seed, threads and device.
         init: The run whose weights the training starts from; None: random weights.
         attention: Splits on which attention is scored at the epochs of `Size.stages`.
-        parts: Whether whole parts are also judged, by all their views.
-        cells: Whether the scores of the OK pictures and of each cell's (a defect at a size) are also kept.
-        originals: Dataset whose training pictures are measured too, to show overfitting.
+        parts: Whether whole parts are also judged, by several views.
+        cells: Whether the result also keeps the scores of OK pictures and of each cell (a defect at a size).
+        originals: Dataset whose training pictures are also measured, to show overfitting.
         rows: Value of the option `--rows` of `trainer.evaluate`.
         seconds: Estimated time on one idle core.
     """
@@ -112,11 +118,12 @@ class Run:
 
     @property
     def name(self) -> str:
+        """Name of the run for people: topic, variant and seed."""
         return f"{TOPICS[self.question]} · {self.variant} · seed {self.seed}"
 
     @property
     def config(self) -> dict[str, Any]:
-        """All settings that the run's result depends on, so without names and estimated time."""
+        """The settings on which the run's result depends; names and estimated time are left out."""
         found = asdict(replace(self, init=None, originals=None, question=0, variant="", seconds=0.0))
         for label in ("question", "variant", "seconds", "originals"):
             found.pop(label)
@@ -129,13 +136,13 @@ class Run:
 
     @cached_property
     def key(self) -> str:
-        """Hash of the config: runs with the same key are the same run."""
+        """Hash of `config`, 16 hex digits: runs with the same key are the same run."""
         text = json.dumps(self.config, sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def described(data: Data) -> dict[str, Any]:
-    """Return a dataset's recipe for hashing, with the hashes of its designs' manifests and SPECs."""
+    """Return what a dataset's content depends on, for hashing: selections of rows, and each design's description."""
     return {
         "splits": {
             split: [{**asdict(take), "design": design_described(take.design)} for take in takes]
@@ -146,13 +153,13 @@ def described(data: Data) -> dict[str, Any]:
 
 
 def design_described(design: Design) -> dict[str, Any]:
-    """Return a design's recipe for hashing: its sources' hashes by file name (not folder), rows and build options."""
+    """Return, for hashing, what a design's content depends on: its `rows`, `build`, and hashes of its source files."""
     sources = {Path(name).name: _source_hash(ROOT / name) for name in design.sources}
     return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
 
 
 def source_text(name: str) -> str:
-    """Text of a design's source: a SPEC or manifest in the repository, or a manifest from `benchmarks.soart_plan`."""
+    """Return the text of the SPEC or manifest at path `name`; without this file, that which `manifest_text` makes."""
     path = ROOT / name
     return path.read_text("utf-8-sig") if path.is_file() else manifest_text(Path(name).stem)
 
@@ -164,7 +171,7 @@ def _source_hash(path: Path) -> str:
 
 
 def digest(recipe: Any) -> str:
-    """Compute a short hash of a recipe from `described` or `design_described`, for a folder's name."""
+    """Return a hash (10 hex digits) of what `described` or `design_described` returns, for the name of a folder."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:10]
 
 

@@ -25,6 +25,7 @@ from blender_scripts import render as render_script
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.rig import CAMERAS
 from blender_scripts.contract.toml_section import TomlSection
+from blender_scripts.contract.world import RANGES, Span, World
 from blender_scripts.manifest.defects import KINDS, Choice
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, RESERVED, read_manifest
@@ -106,6 +107,15 @@ def test_every_manifest_column_is_described_and_whether_it_is_needed():
     assert set(found) == {*REQUIRED, *OPTIONAL}
     assert {name for name, row in found.items() if row["needed"].startswith("yes")} == set(REQUIRED)
     assert set(named(found["camera"]["values"])) == set(CAMERAS)
+
+
+def test_ranges_of_the_wide_world_are_the_code_s():
+    found = {}
+    for heading, row in tables(text_of("docs/reference/manifest.md")):
+        if heading == "The wide world":
+            low, high = map(float, RANGE.fullmatch(row["range"]).groups())
+            found[named(row["value"])[0]] = Span(", ".join(named(row["seeds"])), low, high, float(row["power"]))
+    assert found == RANGES and list(found) == list(RANGES)
 
 
 def test_reserved_columns_are_named():
@@ -301,11 +311,14 @@ def test_every_key_of_a_record_is_described_and_no_other(rendered: Path, tmp_pat
     rows = tables(text_of("docs/reference/records.md"))
     described = {name for _, row in rows if "key" in row for name in named(row["key"])}
     kept = records(rendered)
+    # Of rows in the wide world only; its single values are described with their ranges.
+    wide = keys_of([{"world": World(number, number, number, "left").stated(["round"])} for number in range(9)])
+    lists = {"windows", "spots", "table_pattern"}
     # What is written only where arrays are asked for: the same code, on one of the records.
     run, record = next(iter(kept.items()))
     OutputFolder(tmp_path / "out").write(run, b"", b"", record, {"depth": b""})
     found = keys_of([*kept.values(), *records(tmp_path / "out").values()])
-    assert described == found - {"depth"}
+    assert described == (found - {"depth"}) | (wide - (set(RANGES) - lists))
 
 
 def test_every_column_of_a_dataset_is_described():
@@ -440,7 +453,8 @@ def options_of_all_commands() -> set[str]:
             "push",
         )
     ]
-    parsers += [importlib.import_module(f"studies.{name}").parser() for name in ("__main__", "gauge_rr")]
+    studies = ("__main__", "gauge_rr", "gauge_search")
+    parsers += [importlib.import_module(f"studies.{name}").parser() for name in studies]
     return set().union(*map(options_of, parsers))
 
 

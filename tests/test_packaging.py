@@ -123,4 +123,4 @@ def test_a_command_without_its_extra_names_it_in_one_line(command):
 def test_the_trainer_without_its_extra_names_it():
     done = run_without(["torch"], "trainer.predict", "--help")
     assert done.returncode == 1
-    assert "expected the packages of the extra 'train' (pip install 'pinsight[train]'), got no torch" in done.stderr
+    assert "expected the packages that `pip install 'pinsight[train]'` installs, got no torch" in done.stderr

@@ -1,12 +1,14 @@
-"""Training from a dataset alone, and judging pictures with what was trained. No Blender is needed here.
+"""Train networks on a dataset, and judge pictures with them. Blender is not needed here.
 
-core           what every kind of run shares: data, augmentation, loop, run folder, statistics, decision, page, card
-vit            a small vision transformer; it classifies pictures, or parts of which each camera took a picture
+core           modules that all three kinds of network use: data, augmentation, training loop, run folder, statistics
+vit            a small vision transformer; it classifies pictures, or parts that several cameras show
 florence2      Florence-2, which draws a box round each defect
-predict, evaluate, attention, export, report, push     commands for both kinds of run; `vit` and `florence2` do the work
+gauge          a network that measures every pin of a connector in mm
+predict, evaluate, attention, export, report, push     commands, which call the packages above
 
-Code that decides between OK and NG: `core.decision` (threshold and temperature), `vit.verdicts`, `florence2.verdicts`.
-A new evaluation measure is added in `vit.metrics` or `florence2.metrics`, and shown by the `evaluation_page` beside.
+Code that decides between OK and NG: `core.decision` (threshold and temperature), `vit.verdicts`, `florence2.verdicts`,
+`generator.locating.judge` (gauge). A new evaluation measure belongs into `vit.metrics`, `florence2.metrics` or
+`gauge.figures`, and into the module `evaluation_page` of the same package.
 """
 
 from importlib.util import find_spec
@@ -15,6 +17,6 @@ _NEEDED = ("torch", "torchvision", "safetensors", "datasets", "pandas", "pydanti
 if _missing := [name for name in (*_NEEDED, "accelerate", "transformers", "scipy") if find_spec(name) is None]:
     # With its name, Python prints this error of `python -m trainer.…` as one line.
     raise ModuleNotFoundError(
-        f"expected the packages of the extra 'train' (pip install 'pinsight[train]'), got no {', '.join(_missing)}",
+        f"expected the packages that `pip install 'pinsight[train]'` installs, got no {', '.join(_missing)}",
         name=__name__,
     )

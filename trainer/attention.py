@@ -1,7 +1,7 @@
-"""`python -m trainer.attention --model RUN --data DATASET -o OUT`: attention maps of a ViT, as pictures and as scores.
+"""`python -m trainer.attention --model RUN --data DATASET -o OUT`: draw and score the attention maps of a ViT.
 
-`--stages` draws the maps for each set of weights that `trainer.vit --stages` kept during training, and for the best
-weights; such a training draws them itself after each stage. `trainer.vit.attention` lists the files in OUT.
+An attention map shows how much each patch of a picture counted for the answer. `--stages` draws maps for all weights
+that `trainer.vit --stages` kept during training, and for the best. `trainer.vit.attention` lists the files in OUT.
 """
 
 import argparse
@@ -24,41 +24,44 @@ def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m trainer.attention",
         description="Draw attention maps of a trained ViT (how much each patch of a picture counted for the answer), "
-        "and score them against the true boxes.",
+        "and score the maps against the true boxes.",
         allow_abbrev=False,
     )
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="folder of the ViT's run")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
-    p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for the results (RUN/attention)")
-    p.add_argument("--split", default=SPLIT, help=f"split whose pictures are drawn and scored ({SPLIT})")
+    p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for the results (default: RUN/attention)")
+    p.add_argument("--split", default=SPLIT, help=f"split of the dataset whose pictures are used (default: {SPLIT})")
     which = p.add_mutually_exclusive_group()
     which.add_argument(
         "--weights",
         nargs="+",
         default=["best"],
         metavar="W",
-        help="weights to draw maps of, in this order: best, last (epoch), or files of the same network's weights "
-        "(best)",
+        help="weights for which maps are drawn, in the order given: best, last (of the last epoch), or files with "
+        "weights of the same network (default: best)",
     )
     which.add_argument(
         "--stages",
         action="store_true",
-        help="draw maps of the weights that `trainer.vit --stages` kept, then of the best ones",
+        help="draw maps of the weights that `trainer.vit --stages` kept, then of the best weights",
     )
-    p.add_argument("--rows", choices=settings.ROWS, help="rows to use, as in trainer.evaluate (as in training)")
+    rows = "rows of the split, explained in `python -m trainer.evaluate --help` (default: those of the training)"
+    p.add_argument("--rows", choices=settings.ROWS, help=rows)
     p.add_argument(
         "--pictures",
         type=number(int, 1, 100_000),
         default=PICTURES,
-        help=f"score at most so many pictures ({PICTURES})",
+        help=f"largest number of pictures whose maps are scored (default: {PICTURES})",
     )
-    p.add_argument("--probes", type=number(int, 1, 48), default=PROBES, help=f"pictures to draw on a sheet ({PROBES})")
-    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (number of cores)")
+    p.add_argument(
+        "--probes", type=number(int, 1, 48), default=PROBES, help=f"number of pictures on a sheet (default: {PROBES})"
+    )
+    p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (default: number of cores)")
     p.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="device; auto: a GPU if there is one (auto)",
+        help="device; auto: a GPU if there is one (default: auto)",
     )
     return p
 
@@ -66,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Draw and score the maps as the options say; returns the exit code."""
     if kind_of(args.model) == DETECTION_FORMAT:
-        raise InputError(f"--model {args.model}: expected a ViT's run, got one of Florence-2")
+        raise InputError(f"--model {args.model}: expected the run of a ViT, got a run of Florence-2")
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     out = args.out or args.model / results.ATTENTION
@@ -88,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
     return run_command(parser(), run, argv)
 
 

@@ -1,8 +1,8 @@
-"""`python -m trainer.evaluate --model RUN --data DATASET`: measure a trained run on any dataset.
+"""`python -m trainer.evaluate --model RUN --data DATASET`: measure how well a trained network judges a dataset.
 
-The decision threshold is the run's own: training chose it on the validation split. A gauge's run has none: it follows
-any --tolerance. The measures, and the files in OUT, are described in `trainer.vit.evaluation`,
-`trainer.florence2.evaluation` and `trainer.gauge.evaluation`.
+A ViT or Florence-2 decides between OK and NG with the threshold that its training chose on the validation split. A
+gauge compares its measures with the dataset's tolerance, or with each --tolerance. `trainer.vit.evaluation`,
+`trainer.florence2.evaluation` and `trainer.gauge.evaluation` describe the numbers and the files in OUT.
 """
 
 import argparse
@@ -32,53 +32,64 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.evaluate",
-        description="Measure a trained ViT or Florence-2 on a dataset, with the threshold for NG that its training "
-        "chose on validation, or a gauge, with any tolerance.",
+        description="Measure how well a trained network judges a dataset. A ViT or Florence-2 decides between OK and "
+        "NG with the threshold that its training chose on the validation split, a gauge by a tolerance.",
         epilog=EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model", type=Path, required=True, metavar="RUN", help="folder of the run, of a ViT, Florence-2 or gauge"
-    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT, Florence-2 or gauge")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")
-    p.add_argument("--out", type=Path, metavar="OUT", help="folder for the results (RUN/evaluation)")
-    p.add_argument("--split", action="append", metavar="NAME", help="split to measure; may be repeated (all but train)")
+    p.add_argument("--out", type=Path, metavar="OUT", help="folder for the results (default: RUN/evaluation)")
+    p.add_argument(
+        "--split", action="append", metavar="NAME", help="split to measure; may be repeated (default: all but train)"
+    )
     p.add_argument(
         "--rows",
         choices=settings.ROWS,
-        help="ViT only: rows to measure; all; observable: without NG pictures whose defects cannot be seen; clear: "
-        "also without pictures with a measure in the grey zone, close to its limit (observable)",
+        help="ViT only: rows to measure. all: all rows; observable: without NG pictures whose defects cannot be seen; "
+        "clear: in addition without pictures that have a measure in the grey zone, close to its limit "
+        "(default: observable)",
     )
     p.add_argument(
         "--max-escape",
         type=number(float, 0, 0.5, True),
         metavar="RATE",
-        help="choose anew and save the escape threshold, below which a part is OK, so that at most this share of NG "
-        "parts is judged OK; as in training (the run's)",
+        help="ViT and Florence-2 only: choose a new escape threshold, below which a part is OK, so that at most this "
+        "share of NG parts is judged OK, and save it in RUN; needs the dataset of the training "
+        "(default: the threshold in RUN)",
     )
     p.add_argument(
         "--tolerance",
         action="append",
         metavar="LIMITS",
-        help="gauges only; limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4; "
-        "may be repeated: each is judged (the dataset's)",
+        help="gauges only: limits in mm that replace the dataset's, such as true_position_mm=0.5,retraction_mm=0.4. If "
+        "repeated, parts are judged by each set of limits separately (default: the dataset's)",
     )
-    p.add_argument("--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only; pictures per batch (16)")
-    p.add_argument("--threads", type=number(int, 1, 1024), help="CPU threads (number of cores)")
+    p.add_argument(
+        "--beside",
+        type=Path,
+        metavar="OUT",
+        help="gauges only: results folder of this command for a ViT on the same dataset, such as runs/VIT/evaluation, "
+        "whose verdicts are compared with the gauge's",
+    )
+    p.add_argument(
+        "--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only: pictures per batch (default: 16)"
+    )
+    p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (default: number of cores)")
     p.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="device; auto: a GPU if there is one (auto)",
+        help="device; auto: a GPU if there is one (default: auto)",
     )
     return p
 
 
 def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> None:
     if args.rows:
-        raise InputError(f"--rows applies to ViT runs only, got {args.model}, a Florence-2 run")
-    _refuse_tolerance(args)
+        raise InputError(f"--rows applies to ViT runs only; {args.model} is the run of a Florence-2")
+    _refuse_options_of_gauges(args)
     # Imported here: each kind of run needs its own modules only.
     from trainer.florence2.evaluation import evaluate
 
@@ -99,7 +110,7 @@ def _of_vit(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> Non
     from trainer.vit import run_page
     from trainer.vit.evaluation import ROWS, Asked, evaluate
 
-    _refuse_tolerance(args)
+    _refuse_options_of_gauges(args)
     rows, batch = args.rows or ROWS, args.batch_size or BATCH
     asked = Asked(args.model, args.data, device_of(args.device), splits, rows, batch, args.max_escape or 0.0)
     evaluate(asked, out, own_folder=args.out is None)
@@ -112,19 +123,22 @@ def _of_gauge(args: argparse.Namespace, splits: tuple[str, ...], out: Path) -> N
     for option in ("rows", "max_escape", "batch_size"):
         if getattr(args, option) is not None:
             name = f"--{option.replace('_', '-')}"
-            raise InputError(f"{name} applies to ViT and Florence-2 runs only, got {args.model}, a gauge's run")
+            kinds = "ViT" if option == "rows" else "ViT and Florence-2"
+            raise InputError(f"{name} applies to {kinds} runs only; {args.model} is the run of a gauge")
     evaluate(
-        Asked(args.model, args.data, device_of(args.device), splits, _tolerances(args.tolerance)),
+        Asked(args.model, args.data, device_of(args.device), splits, _tolerances(args.tolerance), args.beside),
         out,
         own_folder=args.out is None,
     )
 
 
-def _refuse_tolerance(args: argparse.Namespace) -> None:
+def _refuse_options_of_gauges(args: argparse.Namespace) -> None:
     if args.tolerance:
         raise InputError(
-            f"--tolerance applies to gauges only: {args.model} cannot follow another tolerance than that of its labels"
+            f"--tolerance applies to gauges only; {args.model} is no gauge, and has learned labels of one tolerance"
         )
+    if args.beside:
+        raise InputError(f"--beside applies to gauges only; {args.model} is no gauge")
 
 
 def _tolerances(texts: Sequence[str] | None) -> dict[str, dict[str, float]]:
@@ -157,7 +171,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
     return run_command(parser(), run, argv)
 
 

@@ -20,21 +20,20 @@ def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.export",
-        description="Write a trained ViT or gauge as one ONNX file, and check that onnxruntime gives the network's "
-        "results.",
-        epilog="exit codes: 0 written, with equal results; 2 the run cannot be read or the file cannot be written; 1 "
-        "anything else",
+        description="Write a trained ViT or gauge as one ONNX file, after a check that onnxruntime computes the same "
+        "results from it as PyTorch from the run.",
+        epilog="exit codes: 0 written; 2 the run cannot be read or the file cannot be written; 1 anything else, such "
+        "as results that differ",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="RUN",
-        help="folder of the run, of a ViT or of a gauge",
-    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT or gauge")
     p.add_argument("--to", type=Path, required=True, metavar="FILE.onnx", help="file to write")
-    p.add_argument("--weights", choices=("best", "last"), default="best", help="ViT: weights of this epoch (best)")
+    p.add_argument(
+        "--weights",
+        choices=("best", "last"),
+        default="best",
+        help="ViT only: weights of the best or last epoch (default: best)",
+    )
     p.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return p
 
@@ -44,28 +43,29 @@ def run(args: argparse.Namespace) -> int:
     if args.to.suffix != ".onnx":
         raise InputError(f"--to {args.to}: expected a name that ends in .onnx, got {args.to.name!r}")
     if args.to.is_dir() or (args.to.exists() and not args.overwrite):
-        raise InputError(f"--to {args.to}: expected a new file, got one that exists; --overwrite replaces a file")
+        got = "a folder" if args.to.is_dir() else "an existing one; --overwrite replaces it"
+        raise InputError(f"--to {args.to}: expected a new file, got {got}")
     if not args.to.parent.is_dir():
         raise InputError(f"--to {args.to}: expected a file in a folder that exists, got no folder {args.to.parent}")
     if kind_of(args.model) == DETECTION_FORMAT:
-        raise InputError(f"--model {args.model}: expected a ViT's or gauge's run, got one of Florence-2")
+        raise InputError(f"--model {args.model}: expected the run of a ViT or gauge, got a run of Florence-2")
     if kind_of(args.model) == GAUGE_FORMAT:
         from trainer.gauge import onnx_export as measuring
 
         if args.weights != "best":
-            raise InputError(f"--weights {args.weights}: expected best, as a gauge keeps no others")
+            raise InputError(f"--weights {args.weights}: expected best, as the run of a gauge has no other weights")
         worst = measuring.export_run(args.model, args.to)
         size = args.to.stat().st_size / 1e6
-        say(f"{args.to}: {size:.1f} MB, opset {measuring.OPSET}; largest difference from the network {worst:.1e}")
+        say(f"{args.to}: {size:.1f} MB, opset {measuring.OPSET}; outputs differ from PyTorch's by up to {worst:.1e}")
         return 0
     worst = export_run(args.model, args.weights, args.to)
     size = args.to.stat().st_size / 1e6
-    say(f"{args.to}: {size:.1f} MB, opset {OPSET}; largest difference from the network's probabilities {worst:.1e}")
+    say(f"{args.to}: {size:.1f} MB, opset {OPSET}; probabilities differ from PyTorch's by up to {worst:.1e}")
     return 0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
     return run_command(parser(), run, argv)
 
 

@@ -1,4 +1,4 @@
-"""`import trainer.hub`: transformers can then load runs of `trainer.vit`, without executing code from their folders.
+"""After `import trainer.hub`, transformers loads runs of `trainer.vit` without executing code from the runs' folders.
 
 import trainer.hub
 from transformers import pipeline

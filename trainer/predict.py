@@ -1,8 +1,8 @@
-"""`python -m trainer.predict --model RUN IMAGE...`: a verdict on each picture, as JSON and drawn.
+"""`python -m trainer.predict --model RUN IMAGE...`: judge pictures, or parts from several pictures, by a network.
 
-RUN is the run folder of a ViT, a Florence-2 or a gauge; only a Florence-2 finds boxes, and only a gauge measures in mm.
-`generator.verdict.envelope`, `trainer.vit.verdicts`, `trainer.florence2.verdicts` and `trainer.gauge.prediction` say
-what a verdict contains.
+RUN is the run folder of a ViT, a Florence-2 or a gauge. Verdicts are printed and, with options, written as JSON and
+drawn into the pictures. Only a Florence-2 finds boxes, and only a gauge measures in mm. `generator.verdict.envelope`,
+`trainer.vit.verdicts`, `trainer.florence2.verdicts` and `trainer.gauge.prediction` describe the content of a verdict.
 """
 
 import argparse
@@ -39,78 +39,101 @@ OPTIONS_OF = {
     "batch_size": (FLORENCE,),
     "threshold": (VIT, FLORENCE),
     "allow_unfit": (VIT, FLORENCE),
-    **dict.fromkeys(("scene", "housing", "terminal", "camera", "judge"), (GAUGE,)),
+    **dict.fromkeys(("judge", "calibration", "find"), (GAUGE,)),
+    "marking": (VIT, FLORENCE),
 }
+# Of a gauge, and of runs of the other kinds that make NSOART pictures: `trainer.core.golden_input` refuses others.
+PART = ("scene", "housing", "terminal", "camera")
 
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.predict",
-        description="Judge pictures with a trained network: NG where there is a defect; INVALID where the picture or "
-        "the run cannot be used; UNSURE between the limits of OK and NG; else OK. A ViT adds class, confidence and a "
-        "heat map of where the defect may be; Florence-2 a box around each defect, with class and confidence; a gauge "
-        "every pin's measures in mm. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG any other "
-        "defect.",
+        description="Judge pictures with a trained network. Verdicts: OK; NG, if there is a defect; UNSURE, between "
+        "the limits of OK and NG; INVALID, if the picture or the run cannot be used. A ViT adds class, confidence and "
+        "a heat map of where the defect may be; Florence-2 adds a box around each defect, with class and confidence; "
+        "a gauge adds every pin's measures in mm. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG "
+        "any other defect.",
         epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read; 1 anything else",
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--model",
-        type=Path,
-        required=True,
-        metavar="RUN",
-        help="folder of the run, of a ViT, Florence-2 or gauge",
-    )
+    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT, Florence-2 or gauge")
     p.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
     p.add_argument("--json", type=Path, metavar="FILE", help="write all verdicts to this file, as JSON")
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and marked pictures")
-    p.add_argument("--weights", choices=("best", "last"), default=None, help="ViT: weights of this epoch (best)")
+    weights = "ViT only: weights of the best or of the last epoch (default: best)"
+    p.add_argument("--weights", choices=("best", "last"), default=None, help=weights)
     p.add_argument(
         "--positions",
         type=Path,
         metavar="FILE",
-        help="Florence-2: places of the pins, which name each box's pin: CSV with address, x1, y1, x2, y2 (px), cavity "
-        "if known; or a render's record (JSON)",
+        help="Florence-2 only: file with a box around each pin, by which the boxes of the answer get the pins' "
+        "addresses: a render's record (.json), or CSV with columns address, x1, y1, x2, y2 in px and, if known, cavity",
     )
     p.add_argument(
         "--threshold",
         type=float,
         metavar="P",
-        help="the verdict is NG from P on: of a ViT the probability of NG, of Florence-2 the confidence from which a "
-        "box counts; it is OK only below the run's escape threshold, or below P if P is lower (the run's own)",
+        help="the verdict is NG if a ViT's probability of NG, or the confidence of a Florence-2's box, is at least P; "
+        "OK if it is below P, below the run's escape threshold and below 0.5; else UNSURE (default: the run's "
+        "thresholds)",
     )
     p.add_argument(
         "--allow-unfit",
         action="store_true",
-        help="judge also with a run that was not better than chance on validation, or for which this is not recorded; "
-        "without this option all its verdicts are INVALID",
+        help="judge even if the run was not better than chance on validation, its files do not state whether it was, "
+        "or it has no limits by which pictures are refused (gates.npz); without this option all verdicts of such a run "
+        "are INVALID",
     )
     p.add_argument(
         "--tolerance",
         metavar="LIMITS",
-        help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5: a gauge judges by them; a ViT or "
-        "Florence-2 warns if it was trained under others, and its verdicts do not change",
+        help="limits in mm such as true_position_mm=0.6,r1c2.retraction_mm=0.5. A gauge judges by these limits; a ViT "
+        "or Florence-2 only warns if it was trained under other limits (default: the run's)",
     )
     _of_gauge(p)
-    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2: pictures per batch (8)")
-    p.add_argument("--threads", type=int, default=None, help="CPU threads (number of cores)")
+    p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2 only: pictures per batch (default: 8)")
+    p.add_argument("--threads", type=int, default=None, help="number of CPU threads (default: number of cores)")
     return p
 
 
 def _of_gauge(p: argparse.ArgumentParser) -> None:
-    """Add the options that apply to a gauge's run only."""
+    """Add the options that only a gauge has, and those on the part, which networks with golden NSOART have too."""
     for name in ("scene", "housing", "terminal"):
         p.add_argument(
-            f"--{name}", metavar="NAME", help=f"gauge: {name} of the part, where the run's connectors differ"
+            f"--{name}",
+            metavar="NAME",
+            help=f"{name} of the part, for a gauge, or a network trained on NSOART pictures with golden references; "
+            f"needed if RUN knows more than one {name}",
         )
     p.add_argument(
-        "--camera", metavar="VIEW", help="gauge: view of pictures whose names do not end in one (center, if it has it)"
+        "--camera",
+        metavar="VIEW",
+        help="name of the camera (view) of pictures whose file names do not end in it, with --find of all; for gauges, "
+        "and networks trained on NSOART pictures (how pictures differ from good parts) with golden references "
+        "(default: center for a gauge that has this view)",
+    )
+    marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
+    p.add_argument("--marking", metavar="NAME", help=marking)
+    p.add_argument(
+        "--find",
+        action="store_true",
+        help="gauges only: search each photograph for one part, turned by any angle, at 0.5 to 2 times the run's "
+        "scale, tilted by at most about 10°; its mm are right only if the camera was as far away as the station's",
     )
     p.add_argument(
         "--judge",
         metavar="NAMES",
-        help="gauge: what the verdict covers, of presence,true_position,height (all); it names what is left out",
+        help="gauges only: characteristics that the verdict covers, separated by commas: presence, true_position, "
+        "height; the verdict lists those that it does not cover (default: all three)",
+    )
+    p.add_argument(
+        "--calibration",
+        type=Path,
+        metavar="FILE.json",
+        help="gauges only: calibration certificate of the station's cameras, made by `python -m generator calibrate` "
+        "(default: nominal cameras)",
     )
 
 
@@ -122,42 +145,42 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
         if kind not in kinds and getattr(args, name) is not None and getattr(args, name) is not False
     ]
     if args.threshold is not None and not 0 <= args.threshold <= 1:
-        problems.append(f"--threshold: expected 0 to 1, got {args.threshold}")
+        problems.append(f"--threshold: expected a number from 0 to 1, got {args.threshold}")
     problems += [
         f"--{name.replace('_', '-')}: expected 1 or more, got {getattr(args, name)}"
         for name in ("batch_size", "threads")
         if getattr(args, name) is not None and getattr(args, name) < 1
     ]
+    if args.find and args.calibration is not None:
+        problems.append("--find: expected without --calibration, because --find takes photographs of any camera")
     if problems:
         raise InputError(problems)
 
 
 def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judging:
-    """Make the iterator of verdicts on the picture files by a run of this kind."""
+    """Return the `Judging` of the picture files by the run --model, of this kind; pictures are not yet judged."""
     sheets, tolerance = args.out is not None, _tolerance(args)
+    named = {name: getattr(args, name) for name in (*PART, "marking")}
     if kind == FLORENCE:
         from trainer.florence2 import prediction as detection
 
-        asked = detection.Options(args.positions, args.threshold, args.batch_size, args.allow_unfit, sheets, tolerance)
-        return detection.judging(args.model, files, asked)
+        boxes = args.positions, args.threshold, args.batch_size, args.allow_unfit
+        return detection.judging(args.model, files, detection.Options(*boxes, sheets, tolerance, named))
     if kind == GAUGE:
         from trainer.gauge import prediction as measuring
 
         judged = measuring.parse_judge(args.judge)
         part = args.scene, args.housing, args.terminal, args.camera
-        return measuring.judging(args.model, files, measuring.Options(*part, judged, sheets, tolerance))
+        of_gauge = measuring.Options(*part, judged, sheets, tolerance, args.calibration, args.find)
+        return measuring.judging(args.model, files, of_gauge)
     from trainer.vit import prediction
 
-    options = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance)
+    options = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance, named)
     return prediction.judging(args.model, files, options)
 
 
 def _tolerance(args: argparse.Namespace) -> dict[str, float]:
-    """Parse --tolerance; empty where it was not given.
-
-    Raises:
-        InputError: It states no limits.
-    """
+    """Parse --tolerance; empty if it was not given."""
     from generator.dataset.labels import parse_tolerance
 
     try:
@@ -167,7 +190,7 @@ def _tolerance(args: argparse.Namespace) -> dict[str, float]:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Judge the pictures as the options say; returns the exit code."""
+    """Judge the pictures, print and write all verdicts; then return 0, or raise InputError if files were unreadable."""
     files = find_pictures(args.images)
     kind = {DETECTION_FORMAT: FLORENCE, GAUGE_FORMAT: GAUGE}.get(kind_of(args.model) or "", VIT)
     _check_options(args, kind)
@@ -176,7 +199,7 @@ def run(args: argparse.Namespace) -> int:
     judging = _judging(args, files, kind)
     names = dict(zip(judging.places, sheet_names(judging.places), strict=True))
     if args.json is not None:
-        check_json(args.json, [*files, *([args.positions] if args.positions else [])])
+        check_json(args.json, [*files, *filter(None, (args.positions, args.calibration))])
     if args.out is not None:
         check_sheets(args.out, files, list(names.values()))
         args.out.mkdir(parents=True, exist_ok=True)
@@ -199,7 +222,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
     return run_command(parser(), run, argv)
 
 

@@ -1,7 +1,8 @@
 """`python -m trainer.push RUN --to OWNER/NAME`: upload a trained model and its card to the Hugging Face Hub.
 
-One commit holds what a user needs: weights as safetensors, configuration, frozen threshold, card, a few pictures; never
-the optimizer's state, or the weights of the last epoch or of stages. The token comes from HF_TOKEN or `hf auth login`.
+One commit has the files that a user needs: best weights as safetensors, configuration, decision threshold, card, a few
+pictures. The optimizer's state and other weights are not uploaded. The access token is that of the variable HF_TOKEN or
+of `hf auth login`.
 """
 
 import argparse
@@ -33,25 +34,25 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run, of a ViT or of Florence-2")
+    p.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run of a ViT or Florence-2")
     p.add_argument("--to", required=True, metavar="OWNER/NAME", help="the model's name on the Hub")
-    p.add_argument("--private", action="store_true", help="make a new repository private")
+    p.add_argument("--private", action="store_true", help="if the repository is new, make it private")
     p.add_argument(
         "--dataset",
         action="append",
         default=[],
         metavar="OWNER/NAME",
-        help="name on the Hub of the training dataset, for the card; may be repeated",
+        help="the training dataset's name on the Hub, for the card; may be repeated",
     )
     p.add_argument("--license", default="", metavar="ID", help="the Hub's id of a licence, for the card")
     p.add_argument(
-        "--dry-run", action="store_true", help="only write the card and list the files to upload; needs no network"
+        "--dry-run", action="store_true", help="write the card and list the files, but upload nothing; needs no network"
     )
     return p
 
 
 def run(args: argparse.Namespace) -> int:
-    """Collect the files and upload them; returns the exit code, 1 if the Hub refuses or cannot be reached."""
+    """Write RUN/README.md and, without --dry-run, upload the files; returns 1 if the Hub fails or refuses, else 0."""
     names = [("--to", args.to), *(("--dataset", name) for name in args.dataset)]
     if problems := [problem for option, name in names if (problem := name_problem(name, option))]:
         raise InputError(problems)
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
     return run_command(parser(), run, argv)
 
 

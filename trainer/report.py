@@ -1,4 +1,4 @@
-"""`python -m trainer.report RUN`: write a ViT run's page, RUN/report.html; see `trainer.vit.run_page`."""
+"""`python -m trainer.report RUN`: write an HTML page on the run of a ViT, RUN/report.html (`trainer.vit.run_page`)."""
 
 import argparse
 import sys
@@ -26,13 +26,14 @@ def parser() -> argparse.ArgumentParser:
 def run(args: argparse.Namespace) -> int:
     """Write the HTML page on a ViT's run; returns the exit code."""
     if kind_of(args.run) == DETECTION_FORMAT:
-        raise InputError(f"{args.run}: expected a ViT's run, got one of Florence-2, which has its {REPORT} already")
+        page = args.run / REPORT
+        raise InputError(f"{args.run}: expected the run of a ViT, got one of Florence-2, whose training wrote {page}")
     say(f"report: {write_page(args.run)}")
     return 0
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
     return run_command(parser(), run, argv)
 
 

@@ -79,7 +79,7 @@ class CadFile:
         name: path as in the scene file, relative to the scene file's folder.
         path: absolute path, symbolic links resolved.
         format: one of FORMATS.
-        sha256: SHA-256 of the file's bytes; part of the hash of each manifest row that uses it.
+        sha256: SHA-256 of the file's bytes; part of the hash of each manifest row of the scene, whatever its housing.
     """
 
     name: str
@@ -97,7 +97,7 @@ class CadFile:
 
         Raises:
             FileProblem: the path leads out of the folder; the file is missing, empty, larger than MOST_BYTES or not a
-                regular file; or its ending or its first bytes are not those of one of FORMATS.
+                regular file; its ending is not one of FORMATS; or it does not begin as a file with this ending does.
         """
         path = inside(folder, name)
         format_ = path_format(name)
@@ -109,11 +109,11 @@ class CadFile:
         """Read the file again and return its bytes.
 
         Raises:
-            FileProblem: the bytes no longer match `sha256`.
+            FileProblem: the file cannot be read any more, or its bytes no longer match `sha256`.
         """
         content = read_plain(self.path, self.name, "a mesh")
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise FileProblem(self.name, "the same file as when the scene was read", "a changed file")
+            raise FileProblem(self.name, "a file unchanged since the scene was read", "a changed file")
         return content
 
 
@@ -144,11 +144,11 @@ def inside(folder: Path, name: str, is_folder: bool = False) -> Path:
         mode = path.stat().st_mode
     except FileNotFoundError:
         what = "folder" if is_folder else "file"
-        raise FileProblem(name, f"a {what} in {folder}", f"no such {what}") from None
+        raise FileProblem(name, f"a {what} of this name in {folder}", f"no such {what}") from None
     except (OSError, RuntimeError, ValueError) as error:
         raise FileProblem(name, "a readable file", _reason(error)) from None
     if not path.is_relative_to(root):
-        raise FileProblem(name, expected, "a symbolic link that leads out of that folder")
+        raise FileProblem(name, expected, "a symbolic link that leads out of the scene's folder")
     if is_folder != stat.S_ISDIR(mode) or not (is_folder or stat.S_ISREG(mode)):
         raise FileProblem(name, "a folder" if is_folder else "a regular file", _kind(mode))
     return path
@@ -182,7 +182,7 @@ def read_plain(path: Path, name: str, what: str) -> bytes:
     Args:
         path: the file.
         name: the file's name in messages.
-        what: what the message says was expected where the file is empty, such as "a mesh".
+        what: the words after "expected" in the message on an empty file, such as "a mesh".
 
     Raises:
         FileProblem: the file is unreadable, empty, too large, or no regular file.

@@ -55,7 +55,7 @@ _TABLE_BELOW_MM = 0.5
 
 @dataclass(frozen=True)
 class Marking:
-    """Position and size of the characters printed on the housing.
+    """Position and size of the characters printed on the housing; positions count from the drawing's origin.
 
     Attributes:
         height_mm, stroke_mm: height of a capital letter, and width of its lines.
@@ -63,7 +63,7 @@ class Marking:
             a distance of `around_mm` from the middle of the shell's opening.
         row_numbers_x_mm, position_numbers_y_mm: X of the row numbers, Y of the position numbers.
         text_at_mm: (x, y) of the middle of a text.
-        z_mm: height of the printed surface: 0 for the mating face, another for a flange.
+        z_mm: z of the printed surface: 0 if it is the mating face, another value if it is a flange.
         color: linear RGB, 0 to 1.
     """
 
@@ -80,17 +80,18 @@ class Marking:
 
 @dataclass(frozen=True)
 class Nuisance:
-    """Random differences between captures: each value is the half width of a uniform distribution around 0.
+    """Random differences between captures; each value is the largest deviation, to either side, of uniform draws.
 
     Attributes:
-        shift_mm, rotation_deg, tilt_deg: pose of the part: shift in X and in Y; turn about Z; turn about X and about Y.
+        shift_mm: shift of the part, in X and in Y.
+        rotation_deg, tilt_deg: turn of the part about Z, and about X and Y.
         distance_mm: height of the cameras above the part.
-        light_power: share of the lamps' power.
+        light_power: power of the lamps, as a share of their nominal power.
         light_azimuth_deg: direction of a `side` lamp.
         exposure, fixture_shade: brightness of the picture and of the table, in photographic stops.
-        focus_mm: distance of the plane in focus.
+        focus_mm: distance of the plane in focus from the camera.
         white_balance: share by which red rises while blue falls.
-        motion_mm: added to the camera's `motion_mm`.
+        motion_mm: distance that the part moves during the exposure, around the camera's `motion_mm`.
     """
 
     shift_mm: float
@@ -112,14 +113,14 @@ class Connector:
 
     Attributes:
         name: the file's name without `.toml`.
-        sha256: SHA-256 of all that pictures depend on: values of the file, CAD files and photographs; not of comments,
-            layout, `description`, `[tolerance]` and `[datum]`.
+        sha256: SHA-256 of all that pictures depend on: values of the file, CAD files and photographs. Comments, layout,
+            `description`, `[tolerance]` and `[datum]` do not change it.
         file_sha256: SHA-256 of the whole file, its CAD files and photographs.
         width, height: default picture size in px.
         samples: default number of light paths per pixel.
         positions, blanks: positions with a pin, and positions without one.
-        terminals, mixes: by name; a mix puts several terminals into one part.
-        cameras: by view, such as `center` or `left`.
+        terminals, mixes: the terminals, and the mixes (several terminals in one part), by name.
+        cameras: the cameras by name of the view, such as `center` or `left`.
         fixture_color: colour of the table under the part, linear RGB, where `backdrop` is None.
     """
 
@@ -151,16 +152,16 @@ class Connector:
 
     @property
     def terminal_names(self) -> tuple[str, ...]:
-        """The terminals and mixes that a manifest's column `terminal` may name.
+        """Names of the terminals and mixes that a manifest's column `terminal` may name.
 
-        Left out are terminals that only single positions have: those that a mix names by address and not otherwise.
+        A terminal that mixes use only at single addresses (`Mix.places`) is left out.
         """
         mixed = {name for mix in self.mixes.values() for name in mix.of[: 1 if mix.rule == BY_ADDRESS else None]}
         placed = {name for mix in self.mixes.values() for name in mix.places.values()} - mixed
         return (*(name for name in self.terminals if name not in placed), *self.mixes)
 
     def terminals_for(self, position: Position, terminals: Iterable[str]) -> list[Terminal]:
-        """All terminals that good parts may have at a position; a mix with the rule `random` gives several.
+        """Return all terminals that good parts may have at a position; a mix with the rule `random` gives several.
 
         Args:
             position: one of `positions`.
@@ -173,18 +174,18 @@ class Connector:
         return [self.terminals[name] for name in dict.fromkeys(names)]
 
     def terminal_at(self, name: str, position: Position, part: int) -> Terminal:
-        """The terminal that a good part has at a position.
+        """Return the terminal that a good part has at a position.
 
         Args:
             name: a terminal or mix, as in the manifest's column `terminal`.
             position: one of `positions`.
-            part: the part's seed, which decides in a mix with the rule `random`.
+            part: the part's seed; in a mix with the rule `random` it selects the terminal.
         """
         mix = self.mixes.get(name)
         return self.terminals[mix.at(position, part) if mix else name]
 
     def position(self, address: str) -> Position:
-        """The position with a pin at an address such as r2c5; raises KeyError if there is none."""
+        """The position at an address such as r2c5; raises KeyError if no position with a pin has this address."""
         for position in self.positions:
             if position.address == address:
                 return position
@@ -192,10 +193,11 @@ class Connector:
 
 
 def read_connector(path: Path) -> Connector:
-    """Read and check a scene file.
+    """Read and check a scene file; returns its contents.
 
     Raises:
-        InputError: with every mistake as ``file.toml:LINE key: expected …, got …``.
+        InputError: with every mistake as ``file.toml:LINE key: expected …, got …``. Whether tables fit together is
+            checked only if there is no other mistake.
     """
     if not path.is_file():
         raise InputError(f"{path.name}:1 file: expected a scene file in {path.parent}, got no such file")
@@ -266,14 +268,14 @@ def _check_terminals(connector: Connector, top: TomlSection) -> None:
     for name, terminal in connector.terminals.items():
         section = top.table("terminals").table(name)
         if terminal.standing_mm >= shell.depth_mm + 20:
-            expected = f"less than {shell.depth_mm + 20:g} (a pin at most 20 mm above the mating face)"
+            expected = f"less than {shell.depth_mm + 20:g} mm (the tip at most 20 mm above the mating face)"
             section.wrong("standing_mm", expected, f"{terminal.standing_mm:g}")
         shortest = terminal.standing_mm - draws.TRUNCATED_AT * connector.scatter.lot_length_mm
         if terminal.tip_mm >= shortest:
-            lot = " less the scatter of scatter.lot_length_mm" if connector.scatter.lot_length_mm else ""
-            section.wrong("tip_mm", f"less than {shortest:g} (standing_mm{lot})", f"{terminal.tip_mm:g}")
+            lot = " minus the largest deviation by scatter.lot_length_mm" if connector.scatter.lot_length_mm else ""
+            section.wrong("tip_mm", f"less than {shortest:g} mm (standing_mm{lot})", f"{terminal.tip_mm:g}")
     if cavity.chamfer_mm >= cavity.depth_mm:
-        expected = f"less than {cavity.depth_mm:g} (depth_mm)"
+        expected = f"less than {cavity.depth_mm:g} mm (depth_mm)"
         top.table("cavity").wrong("chamfer_mm", expected, f"{cavity.chamfer_mm:g}")
 
 
@@ -284,11 +286,11 @@ def _check_marking(connector: Connector, top: TomlSection) -> None:
     )
     for label in labels:
         if not label.strip() or not lettering.ALPHABET.issuperset(label):
-            expected = "labels of letters, digits, space and _-./+, which numbers_at = 'around' prints"
+            expected = "labels of letters, digits, space and _-./+ only, as numbers_at = 'around' prints them"
             top.table("positions").wrong("cavities", expected, shown(label))
             break
     if marking.stroke_mm > 0.25 * marking.height_mm:
-        expected = f"at most {0.25 * marking.height_mm:g} (a quarter of height_mm)"
+        expected = f"at most {0.25 * marking.height_mm:g} mm (a quarter of height_mm)"
         top.table("marking").wrong("stroke_mm", expected, f"{marking.stroke_mm:g}")
 
 
@@ -300,10 +302,10 @@ def _check_views(connector: Connector, cameras: TomlSection) -> None:
         own = cameras.table(name, optional=True)
         section = own if own.data else cameras
         if rig.distance_mm <= needed[rig]:
-            expected = f"more than {needed[rig]:.4g} (a nearer camera could touch the part)"
+            expected = f"more than {needed[rig]:.4g} mm (a nearer camera could touch the part)"
             section.wrong("distance_mm", expected, f"{rig.distance_mm:g}")
         if lens_folds(rig, connector.width, connector.height):
-            expected = "coefficients that map no two directions to one pixel and reach the picture's corners"
+            expected = "coefficients that give each pixel, up to the picture's corners, exactly one direction"
             section.wrong("distortion", expected, str(list(rig.distortion)))
 
 
@@ -345,7 +347,7 @@ def _check_positions(connector: Connector, section: TomlSection) -> None:
         for other in near:
             wide_x, wide_y = (sum(pair) for pair in zip(mouths[position.address], mouths[other.address], strict=True))
             if abs(position.x_mm - other.x_mm) < wide_x - 1e-9 and abs(position.y_mm - other.y_mm) < wide_y - 1e-9:
-                expected = f"cavities that do not overlap: positions {wide_x:g} mm apart in X or {wide_y:g} mm in Y"
+                expected = f"positions {wide_x:g} mm or more apart in X, or {wide_y:g} mm in Y (else cavities overlap)"
                 found = f"{other.address} and {position.address} closer together"
                 section.wrong("pitch_mm" if "pitch_mm" in section.data else None, expected, found)
                 return
@@ -372,11 +374,11 @@ def table_z_mm(shell: Shell, cavity: Cavity) -> float:
 
 
 def least_distance_mm(connector: Connector, rig: CameraRig, bodies: Iterable[Box]) -> float:
-    """The distance, mm, from its target at which a camera could just touch the part in the worst random pose.
+    """Return an upper bound, mm, of camera-to-target distances at which the camera can touch the randomly placed part.
 
     Args:
         connector: the scene; its `nuisance` limits the random poses.
-        rig: the camera.
+        rig: the camera; its `distance_mm` is not used.
         bodies: bounding boxes of the part's bodies, mm.
     """
     nuisance = connector.nuisance
@@ -400,7 +402,7 @@ def check_cameras(connector: Connector, body: Box, name: str) -> None:
     Args:
         connector: the scene.
         body: bounding box of the body, mm.
-        name: the body's name in messages.
+        name: name of the CAD file, for messages.
 
     Raises:
         InputError: a camera could touch the body.
@@ -408,7 +410,7 @@ def check_cameras(connector: Connector, body: Box, name: str) -> None:
     for camera, rig in connector.cameras.items():
         least = least_distance_mm(connector, rig, [body])
         if rig.distance_mm <= least:
-            expected = f"more than {least:.4g} (camera {camera} could touch {name})"
+            expected = f"more than {least:.4g} mm (camera {camera} could touch the mesh of {name})"
             raise InputError(f"{connector.name}.toml camera.distance_mm: expected {expected}, got {rig.distance_mm:g}")
 
 

@@ -1,7 +1,10 @@
 """Convex contours with round corners: openings of shells, outlines of blocks.
 
-A contour is everything within a radius of a convex polygon, so that one formula gives rounded rectangles, the D of a
-D-sub and circles, and moving it outwards only changes the radius.
+A contour is the edge of the set of all points within a radius of a convex polygon. So one formula gives rounded
+rectangles, the D of a D-sub and circles, and moving a contour outwards only changes the radius.
+
+Lengths along a contour (`along_mm`) run counter-clockwise from its start: the beginning of the straight edge along
+the polygon's side from its first to its second corner; for a circle, its point in the direction +X.
 """
 
 from __future__ import annotations
@@ -19,10 +22,10 @@ _WALL_MM = 1.5
 
 @dataclass(frozen=True)
 class Station:
-    """A point of a contour.
+    """A point of a contour, which lies at a constant distance outside a polygon (see `Contour`).
 
     Attributes:
-        along_mm: length along the contour from its start.
+        along_mm: length along the contour, counter-clockwise from its start.
         base: the nearest point (x, y) of the polygon, mm.
         outward: unit vector from `base` towards the contour.
     """
@@ -32,20 +35,24 @@ class Station:
     outward: Point
 
     def at(self, distance_mm: float) -> Point:
-        """The point (x, y), mm, at a distance from the polygon along the outward normal."""
+        """Return the point (x, y), mm, that lies `distance_mm` from `base` in the direction `outward`."""
         return self.base[0] + distance_mm * self.outward[0], self.base[1] + distance_mm * self.outward[1]
 
 
 @dataclass(frozen=True)
 class Contour:
-    """Every point within `radius_mm` of a convex polygon, corners counter-clockwise; one corner gives a circle."""
+    """The edge of all points within `radius_mm` of a convex polygon.
+
+    Attributes:
+        corners: corners (x, y) of the polygon, mm, counter-clockwise; a single corner gives a circle.
+    """
 
     corners: tuple[Point, ...]
     radius_mm: float
 
     @staticmethod
     def rectangle(size: Point, radius_mm: float, center: Point = (0.0, 0.0), turn_deg: float = 0.0) -> Contour:
-        """A rectangle of width and height `size` with round corners, turned about its centre."""
+        """Make a rectangle of size (width, height), mm, with round corners, turned counter-clockwise about `center`."""
         half_x, half_y = (max(0.5 * extent - radius_mm, 0.0) for extent in size)
         cosine, sine = math.cos(math.radians(turn_deg)), math.sin(math.radians(turn_deg))
         corners = ((half_x, half_y), (-half_x, half_y), (-half_x, -half_y), (half_x, -half_y))
@@ -55,7 +62,13 @@ class Contour:
 
     @staticmethod
     def d_shape(size: Point, radius_mm: float, slant_deg: float) -> Contour:
-        """The D of a D-sub: a rectangle whose sides lean inwards from top to bottom by `slant_deg`."""
+        """Make the D of a D-sub, centred on the origin.
+
+        Args:
+            size: (width at the top, height), mm.
+            radius_mm: radius of the corners.
+            slant_deg: angle to the vertical by which each side leans inwards from top to bottom.
+        """
         half_x, half_y = 0.5 * size[0], 0.5 * size[1]
         slope = math.tan(math.radians(slant_deg))
         inset = radius_mm / math.cos(math.radians(slant_deg))
@@ -66,11 +79,12 @@ class Contour:
 
     @staticmethod
     def circle(diameter_mm: float, center: Point = (0.0, 0.0)) -> Contour:
+        """Make a circle around `center` (x, y), mm."""
         return Contour((center,), 0.5 * diameter_mm)
 
     @cached_property
     def edges(self) -> list[tuple[Point, Point, Point, float]]:
-        """Start, end, outward normal and length of each edge of the polygon."""
+        """For each edge of the polygon: start (x, y), end (x, y), outward unit normal, and length, mm."""
         edges = []
         for a, b in pairwise((*self.corners, self.corners[0])):
             length = math.dist(a, b)
@@ -79,7 +93,7 @@ class Contour:
 
     @cached_property
     def stations(self) -> tuple[Station, ...]:
-        """Points of the whole contour, counter-clockwise: both ends of each straight edge, and steps round corners."""
+        """Points round the contour, counter-clockwise: the ends of each straight edge, and points round the corners."""
         if len(self.corners) == 1:
             steps = math.ceil(2.0 * math.pi / self._step_rad)
             turns = (2.0 * math.pi * i / steps for i in range(steps))
@@ -110,11 +124,12 @@ class Contour:
 
     @cached_property
     def length_mm(self) -> float:
+        """Length of the contour, mm, once round."""
         straight = 0.0 if len(self.corners) == 1 else sum(edge[3] for edge in self.edges)
         return straight + 2.0 * math.pi * self.radius_mm
 
     def station(self, along_mm: float) -> Station:
-        """The point of the contour at this length, mm, from its start; lengths beyond the end begin again."""
+        """Return the point `along_mm` along the contour from its start; lengths beyond its end go round once more."""
         along = along_mm % self.length_mm
         ring = (*self.stations, self.stations[0])
         for i, (a, b) in enumerate(pairwise(ring)):
@@ -132,7 +147,7 @@ class Contour:
         raise AssertionError(f"{along} of {self.length_mm}")
 
     def towards(self, azimuth_deg: float) -> float:
-        """Length along the contour, mm, of the point that lies in this direction (0 = +X, 90 = +Y) from the middle."""
+        """Length along the contour, mm, from its start to its point in a direction (0 = +X, 90 = +Y) from `middle`."""
         middle = self.middle
         direction = math.cos(math.radians(azimuth_deg)), math.sin(math.radians(azimuth_deg))
 
@@ -152,6 +167,7 @@ class Contour:
 
     @property
     def middle(self) -> Point:
+        """The middle (x, y) of the contour's bounding box, mm."""
         (x1, y1), (x2, y2) = self.bounds
         return 0.5 * (x1 + x2), 0.5 * (y1 + y2)
 
@@ -163,7 +179,7 @@ class Contour:
         return (min(xs) - r, min(ys) - r), (max(xs) + r, max(ys) + r)
 
     def wider(self, offset_mm: float) -> Contour:
-        """The contour moved outwards by a distance in mm."""
+        """The contour moved outwards by a distance in mm; negative: inwards."""
         return Contour(self.corners, self.radius_mm + offset_mm)
 
     def distance(self, x: float, y: float) -> float:

@@ -1,4 +1,4 @@
-"""Read CSV files as spreadsheets save them: commas, semicolons or tabs, RFC 4180 quoting, any line ends.
+"""Read CSV files as spreadsheets save them: commas, semicolons, tabs or bars, RFC 4180 quoting, any line ends.
 
 A first line such as ``sep=;`` (Excel) states the delimiter; else it is the one that splits the header into the largest
 number of known column names.
@@ -28,7 +28,8 @@ class CsvRows:
     Args:
         file: the file's lines with their line ends (opened with newline="").
         known: column names by which the delimiter is recognised.
-        wrong: called for each mistake with its line, column, what was expected and what was found.
+        wrong: called for each mistake with its line, column, what was expected and what was found: for mistakes in the
+            header when the object is made, for those in rows during the iteration.
         required: columns that the file must have.
         named: converts a cell of the header to the column's name.
         refused: returns None for an allowed column name, else what is expected instead.
@@ -126,7 +127,7 @@ class CsvRows:
         found = {at for at in nameless if at < len(fields) and fields[at].strip()}
         found -= {0} if self._index and fields[0].strip().isdecimal() else set()
         for at in sorted(found):
-            expected = "a name in the header for this column, or no value in it"
+            expected = "a name for this column in the header, or no values in the column"
             self._wrong(line, f"column {at + 1}", expected, shown(fields[at].strip()))
         return found
 
@@ -137,13 +138,15 @@ class CsvRows:
         """Convert a cell to a number; the decimal mark is a point, or a comma unless commas separate the columns.
 
         Raises:
-            ValueError: the text is no number, or its decimal mark differs from that of earlier numbers in this file.
+            ValueError: the text is no number; or it has both marks, a comma though commas separate the columns, or
+                another mark than earlier numbers in this file.
         """
         marks = {mark for mark in ",." if mark in text}
         if not marks:
             return float(text)
         if len(marks) > 1 or marks == {","} == {self.delimiter} or not marks | {self._mark} <= marks | {""}:
-            raise ValueError(f"expected a number with the decimal mark of the rest of the file, got {text!r}")
+            expected = "the same decimal mark in the whole file, another one than the separator of the columns"
+            raise ValueError(f"expected {expected}, got {text!r}")
         value = float(text.replace(",", "."))
         self._mark = marks.pop()
         return value

@@ -23,8 +23,9 @@ class Datum:
     """The features from which X and Y are measured.
 
     Attributes:
-        x, y: `origin` (of the drawing), a side of the shell such as `left`, its `middle`, or `feature` (any other).
-        x_mm, y_mm: place on the drawing: X of the feature `x`, Y of the feature `y`.
+        x, y: names of the features from which X and Y are measured, each one of: `origin` (of the drawing), a side of
+            the shell such as `left`, `middle` (of the shell), `feature` (any other).
+        x_mm, y_mm: X of the feature `x` and Y of the feature `y` on the drawing.
     """
 
     x: str = ORIGIN
@@ -33,15 +34,15 @@ class Datum:
     y_mm: float = 0.0
 
     def shift_mm(self, scale: float) -> tuple[float, float]:
-        """How far the datum of a part lies from its place on the drawing, in X and Y.
+        """(x, y), mm, of the datum on a moulded part minus (x, y) of the datum on the drawing.
 
         Args:
-            scale: size of the moulded part divided by that on the drawing; it is scaled about the drawing's origin.
+            scale: size of the moulded part divided by that on the drawing; parts scale about the drawing's origin.
         """
         return (scale - 1.0) * self.x_mm, (scale - 1.0) * self.y_mm
 
     def stated(self) -> dict[str, Any]:
-        """The datum as records and a dataset's connectors.json hold it; places in mm, rounded to 6 decimals."""
+        """Return the datum as it is written in records and in connectors.json; places in mm, rounded to 6 decimals."""
         return {"x": self.x, "y": self.y, "x_mm": round(self.x_mm, 6) + 0.0, "y_mm": round(self.y_mm, 6) + 0.0}
 
 
@@ -61,7 +62,7 @@ def read_datum(section: TomlSection, outside: Contour, opening: Contour) -> Datu
 def _feature(section: TomlSection, name: str, low: float, high: float) -> tuple[str, float]:
     first, last = _SIDES[name]
     places = {ORIGIN: 0.0, first: low, last: high, "middle": 0.5 * (low + high)}
-    expected = f"one of {', '.join(places)}, or the {name.upper()} of another feature on the drawing, -500 to 500 mm"
+    expected = f"{', '.join(places)} or a number: the {name.upper()} of another feature on the drawing, -500 to 500 mm"
     value = section.value(name, expected, ORIGIN)
     if isinstance(value, str) and value in places:
         return value, places[value]

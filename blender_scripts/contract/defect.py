@@ -17,7 +17,7 @@ class Parameter:
         default: value where the manifest gives none; None: the parameter then has no value.
         meaning: explanation in one phrase.
         instead_of: name of a parameter that this one replaces; a manifest may give one of the two.
-        no_default_with: words of the kind's Choice, such as a shape, for which `default` does not apply.
+        no_default_with: values of the kind's `Choice`, such as shapes, with which `default` does not apply.
     """
 
     name: str
@@ -67,15 +67,16 @@ class Defect:
         return value
 
     def get(self, name: str) -> float | None:
+        """The value of a parameter that is a number; None if the defect has no value for it."""
         return self[name] if name in dict(self.values) else None
 
     def word(self, name: str) -> str:
-        """The value of a parameter that is a word (a Choice); empty where it has none."""
+        """The value of a parameter that is a word (a Choice); empty if the defect has no value for it."""
         return str(dict(self.values).get(name, ""))
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """Addresses of the pins at which it is: two for a bridge, none for the targets `housing` and `print`."""
+        """Addresses of the pins that have the defect: two for a bridge, none for the targets `housing` and `print`."""
         return tuple(self.target.split("-")) if self.target not in (HOUSING, PRINT) else ()
 
     @property
@@ -86,4 +87,5 @@ class Defect:
 
 
 def written(value: Value) -> str:
+    """Return a parameter's value as the manifest writes it: a word, or a number with up to 10 digits."""
     return value if isinstance(value, str) else f"{value:.10g}"

@@ -30,7 +30,8 @@ class InputError(Exception):
 def grouped(problems: Sequence[str]) -> list[str]:
     """Shorten a list of messages for printing.
 
-    Of more than six messages that differ only in file, line or numbers of the column, five and a count are kept.
+    Messages are alike if they differ only in file, line and numbers in the column's name. Of more than six alike, the
+    first five are kept, and a line with the number of the others.
 
     Args:
         problems: messages of the form ``place: expected …, got …``.
@@ -53,7 +54,7 @@ def grouped(problems: Sequence[str]) -> list[str]:
 
 
 def _kind(problem: str) -> tuple[str, str]:
-    """What makes messages alike: the column or key after a line number, without numbers, and what is expected."""
+    """What makes messages alike: the column or key after a line number, without numbers; what is expected and found."""
     place, _, text = problem.partition(_EXPECTED)
     column = re.search(r":\d+ (.*)", place, re.DOTALL)
     return re.sub(r"\d+", "", column[1]) if column else "", text or problem
@@ -64,4 +65,4 @@ def shown(value: object) -> str:
     try:
         return _BRIEF.repr(value)
     except ValueError:  # Python refuses to write integers of thousands of digits.
-        return "a number of thousands of digits"
+        return "an integer with thousands of digits"

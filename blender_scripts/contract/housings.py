@@ -24,8 +24,8 @@ class Shell:
     Attributes:
         opening: the inner edge of the walls, seen from the front.
         wall_mm: thickness of the walls, or of the thinnest wall where they differ.
-        depth_mm: from the mating face down to the cavity floor.
-        height_mm: from the mating face down to the housing's back.
+        depth_mm: distance from the mating face down to the cavity floor.
+        height_mm: distance from the mating face down to the housing's back.
         fillet_mm: radius of the edges at the mating face.
         thicker_mm: by how much the left, right, bottom and top wall are thicker than `wall_mm`.
     """
@@ -39,6 +39,7 @@ class Shell:
 
     @cached_property
     def outside(self) -> Contour:
+        """The outer edge of the walls, seen from the front."""
         wider = self.opening.wider(self.wall_mm)
         if not any(self.thicker_mm):
             return wider
@@ -46,13 +47,13 @@ class Shell:
         return Contour(tuple((x + dx, y + dy) for (x, y), (dx, dy) in moved), wider.radius_mm)
 
     def wall_point(self, along_mm: float, offset_mm: float, is_outer: bool) -> Point:
-        """A point (x, y), mm, in the walls.
+        """Return a point (x, y), mm, of the walls.
 
         Args:
-            along_mm: its length along the opening's edge.
-            offset_mm: its distance outwards from the opening's edge if every wall were `wall_mm` thick.
-            is_outer: whether it belongs to the wall's outer face or that face's edge: in a thicker wall it is moved
-                outwards by the additional thickness.
+            along_mm: length along the opening's edge, from the start of the contour `opening`.
+            offset_mm: distance outwards from the opening's edge if every wall were `wall_mm` thick.
+            is_outer: whether the point lies on the wall's outer face. If so, and if the wall is thicker than `wall_mm`,
+                the point is moved outwards by the additional thickness.
         """
         station = self.opening.station(along_mm)
         x, y = station.at(self.opening.radius_mm + offset_mm)
@@ -154,11 +155,13 @@ class Finish:
     """How surfaces vary from part to part, and their wear.
 
     Attributes:
-        shade_stops: brightness of the plastic varies by up to +- this, in photographic stops.
-        roughness: roughness of the plastic varies by up to +- this share of its nominal value.
-        scratches: scratches on the plating, 0 none to 1 heavy.
+        shade_stops: brightness of a housing, plastic or metal, varies by up to +- this, in photographic stops.
+        roughness: roughness of a housing, plastic or metal, varies by up to +- this share of its nominal value.
+        scratches: scratches on the plating of pins, 0 none to 1 heavy.
         mould_marks: flow marks and sink in the plastic, 0 none to 1 strong.
         dust: share of the plastic's area that dust covers.
+        oil: strength of a film of oil, which makes patches of the plastic glossier; only in the wide world.
+        wear: strength of the dull patches on the plating, 0 none to 1 strong; only in the wide world.
     """
 
     shade_stops: float
@@ -166,6 +169,8 @@ class Finish:
     scratches: float
     mould_marks: float
     dust: float
+    oil: float = 0.0
+    wear: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -176,7 +181,7 @@ class CadBody:
         file: the CAD file.
         placement: how its coordinates are converted to the part's.
         object_name: name of the one object of a .blend file to use; None: all objects.
-        smooth_deg: an edge is shaded smooth if the angle between the normals of its two faces is smaller.
+        smooth_deg: an edge is shaded smooth if the angle between the normals of its two faces is smaller than this.
     """
 
     file: CadFile
@@ -192,7 +197,7 @@ class Housing:
     Attributes:
         walls: material of the walls and blocks.
         insert: material of the inner body that holds the cavities.
-        fillet_mm: radius of the rim's edges; that of the shell by default.
+        fillet_mm: radius of the rim's edges.
         lead_in_mm: width of the chamfer at the opening's inner edge.
         ink: colour of its print, linear RGB.
         cad: shape from a CAD file, which replaces shell, blocks and notches; None: no CAD file.
@@ -210,16 +215,17 @@ class Housing:
 
 
 def read_shell(section: TomlSection) -> Shell:
+    """Read the scene file's table `[shell]`."""
     shape = section.choice("shape", SHAPES, "rectangle")
     width, height = section.numbers("opening_mm", 2, 0.5, 500.0)
     corner = section.number("corner_mm", 0.01, 250.0, *([0.5 * min(width, height)] if shape == "circle" else []))
     if shape == "circle":
         if width != height:
-            section.wrong("opening_mm", "the diameter twice, as the shape is a circle", shown([width, height]))
+            section.wrong("opening_mm", "the same width and height, the circle's diameter", shown([width, height]))
         opening = Contour.circle(width)
     else:
         if corner > 0.5 * min(width, height):
-            expected = f"at most {0.5 * min(width, height):g} (half of the opening's smaller side)"
+            expected = f"at most {0.5 * min(width, height):g} mm (half of the opening's smaller side)"
             section.wrong("corner_mm", expected, f"{corner:g}")
             corner = 0.25 * min(width, height)
         # A rectangle needs edges of some length between its corners.
@@ -229,7 +235,7 @@ def read_shell(section: TomlSection) -> Shell:
         slant = section.number("slant_deg", 1.0, 30.0, 10.0)
         opening = Contour.d_shape((width, height), corner, slant)
         if opening.corners[3][0] <= 0.0:
-            section.wrong("slant_deg", "an angle at which the sides do not meet above the lower edge", f"{slant:g}")
+            section.wrong("slant_deg", "a smaller angle, at which the two slanting sides do not meet", f"{slant:g}")
             opening = Contour.rectangle((width, height), corner)
     left, right, bottom, top = walls = _walls(section, shape)
     shell = Shell(
@@ -241,11 +247,11 @@ def read_shell(section: TomlSection) -> Shell:
         thicker_mm=(left - min(walls), right - min(walls), bottom - min(walls), top - min(walls)),
     )
     if not section.problems and len(shell.outside.corners) == 4 and shell.outside.corners[3][0] <= 0.0:
-        section.wrong("wall_mm", "walls whose outer sides do not meet above the lower edge", shown(walls))
+        section.wrong("wall_mm", "walls whose two slanting outer faces do not meet above the lower edge", shown(walls))
     if not section.problems and shell.height_mm <= shell.depth_mm:
-        section.wrong("height_mm", f"more than {shell.depth_mm:g} (depth_mm)", f"{shell.height_mm:g}")
+        section.wrong("height_mm", f"more than {shell.depth_mm:g} mm (depth_mm)", f"{shell.height_mm:g}")
     if not section.problems and shell.fillet_mm >= shell.depth_mm:
-        section.wrong("fillet_mm", f"less than {shell.depth_mm:g} (depth_mm)", f"{shell.fillet_mm:g}")
+        section.wrong("fillet_mm", f"less than {shell.depth_mm:g} mm (depth_mm)", f"{shell.fillet_mm:g}")
     return shell
 
 
@@ -256,12 +262,13 @@ def _walls(section: TomlSection, shape: str) -> tuple[float, ...]:
     sides = section.table("wall_mm")
     walls = tuple(sides.number(side, 0.1, 100.0) for side in SIDES)
     if shape == "circle":
-        section.wrong("wall_mm", "one number, as the shape is a circle", shown(sides.data))
+        section.wrong("wall_mm", "one thickness for all sides, as the shape is a circle", shown(sides.data))
         return walls[:1] * 4
     return walls
 
 
 def read_cavity(section: TomlSection) -> Cavity:
+    """Read the scene file's table `[cavity]`."""
     return Cavity(
         clearance_mm=section.number("clearance_mm", 0.01, 5.0),
         depth_mm=section.number("depth_mm", 0.5, 100.0),
@@ -270,6 +277,7 @@ def read_cavity(section: TomlSection) -> Cavity:
 
 
 def read_finish(section: TomlSection) -> Finish:
+    """Read the scene file's table `[finish]`."""
     return Finish(
         shade_stops=section.number("shade_stops", 0.0, 2.0, 0.0),
         roughness=section.number("roughness", 0.0, 0.6, 0.0),
@@ -297,10 +305,10 @@ def read_housing(name: str, section: TomlSection, shell: Shell, ink: Color, soun
     lead_in = section.number("lead_in_mm", 0.0, 10.0, 0.0)
     if sound and lead_in and lead_in >= min(shell.wall_mm - fillet, shell.depth_mm):
         limit = min(shell.wall_mm - fillet, shell.depth_mm)
-        expected = f"less than {limit:g} (the smaller of wall_mm - fillet_mm and the shell's depth_mm)"
+        expected = f"less than {limit:g} mm (the smaller of wall_mm - fillet_mm and the shell's depth_mm)"
         section.wrong("lead_in_mm", expected, f"{lead_in:g}")
     if sound and "fillet_mm" in section.data and fillet >= shell.depth_mm:
-        section.wrong("fillet_mm", f"less than {shell.depth_mm:g} (the shell's depth_mm)", f"{fillet:g}")
+        section.wrong("fillet_mm", f"less than {shell.depth_mm:g} mm (the shell's depth_mm)", f"{fillet:g}")
     return Housing(
         name=name,
         walls=walls,
@@ -319,7 +327,7 @@ def _cad(section: TomlSection, folder: Path) -> CadBody | None:
     text = section.text("axes", "x,y,z")
     axes = parse_axes(text)
     if axes is None:
-        section.wrong("axes", "x, y and z once each, with signs, such as x,y,z or x,-z,y", shown(text))
+        section.wrong("axes", "x, y and z, each once, with or without a sign, such as x,y,z or x,-z,y", shown(text))
         axes = CadPlacement().axes
     x, y, z = section.numbers("offset_mm", 3, -500.0, 500.0, (0.0, 0.0, 0.0))
     placement = CadPlacement(section.number("unit_mm", 1e-6, 1e6, 1.0), axes, (x, y, z))
@@ -334,11 +342,12 @@ def _cad(section: TomlSection, folder: Path) -> CadBody | None:
         section.wrong("file", problem.expected, problem.got)
         return None
     if object_name and file.format != "blend":
-        section.wrong("object", "no such key, as the file is not a .blend file", shown(object_name))
+        section.wrong("object", "no key `object`, as `file` is not a .blend file", shown(object_name))
     return CadBody(file, placement, object_name or None, smooth)
 
 
 def read_color(section: TomlSection, default: Color | None = None, key: str = "color") -> Color:
+    """Read a colour, linear RGB, 0 to 1; `default`: that of a missing key (None: a missing key is a mistake)."""
     red, green, blue = section.numbers(key, 3, 0.0, 1.0, default)
     return red, green, blue
 
@@ -378,14 +387,15 @@ def _blocks(section: TomlSection) -> tuple[Block, ...]:
         section.wrong("repeat", "two integers", shown([repeat_x, repeat_y]))
     step_x, step_y = section.numbers("step_mm", 2, -500.0, 500.0, (0.0, 0.0))
     if top <= bottom:
-        section.wrong("top_mm", f"more than {bottom:g} (bottom_mm)", f"{top:g}")
+        section.wrong("top_mm", f"more than {bottom:g} mm (bottom_mm)", f"{top:g}")
     smallest = min(width, height, max(top - bottom, 0.02))
     if fillet >= 0.5 * smallest:
-        section.wrong("fillet_mm", f"less than {0.5 * smallest:g} (half of the block's smallest side)", f"{fillet:g}")
+        section.wrong("fillet_mm", f"less than {0.5 * smallest:g} mm (half the block's smallest side)", f"{fillet:g}")
     if shape == "circle" and width != height:
-        section.wrong("size_mm", "the diameter twice, as the shape is a circle", shown([width, height]))
+        section.wrong("size_mm", "the same width and height, the circle's diameter", shown([width, height]))
     if corner >= 0.5 * min(width, height) or corner < fillet:
-        expected = f"at least {fillet:g} (fillet_mm), less than {0.5 * min(width, height):g} (half of the smaller side)"
+        most = 0.5 * min(width, height)
+        expected = f"at least {fillet:g} mm (fillet_mm), less than {most:g} mm (half of the smaller side)"
         section.wrong("corner_mm", expected, f"{corner:g}")
         corner = 0.25 * min(width, height)
 
@@ -410,9 +420,9 @@ def _notch(section: TomlSection, shell: Shell, sound: bool) -> Notch:
     if sound and notch.width_mm >= 0.4 * shell.opening.length_mm:
         section.wrong(
             "width_mm",
-            f"less than {0.4 * shell.opening.length_mm:.4g} (0.4 of the length of the opening's edge)",
+            f"less than {0.4 * shell.opening.length_mm:.4g} mm (0.4 of the length of the opening's edge)",
             f"{notch.width_mm:g}",
         )
     if sound and notch.depth_mm > shell.depth_mm:
-        section.wrong("depth_mm", f"at most {shell.depth_mm:g} (the shell's depth_mm)", f"{notch.depth_mm:g}")
+        section.wrong("depth_mm", f"at most {shell.depth_mm:g} mm (the shell's depth_mm)", f"{notch.depth_mm:g}")
     return notch

@@ -147,10 +147,7 @@ def outline(text: str, height_mm: float, stroke_mm: float, anchor: str = "center
 
 
 def size(text: str, height_mm: float, stroke_mm: float) -> tuple[float, float]:
-    """Width and height in mm of the ink's bounding box; (0, 0) for a text without ink.
-
-    Args and errors as in `outline`.
-    """
+    """Return width and height, mm, of a text's ink; (0, 0) without ink. Arguments and errors: see `outline`."""
     strokes, reach = _lay_out(text, height_mm, stroke_mm)
     x_min, y_min, x_max, y_max = _ink(strokes, reach)
     return round(x_max - x_min, _DECIMALS), round(y_max - y_min, _DECIMALS)
@@ -158,9 +155,9 @@ def size(text: str, height_mm: float, stroke_mm: float) -> tuple[float, float]:
 
 @cache
 def is_symmetric(text: str, height_mm: float, stroke_mm: float) -> bool:
-    """Whether a text is its own mirror image, left to right, as `8` and `AHA` are.
+    """Whether a text, printed with letters `height_mm` high and a pen `stroke_mm` wide, is its own mirror image.
 
-    Args and errors as in `outline`.
+    Left and right are exchanged, so `8` and `AHA` are. Raises ValueError as `outline` does.
     """
     points, _ = outline(text, height_mm, stroke_mm)
     right, left = ({(round(sign * x, 4), round(y, 4)) for x, y in points} for sign in (1.0, -1.0))
@@ -179,7 +176,7 @@ def _lay_out(text: str, height_mm: float, stroke_mm: float) -> tuple[list[tuple[
     for column, character in enumerate(text, 1):
         if character not in ALPHABET:
             raise ValueError(
-                f"the marking font must have every character, but lacks {character!r} ({column} of {text!r})"
+                f"expected characters of the marking font, got {character!r} as character {column} of {text!r}"
             )
     reach = stroke_mm / 2
     scale = height_mm - stroke_mm

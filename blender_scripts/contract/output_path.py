@@ -17,7 +17,7 @@ def check_parents(folder: Path, option: str, most: int = 1) -> None:
     Args:
         folder: the output folder, which may exist or not.
         option: name of the option in messages, such as `--out`.
-        most: number of missing parent folders that are created with the output folder.
+        most: largest number of parent folders that may be missing; below a folder of mounts, such as /mnt, one fewer.
 
     Raises:
         InputError: more parents are missing; the message names the folder that the user has to create.

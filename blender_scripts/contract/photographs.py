@@ -43,17 +43,17 @@ class Photograph:
         """Read the file again and return its bytes.
 
         Raises:
-            FileProblem: the bytes no longer match `sha256`.
+            FileProblem: the file cannot be read any more, or its bytes no longer match `sha256`.
         """
         content = read_plain(self.path, self.name, "a picture")
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise FileProblem(self.name, "the same file as when the scene was read", "a changed file")
+            raise FileProblem(self.name, "a file unchanged since the scene was read", "a changed file")
         return content
 
 
 @dataclass(frozen=True)
 class Backdrop:
-    """Photographs, one of which each placement of the part shows as the table under it.
+    """Photographs of the table under the part; each placement of the part on the station shows one of them.
 
     Attributes:
         width_mm: width of the table that one photograph covers; beyond it, mirrored copies continue it.
@@ -72,13 +72,13 @@ def read_backdrop(section: TomlSection, folder: Path, field_mm: float) -> Backdr
         field_mm: width of the camera's field of view, the default of `width_mm`.
 
     Returns:
-        None if the table names no photographs, or unusable ones (reported as a mistake of `section`).
+        The photographs; None if the table names none, or unusable ones (reported as a mistake of `section`).
     """
     name = section.text("photographs", "")
     width = section.number("width_mm", _LEAST_MM, _MOST_MM, min(max(field_mm, _LEAST_MM), _MOST_MM))
     if "photographs" not in section.data:
         if "width_mm" in section.data:
-            section.wrong("width_mm", "the key `photographs` too", "no such key")
+            section.wrong("width_mm", "the key `photographs` beside width_mm", "no such key")
         return None
     if "color" in section.data:
         section.wrong("color", "either `color` or `photographs`", "both")
@@ -97,8 +97,8 @@ def find_photographs(folder: Path, name: str) -> tuple[Photograph, ...]:
         name: path of the photographs' folder relative to it, with ``/`` between folders.
 
     Raises:
-        FileProblem: `name` is no folder below the scene's folder, or holds no picture, more than MOST_PHOTOGRAPHS, a
-            damaged one, or one larger than MOST_PX.
+        FileProblem: `name` is no folder below the scene's folder, it holds no picture or more than MOST_PHOTOGRAPHS, or
+            a picture is damaged or has a side of more than MOST_PX px.
     """
     pure = PurePosixPath(name)
     if not pure.parts:

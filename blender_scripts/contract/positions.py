@@ -22,7 +22,7 @@ class Position:
         row: number of its row, from 1 at the top.
         position: number in its row, from 1 at the left.
         cavity: label of its cavity on the drawing.
-        x_mm, y_mm: centre of its cavity on the drawing.
+        x_mm, y_mm: centre of its cavity, from the drawing's origin.
     """
 
     index: int
@@ -34,17 +34,20 @@ class Position:
 
     @property
     def address(self) -> str:
+        """Name of the position in manifests and messages, such as r2c5: row 2, position 5 in that row."""
         return f"r{self.row}c{self.position}"
 
 
 def read_positions(section: TomlSection) -> tuple[tuple[Position, ...], tuple[Position, ...]]:
     """Read the scene file's table `[positions]`.
 
+    Mistakes are noted in `section`.
+
     Returns:
         The positions with a pin, and the positions without one (`blanks`), both row by row.
     """
     every = _every_position(section)
-    expected = f"a list of addresses ({every[0].address} to {every[-1].address}), each once, and not all of them"
+    expected = f"a list of different addresses ({every[0].address} to {every[-1].address}), not all of them"
     given = section.value("blanks", expected, "")
     blank = given if "blanks" in section.data else []
     known = {position.address for position in every}
@@ -100,7 +103,7 @@ def _grid(section: TomlSection) -> Rows:
 
 
 def _staggered(section: TomlSection) -> Rows:
-    expected = "a list with the number of positions of each row, 1 to 200, such as [5, 4]"
+    expected = "a list with the number of positions, 1 to 200, of each of 1 to 100 rows, such as [5, 4]"
     counts = section.value("counts", expected)
     good = isinstance(counts, list) and 1 <= len(counts) <= 100
     if not good or not all(type(count) is int and 1 <= count <= 200 for count in counts):
@@ -140,7 +143,7 @@ def _table(section: TomlSection) -> Rows:
 def _cavities(section: TomlSection, counts: list[int]) -> list[str]:
     """The cavity labels of the drawing, in the order of the positions."""
     total = sum(counts)
-    expected = f"rows, columns, or a list of {total} different labels of 1 to {_LABEL_LENGTH} characters"
+    expected = f"'rows', 'columns', or a list of {total} different labels of 1 to {_LABEL_LENGTH} characters"
     order = section.value("cavities", expected, "rows")
     if order == "rows":
         return [str(number) for number in range(1, total + 1)]

@@ -18,7 +18,7 @@ class CameraRig:
     """One camera: its lens, and its place in the station.
 
     Attributes:
-        distance_mm: from the centre of projection to `target_mm`.
+        distance_mm: distance from the centre of projection to `target_mm`.
         angle_deg: angle between the optical axes of this view and the centre view; the centre view ignores it.
         focal_mm: focal length; not used by a telecentric camera.
         field_mm: width of the field of view of a telecentric camera; None: a camera with perspective (a pinhole).
@@ -51,7 +51,7 @@ class Sensor:
     """The camera's image sensor (EMVA Standard 1288).
 
     Attributes:
-        full_well_e: electrons of a full pixel; 0 = no noise at all.
+        full_well_e: electrons of a full pixel; 0 = neither shot noise nor read noise.
         read_noise_e: standard deviation in electrons.
         hot_pixels: share of pixels that are hot (defective, always bright).
         white_balance: factors on red, green and blue.
@@ -74,7 +74,8 @@ class Lighting:
         height_mm, radius_mm, width_mm: place and size of the lamp, by kind as in docs/reference/scenes.md.
         azimuth_deg: direction of a `side` lamp: 0 = +X, 90 = +Y.
         ambient: brightness of the grey room around the station.
-        parts: for kind `mixed`, the names of other set-ups and their shares of `power`; else empty.
+        parts: for kind `mixed`, the names of other set-ups and the share of this set-up's `power` that each gets in
+            place of its own; else empty. This set-up's `ambient` applies.
     """
 
     name: str
@@ -89,7 +90,7 @@ class Lighting:
 
 
 def read_cameras(section: TomlSection) -> dict[str, CameraRig]:
-    """Read the cameras by view: `[camera]` applies to every view; a table such as `[camera.left]` overrides keys."""
+    """Read the table `[camera]`; returns a camera for each of CAMERAS. `[camera.left]` overrides keys for one view."""
     shared = {key: value for key, value in section.data.items() if key not in CAMERAS}
     rigs = {"": _camera(section)}
     for name in CAMERAS:
@@ -124,6 +125,7 @@ def _camera(section: TomlSection) -> CameraRig:
 
 
 def read_sensor(section: TomlSection) -> Sensor:
+    """Read the scene file's table `[sensor]`."""
     red, green, blue = section.numbers("white_balance", 3, 0.2, 5.0, (1.0, 1.0, 1.0))
     return Sensor(
         full_well_e=section.number("full_well_e", 0.0, 1e6, 0.0),
@@ -135,6 +137,7 @@ def read_sensor(section: TomlSection) -> Sensor:
 
 
 def read_lighting(name: str, section: TomlSection) -> Lighting:
+    """Read one of the scene file's tables `[lighting.NAME]`."""
     kind = section.choice("kind", ("ring", "side", "dome", "coaxial", "mixed"))
     ambient = section.number("ambient", 0.0, 100.0)
     power = section.number("power", 0.0, 1e6)
@@ -156,9 +159,9 @@ def read_lighting(name: str, section: TomlSection) -> Lighting:
 
 
 def lens_folds(rig: CameraRig, width: int, height: int) -> bool:
-    """Whether a lens's distortion cannot be inverted in the whole picture.
+    """Whether a lens maps two directions to one pixel in or near the picture, or no direction to one of its corners.
 
-    That is, it maps two directions to one pixel in or near the picture, or no direction to the picture's corners.
+    The distortion of such a lens cannot be inverted.
 
     Args:
         rig: the camera.
@@ -186,7 +189,7 @@ def is_telecentric(camera: Mapping[str, Any]) -> bool:
         camera: the key `camera` of a record, or the column `camera_json` of a dataset.
 
     Raises:
-        ValueError: `model` is neither of MODELS.
+        ValueError: `model` is not one of MODELS.
     """
     model = camera.get("model", PINHOLE)
     if model not in MODELS:

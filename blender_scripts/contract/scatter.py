@@ -12,8 +12,10 @@ class Scatter:
     """Standard deviations of normal distributions around nominal, truncated at `draws.TRUNCATED_AT` deviations.
 
     Attributes:
-        position_mm, tilt_deg, height_mm: of each pin: place in X and in Y, tilt about X and about Y, height.
-        lot_length_mm: length of all pins of one terminal in a part.
+        position_mm: place of each pin, in X and in Y.
+        tilt_deg: tilt of each pin, about X and about Y.
+        height_mm: height of each pin.
+        lot_length_mm: deviation of length that all pins of one terminal in a part share.
         shrinkage: size of the moulded part and its pin pattern, as a share of the size on the drawing.
         pattern_shift_mm: place of the whole pin pattern in the shell, in X and in Y.
         pattern_tilt_deg: tilt of the whole pin pattern, about X and about Y.
@@ -29,7 +31,7 @@ class Scatter:
 
     @property
     def is_of_pins_only(self) -> bool:
-        """Whether pins vary independently of each other: nothing that they have in common varies."""
+        """Whether all scatter is drawn for each pin alone, so that the pins of a part vary independently."""
         return not (self.lot_length_mm or self.shrinkage or self.pattern_shift_mm or self.pattern_tilt_deg)
 
 

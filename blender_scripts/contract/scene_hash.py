@@ -24,9 +24,9 @@ def scene_sha256(content: bytes, housings: Mapping[str, Housing], backdrop: Back
     """SHA-256 (hex) of a scene file and of the CAD files and photographs that it names.
 
     Args:
-        content: the file's bytes, or its `picture_values`.
+        content: the file's bytes; or its `picture_values`, for a hash of only what pictures depend on.
         housings: the scene's housings, by name.
-        backdrop: the scene's photographs.
+        backdrop: the scene's photographs; None: it has none.
     """
     digest = hashlib.sha256(content)
     for housing in housings.values():

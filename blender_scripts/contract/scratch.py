@@ -16,7 +16,7 @@ _LOCK = "in-use"
 
 
 class Scratch:
-    """Makes an empty folder in the system's temporary folder, and removes those that ended processes left there.
+    """Makes an empty folder in the system's temporary folder, and removes the folders of ended processes there.
 
     Attributes:
         folder: path of the new folder; `close` removes it.
@@ -33,6 +33,7 @@ class Scratch:
             os.close(self._lock)  # another process removed the folder before it was locked
 
     def close(self) -> None:
+        """Remove the folder and release its lock."""
         shutil.rmtree(self.folder, ignore_errors=True)
         if self._lock >= 0:
             os.close(self._lock)

@@ -67,7 +67,7 @@ class Terminal:
         return 0.5 * min(self.width_mm / across, self.thickness_mm / along)
 
     def half_towards(self, azimuth_rad: float) -> float:
-        """Half the width, mm, of the cross-section between two lines perpendicular to a direction (0 = +X)."""
+        """Half the width, mm, of the cross-section, measured along a direction (0 = +X, pi / 2 = +Y) by a calliper."""
         if self.section == "round":
             return 0.5 * self.width_mm
         turned = azimuth_rad - math.radians(self.turn_deg)
@@ -75,7 +75,7 @@ class Terminal:
 
     @property
     def extent_mm(self) -> tuple[float, float]:
-        """Half the width in X and in Y of the cross-section's bounding box."""
+        """Half the width, mm, in X and in Y of the cross-section's bounding box."""
         half_x, half_y = 0.5 * self.width_mm, 0.5 * self.thickness_mm
         if self.section == "round":
             return half_x, half_y
@@ -90,9 +90,9 @@ class Mix:
 
     Attributes:
         of: names of the terminals.
-        rule: which position has which: one of MIX_RULES (`random` draws anew for each part; the others go through `of`
-            from row to row or from column to column) or BY_ADDRESS.
-        places: for BY_ADDRESS, names of terminals by address; all other positions have the first of `of`.
+        rule: how terminals are assigned to positions: one of MIX_RULES, or BY_ADDRESS. `random` draws one for each
+            position of each part; the other MIX_RULES take those in `of` in turn, by row, by column or by both.
+        places: for BY_ADDRESS, name of the terminal by address; all other positions have the first of `of`.
     """
 
     name: str
@@ -101,7 +101,7 @@ class Mix:
     places: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, position: Position, part: int) -> str:
-        """The name of the terminal at a position; `part` is the part's seed, which the rule `random` uses."""
+        """Return the name of the terminal at a position; `part` is the part's seed, which the rule `random` uses."""
         if self.rule == BY_ADDRESS:
             return self.places.get(position.address, self.of[0])
         if self.rule == "random":
@@ -148,7 +148,7 @@ def read_terminals(top: TomlSection, addresses: Collection[str]) -> tuple[dict[s
 
 def _terminal_or_mix(name: str, section: TomlSection) -> Terminal | Mix:
     if "at" in section.data:
-        others, at = section.value("others", "the name of the terminal of all other positions"), section.table("at")
+        others, at = section.value("others", "a terminal's name, for the positions not in `at`"), section.table("at")
         places = {address: str(at.value(address, "")) for address in at.data}
         return Mix(name, tuple(dict.fromkeys((str(others or ""), *places.values()))), BY_ADDRESS, places)
     if "mix" not in section.data:

@@ -16,7 +16,7 @@ _LEAST_MM, _MOST_MM = 0.001, 50.0
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits, mm, for the pin at one position: it is good if none of its measures is above its limit.
+    """Limits, mm, for the measures of the pin at one position; a pin is good if no measure is above its limit.
 
     Attributes:
         true_position_mm: true position of the tip, as a diameter.
@@ -36,7 +36,7 @@ class Tolerance:
     Attributes:
         true_position_mm, retraction_mm, protrusion_mm: limits of every pin, as in `Limits`; a `protrusion_mm` of None
             equals `retraction_mm`.
-        at: exceptions for single positions: by address, limits by name that replace those of every pin.
+        at: exceptions: for an address, the limits, by name, that replace those of every pin.
     """
 
     true_position_mm: float
@@ -56,7 +56,7 @@ class Tolerance:
         return limits if self.protrusion_mm is None else {**limits, "protrusion_mm": self.protrusion_mm}
 
     def limits(self, address: str | None = None) -> Limits:
-        """The limits for the pin at an address; None: those for pins without an exception in `at`."""
+        """Return the limits for the pin at an address; None: the limits for all pins without an exception in `at`."""
         stated = {**self._everywhere, **self.at.get(address or "", {})}
         return Limits(**{"protrusion_mm": stated["retraction_mm"], **stated})
 
@@ -79,18 +79,18 @@ class Tolerance:
         return Tolerance(**everywhere, at={address: own for address, own in at.items() if own})
 
     def stated(self) -> dict[str, Any]:
-        """The limits by name as a record holds them: only those that the scene file states, and `at` if not empty."""
+        """The limits, mm, by name, that the scene file states; `at` holds exceptions by address, if there are any."""
         at = {address: dict(own) for address, own in self.at.items()}
         return {**self._everywhere, **({"at": at} if at else {})}
 
     def complete(self) -> dict[str, Any]:
-        """The limits by name as a dataset holds them: all three, and all three for each address under `at`."""
+        """The three limits, mm, by name; if pins have limits of their own, `at` has all three by their address."""
         at = {address: asdict(self.limits(address)) for address in self.at}
         return {**asdict(self.limits()), **({"at": at} if at else {})}
 
 
 def read_tolerance(section: TomlSection, addresses: Collection[str], blanks: Collection[str] = ()) -> Tolerance:
-    """Read the scene file's table `[tolerance]`.
+    """Read the scene file's table `[tolerance]`; mistakes are noted in `section`.
 
     Args:
         section: the table.

@@ -72,7 +72,7 @@ class TomlSection:
 
     @classmethod
     def read(cls, path: Path, file: str | None = None) -> TomlSection:
-        """Parse a TOML file; returns its top table.
+        """Parse a TOML file and return its top table; `file`: the file's name in messages (None: that of `path`).
 
         Raises:
             InputError: the file cannot be read, is not UTF-8 or is not TOML.
@@ -82,7 +82,7 @@ class TomlSection:
         try:
             data = tomllib.loads(text)
         except RecursionError:
-            raise InputError(f"{file}:1 file: expected valid TOML, got tables nested too deep") from None
+            raise InputError(f"{file}:1 file: expected valid TOML, got lists or tables nested too deep") from None
         except tomllib.TOMLDecodeError as error:
             place = re.search(r"\(at line (\d+), column \d+\)", str(error))
             line = int(place.group(1)) if place else text.count("\n") + 1
@@ -97,12 +97,14 @@ class TomlSection:
         return cls(file, data, _key_lines(text))
 
     def line(self, key: str | None = None) -> int:
+        """Return the line number of a key of this table; None, or a missing key: that of the table."""
         place = self.at if key is None else (*self.at, key)
         while place and place not in self._lines:
             place = place[:-1]
         return self._lines.get(place, 1)
 
     def wrong(self, key: str | None, expected: str, got: str) -> None:
+        """Note a mistake in `problems`, at a key of this table (None: at the table): what was expected and found."""
         name = self._name(key) or "file"
         self.problems.append((self.line(key), f"{name}: expected {expected}, got {got}"))
 
@@ -119,16 +121,20 @@ class TomlSection:
         return default
 
     def value(self, key: str, expected: str, default: Any = None) -> Any:
-        """The value of a key, unchecked, for callers that accept several types.
+        """Return the value of a key, unchecked, for callers that accept several types.
 
         Args:
             key: the key.
-            expected: what a message says was expected where the key is missing.
+            expected: the words after "expected" in the message on a missing key.
             default: value of a missing key; None: a missing key is a mistake.
         """
         return self._take(key, expected, default)
 
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
+        """Read a number from `low` to `high`. A wrong value is noted as a mistake, and `low` is returned in its place.
+
+        A missing key gives `default`; if this is None, it is a mistake too.
+        """
         expected = f"a number from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:
@@ -139,6 +145,7 @@ class TomlSection:
         return float(value)
 
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
+        """Read an integer, `low` to `high`, at `key`; returns `default` for a missing key, `low` for a wrong value."""
         expected = f"an integer from {low} to {high}"
         value = self._take(key, expected, default)
         if value is None:
@@ -151,6 +158,7 @@ class TomlSection:
     def numbers(
         self, key: str, count: int, low: float, high: float, default: tuple[float, ...] | None = None
     ) -> tuple[float, ...]:
+        """Read `count` numbers, `low` to `high`, at `key`; `default` for a missing key, all `low` for a wrong value."""
         expected = f"{count} numbers from {low:g} to {high:g}"
         value = self._take(key, expected, default)
         if value is None:
@@ -162,6 +170,7 @@ class TomlSection:
         return tuple(float(v) for v in value)
 
     def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
+        """Read one of `choices` at `key`; returns `default` for a missing key, the first choice for a wrong value."""
         expected = "one of " + ", ".join(choices)
         value = self._take(key, expected, default)
         if value is None:
@@ -172,19 +181,21 @@ class TomlSection:
         return value
 
     def text(self, key: str, default: str | None = None) -> str:
+        """Read a text at `key`; returns `default` for a missing key, an empty text for a wrong value."""
         value = self._take(key, "a text", default)
         if value is not None and not isinstance(value, str):
             self.wrong(key, "a text", shown(value))
         return value if isinstance(value, str) else ""
 
     def boolean(self, key: str, default: bool) -> bool:
+        """Read `true` or `false` at `key`; returns `default` for a missing key, False for a wrong value."""
         value = self._take(key, "true or false", default)
         if not isinstance(value, bool):
             self.wrong(key, "true or false", shown(value))
         return value is True
 
     def table(self, key: str, optional: bool = False) -> TomlSection:
-        """The sub-table `key`, the same object at every call; empty if it is missing, a mistake unless `optional`."""
+        """Return the sub-table `key`; a missing one gives an empty table, and is a mistake unless `optional`."""
         if key in self._children:
             return self._children[key]
         value = self._take(key, "a table", {} if optional else None)
@@ -211,13 +222,13 @@ class TomlSection:
         built = {}
         for name in section.data:
             if not re.fullmatch(r"[a-z][a-z0-9_]{0,31}", name):
-                expected = "a name of up to 32 lower-case letters, digits and _ (first a letter)"
+                expected = "a table name of up to 32 lower-case letters, digits and _, first a letter"
                 section.wrong(name, expected, shown(name))
             built[name] = build(name, section.table(name))
         return built
 
     def array_of_tables(self, key: str, build: Callable[[TomlSection], Built]) -> tuple[Built, ...]:
-        """Call `build` with each table of the array of tables `key`; returns the results; () if it is missing."""
+        """Call `build` with each table in the array of tables `key`; returns the results, () for a missing array."""
         value = self._take(key, "an array of tables", [])
         if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
             self.wrong(key, "an array of tables", shown(value))
@@ -230,7 +241,7 @@ class TomlSection:
         return tuple(built)
 
     def is_sound(self) -> bool:
-        """Whether this table and its sub-tables have no mistake; to be called when all keys have been read."""
+        """Whether this table and its sub-tables have no mistake; keys that have not been read yet count as mistakes."""
         return not self._all_problems()
 
     def _all_problems(self) -> list[tuple[int, str]]:
@@ -247,7 +258,7 @@ class TomlSection:
         ]
 
     def finish(self) -> None:
-        """Raise InputError with every mistake of this table and its sub-tables, sorted by line."""
+        """Raise InputError with every mistake of this table and its sub-tables, if any; a key never read is one."""
         found = sorted(dict.fromkeys(self._all_problems()))
         if found:
             raise InputError([f"{self.file}:{line} {text}" for line, text in found])

@@ -1,4 +1,4 @@
-"""Boxes of points in a picture, px."""
+"""Bounding boxes of points in a picture: [x1, y1, x2, y2] in px."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ Box = list[float]
 
 
 def box_of(points: np.ndarray) -> Box:
-    """The bounding box [x1, y1, x2, y2] of points (N, 2)."""
+    """Return the bounding box [x1, y1, x2, y2] of points (N, 2)."""
     return [*points.min(axis=0).tolist(), *points.max(axis=0).tolist()]
 
 
 def boxes_of(points: np.ndarray) -> list[Box]:
-    """The bounding boxes, one row each, of N sets of points (N, V, 2)."""
+    """Return the bounding box [x1, y1, x2, y2] of each of N sets of V points (N, V, 2)."""
     across = np.ascontiguousarray(points.swapaxes(1, 2))
     boxes: list[Box] = np.concatenate([across.min(axis=2), across.max(axis=2)], axis=1).tolist()
     return boxes

@@ -17,23 +17,14 @@ _TOUCH_MM = 0.02
 
 
 def collisions(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[str]:
-    """Find pins that a defect pushes into the walls, a block, the cavity floor or another pin.
-
-    Args:
-        connector: the scene.
-        housing: name of the part's housing.
-        pins: the part's pins.
-
-    Returns:
-        A message ``expected …, got …`` for each collision; empty if there is none.
-    """
+    """Return a message ``expected …, got …`` for each collision that `touching` finds with the same arguments."""
     return [message for _, message in touching(connector, housing, pins)]
 
 
 def touching(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[tuple[Pin, str]]:
-    """Find the pins that a defect pushes into something else, with messages as in `collisions`.
+    """Find the pins that a defect pushes into the walls, a block, the cavity floor or another pin.
 
-    A pin is approximated by balls of half its largest width along its centre line.
+    A pin is approximated by balls along its centre line, whose radius is half the pin's largest width.
 
     Args:
         connector: the scene.
@@ -41,7 +32,7 @@ def touching(connector: Connector, housing: str, pins: tuple[Pin, ...]) -> list[
         pins: the part's pins.
 
     Returns:
-        A message ``expected …, got …`` for each collision; empty if there is none.
+        The pin and a message ``expected …, got …`` for each collision; empty if there is none.
     """
     bad = [pin for pin in pins if not pin.missing and _can_collide(pin)]
     if not bad:

@@ -24,7 +24,7 @@ class Facets(NamedTuple):
     Attributes:
         corners: (3, K, F) u, v and w of the corners; facets with fewer than K corners repeat the last one.
         planes: (3, F) coefficients of each facet's plane: w = planes[0] * u + planes[1] * v + planes[2].
-        extents: (6, F) smallest u and v, largest u and v, smallest w, largest w.
+        extents: (6, F) smallest u and v, largest u and v, smallest w, largest w of each facet.
     """
 
     corners: np.ndarray
@@ -33,9 +33,11 @@ class Facets(NamedTuple):
 
     @property
     def size(self) -> int:
+        """Number of facets, F."""
         return int(self.planes.shape[1])
 
     def take(self, numbers: np.ndarray) -> Facets:
+        """Return the N facets with the indices `numbers` (N,)."""
         return Facets(*(np.take(array, numbers, axis=-1) for array in self))
 
     @classmethod
@@ -58,7 +60,7 @@ class Facets(NamedTuple):
 
     @classmethod
     def joined(cls, parts: Sequence[Facets]) -> Facets:
-        """Join several sets of facets into one; facets with fewer corners get repeated ones."""
+        """Join several sets of facets into one; facets with fewer corners repeat their last one."""
         most = max(part.corners.shape[1] for part in parts)
         ends = [np.repeat(part.corners[:, -1:], most - part.corners.shape[1], axis=1) for part in parts]
         corners = [np.concatenate([part.corners, end], axis=1) for part, end in zip(parts, ends, strict=True)]
@@ -73,7 +75,8 @@ def facing(corners: np.ndarray) -> tuple[Facets, np.ndarray]:
     """Select the facets that face the camera.
 
     Args:
-        corners: (3, K, F) corners of F facets, counter-clockwise seen from outside.
+        corners: (3, K, F) the K corners of each of F facets, in the axes of `Facets.corners`; counter-clockwise seen
+            from outside.
 
     Returns:
         The selected facets, and their indices into the F facets.
@@ -84,12 +87,15 @@ def facing(corners: np.ndarray) -> tuple[Facets, np.ndarray]:
 
 
 def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray) -> Facets:
-    """Select the triangles of a mesh whose bounding box in the picture overlaps one of N boxes.
+    """Select those triangles of a mesh whose own bounding boxes in the picture overlap at least one of N boxes.
 
     Args:
         boxes: (4, N) smallest u and v, largest u and v, px.
         vertices: (3, V) the mesh's vertices, as (u, v, w).
         corners: (T, 3) vertex indices of its triangles.
+
+    Returns:
+        The selected triangles, without those that are seen edge-on.
     """
     flat = vertices[:2][:, corners.T]
     around = np.concatenate([flat.min(axis=1), flat.max(axis=1)])
@@ -101,21 +107,27 @@ def triangles_near(boxes: np.ndarray, vertices: np.ndarray, corners: np.ndarray)
 
 
 def overlap(ones: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Whether boxes (4, N) overlap other boxes (4, M), each pair: (N, M) bool."""
+    """Return (N, M) bool: whether each of N boxes overlaps each of M others.
+
+    Args:
+        ones, others: (4, N) and (4, M): smallest u, smallest v, largest u and largest v of each box; the first axis may
+            be longer, as in `Facets.extents`.
+    """
     (ax1, ay1, ax2, ay2), (bx1, by1, bx2, by2) = ones[:4, :, None], others[:4, None]
     found: np.ndarray = (ax1 < bx2) & (bx1 < ax2) & (ay1 < by2) & (by1 < ay2)
     return found
 
 
 def in_front(facets: Facets, numbers: np.ndarray, own: Facets, owns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Compare the depth of R pairs of facets where their bounding boxes in the picture overlap.
+    """Compare the depths of two facets, for R pairs, in the area of the picture in which their bounding boxes overlap.
 
     Args:
-        facets, numbers: the first facets, and the index (R,) of the one in each pair.
-        own, owns: the second facets, and the index (R,) of the one in each pair.
+        facets, numbers: the first facets of the pairs are those with the indices `numbers` (R,) in `facets`.
+        own, owns: the second facets of the pairs are those with the indices `owns` (R,) in `own`.
 
     Returns:
-        (R,) bool: whether some of the first facet may be in front of the second; whether some may be behind it.
+        Two arrays (R,) of bool: whether a part of the first facet may be in front of the second, and whether a part of
+        it may be behind the second.
     """
     ones, others = facets.extents[:, numbers], own.extents[:, owns]
     slopes = facets.planes[:, numbers] - own.planes[:, owns]
@@ -133,7 +145,7 @@ def ranges(starts: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarr
     """Concatenate ranges of integers.
 
     Args:
-        starts, counts: (N,) first number, and how many numbers, of each range.
+        starts, counts: (N,) first number of each range, and how many numbers it has.
 
     Returns:
         The numbers of all ranges, one range after the other, and the index of the range of each number.

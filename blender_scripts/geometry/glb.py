@@ -35,7 +35,7 @@ Parts = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def read_glb(content: bytes, name: str) -> Parts:
-    """Read all meshes of the file's default scene as one mesh.
+    """Read all meshes of the file's default scene, or of a file without scenes, as one mesh.
 
     Args:
         content: the file's bytes.
@@ -45,7 +45,8 @@ def read_glb(content: bytes, name: str) -> Parts:
         Vertices (V, 3), vertex indices (C,) of the faces' corners, and number of corners of each face (F,).
 
     Raises:
-        FileProblem: the file is damaged or compressed, or refers to other files.
+        FileProblem: the file is damaged, has no triangle or too many, is compressed, refers to other files, or has
+            instancing, skins or sparse accessors.
     """
     document, binary = _chunks(content, name)
     return _Document(document, binary, name).scene()
@@ -53,18 +54,18 @@ def read_glb(content: bytes, name: str) -> Parts:
 
 def _chunks(content: bytes, name: str) -> tuple[dict[str, Any], bytes]:
     if len(content) < 20:
-        raise FileProblem(name, "at least 20 bytes, a glTF header and a chunk", f"{len(content)} bytes")
+        raise FileProblem(name, "at least 20 bytes: a glTF header and one chunk", f"{len(content)} bytes")
     version, length = (int.from_bytes(content[at : at + 4], "little") for at in (4, 8))
     if version != 2:
         raise FileProblem(name, "glTF of version 2", f"version {version}")
     if length != len(content):
-        raise FileProblem(name, f"{length} bytes, as the header says", f"{len(content)} bytes")
+        raise FileProblem(name, f"a file of {length} bytes, as its header says", f"{len(content)} bytes")
     chunks: dict[int, bytes] = {}
     at = 12
     while at < length:
         size, kind = (int.from_bytes(content[at + 4 * i : at + 4 * i + 4], "little") for i in (0, 1))
         if at + 8 + size > length or (not chunks and kind != _JSON):
-            expected = "a complete chunk, of type JSON if it is the first"
+            expected = "a complete chunk, of type JSON at the file's beginning"
             raise FileProblem(f"{name} byte {at}", expected, f"a chunk of type {kind:#x} and {size} bytes")
         chunks.setdefault(kind, content[at + 8 : at + 8 + size])
         at += 8 + size
@@ -96,13 +97,13 @@ class _Document:
     def _array(self, owner: dict[str, Any], key: str, place: str) -> list[Any]:
         value = owner.get(key, [])
         if not isinstance(value, list):
-            raise self._wrong(place, f"an array {key}", shown(value))
+            raise self._wrong(place, f"{key} as an array", shown(value))
         return value
 
     def _integer(self, owner: dict[str, Any], key: str, place: str, default: int | None = None) -> int:
         value = owner.get(key, default)
         if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**32:
-            raise self._wrong(place, f"an integer {key} of 0 or more", shown(value))
+            raise self._wrong(place, f"{key} as an integer of 0 or more", shown(value))
         return value
 
     def _entry(self, key: str, index: object, place: str) -> dict[str, Any]:
@@ -110,7 +111,7 @@ class _Document:
         entries = self._array(self.data, key, "JSON")
         fits = isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(entries)
         if not fits or not isinstance(entries[index], dict):  # type: ignore[call-overload]
-            raise self._wrong(place, f"an index into the array {key} of {len(entries)} objects", shown(index))
+            raise self._wrong(place, f"the index of an object in the array {key} (length {len(entries)})", shown(index))
         entry: dict[str, Any] = entries[index]  # type: ignore[call-overload]
         extensions = entry.get("extensions")
         self._refuse(extensions, place)
@@ -122,7 +123,7 @@ class _Document:
                 raise self._wrong(place, _PLAIN, _REFUSED[extension])
 
     def scene(self) -> Parts:
-        """The default scene's triangles; visits each node once, without recursion."""
+        """Return the triangles of the default scene (of all nodes if there is no scene), in the form of `read_glb`."""
         nodes = self._array(self.data, "nodes", "JSON")
         if self._array(self.data, "scenes", "JSON"):
             scene = self._entry("scenes", self.data.get("scene", 0), "scene")
@@ -158,14 +159,14 @@ class _Document:
                 waiting.append((child, matrix, depth + 1))
         together = np.concatenate(corners)
         if not len(together):
-            raise FileProblem(self.name, "at least one triangle in its scene", "none")
+            raise FileProblem(self.name, "at least one triangle in the default scene", "none")
         return np.concatenate(points), together, np.full(len(together) // 3, 3)
 
     def _numbers(self, owner: dict[str, Any], key: str, default: list[float], place: str) -> np.ndarray:
         value = owner.get(key, default)
         good = isinstance(value, list) and len(value) == len(default)
         if not good or not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e12 for v in value):
-            raise self._wrong(place, f"{len(default)} numbers in {key}", shown(value))
+            raise self._wrong(place, f"{key} as an array of {len(default)} numbers", shown(value))
         return np.array(value, float)
 
     def _matrix(self, node: dict[str, Any], place: str) -> np.ndarray:
@@ -173,7 +174,7 @@ class _Document:
         if "matrix" in node:
             matrix = self._numbers(node, "matrix", np.eye(4).ravel().tolist(), place).reshape(4, 4).T
             if not np.array_equal(matrix[3], (0.0, 0.0, 0.0, 1.0)):
-                raise self._wrong(place, "a matrix that ends with 0, 0, 0, 1", shown(matrix[3].tolist()))
+                raise self._wrong(place, "a matrix with the bottom row 0, 0, 0, 1", shown(matrix[3].tolist()))
             return matrix
         x, y, z, w = self._numbers(node, "rotation", [0.0, 0.0, 0.0, 1.0], place)
         length = math.sqrt(x * x + y * y + z * z + w * w)
@@ -193,7 +194,7 @@ class _Document:
     def _mesh(self, node: dict[str, Any], place: str) -> list[tuple[np.ndarray, np.ndarray]]:
         """Vertices (V, 3) and triangles (T, 3) of each primitive; points and lines are skipped."""
         if "skin" in node:
-            raise self._wrong(place, "a mesh without a skin (deformed by bones)", "a skin")
+            raise self._wrong(place, "a mesh that no skin (bones) deforms", "a skin")
         mesh = self._entry("meshes", node["mesh"], place)
         found = []
         for number, primitive in enumerate(self._array(mesh, "primitives", place)):
@@ -219,7 +220,11 @@ class _Document:
                 raise self._wrong(where, expected, str(order.max()))
             triangles = _triangles(order, mode)
             if triangles is None:
-                raise self._wrong(where, "triangles of three vertices each", f"{len(order)} vertices in all")
+                raise self._wrong(
+                    where,
+                    "three vertices for each triangle",
+                    f"{len(order)} vertices in all",
+                )
             self.triangles += len(triangles)
             check_count(self.triangles, self.name)
             found.append((vertices, triangles))
@@ -243,14 +248,14 @@ class _Document:
         view = self._entry("bufferViews", accessor.get("bufferView"), where)
         buffer = self._entry("buffers", view.get("buffer"), where)
         if "uri" in buffer or view["buffer"] != 0:
-            raise self._wrong(where, "data within the file", "a buffer in another file or a URI")
+            raise self._wrong(where, "data within this file", "a buffer in another file or a URI")
         start = self._integer(view, "byteOffset", where, 0)
         length = self._integer(view, "byteLength", where)
         offset = self._integer(accessor, "byteOffset", where, 0)
         stride = self._integer(view, "byteStride", where, 0) or width * kind.itemsize
         end = offset + (stride * (count - 1) + width * kind.itemsize if count else 0)
         if end > length or start + length > len(self.binary) or stride < width * kind.itemsize:
-            expected = f"{count} entries within its buffer of {len(self.binary)} bytes"
+            expected = f"{count} entries that end within the file's buffer of {len(self.binary)} bytes"
             raise self._wrong(where, expected, f"an end at byte {start + end}")
         if not count:
             return np.zeros((0, width), np.float64 if shape == "VEC3" else np.int64)

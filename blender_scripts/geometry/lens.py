@@ -26,7 +26,7 @@ NO_DISTORTION: Distortion = (0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def distort(points: np.ndarray, distortion: Distortion) -> np.ndarray:
-    """Map normalised pinhole coordinates (..., 2) to distorted ones."""
+    """Map normalised image coordinates (..., 2) (OpenCV's x, y) of the undistorted view to the distorted picture."""
     k1, k2, p1, p2, k3 = distortion
     x, y = points[..., 0], points[..., 1]
     square = x * x + y * y
@@ -80,6 +80,7 @@ class Window:
 
     @property
     def area(self) -> int:
+        """Number of pixels in the window."""
         return (self.x2 - self.x1) * (self.y2 - self.y1)
 
     def around(self, other: Window) -> Window:
@@ -110,10 +111,11 @@ class Lens:
 
     @property
     def is_straight(self) -> bool:
+        """Whether the lens has no distortion."""
         return self.distortion == NO_DISTORTION
 
     def to_pixels(self, points: np.ndarray) -> np.ndarray:
-        """Convert normalised coordinates (..., 2), y downwards, to pixels of the final (distorted) picture."""
+        """Convert normalised coordinates (..., 2) (see `Camera`; y downwards) to px of the final, distorted picture."""
         if not self.is_straight:
             points = distort(points, self.distortion)
         return self.focal_px * points + 0.5 * np.array([self.width, self.height])
@@ -131,7 +133,7 @@ class Lens:
 
     @property
     def margin(self) -> int:
-        """Number of px by which the undistorted view must be larger on each side to fill the final picture."""
+        """Number of px by which the undistorted view that is rendered is larger on each side than the final picture."""
         if self.is_straight:
             return 0
         along = np.linspace(0.0, 1.0, _BORDER_STEPS)

@@ -1,4 +1,4 @@
-"""Meshes as plain arrays in mm."""
+"""Mesh: a mesh of polygons as numpy arrays, mm."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class Mesh(NamedTuple):
-    """A mesh of polygons whose corners run counter-clockwise seen from outside.
+    """A mesh of F polygons whose corners run counter-clockwise seen from outside.
 
     Attributes:
         vertices: (V, 3) mm.
@@ -25,7 +25,7 @@ class Mesh(NamedTuple):
 
     @classmethod
     def of(cls, vertices: np.ndarray, faces: Sequence[Sequence[int]], smooth: Sequence[bool] | bool = False) -> Mesh:
-        """A mesh from faces that are given as tuples of vertex indices."""
+        """A mesh of faces, given as tuples of vertex indices; `smooth`: whether all, or each, are shaded smooth."""
         shading = [smooth] * len(faces) if isinstance(smooth, bool) else smooth
         return cls(
             vertices,

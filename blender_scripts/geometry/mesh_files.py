@@ -44,18 +44,7 @@ def read_mesh(file: CadFile) -> Mesh:
 
 
 def mesh_of(content: bytes, name: str) -> Mesh:
-    """Read a mesh from a file's bytes.
-
-    Args:
-        content: the bytes.
-        name: the file's name; its ending gives the format.
-
-    Returns:
-        The mesh, as `read_mesh` returns it.
-
-    Raises:
-        FileProblem: as `read_mesh`.
-    """
+    """Read a mesh from a file's bytes, as `read_mesh` does; the ending of `name`, the file's name, gives the format."""
     readers: dict[str, Callable[[bytes, str], Parts]] = {
         "stl": _read_stl,
         "obj": _read_obj,
@@ -95,7 +84,7 @@ def _read_stl(content: bytes, name: str) -> Parts:
     if len(content) < _STL_HEADER:
         expected = f"an ASCII STL, which begins with solid, or a binary one of at least {_STL_HEADER} bytes"
         raise FileProblem(name, expected, f"{len(content)} bytes")
-    expected = f"{_STL_HEADER + count * _STL_TRIANGLE.itemsize} bytes for the {count} triangles of its header"
+    expected = f"{_STL_HEADER + count * _STL_TRIANGLE.itemsize} bytes, as its header states {count} triangles"
     raise FileProblem(name, expected, f"{len(content)} bytes")
 
 
@@ -216,7 +205,8 @@ def _obj_face(words: list[str], count: int, name: str, number: int, line: str) -
         # Negative numbers count back from the last vertex so far; there is no number 0.
         face = [index if index > 0 else count + 1 + index if index else 0 for index in face]
         if min(face) < 1:
-            raise _obj_problem(name, number, "face", f"numbers of the {count} vertices above it", line)
+            expected = f"vertex numbers from 1, or negative ones that count back over vertices above ({count} so far)"
+            raise _obj_problem(name, number, "face", expected, line)
     return face
 
 

@@ -1,4 +1,4 @@
-"""The inspection station for one placement of the part: pose of camera and light, settings of lens and sensor.
+"""The inspection station for one placement of the part: camera pose, light, and settings of lens and sensor.
 
 Pixels follow the edge convention: the picture is [0, W] x [0, H], a pixel's centre at half integers.
 """
@@ -16,6 +16,7 @@ from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector, Nuisance
 from blender_scripts.contract.photographs import Photograph
 from blender_scripts.contract.rig import MODELS, CameraRig, is_telecentric
+from blender_scripts.contract.world import World, tint
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.sensor import Capture
 
@@ -30,12 +31,12 @@ _DIRECTIONS = {
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera.
+    """A camera: its pose and its lens.
 
     Attributes:
         matrix_world: (4, 4) from Blender's camera axes (looks along -Z, Y up) to world, mm.
-        lens: its pixel geometry. The normalised coordinates of a point (X, Y, Z) in camera axes are X / -Z and Y / -Z;
-            for a telecentric camera they are X and Y in mm.
+        lens: its pixel geometry. The normalised coordinates of a point (X, Y, Z) in camera axes, to the right and
+            downwards, are X / -Z and Y / Z; for a telecentric camera they are X and -Y in mm.
         telecentric: whether rays are parallel, so that the scale does not depend on the distance.
     """
 
@@ -45,12 +46,12 @@ class Camera:
     telecentric: bool = False
 
     def depth(self, points: np.ndarray) -> np.ndarray:
-        """Distances (...), mm, of world points (..., 3) from the camera along its optical axis; negative behind it."""
+        """Distances (...) of world points (..., 3) from the camera, along its optical axis, mm; negative behind it."""
         found: np.ndarray = (self.matrix_world[:3, 3] - points) @ self.matrix_world[:3, 2]
         return found
 
     def px_per_mm(self, points: np.ndarray) -> np.ndarray:
-        """Px per mm (...), across the optical axis, at world points (..., 3) in front of the camera."""
+        """Scale (...), px per mm across the optical axis, at world points (..., 3), mm, in front of the camera."""
         far = np.maximum(self.depth(points), 1e-3)
         return np.full(far.shape, self.lens.focal_px) if self.telecentric else self.lens.focal_px / far
 
@@ -62,11 +63,11 @@ class Camera:
         return self.lens.to_pixels(flat.reshape(*points.shape[:-1], 2))
 
     def rays(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The rays through pixels (..., 2) of the picture: all points of a ray project to its pixel.
+        """The rays in the world through pixels (..., 2) of the picture: all points of a ray project to its pixel.
 
         Returns:
-            Origins (..., 3), mm in the world, in the plane through the camera's centre across its axis; and unit
-            directions (..., 3) away from the camera.
+            Origins (..., 3), mm: the camera's centre; for a telecentric camera, points in the plane through the centre
+            perpendicular to the axis. Unit directions (..., 3), away from the camera.
         """
         x, y = np.moveaxis(self.lens.to_normalised(pixels), -1, 0)
         nothing, axes = np.zeros_like(x), self.matrix_world[:3, :3].T
@@ -75,8 +76,15 @@ class Camera:
         direction = direction / np.linalg.norm(direction, axis=-1, keepdims=True)
         return start @ axes + self.matrix_world[:3, 3], direction @ axes
 
+    def at_depth(self, pixels: np.ndarray, depth_mm: np.ndarray) -> np.ndarray:
+        """The points (..., 3) in the world, mm, at pixels (..., 2) and distances (...) along the optical axis, mm."""
+        origins, directions = self.rays(pixels)
+        ahead = directions @ -self.matrix_world[:3, 2]
+        found: np.ndarray = origins + directions * (depth_mm / ahead)[..., None]
+        return found
+
     def undistorted(self) -> Camera:
-        """The camera without distortion that is rendered: its picture is larger by the lens's margin on each side."""
+        """The distortion-free camera with which Blender renders; its picture adds the lens's margin on each side."""
         lens, margin = self.lens, 2 * self.lens.margin
         return replace(self, lens=Lens(lens.width + margin, lens.height + margin, lens.focal_px, NO_DISTORTION))
 
@@ -95,6 +103,7 @@ class Camera:
         return cls(str(camera["name"]), matrix, lens, is_telecentric(camera))
 
     def as_record(self) -> dict[str, object]:
+        """The camera as the record of a picture states it under `camera`."""
         return {
             "name": self.name,
             "model": MODELS[self.telecentric],
@@ -116,14 +125,14 @@ class Station:
     Attributes:
         matrix: (4, 4) rigid motion from station axes to world, mm.
         camera: the camera's pose and lens.
-        view_direction: from the part to the camera, a unit vector in station axes.
+        view_direction: unit vector, in station axes, that points from the part to the camera.
         light_power: factor on the lamps' power.
-        light_azimuth_deg: added to the direction of `side` lamps.
+        light_azimuth_deg: angle added to the direction of `side` lamps.
         focus_mm: distance of the plane in focus from the camera along its axis.
-        f_number: 0 = everything is in focus; for a telecentric lens, on the sensor's side.
+        f_number: the lens's f-number; 0 = everything is in focus; for a telecentric lens, that on the sensor's side.
         fixture_shade: factor on the colour of the table under the part.
-        motion_px: how far the undistorted picture moves, right and down, during the exposure; the part has the pose
-            stated here in the middle of the exposure.
+        motion_px: px by which the undistorted picture moves, right and down, during the exposure. `matrix` is
+            the pose in the middle of the exposure.
         photograph: picture of the table under the part, the same for all cameras; None: plain colour.
         capture: settings of the sensor.
     """
@@ -151,11 +160,22 @@ def _rotation(x_deg: float, y_deg: float, z_deg: float) -> np.ndarray:
     return turned
 
 
+def away_from_part(view: str, angle_deg: float) -> np.ndarray:
+    """Return the direction (3,) from the part to the camera `view`, on the station.
+
+    `angle_deg` is the angle between its axis and that of the center camera; that of the center camera itself is 0.
+    """
+    towards_x, towards_y = _DIRECTIONS[view]
+    angle = math.radians(angle_deg) if (towards_x or towards_y) else 0.0
+    return np.array([towards_x * math.sin(angle), towards_y * math.sin(angle), math.cos(angle)])
+
+
 def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndarray:
-    """The pose (4, 4) of a camera at `position` whose -Z axis points to `target` and whose Y axis is closest to `up`.
+    """Return the pose (4, 4) of a camera whose -Z axis points to `target` and whose Y axis is closest to `up`.
 
     Args:
-        position, target, up: (3,), the first two in mm.
+        position, target: (3,) mm.
+        up: (3,) a direction.
     """
     backward = (position - target) / np.linalg.norm(position - target)
     right = np.cross(up, backward)
@@ -175,15 +195,22 @@ def _photograph(connector: Connector, fixture: int) -> Photograph | None:
     return offered[int(draws.generator(fixture, "photograph").random() * len(offered))] if offered else None
 
 
-def _placing(nuisance: Nuisance, fixture: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draw how a part lies on the station: station to world (4, 4), and the shift (3,) of its rig of cameras, mm."""
+def placing_draws(nuisance: Nuisance, fixture: int) -> tuple[float, float, float, float, float, float]:
+    """Draw a placing: shifts in X and Y, mm; rotation about Z, tilts about X and Y, degrees; distance, mm."""
     pose = draws.generator(fixture, "pose")
-    motion = np.eye(4)
-    motion[:2, 3] = [draws.symmetric(pose, nuisance.shift_mm) for _ in range(2)]
+    shift_x, shift_y = (draws.symmetric(pose, nuisance.shift_mm) for _ in range(2))
     turn = draws.symmetric(pose, nuisance.rotation_deg)
     lean_x, lean_y = (draws.symmetric(pose, nuisance.tilt_deg) for _ in range(2))
+    return shift_x, shift_y, turn, lean_x, lean_y, draws.symmetric(pose, nuisance.distance_mm)
+
+
+def _placing(nuisance: Nuisance, fixture: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw how a part lies on the station: station to world (4, 4), and the shift (3,) of its rig of cameras, mm."""
+    shift_x, shift_y, turn, lean_x, lean_y, distance = placing_draws(nuisance, fixture)
+    motion = np.eye(4)
+    motion[:2, 3] = shift_x, shift_y
     motion[:3, :3] = _rotation(lean_x, lean_y, turn)
-    return np.linalg.inv(motion), np.array([0.0, 0.0, draws.symmetric(pose, nuisance.distance_mm)])
+    return np.linalg.inv(motion), np.array([0.0, 0.0, distance])
 
 
 def _motion_px(rig: CameraRig, view: Camera, station: np.ndarray, moved_mm: float) -> tuple[float, float]:
@@ -196,10 +223,10 @@ def _motion_px(rig: CameraRig, view: Camera, station: np.ndarray, moved_mm: floa
 
 
 def set_up_station(connector: Connector, camera: str, fixture: int, width: int, height: int) -> Station:
-    """Draw at random one placement of the part on the station: the part's pose, light, focus and exposure.
+    """Draw one placement of the part on the station at random, and return the station as one camera sees it.
 
-    All cameras of a placement share pose, light and table, as they are mounted on one rig; focus, exposure and white
-    balance are drawn for each camera.
+    All cameras of a placement share the part's pose, the light and the table, as they are mounted on one rig. Focus,
+    exposure and white balance are drawn for each camera.
 
     Args:
         connector: the scene.
@@ -217,9 +244,7 @@ def set_up_station(connector: Connector, camera: str, fixture: int, width: int, 
     defocus = draws.symmetric(draws.generator(fixture, "focus", camera), nuisance.focus_mm)
     warmth = draws.symmetric(draws.generator(fixture, "white balance", camera), nuisance.white_balance)
 
-    towards_x, towards_y = _DIRECTIONS[camera]
-    angle = math.radians(rig.angle_deg) if (towards_x or towards_y) else 0.0
-    away = np.array([towards_x * math.sin(angle), towards_y * math.sin(angle), math.cos(angle)])
+    away = away_from_part(camera, rig.angle_deg)
     target = np.array(rig.target_mm)
     position = target + rig.distance_mm * away
     px_per_unit = width / rig.field_mm if rig.field_mm else rig.focal_mm / rig.sensor_width_mm * width
@@ -249,5 +274,32 @@ def set_up_station(connector: Connector, camera: str, fixture: int, width: int, 
             full_well_e=sensor.full_well_e,
             read_noise_e=sensor.read_noise_e,
             hot_pixels=sensor.hot_pixels,
+        ),
+    )
+
+
+def widened(station: Station, world: World) -> Station:
+    """Return the station of a row in the wide world, whose pose and camera are the same.
+
+    Args:
+        station: the station in the world of the scene.
+        world: the row's draws.
+    """
+    capture, motion = station.capture, world.motion_px(station.camera.lens.width)
+    red, green, blue = capture.white_balance
+    cast = tint(world.value("cast_warmth"), world.value("cast_green"))
+    return replace(
+        station,
+        light_power=station.light_power * world.stops("lamp_stops"),
+        light_azimuth_deg=station.light_azimuth_deg + world.value("lamp_azimuth_deg"),
+        fixture_shade=station.fixture_shade * world.stops("table_stops"),
+        motion_px=(station.motion_px[0] + motion[0], station.motion_px[1] + motion[1]),
+        capture=replace(
+            capture,
+            exposure=capture.exposure * world.stops("exposure_stops"),
+            white_balance=(red * cast[0], green * cast[1], blue * cast[2]),
+            vignetting=max(capture.vignetting, world.value("vignetting")),
+            full_well_e=world.full_well_e(capture.full_well_e),
+            read_noise_e=max(capture.read_noise_e, world.value("read_noise_e")),
         ),
     )

@@ -1,6 +1,6 @@
-"""Unoccluded boxes of pins and flaws in a camera's picture: projected vertices and edges, px.
+"""Boxes of pins and flaws in a camera's picture, px, hidden parts included, from projected vertices and edges.
 
-The amodal and expected boxes of the record come from here; the visible ones from geometry/visibility.py.
+The record's `amodal` and `expected` boxes come from here, its `visible` boxes from geometry/visibility.py.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BENT_PX = 16.0
 
 @dataclass(frozen=True)
 class Outline:
-    """Boxes and area of the pin at one position, hidden parts included, px.
+    """Boxes of the pin at one position, hidden parts included, px.
 
     Attributes:
         amodal: box of the pin as it stands; None where it is missing.
@@ -37,11 +37,11 @@ class Outline:
 
 @dataclass(frozen=True)
 class FlawOutline:
-    """Boxes and area of a flaw (a foreign body, a gap in the rim or a misprint), hidden parts included, px.
+    """Boxes of what a defect adds to a part, removes from it or misprints (a flaw), hidden parts included, px.
 
     Attributes:
-        amodal: box of what is there.
-        expected: box of what should be there.
+        amodal: box of the foreign body, of the gap in the rim, or of the wrong print; None if print is only missing.
+        expected: box of the right print; None for other flaws.
     """
 
     amodal: Box | None
@@ -49,7 +49,7 @@ class FlawOutline:
 
 
 def project_pins(pins: Sequence[Pin], camera: Camera) -> list[Outline]:
-    """Project each pin's rendered vertices, and those of the intact pin at true position."""
+    """Project each pin as it stands, and as an intact pin at true position; returns one outline per pin, in order."""
     amodal: list[Box | None] = [None] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):
@@ -85,7 +85,13 @@ def _pin_boxes(form: Form, vertices: np.ndarray, camera: Camera) -> list[Box]:
 
 
 def edges_box(vertices: np.ndarray, edges: np.ndarray, camera: Camera) -> Box:
-    """The box in a picture of vertices (V, 3) and of edges between them (E, 2), which a lens may bend."""
+    """Return the box in a picture, px, of vertices and of the edges between them, which a lens may bend.
+
+    Args:
+        vertices: (V, 3) mm.
+        edges: (E, 2) vertex indices of the edges' ends.
+        camera: the picture's camera.
+    """
     flat = camera.project(vertices)
     if camera.lens.is_straight:
         return box_of(flat)
@@ -98,7 +104,7 @@ def edges_box(vertices: np.ndarray, edges: np.ndarray, camera: Camera) -> Box:
 
 
 def project_flaws(part: Part, camera: Camera) -> list[FlawOutline]:
-    """Project the foreign bodies, gaps in the rim and print of the part's flaws; one outline for each flaw."""
+    """Project the foreign bodies, gaps in the rim and wrong print of a part; returns an outline for each of `flaws`."""
     found = []
     for flaw in part.flaws:
         meant = solids.print_mesh(part.connector.marking, flaw.meant)

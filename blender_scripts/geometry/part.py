@@ -33,7 +33,8 @@ class Cut:
     """A gap in the rim: its depth at points along the edge of the shell's opening, linear between them.
 
     Attributes:
-        along_mm: length of each point along the edge, ascending; it may exceed the edge's length and begin again.
+        along_mm: place of each point: length along the edge from the start of the shell's `opening`, ascending; a
+            length beyond the edge's end continues from the start.
         depth_mm: depth of the gap at each point, below the mating face; 0 at the first and the last one.
         jag_mm: how far, at most, the gap is displaced along the wall on its way from the inside to the outside.
         slant: depth at the wall's inner edge divided by depth at its outer edge.
@@ -47,7 +48,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Letters:
-    """One printed item: its text, its centre in mm, and whether it is mirrored."""
+    """One printed item: its text, its centre (x_mm, y_mm) on the drawing, and whether it is a mirror image."""
 
     text: str
     x_mm: float
@@ -62,9 +63,9 @@ class Flaw:
     Attributes:
         defect: the defect.
         bodies: the foreign bodies that it adds.
-        cut: the gap in the rim.
-        printed: the wrong print.
-        meant: the right print that is missing or replaced by `printed`.
+        cut: the gap in the rim that it makes; None: no gap.
+        printed: the wrong print items.
+        meant: the right print items that are missing, or replaced by `printed`.
     """
 
     defect: Defect
@@ -84,7 +85,7 @@ class Part:
         seed: seed of its scatter and colours (the manifest's column `part`).
         pins: its pins, in the order of the connector's positions.
         letters: the printed items that are correct.
-        flaws: its defects that are no defects of a pin's shape.
+        flaws: one for each defect that is not in a pin's shape.
     """
 
     connector: Connector
@@ -96,7 +97,7 @@ class Part:
 
     @property
     def scale(self) -> float:
-        """Size of the moulded part divided by that on the drawing; shell, gaps and print are as on the drawing."""
+        """Size of the moulded part / size on the drawing; applied already to `pins`, not to shell, `cuts` and print."""
         return self.pins[0].scale
 
     @property
@@ -109,8 +110,10 @@ class Part:
         return self.scale * self.connector.shell.opening.distance(x_mm / self.scale, y_mm / self.scale)
 
     def pin(self, address: str) -> Pin:
+        """The pin at an address such as r2c5; raises StopIteration if there is none."""
         return next(pin for pin in self.pins if pin.position.address == address)
 
     @property
     def cuts(self) -> tuple[Cut, ...]:
+        """The gaps in the rim, from the flaws that have one."""
         return tuple(flaw.cut for flaw in self.flaws if flaw.cut is not None)

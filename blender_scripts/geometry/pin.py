@@ -1,8 +1,9 @@
 """One pin of one part: its shape, its place, and its measures as a measuring machine would read them.
 
-A pin's own frame (coordinate system) has its origin where the centre line of a good pin leaves the cavity floor, and Z
-along the pin. The frame moves down with a terminal that backs out. A bent centre line is straight, then curves in arcs
-of constant curvature, then is straight again; bending does not change its length.
+A pin's own frame (coordinate system) has its Z axis along the unbent pin. Its origin is the point of the centre line
+that lies on the cavity floor in a good pin; a terminal that backs out takes the origin down with it. Lengths along the
+centre line (`along_mm`, `start_mm`) count from this origin. A bent centre line is straight, then curves in arcs of
+constant curvature, then is straight again; bending does not change its length.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ class Bend:
 
     Attributes:
         azimuth_rad: direction of the plane in the pin's own frame: 0 = +X, pi / 2 = +Y.
-        start_mm: length of the centre line, from the cavity floor, at which the arcs begin.
-        arcs: (length in mm, angle in rad) of each arc, one after the other; negative angles bend back.
+        start_mm: length along the centre line, from the frame's origin, at which the arcs begin.
+        arcs: (length in mm, angle in rad) of each arc, one after the other. Positive angles bend towards the azimuth,
+            negative angles bend back.
     """
 
     azimuth_rad: float
@@ -34,15 +36,17 @@ class Bend:
 
     @staticmethod
     def single(angle_rad: float, azimuth_rad: float, start_mm: float, curve_mm: float) -> Bend:
-        """A bend of one arc with this angle; `curve_mm` is the arc's length, 0 for a sharp kink."""
+        """Make a bend by `angle_rad` in one arc, `curve_mm` long (0: a sharp kink), that begins at `start_mm`."""
         return Bend(azimuth_rad, start_mm, ((curve_mm, angle_rad),))
 
     @property
     def is_straight(self) -> bool:
+        """Whether no arc turns the centre line."""
         return all(turn == 0.0 for _, turn in self.arcs)
 
     @property
     def curve_mm(self) -> float:
+        """Length, mm, of all arcs together."""
         return sum(length for length, _ in self.arcs)
 
     @property
@@ -51,12 +55,12 @@ class Bend:
         return sum(abs(turn) for _, turn in self.arcs)
 
     def point(self, along_mm: float) -> Vector:
-        """The point (x, y, z), mm in the pin's frame, `along_mm` along the centre line from the cavity floor."""
+        """The point (x, y, z), mm in the pin's frame, at the length `along_mm` along the centre line."""
         across, up = self.in_plane(along_mm)
         return across * math.cos(self.azimuth_rad), across * math.sin(self.azimuth_rad), up
 
     def tilt_rad(self, along_mm: float) -> float:
-        """Angle of the centre line to the pin's axis, at `along_mm` along the centre line from the cavity floor."""
+        """Angle, rad, between the frame's Z axis and the centre line at the length `along_mm` along this line."""
         rest, tilt = along_mm - self.start_mm, 0.0
         for length, turn in self.arcs:
             if rest <= 0.0:
@@ -66,7 +70,7 @@ class Bend:
         return tilt
 
     def in_plane(self, along_mm: float) -> tuple[float, float]:
-        """Sideways offset and height, mm, of the point `along_mm` along the centre line from the cavity floor."""
+        """Sideways offset and height, mm in the pin's frame, of the point `along_mm` along the centre line."""
         if along_mm <= self.start_mm or self.is_straight:
             return 0.0, along_mm
         across, up, tilt = 0.0, self.start_mm, 0.0
@@ -91,10 +95,13 @@ class Bend:
 
 
 def rotation_onto(lean: tuple[float, float]) -> tuple[Vector, Vector, Vector]:
-    """Rows of the rotation matrix that turns Z by the smallest angle onto an axis (Rodrigues).
+    """Make the rotation by the smallest angle that turns the Z axis into a given direction (Rodrigues' formula).
 
     Args:
-        lean: the axis, as its slopes (x / z, y / z).
+        lean: the direction, as its slopes (x / z, y / z).
+
+    Returns:
+        The rows of the rotation matrix.
     """
     slope_x, slope_y = lean
     scale = 1.0 / math.sqrt(slope_x**2 + slope_y**2 + 1.0)
@@ -119,10 +126,11 @@ class Form:
         terminal: cross-section, length and tip of the unbent pin.
         bend: its centre line.
         lost_mm: length broken off the tip.
-        slope_rad, fall_rad: angle of the fracture face, and the direction in which it falls.
+        slope_rad: angle between the fracture face and a section across the pin.
+        fall_rad: direction in which the fracture face falls: 0 = +X, pi / 2 = +Y of the pin's frame.
         twist_rad: angle by which the tip is turned about the centre line, relative to the foot.
         buried_mm: how far the mesh of the pin reaches below its frame's origin.
-        longer_mm: by how much the pins of this lot are longer than nominal.
+        longer_mm: by how much the pins of this lot are longer than nominal; negative: shorter.
     """
 
     terminal: Terminal
@@ -136,12 +144,12 @@ class Form:
 
     @property
     def standing_mm(self) -> float:
-        """Length of the unbroken pin above the cavity floor, tip included, mm."""
+        """Length, mm, of the unbroken pin from its frame's origin to its tip, along the centre line."""
         return self.terminal.standing_mm + self.longer_mm
 
     @property
     def length_mm(self) -> float:
-        """Length of the pin above the cavity floor, mm, without a broken-off end."""
+        """Length, mm, of the pin from its frame's origin to its end, along the centre line; shorter if broken."""
         return self.standing_mm - self.lost_mm
 
 
@@ -150,9 +158,9 @@ class Stain:
     """Tarnish on a pin's plating.
 
     Attributes:
-        from_mm: length along the pin, from the cavity floor, at which it begins.
-        length_mm: its length along the pin.
-        strength: 0 not visible to 1 dark and complete.
+        from_mm: Z in the pin's frame at which it begins.
+        length_mm: its length along the Z axis of the pin's frame.
+        strength: darkness of its patches, 0 not visible to 1 full.
     """
 
     from_mm: float
@@ -166,18 +174,18 @@ class Pin:
 
     Attributes:
         position: its position on the drawing.
-        nominal: the right terminal for this position.
-        form: the shape that it has.
+        nominal: the correct terminal for this position.
+        form: its shape, with the bends or the break that it has.
         floor_mm: z of the cavity floor.
         cavity_mm: (x, y) of the cavity's centre.
         root_mm: origin of the pin's frame in world coordinates.
-        lean: slopes of its axis in X and Y.
-        defects: the defects whose target it is.
-        lowered_mm: how far a defect lowers the pin, in addition to scatter; negative: raises it.
+        lean: slopes x / z and y / z of its axis.
+        defects: the defects that have this pin as their target.
+        lowered_mm: how far a defect lowers the pin, in addition to scatter; negative: the defect raises the pin.
         missing: whether the cavity is empty.
         stain: tarnish on the plating; None: none.
         scale: size of the moulded part divided by that on the drawing.
-        datum_shift_mm: how far the part's datum lies from its place on the drawing, in X and Y.
+        datum_shift_mm: (x, y) of the part's datum minus (x, y) of the datum on the drawing.
     """
 
     position: Position
@@ -196,11 +204,12 @@ class Pin:
 
     @property
     def terminal(self) -> Terminal:
-        """The terminal that is in the cavity, which may be a wrong one."""
+        """The terminal in the cavity: the right one, or a wrong one that a defect has put there."""
         return self.form.terminal
 
     @property
     def bend(self) -> Bend:
+        """The pin's centre line."""
         return self.form.bend
 
     @cached_property
@@ -220,11 +229,15 @@ class Pin:
 
     @cached_property
     def tip_mm(self) -> Vector:
+        """World point, mm, of the pin's end: its tip, or the middle of its fracture face."""
         return self.world(self.bend.point(self.form.length_mm))
 
     @cached_property
     def base_mm(self) -> Vector:
-        """Where the centre line crosses the cavity floor; the cavity's mouth if the tip is below the floor."""
+        """World point, mm, where the centre line or its extension meets the cavity floor.
+
+        If the whole pin lies below the floor, it is the point of the floor above `root_mm`.
+        """
         low, high = 0.0, self.form.length_mm
         (x, y, z), above = self.root_mm, self.root_mm[2] - self.floor_mm
         if above >= 0.0:
@@ -257,21 +270,27 @@ class Pin:
 
     @property
     def nominal_base_mm(self) -> Vector:
-        """Where an intact pin at its nominal place, measured from the part's datum, crosses the cavity floor; mm."""
+        """Foot of the pin as drawn, mm in the world, the drawing's datum laid on the part's; z of the drawn floor."""
         x, y = self.datum_shift_mm
         return self.position.x_mm + x, self.position.y_mm + y, self.nominal_floor_mm
 
     @property
     def nominal_tip_mm(self) -> Vector:
+        """Tip of the pin as drawn, mm in the world, the drawing's datum laid on the part's."""
         x, y, z = self.nominal_base_mm
         return x, y, z + self.nominal.standing_mm
 
     def measures(self) -> dict[str, float | None]:
-        """The pin's measures by name, as a measuring machine would read them; all None for a missing pin.
+        """Compute the pin's measures as a measuring machine would read them.
 
-        true_position_mm is the diameter 2 sqrt(dx^2 + dy^2) for the tip (ISO 1101 / ASME Y14.5). retraction_mm is how
-        far the tip would be below its nominal height if the pin were straight and whole: a bend does not change it, and
-        pins of a longer lot protrude. Tilt and azimuth are those of the centre line at the tip.
+        Returns:
+            By name; every value is None for a missing pin:
+            dx_mm, dy_mm: X and Y of the tip minus those of the nominal tip, measured from the part's datum.
+            true_position_mm: 2 sqrt(dx^2 + dy^2), a diameter (ISO 1101 / ASME Y14.5).
+            retraction_mm: how far the tip would be below its nominal height if the pin were straight, whole and of the
+                right terminal; negative: above it. A bend does not change it.
+            tilt_deg, azimuth_deg: angle between Z and the centre line at the tip, and its direction (0 = +X, 90 = +Y).
+            length_mm, twist_deg: `Form.length_mm`, and `Form.twist_rad` in degrees.
         """
         names = (
             "dx_mm",

@@ -48,7 +48,7 @@ class Property:
 
 @dataclass(frozen=True)
 class Element:
-    """A table that a PLY header declares, such as `vertex`: its number of rows and its properties."""
+    """A table that a PLY header declares, such as `vertex`: its name, number of rows, and properties (columns)."""
 
     name: str
     count: int
@@ -63,6 +63,7 @@ class Element:
 
     @property
     def has_lists(self) -> bool:
+        """Whether any property of the element is a list."""
         return any(each.counter for each in self.properties)
 
 
@@ -77,7 +78,7 @@ def read_ply(content: bytes, name: str) -> Parts:
         Vertices (V, 3), vertex indices (C,) of the faces' corners, and number of corners of each face (F,).
 
     Raises:
-        FileProblem: the file has no valid header, less data than the header states, or no mesh.
+        FileProblem: the file is damaged, has less data than its header states, or has no mesh.
     """
     content = _with_plain_header(without_mark(content))
     order, elements, start = _header(content, name)
@@ -88,10 +89,10 @@ def read_ply(content: bytes, name: str) -> Parts:
         raise FileProblem(name, "at least one vertex and one face", shown(found))
     axes = [vertex.column(axis) for axis in "xyz"]
     if None in axes or any(vertex.properties[axis].counter for axis in axes if axis is not None):
-        raise FileProblem(name, "the properties x, y and z of vertex, as numbers", _listed(vertex))
+        raise FileProblem(name, "the element vertex with the numbers x, y and z", _listed(vertex))
     column = face.column(*_INDEX_NAMES)
     if column is None or not face.properties[column].counter or face.properties[column].type[0] == "f":
-        raise FileProblem(name, "the property vertex_indices of face, as a list of integers", _listed(face))
+        raise FileProblem(name, "the element face with the list of integers vertex_indices", _listed(face))
     source = _Binary(content, start, order, name) if order else _Ascii(content, start, name)
     points = indices = sizes = None
     for element in elements[: 1 + max(elements.index(vertex), elements.index(face))]:
@@ -156,7 +157,7 @@ def _header(content: bytes, name: str) -> tuple[str, list[Element], int]:
                 expected = "a valid line of a PLY header"
                 raise FileProblem(f"{name}:{number} header", expected, shown(line.strip()))
     if order is None:
-        raise FileProblem(name, "a line such as: format ascii 1.0", "none")
+        raise FileProblem(name, "a header line such as 'format ascii 1.0'", "none")
     return order, elements, end.end()
 
 
@@ -237,7 +238,7 @@ class _Binary:
         return found
 
     def numbers(self, element: Element, columns: list[int]) -> np.ndarray:
-        """Read the given columns of an element, which hold numbers: (count, columns) float64."""
+        """Read columns of numbers, given by index, in all rows of an element: (rows, columns) float64."""
         if element.has_lists:
             raise FileProblem(f"{self.name} {element.name}", "numbers, no lists", _listed(element))
         rows = self._rows(element, [0] * len(element.properties))
@@ -247,7 +248,7 @@ class _Binary:
         return np.stack([rows[f"p{column}"] for column in columns], axis=1).astype(np.float64)
 
     def lists(self, element: Element, column: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read a column of lists: their lengths (count,) and all their members, one list after the other."""
+        """Read a column of lists in all rows of an element: their lengths (rows,), and all their members in order."""
         rows = self._equal_rows(element)
         if rows is not None:
             members = rows[f"p{column}"]
@@ -259,6 +260,7 @@ class _Binary:
         return lengths, np.concatenate(pieces).astype(np.int64)
 
     def skip(self, element: Element) -> None:
+        """Go past all rows of an element without reading them."""
         if not element.properties or not element.count:
             return
         if self._equal_rows(element) is None:
@@ -272,7 +274,7 @@ class _Ascii:
         self.words, self.at, self.name = content[start:].split(), 0, name
 
     def numbers(self, element: Element, columns: list[int]) -> np.ndarray:
-        """Read the given columns of an element, which hold numbers: (count, columns) float64."""
+        """Read columns of numbers, given by index, in all rows of an element: (rows, columns) float64."""
         if element.has_lists:
             raise FileProblem(f"{self.name} {element.name}", "numbers, no lists", _listed(element))
         width = len(element.properties)
@@ -299,7 +301,7 @@ class _Ascii:
             raise
 
     def lists(self, element: Element, column: int) -> tuple[np.ndarray, np.ndarray]:
-        """Read a column of lists: their lengths (count,) and all their members, one list after the other."""
+        """Read a column of lists in all rows of an element: their lengths (rows,), and all their members in order."""
         lengths: list[int] = []
         members: list[bytes] = []
         for found in self._walk(element, column):
@@ -322,7 +324,7 @@ class _Ascii:
                     continue
                 word = words[at]
                 if not word.isdigit() or len(word) > 9 or int(word) > end - at - 1:
-                    expected = "the length of a list, followed by as many numbers"
+                    expected = "a list: its length, then that many numbers"
                     got = shown(word.decode("utf-8", "replace"))
                     raise FileProblem(f"{self.name} {element.name} {row} of {element.count}", expected, got)
                 length = int(word)
@@ -333,5 +335,6 @@ class _Ascii:
         return found
 
     def skip(self, element: Element) -> None:
+        """Go past all rows of an element without reading them."""
         if element.properties and element.count:
             self._walk(element, None)

@@ -1,8 +1,8 @@
-"""Scan lines: where the columns and rows of a grid cross surfaces, and what hiding facets leave open there.
+"""Scan lines: in which intervals the columns and rows of a grid cross surfaces, and which of them nothing hides.
 
-A grid has `scale` points to a px along each axis, in the middles of its cells: point n lies at (n + 0.5) / scale px. A
-surface is cut into pieces that a line crosses once. Of the interval in which it crosses a piece, facets in front hide
-intervals; the gaps between them are seen.
+A grid has `scale` points per px along each axis, in the middles of its cells: point n lies at (n + 0.5) / scale px. A
+line is one column or row of points. Surfaces are divided into pieces, each of which a line crosses in one interval.
+Facets in front of a piece hide parts of this interval; the gaps between the hidden parts are visible.
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ _CONVEX_PX2 = 1e-9
 
 
 class Hidden(NamedTuple):
-    """What hides pieces: `whole` facets, and `parts` of facets: each over one `front` facet, where `ahead` is positive.
+    """The facets that hide pieces of surfaces: W wholly in front of a piece, and R of which only a part is in front.
+
+    A facet has K corners.
 
     Attributes:
-        whole: (2, K, W) corners, (W,) numbers of their pieces, rising; parts: (2, K, R) corners; fronts: likewise.
-        of_part: (R,) numbers of the parts' pieces, rising.
-        ahead: (3, R) ahead = ahead[0] * u + ahead[1] * v + ahead[2].
+        whole: (2, K, W) corners (u, v) of the facets that are wholly in front, px.
+        of_whole: (W,) index of the piece that each of them hides, ascending.
+        parts: (2, K, R) corners of the facets of which a part is in front.
+        fronts: (2, K, R) corners of the piece's own facet that each of `parts` overlaps.
+        of_part: (R,) index of the piece that each of `parts` hides, ascending.
+        ahead: (3, R) a, b and c: the facet in `parts` is in front of that in `fronts` where a u + b v + c > 0.
     """
 
     whole: np.ndarray
@@ -40,7 +45,10 @@ class Hidden(NamedTuple):
 
 
 class Gaps(NamedTuple):
-    """Visible intervals (G,): their pieces, the numbers of their lines, and begins and ends along them."""
+    """G intervals of grid lines in which pieces of surfaces are visible.
+
+    All are (G,): index of the piece, number of the line, and begin and end of the interval along the line, px.
+    """
 
     pieces: np.ndarray
     lines: np.ndarray
@@ -49,7 +57,7 @@ class Gaps(NamedTuple):
 
 
 def first_point(places: np.ndarray, scale: int) -> np.ndarray:
-    """The number of the first point of a grid at or after each of some places, px."""
+    """Return the index of the first grid point at or after each of `places`, px; `scale`: grid points per px."""
     numbers: np.ndarray = np.ceil(scale * places - 0.5).astype(int)
     return numbers
 
@@ -85,7 +93,11 @@ class _Crossed:
         self.low, self.high = (self.shift + edge for edge in (self.across.min(axis=0), self.across.max(axis=0)))
 
     def find(self, queries: _Queries) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Where lines cross the facets of their pieces: (R,) numbers of the facet and of the line, and its place."""
+        """Find the R crossings of the lines `queries` with facets or edges.
+
+        Returns three arrays (R,): index of the crossed facet or edge; index of the line among all lines of `queries`;
+        place of the line across its direction, px, in the coordinates of the piece.
+        """
         rows, which = ranges(self.starts[queries.pieces], self.counts[queries.pieces])
         first, end = (first_point(edge[rows], queries.scale) for edge in (self.low, self.high))
         start = queries.firsts[which]
@@ -95,12 +107,15 @@ class _Crossed:
         return rows, (queries.at[which] - start)[of] + lines, places - self.shift[rows]
 
     def place(self, rows: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Where a line each crosses edges (R,)."""
+        """Return where lines at `places` (R,), px, cross the edges with indices `rows` (R,): px along the line."""
         found: np.ndarray = self.along[0].take(rows) + (places - self.across[0].take(rows)) * self.slopes[0].take(rows)
         return found
 
     def limits(self, rows: np.ndarray, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where facets (R,) begin and end on a line each; they end before they begin where the line passes them by."""
+        """Return where lines at `places` (R,), px, enter and leave the facets with indices `rows`: (R,) each, px.
+
+        They are inf and -inf for a line that misses its facet.
+        """
         low, high = np.full(len(rows), np.inf), np.full(len(rows), -np.inf)
         before = self.across[-1].take(rows) <= places
         for across, along, slopes in zip(self.across, self.along, self.slopes, strict=True):
@@ -137,11 +152,12 @@ class ScanLines:
     """Pieces of surfaces, each cut by the columns or the rows of a grid.
 
     Args:
-        own: (2, K, F) corners of the pieces' facets, px.
-        pieces: (F,) the numbers of their pieces, rising, each of which has a facet.
-        hidden: what hides them.
-        axes: (P,) 0: the piece is cut by columns, 1: by rows.
-        turns, shifts: (P, 2, 2) and (P, 2); a point lies in the grid at turn @ (u, v) + shift. None: at (u, v).
+        own: (2, K, F) u and v of the K corners of each facet of the pieces, px.
+        pieces: (F,) index of the piece that each facet belongs to, ascending; each of the P pieces has a facet.
+        hidden: the facets that hide the pieces.
+        axes: (P,) 0: columns cut the piece; 1: rows.
+        turned: for each piece a turn (P, 2, 2) and a shift (P, 2): its point (u, v) lies in the grid at
+            turn @ (u, v) + shift. None: at (u, v).
     """
 
     def __init__(
@@ -172,12 +188,12 @@ class ScanLines:
         self.ahead = np.where(along_rows, down, across), np.where(along_rows, across, down), level
 
     def gaps(self, scale: int, pieces: np.ndarray | None = None, size: tuple[int, int] | None = None) -> Gaps:
-        """The visible intervals of pieces, by default of all, in px of their own places.
+        """Find the intervals of the grid's lines in which pieces of surfaces are visible.
 
         Args:
-            scale: lines to a px.
-            pieces: (Q,) the numbers of the pieces.
-            size: width and height of the picture, px; lines outside of it are left out. None: there are no limits.
+            scale: number of grid lines per px.
+            pieces: (Q,) indices of the pieces; None: all.
+            size: width and height of the picture, px; lines outside of it are left out. None: no line is left out.
         """
         pieces = np.arange(len(self.axes)) if pieces is None else pieces
         edges = np.minimum.reduceat(self.own.low, self.own.starts), np.maximum.reduceat(self.own.high, self.own.starts)

@@ -31,7 +31,7 @@ class Capture:
         exposure: factor on the linear light.
         white_balance: factors on red, green and blue.
         vignetting: share of the light that is lost in the picture's corners.
-        full_well_e: electrons of a full pixel; 0 = no shot noise.
+        full_well_e: electrons of a full pixel; 0 = neither shot noise nor read noise.
         read_noise_e: standard deviation in electrons.
         hot_pixels: share of pixels that are hot (defective, always bright).
     """
@@ -75,8 +75,8 @@ def develop(light: np.ndarray, capture: Capture, noise_key: str, camera_key: str
 def smear(light: np.ndarray, motion_px: tuple[float, float]) -> np.ndarray:
     """Blur a picture as motion at constant speed during the exposure does.
 
-    This is a convolution. Blender's own motion blur costs several times as much and is noisier; the convolution only
-    ignores that nearer points move further (5 % nearer, 5 % further). The blur is centred, so that boxes and masks are
+    This is a convolution. Blender's own motion blur costs several times as much and is noisier. The convolution
+    ignores that a point 5 % nearer to the camera moves 5 % further. The blur is centred, so that boxes and masks are
     right for the middle of the exposure. Beyond the picture's edges, its border pixels are repeated.
 
     Args:

@@ -205,9 +205,9 @@ def _fracture(section: np.ndarray, form: Form) -> np.ndarray:
 
 
 def contour_ring(contour: Contour, offset: float, z: float) -> np.ndarray:
-    """Points (N, 3) of a contour that is moved outwards and lies at height z; mm.
+    """Return points (N, 3), mm, round a contour that is moved outwards by `offset` mm and lies at height `z` mm.
 
-    They run counter-clockwise seen from above. N does not depend on the offset.
+    The points run counter-clockwise seen from above. N does not depend on the offset.
     """
     return np.array([(*station.at(contour.radius_mm + offset), z) for station in contour.stations])
 
@@ -226,7 +226,7 @@ def shell_mesh(shell: Shell, housing: Housing, cuts: tuple[Cut, ...] = ()) -> Me
     Args:
         shell: dimensions of the walls.
         housing: its notches, rim fillet and lead-in chamfer.
-        cuts: gaps in the rim; like notches, they lower the points of the walls above their floor.
+        cuts: gaps in the rim; like notches, they lower those points of the walls that lie above the gap's floor.
     """
     wall, profile = shell.wall_mm, _rim_profile(shell, housing)
     all_cuts = (*(_notch_cut(notch, shell) for notch in housing.notches), *cuts)
@@ -266,7 +266,7 @@ def _low(cut: Cut, depth: float, share: float) -> float:
 
 
 def cut_points(shell: Shell, housing: Housing, cut: Cut) -> np.ndarray:
-    """Points (N, 3), mm, round the material that a gap in the rim lacks: on the intact rim and on the gap's floor."""
+    """Return points (N, 3), mm, round the material missing in a gap: on the intact rim and on the gap's floor."""
     points = []
     for number, (offset, z) in enumerate(_rim_profile(shell, housing)):
         share = offset / shell.wall_mm
@@ -330,7 +330,7 @@ def block_mesh(block: Block) -> Mesh:
 
 
 def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.ndarray:
-    """Outline (N, 2), mm, of the hole for a terminal, about the hole's centre, counter-clockwise.
+    """Return the outline (N, 2), mm from the hole's centre, of the hole for a terminal, counter-clockwise.
 
     Args:
         terminal: the terminal for which the hole is made.
@@ -348,7 +348,7 @@ def cavity_outline(terminal: Terminal, cavity: Cavity, clearance: float) -> np.n
 
 
 def hole_terminal(pin: Pin, cavity: Cavity) -> Terminal:
-    """The terminal for which the pin's hole is made: the right one, or a wrong one that is too thick for that hole."""
+    """Return the terminal that a pin's hole is made for: the nominal one, or its own if that hole is too narrow."""
     if pin.nominal.section == "round":
         sides: tuple[tuple[float, float], ...] = ((pin.terminal.reach_mm, pin.nominal.reach_mm),)
     else:

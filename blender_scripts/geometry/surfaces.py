@@ -1,4 +1,4 @@
-"""Prepare pins, foreign bodies, print and the mouths of empty cavities for geometry/visibility.py.
+"""Prepare pins, foreign bodies, print and mouths of empty cavities, whose visible parts visibility.py finds.
 
 A target is a surface whose visible part is to be found; coordinates (u, v, w) are those of geometry/facets.py.
 """
@@ -47,9 +47,9 @@ def sight_of(part: Part, camera: Camera, meshes: Sequence[tuple[np.ndarray, np.n
 
 
 def points_alone(part: Part, camera: Camera) -> list[int]:
-    """The number of points at which a camera would see each target of `sight_of` if nothing hid it.
+    """Return the number of grid points at which each pin (or empty cavity's mouth) and flaw shows if nothing hides it.
 
-    Of a pin, from its foot on the cavity floor to its tip.
+    In the order of `sight_of`; a pin counts from its foot on the cavity floor to its tip, without its buried end.
     """
     targets = [target._replace(hides=False) for target in _targets(part, camera, from_floor=True)]
     return [seen.points for seen in Sight(targets, []).seen()]
@@ -62,7 +62,7 @@ def _targets(part: Part, camera: Camera, from_floor: bool = False) -> list[Targe
 
 
 def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
-    """Convert world points (..., 3), mm, to coordinates (u, v, w): (3, ...)."""
+    """Convert world points (..., 3), mm, to the coordinates (3, ...) u, v, w of geometry/facets.py."""
     straight = replace(camera, lens=replace(camera.lens, distortion=NO_DISTORTION))
     depth = camera.depth(points)
     nearness = -depth if camera.telecentric else 1.0 / depth
@@ -70,7 +70,7 @@ def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
 
 
 def pin_targets(pins: Sequence[Pin], camera: Camera, from_floor: bool = False) -> list[Target | None]:
-    """The standing pins, with their buried ends or only from the cavity floor on; None for those that are missing."""
+    """Make a target of each pin (None: a missing pin); `from_floor`: the end that is buried in the floor is cut off."""
     found: list[Target | None] = [None] * len(pins)
     groups: dict[Form, list[int]] = {}
     for number, pin in enumerate(pins):
@@ -138,7 +138,7 @@ def _lid(ring: np.ndarray) -> np.ndarray:
 
 
 def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
-    """Make a target of the mouth of a missing pin's cavity."""
+    """Make a target (a surface whose visible part is to be found) of the mouth of a missing pin's cavity."""
     rim = pin.scale * solids.cavity_outline(pin.nominal, connector.cavity, connector.cavity.chamfer_mm)
     place = [*pin.cavity_mm, pin.floor_mm]
     seen = views_of(np.column_stack([rim, np.zeros(len(rim))]) + place, camera)
@@ -147,7 +147,7 @@ def mouth_target(connector: Connector, pin: Pin, camera: Camera) -> Target:
 
 
 def flaw_target(part: Part, flaw: Flaw, camera: Camera) -> Target:
-    """Make a target of the foreign bodies and the wrong print of a flaw."""
+    """Make a target (a surface whose visible part is to be found) of a flaw's foreign bodies and wrong print."""
     corners, pieces = [np.zeros((3, 4, 0))], [np.zeros(0, int)]
     for body in flaw.bodies:
         seen = views_of(solids.body_mesh(body).vertices, camera)

@@ -1,7 +1,7 @@
 """What the camera's centre sees of pins and flaws, by the points of a grid in the undistorted view, without rendering.
 
-Each pixel holds FINE x FINE points, in the middles of its cells. A surface is visible where it is the nearest one at a
-point; geometry/scan_lines.py finds those points exactly.
+Each pixel is divided into FINE x FINE cells, with a grid point in the middle of each. A surface is visible at a point
+where it is the nearest one; geometry/scan_lines.py finds those points exactly.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ class Target(NamedTuple):
 
     Attributes:
         facets: its F facets that face the camera; none of them hides another one.
-        pieces: (F,) index of the piece that each facet belongs to, in ascending order.
+        pieces: (F,) index of the piece that each facet belongs to, ascending; a line in the picture crosses a piece in
+            one interval.
         hides: whether it hides other targets.
     """
 
@@ -36,7 +37,12 @@ class Target(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """A target's visible points: the box round their cells in px of the picture, None without any; their number."""
+    """The visible grid points of a target (pin, cavity mouth or flaw); a pixel holds FINE x FINE points.
+
+    Attributes:
+        box: box, px of the picture, round the grid cells of the visible points; None if no point is visible.
+        points: number of the visible points.
+    """
 
     box: Box | None
     points: int
@@ -47,7 +53,7 @@ class Sight:
 
     Args:
         targets: the surfaces whose visible parts are to be found.
-        meshes: all other surfaces: vertices (3, V) as (u, v, w), and vertex indices (T, 3) of triangles.
+        meshes: all other surfaces: vertices (3, V) as in geometry/facets.py, and vertex indices (T, 3) of triangles.
         to_picture: maps px of the undistorted view (..., 2) to px of the picture; None: no lens distortion.
     """
 
@@ -143,7 +149,7 @@ class Sight:
         )
 
     def seen(self) -> list[Seen]:
-        """The visible part of every target."""
+        """Find what is visible of each target (pin, cavity mouth or flaw); returns one `Seen` each, in their order."""
         gaps = self.lines.gaps(FINE)
         first, end = first_point(gaps.begins, FINE), first_point(gaps.ends, FINE)
         kept = np.flatnonzero(first < end)
@@ -221,7 +227,7 @@ class Sight:
         return gaps.pieces, gaps.lines, first, end
 
     def draw(self, codes: np.ndarray, width: int, height: int, scale: int) -> np.ndarray:
-        """Draw the visible parts of T targets as a mask.
+        """Draw the visible parts of T targets (pins, cavity mouths, flaws) as a mask.
 
         Args:
             codes: (T,) value with which each target is drawn; 0: it is not drawn.

@@ -1,4 +1,4 @@
-"""Prepare the faces of a CAD file: merge equal vertices, drop faces without area, choose smooth edges, convert to mm.
+"""Prepare a CAD file's faces: merge equal vertices, drop degenerate faces, choose smooth edges, convert to mm.
 
 Files repeat a vertex for each face (STL) or normal (glTF). Here equal coordinates become one vertex; then vertices are
 doubled along sharp edges only, so that interpolated normals make roundings smooth and edges sharp in any Blender.
@@ -20,13 +20,13 @@ _FARTHEST = 1e9
 
 
 def check_count(triangles: int, place: str) -> None:
-    """Raise FileProblem for more than MOST_TRIANGLES triangles."""
+    """Raise FileProblem if `triangles`, their number, is above MOST_TRIANGLES; `place` begins its message."""
     if triangles > MOST_TRIANGLES:
         raise FileProblem(place, f"at most {MOST_TRIANGLES} triangles", str(triangles))
 
 
 def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray) -> Mesh:
-    """Merge equal vertices of a mesh, drop faces without an area and vertices without a face; shading is flat.
+    """Make a flat-shaded mesh: merge equal vertices, drop faces that then lack three corners, and unused vertices.
 
     Args:
         name: the file's name, for messages.
@@ -35,7 +35,7 @@ def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray
         sizes: (F,) corners per face.
 
     Raises:
-        FileProblem: a coordinate is not finite or is too large, or no face is left.
+        FileProblem: there are too many triangles, a coordinate is not finite or too large, or no face is left.
     """
     vertices = np.asarray(vertices, np.float64)
     corners, sizes = np.asarray(corners, np.int64), np.asarray(sizes, np.int64)
@@ -56,7 +56,7 @@ def weld(name: str, vertices: np.ndarray, corners: np.ndarray, sizes: np.ndarray
     welded, corners = ordered[fresh], number[corners]
     corners, sizes = _without_doubled_corners(corners, sizes)
     if not len(sizes):
-        raise FileProblem(name, "at least one face with an area", "none")
+        raise FileProblem(name, "at least one face with three different corners", "none")
     used, corners = np.unique(corners, return_inverse=True)
     return Mesh(
         welded[used].astype(np.float64),
@@ -88,7 +88,7 @@ def smoothed(mesh: Mesh, angle_deg: float = SMOOTH_DEG) -> Mesh:
     """Shade a mesh smooth across edges at which two faces meet at a small angle; other edges stay sharp.
 
     An edge is smooth if exactly two faces with consistent orientation share it and the angle between their normals is
-    below `angle_deg`. Faces round a vertex that smooth edges connect share that vertex; other faces get a copy of it.
+    below `angle_deg`. Of the faces round a vertex, those connected by smooth edges share one copy of it.
 
     Args:
         mesh: a mesh that `weld` returned.
@@ -162,7 +162,7 @@ def placed(mesh: Mesh, placement: CadPlacement, name: str) -> Mesh:
     extent = np.ptp(vertices, axis=0)
     if not SMALLEST_MM <= extent.max() <= LARGEST_MM:
         found = " x ".join(f"{size:.4g}" for size in extent)
-        expected = f"a largest side of {SMALLEST_MM:g} to {LARGEST_MM:g} mm with unit_mm = {placement.unit_mm:g}"
+        expected = f"a mesh {SMALLEST_MM:g} to {LARGEST_MM:g} mm long with unit_mm = {placement.unit_mm:g}"
         raise FileProblem(name, expected, f"{found} mm")
     vertices += np.array(placement.offset_mm)
     if mirrors(placement):
@@ -172,7 +172,7 @@ def placed(mesh: Mesh, placement: CadPlacement, name: str) -> Mesh:
 
 
 def mirrors(placement: CadPlacement) -> bool:
-    """Whether a placement mirrors the mesh, as an odd number of exchanged or reversed axes does."""
+    """Whether a placement mirrors the mesh: whether it exchanges or reverses an odd number of axes."""
     matrix = np.zeros((3, 3))
     for row, (axis, sign) in enumerate(placement.axes):
         matrix[row, axis] = sign

@@ -1,4 +1,4 @@
-"""`broken`: a stump with a fracture face."""
+"""The defect `broken`: a pin has lost its end; its stump has a fracture face."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _break(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     most = pin.form.length_mm - _SHORTEST_MM
     if lost > most:
         raise InputError(
-            f"expected lost_mm of at most {most:g} for a pin of {pin.form.length_mm:g} mm, "
+            f"expected lost_mm of at most {most:g} mm for a pin {pin.form.length_mm:g} mm long, "
             f"got {lost:g} in {defect.text}"
         )
     slope, azimuth = math.radians(defect["slope_deg"]), math.radians(defect["azimuth_deg"])
@@ -31,9 +31,9 @@ KIND = Kind(
     9,
     "the pin has lost its end and shows a fracture face",
     (
-        Parameter("lost_mm", 0.1, 30.0, 3.0, "length that has broken off"),
-        Parameter("slope_deg", 0.0, 60.0, 25.0, "slope of the fracture face"),
-        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which the face falls: 0 = +X, 90 = +Y"),
+        Parameter("lost_mm", 0.1, 30.0, 3.0, "length, mm, that has broken off the tip"),
+        Parameter("slope_deg", 0.0, 60.0, 25.0, "angle, degrees, between the fracture face and a straight cut"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which the fracture face falls: 0° = +X, 90° = +Y"),
     ),
     excludes=("crushed",),
     shape=_break,

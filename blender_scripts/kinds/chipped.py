@@ -1,4 +1,4 @@
-"""`chipped`: a piece broken out of the rim."""
+"""The defect `chipped`: a piece broken out of the rim of the housing."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _STEPS = 15
 def _chip(part: Part, defect: Defect) -> Flaw:
     shell = part.connector.shell
     if part.connector.housings[part.housing].cad is not None:
-        raise InputError(f"expected a housing without a CAD mesh, got {part.housing} with one in {defect.text}")
+        raise InputError(f"expected {defect.text} at a housing without a CAD mesh, got housing {part.housing}")
     width, depth = defect["size_mm"], defect["depth_mm"]
     if depth > shell.depth_mm:
         raise InputError(
-            f"expected depth_mm of at most {shell.depth_mm:g} (the shell's depth), got {depth:g} in {defect.text}"
+            f"expected depth_mm of at most {shell.depth_mm:g} mm (the shell's depth), got {depth:g} in {defect.text}"
         )
     if width > 0.3 * shell.opening.length_mm:
         raise InputError(
-            f"expected size_mm of at most {0.3 * shell.opening.length_mm:.3g} (0.3 of the rim's length), "
+            f"expected size_mm of at most {0.3 * shell.opening.length_mm:.3g} mm (0.3 of the rim's length), "
             f"got {width:g} in {defect.text}"
         )
     middle = shell.opening.towards(defect["azimuth_deg"])
@@ -47,9 +47,9 @@ KIND = Kind(
     5,
     "a piece has broken out of the housing's rim",
     (
-        Parameter("azimuth_deg", 0.0, 360.0, 40.0, "direction of the chip from the opening's centre: 0 = +X, 90 = +Y"),
-        Parameter("size_mm", 0.3, 50.0, 3.0, "width of the chip along the rim"),
-        Parameter("depth_mm", 0.1, 30.0, 1.5, "depth of the chip at its deepest point"),
+        Parameter("azimuth_deg", 0.0, 360.0, 40.0, "chip's direction from the opening's centre: 0° = +X, 90° = +Y"),
+        Parameter("size_mm", 0.3, 50.0, 3.0, "width of the chip, mm, along the rim"),
+        Parameter("depth_mm", 0.1, 30.0, 1.5, "depth of the chip, mm, at its deepest point"),
     ),
     targets=(HOUSING,),
     add=_chip,

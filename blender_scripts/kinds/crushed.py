@@ -1,4 +1,4 @@
-"""`crushed`: a pin that was hit on its tip: pressed down, buckled to one side, its tip blunt."""
+"""The defect `crushed`: a pin that was hit on its tip is pressed down, buckled to one side, and blunt."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _buckle(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     most = curve * (1.0 - math.sin(_LARGEST_RAD) / _LARGEST_RAD) if curve > 0.0 else 0.0
     if depth > most:
         raise InputError(
-            f"expected depth_mm of at most {max(most, 0.0):.3g}, as only {max(curve, 0.0):.3g} mm of the pin can "
+            f"expected depth_mm of at most {max(most, 0.0):.3g} mm, as only {max(curve, 0.0):.3g} mm of the pin can "
             f"buckle (from start_mm to its tapered tip), got {depth:g} in {defect.text}"
         )
     low, angle = 0.0, _LARGEST_RAD
@@ -50,9 +50,9 @@ KIND = Kind(
     7,
     "the tip was pressed down: the pin has buckled to one side and its tip is blunt",
     (
-        Parameter("depth_mm", 0.02, 10.0, 0.6, "how much lower the tip stands"),
-        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "side to which it buckles: 0 = +X, 90 = +Y"),
-        Parameter("start_mm", 0.0, 30.0, 0.3, "height above the cavity floor at which the buckle begins"),
+        Parameter("depth_mm", 0.02, 10.0, 0.6, "how much lower the tip stands than a good pin's, mm"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which the pin buckles: 0° = +X, 90° = +Y"),
+        Parameter("start_mm", 0.0, 30.0, 0.3, "height above the cavity floor, mm, from which the pin buckles"),
     ),
     excludes=("bent", "broken"),
     shape=_buckle,

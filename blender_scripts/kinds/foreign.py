@@ -1,4 +1,4 @@
-"""`foreign`: a foreign body: a solder ball, a bridge between two pins, a fibre, a burr."""
+"""The defect `foreign`: a foreign body, which is a solder ball, a bridge between two pins, a fibre or a burr."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _foot(part: Part, defect: Defect, pins: list[Pin], distance_mm: float) -> Ve
     floor = part.floor_mm
     if pins:
         if pins[0].tip_mm[2] <= floor:
-            raise InputError(f"expected a pin above the cavity floor, got one that ends below it in {defect.text}")
+            raise InputError(f"expected {defect.text} at a pin that ends above the cavity floor, got one that does not")
         azimuth = math.radians(defect["azimuth_deg"])
         x, y, _ = pins[0].base_mm
         reach = pins[0].terminal.radius_towards(azimuth) + distance_mm
@@ -66,7 +66,7 @@ def _ball(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         radii.append(max(radius * math.sin(angle), 1e-3 * radius))
     hit = clear_path(part.pins, (path[0], path[-1]), radius, defect.addresses)
     if hit is not None or part.outside_opening_mm(x, y) > -radius:
-        got = hit or "the housing's wall"
+        got = f"the pin at {hit}" if hit else "the housing's wall"
         raise InputError(
             f"expected free space for a ball of {2 * radius:g} mm diameter, got {got} in the way of {defect.text}"
         )
@@ -88,7 +88,7 @@ def _bridge(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         ends.append(pin.world(pin.bend.point(along)))
     hit = clear_path(part.pins, tuple(ends), thickness, defect.addresses)
     if hit is not None:
-        raise InputError(f"expected free space between the two pins, got {hit} in the way of {defect.text}")
+        raise InputError(f"expected free space between the two pins, got the pin at {hit} in the way of {defect.text}")
     thick = max(first.terminal.reach_mm, last.terminal.reach_mm)
     path, radii = [], []
     steps = 20
@@ -164,11 +164,12 @@ def _burr(part: Part, defect: Defect, pins: list[Pin]) -> Body:
         up = 0.5 * size * share * share
         path.append((root[0] + out * math.cos(azimuth), root[1] + out * math.sin(azimuth), root[2] + up))
         radii.append(0.16 * size * (1.0 - share) + 0.004)
-    hit = clear_path(part.pins, tuple(path[2:]), 0.16 * size, defect.addresses)
+    near = clear_path(part.pins, tuple(path[2:]), 0.16 * size, defect.addresses)
+    hit = near and f"the pin at {near}"
     if hit is None and any(z < 0.0 and part.outside_opening_mm(x, y) > -0.1 * size for x, y, z in path[2:]):
         hit = "the wall"
     if hit is not None:
-        raise InputError(f"expected free space for a burr of {size:g} mm, got {hit} in the way of {defect.text}")
+        raise InputError(f"expected free space for a burr {size:g} mm long, got {hit} in the way of {defect.text}")
     return Body(tuple(path), tuple(radii), "plating")
 
 
@@ -177,12 +178,12 @@ KIND = Kind(
     2,
     "a foreign body at a pin, between two pins or on the cavity floor",
     (
-        Choice("type", ("ball", "bridge", "fibre", "burr"), "ball", "kind of body; a `bridge` needs two addresses"),
-        Parameter("size_mm", 0.1, 20.0, 0.9, "diameter of a ball or a bridge's neck, length of a fibre or a burr"),
-        Parameter("height_mm", 0.1, 30.0, 2.0, "height of a bridge above the cavity floor"),
-        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "the side of the pin that it is on: 0 = +X, 90 = +Y"),
-        Parameter("x_mm", -500.0, 500.0, 0.0, "X of the body on the cavity floor, for the target `housing`"),
-        Parameter("y_mm", -500.0, 500.0, 0.0, "Y of the body on the cavity floor, for the target `housing`"),
+        Choice("type", ("ball", "bridge", "fibre", "burr"), "ball", "foreign body; a bridge's target is two pins"),
+        Parameter("size_mm", 0.1, 20.0, 0.9, "diameter of a ball or a bridge's neck, length of a fibre or burr, mm"),
+        Parameter("height_mm", 0.1, 30.0, 2.0, "height of a bridge above the cavity floor, mm"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction from the pin to the body, or of a fibre: 0° = +X"),
+        Parameter("x_mm", -500.0, 500.0, 0.0, "X of a body on the cavity floor, mm (target `housing`)"),
+        Parameter("y_mm", -500.0, 500.0, 0.0, "Y of a body on the cavity floor, mm (target `housing`)"),
     ),
     targets=(PIN, PAIR, HOUSING),
     add=_add,

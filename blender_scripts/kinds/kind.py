@@ -18,14 +18,15 @@ class Kind:
     """A kind of defect.
 
     Attributes:
-        name: as in the manifest, such as `bent`.
+        name: the kind's name in the manifest, such as `bent`.
         severity: rank; a pin with several defects is labelled with the kind of highest severity.
         meaning: the kind explained in one sentence.
         parameters: what the manifest may state about such a defect.
         targets: where such a defect may be: some of PIN, PAIR (two pins), HOUSING and PRINT.
         excludes: kinds that the same pin cannot have as well, or EVERY_OTHER.
-        shape: for defects of a pin's shape: returns the pin with the defect.
-        add: for all other defects: returns what the defect adds to the part, removes from it or misprints.
+        shape: function that returns a pin with the defect; None for a kind with `add`.
+        add: function that returns what the defect adds to the part, removes from it or misprints; None for a kind with
+            `shape`.
 
     `shape` and `add` raise InputError if the geometry does not allow the defect.
     """

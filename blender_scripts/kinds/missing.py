@@ -1,4 +1,4 @@
-"""`missing`: an empty cavity."""
+"""The defect `missing`: a cavity without a terminal."""
 
 from __future__ import annotations
 

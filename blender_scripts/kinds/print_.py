@@ -1,4 +1,4 @@
-"""`print`: print on the housing that is missing, wrong, misplaced or mirrored."""
+"""The defect `print`: print on the housing that is missing, wrong, misplaced or mirrored."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _LETTERS = "ABCDEFGHKLMNPRSTUXYZ"
 
 def _misprint(part: Part, defect: Defect) -> Flaw:
     if not part.letters:
-        raise InputError(f"expected print on the housing (column marking), got none in a row with {defect.text}")
+        raise InputError(f"expected a print (column `marking`) on the housing for {defect.text}, got none")
     item = defect["item"]
     if item % 1 or item > len(part.letters):
         raise InputError(
-            f"expected item as an integer from 0 (all) to {len(part.letters)}, got {item:g} in {defect.text}"
+            f"expected item as an integer from 0 (all items) to {len(part.letters)}, got {item:g} in {defect.text}"
         )
     meant = part.letters if item == 0 else (part.letters[int(item) - 1],)
     how = defect.word("type")
@@ -32,7 +32,7 @@ def _misprint(part: Part, defect: Defect) -> Flaw:
         size = marking.height_mm, marking.stroke_mm
         meant = tuple(letters for letters in meant if not lettering.is_symmetric(letters.text, *size))
         if not meant:
-            raise InputError(f"expected print unlike its mirror image, got {shown(texts)} in {defect.text}")
+            raise InputError(f"expected print that differs from its mirror image, got {shown(texts)} in {defect.text}")
     return Flaw(defect, meant=meant, printed=tuple(_printed(part, defect, how, letters) for letters in meant))
 
 
@@ -61,7 +61,7 @@ def _printed(part: Part, defect: Defect, how: str, letters: Letters) -> Letters:
 KIND = Kind(
     "print",
     1,
-    "print that should be there is missing, wrong, misplaced or mirrored",
+    "print on the housing is missing, wrong, misplaced or mirrored",
     (
         Choice("type", ("missing", "wrong", "misplaced", "mirrored"), "missing", "what is wrong with the print"),
         Parameter(
@@ -69,10 +69,10 @@ KIND = Kind(
             0.0,
             4000.0,
             1.0,
-            "which of the printed numbers, counted from 1, row numbers first; 0 = all; a text is item 1",
+            "number of the printed item: 0 = all items, 1 = the text or the first number, and so on",
         ),
-        Parameter("shift_mm", 0.05, 50.0, 0.8, "distance by which it is misplaced"),
-        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which it is misplaced: 0 = +X, 90 = +Y"),
+        Parameter("shift_mm", 0.05, 50.0, 0.8, "distance, mm, by which the print is misplaced"),
+        Parameter("azimuth_deg", 0.0, 360.0, 0.0, "direction in which the print is misplaced: 0° = +X, 90° = +Y"),
     ),
     targets=(PRINT,),
     add=_misprint,

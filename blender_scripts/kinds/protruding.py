@@ -1,4 +1,4 @@
-"""`protruding`: a terminal that was pushed in too far."""
+"""The defect `protruding`: a terminal that was pushed in too far and stands higher than nominal."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def _raise(pin: Pin, defect: Defect, connector: Connector) -> Pin:
 KIND = Kind(
     "protruding",
     6,
-    "the terminal was pushed in too far and stands higher",
-    (Parameter("height_mm", 0.02, 10.0, 1.2, "how much higher than nominal the terminal sits"),),
+    "the terminal was pushed in too far: it stands higher than nominal",
+    (Parameter("height_mm", 0.02, 10.0, 1.2, "how much higher than nominal the terminal sits, mm"),),
     excludes=("retracted",),
     shape=_raise,
 )

@@ -1,4 +1,4 @@
-"""`stained`: tarnish on a pin's plating."""
+"""The defect `stained`: tarnish on a pin's plating."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _tarnish(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     start = defect["from_mm"]
     if start >= pin.form.length_mm:
         raise InputError(
-            f"expected from_mm below {pin.form.length_mm:g} (the pin's length), got {start:g} in {defect.text}"
+            f"expected from_mm below {pin.form.length_mm:g} mm (the pin's length), got {start:g} in {defect.text}"
         )
     return replace(pin, stain=Stain(start, defect["length_mm"], defect["strength"]))
 
@@ -23,11 +23,11 @@ def _tarnish(pin: Pin, defect: Defect, connector: Connector) -> Pin:
 KIND = Kind(
     "stained",
     3,
-    "a length of the plating is tarnished in patches",
+    "the plating is tarnished in patches along part of the pin",
     (
-        Parameter("from_mm", 0.0, 30.0, 2.0, "length along the pin, from the floor, at which the stain begins"),
-        Parameter("length_mm", 0.2, 30.0, 6.0, "length of the stain"),
-        Parameter("strength", 0.1, 1.0, 0.8, "how dark the stain is and how much of its length it covers"),
+        Parameter("from_mm", 0.0, 30.0, 2.0, "length along the pin, mm, from its foot to the stain"),
+        Parameter("length_mm", 0.2, 30.0, 6.0, "length of the stain, mm, along the pin"),
+        Parameter("strength", 0.1, 1.0, 0.8, "darkness of the stain's patches: 0 not visible, 1 full"),
     ),
     shape=_tarnish,
 )

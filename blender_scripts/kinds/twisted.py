@@ -1,4 +1,4 @@
-"""`twisted`: a blade or a square pin turned about its own centre line."""
+"""The defect `twisted`: a blade or a square pin turned about its own centre line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blender_scripts.kinds.kind import Kind
 def _twist(pin: Pin, defect: Defect, connector: Connector) -> Pin:
     if pin.terminal.section == "round":
         raise InputError(
-            f"expected a terminal that is not round, got {pin.terminal.name} in {defect.text}: its twist cannot be seen"
+            f"expected {defect.text} at a terminal that is not round, got the terminal {pin.terminal.name}"
         )
     return replace(pin, form=replace(pin.form, twist_rad=math.radians(defect["angle_deg"])))
 
@@ -24,6 +24,6 @@ KIND = Kind(
     "twisted",
     4,
     "the pin is turned about its centre line, evenly from its foot to its tip",
-    (Parameter("angle_deg", 2.0, 180.0, 35.0, "turn of the tip against the foot, counter-clockwise from above"),),
+    (Parameter("angle_deg", 2.0, 180.0, 35.0, "twist from foot to tip, degrees, counter-clockwise seen from above"),),
     shape=_twist,
 )

@@ -1,4 +1,4 @@
-"""`wrong`: another terminal, or another plating, in this cavity."""
+"""The defect `wrong`: a cavity holds another terminal than it should, or the right one with another plating."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ def _exchange(pin: Pin, defect: Defect, connector: Connector) -> Pin:
 KIND = Kind(
     "wrong",
     8,
-    "another terminal, or one of another plating, sits in the cavity",
+    "the cavity has a wrong terminal, or the right one with a wrong plating",
     (
         Choice(
             "terminal",
             (),
             None,
-            "name of a terminal of the scene; default, if `plating` is not given: the first one other than the right "
-            "one, or another plating if the scene has no other terminal",
+            "name of the wrong terminal in the cavity. If neither this nor `plating` is given: the scene's first other "
+            "terminal, else another plating of the right one",
         ),
-        Choice("plating", tuple(PLATINGS), None, "the right terminal with this plating", instead_of="terminal"),
+        Choice("plating", tuple(PLATINGS), None, "wrong plating of the right terminal", instead_of="terminal"),
     ),
     shape=_exchange,
 )

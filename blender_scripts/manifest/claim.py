@@ -32,7 +32,7 @@ class Claim:
         output: the render folder.
         manifest: the manifest to be rendered into it.
         scenes: folder of the manifest's scene files.
-        is_default: whether the folder was chosen without --out; then finished pictures are not replaced.
+        is_default: whether the folder was chosen without --out; then only --force replaces finished pictures.
     """
 
     output: OutputFolder
@@ -43,8 +43,10 @@ class Claim:
     def keep(self) -> None:
         """Create the render folder, and save in it the manifest, its scene files, and the paths of these originals.
 
+        In the copy of a folder of photographs, pictures that the scene no longer names are deleted.
+
         Raises:
-            InputError: a file cannot be read or written.
+            InputError: a file cannot be read or written, or a CAD file or photograph has changed since it was checked.
         """
         folder, manifest = self.output.root, self.manifest
         self.output.create()
@@ -83,7 +85,7 @@ class Claim:
 
 
 def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Claim:
-    """Choose a manifest's render folder and check it; nothing is written.
+    """Choose a manifest's render folder, check it, and return it; nothing is written.
 
     Args:
         manifest: the checked manifest.
@@ -92,7 +94,8 @@ def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Cl
         force: replace files also in a folder that the renderer has not written.
 
     Raises:
-        InputError: with every reason not to render into the folder.
+        InputError: rendering would replace other files or rows, or leave finished rows without a manifest; or the
+            folder's parents are missing.
     """
     root = default_folder(manifest.path) if out is None else out
     if not force:
@@ -113,20 +116,20 @@ def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Cl
 
 
 def default_folder(manifest: Path) -> Path:
-    """The render folder of a manifest where --out is not given.
+    """Return the render folder of a manifest NAME.csv where --out is not given: renders/NAME.
 
     Raises:
         InputError: the manifest's name begins with a dot.
     """
     if manifest.stem.startswith("."):
-        raise InputError(f"{manifest.name}: expected --out for a manifest whose name begins with a dot, got none")
+        raise InputError(f"{manifest.name}: expected --out DIR, as the manifest's name begins with a dot, got no --out")
     return RENDERS / manifest.stem
 
 
 def check_own(root: Path, manifest: Manifest) -> None:
     """Check that rendering replaces no file in a folder that the renderer has not written.
 
-    The renderer's own folders are known by a record or by the copy of a manifest.
+    A folder with a record or with the copy of a manifest counts as written by the renderer.
 
     Args:
         root: the folder.
@@ -143,8 +146,8 @@ def check_own(root: Path, manifest: Manifest) -> None:
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise InputError(
-            f"--out {root}: expected a new folder, or one that the renderer made, got files that would be replaced "
-            f"({foreign[0].relative_to(root)}{more}): choose another folder, or give --force to replace them"
+            f"--out {root}: expected a new folder, or one that the renderer made, got a folder with other files that "
+            f"would be replaced ({foreign[0].relative_to(root)}{more}): choose another folder, or give --force"
         )
 
 
@@ -152,8 +155,8 @@ def _check_same_original(root: Path, manifest: Manifest) -> None:
     known = _original(root, manifest.path)
     if known is not None and not _is_original(root, manifest.path):
         raise InputError(
-            f"{manifest.path}: expected {known}, whose pictures are in {root}, got another manifest of the same name: "
-            "rename it, or give --out for another folder"
+            f"{manifest.path}: expected {known}, whose pictures are in {root}, got another manifest of this name: "
+            "rename the manifest, or give --out for another folder"
         )
 
 
@@ -163,7 +166,7 @@ def _losses(output: OutputFolder, manifest: Manifest, scenes: Path) -> list[str]
     if not kept.is_file() or kept.read_bytes() == manifest.content:
         return []
     try:
-        known = run_names(kept)
+        known = list(run_names(kept))
     except InputError:
         return []  # the copy is damaged: nothing to compare with
     names = {run.run for run in manifest.runs}
@@ -180,8 +183,8 @@ def _losses(output: OutputFolder, manifest: Manifest, scenes: Path) -> list[str]
     problems = _other_rows(kept, str(origin), root, manifest, scenes)
     if lost:
         problems.append(
-            f"{manifest.path.name}: expected all runs of {origin} that are finished in {root}, got a manifest of the "
-            f"same name without {len(lost)} of them (such as {lost[0]}): rename it, or give --out for another folder"
+            f"{manifest.path.name}: expected all runs of {origin} that are finished in {root}, got a manifest without "
+            f"{len(lost)} of these runs (such as {lost[0]}): rename the manifest, or give --out for another folder"
         )
     return problems
 

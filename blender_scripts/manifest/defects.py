@@ -57,7 +57,7 @@ def parse_defects(text: str) -> tuple[tuple[Defect, ...], list[str]]:
         # A bridge's two addresses are the same target in either order.
         kinds = kinds_at.setdefault("-".join(sorted(defect.target.split("-"))), [])
         if defect.kind in kinds:
-            problems.append(f"expected each kind once per target, got {defect.kind}@{defect.target} twice")
+            problems.append(f"expected each kind of defect once per target, got {defect.kind}@{defect.target} twice")
         else:
             kinds.append(defect.kind)
         defects.append(defect)
@@ -93,7 +93,7 @@ def _parse_defect(text: str) -> tuple[Defect | None, list[str]]:
     given, problems = _parse_values(kind, tail.split(",") if colon else [], text)
     for parameter in kind.parameters:
         if parameter.name in given and parameter.instead_of in given:
-            problems.append(f"expected {parameter.instead_of} or {parameter.name}, got both in {shown(text)}")
+            problems.append(f"expected either {parameter.instead_of} or {parameter.name}, got both in {shown(text)}")
     values = []
     for parameter in kind.parameters:
         replaced = any(p.instead_of == parameter.name and p.name in given for p in kind.parameters)
@@ -112,7 +112,7 @@ def _parse_values(kind: Kind, assignments: Sequence[str], text: str) -> tuple[di
     for assignment in assignments:
         key, equals, raw = (piece.strip() for piece in assignment.partition("="))
         if not equals or key not in known:
-            takes = f"parameter=value with a parameter of {', '.join(known)}" if known else "no parameters"
+            takes = f"parameter=value with one of {', '.join(known)}" if known else "no parameters"
             hint = (
                 " (a comma separates parameters: write 0.5, not 0,5)" if _DIGITS.fullmatch(key) and not equals else ""
             )

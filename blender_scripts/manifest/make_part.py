@@ -48,12 +48,12 @@ def make_part(
 
 
 def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
-    """The items printed on a good part.
+    """Return the items printed on a good part.
 
     Args:
         connector: the scene.
-        marking: the manifest's column `marking`: `text=…` gives one item, `numbers` an item for each row and position
-            number or cavity label, `none` nothing.
+        marking: the manifest's column `marking`: `text=…` gives one item; `numbers` one for each row and one for each
+            position of row 1, or one per cavity label if the scene's `numbers_at` is `around`; `none` no item.
     """
     where = connector.marking
     if marking.startswith("text="):

@@ -36,12 +36,12 @@ class OutputFolder:
     """The folder that holds pictures, masks, records and copies of the manifests.
 
     Args:
-        root: the folder; created if it does not exist.
-        create: whether to create the folder now; else `create` does it later.
-        records_only: a record alone makes a row finished; its picture and mask are on another machine.
+        root: path of the folder.
+        create: whether to create a missing folder now; if false, call the method `create` before anything is written.
+        records_only: whether a row counts as finished by its record alone; its picture and mask are on another machine.
 
     Raises:
-        InputError: the folder, or a folder in it, is a file or a symbolic link.
+        InputError: with `create`, the folder or a subfolder cannot be created, or a subfolder is a symbolic link.
     """
 
     def __init__(self, root: Path, create: bool = True, records_only: bool = False) -> None:
@@ -51,11 +51,7 @@ class OutputFolder:
             self.create()
 
     def create(self) -> None:
-        """Create the folder and its subfolders if they do not exist.
-
-        Raises:
-            InputError: as for the class.
-        """
+        """Create the folder and its subfolders; raises InputError if that fails or a subfolder is a symbolic link."""
         self._make(self.root)
         for name in FOLDERS:
             self._make(self.root / name)
@@ -69,19 +65,23 @@ class OutputFolder:
             raise InputError(f"{folder}: expected a folder that can be written, got: {error.strerror}") from None
 
     def image(self, run: str) -> Path:
+        """Path of a run's picture, images/<run>.png."""
         return self.root / "images" / f"{run}.png"
 
     def mask(self, run: str) -> Path:
+        """Path of a run's mask, masks/<run>.png."""
         return self.root / "masks" / f"{run}.png"
 
     def record(self, run: str) -> Path:
+        """Path of a run's record, records/<run>.json."""
         return self.root / "records" / f"{run}.json"
 
     def has_records(self) -> bool:
+        """Whether the folder has the record of any run."""
         return any((self.root / "records").glob("*.json"))
 
     def note_other_renderers(self, runs: Iterable[Run]) -> str | None:
-        """A sentence for the user about records that another version of the renderer made; None if there are none.
+        """Return a sentence for the user about records that another version of the renderer made; None: there are none.
 
         Args:
             runs: the rows to be rendered, whose records will be replaced.
@@ -97,15 +97,15 @@ class OutputFolder:
             return None
         again, versions = sum(name in names for name in others), ", ".join(sorted(set(others.values())))
         left = len(others) - again
-        rest = f"; {left} are left as they are, and `build` refuses a dataset of both" if left else ""
-        return f"{self.root}: {again} rows of renderer {versions} are rendered again by renderer {RENDERER}{rest}"
+        rest = f"; rows that stay as they are: {left} (`build` refuses a folder with both versions)" if left else ""
+        return f"{self.root}: rows of renderer version {versions} that version {RENDERER} renders again: {again}{rest}"
 
     def finished(self, run: Run, row_sha256: str) -> dict[str, Any] | None:
-        """A row's record if the row is finished: picture, mask and record exist and are unchanged; else None.
+        """Return a row's record if it and all files that it lists are there, unchanged; else None (not finished).
 
         Args:
             run: the row.
-            row_sha256: the hash that the row has now; a record with another hash is not of this row.
+            row_sha256: the row's hash with its present settings; a record with another hash does not count.
         """
         record = self._record_of(run.run)
         if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
@@ -118,22 +118,22 @@ class OutputFolder:
         return record is not None and self._is_whole(record)
 
     def refresh(self, record: dict[str, Any], current: dict[str, Any]) -> None:
-        """Update a finished row's record where keys on which its picture does not depend have changed.
+        """Write a finished row's record anew if keys on which its picture does not depend have changed.
 
         Args:
             record: the record in the folder.
-            current: these keys with the values that they have now.
+            current: the keys on which the picture does not depend, with the values that they have now.
         """
         fresh = {**record, **current}
         if encode_record(fresh) != encode_record(record):
             self.replace_file(self.record(record["run"]), encode_record(fresh))
 
     def check_finished(self, runs: Iterable[Run], head_of: Callable[[Run], dict[str, Any]]) -> None:
-        """Check that rendering replaces no finished picture by one with other settings.
+        """Check that no finished picture would be replaced by one with other settings (without --out and --force).
 
         Args:
             runs: the rows to be rendered.
-            head_of: returns the first keys of the record that a row would get if it was rendered now.
+            head_of: function that returns the first keys of the record that a row would get if it was rendered now.
 
         Raises:
             InputError: how many finished rows have other settings, and how the first of them differs.
@@ -148,7 +148,8 @@ class OutputFolder:
         if count:
             raise InputError(
                 f"{self.root}: expected finished rows with the settings of this command, got {count} with other "
-                f"settings (the first: {first}): give --out for another folder, or --force to render them again"
+                f"settings (such as {first}): to render these rows again, give --out {self.root}; to keep them, give "
+                "--out with another folder; to render all rows again, give --force"
             )
 
     def _record_of(self, run: str) -> dict[str, Any] | None:
@@ -171,11 +172,11 @@ class OutputFolder:
             return False
 
     def extra(self, kind: str, run: str) -> Path:
-        """Path of a run's extra array, such as depth/<run>.npy; `kind` is one of EXTRAS."""
+        """Path of a run's extra array of the `kind` depth or normal (see EXTRAS), such as depth/<run>.npy."""
         return self.root / kind / f"{run}.npy"
 
     def write(self, run: str, image: bytes, mask: bytes, record: dict[str, Any], extras: dict[str, bytes]) -> None:
-        """Write one row's files; the record gets their SHA-256.
+        """Write one row's picture, mask, extra arrays and record.
 
         Args:
             run: the row's run name.
@@ -184,7 +185,7 @@ class OutputFolder:
             extras: bytes of .npy files by kind (one of EXTRAS); older files of other kinds are removed.
 
         Raises:
-            OSError: a file on the disk does not have the size that was written.
+            OSError: a file cannot be written, or does not have the size that was written.
         """
         hashes = {
             "image_sha256": hashlib.sha256(image).hexdigest(),
@@ -219,20 +220,20 @@ class OutputFolder:
             temporary.unlink(missing_ok=True)
             raise
         if path.stat().st_size != len(content):
-            raise OSError(f"{path}: expected {len(content)} bytes on the disk, got {path.stat().st_size}")
+            raise OSError(f"{path}: expected {len(content)} bytes on the disk, got {path.stat().st_size} bytes")
 
     def keep(self, path: Path, content: bytes) -> None:
-        """Write a copy of a user's file into the folder unless it is there already."""
+        """Write a copy of a user's file into the folder, unless the folder has the same bytes at `path` already."""
         if not path.is_file() or path.read_bytes() != content:
             self._make(path.parent)
             self.replace_file(path, content)
 
     def keep_paths(self, file: str, paths: dict[str, str]) -> None:
-        """Add the paths of originals to a file of the folder.
+        """Add, to a JSON file of the folder, the paths from which manifests or scene files were copied.
 
         Args:
-            file: PATHS for manifests, SCENE_PATHS for scene files.
-            paths: by file name of the copy, the path of its original.
+            file: name of the JSON file: PATHS for manifests, SCENE_PATHS for scene files.
+            paths: path of each original, by the file name of its copy.
         """
         known = original_paths(self.root, file)
         if known != {**known, **paths}:
@@ -241,10 +242,10 @@ class OutputFolder:
             self.replace_file(self.root / file, text.encode())
 
     def sweep(self, process: int | None = None) -> None:
-        """Remove temporary files that ended processes left in the folder.
+        """Remove temporary files that interrupted writes left in the folder.
 
         Args:
-            process: remove those of this process id; None: of all processes, if no other process uses the folder.
+            process: id of the process that wrote them; None: any. None is safe only while no process uses the folder.
         """
         end = f"{process or '*'}.tmp"
         # The folder itself may hold hidden files of the user.
@@ -258,11 +259,11 @@ class OutputFolder:
 
 
 def original_path(root: Path, file: str, copy: str) -> Path | None:
-    """Path of the original of a copy in a render folder; None if it is not known.
+    """Return the path of the original of a copy in a render folder; None if it is not known.
 
     Args:
         root: the render folder.
-        file: PATHS for a manifest, SCENE_PATHS for a scene file.
+        file: the file that lists the originals: PATHS for those of manifests, SCENE_PATHS for those of scene files.
         copy: file name of the copy.
     """
     path = original_paths(root, file).get(copy)
@@ -270,11 +271,11 @@ def original_path(root: Path, file: str, copy: str) -> Path | None:
 
 
 def original_paths(root: Path, file: str) -> dict[str, str]:
-    """The paths of originals by file name of the copy; empty in folders of versions that did not keep paths.
+    """Return the paths of the files that a render folder has copies of, by file name of the copy; empty if not stored.
 
     Args:
         root: the render folder.
-        file: PATHS for manifests, SCENE_PATHS for scene files.
+        file: PATHS for copied manifests, SCENE_PATHS for copied scene files.
     """
     try:
         paths = json.loads((root / file).read_bytes())

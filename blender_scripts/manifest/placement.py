@@ -18,10 +18,10 @@ _NEAR_SHARE = 0.5
 
 @dataclass(frozen=True)
 class PartScatter:
-    """The scatter that all pins of one part share: their pattern is scaled, tilted and shifted, in this order.
+    """The scatter that all pins of a part share: the pattern of pins is scaled, tilted and shifted, in this order.
 
     Attributes:
-        scale: size of the moulded part divided by that on the drawing; scaled about the origin.
+        scale: size of the moulded part divided by that on the drawing; the pattern is scaled about the origin.
         lean: slopes in X and Y by which the pattern is tilted about the point x = y = 0 of the cavity floor.
         shift_mm: shift (x, y) of the pattern.
     """
@@ -41,7 +41,7 @@ class PartScatter:
         return cls(scale, (lean_x, lean_y), (shift_x, shift_y))
 
     def turned(self, vector: Vector) -> Vector:
-        """Turn a vector (x, y, z) by the pattern's tilt."""
+        """Return a vector (x, y, z), turned by the pattern's tilt."""
         x, y, z = (sum(a * b for a, b in zip(row, vector, strict=True)) for row in rotation_onto(self.lean))
         return x, y, z
 

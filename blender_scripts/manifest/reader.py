@@ -5,12 +5,14 @@ All mistakes are reported together, each as ``file.csv:LINE column: expected …
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from blender_scripts.contract import lettering
 from blender_scripts.contract.connector import SCENE_NAME, Connector, read_connector
@@ -18,9 +20,12 @@ from blender_scripts.contract.csv_file import CsvRows
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.rig import CAMERAS, lens_folds
 from blender_scripts.contract.text_file import read_text
+from blender_scripts.contract.world import SCENE, WORLDS
 from blender_scripts.geometry.clearance import collisions
 from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.make_part import make_part
+from blender_scripts.manifest.offered import not_offered
+from blender_scripts.manifest.repeats import Repeats
 from blender_scripts.manifest.run import (
     OPTIONAL,
     REQUIRED,
@@ -32,13 +37,12 @@ from blender_scripts.manifest.run import (
 )
 
 __all__ = ["OPTIONAL", "REQUIRED", "RESERVED", "Manifest", "Run", "ValidatedManifest"]
-__all__ += ["conflicts", "read_manifest", "read_validated", "run_names", "stream_runs"]
+__all__ += ["conflicts", "read_manifest", "read_validated", "run_names", "stream_manifest", "stream_runs"]
 
 LONGEST_TEXT = 32
 _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SPLIT = re.compile(r"train|validation|test|test_[A-Za-z0-9_]+")
-_COUNT = re.compile(r"[0-9]{1,19}")
-_LARGEST_SEED = 2**63 - 1
+_COUNT, _LARGEST_SEED = re.compile(r"[0-9]{1,19}"), 2**63 - 1
 _KNOWN = (*REQUIRED, *OPTIONAL)
 
 
@@ -46,7 +50,7 @@ def _refused(name: str) -> str | None:
     """What is expected of a column's name, if it is not allowed; else None."""
     if not name.isprintable() or len(name) > 64:
         return "a column name of 1 to 64 printable characters"
-    return "a name that none of a dataset's own columns has" if name in RESERVED else None
+    return "another name, as datasets have a column of this name" if name in RESERVED else None
 
 
 def read_manifest(path: Path, scenes: Path) -> Manifest:
@@ -63,18 +67,35 @@ def read_manifest(path: Path, scenes: Path) -> Manifest:
 
 
 def stream_runs(path: Path, scenes: Path | Mapping[str, Path]) -> Iterator[Run]:
-    """Yield the runs of a manifest one by one, in memory that hardly grows with their number.
+    """Yield the valid rows of a manifest one by one, in memory that hardly grows with their number.
 
-    For rows that were rendered before: whether a defect makes a pin collide is not checked again.
+    It is for rows that have been rendered, as it does not check whether the geometry allows their defects.
 
     Args:
         path: the CSV file.
         scenes: folder of the scene files, or the path of each scene file by name of the scene.
 
     Raises:
-        InputError: after the last run, with every mistake of the manifest and of its scene files.
+        InputError: before the first run, if file or header cannot be read; else after the last, with every mistake.
     """
     return _Reader(path, scenes, geometry=False).stream()
+
+
+def stream_manifest(path: Path, scenes: Path) -> Manifest:
+    """Read and check a manifest as `read_manifest` does, without keeping its rows in memory.
+
+    The manifest's `runs` reads them from the file again whenever it is iterated over; its `content` is empty.
+
+    Args:
+        path: the CSV file.
+        scenes: folder of the scene files.
+
+    Raises:
+        InputError: with every mistake of the manifest and of its scene files.
+    """
+    reader = _Reader(path, scenes)
+    count = sum(1 for _ in reader.stream())
+    return Manifest(path, StreamedRuns(path, scenes, count), reader.scenes_used(), b"")
 
 
 def read_validated(path: Path, scenes: Path, sha256: str) -> ValidatedManifest:
@@ -92,27 +113,27 @@ def read_validated(path: Path, scenes: Path, sha256: str) -> ValidatedManifest:
 
 
 def conflicts(path: Path, scenes: Path, runs: Iterable[Run]) -> list[str]:
-    """Names of the runs that two manifests have with different settings.
+    """Return the names of the runs (rows) that two manifests both have, but with different settings.
 
     Args:
-        path: the second manifest; its other rows may use scenes that are not in `scenes`.
+        path: the second manifest; rows that are not among `runs` may use scenes that are not in `scenes`.
         scenes: folder of the scene files of `runs`.
         runs: runs of the first manifest.
 
     Raises:
-        InputError: the file is not a manifest.
+        InputError: the file is unreadable, or its header lacks columns.
     """
     return _Reader(path, scenes, geometry=False).conflicts(runs)
 
 
-def run_names(path: Path) -> list[str]:
-    """Read the run names of a manifest; other columns are not checked.
+def run_names(path: Path) -> Iterator[str]:
+    """Yield the run names of a manifest; other columns are not checked.
 
     Args:
         path: the CSV file.
 
     Raises:
-        InputError: the file is not a manifest.
+        InputError: when the first name is read, if the file is unreadable or its header lacks columns.
     """
     return _Reader(path, path.parent, geometry=False).names()
 
@@ -132,79 +153,122 @@ class ValidatedManifest:
     runs: _RunsOnDemand
 
 
-class _RunsOnDemand:
-    """Rows of a manifest, each parsed when it is used."""
+class StreamedRuns(Sequence[Run]):
+    """Rows of a checked manifest, read from its file each time that they are iterated over.
 
-    def __init__(self, reader: _Reader, rows: list[tuple[int, dict[str, str]]]) -> None:
-        self._reader = reader
-        self._rows = rows
+    Args:
+        path: the CSV file.
+        scenes: folder of the scene files.
+        count: number of rows.
+    """
+
+    def __init__(self, path: Path, scenes: Path, count: int) -> None:
+        self._path, self._scenes, self._count = path, scenes, count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Run]:
+        return _Reader(self._path, self._scenes, geometry=False, unique=False).stream()
+
+    def __getitem__(self, number: Any) -> Any:
+        return next(islice(self, range(self._count)[number], None))
+
+
+class _RunsOnDemand:
+    """Rows of a manifest, each parsed when it is used; until then, its cells are one text with NUL between them."""
+
+    def __init__(self, reader: _Reader) -> None:
+        self._reader, self._names = reader, tuple[str, ...]()
+        self._rows: list[tuple[int, str]] = []
+
+    def append(self, line: int, cells: dict[str, str]) -> None:
+        self._names = tuple(cells)
+        self._rows.append((line, "\0".join(cells.values())))
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def __getitem__(self, number: int) -> Run:
-        run = self._reader.run(*self._rows[number])
+        line, text = self._rows[number]
+        run = self._reader.run(line, dict(zip(self._names, text.split("\0"), strict=True)))
         assert run is not None, self._reader.problems
         return run
 
 
 class _Reader:
-    """Reads one manifest and collects its mistakes. `geometry`: also check that no defect touches something else."""
+    """Reads one manifest and collects its mistakes.
 
-    def __init__(self, path: Path, scenes: Path | Mapping[str, Path], geometry: bool = True) -> None:
+    Args:
+        geometry: also check that no defect touches something else.
+        unique: also check that no run name is repeated, and each part stands in one split.
+    """
+
+    def __init__(self, path: Path, scenes: Path | Mapping[str, Path], geometry: bool = True, unique: bool = True):
         self.path = path
         self.scenes = scenes
         self.geometry = geometry
         self.problems: list[tuple[int, str]] = []
         self.connectors: dict[str, Connector | None] = {}
-        self.lines: dict[str, int] = {}
-        self.splits: dict[int, tuple[str, int]] = {}
+        self.repeats = Repeats(_RUN.fullmatch, _COUNT.fullmatch, _SPLIT.fullmatch) if unique else None
         # The last part whose geometry was checked, with its messages: the views of a part follow each other.
         self.checked: tuple[object, Sequence[str]] = (None, ())
 
     def wrong(self, line: int, column: str, expected: str, got: str) -> None:
+        """Note a mistake in a line and column of the manifest: what was expected and what was found."""
         self.problems.append((line, f"{self.path.name}:{line} {column}: expected {expected}, got {got}"))
 
     def read(self) -> Manifest:
+        """Read the manifest and check every row."""
         content, text = self._text()
         runs = tuple(self._runs(io.StringIO(text, newline="")))
-        return Manifest(self.path, runs, self._scenes_used(), content)
+        return Manifest(self.path, runs, self.scenes_used(), content)
 
     def validated(self, sha256: str) -> ValidatedManifest:
+        """Read a manifest that another process has checked; raises InputError if a file has changed since.
+
+        `sha256` is the hash of the manifest and its scene files when they were checked.
+        """
         content, text = self._text()
-        rows = list(self._rows(io.StringIO(text, newline="")))
-        for line, cells in rows:
+        rows, housings = _RunsOnDemand(self), set[tuple[str, str]]()
+        for line, cells in self._rows(io.StringIO(text, newline="")):
             self._connector(line, cells["scene"])
-        used = self._scenes_used()
+            housings.add((cells["scene"], cells["housing"]))
+            rows.append(line, cells)
+        used = self.scenes_used()
         if self.problems or input_sha256(content, used) != sha256:
             raise InputError(
-                f"{self.path.name}: expected manifest and scene files unchanged since they were checked, got a changed "
-                "file: repeat the command"
+                f"{self.path.name}: expected manifest and scene files unchanged since they were checked, got changed "
+                "files: repeat the command"
             )
-        housings = housings_by_scene((cells["scene"], cells["housing"]) for _, cells in rows)
-        return ValidatedManifest(used, housings, _RunsOnDemand(self, rows))
+        return ValidatedManifest(used, housings_by_scene(housings), rows)
 
-    def _scenes_used(self) -> dict[str, Connector]:
+    def scenes_used(self) -> dict[str, Connector]:
+        """The scenes of the rows that were read, by name."""
         return {name: connector for name, connector in self.connectors.items() if connector is not None}
 
     def stream(self) -> Iterator[Run]:
-        self._text()  # raises if the file as a whole cannot be read
+        """Yield the runs (checked rows) one by one; after the last, raises InputError with all mistakes."""
+        self._check_text()
         with self.path.open(encoding="utf-8-sig", newline="") as file:
             yield from self._runs(file)
 
     def conflicts(self, runs: Iterable[Run]) -> list[str]:
+        """Return the names of those of `runs` that this manifest has with other settings."""
         _, text = self._text()
         by_name = {run.run: run for run in runs}
-        found = []
-        for line, cells in self._rows(io.StringIO(text, newline="")):
-            run = by_name.get(cells["run"])
-            if run is not None and (cells["scene"] != run.scene or self.run(line, cells) != run):
-                found.append(run.run)
-        return found
+        return [
+            run.run
+            for line, cells in self._rows(io.StringIO(text, newline=""))
+            if (run := by_name.get(cells["run"])) and (cells["scene"] != run.scene or self.run(line, cells) != run)
+        ]
 
-    def names(self) -> list[str]:
-        _, text = self._text()
-        return [cells["run"] for _, cells in self._rows(io.StringIO(text, newline=""))]
+    def names(self) -> Iterator[str]:
+        """Yield the run names; other columns are not checked."""
+        self._check_text()
+        with self.path.open(encoding="utf-8-sig", newline="") as file:
+            for _, cells in self._rows(file):
+                yield cells["run"]
 
     def _runs(self, file: TextIO) -> Iterator[Run]:
         """Every valid run; after the last one, raises InputError if any row was wrong."""
@@ -212,20 +276,38 @@ class _Reader:
         for line, cells in self._rows(file):
             empty = False
             run = self.run(line, cells)
-            self._check_unique(line, cells)
+            if self.repeats is not None:
+                self.repeats.add(cells)
             if run is not None:
                 yield run
+        if self.repeats is not None and self.repeats.found():
+            file.seek(0)
+            for problem in self.repeats.problems(CsvRows(file, _KNOWN, lambda *_: None, REQUIRED, refused=_refused)):
+                self.wrong(*problem)
         if empty and not self.problems:
             self.wrong(2, "file", "at least one row below the header", "nothing")
         if self.problems:
             raise InputError([message for _, message in sorted(self.problems, key=lambda problem: problem[0])])
 
     def _text(self) -> tuple[bytes, str]:
-        content, text = read_text(self.path, self.path.name, "CSV file", "UTF-8 text (a spreadsheet's 'CSV UTF-8')")
+        content, text = read_text(self.path, self.path.name, "CSV file", "UTF-8 text (save as 'CSV UTF-8')")
         if "\0" in text:
             self.wrong(text[: text.index("\0")].count("\n") + 1, "file", "text", "a NUL byte")
             raise InputError(self.problems[0][1])
         return content, text
+
+    def _check_text(self) -> None:
+        """Check the file as `_text` does, without keeping it in memory."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            with self.path.open("rb") as file:
+                blocks = iter(lambda: file.read(1 << 20), b"")
+                is_text = not any("\0" in decoder.decode(block) for block in blocks)
+                decoder.decode(b"", final=True)
+        except (OSError, UnicodeDecodeError):
+            is_text = False
+        if not is_text:
+            self._text()
 
     def _rows(self, file: TextIO) -> Iterator[tuple[int, dict[str, str]]]:
         """Each row as its first line's number and its cells by column.
@@ -239,14 +321,16 @@ class _Reader:
         yield from rows
 
     def run(self, line: int, cells: dict[str, str]) -> Run | None:
-        """Parse one row's cells; None where one is wrong, with a message in `problems`."""
-        before = len(self.problems)
-        if not _RUN.fullmatch(cells["run"]):
-            self.wrong(line, "run", "1 to 64 letters, digits, _ or -", shown(cells["run"]))
-        if not _SPLIT.fullmatch(cells["split"]):
-            self.wrong(line, "split", "train, validation, test or test_NAME", shown(cells["split"]))
-        if cells["camera"] not in CAMERAS:
-            self.wrong(line, "camera", "one of " + ", ".join(CAMERAS), shown(cells["camera"]))
+        """Parse a row's cells, by column; None if a cell is wrong, with a message added to `problems`."""
+        before, world = len(self.problems), cells.get("world") or SCENE
+        for column, good, expected in (
+            ("run", _RUN.fullmatch(cells["run"]), "1 to 64 letters, digits, _ or -"),
+            ("split", _SPLIT.fullmatch(cells["split"]), "train, validation, test or test_NAME"),
+            ("camera", cells["camera"] in CAMERAS, "one of " + ", ".join(CAMERAS)),
+            ("world", world in WORLDS, f"one of {', '.join(WORLDS)} (a column of your own needs another name)"),
+        ):
+            if not good:
+                self.wrong(line, column, expected, shown(cells[column]))
         seed = self._count(line, cells, "seed", 0, _LARGEST_SEED)
         part, fixture = (self._count(line, cells, name, 0, _LARGEST_SEED, default=seed) for name in ("part", "fixture"))
         self._check_marking(line, cells["marking"])
@@ -255,27 +339,15 @@ class _Reader:
         connector = self._connector(line, cells["scene"])
         if connector is None:
             return None
-        for column, offered in (
-            ("housing", connector.housings),
-            ("terminal", connector.terminal_names),
-            ("lighting", connector.lightings),
-        ):
-            if cells[column] not in offered:
-                expected = f"one of {', '.join(offered)} (scene {connector.name})"
-                self.wrong(line, column, expected, shown(cells[column]))
-        addresses = {position.address for position in connector.positions}
-        for target in dict.fromkeys(a for d in defects for a in d.addresses if a not in addresses):
-            first, last = connector.positions[0].address, connector.positions[-1].address
-            expected = f"an address of scene {connector.name} ({first} to {last})"
-            blank = target in {position.address for position in connector.blanks}
-            self.wrong(line, "defects", expected, f"{target}, a blank, which has no pin" if blank else shown(target))
+        for problem in not_offered(cells, defects, connector):
+            self.wrong(line, *problem)
         width = self._count(line, cells, "width", 32, 4096, default=connector.width)
         height = self._count(line, cells, "height", 32, 4096, default=connector.height)
         samples = self._count(line, cells, "samples", 1, 4096, default=connector.samples)
         if len(self.problems) > before:
             return None
         if lens_folds(connector.cameras[cells["camera"]], width, height):
-            expected = f"a size at which the distortion of camera {cells['camera']} gives each pixel one direction"
+            expected = f"a size at which camera {cells['camera']}, with its distortion, gives each pixel one direction"
             self.wrong(line, "width", expected, f"{width} x {height}")
             return None
         run = Run(
@@ -295,6 +367,7 @@ class _Reader:
             height=height,
             samples=samples,
             extra={name: value for name, value in cells.items() if name not in _KNOWN},
+            world=world,
         )
         self._check_geometry(line, run, connector)
         return run
@@ -306,7 +379,7 @@ class _Reader:
         if text == "" and default is not None:
             return default
         if not (_COUNT.fullmatch(text) and low <= int(text) <= high):
-            own = ", the seed of the part's placement (rename a column of your own)" if column == "fixture" else ""
+            own = ", the seed of the placement (a column of your own needs another name)" if column == "fixture" else ""
             expected = f"an integer from {low} to {high}{own}"
             self.wrong(line, column, expected, shown(text) if text else "nothing")
             return low
@@ -317,11 +390,10 @@ class _Reader:
         if marking in ("none", "numbers"):
             return
         if kind != "text" or not equals or not 1 <= len(text) <= LONGEST_TEXT:
-            expected = f"none, numbers or text=… of 1 to {LONGEST_TEXT} characters"
+            expected = f"none, numbers, or text= and 1 to {LONGEST_TEXT} characters"
             self.wrong(line, "marking", expected, shown(marking) if marking else "nothing")
             return
-        unknown = sorted(set(text) - lettering.ALPHABET)
-        if unknown:
+        if unknown := sorted(set(text) - lettering.ALPHABET):
             expected = "letters, digits, space and _-./+ only"
             self.wrong(line, "marking", expected, shown("".join(unknown)))
 
@@ -353,31 +425,14 @@ class _Reader:
             (left, _), (right, _) = connector.shell.outside.bounds
             room = 2.0 * min(right - marking.text_at_mm[0], marking.text_at_mm[0] - left)
             if width > room:
-                expected = f"a text at most {room:.1f} mm wide, which fits on the housing"
+                expected = f"a text at most {room:.1f} mm wide, to fit on the housing"
                 self.wrong(line, "marking", expected, f"{shown(text)}, {width:.1f} mm wide")
         if not run.defects or not self.geometry:
             return
-        look = (run.scene, run.housing, run.terminal, run.marking, run.part, run.defects)
-        if look != self.checked[0]:
+        if (look := (run.scene, run.housing, run.terminal, run.marking, run.part, run.defects)) != self.checked[0]:
             try:
                 part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
                 self.checked = look, collisions(connector, run.housing, part.pins)
             except InputError as error:
                 self.checked = look, error.problems
-        messages = self.checked[1]
-        self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in messages]
-
-    def _check_unique(self, line: int, cells: dict[str, str]) -> None:
-        """Check that run names are unique and each part is in one split; malformed cells are already reported."""
-        # Names that differ in case only would share a file where file names ignore case.
-        name = cells["run"].lower()
-        if _RUN.fullmatch(name) and self.lines.setdefault(name, line) != line:
-            expected = f"a name that no other row has (line {self.lines[name]} has it)"
-            self.wrong(line, "run", expected, shown(cells["run"]))
-        part, split = cells.get("part") or cells["seed"], cells["split"]
-        if not _COUNT.fullmatch(part) or not _SPLIT.fullmatch(split):
-            return
-        first_split, first_line = self.splits.setdefault(int(part), (split, line))
-        if split != first_split:
-            expected = f"each part in one split (part {int(part)} has split {first_split} in line {first_line})"
-            self.wrong(line, "part" if "part" in cells else "seed", expected, f"split {shown(split)}")
+        self.problems += [(line, f"{self.path.name}:{line} defects: {message}") for message in self.checked[1]]

@@ -13,6 +13,7 @@ from typing import Any
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.world import SCENE, WIDE_VERSION
 from blender_scripts.manifest.run import PICTURE_COLUMNS, Run
 
 SCHEMA = 1
@@ -49,6 +50,10 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
     picture = run.picture()
     if run.fixture == run.seed:
         del picture["fixture"]  # rows that do not state it keep their hash
+    if run.world == SCENE:
+        del picture["world"]
+    else:
+        picture["world"] = f"{run.world} {WIDE_VERSION}"
     parts = {
         "picture": picture,
         "scene": connector.sha256,
@@ -60,16 +65,17 @@ def row_sha256(run: Run, connector: Connector, blender: str, settings: str) -> s
 
 
 def difference(record: dict[str, Any], head: dict[str, Any]) -> str:
-    """Describe in a phrase the first difference between a record and the record that its row would get now.
+    """Describe in a phrase the first difference between a record and the one that its row would get now.
 
     Args:
         record: the record in the folder.
-        head: the first keys of the other one.
+        head: the first keys of the record that the row would get now.
     """
     if record["renderer"] != head["renderer"]:
-        return f"renderer {shown(record['renderer'])}, now {shown(head['renderer'])}"
-    if any(record["row"].get(key) != head["row"][key] for key in PICTURE_COLUMNS):
-        return "the row was edited"
+        return f"renderer version {shown(record['renderer'])}, now {shown(head['renderer'])}"
+    before = {"world": SCENE, **record["row"]}  # older records have no such column
+    if any(before.get(key) != head["row"][key] for key in PICTURE_COLUMNS):
+        return "the manifest row was edited"
     if record.get("scene_sha256") != head["scene_sha256"]:
         return "the scene file was edited"
     for key, name in (("blender", "Blender"), ("mask_scale", "--mask-scale")):
@@ -106,13 +112,13 @@ def read_record(path: Path) -> dict[str, Any]:
     except ValueError as error:  # bad encoding, bad JSON, or an integer of thousands of digits
         raise InputError(f"{path.name}: expected a record of the renderer in JSON, got: {error}") from None
     except RecursionError:
-        raise InputError(f"{path.name}: expected a record of the renderer in JSON, got lists nested too deep") from None
+        raise InputError(f"{path.name}: expected a record of the renderer in JSON, got JSON nested too deep") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         found = f"schema {shown(record.get('schema'))}" if isinstance(record, dict) else type(record).__name__
         raise InputError(f"{path.name}: expected a record of the renderer with schema {SCHEMA}, got {found}")
     missing = [key for key in _KEYS if key not in record]
     if missing:
-        raise InputError(f"{path.name}: expected a record with the keys {', '.join(missing)}, got none of that name")
+        raise InputError(f"{path.name}: expected a record with the keys {', '.join(missing)}, got no such keys")
     for key, kind in _KEYS.items():
         if not isinstance(record[key], kind):
             expected = _JSON_NAMES[kind]

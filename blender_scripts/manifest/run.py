@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.defect import Defect
+from blender_scripts.contract.world import SCENE
 
 REQUIRED = (*("run", "split", "seed", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"),)
-OPTIONAL = ("part", "fixture", "width", "height", "samples")
+OPTIONAL = ("part", "fixture", "width", "height", "samples", "world")
 RESERVED = (
     *("image", "nsoart", "mask", "label", "verdict", "kinds", "observable", "grey", "bbox_str", "objects"),
     *("synthetic", "original", "augmentation", "housing_bbox", "camera_json", "tolerance_json"),
@@ -19,7 +20,7 @@ RESERVED = (
 # The columns that decide the picture, in the order of the record's `row`.
 PICTURE_COLUMNS = (
     *("part", "seed", "fixture", "scene", "housing", "terminal", "defects", "camera", "lighting", "marking"),
-    *("width", "height", "samples"),
+    *("width", "height", "samples", "world"),
 )
 
 
@@ -33,6 +34,7 @@ class Run:
         fixture: seed of the part's placement on the station: pose, light, focus and exposure; `seed` by default.
         width, height: picture size in px.
         samples: light paths per pixel.
+        world: WIDE for random changes of materials, light, lens and camera (contract/world.py); SCENE: as the scene is.
         extra: values of the user's own columns, by name.
     """
 
@@ -52,6 +54,7 @@ class Run:
     height: int
     samples: int
     extra: dict[str, str] = field(default_factory=dict, compare=True)
+    world: str = SCENE
 
     def row(self) -> dict[str, str | int]:
         """The values of all columns by name, as records and datasets store them."""
@@ -71,10 +74,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A checked manifest: its runs in order, the scenes they use, and the file's bytes."""
+    """A checked manifest: its runs (rows) in order, the scenes they use by name, and the file's bytes.
+
+    A manifest of `stream_manifest` has no bytes (`content` is empty), so that its `checked_sha256` is of no use.
+    """
 
     path: Path
-    runs: tuple[Run, ...]
+    runs: Sequence[Run]
     connectors: dict[str, Connector]
     content: bytes
 
@@ -90,7 +96,7 @@ class Manifest:
 
 
 def housings_by_scene(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
-    """Group pairs of names (scene, housing) by scene."""
+    """Return the names of the housings by scene, from pairs (scene, housing)."""
     found: dict[str, set[str]] = {}
     for scene, housing in pairs:
         found.setdefault(scene, set()).add(housing)

@@ -36,7 +36,7 @@ def check_photographs(connector: Connector) -> None:
     """Check that Blender can decode every photograph of a scene.
 
     Raises:
-        InputError: a photograph cannot be decoded.
+        InputError: a photograph cannot be decoded, or has changed since the scene was read.
     """
     for photograph in connector.backdrop.photographs if connector.backdrop else ():
         image_of(photograph)

@@ -23,7 +23,7 @@ _MOST_DEEP = 200
 
 
 class Problem(Exception):
-    """A problem to report to the parent process: `expected` and `got` of a message, or the `version` of the file."""
+    """A problem for the parent process: `expected` and `got` of a message, or the Blender `version` that is needed."""
 
     def __init__(self, **fields: object) -> None:
         super().__init__(fields)
@@ -44,10 +44,10 @@ def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
             names = list(there.objects)
             if wanted is not None and wanted not in names:
                 shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-                raise Problem(expected=f"an object {wanted!r} in it", got=ascii(shown or "no object at all"))
+                raise Problem(expected=f"a file with the object {wanted!r}", got=ascii(shown or "no object at all"))
             scenes = list(there.scenes) if wanted is None else []
             if len(scenes) > 1:
-                raise Problem(expected="one Blender scene in it, or the key `object`", got=f"{len(scenes)} scenes")
+                raise Problem(expected="a file with one scene, or the key `object`", got=f"{len(scenes)} scenes")
             # An older Blender does not list objects linked from other files, but finds them in the scene.
             taken.objects, taken.scenes = names if wanted is None else [wanted], scenes
             others = [each.filepath for each in getattr(there, "libraries", ())]
@@ -60,7 +60,7 @@ def _linked(path: str, wanted: str | None) -> list[bpy.types.Object]:
     needed = [each.filepath for each in bpy.data.libraries if bpy.path.abspath(each.filepath) != path]
     if needed or (wanted is None and others):
         linked = ", ".join(sorted({ascii(os.path.basename(each)) for each in (*needed, *others)})[:5])
-        raise Problem(expected="all data within the file", got=f"links to other files: {linked}")
+        raise Problem(expected="a file that needs no other file", got=f"links to other files: {linked}")
     objects = [item for item in taken.objects if item is not None]
     if not scenes:
         return objects
@@ -86,10 +86,10 @@ def _matrix(item: bpy.types.Object, depth: int = 0) -> np.ndarray:
     """World matrix (4, 4) from location, rotation, scale and parents, as the file states them."""
     place = f"the object {item.name!r}"
     if depth > _MOST_DEEP:
-        raise Problem(expected=f"objects with at most {_MOST_DEEP} parents", got=f"more above {place}")
+        raise Problem(expected=f"chains of at most {_MOST_DEEP} parents", got=f"a longer one above {place}")
     acting = [each.type for each in item.constraints if not each.mute]
     if acting:
-        raise Problem(expected=f"{place} without constraints (apply them)", got=", ".join(acting))
+        raise Problem(expected=f"{place} without constraints (apply them in Blender)", got=", ".join(acting))
     own = np.array(item.matrix_basis, float)
     if item.parent is None:
         return own
@@ -104,9 +104,9 @@ def _check(item: bpy.types.Object) -> None:
     for modifier in item.modifiers:
         shading = modifier.type == "NODES" and modifier.name.startswith("Smooth by Angle")
         if modifier.show_render and modifier.type not in _HARMLESS and not shading:
-            raise Problem(expected=f"{place} without modifiers (apply them)", got=modifier.type)
+            raise Problem(expected=f"{place} without modifiers (apply them in Blender)", got=modifier.type)
     if item.data.shape_keys is not None:
-        raise Problem(expected=f"{place} without shape keys (apply them)", got="shape keys")
+        raise Problem(expected=f"{place} without shape keys (apply them in Blender)", got="shape keys")
 
 
 def _faces(item: bpy.types.Object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -131,7 +131,7 @@ def _extract(path: str, wanted: str | None) -> dict[str, np.ndarray]:
         copies = [item.name for item in objects if item.instance_type != "NONE" and not item.hide_render]
         if copies:
             got = f"instances of {copies[0]!a}"
-            raise Problem(expected="no instances (Object > Apply > Make Instances Real)", got=got)
+            raise Problem(expected="objects without instances (Object > Apply > Make Instances Real)", got=got)
         objects = [item for item in objects if item.type == "MESH" and not item.hide_render]
         if not objects:
             raise Problem(expected="a mesh object that is shown in renders", got="none")
@@ -149,6 +149,7 @@ def _extract(path: str, wanted: str | None) -> dict[str, np.ndarray]:
 
 
 def main() -> None:
+    """Write the faces of the .blend file, or the problem with it, to RESULT.npz."""
     path, result, wanted = sys.argv[sys.argv.index("--") + 1 :]
     _limit_memory()
     bpy.ops.wm.read_factory_settings(use_empty=True)

@@ -32,7 +32,7 @@ def read_cad(
     """Read a CAD file of any format as a mesh in the part's coordinates, mm.
 
     Args:
-        file: as returned by CadFile.find.
+        file: the file, from `CadFile.find`.
         placement: how the file's coordinates are converted to the part's.
         object_name: name of the one object of a .blend file to use; None: all objects.
         smooth_deg: an edge is shaded smooth if the angle between its faces' normals is smaller; 0: all faces flat.
@@ -55,8 +55,9 @@ def read_blend(file: CadFile, object_name: str | None = None) -> Mesh:
         One mesh in the file's units and axes, equal vertices merged, faces shaded flat.
 
     Raises:
-        FileProblem: the file is damaged, from a newer Blender, or refers to other files; or it has several scenes (if
-            all objects are read), modifiers that change the shape, or no such mesh.
+        FileProblem: the file is damaged, is from a newer Blender, refers to other files, or has no mesh to read; or it
+            has several scenes and `object_name` is None; or an object has modifiers that change its shape, constraints,
+            shape keys, instances, or parents other than objects.
     """
     content = file.content()
     mine = (bpy.app.version[0], bpy.app.version[1])
@@ -89,7 +90,7 @@ def read_blend(file: CadFile, object_name: str | None = None) -> Mesh:
 
 
 def _too_new(name: str, written: tuple[int, ...]) -> FileProblem:
-    expected = f"a file of Blender {bpy.app.version[0]}.{bpy.app.version[1]} (the one that is running) or older"
+    expected = f"a file of Blender {bpy.app.version[0]}.{bpy.app.version[1]}, which runs here, or of an older one"
     return FileProblem(name, expected, f"a file of Blender {written[0]}.{written[1]}")
 
 

@@ -58,7 +58,7 @@ def _end(data: bytes, offset: int) -> int:
     """Offset of the zero byte that ends the text at `offset`."""
     end = data.find(0, offset)
     if end < 0:
-        raise IndexError("a text without its zero byte")
+        raise IndexError("a text in the header without its closing zero byte")
     return end
 
 

@@ -1,4 +1,4 @@
-"""Graphics cards for `--device gpu`: find them through the interfaces of this Blender, and choose which are used."""
+"""Graphics cards for `--device gpu`: find them through interfaces such as CUDA, and choose which are used."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Interface:
 
 
 def interfaces() -> list[Interface]:
-    """Every interface that this build of Cycles supports, the fastest first, with the cards found on this machine."""
+    """Return the interfaces, such as CUDA, of this build of Cycles, fastest first, with the cards of this machine."""
     preferences = bpy.context.preferences.addons["cycles"].preferences
     names = {kind: name for kind, name, *_ in preferences.get_device_types(bpy.context)}
     # An old graphics driver may crash Blender here, so Blender itself looks for cards only when asked.
@@ -44,12 +44,12 @@ def interfaces() -> list[Interface]:
 
 
 def described(found: Sequence[Interface]) -> str:
-    """Describe interfaces and their cards in one line, such as "OptiX: none; CUDA: NVIDIA L4"."""
+    """Describe interfaces to graphics cards, and their cards, in one line: "OptiX: none; CUDA: NVIDIA L4"."""
     return "; ".join(f"{one.name}: {', '.join(one.cards) or 'none'}" for one in found) or "no interface to any card"
 
 
 def choose(found: Sequence[Interface]) -> Interface:
-    """Return the fastest interface that has a card.
+    """Return the first of the interfaces in `found` (fastest first, such as CUDA) that has a card.
 
     Raises:
         InputError: no interface has a card.
@@ -65,7 +65,7 @@ def choose(found: Sequence[Interface]) -> Interface:
 
 
 def use_fastest() -> Interface:
-    """Set Cycles to render on all cards of the fastest interface that has one; returns that interface.
+    """Set Cycles to render on all cards of the fastest interface, such as CUDA, that has one; returns the interface.
 
     Raises:
         InputError: there is no card.

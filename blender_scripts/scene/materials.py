@@ -9,6 +9,7 @@ import bpy
 from blender_scripts.contract import draws
 from blender_scripts.contract.housings import Finish, Surface
 from blender_scripts.contract.terminals import Terminal
+from blender_scripts.contract.world import BRUSHED, CHECKS, PLAIN
 from blender_scripts.geometry.pin import Stain
 from blender_scripts.scene import versions
 
@@ -16,6 +17,10 @@ Colour = tuple[float, float, float]
 
 
 _PLASTIC_IOR = 1.5
+# Noise is about normal, mean 0.5, with this standard deviation.
+_NOISE_DEVIATION = 0.12
+# Where a strong film of oil lies: its share of the plastic's roughness, and of the light that the plastic scatters.
+_OIL_ROUGHNESS, _BELOW_OIL = 0.55, 0.85
 
 
 def _empty(name: str) -> tuple[bpy.types.Material, bpy.types.NodeTree, bpy.types.Node]:
@@ -34,9 +39,9 @@ def _gloss(tree: bpy.types.NodeTree, colour: Colour, roughness: float) -> bpy.ty
 
 
 def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part: int) -> bpy.types.Material:
-    """Plastic: a coloured body under a clear surface that reflects by Fresnel's law, with flow marks and dust.
+    """Make the material `name`: plastic with flow marks and dust, which the seed `part` places.
 
-    The two shaders used look the same as Blender's Principled shader and render faster.
+    A diffuse body under a surface that reflects by Fresnel's law looks like Blender's Principled shader and is faster.
     """
     material, tree, output = _empty(name)
     below = tree.nodes.new("ShaderNodeBsdfDiffuse")
@@ -48,8 +53,15 @@ def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part
     gloss = _gloss(tree, (1.0, 1.0, 1.0), roughness)
     tree.links.new(below.outputs["BSDF"], surface.inputs[1])
     tree.links.new(gloss.outputs["BSDF"], surface.inputs[2])
-    if finish.mould_marks or finish.dust:
+    if finish.mould_marks or finish.dust or finish.oil:
         place = tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
+        if finish.oil:
+            film = _patches(tree, _noise(tree, place, (0.15, 0.15, 0.15), part + 3), 0.4)
+            film = math_node(tree, "MULTIPLY", film, finish.oil)
+            smooth = math_node(tree, "MULTIPLY_ADD", film, (_OIL_ROUGHNESS - 1.0) * roughness, roughness)
+            tree.links.new(smooth, gloss.inputs["Roughness"])
+            wet: Colour = (_BELOW_OIL * colour[0], _BELOW_OIL * colour[1], _BELOW_OIL * colour[2])
+            tree.links.new(blend(tree, film, colour, wet), below.inputs["Color"])
         if finish.mould_marks:
             # Melt flows along the housing: long waves that a grazing light shows.
             bump = tree.nodes.new("ShaderNodeBump")
@@ -58,13 +70,13 @@ def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part
             tree.links.new(_noise(tree, place, (0.12, 0.6, 0.6), part), bump.inputs["Height"])
             tree.links.new(bump.outputs["Normal"], gloss.inputs["Normal"])
         if finish.dust:
-            # Noise is about normal, mean 0.5, standard deviation near 0.12: dust lies where it exceeds a quantile.
-            edge = 0.5 + 0.12 * NormalDist().inv_cdf(1.0 - finish.dust)
-            speck = _math(tree, "GREATER_THAN", _noise(tree, place, (3.0, 3.0, 3.0), part + 2), edge)
+            speck = math_node(
+                tree, "GREATER_THAN", _noise(tree, place, (3.0, 3.0, 3.0), part + 2), _exceeded_by(finish.dust)
+            )
             dust = tree.nodes.new("ShaderNodeBsdfDiffuse")
             dust.inputs["Color"].default_value = (0.32, 0.30, 0.27, 1.0)
             dusty = tree.nodes.new("ShaderNodeMixShader")
-            tree.links.new(_math(tree, "MULTIPLY", speck, 0.6), dusty.inputs[0])
+            tree.links.new(math_node(tree, "MULTIPLY", speck, 0.6), dusty.inputs[0])
             tree.links.new(below.outputs["BSDF"], dusty.inputs[1])
             tree.links.new(dust.outputs["BSDF"], dusty.inputs[2])
             tree.links.new(dusty.outputs["Shader"], surface.inputs[1])
@@ -72,8 +84,30 @@ def dielectric(name: str, colour: Colour, roughness: float, finish: Finish, part
     return material
 
 
+def _exceeded_by(share: float) -> float:
+    """The value that noise exceeds in a share of the area, 0 to 1, both excluded."""
+    return 0.5 + _NOISE_DEVIATION * NormalDist().inv_cdf(1.0 - share)
+
+
+def _patches(tree: bpy.types.NodeTree, noise: bpy.types.NodeSocket, share: float) -> bpy.types.NodeSocket:
+    """Patches with soft edges that cover about a share of the area: 1 inside, 0 outside."""
+    above = math_node(tree, "SUBTRACT", noise, _exceeded_by(share))
+    steep = math_node(tree, "MULTIPLY_ADD", above, 0.5 / _NOISE_DEVIATION, 0.5)
+    return math_node(tree, "MINIMUM", math_node(tree, "MAXIMUM", steep, 0.0), 1.0)
+
+
+def blend(tree: bpy.types.NodeTree, share: bpy.types.NodeSocket, first: Colour, second: Colour) -> bpy.types.NodeSocket:
+    """Add nodes for a colour that goes from `first`, at share 0, to `second`, at share 1; returns their output."""
+    mixed = tree.nodes.new("ShaderNodeVectorMath")
+    mixed.operation = "MULTIPLY_ADD"
+    tree.links.new(share, mixed.inputs[0])
+    mixed.inputs[1].default_value = tuple(b - a for a, b in zip(first, second, strict=True))
+    mixed.inputs[2].default_value = first
+    return mixed.outputs["Vector"]
+
+
 def matt(name: str, colour: Colour) -> bpy.types.Material:
-    """A surface without gloss, for print and the fixture's paint."""
+    """Make the material `name`: a surface without gloss, for print and the paint of the table under the part."""
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeBsdfDiffuse")
     shader.inputs["Color"].default_value = (*colour, 1.0)
@@ -81,8 +115,37 @@ def matt(name: str, colour: Colour) -> bpy.types.Material:
     return material
 
 
+def patterned(name: str, colours: tuple[Colour, Colour], pattern: str, period_mm: float) -> bpy.types.Material:
+    """Make a matt surface of two colours.
+
+    Args:
+        name: the material's name.
+        colours: the two colours; `plain` has only the first.
+        pattern: one of world.PATTERNS.
+        period_mm: length after which the pattern repeats, about.
+    """
+    if pattern == PLAIN:
+        return matt(name, colours[0])
+    material, tree, output = _empty(name)
+    place = tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
+    wave = 1.0 / period_mm
+    if pattern == CHECKS:
+        checks = tree.nodes.new("ShaderNodeTexChecker")
+        # A square has half a period.
+        checks.inputs["Scale"].default_value = 2.0 * wave
+        tree.links.new(place, checks.inputs["Vector"])
+        share = checks.outputs["Fac"]
+    else:
+        noise = _noise(tree, place, (wave, 0.02 * wave if pattern == BRUSHED else wave, wave), 0)
+        share = _patches(tree, noise, 0.5)
+    shader = tree.nodes.new("ShaderNodeBsdfDiffuse")
+    tree.links.new(blend(tree, share, *colours), shader.inputs["Color"])
+    tree.links.new(shader.outputs["BSDF"], output.inputs["Surface"])
+    return material
+
+
 def photograph(name: str, image: bpy.types.Image, size_mm: tuple[float, float], shade: float) -> bpy.types.Material:
-    """A matt surface that shows an image, centred on the object's origin, X right and Y up.
+    """Make a matt surface that shows an image, centred on the object's origin, X right and Y up.
 
     Args:
         name: the material's name.
@@ -95,8 +158,8 @@ def photograph(name: str, image: bpy.types.Image, size_mm: tuple[float, float], 
     tree.links.new(tree.nodes.new("ShaderNodeTexCoord").outputs["Object"], split.inputs["Vector"])
     place = tree.nodes.new("ShaderNodeCombineXYZ")
     for axis, size in zip("XY", size_mm, strict=True):
-        share = _math(tree, "MULTIPLY_ADD", split.outputs[axis], 1.0 / size, 0.5)
-        tree.links.new(_math(tree, "PINGPONG", share, 1.0), place.inputs[axis])
+        share = math_node(tree, "MULTIPLY_ADD", split.outputs[axis], 1.0 / size, 0.5)
+        tree.links.new(math_node(tree, "PINGPONG", share, 1.0), place.inputs[axis])
     texture = tree.nodes.new("ShaderNodeTexImage")
     texture.image, texture.extension = image, "EXTEND"
     tree.links.new(place.outputs["Vector"], texture.inputs["Vector"])
@@ -114,14 +177,14 @@ def photograph(name: str, image: bpy.types.Image, size_mm: tuple[float, float], 
 
 
 def bright(name: str, colour: Colour, roughness: float) -> bpy.types.Material:
-    """Metal without marks, such as solder."""
+    """Make the material `name`: metal without marks, such as solder; roughness: 0 mirror-like to 1 matt."""
     material, tree, output = _empty(name)
     tree.links.new(_gloss(tree, colour, roughness).outputs["BSDF"], output.inputs["Surface"])
     return material
 
 
 def plating(name: str, terminal: Terminal, stain: Stain | None, finish: Finish, part: int) -> bpy.types.Material:
-    """Plating of a pin, with fine drawing marks along the pin, scratches, and a stain if it has one."""
+    """Make the material `name`: a pin's plating with drawing marks, scratches and stain, placed by the seed `part`."""
     material, tree, output = _empty(name)
     gloss = _gloss(tree, terminal.color, terminal.roughness)
     place = tree.nodes.new("ShaderNodeTexCoord").outputs["Object"]
@@ -133,6 +196,15 @@ def plating(name: str, terminal: Terminal, stain: Stain | None, finish: Finish, 
     tree.links.new(_noise(tree, place, marks, part if finish.scratches else 0), bump.inputs["Height"])
     tree.links.new(bump.outputs["Normal"], gloss.inputs["Normal"])
     shader = gloss.outputs["BSDF"]
+    if finish.wear:
+        red, green, blue = terminal.color
+        dull = _gloss(tree, (0.8 * red, 0.8 * green, 0.8 * blue), min(1.0, terminal.roughness + 0.25))
+        worn = tree.nodes.new("ShaderNodeMixShader")
+        where = _patches(tree, _noise(tree, place, (0.7, 0.7, 0.35), part + 4), 0.5)
+        tree.links.new(math_node(tree, "MULTIPLY", where, finish.wear), worn.inputs[0])
+        tree.links.new(shader, worn.inputs[1])
+        tree.links.new(dull.outputs["BSDF"], worn.inputs[2])
+        shader = worn.outputs["Shader"]
     if stain is not None:
         shader = _tarnished(tree, shader, place, stain, part)
     tree.links.new(shader, output.inputs["Surface"])
@@ -151,21 +223,21 @@ def _tarnished(
     split = tree.nodes.new("ShaderNodeSeparateXYZ")
     tree.links.new(place, split.inputs["Vector"])
     middle, half = stain.from_mm + 0.5 * stain.length_mm, 0.5 * stain.length_mm
-    away = _math(tree, "ABSOLUTE", _math(tree, "SUBTRACT", split.outputs["Z"], middle))
-    inside = _math(tree, "SUBTRACT", 1.0, _math(tree, "DIVIDE", away, half))
+    away = math_node(tree, "ABSOLUTE", math_node(tree, "SUBTRACT", split.outputs["Z"], middle))
+    inside = math_node(tree, "SUBTRACT", 1.0, math_node(tree, "DIVIDE", away, half))
     patches = _noise(tree, place, (2.2, 2.2, 2.2), part + 1)
-    level = _math(tree, "ADD", _math(tree, "MULTIPLY", inside, 1.6), _math(tree, "SUBTRACT", patches, 0.75))
-    sharp = _math(tree, "MULTIPLY", level, 5.0)
-    clamped = _math(tree, "MINIMUM", _math(tree, "MAXIMUM", sharp, 0.0), 1.0)
+    level = math_node(tree, "ADD", math_node(tree, "MULTIPLY", inside, 1.6), math_node(tree, "SUBTRACT", patches, 0.75))
+    sharp = math_node(tree, "MULTIPLY", level, 5.0)
+    clamped = math_node(tree, "MINIMUM", math_node(tree, "MAXIMUM", sharp, 0.0), 1.0)
     mixed = tree.nodes.new("ShaderNodeMixShader")
-    tree.links.new(_math(tree, "MULTIPLY", clamped, stain.strength), mixed.inputs[0])
+    tree.links.new(math_node(tree, "MULTIPLY", clamped, stain.strength), mixed.inputs[0])
     tree.links.new(clean, mixed.inputs[1])
     tree.links.new(dull.outputs["BSDF"], mixed.inputs[2])
     return mixed.outputs["Shader"]
 
 
 def surface(name: str, wanted: Surface, finish: Finish, part: int) -> bpy.types.Material:
-    """A housing's plastic or metal; the seed `part` chooses its colour and varies brightness and roughness."""
+    """Make the material `name` of a housing; the seed `part` chooses its colour and varies brightness and roughness."""
     source = draws.generator(part, "finish", name)
     colour = wanted.colors[min(int(source.random() * len(wanted.colors)), len(wanted.colors) - 1)]
     shade = 2.0 ** draws.symmetric(source, finish.shade_stops)
@@ -176,7 +248,7 @@ def surface(name: str, wanted: Surface, finish: Finish, part: int) -> bpy.types.
     return dielectric(name, (red, green, blue), roughness, finish, part)
 
 
-def _math(tree: bpy.types.NodeTree, operation: str, *values: object) -> bpy.types.NodeSocket:
+def math_node(tree: bpy.types.NodeTree, operation: str, *values: object) -> bpy.types.NodeSocket:
     """Add a math node whose inputs are sockets or numbers; returns its output socket."""
     node = tree.nodes.new("ShaderNodeMath")
     node.operation = operation
@@ -204,10 +276,17 @@ def _noise(
     return noise.outputs["Fac"] if "Fac" in noise.outputs else noise.outputs[0]
 
 
-def glow(name: str, strength: float) -> bpy.types.Material:
-    """The emitting material of a lamp; `strength` is its radiance in Blender's units."""
+def glow(name: str, strength: float, colour: Colour = (1.0, 1.0, 1.0)) -> bpy.types.Material:
+    """Make the emitting material `name` of a lamp.
+
+    Args:
+        name: the material's name.
+        strength: its radiance, Blender's emission strength.
+        colour: factors on red, green and blue.
+    """
     material, tree, output = _empty(name)
     shader = tree.nodes.new("ShaderNodeEmission")
+    shader.inputs["Color"].default_value = (*colour, 1.0)
     shader.inputs["Strength"].default_value = strength
     tree.links.new(shader.outputs["Emission"], output.inputs["Surface"])
     return material

@@ -18,7 +18,7 @@ def make_mesh(name: str, mesh: Mesh, material: bpy.types.Material) -> bpy.types.
 
 
 def add_object(name: str, data: bpy.types.ID) -> bpy.types.Object:
-    """Add an object to the scene."""
+    """Add an object with `data`, such as a mesh, a light or a camera, to the scene, and return it."""
     added = bpy.data.objects.new(name, data)
     bpy.context.scene.collection.objects.link(added)
     return added

@@ -10,7 +10,7 @@ import numpy as np
 
 from blender_scripts.geometry.lens import Window
 from blender_scripts.geometry.pixel_filter import FILTER_PX, reduce_picture
-from blender_scripts.scene import graphics_cards, versions
+from blender_scripts.scene import graphics_cards, lamps, versions
 from blender_scripts.scene.exr import read_exr
 
 BOUNCES = 3
@@ -24,8 +24,9 @@ _MOST_FINE_PX = 1 << 24
 def sampling(samples: int) -> tuple[float, int]:
     """Choose how a denoised picture is rendered.
 
-    It is rendered on a finer pixel grid with about half the samples, and looks as good: a fine pixel shows only one
-    surface, so that the albedo and normal that guide the denoiser are not mixed (docs/explanation/quality.md).
+    It is rendered on a finer pixel grid with about half the samples in all, and looks as good as with all samples on
+    the picture's own grid: a fine pixel shows only one surface, so that the albedo and normal that guide the denoiser
+    are not mixed (docs/explanation/quality.md).
 
     Args:
         samples: light paths per pixel of the picture, as in the manifest.
@@ -43,7 +44,7 @@ def sampling(samples: int) -> tuple[float, int]:
 
 
 def render_window_only(render: bpy.types.RenderSettings, width: int, height: int, window: Window) -> None:
-    """Render only `window` of a view of `width` x `height` pixels, and crop the picture to it."""
+    """Set `render` to render only `window` of a view of `width` x `height` pixels, and to crop the picture to it."""
     render.use_border = render.use_crop_to_border = True
     # Blender rounds these single-precision fractions down to pixels; a quarter pixel keeps the result right.
     render.border_min_x = (window.x1 + 0.25) / width
@@ -101,12 +102,15 @@ class PathTracer:
 
     @property
     def fingerprint(self) -> str:
-        """A text of the render settings that are not in the manifest row but change the picture; for the row's hash."""
+        """The settings, as text, that change the picture but are not in the manifest row; part of the row's hash."""
         device = self.card.kind if self.card else "CPU"
         return f"cycles {device} bounces {BOUNCES} denoise {int(self.denoised)}"
 
     def picture(self, width: int, height: int, samples: int, seed: int) -> np.ndarray:
-        """Render the picture, with the sampling that `sampling` returns.
+        """Render and denoise the picture, on the finer pixel grid and with the light paths that `sampling` returns.
+
+        Without a denoiser, it is rendered on its own pixel grid, with WITHOUT_DENOISER times the light paths. If the
+        finer grid had more than _MOST_FINE_PX px, the picture's own grid is used.
 
         Args:
             width, height: picture size in px.
@@ -165,15 +169,16 @@ class PathTracer:
         grey = channels["R"] if "R" in channels else next(iter(channels.values()))
         seen = np.stack([channels[name] for name in "RGB"], axis=-1) if colour else grey
         if seen.shape[:2] != (window.y2 - window.y1, window.x2 - window.x1):
-            raise RuntimeError(f"expected {window} to be rendered in full, got {seen.shape[:2]} pixels")
+            raise RuntimeError(f"expected a rendering of {window}, got {seen.shape[1]} x {seen.shape[0]} px")
         return seen
 
     def _forget_other(self, samples: int, finer: bool) -> None:
-        """Make Cycles start anew where the last picture had other samples.
+        """Make Cycles start anew where the last picture had other samples, or where two lamps are of one type.
 
-        Otherwise the noise of a finer grid depends on the most samples that this process has rendered before.
+        Otherwise the noise of a finer grid depends on the most samples that this process has rendered before, and which
+        light path meets which of two lamps depends on the order in which Cycles keeps them from picture to picture.
         """
-        if (samples, finer) != self._last:
+        if (samples, finer) != self._last or lamps.has_two_of_a_type():
             self.render.use_persistent_data = False  # frees what Cycles has kept
             self.render.use_persistent_data = True
         self._last = samples, finer
@@ -183,7 +188,7 @@ class PathTracer:
         path.unlink(missing_ok=True)
         self.render.resolution_x, self.render.resolution_y = width, height
         if (self.render.resolution_x, self.render.resolution_y) != (width, height):
-            raise RuntimeError(f"expected a view of at most {MOST_PX} px along a side, got {width} x {height}")
+            raise RuntimeError(f"expected a view of at most {MOST_PX} px along a side, got {width} x {height} px")
         self.render.filepath = str(path)
         bpy.ops.render.render(write_still=True)
         if not path.is_file():

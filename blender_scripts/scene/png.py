@@ -29,7 +29,7 @@ def encode_png(picture: np.ndarray) -> bytes:
         # In noise nothing repeats: run lengths and Huffman codes alone give smaller files, five times as fast.
         packer = zlib.compressobj(1, strategy=zlib.Z_RLE)
     else:
-        raise ValueError(f"expected uint8 (H, W, 3) or uint16 (H, W), got {picture.dtype} {picture.shape}")
+        raise ValueError(f"expected a picture as uint8 (H, W, 3) or uint16 (H, W), got {picture.dtype} {picture.shape}")
     filtered = np.empty((height, rows.shape[1] + 1), np.uint8)
     if depth == 8:
         # Filter 1 (Sub): each byte minus the same channel of the pixel to its left.

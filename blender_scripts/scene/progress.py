@@ -10,7 +10,7 @@ _CELLS = 28
 
 
 class Progress:
-    """Shows the progress over `total` rows."""
+    """Shows the progress over `total` rows on stderr."""
 
     def __init__(self, total: int, stream: TextIO | None = None) -> None:
         self.total = total
@@ -20,6 +20,7 @@ class Progress:
         self.start = time.monotonic()
 
     def advance(self) -> None:
+        """Count one more row as done, and redraw the bar."""
         self.done += 1
         if self.enabled:
             passed = max(time.monotonic() - self.start, 1e-9)
@@ -33,6 +34,7 @@ class Progress:
             self.stream.flush()
 
     def close(self) -> None:
+        """End the line of the bar."""
         if self.enabled:
             self.stream.write("\n")
             self.stream.flush()

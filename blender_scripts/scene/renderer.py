@@ -12,11 +12,13 @@ import numpy as np
 from blender_scripts.contract import draws
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.scratch import Scratch
+from blender_scripts.contract.world import WIDE, World
 from blender_scripts.geometry.lens import Window, bend_picture, bend_samples
-from blender_scripts.geometry.optics import Camera, Station, set_up_station
+from blender_scripts.geometry.optics import Camera, Station, set_up_station, widened
 from blender_scripts.geometry.outlines import edges_box, project_flaws, project_pins
 from blender_scripts.geometry.part import Part
 from blender_scripts.geometry.sensor import develop, smear
+from blender_scripts.geometry.soiled_lens import defocus, through_dirt
 from blender_scripts.geometry.surfaces import sight_of
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.output_folder import OutputFolder
@@ -38,10 +40,12 @@ def _npy(array: np.ndarray) -> bytes:
 class Renderer:
     """Renders rows: writes the picture, mask and record of each.
 
+    Making one resets Blender to factory settings and empties its scene.
+
     Args:
         connectors: the rows' scenes, by name.
         output: the render folder.
-        mask_scale: K: each pixel of the mask is the most frequent of K x K samples.
+        mask_scale: K: each pixel of the mask is the most frequent value of K x K samples.
         threads: render threads, 0 = one per core.
         gpu: render on the graphics card.
         denoise: use the denoiser where this Blender has one.
@@ -74,21 +78,31 @@ class Renderer:
         self.blender = versions.blender_version()
 
     def close(self) -> None:
+        """Remove the temporary folder."""
         self.scratch.close()
 
     def render(self, run: Run, force: bool = False) -> bool:
-        """Render one row unless it is finished (or `force`); returns whether it was rendered."""
+        """Render a manifest row; returns whether it was rendered.
+
+        A finished row is rendered only with `force`. Otherwise the keys of its record that no pixel depends on, such as
+        the tolerance, are brought up to date.
+        """
         head, connector = self.head(run), self.connectors[run.scene]
         if not force and (record := self.output.finished(run, head["row_sha256"])) is not None:
             self.output.refresh(record, self._unpictured(run, record))
             return False
         part = self._part(run)
         station = set_up_station(connector, run.camera, run.fixture, run.width, run.height)
-        self.stage.lay_out(part, run.lighting, station)
+        world = World(run.part, run.fixture, run.seed, run.camera) if run.world == WIDE else None
+        station = widened(station, world) if world else station
+        self.stage.lay_out(part, run.lighting, station, world)
         view = station.camera.undistorted().lens
         noise = draws.integer(run.seed, "noise", run.camera)
         light = self.tracer.picture(view.width, view.height, run.samples, noise)
         light = bend_picture(smear(light, station.motion_px), station.camera.lens)
+        if world:
+            light = defocus(light, world.value("defocus") * run.width)
+            light = through_dirt(light, world.value("veil"), world.spots())
 
         truth, mask = self._truth(run, part, station)
         record = {
@@ -98,10 +112,13 @@ class Renderer:
             "datum": datum_truth(part),
             "housing": {"boxes": self._housing_boxes(run, station.camera)},
             **truth,
+            **({"world": world.stated(pin.terminal.name for pin in part.pins)} if world else {}),
         }
         picture = develop(light, station.capture, f"{run.seed}/{run.camera}", f"{run.scene}/{run.camera}")
-        if connector.sensor.jpeg_quality:
-            picture = jpeg.through_jpeg(picture, connector.sensor.jpeg_quality, self.scratch.folder)
+        quality = connector.sensor.jpeg_quality
+        quality = world.jpeg_quality(quality) if world else quality
+        if quality:
+            picture = jpeg.through_jpeg(picture, quality, self.scratch.folder)
         extras = {kind: _npy(self._extra(kind, station)) for kind in self.extras}
         self.output.write(run.run, encode_png(picture), encode_png(mask), record, extras)
         return True
@@ -150,7 +167,7 @@ class Renderer:
         return seen.astype(np.float32)
 
     def head(self, run: Run) -> dict[str, Any]:
-        """The first keys of a row's record, which are known before it is rendered; the SHA-256 of files are empty."""
+        """The first keys of a row's record, as known before rendering: "" in place of SHA-256 of picture and mask."""
         connector = self.connectors[run.scene]
         settings = " ".join((self.tracer.fingerprint, f"mask {self.mask_scale}", *self.extras))
         return {

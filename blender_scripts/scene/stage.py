@@ -6,6 +6,7 @@ the rows rendered before it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from mathutils.geometry import delaunay_2d_cdt
 
 from blender_scripts.contract.connector import Connector, check_cameras, table_z_mm
 from blender_scripts.contract.terminals import Terminal
+from blender_scripts.contract.world import World, times
 from blender_scripts.geometry import solids
 from blender_scripts.geometry.mesh import Mesh, join
 from blender_scripts.geometry.optics import Station
@@ -107,7 +109,7 @@ def check_cad(connector: Connector, housings: set[str]) -> None:
         housings: names of the housings.
 
     Raises:
-        InputError: a file is damaged or has not the size of a housing, or a camera could touch its body.
+        InputError: a file is damaged, its mesh has not the size of a housing, or a camera could touch the mesh.
     """
     for name in sorted(housings):
         cad = connector.housings[name].cad
@@ -117,7 +119,12 @@ def check_cad(connector: Connector, housings: set[str]) -> None:
 
 
 class Stage:
-    """Builds each row's part and station in the current Blender scene; keeps the housing's walls for its boxes."""
+    """Builds each row's part and station in the current Blender scene.
+
+    Attributes:
+        housing_walls: mesh of the walls and blocks, or of the CAD file, mm.
+        housing_triangles: the meshes of the housing: vertices (V, 3), mm, and vertex indices (T, 3) of triangles.
+    """
 
     def __init__(self) -> None:
         self.housing_walls = Mesh.of(np.zeros((0, 3)), [])
@@ -125,18 +132,19 @@ class Stage:
         self._truth = {kind: make() for kind, make in materials.TRUTH.items()}
         self._sharp = True
 
-    def lay_out(self, part: Part, lighting: str, station: Station) -> None:
+    def lay_out(self, part: Part, lighting: str, station: Station, world: World | None = None) -> None:
         """Replace the contents of the Blender scene by one part and its station.
 
         Args:
             part: the part.
             lighting: name of the light set-up.
             station: camera, placement of the part, and random variation of light and table.
+            world: the draws of a row in the wide world.
         """
         _clear(keep=set(self._truth.values()))
         connector = part.connector
-        self._housing(part)
-        self._pins(part)
+        self._housing(part, world)
+        self._pins(part, world)
         ink = materials.matt("ink", connector.housings[part.housing].ink)
         _print("print", part, part.letters, ink)
         for number, flaw in enumerate(part.flaws, len(part.pins) + 1):
@@ -144,26 +152,28 @@ class Stage:
             for i, body in enumerate(flaw.bodies):
                 name = f"flaw {number:04d} body {i}"
                 add_object(name, make_mesh(name, solids.body_mesh(body), _BODY_MATERIALS[body.material]()))
-        _fixture(connector, station)
-        lamps.light(connector, lighting, station)
+        _fixture(connector, station, world)
+        lamps.light(connector, lighting, station, world)
         _camera(connector, station)
         self._sharp = not station.f_number
         # A failed row may have left a truth pass on.
         self.show(None)
 
-    def _housing(self, part: Part) -> None:
+    def _housing(self, part: Part, world: World | None) -> None:
         connector = part.connector
         variant = connector.housings[part.housing]
+        finish = world.finish(connector.finish) if world else connector.finish
+        of_walls, of_insert = (world.resin(s) if world else s for s in (variant.walls, variant.insert))
         terminals = tuple(solids.hole_terminal(pin, connector.cavity) for pin in part.pins)
         places: Places = tuple((pin.cavity_mm[0] / part.scale, pin.cavity_mm[1] / part.scale) for pin in part.pins)
         walls = _walls(connector, part.housing, part.cuts)
         self.housing_walls = walls._replace(vertices=part.scale * walls.vertices)
-        wall_material = materials.surface("housing", variant.walls, connector.finish, part.seed)
+        wall_material = materials.surface("housing", of_walls, finish, part.seed)
         if variant.insert == variant.walls:
             whole = _body(connector, part.housing, part.cuts, terminals, places)
             made = [make_mesh("housing", whole, wall_material)]
         else:
-            other = materials.surface("insert", variant.insert, connector.finish, part.seed)
+            other = materials.surface("insert", of_insert, finish, part.seed)
             insert = _insert(connector, terminals, places, variant.cad is None)
             made = [make_mesh("housing", walls, wall_material), make_mesh("insert", insert, other)]
         for mesh in made:
@@ -171,17 +181,18 @@ class Stage:
         triangles = [triangles_of(mesh) for mesh in made]
         self.housing_triangles = [(part.scale * vertices, corners) for vertices, corners in triangles]
 
-    def _pins(self, part: Part) -> None:
+    def _pins(self, part: Part, world: World | None) -> None:
+        finish = world.finish(part.connector.finish) if world else part.connector.finish
         meshes: dict[tuple[Form, Stain | None], bpy.types.Mesh] = {}
         coats: dict[tuple[object, ...], bpy.types.Material] = {}
         for pin in (pin for pin in part.pins if not pin.missing):
             index, look = pin.position.index, (pin.form, pin.stain)
             if look not in meshes:
-                coat = (pin.terminal.color, pin.terminal.roughness, pin.stain, pin.form.lost_mm > 0.0)
+                terminal = world.plated(pin.terminal) if world else pin.terminal
+                coat = (terminal.color, terminal.roughness, pin.stain, pin.form.lost_mm > 0.0)
                 if coat not in coats:
-                    coats[coat] = materials.plating(
-                        f"plating {len(coats)}", pin.terminal, pin.stain, part.connector.finish, part.seed
-                    )
+                    name = f"plating {len(coats)}"
+                    coats[coat] = materials.plating(name, terminal, pin.stain, finish, part.seed)
                 meshes[look] = make_mesh(f"pin {len(meshes)}", solids.pin_mesh(pin.form), coats[coat])
             added = add_object(f"pin {index:04d}", meshes[look])
             added.matrix_world = Matrix(solids.pin_matrix(pin).tolist())
@@ -233,9 +244,12 @@ def _rectangle(name: str, half_x: float, half_y: float, material: bpy.types.Mate
     return add_object(name, make_mesh(name, Mesh.of(corners, [(0, 1, 2, 3)]), material))
 
 
-def _fixture(connector: Connector, station: Station) -> None:
+def _fixture(connector: Connector, station: Station, world: World | None) -> None:
     """Add the table under the part, fixed to the station."""
-    if station.photograph is None:
+    if station.photograph is None and world is not None:
+        first, second = (times(color, (station.fixture_shade,) * 3) for color in world.table_colors())
+        surface = materials.patterned("fixture", (first, second), world.pattern, world.value("table_pattern_mm"))
+    elif station.photograph is None:
         red, green, blue = (min(1.0, level * station.fixture_shade) for level in connector.fixture_color)
         surface = materials.matt("fixture", (red, green, blue))
     else:
@@ -246,6 +260,10 @@ def _fixture(connector: Connector, station: Station) -> None:
         surface = materials.photograph("fixture", image, (width, height), station.fixture_shade)
     table = _rectangle("fixture", 0.5 * _FIXTURE_MM, 0.5 * _FIXTURE_MM, surface)
     below = np.eye(4)
+    if world is not None:
+        turn = math.radians(world.value("table_turn_deg"))
+        below[:2, :2] = [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
+        below[:2, 3] = [world.value(f"table_shift_{axis}_mm") for axis in "xy"]
     below[2, 3] = table_z_mm(connector.shell, connector.cavity)
     table.matrix_world = Matrix((station.matrix @ below).tolist())
 

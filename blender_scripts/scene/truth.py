@@ -1,7 +1,8 @@
 """The ground truth of one picture: the record's keys `positions` and `other`, with boxes, key points and measures.
 
-Amodal and expected boxes are projected meshes (geometry/outlines.py); visible ones come from geometry/visibility.py.
-All are in the picture's pixels, edge convention, and not clipped to it.
+A pin has up to three boxes: of its visible part (geometry/visibility.py), of all of it, hidden parts included
+(`amodal`), and of the intact pin in its place (`expected`; both geometry/outlines.py). Boxes are in px and may lie
+partly outside the picture, which is [0, W] x [0, H].
 """
 
 from __future__ import annotations
@@ -20,20 +21,25 @@ from blender_scripts.manifest.defects import worst_kind
 
 
 class Visible(NamedTuple):
-    """What is visible of a position or flaw: its box in px of the picture, and the share of its points."""
+    """What is visible of the pin at a position, of its empty cavity's mouth, or of a flaw (see geometry/part.py).
+
+    Attributes:
+        box: box of the visible part, px of the picture; None if nothing is visible.
+        share: visible points divided by the points that would be visible if nothing hid them, 0 to 1.
+    """
 
     box: Box | None
     share: float
 
 
 def visible_parts(part: Part, camera: Camera, sight: Sight) -> list[Visible]:
-    """What a camera's sight of a part shows of its positions, then of its flaws."""
+    """Return the visible part of each position's pin or empty cavity, then of each flaw; `sight` is from `sight_of`."""
     seen = zip(sight.seen(), points_alone(part, camera), strict=True)
     return [Visible(box, min(1.0, points / max(alone, 1))) for (box, points), alone in seen]
 
 
 def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: list[Visible]) -> list[dict[str, Any]]:
-    """The record's `positions`.
+    """Return the record's key `positions`: kind, measures, key points and boxes of each position.
 
     Args:
         part: the part.
@@ -73,12 +79,12 @@ def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: l
 
 
 def datum_truth(part: Part) -> dict[str, Any]:
-    """The value of the record's key `datum`: its features on the drawing, and how far this part's lie from there."""
+    """Return the record's key `datum`: its features, and `shift_mm`, (x, y) of the part's datum minus the drawing's."""
     return {**part.connector.datum.stated(), "shift_mm": list(part.pins[0].datum_shift_mm)}
 
 
 def measured_again(positions: list[dict[str, Any]], part: Part, camera: Camera) -> list[dict[str, Any]]:
-    """A record's `positions` with the measures and expected boxes of this part: those that depend on the datum."""
+    """Return a record's `positions` with measures and expected boxes, which depend on the datum, computed again."""
     outlines = project_pins(part.pins, camera)
     return [
         {**known, **pin.measures(), "boxes": {**known["boxes"], "expected": outline.expected}}
@@ -87,9 +93,10 @@ def measured_again(positions: list[dict[str, Any]], part: Part, camera: Camera) 
 
 
 def flaws_truth(part: Part, outlines: list[FlawOutline], seen: list[Visible]) -> list[dict[str, Any]]:
-    """The record's `other`: its flaws.
+    """Return the record's key `other`: kind, address, visible share and boxes of each flaw.
 
-    For a gap in the rim, the visible box is that of the whole gap, as the missing piece has no pixels.
+    A flaw is what a defect adds to the part, removes from it or misprints. For a gap in the rim, the visible box is
+    that of the whole gap, as the missing piece has no pixels.
 
     Args:
         part: the part.

@@ -18,13 +18,14 @@ _FACES_OF_ONE_THREAD = 1024
 
 
 def check_version() -> None:
-    """Raise InputError if Blender, or its Python, is too old."""
+    """Raise InputError for a Blender older than 3.4 or with a Python older than 3.11."""
     if bpy.app.version < OLDEST or sys.version_info < OLDEST_PYTHON:
         found = f"Blender {bpy.app.version_string} with Python {sys.version.split()[0]}"
         raise InputError(f"blender: expected Blender 3.4 or newer with Python 3.11 or newer, got {found}")
 
 
 def blender_version() -> str:
+    """Version of the running Blender, such as 5.2.0."""
     return ".".join(str(number) for number in bpy.app.version)
 
 
@@ -36,7 +37,7 @@ def has_denoiser() -> bool:
 
 
 def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
-    """Switch Open Image Denoise on or off: fast quality, with albedo and normal, denoised along with the picture."""
+    """Switch Open Image Denoise on or off: in fast quality, guided by albedo and normals, which it denoises as well."""
     settings.use_denoising = on
     if on:
         settings.denoiser = "OPENIMAGEDENOISE"
@@ -49,8 +50,9 @@ def use_denoiser(settings: bpy.types.PropertyGroup, on: bool) -> None:
 def use_pixel_filter(settings: bpy.types.PropertyGroup) -> None:
     """Let the pixel filter place each sample on its own, by switching `use_pixel_jitter` (Blender 5.0) off.
 
-    With it, all samples of a batch have the same place in the pixel, and the sizes of batches depend on the time they
-    take: the picture would depend on the machine's load, be shifted by part of a pixel and have no smooth edges.
+    If it is on, all samples of a batch have the same place in the pixel, and Cycles sets the size of a batch by the
+    time that samples take. So the picture depends on the load, is shifted by part of a pixel and has no smooth
+    edges.
     """
     if hasattr(settings, "use_pixel_jitter"):
         settings.use_pixel_jitter = False
@@ -71,7 +73,7 @@ def use_even_noise(settings: bpy.types.PropertyGroup) -> None:
 
 
 def set_samples(settings: bpy.types.PropertyGroup, count: int, skipped: int = 0) -> None:
-    """Render `count` samples per pixel and skip the first `skipped` of the sequence; versions before 4.5 skip none."""
+    """Set the samples of a pixel to render: `count` after the first `skipped`; before 4.5: the first `count`."""
     settings.samples = count
     if hasattr(settings, "use_sample_subset"):
         settings.use_sample_subset = skipped > 0
@@ -94,6 +96,7 @@ def set_node_tree(owner: bpy.types.ID) -> bpy.types.NodeTree:
 
 
 def set_still_picture(image_settings: bpy.types.ImageFormatSettings) -> None:
+    """Set the output to single pictures, if this version of Blender has such a setting."""
     if hasattr(image_settings, "media_type"):
         image_settings.media_type = "IMAGE"
 
@@ -116,7 +119,7 @@ def fill_mesh(
 ) -> None:
     """Fill a new, empty Blender mesh from arrays; geometry/mesh.py explains their shapes.
 
-    From 4.1 the attribute arrays are filled directly, a hundred times as fast.
+    From Blender 4.1 on, the attribute arrays are filled directly, a hundred times as fast as by the older way.
     """
     made.vertices.add(len(vertices))
     made.loops.add(len(corners))

@@ -4,7 +4,8 @@
     python -m generator augment apply plan.csv --to more
 
 The plan has one line per picture, with yes or no per operation: `cut` (left and right halves), `reverse` (left-right
-flip), `plus90` (turn by 90 degrees), and optionally `light` and `warp`. Both steps take a folder or a dataset.
+flip), `plus90` (turn by 90 degrees), and optionally `light` (other exposure, colours and noise) and `warp` (slightly
+turned, zoomed and shifted). `plan` takes a folder of pictures or a dataset; `apply` makes a new one of the same form.
 """
 
 from __future__ import annotations
@@ -21,16 +22,14 @@ from generator.io.source_code import SCENES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the sub-commands `plan` and `apply` to the parser of `generator augment`."""
     steps = parser.add_subparsers(dest="step", required=True, metavar="STEP")
     plan = steps.add_parser("plan", help="write a plan: a CSV file with the operations proposed for each picture")
-    plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or of a dataset")
+    plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or dataset folder")
     plan.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN", help="CSV file to write")
-    plan.add_argument("--light", action="store_true", help="also plan a copy of each picture with changed light")
-    plan.add_argument(
-        "--warp",
-        action="store_true",
-        help="also plan a copy of each picture that is slightly turned, zoomed and shifted",
-    )
+    each = "for each picture (of a dataset, each training picture that is no copy and has no copies), also plan a copy"
+    plan.add_argument("--light", action="store_true", help=f"{each} with changed light")
+    plan.add_argument("--warp", action="store_true", help=f"{each} that is slightly turned, zoomed and shifted")
     plan.add_argument(
         "--skip-broken",
         action="store_true",
@@ -39,16 +38,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     apply = steps.add_parser("apply", help="make the copies that a plan asks for")
     apply.add_argument("plan", type=Path, metavar="PLAN", help="CSV file of the plan")
     apply.add_argument(
-        "--to", type=Path, required=True, metavar="OUT", help="folder to make, of pictures or of a dataset"
+        "--to",
+        type=Path,
+        required=True,
+        metavar="OUT",
+        help="folder for the result: pictures (into a new or empty folder) or a dataset (one in OUT is replaced)",
     )
-    apply.add_argument("--folder", type=Path, help="folder of the pictures, instead of the one in the plan")
+    apply.add_argument("--folder", type=Path, help="folder of the pictures, or dataset, instead of that in the plan")
     apply.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
-    apply.add_argument("--no-trim", action="store_true", help="do not trim the edges of copies at random")
+    trim = "do not cut strips of random width off the edges of halves, flipped and turned copies"
+    apply.add_argument("--no-trim", action="store_true", help=trim)
     apply.add_argument("--only-copies", action="store_true", help="leave the originals out of OUT")
     apply.add_argument(
         "--mirror-text",
         action="store_true",
-        help="also mirror pictures of a housing with print, or where this is not known (datasets only)",
+        help="of a dataset, also mirror pictures in which the housing has print, or in which this is not known "
+        "(pictures of a folder are mirrored without this option)",
     )
     apply.add_argument(
         "--sheet",
@@ -61,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=SCENES,
         metavar="FOLDER",
-        help="folder of the scene files, for a dataset without connectors.json (default: this repository's)",
+        help="folder of the scene files, read if a dataset's connectors.json lacks a scene (default: Pinsight's own)",
     )
     for step in (plan, apply):
         step.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")

@@ -18,7 +18,9 @@ _CELL = 300, 220
 
 @dataclass
 class Sheet:
-    """The before-and-after sheet: a line for each of some originals, with its copies beside it.
+    """The before-and-after sheet: each line shows an original and, beside it, its copies.
+
+    It has at most LINES (8) originals, two of each group and operations: ask `wants` first, then call `add`.
 
     Attributes:
         lines: the cells of each line: the original, then its copies.
@@ -33,7 +35,7 @@ class Sheet:
 
         Args:
             group: folder or class of the picture.
-            operations: operations by which its copies are made.
+            operations: how its copies were made; empty (it has no copies): the result is False.
         """
         key = group, tuple(operations)
         if not operations or len(self.lines) >= LINES or self.seen[key] >= _PER_KIND:
@@ -48,7 +50,7 @@ class Sheet:
         )
 
     def save(self, path: Path) -> None:
-        """Draw the sheet and write it as JPEG; writes nothing if no line was added."""
+        """Draw the sheet and write it in the format of the path's suffix; writes nothing if no line was added."""
         if self.lines:
             path.parent.mkdir(parents=True, exist_ok=True)
             grid(self.lines).save(path, quality=90)

@@ -25,8 +25,8 @@ def moved_camera(camera: CameraRow | None, move: Move, world: np.ndarray | None)
     Args:
         camera: camera of the original; None: not known.
         move: transform from the original's pixels to the copy's.
-        world: (4, 4) matrix from the original's world coordinates to the copy's, mm. A flipped or turned copy has other
-            ones, as its pins get other addresses. None: the copy has none.
+        world: (4, 4) matrix from the original's world coordinates to the copy's, mm; it differs from the identity for
+            flipped and turned copies, whose pins get other addresses. None: not known; the result is then None.
     """
     if camera is None or world is None:
         return None

@@ -1,7 +1,7 @@
 """Make the augmented copies of one dataset row.
 
-Mirrored print would be wrong: a picture with print, or for which it is not known, is mirrored only with --mirror-text.
-An NG picture without boxes is not cut, trimmed or warped, since its defect might be cut away.
+A picture with print, or of which it is not known whether it has print, is mirrored only with --mirror-text, since
+mirrored print is wrong. An NG picture without boxes is not cut, trimmed or warped, since its defect might be cut away.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.errors import InputError
 from generator.augmenting.camera import moved_camera
 from generator.augmenting.copies import Copy, copies
 from generator.augmenting.orientation import Naming, Place, naming
@@ -28,6 +29,7 @@ from generator.dataset.rows import ObjectRow, PictureRow, columns_of, row_of
 from generator.dataset.writer import encoded_png
 from generator.io.pictures import open_picture, open_upright
 from generator.soart import nsoart
+from generator.soart.golden_reference import fitted, maps_against
 
 Columns = dict[str, Any]
 
@@ -37,13 +39,14 @@ class Rules:
     """Settings that are equal for all copies of a dataset's rows.
 
     Attributes:
-        scenes: folder of the scene files, for datasets without connectors.json.
+        scenes: folder of the scene files, for scenes that connectors.json lacks.
         drawings: nominal pin positions from the dataset's connectors.json, by scene.
         options: options of the command.
         settings: labelling settings in the dataset's card.
         parameters: contents of the dataset's nsoart.json.
         extras: names of the user's own columns.
         masks: whether the dataset has instance masks.
+        folder: folder of the dataset, with its golden references if it has them.
     """
 
     scenes: Path
@@ -53,16 +56,20 @@ class Rules:
     parameters: Mapping[str, Any]
     extras: tuple[str, ...]
     masks: bool
+    folder: Path
 
 
 def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, skipped: Counter[str]) -> list[Columns]:
-    """Make the copies of a dataset row; returns their columns in the form that Arrow stores, with pictures.
+    """Make the copies of a dataset row; returns the columns of each, in the form that Arrow stores, with its pictures.
 
     Args:
         stored: the row with its pictures, as stored.
         asked: operations that the plan has for this row.
         rules: settings for all copies.
-        skipped: number of copies that are not made, by reason; increased here.
+        skipped: number of copies that are not made, by reason; this function adds to it (a whole `cut` as one).
+
+    Raises:
+        InputError: a picture, mask or golden reference (mean picture of good parts) cannot be read, or does not fit.
     """
     if not asked:
         return []
@@ -73,14 +80,21 @@ def copies_of(stored: Mapping[str, Any], asked: Sequence[str], rules: Rules, ski
     mask = None
     if rules.masks and stored.get("mask") is not None:
         mask = np.asarray(open_upright(stored["mask"]["bytes"], f"row {run}, column mask"))
+    laid = _laid(picture, row, rules)
     found = []
     for copy in copies(operations, picture.size, rules.options.seed, run, trim):
         if rules.parameters and min(copy.move.out) < rules.parameters["window"]:
             skipped[f"{copy.name}: the copy would be smaller than the windows of NSOART"] += 1
             continue
+        if laid is not None and laid.shape != (picture.height, picture.width):
+            skipped[f"{copy.name}: the original's size is not that of its golden reference"] += 1
+            continue
         moved_mask = None if mask is None else copy.move.pixels(mask, nearest=True)
         made = copied_row(row, copy, mask, moved_mask, rules)
-        found.append(columns_of(made) | _pictures(made, copy.pixels(np.asarray(picture)), moved_mask, rules))
+        moved = None if laid is None else copy.move.pixels(laid)
+        found.append(
+            columns_of(made) | _pictures(row, made, copy.pixels(np.asarray(picture)), moved_mask, moved, rules)
+        )
     return found
 
 
@@ -151,11 +165,36 @@ def copied_row(
     return made if left is None else relabelled(made, left, rules.settings)
 
 
-def _pictures(row: PictureRow, pixels: np.ndarray, mask: np.ndarray | None, rules: Rules) -> dict[str, dict[str, Any]]:
+def _laid(picture: Image.Image, row: PictureRow, rules: Rules) -> np.ndarray | None:
+    """Return the golden reference on the original's pixels, in grey levels: (h, w) float32; None: it is self."""
+    if not nsoart.is_golden(rules.parameters):
+        return None
+    try:
+        reference = nsoart.golden_reference(rules.parameters, row.manifest, rules.folder)
+        grey = fitted(picture, reference.anchor.shape)
+    except ValueError as error:
+        raise InputError(f"row {row.manifest['run']}: {error}") from None
+    return 255 * reference.laid(grey, row.manifest["run"])
+
+
+def _pictures(
+    original: PictureRow,
+    row: PictureRow,
+    pixels: np.ndarray,
+    mask: np.ndarray | None,
+    laid: np.ndarray | None,
+    rules: Rules,
+) -> dict[str, dict[str, Any]]:
+    """Return the picture columns of a copy; `laid`: (H, W) its golden reference in grey levels; None: it is self."""
     run, picture = row.manifest["run"], Image.fromarray(pixels)
     found = {"image": {"bytes": encoded_png(picture), "path": f"{run}.png"}}
     if rules.parameters:
-        chart = nsoart.nsoart_picture(picture, rules.parameters, row.manifest)
+        if laid is None:
+            chart = nsoart.nsoart_picture(picture, rules.parameters, row.manifest)
+        else:  # the reference's statistics are those of the original's group: the copy's camera may have no group
+            grey, mean = fitted(picture, laid.shape), np.clip(laid / 255, 0, 1).astype(np.float32)
+            maps = maps_against(grey, mean, rules.parameters["window"], rules.parameters["stride"])
+            chart = nsoart.coded(maps, rules.parameters, original.manifest, laid.shape)
         found["nsoart"] = {"bytes": encoded_png(chart), "path": f"{run}_nsoart.png"}
     if mask is not None:
         found["mask"] = {"bytes": encoded_png(Image.fromarray(mask)), "path": f"{run}_mask.png"}

@@ -46,6 +46,8 @@ class Copy:
 def copies(operations: Sequence[str], size: tuple[int, int], seed: int, file: str, trim: bool = True) -> Iterator[Copy]:
     """Yield the copies of one picture; they depend only on these arguments, not on other pictures of the plan.
 
+    `cut` gives two copies (left, right; of a picture 1 px wide, only right), every other operation one.
+
     Args:
         operations: operations that the plan has for this picture, such as `reverse`.
         size: (W, H) of the picture in px.

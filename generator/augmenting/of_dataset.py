@@ -1,7 +1,7 @@
 """Apply a plan to a dataset: boxes, points, masks, addresses and classes of the copies follow their pixels.
 
-Copies follow their original, in the same split. Rows are read and written in chunks, in one process per core; if the
-command is interrupted and repeated, it reuses the chunks that are ready.
+The rows of copies follow their original's, in the same split. Rows are read and written in chunks, in one process per
+core; if the command is interrupted and repeated, it reuses the chunks that are ready.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.text_file import read_text
 from generator.augmenting.before_after import Sheet
 from generator.augmenting.copied_rows import Columns, Rules, copies_of
 from generator.augmenting.copies import COPIES
@@ -27,7 +28,15 @@ from generator.augmenting.plan import Line, Options, Plan
 from generator.augmenting.relabel import Settings
 from generator.dataset.connectors import read_connectors
 from generator.dataset.derived_card import make_derived_card, read_card
-from generator.dataset.folder import BATCH_ROWS, CARD, dataset_columns, read_parameters, read_rows, split_files
+from generator.dataset.folder import (
+    BATCH_ROWS,
+    CARD,
+    copy_references,
+    dataset_columns,
+    read_parameters,
+    read_rows,
+    split_files,
+)
 from generator.dataset.labels import CLASSES, OK
 from generator.dataset.rows import all_columns, features, missing_note, objects_of
 from generator.dataset.writer import DatasetWriter, Kept, Spool
@@ -35,11 +44,12 @@ from generator.io.drawing import Box
 from generator.io.pictures import open_picture
 from generator.io.processes import processes
 from generator.io.source_code import code_sha256
+from generator.soart import nsoart
 
 
 @dataclass(frozen=True)
 class Job:
-    """The inputs that all processes share.
+    """What the processes that augment a dataset have in common; each gets it with its chunks of rows.
 
     Attributes:
         dataset: folder of the dataset.
@@ -61,7 +71,7 @@ class Chunk:
     Attributes:
         split: name of the split.
         first: number of the first row in the split, from 0.
-        operations: for each row, the names of its operations.
+        operations: names of the operations for each row.
     """
 
     split: str
@@ -70,6 +80,7 @@ class Chunk:
 
     @property
     def name(self) -> str:
+        """Name of the chunk in the spool, such as train-000000064."""
         return f"{self.split}-{self.first:09d}"
 
 
@@ -78,8 +89,8 @@ class Augmented:
     """Counts of an augmented dataset.
 
     Attributes:
-        rows, copies: number of rows, and of copies among them.
-        skipped: number of copies that were not made, by reason.
+        rows, copies: number of rows, and of copies among them, including those that the original dataset had.
+        skipped: number of copies that were not made, by reason; a `cut` left out as a whole counts once.
         became_ok: number of OK copies of NG originals: no part of a defect remains in them.
     """
 
@@ -90,25 +101,30 @@ class Augmented:
 
 
 def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: Options) -> Augmented:
-    """Write a dataset with the rows of another one and the copies that a plan asks for.
+    """Write a dataset with the rows of another one and the copies that a plan asks for; returns its counts.
 
     Args:
         plan: plan of a dataset; its `folder` is the dataset.
         to: folder of the new dataset; a Pinsight dataset there is replaced.
         sheet: file of the before-and-after sheet (some originals, each beside its copies).
-        scenes: folder of the scene files, for nominal positions if the dataset has no connectors.json.
+        scenes: folder of the scene files, for nominal pin positions of scenes that connectors.json lacks.
         options: options of the command.
 
     Raises:
-        InputError: `folder` is not a Pinsight dataset, the plan does not fit its rows, or `to` may not be replaced.
+        InputError: the plan's folder is not a Pinsight dataset, the plan does not fit its rows, `to` may not be
+            replaced, or no copy is made and the originals are left out (`options.originals` is false).
     """
     columns, extras, other, masks = dataset_columns(plan.folder)
     if note := missing_note(plan.folder, columns):
         sys.stderr.write(f"{note}\n")
     card, license_id = read_card(_text(plan.folder / CARD))
     parameters, connectors = read_parameters(plan.folder), read_connectors(plan.folder)
+    try:
+        nsoart.check_parameters(parameters)
+    except ValueError as error:
+        raise InputError(f"{plan.folder}: {error}") from None
     drawings = {each.scene: each.positions for each in connectors or ()}
-    rules = Rules(scenes, drawings, options, Settings.of_card(card), parameters, extras, masks)
+    rules = Rules(scenes, drawings, options, Settings.of_card(card), parameters, extras, masks, plan.folder)
     runs = _check_rows(plan)
     done, drawn = Augmented(), Sheet()
     with DatasetWriter(to, plan.folder) as writer:
@@ -117,8 +133,8 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
         _write(job, _chunks(plan, runs), writer, done, drawn)
         if not done.rows:
             raise InputError(
-                f"{plan.folder}: expected a plan with at least one copy, as --only-copies leaves out the originals, "
-                "got none"
+                f"{plan.folder}: expected at least one copy that can be made, as --only-copies leaves out the "
+                "originals, got none"
             )
         done.copies = sum(origins["copies"] for origins in writer.origins.values())
         made = {"seed": options.seed, "trim": options.trim, "mirrored_text": options.mirror_text}
@@ -132,6 +148,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
             license_id,
             writer.content_sha256,
         )
+        copy_references(plan.folder, writer.building)
         writer.finish(text, parameters, connectors)
     drawn.save(sheet)
     return done
@@ -139,7 +156,7 @@ def apply_to_dataset(plan: Plan, to: Path, sheet: Path, scenes: Path, options: O
 
 def _key(dataset: Path, rules: Rules) -> str:
     """Return the SHA-256 of everything that a chunk's result depends on, except its position in the dataset."""
-    settings = {**asdict(rules), "scenes": str(rules.scenes.resolve()), "dataset": str(dataset.resolve())}
+    settings = {**asdict(rules), "scenes": str(rules.scenes.resolve()), "folder": "", "dataset": str(dataset.resolve())}
     files = [path for paths in split_files(dataset).values() for path in paths]
     stats = [[path.name, path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     return hashlib.sha256(json.dumps([settings, stats, code_sha256()], sort_keys=True).encode()).hexdigest()
@@ -243,20 +260,20 @@ def _row_problem(line: Line, rows: Mapping[str, Mapping[str, Any]]) -> str:
         for name in COPIES[operation]:
             if f"{line.file}_{name}" in rows:
                 return (
-                    f"{line.file} {operation}: expected no row with the copy's run name {line.file}_{name}, got one: "
-                    "write no for this operation"
+                    f"{line.file} {operation}: expected a run name for the copy that no row has, got "
+                    f"{line.file}_{name}, the name of a row: write no for this operation"
                 )
     return ""
 
 
 def _text(path: Path) -> str:
-    return path.read_text("utf-8") if path.is_file() else ""
+    return read_text(path, str(path))[1] if path.is_file() else ""
 
 
 def _how(plan: Plan, options: Options, done: Augmented) -> list[str]:
     asked = Counter(name for line in plan.lines for name in line.operations)
     operations = ", ".join(f"{name} {count}" for name, count in asked.items()) or "nothing"
-    trim = "each with a random trim" if options.trim else "without trims"
+    trim = "copies trimmed at random" if options.trim else "copies not trimmed"
     paragraphs = [
         f"Made from the dataset `{plan.folder.resolve().name}` by a plan ({operations}), {trim}, seed {options.seed}. "
         "Boxes, points, masks, cameras, addresses, measures, azimuths and views follow the pixels. A copy of an NG "

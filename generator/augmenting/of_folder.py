@@ -37,7 +37,7 @@ class Done:
 
     Attributes:
         pictures: number of pictures in the plan.
-        written, kept: number of files written, and of files that an interrupted command had written before.
+        written, kept: number of files written, and of files that an earlier command had written.
         problems: one message per picture that could not be copied.
     """
 
@@ -48,11 +48,13 @@ class Done:
 
 
 def apply_to_folder(plan: Plan, to: Path, sheet: Path, options: Options) -> Done:
-    """Write the copies that a plan of a folder of pictures asks for.
+    """Write the copies that a plan of a folder of pictures asks for, and the originals unless options leave them out.
+
+    Returns the counts. Pictures that cannot be copied raise no error; `Done.problems` has a message on each.
 
     Args:
         plan: plan of a folder of pictures.
-        to: folder to write into; new, empty, or left by an interrupted command with the same plan and options.
+        to: folder to write into; new, empty, or written by an earlier command with the same plan and options.
         sheet: file of the before-and-after sheet (some originals, each beside its copies).
         options: options of the command.
 
@@ -118,8 +120,8 @@ def _apply_line(line: Line, folder: Path, to: Path, name: str, options: Options)
     for path in (*targets.values(), *([to / line.file] if options.originals else [])):
         if len(os.fsencode(path.name)) > LONGEST_NAME:
             raise InputError(
-                f"{line.file}: expected a shorter name, got one whose copy {path.name} is longer than {LONGEST_NAME} "
-                "bytes: rename the file"
+                f"{line.file}: expected a shorter name, got one with which a copy's name, {path.name}, exceeds "
+                f"{LONGEST_NAME} bytes: rename the file"
             )
     wanted = {copy: path for copy, path in targets.items() if not is_there(path)}
     original = to / line.file
@@ -171,7 +173,7 @@ def _names(plan: Plan) -> dict[str, str]:
             if other != line.file:
                 problems.append(
                     f"{line.file}: expected a name for its copy that no other file gets, got {target.as_posix()}, "
-                    f"which is {other} or its copy: rename one of them"
+                    f"the name of {other} or of a copy of it: rename one of these two pictures"
                 )
     if problems:
         raise InputError(problems)
@@ -179,11 +181,7 @@ def _names(plan: Plan) -> dict[str, str]:
 
 
 def check_place(folder: Path, to: Path) -> None:
-    """Check that the output folder neither contains the originals nor lies in their folder.
-
-    Args:
-        folder: folder of the originals.
-        to: output folder.
+    """Check that the output folder `to` neither contains `folder`, the folder of the originals, nor lies in it.
 
     Raises:
         InputError: one of the two folders contains the other.
@@ -200,7 +198,8 @@ def _claim(to: Path, settings: Mapping[str, Any]) -> None:
         found = note.read_text("utf-8") if note.is_file() else None
         if found != mine:
             raise InputError(
-                f"--to {to}: expected a new or empty folder, got {_other(found, settings)}: choose another folder"
+                f"--to {to}: expected a new or empty folder, or one made with this plan and these options, got "
+                f"{_other(found, settings)}: choose another folder"
             )
     to.mkdir(parents=True, exist_ok=True)
     write_whole(note, mine.encode())

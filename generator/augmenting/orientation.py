@@ -5,8 +5,8 @@ on a circle clockwise from the key. So it changes with the picture. A turned par
 cavity labels. A mirrored part is another part: its pins get the labels of the cavities where they now are.
 
 Directions in the world (dx and dy, azimuths, the side of the camera) change as the addresses do: mirrored in X, or
-turned by 90 degrees about Z. On a circle that is turned they do not change, since its addresses are counted from the
-key and its world turns with it; only the camera rolls.
+turned by 90 degrees about Z. Exception: if a circle of pins is turned, directions do not change, since addresses are
+counted from the key: the world turns with the part, and only the camera rolls.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Naming:
         cavities: cavity label by address on the original part; gives the new labels of mirrored parts.
         axes: (2, 2) matrix that the operation applies to X and Y of the world.
         shift_mm: (x, y) to add after `axes`, so that positions get the coordinates that the drawing has for their new
-            addresses; None if there are none: a turned 3 x 9 grid is 9 x 3, which has no drawing.
+            addresses; None if the drawing has none, as for a 3 x 9 grid, which a turn makes 9 x 3.
     """
 
     operation: str
@@ -67,7 +67,7 @@ class Naming:
         return a * x + b * y + 0.0, c * x + d * y + 0.0  # + 0.0 turns -0.0 into 0.0
 
     def address(self, address: str | None) -> str | None:
-        """Return the new address of a pin, or of two pins (r1c1-r1c2); None where it is not known."""
+        """Return the new address of a pin, or of two pins (r1c1-r1c2); "" stays "", None where it is not known."""
         if not address:
             return address
         found = [self.addresses.get(part) for part in address.split("-")]
@@ -86,14 +86,18 @@ class Naming:
         return None if None in found else "-".join(label for label in found if label)
 
     def tolerance(self, tolerance: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        """Return a tolerance with the limits of single pins (`at`) at their new addresses, without unknown ones."""
+        """Return a tolerance with new addresses in `at` (exceptions), without pins whose new address is not known."""
         if tolerance is None or "at" not in tolerance:
             return tolerance
         at = {moved: own for address, own in tolerance["at"].items() if (moved := self.address(address))}
         return {**tolerance, "at": at}
 
     def camera(self, camera: str | None) -> str | None:
-        """Return the name of the camera that sees the part as in the copy: a flip exchanges left and right."""
+        """Return the name of the copy's camera, given that of the original (None or `center`: the same).
+
+        A flip exchanges left and right. A turn makes right top, top left, left bottom, and bottom right, but changes no
+        camera's name if the pins are on a circle.
+        """
         if camera not in _SIDES:
             return camera
         there = self.direction(*_SIDES[camera])
@@ -135,13 +139,20 @@ class Place(Protocol):
     """A pin position as on the connector's drawing, from a scene file or a dataset's connectors.json."""
 
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """Row and position in the row, both from 1, such as r2c5."""
+
     @property
-    def cavity(self) -> str: ...
+    def cavity(self) -> str:
+        """Label of the position's cavity on the drawing."""
+
     @property
-    def x_mm(self) -> float: ...
+    def x_mm(self) -> float:
+        """Nominal X coordinate of the terminal's tip, mm."""
+
     @property
-    def y_mm(self) -> float: ...
+    def y_mm(self) -> float:
+        """Nominal Y coordinate of the terminal's tip, mm."""
 
 
 def naming(
@@ -152,9 +163,9 @@ def naming(
     Args:
         operation: REVERSE (a flip) or TURN (by 90 degrees).
         addresses, cavities: address and cavity label of each object in the picture.
-        drawing: all positions of the connector; None: not known. Without it, positions are counted in the picture:
-            mirrored rows are read backwards, and only grids can be turned, since a single row may be a circle. New
-            addresses are None if some positions have no object.
+        drawing: all positions of the connector. None: not known; the new addresses then follow from `addresses` alone:
+            mirrored rows are numbered from their other end. They are all None if a position has no object, or for a
+            turn of rows that differ in length, or of one row of over 2 positions, which may be a circle.
     """
     labels = {a: c for a, c in zip(addresses, cavities, strict=True) if a and c and _ADDRESS.fullmatch(a)}
     axes = _AXES[operation]

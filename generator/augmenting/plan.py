@@ -4,8 +4,8 @@
     BENDNG/a001.png,480,640,no,yes,yes,../photos
 
 `file` is a path relative to `folder`, or the run name of a dataset's row; `folder` is relative to the plan's folder.
-The columns `light` and `warp` are optional. Plans in the form of the published QEUR23_VTRANS3 are read too: with
-`hight`, with an index column, without `folder` (then it is the plan's own folder, or that of --folder).
+The columns `light` and `warp` are optional. Plans in the form of the published QEUR23_VTRANS3 are read too: with a
+column `hight`, with an index column, without `folder` (pictures are then in the plan's folder, or that of --folder).
 """
 
 from __future__ import annotations
@@ -82,9 +82,10 @@ class Options:
 
     Attributes:
         seed: seed of all random choices.
-        trim: trim the edges of copies at random.
-        originals: also write the originals, byte for byte, beside their copies.
-        mirror_text: also mirror pictures with print; for datasets.
+        trim: cut strips of random width off the edges of halves, flipped and turned copies.
+        originals: also write the originals, with unchanged pictures, beside their copies.
+        mirror_text: also mirror pictures with print, or of which it is not known whether they have print; only the
+            pictures of a dataset need this.
         workers: number of processes; None: one per core.
     """
 
@@ -96,9 +97,10 @@ class Options:
 
 
 def proposal(width: int, height: int) -> tuple[str, ...]:
-    """Propose operations for a picture of this size, px: halves if it is large and wide, else a flip and a turn.
+    """Propose operations for a picture of this size in px.
 
-    The limits are those of the published study QEUR23_VTRANS3.
+    These are halves if it is wider than 600 px and than 1.5 times its height (the limits of the published study
+    QEUR23_VTRANS3), else a flip and a turn.
     """
     return ("cut",) if width > CUT_WIDTH and width > CUT_RATIO * height else ("reverse", "plus90")
 
@@ -106,18 +108,19 @@ def proposal(width: int, height: int) -> tuple[str, ...]:
 def plan_folder(folder: Path, more: tuple[str, ...] = (), workers: int | None = None) -> tuple[Plan, list[str]]:
     """Propose operations for the pictures of a folder or a dataset.
 
-    For a dataset, operations are proposed for rows of the training split that are no copies and have none.
+    The plan of a dataset has a line for every row, with operations only for the rows of the training split that are not
+    copies and have no copies. In a folder, masks of an anomaly data set are passed over, with a note on stderr.
 
     Args:
         folder: folder of pictures, or dataset.
-        more: further operations for every picture: `light`, `warp` or both.
+        more: further operations for every picture that gets operations: `light`, `warp` or both.
         workers: number of processes; None: one per core.
 
     Returns:
-        The plan, and one message per picture that is left out because it is faulty.
+        The plan, and one message per picture of a folder that cannot be read and is left out.
 
     Raises:
-        InputError: `folder` is not a folder, or has no pictures.
+        InputError: `folder` is not a folder, has no pictures, or has copies that `generator augment` made.
     """
     if splits := split_files(folder):
         columns = ["run", "width", "height", "original"]
@@ -205,7 +208,7 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
         where = f"{path}:{number}"
         file = cell["file"].replace("\\", "/")
         if file in seen:
-            problems.append(f"{where} file: expected each picture once, got {shown(file)} as in line {seen[file]}")
+            problems.append(f"{where} file: expected each picture once, got {shown(file)} again (line {seen[file]})")
         seen.setdefault(file, number)
         if "folder" in cell:
             folders[cell["folder"]] = None
@@ -223,7 +226,7 @@ def read_plan(path: Path, folder: Path | None = None) -> Plan:
     named = next(iter(folders), "")
     found = folder or existing(path.parent, named.replace("\\", "/")) or path.parent / named
     if not found.is_dir():
-        raise InputError(f"{path}: expected the folder of the pictures, {found}, got no such folder: give --folder")
+        raise InputError(f"{path}: expected the pictures in the folder {found}, got no such folder: give --folder")
     if not split_files(found):
         lines = [_there(line, found) for line in lines]
     return Plan(found, tuple(lines))

@@ -25,7 +25,7 @@ class Settings:
 
     Attributes:
         tolerance: limits in mm, by scene.
-        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of it.
+        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of the limit.
         answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
     """
 
@@ -35,9 +35,9 @@ class Settings:
 
     @classmethod
     def of_card(cls, settings: Mapping[str, Any]) -> Settings:
-        """Take them from the result of `card_header.read_settings`.
+        """Make the settings from the result of `card_header.read_settings`.
 
-        Without them in the card: no tolerance, no grey zone, short names.
+        Where the card lacks them: no tolerance, no grey zone (0), and `short` names of the classes.
         """
         style = settings.get("answer", "short")
         return cls(
@@ -48,12 +48,12 @@ class Settings:
 def moved_objects(
     objects: Sequence[ObjectRow], move: Move, mask: np.ndarray | None, moved_mask: np.ndarray | None
 ) -> list[ObjectRow]:
-    """Return the objects that remain in a copy, with their boxes, points and visible shares.
+    """Return the objects of which a part remains in a copy, with their boxes, points and visible shares.
 
-    A visible object's box follows its mask: after a crop, sides that were not cut move with the pixels, and the others
-    are where the mask now ends; after a warp, the mask's shape, scaled to the box, is moved. The box at a missing or
-    retracted pin's position is moved and clipped. A defect that was outside the picture before is kept, since no part
-    of it was cut away.
+    The box of a missing or retracted pin, and every box if there is no mask, is moved and clipped. With a mask, a
+    visible object's box follows its pixels: after a crop, sides whose pixels were cut off lie where the mask now ends,
+    and the other sides are moved; after a warp, the box encloses the mask's pixels, scaled to the old box and moved. A
+    defect that was outside the original picture is always kept, since no part of it was cut away.
 
     Args:
         objects: objects of the original.
@@ -122,7 +122,7 @@ def relabelled(row: PictureRow, left: Sequence[ObjectRow], settings: Settings) -
     """Return the row of a copy: its class, kinds, flags and `bbox_str` follow from the objects that remain in it.
 
     Args:
-        row: row of the original, with the copy's size.
+        row: row of the copy, complete but for the values named above, which are still those of the original.
         left: the objects that remain in the copy.
         settings: labelling settings in the dataset's card.
     """

@@ -1,7 +1,7 @@
 """Geometric and photometric changes of pictures; a `Move` is applied to pixels, boxes, points and masks alike.
 
-Flips, turns by 90 degrees and crops keep pixel values, so that they can be undone; `warped` and `relit` compute new
-ones. Coordinates are in px in the edge convention: the picture is [0, W] x [0, H], boxes are xyxy.
+Flips, turns by 90 degrees and crops keep pixel values; `warped` and `relit` compute new ones. Coordinates are in px in
+the edge convention: the picture is [0, W] x [0, H], boxes are xyxy.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Move:
     exact: bool = True
 
     def point(self, place: Sequence[float]) -> tuple[float, float]:
-        """Return the place of a point (x, y) in the copy, px; it may lie outside the copy."""
+        """Return where a point (x, y) of the original lies in the copy, px; it may lie outside the copy."""
         a, b, c, d, e, f = self.matrix
         x, y = place
         return a * x + b * y + c, d * x + e * y + f
 
     def box(self, box: Sequence[float]) -> Box:
-        """Return the box xyxy around the transformed corners of a box xyxy, px, not clipped to the copy."""
+        """Return the box in the copy around the corners of a box of the original, xyxy in px; it is not clipped."""
         x1, y1, x2, y2 = box
         corners = [self.point(corner) for corner in ((x1, y1), (x2, y1), (x2, y2), (x1, y2))]
         xs, ys = [x for x, _ in corners], [y for _, y in corners]
@@ -56,7 +56,8 @@ class Move:
 
         Args:
             pixels: (H, W) or (H, W, channels) of the original.
-            nearest: for masks: take the nearest value, and 0 outside the picture; False: interpolate.
+            nearest: take the nearest value, and 0 outside the original, as masks need; False: interpolate, and repeat
+                the original's edge pixels outside of it. An `exact` transform copies values either way.
         """
         if pixels.shape[:2] != (self.size[1], self.size[0]):
             raise ValueError(f"pixels: expected shape ({self.size[1]}, {self.size[0]}, ...), got {pixels.shape}")
@@ -89,9 +90,9 @@ class Move:
         return np.ascontiguousarray(kept[:: int(self.matrix[4]), :: int(a)])
 
     def then(self, other: Move) -> Move:
-        """Return the transform that applies first this one, then the other."""
+        """Return the transform that applies first this one, then `other`, whose `size` has to be this one's `out`."""
         if self.out != other.size:
-            raise ValueError(f"other: expected a transform of a picture of size {self.out}, got one of {other.size}")
+            raise ValueError(f"other: expected a transform of a picture of size {self.out}, got size {other.size}")
         first = np.array([*self.matrix, 0, 0, 1]).reshape(3, 3)
         second = np.array([*other.matrix, 0, 0, 1]).reshape(3, 3)
         both = (second @ first)[:2].ravel().tolist()
@@ -136,8 +137,8 @@ def right_half(size: Size) -> Move:
 def trimmed(size: Size, rng: np.random.Generator) -> Move:
     """Return a random crop at the edges of a picture of `size` (W, H) px, which makes an elongated picture squarer.
 
-    MARGIN_PX are cut at each side. The longer dimension also loses TRIM_SURE plus up to TRIM_RANDOM of the difference
-    between width and height, divided at random between its two ends. At least 1 px remains.
+    MARGIN_PX px are cut off each side. The longer dimension loses 30 % to 50 % of the difference between width and
+    height in addition, divided at random between its two ends. At least 1 px remains.
     """
     width, height = size
     over = (TRIM_SURE + TRIM_RANDOM * rng.random()) * abs(width - height)
@@ -173,7 +174,7 @@ def warped(size: Size, rng: np.random.Generator) -> Move:
 def relit(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return pixels as under other light and with another camera, at random.
 
-    Exposure, contrast, gamma, white balance, focus, sensor noise and JPEG compression change.
+    Exposure, contrast, gamma, white balance and sensor noise change; with 8 bits, focus and JPEG compression too.
 
     Args:
         pixels: (H, W) or (H, W, 3 or 4) with 8 or 16 bits; a fourth channel is not changed.

@@ -1,1 +1,1 @@
-"""Calibration of cameras from pictures of a target: intrinsics, distortion, and where cameras of a rig stand."""
+"""Calibrate cameras from pictures of a target: focal length, principal point, distortion, and places in a rig."""

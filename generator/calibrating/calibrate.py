@@ -1,11 +1,11 @@
-"""`python -m generator calibrate`: a camera's or rig's geometry from pictures of a calibration target.
+"""`python -m generator calibrate`: calibrate a camera, or the cameras of a rig, from pictures of a target.
 
     python -m generator calibrate --print target.png --target charuco:11x8:10:7.5
     python -m generator calibrate photos/ --target charuco:11x8:10:7.5 -o camera.json
     python -m generator calibrate center=photos/center left=photos/left --target dots:11x9:2 -o rig.json
 
-Pictures of several cameras that show the target at one place have the same file name. Take 10 to 30, with the target
-tilted by 15 to 45 degrees in all directions, filling the picture, also in its corners.
+Take 10 to 30 pictures with each camera, with the target tilted by 15 to 45 degrees in all directions, and filling the
+picture up to its corners. Pictures of several cameras that show the target at the same place need the same file name.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError, shown
-from generator.calibrating.certificate import SCHEMA, dates, to_rig
 from generator.calibrating.solve import DISTORTIONS, CameraModel, Sighting, Solution, solve
 from generator.calibrating.target import Target
+from generator.io.certificate import SCHEMA, dates, to_rig
 from generator.io.output_file import check_file, write_whole
 from generator.io.pictures import is_picture, open_picture, pictures_in
 from generator.verdict.envelope import software
@@ -42,39 +42,37 @@ _PRINT_DPI = 600
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "photos",
-        nargs="*",
-        metavar="PHOTO",
-        help="pictures of the target, or folders of them; for a rig of several cameras CAMERA=FOLDER for each",
-    )
+    """Add the arguments of `generator calibrate` to its parser."""
+    photos = "pictures of the target, or folders of them; for a rig of cameras, CAMERA=FOLDER for each camera"
+    parser.add_argument("photos", nargs="*", metavar="PHOTO", help=photos)
     parser.add_argument(
         "--target",
         required=True,
         metavar="TARGET",
-        help="charuco:COLUMNSxROWS:SQUARE_MM:MARKER_MM[:DICTIONARY] (number of squares, their side, side of the "
-        "markers, OpenCV's name of the marker dictionary), or dots:COLUMNSxROWS:PITCH_MM",
+        help="chessboard with markers, charuco:COLUMNSxROWS:SQUARE_MM:MARKER_MM[:DICTIONARY] (number of squares, side "
+        "of a square, side of a marker, marker dictionary of OpenCV), or grid of dots, dots:COLUMNSxROWS:PITCH_MM",
     )
-    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="calibration certificate to write")
-    parser.add_argument("--print", type=Path, metavar="FILE.png", help="draw the target for printing, and stop")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE.json", help="file for the calibration certificate")
+    parser.add_argument("--print", type=Path, metavar="FILE.png", help="only draw the target, as a picture to print")
     parser.add_argument(
         "--distortion",
         default="auto",
         choices=("auto", *DISTORTIONS),
-        help="terms of lens distortion to fit; auto chooses those that the pictures support (smallest BIC)",
+        help="terms of lens distortion to fit; auto: those with the smallest Bayesian information criterion (BIC)",
     )
-    parser.add_argument(
-        "--temperature",
-        type=float,
-        metavar="C",
-        help="temperature at calibration, degrees Celsius, for the certificate",
-    )
+    temperature = "temperature at calibration, degrees Celsius, to be written into the certificate"
+    parser.add_argument("--temperature", type=float, metavar="C", help=temperature)
     parser.add_argument(
         "--valid-days", type=int, default=365, metavar="N", help="days until the certificate expires (default 365)"
     )
 
 
 def run(options: argparse.Namespace) -> int:
+    """Calibrate and write the certificate, or only draw the target (--print); returns 0.
+
+    Raises:
+        InputError: an option or picture is wrong, or the pictures do not determine the cameras; no file is written.
+    """
     target = Target.of_text(options.target)
     if options.print:
         check_file(options.print, "--print", (".png",))
@@ -104,7 +102,7 @@ def _print_target(target: Target, path: Path) -> None:
     drawn.save(buffer, "PNG", dpi=(dpi, dpi))
     write_whole(path, buffer.getvalue())
     width, height = (25.4 * side / dpi for side in drawn.size)
-    print(f"wrote {path}: print it at {width:.1f} x {height:.1f} mm, without scaling, and check a long distance on it")
+    print(f"wrote {path}: print it unscaled, {width:.1f} x {height:.1f} mm, and check a long distance on the print")
 
 
 def _files(given: Sequence[str]) -> dict[str, list[Path]]:
@@ -124,8 +122,8 @@ def _files(given: Sequence[str]) -> dict[str, list[Path]]:
         camera = name if rig[0] else ONE_CAMERA
         if rig[0] and (camera in files or not camera.isidentifier()):
             raise InputError(
-                f"{text}: expected CAMERA=FOLDER with a different name of letters and digits for each camera, got "
-                f"{shown(camera)}"
+                f"{text}: expected CAMERA=FOLDER with a name for each camera that no other camera has (letters, digits "
+                f"and _, no digit first), got the name {shown(camera)}"
             )
         files.setdefault(camera, []).extend(pictures_in(path) if path.is_dir() else [path])
     return files
@@ -139,13 +137,13 @@ def _look(
     sizes: dict[str, tuple[int, int]] = {}
     pictures: list[dict[str, Any]] = []
     for camera, paths in files.items():
-        for path in tqdm(paths, desc=f"looking for the target, {camera}", unit="picture", disable=None):
+        for path in tqdm(paths, desc=f"finding the target in pictures of {camera}", unit="picture", disable=None):
             grey = np.asarray(open_picture(path, str(path)).convert("L"))
             size = (grey.shape[1], grey.shape[0])
             if sizes.setdefault(camera, size) != size:
                 first = "{} x {}".format(*sizes[camera])
                 raise InputError(
-                    f"{path}: expected {first} px, the size of the camera's first picture, got {size[0]} x {size[1]}"
+                    f"{path}: expected {first} px, as the camera's first picture has, got {size[0]} x {size[1]} px"
                 )
             numbers, pixels = target.find(grey)
             sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -176,23 +174,27 @@ def _warnings(sightings: Sequence[Sighting], solution: Solution) -> list[str]:
         tilted = int((solution.tilt_deg[mine] >= _TILT_DEG).sum())
         u_focal = 2.0 * np.sqrt(solution.covariance[(solution.names.index(f"{name}.f"),) * 2]) / camera.focal
         if len(mine) < _FEW:
-            found.append(f"camera {name}: {len(mine)} pictures show the target; take {_FEW} to 30")
+            found.append(f"camera {name}: only {len(mine)} pictures show the target; take {_FEW} to 30")
         if covered < _COVERED:
             found.append(
-                f"camera {name}: points of the target in {covered:.0%} of the picture; bring it into the corners too"
+                f"camera {name}: the target was seen in {covered:.0%} of the picture's area; show it in the corners too"
             )
         if tilted < _FEWEST:
             found.append(
-                f"camera {name}: {tilted} pictures with a tilt of {_TILT_DEG:.0f} degrees or more; {_FEWEST} are needed"
+                f"camera {name}: pictures with the target tilted by {_TILT_DEG:.0f} degrees or more: {tilted}; take "
+                f"at least {_FEWEST}"
             )
         if u_focal > _FOCAL_U:
-            found.append(f"camera {name}: focal length with an expanded uncertainty of {u_focal:.2%} (k = 2)")
+            found.append(
+                f"camera {name}: the focal length has an expanded uncertainty (k = 2) of {u_focal:.2%}, more than "
+                f"{_FOCAL_U:.2%}; take more pictures, with larger tilts"
+            )
     median = float(np.median(solution.rms))
     for sighting, rms in zip(sightings, solution.rms, strict=True):
         if rms > _WORSE * median:
             found.append(
-                f"picture {sighting.placing} of camera {sighting.camera}: residual {rms:.2f} px, the median of all "
-                f"pictures is {median:.2f} px; check this picture"
+                f"picture {sighting.placing} of camera {sighting.camera}: residual {rms:.2f} px, median of all "
+                f"pictures {median:.2f} px; check this picture"
             )
     return found
 
@@ -262,7 +264,7 @@ def _report(document: Mapping[str, Any], path: Path) -> None:
             f"points in {camera['pictures']} pictures, residual {camera['rms_px']:.3f} px"
         )
     if unseen:
-        print(f"not used, as the target was not found: {', '.join(unseen)}")
+        print(f"pictures not used, as the target was not found in them: {', '.join(unseen)}")
     for warning in document["warnings"]:
         print(f"warning: {warning}")
-    print(f"wrote {path}; valid until {document['expires'][:10]}")
+    print(f"wrote calibration certificate {path}, valid until {document['expires'][:10]}")

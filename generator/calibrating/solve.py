@@ -1,4 +1,4 @@
-"""Fit camera models to the points of a calibration target that were found in pictures (bundle adjustment).
+"""Fit models of cameras to the points of a calibration target found in their pictures (bundle adjustment).
 
 The model is a pinhole camera with square pixels, a principal point and OpenCV's distortion k1, k2, p1, p2, k3. OpenCV's
 calibrateCamera gives starting values for each camera. Then all cameras, their poses in the rig and all poses of the
@@ -40,9 +40,9 @@ class Sighting:
 
     Attributes:
         camera: name of the camera.
-        placing: name of the target's placement; pictures of several cameras that show the same placement share it.
-        points: (n, 3) the points on the target, mm.
-        pixels: (n, 2) the points in the picture, px; pixel centres are at half integers.
+        placing: name of the target's placement, shared by pictures of several cameras that show the same placement.
+        points: (n, 3) places of the points on the target, mm.
+        pixels: (n, 2) x and y of the points in the picture, px; pixel centres are at half integers.
     """
 
     camera: str
@@ -53,15 +53,15 @@ class Sighting:
 
 @dataclass(frozen=True)
 class CameraModel:
-    """One camera of a rig.
+    """The calibrated geometry of one camera of a rig.
 
     Attributes:
         width, height: picture size in px.
         focal: focal length in px.
-        centre: principal point in px; pixel centres are at half integers.
+        centre: principal point x, y in px from the picture's upper left corner, not from the first pixel's centre.
         distortion: k1, k2, p1, p2, k3 as OpenCV defines them.
-        fitted: which terms of the distortion were fitted, as a key of DISTORTIONS.
-        pose: (4, 4) from the first camera's axes to this camera's, OpenCV axes (x right, y down, z forwards), mm.
+        fitted: which terms of the distortion were fitted: a key of DISTORTIONS.
+        pose: (4, 4) from the first camera's axes to this camera's, mm; axes as in OpenCV: x right, y down, z forwards.
     """
 
     width: int
@@ -73,7 +73,7 @@ class CameraModel:
     pose: np.ndarray
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Project points (..., 3) in this camera's OpenCV axes to pixels (..., 2)."""
+        """Project points (..., 3), mm in this camera's OpenCV axes, to pixels (..., 2)."""
         pixels: np.ndarray = self.focal * distort(points[..., :2] / points[..., 2:], self.distortion) + np.array(
             self.centre
         )
@@ -85,11 +85,11 @@ class Solution:
     """The result of a calibration with S sightings (pictures that show the target).
 
     Attributes:
-        cameras: by name; the axes of the first camera are those of the rig.
+        cameras: the calibrated cameras by name; the axes of the first one are those of the rig.
         names: names of the N parameters in `covariance`, such as `center.f` in px or `left.x_mm`.
         covariance: (N, N) covariance of these parameters.
-        rms: (S,) root mean square distance of found and projected points, px.
-        tilt_deg: (S,) angle between the target and the picture plane.
+        rms: (S,) root mean square distance, px, of found points from the projected ones.
+        tilt_deg: (S,) angle between the target and the picture plane, degrees.
     """
 
     cameras: dict[str, CameraModel]
@@ -105,8 +105,8 @@ def solve(sightings: Sequence[Sighting], sizes: Mapping[str, tuple[int, int]], m
     Args:
         sightings: the target's points in each picture.
         sizes: picture width and height in px, by camera; the axes of the first camera become those of the rig.
-        model: terms of distortion to fit, a key of DISTORTIONS; `auto`: those with the smallest Bayesian information
-            criterion, for each camera.
+        model: terms of distortion to fit, a key of DISTORTIONS; `auto`: for each camera those with the smallest
+            Bayesian information criterion.
 
     Raises:
         InputError: the pictures do not determine the cameras.
@@ -186,7 +186,7 @@ def _placed(cameras: dict[str, CameraModel], poses: Mapping[tuple[str, str], np.
             apart = ", ".join(name for name in cameras if name not in placed)
             raise InputError(
                 f"camera {apart}: expected at least one picture with the same file name as a picture of camera "
-                f"{' or '.join(placed)}, showing the target at the same place, got none"
+                f"{' or '.join(placed)}, with the target unmoved between the two, got none"
             )
         name, known, placing = links[0]
         placed[name] = poses[name, placing] @ np.linalg.inv(poses[known, placing]) @ placed[known]
@@ -214,6 +214,7 @@ class _Bundle:
         self.cameras, self.placings, self.sightings = dict(cameras), placings, sightings
 
     def packed(self, cameras: Mapping[str, CameraModel], placings: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return cameras and the target's poses (4, 4), both by name, as one vector; the class states its order."""
         parts: list[Any] = []
         for camera in cameras.values():
             parts += [[camera.focal, *camera.centre], [camera.distortion[i] for i in DISTORTIONS[camera.fitted]]]
@@ -222,6 +223,7 @@ class _Bundle:
         return np.concatenate(parts)
 
     def unpacked(self, x: np.ndarray) -> tuple[dict[str, CameraModel], dict[str, np.ndarray]]:
+        """Return the cameras and the target's poses, by name, from a vector of parameters: the inverse of `packed`."""
         at, cameras = 0, {}
         for name, camera in self.cameras.items():
             terms, distortion = DISTORTIONS[camera.fitted], [0.0] * 5
@@ -238,6 +240,7 @@ class _Bundle:
         return cameras, {name: _matrix(pose) for name, pose in zip(self.placings, poses, strict=True)}
 
     def residuals(self, x: np.ndarray) -> np.ndarray:
+        """Return projected minus found pixels of all points, x and y in turn, for a vector of parameters."""
         cameras, placings = self.unpacked(x)
         found = []
         for sighting in self.sightings:
@@ -247,7 +250,7 @@ class _Bundle:
         return np.concatenate(found).ravel()
 
     def names(self) -> tuple[str, ...]:
-        """Names of the parameters of the cameras, in order; those of the placings are left out."""
+        """Return the names of the cameras' parameters, which come first in the vector of parameters."""
         names = []
         for name, camera in self.cameras.items():
             names += [f"{name}.{own}" for own in ("f", "cx", "cy", *(NAMES[i] for i in DISTORTIONS[camera.fitted]))]
@@ -256,7 +259,11 @@ class _Bundle:
         return tuple(names)
 
     def covariance(self, found: OptimizeResult) -> tuple[tuple[str, ...], np.ndarray]:
-        """The cameras' parameters by name, and their covariance, with the placings as unknown as they are."""
+        """Return the names of the cameras' parameters, and their covariance (N, N) after all parameters were fitted.
+
+        Raises:
+            InputError: the pictures do not determine the parameters.
+        """
         scale = np.linalg.norm(found.jac, axis=0)
         scaled = found.jac / np.where(scale > 0.0, scale, 1.0)
         singular = np.linalg.svd(scaled, compute_uv=False)

@@ -1,6 +1,6 @@
-"""Calibration targets: the places of their points in mm, finding the points in a picture, drawing a target to print.
+"""Calibration targets: where their points lie in mm, how they are found in a picture, and how a target is drawn.
 
-charuco   a chessboard with a marker in each white square; each corner is identified, so part of it may be out of view
+charuco   a chessboard with a marker in each white square; each corner is identified, so some may be out of view
 dots      a regular grid of dark dots on white, as on glass targets; the whole grid must be in view
 
 OpenCV finds the points ("Detection of ChArUco Boards", "findCirclesGrid", docs.opencv.org). Its pixel centres are at
@@ -29,7 +29,7 @@ class Target:
 
     Attributes:
         kind: `charuco` or `dots`.
-        columns, rows: number of squares, or of dots.
+        columns, rows: number of squares (charuco) or dots, across and down.
         pitch_mm: side of a square, or distance between the centres of neighbouring dots.
         marker_mm: side of a marker; 0 for dots.
         dictionary: OpenCV's name of the dictionary of markers, such as DICT_4X4_50; empty for dots.
@@ -44,13 +44,14 @@ class Target:
 
     @classmethod
     def of_text(cls, text: str) -> Target:
-        """Read a target from the text of an option.
+        """Return the target that the text of --target describes.
 
-        The text has the form `charuco:11x8:10:7.5`, `charuco:11x8:10:7.5:DICT_5X5_100` or `dots:11x9:2`: number of
-        columns and rows, then `pitch_mm` and `marker_mm`, and the dictionary.
+        The text has the form `charuco:11x8:10:7.5`, `charuco:11x8:10:7.5:DICT_5X5_100` or `dots:11x9:2`: columns x
+        rows, then `pitch_mm`, and for charuco `marker_mm` and possibly the dictionary. Without it, DICT_4X4_50 is
+        taken, for more than 100 squares DICT_4X4_250.
 
         Raises:
-            InputError: the text is not of that form.
+            InputError: the text is not of that form, or OpenCV has no such dictionary, or one with too few markers.
         """
         kind, *rest = text.split(":")
         try:
@@ -68,7 +69,7 @@ class Target:
         except (ValueError, IndexError, KeyError):
             raise InputError(
                 "--target: expected charuco:COLUMNSxROWS:SQUARE_MM:MARKER_MM[:DICTIONARY] or "
-                "dots:COLUMNSxROWS:PITCH_MM, with at least 3 x 3 squares or dots and markers smaller than squares, got "
+                "dots:COLUMNSxROWS:PITCH_MM, with 3 to 100 squares or dots a side, markers smaller than squares, got "
                 f"{shown(text)}"
             ) from None
         name = names[0] if names else "DICT_4X4_250" if columns * rows > 100 else "DICT_4X4_50"
@@ -84,7 +85,7 @@ class Target:
 
     @property
     def points_mm(self) -> np.ndarray:
-        """All points (N, 3) on the target, z = 0, from the top left, x to the right, y downwards."""
+        """(N, 3) mm of all points: x right, y down, z = 0; origin: top left corner of the chessboard, or first dot."""
         columns, rows = (self.columns - 1, self.rows - 1) if self.kind == "charuco" else (self.columns, self.rows)
         grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows), indexing="xy"), axis=-1).reshape(-1, 2)
         start = 1.0 if self.kind == "charuco" else 0.0
@@ -92,6 +93,7 @@ class Target:
 
     @property
     def diagonal_mm(self) -> float:
+        """Distance between the first and the last point, which lie in opposite corners of the target, mm."""
         return float(np.linalg.norm(np.ptp(self.points_mm, axis=0)))
 
     def find(self, grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -101,8 +103,8 @@ class Target:
             grey: (H, W) uint8.
 
         Returns:
-            Indices (n,) of the found points in `points_mm`, and their places (n, 2) in px, centres at half integers;
-        n = 0 if the target is not found.
+            Indices (n,) into `points_mm` of the points that were found, and their x and y (n, 2) in px, with pixel
+            centres at half integers; n = 0 if fewer than 6 are found, or of a grid of dots not all.
         """
         numbers, pixels = self._corners(grey) if self.kind == "charuco" else self._dots(grey)
         if len(numbers) < _LEAST_POINTS:
@@ -110,7 +112,7 @@ class Target:
         return numbers, pixels + 0.5
 
     def picture(self, px_per_mm: float) -> np.ndarray:
-        """Draw the target with a white border of one pitch on each side: (H, W) uint8."""
+        """Draw the target, (H, W) uint8, its pitch rounded to whole px (at least 8), with a border of one pitch."""
         pitch = max(round(self.pitch_mm * px_per_mm), 8)
         border = round(_BORDER * pitch)
         if self.kind == "charuco":
@@ -126,6 +128,7 @@ class Target:
         return drawn
 
     def as_record(self) -> dict[str, Any]:
+        """Return the attributes that apply to this kind of target, by name, for the certificate."""
         return {key: value for key, value in asdict(self).items() if value}
 
     def _markers(self) -> Any:

@@ -1,7 +1,7 @@
 """`python -m generator build [DIR] [--to DATASET]`: make a dataset from a render folder.
 
-DIR defaults to the only render folder in renders/. --to defaults to datasets/<DIR's name>; without --to, no dataset is
-replaced: if the one there equals the one to build, nothing is done, otherwise the command stops with an error.
+DIR defaults to the only render folder in renders/, --to to datasets/<DIR's name>. Without --to and --overwrite, no
+dataset is replaced: if the one there equals the one to build, nothing is done, else the command stops with an error.
 """
 
 from __future__ import annotations
@@ -13,18 +13,24 @@ from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.claim import RENDERS
-from generator.dataset.build import Options, build, log, source_sha256
+from generator.dataset.build import Options, build, source_sha256
+from generator.dataset.card import DatasetFacts
 from generator.dataset.card_header import balance_table, read_settings, read_splits
 from generator.dataset.folder import CARD, is_whole
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_PX, parse_tolerance
 from generator.dataset.place import Place
+from generator.dataset.render_manifests import log
+from generator.dataset.shards import build_shard
+from generator.io.shard import shard_of
 from generator.io.source_code import code_sha256
+from generator.soart.nsoart import REFERENCES, SELF
 
 # Where `build` writes without --to.
 DATASETS = Path("datasets")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator build`."""
     parser.add_argument(
         "directory",
         type=Path,
@@ -36,14 +42,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--to",
         type=Path,
         metavar="DATASET",
-        help=f"folder of the dataset to make or replace (default: {DATASETS}/<DIR's name>, where nothing is replaced)",
+        help=f"folder of the dataset to make or replace (default: a new folder {DATASETS}/<DIR's name>)",
     )
     _add_labelling(parser)
-    parser.add_argument("--partial", action="store_true", help="leave out rows that have not been rendered")
+    parser.add_argument(
+        "--partial", action="store_true", help="leave out manifest rows that have not been rendered, without an error"
+    )
     parser.add_argument(
         "--overwrite",
         action="store_true",
-        help="replace DATASET even if it is not a Pinsight dataset, and also without --to",
+        help="replace the folder DATASET even if it contains files that no dataset has; if --to is not given, "
+        "replacing an earlier dataset needs this option too",
     )
     parser.add_argument(
         "--masks",
@@ -52,7 +61,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "augmented copies",
     )
     parser.add_argument(
+        "--nsoart",
+        choices=REFERENCES,
+        default=SELF,
+        help="what the column nsoart compares each window of a picture with: the mean of the picture's windows (self), "
+        "or the same window in the mean picture of good parts (golden) (default: %(default)s)",
+    )
+    parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="number of processes (default: one per core)"
+    )
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        help="build only part I (0 to N - 1) of N parts of the rows, in its own folder in DATASET; needs --to, equal "
+        "for all parts; `auto` or `auto/N` takes I from a SLURM job array, an indexed Kubernetes job or an AWS Batch "
+        "array job; `generator merge` joins the parts",
     )
     parser.add_argument(
         "--scenes",
@@ -62,7 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "else their copies in DIR)",
     )
     parser.add_argument(
-        "--license", default="other", metavar="ID", help="licence identifier for the card (default: other)"
+        "--license", default="other", metavar="ID", help="licence stated in the card, such as mit (default: other)"
     )
 
 
@@ -80,15 +103,15 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="FRACTION",
         help="grey zone: flag pictures with a measure that differs from its limit by at most FRACTION of the limit, "
-        "e.g. 0.1 (default 0: none)",
+        "e.g. 0.1 (default: 0, no grey zone)",
     )
     parser.add_argument(
         "--observable-px",
         type=float,
         default=OBSERVABLE_PX,
         metavar="PX",
-        help="a bend or a wrong height counts as visible in a view if it moves the pin's tip by at least PX there "
-        "(default: %(default)g; 0: every one in view counts)",
+        help="for the column observable: a bend or a wrong height counts as visible in a picture if it moves the pin's "
+        "tip by at least PX pixels (default: %(default)g)",
     )
     parser.add_argument(
         "--answer",
@@ -101,9 +124,14 @@ def _add_labelling(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build the dataset and print its numbers of pictures by split and class; returns the exit code."""
+    """Build the dataset, or the part that --shard names, and print what it contains; returns the exit code."""
     options = _options(args)
     directory = args.directory or only_rendered_folder(RENDERS)
+    if args.shard is not None:
+        if args.to is None:
+            raise InputError("--to: expected the folder for all shards, which --shard needs, got none")
+        sys.stdout.write(f"{build_shard(directory, args.to, args.scenes, options, shard_of(args.shard))}\n")
+        return 0
     to = args.to or DATASETS / _name_of(directory)
     if args.directory is None or args.to is None:
         sys.stdout.write(f"building the dataset {to} from {directory}\n")
@@ -111,7 +139,12 @@ def run(args: argparse.Namespace) -> int:
     if not replace and is_built(to, directory, args.scenes, options):
         sys.stdout.write(f"{to} is already the dataset of these renders: nothing to do\n")
         return 0
-    facts = build(directory, to, args.scenes, options, replace)
+    print_facts(build(directory, to, args.scenes, options, replace), to)
+    return 0
+
+
+def print_facts(facts: DatasetFacts, to: Path) -> None:
+    """Print the numbers of pictures of the new dataset `to`, by split and class."""
     if facts.hidden_rows:
         log(f"{facts.hidden_rows} NG pictures show no visible defect: their column observable is false")
     if facts.ceilings[0]:
@@ -121,7 +154,6 @@ def run(args: argparse.Namespace) -> int:
             f"answer has an IoU of {total / count:.3f} with the exact boxes on average, {least:.3f} at worst\n\n"
         )
     sys.stdout.write(f"{balance_table(facts.counts, facts.classes)}\n{facts.rows} rows in {to}\n")
-    return 0
 
 
 def _options(args: argparse.Namespace) -> Options:
@@ -151,11 +183,12 @@ def _options(args: argparse.Namespace) -> Options:
         answer=args.answer,
         workers=args.workers,
         masks=args.masks,
+        nsoart=args.nsoart,
     )
 
 
 def only_rendered_folder(renders: Path) -> Path:
-    """Return the only render folder in `renders`: one with manifests/*.csv whose name does not begin with a dot.
+    """Return the only render folder in `renders`: a folder with manifests/*.csv and a name that begins with no dot.
 
     Raises:
         InputError: there is none, or there are several, which the message lists.
@@ -175,12 +208,14 @@ def only_rendered_folder(renders: Path) -> Path:
 def is_built(to: Path, directory: Path, scenes: Path | None, options: Options) -> bool:
     """Whether `to` already holds the dataset that this build would make; False if it is empty or missing.
 
+    If a command was killed while it replaced the dataset in `to`, the old dataset is moved back first.
+
     Args:
         to: the dataset folder.
         directory, scenes, options: as for `build`.
 
     Raises:
-        InputError: it holds something else, or another command is writing there.
+        InputError: `to` holds something else, or the old dataset cannot be moved back, as another command is writing.
     """
     Place(to).restore()
     if not to.is_dir() or not any(to.iterdir()):
@@ -199,8 +234,8 @@ def is_built(to: Path, directory: Path, scenes: Path | None, options: Options) -
     else:
         return True
     raise InputError(
-        f"{to}: expected a new folder or the dataset of {directory}, got {found}: give another folder with --to, or "
-        "--overwrite to replace this one"
+        f"{to}: expected a new folder, or a dataset built from {directory} with these settings, got {found}: give "
+        "another folder with --to, or --overwrite to replace this one"
     )
 
 

@@ -10,7 +10,7 @@ from blender_scripts.contract.tolerance import Tolerance
 from generator.dataset.card_header import balance_table, card_header, classes_table
 from generator.dataset.folder import SHEET
 from generator.dataset.labels import ANSWER_LABELS, OBSERVABLE_SHARE, OTHERNG
-from generator.soart.nsoart import FEW
+from generator.soart.nsoart import FEW, is_golden
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class DatasetFacts:
         classes: classes that the dataset declares.
         tolerances: tolerance applied to each scene.
         limits: limits in mm that the user set instead of the scene's, by name (`r1c2.retraction_mm`: of one position).
-        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of it.
+        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of the limit.
         grey_rows: number of pictures marked grey.
         observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
         hidden_rows: number of NG pictures in which no defect is visible.
@@ -35,8 +35,8 @@ class DatasetFacts:
         license: licence identifier; `other`: not stated.
         content_sha256: SHA-256 of all pictures and labels.
         answer: how `bbox_str` names the classes: `short`, `words` or `hyphenated`.
-        ceilings: number of boxes in `bbox_str`; sum and minimum, over them, of the IoU of the exact box with the one in
-            `bbox_str`, whose edges are rounded to a thousandth of the picture.
+        ceilings: (number of boxes in all `bbox_str`, sum and minimum of their IoU with the exact boxes); the IoU is
+            below 1 because edges in `bbox_str` are rounded to a thousandth of the picture.
         connectors: number of connectors in connectors.json.
         source_sha256: SHA-256 of the build's inputs and options.
         code_sha256: SHA-256 of Pinsight's source code. Datasets in which both hashes are equal are equal.
@@ -67,11 +67,12 @@ class DatasetFacts:
 
     @property
     def rows(self) -> int:
+        """Number of pictures in all splits."""
         return sum(sum(counts.values()) for counts in self.counts.values())
 
 
 def make_card(facts: DatasetFacts) -> str:
-    """Return the contents of README.md: YAML header and text."""
+    """Return the contents of the dataset's README.md: YAML header and text."""
     return f"---\n{_header(facts)}---\n\n{_text(facts)}"
 
 
@@ -155,7 +156,7 @@ def _columns(facts: DatasetFacts) -> str:
     extras = f" User's own factors: {', '.join(f'`{name}`' for name in facts.extras)}." if facts.extras else ""
     return f"""## Columns
 
-- `image`: the picture. `nsoart`: NSOART, three channels, computed from the picture, of its difference from good parts.
+- `image`: the picture. `nsoart`: three texture maps of the picture, standardised by good parts; see NSOART below.
 - `label`: class of the picture. `verdict`: OK or NG, for the whole picture. `kinds`: every kind of defect in it.
 - `grey`: {_grey_note(facts)}
 - `observable`: {_observable_note(facts)}
@@ -166,30 +167,38 @@ def _columns(facts: DatasetFacts) -> str:
   (what makes it NG), `in_answer` (whether `bbox_str` has its box), `address` (row and position: r2c5), `cavity` (label
   on the drawing), `visible` (share that is visible; of a missing pin: of its cavity), `dx_mm`, `dy_mm` (tip from its
   place on the drawing), `true_position_mm`, `retraction_mm`, `tilt_deg` (of the tip against the mating direction;
-  measures are null where there is no pin), `tip_px`, `base_px` (tip and foot in the picture). The box of a missing pin
-  is around the place where it should be; that of a retracted pin, around this place and its visible part; any other
-  box, around what is visible.
+  measures are null where there is no pin), `tip_px`, `base_px` (tip and foot in the picture; a missing pin has no tip,
+  but a foot: where it should be). The box of a missing pin is around the place where it should be; that of a retracted
+  pin, around this place and its visible part; any other box, around what is visible.
 - `camera_json`: model, focal lengths (telecentric: px per mm) and centre in px, distortion in OpenCV's order,
   `matrix_world` of Blender's camera in mm.
 - `tolerance_json`: the limits in mm behind `label`; under `at`, those of single positions.
 - `housing_bbox`: COCO box of the visible part of the housing, clipped to the picture; null where none is visible.
 - `synthetic`: true. `original`, `augmentation`: null; in augmented copies, the row that was copied, and how.
 - `width`, `height` and the manifest's columns: `run`, `split`, `part`, `seed`, `scene`, `housing`, `terminal`,
-  `defects`, `camera`, `lighting`, `marking`, `samples`.{extras}
+  `defects`, `camera`, `lighting`, `marking`, `samples`, `world`.{extras}
 {_connectors_note(facts)}"""
 
 
 def _nsoart(facts: DatasetFacts) -> str:
+    reference, where = "the mean window of the same picture", ""
+    if is_golden(facts.nsoart):
+        reference = (
+            "the same window of\nthe golden reference: the mean picture of good parts, computed without this picture "
+            "and aligned with it. Edges\nthat lie up to "
+            f"{facts.nsoart['tolerance_px']} px beside those of the reference count as no difference"
+        )
+        where = " The references are in `nsoart/`."
     return f"""## NSOART
 
 NSOART (normalised SOART) has three channels: amount (log_beta), shape (log_yita) and concentration (log_gamma) of the
-difference between each small window ({_windows(facts)}) and the mean window of the same picture. Each channel is
+difference between each small window ({_windows(facts)}) and {reference}. Each channel is
 standardised by its mean and standard deviation over good parts, and coded to 8 bits by one fixed monotone function.
 The good parts (the unit space) are the OK rows of the training split with the same scene, housing, terminal, camera
 and marking.{_unit_note(facts)}
 
 `nsoart.json` holds the parameters, the statistics and the names of the rows behind them;
-`generator.soart.nsoart.nsoart_picture` applies them to any other picture.
+`generator.soart.nsoart.nsoart_picture` applies them to any other picture.{where}
 """
 
 
@@ -227,7 +236,7 @@ def _licence(facts: DatasetFacts) -> str:
 def _connectors_note(facts: DatasetFacts) -> str:
     if not facts.connectors:
         return ""
-    what = "the nominal position of every pin, and the housing's outline, of each scene, housing and terminal"
+    what = "the nominal position of every pin, and the housing's outline, for each scene, housing and terminal"
     return f"\n`connectors.json` has {what}.\n"
 
 
@@ -267,6 +276,8 @@ def _unit_note(facts: DatasetFacts) -> str:
     sources = [group["unit_space"] for group in facts.nsoart["groups"]]
     notes = (
         ("few", f"have no such rows and use their first OK rows of any split, at most {FEW}"),
+        ("marking", f"have fewer than {FEW} such rows and use those of every marking"),
+        ("housing", f"have fewer than {FEW} such rows and use those of every marking and housing"),
         ("pooled", "have no OK rows and use those of all groups"),
         ("all", "use all their rows, since the dataset has no OK row"),
     )

@@ -23,7 +23,7 @@ def card_header(
         license_id: licence identifier; `other`: not stated.
         synthetic: whether all pictures are rendered.
         counts: number of pictures by split and class.
-        settings: the dataset's build settings, stored under the key `pinsight`; one of them is `content_sha256`.
+        settings: the dataset's build settings, stored under the key `pinsight`; `content_sha256` has to be one of them.
     """
     rows = sum(sum(split.values()) for split in counts.values())
     header: dict[str, Any] = {
@@ -50,10 +50,7 @@ def card_header(
 
 
 def read_header(card: str) -> dict[str, Any]:
-    """Return the YAML header of a card that `card_header` wrote, parsed into a dict.
-
-    Args:
-        card: text of README.md.
+    """Return the YAML header of a card (text of README.md) that `card_header` wrote, parsed into a dict.
 
     Raises:
         ValueError: Pinsight did not write the card.
@@ -69,10 +66,7 @@ def read_header(card: str) -> dict[str, Any]:
 
 
 def read_settings(card: str) -> dict[str, Any]:
-    """Return the build settings in a card's header (its key `pinsight`), such as tolerance by scene and grey fraction.
-
-    Args:
-        card: text of README.md.
+    """Return the build settings, such as the tolerance by scene, in the header of a card (text of README.md).
 
     Raises:
         ValueError: Pinsight did not write the card.
@@ -81,10 +75,7 @@ def read_settings(card: str) -> dict[str, Any]:
 
 
 def read_splits(card: str) -> list[str]:
-    """Return the names of the splits in a card's header.
-
-    Args:
-        card: text of README.md.
+    """Return the names of the splits in the header of a card (text of README.md).
 
     Raises:
         ValueError: Pinsight did not write the card.
@@ -96,7 +87,7 @@ def read_splits(card: str) -> list[str]:
 
 
 def balance_table(counts: Mapping[str, Mapping[str, int]], classes: Sequence[str]) -> str:
-    """Return the numbers of pictures by split and class as a Markdown table."""
+    """Return a Markdown table of `counts`, the number of pictures by split and class, with a column for each class."""
     lines = [f"| split | {' | '.join(classes)} | all |", "|---|" + "---:|" * (len(classes) + 1)]
     for split in ordered_splits(counts):
         cells = [counts[split].get(name, 0) for name in classes]

@@ -43,10 +43,11 @@ class NominalPosition:
     Attributes:
         address: row and position in the row, both counted from 1, such as r2c5.
         cavity: label of the cavity on the drawing.
-        x_mm, y_mm, z_mm: nominal coordinates of the terminal's tip.
+        x_mm, y_mm, z_mm: nominal coordinates of the terminal's tip: X right, Y up, Z from the mating face outwards.
         standing_mm: length of the terminal above the cavity floor.
-        width_mm, thickness_mm: size of the terminal's cross-section. These, `standing_mm` and `z_mm` are None where the
-            terminals of a mixture differ in them.
+        width_mm, thickness_mm: size of the terminal's cross-section.
+
+    `z_mm`, `standing_mm`, `width_mm` and `thickness_mm` are None where the terminals of a mixture differ in them.
     """
 
     address: str
@@ -73,6 +74,11 @@ class NominalConnector:
         positions: all positions of the connector.
         datum: the housing's features from which the pins' positions are measured, as `Datum.stated` returns them; None
             in files of older versions, where they are measured from the drawing's origin.
+        opening_mm: (x, y) along the inner edge of the walls, as `outline_mm`.
+        cameras: the station's cameras by name, for a part without placing error: `matrix` (4, 4) from Blender's camera
+            axes to the housing's, `fx_per_width` (focal length divided by the picture's width), `distortion`, `model`.
+        placing: largest deviations, to either side, of a part's random place under the camera, by name: `shift_mm`,
+            `rotation_deg`, `tilt_deg`, `distance_mm`. `opening_mm`, `cameras` and `placing` are None in older files.
     """
 
     scene: str
@@ -131,7 +137,7 @@ def nominal_connectors(
 
     Args:
         rendered: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows.
-        scenes: by the scene's name, its versions of which one may have been rendered.
+        scenes: the known versions of each scene, by its name; one of them may be the version that was rendered.
     """
     found: dict[tuple[str, str, str], NominalConnector] = {}
     changed: set[str] = set()
@@ -144,14 +150,14 @@ def nominal_connectors(
             each = nominal_connector(connector, housing, terminal)
             found[each.key] = each
     notes = [
-        f"{scene}.toml has changed since these pictures were rendered: {CONNECTORS} has no nominal positions of it"
+        f"{scene}.toml has changed since these pictures were rendered: {CONNECTORS} leaves out this scene's connectors"
         for scene in sorted(changed)
     ]
     return tuple(found[key] for key in sorted(found) if key[0] not in changed), notes
 
 
 def nominal_connector(connector: Connector, housing: str, terminal: str) -> NominalConnector:
-    """Return nominal positions and outline, mm, of a scene with one of its housings and terminals (or mixtures)."""
+    """Return a scene's connector as on its drawing, with the housing and the terminal (or mixture) of these names."""
     positions = tuple(_nominal(connector, terminal, position) for position in connector.positions)
     is_drawn = connector.housings[housing].cad is None
     return NominalConnector(
@@ -190,9 +196,10 @@ def _cameras(connector: Connector) -> dict[str, dict[str, Any]]:
 
 
 def symmetries(positions: Sequence[NominalPosition]) -> tuple[str, ...]:
-    """Return the names of the motions (`half_turn`, `mirror_x`, `mirror_y`) that map the positions onto each other.
+    """Return the names of the motions that map the positions onto each other.
 
-    Motions are about the middle of the positions; a position is mapped only onto one of equal `z_mm`.
+    With x and y measured from the middle of the positions, `half_turn` maps (x, y) to (-x, -y), `mirror_x` to (-x, y)
+    and `mirror_y` to (x, -y). A position is mapped only onto one of equal `z_mm`; an unknown one (None) equals any.
     """
     places = np.array([[each.x_mm, each.y_mm] for each in positions])
     places -= 0.5 * (places.min(axis=0) + places.max(axis=0))

@@ -28,14 +28,14 @@ class SheetRows:
 
     Attributes:
         chosen: (split, number of the row in it, from 0) of the chosen rows, by class.
-        seen: number of chosen rows of each group, by class.
+        seen: by class, number of chosen rows of each group (scene, housing, terminal, camera, marking).
     """
 
     chosen: dict[str, list[tuple[str, int]]] = field(default_factory=dict)
     seen: dict[str, Counter[tuple[str, ...]]] = field(default_factory=dict)
 
     def offer(self, split: str, number: int, label: str, group: tuple[str, ...]) -> None:
-        """Choose a row for the sheet unless enough rows of its class, or of its class and group, are chosen.
+        """Choose a row for the sheet, unless 4 rows of its class, or 2 rows of its class and group, are chosen already.
 
         Args:
             split, number: the row's split, and its number in the split, counted from 0.

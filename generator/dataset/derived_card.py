@@ -11,7 +11,7 @@ from generator.dataset.writer import ORIGINS
 
 
 def read_card(text: str) -> tuple[dict[str, Any], str]:
-    """Return build settings (its key `pinsight`) and licence of a card; {} and `other` if Pinsight did not write it."""
+    """Return build settings and licence from a card (README.md); ({}, "other") if Pinsight did not write the card."""
     try:
         header = read_header(text)
     except ValueError:
@@ -29,15 +29,14 @@ def make_derived_card(
     license_id: str,
     content: str,
 ) -> str:
-    """Return the contents of README.md: YAML header and text.
+    """Return the contents of the dataset's README.md: YAML header and text.
 
     Args:
-        title: title of the dataset.
-        how: paragraphs on how the dataset was made.
+        title, how: title of the dataset, and paragraphs on how it was made.
         counts: number of pictures by split and class.
         origins: number of pictures by split and by origin: `renders`, `photographs`, `copies`.
         classes: classes that the dataset declares.
-        settings: the dataset's build settings, stored in the header under the key `pinsight`.
+        settings: build settings for the header's key `pinsight`; `source_sha256` and `code_sha256` are left out.
         license_id: licence identifier; `other`: not stated.
         content: SHA-256 of all pictures and labels.
     """
@@ -63,11 +62,12 @@ def make_derived_card(
 
 {_origins_table(origins)}
 
-Copies are augmented pictures, in the split of their original: `original` names it, `augmentation` the operation.
+Copies are augmented pictures, in the split of their originals; `original` names the row that was copied,
+`augmentation` the operation.
 
 ## Columns
 
-`image` is the picture; `nsoart` (NSOART) has three channels, computed from the picture: its difference from good
+`image` is the picture; `nsoart` (NSOART) has three channels: texture maps of the picture, standardised by good
 parts. `label` is the class of the picture, `verdict` is OK or NG (“no good”: any class but OK), `bbox_str` the
 Florence-2 `<OD>` answer, `objects` the boxes. `grey` marks pictures in the grey zone, so close to a limit of the
 tolerance that OK and NG can hardly be told apart; `observable` is false for an NG picture in which no defect is
@@ -77,7 +77,7 @@ drawing), and `objects` and `bbox_str` are null where only the class of the pict
 
 ## Limits
 
-People labelled the photographs; nothing was measured. Balance says nothing about how often defects occur.
+People labelled the photographs; no pin on them was measured. Balance says nothing about how often defects occur.
 """
 
 

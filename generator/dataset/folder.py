@@ -3,6 +3,7 @@
 DATASET/README.md                             the card
 DATASET/contact_sheet.jpg                     some pictures, for the card
 DATASET/nsoart.json                           statistics from which the column nsoart was computed
+DATASET/nsoart/                               mean pictures of good parts (golden references), if nsoart needs them
 DATASET/connectors.json                       nominal positions of the connectors in the pictures
 DATASET/data/<split>-00000-of-00001.parquet   the rows
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,7 @@ from datasets import Features
 from blender_scripts.contract.errors import InputError
 from generator.dataset.labels import CLASSES
 from generator.dataset.rows import MANIFEST_COLUMNS, NEWER, class_names, features
+from generator.soart.golden_reference import FOLDER
 
 DATA = "data"
 CARD = "README.md"
@@ -33,7 +36,7 @@ SHARD = r"(\w+)-\d{5}-of-\d{5}\.parquet"
 
 
 def split_files(dataset: Path) -> dict[str, list[Path]]:
-    """Return the Parquet files of each split of a dataset folder: train, validation, test, then others by name."""
+    """Return the Parquet files of each split: train, validation, test, then others by name; {} if it is no dataset."""
     splits: dict[str, list[Path]] = {}
     for path in sorted((dataset / DATA).glob("*.parquet")):
         if match := re.fullmatch(SHARD, path.name):
@@ -47,7 +50,7 @@ def shard_name(split: str, number: int, count: int) -> str:
 
 
 def is_whole(dataset: Path, splits: Collection[str]) -> bool:
-    """Whether a dataset folder is complete: all Parquet files and nsoart.json exist and can be read.
+    """Whether a dataset folder is complete: all Parquet files, nsoart.json and the files that it names exist.
 
     Args:
         dataset: the dataset folder.
@@ -59,7 +62,8 @@ def is_whole(dataset: Path, splits: Collection[str]) -> bool:
     try:
         for paths in found.values():
             count_rows(paths)
-        read_parameters(dataset)
+        if lost_references(dataset):
+            return False
     except InputError:
         return False
     return all(
@@ -75,7 +79,7 @@ def ordered_splits(names: Iterable[str]) -> list[str]:
 
 
 def read_features(dataset: Path) -> Features:
-    """Read a dataset's features (names and types of its columns) from its first Parquet file.
+    """Read a dataset's features (names and types of its columns) from its first Parquet file, which has to exist.
 
     Raises:
         InputError: the file is damaged.
@@ -106,8 +110,8 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
         )
     if (own := columns.get("fixture")) is not None and own.dtype != "int64":
         raise InputError(
-            f"{dataset} column fixture: expected int64 (it numbers the times that a part is placed on the station), "
-            f"got {own.dtype}: rename this column of your own in the manifest and build again"
+            f"{dataset} column fixture: expected int64 (Pinsight numbers a part's placings on the station in it), "
+            f"got {own.dtype}: give your own column another name in the manifest and build again"
         )
     names = tuple(columns["label"].names)
     if names not in (class_names(False), class_names(True)):
@@ -117,7 +121,7 @@ def dataset_columns(dataset: Path) -> tuple[Features, tuple[str, ...], bool, boo
 
 
 def count_rows(paths: Sequence[Path]) -> int:
-    """Count the rows in the files of a split.
+    """Return the number of rows in Parquet files, such as those of a split.
 
     Raises:
         InputError: a damaged file.
@@ -144,11 +148,11 @@ def read_rows(
 
     Args:
         paths: files of one split, in order.
-        columns: names of the columns to read; None: all.
+        columns: names of the columns to read; those that the files lack are ignored. None: all columns.
         only: numbers of the rows to read, counted from 0 over all files; None: all.
 
     Raises:
-        InputError: a damaged file.
+        InputError: a damaged file, when its rows are read.
     """
     names = None if columns is None else list(columns)
     first = 0
@@ -168,7 +172,7 @@ def read_rows(
 
 
 def read_parameters(dataset: Path) -> dict[str, Any]:
-    """Read a dataset's nsoart.json.
+    """Return the contents of a dataset's nsoart.json.
 
     Raises:
         InputError: the file is missing or not JSON.
@@ -179,3 +183,25 @@ def read_parameters(dataset: Path) -> dict[str, Any]:
         raise InputError(f"{dataset}: expected nsoart.json, as in every Pinsight dataset, got no such file") from None
     except (ValueError, TypeError) as error:
         raise InputError(f"{dataset / NSOART}: expected JSON, got: {error}") from None
+
+
+def reference_files(dataset: Path) -> list[Path]:
+    """Return the paths of a dataset's golden references (mean pictures of good parts), sorted; [] if it has none."""
+    return sorted(path for path in (dataset / FOLDER).glob("*") if path.is_file())
+
+
+def lost_references(dataset: Path) -> list[str]:
+    """Return the paths of golden references that nsoart.json names, but that are missing; relative to the dataset.
+
+    Raises:
+        InputError: nsoart.json is missing or not JSON.
+    """
+    names = [str(group["file"]) for group in read_parameters(dataset).get("groups", []) if "file" in group]
+    return [name for name in dict.fromkeys(names) if not (dataset / name).is_file()]
+
+
+def copy_references(dataset: Path, to: Path) -> None:
+    """Copy a dataset's golden references, if it has any, to another dataset, whose folder is `to`."""
+    for path in reference_files(dataset):
+        (to / FOLDER).mkdir(exist_ok=True)
+        shutil.copyfile(path, to / FOLDER / path.name)

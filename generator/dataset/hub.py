@@ -1,6 +1,6 @@
 """Publish files on the Hugging Face Hub in one commit, with errors of one line; for `generator push`, `trainer.push`.
 
-All files are uploaded first and become visible together: a push that is interrupted leaves the repository unchanged.
+All files are uploaded first and become visible together: an interrupted push changes no file of the repository.
 The token comes from the environment (HF_TOKEN) or the login (`hf auth login`), never from the command line.
 """
 
@@ -20,11 +20,11 @@ _PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9])?")
 
 
 class HubError(Exception):
-    """The Hub cannot be reached or refuses the request, though the arguments are valid. Its text is for the user."""
+    """The Hub cannot be reached or refuses the request, though the arguments are valid; the text is for the user."""
 
 
 class NotAllowed(Exception):
-    """The repository in the arguments may not be written, or does not exist. The exception's text is for the user."""
+    """The repository that the user names has files of another origin, or does not exist; the text is for the user."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Publication:
         name: owner/name of the repository.
         files: local file or contents of each file, by its path in the repository.
         message: commit message.
-        is_ours: returns whether the same command wrote a card, given the card's text.
-        replaced: returns whether a file in the repository that `files` lacks is deleted, given its path.
+        is_ours: gets the text of the repository's card; returns whether the same command wrote it.
+        replaced: gets the path of a file in the repository; returns whether it is deleted if `files` lacks it.
     """
 
     kind: str
@@ -49,7 +49,7 @@ class Publication:
 
 
 def name_problem(name: str, option: str) -> str | None:
-    """Return an error message if `name` is not of the form owner/name, else None; `option`: its start, such as --to."""
+    """Return a message, which starts with `option` (such as --to), if `name` does not have the form owner/name."""
     parts = name.split("/")
     if len(parts) == 2 and all(_PART.fullmatch(p) and "--" not in p and ".." not in p for p in parts):
         return None
@@ -69,14 +69,14 @@ def publish(
         what: the files, and the name of the repository.
         private: make the repository private, if it is new.
         create_pr: open a pull request instead of committing to the branch.
-        revision: branch to commit to; None: main.
+        revision: branch to commit to (made if missing), or that the pull request of `create_pr` changes; None: main.
         option: the command-line argument that has the repository's name, for error messages.
 
     Returns:
         The URL of the commit or pull request.
 
     Raises:
-        NotAllowed: the repository was not made by the same command, or a pull request needs one that exists.
+        NotAllowed: another program made the repository, or `create_pr` is true and there is no repository yet.
         HubError: no token, no network, no permission, or another error of the Hub.
     """
     # Imported here, because it takes a second that `--help` and `--dry-run` do not need.
@@ -171,7 +171,7 @@ def _errors_in_one_line(name: str, kind: str) -> Iterator[None]:
     try:
         yield
     except RevisionNotFoundError:
-        raise HubError(f"--revision: expected a branch that {name} has on the Hub, got an unknown one") from None
+        raise HubError(f"--revision with --create-pr: expected a branch of {name}, got an unknown one") from None
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
         details = " ".join(str(error.server_message or "").split())

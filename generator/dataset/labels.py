@@ -49,7 +49,7 @@ ANSWER_LABELS = {
 
 
 def class_of_kind(kind: str) -> str:
-    """Return the class (such as BENDNG) of a pin that is NG because of this kind of defect (such as bent)."""
+    """Return the class of a pin of this kind: ok OK, bent BENDNG, retracted and missing NUKENG, any other OTHERNG."""
     return {"ok": OK, "bent": BENDNG, "retracted": NUKENG, "missing": NUKENG}.get(kind, OTHERNG)
 
 
@@ -81,7 +81,10 @@ def parse_tolerance(text: str) -> dict[str, float]:
 
 
 def judge(position: Mapping[str, Any], tolerance: Tolerance) -> tuple[str, tuple[str, ...]]:
-    """Return the class of one pin position, and every kind of defect that makes it NG.
+    """Return the class of one pin position, and every kind of defect that makes it NG; (OK, ()) for a good one.
+
+    If the position has a defect that measures do not show, such as `broken`, a measure above its limit counts only if
+    its kind (such as `bent`) is among `defects` too.
 
     `trainer.core.defect_size` compares measures with limits in the same way.
 
@@ -140,6 +143,6 @@ def is_in_answer(category: str, visible: float | None, area: float) -> bool:
 
 
 def worst_class(categories: Iterable[str]) -> str:
-    """Return the class of a picture whose objects have these classes: the first of NUKENG, BENDNG, OTHERNG, OK."""
+    """Return the class of a picture whose objects have these classes: the first of NUKENG, BENDNG, OTHERNG; else OK."""
     found = set(categories)
     return next((name for name in PRECEDENCE if name in found), OK)

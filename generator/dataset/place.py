@@ -17,6 +17,7 @@ from pathlib import Path
 from blender_scripts.contract.errors import InputError
 from generator.dataset.connectors import CONNECTORS
 from generator.dataset.folder import CARD, DATA, NSOART, SHARD, SHEET
+from generator.soart.golden_reference import FILE, FOLDER
 
 
 class Place:
@@ -47,7 +48,8 @@ class Place:
     def check(self) -> None:
         """Check that the target may be replaced.
 
-        With --overwrite, the files in it now that are not a dataset's are remembered: only these may be removed later.
+        With --overwrite, the target may hold files that are not a dataset's. Their names are noted, so that `move_in`
+        can refuse to remove files that were added later.
 
         Raises:
             InputError: the target holds files that may not be replaced.
@@ -63,7 +65,7 @@ class Place:
         If a command was killed between moving the old dataset away and the new one in, the old one is moved back.
 
         Raises:
-            InputError: another command has locked it, or it may not be replaced.
+            InputError: another command has locked the target, or the target may not be replaced.
         """
         try:
             self._lock = self._locked()
@@ -91,7 +93,7 @@ class Place:
         """Move the old dataset back, if a command was killed between moving it away and moving the new one in.
 
         Raises:
-            InputError: another command is writing there.
+            InputError: another command has locked the target.
         """
         if self._replaced.exists() and not self.path.exists():
             self.hold()
@@ -101,7 +103,8 @@ class Place:
         """Move the finished dataset from `building` to the target.
 
         Raises:
-            InputError: somebody has put files into the target that may not be replaced; both folders are kept.
+            InputError: files that may not be replaced were put into the target, or a folder cannot be renamed; both are
+                kept.
         """
         try:
             if os.path.lexists(self.path):
@@ -122,7 +125,7 @@ class Place:
         return InputError(f"{self.option}: expected a folder that can be written, got: {error.strerror}")
 
     def _kept(self) -> str:
-        return f"the new dataset is in {self.building}, which the next command with this target removes"
+        return f"the new dataset is in {self.building}: move it away, or the next command with this target deletes it"
 
     def _refuse(self, folder: Path) -> None:
         if problem := self._problem(folder):
@@ -137,7 +140,8 @@ class Place:
         if strange := [name for name in _foreign_entries(folder) if name not in self._strange]:
             return (
                 f"{self.option}: expected a new or empty folder or a Pinsight dataset to replace, got one with other "
-                f"files in it ({', '.join(strange[:5])}): choose another folder, or give --overwrite to delete them"
+                f"files in it ({', '.join(strange[:5])}): choose another folder, or delete them (`build` "
+                "and `merge` do so with --overwrite)"
             )
         return ""
 
@@ -179,10 +183,10 @@ def _foreign_entries(folder: Path) -> list[str]:
         ours = json.loads((folder / NSOART).read_text(encoding="utf-8"))["made_by"] == "pinsight"
     except (OSError, ValueError, KeyError, TypeError):
         ours = False
-    known = {CARD, NSOART, CONNECTORS, SHEET, DATA} if ours else set()
+    known = {CARD, NSOART, CONNECTORS, SHEET, DATA, FOLDER} if ours else set()
     strange = [name for name in names if name not in known]
-    if ours and (folder / DATA).is_dir():
-        strange += [
-            f"{DATA}/{path.name}" for path in sorted((folder / DATA).iterdir()) if not re.fullmatch(SHARD, path.name)
-        ]
+    for inner, form in ((DATA, SHARD), (FOLDER, FILE)):
+        if ours and (folder / inner).is_dir():
+            paths = sorted((folder / inner).iterdir())
+            strange += [f"{inner}/{path.name}" for path in paths if not re.fullmatch(form, path.name)]
     return strange

@@ -1,8 +1,4 @@
-"""`python -m generator push DATASET owner/name`: upload a dataset folder to the Hugging Face Hub, in one commit.
-
-All files are uploaded first and become visible together: a push that is interrupted leaves the repository unchanged.
-The token comes from the environment (HF_TOKEN) or the login (`hf auth login`), never from the command line.
-"""
+"""`python -m generator push DATASET owner/name`: upload a dataset folder to the Hugging Face Hub, in one commit."""
 
 from __future__ import annotations
 
@@ -17,8 +13,9 @@ import pyarrow.parquet as pq
 from blender_scripts.contract.errors import InputError
 from generator.dataset.card_header import read_settings
 from generator.dataset.connectors import CONNECTORS
-from generator.dataset.folder import CARD, DATA, NSOART, SHEET, split_files
+from generator.dataset.folder import CARD, DATA, NSOART, SHEET, lost_references, reference_files, split_files
 from generator.dataset.hub import LARGEST_CARD, HubError, NotAllowed, Publication, name_problem, publish
+from generator.soart.golden_reference import FOLDER
 
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,99}")
 
@@ -33,15 +30,22 @@ class Upload:
 
     @property
     def bytes(self) -> int:
+        """Size of all files together, in bytes."""
         return sum((self.folder / name).stat().st_size for name in self.files)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator push`."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("name", metavar="OWNER/NAME", help="the dataset's name on the Hub")
     parser.add_argument("--private", action="store_true", help="make a new repository private")
-    parser.add_argument("--create-pr", action="store_true", help="open a pull request; commit to no branch")
-    parser.add_argument("--revision", metavar="R", help="branch to commit to, created if missing (default: main)")
+    parser.add_argument("--create-pr", action="store_true", help="open a pull request instead of committing")
+    parser.add_argument(
+        "--revision",
+        metavar="R",
+        help="branch to commit to, created if missing; with --create-pr, the existing branch that the pull request "
+        "changes (default: main)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check the folder and list its files; upload nothing")
 
 
@@ -74,7 +78,8 @@ def check_folder(dataset: Path) -> Upload:
     """Check a dataset folder and return the files to upload.
 
     Raises:
-        InputError: it is not a Pinsight dataset, its files differ in columns, or its card is too long.
+        InputError: it is not a Pinsight dataset, a file is damaged or missing, its Parquet files differ in columns, or
+            its card is too long.
     """
     splits = split_files(dataset)
     problems = [] if splits else [f"{dataset}: expected a Pinsight dataset, got no data/*.parquet file"]
@@ -110,7 +115,10 @@ def check_folder(dataset: Path) -> Upload:
                 problems.append(f"{path}: expected the columns of the other Parquet files, got {got}")
     if problems:
         raise InputError(problems)
+    if lost := lost_references(dataset):
+        raise InputError(f"{dataset}: expected the golden references that nsoart.json names, got no {', '.join(lost)}")
     names = [CARD, NSOART, *(name for name in (CONNECTORS, SHEET) if (dataset / name).is_file())]
+    names += [path.relative_to(dataset).as_posix() for path in reference_files(dataset)]
     names += [f"{DATA}/{path.name}" for paths in splits.values() for path in paths]
     return Upload(dataset, tuple(names), rows)
 
@@ -123,13 +131,13 @@ def push(upload: Upload, name: str, private: bool, create_pr: bool, revision: st
         name: owner/name of the repository.
         private: make the repository private, if it is new.
         create_pr: open a pull request instead of committing to the branch.
-        revision: branch to commit to; None: main.
+        revision: branch to commit to (made if missing), or that the pull request of `create_pr` changes; None: main.
 
     Returns:
         The URL of the commit or pull request.
 
     Raises:
-        InputError: this command did not make the repository, or a pull request needs one that exists.
+        InputError: another program made the repository, or `create_pr` is true and there is no repository yet.
         HubError: no token, no network, no permission, or another error of the Hub.
     """
     what = Publication(
@@ -138,7 +146,7 @@ def push(upload: Upload, name: str, private: bool, create_pr: bool, revision: st
         files={path: upload.folder / path for path in upload.files},
         message=f"{sum(upload.rows.values())} rows",
         is_ours=_is_ours,
-        replaced=lambda path: path.startswith(f"{DATA}/") or path == CONNECTORS,
+        replaced=lambda path: path.startswith((f"{DATA}/", f"{FOLDER}/")) or path == CONNECTORS,
     )
     try:
         return publish(what, private, create_pr, revision)

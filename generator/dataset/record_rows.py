@@ -42,11 +42,11 @@ class Labelling:
     Attributes:
         limits: limits in mm that replace those of the scene, by name: `true_position_mm`, or for one pin
             `r1c2.true_position_mm`.
-        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of it, because
-            people would not agree on it; 0: none is.
+        grey: a picture is marked grey if a measure differs from its limit by at most this fraction of the limit, so
+            that people would not agree on OK or NG; 0: none is.
         observable_px: a bend or a wrong height counts as visible in a picture if it moves the tip by at least this, px.
         answer: how `bbox_str`, the Florence-2 answer, names the classes: `short`, `words` or `hyphenated`.
-        scenes: tolerance of each scene; a scene that is not in it has the one in its records.
+        scenes: tolerance of each scene, by name; for a scene that is not in it, the records state the tolerance.
     """
 
     limits: Mapping[str, float]
@@ -56,7 +56,7 @@ class Labelling:
     scenes: Mapping[str, Tolerance] = field(default_factory=dict)
 
     def tolerance(self, record: Mapping[str, Any]) -> Tolerance:
-        """Return the tolerance for this record: that of its scene, with the limits in `limits` replaced."""
+        """Return the tolerance for a record: that of its scene, with some limits replaced by those in `limits`."""
         known = self.scenes.get(record["row"]["scene"]) or Tolerance(**record["tolerance"])
         addresses = {"", *(position["address"] for position in record["positions"])}
         return known.with_limits({n: limit for n, limit in self.limits.items() if n.rpartition(".")[0] in addresses})
@@ -127,9 +127,9 @@ def label_picture(
     Args:
         record: the renderer's JSON file on the picture.
         tolerance: the limits above which a pin is NG.
-        grey: the picture is marked grey if a measure differs from its limit by at most this fraction of it.
-        observable_px: a bend or a wrong height counts as visible if it moves the tip by at least this, px. Without a
-            camera in the record, every one counts.
+        grey: the picture is marked grey if a measure differs from its limit by at most this fraction of the limit.
+        observable_px: a bend or a wrong height of a pin in view counts as visible if it moves the tip by at least this
+            number of px. If the number is 0, or if the record has no camera, it always counts as visible.
 
     Raises:
         KeyError, TypeError, ValueError: the record lacks a value that is needed.
@@ -158,8 +158,8 @@ def label_picture(
 def moved_px(position: Mapping[str, Any], kinds: Sequence[str], camera: Camera | None) -> float:
     """Return by how many px a pin's bend or wrong height, whichever is more, moves its tip in the picture.
 
-    The result is infinite, so that the defect counts as visible, if `camera` is None, if `kinds` is empty, or if it has
-    a kind other than bent, retracted and protruding.
+    The result is infinite, so that the defect counts as visible, if `camera` is None, if `kinds` is empty, or if
+    `kinds` has a kind other than bent, retracted and protruding.
 
     Args:
         position: the pin's entry in a record, with `tip_mm` and measures in mm.
@@ -229,7 +229,7 @@ def _other(each: Mapping[str, Any], index: int, size: tuple[int, int]) -> Object
     boxes = each["boxes"]
     box = boxes["visible"] or boxes["expected"] or boxes["amodal"]
     if box is None:
-        raise ValueError(f"no box of the {each['kind']} in the list other")
+        raise ValueError(f"no box in the entry {each['kind']!r} of the list `other`")
     # Where the record has no visible share, an object of which any pixel is visible counts as visible.
     share = float(each.get("visible_fraction", 1.0 if boxes["visible"] else 0.0))
     inside = clipped(box, size)

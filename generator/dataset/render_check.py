@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.world import SCENE
 from blender_scripts.manifest.reader import Run
 from generator.dataset.labels import GONE_PIECES
 from generator.io.pictures import decoded
@@ -25,7 +26,7 @@ def shown_path(path: Path) -> str:
 
 
 def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) -> list[str]:
-    """Compare the manifest row that a record was rendered from with the row in the manifest now.
+    """Compare the manifest row from which a picture was rendered with the row in the manifest now.
 
     Args:
         record: the renderer's JSON file on the picture; `row` is the manifest row.
@@ -34,10 +35,10 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
         path: path of the record.
 
     Returns:
-        One message on each column that differs.
+        One message on each column that differs, and one if the run name does.
     """
-    # Records of renderer 4 and older have no fixture: their seed was that of the placing too.
-    expected, got = run.row(), {"fixture": record["row"].get("seed"), **record["row"]}
+    # Records of renderer 4 and older have no fixture: their seed was that of the placing too. Older ones have no world.
+    expected, got = run.row(), {"fixture": record["row"].get("seed"), "world": SCENE, **record["row"]}
     problems = [
         f"{shown_path(path)}: expected {name} {expected.get(name)!r} as in {manifest}, got {got.get(name)!r}: "
         "render again"
@@ -50,7 +51,10 @@ def differences(record: Mapping[str, Any], run: Run, manifest: str, path: Path) 
 
 
 def box_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """Return a message on each invalid box in a record; the boxes of visible parts have to lie inside the picture."""
+    """Return a message on each invalid box in a record (the file `path`).
+
+    The boxes `visible` must lie inside the picture, except those of pieces that broke off (GONE_PIECES).
+    """
     problems = []
     for each in (*record["positions"], *record["other"]):
         where = f"{shown_path(path)}: {each.get('address') or each['kind']}"
@@ -78,9 +82,9 @@ def _box_problem(box: Sequence[float], size: tuple[int, int] | None) -> str:
 
 
 def number_problems(record: Mapping[str, Any], path: Path) -> list[str]:
-    """Return a message on each NaN or infinite value in a record, and on `index` values that are not 1, 2, 3, …
+    """Return a message on each NaN or infinite value in a record (the file `path`), and on wrong `index` values.
 
-    The `index` of a pin position is its pixel value in the instance mask.
+    The `index` of a pin position, its pixel value in the instance mask, has to be 1, 2, 3, …
     """
     indices = [position["index"] for position in record["positions"]]
     if not indices or indices != list(range(1, len(indices) + 1)):
@@ -112,14 +116,17 @@ def read_picture(directory: Path, run: str, sha256: str, size: tuple[int, int] |
         size: (W, H) px in its record; None: not checked.
 
     Raises:
-        InputError: the picture is missing, was changed, or cannot be decoded.
+        InputError: the picture is missing, was changed, cannot be decoded, or has another size or mode.
     """
     path = directory / "images" / f"{run}.png"
     content = _read_checked(path, f"the picture of run {run}", sha256)
     picture = decoded(content, shown_path(path))
     if size is not None and picture.size != size:
         got = f"{picture.width} x {picture.height}"
-        raise InputError(f"{shown_path(path)}: expected {size[0]} x {size[1]} px, got {got}")
+        raise InputError(
+            f"{shown_path(path)}: expected {size[0]} x {size[1]} px, as its record states, got {got}: delete the "
+            "picture and render again"
+        )
     if picture.mode not in ("RGB", "L"):
         raise InputError(f"{shown_path(path)}: expected 8-bit RGB or greyscale, got Pillow mode {picture.mode}")
     return content, picture

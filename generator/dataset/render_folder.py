@@ -1,9 +1,9 @@
 """Check the rows of a render folder and prepare them for a dataset, chunk by chunk.
 
 There are two passes, in which any process may take any chunk. `examine` reads each record, picture and mask once,
-reports faults, and stores the rows without pictures. `attach_images` adds the pictures, once the statistics of good
-parts are known that the column nsoart needs. Both store results in the writer's spool (chunks on disk) and, after a
-crash, reuse them if no input has changed.
+reports faults, and stores the rows without pictures. When the statistics of good parts are known, which the column
+nsoart needs, `attach_images` adds the pictures. Both store results in the writer's spool (chunks on disk) and, after
+a crash, reuse them if no input has changed.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Chunk:
         split: name of the split.
         number: number of the chunk in the split, from 0.
         runs: the manifest rows.
-        manifests: for each row, the file name of its manifest.
+        manifests: file name of each row's manifest.
     """
 
     split: str
@@ -86,12 +86,13 @@ class Chunk:
 
     @property
     def name(self) -> str:
+        """Name of the chunk in the spool, such as train-000002."""
         return f"{self.split}-{self.number:06d}"
 
 
 @dataclass
 class Findings:
-    """Results of `examine` for a chunk, except the dataset rows, so that those of many chunks fit in memory.
+    """Results of `examine` for a chunk, except the dataset rows, so that the results of many chunks fit in memory.
 
     Attributes:
         key: SHA-256 of the chunk's rows, its files' sizes and times, and the settings, when it was examined.
@@ -99,15 +100,17 @@ class Findings:
         missing: one message per row without a record.
         rows: (run name, class, unit-space group) of each row that goes into the dataset, in order. A unit-space group
             is (scene, housing, terminal, camera, marking): its good rows standardise the column nsoart.
-        tolerances: (scene, file, limits) of each record whose limits differ from the previous one in the chunk.
+        tolerances: (scene, path, limits) of each scene's first record in the chunk, and of each later record whose
+            limits differ from those of the scene's record before it.
         connectors: (scene, housing, terminal, SHA-256 of the scene when it was rendered) of the rows, each once.
         other: whether any object has the class OTHERNG.
         grey_rows, hidden_rows: number of rows in the grey zone, and of NG rows in which no defect is visible.
-        ceilings: number of boxes in `bbox_str`; sum and minimum, over them, of the IoU of the exact box with the one in
-            `bbox_str`, whose edges are rounded to a thousandth of the picture.
+        ceilings: (number of boxes in all `bbox_str`, sum and minimum of their IoU with the exact boxes); the IoU is
+            below 1 because edges in `bbox_str` are rounded to a thousandth of the picture.
         renderers, blenders, sizes: versions of renderer and Blender, and (W, H) of the pictures in px, each once.
-        statistics: (unit-space group, statistics of the SOART3 texture maps of its OK training rows, as returned by
-            `MapStatistics.as_numbers`).
+        statistics: (unit-space group, statistics of the SOART3 texture maps of its OK training rows) of each group,
+            as `MapStatistics.as_numbers` returns them.
+        records: sum of `record_number` over the rows' records.
     """
 
     key: str = ""
@@ -124,9 +127,10 @@ class Findings:
     blenders: list[str] = field(default_factory=list)
     sizes: list[tuple[int, int]] = field(default_factory=list)
     statistics: list[tuple[tuple[str, ...], tuple[int, list[float], list[float]]]] = field(default_factory=list)
+    records: int = 0
 
     def take(self, row: PictureRow, record: Mapping[str, Any], path: Path) -> None:
-        """Count a row that goes into the dataset; `path` is that of its record."""
+        """Add to the findings a row that goes into the dataset; `record`, `path`: contents and path of its record."""
         scene, housing, terminal = (str(row.manifest[name]) for name in ("scene", "housing", "terminal"))
         self.rows.append((str(row.manifest["run"]), row.label, nsoart.group_of(row.manifest)))
         self.other |= any(each.category == OTHERNG for each in row.objects or ())
@@ -162,10 +166,20 @@ class Findings:
         return found
 
 
-def examine(chunk: Chunk, rules: Rules) -> Findings:
-    """Check the rows of a chunk (first pass); if none is faulty, store them in the spool, without pictures.
+def record_number(run: str, content: bytes) -> int:
+    """Return the SHA-256 of a run name and its record's bytes, as a number.
 
-    If the spool has this chunk already and no input has changed since, the stored results are returned.
+    The sum of these numbers tells whether any record has changed, in whatever order and on whatever machine they are
+    added.
+    """
+    return int(hashlib.sha256(run.encode() + b"\n" + content).hexdigest(), 16)
+
+
+def examine(chunk: Chunk, rules: Rules) -> Findings:
+    """Check the records, pictures and masks of a chunk's rows, and return what was found: the first pass of a build.
+
+    If no row has a fault, the results and the rows, without pictures, are stored in the spool (the build's folder of
+    temporary files). If results of this chunk are stored there already and no input has changed, they are returned.
     """
     key, name = _chunk_key(chunk, rules), f"{chunk.name}-light"
     if (known := rules.spool.find(name, key)) is not None:
@@ -184,20 +198,21 @@ def examine(chunk: Chunk, rules: Rules) -> Findings:
     return findings
 
 
-def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any]) -> Kept:
+def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, Any], folder: Path) -> Kept:
     """Add the pictures to an examined chunk (second pass), and store its complete rows in the spool.
 
     Args:
         chunk: name of the chunk.
         key: `Findings.key` of the chunk.
         rules: settings of the build.
-        parameters: contents of nsoart.json; the key `rows` of its groups is not needed.
+        parameters: contents of nsoart.json.
+        folder: folder of the dataset, with its golden references (mean pictures of good parts) if nsoart needs them.
 
     Returns:
-        What the spool states about the stored chunk.
+        The chunk's entry in the spool.
 
     Raises:
-        InputError: a picture has changed since it was examined.
+        InputError: a picture has changed since it was examined, or does not have the shape of its golden reference.
     """
     wanted = _sha256(f"{key} {json.dumps(parameters, sort_keys=True)}")
     if (kept := rules.spool.find(chunk, wanted)) is not None:
@@ -208,7 +223,10 @@ def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, A
     for row in rows:
         run = row["run"]
         content, picture = read_picture(rules.directory, run, row["image"], None)
-        chart = nsoart.nsoart_picture(picture, parameters, row)
+        try:
+            chart = nsoart.nsoart_picture(picture, parameters, row, folder, run)
+        except ValueError as error:
+            raise InputError(f"the picture of run {run}: {error}") from None
         images.append({"bytes": content, "path": f"{run}.png"})
         charts.append({"bytes": encoded_png(chart), "path": f"{run}_nsoart.png"})
         if rules.masks:
@@ -224,9 +242,9 @@ def attach_images(chunk: str, key: str, rules: Rules, parameters: Mapping[str, A
 
 
 def unit_statistics(runs: Sequence[str], rules: Rules) -> nsoart.MapStatistics:
-    """Return mean and standard deviation of the SOART3 texture maps of pictures, given their run names.
+    """Compute mean and standard deviation of the SOART3 texture maps of the pictures with these run names.
 
-    Needed for a unit space (good parts that standardise the column nsoart) without rows in the training split.
+    The build needs them for groups (one scene, camera and so on) without an OK row in the training split.
     """
     statistics = nsoart.MapStatistics()
     for run in runs:
@@ -246,6 +264,7 @@ def _examine_row(
     wrong: list[str] = []
     try:
         record = read_record(path)
+        findings.records += record_number(run.run, path.read_bytes())
         wrong += differences(record, run, manifest, path)
         wrong += box_problems(record, path) or number_problems(record, path)
         row = picture_row(run, record, rules.labelling, rules.extras)

@@ -2,10 +2,10 @@
 
 `build`, `import` and `augment` make rows; the trainers read them. `features` derives the columns from the two classes.
 To add a column of an object, add a field to ObjectRow; for one of a picture, add a field to PictureRow and a line to
-`columns_of` and `row_of`. Its value is set in dataset/record_rows.py (renders) and interchange/photo_rows.py
-(photographs). Its name is RESERVED in a manifest (manifest/run.py).
+`columns_of` and `row_of`. Set the new column's value in dataset/record_rows.py (renders) and interchange/photo_rows.py
+(photographs), and add its name to RESERVED in manifest/run.py, as manifests may not use it.
 
-An unknown value is None. An older dataset may lack columns: `missing_columns` names them, and their values are None.
+An unknown value is None. Columns that an older dataset lacks (`missing_columns`) count as None, `synthetic` as True.
 """
 
 from __future__ import annotations
@@ -44,9 +44,10 @@ MANIFEST_COLUMNS = {
     "lighting": "string",
     "marking": "string",
     "samples": "int64",
+    "world": "string",
 }
 # Those that datasets of older versions lack.
-NEWER = ("fixture",)
+NEWER = ("fixture", "world")
 _CLASS = "class"  # placeholder: `features` puts ClassLabel with the dataset's classes in its place
 
 
@@ -70,22 +71,24 @@ class ObjectRow:
     """One object in a picture: a pin position of the connector, a foreign body, a crack or a print defect.
 
     Attributes:
-        id: its pixel value in the instance mask.
+        id: the object's pixel value in the instance mask.
         box: xyxy in px, clipped to the picture; for an NG position, around what shows the defect. Stored as `bbox`
             (COCO's xywh) and `area` (px^2).
         category: class of the object, one of CLASSES.
         kinds: kinds of defect that make it NG; () for a good object, None where they are not known.
-        in_answer: whether `bbox_str`, the Florence-2 answer, has its box.
-        address: row and position of the pin, such as r2c5; of another object, that of the position it lies at.
+        in_answer: whether `bbox_str`, the Florence-2 answer, has the object's box.
+        address: row and position of the pin, both from 1, such as r2c5; for another object, the address of the position
+            it lies at (r1c1-r1c2 for two, "" for none).
         cavity: label of the cavity on the drawing.
         visible: share of the object that is visible, 0 to 1; for a missing pin, the visible share of its cavity.
-        dx_mm, dy_mm: offset of the tip from its nominal position, along X and Y. All measures are None for a missing
-            pin and for an object that is not a pin.
+        dx_mm, dy_mm: offset of the tip from its nominal position, along X (to the right, seen from the centre camera)
+            and Y (upwards). This and the other measures are None for a missing pin and for an object that is no pin.
         true_position_mm: diametral position error of the tip, 2 sqrt(dx^2 + dy^2).
         retraction_mm: depth of the terminal below its nominal height in its cavity; negative where it protrudes.
         tilt_deg: angle between the pin's direction at its tip and the mating direction, degrees.
-        tip_px, base_px: (x, y) of the pin's tip and foot in the picture, px; None without a pin. In renders they
-            may lie outside the picture; in augmented copies, points outside are None.
+        tip_px, base_px: (x, y) of the pin's tip and foot (at the cavity floor), px; in renders they may lie outside the
+            picture. A missing pin has no tip (None), but a foot: where it should be. Both are None for an object that
+            is no pin, on photographs, and where an augmented copy does not show the point.
     """
 
     id: int | None = _column(_WHOLE)
@@ -128,7 +131,8 @@ class CameraRow:
     """The camera of one picture; stored as JSON in `camera_json`.
 
     Attributes:
-        matrix_world: (4, 4) from Blender's camera frame (looks along -Z, Y up) to the world, mm.
+        matrix_world: (4, 4) from Blender's camera axes (looking along -Z, Y up) to the axes in which the part is
+            measured, mm: the world's axes, with the origin shifted so that this part's datum lies as on the drawing.
         fx, fy, cx, cy: focal lengths and principal point in px, edge convention: the picture is [0, W] x [0, H]. Of a
             telecentric camera, fx and fy are px per mm.
         distortion: OpenCV's coefficients k1, k2, p1, p2, k3.
@@ -157,6 +161,7 @@ class CameraRow:
         )
 
     def as_json(self) -> str:
+        """Return the attributes as a JSON object, as in `camera_json`."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 
@@ -168,15 +173,15 @@ class PictureRow:
         label: class of the picture, one of CLASSES; `verdict` follows from it.
         kinds: every kind of defect of the part; None where a labeller did not state them.
         observable: whether at least one of the part's defects is visible in this view; True for a good part.
-        grey: whether the picture is in the grey zone: a measure lies close to its limit.
+        grey: whether a measure lies so close to its limit that OK and NG can hardly be told apart; None: not measured.
         bbox_str: the answer that Florence-2 learns for the task `<OD>` (object detection); see `answer`.
         objects: objects in the picture; None where they are not known.
         camera: None where it is not known, as for a photograph without calibration.
         tolerance: limits in mm that decided `label`, as `Tolerance.complete` returns them; None: none were applied.
-        housing_box: box of the visible part of the housing, xyxy in px, clipped to the picture.
+        housing_box: box of the housing's visible part, xyxy in px, clipped to the picture; None: hidden or unknown.
         synthetic: whether the picture was rendered.
-        original, augmentation: run name of the row from which an augmented copy was made, and the operation; None: not
-            a copy.
+        original, augmentation: of an augmented copy, the run name of the row that was copied, and how it was changed:
+            left, right (halves), reverse, plus90, light or warp; None for a picture that is no copy.
         width, height: size in px.
         manifest: values of the manifest's columns, MANIFEST_COLUMNS, by name.
         extras: values of the user's own columns of the manifest, by name.
@@ -201,11 +206,12 @@ class PictureRow:
 
     @property
     def verdict(self) -> str:
+        """OK or NG (any class but OK)."""
         return VERDICTS[int(self.label != "OK")]
 
 
 def class_names(other: bool) -> tuple[str, ...]:
-    """Return the classes that a dataset declares; OTHERNG only if `other` is true."""
+    """Return the names of a dataset's classes, in the order of their numbers; OTHERNG only if `other` is true."""
     return CLASSES if other else tuple(name for name in CLASSES if name != OTHERNG)
 
 
@@ -254,10 +260,10 @@ def _object_columns(label: ClassLabel) -> dict[str, object]:
 
 
 def missing_columns(present: Mapping[str, Any]) -> list[str]:
-    """Return the names of the columns that a dataset lacks; those of objects as `objects.NAME`.
+    """Return the names of Pinsight's columns that a dataset lacks; `objects.NAME`: a list in the column `objects`.
 
     Args:
-        present: features of a dataset that an older version or another program made.
+        present: features (columns and types) of a dataset that an older version or another program made.
     """
     wanted = features(True)
     lacking = [name for name in wanted if name not in present]
@@ -269,11 +275,11 @@ def missing_columns(present: Mapping[str, Any]) -> list[str]:
 
 
 def missing_note(name: object, present: Mapping[str, Any]) -> str | None:
-    """Return a message on the columns that a dataset lacks; None if it has all.
+    """Return a message that names the columns of Pinsight that a dataset lacks; None if it has all.
 
     Args:
         name: name of the dataset, for the message.
-        present: features of the dataset.
+        present: features (columns and types) of the dataset.
     """
     lacking = missing_columns(present)
     if not lacking:
@@ -282,7 +288,7 @@ def missing_note(name: object, present: Mapping[str, Any]) -> str | None:
 
 
 def all_columns(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored row with the columns that an older dataset lacks: `synthetic` as True, all others as None."""
+    """Return a stored row, completed by the columns that an older dataset lacks: `synthetic` True, all others None."""
     objects = stored.get("objects")
     if objects is not None and objects.get("bbox") is not None:
         unknown = [None] * len(objects["bbox"])
@@ -322,7 +328,7 @@ def object_columns_of(objects: Sequence[ObjectRow]) -> dict[str, list[Any]]:
 
 
 def row_of(columns: Mapping[str, Any], extras: Sequence[str] = ()) -> PictureRow:
-    """Convert a stored row to a PictureRow; values of missing columns become None.
+    """Convert a stored row to a PictureRow; values of missing columns become None (`synthetic`: True).
 
     Args:
         columns: a row as stored, with classes as numbers.
@@ -376,7 +382,7 @@ def objects_of(columns: Mapping[str, Any], classes: Sequence[str] = CLASSES) -> 
 
 
 def answer(objects: Iterable[ObjectRow], size: tuple[int, int], style: str = "short") -> str:
-    """Return the text with which Florence-2 has to answer for a picture: class and box of its objects `in_answer`.
+    """Return the text with which Florence-2 has to answer for a picture: class and box of each object `in_answer`.
 
     Args:
         objects: objects of the picture.

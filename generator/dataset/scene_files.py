@@ -23,10 +23,10 @@ class SceneFiles:
     """The scene files of a render folder, by name of the scene.
 
     Attributes:
-        rows: the file with which the manifests' rows are read: the scene as it was rendered, where it is known.
-        connectors: the scene as it was rendered and as it is now, in this order, where they are known.
-        tolerances: the tolerance that applies now; a scene without one here has that in its records.
-        notes: for each scene, a line for the user on the origin of its tolerance.
+        rows: path of the scene file for reading the manifests' rows: the copy made when rendering, if there is one.
+        connectors: the scene as read from `rows`, and after it, if there is another file, as that file states it now.
+        tolerances: the tolerance that applies now; for a scene without an entry here, the records state it.
+        notes: a list with a line for the user on each scene: where its tolerance comes from.
     """
 
     rows: dict[str, Path] = field(default_factory=dict)
@@ -40,7 +40,7 @@ def find_scenes(directory: Path, names: Iterable[str], scenes: Path | None) -> S
 
     Args:
         directory: the render folder.
-        names: the scenes that its manifests name; texts that cannot be a scene's name are ignored.
+        names: names of the scenes in the folder's manifests; texts that cannot be a scene's name are ignored.
         scenes: the folder given by `--scenes`; None: the scene files are where they were when rendered, else their
             copies in the render folder are read.
 
@@ -57,7 +57,8 @@ def find_scenes(directory: Path, names: Iterable[str], scenes: Path | None) -> S
             where = f"--scenes {scenes}" if scenes else "--scenes"
             got = "one without this file" if scenes else "no --scenes, and no copy of the file in the render folder"
             problems.append(
-                f"{where}: expected the folder of {name}.toml, a scene of the manifests in {directory}, got {got}"
+                f"{where}: expected the folder with the scene file {name}.toml, which the manifests in {directory} "
+                f"need, got {got}"
             )
             continue
         found.rows[name] = file

@@ -9,8 +9,8 @@
             writer.add(split, writer.spool.table(name), kept.sha256)
         writer.finish(card, parameters, connectors)
 
-The dataset is written in a hidden folder beside its target and renamed when it is complete. If the command is
-interrupted, the next one reuses the finished chunks.
+The dataset is written in a hidden folder beside its target, which is renamed at the end of `with`. If the command is
+interrupted or killed, the next one reuses the finished chunks; after an error they are deleted.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SPOOL = "rows"
 
 
 class Kept(NamedTuple):
-    """A chunk in the spool.
+    """A chunk (some rows of one split) in the spool.
 
     Attributes:
         note: results other than rows, as JSON values.
@@ -60,26 +60,33 @@ class Kept(NamedTuple):
 
 
 class Spool(NamedTuple):
-    """A store on disk for finished chunks of rows, used by several processes at once; it has no incomplete chunks.
+    """A store on disk for chunks of rows, used by several processes at once; it never shows an incomplete chunk.
 
     Attributes:
         folder: the folder of the chunks, which has no other files.
+        source: folder of finished chunks, only read, in which `find` and `table` look for a chunk that `folder` lacks;
+            None: no such folder.
     """
 
     folder: Path
+    source: Path | None = None
 
     def find(self, name: str, key: str) -> Kept | None:
         """Return the chunk `name` if it was stored with the same `key` (hash of all that it depends on), else None."""
+        found = self._find(self.folder, name, key)
+        return self._find(self.source, name, key) if found is None and self.source is not None else found
+
+    def _find(self, folder: Path, name: str, key: str) -> Kept | None:
         try:
-            stored = json.loads((self.folder / f"{name}.json").read_bytes())
+            stored = json.loads((folder / f"{name}.json").read_bytes())
             kept = Kept(dict(stored["note"]), str(stored["sha256"]))
-            is_whole = not kept.sha256 or (self.folder / f"{name}.arrow").is_file()
+            is_whole = not kept.sha256 or (folder / f"{name}.arrow").is_file()
             return kept if is_whole and stored["key"] == key else None
         except (OSError, ValueError, LookupError, TypeError):
             return None  # missing, or written by another version
 
     def keep(self, name: str, key: str, note: Mapping[str, Any], table: pa.Table | None = None) -> Kept:
-        """Store a finished chunk.
+        """Store a finished chunk, and return it as a later build finds it (`Kept`).
 
         Args:
             name: name of the chunk, a file name without suffix.
@@ -99,8 +106,11 @@ class Spool(NamedTuple):
         return Kept(dict(note), sha256)
 
     def table(self, name: str) -> pa.Table:
-        """Return the rows of the stored chunk `name`, memory-mapped."""
-        with pa.memory_map(str(self.folder / f"{name}.arrow")) as source:
+        """Return the rows of the stored chunk `name`, memory-mapped; for a chunk without rows there is no file."""
+        path = self.folder / f"{name}.arrow"
+        if self.source is not None and not path.is_file():
+            path = self.source / path.name
+        with pa.memory_map(str(path)) as source:
             return pa.ipc.open_file(source).read_all()
 
     def _write(self, name: str, content: bytes) -> str:
@@ -114,6 +124,7 @@ class DatasetWriter:
     """Writer of one dataset; the module's docstring shows its use.
 
     Attributes:
+        path, building: the dataset folder, and the hidden folder in which it is written until the end of `with`.
         spool: store on disk for finished chunks; exists from the start of `with` to `finish`.
         counts: number of pictures added, by split and class.
         origins: number of pictures added, by split and origin: `renders`, `photographs` or `copies`.
@@ -126,7 +137,7 @@ class DatasetWriter:
         replace: replace a Pinsight dataset; False: accept only a new or empty folder.
 
     Raises:
-        InputError: `to` may not be replaced or cannot be written.
+        InputError: `to` may not be replaced or cannot be written; from `with` also: another command is writing it.
     """
 
     def __init__(
@@ -197,7 +208,7 @@ class DatasetWriter:
         (self.building / DATA).mkdir()
 
     def add(self, split: str, table: pa.Table, sha256: str = "") -> None:
-        """Write rows to the dataset; all rows of a split have to be added before those of the next.
+        """Write rows to the dataset; all rows of a split have to be added before those of the next split.
 
         Args:
             split: split of the rows.
@@ -232,8 +243,9 @@ class DatasetWriter:
         self._close_split()
         shutil.rmtree(self.spool.folder)
         if parameters:
-            text = json.dumps(parameters, indent=1) + "\n"
-            (self.building / NSOART).write_text(text, encoding="utf-8")
+            with (self.building / NSOART).open("w", encoding="utf-8") as file:
+                json.dump(parameters, file, indent=1)
+                file.write("\n")
         if connectors:
             (self.building / CONNECTORS).write_text(connectors_json(connectors), encoding="utf-8")
         write_sheet(self.building, self._sheet, self.classes)
@@ -247,12 +259,12 @@ class DatasetWriter:
 
 
 class ShardWriter:
-    """Writer of the Parquet files (shards) of one split; the library `datasets` opens them with the given features.
+    """Writer of the Parquet files (shards) of one split; the library `datasets` can open them.
 
     Args:
         folder: folder of the files.
         split: name of the split.
-        columns: features: names and types of the columns.
+        columns: names and types of the columns.
     """
 
     def __init__(self, folder: Path, split: str, columns: Features) -> None:

@@ -5,9 +5,11 @@ A SPEC is a TOML file with the factors and levels of a design; a manifest is a C
 design.py        `generator design`: write the manifest of a SPEC as CSV
 spec.py  spec_reader.py  spec_defects.py    the contents of a SPEC and its reader (docs/reference/design.md)
 tables.py  levels.py    full, fractional and orthogonal tables; the factors' levels of each picture
-blocks.py        pin positions of training and held-out positions
+blocks.py        the positions used for training, and those held out for validation and test
 assignment.py    kinds of defect and positions of each picture, balanced
 drawing.py  defect_values.py  part_class.py    sizes and part numbers, drawn until the part has its class
+measuring.py  displacement.py  spec_measurement.py  pin_table.py    designs that displace every pin, for measuring
 row.py           one picture of a design, and the order of pictures
-check.py  aliasing.py  position_map.py      `generator check`: balance, aliasing, cost estimate; a map of the pins
+check.py  frame.py  aliasing.py  position_map.py    `generator check`: balance, aliasing, cost; a map of the pins
+plausibility.py  housing_fit.py  symmetry.py    the warnings of `generator check`
 """

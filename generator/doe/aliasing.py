@@ -1,17 +1,18 @@
 """Find factors of a manifest that vary together, so that no model can separate their effects.
 
 Cramér's V (Cramér 1946) measures how well one factor's level predicts another's: 0 if they are independent, 1 if one
-is a function of the other. Each factor is also compared with pairs of other factors: V = 1 there means that it is
-aliased with their interaction (a design of resolution III).
+is a function of the other. Up to 10 factors are also compared with pairs of other factors: V = 1 there means that a
+factor is aliased with their interaction (a design of resolution III).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 # Least V that is reported: below it a table of counts shows no connection to the eye.
 NOTABLE = 0.3
@@ -26,7 +27,7 @@ class Alias:
     Attributes:
         factor: name of the factor.
         by: names of the one or two factors that predict it.
-        v: Cramér's V: 0 if they are independent of it, 1 if they determine it.
+        v: Cramér's V: 0 if `factor` is independent of `by`, 1 if one of the two determines the other.
     """
 
     factor: str
@@ -58,22 +59,22 @@ def cramers_v(a: np.ndarray, b: np.ndarray) -> float:
     return float(min(1.0, (phi / max(min(r - 1, c - 1), 1e-9)) ** 0.5))
 
 
-def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
-    """List the factors that one or two other factors predict with a Cramér's V of NOTABLE or more, largest V first.
+def aliases(factors: Mapping[str, ArrayLike]) -> list[Alias]:
+    """List the factors that one or two others predict with a Cramér's V of 0.3 (NOTABLE) or more, largest V first.
+
+    Two factors that predict each other are listed once. Factors with a single level are left out. What two factors
+    predict together is examined only for at most MOST_IN_TRIPLES (10) factors, of which no two predict each other.
 
     Args:
-        factors: by name of the factor, its level in each manifest row.
+        factors: level of each factor in each manifest row, as a text or number, by name of the factor.
     """
-    codes = {
-        name: np.unique(np.asarray(levels, dtype=object).astype(str), return_inverse=True)[1]
-        for name, levels in factors.items()
-    }
+    codes = {name: _numbers(levels) for name, levels in factors.items()}
     codes = {name: levels for name, levels in codes.items() if len(levels) and levels.max() > 0}
     found = [Alias(b, (a,), cramers_v(codes[b], codes[a])) for a, b in combinations(codes, 2)]
     linked = {frozenset((alias.factor, *alias.by)) for alias in found if alias.v >= NOTABLE}
     if len(codes) <= MOST_IN_TRIPLES:
         for a, b in combinations(codes, 2):
-            pair = np.unique(codes[a] * (int(codes[b].max()) + 1) + codes[b], return_inverse=True)[1]
+            pair = _numbers(codes[a].astype(np.int64) * (int(codes[b].max()) + 1) + codes[b])
             for name in codes:
                 # Pairs that vary together are reported already; level pairs with under 2 rows each prove nothing.
                 if name in (a, b) or any(frozenset(two) in linked for two in ((name, a), (name, b), (a, b))):
@@ -81,3 +82,9 @@ def aliases(factors: Mapping[str, Sequence[str]]) -> list[Alias]:
                 if pair.max() + 1 <= len(pair) / 2:
                     found.append(Alias(name, (a, b), cramers_v(codes[name], pair)))
     return sorted((a for a in found if a.v >= NOTABLE), key=lambda a: -a.v)
+
+
+def _numbers(levels: ArrayLike) -> np.ndarray:
+    """Number the levels (rows,) from 0, in the smallest type that holds the numbers."""
+    numbers: np.ndarray = np.unique(np.asarray(levels), return_inverse=True)[1]
+    return numbers.astype(np.min_scalar_type(int(numbers.max(initial=0))))

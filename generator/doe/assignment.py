@@ -20,7 +20,7 @@ _PROBES = 12
 
 
 class Balancer:
-    """Chooses kinds of defect (or addresses) in turn, each in proportion to its weight, also at each factor level.
+    """Chooses kinds of defect or addresses, each as often as its weight asks: in all rows and at each factor level.
 
     Args:
         weights: relative frequency of each kind or address, by its name.
@@ -34,7 +34,7 @@ class Balancer:
         self.met: Counter[tuple[str, str, str]] = Counter()
 
     def take(self, levels: dict[str, str], without: Sequence[str] = ()) -> str:
-        """Choose the kind or address that has been used least so far, in proportion to its weight.
+        """Choose the kind or address used least so far, in proportion to its weight, and count it as used once more.
 
         Args:
             levels: the row's level of each factor, by factor; of equal candidates, the one used least with these
@@ -58,10 +58,12 @@ class Assignment:
     def __init__(self, scenes: SceneBlocks) -> None:
         self.scenes = scenes
         self.spec = scenes.spec
-        self._possible: dict[tuple[str, ...], bool] = {}
+        self._possible: dict[tuple[str | bool, ...], bool] = {}
 
     def assign(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Set kinds and targets of the defects in each row; rows of the same part get the same ones.
+        """Set `kinds` and `targets` of each row; rows of the same part get the same ones.
+
+        Each row gets `split.per_picture` defects. Of class OK, only the share `inside_tolerance` of the parts gets one.
 
         Args:
             split: the split.
@@ -69,7 +71,7 @@ class Assignment:
             rows: all rows of this class in the split.
 
         Raises:
-            InputError: the block has fewer positions than defects per picture, or no kind of the class is possible.
+            InputError: too few positions for the defects per picture, or no kind of the class is possible.
         """
         source = self.spec.random("assign", split.name, name)
         if name == OK:
@@ -98,8 +100,8 @@ class Assignment:
                 block = self.scenes.block(scene, split.positions)
                 if len(block) < per_picture:
                     raise InputError(
-                        f"{self.spec.path.name}: splits.{split.name}: expected per_picture of at most {len(block)}, "
-                        f"the number of pins of scene {scene} with positions = {split.positions}, got {per_picture}"
+                        f"{self.spec.path.name}: splits.{split.name}: expected per_picture of at most {len(block)} "
+                        f"(number of pins of scene {scene} in positions = {split.positions}), got {per_picture}"
                     )
                 positions[scene] = Balancer(dict.fromkeys(block, 1.0), source)
             for _ in range(per_picture):
@@ -122,23 +124,25 @@ class Assignment:
             raise InputError(
                 f"{self.spec.path.name}: splits.{split.name}: expected a kind of defect of class {name} that is "
                 f"possible with scene {row.variant[0]}, housing {row.variant[1]}, terminal {row.variant[2]}, marking "
-                f"{row.variant[3]}, got only impossible ones: {', '.join(without)}"
+                f"{row.variant[3]} (housing and print have each kind once), got only impossible ones: "
+                f"{', '.join(without)}"
             )
         return kinds.take(row.levels, without)
 
     def _is_possible(self, row: Row, label: str, split: SplitSpec) -> bool:
         """Whether parts of the row's variant can have this kind of defect: a round pin, for example, cannot twist."""
-        key = (label, split.positions, *row.variant)
+        names: tuple[str, ...] = (label, split.positions, *row.variant)
+        key: tuple[str | bool, ...] = (row.wanted == OK, *names)
         if key not in self._possible:
-            self._possible[key] = self._probe(row, label, split, key)
+            self._possible[key] = self._probe(row, label, split, names)
         return self._possible[key]
 
-    def _probe(self, row: Row, label: str, split: SplitSpec, key: Sequence[str]) -> bool:
+    def _probe(self, row: Row, label: str, split: SplitSpec, names: Sequence[str]) -> bool:
         """Whether one of _PROBES random defects of the kind gives a valid part of the kind's class."""
-        source = self.spec.random("shows", *key)
+        source = self.spec.random("shows", *names)
         defect, connector = self.spec.defects[label], self.scenes.connector(row.levels["scene"])
         block = Balancer(dict.fromkeys(self.scenes.block(row.levels["scene"], split.positions), 1.0), source)
-        wanted = class_of_kind(defect.kind)
+        wanted = OK if row.wanted == OK else class_of_kind(defect.kind)
         drawn = drawn_values(self.spec, label, wanted)
         for _ in range(_PROBES):
             probe = Row(row.split, wanted, row.levels, row.unit)
@@ -177,8 +181,8 @@ class Assignment:
         if at == PIN:
             if set(taken) >= set(positions.weights):
                 raise InputError(
-                    f"{self.spec.path.name}: splits.{row.split}: expected a position without a defect for {label}, got "
-                    f"defects at all ({', '.join(row.targets)}): decrease per_picture, or allow more positions"
+                    f"{self.spec.path.name}: splits.{row.split}: expected, for {label}, a pin without a defect, got "
+                    f"defects at all pins ({', '.join(row.targets)}): decrease per_picture, or allow more positions"
                 )
             return positions.take(levels, taken)
         connector = self.scenes.connector(row.levels["scene"])
@@ -190,8 +194,9 @@ class Assignment:
         alone = [address for address in positions.weights if not near.get(address)]
         if len(alone) == len(positions.weights):
             raise InputError(
-                f"{self.spec.path.name}: positions: expected two neighbouring pins without a defect for {label}, both "
-                "for training or both held out, got none: hold out other positions, or decrease per_picture"
+                f"{self.spec.path.name}: splits.{row.split}: expected, for {label}, two neighbouring pins without a "
+                "defect, both among the positions of this split, got no such pins: decrease per_picture, or allow more "
+                "positions"
             )
         first = positions.take(levels, alone)
         second = min(near[first], key=lambda address: (positions.used[address], address))

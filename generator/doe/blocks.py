@@ -1,8 +1,8 @@
 """Divide a connector's positions into two blocks: training and held out.
 
-Held-out positions are drawn in proportion from strata: the edge and the inside of each row. A pin at the edge has no
-neighbour on one side, and rows look different too; a hold-out without one of these strata would not measure how well
-a model carries over to new positions.
+Unless a SPEC names them, held-out positions are drawn from strata (the edge and the inside of each row), from each in
+proportion to its size. A pin at the edge has no neighbour on one side, and each row looks different. A hold-out that
+lacks one of these strata would not measure how well a model performs at new positions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OPEN_RAD = math.radians(150.0)
 
 
 class SceneBlocks:
-    """The scenes of a design, read when first used, with their positions for training and those held out.
+    """The scenes of a design, read when first used; divides each one's pin positions into training and held out.
 
     Args:
         spec: the design.
@@ -41,7 +41,7 @@ class SceneBlocks:
         self._held: dict[str, tuple[str, ...]] = {}
 
     def connector(self, name: str) -> Connector:
-        """Return the scene of this name.
+        """Return the connector that the scene with this name describes.
 
         Raises:
             InputError: no such scene file, an invalid one, or positions that cannot be held out as the design asks.
@@ -64,7 +64,7 @@ class SceneBlocks:
         return self._connectors[name]
 
     def block(self, scene: str, positions: str) -> list[str]:
-        """Return the addresses of a scene's positions: of ALL, of those for TRAINING, or of those HELD_OUT."""
+        """Return the addresses of a scene's positions; `positions` says which: ALL, TRAINING or HELD_OUT."""
         connector = self.connector(scene)
         held = self._held[scene]
         return [
@@ -91,7 +91,7 @@ class SceneBlocks:
             }
             if level not in offered[column]:
                 problems.append(
-                    f"{self.spec.path.name}: {column}: expected one that scene {scene} has "
+                    f"{self.spec.path.name}: {column}: expected the name of a {column} of scene {scene} "
                     f"({', '.join(offered[column])}), got {level!r}"
                 )
         if problems:
@@ -99,7 +99,7 @@ class SceneBlocks:
 
 
 def edge_addresses(positions: Sequence[Position]) -> set[str]:
-    """Return the addresses of positions at the edge of the pattern: those without a neighbour on one side."""
+    """Return the addresses of positions at the edge of the pattern: those without a neighbour on at least one side."""
     found = set()
     for position in positions:
         others = [(p.x_mm - position.x_mm, p.y_mm - position.y_mm) for p in positions if p is not position]
@@ -112,7 +112,7 @@ def edge_addresses(positions: Sequence[Position]) -> set[str]:
 
 
 def neighbours(positions: Sequence[Position]) -> dict[str, list[str]]:
-    """Return, for each address, the addresses next to it (not diagonally), in the order of the connector."""
+    """Return, by address, the addresses nearest to it (up to 1.25 times the smallest distance), in connector order."""
     found = {}
     for position in positions:
         apart = {
@@ -156,7 +156,7 @@ def held_out_addresses(
     if len(chosen) >= len(known):
         raise InputError(
             f"positions.held_out: expected fewer positions than the {len(known)} of scene {scene}, so that one is left "
-            f"for training, got {wanted if isinstance(wanted, int | float) else 'all of them'}"
+            f"for training, got {wanted if isinstance(wanted, int | float) else 'all positions'}"
         )
     return tuple(address for address in known if address in chosen)
 

@@ -1,9 +1,11 @@
-"""`python -m generator check`: list every mistake of a manifest; without any, its balance and rendering cost."""
+"""`python -m generator check`: print every mistake of a manifest, or else its balance and rendering cost."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import sys
+from array import array
 from collections.abc import Sequence
 from itertools import compress, groupby
 from pathlib import Path
@@ -15,9 +17,10 @@ from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.mesh_files import read_mesh
 from blender_scripts.geometry.welding import placed
 from blender_scripts.manifest.make_part import make_part
-from blender_scripts.manifest.reader import Manifest, read_manifest
+from blender_scripts.manifest.reader import Manifest, stream_manifest
+from blender_scripts.manifest.repeats import distinct
 from generator.doe.aliasing import NOTABLE, aliases
-from generator.doe.frame import defects_by_position, factors_of
+from generator.doe.frame import defects_by_position, factors_of, splits_of
 from generator.doe.part_class import part_class
 from generator.doe.pin_table import is_measurement, pin_tables
 from generator.doe.plausibility import Meshes, symmetry_notes, warnings
@@ -37,6 +40,7 @@ _LONGEST_LABEL = 40
 
 
 def add_scenes_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the option `--scenes` to a parser."""
     parser.add_argument(
         "--scenes",
         type=Path,
@@ -47,6 +51,7 @@ def add_scenes_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator check` to a parser."""
     parser.add_argument("manifest", type=Path, help="the manifest: a CSV file with one row per picture")
     add_scenes_argument(parser)
 
@@ -55,9 +60,9 @@ def run(options: argparse.Namespace) -> int:
     """Check the manifest and print its summary; returns the exit code.
 
     Raises:
-        InputError: its message lists every mistake.
+        InputError: its message lists all mistakes of manifest and scenes, or else of photographs, or else of CAD files.
     """
-    manifest = read_manifest(options.manifest, options.scenes)
+    manifest = stream_manifest(options.manifest, options.scenes)
     check_photographs(manifest)
     print("\n".join(summary(manifest, _meshes(manifest))))
     return 0
@@ -67,7 +72,7 @@ def check_photographs(manifest: Manifest) -> None:
     """Check that every photograph named by the manifest's scenes (as a background) can be decoded.
 
     Raises:
-        InputError: its message lists every photograph that cannot.
+        InputError: its message lists every photograph that cannot be decoded.
     """
     problems: list[str] = []
     for connector in manifest.connectors.values():
@@ -104,17 +109,15 @@ def _meshes(manifest: Manifest) -> Meshes:
 
 
 def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
-    """Return lines of text on a manifest: warnings, pictures by split and factor, defective positions, aliasing, cost.
+    """Return the lines of a manifest's summary: warnings, pictures by split and factor, defective pins, aliasing, cost.
 
     Args:
         manifest: the checked manifest.
-        meshes: meshes of the housings that have a CAD file, by (scene, housing).
+        meshes: meshes of the housings that have a CAD file, by (scene, housing); a CAD file without one is not checked.
     """
-    import pandas as pd
-
     runs = manifest.runs
-    factors, splits = factors_of(manifest), pd.Series([run.split for run in runs])
-    parts = len({run.part for run in runs})
+    factors, splits = factors_of(manifest), splits_of(manifest)
+    parts = distinct(array("q", (run.part for run in runs)))
     measures = is_measurement(manifest)
     if measures:
         # Nearly every part has another set of defects.
@@ -136,52 +139,61 @@ def summary(manifest: Manifest, meshes: Meshes | None = None) -> list[str]:
         lines += _table("class", _classes(manifest), splits)
     lines += _positions(manifest)
     lines += _aliasing(factors, splits)
-    per_pixel = (_CORE_SECONDS_PER_PIXEL + run.samples * _CORE_SECONDS_PER_SAMPLE for run in runs)
-    work = sum(run.width * run.height * seconds for run, seconds in zip(runs, per_pixel, strict=True))
+    pixels = work = 0.0
+    for run in runs:
+        pixels += run.width * run.height
+        work += run.width * run.height * (_CORE_SECONDS_PER_PIXEL + run.samples * _CORE_SECONDS_PER_SAMPLE)
     work += len(runs) * _CORE_SECONDS_PER_PICTURE
     cores = os.cpu_count() or 1
-    disk = sum(run.width * run.height for run in runs) * _BYTES_PER_PIXEL / 1e6
+    disk = pixels * _BYTES_PER_PIXEL / 1e6
     lines.append(
-        f"rendering, estimated: {_duration(work / cores)} on {cores} core(s) with the denoiser, {disk:.0f} MB on disk"
+        f"estimate for rendering: {_duration(work / cores)} on {cores} core(s) with the denoiser, {disk:.0f} MB on disk"
     )
     return lines
 
 
 def _classes(manifest: Manifest) -> list[str]:
     """Compute the class of each row's part from its pin positions and its scene's tolerance."""
-    found = []
+    found: list[str] = []
+    last: object = None
     for run in manifest.runs:
-        connector = manifest.connectors[run.scene]
-        part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
-        found.append(part_class(part, connector))
+        look = (run.scene, run.housing, run.terminal, run.marking, run.part, run.defects)
+        if look != last:  # the views of a part follow each other
+            connector, last = manifest.connectors[run.scene], look
+            part = make_part(connector, run.housing, run.terminal, run.marking, run.part, run.defects)
+            name = sys.intern(part_class(part, connector))
+        found.append(name)
     return found
 
 
 def _aliasing(factors: pd.DataFrame, splits: pd.Series[str]) -> list[str]:
     """Text lines of aliased factors by split: a model could learn such a factor in place of the defect."""
     lines = []
-    for split, rows in factors.groupby(splits, sort=False):
+    for split, rows in factors.groupby(splits, sort=False, observed=True):
         # A column with a different value in most rows is a note or a number, not a factor.
         found = aliases(
-            {str(name): levels for name, levels in rows.items() if levels.nunique() <= max(2, len(rows) // 3)}
+            {str(name): levels.cat.codes for name, levels in rows.items() if levels.nunique() <= max(2, len(rows) // 3)}
         )
         if not found:
-            lines.append(f"factors that vary together in {split}: none (no Cramér's V of {NOTABLE:g} or more)")
+            lines.append(f"factors that vary together in split {split}: none (no Cramér's V of {NOTABLE:g} or more)")
             continue
-        lines.append(f"factors that vary together in {split} (Cramér's V: 0 = independent, 1 = fully dependent)")
+        lines.append(f"factors that vary together in split {split} (Cramér's V: 0 = independent, 1 = fully dependent)")
         lines += [
             f"  {_label(a.factor)} with {' x '.join(map(_label, a.by))}: {a.v:.2f}" for a in found[:_LONGEST_TABLE]
         ]
         if len(found) > _LONGEST_TABLE:
-            lines.append(f"  ({len(found) - _LONGEST_TABLE} more)")
+            lines.append(f"  ({len(found) - _LONGEST_TABLE} more such factors)")
     return [*lines, ""]
 
 
 def _table(factor: str, levels: Sequence[str] | pd.Series[str], splits: pd.Series[str]) -> list[str]:
+    import numpy as np
     import pandas as pd
 
-    levels = pd.Series(levels)
-    return _counts(factor, pd.crosstab(levels, splits).loc[levels.unique(), splits.unique()])
+    (rows, names), (columns, of_splits) = pd.factorize(pd.Series(levels)), pd.factorize(splits)
+    shape = len(names), len(of_splits)
+    counts = np.bincount(rows * shape[1] + columns, minlength=shape[0] * shape[1]).reshape(shape)
+    return _counts(factor, pd.DataFrame(counts, index=list(names), columns=list(of_splits)))
 
 
 def _counts(factor: str, counts: pd.DataFrame) -> list[str]:
@@ -195,7 +207,7 @@ def _counts(factor: str, counts: pd.DataFrame) -> list[str]:
         for label, cells in rows
     ]
     if len(counts) > _LONGEST_TABLE:
-        lines.append(f"({len(counts) - _LONGEST_TABLE} more levels)")
+        lines.append(f"({len(counts) - _LONGEST_TABLE} more levels of {factor})")
     return [*lines, ""]
 
 
@@ -214,7 +226,7 @@ def _positions(manifest: Manifest) -> list[str]:
         letters = [chr(ord("A") + number) for number in range(counts.shape[1])]
         legend = ", ".join(f"{letter} = {split}" for letter, split in zip(letters, counts.columns, strict=True))
         blank = ", - = position without a pin" if connector.blanks else ""
-        lines.append(f"splits in which each pin of {name} has defects ({legend}, . = none{blank})")
+        lines.append(f"splits in which each pin of scene {name} has defects ({legend}, . = no split{blank})")
         cells = {p: "".join(compress(letters, counts.loc[p.address].to_numpy())) or "." for p in connector.positions}
         places = sorted((*connector.positions, *connector.blanks), key=lambda each: (each.row, each.position))
         for _, row in groupby(places, key=lambda each: each.row):

@@ -27,7 +27,7 @@ def drawn_values(spec: Spec, label: str, name: str) -> Drawn:
         (name, range or words) of each parameter; the size comes first, in multiples of the tolerance.
 
     Raises:
-        InputError: the range of sizes in the SPEC has none on that side of the tolerance.
+        InputError: the range of sizes in the SPEC has no size on the side of the tolerance that the class needs.
     """
     defect = spec.defects[label]
     drawn: Drawn = []
@@ -37,8 +37,8 @@ def drawn_values(spec: Spec, label: str, name: str) -> Drawn:
         if size.low > size.high:
             side = "below" if inside else "above"
             raise InputError(
-                f"{spec.path.name}: defects.{label}.size: expected a range with sizes {side} 1 (the tolerance) for "
-                f"pictures of class {name}, got none"
+                f"{spec.path.name}: defects.{label}.size: expected a range with sizes {side} 1 (1 is the "
+                f"tolerance), as pictures of class {name} need them, got a range without such sizes"
             )
         drawn.append(("size", size))
     return drawn + [(key, value) for key, value in defect.parameters if not isinstance(value, float)]
@@ -51,7 +51,7 @@ def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[floa
         target: an address (r1c1), two addresses (r1c1-r1c2), `housing` or `print`.
         spec: the defect's kind and fixed parameters.
         drawn: the defect's drawn parameters, from `drawn_values`.
-        shares: for each drawn parameter, the place in its range, 0 (low) to 1 (high).
+        shares: for each drawn parameter, the place in its range, 0 (low) to 1 (high), or in its list of words.
         connector: the scene; sizes are multiples of its tolerance.
     """
     values: dict[str, str] = {key: f"{value:.10g}" for key, value in spec.parameters if isinstance(value, float)}
@@ -69,5 +69,5 @@ def defect_text(target: str, spec: KindSpec, drawn: Drawn, shares: Sequence[floa
 
 
 def fits_tolerance(spec: KindSpec) -> bool:
-    """Whether a kind of defect can be smaller than the tolerance, so that the part is still OK."""
+    """Whether the sizes of a kind of defect begin below the tolerance, so that some parts that have it are still OK."""
     return spec.size is not None and spec.size.low < 1.0 - _MARGIN

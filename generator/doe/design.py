@@ -1,10 +1,11 @@
 """`python -m generator design SPEC.toml -o manifest.csv`: write a balanced manifest from factors and levels.
 
 Each split is filled class by class. The table of levels is repeated until the class has all its pictures; each time
-the levels are permuted at random, so that every level occurs equally often and aliases average out. Each row takes the
-kinds of defect and positions used least so far; sizes and directions are Latin hypercube draws. The class of a row is
-computed from the positions of its pins, as the renderer will measure them; a row without its planned class is drawn
-again.
+the levels are permuted at random, so that every level occurs equally often and aliases average out. Designs of kind
+lhs, sobol and random have no table: levels are drawn row by row. Each row takes the kinds of defect and positions used
+least so far. Sizes and directions are Latin hypercube draws, in designs of kind sobol or random draws of that kind. The
+class of a row is computed from the positions of its pins, as the renderer will measure them; a row without its planned
+class is drawn again. Designs with [measurement] have no classes and displace every pin.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ import io
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.world import WORLDS
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Manifest, read_manifest
 from generator.doe.assignment import Assignment
 from generator.doe.blocks import SceneBlocks
@@ -26,33 +29,47 @@ from generator.doe.drawing import Drawing
 from generator.doe.levels import class_counts, rows_of
 from generator.doe.measuring import Measuring
 from generator.doe.row import Row, interleaved
-from generator.doe.spec import BLOCK, PATTERN, Spec, SplitSpec
+from generator.doe.spec import BLOCK, PATTERN, Factor, Spec, SplitSpec
 from generator.doe.spec_reader import read_spec
 from generator.io.output_file import check_file
 
+_WORLD = "world"
 # Sets part number and defects of the rows of a class in a split.
 Fill = Callable[[SplitSpec, str, Sequence[Row]], None]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator design` to a parser."""
     parser.add_argument("spec", type=Path, metavar="SPEC", help="the design: a TOML file with factors and levels")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="CSV", help="manifest to write")
     parser.add_argument(
-        "--map", type=Path, metavar="PNG", help="also draw a map of the pins that have defects in each split"
+        "--map",
+        type=Path,
+        metavar="PNG",
+        help="also write a picture that shows for each pin in which splits it has defects",
+    )
+    parser.add_argument(
+        "--world",
+        choices=WORLDS,
+        help="world of every picture, the manifest's column world: wide changes materials, light, background, lens and "
+        "camera at random, to train for real stations (default: no such column, which means scene)",
     )
     add_scenes_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Write the manifest, check it as `generator check` does, and print its summary; returns the exit code.
+    """Write the manifest, check it as `generator check` does, except CAD files and photographs, and print its summary.
 
     Raises:
-        InputError: its message lists every mistake of the SPEC (the design's TOML file); no manifest is written.
+        InputError: the SPEC (the design's TOML file) has mistakes, or no manifest fits it; no manifest is written. Or
+            the manifest is written, but the picture of --map cannot be.
     """
     check_file(options.output, "-o", (".csv",), [options.spec])
     if options.map is not None:
         check_file(options.map, "--map", (".png",), [options.spec])
     spec = read_spec(options.spec)
+    if options.world:
+        spec = in_world(spec, options.world)
     text, notes = _made(spec, options.scenes)
     options.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = options.output.with_name(f".{options.output.stem[-60:]}.building.csv")
@@ -72,6 +89,22 @@ def run(options: argparse.Namespace) -> int:
 
         write_position_map(manifest, options.map)
     return 0
+
+
+def in_world(spec: Spec, world: str) -> Spec:
+    """Return a design whose pictures are all of one world; nothing else in its manifest changes.
+
+    Args:
+        spec: the design, from `read_spec`.
+        world: one of WORLDS.
+
+    Raises:
+        InputError: the SPEC has a factor `world` of its own.
+    """
+    if any(_WORLD in factor.columns for split in spec.splits for factor in split.factors):
+        raise InputError(f"--world: expected a SPEC without the factor {_WORLD}, got {spec.path.name}, which has one")
+    whole = Factor((_WORLD,), ((world,),))
+    return replace(spec, splits=tuple(replace(split, factors=(*split.factors, whole)) for split in spec.splits))
 
 
 def _as_in_spec(problems: Sequence[str], name: str, text: str, spec: Spec) -> list[str]:
@@ -117,7 +150,7 @@ def _made(spec: Spec, scenes: Path) -> tuple[str, list[str]]:
     fill = measuring.measure if measuring else _with_defects(blocks)
     rows = [row for split in spec.splits for row in _split_rows(split, blocks, fill)]
     if not rows:
-        raise InputError(f"{spec.path.name}: splits: expected at least one row in one of the splits, got none")
+        raise InputError(f"{spec.path.name}: splits: expected at least one row in one of the splits, got no rows")
     return _csv(spec, rows), measuring.notes() if measuring else []
 
 

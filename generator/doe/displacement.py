@@ -1,4 +1,4 @@
-"""How far a pin is displaced, which pins are displaced alike, and a displacement as the manifest writes it."""
+"""Displacements of pins: their size, the groups of pins that are displaced alike, and their text in the manifest."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LEAST_MM = 0.02
 
 @dataclass(frozen=True)
 class Displacement:
-    """How a pin's tip is displaced sideways and its terminal in height, mm."""
+    """The displacement of a pin, mm: of its tip along X and Y, and of its terminal along Z (negative: lowered)."""
 
     x_mm: float = 0.0
     y_mm: float = 0.0
@@ -23,7 +23,7 @@ class Displacement:
 
     @staticmethod
     def towards(azimuth_rad: float, offset_mm: float, z_mm: float) -> Displacement:
-        """A displacement by `offset_mm` sideways in a direction: 0 = +X, pi / 2 = +Y."""
+        """Make a displacement by `offset_mm` sideways in a direction (0 = +X, pi / 2 = +Y), and by `z_mm` upwards."""
         return Displacement(offset_mm * math.cos(azimuth_rad), offset_mm * math.sin(azimuth_rad), z_mm)
 
     def __add__(self, other: Displacement) -> Displacement:
@@ -32,7 +32,7 @@ class Displacement:
 
 @dataclass(frozen=True)
 class Curve:
-    """A bend's shape, with start and length of its curve as shares of the pin's length above the floor."""
+    """A bend: arc, kink or s_bend; start and length of its curve, as shares of the pin's length above the floor."""
 
     shape: str
     start: float
@@ -45,8 +45,8 @@ class Group:
 
     Attributes:
         members: the pins' positions.
-        tries: how often its displacement has been drawn.
-        texts: the pins' defects as the manifest writes them, by address; of a pin left in place empty.
+        tries: how often the group's displacement has been drawn.
+        texts: each pin's defects as the manifest writes them, by address; empty for a pin that is left in place.
     """
 
     members: list[Position]
@@ -56,11 +56,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Tilt:
-    """A lean of the whole pin field: it sinks on one side and rises on the other, and its tips lean to where it sinks.
+    """A tilt of the whole pin field: one side sinks, the other rises, and the tips lean to the side that sinks.
 
     Attributes:
-        azimuth_rad: direction in which it sinks.
-        slope: height by length.
+        azimuth_rad: direction of the side that sinks: 0 = +X, pi / 2 = +Y.
+        slope: mm of height per mm across the pin field.
         positions: all positions of the connector, whose middle stays at its height.
     """
 
@@ -70,11 +70,11 @@ class Tilt:
 
     @property
     def reach_mm(self) -> float:
-        """How far the outermost position lies from the middle, in the direction of the lean; above 0."""
+        """Largest distance, mm, of a position from the middle of the pin field, along `azimuth_rad`; at least 0.001."""
         return max(1e-3, *(abs(self._along(position)) for position in self.positions))
 
     def at(self, position: Position, standing_mm: float) -> Displacement:
-        """The displacement of the pin at a position, of a length above the floor."""
+        """Return the displacement of the pin at a position; `standing_mm` is its length above the cavity floor."""
         return Displacement.towards(self.azimuth_rad, standing_mm * self.slope, -self.slope * self._along(position))
 
     def _along(self, position: Position) -> float:
@@ -84,7 +84,7 @@ class Tilt:
 
 
 def groups_of(members: Sequence[Position], pattern: str) -> list[Group]:
-    """Divide positions into the groups that a pattern, one of PATTERNS, displaces alike."""
+    """Divide positions into groups to displace alike: single ones (PINS), each ROW or COLUMN, or all (FIELD, TILT)."""
     found: dict[object, list[Position]] = {}
     for position in members:
         keys: dict[str, object] = {ROW: position.row, COLUMN: position.position, FIELD: FIELD, TILT: TILT}
@@ -93,13 +93,13 @@ def groups_of(members: Sequence[Position], pattern: str) -> list[Group]:
 
 
 def displacement_text(address: str, moved: Displacement, standing_mm: float, curve: Curve) -> str:
-    """A pin's defects as the manifest writes them; less than the manifest accepts is left out.
+    """Return a pin's defects as the manifest writes them; displacements below 0.02 mm, which it refuses, are left out.
 
     Args:
         address: the pin's address.
-        moved: its displacement.
-        standing_mm: its nominal length above the cavity floor.
-        curve: its bend.
+        moved: the pin's displacement.
+        standing_mm: the pin's nominal length above the cavity floor.
+        curve: shape of the bend that displaces the tip sideways.
     """
     texts = []
     offset, height = math.hypot(moved.x_mm, moved.y_mm), abs(moved.z_mm)

@@ -22,7 +22,7 @@ _TRIES_OF_A_TARGET = 120
 
 
 class Drawing:
-    """Draws the parameters of the defects, and numbers the parts, of all splits of a design."""
+    """Gives the parts of a design their numbers, over all splits, and draws the parameters of their defects."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
@@ -31,7 +31,10 @@ class Drawing:
         self._next_part = self.spec.first_part
 
     def draw(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Set part number and defect text of each row, and verify that the part has the class.
+        """Give each row a part number and the text of its defects; `Assignment.assign` has set its kinds and targets.
+
+        Part number and parameters are drawn until the part has the wanted class and no pin collides, at most 400 times
+        (TRIES). After 40 tries the sizes change too, after 120 the targets. Each try uses up a part number.
 
         Args:
             split: the split.
@@ -39,7 +42,7 @@ class Drawing:
             rows: all rows of this class in the split.
 
         Raises:
-            InputError: no part of the class was found in TRIES draws.
+            InputError: TRIES draws gave no part of the class, or a range of sizes has no size for the class.
         """
         asked = Counter(kind for unit in {row.unit: row for row in rows}.values() for kind in unit.kinds)
         ranges = {kind: drawn_values(self.spec, kind, name) for kind in asked}
@@ -82,7 +85,7 @@ class Drawing:
         raise InputError(
             f"{self.spec.path.name}: splits.{row.split}: expected a part of class {row.wanted} with "
             f"{' and '.join(f'{k} at {t}' for k, t in zip(row.kinds, row.targets, strict=True)) or 'no defect'} "
-            f"in {TRIES} tries, got none; the last try failed because: {reason}"
+            f"in {TRIES} tries, got no such part; the last try failed: {reason}"
         )
 
     def _move(self, row: Row, source: random.Random) -> None:

@@ -19,7 +19,7 @@ _MOST_SOLID = 0.1
 
 
 def of_blocks(connector: Connector, housing: str, terminal: str) -> Iterator[str]:
-    """Yield a warning if pins stand inside the blocks of a housing (its ribs, keys, bosses), unless it has a CAD file.
+    """Yield a warning if pins stand inside the blocks (ribs, keys, bosses) of a housing that has no CAD file.
 
     Args:
         connector: the scene.
@@ -53,7 +53,7 @@ def of_mesh(connector: Connector, housing: str, terminal: str, mesh: Mesh) -> It
     assert cad is not None
     place, floor = f"{connector.name}, {cad.file.name}", -connector.shell.depth_mm
     if mirrors(cad.placement):
-        yield f"{place}: axes mirrors the mesh, so that left and right are exchanged: change the sign of one axis"
+        yield f"{place}: the key `axes` mirrors the mesh (exchanges left and right): change the sign of one axis"
     columns = Columns(mesh)
     solid, hidden = [], 0
     for position in connector.positions:
@@ -67,7 +67,7 @@ def of_mesh(connector: Connector, housing: str, terminal: str, mesh: Mesh) -> It
     if hidden:
         yield (
             f"{place}: the mesh covers {hidden} of {len(connector.positions)} pins in the view of the centre camera: "
-            "check whether it is upside down (axes), or has no cavities"
+            "check whether the mesh is upside down (key `axes`) or has no cavities"
         )
     levels = _floor_levels(connector, columns)
     apart = np.abs(levels - floor) > _FLOOR_MM
@@ -75,17 +75,17 @@ def of_mesh(connector: Connector, housing: str, terminal: str, mesh: Mesh) -> It
         middle = float(np.median(levels))
         yield (
             f"{place}: the mesh's floor between the pins lies at z = {middle:.2f} mm, the scene's at {floor:.2f} mm "
-            f"([shell] depth_mm): correct offset_mm by {floor - middle:+.2f} in Z"
+            f"([shell] depth_mm): correct the Z of offset_mm by {floor - middle:+.2f} mm"
         )
     elif not len(levels) and len(connector.positions) > 1:
-        yield f"{place}: the mesh has no floor between the pins: check whether it is upside down (axes)"
+        yield f"{place}: the mesh has no floor between the pins: check whether it is upside down (key `axes`)"
 
 
 def _swallowed(place: str, solid: str, shares: np.ndarray) -> Iterator[str]:
     if (inside := shares > _MOST_SOLID).any():
         yield (
-            f"{place}: {int(inside.sum())} of {len(shares)} pins stand inside {solid}, with up to {shares.max():.0%} "
-            f"of their length above the cavity floor: correct the place of {solid} or of the pins"
+            f"{place}: {int(inside.sum())} of {len(shares)} pins stand inside {solid} (up to {shares.max():.0%} of "
+            f"a pin's length above the cavity floor): move {solid} or the pins"
         )
 
 
@@ -108,7 +108,7 @@ class Columns:
         """Cross the mesh with the vertical line at (x, y), mm.
 
         Returns:
-            (N,) heights at which the line crosses triangles, mm, and (N,) whether each of these faces upwards.
+            (N,) heights at which the line crosses triangles, mm, and (N,) whether each such triangle faces upwards.
         """
         # Not quite at (x, y): an edge there, as between the two triangles of a square, would count twice or never.
         place = np.array([x + 1.3e-4, y + 0.7e-4])

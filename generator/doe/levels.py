@@ -1,4 +1,8 @@
-"""Give each picture its factor levels: by the design's repeated table, by draws from ranges, by capture for noise."""
+"""Give each picture of a design a level of every factor.
+
+Levels come from the design's table, repeated, or from random draws; those of noise factors vary between the pictures
+(captures) of one part.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +23,12 @@ _DRAWS_OF_A_PART = 300
 
 
 def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
-    """Compute the number of pictures of each class in a split, in proportion to the classes' weights.
+    """Return the number of pictures of each class in a split: `rows` divided in proportion to the classes' weights.
+
+    Without `rows`, the table of levels is repeated `replicates` x weight times for each class.
 
     Raises:
-        InputError: the split's `rows` is not a multiple of the number of pictures (captures) of a part.
+        InputError: the split's `rows` is not a multiple of the number of captures of a part, or no table fits.
     """
     if split.rows is None:
         assert split.replicates is not None
@@ -44,7 +50,7 @@ def class_counts(spec: Spec, split: SplitSpec) -> dict[str, int]:
 
 
 def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
-    """Make `count` rows of class `name` in a split, with a level of every factor, but without defects yet."""
+    """Make `count` rows (see `class_counts`) of class `name` in a split, with all levels, but without defects yet."""
     source = spec.random("table", split.name, name)
     fixed = [factor for factor in _control(spec, split) if len(factor.levels) == 1]
     ranged = [factor for factor in split.factors if factor.range is not None]
@@ -79,9 +85,12 @@ def rows_of(spec: Spec, split: SplitSpec, name: str, count: int) -> list[Row]:
 
 
 def captures_of(spec: Spec, split: SplitSpec) -> list[dict[str, str]]:
-    """Return the levels of the noise factors, by column, in each picture (capture) of a part; without noise [{}].
+    """Return, for each picture (capture) of a part, the levels of the noise factors by manifest column.
 
-    Noise factors vary between pictures of the same part.
+    Without noise factors a part has one picture: [{}].
+
+    Raises:
+        InputError: no table fits the noise factors.
     """
     factors = [factor for factor in split.factors if factor.name in spec.noise]
     levels = [len(factor.levels) for factor in factors]

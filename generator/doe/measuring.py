@@ -1,8 +1,8 @@
 """Displace every pin of every part by random amounts: the rows of a measurement design.
 
 A part is divided into groups of pins that are displaced alike: single pins, rows, columns or the whole pin field. In
-groups of several pins each pin has a small displacement of its own on top. A group with a pin that would touch
-something, or that its metal or cavity does not allow, is displaced again, by less.
+groups of several pins each pin has a small displacement of its own in addition. A group's displacement is drawn again,
+and smaller, if one of its pins would touch something, or if the pin's length or cavity does not allow it.
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ Shared = Callable[[Position, float], Displacement]
 
 
 class Measuring:
-    """Numbers the parts of a measurement design and displaces their pins, over all splits.
+    """Gives the parts of a measurement design their numbers, over all splits, and displaces their pins.
+
+    Pins of a group, such as a row, share one displacement.
 
     Attributes:
-        pins: number of pins to be displaced.
-        again: number of displacements that were drawn again, smaller.
+        pins: number of pins to be displaced; missing pins do not count.
+        again: how often a group got a new, smaller displacement, because one of its pins could not have the first.
         left: number of pins that were left in place after TRIES draws.
     """
 
@@ -54,7 +56,13 @@ class Measuring:
         self._next_part = self.spec.first_part
 
     def measure(self, split: SplitSpec, name: str, rows: Sequence[Row]) -> None:
-        """Set part number, pattern and defects of each row of cell `name`; captures of one part share them."""
+        """Set part number, pattern of displaced pins, and defects of each row; equal for all captures of a part.
+
+        Args:
+            split: the split.
+            name: class of the rows.
+            rows: all rows of this class in the split.
+        """
         source = self.spec.random("measure", split.name, name)
         patterns = Balancer(self.measurement.patterns, source)
         parts: dict[int, list[Row]] = {}
@@ -74,10 +82,10 @@ class Measuring:
                 row.defects = defects
 
     def notes(self) -> list[str]:
-        """Lines on displacements that were drawn again, or left out."""
+        """Return a line for the user: how many displacements were drawn again, and how many pins were left in place."""
         return [
-            f"displacements: {self.pins} pins, {self.again} displacements drawn again and smaller, since a pin would "
-            f"have touched something or cannot be bent so; {self.left} pins left in place after {TRIES} draws"
+            f"pins to displace: {self.pins}; displacements drawn again, and smaller, as a pin would touch something or "
+            f"cannot be bent that far: {self.again}; pins left in place after {TRIES} draws: {self.left}"
         ]
 
     def _defects(self, row: Row, split: SplitSpec, source: random.Random) -> str:
@@ -88,10 +96,10 @@ class Measuring:
         kinds = self.measurement.kinds
         share = kinds.get(MISSING, 0.0) / sum(kinds.values())
         texts = {each.address: f"{MISSING}@{each.address}" for each in members if source.random() < share}
+        self.pins += len(members) - len(texts)
         groups = groups_of([each for each in members if each.address not in texts], row.levels[PATTERN])
         for group in self._clear(groups, set(texts), row, connector, source):
             texts.update(group.texts)
-        self.pins += len(members)
         return ";".join(texts[each.address] for each in members if texts[each.address])
 
     def _clear(
@@ -116,7 +124,7 @@ class Measuring:
                 standing = tuple(pins[position.address] for position in connector.positions)
                 refused = {pin.position.address for pin, _ in touching(connector, housing, standing)}
             wrong = [group for group in groups if any(position.address in refused for position in group.members)]
-            self.again += len(wrong)
+            self.again += sum(group.tries < TRIES for group in wrong)
         return groups
 
     def _draw(self, group: Group, connector: Connector, terminal: str, row: Row, source: random.Random) -> None:

@@ -14,12 +14,15 @@ from generator.dataset.labels import OTHERNG, judge, worst_class
 
 
 def part_class(part: Part, connector: Connector) -> str:
-    """Return the class of a part (such as BENDNG), computed from the positions of its pins by the scene's tolerance."""
+    """Return the class of a part: the first of NUKENG, BENDNG, OTHERNG, OK that one of its pins or flaws has.
+
+    Pins are judged by the tolerance of `connector`; flaws (a foreign body, a crack, wrong print) are OTHERNG.
+    """
     return worst_class([*pin_classes(part, connector), *(OTHERNG for _ in part.flaws)])
 
 
 def pin_classes(part: Part, connector: Connector) -> list[str]:
-    """Return the class of each pin of a part, by the scene's tolerance."""
+    """Return the class of each pin (such as BENDNG) in the order of `part.pins`, by the tolerance of `connector`."""
     return [
         judge(
             {
@@ -35,13 +38,13 @@ def pin_classes(part: Part, connector: Connector) -> list[str]:
 
 
 def rejection(wanted: str, variant: Sequence[str], texts: Sequence[str], part: int, connector: Connector) -> str | None:
-    """Return why a part with these defects cannot be used (it has another class, or pins collide); None if it can.
+    """Return why a part with these defects cannot be used (not allowed, pins collide, another class); None if it can.
 
     Args:
         wanted: the planned class.
         variant: names of the scene, the housing, the terminal and the marking.
         texts: the part's defects in the manifest's form, such as bent@r1c1:tip_offset_mm=0.5.
-        part: part number, which seeds the manufacturing scatter of the pins.
+        part: the part's number, which seeds the manufacturing scatter of its pins.
         connector: the scene.
     """
     _, housing, terminal, marking = variant

@@ -1,11 +1,12 @@
 """Warnings on a valid manifest: on defects that its pictures cannot show, and on limits that good parts exceed.
 
-A warning names the scene and the numbers that it is about. Poses are those that the renderer draws for the rows.
+A warning names the scene and the numbers that it is about. Cameras stand where the renderer puts them for each row.
 """
 
 from __future__ import annotations
 
 import math
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from blender_scripts.contract.terminals import Terminal
 from blender_scripts.contract.tolerance import Limits
 from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.optics import Camera, set_up_station
+from blender_scripts.manifest.repeats import distinct, short_hash
 from blender_scripts.manifest.run import Manifest, Run
 from generator.dataset.connectors import nominal_connector
 from generator.doe.housing_fit import of_blocks, of_mesh
@@ -40,31 +42,42 @@ _UNITS_MM = (1.0, 25.4, 1000.0, 10.0, 0.0393701, 0.001, 0.1)
 _WIDEST = 12.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class _View:
     """What the rows of one scene, camera and picture size show, over all their poses.
 
     Attributes:
-        name: scene, camera and size, for messages.
         pictures: number of rows.
         cut: number of rows with a pin that is not wholly in the picture.
         most_cut: the largest number of such pins in a picture.
-        pins: number of pins of the connector.
-        thinnest_px: thickness of the thinnest pin.
+        thinnest: thickness in px of the thinnest pin, and its terminal.
         least_mm_px: smallest scale at a pin's tip, px per mm.
         wider: keys of [camera] that widen the view.
-        thinnest: the terminal that `thinnest_px` is of.
     """
 
-    name: str
-    pictures: int
-    cut: int
-    most_cut: int
-    pins: int
-    thinnest_px: float
-    thinnest: Terminal
-    least_mm_px: float
-    wider: str
+    pictures: int = 0
+    cut: int = 0
+    most_cut: int = 0
+    thinnest: tuple[float, Terminal] | None = None
+    least_mm_px: float = math.inf
+    wider: str = ""
+
+    def take(self, connector: Connector, run: Run) -> None:
+        """Count a row of the manifest, `run`, in the attributes; `connector` is its scene."""
+        terminals = [connector.terminal_at(run.terminal, position, run.part) for position in connector.positions]
+        tips, feet = _ends(connector, terminals)
+        camera = set_up_station(connector, run.camera, run.fixture, run.width, run.height).camera
+        outside = int((~(_is_inside(camera, tips) & _is_inside(camera, feet))).sum())
+        self.pictures += 1
+        self.cut += outside > 0
+        self.most_cut = max(self.most_cut, outside)
+        scale = camera.px_per_mm(tips)
+        self.least_mm_px = min(self.least_mm_px, float(scale.min()))
+        widths = scale * [min(each.width_mm, each.thickness_mm) for each in terminals]
+        at = int(widths.argmin())
+        if self.thinnest is None or widths[at] < self.thinnest[0]:
+            self.thinnest = float(widths[at]), terminals[at]
+        self.wider = "field_mm" if camera.telecentric else "distance_mm or decrease focal_mm"
 
 
 def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
@@ -72,76 +85,75 @@ def warnings(manifest: Manifest, meshes: Meshes) -> list[str]:
 
     Args:
         manifest: a checked manifest.
-        meshes: meshes of housings that have a CAD file, by (scene, housing); those not in it are not checked.
+        meshes: meshes of CAD files by (scene, housing); CAD files that are not in it are not checked.
     """
-    views: dict[tuple[str, str, int, int], list[Run]] = {}
+    views: dict[tuple[str, str, int, int], _View] = {}
+    looks: dict[tuple[str, str, str], None] = {}
     for run in manifest.runs:
-        views.setdefault((run.scene, run.camera, run.width, run.height), []).append(run)
+        looks[run.scene, run.housing, run.terminal] = None
+        view = views.setdefault((run.scene, run.camera, run.width, run.height), _View())
+        view.take(manifest.connectors[run.scene], run)
     lines = [line for each, mesh in meshes.items() if (line := _of_mesh(manifest.connectors[each[0]], each[1], mesh))]
-    for scene, housing, terminal in dict.fromkeys((run.scene, run.housing, run.terminal) for run in manifest.runs):
+    for scene, housing, terminal in looks:
         connector, placed = manifest.connectors[scene], meshes.get((scene, housing))
         if placed is None:
             lines += of_blocks(connector, housing, terminal)
         elif _of_mesh(connector, housing, placed) is None:
             lines += of_mesh(connector, housing, terminal, placed)
-    for (scene, _, _, _), runs in views.items():
-        lines += _of_view(_view(manifest.connectors[scene], runs), manifest.connectors[scene])
-    for scene, terminal in dict.fromkeys((run.scene, run.terminal) for run in manifest.runs):
+    for (scene, camera, width, height), view in views.items():
+        name = f"{scene}, camera {camera}, {width} x {height} px"
+        lines += _of_view(view, name, manifest.connectors[scene])
+    for scene, terminal in dict.fromkeys((scene, terminal) for scene, _, terminal in looks):
         lines += _of_scatter(manifest.connectors[scene], terminal)
     return [*lines, *_of_captures(manifest.runs)]
 
 
 def _of_captures(runs: Sequence[Run]) -> Iterator[str]:
     """Say which rows repeat a picture, and which parts change while they lie on one fixture."""
-    pictures: dict[str, list[str]] = {}
-    placings: dict[tuple[str, int, int], set[tuple[str, ...]]] = {}
+    shown, placed, looks = array("q"), array("q"), array("q")
     for run in runs:
-        pictures.setdefault(repr(run.picture()), []).append(run.run)
+        shown.append(short_hash(run.picture()))
         if run.fixture != run.seed:
-            looks = placings.setdefault((run.scene, run.part, run.fixture), set())
-            looks.add((run.housing, run.terminal, run.marking))
-    if repeated := [names for names in pictures.values() if len(names) > 1]:
-        yield (
-            f"{sum(map(len, repeated)) - len(repeated)} rows give the same picture as another row (such as "
-            f"{' and '.join(repeated[0][:2])}): give rows of the same part and fixture different seeds"
+            placed.append(short_hash(_placing(run)))
+            looks.append(short_hash(_placing(run), _look(run)))
+    if (count := len(shown) - distinct(shown)) > 0:
+        first: dict[str, str] = {}
+        twice = _repeated(shown)
+        pair = next(
+            f"{first[picture]} and {run.run}"
+            for run in runs
+            if short_hash(run.picture()) in twice
+            and first.setdefault(picture := repr(run.picture()), run.run) != run.run
         )
-    if changing := [placing for placing, looks in placings.items() if len(looks) > 1]:
+        yield (
+            f"rows that give the same picture as an earlier row: {count} (such as {pair}): give rows of the same part "
+            "and fixture different seeds"
+        )
+    if distinct(placed) < distinct(looks):
+        placings: dict[tuple[str, int, int], set[tuple[str, ...]]] = {}
+        twice = _repeated(placed)
+        for run in runs:
+            if run.fixture != run.seed and short_hash(_placing(run)) in twice:
+                placings.setdefault(_placing(run), set()).add(_look(run))
+        changing = [placing for placing, found in placings.items() if len(found) > 1]
         scene, part, fixture = changing[0]
         yield (
-            f"{len(changing)} parts have several housings, terminals or markings on one fixture (such as part {part} "
-            f"of scene {scene} on fixture {fixture}): give each variant a part number of its own"
+            f"parts with several housings, terminals or markings for one fixture number: {len(changing)} (such as part "
+            f"{part} of scene {scene}, fixture {fixture}): give each housing, terminal and marking its own part number"
         )
 
 
-def _view(connector: Connector, runs: Sequence[Run]) -> _View:
-    cut: Counter[int] = Counter()
-    thinnest: tuple[float, Terminal] | None = None
-    least = math.inf
-    for run in runs:
-        terminals = [connector.terminal_at(run.terminal, position, run.part) for position in connector.positions]
-        tips, feet = _ends(connector, terminals)
-        camera = set_up_station(connector, run.camera, run.fixture, run.width, run.height).camera
-        inside = _is_inside(camera, tips) & _is_inside(camera, feet)
-        cut[int((~inside).sum())] += 1
-        scale = camera.px_per_mm(tips)
-        least = min(least, float(scale.min()))
-        widths = scale * [min(each.width_mm, each.thickness_mm) for each in terminals]
-        at = int(widths.argmin())
-        if thinnest is None or widths[at] < thinnest[0]:
-            thinnest = float(widths[at]), terminals[at]
-    assert thinnest is not None
-    first = runs[0]
-    return _View(
-        name=f"{first.scene}, camera {first.camera}, {first.width} x {first.height} px",
-        pictures=len(runs),
-        cut=len(runs) - cut[0],
-        most_cut=max(cut),
-        pins=len(connector.positions),
-        thinnest_px=thinnest[0],
-        thinnest=thinnest[1],
-        least_mm_px=least,
-        wider="field_mm" if camera.telecentric else "distance_mm, or decrease focal_mm",
-    )
+def _placing(run: Run) -> tuple[str, int, int]:
+    return run.scene, run.part, run.fixture
+
+
+def _look(run: Run) -> tuple[str, ...]:
+    return run.housing, run.terminal, run.marking
+
+
+def _repeated(hashes: array[int]) -> set[int]:
+    values, counts = np.unique(np.frombuffer(hashes, np.int64), return_counts=True)
+    return set(values[counts > 1].tolist())
 
 
 def _ends(connector: Connector, terminals: Sequence[Terminal]) -> tuple[np.ndarray, np.ndarray]:
@@ -162,22 +174,24 @@ def _is_inside(camera: Camera, points: np.ndarray) -> np.ndarray:
     return found
 
 
-def _of_view(view: _View, connector: Connector) -> Iterator[str]:
+def _of_view(view: _View, name: str, connector: Connector) -> Iterator[str]:
+    assert view.thinnest is not None
     if view.cut:
         yield (
-            f"{view.name}: {view.cut} of {view.pictures} pictures do not show all pins (up to {view.most_cut} of "
-            f"{view.pins} lie outside): increase [camera] {view.wider}"
+            f"{name}: {view.cut} of {view.pictures} pictures do not show all pins (up to {view.most_cut} of "
+            f"{len(connector.positions)} pins lie outside): increase [camera] {view.wider}"
         )
-    if view.thinnest_px < LEAST_PIN_PX:
+    thickness, terminal = view.thinnest
+    if thickness < LEAST_PIN_PX:
         yield (
-            f"{view.name}: pins of terminal {view.thinnest.name} are {view.thinnest_px:.1f} px thick, less than "
-            f"{LEAST_PIN_PX:g} px: render larger pictures, or move the camera nearer"
+            f"{name}: pins of terminal {terminal.name} are {thickness:.1f} px thick, less than the "
+            f"{LEAST_PIN_PX:g} px needed: render larger pictures, or move the camera nearer"
         )
     limit = min(connector.tolerance.limits(position.address).true_position_mm / 2.0 for position in connector.positions)
     if (move := limit * view.least_mm_px) < LEAST_MOVE_PX:
         yield (
-            f"{view.name}: a tip within the true position tolerance may move by {limit:.3g} mm, which is {move:.2f} px,"
-            f" less than {LEAST_MOVE_PX:g} px: good and bent pins can hardly be told apart in these pictures"
+            f"{name}: a good pin's tip may move by {limit:.3g} mm, which is {move:.2f} px, less than the "
+            f"{LEAST_MOVE_PX:g} px needed: render larger pictures, as good and bent pins hardly differ in these"
         )
 
 
@@ -197,12 +211,12 @@ def _of_scatter(connector: Connector, terminal: str) -> Iterator[str]:
     if ng > MOST_NG_SHARE:
         yield (
             f"{connector.name}, terminal {terminal}: {ng:.0%} of good parts would be NG by manufacturing scatter alone "
-            f"([scatter]), at the worst pin {worst:.2%}: decrease [scatter], or increase [tolerance]"
+            f"([scatter]; the worst pin in {worst:.2%} of parts): decrease [scatter], or increase [tolerance]"
         )
 
 
 def ng_share(connector: Connector, terminal: Terminal, limits: Limits) -> float:
-    """Return the share, 0 to 1, of good pins near the datum that exceed their limits by manufacturing scatter alone."""
+    """Return the share, 0 to 1, of good pins (at x = y = 0) that the scatter of `connector` moves beyond `limits`."""
     return float(_exceed(connector, [(Position(1, 1, 1, "1", 0.0, 0.0), terminal, limits)], _DRAWS).mean())
 
 
@@ -246,10 +260,11 @@ def _exceed(connector: Connector, pins: Sequence[tuple[Position, Terminal, Limit
 
 
 def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
-    """Yield a note on each scene with housings whose unmarked pictures do not show which way round the part lies.
+    """Yield a note on each scene in which a part without marking looks the same after half a turn.
 
     Args:
-        manifest, meshes: as for `warnings`.
+        manifest: a checked manifest.
+        meshes: meshes of CAD files by (scene, housing).
     """
     for scene, connector in manifest.connectors.items():
         alike: Counter[str] = Counter()
@@ -262,8 +277,8 @@ def symmetry_notes(manifest: Manifest, meshes: Meshes) -> Iterator[str]:
                 alike[housing] += count
         if alike:
             yield (
-                f"{scene}, housing {', '.join(alike)}: looks the same after half a turn: {alike.total()} unmarked "
-                "pictures do not show its orientation"
+                f"{scene}, housing {', '.join(alike)}: the part looks the same after half a turn, so that "
+                f"pictures with marking none ({alike.total()}) do not show its orientation"
             )
 
 
@@ -286,7 +301,7 @@ def _of_mesh(connector: Connector, housing: str, mesh: Mesh) -> str | None:
         f"{placement.unit_mm:g}, the pins' positions take up {field[0]:.4g} x {field[1]:.4g} mm"
     )
     if (size >= field).all() and is_sensible:
-        return f"{text}, partly outside the mesh: correct offset_mm"
+        return f"{text} and lie partly outside the mesh: correct offset_mm"
     if (size >= field[::-1]).all() and is_sensible:
         return f"{text}: correct axes"
     # The unit by which the housing is nearest to the walls that the scene describes.

@@ -20,9 +20,9 @@ _SPLITS_A_LINE = 2
 
 
 def write_position_map(manifest: Manifest, path: Path) -> None:
-    """Draw the connector from the front as a PNG file, with the splits in which each pin has defects.
+    """Draw each scene's connector from the front, with the splits in which each pin has defects, as a PNG file.
 
-    Each pin is a disc with the colours of these splits; below it are the numbers of its defects.
+    Each pin is a disc with the colours of these splits; below it stands its number of defects in all pictures of each.
 
     Raises:
         InputError: the file cannot be written.

@@ -15,9 +15,9 @@ class Row:
         wanted: the picture's planned class.
         levels: level of each factor, by the manifest's column.
         unit: number of its part within split and class, equal in all pictures (captures) of one part.
-        kinds, targets: names of its defects in the SPEC (the design's TOML file), and for each of them an address, two
-            neighbouring addresses, `housing` or `print`.
-        part, defects: part number and defect text of the manifest; set once the class has been verified.
+        kinds: names of its defects in the SPEC (the design's TOML file).
+        targets: target of each defect: an address, two neighbouring addresses, `housing` or `print`.
+        part, defects: part number and defect text in the manifest; 0 and empty until they are drawn.
     """
 
     split: str

@@ -12,7 +12,7 @@ KINDS_OF_DESIGN = ("full", "fractional", "orthogonal", "inner_outer", "lhs", "so
 # These kinds draw levels row by row; the others repeat a table.
 SAMPLED = ("lhs", "sobol", "random")
 NEEDED = ("scene", "housing", "terminal", "camera", "lighting", "marking")
-PICTURE_FACTORS = (*NEEDED, "fixture", "width", "height", "samples")
+PICTURE_FACTORS = (*NEEDED, "fixture", "width", "height", "samples", "world")
 # Factors that may differ between two captures (pictures) of one part.
 CAPTURE_FACTORS = ("camera", "lighting", "fixture", "width", "height", "samples")
 ALL, TRAINING, HELD_OUT = POSITIONS = ("all", "training", "held_out")
@@ -37,11 +37,11 @@ class Range:
     decimals: int = 3
 
     def at(self, share: float) -> float:
-        """Return the number at a share of the range, 0 (low) to 1 (high), rounded."""
+        """Return the number at `share` of the way from `low` (0) to `high` (1), rounded to `decimals` places."""
         return round(self.low + (self.high - self.low) * share, self.decimals) + 0.0
 
     def part(self, low: float, high: float) -> Range:
-        """Intersect this range with another, low to high; the result is empty (low > high) if they do not overlap."""
+        """Return the part of this range from `low` to `high`; it is empty (low > high) if the two do not overlap."""
         return Range(max(self.low, low), min(self.high, high), self.decimals)
 
 
@@ -51,7 +51,7 @@ class Factor:
 
     Attributes:
         columns: columns of the manifest that are set together; a range has one column.
-        levels: for each level, the text of each column.
+        levels: the texts of `columns` at each level.
         range: the range that numbers are drawn from; None: the factor has levels.
     """
 
@@ -61,6 +61,7 @@ class Factor:
 
     @property
     def name(self) -> str:
+        """Names of the manifest columns that the factor sets, joined by `+`."""
         return "+".join(self.columns)
 
 
@@ -73,7 +74,8 @@ class KindSpec:
         at: what the defect is on: PIN, PAIR (two neighbouring pins), HOUSING or PRINT.
         share: relative frequency among the kinds of its class.
         size: range of sizes in multiples of the tolerance; None if the parameters set the size.
-        parameters: name and range, fixed number (mm, degrees or count by its name), or words to choose from.
+        parameters: name of each parameter, and its range to draw from, fixed number (in the unit with which the name
+            ends) or words to choose from.
     """
 
     kind: str
@@ -85,14 +87,14 @@ class KindSpec:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The table [measurement]: random displacements of every pin, in multiples of its limits.
+    """The table [measurement] of a SPEC: random displacements of every pin, in multiples of the pin's limits.
 
     Attributes:
-        patterns: relative frequency of each of PATTERNS, by part.
+        patterns: relative frequency of each of PATTERNS among the parts.
         kinds: relative frequency of each kind of displacement, one of `spec_measurement.DISPLACEMENTS`.
         true_position, retraction, protrusion: ranges of these measures.
-        own: largest displacement of each pin on top of that which it shares with its row, column or field.
-        near_limit: share of the displacements that are within NEAR_LIMIT of their limit.
+        own: largest displacement of each pin in addition to that which it shares with its row, column or field.
+        near_limit: share of the displacements that are drawn near their limit (within `measuring.NEAR_LIMIT`).
         start, curve: ranges of where a bend starts and of its curve's length, as shares of the standing length.
         shapes: shapes of bends, equally frequent.
     """
@@ -115,7 +117,8 @@ class SplitSpec:
 
     Attributes:
         rows: number of pictures; None if `replicates` is set.
-        replicates: how often the table of factor levels is repeated for each class; None if `rows` is set.
+        replicates: for each class, the table of factor levels is repeated `replicates` x `classes[class]` times; None
+            if `rows` is set.
         positions: which pin positions have defects: ALL, those for TRAINING, or those HELD_OUT.
         per_picture: number of defects in a picture that is not OK.
         classes: relative frequency of each class.
@@ -136,20 +139,22 @@ class Spec:
     """The checked contents of a SPEC, the TOML file of a design.
 
     Attributes:
-        path, name, seed: path of the file; name of the design, which its run names begin with; seed of random choices.
-        first_part: number of the first part.
+        path: path of the file.
+        name: name of the design, with which its run names begin.
+        seed: seed of all random choices.
+        first_part: number of the first part, and seed of the first picture.
         kind: kind of design, one of KINDS_OF_DESIGN.
         table: name of the orthogonal table; None: the smallest that fits.
         resolution, generators: resolution or generators of a fractional design, see `tables.fractional`.
-        inner, outer: kinds of table (`full` or `orthogonal`) of an inner_outer design: of its control factors, and of
-            its noise factors.
+        inner, outer: kind of table (`full` or `orthogonal`) of the control factors, and of the noise factors, of an
+            inner_outer design.
         noise: noise factors: those that vary between pictures (captures) of one part.
         held_out: number, share or addresses of the positions held out in each scene; None: no position.
         defects: the kinds of defect, by their names in the SPEC.
         inside_tolerance: share of the OK pictures that have a defect within the tolerance.
         measurement: the displacements of a measurement design, whose `defects` are empty; None: a design of defects.
         splits: the splits, in the order of the SPEC.
-        places: for messages: file, line and key that set a column's levels, by (split, column); split "" is [factors].
+        places: file, line and key that set a column's levels, for messages, by (split, column); split "" is [factors].
     """
 
     path: Path
@@ -171,7 +176,7 @@ class Spec:
     places: dict[tuple[str, str], str]
 
     def random(self, *purpose: str) -> random.Random:
-        """Return a random generator seeded for one purpose, so that changing one split does not change the others."""
+        """Return a new random generator, seeded with the SPEC's seed and words for its use: "order", "train"."""
         return random.Random("/".join((str(self.seed), *purpose)))
 
 
@@ -179,13 +184,14 @@ class Spec:
 class Sized:
     """How the size of a kind of defect, in multiples of the tolerance, is converted to its parameter in mm.
 
-    The parameter is size x `factor` x the limit `measure` of the tolerance.
+    parameter = size x `factor` x limit, where limit is the tolerance's limit with the name `measure`.
 
     Attributes:
         parameter: name of the defect's parameter in the manifest.
         measure: name of the limit.
-        factor: factor between them.
-        by_default: whether a SPEC with neither size nor parameter gets DEFAULT_SIZE, and not the kind's own default.
+        factor: the factor in this product.
+        by_default: whether DEFAULT_SIZE is taken if a SPEC sets neither size nor parameter; False: the parameter then
+            has its own default.
     """
 
     parameter: str

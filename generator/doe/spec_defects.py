@@ -11,7 +11,7 @@ from generator.doe.spec import DEFAULT_SIZE, SIZE, SIZED, KindSpec, Range
 def read_defects(section: TomlSection) -> dict[str, KindSpec]:
     """Read the kinds of defect from the table [defects] of a SPEC; returns them by name.
 
-    If the table names none, these are bent, retracted and missing with their defaults.
+    If the table names none, these are bent, retracted and missing with defaults. Mistakes are noted in `section`.
     """
     settings = ("per_picture", "inside_tolerance")
     named = [name for name in section.data if name not in settings]
@@ -21,7 +21,7 @@ def read_defects(section: TomlSection) -> dict[str, KindSpec]:
         kind = own.text("kind", name)
         if kind not in KINDS:
             key = "kind" if "kind" in own.data else None
-            own.wrong(key, f"a kind of defect ({', '.join(KINDS)})", shown(kind))
+            own.wrong(key, f"a kind of defect: one of {', '.join(KINDS)}", shown(kind))
             own.data = {}
             continue
         found[name] = _kind(own, kind)
@@ -45,11 +45,11 @@ def _kind(section: TomlSection, name: str) -> KindSpec:
         if not fixed and (sized.by_default or SIZE in section.data):
             low, high = section.numbers(SIZE, 2, 0.01, 100.0, DEFAULT_SIZE)
             if low > high:
-                section.wrong(SIZE, "a range with the smaller size first", f"[{low:g}, {high:g}]")
+                section.wrong(SIZE, "a range of sizes with the smaller one first", f"[{low:g}, {high:g}]")
             size = Range(low, high, 6)
     elif SIZE in section.data:
         section.value(SIZE, "")
-        section.wrong(SIZE, f"parameters of {name} instead of a size, as no tolerance applies to this kind", SIZE)
+        section.wrong(SIZE, f"parameters of {name} and no size, as this kind of defect has no tolerance", SIZE)
     return KindSpec(name, at, share, size, tuple(parameters))
 
 

@@ -18,7 +18,7 @@ _LARGEST = 100.0
 
 
 def read_measurement(section: TomlSection) -> Measurement:
-    """Read the table [measurement], in which every key has a default."""
+    """Read the table [measurement] of a SPEC; missing keys get their defaults, mistakes are noted in `section`."""
     return Measurement(
         patterns=_shares(section.table("patterns", optional=True), PATTERNS, _PATTERN_SHARES),
         kinds=_shares(section.table("kinds", optional=True), DISPLACEMENTS, _KIND_SHARES),
@@ -41,7 +41,7 @@ def _shares(section: TomlSection, names: tuple[str, ...], default: tuple[float, 
         for name, share in zip(names, default, strict=True)
     }
     if not any(found.values()):
-        section.wrong(None, "a weight above 0 for at least one of them", shown(section.data))
+        section.wrong(None, f"a weight above 0 for at least one of {', '.join(names)}", shown(section.data))
         return dict(zip(names, default, strict=True))
     return {name: share for name, share in found.items() if share}
 
@@ -49,7 +49,7 @@ def _shares(section: TomlSection, names: tuple[str, ...], default: tuple[float, 
 def _range(section: TomlSection, key: str, most: float, default: tuple[float, float]) -> Range:
     low, high = section.numbers(key, 2, 0.0, most, default)
     if low > high:
-        section.wrong(key, "the smaller number first", f"{low:g}, {high:g}")
+        section.wrong(key, "two numbers, the smaller one first", f"{low:g}, {high:g}")
     return Range(low, high, 6)
 
 

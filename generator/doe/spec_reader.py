@@ -64,6 +64,7 @@ class _Reader:
         self.path = path
 
     def read(self) -> Spec:
+        """Read the whole SPEC; mistakes are noted in `self.top`, whose `finish` raises them."""
         top = self.top
         top.integer("schema", 1, 1)
         top.text("description", "")
@@ -119,9 +120,9 @@ class _Reader:
             (splits.table(name), ("classes", "per_picture")) for name in splits.data
         ]:
             for key in set(keys) & set(place.data):
-                place.wrong(key, "nothing, as [measurement] displaces every pin, whatever class results", shown(key))
+                place.wrong(key, "this key only without [measurement], which displaces every pin itself", shown(key))
         if any(PATTERN in factor.columns for factor in factors):
-            expected = "another name, as [measurement] fills in this column itself"
+            expected = "another name, as the table [measurement] fills in this column"
             self.top.table("factors").wrong(PATTERN, expected, shown(PATTERN))
         return read_measurement(section)
 
@@ -151,7 +152,7 @@ class _Reader:
         names = {factor.name for factor in factors if len(factor.levels) > 1}
         own = {factor.name for factor in factors if not set(factor.columns) & set(PICTURE_FACTORS)}
         may = sorted(names & (own | {f.name for f in factors if set(f.columns) <= set(CAPTURE_FACTORS)}))
-        expected = "names of factors that may vary between pictures of a part" + (f" ({', '.join(may)})" if may else "")
+        expected = "names of factors that may vary between a part's pictures" + (f" ({', '.join(may)})" if may else "")
         value = design.value("noise", expected)
         if value is None:
             return ()
@@ -176,7 +177,7 @@ class _Reader:
     def _check_column(self, section: TomlSection, key: str, column: str, seen: set[str]) -> None:
         known = (*REQUIRED, *OPTIONAL, *RESERVED, BLOCK)
         if column in seen:
-            section.wrong(key, "each column in one factor only", f"{shown(column)} a second time")
+            section.wrong(key, "each manifest column in one factor only", f"{shown(column)} a second time")
         elif not column or not column.isprintable() or len(column) > 64:
             section.wrong(key, "a column name of 1 to 64 printable characters", shown(column))
         elif column in known and column not in PICTURE_FACTORS:
@@ -192,9 +193,9 @@ class _Reader:
             high = child.number("high", -LARGEST_NUMBER, LARGEST_NUMBER)
             decimals = child.integer("decimals", 0, 9, 0 if columns[0] in PICTURE_FACTORS else 3)
             if len(columns) > 1 or columns[0] in NEEDED:
-                section.wrong(key, "levels (only a single column of numbers can have a range)", "a range")
+                section.wrong(key, "levels, as only a single column of numbers can have a range", "a range")
             if low >= high:
-                child.wrong("high", f"a number above low ({low:g})", f"{high:g}")
+                child.wrong("high", f"a number above {low:g} (low)", f"{high:g}")
             return Factor(columns, range=Range(low, high, decimals))
         levels = value if isinstance(value, list) else [value]
         texts: list[tuple[str, ...]] = []
@@ -202,7 +203,7 @@ class _Reader:
             good = isinstance(level, str | int | float) and not isinstance(level, bool)
             cells = tuple(cell.strip() for cell in str(level).split("+")) if len(columns) > 1 else (str(level).strip(),)
             if not good or len(cells) != len(columns):
-                wanted = expected if len(columns) == 1 else f"levels such as {'+'.join(c.upper() for c in columns)}"
+                wanted = expected if len(columns) == 1 else f"levels of the form {'+'.join(c.upper() for c in columns)}"
                 section.wrong(key, wanted, shown(level))
                 return None
             texts.append(cells)
@@ -216,7 +217,7 @@ class _Reader:
             # Asked for although absent, so that the message for an unknown key lists it.
             section.value("held_out", "", ())
             return None
-        expected = "a number of positions, a share of them between 0 and 1, or a list of addresses"
+        expected = "a number of positions, a share of all positions between 0 and 1, or a list of addresses"
         value = section.value("held_out", expected)
         if isinstance(value, bool):
             pass
@@ -282,7 +283,9 @@ class _Reader:
         rest = self._without(factors, [f for other, own in held.items() if other != name for f in own])
         empty = next((f.name for f in rest if not f.levels and f.range is None), None)
         if empty is not None:
-            split.wrong(None, f"at least one level of {empty} that no other split has under hold_out", "none")
+            split.wrong(
+                None, f"at least one level of {empty} for this split", "none, as all are in hold_out of other splits"
+            )
         known = {f.name for f in factors}
         only_held = {f.name for own in held.values() for f in own}
         for factor in changed:
@@ -291,7 +294,7 @@ class _Reader:
                 split.table("factors").wrong(factor.name, expected, shown(factor.name))
             elif factor.name in only_held:
                 split.table("factors").wrong(
-                    factor.name, "no levels here, as a split has this factor under hold_out", "levels"
+                    factor.name, "a factor of which no split holds out levels (key hold_out)", "one with such levels"
                 )
         replace = {factor.name: factor for factor in (*changed, *held[name])}
         return tuple(replace.get(factor.name, factor) for factor in rest)
@@ -315,7 +318,7 @@ class _Reader:
         if factor is None or not set(held.levels) <= set(factor.levels):
             levels = ", ".join("+".join(level) for level in factor.levels) if factor else "none"
             got = ", ".join(map("+".join, held.levels)) or "a range"
-            section.wrong(held.name, f"levels of this factor in [factors] ({levels})", got)
+            section.wrong(held.name, f"levels that [factors] lists for this factor ({levels})", got)
 
     def _without(self, factors: tuple[Factor, ...], held: list[Factor]) -> tuple[Factor, ...]:
         out = []
@@ -333,6 +336,6 @@ class _Reader:
             for name in split.classes:
                 if name not in made:
                     section = self.top.table("defects", optional=True)
-                    expected = f"a kind of defect of class {name}, which split {split.name} has"
+                    expected = f"a kind of defect that gives class {name}, as split {split.name} has this class"
                     section.wrong(None, expected, f"only {', '.join(defects)}")
                     return

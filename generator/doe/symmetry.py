@@ -18,12 +18,14 @@ Point = tuple[float, float]
 
 
 def has_half_turn(connector: Connector, housing: str, mesh: Mesh | None = None) -> bool:
-    """Whether a housing looks the same after half a turn: its shell, blocks and notches, or the vertices of its mesh.
+    """Whether a housing looks the same after half a turn about the middle of its pin positions; pins do not matter.
+
+    Shell, blocks and notches are compared; of a housing from a CAD file, the vertices of its mesh.
 
     Args:
         connector: the scene.
         housing: the housing's name.
-        mesh: its mesh, mm, if it is from a CAD file; without one such a housing counts as not symmetric.
+        mesh: mesh of a housing from a CAD file, mm; None: such a housing counts as not symmetric.
     """
     variant = connector.housings[housing]
     xs, ys = ([getattr(each, axis) for each in connector.positions] for axis in ("x_mm", "y_mm"))

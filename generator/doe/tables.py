@@ -29,13 +29,10 @@ MOST_RUNS = 100_000
 
 @cache
 def columns_of(name: str) -> tuple[tuple[np.ndarray, ...], ...]:
-    """Return the columns of an orthogonal table, each in a group with those that it can be split into.
+    """Return a group for each column of the orthogonal table `name`, one of TABLES.
 
-    A column of 4 levels can be split into three of 2 levels, one of 6 levels into one of 2 and one of 3; these can be
-    used instead of it.
-
-    Args:
-        name: one of TABLES.
+    A group holds the column, (runs,) level numbers, and the columns that can be used in its place: three of 2 levels
+    for a column of 4 levels, one of 2 and one of 3 for a column of 6 levels, else none.
     """
     table = np.asarray(get_orthogonal_array(_SOURCES[name]), dtype=int)
     groups = []
@@ -76,11 +73,11 @@ def full(levels: Sequence[int]) -> np.ndarray:
         levels: number of levels of each factor.
 
     Raises:
-        ValueError: more than MOST_RUNS runs.
+        ValueError: the table would have more than MOST_RUNS (100,000) rows.
     """
     runs = int(np.prod(levels, dtype=float)) if levels else 1
     if runs > MOST_RUNS:
-        raise ValueError(f"a full design of at most {MOST_RUNS} runs, got {runs}")
+        raise ValueError(f"at most {MOST_RUNS} combinations of levels in a full design, got {runs}")
     return fullfact(list(levels)).astype(int) if levels else np.zeros((1, 0), int)
 
 
@@ -89,21 +86,21 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
 
     Args:
         levels: number of levels of each factor; all must be 2.
-        resolution: the smallest fraction of at least this resolution is used; None: 3.
-        generators: in place of a resolution, one word per factor: in "a b c abc", the fourth factor's level is the
-            product of those of the other three.
+        resolution: the smallest fraction of at least this resolution is used; None: 3. Fewer than 3 factors: `full`.
+        generators: one word per factor, in place of a resolution. In "a b c abc", the fourth factor's level is the
+            product of the other three factors' levels.
 
     Raises:
-        ValueError: a factor without two levels, or no such fraction.
+        ValueError: a factor without two levels, no such fraction, or generators that are wrong or alias two factors.
     """
     wrong = [count for count in levels if count != 2]
     if wrong:
-        raise ValueError(f"two levels of every factor, as the design is fractional, got a factor with {wrong[0]}")
+        raise ValueError(f"two levels of every factor in a fractional design, got a factor with {wrong[0]} levels")
     count = len(levels)
     if generators is not None:
         words = generators.split()
         if len(words) != count:
-            raise ValueError(f"one generator for each of the {count} factors, got {len(words)} ({generators})")
+            raise ValueError(f"as many generators as factors ({count}), got {len(words)} ({generators})")
         try:
             table = fracfact(generators)
         except (ValueError, IndexError) as error:
@@ -115,11 +112,12 @@ def fractional(levels: Sequence[int], resolution: int | None, generators: str | 
             table = fracfact_by_res(count, resolution or 3)
         except ValueError:
             raise ValueError(
-                f"a fractional design of resolution {resolution or 3} for {count} factors, got none: use kind full"
+                f"a number of factors for which a fraction of resolution {resolution or 3} exists, got {count}: "
+                "use kind full"
             ) from None
     codes = (np.asarray(table) > 0).astype(int)
     if not has_strength_2(codes):
-        raise ValueError(f"generators such as 'a b c abc' that do not alias main effects, got {generators!r}")
+        raise ValueError(f"generators that do not alias main effects, such as 'a b c abc', got {generators!r}")
     return codes
 
 
@@ -128,13 +126,13 @@ def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.
 
     Args:
         levels: number of levels of each factor.
-        name: one of TABLES; None: the smallest one that has the columns.
+        name: one of TABLES; None: the smallest one that has columns for all factors.
 
     Returns:
         The table's name, and its level numbers (runs, factors).
 
     Raises:
-        ValueError: no table has these columns.
+        ValueError: the table `name`, or every table, has too few columns with these numbers of levels.
     """
     for candidate in TABLES if name is None else (name,):
         chosen = _choose(columns_of(candidate), levels)
@@ -144,7 +142,7 @@ def orthogonal(levels: Sequence[int], name: str | None = None) -> tuple[str, np.
             return candidate, table
     wanted = ", ".join(f"{levels.count(n)} of {n} levels" for n in sorted(set(levels)))
     have = f"table {name}" if name else "one of the tables " + ", ".join(TABLES)
-    raise ValueError(f"factors that fit {have}, got {wanted}: use kind full, lhs or random")
+    raise ValueError(f"factors that fit {have}, got {wanted}: use full in place of orthogonal")
 
 
 def _choose(groups: Sequence[Sequence[np.ndarray]], levels: Sequence[int]) -> list[np.ndarray] | None:

@@ -1,7 +1,7 @@
 """The commands `import` and `export`: exchange labelled pictures with other tools.
 
 One module reads and writes each foreign format: `coco` (with `coco_masks`), `yolo`, `voc` (read only), `image_folder`.
-Readers (for import) return `labelled.Labelled` pictures; writers (for export) get `exported.Exported` pictures.
+Readers (for import) return `labelled.Found` (pictures, messages); writers (for export) get `exported.Exported`.
 
 To add an export format, write a module with a WRITER (see `exported.Writer`) and list it in `exporting.WRITERS`. To add
 an import format, write a function that returns `labelled.Found` and list it in `importing.READERS`.

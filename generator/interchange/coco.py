@@ -46,11 +46,12 @@ MOST_APART_PX = 2.0
 
 
 def read_coco(source: Path, images: Path | None, names: ClassNames) -> Found:
-    """Read a COCO file, or every COCO file of a folder or of its subfolder `annotations`.
+    """Read a COCO file, or every COCO file of a folder: *.json in it or in `annotations`, */_annotations.coco.json.
 
     Args:
         source: the file or folder.
-        images: folder of the pictures; None: the file's folder, or a folder `images` beside or above it.
+        images: folder of the pictures; None: the file's folder, its parent, or a folder `images` in one of these. In
+            each, a folder named after the file or its split (train2017) is searched too.
         names: maps category names to Pinsight's classes.
 
     Returns:
@@ -133,6 +134,7 @@ class _File:
     groups: list[str] = field(default_factory=list)
 
     def read(self) -> None:
+        """Read the file: its pictures, and messages on them, are added to `found`."""
         for entry in self.content["categories"]:
             number = _id_of(entry.get("id")) if isinstance(entry, dict) else None
             if number is not None and isinstance(entry.get("name"), str):

@@ -35,7 +35,7 @@ def pixels_of(segmentation: Any, size: tuple[int, int]) -> np.ndarray:
 
 
 def cleaned(segmentation: Any) -> Any:
-    """Return a COCO segmentation without empty polygons; None if it has no others, as `[]` and `[[]]`."""
+    """Return a COCO segmentation without its empty polygons; None if nothing remains, as of `[]` and `[[]]`."""
     if isinstance(segmentation, list):
         segmentation = [polygon for polygon in segmentation if polygon != []]
     return segmentation or None

@@ -32,7 +32,10 @@ class Export:
     hidden: bool
 
     def is_wanted(self, each: ObjectRow) -> bool:
-        """Whether an object's box is written: its class is in `classes`, and enough of it is visible."""
+        """Whether an object's box is written: its class is in `classes`, its area is above 0, and enough is visible.
+
+        Enough is OBSERVABLE_SHARE (a tenth); any share if `hidden` is true or the object's visible share is not known.
+        """
         is_seen = self.hidden or each.visible is None or each.visible >= OBSERVABLE_SHARE
         return each.category in self.classes and each.area > 0 and is_seen
 
@@ -47,7 +50,7 @@ class Exported:
         size: (W, H) px.
         about: further values of the picture's dataset row, by column.
         objects: objects to write; None where they are not known.
-        segments: result of `Writer.segment` for each object; empty without a mask.
+        segments: result of `Writer.segment` for each object; empty without a mask, or if the format stores none.
     """
 
     path: Path
@@ -64,8 +67,8 @@ class Writer:
     """The functions and properties of an export format.
 
     Attributes:
-        place: returns the folder in which a picture is written, given its split and class.
-        finish: writes the files about all pictures, given the pictures by split, after all of them are written.
+        place: returns the folder in which a picture is written, relative to `Export.folder`, given its split and class.
+        finish: writes the files about all pictures, given the settings and the pictures by split, when all are written.
         annotate: writes the label file of one picture, in the process that wrote the picture; None: no such file.
         segment: encodes an object's pixels for the format, given the mask (H, W) and the object; None: not stored.
         keeps_class: whether the format stores a picture's class, so that an NG picture without boxes is not taken for

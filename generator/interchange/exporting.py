@@ -48,6 +48,7 @@ REASONS = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator export`."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("--format", choices=tuple(WRITERS), required=True, help="format to write")
     parser.add_argument("--to", type=Path, required=True, metavar="OUT", help="new or empty folder to write into")

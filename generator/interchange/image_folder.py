@@ -1,4 +1,7 @@
-"""Read and write image folders: SPLIT/CLASS/picture, CLASS/picture, or metadata.* with file_name, label and objects."""
+"""Read and write image folders: SPLIT/CLASS/picture, CLASS/picture, or pictures that a metadata file describes.
+
+The metadata file (metadata.jsonl, .csv or .parquet) has the column file_name, and label or objects or both.
+"""
 
 from __future__ import annotations
 
@@ -58,8 +61,8 @@ def read_image_folder(source: Path, names: ClassNames, views: Sequence[str] = ()
     Args:
         source: the folder.
         names: maps folder names or labels to Pinsight's classes.
-        views: names of cameras. A picture named after one of them is a view of the part that its folder is named
-            after: in CLASS/PART/left.png, PART is not the class.
+        views: names of cameras. A picture with the name of a camera is a view of the part whose name its folder has: in
+            CLASS/PART/left.png, PART is not the class.
 
     Returns:
         The labelled pictures, and messages on faults.
@@ -98,7 +101,7 @@ def _read_class_folder(path: Path, source: Path, names: ClassNames, views: Seque
     name = path.relative_to(source).as_posix()
     if not parts or split_of(parts[-1]):
         found.problems.append(
-            f"{name}: expected the picture in a folder with the name of its class, got no such folder"
+            f"{name}: expected a path CLASS/picture or SPLIT/CLASS/picture, got no folder of a class above the picture"
         )
         return
     split = next((s for part in parts[:-1] if (s := split_of(part))), None)

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.rig import CAMERAS
 from generator.dataset.derived_card import make_derived_card
-from generator.dataset.folder import BATCH_ROWS, ordered_splits
+from generator.dataset.folder import BATCH_ROWS, copy_references, ordered_splits
 from generator.dataset.labels import ANSWER_LABELS, CLASSES, OK, OTHERNG
 from generator.dataset.rows import features, missing_note
 from generator.dataset.writer import DatasetWriter
@@ -40,7 +40,7 @@ from generator.interchange.labelled import (
     without_repeats,
 )
 from generator.interchange.mixing import Other, chosen
-from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, opened
+from generator.interchange.photo_rows import Examined, Photo, Rules, attach_images, examine, opened, without_reference
 from generator.interchange.placing import placed
 from generator.interchange.same_pictures import checked_copies
 from generator.interchange.voc import read_voc
@@ -62,24 +62,28 @@ Statistics = dict[tuple[str, ...], nsoart.MapStatistics]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator import`."""
     parser.add_argument("source", type=Path, metavar="SOURCE", help="folder or file with the labels")
     parser.add_argument("--format", choices=tuple(READERS), required=True, help="format of SOURCE")
     parser.add_argument("--to", type=Path, required=True, metavar="DATASET", help="folder of the dataset to make")
-    parser.add_argument("--images", type=Path, metavar="FOLDER", help="folder of the pictures (formats coco and voc)")
+    parser.add_argument(
+        "--images", type=Path, metavar="FOLDER", help="coco, voc: folder of the pictures (default: beside the labels)"
+    )
     parser.add_argument(
         "--classes",
         metavar="WORD=CLASS,...",
-        help="Pinsight's class for each label in SOURCE, e.g. scratch=OTHERNG,good=OK",
+        help="Pinsight's class for each label in SOURCE that is not a class's name, e.g. scratch=OTHERNG,good=OK",
     )
     parser.add_argument(
         "--known",
         metavar="NAME=VALUE,...",
-        help=f"columns that have the same known value for all pictures, among {', '.join(KNOWN)}",
+        help="values that are known and the same for all pictures, such as camera=center; "
+        f"NAME is one of {', '.join(KNOWN)}",
     )
     parser.add_argument(
         "--views",
         metavar="CAMERA,...",
-        help="cameras of which each took one picture of every part; file names end in the camera: part7_left.png",
+        help="cameras that each took one picture of every part; file names end in the camera's name: part7_left.png",
     )
     parser.add_argument(
         "--splits",
@@ -88,22 +92,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: splits as in SOURCE, else all train)",
     )
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")
-    parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help="dataset to mix the pictures with")
+    renders = "dataset whose rows are added to those of SOURCE in the new dataset"
+    parser.add_argument("--with", dest="renders", type=Path, metavar="DATASET", help=renders)
     parser.add_argument(
         "--share",
         type=float,
         metavar="S",
-        help="share of imported pictures in the mixed training split, 0 to 1; surplus pictures are left out at random",
+        help="only if --with is given: how large a part of the training split shall be imported pictures, above 0 and "
+        "below 1; surplus pictures of SOURCE or DATASET are left out at random (default: none is left out)",
     )
-    parser.add_argument("--synthetic", action="store_true", help="mark the pictures as rendered, not photographs")
+    parser.add_argument("--synthetic", action="store_true", help="the pictures are renders (column synthetic: true)")
     parser.add_argument(
-        "--zero-based", action="store_true", help="format voc: xmin and ymin count from 0; xmax and ymax are edges"
+        "--zero-based",
+        action="store_true",
+        help="format voc: pixels are counted from 0, and xmax and ymax are the box's right and lower edge (default: "
+        "pixels are counted from 1, and xmax and ymax are the last ones in the box)",
     )
     parser.add_argument(
-        "--skip-broken", action="store_true", help="leave out faulty pictures instead of stopping with an error"
+        "--skip-broken",
+        action="store_true",
+        help="leave out faulty pictures instead of stopping with an error; labels without a class still stop it",
     )
     parser.add_argument(
-        "--license", default="other", metavar="ID", help="licence identifier for the card (default: other)"
+        "--license", default="other", metavar="ID", help="licence stated in the card, such as mit (default: other)"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="number of processes (default: one per core)")
 
@@ -118,9 +129,9 @@ class ImportOptions:
         shares: share of each split, 0 to 1; empty: splits as in the source.
         views: cameras that took a picture of every part; empty: pictures are not grouped by part.
         seed: seed of all random choices.
-        share: share of imported pictures in the mixed training split, 0 to 1; None: all rows of both.
+        share: share of imported pictures in the mixed training split, 0 to 1; None: no picture is left out.
         synthetic: whether the pictures are rendered.
-        skip_broken: leave out faulty pictures.
+        skip_broken: leave out faulty pictures, instead of raising an error.
         workers: number of processes; None: one per core.
     """
 
@@ -151,7 +162,7 @@ def run(args: argparse.Namespace) -> int:
         sys.stderr.write(f"{note}\n")
     parts = other.parts if other is not None else {}
     if options.views and (last := max(parts.values(), default=0)) > LAST_PART - len(found.pictures):
-        expected = f"part numbers so far below 2^63 that {len(found.pictures)} more can follow"
+        expected = f"part numbers of at most {LAST_PART - len(found.pictures)}, as imported parts get higher ones"
         raise InputError(f"{args.renders} column part: expected {expected}, got {last}")
     photos = placed(found, options.shares, options.seed, parts, options.views)
     source = args.source if args.source.is_dir() else args.source.parent
@@ -222,6 +233,7 @@ def _rules(photos: list[Photo], other: Other | None, options: ImportOptions) -> 
         extras = (*other.extras, *(name for name in extras if name not in other.extras))
         answer = str(other.card.get("answer"))
         window, stride = other.parameters["window"], other.parameters["stride"]
+    golden = other.folder if other is not None and nsoart.is_golden(other.parameters) else None
     has_masks = any(each.segmentation for p in photos for each in p.labelled.objects or ())
     return Rules(
         options.known,
@@ -231,6 +243,7 @@ def _rules(photos: list[Photo], other: Other | None, options: ImportOptions) -> 
         has_masks or (other is not None and other.masks),
         window,
         stride,
+        golden,
     )
 
 
@@ -258,7 +271,7 @@ def _write(
     title = f"Imported: {args.source.resolve().name}"
     how = [f"{len(photos)} labelled pictures, imported from {args.format}. What the labels do not contain is null."]
     if other is not None:
-        by = "all rows of both" if options.share is None else f"a share of {options.share:g} of train is imported"
+        by = "no row is left out" if options.share is None else f"imported share of split train: {options.share:g}"
         title += f", with {other.folder.resolve().name}"
         how.append(f"Mixed with the dataset `{other.folder.resolve().name}`: {by}.")
     settings = {**(other.card if other is not None else {}), "answer": rules.answer}
@@ -272,6 +285,8 @@ def _write(
         args.license,
         writer.content_sha256,
     )
+    if other is not None:
+        copy_references(other.folder, writer.building)
     writer.finish(text, parameters, other.connectors if other is not None else None)
 
 
@@ -303,6 +318,10 @@ def _examine(
     copied, notes, wrong = checked_copies(rows, digests, other.pictures if other is not None else {})
     sys.stderr.write("".join(f"{note}\n" for note in notes))
     rows = [one for one in rows if one.photo.run not in wrong]
+    if other is not None and rules.golden is not None:
+        strange = without_reference(rows, other.parameters, other.folder)
+        rows = [one for one in rows if one.photo.run not in strange]
+        copied = [*copied, *strange.values()]
     problems = [*problems, *broken, *copied]
     unclear = any(problem.startswith("classes:") for problem in problems)
     if problems and (not options.skip_broken or unclear or not rows):

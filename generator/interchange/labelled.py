@@ -129,7 +129,7 @@ class ClassNames:
         return found or CLASSES[-1]
 
     def knows(self, word: str) -> bool:
-        """Whether the user gave a class for a label."""
+        """Whether --classes gives a class for the label `word`; upper and lower case are the same."""
         return word.strip().lower() in self._given
 
     def notes(self) -> list[str]:
@@ -138,7 +138,7 @@ class ClassNames:
         return [f"--classes: expected labels that occur in the imported files, got {words}"] if words else []
 
     def problems(self) -> list[str]:
-        """Return a message on all unknown labels; an empty list if there are none."""
+        """Return a list with one message that names all unknown labels; an empty list if there are none."""
         if not self.unknown:
             return []
         words = ", ".join(repr(word) for word in self.unknown)
@@ -150,24 +150,24 @@ class ClassNames:
 
 
 def kind_of(word: str) -> str | None:
-    """Return a label as the kind of defect that it states; None if it is empty or only the name of a class."""
+    """Return a label's text, whatever it says, without spaces around it; None if it is empty or names a class."""
     return None if not word or word.strip().lower() in _KNOWN else word.strip()
 
 
 def split_of(word: str) -> str | None:
-    """Return the split that the name of a folder or file stands for, as `val` for validation; None if for none."""
+    """Return the split that a folder's or file's name stands for (`val`: validation, `test_b`: test_b); None: none."""
     key = word.strip().lower()
     return SPLITS.get(key) or (word if _SPLIT.fullmatch(word) else None)
 
 
 def with_defects_unknown(one: Labelled) -> Labelled:
-    """Return a picture; with unknown objects (None) if it is labelled NG but has no box of a defect."""
+    """Return the picture; if it is labelled NG but has no box of a defect, its `objects` become None (not known)."""
     bad = any(each.category != OK for each in one.objects or ())
     return one if one.label in (None, OK) or bad else replace(one, objects=None)
 
 
 def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
-    """Return a picture without repeated objects; if it has any, a message on them is added to `notes`."""
+    """Return a picture without repeated objects (equal in everything); if it has any, `notes` gets a message."""
     objects: list[LabelledObject] = []
     for each in one.objects or ():
         if each not in objects:
@@ -181,7 +181,8 @@ def without_repeats(one: Labelled, notes: list[str]) -> Labelled:
 def leads_below(name: str, *folders: Path) -> bool:
     """Whether a picture's name in the labels, taken as a path, stays inside one of the folders.
 
-    It does not with `..` or as an absolute path outside the folders. Links are followed: the folder's owner made them.
+    A name with `..`, and an absolute path outside the folders, lead out of them. A link in a folder does not, as the
+    folder's owner made it.
 
     Args:
         name: name of the picture in the labels.
@@ -209,7 +210,7 @@ def find_named(name: str, places: Sequence[Path]) -> tuple[Path, str, bool] | No
 
     Returns:
         The picture's path, its path relative to the folder in `places`, and whether leading folders of the name were
-        left out; None: no such picture, or several without leading folders.
+        left out. None: no picture has this name, or, without leading folders, several pictures have it.
     """
     forward = name.rpartition("?d=")[2].replace("\\", "/")
     spellings = list(dict.fromkeys((name, forward, unquote(forward))))
@@ -253,11 +254,11 @@ def name_unlabelled(pictures: Sequence[Path], source: Path, labels: str, problem
         problems.append(f"{relative_name(path, source)}: expected labels in {expected}, got none")
     if rest := pictures[5:]:
         folders = ", ".join(dict.fromkeys(relative_name(path.parent, source) for path in rest))
-        problems.append(f"{folders}: expected labels of every picture, got none of {len(rest)} other pictures either")
+        problems.append(f"{folders}: expected labels of every picture, got none for {len(rest)} more pictures")
 
 
 def note_others(found: Found, source: Path) -> None:
-    """Add a message on pictures that are not imported and that no other message mentions, if others are imported.
+    """Add a message on pictures that are neither imported nor in another message; none if nothing is imported.
 
     Args:
         found: the pictures and messages; the message is added to its notes.
@@ -279,20 +280,20 @@ def note_splits(found: Found, groups: Sequence[str]) -> None:
 
     Args:
         found: the pictures and messages; the warning is added to its notes.
-        groups: for each picture, the name of the folder or file, or the word, that could state its split.
+        groups: for each picture, the text that should name its split, such as the name of its folder.
     """
     counts = Counter(group for one, group in zip(found.pictures, groups, strict=True) if one.split is None)
     known = dict.fromkeys(one.split for one in found.pictures if one.split is not None)
     if known and counts:
         names = ", ".join(shown(name) for name in list(counts)[:5]) + (", ..." if len(counts) > 5 else "")
         found.notes.append(
-            f"warning: expected the name of a split for every picture, as others have ({', '.join(known)}), got "
+            f"warning: expected the name of a split for every picture, as some have ({', '.join(known)}), got "
             f"{names}: {counts.total()} pictures are put into train, unless --splits is given"
         )
 
 
 def folder_of(name: str) -> str:
-    """Return the first folder in a picture's name; the name itself if it has none."""
+    """Return the first folder in a picture's name (a path with `/`); the name itself if it has no folder."""
     return name.partition("/")[0]
 
 
@@ -310,7 +311,7 @@ def is_utf8(name: str) -> bool:
 
 
 def is_possible(path: Path) -> bool:
-    """Whether the operating system accepts a path: no name in it is too long, has a NUL, or is a link to itself."""
+    """Whether the operating system accepts a path; false if a name in it is too long, has a NUL or links to itself."""
     try:
         path.stat()
     except OSError as error:
@@ -343,7 +344,7 @@ def read_lines(path: Path, problems: list[str]) -> list[str]:
 
 
 def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...] | None:
-    """Convert values to floats; None if one is not a finite number, or if there are not `count` of them."""
+    """Convert values to floats; None if one is not a finite number, or their number is not `count` (None: any)."""
     try:
         found = tuple(float(value) for value in values)
     except (TypeError, ValueError, OverflowError):
@@ -354,7 +355,7 @@ def numbers(values: Sequence[Any], count: int | None = None) -> tuple[float, ...
 
 
 def own_values(entry: Mapping[str, Any], where: str, problems: list[str]) -> dict[str, Any]:
-    """Return the values that an object has for OWN_KEYS, such as `true_position_mm`, if they have the right type.
+    """Return an object's values under the keys of OWN_KEYS, such as `true_position_mm`, that have the right type.
 
     Args:
         entry: the object as read from the file.

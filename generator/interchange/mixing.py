@@ -1,4 +1,4 @@
-"""The dataset that imported pictures are mixed with, and the choice of the rows that give the wanted share."""
+"""The dataset that imported pictures are mixed with, and the choice of rows for a wanted share of photographs."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Other:
         folder: folder of the dataset.
         columns: features (columns and types) of the dataset.
         extras: names of the user's own columns.
-        other: whether it declares the class OTHERNG.
-        masks: whether it has instance masks.
+        other: whether the dataset declares the class OTHERNG.
+        masks: whether the dataset has instance masks.
     """
 
     folder: Path
@@ -53,7 +53,7 @@ class Other:
 
     @classmethod
     def opened(cls, folder: Path) -> Other:
-        """Return the dataset in `folder`, of which only names and types of columns are read yet.
+        """Open the dataset in `folder`: its columns are read now, its rows when they are first used.
 
         Raises:
             InputError: the folder is not a Pinsight dataset.
@@ -62,14 +62,14 @@ class Other:
 
     @cached_property
     def parts(self) -> dict[str, int]:
-        """Part number of each row, by run name; 0 for a row without one."""
+        """Number of the part (one connector) that each row shows, by run name of the row; 0: the row states none."""
         files = split_files(self.folder).values()
         rows = (row for paths in files for row in read_rows(paths, ["run", "part"]))
         return {row["run"]: row["part"] or 0 for row in rows}
 
     @cached_property
     def pictures(self) -> dict[str, tuple[str, str]]:
-        """Split and run name of each picture, by the SHA-256 of its file."""
+        """(split, run name) of each row, by the SHA-256 of its picture's file in hex."""
         return {
             hashlib.sha256(row["image"]["bytes"]).hexdigest(): (split, row["run"])
             for split, paths in split_files(self.folder).items()
@@ -78,15 +78,17 @@ class Other:
 
     @cached_property
     def splits(self) -> dict[str, int]:
-        """Number of rows of each split."""
+        """Number of rows in each split, by the split's name."""
         return {split: count_rows(paths) for split, paths in split_files(self.folder).items()}
 
     @cached_property
     def connectors(self) -> tuple[NominalConnector, ...] | None:
+        """Contents of the dataset's connectors.json; None if it has no such file."""
         return read_connectors(self.folder)
 
     @cached_property
     def card(self) -> dict[str, Any]:
+        """The settings of the build, from the dataset's card; {} if Pinsight did not write the card."""
         path = self.folder / CARD
         try:
             return read_card(path.read_text("utf-8") if path.is_file() else "")[0]
@@ -95,15 +97,20 @@ class Other:
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
-        """Contents of the dataset's nsoart.json, checked by computing an NSOART picture for each of its groups."""
+        """Contents of the dataset's nsoart.json, checked by computing the NSOART of a black picture with them.
+
+        Raises:
+            InputError: the file, or a golden reference that it names, is missing or damaged.
+        """
         try:
             parameters = read_parameters(self.folder)
             window, stride = parameters["window"], parameters["stride"]
             if not (type(window) is int and type(stride) is int and 1 <= window <= WIDEST and stride >= 1):
-                raise ValueError(f"the window {shown(window)} and the stride {shown(stride)}")
-            trial = Image.new("L", (window, window))
-            for group in (None, *parameters["groups"]):
-                nsoart.nsoart_picture(trial, parameters, group)
+                raise ValueError(f"window {shown(window)} and stride {shown(stride)} (valid: 1 to {WIDEST} whole px)")
+            golden = nsoart.is_golden(parameters)
+            for group in parameters["groups"] if golden else (None, *parameters["groups"]):
+                shape = nsoart.golden_reference(parameters, group, self.folder).anchor.shape if golden else [window] * 2
+                nsoart.nsoart_picture(Image.new("L", (shape[1], shape[0])), parameters, group, self.folder)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             got = f"no key {error}" if isinstance(error, KeyError) else error
             raise InputError(
@@ -116,7 +123,7 @@ class Other:
 
         Args:
             split: name of the split; nothing is yielded if this dataset does not have it.
-            kept: numbers in the split of the rows to read, from 0.
+            kept: numbers of the rows to read, counted from 0 in the split.
             schema: schema of the mixed dataset, without metadata.
         """
         rows: list[Mapping[str, Any]] = []

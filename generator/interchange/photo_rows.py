@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,6 +30,7 @@ from generator.interchange.labelled import Labelled, LabelledObject, kind_of
 from generator.io.pictures import decoded, eight_bit, plain, upright, with_white
 from generator.io.source_code import code_sha256
 from generator.soart import nsoart
+from generator.soart.golden_reference import check_ratio
 
 # A box may reach over the picture's edge by this much (px) without a message: labels are rounded.
 ROUNDING_PX = 0.01
@@ -45,6 +47,8 @@ class Rules:
         extras: names of the user's own columns, among them `file`.
         masks: whether the dataset has instance masks.
         window, stride: side and step of the windows from which the column nsoart is computed, px.
+        golden: folder of the dataset that the pictures are mixed with, if it has golden references (mean pictures of
+            good parts); else None.
     """
 
     known: Mapping[str, str]
@@ -54,6 +58,7 @@ class Rules:
     masks: bool
     window: int
     stride: int
+    golden: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -81,14 +86,14 @@ class Photo:
 
 
 class Examined(NamedTuple):
-    """A checked picture with its dataset row."""
+    """A checked picture (`photo`) with its dataset row (`row`)."""
 
     photo: Photo
     row: PictureRow
 
     @property
     def group(self) -> tuple[str, ...]:
-        """Group (scene, housing, terminal, camera, marking) whose good rows standardise the column nsoart."""
+        """The row's group (scene, housing, terminal, camera, marking): its good rows standardise the column nsoart."""
         return nsoart.group_of(self.row.manifest)
 
 
@@ -102,7 +107,7 @@ class Findings:
         notes: warnings for the user.
         statistics: (group, statistics of the SOART3 texture maps of its OK training pictures, as returned by
             `MapStatistics.as_numbers`); a group is (scene, housing, terminal, camera, marking).
-        digests: by run name, SHA-256 of the pixels, and of the file as a dataset stores it.
+        digests: (SHA-256 of the pixels, SHA-256 of the file as a dataset stores it) of each picture, by run name.
     """
 
     examined: list[Examined]
@@ -113,7 +118,7 @@ class Findings:
 
 
 def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
-    """Decode pictures, check them and their boxes, and make their dataset rows."""
+    """Decode pictures, check them and their boxes, and return their dataset rows and messages on faults."""
     found = Findings([], [], [], [])
     statistics: dict[tuple[str, ...], nsoart.MapStatistics] = {}
     for photo in photos:
@@ -135,11 +140,30 @@ def examine(photos: Sequence[Photo], rules: Rules) -> Findings:
             continue
         found.examined.append(one)
         found.digests[photo.run] = (pixels_sha256(picture), hashlib.sha256(content).hexdigest())
-        if photo.split == "train" and photo.label == OK:
+        if photo.split == "train" and photo.label == OK and rules.golden is None:
             maps = nsoart.nsoart_maps(picture, rules.window, rules.stride)
             statistics.setdefault(one.group, nsoart.MapStatistics()).add(maps)
     found.statistics = [(group, value.as_numbers()) for group, value in statistics.items()]
     return found
+
+
+def without_reference(rows: Sequence[Examined], parameters: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """Return a message, by run name, on each picture that fits no golden reference (mean picture of good parts).
+
+    Args:
+        rows: the pictures with their rows.
+        parameters: contents of the dataset's nsoart.json.
+        folder: folder of the dataset.
+    """
+    wrong = {}
+    for photo, row in rows:
+        try:
+            shape = nsoart.golden_reference(parameters, row.manifest, folder).anchor.shape
+            check_ratio((row.width, row.height), shape)
+        except ValueError as error:
+            hint = f": state {', '.join(nsoart.GROUP_BY)} with --known" if "NSOART of" in str(error) else ""
+            wrong[photo.run] = f"{photo.labelled.name}: {error}{hint}"
+    return wrong
 
 
 def attach_images(
@@ -155,7 +179,7 @@ def attach_images(
         spool: store on disk for finished chunks.
 
     Returns:
-        What the spool states about the stored chunk.
+        The chunk's entry in the spool.
     """
     files = [photo.labelled.path for photo, _ in chunk]
     stats = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -166,7 +190,7 @@ def attach_images(
     complete = []
     for photo, row in chunk:
         picture, content = opened(photo.labelled)
-        chart = nsoart.nsoart_picture(picture, parameters, row.manifest)
+        chart = nsoart.nsoart_picture(picture, parameters, row.manifest, rules.golden)
         whole = {
             **columns_of(row),
             "image": {"bytes": content, "path": f"{photo.run}.png"},
@@ -189,7 +213,7 @@ def opened(labelled: Labelled) -> tuple[Image.Image, bytes]:
     """Open a labelled picture; returns the picture, and the bytes (PNG or JPEG) that a dataset stores of it.
 
     A picture with an EXIF orientation is turned upright, unless its labels state the size of the unturned picture: then
-    the boxes were drawn on that. PNG and JPEG files of 8 bits that need no change are stored unchanged.
+    its boxes were drawn on the latter. PNG and JPEG files of 8 bits that need no change are stored unchanged.
 
     Raises:
         InputError: the picture cannot be read, or its size differs from that in its labels.
@@ -267,7 +291,7 @@ def _objects(labelled: Labelled, size: tuple[int, int], notes: list[str]) -> tup
             problems.append(f"{where}: expected a box inside {size[0]} x {size[1]} px, got {given}")
             continue
         if not labelled.relative and max(x2, y2) <= 1:
-            problems.append(f"{where}: expected a box in px, got {given}, which seems to be in shares of the size")
+            problems.append(f"{where}: expected a box in px, got {given}: multiply fractions by width and height")
             continue
         over = max(abs(a - b) for a, b in zip(inside, box, strict=True))
         if over > ROUNDING_PX:

@@ -26,7 +26,7 @@ def placed(
     others: Mapping[str, int],
     views: Sequence[str] = (),
 ) -> list[Photo]:
-    """Give imported pictures their run name, split and, with `views`, part number and camera.
+    """Return imported pictures with their run name, split and, with `views`, part number and camera.
 
     A run name is a picture's unique name in the dataset, made from its path.
 
@@ -34,7 +34,8 @@ def placed(
         found: the reader's result; messages on pictures that are left out are added to its `problems`.
         shares: share of each split, drawn class by class; empty: splits as in the source, else `train`.
         seed: seed of the random draw.
-        others: part number by run name, in the dataset to mix with; neither these numbers nor names are given again.
+        others: part number of each row in the dataset to mix with, by run name. These names are not given again, and
+            new part numbers begin above the largest.
         views: cameras that took a picture of every part; empty: pictures are not grouped by part. Parts without all
             views are left out, and the views of a part get the same split.
     """

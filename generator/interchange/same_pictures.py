@@ -20,7 +20,7 @@ def checked_copies(
 
     Args:
         rows: the examined pictures.
-        digests: by run name, SHA-256 of the picture's pixels, and of its file.
+        digests: (SHA-256 of the pixels, SHA-256 of the file) of each picture, by run name.
         others: split and run name of the pictures in the dataset to mix with, by the SHA-256 of their files.
 
     Returns:
@@ -48,7 +48,7 @@ def checked_copies(
             if one.photo.split == home:
                 notes.append(f"{one.photo.labelled.name}: has the same pixels as {name}")
                 continue
-            expected = f"a picture that only split {one.photo.split} has, got the pixels of {name} in split {home}"
+            expected = f"a picture that is in split {one.photo.split} only, got the pixels of {name} in split {home}"
             if known:
                 problems.append(f"{one.photo.labelled.name}: expected {expected}")
                 wrong.add(one.photo.run)
@@ -81,7 +81,7 @@ def _contradiction(one: Examined, first: Examined) -> str:
 
 
 def same_files(paths: Iterable[Path]) -> dict[Path, str]:
-    """Return the SHA-256 of each file that has the same size as another; all others have no copy among the files."""
+    """Return the SHA-256 of each readable file that has the same size in bytes as another one of `paths`."""
     by_size: dict[int, list[Path]] = {}
     for path in paths:
         if path.is_file():

@@ -34,13 +34,13 @@ FOLDERS = ("JPEGImages", "images")
 
 
 def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: bool = False) -> Found:
-    """Read a folder in VOC's layout, or one with XML files beside their pictures; returns labels and messages.
+    """Read a folder in VOC's layout, or XML files beside their pictures; returns labelled pictures and messages.
 
     VOC counts pixels from 1 and includes the last one: xmin = 1, xmax = W is the whole picture.
 
     Args:
         source: the folder.
-        images: folder of the pictures; None: JPEGImages, images, or the folder of the XML files.
+        images: folder of the pictures; None: JPEGImages or images in `source`, the XML files' folder, or `source`.
         names: maps object names to Pinsight's classes.
         zero_based: px are counted from 0, and xmax and ymax are edges of the box, as many tools write them.
     """
@@ -64,7 +64,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             continue
         name = (root.findtext("filename") or "").strip() or path.with_suffix("").name
         if not leads_below(name.replace("\\", "/").lstrip("/"), *pictures.bases):
-            found.problems.append(f"{where}: expected a filename inside {pictures.bases[0].name}, got {shown(name)}")
+            found.problems.append(f"{where}: expected filename inside {pictures.bases[0].name}/, got {shown(name)}")
             faulty.add(own)
             continue
         problems: list[str] = []
@@ -87,8 +87,8 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             )
         )
     if unlisted:
-        got = f"{len(unlisted)} in no list (first: {unlisted[0]}): their pictures go to train"
-        found.notes.append(f"ImageSets/Main: expected every XML file in a list, got {got}")
+        got = f"{len(unlisted)} that no list names (first: {unlisted[0]}): their pictures are put into train"
+        found.notes.append(f"ImageSets/Main: expected the name of every XML file in a list, got {got}")
     elif not listed:
         note_splits(found, groups)
     _check_all_read(found, pictures, faulty, source)
@@ -138,7 +138,7 @@ class _Pictures:
 
     @cached_property
     def every(self) -> list[Path]:
-        """All pictures below the folders."""
+        """Paths of all pictures in `bases` and their subfolders, each once."""
         return list(dict.fromkeys(path for base in self.bases for path in files_below(base) if is_picture(path)))
 
     @cached_property
@@ -149,14 +149,18 @@ class _Pictures:
         return found
 
     def of(self, name: str, xml: Path, below: Path, where: str, problems: list[str]) -> _Place:
-        """Return the picture of an XML file, by the name in it and by the file's own name; they have to agree.
+        """Find the picture of an XML file by the picture's name in it and by the XML file's own name.
 
         Args:
-            name: the name in the XML file; leading folders may be those of another computer.
-            xml: the XML file.
-            below: its folder below the folder of XML files; pictures may lie in folders of the same names.
-            where: the XML file in messages.
-            problems: gets a message if the picture is not certain.
+            name: the picture's name in the XML file; leading folders may be those of another computer.
+            xml: path of the XML file.
+            below: folder of the XML file, relative to the folder of all XML files; pictures may lie in a folder of the
+                same name.
+            where: name of the XML file in messages.
+            problems: list that gets a message if the two names lead to different pictures.
+
+        Returns:
+            The picture's path, even if there is no such file, and this path relative to its folder in `bases`.
         """
         beside = [xml.parent, *(xml.parent.parent / folder for folder in FOLDERS if below.parts)]
         places = list(dict.fromkeys([*(base / below for base in self.bases), *beside, *self.bases]))
@@ -167,9 +171,9 @@ class _Pictures:
         if picture is None and len(own) == 1:
             picture = own[0]
         elif own and picture not in own:
-            got = f"{name}, and {' and '.join(path.name for path in own)} beside it" if picture else name
+            alike_names = " or ".join(path.name for path in own)
             problems.append(
-                f"{where}: expected filename to be the picture with the same name as this XML file, got {got}"
+                f"{where}: expected filename to be the picture with this XML file's name, {alike_names}, got {name}"
             )
         if picture is None:
             picture = own[0] if own else places[0] / name.replace("\\", "/").rpartition("/")[2]
@@ -186,7 +190,7 @@ def _listed(source: Path, found: Found) -> dict[str, str]:
                 name = folded(line.split()[0])
                 if listed.setdefault(name, split) != split:
                     found.problems.append(
-                        f"{name}: expected it in lists of one split in ImageSets/Main, got {listed[name]} and {split}"
+                        f"ImageSets/Main: expected {name} in the lists of one split, got {listed[name]} and {split}"
                     )
     return listed
 

@@ -14,6 +14,7 @@ class _Loader(yaml.BaseLoader):  # type: ignore[misc]  # PyYAML has no types
     """Loader whose values are strings, lists and mappings, and whose mappings have each key once."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> Any:
+        """Return a node's mapping; raises ValueError if it has a key twice."""
         places: dict[str, int] = {}
         for key, _ in node.value:
             at = key.start_mark.index

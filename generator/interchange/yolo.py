@@ -54,7 +54,7 @@ def read_yolo(source: Path, names: ClassNames) -> Found:
             raise ValueError(f"kpt_shape {shape}, which is no list of numbers")
         key_points = math.prod(map(int, shape))
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        got = " ".join(str(error).split()) or "nothing"
+        got = f"no key {error}" if isinstance(error, KeyError) else " ".join(str(error).split()) or "nothing"
         if isinstance(error, FileNotFoundError):
             got = "no such file, and neither obj.names nor classes.txt"
         found.problems.append(f"{path}: expected YOLO's data.yaml with class names, got: {got}")
@@ -120,12 +120,12 @@ def _words(given: Any, count: Any) -> dict[int, str]:
         raise ValueError(f"names {shown(given)}, neither a list nor a mapping of numbers to names")
     for key, word in enumerate(given) if isinstance(given, list) else given.items():
         if not str(key).isdecimal():
-            raise ValueError(f"the key {key!r} in names, which is no class number")
+            raise ValueError(f"names with the key {key!r} instead of a class number")
         number = int(key)
         if number in words:
             raise ValueError(f"the class number {number} twice in names")
         if not isinstance(word, str) or not word.strip():
-            raise ValueError(f"{word!r} as the name of class {number}")
+            raise ValueError(f"{word!r}, which is no text, as the name of class {number}")
         words[number] = word
     if isinstance(count, str) and count.strip() != str(len(words)):
         raise ValueError(f"nc (number of classes) {count}, but {len(words)} names")
@@ -167,7 +167,13 @@ class _Places:
     read: dict[Path, str] = field(default_factory=dict)
 
     def pictures(self, entry: str, key: str, split: str) -> list[Path]:
-        """Return the pictures of a split, from a folder or from a text file that lists them."""
+        """Return the paths of a split's pictures.
+
+        Args:
+            entry: path of the split in data.yaml: a folder of pictures, or a text file that lists them.
+            key: key of the path in data.yaml, such as val.
+            split: the split that the key stands for.
+        """
         if not is_possible(self.root / entry):
             self._problem(f"{self.file.name}: expected the folder of the {split} pictures, got {shown(entry)}")
             return []
@@ -175,7 +181,7 @@ class _Places:
         earlier = self.read.setdefault(place.resolve(), key)
         if earlier != key:
             both = f"expected different pictures for {key} and {earlier}, got {entry} for both"
-            self.found.notes.append(f"warning: {self.file.name}: {both}: it is read as {earlier} only")
+            self.found.notes.append(f"warning: {self.file.name}: {both}: {entry} is read for {earlier} only")
         elif place.is_file() and place.suffix == ".txt":
             return self._listed(place)
         elif place.is_dir():
@@ -258,7 +264,7 @@ class _Labels:
     key_points: int
 
     def read(self, picture: Path, split: str) -> Labelled:
-        """Read the boxes of a picture from its text file."""
+        """Read a picture's boxes from its label file; messages on faults are in the result's `problems`."""
         name = relative_name(picture, self.root)
         path = self.file_of(picture)
         objects: list[LabelledObject] = []

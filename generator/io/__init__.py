@@ -6,9 +6,13 @@ drawing        draws boxes, verdicts and captions on pictures, and sheets of pic
 json_text      parses JSON strictly: no key twice in an object
 mask_files     separates the masks of an anomaly data set from its photographs
 pin_boxes      reads the file of the option `--positions`: the boxes of the pins in a picture
-file_names     finds files whose names another system wrote in other letters or Unicode forms
+file_names     finds files whose names another system wrote in another case or Unicode form
 output_file    checks that an output can be written, and writes files atomically
 view_names     reads part and view (camera) from the names of pictures
+shard          reads the option `--shard`: the share of one of several machines
 processes      runs work in one process per core
-source_code, checksum    SHA-256 of the program code, so that results of other code are not reused; of a file
+source_code    SHA-256 of the program code, so that results of other code are not reused
+checksum       SHA-256 of a file
+certificate    reads the certificate of a calibration: the geometry of one or more cameras
+array_file     reads and writes files of named arrays
 """

@@ -27,7 +27,7 @@ class Box(NamedTuple):
     """A box to draw on a picture.
 
     Args:
-        xyxy: x1, y1, x2, y2 in px of the picture; pixel corners are whole numbers.
+        xyxy: x1, y1, x2, y2 in px of the picture; edges of pixels, not their middles, are at whole numbers.
         label: class or verdict; it sets the colour.
         text: the text beside the box; may be empty.
     """
@@ -38,14 +38,17 @@ class Box(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """A pin to draw on a picture; all places (x, y) in px of the picture.
+    """A pin to draw on a picture: a ring, and a vector from its centre, both enlarged alike so that they are seen.
+
+    All points are (x, y) in px of the picture.
 
     Args:
-        ring: its tolerance zone, as a closed line.
-        start, end: where it should be, and where it is, with its offset enlarged; `end` None: not known.
+        ring: enlarged edge of the pin's tolerance zone, as a closed line.
+        start: centre of the ring, where the pin's tip should be.
+        end: end of the enlarged vector, which points from `start` towards the tip; None: the tip is not known.
         label: verdict; it sets the colour. NG is drawn with thick lines.
-        text: text beside it; may be empty.
-        is_dashed: draw the ring dashed: something about the pin is not determined.
+        text: text beside the ring; may be empty.
+        is_dashed: draw the ring dashed, for a pin with a measure that is not determined.
     """
 
     ring: Sequence[tuple[float, float]]
@@ -79,7 +82,7 @@ def enlargement(size: tuple[int, int], about: int) -> int:
 
 
 def fit(size: tuple[int, int], within: tuple[int, int]) -> float:
-    """Return the factor that scales a picture of this size to fit into `within`, both (w, h) px; a whole one if > 1."""
+    """Return the factor, whole if above 1, that scales a picture of `size` to fit into `within`, both (w, h) px."""
     scale = min(within[0] / size[0], within[1] / size[1])
     return scale if scale < 1 else int(scale)
 
@@ -93,7 +96,7 @@ def scaled(picture: Image.Image, factor: float) -> Image.Image:
 
 
 def line_px(size: tuple[int, int]) -> int:
-    """Return the width in px of lines drawn on a picture of this size in px."""
+    """Return the width in px of the lines to draw on a picture of `size`, (w, h) in px."""
     return max(1, round(math.sqrt(size[0] * size[1]) / 300))
 
 
@@ -142,6 +145,9 @@ def draw_marks(picture: Image.Image, marks: Sequence[Mark], factor: float = 1) -
         picture: of any mode.
         marks: the pins; NG is drawn last, above all others.
         factor: factor by which the picture is enlarged or reduced.
+
+    Returns:
+        An RGB picture of the size times `factor`.
     """
     sheet = scaled(picture, factor)
     draw = ImageDraw.Draw(sheet)
@@ -179,10 +185,10 @@ def table(lines: Sequence[Sequence[str]], inks: Sequence[Ink], size: tuple[int, 
     """Return a table as a picture; the first column is left-aligned, all others are right-aligned.
 
     Args:
-        lines: the header and the rows, of equally many cells; those that do not fit into the height are left out.
+        lines: the header and the rows, with equally many cells; rows that do not fit into the height are left out.
         inks: colour of each line.
         size: width and height, px.
-        px: wanted letter size; smaller where the columns would be wider than the picture.
+        px: wanted letter size, px; smaller letters are used where the columns would be wider than the picture.
     """
     sheet = Image.new("RGB", size, PAPER)
     draw = ImageDraw.Draw(sheet)
@@ -237,7 +243,7 @@ def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) 
 
 
 def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
-    """Add a bar in the verdict's colour above a picture, with the verdict in large letters and a text; returns a copy.
+    """Add a bar in the verdict's colour above a picture: the verdict in large letters, then `text`; returns a copy.
 
     The bar of UNSURE is amber with dark letters, so that it cannot be taken for that of another verdict from afar.
     """
@@ -254,7 +260,7 @@ def under_title(picture: Image.Image, title: str) -> Image.Image:
 
 
 def grid(lines: Iterable[Sequence[Cell]]) -> Image.Image:
-    """Arrange pictures with captions on one sheet, each column as wide as its widest picture.
+    """Arrange pictures with captions on one sheet, and return it; each column is as wide as its widest picture.
 
     Args:
         lines: rows of cells; they may differ in length. Captions are shortened to the column's width.
@@ -327,10 +333,11 @@ class _Letters:
         self.font, self.step = font, round(1.4 * px)
 
     def width(self, text: str) -> float:
+        """Width of a text in px."""
         return self.font.getlength(text)
 
     def cut(self, text: str, width: float) -> str:
-        """Return the text; if wider than `width` px, with an ellipsis in its middle, as names differ at their ends."""
+        """Return the text; if it is wider than `width` px, an ellipsis replaces its middle."""
         if self.width(text) <= width:
             return text
         for kept in range(len(text) - 1, 1, -1):
@@ -339,8 +346,9 @@ class _Letters:
         return "…"
 
     def wrapped(self, text: str, width: float) -> list[str]:
-        """Break a text into lines of at most `width` px, at double spaces; where that does not suffice, at single
-        spaces; a word longer than a line gets an ellipsis.
+        """Break a text into lines of at most `width` px.
+
+        It is broken at double spaces, where needed at single spaces; a word longer than a line gets an ellipsis.
         """
         lines: list[str] = []
         for part in text.split("  "):

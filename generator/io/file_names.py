@@ -11,8 +11,9 @@ from pathlib import Path
 def existing(place: Path, name: str) -> Path | None:
     """Return the path of the file that a name below a folder means; None if there is none.
 
-    If no file has exactly this name, it is the only file whose name differs from it in upper and lower case or in the
-    Unicode form: Windows and macOS treat a.png and A.PNG as the same name, and macOS may store `ü` as `u` and two dots.
+    If no file has exactly this name, the result is the file whose name differs from it only in upper and lower case or
+    in the Unicode form; None if there are several. Windows and macOS take a.png and A.PNG for one name, and macOS may
+    store `ü` as `u` and two dots.
 
     Args:
         place: the folder.
@@ -31,7 +32,7 @@ def existing(place: Path, name: str) -> Path | None:
 
 
 def folded(name: str) -> str:
-    """Return a file name in one case and one Unicode form, so that names alike on some file systems are equal."""
+    """Return a file name in one case and Unicode form: names that some file systems cannot tell apart become equal."""
     return unicodedata.normalize("NFC", name).casefold()
 
 

@@ -31,8 +31,11 @@ def split_masks(
 ) -> tuple[list[Path], list[Path]]:
     """Split the pictures of an image folder into photographs and masks.
 
-    A picture is a mask if it has few colours, and its name or its folder's is that of masks, or a photograph has the
-    same name. In a folder of masks, a picture with the name of a photograph in another folder is a mask by this alone.
+    A picture is a mask in each of these cases:
+
+    - its folder is named as for masks, such as ground_truth, and it has few colours or is named after a photograph;
+    - its own name is that of a mask, such as a_mask.png, and it has few colours;
+    - it has few colours, and beside it is a picture of more colours that differs in name by the suffix only.
 
     Args:
         paths: pictures below `source`.
@@ -66,7 +69,7 @@ def split_masks(
 
 
 def note_on_masks(masks: Sequence[Path], source: Path) -> list[str]:
-    """Return a list with a note for the user that masks are passed over; an empty list if there are none."""
+    """Return a list with a note for the user that `masks`, below the folder `source`, are passed over; [] if none."""
     if not masks:
         return []
     some = ", ".join(mask.relative_to(source).as_posix() for mask in masks[:3]) + (", ..." if len(masks) > 3 else "")
@@ -74,7 +77,7 @@ def note_on_masks(masks: Sequence[Path], source: Path) -> list[str]:
 
 
 def has_few_colours(path: Path) -> bool:
-    """Whether a picture has only a few colours, as masks do, even after JPEG compression; False if unreadable."""
+    """Whether MASK_COLOURS (8) colours cover 90 % of a picture, as in a mask (even a JPEG); False if unreadable."""
     try:
         pixels = np.asarray(open_upright(path, path.name))
     except InputError:

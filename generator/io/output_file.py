@@ -17,7 +17,7 @@ def check_file(path: Path, option: str, suffixes: Sequence[str], inputs: Iterabl
     """Check that an output file can be written, and that it is not an input file or in an input folder.
 
     Args:
-        path: the output file.
+        path: the output file; its folder may be missing, but not that folder's parent.
         option: name of the option in messages, such as `-o`.
         suffixes: suffixes that its name may have, in lower case; empty: any.
         inputs: input files and folders.
@@ -43,11 +43,11 @@ def check_folder(folder: Path, option: str, parents: int = 1) -> None:
     Args:
         folder: the output folder, which may exist or not.
         option: name of the option in messages, such as `--out`.
-        parents: number of missing parent folders that are created with it.
+        parents: largest number of missing parent folders that may be created with it.
 
     Raises:
-        InputError: the path is a file or leads through one, more parents are missing, or permissions do not allow
-            writing.
+        InputError: the path is a file or leads through one, more than `parents` parent folders are missing, or
+            permissions do not allow writing.
     """
     place = folder.resolve()
     # Not Path.exists, which raises if a name is too long.

@@ -6,6 +6,7 @@ steps are public:
     decoded     decodes the bytes; refuses missing and damaged files, and several pictures in one file
     upright     turns the picture as its EXIF tag says
     plain       converts any mode to RGB, RGBA, L or I;16
+    with_white  scales 16-bit grey so that white is 65535; refuses pictures that would be nearly black
     eight_bit   converts to RGB or L: 16-bit grey is scaled, transparency dropped
 
 trainer/vit/network/letterbox.py has a smaller decoder, which is saved with a training run. A test checks that both turn
@@ -62,7 +63,7 @@ _WITH_ORIENTATION = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a path is a file with the suffix of a picture, and not hidden."""
+    """Whether a path is a file, not hidden, with the suffix of a picture, even of a format that cannot be read."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
 
 
@@ -110,7 +111,7 @@ def passed_over(folder: Path, below: bool = True, known: Collection[Path] = ()) 
 
 
 def files_below(folder: Path, pattern: str = "*") -> list[Path]:
-    """Return the paths below a folder, sorted, except hidden ones and those that operating systems leave there.
+    """Return the paths of files and folders below a folder, sorted, except hidden ones and system files (Thumbs.db).
 
     Args:
         folder: the folder; if it does not exist, no paths are returned.
@@ -151,7 +152,8 @@ def open_upright(source: Path | bytes, name: str) -> Image.Image:
         name: name of the picture in messages.
 
     Raises:
-        InputError: the file is missing, damaged, not a picture, or holds several pictures.
+        InputError: the file is missing, damaged, not a picture, holds several pictures, has grey values below 0
+            or above white, or has 16-bit colours or floats that would be nearly black with 8 bits.
     """
     return plain(upright(decoded(source, name)), name)
 
@@ -256,12 +258,13 @@ def upright(picture: Image.Image) -> Image.Image:
 
 
 def plain(picture: Image.Image, name: str) -> Image.Image:
-    """Convert a decoded picture to mode RGB, RGBA, L or I;16, without turning it.
+    """Convert a decoded picture to mode RGB, RGBA, L or I;16, without turning it; messages call it `name`.
 
     16-bit grey from a TIFF that declares the value of white (`info["white"]`) is scaled to 0 to 65535.
 
     Raises:
-        InputError: a grey value is below 0 or above white, which is 65535 if the file does not declare it.
+        InputError: a grey value is below 0 or above white, which is 65535 if the file does not declare it, or a
+            picture of floats would be nearly black.
     """
     declared = picture.info.get("white")
     if picture.mode in ("RGB", "RGBA", "L") or (picture.mode == "I;16" and declared is None):
@@ -284,11 +287,11 @@ def plain(picture: Image.Image, name: str) -> Image.Image:
 
 
 def with_white(picture: Image.Image, name: str) -> Image.Image:
-    """Scale 16-bit grey so that white is 65535; pictures of other modes are returned unchanged.
+    """Scale 16-bit grey so that white is 65535; other modes stay unchanged; `name`: the picture's name in messages.
 
-    The environment variable WHITE states the value of white where the file does not. If neither does, a picture with
-    small values only is refused: with 8 bits it would be nearly black. Such a file often holds the 10 to 14 bits of a
-    camera, whose number cannot be known from one picture.
+    The environment variable PINSIGHT_WHITE states the value of white where the file does not. If neither does, a
+    picture with small values only is refused: with 8 bits it would be nearly black. Such a file often holds the values
+    of a camera of 10 to 14 bits, and one picture does not show how many bits they are.
 
     Raises:
         InputError: the brightest value, hot pixels left out, is below LEAST_DEEP_WHITE or above the stated white.
@@ -300,7 +303,8 @@ def with_white(picture: Image.Image, name: str) -> Image.Image:
         _check_white(values, name)
         return picture
     if (brightest := _brightest(values)) > white:
-        raise InputError(f"{name}: expected grey values of 0 to {white} ({WHITE}), got {brightest:g}")
+        stated = f"the value of the environment variable {WHITE}"
+        raise InputError(f"{name}: expected grey values of 0 to {white}, {stated}, got {brightest:g}")
     return Image.fromarray((np.minimum(values, white) * (65535 / white)).round().astype(np.uint16))
 
 
@@ -331,8 +335,8 @@ def _check_white(values: np.ndarray, name: str) -> None:
         raise InputError(
             f"{name}: expected a 16-bit picture whose brightest value is at least {LEAST_DEEP_WHITE}, got "
             f"{brightest:g}, which looks like {depth}: multiply all pictures by 65535 / {most}, or save them with 8 "
-            f"bits, or set the environment variable {WHITE} to the value of white ({most}; 65535 if the pictures are "
-            "only dark)"
+            f"bits, or set the environment variable {WHITE} to the value of white ({most}; or 65535 "
+            "if white is 65535 and the pictures are merely dark)"
         )
 
 

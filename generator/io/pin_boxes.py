@@ -1,7 +1,7 @@
 """Read the boxes of the pins in a picture: the file of the option `--positions`.
 
-It is a CSV file with the columns address, x1, y1, x2, y2 (px) and optionally cavity and others, or a record, the JSON
-file that the renderer writes for each picture; of a record, the boxes of intact pins (`expected`) are used.
+It is a CSV file with the columns address, x1, y1, x2, y2 (px) and optionally cavity and others, or a record: the JSON
+file that the renderer writes for each picture. Of a record, the boxes that good pins would have (`expected`) are read.
 """
 
 from __future__ import annotations
@@ -38,13 +38,14 @@ class PinBox:
 
 
 def read_pin_boxes(path: Path) -> tuple[list[PinBox], Path | None]:
-    """Read the boxes in a file.
+    """Read the boxes of a picture's pins from a file.
 
     Args:
         path: a record of the renderer (.json), or a CSV file.
 
     Returns:
-        The boxes in the file's order, and the path of the picture that they belong to (None for a CSV file).
+        The boxes in the file's order, and the path where a record's picture lies in its render folder (None for a CSV
+        file, or a record that names no run).
 
     Raises:
         InputError: the file cannot be read, or lines or positions have mistakes; the messages name each.
@@ -85,7 +86,7 @@ def _of_table(path: Path, text: str) -> list[PinBox]:
             boxes.append(PinBox(cells["address"], box, cells.get("cavity") or None))
         except ValueError:
             values = [cells[name] or "nothing" for name in COLUMNS]
-            hint = " (one decimal mark in the whole file, no comma where commas separate the columns)"
+            hint = " (write one decimal mark in the whole file, not a comma if commas separate the columns)"
             problems.append(
                 f"{path}:{line}: expected an address, and x1 < x2 and y1 < y2 in px, got "
                 f"{', '.join(values)}{hint if any(',' in value for value in values) else ''}"
@@ -101,7 +102,7 @@ def _of_record(path: Path, text: str) -> tuple[list[PinBox], Path | None]:
         positions = list(record["positions"])
     except (ValueError, KeyError, TypeError) as error:
         got = f"no key {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path}: expected a record of the renderer with the key positions, got {got}") from None
+        raise InputError(f"{path}: expected a record of the renderer with the key `positions`, got {got}") from None
     boxes, problems = [], []
     for number, position in enumerate(positions):
         try:

@@ -17,15 +17,21 @@ InOrder = Callable[..., Iterator[Any]]
 
 @contextmanager
 def processes(count: int | None, worth_it: bool = True) -> Iterator[InOrder]:
-    """Context manager that starts processes, and gives an InOrder: a function that runs calls in them.
+    """Context manager that starts processes and gives a function, `in_order(function, calls)`, that works in them.
+
+    `in_order` calls `function` with each tuple of arguments in `calls`, and yields (first argument, result) of each
+    call, in the order of the calls. `function` has to be one that pickle finds: at the top level of a module. An
+    exception in a call is raised when its result is due.
 
     Args:
         count: number of processes; None: one per core.
-        worth_it: whether there is enough work: starting processes takes a second; if False, calls run in this process.
+        worth_it: whether there is work enough for several processes, whose start takes a second; False: calls run in
+            this process.
     """
     count = count or len(os.sched_getaffinity(0))
     if count == 1 or not worth_it:
-        yield lambda function, calls: ((call[0], function(*call)) for call in calls)
+        with _one_thread():
+            yield lambda function, calls: ((call[0], function(*call)) for call in calls)
         return
     pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), _start_worker)
     try:
@@ -54,3 +60,16 @@ def _start_worker() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     numba.set_num_threads(1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Context manager in which Numba has one thread: with more, each call of a parallel kernel leaves 7 kB unfreed."""
+    import numba
+
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(threads)

@@ -40,8 +40,8 @@ def parts_of(
         all_views: whether a part needs a picture from every view; otherwise one or more suffice.
 
     Returns:
-        The files by part and view, for parts with one file per view (at most one, unless `all_views`); and messages on
-        all other files.
+        The files by part and view, and a message for each reason why files are left out. A part is returned if it has
+        a file of every view (if `all_views` is false: of one or more views) and never two files of one view.
     """
     found: dict[tuple[str, bool], dict[str, Path]] = {}  # key: part, and whether the part is a folder
     problems, doubtful = [], set()

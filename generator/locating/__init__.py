@@ -1,5 +1,6 @@
-"""Compute the pose of a part, and the places of its points in mm, from points found in pictures. NumPy only.
+"""Measure the pins of a part in pictures, in mm: find the part's pose, then the places of its pins. Needs no torch.
 
-- `pose`: the pose of a part, from the pixels of points whose places on the part are known.
-- `triangulation`: the place of one point, with its covariance, from its pixels in pictures of a part with known pose.
+- `gauge`: from pictures to a verdict; `gauge_file` reads a trained gauge, `sheet` draws the result.
+- `landmarks`, `crops`, `locate`, `pose`: find the pose of a part from points that a network finds in its pictures.
+- `measure`, `triangulation`: find the places of its pins; `judge` compares these with the tolerance.
 """

@@ -1,6 +1,7 @@
-"""The cameras of a station, mounted: their place in the station's axes, and their lens.
+"""The cameras of a station: their pose in the station's axes, and their lens.
 
-The station's axes are those of a part that lies in it without placing error: mating face z = 0, X right, Y up, mm.
+A station holds the part in front of fixed cameras. Its axes are those of a part without placing error: mating face z =
+0, X right, Y up, Z towards the centre camera, in mm.
 """
 
 from __future__ import annotations
@@ -17,14 +18,15 @@ from blender_scripts.geometry.lens import Distortion, distort
 
 @dataclass(frozen=True)
 class StationCamera:
-    """A camera of known place.
+    """A camera whose pose and lens are known.
 
     Attributes:
-        matrix: (4, 4) from the camera's axes (Blender's: looks along -Z, Y up) to the station's, mm.
-        fx, fy, cx, cy: focal lengths and principal point in px, edge convention: the picture is [0, W] x [0, H]. Of a
-            telecentric camera, fx and fy are px per mm.
+        matrix: (4, 4) transformation of points in mm from the camera's axes to the station's axes. As in Blender, the
+            camera looks along its -Z, and its Y is up.
+        fx, fy, cx, cy: focal lengths and principal point in px, measured from the picture's upper left corner (not from
+            the first pixel's centre). For a telecentric camera, fx and fy are px per mm.
         distortion: OpenCV's k1, k2, p1, p2, k3.
-        telecentric: whether rays are parallel, so that the scale does not depend on the distance.
+        telecentric: whether the camera's rays are parallel, so that the scale does not depend on the distance.
     """
 
     matrix: np.ndarray
@@ -36,7 +38,7 @@ class StationCamera:
     telecentric: bool = False
 
     def project(self, points: np.ndarray) -> np.ndarray:
-        """Project station points (..., 3) in mm to pixels (..., 2)."""
+        """Project points (..., 3), mm in the station's axes, to pixels (..., 2)."""
         x, y, z = np.moveaxis((points - self.matrix[:3, 3]) @ self.matrix[:3, :3], -1, 0)
         flat = np.stack([x, -y] if self.telecentric else [x / -z, y / z], axis=-1)
         if any(self.distortion):
@@ -45,25 +47,29 @@ class StationCamera:
         return pixels
 
     def px_per_mm(self, points: np.ndarray) -> np.ndarray:
-        """Scale (...) at station points (..., 3), for lengths across the optical axis."""
+        """Return the scale (...), px per mm across the optical axis, at points (..., 3), mm in the station's axes."""
         far = (self.matrix[:3, 3] - points) @ self.matrix[:3, 2]
         scale: np.ndarray = np.full(far.shape, self.fx) if self.telecentric else self.fx / np.maximum(far, 1e-3)
         return scale
 
     def resized(self, across: float, down: float) -> StationCamera:
-        """The camera of the same picture resampled to `across` times its width and `down` times its height."""
+        """Return the camera for pictures resampled to `across` times their width and `down` times their height."""
         return replace(self, fx=self.fx * across, fy=self.fy * down, cx=self.cx * across, cy=self.cy * down)
 
     @classmethod
     def nominal(cls, entry: Mapping[str, Any], width: int, height: int) -> StationCamera:
-        """Make the camera that connectors.json states for a view, for pictures of this size in px.
+        """Return the nominal camera of a view, as connectors.json states it.
+
+        Args:
+            entry: the camera's entry in connectors.json.
+            width, height: size of its pictures, px.
 
         Raises:
             KeyError, TypeError, ValueError: the entry is damaged.
         """
         matrix = np.array(entry["matrix"], float)
         if matrix.shape != (4, 4):
-            raise ValueError(f"matrix must be 4 x 4 numbers, got shape {matrix.shape}")
+            raise ValueError(f"a camera's `matrix` must be 4 x 4 numbers, got shape {matrix.shape}")
         k1, k2, p1, p2, k3 = map(float, entry["distortion"])
         fx = float(entry["fx_per_width"]) * width
         return cls(matrix, fx, fx, 0.5 * width, 0.5 * height, (k1, k2, p1, p2, k3), is_telecentric(entry))

@@ -1,4 +1,4 @@
-"""Covariances in px^2 of the points that a gauge's network finds, from the numbers that it answers with."""
+"""Compute the covariances of the points that a gauge's network finds, from the network's answers."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ import numpy as np
 
 from generator.locating.landmarks import PIN
 
-# Standard deviation of an edge point along its edge, px: it says nothing there.
+# Standard deviation, px, that is set for an edge point along its edge, where it is not found.
 ALONG_EDGE_PX = 50.0
 
 
 def covariances(
     sharpness: np.ndarray, inwards: np.ndarray, kinds: np.ndarray, scales: tuple[float, float, float]
 ) -> np.ndarray:
-    """Compute the covariances of the points that the network found, in px^2: (query, point, 2, 2).
+    """Return the covariances (N, 2, 2, 2) in px^2 of the points that a gauge's network found for N queries.
 
-    Each of the N queries has two points: its mark, and the point beside the mark (`generator.locating.landmarks`).
+    Each query asks for two points: its mark, and the point beside the mark (`generator.locating.landmarks`). In the
+    result, axis 1 is the point, and axes 2 and 3 are its 2 x 2 covariance.
 
     Args:
-        sharpness: (N, 2, 3) the network's answer for each point: logarithm of L[0, 0], logarithm of L[1, 1], and
-            L[1, 0] of a lower triangular matrix L in 1/px. L L^T is the inverse of the point's covariance.
-        inwards: (N, 2) px, vectors of any length from mark to the point beside it; of an edge: across the edge.
-        kinds: (N,) what each query looks for: PIN, OUTLINE or OPENING (the latter two are edges).
-        scales: factors on the network's standard deviations: of a pin's mark, of the point beside it, of edges.
+        sharpness: (N, 2, 3) the network's answer for each point: log L[0, 0], log L[1, 1] and L[1, 0] of a lower
+            triangular matrix L in 1/px. L L^T is the inverse of the point's covariance. Of an edge's mark only
+            L[0, 0] is used, as 1 / (standard deviation across the edge).
+        inwards: (N, 2) vector from the mark to the point beside it in the picture, of any length; for an edge it is
+            perpendicular to the edge.
+        kinds: (N,) kind of each query: PIN, OUTLINE or OPENING (the latter two are edges).
+        scales: three factors by which the network's standard deviations are multiplied: for tips, for feet, for edges.
     """
     inverse = np.zeros((*sharpness.shape[:2], 2, 2))
     inverse[..., 0, 0], inverse[..., 1, 1] = np.exp(sharpness[..., 0]), np.exp(sharpness[..., 1])

@@ -1,4 +1,4 @@
-"""Square crops of pictures round the points that a network looks for, at whole pixels: nothing is resampled."""
+"""Cut square crops from a picture round the points that a network looks for, at whole pixels, without resampling."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ from generator.locating.landmarks import Queries
 
 @dataclass(frozen=True)
 class Crops:
-    """Crops of one picture.
+    """Crops (square cut-outs) of one picture, one for each of n queries: points that a network looks for.
 
     Attributes:
         pixels: (n, side, side, 3) uint8.
-        corners: (n, 2) px of the picture's upper left corners of the crops, whole numbers.
-        marks, besides: (n, 2) px in the crops: where the queries' points are expected.
-        scale: (n,) px per mm there.
-        which, kinds: (n,) indices and kinds of the queries.
+        corners: (n, 2) x and y of each crop's upper left corner, px of the picture, whole numbers.
+        marks, besides: (n, 2) x and y, px from the crop's corner, where the supposed pose puts the query's two points
+            (`generator.locating.landmarks`).
+        scale: (n,) px per mm at the mark.
+        which: (n,) index of the query in `Queries`.
+        kinds: (n,) kind of the query: PIN, OUTLINE or OPENING.
     """
 
     pixels: np.ndarray
@@ -34,15 +36,15 @@ class Crops:
 def cut(
     picture: np.ndarray, camera: StationCamera, queries: Queries, pose: np.ndarray, side: int, which: np.ndarray
 ) -> Crops:
-    """Cut a crop for each query from a picture; beyond the picture's border its edge pixels repeat.
+    """Cut a crop for each query, round an edge's mark or the middle of a pin; beyond the picture, edge pixels repeat.
 
     Args:
         picture: (H, W, 3) uint8.
-        camera: of the picture.
-        queries: what to look for.
-        pose: (4, 4) supposed pose of the part in the station.
-        side: of a crop, px.
-        which: (n,) indices of the queries.
+        camera: the camera that took the picture.
+        queries: the points to look for on the connector.
+        pose: (4, 4) supposed pose of the part: from its datum axes to the station's, mm.
+        side: side of a crop, px.
+        which: (n,) indices of the queries for which crops are cut.
     """
     height, width = picture.shape[:2]
     rotation, shift = pose[:3, :3].T, pose[:3, 3]

@@ -1,4 +1,7 @@
-"""Drawings of the connectors that a gauge measures, as its connectors.json states them."""
+"""Read the drawings of a gauge's connectors (pin positions, walls and cameras) from the text of its connectors.json.
+
+Lengths are in mm in the housing's axes: mating face z = 0, X right, Y up, Z towards the centre camera.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,16 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class StatedPosition:
-    """One position of a connector; None where the terminals of a mixture differ."""
+    """One pin position of a connector.
+
+    Attributes:
+        address: row and position in the row, both counted from 1, such as r2c5.
+        cavity: label of the cavity on the drawing.
+        x_mm, y_mm, z_mm: nominal place of the terminal's tip in the housing's axes.
+        standing_mm: length of the terminal above the cavity floor.
+        width_mm, thickness_mm: size of the terminal's cross-section. This, `z_mm` and `standing_mm` are None where the
+            terminals of a mixture differ in the value.
+    """
 
     address: str
     cavity: str
@@ -29,15 +41,17 @@ class StatedPosition:
 
 @dataclass(frozen=True)
 class StatedDrawing:
-    """One housing of a scene with one terminal: what a gauge needs of it.
+    """The drawing of one housing of a scene with one terminal or mixture of terminals.
 
     Attributes:
-        key: scene, housing and terminal.
-        positions: in the drawing's order.
-        outline_mm, opening_mm: (x, y) along the edges of the walls; None for a housing from CAD.
-        symmetries: half turns and mirrorings after which the positions look alike.
-        cameras: the station's, by name.
-        placing: half ranges of a part's placing; None: not stated.
+        key: names of scene, housing and terminal.
+        positions: all positions, in the drawing's order.
+        outline_mm, opening_mm: points (x, y) along the outer and the inner edge of the walls at the mating face; None
+            for a housing from CAD.
+        symmetries: names of the half turns and mirrorings after which the positions look alike, such as `half_turn`.
+        cameras: entries of the station's nominal cameras, by name, for `StationCamera.nominal`.
+        placing: largest shifts and turns of a part either way, by name, such as `shift_mm`, `tilt_deg`; None: not
+            stated.
     """
 
     key: Key
@@ -50,26 +64,27 @@ class StatedDrawing:
 
     @property
     def measured(self) -> tuple[Any, ...]:
-        """What a measurement depends on: two drawings that are equal in it give the same measures."""
+        """The values on which a gauge's measures depend; drawings with equal values give equal measures."""
         places = [(each.address, each.x_mm, each.y_mm, each.z_mm, each.standing_mm) for each in self.positions]
         return places, self.outline_mm, self.opening_mm, self.cameras, self.placing
 
 
 def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
-    """Parse the text of a connectors.json; connectors without cameras are left out. Messages begin with `place`.
+    """Return the drawings in the text of a connectors.json that have cameras, by (scene, housing, terminal).
 
     Raises:
-        InputError: it has another schema, is damaged, states no connector, or states cameras for none.
+        InputError: the text has another schema or is damaged, or has no drawing with cameras. The message begins with
+            `place`, the name of the file.
     """
     try:
         content = json.loads(text)
         if content["schema"] != SCHEMA:
-            raise InputError(f"{place}: expected schema {SCHEMA}, got {content['schema']!r}")
+            raise InputError(f"{place}: expected a connectors.json of schema {SCHEMA}, got {content['schema']!r}")
         found = {each.key: each for each in map(_drawing, content["connectors"]) if each.cameras}
     except (ValueError, TypeError, LookupError, AttributeError) as error:
-        raise InputError(f"{place}: expected a connectors.json, got {error}") from None
+        raise InputError(f"{place}: expected a connectors.json, got damaged content ({error!r})") from None
     if not found:
-        got = f"{len(content['connectors'])} without" if content["connectors"] else "no connectors"
+        got = f"{len(content['connectors'])} connectors without" if content["connectors"] else "no connectors"
         raise InputError(f"{place}: expected at least one connector with `cameras`, got {got}")
     return found
 
@@ -77,14 +92,14 @@ def parse_drawings(text: str, place: str) -> dict[Key, StatedDrawing]:
 def choose(
     drawings: Mapping[Key, StatedDrawing], scene: str | None, housing: str | None, terminal: str | None
 ) -> StatedDrawing:
-    """Choose the drawing that is measured; where all that are left give the same measures, any of them.
+    """Return the drawing with the given names; if several fit and would give equal measures, the first of them.
 
     Args:
-        drawings: of the gauge.
-        scene, housing, terminal: names of the part in hand; None: not given.
+        drawings: the gauge's drawings, by (scene, housing, terminal).
+        scene, housing, terminal: names of the part's scene, housing and terminal; None: any.
 
     Raises:
-        InputError: none or several are left; the message lists what there is.
+        InputError: no drawing fits, or several fit that would give different measures; the message lists them.
     """
     asked = {"scene": scene, "housing": housing, "terminal": terminal}
     left = [
@@ -95,11 +110,13 @@ def choose(
     given = " ".join(f"--{name} {value}" for name, value in asked.items() if value is not None) or "the pictures"
     if not left:
         listed = "; ".join(" ".join(key) for key in sorted(drawings))
-        raise InputError(f"{given}: expected a connector of the gauge (scene, housing, terminal: {listed}), got none")
+        raise InputError(
+            f"{given}: expected a connector of the gauge (scene, housing, terminal: {listed}), got one that it lacks"
+        )
     if any(one.measured != left[0].measured for one in left):
         listed = "; ".join(" ".join(one.key) for one in sorted(left, key=lambda one: one.key))
         raise InputError(
-            f"{given}: expected --scene, --housing and --terminal that name one connector, as these differ in "
+            f"{given}: expected --scene, --housing and --terminal that name one connector, got several that differ in "
             f"positions, walls or cameras: {listed}"
         )
     return left[0]

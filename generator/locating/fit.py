@@ -1,7 +1,7 @@
-"""How well a located part fits what each picture shows, and the limits beyond which it counts as not located.
+"""How well the pose found for a part fits the points found in each picture, and the limits of this fit.
 
-Limits are learned from the pictures of validation, see `generator.verdict.tails`; a view that shows another part, or
-the part half out of the picture, fits worse than any of them.
+A part counts as not located if its pose fits some picture worse than a limit allows, as in pictures of another part, or
+of only half of the part. The limits are learned from a gauge's validation pictures (`generator.verdict.tails`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from generator.verdict.tails import upper_limit
 
 # A part may lie beyond its scene's stated half ranges of placing by this factor, and by this many standard deviations.
 _RANGE_MARGIN, _DEVIATIONS = 1.3, 3.0
-# A view may have at least this share of outliers: of 16 points two.
+# The learned limit of inliers allows at least this share of outliers: two of 16 points.
 _OUTLIERS = 0.15
 _MOTIONS = {
     "tilt_deg": ("tilt about X", "tilt about Y"),
@@ -28,13 +28,16 @@ _MOTIONS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """How one view's found points fit the pose.
+    """How well the points found in one view fit the part's pose.
+
+    The distance of a found point is measured from the pixel to which the pose projects the point, and divided by the
+    point's standard deviation.
 
     Attributes:
-        residual: root mean square of the points' distances from where the pose puts them, in standard deviations, each
-            cut off at that of an outlier.
-        inliers: share of points that are no outliers.
-        sigma_px: median standard deviation of the points, across their edge, px.
+        residual: root mean square of the distances; a distance above OUTLIER (3.03) counts as OUTLIER.
+        inliers: share of the points with a distance of at most OUTLIER, 0 to 1.
+        sigma_px: median of the points' standard deviations, px. Each is taken in the direction in which it is smallest:
+            for a point on an edge, across the edge.
     """
 
     residual: float
@@ -44,7 +47,10 @@ class Fit:
 
 @dataclass(frozen=True)
 class FitLimits:
-    """Limits of `Fit`; without calibration nothing is refused."""
+    """Limits of a part's `Fit`: the largest `residual`, the smallest `inliers`, the largest `sigma_px` allowed.
+
+    With the default values, every part counts as located.
+    """
 
     residual: float = OUTLIER
     inliers: float = 0.0
@@ -52,7 +58,7 @@ class FitLimits:
 
     @classmethod
     def of(cls, fits: Sequence[Fit]) -> FitLimits:
-        """Learn the limits from views of parts that were located rightly; at least 3."""
+        """Learn the limits from fits of parts that were located rightly; fewer than 3 fits give the defaults."""
         if len(fits) < 3:
             return cls()
         residual, inliers, sigma = np.array([(each.residual, each.inliers, each.sigma_px) for each in fits]).T
@@ -63,23 +69,25 @@ class FitLimits:
         )
 
     def reasons(self, fits: Mapping[str, Fit]) -> list[str]:
-        """Return why a part counts as not located, from its fits by view; empty if it is located."""
+        """Return a sentence for each view whose entry in `fits` is beyond a limit; empty if the part is located."""
         found = []
         for view, fit in fits.items():
             said = []
             if fit.residual > self.residual:
-                said.append(f"residual {fit.residual:.2f} standard deviations, limit {self.residual:.2f}")
+                said.append(
+                    f"RMS misfit of the points {fit.residual:.2f} standard deviations, limit {self.residual:.2f}"
+                )
             if fit.inliers < self.inliers:
-                said.append(f"{fit.inliers:.0%} of the points fit, limit {self.inliers:.0%}")
+                said.append(f"{fit.inliers:.0%} of the found points fit the pose, at least {self.inliers:.0%} needed")
             if fit.sigma_px > self.sigma_px:
-                said.append(f"points found to {fit.sigma_px:.2f} px, limit {self.sigma_px:.2f}")
+                said.append(f"median standard deviation of the points {fit.sigma_px:.2f} px, limit {self.sigma_px:.2f}")
             if said:
-                found.append(f"not located: the part does not fit in view {view} ({'; '.join(said)})")
+                found.append(f"not located: view {view} does not fit the part's pose ({'; '.join(said)})")
         return found
 
 
 def fit_of(points: Points, pose: Pose) -> Fit:
-    """Measure how the points found in one view fit a pose."""
+    """Compute how well the points found in one view fit the pose of a part."""
     sizes = residuals(points, pose.matrix)
     sigmas = np.sqrt(np.linalg.eigvalsh(points.covariances)[:, 0])
     return Fit(
@@ -90,7 +98,13 @@ def fit_of(points: Points, pose: Pose) -> Fit:
 
 
 def beyond_placing(pose: Pose, placing: Mapping[str, float] | None) -> list[str]:
-    """Return which motions of a pose are beyond what the scene's placing allows; empty if none or not stated."""
+    """Return a sentence "not located: ..." for each shift or turn of a part that is larger than its scene allows.
+
+    Args:
+        pose: the part's pose on the station.
+        placing: the scene's largest shifts (mm) and turns (degrees) to either side, by name, from connectors.json. A
+            part may exceed them by 30 % and three standard deviations of its pose. None: any are allowed.
+    """
     if placing is None:
         return []
     moved, sigmas = small_motion(pose.matrix), np.sqrt(np.diag(pose.covariance))
@@ -102,5 +116,6 @@ def beyond_placing(pose: Pose, placing: Mapping[str, float] | None) -> list[str]
         limit = _RANGE_MARGIN * placing[name] + _DEVIATIONS * sigma
         if abs(value) > limit:
             unit = "°" if name.endswith("_deg") else " mm"
-            found.append(f"not located: {said} {value:+.2f}{unit} is beyond the placing's ±{placing[name]:g}{unit}")
+            allowed = f"±{placing[name]:g}{unit}"
+            found.append(f"not located: {said} of the part {value:+.2f}{unit}, its scene allows {allowed}")
     return found

@@ -1,4 +1,4 @@
-"""A gauge's ONNX file, as `python -m trainer.export` writes it: measures without torch, through onnxruntime.
+"""Read the ONNX file of a gauge, which `python -m trainer.export` writes, and measure with it, without torch.
 
     held = read_gauge_file(Path("gauge.onnx"))
     drawing = choose(held.drawings, None, None, None)
@@ -24,22 +24,24 @@ from blender_scripts.contract.tolerance import Tolerance
 from generator.locating.covariances import covariances
 from generator.locating.crops import Crops
 from generator.locating.drawings import Key, StatedDrawing, parse_drawings
+from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import FitLimits
 from generator.locating.gauge import Gauge
+from generator.locating.likeness import Likeness
 from generator.locating.locate import FoundPoints
-from generator.locating.measure import Factors
 from generator.verdict.gates import PictureGates
 
-FORMAT = "pinsight-gauge-onnx/1"
+FORMAT = "pinsight-gauge-onnx/4"
+_FACTORS = ("aside", "height", "aside_alone", "height_alone")
 
 
 class OnnxFinder:
-    """A `generator.locating.locate.Finder` of an onnxruntime session.
+    """The network of a gauge's ONNX file, in the form of a `generator.locating.locate.Finder`.
 
     Args:
-        session: of a gauge's file.
-        side: of a crop, px.
-        scales: factors on the stated standard deviations of tips, feet and edges.
+        session: onnxruntime session of the file.
+        side: side of a crop, px.
+        scales: three factors by which the network's standard deviations are multiplied: for tips, for feet, for edges.
     """
 
     def __init__(self, session: Any, side: int, scales: tuple[float, float, float]) -> None:
@@ -47,31 +49,33 @@ class OnnxFinder:
 
     @property
     def side(self) -> int:
+        """Side of a crop, px."""
         return self._side
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Find the points of crops."""
+        """Return the two points that the network finds in each crop, and the probability that a pin is present."""
         inputs = {
             "crops": np.ascontiguousarray(crops.pixels),
             "marks": crops.marks.astype(np.float32),
             "besides": crops.besides.astype(np.float32),
             "kinds": crops.kinds.astype(np.int64),
         }
-        points, sharpness, present = self._session.run(["points", "sharpness", "present"], inputs)
+        names = ["points", "sharpness", "present", "features"]
+        points, sharpness, present, features = self._session.run(names, inputs)
         spread = covariances(sharpness.astype(float), crops.besides - crops.marks, crops.kinds, self._scales)
-        return FoundPoints(points.astype(float), spread, present.astype(float))
+        return FoundPoints(points.astype(float), spread, present.astype(float), features)
 
 
 @dataclass(frozen=True)
 class GaugeFile:
-    """A gauge's file as read.
+    """The contents of a gauge's ONNX file.
 
     Attributes:
-        name: of the run that was exported.
-        weights_sha256: of its weights, in hex.
-        gauge: to measure with.
-        drawings: of the connectors that it knows.
-        tolerances: limits by scene; a scene without any is missing.
+        name: name of the training run that was exported.
+        weights_sha256: SHA-256 of the run's weights, in hex.
+        gauge: the network with its factors, limits and gates, ready to measure.
+        drawings: drawings of the connectors that the gauge can measure, by (scene, housing, terminal).
+        tolerances: limits of the pins in mm, by scene; a scene without limits is missing.
     """
 
     name: str
@@ -82,19 +86,19 @@ class GaugeFile:
 
 
 def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
-    """Read a gauge's file.
+    """Read a gauge's ONNX file.
 
     Args:
         path: the file.
-        threads: of onnxruntime; 0: as many as there are cores.
+        threads: number of threads of onnxruntime; 0: one per core.
 
     Raises:
-        InputError: onnxruntime is not installed, or the file is not a gauge's.
+        InputError: onnxruntime is not installed, or `trainer.export` did not write the file from a gauge.
     """
     try:
         import onnxruntime
     except ImportError:
-        raise InputError(f'{path}: onnxruntime is not installed: pip install "pinsight[gauge]"') from None
+        raise InputError(f'{path}: reading it needs onnxruntime: pip install "pinsight[gauge]"') from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     try:
@@ -103,13 +107,14 @@ def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
     except Exception as error:  # onnxruntime raises several types of its own on damaged files
         raise InputError(f"{path}: expected an ONNX file, got {error}") from None
     if stated.get("format") != FORMAT:
-        raise InputError(f"{path}: expected a gauge's file of format {FORMAT}, got {stated.get('format')!r}")
+        raise InputError(f"{path}: expected a gauge's ONNX file of format {FORMAT}, got {stated.get('format')!r}")
     return _held(path, session, stated)
 
 
 def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
     try:
         factors = json.loads(stated["uncertainty"])
+        in_mm = {name: factors[name] for name in _FACTORS}
         finder = OnnxFinder(session, int(stated["side"]), (factors["tip"], factors["foot"], factors["edge"]))
         gates = {
             view: PictureGates.of_bytes(io.BytesIO(base64.b64decode(text)), f"{path} gates of view {view}")
@@ -118,12 +123,19 @@ def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
         gauge = Gauge(
             finder,
             float(json.loads(stated["pitch_px"])),
-            Factors(factors["aside"], factors["height"]),
+            Factors(**in_mm, errors=_errors(path, stated), slopes=factors["slopes"]),
             FitLimits(factors["residual"], factors["inliers"], factors["sigma_px"]),
             gates,
+            likeness=Likeness.of_bytes(io.BytesIO(base64.b64decode(stated["likeness"])), f"{path} likeness"),
         )
         tolerances = {scene: Tolerance(**own) for scene, own in json.loads(stated["tolerance"]).items()}
         drawings = parse_drawings(stated["connectors"], str(path))
         return GaugeFile(stated["name"], stated["weights_sha256"], gauge, drawings, tolerances)
     except (KeyError, ValueError, TypeError) as error:
-        raise InputError(f"{path}: expected the metadata of a gauge's file, got {error}") from None
+        raise InputError(f"{path}: expected a gauge's file, got damaged metadata ({error}); export it again") from None
+
+
+def _errors(path: Path, stated: Mapping[str, str]) -> ValidationErrors | None:
+    """The errors of the validation parts; None if the gauge has none, as it was trained on single views."""
+    text = stated["errors"]
+    return ValidationErrors.of_bytes(io.BytesIO(base64.b64decode(text)), f"{path} errors") if text else None

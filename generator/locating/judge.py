@@ -1,4 +1,7 @@
-"""Judge the measured pins of a part: a decision on each characteristic of each pin, and the verdict on the part."""
+"""Judge the measured pins of a part: a decision on each characteristic of each pin, and the verdict on the part.
+
+The characteristics are presence, true position and height.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +26,26 @@ from generator.verdict.conformity import (
 from generator.verdict.envelope import Verdict
 
 PRESENCE, TRUE_POSITION, HEIGHT = CHARACTERISTICS = ("presence", "true_position", "height")
-# A tip that no view shows more surely than this, in px, is not seen.
+# A tip counts as not seen if its standard deviation, px, is above this in every view.
 NOT_SEEN_PX = 3.0
 
 
 @dataclass(frozen=True)
 class JudgedPin:
-    """A pin's decisions by characteristic, and the kind of defect of a nonconform one; `ok` without one."""
+    """The decisions on one pin.
+
+    Attributes:
+        decisions: the decision on each characteristic, by its name in CHARACTERISTICS; for a missing pin on presence.
+        kind: kind of defect: `bent`, `retracted`, `protruding` or `missing`; `ok` if no characteristic is nonconform.
+            A pin that is bent, and too low or too high, is `retracted` or `protruding`.
+    """
 
     decisions: Mapping[str, Decision]
     kind: str
 
 
 def judge_pin(pin: MeasuredPin, limits: Limits) -> JudgedPin:
-    """Decide on presence, true position and height of one pin."""
+    """Decide on presence, true position and height of one pin, for a missing one on presence alone; name its defect."""
     absent = 1.0 - pin.present
     presence = decide(absent, absent)
     if presence is Decision.NONCONFORM:
@@ -66,16 +75,17 @@ def _of_tip(pin: MeasuredPin, limits: Limits) -> dict[str, Decision]:
 def judge_part(
     drawing: Drawing, pins: Sequence[MeasuredPin], tolerance: Tolerance, judged: Collection[str] = CHARACTERISTICS
 ) -> tuple[Verdict, list[str], list[dict[str, Any]]]:
-    """Judge a part.
+    """Judge a part by its measured pins.
 
     Args:
-        drawing: its connector.
-        pins: in the drawing's order.
+        drawing: drawing of the part's connector.
+        pins: the measured pins, in the order of the drawing's positions.
         tolerance: limits in mm.
-        judged: the characteristics that the verdict covers; the reasons name the others.
+        judged: characteristics that the verdict covers; the reasons name the others of CHARACTERISTICS.
 
     Returns:
-        The verdict, its reasons, and for each pin the entry of the envelope's `pins`.
+        The verdict on the part, the reasons for it, and an entry for each pin (see `Envelope.pins`) with its decisions,
+        and its measures with expanded uncertainties (k = 2) in mm. A measure that the views do not determine is None.
     """
     decisions, entries = {}, []
     for position, pin in zip(drawing.positions, pins, strict=True):

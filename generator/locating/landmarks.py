@@ -1,7 +1,8 @@
-"""What a network looks for in a picture of a connector: its pins, and points on the edges of its walls.
+"""The points that a gauge's network looks for in a picture of a connector: its pins, and points on the walls' edges.
 
-Each is a *query*: two points of the drawing, at the mark and beside it, between which the network finds the mark. Pins
-are found at tip and foot; an edge is found across its direction only.
+A *query* asks the network for two points of the drawing: a mark, and the point beside the mark. For a pin these are tip
+and foot, and the network finds both. For an edge of a wall, the mark lies on the edge and the point beside it inside
+the edge. These two give the direction across the edge, the only one in which the network can find the mark.
 """
 
 from __future__ import annotations
@@ -20,42 +21,60 @@ _INSIDE = 0.25
 
 
 class Position(Protocol):
-    """A position of the drawing, as `generator.dataset.connectors.NominalPosition`."""
+    """A pin position of a drawing: attributes common to `StatedPosition` and `dataset.connectors.NominalPosition`."""
 
     @property
-    def address(self) -> str: ...
+    def address(self) -> str:
+        """Row and position in the row, both counted from 1, such as r2c5."""
+
     @property
-    def x_mm(self) -> float: ...
+    def x_mm(self) -> float:
+        """X of the nominal tip in the housing's axes, mm."""
+
     @property
-    def y_mm(self) -> float: ...
+    def y_mm(self) -> float:
+        """Y of the nominal tip in the housing's axes, mm."""
+
     @property
-    def z_mm(self) -> float | None: ...
+    def z_mm(self) -> float | None:
+        """Height of the nominal tip above the mating face, mm; None if the terminals of a mixture differ in length."""
+
     @property
-    def standing_mm(self) -> float | None: ...
+    def standing_mm(self) -> float | None:
+        """Height of the nominal tip above its foot, mm; None if the terminals of a mixture differ in length."""
+
     @property
-    def width_mm(self) -> float | None: ...
+    def width_mm(self) -> float | None:
+        """Width of the terminal's cross-section, mm; None if it is not stated."""
 
 
 class Drawing(Protocol):
-    """A connector's drawing, as `generator.dataset.connectors.NominalConnector`."""
+    """A connector's drawing: the attributes common to `StatedDrawing` and `dataset.connectors.NominalConnector`."""
 
     @property
-    def positions(self) -> Sequence[Position]: ...
+    def positions(self) -> Sequence[Position]:
+        """All pin positions, in the drawing's order."""
+
     @property
-    def outline_mm(self) -> Sequence[tuple[float, float]] | None: ...
+    def outline_mm(self) -> Sequence[tuple[float, float]] | None:
+        """Points (x, y) along the outer edge of the walls at the mating face, mm; None for a housing from CAD."""
+
     @property
-    def opening_mm(self) -> Sequence[tuple[float, float]] | None: ...
+    def opening_mm(self) -> Sequence[tuple[float, float]] | None:
+        """Points (x, y) along the inner edge of the walls at the mating face, mm; None for a housing from CAD."""
 
 
 @dataclass(frozen=True)
 class Queries:
-    """What to look for on one connector.
+    """The n queries of one connector: first one for each pin in the drawing's order, then those for the walls' edges.
+
+    Each query asks the network for two points, a mark and the point beside it.
 
     Attributes:
-        kinds: (n,) PIN, OUTLINE or OPENING.
-        marks: (n, 3) mm: nominal tips, and points on edges.
-        besides: (n, 3) mm: nominal feet, and points inside the edges.
-        pins: number of pins, which come first, in the drawing's order.
+        kinds: (n,) PIN, OUTLINE (the walls' outer edge) or OPENING (their inner edge).
+        marks: (n, 3) nominal tips, then points on edges, mm in the housing's axes (mating face z = 0).
+        besides: (n, 3) nominal feet, then points inside the edges, mm in the same axes.
+        pins: number of pins.
     """
 
     kinds: np.ndarray
@@ -65,18 +84,21 @@ class Queries:
 
     @property
     def edges(self) -> slice:
+        """The slice of the n queries that are for edges."""
         return slice(self.pins, len(self.kinds))
 
 
 def queries(drawing: Drawing) -> Queries:
-    """Return what to look for on a connector.
+    """Return what the network has to look for on a connector: all its pins, and 16 points on each edge of its walls.
 
     Raises:
-        ValueError: a position's nominal height is not stated: its terminals differ in length.
+        ValueError: the drawing lacks the nominal height of a position, because its terminals differ in length.
     """
     unknown = [each.address for each in drawing.positions if each.z_mm is None or each.standing_mm is None]
     if unknown:
-        raise ValueError(f"the nominal height of {', '.join(unknown)} is not known: its terminals differ in length")
+        raise ValueError(
+            f"the drawing has no nominal height of {', '.join(unknown)}, as its terminals differ in length"
+        )
     tips = np.array([(each.x_mm, each.y_mm, each.z_mm) for each in drawing.positions], float)
     feet = tips - np.array([(0.0, 0.0, each.standing_mm) for each in drawing.positions], float)
     kinds, marks, besides = [np.full(len(tips), PIN)], [tips], [feet]
@@ -92,7 +114,10 @@ def queries(drawing: Drawing) -> Queries:
 
 
 def pitch_mm(drawing: Drawing) -> float:
-    """Median distance of a position's nearest neighbour; of a single position twice its terminal's width."""
+    """Return a connector's pitch, mm: the median distance of a pin position to its nearest neighbour.
+
+    For a connector with a single position it is twice the terminal's width; 2 mm if the width is not stated.
+    """
     places = np.array([(each.x_mm, each.y_mm) for each in drawing.positions])
     if len(places) == 1:
         return 2.0 * (drawing.positions[0].width_mm or 1.0)

@@ -1,9 +1,10 @@
-"""Locate a connector in pictures of known cameras: its pose in the station, from the edges of its housing.
+"""Locate a connector in pictures of known cameras: find its pose on the station from the edges of its housing.
 
-A network finds the points of the edges near where a supposed pose projects them; the pose that fits them best is the
-next supposed pose. From there it finds every pin, too. The feet, which stand on the floor of the cavity, help to find
-height and tilt; where their pattern lies along X and Y is left open, since the housing is the datum. Only a housing
-without drawn edges (from CAD) is located by the pattern.
+First, a network looks for points of the edges near the places to which the nominal pose projects them, and the pose
+that fits the found points best is computed. Starting from this pose, the network then looks for the edges and the pins,
+and the pose is computed again. This time, the pins' feet, which stand on the cavity floor, count for height and tilt
+only: X and Y are measured from the housing. A housing from CAD, whose edges the drawing does not state, is located by
+the feet alone, both times.
 """
 
 from __future__ import annotations
@@ -18,43 +19,52 @@ from generator.locating.cameras import StationCamera
 from generator.locating.crops import Crops, cut
 from generator.locating.fit import Fit, fit_of
 from generator.locating.landmarks import PIN, Queries
-from generator.locating.pose import Points, Pose, find_pose
+from generator.locating.pose import NotDeterminedError, Points, Pose, find_pose
 
-# Edge points looked for in all views together, at most: for a rough pose, and from it for the final one; at least so
-# many in each view.
+# Number of edge points, over all views, for the rough pose and for the final one; least number in each view. The least
+# are the same points for any number of views, so that their features can be compared.
 _ROUGH, _FINE, _LEAST = 24, 48, 8
-# A pin whose probability is above this is there. Scatter of a foot about its pattern's place, mm.
+# Probability above which a pin counts as present. Scatter of a foot about its place in the pattern, mm.
 _THERE, _FOOT_MM = 0.9, 0.05
-# Standard deviations of a part's placing where nothing is stated: degrees about X and Y, about Z, and mm.
+# Deviations of a part's placing where none are stated: turn about X and Y, turn about Z, shift in X and Y, shift in Z.
 _TILT_DEG, _TURN_DEG, _SHIFT_MM, _LIFT_MM = 1.0, 2.0, 2.0, 2.0
 
 
 class FoundPoints(NamedTuple):
-    """A network's answers for N crops.
+    """A network's answers for N crops of a picture; each crop's query asks for a mark and the point beside it.
 
     Attributes:
-        points: (N, 2, 2) px in the crop: mark and point beside it, x and y.
-        covariances: (N, 2, 2, 2) of these, px^2.
-        present: (N,) probability that there is a pin.
+        points: (N, 2, 2) x and y of the two points, px from the crop's upper left corner.
+        covariances: (N, 2, 2, 2) covariance of each of these points, px^2.
+        present: (N,) probability that the position has a pin; without meaning if the query is for an edge.
+        features: (N, F) numbers from which the network computed these answers; None: unknown.
     """
 
     points: np.ndarray
     covariances: np.ndarray
     present: np.ndarray
+    features: np.ndarray | None = None
+
+    def only(self, keep: np.ndarray) -> FoundPoints:
+        """Return the answers for the crops of which `keep` (N,) is True."""
+        features = None if self.features is None else self.features[keep]
+        return FoundPoints(self.points[keep], self.covariances[keep], self.present[keep], features)
 
 
 class Finder(Protocol):
-    """A network that finds points in crops; `side` is that of a crop in px."""
+    """A network that finds, in crops (square cut-outs) of a picture, the points for which queries ask."""
 
     @property
-    def side(self) -> int: ...
+    def side(self) -> int:
+        """Side of a crop, px."""
 
-    def find(self, crops: Crops) -> FoundPoints: ...
+    def find(self, crops: Crops) -> FoundPoints:
+        """Find in each crop the two points for which its query asks, and the probability that a pin is present."""
 
 
 @dataclass(frozen=True)
 class View:
-    """One picture of a part: `pixels` (H, W, 3) uint8, and its camera."""
+    """One picture of a part: name of the view, `pixels` (H, W, 3) uint8, and the camera that took these pixels."""
 
     name: str
     pixels: np.ndarray
@@ -62,7 +72,14 @@ class View:
 
 
 def placing_deviations(placing: Mapping[str, float] | None) -> np.ndarray:
-    """Standard deviations (6,) of a part's placing, rad and mm, from the half ranges that connectors.json states."""
+    """Return the standard deviations (6,) of a part's placing: turns about X, Y and Z in rad, then shifts in mm.
+
+    They are set to the largest deviations that the scene states.
+
+    Args:
+        placing: largest deviations to either side from connectors.json: `tilt_deg` (about X and Y), `rotation_deg`
+            (about Z), `shift_mm` (along X and Y), `distance_mm` (along Z). None: 1 degree, 2 degrees, 2 mm, 2 mm.
+    """
     stated = placing or {
         "tilt_deg": _TILT_DEG,
         "rotation_deg": _TURN_DEG,
@@ -75,7 +92,14 @@ def placing_deviations(placing: Mapping[str, float] | None) -> np.ndarray:
 
 
 class Sighting(NamedTuple):
-    """A view, and the network's answers for the queries `which` (n,) with their points in px of its picture."""
+    """The network's answers for n queries in one view.
+
+    Attributes:
+        view: the picture, with its camera.
+        which: (n,) indices of the queries in `Queries`.
+        found: the answers; their points are in px of the picture.
+        scale: (n,) px per mm at each query's mark.
+    """
 
     view: View
     which: np.ndarray
@@ -83,69 +107,92 @@ class Sighting(NamedTuple):
     scale: np.ndarray
 
     def only(self, keep: np.ndarray) -> Sighting:
-        """Return the answers for some of the queries (n,) bool."""
-        return Sighting(
-            self.view, self.which[keep], FoundPoints(*(each[keep] for each in self.found)), self.scale[keep]
-        )
+        """Return the answers for those queries for which `keep`, (n,) bool, is true."""
+        return Sighting(self.view, self.which[keep], self.found.only(keep), self.scale[keep])
 
 
 class Located(NamedTuple):
     """A located part.
 
     Attributes:
-        pose: common to all views.
-        fits: how well it fits each view, by name.
-        pins: every pin as found in each view.
+        pose: pose of the part on the station, common to all views.
+        fits: how well the pose fits each view, by name of the view.
+        pins: the network's answers for all pins, one `Sighting` per view.
+        points: points from which the pose was computed, by name of the view.
+        features: by name of the view, (F,) mean of the network's features over 8 edge points, whose choice does not
+            depend on the number of views, or over the pins if the drawing states no edges; None: no features.
     """
 
     pose: Pose
     fits: dict[str, Fit]
     pins: list[Sighting]
+    points: dict[str, list[Points]]
+    features: dict[str, np.ndarray | None]
 
 
 def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
-    """Find the pose of a part, common to all its views; see `located`."""
+    """Find the pose of a part on the station from all its views; arguments and errors are those of `located`."""
     return located(views, queries, finder, deviations).pose
 
 
 def located(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Located:
-    """Find the pose of a part, common to all its views, how well it fits each, and the pins.
+    """Find the pose of a part on the station from all its views together, how well it fits each view, and the pins.
 
     Args:
-        views: pictures of one placing.
-        queries: of the part's connector.
-        finder: the network.
-        deviations: see `placing_deviations`.
+        views: pictures that were taken while the part lay at one place.
+        queries: queries of the part's connector.
+        finder: the gauge's network.
+        deviations: (6,) standard deviations of the part's placing, from `placing_deviations`.
 
     Raises:
-        NotDeterminedError: the found points do not determine a pose.
+        NotDeterminedError: the found points do not determine a pose; or the drawing does not state the housing's edges,
+            and one of the views shows no pin.
     """
     matrix = np.eye(4)
     pins, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
     count = len(views)
     rough = spread(edges, max(_LEAST, _ROUGH // count)) if len(edges) else pins
-    fine = np.concatenate([pins, spread(edges, max(_LEAST, _FINE // count))]) if len(edges) else pins
-    # The edges alone bring the crops of the pins near enough.
+    least = spread(edges, _LEAST) if len(edges) else pins
+    fine = np.unique(np.concatenate([pins, least, spread(edges, _FINE // count)]))
+    # The first pose, from edges alone, is good enough to place the crops of the pins.
     for which in (rough, fine):
         seen = [sight(view, queries, finder, matrix, which) for view in views]
         observed = [_points(each, queries) for each in seen]
         pose = find_pose([points for each in observed for points in each], matrix, deviations)
         matrix = pose.matrix
     fits = {view.name: fit_of(each[0], pose) for view, each in zip(views, observed, strict=True)}
-    return Located(pose, fits, [each.only(each.which < queries.pins) for each in seen])
+    points = {view.name: each for view, each in zip(views, observed, strict=True)}
+    features = {each.view.name: _features(each, least) for each in seen}
+    return Located(pose, fits, [each.only(each.which < queries.pins) for each in seen], points, features)
 
 
 def spread(which: np.ndarray, most: int) -> np.ndarray:
-    """At most `most` of the indices, spread evenly."""
+    """Choose at most `most` of the indices `which` (n,), at equal steps through the array; all n if n <= `most`."""
     chosen: np.ndarray = which[np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).round().astype(int))]
     return chosen
 
 
 def sight(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Sighting:
-    """Find the queries `which` (n,) in a view, near where a supposed pose (4, 4) projects them."""
+    """Let the network look for points of a connector in one view, and return its answers.
+
+    Args:
+        view: the picture, with its camera.
+        queries: queries of the part's connector.
+        finder: the network.
+        matrix: (4, 4) supposed pose of the part on the station, which says where the crops are cut.
+        which: (n,) indices of the queries for which the network looks.
+    """
     crops = cut(view.pixels, view.camera, queries, matrix, finder.side, which)
     found = finder.find(crops)
     return Sighting(view, which, found._replace(points=found.points + crops.corners[:, None]), crops.scale)
+
+
+def _features(seen: Sighting, which: np.ndarray) -> np.ndarray | None:
+    """Mean of the network's features (F,) over the queries with the indices `which` (n,); None without features."""
+    if seen.found.features is None:
+        return None
+    mean: np.ndarray = seen.found.features[np.isin(seen.which, which)].mean(axis=0)
+    return mean
 
 
 def _points(seen: Sighting, queries: Queries) -> list[Points]:
@@ -163,5 +210,5 @@ def _points(seen: Sighting, queries: Queries) -> list[Points]:
         feet = queries.besides[pins.which], pins.found.points[:, 1], pins.found.covariances[:, 1] + scatter
         observed.append(Points(seen.view.camera, *feet, is_pattern=bool(queries.kinds[-1] != PIN)))
     if not observed:
-        raise ValueError(f"no pin was found in view {seen.view.name}")
+        raise NotDeterminedError(f"view {seen.view.name} shows no pin to locate the part by")
     return observed

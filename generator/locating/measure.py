@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,16 +25,17 @@ _NORMAL_95 = 1.645
 
 @dataclass(frozen=True)
 class MeasuredPin:
-    """One pin as measured.
+    """The measures of one pin position.
 
     Attributes:
-        present: probability that there is a pin.
-        sigma_px: standard deviation of the tip in the view that shows it best, px.
-        offsets_mm: (3,) dx, dy and retraction: of the tip from its nominal place along X and Y, and of the terminal
-            below its nominal height. Retraction is that of the tip less what its bend lowers it.
-        covariance: (3, 3) of these, mm^2.
-        determined: (3,) whether the views, not prior knowledge, fix each.
-        bend_mm: distance of the tip from its own foot, along X and Y together.
+        present: probability that there is a pin, 0 to 1.
+        sigma_px: largest standard deviation of the tip in any direction, px, in the view that shows the tip best.
+        offsets_mm: (3,) dx, dy and retraction. dx and dy lead from the tip's nominal place to the tip, along X and Y.
+            Retraction is how far the terminal sits too low: the tip's depth below nominal, minus the depth due to
+            bending.
+        covariance: (3, 3) covariance of dx, dy and retraction, mm^2.
+        determined: (3,) bool, whether the views determine dx, dy and retraction.
+        bend_mm: distance from the pin's foot to its tip, projected onto the plane of X and Y.
     """
 
     present: float
@@ -45,31 +46,26 @@ class MeasuredPin:
     bend_mm: float
 
 
-@dataclass(frozen=True)
-class Factors:
-    """Factors on standard deviations in mm, from validation, by which stated uncertainties hold."""
-
-    aside: float = 1.0
-    height: float = 1.0
-
-
 def measure(
-    seen: Sequence[Sighting], queries: Queries, pose: Pose, factors: Factors | None = None
+    seen: Sequence[Sighting], queries: Queries, pose: Pose, factors: np.ndarray | None = None, slope: float = 1.0
 ) -> list[MeasuredPin]:
-    """Measure every pin of a part, whether or not it is there.
+    """Measure every pin position of a part, also one without a pin; returns them in the drawing's order.
 
     Args:
-        seen: all pins as found in each view of one placing, in the drawing's order.
-        queries: of the part's connector.
-        pose: of the part.
-        factors: on the standard deviations.
+        seen: the network's answers for all pins, one `Sighting` per view; the part was not moved between the views.
+        queries: queries of the part's connector.
+        pose: pose of the part on the station.
+        factors: (3,) factors by which the standard deviations of dx, dy and retraction are multiplied, see
+            `generator.locating.factors`; None: all are 1.
+        slope: number by which dx, dy and their standard deviations are divided, see `Factors.slope`.
     """
     pins = queries.pins
     tips = _places(0, seen, pose, queries.marks[:pins], _variances(_ASIDE_MM, _HEIGHT_MM))
+    tips = [_stretched(tip, nominal, slope) for tip, nominal in zip(tips, queries.marks, strict=False)]
     feet = _places(1, seen, pose, queries.besides[:pins], _variances(_ASIDE_MM, _FOOT_MM))
     present = np.array([_present(index, seen) for index in range(pins)])
     larger = larger_variance(np.array([each.disagreement for each in tips]), present > 0.5, len(seen))
-    scale = factors or Factors()
+    scale = np.ones(3) if factors is None else factors
     return [
         _pin(float(present[index]), float(larger[index]), index, seen, queries, tips[index], feet[index], scale)
         for index in range(pins)
@@ -77,16 +73,19 @@ def measure(
 
 
 def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: int) -> np.ndarray:
-    """Factors (n,) on the variances of pins whose views agree less than their stated covariances let expect.
+    """Return factors (n,), >= 1, for the variances of pins whose views contradict each other.
 
-    Pictures unlike those of the training have larger errors than the network states; several views of one pin then
-    contradict each other. As Birge's ratio does for measurements that differ, the variances are multiplied by what the
-    residuals exceed their expectation by: the median of the part's pins, or the pin's own if 5 % at most exceed it.
+    In pictures unlike those of the training, the network's errors are larger than it states. The views of a pin then
+    contradict each other, which shows in the chi-square of its tip. As with Birge's ratio, a pin's variance is
+    multiplied by the larger of two numbers:
+
+    - the median chi-square of the part's pins, divided by 1.2 times the expected median;
+    - the chi-square of this pin, divided by the value that 95 % of good pins stay below.
 
     Args:
         disagreement: (n,) chi-squares of the pins' tips, see `triangulation.Place`.
-        there: (n,) which pins are there.
-        views: their number; with one nothing is known.
+        there: (n,) bool, which positions have a pin.
+        views: number of views; with one view, all factors are 1.
     """
     factors = np.ones(len(disagreement))
     if views < 2 or not there.any():
@@ -99,6 +98,12 @@ def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: int) -> 
     of_part = float(np.median(ratios[there])) / (_DISAGREEMENT * median)
     larger: np.ndarray = np.maximum(np.maximum(factors, of_part), ratios / rare)
     return larger
+
+
+def _stretched(tip: Place, nominal: np.ndarray, slope: float) -> Place:
+    """The place of a tip whose distance from its nominal place, along X and Y, is divided by `slope`."""
+    by = np.diag([1.0 / slope, 1.0 / slope, 1.0])
+    return replace(tip, mean=nominal + by @ (tip.mean - nominal), covariance=by @ tip.covariance @ by)
 
 
 def _present(index: int, seen: Sequence[Sighting]) -> float:
@@ -114,7 +119,7 @@ def _pin(
     queries: Queries,
     tip: Place,
     foot: Place,
-    factors: Factors,
+    factors: np.ndarray,
 ) -> MeasuredPin:
     sigma = min(float(np.sqrt(np.linalg.eigvalsh(each.found.covariances[index, 0])[1])) for each in seen)
     length = float(queries.marks[index, 2] - queries.besides[index, 2])
@@ -122,7 +127,7 @@ def _pin(
     sag = bend**2 / length
     off = tip.mean - queries.marks[index]
     turn = np.diag([1.0, 1.0, -1.0])
-    scale = np.diag([factors.aside, factors.aside, factors.height])
+    scale = np.diag(factors)
     covariance = larger * scale @ turn @ tip.covariance @ turn @ scale
     covariance[2, 2] += (_SAG_DEVIATION * sag) ** 2
     offsets = np.array([off[0], off[1], -off[2] - _SAG * sag])

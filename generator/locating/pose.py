@@ -1,7 +1,7 @@
-"""The pose of a part on its station: the rigid motion with which its known points project to where pictures show them.
+"""Find the pose of a part on its station: the rigid motion with which its points project to where pictures show them.
 
-All views of one capture share the motion, as the cameras do not move relative to each other. The motion is found by
-Gauss-Newton steps with Huber weights, which limit the influence of outliers such as the tip of a bent pin.
+All pictures of a part that was not moved between them share one pose. It is found by Gauss-Newton steps with Huber
+weights, which limit the influence of outliers such as the foot of a displaced pin.
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ _PATTERN_MM = 0.5
 
 
 class NotDeterminedError(ValueError):
-    """The found points do not determine a pose."""
+    """The points found in the pictures do not determine a pose."""
 
 
 class View(Protocol):
-    """A camera with known pose: any object that projects points (..., 3), mm in station axes, to pixels (..., 2)."""
+    """A camera that projects points of the station to pixels."""
 
-    def project(self, points: np.ndarray) -> np.ndarray: ...
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """Project points (..., 3), mm in station axes, to pixels (..., 2)."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,12 @@ class Points:
     """Points with known places on the part that were found in the picture of one view.
 
     Attributes:
-        view: the camera.
-        places: (n, 3) their places on the part, mm in the axes of its datum.
-        pixels: (n, 2) their places in the picture, px.
+        view: the camera that took the picture.
+        places: (n, 3) places of the points on the part, mm in the axes of its datum.
+        pixels: (n, 2) x and y of the points in the picture, px.
         covariances: (n, 2, 2) covariances of `pixels`, px^2.
-        is_pattern: whether they belong to the pin pattern, whose shift along X and Y in the housing is not known.
+        is_pattern: whether the points are feet of pins. The whole pin pattern may be shifted in the housing along X and
+            Y, so feet do not determine the housing's X and Y.
     """
 
     view: View
@@ -53,14 +55,15 @@ class Points:
 
 @dataclass(frozen=True)
 class Pose:
-    """A part's pose.
+    """A part's pose on its station, and how well it fits the points from which it was computed.
 
     Attributes:
         matrix: (4, 4) rigid motion from the part's datum axes to station axes, mm.
         covariance: (6, 6) covariance of the pose's error, as a small motion in station axes: rotation vector in rad
             about the station's origin, then shift in mm.
-        residual: weighted root mean square residual; about 1 if the points' covariances are right.
-        inliers: share of the points within the distance that 99 % of good points keep.
+        residual: sqrt(S / (2 n - 6)), with S the sum of the n points' squared distances from where the pose projects
+            them, in standard deviations (above OUTLIER, 3.03: OUTLIER); about 1 if the points' covariances are right.
+        inliers: share of the points, 0 to 1, at a distance of at most OUTLIER; about 0.99 if the covariances are right.
     """
 
     matrix: np.ndarray
@@ -75,18 +78,24 @@ class Pose:
 
 
 def find_pose(
-    observed: Sequence[Points], start: np.ndarray | None = None, deviations: np.ndarray | None = None
+    observed: Sequence[Points],
+    start: np.ndarray | None = None,
+    deviations: np.ndarray | None = None,
+    small: float = _SMALL,
 ) -> Pose:
-    """Find the pose from points in one or several views, and with it the shift of the pin pattern in the housing.
+    """Find the pose of a part from points in one or several views.
+
+    Unknown are the pose, and the shift of the whole pin pattern in the housing.
 
     Args:
-        observed: the points of each view.
+        observed: the points found; a view may have several entries.
         start: (4, 4) first guess of `Pose.matrix`; None: the part is at its nominal place.
-        deviations: (6,) standard deviations of the part's placing about its nominal place, as in `Pose.covariance`:
-            prior knowledge, for what the points hardly determine; None: nothing is known.
+        deviations: (6,) standard deviations of the part's placing about its nominal place, in the order of
+            `Pose.covariance`. They matter where the points determine little; None: the points alone determine the pose.
+        small: the search ends when a step changes no unknown by this much, in rad or mm.
 
     Raises:
-        NotDeterminedError: the points do not determine the pose: fewer than three, or all on a line.
+        NotDeterminedError: the points do not determine the pose; without `deviations`: fewer than 3, or all on a line.
     """
     matrix = np.eye(4) if start is None else np.array(start, float)
     prior = np.zeros((8, 8))
@@ -99,7 +108,7 @@ def find_pose(
         known = np.concatenate([small_motion(matrix), shift])
         step = _solve(information + prior, gradient - prior @ known)
         matrix, shift = motion(step[:6]) @ matrix, shift + step[6:]
-        if np.abs(step).max() < _SMALL:
+        if np.abs(step).max() < small:
             break
     information, _, sizes = _normal_equations(observed, matrix, shift)
     free = max(2 * len(sizes) - 6, 1)
@@ -112,11 +121,7 @@ def find_pose(
 
 
 def motion(small: np.ndarray) -> np.ndarray:
-    """Return the rigid motion (4, 4) of a rotation vector in rad and a shift in mm, by Rodrigues' formula.
-
-    Args:
-        small: (6,) rotation vector, then shift.
-    """
+    """Return the matrix (4, 4) of a rigid motion (6,): rotation vector in rad, then shift in mm."""
     angle = float(np.linalg.norm(small[:3]))
     matrix = np.eye(4)
     if angle > 0.0:
@@ -127,8 +132,12 @@ def motion(small: np.ndarray) -> np.ndarray:
     return matrix
 
 
+# (12, 4, 4): a small motion along each of the six directions, then backwards.
+_SMALL_MOTIONS = np.stack([motion(small) for small in _DERIVATIVE_STEP * np.concatenate([np.eye(6), -np.eye(6)])])
+
+
 def small_motion(matrix: np.ndarray) -> np.ndarray:
-    """The rotation vector in rad and shift in mm, (6,), of a rigid motion (4, 4): the inverse of `motion`."""
+    """Return a rigid motion `matrix` (4, 4) as (6,): the rotation vector (rad) and shift (mm) that `motion` takes."""
     turned = matrix[:3, :3]
     axis = 0.5 * np.array([turned[2, 1] - turned[1, 2], turned[0, 2] - turned[2, 0], turned[1, 0] - turned[0, 1]])
     sine = float(np.linalg.norm(axis))
@@ -137,27 +146,27 @@ def small_motion(matrix: np.ndarray) -> np.ndarray:
 
 
 def motion_derivative(view: View, points: np.ndarray) -> np.ndarray:
-    """Derivative (n, 2, 6) of the pixels of points with respect to a small motion.
+    """Return the derivatives (n, 2, 6) of the pixels of n points with respect to a small rigid motion of all points.
 
     Args:
         view: the camera.
         points: (n, 3) mm in station axes.
 
     Returns:
-        Px per rad for the three components of the rotation vector, then px per mm for those of the shift.
+        On axis 1, the pixel's x and y; on axis 2, px per rad for the three components of the rotation vector, then px
+        per mm for those of the shift.
     """
-    columns = []
-    for axis in range(6):
-        small = np.zeros(6)
-        small[axis] = _DERIVATIVE_STEP
-        ahead, behind = (motion(sign * small) for sign in (1.0, -1.0))
-        pixels = [view.project(points @ one[:3, :3].T + one[:3, 3]) for one in (ahead, behind)]
-        columns.append((pixels[0] - pixels[1]) / (2.0 * _DERIVATIVE_STEP))
-    return np.stack(columns, axis=-1)
+    moved = points @ np.swapaxes(_SMALL_MOTIONS[:, :3, :3], 1, 2) + _SMALL_MOTIONS[:, None, :3, 3]
+    pixels = view.project(moved)
+    slope: np.ndarray = np.moveaxis((pixels[:6] - pixels[6:]) / (2.0 * _DERIVATIVE_STEP), 0, -1)
+    return slope
 
 
 def residuals(points: Points, matrix: np.ndarray) -> np.ndarray:
-    """Distances (n,) of found points from where a pose (4, 4) puts them, in standard deviations."""
+    """Return the distance of each found point from the place to which a pose (4, 4) projects it.
+
+    The distances (n,) are in standard deviations of the found point.
+    """
     off = points.pixels - points.view.project(points.places @ matrix[:3, :3].T + matrix[:3, 3])
     sizes: np.ndarray = np.sqrt(np.einsum("ni,nij,nj->n", off, np.linalg.inv(points.covariances), off))
     return sizes
@@ -166,11 +175,7 @@ def residuals(points: Points, matrix: np.ndarray) -> np.ndarray:
 def _normal_equations(
     observed: Sequence[Points], matrix: np.ndarray, shift: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Information matrix (8, 8) and right-hand side (8,) of a small motion (6) and the pattern's shift (2).
-
-    Returns:
-        These two, and each point's residual in standard deviations (n,).
-    """
+    """Information matrix (8, 8), right-hand side (8,) of motion (6) and pattern's shift (2), and residuals (n,)."""
     information, right = np.zeros((8, 8)), np.zeros(8)
     sizes = []
     for points in observed:

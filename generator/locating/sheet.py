@@ -1,8 +1,9 @@
-"""The sheet of a measured part: its views with every pin's offset, a table of the worst pins, and one sentence."""
+"""Draw the sheet of a measured part: the verdict, its views with every pin's offset, and a table of the worst pins."""
 
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,14 +20,18 @@ from generator.locating.locate import View
 from generator.verdict.envelope import Verdict
 
 _SIDE_PX = 900
-# Share of the distance of neighbouring pins that the enlarged tolerance zone's radius may take.
+# Largest radius of an enlarged tolerance zone, divided by the distance of neighbouring pins.
 _RING_SHARE = 0.34
+_CAPTION_LETTERS = 64
 _COLOURS = {"nonconform": "NG", "conform": "OK", "undecided": "UNSURE", "undetermined": "UNSURE", "not_seen": "UNSURE"}
 _OPEN = ("undetermined", "not_seen")
 
 
 def sentence(found: Inspected, tolerance: Tolerance) -> str:
-    """Say in one line what was found, such as "NG: r2c5 bent 0.91 mm ± 0.06 (limit 0.8)"."""
+    """Return a part's verdict and worst pin, such as "NG: r2c5 bent, true position 0.91 ± 0.06 mm (limit 0.8)".
+
+    With the verdict INVALID, the first reason takes the place of the pin. `tolerance` has the limits in mm.
+    """
     if found.verdict is Verdict.INVALID:
         return f"INVALID: {found.reasons[0]}"
     worst = _worst_first(found.pins, tolerance)
@@ -42,12 +47,12 @@ def sentence(found: Inspected, tolerance: Tolerance) -> str:
 def draw_sheet(
     found: Inspected, drawing: StatedDrawing, pictures: Mapping[str, Image.Image], tolerance: Tolerance
 ) -> Image.Image:
-    """Draw the sheet of a part.
+    """Draw the sheet of a part: verdict, views with each pin's offset, table of the worst pins; returns an RGB picture.
 
     Args:
-        found: the outcome.
-        drawing: of its connector.
-        pictures: as given, by view.
+        found: the result of measuring the part.
+        drawing: drawing of the part's connector.
+        pictures: the pictures in which the part was measured, by view.
         tolerance: limits in mm.
     """
     times = _times(drawing, tolerance)
@@ -59,7 +64,7 @@ def draw_sheet(
             cells.append(Cell(scaled(pictures[view.name].resize(picture.size), factor), [view.name]))
             continue
         marks = _marks(found, drawing, view, tolerance, times)
-        said = f"{view.name}: rings: limit of true position, vectors: offset of the tip, both drawn {times:g} x"
+        said = f"view {view.name}; ring: limit of true position, line: offset of the tip, both {times:g} times enlarged"
         cells.append(Cell(draw_marks(picture, marks, factor), [said]))
     if found.pins:
         cells.append(_table(found, tolerance, cells[0].picture.size))
@@ -118,9 +123,9 @@ def _table(found: Inspected, tolerance: Tolerance, size: tuple[int, int]) -> Cel
         colour = _COLOURS[pin["decision"]]
         inks.append(INK if colour == "OK" else rgb(hue(colour).on_white))
     limits = tolerance.limits()
-    heights = f"height -{limits.retraction_mm:g} to +{limits.protrusion_mm:g}"
-    caption = f"worst {len(worst)} of {len(found.pins)} pins, nominal mm ± U (k = 2); {heights}"
-    return Cell(table(lines, inks, size, px), [caption])
+    heights = f"height -{limits.retraction_mm:g} to +{limits.protrusion_mm:g} mm"
+    caption = f"the {len(worst)} worst of {len(found.pins)} pins; mm ± expanded uncertainty (k = 2); limits: {heights}"
+    return Cell(table(lines, inks, size, px), [caption, *textwrap.wrap(found.scale, _CAPTION_LETTERS)])
 
 
 def _number(value: float | None, u: float | None, sign: str = "") -> str:

@@ -1,8 +1,8 @@
-"""The places of points of a part, such as tips of pins, from their pixels in one or several views of known pose.
+"""Compute where points of a part, such as tips of pins, lie in space, from their pixels in one or several views.
 
-They are found by weighted least squares. A covariance has two parts: from the errors of the point's own pixels, and
-from the error of the pose, which all points of the part share. Directions that the views do not determine, such as the
-height in a single centre view, are marked (`Place.determined`).
+The cameras and the part's pose are known; weighted least squares are used. A point's covariance has two parts: one from
+the errors of its own pixels, and one from the error of the pose, which all points of the part share. Coordinates that
+the views do not determine, such as the height in a single centre view, are marked (`Place.determined`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DETERMINED = 0.5
 
 @dataclass(frozen=True)
 class ViewSights:
-    """Where one view shows n points: `pixels` (n, 2) with `covariances` (n, 2, 2) in px^2."""
+    """Where the camera `view` shows n points: `pixels` (n, 2), x and y, with `covariances` (n, 2, 2) in px^2."""
 
     view: View
     pixels: np.ndarray
@@ -32,13 +32,14 @@ class ViewSights:
 
 @dataclass(frozen=True)
 class Place:
-    """A point's place in the part's datum axes.
+    """A point's place in the part's datum axes, with its uncertainty.
 
     Attributes:
-        mean: (3,) mm.
-        covariance: (3, 3) mm^2; it includes the error of the pose.
-        determined: (3,) bool: whether the views, and not the prior, determine x, y and z.
-        disagreement: chi-square of the pixels' residuals; with n views about 2 n - 3 if their covariances are right.
+        mean: (3,) x, y and z, mm.
+        covariance: (3, 3) covariance of x, y and z, mm^2; it includes the error of the pose.
+        determined: (3,) bool: whether the views determine x, y and z; else the value is mainly the prior's.
+        disagreement: chi-square of the differences between found and expected pixels; about 2 V - 3 for V >= 2 views,
+            if the covariances are right. With one view it means nothing.
     """
 
     mean: np.ndarray
@@ -48,14 +49,13 @@ class Place:
 
 
 def triangulate(sights: Sequence[ViewSights], pose: Pose, means: np.ndarray, covariance: np.ndarray) -> list[Place]:
-    """Find the places of n points, all of which all views show.
+    """Find the places of n points, all of which every view shows; returns them in the points' order.
 
     Args:
-        sights: of each view; if empty, what is known beforehand is returned.
-        pose: of the part, common to all views.
-        means: (n, 3) mm: where the points may be; the covariance is to be so wide that it has no effect in directions
-            that the views determine.
-        covariance: (3, 3) mm^2 of that, the same for all points.
+        sights: the points' pixels in each view; without any view, the prior places are returned.
+        pose: pose of the part, common to all views.
+        means: (n, 3) prior places of the points, mm in the part's datum axes.
+        covariance: (3, 3) covariance of each prior place, mm^2; large, so that the views decide where they can.
     """
     prior_information = np.linalg.inv(covariance)
     places = np.array(means, float)

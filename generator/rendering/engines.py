@@ -1,4 +1,4 @@
-"""Choose the engine that renders rows: the package bpy of this Python, or a Blender executable."""
+"""Choose the engine that renders: the package bpy (Blender as a Python module), or a Blender executable."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SCRIPT = Path(__file__).resolve().parents[2] / "blender_scripts" / "render.py"
 
 
 def renderer_command(engine: str | None, blender: str | None) -> list[str]:
-    """Return the command that starts a renderer process, without the arguments of render.py.
+    """Return the command that starts a renderer process, to which the arguments of render.py are appended.
 
     Args:
-        engine: "local" (bpy of this Python), "blender" (an executable), or None: "local" if bpy is installed and
-            `blender` is None, else "blender".
+        engine: "local" (the package bpy of this Python) or "blender" (an executable); None: "local" if bpy is installed
+            and `blender` is None, else "blender".
         blender: path of the executable; None: that in the environment variable PINSIGHT_BLENDER, else blender on the
             PATH.
 
@@ -38,7 +38,7 @@ def renderer_command(engine: str | None, blender: str | None) -> list[str]:
     found = shutil.which(wanted)
     if found is None:
         raise InputError(
-            f"--blender: expected a Blender executable (--blender, PINSIGHT_BLENDER or on the PATH), got {wanted!r}, "
-            "which was not found"
+            "blender: expected a Blender executable (option --blender, else the environment variable PINSIGHT_BLENDER, "
+            f"else blender on the PATH), got {wanted!r}, which was not found"
         )
     return [found, "-b", "--factory-startup", "--disable-autoexec", "--python-exit-code", "1", "-P", str(SCRIPT), "--"]

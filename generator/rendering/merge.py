@@ -1,12 +1,11 @@
-"""`python -m generator merge`: join the render folders of a manifest's shards into one, after checking every file.
+"""Join the render folders of a manifest's shards into one, after checking every file.
 
-The result is, byte for byte, the folder that one machine would have rendered.
+A shard is a part of a manifest's rows that one machine rendered. The result is, byte for byte, the folder that one
+machine would have rendered, unless shards of different Blender versions or processors are accepted (--mixed).
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,6 +26,7 @@ from blender_scripts.manifest.output_folder import (
 )
 from blender_scripts.manifest.reader import run_names
 from blender_scripts.manifest.record import read_record
+from generator.io.checksum import sha256_of
 from generator.rendering.shards import FOLDER, Finished
 
 # So many faults are listed, then a count.
@@ -35,38 +35,38 @@ _LISTED = 20
 
 @dataclass(frozen=True)
 class Source:
-    """A render folder with a finished shard."""
+    """A finished shard (`finished`: contents of its file) and the render folder (`output`) in which it lies."""
 
     output: OutputFolder
     finished: Finished
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("folders", type=Path, nargs="+", metavar="DIR", help="render folders, each with one or more finished shards")
-    add("--to", type=Path, required=True, metavar="DIR", help="render folder to write: new, or of an earlier merge")
-    mixed = "accept shards of different Blender versions or processors, whose pictures differ in their last bits"
-    add("--mixed", action="store_true", help=mixed)
+def merge_renders(folders: Sequence[Path], to: Path, mixed: bool) -> None:
+    """Check all shards, then copy their files into one render folder.
 
+    Args:
+        folders: render folders, each with one or more finished shards.
+        to: the render folder to write.
+        mixed: accept shards of different Blender versions or processors.
 
-def run(options: argparse.Namespace) -> int:
-    """Check all shards, then copy their files. Returns 0."""
-    sources = list(_sources(options.folders))
-    manifest = _check_together(sources, options.mixed)
-    check_parents(options.to, "--to")
-    target = OutputFolder(options.to, create=False)
+    Raises:
+        InputError: what is missing, changed, foreign or given twice, at most 20 faults; nothing was copied then.
+    """
+    sources = list(_sources(folders))
+    manifest = _check_together(sources, mixed)
+    check_parents(to, "--to")
+    target = OutputFolder(to, create=False)
     _check_target(target, sources)
     problems = list(_problems(sources))
     if problems:
-        more = [f"and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
-        raise InputError(problems[:_LISTED] + more)
+        more = [f"and {len(problems) - _LISTED} more faults"] if len(problems) > _LISTED else []
+        raise InputError([*problems[:_LISTED], *more, "copy the faulty folders again, or render their shards again"])
     target.create()
     rows = [(each, run) for each in sources for run in each.finished.records]
-    for each, run in tqdm(rows, "copying", unit="row", disable=not sys.stderr.isatty()):
+    for each, run in tqdm(rows, "copying rows", unit="row", disable=not sys.stderr.isatty()):
         _copy(each.output, target, run)
     _keep_originals(sources[0].output, target, manifest)
-    sys.stdout.write(f"{len(rows)} rows of {len(sources)} shards, in {target.root}\n")
-    return 0
+    sys.stdout.write(f"wrote {target.root}: joined shards: {len(sources)}, rows: {len(rows)}\n")
 
 
 def _sources(folders: Sequence[Path]) -> Iterator[Source]:
@@ -94,25 +94,27 @@ def _check_together(sources: Sequence[Source], mixed: bool) -> Path:
         what = (each.finished.manifest, each.finished.manifest_sha256, each.finished.count)
         if what != (first.finished.manifest, first.finished.manifest_sha256, first.finished.count):
             problems.append(
-                f"{each.output.root}: expected a shard of {first.finished.manifest} in {first.finished.count}, as in "
-                f"{first.output.root}, got {each.finished.shard} of {each.finished.manifest}, "
-                "another manifest or another number of shards"
+                f"{each.output.root}: expected one of {first.finished.count} shards of {first.finished.manifest}, as "
+                f"in {first.output.root}, got shard {each.finished.shard} of {each.finished.manifest} (another or an "
+                "edited manifest, or another number of shards): give only shards of one manifest"
             )
         made = (each.finished.blender, each.finished.cpu)
         if made != (first.finished.blender, first.finished.cpu) and not mixed:
             problems.append(
                 f"{each.output.root}: expected a shard made by Blender {first.finished.blender} on "
-                f"{first.finished.cpu}, as {first.output.root}, got Blender {made[0]} on {made[1]}: their pictures "
-                "differ in the last bits; render it again on a like machine, or give --mixed"
+                f"{first.finished.cpu}, as in {first.output.root}, got Blender {made[0]} on {made[1]}, whose pictures "
+                "differ in the last bits: render this shard with that Blender and processor, or give --mixed"
             )
         if each.finished.index in seen:
             other = seen[each.finished.index].output.root
-            problems.append(f"{each.output.root}: expected shard {each.finished.shard} once, got it from {other} too")
+            again = f"expected shard {each.finished.shard} once, got it from {other} too: leave out one of the two"
+            problems.append(f"{each.output.root}: {again}")
         seen[each.finished.index] = each
     missing = [str(index) for index in range(first.finished.count) if index not in seen]
     if missing and not problems:
         whole = f"{first.finished.count} shards of {first.finished.manifest}"
-        problems.append(f"expected {whole}, got all but {', '.join(missing)}")
+        indices = f"{', '.join(missing)} (counted from 0)"
+        problems.append(f"expected {whole}, got all but those with the index {indices}: give their folders too")
     if problems:
         raise InputError(problems)
     return first.output.root / "manifests" / f"{Path(first.finished.manifest).stem}.csv"
@@ -122,7 +124,7 @@ def _check_target(target: OutputFolder, sources: Sequence[Source]) -> None:
     """Check that the folder to write holds nothing but files of an earlier merge of these shards."""
     root = target.root
     if root.resolve() in {each.output.root.resolve() for each in sources}:
-        raise InputError(f"--to {root}: expected a folder of its own, got one of the shards")
+        raise InputError(f"--to {root}: expected a folder other than those of the shards, got the folder of a shard")
     known = {run for each in sources for run in each.finished.records}
     found = [path for path in sorted(root.glob("*/*")) if path.parent.name in ("images", "masks", "records", *EXTRAS)]
     foreign = [path for path in found if path.stem not in known]
@@ -143,8 +145,8 @@ def _problems(sources: Sequence[Source]) -> Iterator[str]:
     for each in sources:
         root, done = each.output.root, each.finished
         copy = root / "manifests" / f"{Path(done.manifest).stem}.csv"
-        if not copy.is_file() or hashlib.sha256(copy.read_bytes()).hexdigest() != done.manifest_sha256:
-            yield f"{copy}: expected the manifest of shard {done.shard}, got another content, or no file"
+        if not copy.is_file() or sha256_of(copy) != done.manifest_sha256:
+            yield f"{copy}: expected the manifest from which shard {done.shard} was rendered, got another, or no file"
             continue
         names = list(run_names(copy))
         wanted = [names[row] for row in done.shard.rows(len(names))]
@@ -152,11 +154,11 @@ def _problems(sources: Sequence[Source]) -> Iterator[str]:
             if run not in done.records:
                 yield f"{root}: expected row {run} in shard {done.shard}, got none"
         for run in sorted(set(done.records) - set(wanted)):
-            yield f"{root}: expected rows of shard {done.shard} only, got {run}"
+            yield f"{root}: expected rows of shard {done.shard} only, got also row {run}"
         for path in _files(first.root / SCENES):
             mine = root / SCENES / path.relative_to(first.root / SCENES)
             if not mine.is_file() or mine.read_bytes() != path.read_bytes():
-                yield f"{mine}: expected the same scene file as in {first.root}, got another, or none"
+                yield f"{mine}: expected the same scene file as in {first.root}, got another content, or no file"
         for run in tqdm(done.records, f"checking {root.name}", unit="row", disable=not sys.stderr.isatty()):
             yield from _of_row(each, run)
 
@@ -164,20 +166,18 @@ def _problems(sources: Sequence[Source]) -> Iterator[str]:
 def _of_row(source: Source, run: str) -> Iterator[str]:
     """Yield what is wrong with a row's files."""
     path = source.output.record(run)
-    try:
-        content = path.read_bytes()
-    except OSError:
-        yield f"{path}: expected the record of a finished row, got no file"
+    if not path.is_file():
+        yield f"{path}: expected the record of a finished row, got no file: render the shard again"
         return
-    if hashlib.sha256(content).hexdigest() != source.finished.records[run]:
-        yield f"{path}: expected the record as it was when the shard was finished, got another content"
+    if sha256_of(path) != source.finished.records[run]:
+        yield f"{path}: expected the record as it was when the shard was finished, got a changed file: copy it again"
         return
     record = read_record(path)
     for file, known in _hashes(source.output, record).items():
         if not file.is_file():
-            yield f"{file}: expected a file of row {run}, got none"
-        elif hashlib.sha256(file.read_bytes()).hexdigest() != known:
-            yield f"{file}: expected the file of which {path.name} states the SHA-256, got another content"
+            yield f"{file}: expected this file of row {run}, got none: render the shard again"
+        elif sha256_of(file) != known:
+            yield f"{file}: expected the SHA-256 that the record {path.name} states, got a changed file: copy it again"
 
 
 def _hashes(output: OutputFolder, record: dict[str, object]) -> dict[Path, object]:

@@ -1,8 +1,8 @@
 """A pool of renderer processes.
 
-Each worker is a Blender process that reads row numbers and answers each with a line of JSON. A worker that dies is
-replaced, and its row is tried once more; after many rows, a worker is replaced too (recycled). Pictures do not depend
-on the worker that renders them.
+Each worker is a Blender process that reads row numbers and answers each with a line of JSON. A worker that ends
+unexpectedly is replaced, and its row is tried once more. A worker that has rendered many rows is replaced as well
+(recycled). Pictures do not depend on the worker that renders them.
 """
 
 from __future__ import annotations
@@ -32,21 +32,12 @@ PATIENCE_S = 5.0
 
 
 def refusal(lines: Sequence[str]) -> InputError:
-    """Return the error to raise after a renderer has ended with exit code 2, wrong input.
-
-    Args:
-        lines: lines of its standard error; those with `expected` are the messages.
-    """
+    """Return the error to raise after a renderer ended with exit code 2 (wrong input); `lines`: its standard error."""
     return InputError([line for line in lines if "expected" in line] or lines[-1:])
 
 
 def ending(code: int, lines: Sequence[str]) -> str:
-    """Describe in a phrase how a renderer process ended unexpectedly.
-
-    Args:
-        code: the process's exit code; -N for signal N.
-        lines: lines of its standard error; the last one is quoted.
-    """
+    """Return a phrase on how a renderer ended, from exit code (-N: signal N) and the lines of its standard error."""
     ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     return f"the renderer ended with {ended}" + (f": {lines[-1]}" if lines else "")
 
@@ -56,8 +47,9 @@ class Worker:
     """One renderer process.
 
     Attributes:
-        log: file of its standard error.
-        served: number of rows that it has rendered.
+        process: the process.
+        log: file with the standard error of the process.
+        served: number of rows that the process has answered.
     """
 
     process: subprocess.Popen[str]
@@ -65,7 +57,11 @@ class Worker:
     served: int = 0
 
     def ask(self, row: int) -> dict[str, Any] | None:
-        """Let the process render one row; returns its answer (keys `problem`, `rendered`), None if it died."""
+        """Let the process render a row, given its number from 0; returns its answer, None if the process ended.
+
+        The answer's `problem` is a message if the row failed, else None; its `rendered` is false if the row failed or
+        its files were there already.
+        """
         assert self.process.stdin is not None and self.process.stdout is not None
         try:
             self.process.stdin.write(f"{row}\n")
@@ -80,6 +76,7 @@ class Worker:
         return None
 
     def stop(self) -> None:
+        """Tell the process to end, wait until it has, and close its log."""
         if self.process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self.process.stdin.close()
@@ -87,7 +84,7 @@ class Worker:
         self.log.close()
 
     def exit_code_and_lines(self) -> tuple[int, list[str]]:
-        """Wait for the end of the process; returns its exit code and the lines of its standard error."""
+        """Wait for the end of the process; returns its exit code, and the lines of its standard error."""
         code = self.process.wait()
         self.log.seek(0)
         return code, [line.strip() for line in self.log.read().splitlines() if line.strip()]
@@ -177,17 +174,18 @@ class Seat:
 
 @dataclass
 class Pool:
-    """A pool of workers that renders rows.
+    """Renderer processes (workers) that render the rows of a manifest.
 
     Args:
         command: command that starts a renderer, which then reads row numbers from its standard input.
-        rows: numbers of the rows to render, from 0.
+        rows: numbers of the rows to render, counted from 0.
         names: run name of each row of the manifest, for messages.
         recycle: number of rows after which a worker is replaced by a new one.
-        scratch: folder for the renderers' temporary files; the caller removes it, also after a renderer was killed.
+        scratch: folder for the renderers' temporary files; the caller removes it.
 
     Attributes:
-        rendered, kept: number of rows that were rendered, and that were finished already.
+        rendered: number of rows that were rendered.
+        kept: number of rows whose files were finished already.
         problems: a message for each row that failed.
     """
 
@@ -201,10 +199,10 @@ class Pool:
     problems: list[str] = field(default_factory=list)
 
     def work(self, count: int) -> None:
-        """Render all rows with `count` processes; KeyboardInterrupt stops them all.
+        """Render all rows with `count` processes at a time; all are stopped before an error or Ctrl-C is passed on.
 
         Raises:
-            InputError: the renderer refuses to work, for example because its Blender is too old.
+            InputError: the renderer refuses to work, for example because its Blender is too old, or cannot be started.
         """
         self._waiting: queue.SimpleQueue[int] = queue.SimpleQueue()
         for row in self.rows:

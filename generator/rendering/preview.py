@@ -1,4 +1,4 @@
-"""`python -m generator preview`: render some rows of a manifest fast, and put them on one contact sheet."""
+"""`python -m generator preview`: render some rows of a manifest with few samples, and draw one contact sheet."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from PIL import Image
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.world import SCENE
 from blender_scripts.manifest.defects import worst_kind
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Run, read_manifest
@@ -36,8 +37,10 @@ _LESS_POWER = 0.6
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator preview` to its parser."""
     parser.add_argument("manifest", type=Path, help="the CSV manifest")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help="the contact sheet to write")
+    sheet = "picture file to write: a contact sheet of the rendered rows"
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="PNG", help=sheet)
     parser.add_argument(
         "--pictures", type=int, default=12, metavar="N", help="number of rows to show, 1 to 100 (default: 12)"
     )
@@ -46,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="light paths per pixel, instead of the manifest's `samples` (default: 1)",
+        help="light paths per pixel; the manifest's `samples` are not used (default: 1)",
     )
     parser.add_argument(
         "--workers", type=int, default=None, metavar="N", help="number of renderer processes (default: one per core)"
@@ -55,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Choose rows, render them into a temporary folder, and write the sheet."""
+    """Choose rows, render them into a temporary folder, and write the sheet; returns 1 if a row failed, else 0."""
     for name, value, low, high in (
         ("--pictures", options.pictures, 1, 100),
         ("--samples", options.samples, 1, 4096),
@@ -74,18 +77,16 @@ def run(options: argparse.Namespace) -> int:
         sheet = contact_sheet([(run, out / "images" / f"{run.run}.png") for run in chosen])
     options.output.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(options.output, "PNG")
-    sys.stdout.write(f"wrote {options.output}: {len(chosen)} rows, {options.samples} light paths per pixel\n")
+    sys.stdout.write(f"wrote {options.output}: rows: {len(chosen)}, light paths per pixel: {options.samples}\n")
     sys.stdout.writelines(f"warning: {warning}\n" for warning in warnings)
     return code
 
 
 def burnt_warnings(runs: Sequence[Run], output: OutputFolder, connectors: Mapping[str, Connector]) -> list[str]:
-    """Return a warning for each housing and light set-up with many burnt-out (saturated) pixels.
+    """Return a warning for each lighting and housing of which 5 % or more of the pixels are burnt out (saturated).
 
-    Args:
-        runs: the rows that were rendered.
-        output: their render folder.
-        connectors: their scenes by name.
+    The mean over the rows counts. `runs` are the rows, `output` is their render folder (rows without a record in it are
+    left out), and `connectors` has their scenes by name.
     """
     shares: dict[tuple[str, str, str], list[float]] = {}
     for run in runs:
@@ -103,11 +104,9 @@ def burnt_warnings(runs: Sequence[Run], output: OutputFolder, connectors: Mappin
 
 
 def burnt_share(output: OutputFolder, run: str) -> float | None:
-    """Return the share of burnt-out (saturated) pixels of a housing, without its pins; None if it is not in view.
+    """Return the share, 0 to 1, of a housing's pixels that are burnt out (saturated); None if it is not in view.
 
-    Args:
-        output: the render folder.
-        run: name of a rendered row.
+    `run` is the name of a row in the render folder `output`. The pixels of the pins do not count.
     """
     box = read_record(output.record(run))["housing"]["boxes"]["visible"]
     if box is None:
@@ -120,14 +119,14 @@ def burnt_share(output: OutputFolder, run: str) -> float | None:
 
 
 def spread(runs: Sequence[Run], count: int) -> list[Run]:
-    """Choose `count` rows that show as many different factor levels as possible; returned in the manifest's order."""
+    """Choose at most `count` rows that differ most in kind of defect, camera and so on, in the manifest's order."""
     seen: Counter[tuple[str, str]] = Counter()
     left = list(range(len(runs)))
     levels = [
         [("kind", "+".join(sorted({d.kind for d in run.defects})) or worst_kind(()))]
         + [
             (name, str(run.row()[name]))
-            for name in ("split", "scene", "housing", "terminal", "camera", "lighting", "marking")
+            for name in ("split", "scene", "housing", "terminal", "camera", "lighting", "marking", "world")
         ]
         for run in runs
     ]
@@ -160,7 +159,7 @@ def _render(manifest: Path, out: Path, options: argparse.Namespace) -> int:
 
 
 def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
-    """Draw pictures in a grid, each with its row's name, split, defects and factors."""
+    """Draw pictures, given as (row, file), in a grid; above each stand its row's name, split, defects and factors."""
     cells = []
     for run, path in pictures:
         size = run.width, run.height
@@ -173,5 +172,7 @@ def contact_sheet(pictures: Sequence[tuple[Run, Path]]) -> Image.Image:
 
 def _caption(run: Run) -> list[str | tuple[str, Ink]]:
     defects = ", ".join(f"{d.kind} {d.target}" for d in run.defects) or "no defect"
-    part, picture = (run.scene, run.housing, run.terminal), (run.camera, run.lighting, run.marking)
+    part, picture = (run.scene, run.housing, run.terminal), [run.camera, run.lighting, run.marking]
+    if run.world != SCENE:
+        picture.append(f"{run.world} world")
     return [f"{run.run}  {run.split}", defects, (" · ".join(part), QUIET), (" · ".join(picture), QUIET)]

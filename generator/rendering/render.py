@@ -20,9 +20,10 @@ from blender_scripts.contract.scratch import Scratch
 from blender_scripts.manifest.claim import Claim, claim
 from blender_scripts.manifest.reader import read_manifest
 from generator.doe.check import add_scenes_argument, check_photographs
+from generator.io.shard import Shard, shard_of
 from generator.rendering.engines import SCRIPT, renderer_command
 from generator.rendering.pool import Pool, ending, refusal
-from generator.rendering.shards import Shard, finished, shard_of
+from generator.rendering.shards import finished
 
 if TYPE_CHECKING:
     from generator.rendering.cluster import Fleet
@@ -44,34 +45,42 @@ def _count(low: int, high: int | None = None) -> Callable[[str], int]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator render` to its parser."""
     add = parser.add_argument
     add("manifest", type=Path, nargs="?", help="the CSV manifest")
     out = "folder for images, masks and records (default: renders/NAME for a manifest NAME.csv)"
     add("--out", type=Path, metavar="DIR", help=out)
     add_scenes_argument(parser)
-    workers = f"of renderer processes (default: one per core; with --device gpu {_GPU_WORKERS})"
-    add("--workers", type=_count(1), metavar="N", help=f"number, with --cluster the largest, {workers}")
+    workers = f"number of renderer processes (default: one per core; {_GPU_WORKERS} with --device gpu)"
+    add("--workers", type=_count(1), metavar="N", help=workers)
     engine = "local: the package bpy of this Python; blender: a Blender executable (default: local if bpy is installed)"
     add("--engine", choices=("local", "blender"), help=engine)
     blender = "the Blender executable (default: environment variable PINSIGHT_BLENDER, else blender on the PATH)"
     add("--blender", metavar="PATH", help=blender)
     some = parser.add_mutually_exclusive_group()
-    some.add_argument("--rows", metavar="A:B", help="only the rows A to B - 1, counted from 0")
+    some.add_argument("--rows", metavar="A:B", help="render only the rows A to B - 1, counted from 0")
     shard = (
-        "only shard I of N, counted from 0, of the rows; `auto` or `auto/N` takes I from a SLURM job array, an indexed "
+        "render only part I (0 to N - 1) of N parts of the rows; `auto` or `auto/N` takes I from a SLURM job array, "
     )
-    shard += "Kubernetes job or an AWS Batch array job; `generator merge` joins the folders"
+    shard += "an indexed Kubernetes job or an AWS Batch array job; `generator merge` joins the folders"
     some.add_argument("--shard", metavar="I/N", help=shard)
-    add("--force", action="store_true", help="render finished rows again")
-    scale = "each pixel of the mask is the most frequent of K x K samples, K from 1 to 8 (default: 1)"
+    force = "render finished rows again (default: keep them), and replace files that the renderer did not write"
+    add("--force", action="store_true", help=force)
+    scale = "compute each pixel of the mask as the most frequent value of K x K samples, K from 1 to 8 (default: 1)"
     add("--mask-scale", type=_count(1, 8), default=1, metavar="K", help=scale)
-    gpu = "render on cpu or gpu; gpu is faster, its pictures are not bit-identical to the CPU's (default: cpu)"
+    gpu = "render on the CPU or a graphics card; pixel values differ slightly between the two (default: cpu)"
     add("--device", choices=("cpu", "gpu"), default="cpu", help=gpu)
     dry = "check everything, print the graphics cards, the device used and the rows left to render; render nothing"
     add("--dry-run", action="store_true", help=dry)
-    add("--no-denoise", action="store_true", help="do not denoise; take eight times the samples instead")
-    add("--depth", action="store_true", help="also write depth/<run>.npy: distance along the optical axis, mm")
-    add("--normal", action="store_true", help="also write normal/<run>.npy: unit vectors in world axes")
+    add("--no-denoise", action="store_true", help="do not denoise; render eight times the samples of the manifest")
+    add(
+        "--depth",
+        action="store_true",
+        help="also write depth/<run>.npy: for each pixel, distance of its surface along the camera's optical axis, mm",
+    )
+    add(
+        "--normal", action="store_true", help="also write normal/<run>.npy: surface normals as unit vectors, world axes"
+    )
     recycle = "number of rows after which a renderer process is replaced by a new one (default: 500)"
     add("--recycle", type=_count(1), default=500, metavar="N", help=recycle)
     cluster = "render on a Ray cluster: `ray` joins that of RAY_ADDRESS, or else starts one on this machine; "
@@ -85,7 +94,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check all inputs, then render in worker processes. Returns 1 if a row failed."""
+    """Check all inputs, then render in renderer processes; returns 1 if a row failed, else 0."""
     if options.print_script:
         print(SCRIPT)
         return 0
@@ -136,10 +145,11 @@ def _here(options: argparse.Namespace, claimed: Claim, rows: list[int]) -> Pool 
         command += ["--validated", manifest.checked_sha256, *_passed_on(options, threads)]
         plan = _checked(options, claimed, command, scratch.folder)
         if options.dry_run:
-            print(f"{plan}\nwith {workers} renderer processes of {threads} threads each")
+            print(f"{plan}\nrenderer processes: {workers}, threads of each: {threads}")
             return None
         _begin(claimed, rows)
-        pool = Pool([*command, "--feed"], rows, [run.run for run in manifest.runs], options.recycle, scratch.folder)
+        names = [run.run for run in manifest.runs]
+        pool = Pool([*command, "--feed"], rows, names, options.recycle, scratch.folder)
         try:
             pool.work(workers)
         except BaseException:
@@ -165,7 +175,7 @@ def _begin(claimed: Claim, rows: Sequence[int]) -> None:
     """Say where the pictures come, and write the manifest and its scenes there."""
     output, runs = claimed.output, claimed.manifest.runs
     if claimed.is_default:
-        print(f"rendering into {output.root} (--out DIR takes another folder)", flush=True)
+        print(f"rendering into the folder {output.root} (--out DIR chooses another one)", flush=True)
     if note := output.note_other_renderers(runs[row] for row in rows):
         print(note, file=sys.stderr)
     claimed.keep()
@@ -204,7 +214,7 @@ def _checked(options: argparse.Namespace, claimed: Claim, command: Sequence[str]
     if done.returncode == 2:
         raise refusal(lines)
     if done.returncode:
-        raise RuntimeError(f"{ending(done.returncode, lines)} while it checked finished rows and devices")
+        raise RuntimeError(f"while checking finished rows and devices, {ending(done.returncode, lines)}")
     plans = [json.loads(line)["plan"] for line in done.stdout.splitlines() if line.startswith('{"plan"')]
     return "\n".join(plans)
 
@@ -212,7 +222,9 @@ def _checked(options: argparse.Namespace, claimed: Claim, command: Sequence[str]
 def _rows_of(shard: Shard, count: int) -> str:
     """A shard's rows, of `count`, as --rows takes them."""
     if shard.count > count:
-        raise InputError(f"--shard {shard}: expected at most as many shards as the manifest has rows, {count}")
+        raise InputError(
+            f"--shard {shard}: expected at most as many shards as the manifest has rows, {count}, got {shard.count}"
+        )
     rows = shard.rows(count)
     return f"{rows[0]}:{rows[-1] + 1}"
 

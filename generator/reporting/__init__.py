@@ -1,8 +1,8 @@
-"""`generator report`, which writes one HTML page about a dataset; and templates and terms of all pages of the project.
+"""`generator report`, which writes one HTML page about a dataset, and the templates and terms that all pages share.
 
 report           the command
-overview         reads and counts the dataset
-dataset_page     fills the page's template; contact_sheets and plots make parts of it
-pages            renders every page from templates/*.j2, with base.html.j2 for all; also for the trainers
+overview         reads the dataset and counts its pictures and pins
+dataset_page     makes the page of a dataset, with parts from contact_sheets and plots
+pages            renders any page, also those of the trainers, from templates that extend templates/base.html.j2
 glossary         the terms of the pages with their meanings
 """

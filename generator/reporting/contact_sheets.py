@@ -1,4 +1,4 @@
-"""The report's contact sheets: pictures with their boxes, masks, NSOART and a list of their defects."""
+"""Make a report's contact sheets: pictures of each class with boxes, masks, NSOART and a list of their defects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FILTERS = ("class", "split", "scene", "housing", "terminal", "camera", "lighting
 
 
 def contact_sheets(data: Overview) -> dict[str, Any]:
-    """Return the values for `templates/contact_sheets.html.j2`: the pictures of each class, and the filters."""
+    """Return the values for `templates/contact_sheets.html.j2`, by name: pictures of each class, names of filters."""
     every = [sample for samples in data.samples.values() for sample in samples]
     longest = LONGEST_PX if len(every) <= MANY else LONGEST_OF_MANY_PX
     levels = [[name, *_levels(sample)] for name, samples in data.samples.items() for sample in samples]
@@ -72,7 +72,7 @@ def _card(sample: Sample, name: str, longest: int) -> dict[str, Any]:
 
 
 def findings(row: PictureRow) -> list[str]:
-    """Return a line of text on each NG object of a picture: address, kind of defect and measure."""
+    """Return a line of text on each NG pin or defect in a picture: address, kind of defect, measure, visible share."""
     found = []
     for each in row.objects or ():
         if each.category != OK:

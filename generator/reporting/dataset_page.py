@@ -1,4 +1,4 @@
-"""Make the page of a dataset: fill `templates/dataset.html.j2` with the results of `overview`."""
+"""Make the HTML page of a dataset from `templates/dataset.html.j2` and the results of `overview`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TITLES = {
 
 
 def make_page(data: Overview) -> str:
-    """Return the page of a dataset as HTML."""
+    """Return the page of a dataset as HTML, from the counts and pictures in `data`."""
     return render(
         "generator.reporting",
         "dataset.html.j2",

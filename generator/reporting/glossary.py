@@ -1,4 +1,4 @@
-"""The terms of the pages with their meanings, for operators and quality engineers, and where a page explains them."""
+"""The terms of HTML pages with their meanings, and a class by which the first section with a term explains it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,9 @@ OTHER_WORDS = {
         "towards the camera, for example, may not be"
     ),
     "NSOART": (
-        "three channels, computed from the picture, that compare each of its small windows with good parts: amount, "
-        "shape and concentration of the difference"
+        "three channels, computed from the picture, that compare each of its small windows with the picture's mean "
+        "window or with a mean picture of good parts (golden): amount, shape and concentration of the difference, "
+        "standardised by good parts"
     ),
     "mask": "picture in which each pixel has the number of the pin it shows, here coloured by class",
     "split": (
@@ -71,6 +72,7 @@ OTHER_WORDS = {
     "AUROC": "chance that an NG picture gets a higher P(NG) than an OK one: 1 is perfect, 0.5 is guessing",
     "escape": "an NG picture judged OK: a defect that would be delivered",
     "overkill": "an OK picture judged NG: a good part that would be rejected",
+    "operating point": "a threshold with the escapes and the overkill that it gives: fewer of one, more of the other",
     "confusion matrix": "table of counts: true class by row, predicted class by column; right answers on the diagonal",
     "90/95 point": "size from which on at least 90 % of the defects are found, with 95 % confidence",
     "main effect": "accuracy at each level of a factor, over all levels of the other factors",
@@ -126,19 +128,16 @@ def visible_text(html: str) -> str:
 
 
 class Explained:
-    """The terms that a page has explained so far, from top to bottom."""
+    """Remembers the terms that a page has explained so far, so that each section explains only new ones."""
 
     def __init__(self) -> None:
         self._known: set[str] = set()
 
     def new_in(self, html: str) -> dict[str, dict[str, str]]:
-        """Return the terms in a section that no section before it explained, with those that their meanings contain.
-
-        Args:
-            html: the section.
+        """Find the terms, not explained before, that a section (HTML) uses, or that the meanings of these terms use.
 
         Returns:
-            Under the keys `classes` and `others`: the meaning by term.
+            Meanings by term: those of classes and verdicts under the key `classes`, all others under `others`.
         """
         found: set[str] = set()
         text = visible_text(html)

@@ -26,7 +26,7 @@ _ADDRESS = re.compile(r"r(\d+)c(\d+)")
 
 @dataclass(frozen=True)
 class Sample:
-    """A picture of a contact sheet: its dataset row, and the files of picture, NSOART and mask as bytes."""
+    """A picture of a contact sheet: its row, and the bytes of its files picture, NSOART and mask (None: no mask)."""
 
     row: PictureRow
     image: bytes
@@ -36,25 +36,25 @@ class Sample:
 
 @dataclass
 class Overview:
-    """The contents of the page about a dataset.
+    """What the page about a dataset shows: counts, measures and pictures. "By" names the keys, from outer to inner.
 
     Attributes:
         name: name of the dataset's folder.
-        classes: classes that the dataset declares.
-        settings: build settings in the dataset's card: tolerance by scene, versions of renderer and Blender.
+        classes: names of the dataset's classes.
+        settings: build settings from the dataset's card: tolerance by scene, versions of renderer and Blender.
         lacking: names of measures for which the dataset has no column, because an older version built it.
         by_split: number of pictures by split and class.
         verdicts: number of pictures by split and verdict.
-        factors: number of pictures by factor (such as camera), level (its value) and class. A picture with two kinds of
-            defect counts under both.
-        level_splits: the splits in which each (factor, level) occurs.
-        measures: values of all pins by measure (mm; `tilt_deg` in degrees; `visible` as a share; `box_px`, the square
-            root of the box's area), scene and class of the pin.
+        factors: number of pictures by factor (such as camera), level (a value of the factor) and class. A picture with
+            two kinds of defect counts under both kinds.
+        level_splits: names of the splits that contain a level, by (factor, level).
+        measures: values of all pins by measure, scene and class of the pin: mm, but `tilt_deg` in degrees, `visible` as
+            a share (0 to 1), and `box_px`, the square root of the box's area, in px.
         unmeasured: number of pins without measures (missing pins), by class.
-        places: number of defective pins by scene, split and (row, position).
-        extents: (number of rows, positions per row) of each scene, the largest that occur.
+        places: number of defective pins by scene, split and (row, position in the row), both counted from 1.
+        extents: by scene, the largest number of rows and of positions in a row that occur.
         grey, hidden: number of pictures in the grey zone, and of NG pictures in which no defect is visible.
-        samples: pictures of the contact sheet of each class.
+        samples: pictures of the contact sheet, by class.
     """
 
     name: str
@@ -75,10 +75,11 @@ class Overview:
 
     @property
     def rows(self) -> int:
+        """Number of pictures in all splits."""
         return sum(sum(counts.values()) for counts in self.by_split.values())
 
     def take(self, split: str, row: PictureRow) -> None:
-        """Count a picture of a split, with its objects."""
+        """Count a picture of a split, with the pins and defects in it."""
         self.by_split.setdefault(split, Counter())[row.label] += 1
         self.verdicts.setdefault(split, Counter())[row.verdict] += 1
         self.grey += row.grey is True
@@ -111,25 +112,18 @@ class Overview:
         self.extents[scene] = rows, positions
 
     def measure(self, measure: str, scene: str, category: str, value: float) -> None:
-        """Add a pin's value of a measure.
-
-        Args:
-            measure: name of the measure; it ends in its unit (`_mm`, `_deg`, `_px`), except the share `visible`.
-            scene: name of the pin's scene.
-            category: class of the pin.
-            value: the value.
-        """
+        """Add a pin's value of `measure`, such as `true_position_mm`, to `measures`; `category` is the pin's class."""
         self.measures.setdefault(measure, {}).setdefault(scene, {}).setdefault(category, []).append(value)
 
 
 def overview(dataset: Path, per_class: int, renders: Path | None = None) -> Overview:
-    """Read the contents of the page from a dataset folder.
+    """Read counts, measures and pictures for the page about a dataset from the dataset's folder.
 
     Args:
         dataset: folder of the dataset.
         per_class: largest number of pictures in the contact sheet of a class.
-        renders: render folder from which the dataset was built, for values that it lacks: masks, and tilts if an older
-            version built it; None: the page does not show them.
+        renders: render folder from which the dataset was built, for masks, and for tilts if the dataset has no column
+            of them; None: the page does not show what the dataset lacks.
 
     Raises:
         InputError: the folder is not a Pinsight dataset, or it was not built from `renders`.
@@ -182,7 +176,7 @@ def _title(name: str) -> str:
 
 
 def level_of(value: object) -> str:
-    """Return the text that the page shows for a factor's level: (unknown) for None, (empty) for an empty text."""
+    """Return the text that the page shows for a value of a factor: (unknown) for None, (empty) for an empty text."""
     return "(unknown)" if value is None else str(value) or "(empty)"
 
 
@@ -225,8 +219,8 @@ def _is_same(one: float | None, other: float | None) -> bool:
 
 def _other_render(renders: Path, run: str) -> InputError:
     return InputError(
-        f"--renders {renders}: expected the render folder from which the dataset was built, got one in which the row "
-        f"{run} is another part or picture"
+        f"--renders {renders}: expected the render folder from which the dataset was built, got one in which "
+        f"picture {run}, or the measures of its part, differ from the dataset's"
     )
 
 
@@ -237,15 +231,15 @@ def _stratum(row: PictureRow) -> tuple[Any, ...]:
 
 
 def spread(candidates: Sequence[tuple[str, int, tuple[Any, ...]]], count: int) -> list[tuple[str, int]]:
-    """Choose rows from all strata in turn, so that the chosen ones differ as much as possible.
+    """Choose rows that differ as much as possible: one from each stratum, then a second from each, and so on.
 
     Args:
-        candidates: (split, number of the row in it, stratum) of each row. Rows that are alike have the same stratum:
-            its values are split, kinds of defect, camera and so on.
+        candidates: for each row its split, its number in the split, and its stratum: a tuple with split, kinds of
+            defect, camera and so on, which is equal for rows that are alike.
         count: largest number of rows to choose.
 
     Returns:
-        (split, number) of the chosen rows: the first row of each stratum, then the second of each, and so on.
+        Split and number of each chosen row, in the order of choice.
     """
     seen: Counter[tuple[Any, ...]] = Counter()
     kind_seen: Counter[Any] = Counter()

@@ -1,8 +1,8 @@
 """Render every page of the project from Jinja2 templates.
 
-A page is one HTML file that contains its styles, pictures and numbers: it needs no other file and no network. Templates
-are in `templates/` of the package that fills them, and extend `base.html.j2` of this package; each section explains the
-terms that no section before it used (`glossary`).
+A page is one HTML file that contains its styles, pictures and numbers: it needs no other file and no network. Its
+template lies in the folder `templates/` of the package that fills it, and extends `base.html.j2` of this package. Each
+section of a page explains the terms that no section before it used (`glossary`).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ WIDE_PX = 700
 
 
 def render(package: str, template: str, **context: Any) -> str:
-    """Return a page as HTML.
+    """Fill a template, and return the page as HTML.
 
     Args:
-        package: package whose folder `templates/` holds the template, such as `trainer.vit`.
+        package: package with the template in its folder `templates/`, such as `trainer.vit`.
         template: file name of the template.
-        context: values for the template, by name; it is an error if the template uses another name.
+        context: values for the template, by name; an error is raised if the template uses another name.
     """
     return _environment(package).get_template(template).render(explained=Explained(), **context)
 
@@ -51,7 +51,7 @@ def _environment(package: str) -> Environment:
 
 
 def shown(value: Any) -> str:
-    """Return the text that a table shows for a value: a number, an interval of two numbers, a text; a dash for None."""
+    """Return the text that a table shows for a number, a text, an interval (list of two numbers) or None (a dash)."""
     if value is None:
         return "–"
     if isinstance(value, list | tuple):
@@ -67,9 +67,9 @@ def _figure_columns(rows: Sequence[Sequence[Any]]) -> list[bool]:
 
 
 def _is_figure(value: Any) -> bool:
-    """Whether a cell is a number, an interval, a count such as `3 of 7`, or None."""
+    """Whether a cell is a number, an interval, a count such as `3 of 7`, a share such as `3.1 %`, or None."""
     if isinstance(value, str):
-        return re.fullmatch(r"-?[\d.,]+( of \d+)?", value) is not None
+        return re.fullmatch(r"-?[\d.,]+( of \d+)?( to [\d.,]+)?( %)?|–", value) is not None
     return value is None or (isinstance(value, int | float | list | tuple) and not isinstance(value, bool))
 
 
@@ -84,6 +84,6 @@ def picture_uri(path: Path) -> str | None:
 
 
 def is_wide(path: Path) -> bool:
-    """Return whether a picture is so wide that a phone scrolls it instead of shrinking it."""
+    """Return whether a picture is wider than WIDE_PX, so that a page lets a phone scroll it instead of shrinking it."""
     with Image.open(path) as picture:
         return picture.width > WIDE_PX

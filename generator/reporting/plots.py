@@ -1,6 +1,6 @@
-"""Figures of the report as inline SVG: histograms against a limit, and the map of defective positions.
+"""Draw the report's figures as inline SVG: histograms with a limit, and maps of the defective pin positions.
 
-matplotlib draws them; their colours become the page's CSS variables, so that they follow light and dark.
+matplotlib draws them; their colours are replaced by the page's CSS variables, so that they suit a light or dark page.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SIZE = re.compile(r'width="[^"]*pt" height="[^"]*pt"')
 
 
 def inline_svg(figure: Figure) -> str:
-    """Return a matplotlib figure as an SVG element of a page; equal figures give equal text."""
+    """Return a matplotlib figure as an SVG element for an HTML page; equal figures give equal text."""
     FigureCanvasSVG(figure)
     buffer = io.StringIO()
     figure.savefig(
@@ -48,16 +48,16 @@ def _variable(colour: str) -> str:
 
 
 def histogram(values: Mapping[str, Sequence[float]], limit: float | None, unit: str, lower: float | None = None) -> str:
-    """Draw a small histogram for each class, one below the other, with the limit as a dashed line; returns SVG.
+    """Draw a small histogram for each class, with the limit as a dashed line; returns SVG, or "" without values.
 
-    Good pins outnumber defective ones by far, so each histogram has its own vertical scale and states its number of
+    Good pins outnumber defective ones by far, so each histogram has its own vertical scale, and states its number of
     pins.
 
     Args:
-        values: values of a measure, by class.
-        limit: limit of the tolerance, in the unit of the values; None: not known.
+        values: values of one measure, by class.
+        limit: limit of the tolerance, in the unit of the values; None: it is not known and not drawn.
         unit: unit of the values, written below the axis.
-        lower: second limit, for negative values; None: there is none.
+        lower: second, negative limit; None: there is none.
     """
     shown = {name: np.asarray(numbers, dtype=float) for name, numbers in values.items() if len(numbers)}
     if not shown:
@@ -101,8 +101,8 @@ def position_map(extent: tuple[int, int], counts: Mapping[tuple[int, int], int],
     """Draw a map of the defective pins in a split, with row 1 at the top and position 1 at the left; returns SVG.
 
     Args:
-        extent: (number of rows, positions per row) of the connector.
-        counts: number of defective pins, by (row, position).
+        extent: number of rows, and of positions in a row, of the connector.
+        counts: number of defective pins by (row, position in the row), both counted from 1.
         most: the number of pins that gets the strongest colour.
     """
     rows, positions = extent

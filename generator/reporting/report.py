@@ -1,7 +1,7 @@
 """`python -m generator report DATASET -o report.html`: write one HTML page about a dataset.
 
-It shows counts per split and factor, measures against the tolerance, the places of defects, and contact sheets with
-boxes, in one file that needs no other file and no network.
+The page shows counts per split and factor, measures against the tolerance, the pin positions of defects, and contact
+sheets with boxes. It needs no other file and no network.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from generator.reporting.overview import overview
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator report` to its parser."""
     parser.add_argument("dataset", type=Path, metavar="DATASET", help="folder of the dataset")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="HTML", help="HTML page to write")
-    parser.add_argument(
-        "--per-class", type=int, default=40, metavar="N", help="most pictures to show of each class (default 40)"
-    )
+    per_class = "largest number of pictures to show of each class (default 40)"
+    parser.add_argument("--per-class", type=int, default=40, metavar="N", help=per_class)
     parser.add_argument(
         "--renders",
         type=Path,
         metavar="DIR",
-        help="render folder from which the dataset was built; the page then shows masks, and tilts also of an older "
-        "dataset",
+        help="render folder from which the dataset was built; masks and tilts of pins that the dataset lacks are then "
+        "read from the renders",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the page about the dataset to the output file; returns the exit code."""
+    """Write the page about the dataset to the output file; returns 0."""
     if not 0 <= args.per_class <= 200:
         raise InputError(f"--per-class: expected 0 to 200 pictures, got {args.per_class}")
     check_file(args.output, "-o", (".html", ".htm"))
@@ -41,12 +41,13 @@ def run(args: argparse.Namespace) -> int:
     data = overview(args.dataset, args.per_class, args.renders)
     if absent := [name for name in data.lacking if not data.measures.get(name)]:
         sys.stderr.write(
-            f"{args.dataset}: an older dataset without {', '.join(absent)}: give --renders DIR to show these values\n"
+            f"{args.dataset}: an older dataset without {', '.join(absent)}: the page shows no such values; "
+            "--renders DIR adds tilt_deg\n"
         )
     page = make_page(data)
     args.output.parent.mkdir(parents=True, exist_ok=True)
     unfinished = args.output.with_name(f".{args.output.name}.building")
     unfinished.write_text(page, encoding="utf-8")
     unfinished.replace(args.output)
-    sys.stdout.write(f"{args.output} ({len(page.encode()) / 1e6:.1f} MB)\n")
+    sys.stdout.write(f"wrote {args.output} ({len(page.encode()) / 1e6:.1f} MB)\n")
     return 0

@@ -1,25 +1,27 @@
 """Compare pictures with pictures of OK parts, without training a network: SOART3, SOARTC, NSOART.
 
-SOART3 is three numbers that say how a signal differs from a reference. SOARTC, a method of the Mahalanobis-Taguchi
-system, judges a picture by its distance from a unit space, the statistics of pictures of OK parts. NSOART is the SOART3
-maps of a picture as a three-channel picture. Only the base installation is needed.
+SOART3 is three numbers that say how a signal, such as a window of a picture, differs from a reference. SOARTC, a method
+of the Mahalanobis-Taguchi system, judges a picture by its distance from a unit space: the statistics of pictures of OK
+parts. NSOART is the SOART3 maps of a picture as a three-channel picture. Only the base installation is needed.
 
 soart3_maps      SOART3 of vectors and of every window of a picture; coding of NSOART
-kernels, gram    its compiled loops, for pixels and for row-Gram matrices of windows
+kernels, gram    compiled loops of SOART3, for pixels and for row-Gram matrices of windows
 estimator        SOARTC: the unit space of OK parts, the anomaly degree of a picture
-anomaly_degree   its second stage: the distance of each window from the OK parts
+anomaly_degree   second stage of SOARTC: the distance of each window from the OK parts
+unit_space       robust statistics of the OK parts, with a prior where OK parts are few
 evidence         whether a picture shows the part, and all of it
 golden           choice of the OK pictures: without copies and outliers
 registration     alignment of one picture with another: shift, rotation, scale
 limits           limits set from OK parts, and the false alarm rate to be expected
-pins             measures of each pin by the RT method, and a hint at how an NG pin differs
+pins             measures of each pin by the RT method, and a hint in words at how an NG pin differs
 inspection       a unit space with the connector's pins, and the verdict on one picture
 saved_space      reading and checking the file of a unit space
 figure           drawings of a verdict
-inspect, watch, verdict_log    the command `python -m generator inspect`: new pictures in a folder, its log
+inspect          the command `python -m generator inspect`, with watch (new pictures) and verdict_log (its log)
 nsoart           NSOART: SOART3 maps standardised by OK parts, as pictures of a dataset
+golden_reference the mean of aligned OK parts with which golden NSOART compares a picture
 
-The four names below are the public interface; their arguments do not change.
+The names imported below are the public interface; their arguments do not change.
 """
 
 from generator.soart.estimator import SoartC

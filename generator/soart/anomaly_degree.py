@@ -1,6 +1,7 @@
-"""Stage 2 of SOARTC: the Mahalanobis distance of each window's K map values from those of the OK parts.
+"""Stage 2 of SOARTC: the Mahalanobis distance of each window's SOART3 values from those of the OK parts.
 
-The grid has gh x gw windows. Covariances are stored as (K (K + 1) / 2, gh, gw): the upper triangle of K x K per window.
+A picture has gh x gw windows (down, across), and each window K = 3 SOART3 values per colour channel. The covariances of
+these values are stored as (K (K + 1) / 2, gh, gw): the upper triangle of the K x K matrix of each window.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ VARIANCE_FLOOR = 1e-10
 
 
 def outer_products(maps: np.ndarray) -> np.ndarray:
-    """Outer product of each window's K values by themselves, upper triangle: (K, gh, gw) to (K (K + 1) / 2, gh, gw)."""
+    """Return the upper triangle of v v^T for the K values v of each window: (K, gh, gw) to (K (K + 1) / 2, gh, gw)."""
     rows, columns = np.triu_indices(len(maps))
     products: np.ndarray = maps[rows].astype(np.float64) * maps[columns]
     return products
@@ -21,7 +22,7 @@ def outer_products(maps: np.ndarray) -> np.ndarray:
 
 @compiled()
 def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
-    """Average (K, gh, gw) planes over squares of 2 radius + 1 windows a side, which are smaller at the border."""
+    """Return planes (K, gh, gw) averaged over squares of 2 * radius + 1 elements a side, cut off at the border."""
     k, gh, gw = planes.shape
     beside = np.empty((gh, gw))
     out = np.empty_like(planes)
@@ -46,14 +47,14 @@ def box_mean(planes: np.ndarray, radius: int) -> np.ndarray:
 
 @compiled()
 def inverse(covariance: np.ndarray, k: int) -> np.ndarray:
-    """Invert the covariance (k x k) of each window, float32.
+    """Invert the covariance (k x k) of the SOART3 values of each window, with 1e-10 added to each variance.
 
     Args:
-        covariance: (k (k + 1) / 2, gh, gw) upper triangles.
-        k: number of map values per window.
+        covariance: (k (k + 1) / 2, gh, gw) upper triangles, for gh x gw windows.
+        k: number of values per window.
 
     Returns:
-        Upper triangles of the inverse matrices, of the same shape.
+        Upper triangles of the inverse matrices, in the same shape, float32.
     """
     planes, gh, gw = covariance.shape
     out = np.empty((planes, gh, gw), np.float32)
@@ -94,14 +95,14 @@ def _gauss_jordan(full: np.ndarray) -> None:
 
 @compiled()
 def distance(maps: np.ndarray, mean: np.ndarray, precision: np.ndarray) -> np.ndarray:
-    """Compute the Mahalanobis distance sqrt(d' P d / K) of each window, d = maps - mean, P = precision.
+    """Compute the Mahalanobis distance sqrt(d' P d / K) of each window, with d = maps - mean and P = precision.
 
     Args:
         maps, mean: (K, gh, gw) the picture's map values, and their means over OK parts.
         precision: (K (K + 1) / 2, gh, gw) inverse covariances, as upper triangles.
 
     Returns:
-        (gh, gw), about 1 for OK parts.
+        (gh, gw) float32, the distances; about 1 for OK parts.
     """
     k, gh, gw = maps.shape
     out = np.zeros((gh, gw), np.float32)

@@ -1,13 +1,16 @@
-"""SOARTC: the anomaly degree of each window of a picture, as its distance from the unit space of OK parts.
+"""SOARTC: how anomalous each window of a picture is, as its distance from the unit space of OK parts.
 
 A unit space, in the Mahalanobis-Taguchi system, is the group of OK parts that defines the unit of distance; its members
-are pictures of OK parts. Stage 1, SOART3: each window (its pixels or its row-Gram matrix) is compared with the unit
-space's mean picture at the same position (golden) or with the picture's own mean window (self), which gives three
-numbers (log_beta, log_yita, log_gamma). Stage 2, anomaly degree: their Mahalanobis distance from the numbers of the
-unit space's members at that position.
+are pictures of OK parts. A picture is judged in two stages:
 
-A picture is first reduced so that its longer side has at most `grid` windows, aligned with the unit space's mean
-picture (`generator.soart.registration`), and brought to its brightness.
+1. SOART3 compares each window (its pixels or its row-Gram matrix) with a reference, which gives three numbers:
+   log_beta, log_yita, log_gamma. The reference is the window of the unit space's mean picture at the same position
+   ("golden"), or the mean window of the picture itself ("self").
+2. The anomaly degree of a window is the Mahalanobis distance of its three numbers from those of the members at that
+   position.
+
+Before stage 1, a picture is reduced so that its longer side has at most `grid` windows, aligned with the unit space's
+mean picture (`generator.soart.registration`), and scaled to the mean picture's brightness.
 
     model = SoartC(window=16, grid=250).fit(ok_pictures)         # (H, W) floats in [0, 1]
     model.anomaly(picture)                                        # (H, W) float32; about 1 for OK parts
@@ -27,19 +30,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from generator.soart.anomaly_degree import box_mean, distance, inverse, outer_products
+from generator.soart.anomaly_degree import distance
 from generator.soart.evidence import Evidence, Turned, evidence, limits_of, turned_copies
 from generator.soart.limits import Threshold, threshold
 from generator.soart.registration import Placed, Pose, inside, register, resized, warp
 from generator.soart.saved_space import read_saved
 from generator.soart.soart3_maps import size_of, soart3_map
+from generator.soart.unit_space import UnitSpace
 
 SCHEMA = 1
 FEWEST = 3
 # Up to this many members, leave-one-out refits the whole unit space. With more, a single member changes the others'
 # reference by less than the interval can resolve.
 REFIT = 12
-NOISE_DRAWS = 6
 EXTRA = "extra_"  # begins the names of further arrays in a saved file
 GOLDEN, SELF = "golden", "self"
 
@@ -49,8 +52,8 @@ class Look(NamedTuple):
 
     Attributes:
         anomaly: (H, W) float32, the anomaly degree of each pixel of the given picture.
-        seen: (h, w[, C]) the picture, reduced and aligned with the unit space's mean picture.
-        maps: (K, gh, gw) the SOART3 maps of `seen` (stage 1).
+        seen: (h, w[, C]) the picture, reduced, matched in brightness and aligned with the unit space's mean picture.
+        maps: (K, gh, gw) the SOART3 maps of `seen` (stage 1), K = 3 per channel.
         degrees: (h, w) the anomaly degree of each pixel of `seen`; the largest is the picture's score.
         placed: alignment of the picture with the unit space's mean picture.
         evidence: how well the picture shows the part.
@@ -65,35 +68,39 @@ class Look(NamedTuple):
 
 
 class SoartC:
-    """The two-stage estimator, used like scikit-learn's: `fit`, then `transform`, `anomaly`, `score`.
+    """SOARTC, an estimator of how anomalous a picture is; used like scikit-learn's estimators.
+
+    A picture is reduced until at most `grid` windows fit along its longer side. Stage 1 compares each window with a
+    reference by three numbers (maps of SOART3). Stage 2 measures how far these numbers lie from those of the *unit
+    space*, which is the set of OK pictures.
 
     Args:
         window: side of the windows, px of the reduced picture.
-        grid: largest number of windows along the longer side; 250 by default, 100 for an edge computer.
+        grid: largest number of windows along the reduced picture's longer side; 100 suits a small computer.
         similarity: "gram" (S = A A^T of each window A) or "pixels".
         reference: "golden" (the unit space's mean picture) or "self" (the picture's own mean window).
-        rotation_deg: largest rotation that registration searches, degrees either way; 0: only shifts; negative: no
+        rotation_deg: largest rotation that registration searches, degrees either way; 0: no rotation; negative: no
             registration.
         scaling: largest relative deviation of a part's size in the picture, as its distance varies; 0: not fitted.
         gain: whether the brightness of a picture is matched to the unit space before stage 1.
         tolerance: displacement of an edge, px of the reduced picture, that does not count as an anomaly.
-        noise: standard deviation (grey 0 to 1) of sensor noise allowed on top of that of the OK pictures.
-        shrinkage: weight of the whole picture's covariance in that of each window; it is larger for few members.
-        neighbourhood: the covariance of a window is pooled over this many windows on each side of it.
-        above: number of OK pictures that may score above the threshold (`limits.threshold`).
+        noise: standard deviation of sensor noise (grey values 0 to 1) that a picture may have beyond the OK pictures'.
+        shrinkage: least weight, 0 to 1, of the prior (`unit_space`) in each window's covariance; more for few members.
+        neighbourhood: number of windows on each side of a window whose covariances are averaged with its own.
+        above: number of OK pictures whose score may be above `threshold`.
 
     Attributes:
         reference_: (h, w[, C]) the unit space's mean picture.
-        mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw): mean and inverse covariance (upper triangle) of the
-            members' stage 1 maps; K = 3 per channel.
-        threshold: limit of `score`, set from `scores_`.
+        mean_, precision_: (K, gh, gw) and (K (K + 1) / 2, gh, gw) for gh x gw windows: mean and inverse covariance
+            (upper triangle) of the OK pictures' stage 1 maps; K = 3 per colour channel.
+        threshold: `threshold.value` is the limit of a picture's `score`, set from `scores_`.
         scores_: (n,) the score of each OK picture by a unit space made without it (leave-one-out).
         members_: (n, h, w[, C]) the OK pictures aligned with each other; a saved file has them with 8 bits per value.
         core_: (h, w) bool, the pixels of the mean picture that lie in every OK picture.
         evidence_: limits beyond which a picture does not show the part well enough to be judged.
         lacks: what a file saved by an older version does not contain; empty for a fitted model.
-        notes, extras: further JSON values and arrays, saved with the model; `inspect` keeps the boxes of pins and the
-            limits of picture quality (gates) here.
+        notes, extras: further JSON values and arrays that are saved with the model, such as the boxes of pins and the
+            limits of picture quality (gates) of `inspect`.
     """
 
     def __init__(
@@ -132,14 +139,15 @@ class SoartC:
         }
 
     def fit(self, images: Iterable[np.ndarray]) -> SoartC:
-        """Make the unit space from pictures of OK parts.
+        """Make the unit space from pictures of OK parts; returns this model.
 
         Args:
             images: at least 3 pictures, (H, W) grey or (H, W, C) colour, floats in [0, 1], all of one shape. They are
                 read once, and only reduced copies are kept.
 
         Raises:
-            ValueError: too few pictures, different shapes, or a picture that `soart3_map` refuses.
+            ValueError: too few pictures, different shapes, values that are no floats in [0, 1], or pictures that,
+                reduced, are smaller than a window.
         """
         small, shapes = [], dict[tuple[int, ...], int]()
         for number, image in enumerate(images, 1):
@@ -150,30 +158,30 @@ class SoartC:
         if len(shapes) > 1:
             found = ", ".join(f"{size_of(shape)} (picture {number})" for shape, number in shapes.items())
             raise ValueError(f"expected OK pictures of one size, got {found}")
-        # Aligned twice: with the first picture, then with the mean of all, which has less noise.
+        # Aligned twice: with the first picture, then with the median of all, which has less noise and few defects.
         reference = small[0]
         for _ in range(2):
             poses = [self._pose(picture, reference) for picture in small]
             members = np.stack([self._moved(one, pose, reference) for one, pose in zip(small, poses, strict=True)])
-            reference = members.mean(axis=0, dtype=np.float64).astype(np.float32)
+            reference = np.median(members, axis=0).astype(np.float32)
         self.members_ = members
         shape = reference.shape[:2]
-        self._fit_members(members)
+        space = self._fit_members(members)
         self._fit_evidence(np.stack([inside(p, shape, one.shape[:2]) for one, p in zip(small, poses, strict=True)]))
-        self.scores_ = self._leave_one_out(members)
+        self.scores_ = self._leave_one_out(members, space)
         self.threshold = threshold(self.scores_, min(self.settings["above"], len(members) - 1))
         return self
 
     def transform(self, image: np.ndarray) -> np.ndarray:
-        """Compute a picture's stage 1 maps, aligned with the unit space: (K, gh, gw) float32, K = 3 per channel."""
+        """Align a picture with the unit space, and compute its SOART3 maps (K, gh, gw); K = 3 per channel."""
         return self._maps(self.registered(image), self.reference_)
 
     def registered(self, image: np.ndarray) -> np.ndarray:
-        """Prepare a picture for stage 1: reduce, align and match its brightness; returns (h, w[, C]) float32."""
+        """Return a picture ready for stage 1, (h, w[, C]) float32: reduced, aligned and matched in brightness."""
         return self._aligned(self.reduced(image), self.reference_)
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
-        """Compute the anomaly degree of each window of a picture: (gh, gw) float32, about 1 for OK parts."""
+        """Compute the anomaly degree of each of a picture's gh x gw windows: (gh, gw) float32, about 1 for OK parts."""
         degrees: np.ndarray = distance(self.transform(image), self.mean_, self.precision_)
         return degrees
 
@@ -182,7 +190,7 @@ class SoartC:
         return self.look(image).anomaly
 
     def look(self, image: np.ndarray) -> Look:
-        """Compute all results for a picture, aligning it only once."""
+        """Compute all results for a picture, (H, W[, C]) floats in [0, 1], with a single alignment."""
         picture = self.reduced(image)
         placed = self._placed(np.shape(image), picture)
         seen = self._moved(picture, placed.pose, self.reference_)
@@ -193,7 +201,7 @@ class SoartC:
         return Look(_as_picture(degrees, placed), seen, maps, degrees, placed, shown)
 
     def placed(self, image: np.ndarray) -> Placed:
-        """Find the alignment of a picture with the unit space's mean picture."""
+        """Return the alignment of a picture, (H, W[, C]) floats in [0, 1], with the unit space's mean picture."""
         return self._placed(np.shape(image), self.reduced(image))
 
     def _placed(self, shape: tuple[int, ...], picture: np.ndarray) -> Placed:
@@ -212,7 +220,7 @@ class SoartC:
         return float(self.degrees(image).max())
 
     def save(self, path: Path | str) -> None:
-        """Write the unit space to one .npz file of arrays and a JSON header, without pickled objects."""
+        """Write the unit space to one .npz file: arrays and a JSON header, without pickled objects."""
         header = {
             "schema": SCHEMA,
             "made_by": "pinsight",
@@ -237,7 +245,7 @@ class SoartC:
 
     @classmethod
     def load(cls, path: Path | str) -> SoartC:
-        """Read a file that `save` wrote.
+        """Load a fitted model from a file that `save` wrote.
 
         Raises:
             ValueError: the file is damaged, of another kind, or of another version.
@@ -254,7 +262,7 @@ class SoartC:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
         if maps != model.mean_.shape:
-            raise ValueError(f"{path}: expected a mean of shape {maps} by its settings, got {model.mean_.shape}")
+            raise ValueError(f"{path}: expected the array `mean` with shape {maps}, got {model.mean_.shape}")
         model.extras = {name.removeprefix(EXTRA): array for name, array in data.items() if name.startswith(EXTRA)}
         if header.get("evidence") and "core" in data:
             model.core_, model.evidence_ = data["core"], Evidence(**header["evidence"])
@@ -270,12 +278,12 @@ class SoartC:
 
     @functools.cached_property
     def turned(self) -> tuple[Turned, ...]:
-        """Turned copies of the mean picture, see `evidence.turned_copies`."""
+        """Copies of the mean picture turned by 180 degrees, or also by 90 and 270: see `evidence.turned_copies`."""
         most, scaling = self.settings["rotation_deg"], self.settings["scaling"]
         return turned_copies(_grey(self.reference_), most, scaling)
 
     def reduced(self, image: np.ndarray) -> np.ndarray:
-        """Reduce a picture so that it has at most `grid` windows along its longer side; smaller ones are unchanged.
+        """Reduce a picture to at most `grid` windows along its longer side, as float32; a smaller one keeps its size.
 
         Raises:
             ValueError: the picture is not floats in [0, 1] of shape (H, W) or (H, W, C).
@@ -301,8 +309,12 @@ class SoartC:
 
     def _moved(self, picture: np.ndarray, pose: Pose, reference: np.ndarray) -> np.ndarray:
         shape = reference.shape[:2]
-        bare = _by_channel(picture, lambda grey: warp(grey, pose, shape))
-        gain = _gain(_grey(bare), _grey(reference)) if self.settings["gain"] else 1.0
+        gain = 1.0
+        if self.settings["gain"]:
+            # Only from pixels inside the picture: its border, repeated outside, is not what the part looks like there.
+            bare = warp(_grey(picture), pose, shape, np.full(shape, np.nan))
+            shown = np.isfinite(bare)
+            gain = _gain(bare[shown], _grey(reference)[shown])
         # Pixels outside the picture are unknown: they take the reference's values, after the gain is applied.
         if picture.ndim == 2:
             moved = warp(np.clip(gain * picture, 0, 1), pose, shape, reference)
@@ -318,71 +330,21 @@ class SoartC:
         maps = soart3_map(picture, golden, self.settings["window"], 1, self.settings["similarity"])
         return maps.reshape(-1, *maps.shape[-2:])
 
-    def _fit_members(self, members: np.ndarray) -> None:
+    def _fit_members(self, members: np.ndarray) -> UnitSpace:
         """Compute reference, mean and precision of the unit space from aligned members (n, h, w[, C])."""
-        count = len(members)
-        total = members.sum(axis=0, dtype=np.float64)
-        self.reference_ = np.clip(total / count, 0, 1).astype(np.float32)
-        # Each member is compared with the mean of the others: a mean that includes it would be too similar.
-        others = (np.clip((total - member) / (count - 1), 0, 1).astype(np.float32) for member in members)
-        maps = np.stack([self._maps(m, o) for m, o in zip(members, others, strict=True)])
-        self._maps_of_members = maps
-        self.mean_ = maps.mean(axis=0)
-        self._products = _total(outer_products(one - self.mean_) for one in maps)
-        self._widening = self._shift_products() + self._noise_products()
-        self.precision_ = self._precision(self._products, count)
+        space = UnitSpace(members, self._maps, self.settings)
+        self.reference_, self.mean_, self.precision_ = space.reference, space.mean, space.precision
+        return space
 
-    def _shift_products(self) -> np.ndarray:
-        """Outer products of the maps' change when the reference shifts by `tolerance` px: mean over 4 directions."""
-        t = self.settings["tolerance"]
-        height, width = self.reference_.shape[:2]
-        still = self._maps(self.reference_, self.reference_)
-        if t <= 0:
-            return np.zeros_like(outer_products(still))
-        shifts = [Pose(0, t, 0), Pose(0, -t, 0), Pose(0, 0, t), Pose(0, 0, -t)]
-        ways = (functools.partial(warp, pose=pose, shape=(height, width)) for pose in shifts)
-        moved = (_by_channel(self.reference_, way) for way in ways)
-        return _total(outer_products(self._maps(m, self.reference_) - still) for m in moved) / len(shifts)
-
-    def _noise_products(self) -> np.ndarray:
-        """Outer products of the maps' change when sensor noise is added to the reference, pooled over neighbours.
-
-        Without them, uniform areas of OK parts have almost no variance, and a noisier picture is anomalous everywhere.
-        """
-        still = self._maps(self.reference_, self.reference_)
-        total = np.zeros_like(outer_products(still))
-        draws = np.random.default_rng(0)
-        for _ in range(NOISE_DRAWS if self.settings["noise"] > 0 else 0):
-            noise = draws.normal(0, self.settings["noise"], self.reference_.shape)
-            noisy = np.clip(self.reference_ + noise, 0, 1).astype(np.float32)
-            total += outer_products(self._maps(noisy, self.reference_) - still)
-        pooled: np.ndarray = box_mean(total / NOISE_DRAWS, self.settings["neighbourhood"])
-        return pooled
-
-    def _precision(self, products: np.ndarray, count: int) -> np.ndarray:
-        local = box_mean(products, self.settings["neighbourhood"]) / max(count - 1, 1)
-        whole = local.mean(axis=(1, 2), keepdims=True)
-        share = self.settings["shrinkage"] + (1 - self.settings["shrinkage"]) * 3 / (count + 3)
-        shrunk = (1 - share) * local + share * whole + self._widening
-        precision: np.ndarray = inverse(shrunk, len(self.mean_))
-        return precision
-
-    def _leave_one_out(self, members: np.ndarray) -> np.ndarray:
+    def _leave_one_out(self, members: np.ndarray, space: UnitSpace) -> np.ndarray:
         """Compute the score of each member by a unit space made without it: (n,)."""
         count = len(members)
+        if not FEWEST < count <= REFIT:
+            return space.leave_one_out()
         scores = np.empty(count)
-        if count <= REFIT and count > FEWEST:
-            for i in range(count):
-                rest = SoartC(**self.settings)
-                rest._fit_members(np.delete(members, i, axis=0))
-                maps = rest._maps(members[i], rest.reference_)
-                scores[i] = distance(maps, rest.mean_, rest.precision_).max()
-            return scores
-        for i, maps in enumerate(self._maps_of_members):
-            off = maps - self.mean_
-            mean = self.mean_ - off / (count - 1)
-            products = self._products - outer_products(off) * (count / (count - 1))
-            scores[i] = distance(maps, mean, self._precision(products, count - 1)).max()
+        for i in range(count):
+            rest = UnitSpace(np.delete(members, i, axis=0), self._maps, self.settings, space)
+            scores[i] = distance(self._maps(members[i], rest.reference), rest.mean, rest.precision).max()
         return scores
 
 
@@ -396,12 +358,6 @@ def _as_picture(full: np.ndarray, placed: Placed) -> np.ndarray:
     if small == (height, width):
         return picture
     return np.asarray(Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR))
-
-
-def _total(arrays: Iterable[np.ndarray]) -> np.ndarray:
-    """The sum of the arrays, added in order."""
-    total: np.ndarray = functools.reduce(np.add, arrays)
-    return total
 
 
 def greys(members: np.ndarray) -> np.ndarray:

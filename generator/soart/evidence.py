@@ -1,18 +1,17 @@
-"""Whether a picture shows the part of a unit space, and all of it: a picture that cannot be judged must not be OK.
+"""Check whether a picture shows the part that the OK pictures of a unit space show, and all of it; else do not judge.
 
-Three measures of a picture that is aligned with the unit space's mean picture:
+A picture is aligned with the mean of the OK pictures. Then three measures of it are computed:
 
-- residual: 1 - r, with r the median over blocks of 8 x 8 px of the correlation with the mean picture, each block
-  weighted by its contrast in the mean picture. 0: the same; near 1: another part, a turned one, or no part. A defect
-  changes few blocks, and so hardly changes the median.
-- seen: share of the core that lies in the picture; the core is the pixels of the mean picture that every OK picture
-  shows. Pixels are weighted mainly by contrast above the median, so that a pin outside the picture counts far more than
-  background outside it.
-- upright: squared difference from the turned mean picture, divided by that from the mean picture itself. Below 1, the
-  part is turned; a part that looks the same when turned has about 1.
+- residual: 1 - r, with r the picture's correlation with the mean picture in a block of 8 x 8 px, as the median over the
+  blocks, weighted by their contrast. It is 0 for equal pictures, and near 1 for another part, a turned one, or no part.
+  A defect hardly changes the median, as it changes few blocks.
+- seen: share of the core that lies in the picture. The core is the pixels of the mean picture that every OK picture
+  shows. Pixels are weighted mainly by contrast, so that a pin outside the picture counts far more than background.
+- upright: the picture's squared difference from the turned mean picture, divided by that from the mean picture itself.
+  It is below 1 if the part is turned, and about 1 for a part that looks the same when turned.
 
-The limits are the largest residual, the smallest share and the smallest ratio of the OK pictures, each compared only
-with the others (leave-one-out), with a margin. A ratio of 1 / UPRIGHT_MARGIN is always accepted.
+The limits are the largest residual, the smallest share and the smallest ratio of the OK pictures, with a margin. Each
+OK picture is compared only with the others (leave-one-out). A ratio of 1 / UPRIGHT_MARGIN or more is always accepted.
 """
 
 from __future__ import annotations
@@ -40,10 +39,12 @@ class Evidence:
     """How well a picture shows the part, by the measures of this module; or the limits of these measures.
 
     Attributes:
-        residual: 0 to 2; as a limit, the largest that is allowed.
-        seen: 0 to 1; as a limit, the smallest that is allowed.
-        upright: ratio, above 0; as a limit, the smallest that is allowed.
-        turn_deg: the turn, clockwise, of the turned mean picture that fits best; not used in limits.
+        residual: 0 (the picture shows the part) to 2; as a limit, the largest that is allowed.
+        seen: share of the part that lies in the picture, 0 to 1; as a limit, the smallest that is allowed.
+        upright: squared difference from the turned mean picture, divided by that from the mean picture; below 1 for a
+            turned part. As a limit, the smallest that is allowed.
+        turn_deg: degrees clockwise by which the mean picture was turned for `upright`: the turn for which `upright` is
+            smallest. Not used as a limit.
     """
 
     residual: float
@@ -52,6 +53,7 @@ class Evidence:
     turn_deg: int = 180
 
     def to_json(self) -> dict[str, float]:
+        """Return the four attributes by name, rounded to 4 decimals."""
         return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
@@ -59,7 +61,7 @@ class Turned(NamedTuple):
     """A turned copy of the mean picture, aligned with the mean picture.
 
     Attributes:
-        turn_deg: the turn, clockwise.
+        turn_deg: 90, 180 or 270, the turn in degrees clockwise.
         picture: (h, w) grey.
         within: (h, w) bool, the pixels that the turned copy covers.
     """
@@ -70,11 +72,12 @@ class Turned(NamedTuple):
 
 
 def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) -> tuple[Turned, ...]:
-    """Turn a mean picture by 180 degrees, and by 90 and 270 if it is nearly square, and align the copies with it.
+    """Return copies of a mean picture, turned by 180 degrees (a nearly square one also by 90 and 270), aligned to it.
 
     Args:
         reference: (h, w) grey, the mean picture.
-        rotation_deg, scaling: search range of the alignment, as in `registration.register`.
+        rotation_deg, scaling: largest rotation, degrees, and largest deviation of the scale from 1 that the alignment
+            searches, to either side.
     """
     height, width = reference.shape
     is_square = abs(height - width) <= SQUARE_WITHIN * max(height, width)
@@ -90,13 +93,13 @@ def turned_copies(reference: np.ndarray, rotation_deg: float, scaling: float) ->
 def evidence(
     picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, core: np.ndarray, turned: Sequence[Turned]
 ) -> Evidence:
-    """Measure how well a picture shows the part.
+    """Measure how well a picture shows the part that the OK pictures of a unit space show.
 
     Args:
         picture: (h, w) grey, aligned with the mean picture.
         seen: (h, w) bool, pixels of the mean picture that lie in the picture.
         reference: (h, w) grey, the mean picture.
-        core: (h, w) bool, pixels that every OK picture shows.
+        core: (h, w) bool, pixels of the mean picture that every OK picture shows.
         turned: turned copies of the mean picture.
     """
     upright, turn_deg = min((_upright(picture, seen, reference, one), one.turn_deg) for one in turned)
@@ -104,11 +107,11 @@ def evidence(
 
 
 def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -> Evidence:
-    """Compute the limits of the measures from OK pictures.
+    """Compute from OK pictures the limits of the measures `residual`, `seen` and `upright` (see `Evidence`).
 
     Args:
-        members: (n, h, w) grey, aligned with each other.
-        seen: (n, h, w) bool, the pixels of the mean picture that lie in each.
+        members: (n, h, w) grey, the OK pictures aligned with each other.
+        seen: (n, h, w) bool, the pixels of the mean picture that lie in each OK picture.
         turned: turned copies of the mean picture.
     """
     count = len(members)
@@ -125,14 +128,10 @@ def limits_of(members: np.ndarray, seen: np.ndarray, turned: Sequence[Turned]) -
 
 
 def residual(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray) -> float:
-    """Compute how much a picture differs from the mean picture: 0 the same, near 1 another part, 2 inverted.
+    """Compute how much a picture differs from the mean picture: 0 if they are the same, near 1 for another part.
 
-    Only blocks that lie wholly in the picture are used; if there is none, the residual is 1.
-
-    Args:
-        picture: (h, w) grey, aligned with the mean picture.
-        seen: (h, w) bool, pixels of the mean picture that lie in the picture.
-        reference: (h, w) grey, the mean picture.
+    `picture` and `reference` are (h, w) grey, aligned with each other; `seen`, (h, w) bool, are pixels that lie in the
+    picture. Only blocks of such pixels count; without any the result is 1.
     """
     own, expected = _blocks(picture), _blocks(reference)
     whole = _blocks(seen.astype(np.float32)).min(axis=1) > 0
@@ -157,12 +156,9 @@ def _upright(picture: np.ndarray, seen: np.ndarray, reference: np.ndarray, turne
 
 
 def seen_share(seen: np.ndarray, reference: np.ndarray, core: np.ndarray) -> float:
-    """Compute the weighted share of the core that lies in a picture, see the module.
+    """Compute the share of the core that lies in a picture, 0 to 1, with pixels weighted mainly by contrast.
 
-    Args:
-        seen: (h, w) bool, pixels of the mean picture that lie in the picture.
-        reference: (h, w) grey, the mean picture.
-        core: (h, w) bool, pixels that every OK picture shows.
+    `seen`, `reference` (mean picture) and `core` have the shape (h, w), and are as for `evidence`.
     """
     down, right = np.gradient(reference)
     contrast = np.hypot(down, right)

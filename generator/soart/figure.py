@@ -1,4 +1,4 @@
-"""Draw the result of an inspection: overlay and maps. Uses Pillow only, so that it runs on an edge computer."""
+"""Draw the result of an inspection with Pillow: the picture with its anomalies, and the maps behind the verdict."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEAT = np.array([[8, 8, 30], [70, 18, 100], [160, 40, 100], [230, 90, 50], [252,
 
 
 def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
-    """Draw a map (h, w) in false colours, from darkest for values up to `low` to brightest for `high` and above."""
+    """Draw a map (h, w) in false colours: the darkest for values <= `low`, the brightest for values >= `high`."""
     levels = np.linspace(0, len(HEAT) - 1, 256)
     colours = np.stack([np.interp(levels, range(len(HEAT)), HEAT[:, c]) for c in range(3)], axis=-1)
     share = np.clip((values - low) / max(high - low, 1e-9), 0, 1)
@@ -24,12 +24,7 @@ def heat(values: np.ndarray, low: float, high: float) -> Image.Image:
 
 
 def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
-    """Draw a picture with its verdict: anomalies in false colours and boxes, boxes with addresses of NG pins.
-
-    Args:
-        picture: the inspected picture.
-        finding: the result of its inspection.
-    """
+    """Draw an inspected picture under its verdict, with boxes round anomalies and round pins that are not OK."""
     rgb = picture.convert("RGB")
     if finding.boxes:
         glow = Image.fromarray(np.round(np.clip((finding.anomaly - 0.6) / 1.4, 0, 1) * (255 * 0.65)).astype(np.uint8))
@@ -45,7 +40,7 @@ def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
 
 
 def figure(picture: Image.Image, finding: Finding, width: int = 420) -> Image.Image:
-    """Draw a picture, its three SOART3 maps and its anomaly degree on one sheet; `width`: width of each in px."""
+    """Draw a picture, its three SOART3 maps and its anomaly degree on one sheet, each `width` px wide."""
     count = len(finding.maps) // 3
     panels = [("picture", picture.convert("RGB"))]
     for c, name in enumerate(CHANNELS):

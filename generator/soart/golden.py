@@ -1,17 +1,16 @@
-"""Choose the OK pictures that a unit space is made of: one size, one part, each picture once, without outliers.
+"""Choose the OK pictures from which a unit space is made: of one size and one part, without copies and outliers.
 
 Limits are set from the scores of the OK pictures, so one bad picture among them widens the limits for all parts, and
 copies make the estimated false alarm rate too low. Before the limits are set, these are set aside and reported:
 
 - pictures of another size than most;
 - copies: equal up to one grey level, or the same picture saved again as JPEG. A JPEG file contains its quantisation
-  table; only a copy is reproduced when the other picture is encoded with that table. Two captures of a part that does
-  not move differ by their sensor noise, and both count;
+  table: encoding the original with this table gives the copy again. Two captures of a part that does not move are no
+  copies, as their sensor noise differs;
 - pictures that do not show the part that most pictures show;
-- outliers by their score (leave-one-out), or by their distance from the median picture, which several equal outliers do
-  not shift.
+- outliers: by their score (leave-one-out), or by their distance from the median picture.
 
-If more than a quarter of the pictures differ, they are not outliers but a second group, which is reported.
+If more than a quarter of the pictures stand out, they are taken for a second group of parts, not for outliers.
 """
 
 from __future__ import annotations
@@ -53,13 +52,13 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class GoldenPicture:
-    """One OK picture, as it is compared with the others.
+    """One OK picture, with what is needed to compare it with other OK pictures.
 
     Attributes:
-        path: its file.
-        size: (H, W) px.
+        path: file of the picture.
+        size: (H, W) of the picture, px.
         small: (h, w[, C]) floats in [0, 1], the picture reduced for the unit space.
-        middle: the middle of the picture, 8-bit grey, at most CROP x CROP px; by it copies are found.
+        middle: 8-bit grey cut-out of the picture's middle, at most 256 x 256 px, by which copies are found.
         table: luminance quantisation table of a JPEG file; None for other files.
     """
 
@@ -76,9 +75,9 @@ class Golden:
 
     Attributes:
         kept: the pictures that are used.
-        set_aside: pictures that are not used: reason by file name.
-        copies: file name of the original by file name of its copy.
-        warnings: sentences for the user.
+        set_aside: reason why a picture is not used, by the picture's file name.
+        copies: file name of the original, by the file name of its copy.
+        warnings: sentences for the user about doubtful pictures.
     """
 
     kept: list[GoldenPicture]
@@ -87,25 +86,26 @@ class Golden:
     warnings: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
-        """Return lines for the user: OK pictures set aside, copies and warnings."""
+        """Return lines for the user: OK pictures set aside, with reasons; OK pictures that are copies; `warnings`."""
         said = [f"OK picture {name} is set aside: {reason}" for name, reason in self.set_aside.items()]
         if self.copies:
-            some = [f"{copy} of {original}" for copy, original in list(self.copies.items())[:SHOWN]]
+            some = [f"{copy} (copy of {original})" for copy, original in list(self.copies.items())[:SHOWN]]
             more = f" and {len(self.copies) - SHOWN} more" if len(self.copies) > SHOWN else ""
             said.append(f"copies among the OK pictures count once: {', '.join(some)}{more}")
         return [*said, *self.warnings]
 
     def to_json(self) -> dict[str, object]:
+        """Return, for the saved unit space, `pictures` (number of `kept`) and attributes `set_aside` and `copies`."""
         return {"pictures": len(self.kept), "set_aside": self.set_aside, "copies": self.copies}
 
 
 def read_golden(path: Path, model: SoartC, colour: bool = False) -> GoldenPicture:
-    """Read an OK picture.
+    """Read an OK picture, and reduce it for a unit space.
 
     Args:
-        path: the file.
-        model: the model that will be fitted, whose settings give the reduced size.
-        colour: whether colours are compared, not grey.
+        path: file of the picture.
+        model: the model that will be fitted; its settings give the reduced size.
+        colour: whether red, green and blue are compared separately; else grey values.
 
     Raises:
         InputError: the file is damaged or not a picture.
@@ -120,20 +120,20 @@ def read_golden(path: Path, model: SoartC, colour: bool = False) -> GoldenPictur
 
 
 def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool = False) -> Golden:
-    """Choose the OK pictures that are used, and fit the unit space to them.
+    """Choose OK pictures for a unit space, and fit the model to them; returns the chosen, the refused, and warnings.
 
     Args:
         pictures: all OK pictures.
-        model: the model; it is fitted here.
-        keep_outliers: whether outliers are used too; they are reported in any case.
+        model: the model; it is fitted to the chosen pictures.
+        keep_outliers: whether outliers are used, with a warning, instead of set aside.
 
     Raises:
-        ValueError: fewer than FEWEST different pictures, or several sizes or parts without a clear majority.
+        ValueError: fewer than 3 different pictures, or several sizes or parts without a clear majority.
     """
     golden = Golden(list(pictures))
     golden.kept = _different(_of_one_size(pictures, golden.set_aside), golden.copies)
     if len(golden.kept) < FEWEST:
-        copies = f" and {len(golden.copies)} copies" if golden.copies else ""
+        copies = f", not counting copies ({len(golden.copies)})" if golden.copies else ""
         raise ValueError(f"expected at least {FEWEST} different OK pictures, got {len(golden.kept)}{copies}")
     first, misfits = _misfits(golden.kept, model)
     unlike = _above_gap(np.minimum(misfits, LARGEST))
@@ -143,7 +143,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
             f"expected OK pictures of one type of part in the same light, got {len(names)} of {len(unlike)} that do "
             f"not look like {first.path.name}: {_some(names)}; move them to another folder, or give --keep-outliers"
         )
-    if not _drop(golden, unlike, "it does not show the part that the others show", keep_outliers):
+    if not _drop(golden, unlike, "it does not show the same part as the other OK pictures", keep_outliers):
         _warn_of_groups(golden, misfits, model)
     golden.kept.sort(key=lambda one: one is not first)  # the first picture is the one that the others are aligned with
     for _ in range(3):
@@ -153,7 +153,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
     if model.evidence_.residual - RESIDUAL_MARGIN > LARGEST:
         golden.warnings.append(
             f"warning: the OK pictures differ much from each other after alignment (misfit up to "
-            f"{model.evidence_.residual - RESIDUAL_MARGIN:.2f}, 0 is a full match): a bad or a wrong part may be "
+            f"{model.evidence_.residual - RESIDUAL_MARGIN:.2f}; 0 is a full match), so a bad or a wrong part may be "
             "judged OK; take sharp pictures with the part in nearly the same place, or raise --rotation"
         )
     return golden
@@ -162,7 +162,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
 def _drop_outliers(golden: Golden, model: SoartC, keep: bool) -> bool:
     """Set outliers aside; return whether the unit space has to be fitted again."""
     for scores in (model.scores_, _distances(greys(model.members_))):
-        reason = "its score is {} times the median score of the OK pictures"
+        reason = "its difference from the other OK pictures is {} times the median difference"
         if _drop(golden, _stand_out(scores), reason, keep, np.round(scores / np.median(scores), 1)):
             return True
     return False
@@ -232,7 +232,7 @@ def _of_one_size(pictures: Sequence[GoldenPicture], set_aside: dict[str, str]) -
     for one in pictures:
         if one.size != size:
             set_aside[one.path.name] = (
-                f"its size is {one.size[1]} x {one.size[0]} px, the others have {width} x {height}"
+                f"its size is {one.size[1]} x {one.size[0]} px, most OK pictures have {width} x {height} px"
             )
     return [one for one in pictures if one.size == size]
 

@@ -1,11 +1,9 @@
-"""Compiled loops of SOART3 on row-Gram matrices: S = A A^T of every window A, compared with S of its reference.
+"""Compiled loops of SOART3 on row-Gram matrices: S = A A^T of every window A is compared with S of its reference.
 
-S(r, s) of the window at (i, j) is the sum over w columns of the product of the picture's rows i + r and i + s. For
-one distance d = s - r these are running sums along one shifted product image, the same for all windows, so the w
-product images give every S. S is symmetric: its w (w + 1) / 2 different entries are visited, those off the diagonal
-counted twice. All arithmetic is in double precision, since the entries reach w, not 1.
-
-Threads process strips of STRIP rows of windows; each holds the sums of its own strip only.
+Element S(r, s) of a window of side w is the dot product of the window's rows r and s. The picture's rows are multiplied
+pixel by pixel with the rows that lie d = s - r below; for each d from 0 to w - 1, sums of the products over w columns
+give S(r, r + d) of every window. As S is symmetric, only its w (w + 1) / 2 different elements are computed, and those
+off the diagonal count twice. All arithmetic is in double precision.
 """
 
 from __future__ import annotations
@@ -42,12 +40,12 @@ def _lagged_sums(picture: np.ndarray, top: int, rows: int, window: int, stride: 
 
 @compiled(parallel=True)
 def gram_golden_maps(image: np.ndarray, golden: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
-    """Compute SOART3 of the matrix S of every window against S of the golden picture's window at the same position.
+    """Compute SOART3 of each window's row-Gram matrix against that of the golden picture's window at the same place.
 
     Args:
         image, golden: (H, W) float64, the picture and the golden picture.
         window, stride: side and step of the windows, px.
-        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+        out: (3, gh, gw) float32 for gh x gw windows, filled with log_beta, log_yita and log_gamma.
     """
     gh, gw = out.shape[1:]
     strips = (gh + STRIP - 1) // STRIP
@@ -111,13 +109,13 @@ def _golden_rest(
 
 @compiled(parallel=True)
 def gram_patch_maps(image: np.ndarray, gram: np.ndarray, window: int, stride: int, out: np.ndarray) -> None:
-    """Compute SOART3 of the matrix S of every window against one reference matrix.
+    """Compute SOART3 of the row-Gram matrix S of every window against one reference matrix.
 
     Args:
         image: (H, W) float64, the picture.
         gram: (window, window) float64, the reference matrix.
         window, stride: side and step of the windows, px.
-        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+        out: (3, gh, gw) float32 for gh x gw windows, filled with log_beta, log_yita and log_gamma.
     """
     gh, gw = out.shape[1:]
     power = EPSILON

@@ -1,11 +1,11 @@
-"""`python -m generator inspect`: compare pictures with pictures of OK parts by SOARTC, without training a network.
+"""`python -m generator inspect`: judge pictures by comparison with pictures of OK parts (SOARTC), without a network.
 
     python -m generator inspect new/*.png --golden ok_folder -o verdicts
     python -m generator inspect new.png --golden ok_folder --positions record.json -o verdicts --save unit.npz
     python -m generator inspect incoming/ --golden unit.npz -o verdicts --watch
 
-Writes NAME.json (verdict, reasons, boxes, pins) and NAME.png (overlay) for each picture, with --figures also
-NAME_maps.png, and adds each verdict as one line to verdicts.jsonl.
+It writes NAME.json (verdict, reasons, boxes, pins) and NAME.png (the marked picture) for each picture, with --figures
+also NAME_maps.png, and adds each verdict as one line to verdicts.jsonl.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from generator.verdict.gates import PictureGates
 EDGE_GRID = 100
 # Settings of a new unit space; a saved one keeps its own.
 DEFAULTS: dict[str, Any] = {
-    "window": 8,
+    "window": 5,
     "grid": 250,
     "similarity": "pixels",
     "reference": "golden",
@@ -50,17 +50,15 @@ DEFAULTS: dict[str, Any] = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help="pictures, or folders of pictures")
+    """Add the arguments of `generator inspect` to its parser."""
+    inspected = "pictures to inspect, or folders of pictures"
+    parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=inspected)
     golden = "folder of pictures of OK parts, or the file of a unit space that --save wrote (.npz)"
     parser.add_argument("--golden", required=True, type=Path, metavar="OK", help=golden)
     out = "folder for verdicts (.json) and overlays (.png, marked pictures)"
     parser.add_argument("-o", "--out", required=True, type=Path, help=out)
-    parser.add_argument(
-        "--save",
-        type=Path,
-        metavar="FILE.npz",
-        help="save the unit space, what was learned from the OK pictures, for a later --golden",
-    )
+    save = "file for the unit space (what was learned from the OK pictures), which a later --golden can read"
+    parser.add_argument("--save", type=Path, metavar="FILE.npz", help=save)
     parser.add_argument(
         "--positions",
         type=Path,
@@ -71,52 +69,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--positions-of",
         type=Path,
         metavar="PICTURE",
-        help="the picture in which the boxes are (default: that of the record, else the first OK picture)",
+        help="picture in which the boxes of --positions lie (default: if --positions is a record, the picture of this "
+        "record; else the first OK picture)",
     )
-    parser.add_argument("--window", type=int, help="side of the windows that are compared, px (default: 8)")
-    parser.add_argument(
-        "--grid",
-        type=int,
-        help="largest number of windows along the longer side, to which pictures are reduced (default: 250)",
-    )
-    parser.add_argument("--edge", action="store_true", help=f"for a small computer: the same as --grid {EDGE_GRID}")
+    window = "side of the windows that are compared, px of the reduced picture (default: 5)"
+    parser.add_argument("--window", type=int, help=window)
+    grid = "reduce pictures to at most this number of windows along their longer side (default: 250)"
+    parser.add_argument("--grid", type=int, help=grid)
+    edge = f"reduce pictures more than by default, for a small computer: the same as --grid {EDGE_GRID}"
+    parser.add_argument("--edge", action="store_true", help=edge)
     parser.add_argument(
         "--similarity",
         choices=("pixels", "gram"),
-        help="compare the pixels of windows, or their row-Gram matrices A A^T (default: pixels)",
+        help="what is compared of each window A: its pixels, or its row-Gram matrix A A^T (default: pixels)",
     )
     parser.add_argument(
         "--reference",
         choices=("golden", "self"),
-        help="compare with the OK pictures' mean (golden) or the picture's own mean window (self) (default: golden)",
+        help="what each window of a picture is compared with; golden: the same window in the mean of the OK pictures; "
+        "self: the mean of all windows of the same picture (default: golden)",
     )
     parser.add_argument("--colour", action="store_true", help="compare red, green and blue separately, not grey")
     parser.add_argument(
-        "--rotation", type=float, metavar="DEG", help="largest rotation of a part to correct, degrees (default: 3)"
+        "--rotation",
+        type=float,
+        metavar="DEG",
+        help="largest rotation that is corrected, degrees either way (default: 3)",
     )
     above = "number of OK pictures that may score above the limit (default: 0)"
     parser.add_argument("--above", type=int, metavar="N", help=above)
-    outliers = "use also OK pictures that differ from all other OK pictures"
+    outliers = "also use OK pictures that differ much from the other OK pictures, which are left out otherwise"
     parser.add_argument("--keep-outliers", action="store_true", help=outliers)
-    parser.add_argument(
-        "--figures", action="store_true", help="also write NAME_maps.png with the SOART3 maps and the anomaly degree"
-    )
-    parser.add_argument(
-        "--watch", action="store_true", help="inspect each new picture that comes into the folder, until Ctrl-C"
-    )
+    figures = "also write NAME_maps.png: maps of the three SOART3 numbers and of the anomaly degree"
+    parser.add_argument("--figures", action="store_true", help=figures)
+    watch = "inspect the folder's pictures that have no verdict in verdicts.jsonl, then each new picture, until Ctrl-C"
+    parser.add_argument("--watch", action="store_true", help=watch)
 
 
 def run(options: argparse.Namespace) -> int:
+    """Inspect the pictures, and write verdicts and marked pictures; returns 0.
+
+    Raises:
+        InputError: an option or input is wrong; or, after all pictures were inspected, some could not be read.
+    """
     _check(options)
     paths = [] if options.watch else _pictures(options)
     station, colour = _station(options)
-    print(f"limit: {station.limit.promise}")
+    print(f"limit of the score: {station.limit.promise}")
     if station.limit.count < 20:
         print(f"warning: {station.limit.count} OK pictures are too few to estimate false alarms; use at least 20")
     if station.lacks:
         print(
-            f"warning: {options.golden} was saved by an older version without {' and '.join(station.lacks)}; save it "
-            "again from the OK pictures"
+            f"warning: {options.golden} was saved by an older version and lacks {' and '.join(station.lacks)}; save it "
+            "again: --golden with the folder of OK pictures, and --save"
         )
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
@@ -151,11 +156,7 @@ def _bytes_of(path: Path) -> bytes:
 
 
 def _pictures(options: argparse.Namespace) -> list[Path]:
-    """List the pictures to inspect, with checked output names.
-
-    Raises:
-        InputError: no picture, or an output name that is used twice or too long.
-    """
+    """List the pictures to inspect; InputError if there is none, or an output name is used twice or too long."""
     paths = [p for path in options.images for p in (pictures_in(path) if path.is_dir() else [path])]
     if not paths:
         raise InputError(f"{options.images[0]}: expected pictures, got a folder without pictures")
@@ -169,16 +170,7 @@ def _pictures(options: argparse.Namespace) -> list[Path]:
 
 
 def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
-    """Reserve the names of a picture's output files.
-
-    Args:
-        path: the picture.
-        figures: whether its maps are drawn too.
-        taken: picture by output name; the new names are added to it.
-
-    Raises:
-        InputError: a name is reserved for another picture, or too long.
-    """
+    """Add the names of a picture's output files to `taken` (picture by name); InputError if one is used or too long."""
     names = files_of(path.stem)[: 3 if figures else 2]
     for name in names:
         if taken.get(name, path) != path:
@@ -186,19 +178,22 @@ def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
                 f"{path}: expected pictures with different names, got {taken[name]} too; both would write {name}"
             )
     if len(os.fsencode(max(names, key=len))) > LONGEST_NAME:
-        raise InputError(f"{path}: expected a shorter name, got one for which {names[-1]} exceeds {LONGEST_NAME} bytes")
+        raise InputError(
+            f"{path}: expected a shorter file name, got one with which the name of an output file, {names[-1]}, "
+            f"exceeds {LONGEST_NAME} bytes"
+        )
     taken.update(dict.fromkeys(names, path))
 
 
 class Judge:
-    """Inspects pictures, writes their files into the log's folder, and adds their verdicts to the log.
+    """Inspects pictures, writes the files of each verdict into the log's folder, and adds the verdicts to the log.
 
     Args:
-        station: the unit space with the pins and limits.
+        station: the unit space with pins and limits.
         log: the log of the output folder.
-        name: name of the unit space in the verdicts.
-        colour: whether colours are compared, not grey.
-        figures: whether the SOART3 maps are drawn too.
+        name: name of the unit space, for the verdicts.
+        colour: whether red, green and blue are compared separately; else grey values.
+        figures: whether NAME_maps.png, with the SOART3 maps, is written.
     """
 
     def __init__(self, station: Station, log: VerdictLog, name: str, colour: bool = False, figures: bool = False):
@@ -206,7 +201,7 @@ class Judge:
         self._model = {"name": name, "hash": station.hash()}
 
     def write(self, path: Path, content: bytes, sha256: str, name: str) -> str:
-        """Inspect one picture and write its files; returns the verdict as a line of text.
+        """Inspect one picture, and write its files and log line; returns the verdict as a line of text.
 
         Args:
             path: the picture's file.
@@ -215,16 +210,17 @@ class Judge:
             name: name of the files to write, without suffix.
 
         Raises:
-            InputError: the picture cannot be read.
+            InputError: the picture cannot be read, or is smaller than a window.
         """
         image = as_values(open_picture(content, str(path)), self.colour)
+        shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
         start = time.perf_counter()
         try:
             finding = self.station.inspect(image)
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
         spent = time.perf_counter() - start
-        shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
+        del image  # drawing takes as much memory again
         report, drawn, maps = (self.log.folder / file for file in files_of(name))
         write_whole(drawn, _png(overlay(shown, finding)))
         if self.figures:
@@ -234,12 +230,7 @@ class Judge:
         return _line(path, finding)
 
     def write_unreadable(self, path: Path, sha256: str, name: str, error: InputError) -> str:
-        """Write the verdict INVALID for a picture that cannot be read; returns it as a line of text.
-
-        Args:
-            path, sha256, name: as in `write`.
-            error: why the picture cannot be read.
-        """
+        """Write the verdict INVALID with the reason `error`, and return it as text; other arguments as for `write`."""
         reason = "file: " + error.problems[0].removeprefix(f"{path}: ")
         envelope = self._envelope(path, sha256, Verdict.INVALID, [reason])
         self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
@@ -273,7 +264,7 @@ def _line(path: Path, finding: Finding) -> str:
     ]
     others = [reason for reason in finding.reasons if not reason.startswith(("pin:", "anomaly:"))]
     said = f"  {', '.join(bad)}" if bad else ""
-    return f"{finding.verdict}  {path.name}  {finding.score:.2f} times the limit{said}" + "".join(
+    return f"{finding.verdict}  {path.name}  score {finding.score:.2f} times the limit{said}" + "".join(
         f"  {r}" for r in others
     )
 
@@ -294,9 +285,9 @@ def _wrong_inputs(options: argparse.Namespace) -> Iterator[str]:
     if options.watch and (len(options.images) != 1 or not options.images[0].is_dir()):
         yield f"--watch: expected one folder, got {', '.join(map(str, options.images))}"
     if not options.golden.exists():
-        yield f"--golden: expected a folder of OK pictures or a saved unit space, got {options.golden}"
+        yield f"--golden: expected a folder of OK pictures or a saved unit space, got no such path: {options.golden}"
     if options.positions_of and not options.positions:
-        yield "--positions-of: expected --positions too, got none"
+        yield "--positions-of: expected --positions with the boxes of the pins, got none"
 
 
 def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
@@ -310,8 +301,8 @@ def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
         sources.add(options.positions_of.resolve().parent)
     if options.out.resolve() in sources:
         yield (
-            f"--out: expected a folder without input pictures and records, got {options.out}, where verdicts "
-            "would overwrite them"
+            f"--out: expected a folder without input pictures and records, got {options.out}, whose files the "
+            "verdicts could overwrite"
         )
     try:
         check_folder(options.out, "--out")
@@ -323,15 +314,15 @@ def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
 
 def _wrong_settings(options: argparse.Namespace) -> Iterator[str]:
     if options.edge and options.grid is not None:
-        yield "--edge: expected either --edge or --grid, got both"
+        yield "--edge: expected --edge or --grid, got both"
     of_unit_space = ("positions", "save", *DEFAULTS, "edge", "colour", "keep_outliers")
     # Compared by identity, as a rotation of 0 equals False.
     given = [n for n in of_unit_space if not any(getattr(options, n) is none for none in (None, False))]
     if options.golden.is_file() and given:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         yield (
-            f"--golden: expected a folder of OK pictures with {named}, got {options.golden}, a saved unit space with "
-            "its own settings"
+            f"--golden: expected a folder of OK pictures together with {named}, got {options.golden}, a saved unit "
+            "space, which has its own settings"
         )
     for name, low in (("window", 1), ("grid", 1), ("above", 0)):
         value = getattr(options, name)
@@ -367,8 +358,8 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
     boxes, picture = _boxes(options, paths[0])
     if picture.name in golden.set_aside and options.positions_of is None:
         raise InputError(
-            f"{options.positions}: expected --positions-of with an OK picture that is used, got none; the default, "
-            f"{picture.name}, is set aside"
+            f"{options.positions}: expected --positions-of with the picture in which these boxes lie, got none; the "
+            f"default, {picture.name}, is unlike the other OK pictures and was left out: if they lie in it, name it"
         )
     try:
         pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))
@@ -390,15 +381,17 @@ def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path
     """Read the pins' boxes; also return the picture they belong to: --positions-of, the record's, or `first`."""
     boxes, picture = read_pin_boxes(options.positions)
     if not boxes:
-        raise InputError(f"{options.positions}: expected at least one box, got none")
+        raise InputError(f"{options.positions}: expected the box of at least one pin, got none")
     if options.positions_of is None and picture is None and options.positions.suffix.lower() == ".json":
-        raise InputError(f"{options.positions}: expected a record with the key run, or --positions-of too, got neither")
+        raise InputError(
+            f"{options.positions}: expected a record with the key `run`, or --positions-of PICTURE, got neither"
+        )
     return boxes, options.positions_of or picture or first
 
 
 def _watch(judge: Judge, folder: Path) -> int:
     """Inspect the pictures that come into a folder, except those that have a verdict in the log, until Ctrl-C."""
-    print(f"watching {folder}; press Ctrl-C to stop", flush=True)
+    print(f"waiting for pictures in {folder}; press Ctrl-C to stop", flush=True)
     try:
         for path in arrivals(folder):
             try:

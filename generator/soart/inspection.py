@@ -1,19 +1,19 @@
-"""The verdict on a picture by a unit space and, if they are known, the boxes of the connector's pins.
+"""Judge a picture by a unit space and, if they are known, by the boxes of the connector's pins.
 
-With pins, two scores are compared with limits: the picture's largest anomaly degree and the largest degree of a pin.
-Each limit is set from leave-one-out scores of the OK pictures; the stated false alarm rate is that of the verdict, not
-of one score. A pin is NG if its own degree is above the limit, if it is not visible in its box (`fading` in
-`generator.soart.pins`), or if the peak of an anomaly lies in its box.
+The picture's score is its largest anomaly degree. With pins there is a second score: the largest degree of a pin. Each
+score has a limit, set from the scores of the OK pictures (leave-one-out); the stated false alarm rate is that of the
+verdict, not of one score. A pin is not OK if its own degree is above the limit, if it is not visible in its box
+(`fading` in `generator.soart.pins`), or if the peak of an anomaly lies in its box.
 
-Verdicts, the first that applies:
+The verdict is the first of these that applies:
 
-- INVALID: the picture does not show the part of the OK pictures (`generator.soart.evidence`), or shows it turned, or
-  less than half of it;
-- NG: a score is above its limit by more than the uncertainty of the limit;
-- INVALID: part or pins lie outside the picture, or size, exposure, contrast, sharpness or noise are unlike those of all
-  OK pictures (`generator.verdict.gates`);
-- UNSURE: a score is above its limit by no more than the uncertainty of the limit;
-- OK.
+- INVALID: the picture does not show the part that the OK pictures show (`generator.soart.evidence`), or shows it
+  turned, or shows less than half of it;
+- NG: a score is above its limit by more than the limit's uncertainty (plus UNSUITABLE if the next point applies);
+- INVALID: some of the part or a pin lies outside the picture, or size, exposure, contrast, sharpness or noise are
+  unlike those of all OK pictures (`generator.verdict.gates`);
+- UNSURE: a score is above its limit, but within the uncertainty of the limit;
+- OK: no score is above its limit.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ from generator.verdict.gates import PictureGates
 HALO = 0.5
 # A limit is taken for uncertain by at most these shares: by one OK picture, and because the OK pictures are few.
 MOST_OF_ONE, MOST_UNCERTAIN = 0.25, 0.5
+# Scores of good parts reach 1.8 times the limit if less of the part is seen, and so aligned, and 1.3 if it is blurred.
+UNSUITABLE = 1.0
 # Normal quantile of 0.995.
 Z_995 = 2.576
 # A pin is seen if at least this share of its box lies in the picture.
@@ -63,17 +65,17 @@ class Finding:
     """The verdict on one picture.
 
     Attributes:
-        verdict: of the picture.
-        reasons: why it is not OK, each beginning with a keyword and a colon; empty for OK.
-        score: the largest of: the picture's degree and the pins' degrees, divided by their limits, and the pins'
-            `fading`; above 1 the picture is not OK.
+        verdict: OK, NG, UNSURE or INVALID.
+        reasons: why the picture is not OK, each beginning with a keyword and a colon; empty for OK.
+        score: the largest of three: the picture's anomaly degree divided by its limit, the largest degree of a pin
+            divided by its limit, and the largest `fading` of a pin, if above 1. A score above 1 is not OK.
         boxes: (x1, y1, x2, y2, degree divided by its limit) of each anomaly, px of the picture, largest degree first.
-        pins: for each pin its measures, and whether it is above a limit.
+        pins: for each pin its measures, and whether it is not OK.
         decisions: for each pin OK, NG, UNSURE, `not_seen` (outside the picture) or `not_judged` (no part found).
         pin_boxes: (x1, y1, x2, y2) of each pin, px of the picture.
-        anomaly: (H, W) float32, anomaly degree of each pixel divided by the limit.
-        maps: (K, gh, gw) the SOART3 maps of the aligned picture (stage 1).
-        look: all results of SOARTC.
+        anomaly: (H, W) float32, anomaly degree of each pixel of the picture divided by the limit.
+        maps: (K, gh, gw) the SOART3 maps of the aligned picture (stage 1), K = 3 per channel.
+        look: all results of SOARTC for the picture.
     """
 
     verdict: Verdict
@@ -88,7 +90,7 @@ class Finding:
     look: Look
 
     def to_json(self) -> dict[str, Any]:
-        """The keys that the JSON document of a verdict has in addition to those of `Envelope`."""
+        """Return what a verdict's JSON has besides the keys of `Envelope`: score, number of anomalies, evidence."""
         return {
             "score": round(self.score, 4),
             "anomalies": len(self.boxes),
@@ -96,6 +98,7 @@ class Finding:
         }
 
     def pins_to_json(self) -> list[dict[str, Any]]:
+        """Return the pins' entries for the JSON document: measures, decision, verdict and box."""
         found = zip(self.pins, self.decisions, self.pin_boxes, strict=True)
         return [
             {
@@ -109,32 +112,35 @@ class Finding:
 
 
 class Station:
-    """A fitted SOARTC model with the connector's pins and the limits of all scores.
+    """A fitted SOARTC model with the connector's pins and the limits of all scores, ready to judge pictures.
 
     Args:
         model: a fitted model.
-        pins: boxes in px of the unit space's mean picture; may be empty.
-        gates: limits of size, exposure, contrast, sharpness and noise; None: these are not judged.
+        pins: the pins, with boxes in px of the unit space's mean picture; may be empty.
+        gates: limits of size, exposure, contrast, sharpness and noise; None: these are not judged. They and the pins
+            are also put into the model's `extras` and `notes`, so that `model.save` saves the whole station.
 
     Attributes:
         table: statistics of the pins over the OK parts; None without pins.
         picture_limit, pin_limit: limits of the picture's anomaly degree and of a pin's degree.
-        picture_doubt, pin_doubt: uncertainty of each limit, as a share of it.
-        limit: both limits together, with the false alarm rate to be expected.
-        lacks: limits that a file saved by an older version does not contain.
+        picture_doubt, pin_doubt: uncertainty of each limit, as a share of the limit.
+        limit: the limits together, with the false alarm rate to be expected.
+        lacks: names of limits that are missing because an older version saved the file; empty for a new model.
 
     Raises:
-        ValueError: the OK pictures are copies of each other.
+        ValueError: the OK pictures are copies of each other, or a pin's box lies outside the mean picture.
     """
 
     def __init__(self, model: SoartC, pins: Sequence[Pin] = (), gates: PictureGates | None = None) -> None:
         self.model, self.gates = model, gates
-        self.table = PinTable(pins, greys(model.members_)) if pins else None
+        self.table = PinTable(pins, greys(model.members_), greys(model.reference_[None])[0]) if pins else None
         scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
         above = min(model.settings["above"], len(model.scores_) // len(scores) - 1)
         limits, self.limit = joint_threshold(scores, above)
         if not min(limits) > 0:
-            raise ValueError("expected OK pictures that differ, as limits are set from their differences, got copies")
+            raise ValueError(
+                "expected OK pictures that differ, as limits are set from their differences, got equal ones"
+            )
         self.picture_limit, self.pin_limit = limits[0], limits[-1]
         doubts = [_doubt(one, above) for one in scores]
         self.picture_doubt, self.pin_doubt = doubts[0], doubts[-1]
@@ -145,7 +151,7 @@ class Station:
 
     @classmethod
     def load(cls, path: Path) -> Station:
-        """Load a station from a file that `model.save` wrote.
+        """Load a station (model, pins and gates) from a file that its `model.save` wrote.
 
         Raises:
             ValueError: the file is damaged, of another kind, or of another version.
@@ -159,7 +165,7 @@ class Station:
         return cls(model, pins, gates)
 
     def hash(self) -> str:
-        """Compute the SHA-256 (hex) of everything on which the verdict depends, except the gates."""
+        """Return the SHA-256 (hex) of settings, pins, limits and statistics, but not of the gates."""
         model = self.model
         words = [model.settings, model.notes["positions"], asdict(model.evidence_)]
         digest = hashlib.sha256(json.dumps(words).encode())
@@ -168,18 +174,26 @@ class Station:
         return digest.hexdigest()
 
     def inspect(self, image: np.ndarray) -> Finding:
-        """Judge a picture: (H, W) or (H, W, C) floats in [0, 1]."""
+        """Judge a picture, (H, W) grey or (H, W, C) colour, floats in [0, 1]; returns the verdict with its reasons.
+
+        Raises:
+            ValueError: the picture has another type or range or is smaller than a window, or its score is not finite.
+        """
         look = self.model.look(image)
+        unfit = self._reasons_of_gates(image)
+        doubts = self._doubts(look, bool(unfit))
         relative = look.anomaly / np.float32(self.picture_limit)
         picture_score = float(look.degrees.max()) / self.picture_limit
-        pins, sure = self._judged_pins(look)
+        pins, sure = self._judged_pins(look, doubts)
         seen = self._pins_seen(look.placed)
         pin_score = max(
             (self._pin_score(pin) for (pin, _), is_seen in zip(pins, seen, strict=True) if is_seen), default=0.0
         )
         score = max(picture_score, pin_score)
         if not math.isfinite(score):  # a comparison with it would say OK
-            raise ValueError(f"expected a finite anomaly degree, got {score}")
+            raise ValueError(
+                f"expected a finite anomaly score, got {score}; make the unit space again from the OK pictures"
+            )
         lost = self._reasons_not_found(look)
         decisions = tuple(
             NOT_SEEN if not is_seen else NOT_JUDGED if lost else "OK" if not is_bad else "NG" if is_sure else "UNSURE"
@@ -187,14 +201,14 @@ class Station:
         )
         boxes = () if lost else _boxes(relative)
         if not lost:
-            is_bad = picture_score > 1 + self.picture_doubt or pin_score > 1 + self.pin_doubt
-            found = self._reasons_anomalous(score, is_bad, boxes, pins, decisions)
+            is_bad = picture_score > 1 + doubts[0] or pin_score > 1 + doubts[1]
+            found = self._reasons_anomalous(score, None if is_bad else max(doubts), boxes, pins, decisions)
             unseen = self._reasons_not_seen(look, decisions)
-            unseen += [] if is_bad else self._reasons_of_gates(image)
+            unseen += [] if is_bad else unfit
             verdict = Verdict.NG if is_bad else Verdict.INVALID if unseen else Verdict.UNSURE if found else Verdict.OK
             reasons = [*found, *unseen]
         else:
-            verdict, reasons = Verdict.INVALID, [*lost, *self._reasons_of_gates(image)]
+            verdict, reasons = Verdict.INVALID, [*lost, *unfit]
         return Finding(
             verdict,
             tuple(reasons),
@@ -213,8 +227,8 @@ class Station:
         found, limit = look.evidence, self.model.evidence_
         if found.residual > limit.residual:
             return [
-                "appearance: the part of the OK pictures was not found, or is blurred (misfit "
-                f"{found.residual:.2f}, allowed {limit.residual:.2f})"
+                "appearance: the part that the OK pictures show was not found, or is blurred (misfit "
+                f"{found.residual:.2f}, limit {limit.residual:.2f})"
             ]
         if found.upright < limit.upright:
             return [f"orientation: the part is turned by {found.turn_deg} degrees"]
@@ -225,8 +239,7 @@ class Station:
         reasons = []
         if found < limit:
             reasons.append(_too_little(found, limit))
-        pins = self.table.pins if self.table else ()
-        if away := [pin.address for pin, said in zip(pins, decisions, strict=True) if said == NOT_SEEN]:
+        if away := [pin.address for pin, said in zip(self._pins(), decisions, strict=True) if said == NOT_SEEN]:
             reasons.append(f"view: pins outside the picture: {', '.join(away)}")
         return reasons
 
@@ -241,7 +254,7 @@ class Station:
     def _reasons_anomalous(
         self,
         score: float,
-        is_bad: bool,
+        doubt: float | None,
         boxes: Sequence[tuple[float, ...]],
         pins: Sequence[tuple[PinMeasure, bool]],
         decisions: Sequence[str],
@@ -253,32 +266,39 @@ class Station:
             for (pin, _), said in zip(pins, decisions, strict=True)
             if said in ("NG", "UNSURE")
         ]
-        if not is_bad:
-            doubt = 100 * max(self.picture_doubt, self.pin_doubt)
-            return [f"limit: score {score:.2f} times the limit, which is uncertain by up to {doubt:.0f} %", *reasons]
+        if doubt is not None:
+            share = f"{100 * doubt:.0f} %"
+            return [f"limit: score {score:.2f} times the limit, and the limit is uncertain by {share}", *reasons]
         if boxes:
             places = "1 place differs" if len(boxes) == 1 else f"{len(boxes)} places differ"
-            reasons.append(f"anomaly: {places} from the OK pictures, up to {boxes[0][4]:.2f} times the limit")
+            reasons.append(f"anomaly: {places} from the OK pictures, by up to {boxes[0][4]:.2f} times the limit")
         return reasons or [f"anomaly: score {score:.2f} times the limit"]
 
-    def _judged_pins(self, look: Look) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:
+    def _doubts(self, look: Look, is_unfit: bool) -> tuple[float, float]:
+        """Return the uncertainty of both limits; larger if the part lies partly outside or the picture is unfit."""
+        more = UNSUITABLE if is_unfit or look.evidence.seen < self.model.evidence_.seen else 0.0
+        return self.picture_doubt + more, self.pin_doubt + more
+
+    def _judged_pins(
+        self, look: Look, doubts: tuple[float, float]
+    ) -> tuple[tuple[tuple[PinMeasure, bool], ...], list[bool]]:
         """Measure every pin and judge whether it is above its limit, and surely so; bad pins get a hint."""
         if self.table is None:
             return (), []
         seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
         peaks = _standing_out(look.degrees / np.float32(self.picture_limit))[:, 4:]
-        high = peaks[peaks[:, 0] > 1 + self.picture_doubt]
+        high = peaks[peaks[:, 0] > 1 + doubts[0]]
         judged, sure = [], []
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
             part = self.table.parts[number]
             score = self._pin_score(pin)
             is_bad = score > 1 or _holds(part, peaks[:, 1:])
-            sure.append(score > 1 + self.pin_doubt or _holds(part, high[:, 1:]))
+            sure.append(score > 1 + doubts[1] or _holds(part, high[:, 1:]))
             judged.append((replace(pin, hint=self.table.hint(seen, number)) if is_bad else pin, is_bad))
         return tuple(judged), sure
 
     def _pin_score(self, pin: PinMeasure) -> float:
-        return max(pin.degree / self.pin_limit, pin.fading)
+        return max(pin.degree / self.pin_limit, pin.fading if pin.fading > 1 else 0.0)
 
     def _pin_boxes(self, placed: Placed) -> tuple[tuple[float, ...], ...]:
         return tuple(
@@ -302,7 +322,7 @@ class Station:
 
 
 def _too_little(seen: float, limit: float) -> str:
-    return f"view: the part is not wholly in the picture ({100 * seen:.0f} % is, {100 * limit:.0f} % needed)"
+    return f"view: only {100 * seen:.0f} % of the part is in the picture, at least {100 * limit:.0f} % needed"
 
 
 def _doubt(scores: np.ndarray, above: int) -> float:
@@ -335,7 +355,7 @@ def _unpacked(content: np.ndarray) -> PictureGates | None:
 
 
 def read_picture(path: Path, colour: bool = False) -> np.ndarray:
-    """Read a picture as floats in [0, 1], (H, W) grey or (H, W, 3) RGB, turned upright by its EXIF orientation.
+    """Read a picture as floats in [0, 1], (H, W) grey or, with `colour`, (H, W, 3) RGB, turned by its EXIF orientation.
 
     Raises:
         InputError: the file is damaged or not a picture.
@@ -344,15 +364,15 @@ def read_picture(path: Path, colour: bool = False) -> np.ndarray:
 
 
 def as_values(picture: Image.Image, colour: bool = False) -> np.ndarray:
-    """Convert a picture of mode RGB or L to floats in [0, 1], (H, W) grey or (H, W, 3) RGB."""
+    """Convert a picture of mode RGB or L to floats in [0, 1]: (H, W) grey or, with `colour`, (H, W, 3) RGB."""
     return np.asarray(picture.convert("RGB" if colour else "L"), dtype=np.float32) / np.float32(255)
 
 
 def pins_in_unit_space(model: SoartC, pins: Sequence[Pin | PinBox], picture: np.ndarray) -> list[Pin]:
-    """Convert boxes of pins from px of a picture to px of the unit space's mean picture.
+    """Return pins with their boxes converted from px of a picture to px of the unit space's mean picture.
 
     Args:
-        model: the unit space.
+        model: the fitted unit space.
         pins: the pins, with boxes in px of `picture`.
         picture: (H, W) or (H, W, C) floats in [0, 1].
     """
@@ -375,9 +395,8 @@ def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
 
 def _standing_out(relative: np.ndarray) -> np.ndarray:
     """Find components above HALO with a peak above 1, as rows of `_components`; HALO joins a word's letters to one."""
-    found = _components(np.ascontiguousarray(relative > HALO), relative)
-    standing: np.ndarray = found[found[:, 4] > 1]
-    return standing
+    found: np.ndarray = _components(np.ascontiguousarray(relative > HALO), relative)
+    return found[found[:, 4] > 1]
 
 
 def _holds(part: tuple[slice, slice], places: np.ndarray) -> bool:

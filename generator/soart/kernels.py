@@ -1,12 +1,12 @@
 """Compiled loops of SOART3 on pixels, for every window of a picture.
 
-The innermost loop runs over neighbouring windows with unit stride: it vectorises although every window has its own
-beta, and needs no memory of windows x pixels. One thread computes a whole row of windows, without fastmath, so any
+The innermost loop runs over neighbouring windows, whose pixels are neighbours in memory. So the compiler vectorises it,
+although every window has its own beta. One thread computes a whole row of windows, without numba's fastmath, so any
 number of threads gives the same bits.
 
-Dot products are in double precision. The residual y - beta x is in single precision, which handles twice as many
-windows at a time, by fused multiply-adds with beta as the sum of two single-precision numbers; the logarithms stay
-within 1e-5 of double precision.
+Dot products are in double precision. The residual y - beta x is in single precision, in which twice as many windows are
+computed at a time. For it, beta is written as the sum of two single-precision numbers. The logarithms differ from those
+in double precision by less than 1e-5.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ parallel_section = threading.Lock()
 
 
 def compiled(parallel: bool = False) -> Callable[[Any], Any]:
-    """Return the decorator numba.njit, which caches the compiled code on disk if a folder for it can be written."""
+    """Return a decorator that compiles a function with numba; the code is cached if numba finds a writable folder.
+
+    With `parallel`, loops over numba.prange run in several threads.
+    """
 
     def decorate(function: Any) -> Any:
         try:
@@ -47,7 +50,7 @@ def _in_llvm(implementation: Callable[..., Any]) -> Any:
 
 @_in_llvm
 def fma(typing_context: Any, a: Any, b: Any, c: Any) -> Any:
-    """Fused multiply-add for numba: a b + c with one rounding."""
+    """Compute a * b + c with a single rounding (fused multiply-add), in functions compiled by numba."""
     return a(a, a, a), lambda context, builder, signature, values: builder.fma(*values)
 
 
@@ -88,7 +91,7 @@ def _log(x: np.float32) -> np.float32:
 
 @compiled()
 def split(beta: np.ndarray, high: np.ndarray, low: np.ndarray) -> None:
-    """Split -beta into the sum of two single-precision numbers, written to `high` and `low`."""
+    """Write -beta as the sum of two arrays of single-precision numbers, `high` + `low`; all have the same shape."""
     for j in range(beta.size):
         high[j] = -beta[j]
         low[j] = -beta[j] - high[j]
@@ -109,13 +112,11 @@ def finish(
     log_yita: np.ndarray,
     log_gamma: np.ndarray,
 ) -> None:
-    """Compute log_beta, log_yita and log_gamma of a row of windows.
-
-    Single precision suffices for the logarithms, as their arguments are beta or at least 1.
+    """Compute log_beta, log_yita and log_gamma of a row of windows from their sums; all arrays are (windows,).
 
     Args:
         beta: beta of each window.
-        total, peak: sum and maximum of |y - beta x| over each window.
+        total, peak: sum and maximum of |y - beta x| over each window's pixels.
         log_beta, log_yita, log_gamma: filled with the results.
     """
     _logs(beta, 0.0, log_beta)
@@ -127,13 +128,13 @@ def finish(
 
 @compiled()
 def window_sums(values: np.ndarray, spare: np.ndarray, window: int, out: np.ndarray) -> None:
-    """Compute out[j] = sum of values[j : j + window] from sums of 2, 4, 8, ... neighbours.
+    """Compute out[j] = sum of values[j : j + window], by way of sums of 2, 4, 8, ... neighbours.
 
-    Unlike a running sum, this is vectorised, and its rounding does not depend on the window's position.
+    Unlike a running sum, it is vectorised, and its rounding does not depend on j.
 
     Args:
         values: the numbers to be summed; overwritten.
-        spare: working memory of the same length (LLVM vectorises only between arrays without overlap).
+        spare: working memory of the same length, which must not overlap `values`.
         window: number of neighbours in a sum.
         out: filled with the sums.
     """
@@ -158,13 +159,15 @@ def window_sums(values: np.ndarray, spare: np.ndarray, window: int, out: np.ndar
 
 @compiled(parallel=True)
 def patch_maps(phases: np.ndarray, phases32: np.ndarray, patch: np.ndarray, stride: int, out: np.ndarray) -> None:
-    """Compute SOART3 of all windows against one reference window.
+    """Compute SOART3 of all windows of a picture against one reference window.
 
     Args:
-        phases, phases32: the picture as `soart3_maps._phases` returns it, float64 and float32.
+        phases, phases32: (stride, H, ceil(W / stride)) float64 and float32; phases[k] has the picture's columns k,
+            k + stride, k + 2 stride, ...
         patch: (window, window) float64, the reference window.
         stride: step of the windows, px.
-        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+        out: (3, gh, gw) float32 for gh x gw windows, filled with log_beta (change of brightness), log_yita (change of
+            shape) and log_gamma (how concentrated this change is); see `generator.soart.soart3`.
     """
     window = patch.shape[0]
     gh, gw = out.shape[1:]
@@ -282,9 +285,9 @@ def golden_maps(
 
     Args:
         image, golden: (H, W) float32, the picture and the golden picture.
-        phases, golden_phases: both as `soart3_maps._phases` returns them, float32.
+        phases, golden_phases: (stride, H, ceil(W / stride)) float32; phases[k] has the columns k, k + stride, ...
         window, stride: side and step of the windows, px.
-        out: (3, gh, gw) float32, filled with log_beta, log_yita and log_gamma.
+        out: (3, gh, gw) float32 for gh x gw windows, filled with log_beta, log_yita and log_gamma.
     """
     gh, gw = out.shape[1:]
     width = image.shape[1]

@@ -1,8 +1,8 @@
-"""Set limits of scores from OK parts alone, and estimate their false alarm rate with its confidence interval.
+"""Set limits of scores from OK parts alone, and estimate the false alarm rate with its confidence interval.
 
-If the limit is the (k + 1)-th largest of n exchangeable scores, the probability that a new OK part scores above it has
-the distribution Beta(k + 1, n - k) over random samples of n parts (Wilks 1941). With k = 0, 299 OK parts prove a rate
-of at most 1 % with 95 % confidence: 1 - 0.05^(1/299) = 1.0 %.
+The false alarm rate is the probability that a new OK part scores above the limit. If the limit is the (k + 1)-th
+largest of n scores, this probability has, over random samples of n parts, the distribution Beta(k + 1, n - k) (Wilks
+1941). With k = 0, 299 OK parts prove a rate of at most 1 % with 95 % confidence: 1 - 0.05^(1/299) = 1.0 %.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Threshold:
 
     Attributes:
         value: a score above it is an alarm; 1 for several limits, as each score is divided by its own limit.
-        rate: expected share of OK parts that raise an alarm; for several limits an upper bound.
-        interval: 95 % confidence interval of `rate`; it begins at 0 if no OK part is above the limit.
+        rate: expected share of OK parts that raise an alarm, 0 to 1; for several limits an upper bound.
+        interval: 95 % confidence interval of `rate`; for several limits, or if `above` is 0, it begins at 0.
         count: number of OK parts from which the limit was set.
-        above: number of these OK parts above the limit.
-        limits: number of limits: 1, or 2 with pins.
+        above: number of these OK parts whose score is above the limit.
+        limits: number of limits: 1, or 2 if pins are judged as well.
     """
 
     value: float
@@ -41,30 +41,32 @@ class Threshold:
 
     @property
     def promise(self) -> str:
-        """A sentence on the expected false alarm rate, and on the number of OK pictures that prove at most 1 %."""
-        most = "at most " if self.limits > 1 else ""
+        """Text for the user: expected false alarm rate, and how many OK pictures would prove that it is at most 1 %."""
+        fewer = " or fewer" if self.limits > 1 else ""
         text = (
-            f"set from {self.count} OK pictures, {self.above} of them above it; expected false alarms {most}"
-            f"{100 * self.rate:.1f} % (95 % confidence: {100 * self.interval[0]:.1f} to {100 * self.interval[1]:.1f} %)"
+            f"set from {self.count} OK pictures, {self.above} of them above it; false alarms: {100 * self.rate:.1f} % "
+            f"expected{fewer}, {100 * self.interval[0]:.1f} to {100 * self.interval[1]:.1f} % with 95 % confidence"
         )
         if self.interval[1] > 0.01 and self.limits in TO_SHOW_1_PERCENT:
-            text += f"; to prove at most 1 %, {TO_SHOW_1_PERCENT[self.limits]} OK pictures are needed, none above"
+            text += f"; to prove at most 1 %, give {TO_SHOW_1_PERCENT[self.limits]} OK pictures, none above the limit"
         return text
 
     def to_json(self) -> dict[str, Any]:
+        """Return the attributes by name, as JSON values."""
         return {**asdict(self), "interval": list(self.interval)}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Threshold:
+        """Restore a limit from the values of `to_json`."""
         return cls(**{**data, "interval": tuple(data["interval"])})
 
 
 def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold:
-    """Set the limit above which `above` of the given scores lie.
+    """Set the limit of a score so that `above` of the given scores lie above it, and estimate the false alarm rate.
 
     Args:
         scores: scores of OK parts, each by a model that was made without that part (leave-one-out).
-        above: 0 sets the limit at the largest score; with a higher number, unusual OK parts do not widen it.
+        above: 0 sets the limit at the largest score; a higher number keeps unusual OK parts from widening the limit.
 
     Raises:
         ValueError: fewer than above + 1 scores.
@@ -84,15 +86,16 @@ def threshold(scores: Sequence[float] | np.ndarray, above: int = 0) -> Threshold
 def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int = 0) -> tuple[list[float], Threshold]:
     """Set a limit for each of several kinds of score of the same OK parts, and estimate their joint false alarm rate.
 
-    By Tukey's (1947) statistically equivalent blocks, the share of new OK parts with a score above any of the limits is
-    at most distributed as Beta(r, n + 1 - r), with n OK parts and r = (number of kinds) x (above + 1).
+    The joint false alarm rate is the share of new OK parts with a score above any of the limits. By Tukey's (1947)
+    statistically equivalent blocks, Beta(r, n + 1 - r) bounds it, for n OK parts and r = (number of kinds)(above + 1).
 
     Args:
         scores: for each kind, the n scores of the OK parts, in the same order.
-        above: number of OK parts above the limit of each kind.
+        above: number of OK parts that score above the limit of each kind.
 
     Returns:
-        The limit of each kind, and the joint limit of 1 for scores that are divided by their limits.
+        The limit of each kind, and a Threshold with the joint rate. With several kinds the Threshold's `value` is 1, as
+        scores are to be divided by their limits; with one kind it is the limit of this kind.
 
     Raises:
         ValueError: fewer than r OK parts.
@@ -103,7 +106,8 @@ def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int =
     count, blocks = len(scores[0]), len(scores) * (above + 1)
     if blocks > count:
         raise ValueError(
-            f"expected {blocks} OK parts or more for {len(scores)} limits, {above} above each, got {count}"
+            f"expected at least {blocks} OK parts to set {len(scores)} limits with above = {above} (the number of OK "
+            f"parts above each limit), got {count}"
         )
     limits = [threshold(one, above).value for one in scores]
     over = np.max([np.asarray(one) > limit for one, limit in zip(scores, limits, strict=True)], axis=0)
@@ -112,7 +116,10 @@ def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int =
 
 
 def beta_quantile(probability: float, above: int, count: int) -> float:
-    """Quantile of Beta(above + 1, count - above): the rate p at which P(Binomial(count, p) > above) = probability."""
+    """Return the quantile of Beta(above + 1, count - above) at `probability`, 0 to 1.
+
+    It is the rate p of alarms at which, with this probability, more than `above` of `count` parts raise an alarm.
+    """
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2.0

@@ -1,20 +1,20 @@
 """Measure each pin of a connector by the RT method (Recognition Taguchi, T Method-3).
 
-The signal y is the pixels of a pin's box, the reference x the same pixels of the unit space's mean picture, k their
-number:
+The signal y is the k pixels of a pin's box; the reference x is the same pixels of the unit space's mean picture:
 
     L = x.y, r = x.x, beta = L / r, S_T = y.y, S_beta = L^2 / r, V_e = (S_T - S_beta) / (k - 1)
     Y1 = beta, Y2 = sqrt(V_e)
     D^2 = 1/2 [V22 (Y1 - m1)^2 - 2 V12 (Y1 - m1)(Y2 - m2) + V11 (Y2 - m2)^2]
 
-with means m and covariance V over the OK parts. D is not comparable between pins; `degree` is: D divided by its root
-mean square over the OK parts at that pin.
+with means m and covariance V over the OK parts; at each pin, up to a quarter of the OK parts have little weight if they
+lie far from the others (`generator.soart.unit_space`). V is mixed with the V that is usual for all pins, which has the
+weight of PRIOR OK parts. D cannot be compared between pins. `degree` can: it is D divided by the root mean square of D
+over the OK parts at this pin.
 
-D hardly changes if a pin is missing from a box that is mostly background. So the pin's contrast is measured too: the
-slope of the regression line of the box's pixels y on the pixels x of the mean picture, 1 with the pin and about 0
-without it. `fading` is the lower limit of the contrast of OK parts (`generator.verdict.tails`), at most FADED, divided
-by the contrast in the picture; above 1 the pin is not visible. Pins whose contrast varies so much that this limit is
-not above LEAST_LIMIT are judged by D alone.
+D hardly changes if a pin is missing from a box that is mostly background. Therefore the pin's contrast is measured as
+well: the slope of the regression line of y on x, 1 with the pin and about 0 without it. `fading` is the lower limit of
+the contrast of OK parts (`generator.verdict.tails`), at most FADED, divided by the contrast in the picture; above 1 the
+pin is not visible. A pin whose limit is below LEAST_LIMIT, because its contrast varies much, is judged by D alone.
 """
 
 from __future__ import annotations
@@ -26,10 +26,14 @@ from typing import Any
 
 import numpy as np
 
+from generator.soart.unit_space import weights_of
 from generator.verdict.tails import upper_limit
 
 # Standard deviations of Y1 (a ratio) and Y2 (grey 0 to 1), added in quadrature: those of the OK parts may be 0.
 FLOOR = (1e-3, 5e-4)
+PRIOR = 12
+# Least weight of an OK part at a pin: boxes that overlap may leave out different parts, together all of them.
+LEAST = 1e-3
 MARGIN = 0.3
 FADED, LEAST_LIMIT, MOST_FADING = 0.5, 0.1, 2.0
 PRINT = "print"
@@ -49,7 +53,7 @@ class Pin:
     """A pin and its box.
 
     Attributes:
-        address: row and position of the pin, such as r1c3.
+        address: row and position of the pin, such as r1c3; `print` for a printed marking.
         box: x1, y1, x2, y2 in px of the unit space's mean picture.
     """
 
@@ -58,7 +62,7 @@ class Pin:
 
 
 def as_box(edges: Iterable[float]) -> tuple[float, float, float, float]:
-    """Convert four edges to a box (x1, y1, x2, y2)."""
+    """Return four numbers x1, y1, x2, y2 as a box, a tuple of floats."""
     x1, y1, x2, y2 = (float(edge) for edge in edges)
     return x1, y1, x2, y2
 
@@ -69,8 +73,11 @@ class PinMeasure:
 
     Attributes:
         address: the pin's address.
-        y1, y2, d, degree: Y1, Y2, D and the degree of the RT method, see the module.
-        anomaly: SOARTC's largest anomaly degree in the pin's box; 0 if not given.
+        y1: Y1, the factor beta with which the mean picture fits the pin's pixels best; about 1 for OK parts.
+        y2: Y2, root mean square difference of the pixels from beta times the mean picture, grey values 0 to 1.
+        d: D, distance of (Y1, Y2) from those of OK parts.
+        degree: D divided by its root mean square over the OK parts at this pin.
+        anomaly: SOARTC's largest anomaly degree in the pin's box; 0 if it is not known.
         fading: 0 to 2; above 1 the pin is not visible in its box.
         hint: how an NG pin differs, in words; empty for an OK pin.
     """
@@ -85,6 +92,7 @@ class PinMeasure:
     hint: str = ""
 
     def to_json(self) -> dict[str, Any]:
+        """Return the measures as a pin's entry in the JSON document of a verdict."""
         return {
             "address": self.address,
             "Y1": self.y1,
@@ -98,35 +106,40 @@ class PinMeasure:
 
 
 class PinTable:
-    """The pins of one connector with their statistics over OK parts.
+    """The pins of one connector, with the statistics of their measures over OK parts.
 
     Args:
         pins: address and box of each pin.
-        members: (n, h, w) aligned pictures of OK parts, n >= 3.
+        members: (n, h, w) grey pictures of OK parts, aligned with each other, n >= 3.
+        reference: (h, w) grey, the unit space's mean picture; None: the mean of `members`.
 
     Raises:
-        ValueError: a box with fewer than 4 px inside the picture.
+        ValueError: a box has fewer than 4 pixels inside the picture.
     """
 
-    def __init__(self, pins: Sequence[Pin], members: np.ndarray) -> None:
+    def __init__(self, pins: Sequence[Pin], members: np.ndarray, reference: np.ndarray | None = None) -> None:
         self.pins = tuple(pins)
         self.parts = [_slices(pin.box, members.shape[1:]) for pin in pins]
         for pin, part in zip(self.pins, self.parts, strict=True):
             if members[0][part].size < 4:
-                raise ValueError(f"{pin.address}: expected a box of at least 4 px inside the picture, got {pin.box}")
-        self.reference = members.mean(axis=0, dtype=np.float64)
-        total = self.reference * len(members)
+                raise ValueError(
+                    f"{pin.address}: expected a box with at least 4 pixels inside the picture, got {pin.box}"
+                )
+        members = members.astype(np.float64)
+        self.reference = members.mean(axis=0) if reference is None else reference.astype(np.float64)
+        shares = self._shares(members)
+        total, parts = (shares * members).sum(axis=0), shares.sum(axis=0)
         # (n, pins, 2), each member compared with the mean of the others.
-        pairs = [(m, (total - m) / (len(members) - 1)) for m in members.astype(np.float64)]
+        pairs = [(m, (total - share * m) / (parts - share)) for m, share in zip(members, shares, strict=True)]
         self.values = np.stack([self._values(*pair) for pair in pairs])
         contrasts = np.stack([self._contrasts(*pair) for pair in pairs], axis=1)
         self.least_contrast = np.array([min(FADED, -upper_limit(-one)) for one in contrasts])
 
     def measure(self, picture: np.ndarray, anomaly: np.ndarray | None = None) -> list[PinMeasure]:
-        """Measure every pin of a picture.
+        """Measure every pin of a picture; `hint` is empty in all results.
 
         Args:
-            picture: (h, w) floats, aligned with the unit space.
+            picture: (h, w) grey floats in [0, 1], aligned with the unit space's mean picture.
             anomaly: (h, w) floats, SOARTC's anomaly degree of each pixel; None: not known.
         """
         picture = picture.astype(np.float64)
@@ -147,13 +160,22 @@ class PinTable:
         ]
 
     def leave_one_out(self) -> np.ndarray:
-        """Compute the largest pin degree of each member by statistics of the other members: (n,)."""
+        """Return (n,) for each OK picture the largest degree of its pins, by the statistics of the other pictures."""
         count = len(self.values)
         return np.array([_distances(self.values[i], np.delete(self.values, i, axis=0))[1].max() for i in range(count)])
 
     def degrees(self, pictures: np.ndarray) -> np.ndarray:
-        """Compute the degree of every pin in one or many aligned pictures: (..., h, w) to (..., pins)."""
+        """Return each pin's degree (distance from OK parts), (..., pins), in aligned grey pictures (..., h, w)."""
         return _distances(self._values(pictures.astype(np.float64), self.reference), self.values)[1]
+
+    def _shares(self, members: np.ndarray) -> np.ndarray:
+        """Compute the weight of each pixel of the members (n, h, w): little in the boxes of pins that are unlike."""
+        weights = np.maximum(_weights(self._values(members, self.reference)), LEAST)
+        shares = np.ones_like(members)
+        for weight, part in zip(weights.T, self.parts, strict=True):
+            box = (slice(None), *part)
+            shares[box] = np.minimum(shares[box], weight[:, None, None])
+        return shares
 
     def _values(self, pictures: np.ndarray, reference: np.ndarray) -> np.ndarray:
         """Compute Y1 and Y2 of every pin: (..., h, w) to (..., pins, 2)."""
@@ -183,14 +205,14 @@ class PinTable:
     def hint(self, picture: np.ndarray, number: int) -> str:
         """Describe in words how a pin differs, and which defects would explain it.
 
-        The pin's mean picture is searched around its box by ZNCC (zero-mean normalised cross-correlation), which does
-        not depend on brightness. If it is found elsewhere, the pin has moved; if it is not found, the pin is missing;
-        if it is found in its box, the pin has changed or another object is beside it. For the address `print`, the
-        hints are about print.
+        The mean picture of the pin is searched around the pin's box by ZNCC (zero-mean normalised cross-correlation),
+        which does not depend on brightness. Found elsewhere, the pin has moved; not found, it is missing; found in its
+        box, it has changed or another object is beside it. For the address `print`, the hints are about print. Lengths
+        are in px of the mean picture, to whose size a larger inspected picture was reduced.
 
         Args:
-            picture: (h, w) floats, aligned with the unit space.
-            number: index of the pin.
+            picture: (h, w) grey floats in [0, 1], aligned with the unit space's mean picture.
+            number: index of the pin in `pins`.
         """
         rows, columns = self.parts[number]
         x = self.reference[rows, columns]
@@ -263,20 +285,33 @@ def _slices(box: tuple[float, float, float, float], shape: tuple[int, ...]) -> t
     )
 
 
-def _covariances(values: np.ndarray) -> np.ndarray:
-    """Compute covariance V of each pin, (pins, 2, 2), shrunk towards the mean over all pins if members are few."""
-    count = len(values)
-    off = values - values.mean(axis=0)
-    own = np.einsum("npa,npb->pab", off, off) / max(count - 1, 1) + np.diag(np.square(FLOOR))
-    share = 3 / (count + 3)
-    shrunk: np.ndarray = (1 - share) * own + share * own.mean(axis=0)
-    return shrunk
+def _weights(values: np.ndarray) -> np.ndarray:
+    """Compute the weight of each OK part at each pin, (n, pins), from its Y1 and Y2 (n, pins, 2)."""
+    away = values - np.median(values, axis=0)
+    spread = np.median(np.abs(away), axis=(0, 1)) + FLOOR
+    return weights_of(np.sqrt(np.square(away / spread).sum(axis=2)))
+
+
+def _statistics(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute mean m (pins, 2) and covariance V (pins, 2, 2) of each pin, V mixed with what is usual for all pins."""
+    weights = _weights(values)
+    total = weights.sum(axis=0)
+    mean = (weights[..., None] * values).sum(axis=0) / total[:, None]
+    off = values - mean
+    own = np.einsum("np,npa,npb->pab", weights, off, off) / np.maximum(total - 1, 0.5)[:, None, None]
+    own += np.diag(np.square(FLOOR))
+    deviations = np.sqrt(np.diagonal(own, axis1=1, axis2=2))
+    correlation = np.median(own[:, 0, 1] / deviations.prod(axis=1))
+    usual = np.median(deviations, axis=0)
+    common = np.outer(usual, usual) * np.array([[1, correlation], [correlation, 1]])
+    share = PRIOR / (len(values) + PRIOR)
+    return mean, (1 - share) * own + share * common
 
 
 def _distances(values: np.ndarray, members: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compute D of each pin, and its degree: D divided by the root mean square of D over the members."""
-    v = _covariances(members)
-    off = values - members.mean(axis=0)
+    mean, v = _statistics(members)
+    off = values - mean
     square = 0.5 * (
         v[:, 1, 1] * off[..., 0] ** 2 - 2 * v[:, 0, 1] * off[..., 0] * off[..., 1] + v[:, 0, 0] * off[..., 1] ** 2
     )

@@ -1,10 +1,10 @@
 """Align a picture with a reference by shift, rotation and scale, to a fraction of a pixel.
 
-A coarse search correlates edges (gradient magnitudes, which change little with the light) by FFT, at several angles
-if rotation is allowed. Gauss-Newton steps (Lucas and Kanade 1981), on a small picture first and then on larger ones,
-fit angle, scale and shift together with the gain and offset of the brightness; pixels that do not fit have little
-weight, so that a defect does not bias the result. The scale is needed: a part that is 1 % nearer to the camera is
-displaced by a pixel at the border of a picture 250 px wide.
+First, a coarse search correlates edges (gradient magnitudes, which change little with the light) by FFT, at several
+angles if rotation is allowed. Then Gauss-Newton steps (Lucas and Kanade 1981), first on a small picture and then on
+larger ones, fit angle, scale and shift, and with them gain and offset of the brightness. Pixels that do not fit have
+little weight, so that a defect does not bias the result. The scale matters: if a part is 1 % nearer to the camera, its
+edges at the border of a picture 250 px wide move by a pixel.
 
     pose = register(image, reference, rotation_deg=3)     # Pose(angle_deg, dx, dy, scale)
     straight = warp(image, pose, reference.shape, fill=reference)
@@ -26,12 +26,13 @@ STEPS = 8
 
 @dataclass(frozen=True)
 class Pose:
-    """The alignment of a picture with a reference: point p of the reference is point s R p + (dx, dy) of the picture.
+    """The alignment of a picture with a reference.
 
-    Points are in px from the middle of their own picture.
+    Point p of the reference, in px from the reference's middle, lies in the picture at s R p + (dx, dy), in px from the
+    picture's middle.
 
     Attributes:
-        angle_deg: angle of the rotation R, clockwise (y points down).
+        angle_deg: angle of the rotation R, degrees clockwise.
         dx, dy: shift, px of the picture.
         scale: s, size of the part in the picture divided by its size in the reference.
     """
@@ -42,16 +43,24 @@ class Pose:
     scale: float = 1.0
 
     def points(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
-        """Convert points (N, 2), x and y, from px of the reference to px of the picture; sizes are (H, W) in px."""
+        """Convert points (N, 2), x and y, from px of the reference to px of the picture, both from the upper left.
+
+        `size` and `image_size` are (H, W) of the reference and of the picture, px.
+        """
         middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
         moved: np.ndarray = self.scale * (points - middle) @ self._turn() + [self.dx, self.dy] + own
         return moved
 
     def back(self, points: np.ndarray, size: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
-        """Convert points (N, 2), x and y, from px of the picture to px of the reference: the inverse of `points`."""
+        """Convert (N, 2) x, y from px of a picture (`image_size`, (H, W)) to px of its reference (`size`, (H, W))."""
         middle, own = np.array([size[1], size[0]]) / 2, np.array([image_size[1], image_size[0]]) / 2
         moved: np.ndarray = (points - own - [self.dx, self.dy]) / self.scale @ self._turn().T + middle
         return moved
+
+    def inverse(self) -> Pose:
+        """Return the alignment in the other direction: of the reference with the picture."""
+        dx, dy = -(self._turn() @ [self.dx, self.dy]) / self.scale
+        return Pose(-self.angle_deg, float(dx), float(dy), 1 / self.scale)
 
     def _turn(self) -> np.ndarray:
         angle = math.radians(self.angle_deg)
@@ -60,13 +69,13 @@ class Pose:
 
 @dataclass(frozen=True)
 class Placed:
-    """The alignment of a picture of any size with a reference, by way of a reduced copy of the picture.
+    """The alignment of a picture with a reference, found with a reduced copy of the picture.
 
     Attributes:
-        size: (H, W) px of the picture.
-        small: (h, w) px of the reduced copy.
-        pose: alignment of the reduced copy.
-        reference: (h, w) px of the reference.
+        size: (H, W) of the picture, px.
+        small: (h, w) of the reduced copy, px.
+        pose: alignment of the reduced copy with the reference.
+        reference: (h, w) of the reference, px.
     """
 
     size: tuple[int, int]
@@ -76,7 +85,7 @@ class Placed:
 
     @property
     def reduction(self) -> np.ndarray:
-        """Scale factors (x, y) from px of the picture to px of the reduced copy."""
+        """(2,) factors, <= 1, by which x and y in the picture are multiplied to get those in the reduced copy."""
         return np.array([self.small[1] / self.size[1], self.small[0] / self.size[0]])
 
     def to_picture(self, points: np.ndarray) -> np.ndarray:
@@ -86,13 +95,7 @@ class Placed:
 
 
 def inside(pose: Pose, shape: tuple[int, int], image_size: tuple[int, int]) -> np.ndarray:
-    """Return which pixels of a reference lie in an aligned picture: (h, w) bool.
-
-    Args:
-        pose: alignment of the picture.
-        shape: (h, w) of the reference.
-        image_size: (H, W) of the picture.
-    """
+    """Return which pixels of a reference of `shape` lie in an aligned picture of `image_size` (H, W): (h, w) bool."""
     y, x = np.mgrid[0 : shape[0], 0 : shape[1]] + 0.5
     points = pose.points(np.stack([x.ravel(), y.ravel()], axis=1), shape, image_size)
     within: np.ndarray = ((points >= 0) & (points <= [image_size[1], image_size[0]])).all(axis=1)
@@ -100,7 +103,7 @@ def inside(pose: Pose, shape: tuple[int, int], image_size: tuple[int, int]) -> n
 
 
 def resized(picture: np.ndarray, scale: float) -> np.ndarray:
-    """Reduce a grey picture (H, W) by min(1, scale), each new pixel the mean of those it covers; float32."""
+    """Reduce a grey picture (H, W) to `scale` times its size by averaging pixels, float32; unchanged if scale >= 1."""
     if scale >= 1.0:
         return np.ascontiguousarray(picture, dtype=np.float32)
     size = tuple(max(1, round(n * scale)) for n in picture.shape[::-1])
@@ -113,13 +116,12 @@ def register(image: np.ndarray, reference: np.ndarray, rotation_deg: float = 3.0
     """Find the alignment of a grey picture with a reference.
 
     Args:
-        image, reference: (H, W) floats; sizes may differ.
-        rotation_deg: largest angle searched, degrees either way; 0: no rotation.
-        scaling: largest deviation of the scale from 1; 0: the scale is 1. The scale is fitted without a coarse search,
-            which works for deviations of up to about 0.05.
+        image, reference: (H, W) floats in [0, 1]; their sizes may differ.
+        rotation_deg: largest rotation searched, degrees either way; 0: no rotation.
+        scaling: largest deviation of the scale from 1 that is fitted, up to about 0.05; 0: the scale is 1.
 
     Returns:
-        The alignment; Pose() for a picture without edges.
+        The alignment; for a picture without edges, Pose(): not moved, turned or scaled.
     """
     scale = min(1.0, COARSE / max(*image.shape, *reference.shape))
     pose = _coarse(resized(image, scale), resized(reference, scale), rotation_deg)
@@ -138,10 +140,10 @@ def warp(image: np.ndarray, pose: Pose, shape: tuple[int, int], fill: np.ndarray
     """Resample a grey picture onto the reference's pixels, by cubic interpolation (Keys 1981), clipped to [0, 1].
 
     Args:
-        image: (H, W) floats.
-        pose: alignment of the picture, from `register`.
-        shape: (h, w) of the reference.
-        fill: (h, w) values for pixels outside the picture; None: the value of the nearest pixel.
+        image: (H, W) floats in [0, 1].
+        pose: alignment of the picture with the reference, from `register`.
+        shape: (h, w) of the reference, px.
+        fill: (h, w) values for pixels outside the picture; None: they get the value of the picture's nearest pixel.
     """
     angle = math.radians(pose.angle_deg)
     c, s = pose.scale * math.cos(angle), pose.scale * math.sin(angle)
@@ -227,11 +229,7 @@ def _normal_equations(
     normal: np.ndarray,
     right: np.ndarray,
 ) -> float:
-    """Write the Gauss-Newton equations for `at` = angle, ln scale, dx, dy, gain, offset.
-
-    Returns:
-        Twice the mean absolute misfit; 0 if the pictures overlap too little.
-    """
+    """Write the equations for `at` = angle, ln scale, dx, dy, gain, offset; return twice the mean misfit, or 0."""
     height, width = reference.shape
     rows, columns = image.shape
     angle, log_scale, dx, dy, gain, offset = at

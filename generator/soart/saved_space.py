@@ -1,4 +1,4 @@
-"""Read the file of a unit space and check every array and setting, so that no picture is judged by a damaged file."""
+"""Read the file of a unit space, and check all its arrays and settings, so that no damaged file judges a picture."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ def read_saved(path: Path, schema: int, settings: Mapping[str, Any]) -> tuple[di
     Args:
         path: the file.
         schema: version of the file format.
-        settings: the default of each setting, by name; the file must have the same names, and values of these types.
+        settings: default of each setting by name; the file must have settings of the same names and types.
+
+    Returns:
+        The header (settings, threshold and notes), and the arrays by name.
 
     Raises:
         ValueError: the file is damaged, of another kind, or of another version.
@@ -42,7 +45,7 @@ def read_saved(path: Path, schema: int, settings: Mapping[str, Any]) -> tuple[di
         got = f"no array {error}" if isinstance(error, KeyError) else error
         raise ValueError(f"{path}: expected {EXPECTED}, got {got}") from error
     if version != schema:
-        raise ValueError(f"{path}: expected {EXPECTED}, of schema {schema}, got schema {version!r}")
+        raise ValueError(f"{path}: expected {EXPECTED}, of schema {schema}, got {version!r}: make a new one")
     problem = next((text for text in (*_header_problems(header, settings), *_array_problems(data)) if text), None)
     if problem:
         raise ValueError(f"{path}: expected {EXPECTED}, got {problem}")
@@ -61,13 +64,13 @@ def _header_problems(header: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         if not _fits(given[name], default)
     ]
     if not isinstance(limit, dict) or not isinstance(notes, dict):
-        return [*found, f"a wrong threshold or wrong notes: {shown(limit)}, {shown(notes)}"]
+        return [*found, f"a header with damaged threshold or notes: {shown(limit)}, {shown(notes)}"]
     numbers = [limit.get(each.name, 1) for each in fields(Threshold) if each.name != "interval"]
     interval = limit.get("interval")
     numbers += interval if isinstance(interval, list) and len(interval) == 2 else [None]
     is_known = set(limit) <= {each.name for each in fields(Threshold)}
     if not is_known or {"value", "rate", "count", "above"} - set(limit) or not all(map(_is_number, numbers)):
-        found.append(f"a wrong threshold: {shown(limit)}")
+        found.append(f"a header with a damaged threshold: {shown(limit)}")
     evidence = header.get("evidence", {})  # missing in files of older versions
     names = {each.name for each in fields(Evidence)}
     if (
@@ -75,10 +78,10 @@ def _header_problems(header: Mapping[str, Any], settings: Mapping[str, Any]) -> 
         or set(evidence) not in (set(), names)
         or not all(map(_is_number, evidence.values()))
     ):
-        found.append(f"wrong limits of evidence: {shown(evidence)}")
+        found.append(f"a header with damaged limits of evidence: {shown(evidence)}")
     positions = notes.get("positions", [])
     if not isinstance(positions, list) or not all(map(_is_position, positions)):
-        found.append(f"wrong positions of pins: {shown(positions)}")
+        found.append(f"a header with damaged positions of pins: {shown(positions)}")
     return found
 
 

@@ -32,18 +32,19 @@ SD_FLOOR = 1e-6
 
 
 def soart3(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
-    """Compute SOART3 of one signal against one reference.
+    """Compute SOART3, three numbers that state how a signal y differs from a reference x.
 
     Args:
-        y: signal, one dimension, finite numbers of any scale.
-        x: reference, same length.
+        y: signal, a vector of finite numbers.
+        x: reference, a vector of the same length.
 
     Returns:
-        (log_beta, log_yita, log_gamma).
+        log_beta, the log of the least-squares factor beta in y = beta x; log_yita, the log of 1 + the sum of |y - beta
+        x|; log_gamma, the log of 1 + the largest |y - beta x|, minus log_yita. The module's docstring has the formulas.
 
     Raises:
-        ValueError: the shapes differ, a vector is empty or not finite, or beta <= 0, which has no logarithm (it is
-            always positive for non-negative vectors).
+        ValueError: the shapes differ, a vector is empty or not finite, or beta is not above 0 (which cannot happen for
+            vectors without negative numbers).
     """
     y = np.asarray(y, dtype=np.float64)
     x = np.asarray(x, dtype=np.float64)
@@ -63,14 +64,14 @@ def soart3(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float]:
 def soart3_map(
     image: np.ndarray, reference: np.ndarray | None, window: int = 16, stride: int = 1, similarity: str = "pixels"
 ) -> np.ndarray:
-    """Compute SOART3 of every window of a picture against a reference.
+    """Compute SOART3 of every square window of a picture against a reference.
 
     Args:
         image: (H, W) grey or (H, W, C) colour, floats in [0, 1]; converted to single precision.
         reference: a golden picture of the image's shape, whose windows are compared at equal positions; or one patch
-            (window, window[, C]) for all windows; or None: the mean of the image's own windows. Floats in [0, 1].
-        window: side of the square windows in px, 1 to min(H, W).
-        stride: step of the grid of windows in px, >= 1.
+            (window, window[, C]) for all windows; both floats in [0, 1]. None: the mean of the image's own windows.
+        window: side of the windows in px, 1 to min(H, W).
+        stride: step from one window to the next in px, across and down, >= 1.
         similarity: "pixels" compares the windows' pixels, "gram" their row-Gram matrices S = A A^T.
 
     Returns:
@@ -87,7 +88,9 @@ def soart3_map(
     if similarity not in SIMILARITIES:
         raise ValueError(f"similarity must be one of {', '.join(SIMILARITIES)}, got {similarity!r}")
     if window > min(height, width):
-        raise ValueError(f"image must be at least window x window = {window} x {window}, got {size_of(image.shape)}")
+        raise ValueError(
+            f"image must be at least as large as a window, {window} x {window} px, got {size_of(image.shape)}"
+        )
     if reference is not None:
         reference = _checked_picture("reference", reference)
         patch_shape = (window, window, *image.shape[2:])
@@ -132,15 +135,7 @@ def _grey_maps(
 
 
 def mean_window(image: np.ndarray, window: int, stride: int = 1) -> np.ndarray:
-    """Compute the mean of all windows of a picture, used as its own reference ("self").
-
-    Args:
-        image: (H, W) floats.
-        window, stride: as in `soart3_map`, in px.
-
-    Returns:
-        (window, window) float64.
-    """
+    """Return the mean of all windows of a picture (H, W): (window, window) float64; see `soart3_map`."""
     height, width = image.shape
     gh = (height - window) // stride + 1
     gw = (width - window) // stride + 1
@@ -163,17 +158,16 @@ def _sums_over_windows(values: np.ndarray, count: int, window: int, stride: int)
 def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
     """Standardise SOART3 maps by a unit space and code them in 8 bits (NSOART), as a picture of the image's size.
 
-    For each map z = (map - mean) / sd, and byte = floor(127.5 (1 + z / (|z| + 2)) + 0.5): it grows with z, is 128 at
-    the unit space's mean, and leaves half of its range to values beyond 2 s.d. Only + - * / are used, so the bytes are
-    the same on every machine.
+    For each map z = (map - mean) / sd, and byte = floor(127.5 (1 + z / (|z| + 2)) + 0.5). The byte grows with z, is 128
+    at the unit space's mean, and leaves half of its range to values beyond 2 standard deviations. Only + - * / are
+    used, so the bytes are the same on every machine.
 
-    Pixel (y, x) shows the window centred on it, which starts nearest to (y - window // 2, x - window // 2); at the
-    border, where no window is centred, the outermost one is repeated.
+    Pixel (y, x) shows the window whose middle is nearest to it: the outermost window at the border.
 
     Args:
         maps: (3, gh, gw) from `soart3_map`.
-        params: `mean` and `sd` (three numbers each), `window` and `stride` in px, and `size` = (H, W) in px, optional
-            if the grid covers the picture exactly (as at stride 1).
+        params: `mean` and `sd` (standard deviation) of each map over the unit space, three numbers each; `window` and
+            `stride` in px; `size` = (H, W) of the image in px, which may be left out at stride 1.
 
     Returns:
         (H, W, 3) uint8, channels log_beta, log_yita, log_gamma.
@@ -183,7 +177,7 @@ def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
     """
     maps = np.asarray(maps)
     if maps.ndim != 3 or maps.shape[0] != 3 or min(maps.shape) < 1:
-        raise ValueError(f"maps must have shape (3, gh, gw), got {maps.shape}")
+        raise ValueError(f"maps: expected an array of shape (3, rows, columns), got {maps.shape}")
     mean = np.asarray(params["mean"], dtype=np.float64)
     sd = np.asarray(params["sd"], dtype=np.float64)
     if mean.shape != (3,) or sd.shape != (3,) or not np.isfinite(mean).all() or not (sd >= 0).all():
@@ -193,7 +187,7 @@ def encode_nsoart(maps: np.ndarray, params: Mapping[str, Any]) -> np.ndarray:
     grid = maps.shape[1:]
     size = params.get("size") or tuple((n - 1) * stride + window for n in grid)
     if tuple((n - window) // stride + 1 for n in size) != grid:
-        raise ValueError(f"maps must have the grid of a picture of size (H, W) = {tuple(size)}, got {grid} windows")
+        raise ValueError(f"maps must have the grid of windows of a picture of (H, W) = {tuple(size)} px, got {grid}")
     z = (maps.astype(np.float64) - mean[:, None, None]) / np.maximum(sd, SD_FLOOR)[:, None, None]
     coded = np.floor(127.5 * (1.0 + z / (np.abs(z) + CODE_KNEE)) + 0.5).astype(np.uint8)
     rows, columns = (_nearest_window(n, g, window, stride) for n, g in zip(size, grid, strict=True))
@@ -207,7 +201,7 @@ def _nearest_window(pixels: int, windows: int, window: int, stride: int) -> np.n
 
 
 def size_of(shape: Sequence[int]) -> str:
-    """Return the size of a picture, width first, from the shape of its array, height first."""
+    """Return the size of a picture as text, such as "64 x 48 px", from the shape of its array: (H, W) or (H, W, C)."""
     height, width, *channels = shape
     return f"{width} x {height} px{f' in {channels[0]} channels' if channels else ''}"
 

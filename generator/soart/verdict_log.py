@@ -1,14 +1,13 @@
-"""The append-only log of verdicts, and the names of the files written for each picture.
+"""The append-only log of verdicts, OUT/verdicts.jsonl, and the names of the files written for each picture.
 
-OUT/verdicts.jsonl gets one line per verdict, the same JSON document as in NAME.json. A picture is identified by its
-file name and the SHA-256 of its bytes. Its files are written before its line, and a line is written in one step: if the
-program is killed, each picture either has its line or is judged again. If NAME.json was written but not its line, the
-line is added when the log is next opened. A truncated line is ignored.
+The log gets one line per verdict: the JSON document of the file OUT/NAME.json. A picture is identified by its file name
+and the SHA-256 of its bytes. The files for a picture are written before its line. If the program is killed in between,
+the line is added when the log is next opened with `resume`; a picture without NAME.json is judged again.
 
-    with VerdictLog(out) as log:
+    with VerdictLog(out, resume=True) as log:
         if (path.name, sha256) not in log:
-            report = log.name_for(path, sha256)        # p.json, or p-3f2a91c0.json if p.json is another picture's
-            write_whole(report, ...)
+            name = log.name_for(path, sha256)          # p, or p-3f2a91c0 if p.json is another picture's
+            write_whole(out / f"{name}.json", ...)
             log.append(document)
 """
 
@@ -34,14 +33,14 @@ Picture = tuple[str, str]
 
 
 class VerdictLog:
-    """The log of an output folder, open for appending.
+    """The log of verdicts in an output folder, open for appending.
 
     Args:
         folder: the output folder; made if it does not exist.
-        resume: whether to read which pictures have a verdict already; if not, the log is only appended to.
+        resume: whether to read which pictures have a verdict already; else the log is only appended to.
 
     Raises:
-        InputError: another program writes to this log.
+        InputError: another program has this log open.
     """
 
     def __init__(self, folder: Path, resume: bool = False) -> None:
@@ -77,23 +76,20 @@ class VerdictLog:
         return picture in self._done
 
     def append(self, document: dict[str, Any]) -> None:
-        """Write one verdict, and wait until it is on the disk.
+        """Append one verdict to the log, and wait until it is on the disk.
 
-        Args:
-            document: the JSON document, with `picture` (file name), `sha256` and `report` (name of its JSON file).
+        `document` has the keys `picture` (file name), `sha256` and `report` (name of the verdict's JSON file).
         """
         line = f"{json.dumps(document)}\n".encode()
         if os.write(self._file, line) != len(line):
-            raise OSError(f"{self.path}: expected space on the disk for a verdict, got none")
+            raise OSError(f"{self.path}: expected space on the disk for a verdict, got a full disk")
         os.fsync(self._file)
         self._note(document)
 
     def name_for(self, path: Path, sha256: str) -> str:
-        """Return the name, without suffix, of the files for a picture: its own, unless another picture has these files.
+        """Return the name, without suffix, for a picture's output files: that of the picture's file `path`.
 
-        Args:
-            path: the picture's file.
-            sha256: SHA-256 of the picture's bytes, in hex.
+        If output files of this name belong to another picture, `sha256` (hex), or its first 8 digits, is appended.
         """
         picture = (path.name, sha256)
         stem = _shortened(path.stem)
@@ -132,7 +128,7 @@ class VerdictLog:
 
 
 def files_of(name: str) -> tuple[str, str, str]:
-    """Return the names of the files written for a picture: its verdict, overlay and maps; `name`: without suffix."""
+    """Return the names of a picture's output files: NAME.json (verdict), NAME.png (overlay), NAME_maps.png."""
     return f"{name}.json", f"{name}.png", f"{name}_maps.png"
 
 

@@ -16,20 +16,17 @@ UNFINISHED_S = 5.0
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file's name is one that programs use for files they have not finished, such as `a.part`."""
+    """Return whether a file's name marks it as not yet complete, such as `a.part`."""
     is_marked = path.name.startswith((".", "~")) or path.stem.endswith("~")
     return is_marked or any(suffix.lower() in TEMPORARY for suffix in path.suffixes[-2:])
 
 
 def arrivals(folder: Path, pause_s: float = 0.5) -> Iterator[Path]:
-    """Yield new and replaced pictures of a folder without end, each as soon as it is complete.
+    """Yield the pictures in a folder, then new and replaced ones without end, each as soon as it is complete.
 
     A picture is complete when it has stopped changing and can be decoded. A picture that cannot be decoded is yielded
-    too, when it has not changed for UNFINISHED_S seconds. Files that `is_temporary` are ignored.
-
-    Args:
-        folder: the folder.
-        pause_s: time between two looks at the folder.
+    when it has not changed for UNFINISHED_S seconds. Files with the name of an incomplete file are ignored. The folder
+    is read, without its subfolders, every `pause_s` seconds.
     """
     seen: dict[Path, tuple[tuple[int, int], float]] = {}
     done: dict[Path, tuple[int, int]] = {}

@@ -1,6 +1,7 @@
 """Verdicts on pictures and parts, and the checks that a picture can be judged at all. Part of the base installation.
 
-- `envelope`: the four verdicts, and the JSON document that every judge writes for a picture or part.
+- `envelope`: the four verdicts, and the JSON document that every judging command writes for a picture or part.
+- `conformity`: decisions on measured pins by a tolerance, with the uncertainty of the measures.
 - `gates`: whether a picture can be judged: size, exposure, contrast, sharpness, noise, orientation, appearance.
 - `measures`, `appearance`, `orientation`, `tails`: what the gates measure, and how their limits are set.
 """

@@ -1,13 +1,14 @@
 """The appearance of a picture as histograms of gradients, and its distance from that of training pictures.
 
-A picture is stretched to one size, whose longer side is 256 px, and divided into cells of 16 px. Each cell gets a
-histogram of the gradients' directions over the full circle (8 bins, each pixel weighted by its gradient), divided by
-the mean energy of the cells around it, so that it does not depend on the picture's brightness and contrast (Dalal and
-Triggs 2005, Histograms of oriented gradients).
+A picture is stretched to one size, whose longer side is 256 px, and divided into cells of 16 x 16 px. Each cell gets a
+histogram of the gradients' directions over the full circle (8 bins, each pixel weighted by its gradient). It is divided
+by the mean energy of the cells around it, so that it does not depend on the picture's brightness and contrast (Dalal
+and Triggs 2005, Histograms of oriented gradients).
 
-The distance of a picture is the mean over its cells of the difference from the cell at the same place in the most
-similar of the 20 training pictures that are nearest as a whole. The best picture may be another one for each cell, so a
-part may combine properties of several training pictures, such as print, light and terminal.
+To get the distance of a picture, the 20 training pictures that are most similar as a whole are taken. Each cell of the
+picture is compared with the cells at the same place in these 20, and its smallest squared difference counts; the
+distance is the mean over the cells. So a part may combine properties of several training pictures, such as print and
+light.
 
     references = References(cells_of_training_pictures)                     # (N, 8, rows, columns)
     found = cells(grey_values(picture, (256, 128)))
@@ -44,10 +45,10 @@ def grey_values(picture: Image.Image, size: tuple[int, int] | None = None) -> np
 
 
 def cells(grey: np.ndarray) -> np.ndarray:
-    """Compute the histograms (BINS, rows, columns) of a picture's cells, float32.
+    """Compute the histogram of each cell of a picture: (BINS, rows of cells, columns of cells), float32.
 
     Args:
-        grey: (H, W) grey values from 0 to 1, both sides multiples of CELL_PX.
+        grey: (H, W) grey values from 0 to 1; H and W are multiples of CELL_PX.
     """
     down, right = np.gradient(grey)
     strength = np.hypot(right, down)
@@ -67,12 +68,12 @@ def cells(grey: np.ndarray) -> np.ndarray:
 
 
 class References:
-    """The cells of training pictures, with which a picture is compared.
+    """The histograms of training pictures, with which those of another picture are compared.
 
     Args:
-        histograms: (N, BINS, rows, columns) of N pictures of one shape.
+        histograms: (N, BINS, rows, columns) the histograms of N training pictures, from `cells`.
         groups: (N,) for each picture, the number of the part that it shows, or of the original that it is a copy of;
-            None: all are different.
+            None: every picture has a group of its own.
     """
 
     def __init__(self, histograms: np.ndarray, groups: np.ndarray | None = None) -> None:
@@ -82,11 +83,11 @@ class References:
         self.groups = np.arange(len(histograms)) if groups is None else groups
 
     def nearest(self, histograms: np.ndarray, without: int | None = None) -> np.ndarray:
-        """Return the indices of the training pictures that are most similar to a picture, at most NEAREST.
+        """Return the indices of the training pictures that are most similar to a picture, at most NEAREST of them.
 
         Args:
-            histograms: (BINS, rows, columns) of the picture.
-            without: group whose pictures are left out, for a picture of that group; None: all are used.
+            histograms: (BINS, rows, columns) the picture's histograms, from `cells`.
+            without: group whose training pictures are left out; None: all are used.
         """
         likeness = self._flat @ _unit(histograms[None])[0]
         usable = np.arange(len(likeness)) if without is None else np.flatnonzero(self.groups != without)
@@ -95,11 +96,11 @@ class References:
         return np.asarray(usable[np.argpartition(-likeness[usable], NEAREST)[:NEAREST]])
 
     def differences(self, histograms: np.ndarray, nearest: np.ndarray) -> np.ndarray:
-        """Return the smallest difference of each cell of a picture from some training pictures: (rows, columns), >= 0.
+        """Return (rows, columns): each cell's smallest squared difference from the same cell of the pictures `nearest`.
 
         Args:
-            histograms: (BINS, rows, columns) of the picture.
-            nearest: indices of the training pictures, at least one.
+            histograms: (BINS, rows, columns) the picture's histograms, from `cells`.
+            nearest: indices of training pictures, at least one.
         """
         return np.asarray(((self._held[nearest] - histograms) ** 2).sum(1).min(0))
 

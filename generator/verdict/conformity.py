@@ -1,8 +1,8 @@
 """Decide whether a measured pin conforms to its tolerance, with the measurement uncertainty, after ISO 14253-1.
 
-A characteristic is conform if the probability that it lies outside its limits is at most 5 %, and nonconform if the
-probability that it lies beyond one of them is at least 95 %; otherwise it is undecided. So a large uncertainty never
-leads to a decision. Uncertainties are expanded, k = 2; errors are assumed to be normally distributed.
+A characteristic, such as the true position, is conform if the probability that it lies outside its limits is at most
+5 %. It is nonconform if the probability that it lies beyond one of the limits is at least 95 %. Otherwise it is
+undecided. Uncertainties are expanded (k = 2); errors are assumed to be normally distributed.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(64)
 class Decision(StrEnum):
     """The decision on one characteristic of one pin.
 
-    - conform: within its limits, with a risk of at most 5 %.
-    - nonconform: beyond a limit, with a risk of at most 5 %.
+    - conform: within its limits; the risk that this is wrong is at most 5 %.
+    - nonconform: beyond a limit; the risk that this is wrong is at most 5 %.
     - undecided: measured, but too near to a limit for its uncertainty.
-    - undetermined: the given views do not determine it, such as a height from a single centre view.
-    - not_seen: the pin, or the tip that is measured, is hidden in every given view.
+    - undetermined: the given views do not determine it, such as a height in a single centre view.
+    - not_seen: the pin's tip is hidden in every given view.
     """
 
     CONFORM = "conform"
@@ -49,11 +49,11 @@ _VERDICTS = {
 
 
 def decide(outside: float, beyond: float) -> Decision:
-    """Decide from two probabilities; undetermined if they are NaN.
+    """Return the decision on a characteristic from two probabilities; undetermined if one of them is NaN.
 
     Args:
-        outside: probability that the measure lies outside its limits, on any side.
-        beyond: probability that it lies outside them on the most probable side.
+        outside: probability, 0 to 1, that the characteristic lies outside its limits, on either side.
+        beyond: probability, 0 to 1, that it lies beyond the limit on the more probable side.
     """
     if math.isnan(outside) or math.isnan(beyond):
         return Decision.UNDETERMINED
@@ -63,12 +63,14 @@ def decide(outside: float, beyond: float) -> Decision:
 
 
 def interval_sides(value: float, u: float, low: float, high: float) -> tuple[float, float]:
-    """Probabilities that a measure lies below `low` and above `high`.
+    """Return the probabilities that the true value of a measure lies below `low`, and that it lies above `high`.
+
+    Both are NaN if `value` or `u` is not finite.
 
     Args:
         value: the measured value, mm.
         u: its expanded uncertainty (k = 2), mm.
-        low, high: limits, mm; infinite: no limit on that side.
+        low, high: limits, mm; infinite where there is no limit.
     """
     if not (math.isfinite(value) and math.isfinite(u)):
         return math.nan, math.nan
@@ -79,14 +81,13 @@ def interval_sides(value: float, u: float, low: float, high: float) -> tuple[flo
 
 
 def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
-    """Probability that a point lies outside a disc round the origin: that the true position is above its limit.
+    """Return the probability that a tip's true position is above its limit: that dx, dy lies outside a disc round zero.
 
-    The normal distribution in two dimensions is integrated exactly along one principal axis, and with 64 Gauss-Legendre
-    nodes along the other.
+    It is the integral of a normal distribution in two dimensions. NaN if `mean` or `covariance` is not finite.
 
     Args:
         mean: (2,) measured dx, dy, mm.
-        covariance: (2, 2) covariance of their errors, mm^2.
+        covariance: (2, 2) covariance of the errors of dx and dy, mm^2.
         diameter: diameter of the disc, mm: the limit of true position.
     """
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
@@ -108,10 +109,10 @@ def disc_outside(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> f
 
 
 def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> float:
-    """Probability that a point lies beyond a tangent of a disc round the origin, for the tangent where it is largest.
+    """Return how probable it is that a tip lies outside a disc round zero, in the direction where it is most probable.
 
-    Args:
-        mean, covariance, diameter: as in `disc_outside`.
+    For each tangent of the disc, the probability that the tip lies on its far side is computed; the largest counts.
+    The arguments are those of `disc_outside`. NaN if `mean` or `covariance` is not finite.
     """
     if not (np.isfinite(mean).all() and np.isfinite(covariance).all()):
         return math.nan
@@ -124,27 +125,26 @@ def disc_beyond(mean: np.ndarray, covariance: np.ndarray, diameter: float) -> fl
 def decide_height(
     retraction_mm: float, u_mm: float, retraction_limit_mm: float, protrusion_limit_mm: float
 ) -> Decision:
-    """Decide on a tip's height, which has limits on both sides.
+    """Return the decision on a tip's height, which has limits on both sides.
 
     Args:
         retraction_mm: how far the tip is below its nominal height; negative: above it.
         u_mm: expanded uncertainty of `retraction_mm` (k = 2).
-        retraction_limit_mm, protrusion_limit_mm: how far the tip may be below and above its nominal height.
+        retraction_limit_mm, protrusion_limit_mm: how far the tip may be below its nominal height, and above it.
     """
     below, above = interval_sides(retraction_mm, u_mm, -protrusion_limit_mm, retraction_limit_mm)
     return decide(below + above, max(below, above))
 
 
 def decide_true_position(mean: np.ndarray, covariance: np.ndarray, limit_mm: float) -> Decision:
-    """Decide on a tip's true position.
+    """Return the decision on a tip's true position, from the probability that it is above its limit.
 
-    A true position cannot be negative, so an interval "value plus or minus U" would be wrong near zero. The decision is
-    made from the probability that the tip lies outside the tolerance's disc.
+    A true position cannot be negative, so an interval "value plus or minus uncertainty" would be wrong near zero.
 
     Args:
         mean: (2,) measured dx, dy, mm.
-        covariance: (2, 2) covariance of their errors, mm^2.
-        limit_mm: the limit, a diameter.
+        covariance: (2, 2) covariance of the errors of dx and dy, mm^2.
+        limit_mm: limit of true position, mm: the diameter of the disc round zero in which dx, dy has to lie.
     """
     return decide(disc_outside(mean, covariance, limit_mm), disc_beyond(mean, covariance, limit_mm))
 
@@ -154,12 +154,13 @@ def part_verdict(
 ) -> tuple[Verdict, list[str]]:
     """Return the verdict on a part from the decisions on its pins, and the reasons for it.
 
-    NG if a characteristic is nonconform; OK only if every judged characteristic of every pin conforms.
+    The verdict is NG if a judged characteristic is nonconform, OK if every judged characteristic of every pin conforms,
+    INVALID without any pin, and UNSURE otherwise.
 
     Args:
-        pins: by address, the decisions by characteristic (`true_position`, `height`, `presence`).
-        judged: the characteristics that the verdict covers; a decision that a pin lacks counts as undetermined.
-        not_inspected: characteristics with a tolerance that the verdict does not cover; they are named in the reasons.
+        pins: by address of the pin, its decisions by characteristic (`true_position`, `height`, `presence`).
+        judged: characteristics that the verdict covers; one for which a pin has no decision counts as undetermined.
+        not_inspected: characteristics that the verdict does not cover; the reasons name them.
     """
     found: dict[Decision, dict[str, list[str]]] = {}
     for address, decisions in pins.items():

@@ -1,7 +1,7 @@
 """The four verdicts, and the JSON document in which each verdict on a picture or part is written.
 
-`generator inspect` and `trainer.predict` write such documents. A document has the keys of `Envelope`, and further keys
-of the command that wrote it.
+`generator inspect` and `trainer.predict` write such documents. A document has the keys of `Envelope`, and further keys,
+which depend on the command.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Verdict(StrEnum):
     """The verdict on a picture, pin or part: the first of these that applies.
 
     - NG: a defect was found.
-    - INVALID: it cannot be judged: not found, not wholly in view, too dark, blurred, unlike all training pictures.
+    - INVALID: it cannot be judged, for example because the part was not found, or the picture is too dark or blurred.
     - UNSURE: judged, but between the limits of OK and NG; or a characteristic with a tolerance could not be measured.
     - OK: everything that had to be judged was visible and is within its tolerance. Only OK releases a part.
     """
@@ -32,10 +32,7 @@ class Verdict(StrEnum):
 
 
 def overall(verdicts: Iterable[Verdict]) -> Verdict:
-    """Return the verdict on a whole from those on its parts: the first of NG, INVALID, UNSURE, OK that occurs.
-
-    Without any verdict it is INVALID, as nothing was judged.
-    """
+    """Combine verdicts into one: the first of NG, INVALID, UNSURE, OK that occurs; INVALID if there is none."""
     found = set(verdicts)
     return next((one for one in Verdict if one in found), Verdict.INVALID)
 
@@ -45,15 +42,15 @@ class Envelope:
     """The JSON document on one picture, or on one part from several views.
 
     Attributes:
-        verdict: of the picture or part.
+        verdict: the verdict on the picture or part.
         reasons: why it is not OK, and what was not inspected; each begins with a keyword and a colon, such as
             "exposure: ...", for programs that read it. Empty only for OK.
         file: path of the picture; None for a part.
         files: paths of the part's pictures, by view; None for a single picture.
-        sha256: SHA-256 of the picture's file in hex; for a part, by view.
+        sha256: SHA-256 of the picture's file in hex; for a part, that of each picture by view.
         model: `name` and `hash` of the training run or unit space that judged.
-        tolerance: limits in mm that were applied, or for which the model was trained; None if it has none.
-        judged: characteristics that the verdict covers, such as `true_position`, `retraction`, `presence`.
+        tolerance: limits in mm that were applied, or for which the model was trained; None if there are none.
+        judged: characteristics that the verdict covers, such as `true_position`, `height`, `presence`.
         pins: an entry for each pin that was judged, with `address`, `decision` and measures; may be empty.
         boxes: boxes of defects or anomalies found in the picture, xyxy in px; may be empty.
     """
@@ -70,7 +67,7 @@ class Envelope:
     boxes: Sequence[Any] = ()
 
     def to_json(self, **more: Any) -> dict[str, Any]:
-        """Make the document: the fields that are not None, schema, software and time (UTC), then the keys in `more`."""
+        """Return the document: schema, software, time (UTC), each attribute that is not None, the items of `more`."""
         document = {
             "schema": SCHEMA,
             **{name: value for name, value in asdict(self).items() if value is not None},
@@ -81,7 +78,7 @@ class Envelope:
 
 
 def software() -> str:
-    """Return name and version of this program, such as "pinsight 0.2.0"."""
+    """Return this program's name and version, such as "pinsight 0.2.0"."""
     try:
         return f"pinsight {version('pinsight')}"
     except PackageNotFoundError:

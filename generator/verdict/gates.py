@@ -1,15 +1,16 @@
 """Gates: checks of whether a picture can be judged at all. A picture that a gate refuses gets the verdict INVALID.
 
-The limits are learned from pictures that can be judged: the training and validation pictures of a network (of OK and NG
-parts), or the OK pictures of an inspection. Each gate gives its reason as a sentence that begins with its keyword:
+The limits are learned from pictures that can be judged, here called training pictures: the training and validation
+pictures of a network (of OK and NG parts), or the OK pictures of an inspection. A gate that refuses a picture gives its
+reason as a sentence, which begins with the gate's keyword:
 
-    size         width and height, or their ratio, unlike all training pictures
-    exposure     too dark, too bright, burnt out
-    contrast     flat, or more contrast than any training picture
-    sharpness    blurred; also by movement, across or down
-    noise        more fine structure than any training picture
-    orientation  turned by 90, 180 or 270°; a part that looks the same after the turn is not refused
-    view         one part of the picture is unlike all training pictures: the part is not wholly in view, or hidden
+    size         width and height, or their ratio, are unlike those of all training pictures
+    exposure     the picture is too dark, too bright or burnt out
+    contrast     it has less or more contrast than the training pictures
+    sharpness    it is blurred, in all directions or only across or down, as by movement
+    noise        it has more fine structure than the training pictures
+    orientation  it is turned by 90, 180 or 270°; a part that looks the same after the turn is not refused
+    view         one side of it is unlike all training pictures: the part is not wholly in view, or hidden
     appearance   the whole picture is unlike all training pictures
 
     gates = PictureGates.of(pictures, groups)
@@ -22,9 +23,7 @@ Measures: `generator.verdict.measures`, `appearance` and `orientation`. How limi
 from __future__ import annotations
 
 import io
-import json
 import math
-import zipfile
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,6 +33,7 @@ import numpy as np
 from PIL import Image
 
 from blender_scripts.contract.errors import InputError
+from generator.io import array_file
 from generator.io.output_file import write_whole
 from generator.verdict.appearance import BINS, CELL_PX, LONGER_PX, References, cells, grey_values
 from generator.verdict.measures import GATES, MEASURES, NAMES, flat, measures_of
@@ -44,7 +44,7 @@ FILE = "gates.npz"
 SCHEMA = 1
 # Most training pictures that are kept; of more, so many are drawn evenly.
 MOST_REFERENCES = 1000
-ARRAYS = ("header", "histograms", "groups", "measures", "weights", "turned")
+ARRAYS = ("histograms", "groups", "measures", "weights", "turned")
 # Turns that are tried beside 180°; of oblong pictures only to explain a refusal.
 TURNS = (90, 270)
 # Added to both differences of which a ratio is taken: pictures that are among the training pictures differ by 0.
@@ -57,15 +57,16 @@ LEAST_TURN = math.log(2.0)
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits of the gates, from pictures that can be judged.
+    """The limits of the gates, learned from training pictures.
 
     Attributes:
-        pictures: number of pictures that the limits were learned from.
-        grid: (W, H) px to which pictures are stretched for their appearance.
-        diagonal_px, aspect: smallest and largest diagonal of the pictures, and width / height.
-        measures: by name of measure, the lower and upper limit of its difference from similar training pictures.
+        pictures: number of the training pictures.
+        grid: (W, H) px to which a picture is stretched to compare its appearance.
+        diagonal_px: diagonal, px, of the smallest and of the largest training picture.
+        aspect: smallest and largest ratio of width to height of a training picture.
+        measures: by name of a measure, lower and upper limit of its difference from similar training pictures.
         appearance: upper limit of a picture's distance from the training pictures, see `generator.verdict.appearance`.
-        turn: upper limit of log(distance of a picture / distance of its copy turned by 90 or 270°).
+        turn: upper limit of the similarity that a picture gains if it is turned, see `Look.turns`.
     """
 
     pictures: int
@@ -79,16 +80,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Look:
-    """A picture compared with the training pictures.
+    """The result of comparing a picture with the training pictures.
 
     Attributes:
-        beyond: (8,) the picture's measures, in the order of `generator.verdict.measures.MEASURES`, minus the medians
-            of those of similar training pictures.
-        difference: (rows, columns) smallest difference of each cell from similar training pictures.
+        beyond: (8,) the picture's measures, in the order of `generator.verdict.measures.MEASURES`, minus the medians of
+            the measures of similar training pictures.
+        difference: (rows, columns) smallest squared difference of each cell of the picture from similar training
+            pictures, see `generator.verdict.appearance`.
         distance: mean of `difference`.
-        upright: score of `generator.verdict.orientation`: 1 upright, -1 turned by 180°.
-        turns: by angle in degrees, natural logarithm of the ratio of `distance` to the distance of the picture turned
-            counter-clockwise by this angle.
+        upright: score of `generator.verdict.orientation`: about 1 if upright, -1 if turned by 180°.
+        turns: for each turn that was tried (degrees counter-clockwise), log(`distance` / distance of the picture after
+            this turn); above 0, the picture turned is more similar to the training pictures.
     """
 
     beyond: np.ndarray
@@ -99,13 +101,13 @@ class Look:
 
 
 class PictureGates:
-    """The gates of a training run or unit space: see the module.
+    """The gates of a training run, or of a unit space (the OK pictures of an inspection).
 
     Args:
         limits: limits of the gates.
-        references: cells of the N training pictures.
+        references: histograms of the N training pictures.
         measures: (N, 8) measures of the training pictures, in the order of MEASURES.
-        orientation: recognises pictures turned by 180°.
+        orientation: the regression that recognises pictures turned by 180°.
     """
 
     def __init__(self, limits: Limits, references: References, measures: np.ndarray, orientation: Orientation) -> None:
@@ -113,14 +115,15 @@ class PictureGates:
 
     @classmethod
     def of(cls, pictures: Iterable[Image.Image], groups: Sequence[Hashable] | None = None) -> PictureGates:
-        """Learn the gates from pictures that can be judged, OK and NG alike.
+        """Learn the gates from training pictures: pictures that can be judged, of OK and NG parts alike.
+
+        With fewer than 3 pictures, or with a single group, limits other than those of size and turn are infinite.
 
         Args:
-            pictures: N upright pictures, mode RGB or L, as `generator.io.pictures.open_picture` returns them. They are
-                read once, one after the other.
-            groups: (N,) for each picture, the part that it shows or the original that it is a copy of; None: all are
-                different. A picture is not compared with others of its group, which are more similar to it than
-                pictures of a new part will be.
+            pictures: N upright pictures, mode RGB or L, from `generator.io.pictures.open_picture`; each is read once.
+            groups: (N,) for each picture, the part that it shows or the original that it is a copy of; None: every
+                picture has a group of its own. A picture is not compared with those of its own group, which are more
+                similar to it than pictures of a new part will be.
 
         Raises:
             ValueError: there are no pictures.
@@ -161,11 +164,7 @@ class PictureGates:
         return made
 
     def reasons(self, picture: Image.Image) -> list[str]:
-        """Return why a picture cannot be judged, a sentence for each gate that refuses it; empty if it can.
-
-        Args:
-            picture: upright, mode RGB or L.
-        """
+        """Return a sentence for each gate that refuses a picture (RGB or L, from `open_picture`); [] if none does."""
         measured = measures_of(picture)
         if flat(measured):
             return ["contrast: the whole picture has one grey value"]
@@ -211,11 +210,11 @@ class PictureGates:
         aspect = size[0] / size[1]
         if not narrow / ASPECT_MARGIN <= aspect <= wide * ASPECT_MARGIN:
             trained = f"{narrow:.2f}" if wide - narrow < 0.005 else f"{narrow:.2f} to {wide:.2f}"
-            return [f"size: {size[0]} x {size[1]} px, width / height {aspect:.2f}; training pictures have {trained}"]
+            return [f"size: {size[0]} x {size[1]} px, width / height {aspect:.2f}, not {trained} as training pictures"]
         diagonal = math.hypot(*size)
         if not small / SCALE_MARGIN <= diagonal <= large * SCALE_MARGIN:
             trained = f"{small:.0f}" if large - small < 1 else f"{small:.0f} to {large:.0f}"
-            return [f"size: {size[0]} x {size[1]} px, diagonal {diagonal:.0f} px; training pictures have {trained} px"]
+            return [f"size: {size[0]} x {size[1]} px, diagonal {diagonal:.0f}, not {trained} px as training pictures"]
         return []
 
     def _turned(self, look: Look) -> list[str]:
@@ -228,8 +227,8 @@ class PictureGates:
             ]
         if look.upright < -self.orientation.limit:
             return [
-                f"orientation: the picture is turned by 180° (score {look.upright:.2f}, limit "
-                f"{-self.orientation.limit:.2f}; 1 is upright)"
+                f"orientation: the picture is turned by 180° (score {look.upright:.2f}, at least "
+                f"{-self.orientation.limit:.2f} needed; 1: upright)"
             ]
         return []
 
@@ -238,31 +237,23 @@ class PictureGates:
             return []
         times = f"{max(look.distance / self.limits.appearance, 1.01):.2f} times the limit"
         if side := _side(look.difference):
-            return [f"view: {side} of the picture is unlike all training pictures ({times})"]
-        return [f"appearance: unlike all training pictures ({times})"]
+            return [f"view: {side} of the picture is unlike all training pictures (difference {times})"]
+        return [f"appearance: the picture is unlike all training pictures (difference {times})"]
 
     def save(self, folder: Path) -> None:
-        """Write the gates into FOLDER/gates.npz, atomically and without pickled objects."""
+        """Write the gates to FOLDER/gates.npz, atomically and without pickled objects."""
         write_whole(folder / FILE, self.to_bytes())
 
     def to_bytes(self) -> bytes:
         """Return the contents of the file that `save` writes."""
-        header = json.dumps({"schema": SCHEMA, "made_by": "pinsight", "limits": asdict(self.limits)})
-        content = io.BytesIO()
-        np.savez_compressed(
-            content,
-            header=np.frombuffer(header.encode(), dtype=np.uint8),
-            histograms=self.references.histograms,
-            groups=self.references.groups,
-            measures=self.measures,
-            weights=self.orientation.weights,
-            turned=np.array(self.orientation.limit),
-        )
-        return content.getvalue()
+        header = {"schema": SCHEMA, "made_by": "pinsight", "limits": asdict(self.limits)}
+        own = (self.references.histograms, self.references.groups, self.measures)
+        turns = (self.orientation.weights, np.array(self.orientation.limit))
+        return array_file.pack(header, dict(zip(ARRAYS, (*own, *turns), strict=True)))
 
     @classmethod
     def load(cls, folder: Path) -> PictureGates | None:
-        """Read FOLDER/gates.npz; None where there is no such file.
+        """Return the gates in FOLDER/gates.npz; None if there is no such file.
 
         Raises:
             InputError: the file is damaged, or was not written by `save`.
@@ -272,26 +263,24 @@ class PictureGates:
 
     @classmethod
     def of_bytes(cls, content: Path | io.BytesIO, place: str) -> PictureGates:
-        """Read what `to_bytes` returned, from a file or from memory. Messages begin with `place`.
+        """Return the gates that `to_bytes` wrote, from a file or from memory; error messages begin with `place`.
 
         Raises:
             InputError: the content is damaged.
         """
         try:
-            with np.load(content, allow_pickle=False) as file:
-                header, histograms, groups, measures, weights, turned = (file[name] for name in ARRAYS)
-            document = json.loads(header.tobytes())
-            if document["schema"] != SCHEMA:
-                raise ValueError(f"schema {document['schema']!r}")
+            document, arrays = array_file.unpack(content, SCHEMA)
+            histograms, groups, measures, weights, turned = (arrays[name] for name in ARRAYS)
             learned = _limits_of(document["limits"])
             shape = (len(groups), BINS, learned.grid[1] // CELL_PX, learned.grid[0] // CELL_PX)
             if histograms.shape != shape or measures.shape != (len(groups), len(NAMES)) or weights.shape != shape[1:]:
                 raise ValueError(f"arrays of wrong shapes {histograms.shape}, {measures.shape}, {weights.shape}")
             return cls(learned, References(histograms, groups), measures, Orientation(weights, float(turned)))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zipfile.BadZipFile) as error:
+        except array_file.DAMAGED as error:
             raise InputError(
                 f"{place}: expected the file with the limits of picture quality that a training wrote, got {error}: "
-                "delete it, and write it again by `python -m trainer.evaluate` with the training's dataset"
+                f"delete a training's {FILE}, and write it again by `python -m trainer.evaluate` with the training's "
+                "dataset; export an ONNX file again"
             ) from None
 
 

@@ -1,9 +1,13 @@
-"""Measures of a picture: exposure, contrast, sharpness and noise, each compared with similar training pictures.
+"""Measures of a picture's exposure, contrast, sharpness and noise, which gates compare with similar training pictures.
 
-Sharpness is measured as the logarithm of a ratio, so that it does not depend on the scene's contrast; horizontally
-("across") and vertically ("down") separately. "Fine" is the energy of second differences between pixels divided by that
-of first differences; "coarse" is the energy of differences in the picture reduced to half size divided by that at
-quarter size, which shows blur also in a noisy picture. Blur lowers both, noise raises them.
+Sharpness is the logarithm of a ratio of mean squares, so that it does not depend on the scene's contrast. It has four
+measures, horizontal ("across") and vertical ("down"), each in two ways:
+
+- "fine": second differences of neighbouring pixels divided by first differences;
+- "coarse": first differences in the picture at half size divided by those at quarter size, which show blur in a noisy
+  picture as well.
+
+Blur lowers both, noise raises them.
 """
 
 from __future__ import annotations
@@ -25,11 +29,11 @@ TINY = 1e-9
 
 @dataclass(frozen=True)
 class Measure:
-    """A measure of a picture.
+    """A measure of a picture's quality, with limits beyond which `GATES` refuse pictures.
 
     Attributes:
-        unit: what is measured, in words.
-        least: smallest distance of its limits from the median of good pictures.
+        unit: for messages, what is measured, with its range or unit, such as `mean grey value, 0 to 1`.
+        least: smallest distance of a limit from the median of training pictures, in the measure's own unit.
     """
 
     unit: str
@@ -41,10 +45,10 @@ MEASURES = {
     "highlights": Measure("grey value that 1 % of the pixels exceed, 0 to 1", 0.05),
     "burnt": Measure("square root of the share of pixels at 250 of 255 or above", 0.05),
     "contrast": Measure("log of the standard deviation of the grey values", 0.1),
-    "fine_across": Measure("log ratio of second to first horizontal differences of pixels", 0.1),
-    "fine_down": Measure("log ratio of second to first vertical differences of pixels", 0.1),
-    "coarse_across": Measure("log ratio of horizontal differences of pixels at half and quarter size", 0.1),
-    "coarse_down": Measure("log ratio of vertical differences of pixels at half and quarter size", 0.1),
+    "fine_across": Measure("log of (mean squared second / mean squared first horizontal pixel differences)", 0.1),
+    "fine_down": Measure("log of (mean squared second / mean squared first vertical pixel differences)", 0.1),
+    "coarse_across": Measure("log of (mean squared horizontal pixel differences at half size / at quarter size)", 0.1),
+    "coarse_down": Measure("log of (mean squared vertical pixel differences at half size / at quarter size)", 0.1),
 }
 NAMES = tuple(MEASURES)
 
@@ -55,8 +59,8 @@ class Gate:
 
     Attributes:
         keyword: word with which `sentence`, the gate's reason in a verdict INVALID, begins.
-        measure: name in MEASURES.
-        above: whether it refuses values above the upper limit; else values below the lower limit.
+        measure: name of the measure, a key of MEASURES.
+        above: whether the gate refuses values above the upper limit; else values below the lower limit.
         words: how a refused picture differs, such as `darker than similar training pictures`.
     """
 
@@ -69,11 +73,11 @@ class Gate:
         """Return the reason why the gate refuses a picture.
 
         Args:
-            beyond: the picture's measure minus the median of that measure of similar training pictures.
-            limit: limit of this difference.
+            beyond: the picture's measure minus the median of this measure over similar training pictures.
+            limit: the limit of this difference that the picture exceeds.
         """
         unit = MEASURES[self.measure].unit
-        return f"{self.keyword}: {self.words} ({unit}; difference from them {beyond:+.3f}, limit {limit:+.3f})"
+        return f"{self.keyword}: {self.words} ({unit}: {beyond:+.3f} from their median, limit {limit:+.3f})"
 
 
 GATES = (
@@ -93,7 +97,7 @@ GATES = (
 
 
 def measures_of(picture: Image.Image) -> np.ndarray:
-    """Compute the measures of a picture of mode RGB or L: (8,), in the order of MEASURES."""
+    """Compute the measures (8,) of a picture of mode RGB or L, in the order of MEASURES."""
     longest = max(picture.size)
     size = None
     if longest > LONGEST_PX:
@@ -116,7 +120,7 @@ def _log_ratio(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def flat(found: np.ndarray) -> bool:
-    """Whether measures (8,) are those of a picture that has one grey value everywhere."""
+    """Return whether `found`, the measures (8,) of a picture, say that it has one grey value everywhere."""
     return bool(found[NAMES.index("contrast")] < np.log(FLAT))
 
 

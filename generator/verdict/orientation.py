@@ -1,11 +1,12 @@
-"""Whether a picture is turned by 180°, learned from pictures that are upright.
+"""Recognise pictures that are turned by 180°, by a score that is learned from upright training pictures.
 
-A linear score is learned by ridge regression from the histograms (`generator.verdict.appearance`, square roots) of each
-training picture minus those of the same picture turned; its target is 1. An upright picture scores near 1, a turned one
-near -1, and a symmetric part about 0 in both orientations. A picture with a score below -limit is turned. The limit is
-1.25 times the lowest negative score of a training picture, each computed in closed form without the pictures of its
-group; it is at least 0.15, and at most 0.5 unless several training pictures score below -0.4, which means that parts
-were placed in both orientations.
+The score of a picture is linear in the square roots of its histograms (`generator.verdict.appearance`) minus those of
+the same picture turned. It is learned by ridge regression with 1 as the target for upright pictures. So an upright
+picture scores near 1 and a turned one near -1. A symmetric part scores about 0 in both orientations.
+
+A picture with a score below -limit counts as turned. The limit is -1.25 times the lowest score of a training picture,
+computed without the pictures of the same part, but at least 0.15. It is also at most 0.5, unless more than 1 + n // 50
+of the n training pictures score -0.4 or less, which means that parts were placed in both orientations.
 """
 
 from __future__ import annotations
@@ -22,17 +23,17 @@ LEAST, MOST, MARGIN = 0.15, 0.5, 1.25
 
 @dataclass(frozen=True)
 class Orientation:
-    """The regression's weights (BINS, rows, columns), and the limit of its score."""
+    """Learned `weights` (BINS, rows, columns) of a score; a picture that scores below -`limit` counts as turned."""
 
     weights: np.ndarray
     limit: float
 
     @classmethod
     def of(cls, histograms: np.ndarray, groups: np.ndarray) -> Orientation:
-        """Learn from upright pictures.
+        """Learn `weights` and `limit` from N upright pictures.
 
         Args:
-            histograms: (N, BINS, rows, columns).
+            histograms: (N, BINS, rows, columns) the pictures' histograms, from `appearance.cells`.
             groups: (N,) for each picture, number of the part that it shows, or of the original that it is a copy of.
         """
         features = np.stack([_difference(one).ravel() for one in histograms]).astype(np.float64)
@@ -51,7 +52,7 @@ class Orientation:
         return cls((dual @ features).reshape(histograms.shape[1:]).astype(np.float32), limit)
 
     def score(self, histograms: np.ndarray) -> float:
-        """Return the score of a picture's histograms (BINS, rows, columns): 1 upright, 0 symmetric, -1 turned."""
+        """Return a picture's score from its histograms (BINS, rows, columns): 1 upright, 0 symmetric, -1 turned."""
         return float((self.weights * _difference(histograms)).sum())
 
 

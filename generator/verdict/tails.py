@@ -2,15 +2,14 @@
 
 A new value exceeds the largest of n values with probability 1 / (n + 1), so a false alarm rate below 0.5 % cannot be
 estimated from 50 pictures alone. `upper_limit` therefore assumes the shape of the distribution's tail, adds a margin,
-and returns the larger of
+and returns the larger of two limits:
 
-- median + k sigma, with sigma from the upper half of the values (its 90 % point), and k Student's quantile for
-  a probability of 1 in 10,000 and n values: 3.9 for n = 100, 4.4 for 24, 7 for 6;
+- median + k sigma, with sigma from the distance between median and 90 % point, and k Student's quantile for a
+  probability of 1 in 10,000 and n values: 3.9 for n = 100, 4.4 for 24, 7 for 6;
 - the largest value plus half its distance from the median, as values of several views and housings have several modes.
 
-Up to 2 % of the values (at least one) are left out if they lie beyond 1.25 times the first limit, so that single
-unsuitable pictures do not widen it. With about ten measures, at most a few good pictures per thousand are refused;
-docs/explanation/gates.md gives measured rates.
+For the second limit, values more than 1.25 k sigma above the median are left out, so that single unsuitable pictures do
+not widen it: at most 1 + n // 50 of the n values. docs/explanation/gates.md gives measured rates.
 """
 
 from __future__ import annotations
@@ -27,7 +26,10 @@ ASIDE = 1.25
 
 
 def factor(count: int) -> float:
-    """Quantile of Student's t distribution at 1 - 1/10,000 for `count` values (Cornish and Fisher's expansion)."""
+    """Return k of the limit "median + k sigma" that is set from `count` values.
+
+    It is Student's t quantile at 1 - 1/10,000, by Cornish and Fisher's expansion.
+    """
     z = Z
     return z + (z**3 + z) / (4 * count) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * count**2)
 
@@ -36,8 +38,8 @@ def upper_limit(values: np.ndarray, least: float = 0.0) -> float:
     """Compute the limit above which a value is unlike those of good pictures; infinite for fewer than 3 values.
 
     Args:
-        values: (n,) values of good pictures; each must be measured without using that picture as a reference.
-        least: smallest distance between median and limit, for measures that hardly vary.
+        values: (n,) values of good pictures, each measured without the picture itself as a reference.
+        least: smallest distance of the limit from the median, for measures that hardly vary.
     """
     found = np.sort(values[np.isfinite(values)])
     if len(found) < FEWEST:
@@ -52,9 +54,5 @@ def upper_limit(values: np.ndarray, least: float = 0.0) -> float:
 
 
 def limits(values: np.ndarray, least: float = 0.0) -> tuple[float, float]:
-    """Compute the lower and the upper limit outside which a value is unlike those of good pictures.
-
-    Args:
-        values, least: as in `upper_limit`.
-    """
+    """Return the limits between which a value is like those of good pictures; arguments as for `upper_limit`."""
     return -upper_limit(-values, least), upper_limit(values, least)

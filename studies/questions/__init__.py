@@ -1,4 +1,8 @@
-"""The page's sections, one module for each question: its measures, table and figure."""
+"""The sections of results.md, one module for each question: its measures, table and figure.
+
+`section(found, picture)` of each module draws the question's finished runs into the PNG file `picture`, and returns the
+section's paragraphs in Markdown.
+"""
 
 from __future__ import annotations
 

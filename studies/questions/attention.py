@@ -19,13 +19,11 @@ ATTENTION = {
     "entropy_ok": "entropy OK",
     "on_housing": "on the housing",
 }
-
-
 LOOKED_AT = "test_housings"
 
 
 def stage_means(documents: list[dict[str, Any]]) -> dict[int, dict[str, float]]:
-    """Average over seeds the attention scores of gradient rollout, by epoch of the stage; nan if no picture has one."""
+    """Average each attention score over a variant's results: by epoch, then score; nan if no result has the score."""
     return {stage: _means(scores) for stage, scores in _rollouts(documents).items()}
 
 
@@ -45,15 +43,7 @@ def _means(scores: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 6: hits, entropy and share on the housing over the stages.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Draw question 6's figure into the PNG `picture`; returns Markdown on where attention lies, by epoch."""
     base = _baselines(found)
     figure, panels = figures.panels(3)
     first, whole = _first_epochs(found)
@@ -89,8 +79,9 @@ def section(found: Found, picture: Path) -> list[str]:
     panels[1].set_ylim(0.1, 0.6)
     figures.save(figure, picture)
     return [
-        "Gradient rollout on the test of changed housings, from the first stage to the last (epoch "
-        f"{' → '.join(map(str, both))}), mean over seeds:\n\n"
+        "Gradient rollout on the test of changed housings at the first and the last stage (epochs "
+        f"{' → '.join(map(str, both))}), mean over seeds, and "
+        "for comparison a flat map and maps of an untrained ViT (random weights):\n\n"
         + table(["trained on", "seeds", *ATTENTION.values()], rows)
     ]
 

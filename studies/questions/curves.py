@@ -11,7 +11,11 @@ from studies.findings import Found
 
 
 def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[str, list[list[tuple[float, float]]]]:
-    """List each seed's curve by variant, without epochs that lack column `y`; `x` computes an epoch's x value."""
+    """List by variant the points (x, y) of each seed's curve, a point per epoch that has a value in the column `y`.
+
+    `x` is called with an epoch's columns and two further keys: `minutes` since the start, if every epoch took as long
+    as the fastest of its stage (`quiet_seconds`), and `share`, the epoch's number divided by that of the last epoch.
+    """
     found_curves: dict[str, list[list[tuple[float, float]]]] = {}
     for variant, documents in found.variants.items():
         quiet = quiet_seconds([document["result"]["curve"] for document in documents])
@@ -29,7 +33,7 @@ def curves(found: Found, x: Callable[[dict[str, Any]], float], y: str) -> dict[s
 
 
 def quiet_seconds(curves: list[list[dict[str, Any]]]) -> dict[str, float]:
-    """Find the seconds of the fastest epoch of each training stage over all curves: other programs slow the rest."""
+    """Return the seconds of the fastest epoch by training stage (`close-ups`, `pictures`): the least disturbed one."""
     seconds: dict[str, list[float]] = {}
     for rows in curves:
         before = 0.0

@@ -17,7 +17,12 @@ from studies.tables import mean, seeds_of, table
 
 
 def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads the mAP50 of a split, or of a group in it, from a result."""
+    """Make a function that reads mAP50 from a run's result.
+
+    Args:
+        split: The split on which it was measured.
+        group: Keys of a group of the split's pictures or pins, such as "positions", "seen"; none: the whole split.
+    """
 
     def share(result: Mapping[str, Any]) -> Share:
         part = result["splits"].get(split, {})
@@ -32,23 +37,13 @@ def precision(split: str, *group: str) -> Callable[[Mapping[str, Any]], Share]:
 
 # Splits of a tuned model, and those of the model it started from, which contain the same pictures.
 TUNED_ON = {"new housing": ("test", "test_new"), "known pictures": ("test_known", "test")}
-
-
-GROUPS = {
-    "seen positions": ("positions", "seen"),
-    "held-out positions": ("positions", "held-out"),
-}
+GROUPS = {"seen positions": ("positions", "seen"), "held-out positions": ("positions", "held-out")}
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 7: mAP50 by epochs and pictures; its change by tuning on two housings.
+    """Draw question 7's figure into the PNG `picture`; returns Markdown.
 
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
+    The Markdown has a table of mAP50 for models trained from random weights, and one for fine-tuned models.
     """
     scratch, tuned = (
         replace(found, variants={v: d for v, d in found.variants.items() if v.startswith("tuned") == told})
@@ -92,7 +87,7 @@ def _from_random_weights(scratch: Found) -> list[str]:
 
 
 def gained(found: Found, variant: str) -> dict[str, list[float]]:
-    """Compute by how much tuning changed mAP50, by test: a list with one value per seed."""
+    """Compute mAP50 after tuning minus mAP50 before: for each key of `TUNED_ON` a value per seed of `variant`."""
     before = {document["key"]: document["result"] for document in found.variants.get("RGB", [])}
     changes: dict[str, list[float]] = {}
     for title, (after, begin) in TUNED_ON.items():
@@ -117,7 +112,7 @@ def _tuned(tuned: Found, found: Found, columns: Mapping[str, Mapping[str, Value]
     header += ["trained", "changed", "answers kept"]
     return [
         "Tuned to another housing with 160 pictures, 12 epochs. Changes: mean over seeds (least, largest):\n\n"
-        + table(header, rows),
+        + table(header, rows)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Question 3: the benefit of copies of a small dataset."""
+"""Question 3: the benefit of adding changed copies of its pictures to a small training set."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from studies.tables import beyond, mean, table
 
 
 def learned(result: Mapping[str, Any]) -> Share:
-    """Read the balanced accuracy on the original training pictures from a result."""
+    """Read the balanced accuracy on the original training pictures (without copies) from a result."""
     return result["originals"]["balanced_accuracy"]  # type: ignore[no-any-return]
 
 
 def gaps(found: Found) -> dict[str, list[float]]:
-    """Compute balanced accuracy on the original training pictures minus that on the test, by variant for each seed."""
+    """Compute balanced accuracy on original training pictures minus that on the test, of each seed by variant."""
     test = accuracy("test")
     found_gaps = {}
     for variant, documents in found.variants.items():
@@ -32,15 +32,7 @@ def gaps(found: Found) -> dict[str, list[float]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 3: accuracy on the test and on the training pictures.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Draw question 3's figure into the PNG `picture`; returns Markdown: accuracy on test and training pictures."""
     test, own, overfit = found.values(accuracy("test")), found.values(learned), gaps(found)
     figure, (left, right) = figures.panels(2)
     figures.named(left, test, "Test: balanced accuracy", GUESSING)

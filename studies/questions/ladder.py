@@ -20,15 +20,7 @@ TESTS = {
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 1: balanced accuracy of each step of the ladder on each test.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Draw question 1's figure into the PNG `picture`; returns Markdown on the accuracy of each step of the ladder."""
     columns = {title: found.values(accuracy(split)) for split, title in TESTS.items()}
     figure, (axes,) = figures.panels(1)
     series = {v: {t: c[v] for t, c in columns.items() if v in c} for v in found.variants}

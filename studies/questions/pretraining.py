@@ -15,15 +15,7 @@ from studies.tables import mean, seeds_of, table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 5: accuracy over the number of pictures, from scratch and tuned.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Draw question 5's figure into the PNG `picture`; returns Markdown: accuracy with and without pre-training."""
     test = found.values(accuracy("test"))
     figure, panels = figures.panels(2)
     rows = []
@@ -61,7 +53,7 @@ def _fewer_pictures(found: Found) -> list[str]:
 
 
 def recalled(label: str) -> Callable[[Mapping[str, Any]], Share]:
-    """Make a function that reads the test recall of a class from a result."""
+    """Make a function that reads the recall of the class `label` on the split `test` from a result."""
     return lambda result: result["splits"]["test"].get("recall", {}).get(label)
 
 
@@ -75,6 +67,6 @@ def _new_modes_by_class(found: Found) -> list[str]:
     both = [begun(NEW[1], FEW[-1], start) for start in (SCRATCH, OWN)]
     told = [f"{title} {' and '.join(mean(values.get(v)) for v in both)}" for title, values in columns.items()]
     return [
-        f"Share given the right class in the test of {NEW[1]}, {SCRATCH} and {OWN} with {FEW[-1]} pictures: "
+        f"Share of each class that is right in the test of {NEW[1]}, {SCRATCH} and {OWN} with {FEW[-1]} pictures: "
         f"{', '.join(told)}."
     ] * bool(told)

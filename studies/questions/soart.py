@@ -14,14 +14,10 @@ PRODUCT = "inspect"  # the method of `generator inspect`, against which ViTs are
 
 
 def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
-    """Read the scores of each training by defect; by method without training, or ViT variant.
-
-    Raises:
-        ValueError: The runs were not measured on the same pictures.
-    """
+    """Read the scores of each training by defect; by method without training, or ViT variant."""
     pictures = {d["result"]["scores"]["of"] for documents in found.variants.values() for d in documents}
     if len(pictures) > 1:
-        raise ValueError("expected runs that judged the same pictures, got runs with different ones")
+        raise ValueError("expected runs that judged the same pictures, got different pictures")
     columns = {}
     for variant, documents in found.variants.items():
         for method in METHODS if variant == "without training" else ("ViT",):
@@ -31,7 +27,7 @@ def _by_defect(found: Found) -> dict[str, list[dict[str, Scores]]]:
 
 
 def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
-    """Compute AUROC of each ViT variant minus that of `inspect`, by variant and defect; {} if either has no run."""
+    """Compute AUROC of each ViT variant minus that of `inspect`, by variant, then defect; {} without runs of both."""
     columns = _by_defect(found)
     alone = columns.get(PRODUCT, [])
     changes: dict[str, dict[str, Difference]] = {}
@@ -44,15 +40,7 @@ def trained_or_not(found: Found) -> dict[str, dict[str, Difference]]:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 8: AUROC of each defect by the methods without training and by ViTs.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Draw question 8's figure into the PNG `picture`; returns Markdown on AUROC with and without training."""
     columns = {name: areas(by_seed) for name, by_seed in _by_defect(found).items()}
     groups = list(dict.fromkeys(cell for values in columns.values() for cell in values))
     shown = {n: v for n, v in columns.items() if n in ("difference", PRODUCT) or n.startswith("ViT")}
@@ -63,7 +51,7 @@ def section(found: Found, picture: Path) -> list[str]:
     changes = trained_or_not(found)
     last = [*changes][-1:]
     columns = {n: v for n, v in shown.items() if n in last or not n.startswith("ViT")}
-    header = ["defect", *columns, *(f"minus {PRODUCT}" for _ in last)]
+    header = ["defect", *columns, *(f"ViT minus {PRODUCT}" for _ in last)]
     rows = []
     for cell in groups:
         cells = [mean(values.get(cell)) for values in columns.values()]
@@ -72,7 +60,7 @@ def section(found: Found, picture: Path) -> list[str]:
 
 
 def counted(changes: Mapping[str, Difference]) -> str:
-    """Describe on how many defects a ViT is better or worse, by intervals that exclude zero."""
+    """Write for how many defects a ViT's AUROC is above `inspect`'s, below it or undecided; `changes`: by defect."""
     better, worse = (sum(c.decided and sign * c.mean > 0 for c in changes.values()) for sign in (1, -1))
     return (
         f"better on {better}, worse on {worse}, undecided on {len(changes) - better - worse} of {len(changes)} defects"

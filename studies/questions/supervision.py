@@ -1,4 +1,4 @@
-"""Question 2: image labels or patches, RGB or NSOART."""
+"""Question 2: training with image labels or with boxes (patches), on RGB or on NSOART pictures."""
 
 from __future__ import annotations
 
@@ -14,14 +14,9 @@ from studies.tables import table
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 2: curves by epochs and minutes, test, and time to reach an accuracy.
+    """Draw question 2's figure into the PNG `picture`; returns Markdown.
 
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
+    The Markdown states test accuracy, and the time until validation accuracy reaches 0.5, 0.7 and 0.9.
     """
     figure, (left, right) = figures.panels(2)
     name = "val_balanced_accuracy"
@@ -46,9 +41,9 @@ def section(found: Found, picture: Path) -> list[str]:
         )
     header = ["trained with", "seeds", "balanced accuracy, test", "minus RGB", *reached]
     return [
-        f"*{' / '.join(title.removesuffix(' reached') for title in reached)} reached*: first epoch whose validation "
-        "balanced accuracy is at least this, and minutes on one core until then. Both are medians over the seeds that "
-        "got there; their number is in brackets.\n\n" + table(header, rows),
+        f"*{' / '.join(title.removesuffix(' reached') for title in reached)} reached*: first epoch with at least this "
+        "balanced accuracy on validation, and minutes on one core until then. Both are medians over the seeds that "
+        "reached it; the brackets hold the number of these seeds.\n\n" + table(header, rows),
         *collapsed(found),
     ]
 

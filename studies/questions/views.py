@@ -14,17 +14,9 @@ from studies.tables import command, mean, seeds, seeds_of, table
 
 # Accuracy of an SVM on metrics with three cameras, in earlier work of the articles' author.
 EARLIER = (0.926, 0.943)
-
-
 AIM = 0.99
-
-
 ONE_VIEW, ALL_VIEWS = "centre", "all five"
-
-
 JUDGED_BY = (ONE_VIEW, "centre, top, bottom", ALL_VIEWS)
-
-
 PART_MEASURES: dict[str, Callable[[Mapping[str, Any]], Share]] = {
     "right class": lambda one: one["class"],
     "right verdict": lambda one: one["verdict"],
@@ -33,7 +25,7 @@ PART_MEASURES: dict[str, Callable[[Mapping[str, Any]], Share]] = {
 
 
 def parts_judged(found: Found, read: Callable[[Mapping[str, Any]], Share]) -> dict[str, dict[str, Value]]:
-    """Summarise a measure of whole parts by variant and judging views; a variant trained on all views has one entry."""
+    """Summarise over seeds a measure that `read` reads, by variant, then by the views from which parts are judged."""
     values = {
         variant: {
             name: value
@@ -50,15 +42,7 @@ def _short(variant: str) -> str:
 
 
 def section(found: Found, picture: Path) -> list[str]:
-    """Make section and figure of question 4: whole parts judged by one, three and five views.
-
-    Args:
-        found: The question's finished runs.
-        picture: PNG file of the figure to write.
-
-    Returns:
-        Paragraphs in Markdown.
-    """
+    """Draw question 4's figure into the PNG `picture`; returns Markdown on verdicts by one to five views."""
     series = {title: parts_judged(found, read) for title, read in PART_MEASURES.items()}
     figure, panels = figures.panels(len(series))
     panels[0].axhspan(*EARLIER, color="grey", alpha=0.3, label="earlier work")
@@ -73,10 +57,11 @@ def section(found: Found, picture: Path) -> list[str]:
     figures.save(figure, picture)
     rows = _rows(found, series) + (_rows(other, more) if other else [])
     header = ["trained on", "judged by", "seeds", *series, "balanced accuracy minus the row above"]
-    parts = ["The last column compares balanced accuracy, which the table does not list.\n\n" + table(header, rows)]
+    words = "The table lists shares of parts, and in its last column changes of balanced accuracy.\n\n"
+    parts = [words + table(header, rows)]
     if other:
         parts.append(
-            f"At size *{other.size}* {other.done} of {other.planned} runs are done ({seeds(other)}): "
+            f"Runs done at size *{other.size}*: {other.done} of {other.planned} ({seeds(other)}), by "
             f"`{command(other)}`."
         )
     parts.append(
@@ -106,11 +91,11 @@ def _rows(found: Found, series: Mapping[str, Mapping[str, Mapping[str, Value]]])
 
 
 def views_change(found: Found, one: tuple[str, str], other: tuple[str, str]) -> Difference | None:
-    """Balanced accuracy, counted by part, of `other` minus that of `one`; None if either has no run.
+    """Subtract the balanced accuracy (over parts) of `one` from that of `other`; None if either has no run.
 
     Args:
-        found: Finished runs of the question.
-        one, other: Pairs of variant and name of the views that judge its parts.
+        found: The question's finished runs.
+        one, other: Pairs of a variant and the views that judge its parts.
     """
     before, after = (
         [d["result"]["views"][views]["answers"] for d in found.variants.get(variant, [])]

@@ -40,6 +40,6 @@ def test_the_page_shows_values_as_rendered_and_the_csv_file_all_conditions(tmp_p
     tables(tmp_path, tmp_path / "page.md")
     text = (tmp_path / "page.md").read_text("utf-8")
     assert text.count(f"| bent | {' | '.join(['**1.000**'] * 7)} |") == 2
-    assert "| bent | 2 bent |" in text
+    assert "| bent | 2 × *bent* |" in text
     values = pd.read_csv(tmp_path / "page.csv").set_index(KEYS)
     assert values.loc[("picture", "noise 5/255", "bent"), "SOARTC"] == 0.5

@@ -290,7 +290,7 @@ def test_windows_of_a_wide_view_lie_where_they_should(engine: str, tmp_path: Pat
     done = run_code(engine, WINDOWS.format(root=str(ROOT)), tmp_path)
     found = [line for line in done.stdout.splitlines() if line.startswith(("expected", "(8"))]
     assert found == [
-        "expected a view of at most 65536 px along a side, got 65540 x 64",
+        "expected a view of at most 65536 px along a side, got 65540 x 64 px",
         "(8, 16, 3)",
     ], done.stdout + done.stderr
 
@@ -540,7 +540,7 @@ def test_foreign_files_are_replaced_by_force_only(engine: str, tmp_path: Path) -
     (out / "images").mkdir(parents=True)
     (out / "images" / "one.png").write_bytes(b"mine")
     done = run_renderer(manifest, "--out", out, engine=engine)
-    assert done.returncode == 2 and "got files that would be replaced" in done.stderr
+    assert done.returncode == 2 and "got a folder with other files that would be replaced" in done.stderr
     assert folder_bytes(out) == {"images/one.png": b"mine"} and [path.name for path in out.iterdir()] == ["images"]
     assert run_renderer(manifest, "--out", out, "--force", engine=engine).returncode == 0
     assert (out / "images" / "one.png").read_bytes().startswith(b"\x89PNG")
@@ -605,7 +605,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
     shutil.copy(manifest, here)
     done = render_here(engine, pool, here, "small.csv")
     assert done.returncode == 0, done.stderr
-    assert "rendering into renders/small " in done.stdout
+    assert "rendering into the folder renders/small " in done.stdout
     assert "2 rendered, 0 already there, 0 failed, in renders/small\n" in done.stdout
     before = folder_bytes(here)
     assert folder_bytes(here / "renders" / "small") == {
@@ -619,10 +619,10 @@ def test_the_bare_command_keeps_to_its_own_folder(
         done = render_here(engine, pool, here, "small.csv", "--no-denoise")
         assert done.returncode == 2 and "rendered" not in done.stdout
         assert "renders/small: expected finished rows with the settings of this command" in done.stderr
-        assert "got 2 with other settings (the first: one: other render settings): give --out " in done.stderr
+        assert "got 2 with other settings (such as one: other render settings): to render these rows" in done.stderr
     done = render_here(engine, pool, here, "small.csv", "--rows", "1:2", "--mask-scale", "2")
     assert done.returncode == 2
-    assert "got 1 with other settings (the first: two: --mask-scale 1, now 2)" in done.stderr
+    assert "got 1 with other settings (such as two: --mask-scale 1, now 2)" in done.stderr
     # From elsewhere; with --out, since the rows are the same.
     (here / "else").mkdir()
     shutil.copy(manifest, here / "else")
@@ -634,7 +634,7 @@ def test_the_bare_command_keeps_to_its_own_folder(
     # An edit that changes a picture: without --out no picture is replaced.
     small_manifest(here / "small.csv", seed=5)
     done = render_here(engine, pool, here, "small.csv")
-    assert done.returncode == 2 and "got 2 with other settings (the first: one: the row was edited)" in done.stderr
+    assert done.returncode == 2 and "got 2 with other settings (such as one: the manifest row was" in done.stderr
     shutil.copy(manifest, here)
     assert folder_bytes(here) == before
     small_manifest(here / "small.csv", seed=5)
@@ -642,14 +642,14 @@ def test_the_bare_command_keeps_to_its_own_folder(
     assert done.returncode == 0 and "2 rendered" in done.stdout
     (here / "small.csv").rename(here / ".small.csv")
     done = render_here(engine, pool, here, ".small.csv")
-    assert done.returncode == 2 and ".small.csv: expected --out for a manifest whose name begins" in done.stderr
+    assert done.returncode == 2 and ".small.csv: expected --out DIR, as the manifest's name begins" in done.stderr
 
 
 def made_by_renderer_4(out: Path) -> None:
     """Change the records of a render folder to those of the version before."""
     for path in (out / "records").iterdir():
         record = json.loads(path.read_text("utf-8"))
-        del record["row"]["fixture"], record["camera"]["model"]
+        del record["row"]["fixture"], record["row"]["world"], record["camera"]["model"]
         path.write_bytes(encode_record({**record, "row_sha256": "4" * 64, "renderer": "4", "scene_sha256": "4" * 64}))
 
 
@@ -663,10 +663,10 @@ def test_pictures_of_another_renderer_are_refused_or_rendered_again(tmp_path: Pa
     for pool in (False, True):
         done = render_here("bpy", pool, tmp_path, "small.csv")
         assert done.returncode == 2 and folder_bytes(out) == before
-        assert f"got 2 with other settings (the first: one: renderer '4', now '{RENDERER}')" in done.stderr
+        assert f"got 2 with other settings (such as one: renderer version '4', now '{RENDERER}')" in done.stderr
     done = render_here("bpy", False, tmp_path, "small.csv", "--out", "renders/small", "--rows", "0:1")
-    line = f"renders/small: 1 rows of renderer 4 are rendered again by renderer {RENDERER}"
-    assert f"{line}; 1 are left as they are, and `build` refuses" in done.stderr and "1 rendered" in done.stdout
+    line = f"renders/small: rows of renderer version 4 that version {RENDERER} renders again: 1"
+    assert f"{line}; rows that stay as they are: 1 (`build` refuses" in done.stderr and "1 rendered" in done.stdout
     done = render_here("bpy", True, tmp_path, "small.csv", "--out", "renders/small")
     assert f"{line}\n" in done.stderr and "1 rendered, 1 already there" in done.stdout
     assert folder_bytes(out) == whole
@@ -679,11 +679,11 @@ def test_another_blender_replaces_nothing_in_a_default_folder(tmp_path: Path) ->
     before = folder_bytes(tmp_path)
     for pool in (False, True):
         done = render_here("blender", pool, tmp_path, "small.csv")
-        assert done.returncode == 2 and "got 2 with other settings (the first: one: Blender " in done.stderr
+        assert done.returncode == 2 and "got 2 with other settings (such as one: Blender " in done.stderr
     assert folder_bytes(tmp_path) == before
     # A damaged row does not count as finished.
     (tmp_path / "renders" / "small" / "images" / "one.png").write_bytes(b"broken")
-    assert "got 1 with other settings (the first: two: " in render_here("blender", False, tmp_path, "small.csv").stderr
+    assert "got 1 with other settings (such as two: " in render_here("blender", False, tmp_path, "small.csv").stderr
     assert "1 rendered, 1 already there" in render_here("bpy", False, tmp_path, "small.csv").stdout
     assert folder_bytes(tmp_path) == before
 

@@ -93,7 +93,7 @@ def test_boxes_that_are_refused(boxes: list, labels: list, message: str) -> None
     ("text", "message"),
     [
         ("<loc_1><loc_1><loc_2><loc_2>", "expected a label"),
-        ("A<loc_1><loc_1><loc_2>", "four locations"),
+        ("A<loc_1><loc_1><loc_2>", "a multiple of four locations"),
         ("A<loc_1><loc_1><loc_2><loc_1000>", "0 to 999, got <loc_1000>"),
         ("A<loc_9><loc_1><loc_2><loc_2>", "x1 <= x2"),
         ("A<loc_1><loc_1><loc_2><loc_2>B", "expected a label and its locations at character 29"),

@@ -18,7 +18,7 @@ def test_only_takes_topics_numbers_and_parts_of_names(runs):
 
 def test_an_unknown_topic_is_a_user_s_mistake(capsys):
     assert command_line.main(["--only", "no-such-topic"]) == 2
-    assert "--only: expected one of ladder" in capsys.readouterr().err
+    assert "--only: expected a topic (ladder, " in capsys.readouterr().err
 
 
 def test_list_says_what_is_done_and_what_is_left(runs, tmp_path, commands):

@@ -114,7 +114,7 @@ def test_it_says_what_it_waits_for(runs, tmp_path, commands):
     here.workshop.report = report
     held.enter_context(locked(here.folder(run.init).with_suffix(".lock")))
     assert execute(here, [run]).done == [run]
-    assert said[1:] == [f"  waiting for another process, which is making {run.init.name}"]
+    assert said[1:] == [f"  waiting until another process has made {run.init.name}"]
 
 
 def test_a_run_that_another_process_is_at_is_left_to_it(runs, tmp_path, commands):
@@ -171,6 +171,6 @@ def test_no_run_is_begun_after_the_time(runs, tmp_path, commands):
 
 
 def test_a_failed_command_raises_its_last_error_line(tmp_path):
-    with pytest.raises(CommandFailed, match=r"exit code 2 of -m generator design no-such\.toml"):
+    with pytest.raises(CommandFailed, match=r"python -m generator design no-such\.toml …: exit code 2, expected 0: "):
         execution.python(["-m", "generator", "design", "no-such.toml", "-o", "x"], tmp_path / "log.txt")
     assert "no-such.toml" in (tmp_path / "log.txt").read_text()

@@ -50,7 +50,7 @@ def test_table_counts_invalid_by_kind_and_judge(tmp_path: Path):
         f"| {HALF_TURN} | 1 of 1 (2.5–100.0 %) |  |",
     ]
     assert measured(tmp_path, {"one": judge}).splitlines() == [
-        "| INVALID of | one |",
+        "| pictures | one |",
         "|---|---|",
         f"| {REGULAR} | 1 of 2 (1.3–98.7 %) |",
         f"| {HALF_TURN} | 1 of 1 (2.5–100.0 %) |",

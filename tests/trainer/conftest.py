@@ -59,8 +59,14 @@ def tiny_objects(boxes: list[list[float]], categories: list[int], kind: str) -> 
             visible=1.0,
             true_position_mm=None if category == 1 else 0.1,
             retraction_mm=None if category == 1 else 0.0,
+            # 10 px are 1 mm.
+            dx_mm=None if category == 1 else (x + 3 - foot[0]) / 10,
+            dy_mm=None if category == 1 else (foot[1] - y - 3) / 10,
+            tip_px=None if category == 1 else (x + 3, y + 3),
+            base_px=foot,
         )
         for index, ((x, y, width, height), category) in enumerate(zip(boxes, categories, strict=True))
+        for foot in [(8.0 + 16 * (index % 4), 8.0 + 16 * (index // 4))]
     )
 
 

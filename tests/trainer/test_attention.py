@@ -164,7 +164,7 @@ def test_stages_are_looked_at_during_training_with_the_same_pictures(tiny_datase
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--stages"], "--stages: expected stages in"),
+        (["--stages"], "--stages: expected copies of the run in"),
         (["--split", "nowhere"], "nowhere"),
         (["--weights", "no_such.safetensors"], "no_such"),
         (["--weights", "best", "best"], "twice"),
@@ -186,9 +186,9 @@ def test_one_split_is_enough_and_a_person_s_files_stay(trained_run, make_dataset
     assert {path.name for path in out.iterdir()} == {"attention.json", "attention_last.png", "curves.png"}
     assert (out / "curves.png").read_bytes() == b"mine"
     assert main([*words, str(out), "--weights", "best", "last"]) == 2
-    assert "would replace and no earlier attention.json lists: curves.png" in capsys.readouterr().err
+    assert "got other files, whose names the results need: curves.png; give another --out" in capsys.readouterr().err
     assert main([*words, str(trained_run)]) == 2
-    assert "expected another folder than that of the run" in capsys.readouterr().err
+    assert "expected another folder than the run's (--model)" in capsys.readouterr().err
     assert (trained_run / "curves.png").is_file() and not (trained_run / "attention.json").exists()
 
 

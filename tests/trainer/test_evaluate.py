@@ -45,6 +45,8 @@ def test_the_numbers_are_those_of_the_predictions(evaluated):
     assert low <= right / 6 <= high
     escapes = sum(row["truth"] != "OK" and row["said"] == "OK" for row in rows)
     assert (measured["escapes"]["count"], measured["escapes"]["of"]) == (escapes, 4)
+    own = measured["operating_points"]["points"][0]
+    assert all(own[name]["count"] == measured[name]["count"] for name in ("escapes", "overkill"))
     threshold = document["frozen"]["threshold"]
     assert all((float(row["p_ng"]) >= threshold) == (row["said"] != "OK") for row in rows)
     assert len(measured["mistakes"]) == 6 - right
@@ -54,7 +56,9 @@ def test_the_page_holds_everything_itself(evaluated):
     page = read_page(evaluated / "report.html")
     assert sum(tag == "img" for tag, _ in page.tags) >= 3 and "escapes" in page.text
     assert {"BENDNG", "NUKENG", "OK", "threshold", "calibration", "escape"} <= set(page.meanings)
-    for name in ("confusion.png", "calibration.png", "detection.png", "effects_validation.png"):
+    assert any("escapes at most 1" in text for text in page.text) and "operating point" in page.meanings
+    names = ("confusion.png", "calibration.png", "detection.png", "operating_points.png", "effects_validation.png")
+    for name in names:
         assert (evaluated / name).stat().st_size > 5000
 
 
@@ -163,7 +167,7 @@ def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_datas
     for name in ("effects_mine.png", "report.html"):
         (out / name).write_bytes(b"mine")
     assert evaluate(trained_run, tiny_dataset, out) == 2
-    assert "would replace and no earlier evaluation.json lists: report.html" in capsys.readouterr().err
+    assert "got other files, whose names the results need: report.html; give another --out" in capsys.readouterr().err
     (out / "report.html").unlink()
     other = make_dataset(tmp_path / "other", {"test": make_rows("test", 6, 5)})
     for data, split in ((tiny_dataset, "validation"), (other, "test")):
@@ -172,7 +176,7 @@ def test_what_is_not_an_evaluation_s_stays(trained_run, tiny_dataset, make_datas
     assert (out / "effects_mine.png").read_bytes() == b"mine"
     before = (trained_run / "confusion.png").read_bytes()
     assert evaluate(trained_run, tiny_dataset, trained_run) == 2
-    assert "expected another folder than that of the run" in capsys.readouterr().err
+    assert "expected another folder than the run's (--model)" in capsys.readouterr().err
     assert (trained_run / "confusion.png").read_bytes() == before
 
 

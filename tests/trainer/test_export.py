@@ -99,9 +99,16 @@ def test_a_file_that_answers_otherwise_is_not_written(trained_run, tmp_path, mon
     wrong = export.Probabilities(other).eval()
     monkeypatch.setattr(export, "largest_difference", lambda path, _: real(path, wrong))
     _, settings = vit_run.load_config(trained_run)
-    with pytest.raises(RuntimeError, match="difference"):
+    with pytest.raises(RuntimeError, match="expected outputs that differ"):
         export.export(model, settings, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_outputs_that_are_no_numbers_differ_without_bound(exported, trained_run):
+    model = vit_run.load_model(trained_run)
+    with torch.no_grad():
+        model.class_head.bias[0] = float("nan")
+    assert export.largest_difference(exported, export.Probabilities(model).eval()) == float("inf")
 
 
 def test_wrong_requests_are_refused(exported, trained_run, tmp_path, capsys):

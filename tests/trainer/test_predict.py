@@ -66,7 +66,7 @@ def test_nothing_that_is_read_is_written(trained_run, pictures, capsys):
     picture = pictures / "train000.png"
     before = picture.read_bytes()
     assert main(["--model", str(trained_run), str(picture), "--json", str(picture)]) == 2
-    assert "expected a file to write, got one of the input files" in capsys.readouterr().err
+    assert "expected another file than the input files, got one of them" in capsys.readouterr().err
     assert picture.read_bytes() == before
 
 

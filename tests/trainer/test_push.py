@@ -96,7 +96,7 @@ def test_the_card_has_the_evaluation_s_numbers_until_the_weights_change(
     metrics = {metric["type"]: metric for metric in result["metrics"]}
     assert metrics["accuracy"]["value"] == accuracy["share"]
     assert "{:.3f} to {:.3f}".format(*accuracy["interval"]) in metrics["accuracy"]["name"]
-    assert "trial at the station" in card and "pictures/confusion.png" in card
+    assert "## Operating points" in card and "before a trial has shown" in card and "pictures/confusion.png" in card
     assert is_ours(card) and not is_ours("# Cats") and not is_ours("---\ntags: [a]\n---\n# Cats")
     # Other weights: the evaluation does not count for them.
     (run / "best.safetensors").write_bytes((run / "best.safetensors").read_bytes() + b" ")
@@ -188,7 +188,7 @@ def test_a_detector_s_files_and_card(tmp_path: Path) -> None:
     text = model_card("run", summary, ["bent-pin"], [("pictures/curves.png", "Training")], ["me/renders"])
     (result,) = metadata(text)["model-index"][0]["results"]
     assert {m["type"]: m["value"] for m in result["metrics"]} == {"map": 0.5, "map50": 0.75}
-    assert "0.500 to 0.875" in text and is_ours(text) and "trial at the station" in text
+    assert "0.500 to 0.875" in text and is_ours(text) and "before a trial has shown" in text
     with pytest.raises(Exception, match=r"expected a trained run's config\.json"):
         detection_files(run, "me/pins")
 

@@ -1,12 +1,15 @@
-"""Shared by all kinds of run (ViT and Florence-2).
+"""Modules that all kinds of run share: ViT, Florence-2 and gauge.
 
 data, dataset_columns, split, views, augmentation   datasets as tensors: pictures, boxes, labels; random changes of them
-row_facts, held_out, defect_size                    the part in a picture: factors, pins with defects, defect size
-loop, settings, state, ema, distributed             the training loop, its settings, resuming, averaging, processes
+row_facts, held_out, defect_size                    facts on each picture's part: factors, defective pins, defect size
+loop, settings, state, ema, distributed, time_limit the training loop, its settings, resuming, averaging, processes
 run_folder, default_paths, event_files              a run's files; default --data and --out; files for TensorBoard
 options, console, errors                            command-line options, output, errors
-decision, frozen_threshold                          OK or NG: the threshold on P(NG), and RUN/frozen.json that keeps it
-metrics, intervals, detection_probability           statistics of classifiers
-prediction, results_folder, publication             writing verdicts and results; uploading a model to the Hub
-card, plots                                         model card (README.md) and figures
+decision, frozen_threshold, max_escape, fitness     verdicts from scores: thresholds in RUN/frozen.json, and fitness
+operating_points, operating_tables                  escapes and overkill by threshold
+gates, feature_watch, tolerance                     which pictures cannot be judged; the tolerance of a run's training
+metrics, intervals, detection_probability, msa      statistics of classifiers and gauges
+prediction, verdict_shares, results_folder          writing verdicts and results
+publication, card, plots                            uploading a model to the Hub; model card (README.md) and figures
+golden_input                                        NSOART pictures made from photographs
 """

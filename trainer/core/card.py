@@ -13,14 +13,14 @@ from generator.reporting.pages import shown
 PINSIGHT = "pinsight"
 LIMITS = """## Limits
 
-Trained and measured on the dataset named above. If those pictures were rendered, the numbers hold for similar renders,
-not for your parts. Do not release or reject parts with it before a trial at the station, with known good and known
-defective parts under that camera and light, has shown what it misses. It knows only the defects and camera views of its
-training, and does not search for the connector in a wider picture."""
+This model was trained and measured on the dataset named above. If its pictures were rendered, the numbers hold for
+similar renders, not for your parts. Do not release or reject parts by this model before a trial has shown what it
+misses: at your station, with its camera and light, with known good and known defective parts. The model knows only the
+defects and camera views of its training, and does not search for the connector in a wider picture."""
 
 
 class Result(NamedTuple):
-    """One result in a card's YAML: split, the metric's id on the Hub, the metric's name, the task's name, value."""
+    """One result in a model card: split, the metric's id on the Hub and its name (`words`), task's name, value."""
 
     split: str
     metric: str
@@ -36,7 +36,7 @@ def markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def meanings(words: Sequence[str]) -> str:
-    """Explain class names and other `words` in a Markdown list; words that the glossary lacks are left out."""
+    """Return a Markdown list that explains `words`, such as class names; words that the glossary lacks are left out."""
     return "\n".join(f"- {word}: {WORDS[word]}." for word in words if word in WORDS)
 
 
@@ -54,7 +54,7 @@ def header(
     license: str = "",
     about: Mapping[str, Any],
 ) -> str:
-    """Make the YAML header of a card, with the lines of hyphens around it.
+    """Return the YAML header of a model card, with the lines of hyphens around it.
 
     Args:
         name: Name of the model.
@@ -63,9 +63,9 @@ def header(
         tags: Tags for the Hub, added to those of this project.
         results: Measured results, one per split and metric.
         datasets: Names on the Hub of the training datasets.
-        data_name: Name of the dataset that the results were measured on.
-        measured_on: That dataset's name on the Hub; empty where unknown.
-        base_model: Name on the Hub of the model that was fine-tuned; empty where there was none.
+        data_name: Name of the dataset on which the results were measured.
+        measured_on: That dataset's name on the Hub; empty if unknown.
+        base_model: Name on the Hub of the model that was fine-tuned; empty if there was none.
         license: The Hub's id of the licence.
         about: Values of this project, written under the key `pinsight`.
     """
@@ -100,7 +100,7 @@ def header(
 
 
 def is_ours(text: str) -> bool:
-    """Whether this project wrote a card: its YAML has the key `pinsight`."""
+    """Return whether Pinsight wrote the card with this text: its YAML has the key `pinsight`."""
     from huggingface_hub import ModelCard
 
     if not text.startswith("---"):

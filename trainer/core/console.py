@@ -1,4 +1,4 @@
-"""Output of a command on the terminal; of several training processes only the first one writes."""
+"""Output of a command on the terminal: lines and progress bars, in the first of several training processes only."""
 
 import os
 import sys
@@ -21,7 +21,7 @@ class _Stage:
 
 
 def speaks() -> bool:
-    """Whether this process prints errors: the first process on its machine does."""
+    """Return whether this process prints errors; of several training processes the first on each machine does."""
     return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("LOCAL_RANK", "0") == "0"
 
 
@@ -35,10 +35,10 @@ def say(text: str) -> None:
 
 
 def stage(text: str | Callable[[], str]) -> None:
-    """Set what the command is doing from now on, which `never_silent` prints.
+    """Set the text that says what the command is doing; `never_silent` prints it.
 
     Args:
-        text: The text; or a function that returns it, called for each line.
+        text: The text, or a function that returns it; the function is called anew for each printed line.
     """
     _Stage.text = staticmethod(text if callable(text) else lambda: text)
     _Stage.since = time.monotonic()
@@ -46,7 +46,7 @@ def stage(text: str | Callable[[], str]) -> None:
 
 @contextmanager
 def never_silent(silence_s: float = SILENCE_S) -> Iterator[None]:
-    """Within a `with` block print the stage whenever no line was printed for `silence_s` s and no bar is shown."""
+    """In a `with` block, after each `silence_s` seconds without a line or a bar, print what the command is doing."""
     done = threading.Event()
 
     def watch() -> None:
@@ -67,14 +67,14 @@ def never_silent(silence_s: float = SILENCE_S) -> Iterator[None]:
 
 
 class Progress:
-    """Progress of a stage: a bar on a terminal, else lines by `never_silent`; a context manager.
+    """Context manager that shows how far a stage of work is: a bar on a terminal, else what `never_silent` prints.
 
     Args:
         what: Name of the stage.
-        total: Number of units.
+        total: Number of units of work.
         unit: Name of a unit, such as `step`.
-        initial: Number of units that are done at the start.
-        hidden: Whether to show nothing, as in processes other than the first.
+        initial: Number of units done before the start.
+        hidden: Whether to show no bar, as in processes other than the first.
     """
 
     def __init__(self, what: str, total: int, unit: str, initial: int = 0, hidden: bool = False) -> None:
@@ -93,7 +93,7 @@ class Progress:
         stage(self._before)
 
     def update(self, count: int = 1) -> None:
-        """Count finished units."""
+        """Count `count` more units as finished."""
         self.done += count
         self._bar.update(count)
 
@@ -103,5 +103,5 @@ class Progress:
         self._bar.set_description(what, refresh=False)
 
     def extend(self, total: int) -> None:
-        """Change the number of units."""
+        """Change the total number of units of work to `total`, which counts finished ones too."""
         self.total = self._bar.total = total

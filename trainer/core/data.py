@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def housing_box(row: Mapping[str, Any], size: tuple[int, int]) -> list[float]:
-    """Return the housing's box xyxy in px of the network's picture `size` (W, H); zeros where it is not known."""
+    """Return the housing's box, xyxy in px of the letterboxed picture of `size` (W, H); zeros if the row has no box."""
     bbox = row.get("housing_bbox")
     if not bbox or not row.get("width") or not row.get("height"):
         return [0.0, 0.0, 0.0, 0.0]
@@ -122,7 +122,7 @@ def _plain_path(folder: Path) -> Path:
 def read_dataset(
     folder: Path, column: str, needed: Sequence[str] = ("train", "validation")
 ) -> tuple[Any, tuple[str, ...]]:
-    """Open a dataset: its splits, pictures not decoded, and its class names.
+    """Open a dataset; returns its splits by name, with undecoded pictures, and its class names.
 
     Args:
         folder: A folder that `python -m generator build` wrote.
@@ -130,7 +130,8 @@ def read_dataset(
         needed: Splits that must exist and have rows.
 
     Raises:
-        InputError: The folder, a split or a column is missing or of another type.
+        InputError: The folder or a split is missing, a split has no rows, a column is missing or of another type, or
+            the class names lack OK.
     """
     # Imported here: it takes seconds, and `--help` and `predict` do not need it.
     import datasets
@@ -141,7 +142,9 @@ def read_dataset(
     columns = column.split("+")
     features = next(iter(dataset.values())).features
     problems = [
-        f"split {name!r}, got {sorted(dataset)}" for name in needed if name not in dataset or len(dataset[name]) == 0
+        f"split {name!r}, got {'that split without rows' if name in dataset else sorted(dataset)}"
+        for name in needed
+        if name not in dataset or len(dataset[name]) == 0
     ]
     problems += [f"column {name!r}, got {sorted(features)}" for name in ("label", *columns) if name not in features]
     if problems:
@@ -154,11 +157,7 @@ def read_dataset(
 
 
 def _loaded(folder: Path) -> Any:
-    """Read a folder with the library's `load_dataset`.
-
-    Raises:
-        InputError: The folder is not a dataset that it can read.
-    """
+    """Read a folder with the library's `load_dataset`."""
     import datasets
 
     was_shown = datasets.are_progress_bars_disabled()
@@ -167,7 +166,9 @@ def _loaded(folder: Path) -> Any:
         # A temporary cache: the library's own one would return a rebuilt folder's former content.
         return datasets.load_dataset(str(_plain_path(folder)), cache_dir=_fresh_cache())
     except Exception as e:  # readers of Parquet, Arrow and the card raise many types
-        raise InputError(f"--data {folder}: expected a dataset that load_dataset reads, got {e}") from e
+        raise InputError(
+            f"--data {folder}: expected a dataset that load_dataset of the library datasets can read, got {e}"
+        ) from e
     finally:
         if not was_shown:
             datasets.enable_progress_bars()
@@ -192,7 +193,7 @@ def _wrong_columns(features: Any, columns: Sequence[str]) -> list[str]:
 
 
 def first_size(dataset: Any, folder: Path, column: str) -> tuple[int, int]:
-    """Return the size (W, H) in px of the first training picture of a dataset from `read_dataset`.
+    """Return the size (W, H) in px of a dataset's first training picture in `column`; messages name `folder`.
 
     Raises:
         InputError: The picture is null or cannot be read.
@@ -210,10 +211,11 @@ def load_data(
         folder: A folder that `python -m generator build` wrote.
         column: Picture column: `image`, `nsoart` or `image+nsoart`.
         size: The network's picture size (W, H) in px; None: that of the first training picture.
-        memory: Most bytes of pictures to keep in memory per split; None: half of the free memory.
+        memory: Largest number of bytes of pictures to keep in memory per split; None: half of the free memory.
 
     Raises:
-        InputError: The folder, a split, a column or a picture is missing or broken.
+        InputError: The folder, a split, a column, a label or a picture is missing or broken. The pictures of a split
+            that does not fit in memory are checked later, when each is decoded.
     """
     dataset, classes = read_dataset(folder, column)
     if size is None:
@@ -223,7 +225,10 @@ def load_data(
         labels = rows["label"]
         bad = [i for i, label in enumerate(labels) if label is None or not 0 <= label < len(classes)]
         if bad:
-            problems.append(f"--data {folder} split {name}: expected a label in each row, got none in rows {bad[:5]}")
+            problems.append(
+                f"--data {folder} split {name}: expected a class as label in each row, got none or an unknown one in "
+                f"{len(bad)} rows, the first of them {bad[:5]}"
+            )
             continue
         for index, label in enumerate(classes):
             if name in ("train", "validation") and index not in set(labels):
@@ -252,18 +257,18 @@ def load_frozen_classes(
     only: Sequence[str] = (),
     but: Sequence[str] = (),
 ) -> dict[str, Split]:
-    """Read a dataset's splits for a trained network, with the network's picture size and label numbers.
+    """Read a dataset's splits, by name, for a trained network, with the network's picture size and label numbers.
 
     Args:
-        folder: A folder that `python -m generator build` wrote; any splits.
+        folder: A folder that `python -m generator build` wrote; no split is required but those in `only`.
         column: Picture column: `image`, `nsoart` or `image+nsoart`.
         size: The network's picture size (W, H) in px.
         classes: The network's class names; the dataset may have fewer, in another order.
         only: Names of the splits to read; empty = all except `but`.
-        but: Names of the splits to leave out where `only` is empty.
+        but: Names of the splits to leave out if `only` is empty.
 
     Raises:
-        InputError: The dataset cannot be read, or a row has a class that the network was not trained on.
+        InputError: The dataset cannot be read, or a row has no label or a class that the network was not trained on.
     """
     dataset, named = read_dataset(folder, column, only)
     if missing := lacking(next(iter(dataset.values())).features):

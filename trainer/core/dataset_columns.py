@@ -17,17 +17,18 @@ ANSWER_READ = ("objects.in_answer", "objects.cavity")  # Florence-2 uses these t
 
 
 def may_flip(row: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether the picture of a dataset row may be mirrored left-right, and whether up-down.
+    """Return whether the picture of a dataset row may be mirrored left-right, and whether up-down.
 
-    Neither where something is printed on the housing: its mirror image would be a wrong print. A picture by a camera
-    on the left not left-right: it would become a view from the right.
+    A picture with print on the housing may not be mirrored at all: the print would be wrong. A picture by a camera on
+    the left may not be mirrored left-right: it would become a view from the right. Without a known marking or
+    camera it may not be mirrored either.
     """
     plain = row.get("marking") == "none"
     return plain and row.get("camera") in LEFT_RIGHT, plain and row.get("camera") in UP_DOWN
 
 
 def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return which of the columns that trainers read (`READ`, and those in `also`) a dataset lacks."""
+    """Return the names of the useful columns (in `READ` or `also`) that a dataset with these `features` lacks."""
     from generator.dataset.rows import missing_columns
 
     missing = missing_columns(features)
@@ -36,14 +37,14 @@ def lacking(features: Mapping[str, Any], also: Sequence[str] = ()) -> tuple[str,
 
 
 def lacking_line(names: Sequence[str]) -> str:
-    """Return the message that names the missing columns."""
+    """Return the message that a dataset lacks the columns `names`."""
     return (
-        f"the dataset has no column {', '.join(names)} (written by an earlier version or by another program): the "
-        "values are taken as unknown"
+        f"the dataset lacks the columns {', '.join(names)} (it was written by an earlier version or by another "
+        "program); their values are taken as unknown"
     )
 
 
 def part_name(row: Mapping[str, Any], run: str) -> str:
-    """Return the name of the part that a row's picture shows; without a part `run NAME`, with `run` as NAME."""
+    """Return the part that a dataset row shows: `scene/part`, or `run RUN` (the row's name) if no part is named."""
     part = row.get("part")
     return f"{row.get('scene') or ''}/{part}" if part not in (None, "") else f"run {run}"

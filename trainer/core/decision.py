@@ -1,21 +1,23 @@
 """OK, UNSURE or NG by a network: how its thresholds and its temperature are chosen on validation and applied.
 
 The score of a picture, or part, is P(NG) = 1 - P(OK) of a classifier, or the highest confidence of a detector's boxes.
-The tolerances that make a pin NG: generator/dataset/labels.py.
+Which pins are NG in truth: generator/dataset/labels.py.
 
-- *Threshold*: from this score on, the picture's class is a class of defect. A classifier's threshold maximises the mean
-  of two shares on validation, NG pictures found and OK pictures passed, so the classes' frequencies do not move it. Of
-  all thresholds with that maximum it is the middle of the widest interval. A detector's: `florence2.metrics`.
-- *Escape threshold*: only below it a picture is OK. It is the highest score, up to the threshold, below which at most
-  `ERRORS` (5 %) of the NG pictures of validation lie. With `--max-escape` it is chosen by `trainer.core.max_escape`.
-- *Overkill threshold*: from it on a picture is NG. It is the lowest score, from the threshold on, at or above which at
-  most `ERRORS` of the OK pictures of validation lie. Between the two the verdict is UNSURE. Where the scores of OK and
-  NG pictures do not overlap in validation, both are the threshold, and nothing is UNSURE by its score alone.
-- A picture is never OK where P(OK) is not above 0.5, wherever the thresholds lie.
-- *Temperature*: divides the logits so that probabilities are calibrated (Guo et al. 2017, On calibration of modern
-  neural networks). It keeps the order of the classes; the thresholds apply to the probabilities after it.
-  Maximum likelihood has no optimum where every validation picture is right: T would go to 0 and probabilities to 0 and
-  1. So T is the maximum a posteriori under a weak prior: log T normal about 0, standard deviation 0.5.
+- *Threshold*: from this score on, the predicted class is a class of defect. A classifier's threshold maximises the mean
+  of two shares on validation, NG pictures found and OK pictures passed: the classes' frequencies do not move it. Of
+  all thresholds with that maximum it is the middle of the widest interval. A detector's threshold is chosen by
+  `florence2.metrics`.
+- *Escape threshold*: a picture is OK only if its score is lower. It is the highest score, up to the threshold, below
+  which at most `ERRORS` (5 %) of validation's NG pictures lie. With `--max-escape`, `trainer.core.max_escape` chooses.
+- *Overkill threshold*: a picture is NG from this score on. It is the lowest score, from the threshold on, at or above
+  which at most `ERRORS` of validation's OK pictures lie.
+- A picture with a score of 0.5 or more is never OK, and its predicted class is a class of defect, wherever the
+  thresholds lie.
+- Between OK and NG the verdict is UNSURE. If the scores of OK and NG pictures do not overlap in validation, escape and
+  overkill threshold equal the threshold; then only scores from 0.5 to a threshold above 0.5 are UNSURE.
+- *Temperature* T: divides the logits so that probabilities are calibrated (Guo et al. 2017, On calibration of modern
+  neural networks). The thresholds apply to these probabilities. T is the maximum a posteriori under a weak prior: log T
+  normal about 0, standard deviation 0.5. Without a prior T would go to 0 if every validation picture were right.
 """
 
 import math
@@ -36,12 +38,12 @@ EVEN = 0.5
 
 @dataclass(frozen=True)
 class Limits:
-    """Thresholds of the score: escape <= threshold <= overkill.
+    """Thresholds of the score of a picture or part: escape <= threshold <= overkill.
 
     Args:
-        threshold: Least score at which the class is a class of defect.
-        escape: Least score that is not OK.
-        overkill: Least score that is NG.
+        threshold: From this score on (and from 0.5 on, if that is lower) the predicted class is a class of defect.
+        escape: Only scores below this, and below 0.5, give the verdict OK.
+        overkill: Scores from this on give the verdict NG.
     """
 
     threshold: float
@@ -50,24 +52,24 @@ class Limits:
 
     @classmethod
     def at(cls, threshold: float) -> "Limits":
-        """Return limits that all equal `threshold`, so that no score between them is UNSURE."""
+        """Return limits that all equal `threshold`, so that no score lies between escape and overkill threshold."""
         return cls(threshold, threshold, threshold)
 
     def with_threshold(self, threshold: float | None) -> "Limits":
-        """Return the limits for `--threshold`: NG from it on, OK below it and `escape`; None: unchanged."""
+        """Return limits for --threshold: NG from `threshold` on, OK below both it and `escape`; None: no change."""
         return self if threshold is None else Limits(threshold, min(self.escape, threshold), threshold)
 
 
 def verdict_of(
     score: float, limits: Limits, invalid: Sequence[str] = (), name: str = "P(NG)"
 ) -> tuple[Verdict, list[str]]:
-    """Return the verdict on a picture or part, and its reasons: the only place where a score becomes a verdict.
+    """Return the verdict for a score and the reasons for it (none for OK); all verdicts from scores are made here.
 
     Args:
         score: P(NG), or the highest confidence of a box.
         limits: The thresholds.
-        invalid: Reasons why the picture cannot be judged, each beginning with a keyword and a colon: the run is unfit,
-            the picture is too dark, …; with any of them the verdict is INVALID, whatever the score.
+        invalid: Reasons why the picture cannot be judged (the run is unfit, the picture is too dark, …), each beginning
+            with a keyword and a colon. With at least one the verdict is INVALID, whatever the score.
         name: Name of the score in the reasons.
     """
     if invalid:
@@ -83,12 +85,12 @@ def verdict_of(
 
 
 def verdicts_of(scores: np.ndarray, limits: Limits, invalid: Sequence[Sequence[str]] = ()) -> np.ndarray:
-    """Return the verdicts (N,), as text, on N pictures or parts.
+    """Return the verdicts (N,) on N pictures or parts, as text.
 
     Args:
-        scores: (N,) scores.
+        scores: (N,) scores: P(NG) of a classifier, or the highest confidence of a detector's boxes.
         limits: The thresholds.
-        invalid: For each, the reasons why it cannot be judged; empty: all can be judged.
+        invalid: For each picture or part the reasons why it cannot be judged; empty: all can be judged.
     """
     reasons = invalid or [()] * len(scores)
     found = [str(verdict_of(float(s), limits, why)[0]) for s, why in zip(scores, reasons, strict=True)]
@@ -96,19 +98,19 @@ def verdicts_of(scores: np.ndarray, limits: Limits, invalid: Sequence[Sequence[s
 
 
 def softmax(logits: np.ndarray, temperature: float = 1.0) -> np.ndarray:
-    """Compute probabilities (N, K) from logits (N, K), which are divided by the temperature first."""
+    """Compute probabilities (N, K) from logits (N, K) divided by the temperature."""
     scaled = np.asarray(logits, dtype=np.float64) / temperature
     exponents = np.exp(scaled - scaled.max(1, keepdims=True))
     return np.asarray(exponents / exponents.sum(1, keepdims=True))
 
 
 def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.ndarray:
-    """Return the predicted labels (N,): OK if P(NG) is below threshold and 0.5, else the most probable NG class.
+    """Return the labels (N,): OK if P(NG) is below both `threshold` and 0.5, otherwise the most probable NG class.
 
     Args:
         probabilities: (N, K), after the temperature.
         ok_index: Label of OK.
-        threshold: Least P(NG) = 1 - P(OK) that is NG, in [0, 1].
+        threshold: Threshold of P(NG) = 1 - P(OK), in [0, 1].
     """
     others = probabilities.copy()
     others[:, ok_index] = -1
@@ -117,11 +119,12 @@ def decide(probabilities: np.ndarray, ok_index: int, threshold: float) -> np.nda
 
 
 def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
-    """Choose the threshold with the highest mean of two shares, NG found and OK passed; 0.5 without NG or OK pictures.
+    """Return the threshold with the highest mean of two shares: NG pictures found, and OK pictures passed.
+
+    Without NG or without OK pictures the threshold is 0.5.
 
     Args:
-        scores: (N,) P(NG) = 1 - P(OK).
-        ng: (N,) whether the picture is NG in truth.
+        scores, ng: (N,) P(NG) = 1 - P(OK), and whether the picture is NG in truth.
     """
     if ng.all() or not ng.any():
         return 0.5
@@ -139,12 +142,12 @@ def choose_threshold(scores: np.ndarray, ng: np.ndarray) -> float:
 
 
 def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: float = ERRORS) -> Limits:
-    """Choose escape and overkill threshold on validation, on either side of the threshold: see the module.
+    """Choose on validation the escape threshold (OK below it) and the overkill threshold (NG from it on).
 
     Args:
-        scores: (N,) scores.
+        scores: (N,) scores: P(NG) of a classifier, or the highest confidence of a detector's boxes.
         ng: (N,) whether the picture is NG in truth.
-        threshold: The threshold; both equal it where the scores of OK and NG pictures do not overlap.
+        threshold: Score from which on a defect is predicted; the result has escape <= threshold <= overkill.
         errors: Largest share of NG pictures below the escape threshold, and of OK pictures at or above the overkill
             threshold, in [0, 1).
     """
@@ -159,11 +162,10 @@ def choose_limits(scores: np.ndarray, ng: np.ndarray, threshold: float, errors: 
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature that maximises its prior (see the module) times the likelihood of the labels.
+    """Return the temperature T that maximises likelihood times prior (log T normal, mean 0, standard deviation 0.5).
 
     Args:
-        logits: (N, K), not divided yet.
-        labels: (N,) true labels.
+        logits, labels: (N, K), not divided by a temperature, and (N,) true labels.
     """
     from scipy.optimize import minimize_scalar  # takes half a second; prediction does not need it
 

@@ -2,10 +2,10 @@
 
     --data     the only folder in datasets/ that has a card (README.md) and data/
     --out      the newest unfinished run runs/<dataset's name>-<kind>[-2, -3, …] that was started with the same settings
-               and data, which is then resumed; without one the first free of these names
+               and data, to be resumed; if there is none, a new run with the first of these names that is free
 
-A new run is written under a temporary name and renamed, so it is complete from the start. Defaults never replace files.
-A training locks its run's folder until it ends, so that no other training writes there.
+A new run is written under a temporary name and renamed, so it is complete from the start. A default never replaces a
+file. A training locks its run's folder until it ends, so that no other training writes there.
 """
 
 import argparse
@@ -26,10 +26,11 @@ from trainer.core.run_folder import CONFIG, REPORT, SUMMARY, check_folder, kind_
 DATASETS, RUNS = Path("datasets"), Path("runs")
 # Files of a dataset that are copied into a run, where they exist: needed to use it on new pictures.
 DATASET_FILES = ("nsoart.json", "connectors.json")
+DATASET_FOLDER = "nsoart"  # its golden references, where it has them
 
 
 def dataset_facts(folder: Path) -> dict[str, str]:
-    """Return a dataset's `name` (its folder's) and, where its card (README.md) has it, its `content_sha256`."""
+    """Return the `name` of a dataset's folder and, if its card (README.md) states it, its `content_sha256`."""
     from huggingface_hub import DatasetCard
 
     facts = {"name": folder.resolve().name}
@@ -42,11 +43,10 @@ def dataset_facts(folder: Path) -> dict[str, str]:
 
 
 def same_data(data: Path, run: Path, digest: str) -> None:
-    """Check that a dataset is the one that a run was started with: else its scores could not be compared.
+    """Check that a run is resumed with the dataset that it was started with, so that its scores can be compared.
 
     Args:
-        data: Folder of the dataset to resume with.
-        run: The run's folder.
+        data, run: Folders of the dataset to resume with, and of the run.
         digest: SHA-256 of the content of the dataset that the run was started with; empty (not known): no check.
 
     Raises:
@@ -54,14 +54,15 @@ def same_data(data: Path, run: Path, digest: str) -> None:
     """
     found = dataset_facts(data).get("content_sha256", "")
     if digest and found != digest:
+        other = f"with {found[:16]}…" if found else "without content_sha256"
         raise InputError(
-            f"--data {data}: expected the dataset that {run} was started with (content_sha256 {digest[:16]}… in its "
-            f"README.md), got {found[:16] + '…' if found else 'none'}; --resume needs the same dataset"
+            f"--data {data}: expected the dataset that {run} was started with (whose README.md has content_sha256 "
+            f"{digest[:16]}…), got one {other}; give the run's dataset"
         )
 
 
 def dataset_of(given: Path | None) -> Path:
-    """Return the dataset's folder from --data; without --data the only one in datasets/, which is printed.
+    """Return the dataset's folder: --data, or without it the only dataset in datasets/, which is then printed.
 
     Raises:
         InputError: --data was not given, and datasets/ has no dataset or several.
@@ -76,18 +77,18 @@ def dataset_of(given: Path | None) -> Path:
     ]
     if not found:
         raise InputError(
-            f"--data: expected --data DATASET, or a dataset in {DATASETS}/ (a folder with README.md and data/), got "
-            "neither; `python -m generator build` makes a dataset"
+            f"--data: expected --data DATASET, or a dataset in {DATASETS}/ (a folder with README.md and data/); got "
+            "neither: make a dataset with `python -m generator build`"
         )
     if len(found) > 1:
         names = ", ".join(map(str, found))
-        raise InputError(f"--data: expected one of the {len(found)} datasets in {DATASETS}/ ({names}), got none")
-    say(f"--data {found[0]}: takes the only dataset in {DATASETS}/")
+        raise InputError(f"--data: expected --data DATASET, because {DATASETS}/ has {len(found)} datasets ({names})")
+    say(f"--data {found[0]}: chosen as the only dataset in {DATASETS}/")
     return found[0]
 
 
 def base_of(data: Path, kind: str) -> Path:
-    """Return the first default folder for runs of a kind on a dataset, such as runs/ladder-vit."""
+    """Return the default folder of the first run on the dataset `data`; runs/ladder-vit for ladder and `kind` vit."""
     return RUNS / f"{data.resolve().name}-{kind}"
 
 
@@ -105,13 +106,13 @@ def _runs(base: Path) -> list[Path]:
 
 
 class Hold:
-    """Lock on a run's folder against other trainings on this machine, until the `with` block or the process ends."""
+    """Context manager that can lock a run's folder against other trainings on this machine while the block lasts."""
 
     def __init__(self) -> None:
         self._descriptor: int | None = None
 
     def take(self, run: Path) -> None:
-        """Lock a folder; the lock stays when the folder is renamed.
+        """Lock a run's folder; the lock stays when the folder is renamed.
 
         Raises:
             InputError: Another training has locked the folder.
@@ -137,7 +138,7 @@ class Hold:
 
 
 def is_in_training(run: Path) -> bool:
-    """Whether a training has locked a run's folder."""
+    """Return whether a training has locked a run's folder."""
     try:
         with Hold() as hold:
             hold.take(run)
@@ -147,7 +148,7 @@ def is_in_training(run: Path) -> bool:
 
 
 def is_finished(run: Path) -> bool:
-    """Whether a run was trained to its end and has its page; not if it stopped at its time limit."""
+    """Return whether a run was trained to its end and has report.html; false if it stopped at its time limit."""
     if not (run / REPORT).is_file():
         return False
     try:
@@ -158,7 +159,7 @@ def is_finished(run: Path) -> bool:
 
 
 def unfinished_run(base: Path, kind: str, is_same: Callable[[Path], bool]) -> Path | None:
-    """Find the newest unfinished run with a default name and the same settings and data; None without one.
+    """Find the newest unfinished run that has a default name, is not in training now and passes `is_same`, or None.
 
     Args:
         base: The first default name, from `base_of`.
@@ -181,7 +182,9 @@ def next_run(base: Path) -> Path:
 
 
 def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[Path], str]) -> None:
-    """Choose --data if missing, and --out for --resume without --out; print the choice; check the run's folder.
+    """Choose --data if it is missing, and --out if --resume is given without --out; then check the folder of --out.
+
+    What is chosen is printed.
 
     Args:
         args: Options `data`, `out`, `resume`, `overwrite`; `data` and `out` are set here.
@@ -194,30 +197,32 @@ def settle(args: argparse.Namespace, name: str, kind: str, digest_of: Callable[[
     """
     args.data = dataset_of(args.data)
     if args.out is None and args.overwrite:
-        raise InputError("--overwrite: expected --out RUN too; without --out no run is overwritten")
+        raise InputError("--overwrite: expected --out RUN with it, the run to overwrite; got no --out")
     if args.out is None and args.resume:
         base, digest = base_of(args.data, name), dataset_facts(args.data).get("content_sha256", "")
         if not digest:
             raise InputError(
-                f"--resume: expected --out RUN too: {args.data}/README.md has no content_sha256, by which a run is "
-                "found"
+                f"--resume: expected --out RUN with it, because {args.data}/README.md has no content_sha256, by which "
+                "the run could be found"
             )
         if (found := unfinished_run(base, kind, lambda run: digest_of(run) == digest)) is None:
             raise InputError(
-                f"--resume: expected an unfinished run of this dataset, such as {base}, got none: give --out RUN"
+                f"--resume: expected an unfinished run of {args.data} with a default name such as {base}, got none; "
+                "give --out RUN"
             )
         args.out = found
-        say(f"--out {found}: resumes the newest unfinished run")
+        say(f"--out {found}: resumed as the newest unfinished run of this dataset")
     if args.out is not None:
         check_folder(args.out, args.resume, args.overwrite, kind)
 
 
 def adopt(args: argparse.Namespace, name: str, kind: str, digest: str, is_same: Callable[[Path], bool]) -> None:
-    """Without --out: choose the newest unfinished run with these settings and data, if any, to be resumed.
+    """Without --out, choose the newest unfinished run with the same settings and data, if there is one, to be resumed.
 
     Args:
-        args: Options; `out` and `resume` are set here.
-        name, kind: As in `settle`.
+        args: The options; `out` and `resume` are set here.
+        name: End of default names of runs, such as vit.
+        kind: The `format` in config.json of this trainer's runs.
         digest: SHA-256 of the dataset's content; empty (not known): no run is resumed.
         is_same: Whether a run has the same settings and data.
     """
@@ -225,7 +230,7 @@ def adopt(args: argparse.Namespace, name: str, kind: str, digest: str, is_same: 
         return
     if (found := unfinished_run(base_of(args.data, name), kind, is_same)) is not None:
         args.out, args.resume = found, True
-        say(f"--out {found}: resumes this unfinished run with the same settings and data")
+        say(f"--out {found}: resumed as an unfinished run with the same settings and dataset")
 
 
 def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
@@ -233,7 +238,7 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
 
     Args:
         base: The first default name, from `base_of`.
-        write: Function that writes the files of a run before its first epoch into the given folder.
+        write: Writes the files that a run has before its first epoch into the given folder.
         hold: Takes the lock on the folder.
     """
     begun = base.with_name(f".{base.name}.{os.getpid()}.tmp")
@@ -256,7 +261,9 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
 
 
 def copy_dataset_files(data: Path, run: Path) -> None:
-    """Copy `DATASET_FILES` of a dataset into a run."""
+    """Copy nsoart.json, connectors.json and the folder nsoart, where they exist, from dataset `data` to `run`."""
     for name in DATASET_FILES:
         if (data / name).is_file():
             shutil.copyfile(data / name, run / name)
+    if (data / DATASET_FOLDER).is_dir():
+        shutil.copytree(data / DATASET_FOLDER, run / DATASET_FOLDER, dirs_exist_ok=True)

@@ -1,7 +1,7 @@
 """The size of a defect in mm, for the curve of detection probability against size.
 
-A bent pin's size is its true position, a retracted pin's its retraction, a protruding pin's its protrusion (a negative
-retraction). Other defects have no size: the measures of a broken pin come from the rest of the pin.
+The size of a bent pin is its true position, of a retracted pin its retraction, of a protruding pin its protrusion (a
+negative retraction). Other defects have no size: the measures of a broken pin are those of its stump.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,16 @@ KIND_OF = {"BENDNG": "bent", "NUKENG": "retracted"}
 
 
 def size_of(objects: "Sequence[ObjectRow]", limits: Mapping[str, Any]) -> tuple[str, float | None]:
-    """Return the size in mm of a picture's only defect, and the measure that it is of.
+    """Return the measure that gives the size of a picture's only defect, and this size.
 
     Args:
         objects: The picture's visible defects.
-        limits: Tolerance in mm by name of the measure, 0 where missing; `at` has that of single positions by address.
+        limits: Limits in mm by name of the measure; under `at`, by address, those of single pins. A missing limit is 0.
 
     Returns:
-        Name of the measure and size in mm; for a pin with two defects those of the larger one. "" and None where
-        the defect has no size, or the picture has no or several defects.
+        Name of the measure and size in mm; if the pin has several sizes (bent and retracted), those of the larger one.
+        "" and None if the picture does not have exactly one defect, the defect has no size above its limit, or one
+        of its kinds is not bent, retracted or protruding.
     """
     if len(objects) != 1 or not objects[0].is_position:
         return "", None

@@ -1,8 +1,8 @@
-"""Probability of detection (POD) against the size of the defect, as in non-destructive testing.
+"""Probability of detection (POD) by the size of the defect, as in non-destructive testing.
 
-A logistic curve of hit or miss over the logarithm of the size, fitted by maximum likelihood: MIL-HDBK-1823A (2009),
-section G.3. Its 90/95 point is the size from which on at least 90 % are found, with 95 % confidence. The confidence
-bound is that of the likelihood ratio: the normal approximation is too optimistic where few defects were missed.
+A logistic curve of hit or miss over the logarithm of the size is fitted by maximum likelihood: MIL-HDBK-1823A (2009),
+section G.3. The 90/95 point is the size from which on at least 90 % of the defects are found, with 95 % confidence. The
+confidence bound is that of the likelihood ratio: the normal approximation is too optimistic if few defects were missed.
 """
 
 import math
@@ -41,21 +41,25 @@ def _best_through(x: np.ndarray, found: np.ndarray, at: float) -> float:
 
 
 def separable(x: np.ndarray, found: np.ndarray) -> bool:
-    """Whether no curve fits best: all were found, all missed, or all found ones are larger; `x`: (N,) log sizes."""
+    """Return whether no curve can be fitted: no or all defects are found, or all found are larger than all missed.
+
+    `x` (N,) are the logarithms of the defects' sizes, `found` (N,) tells which were found.
+    """
     return bool(not found.any() or found.all() or x[found == 0].max() < x[found == 1].min())
 
 
 def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
-    """Fit the curve of detection probability against size; returns it with its 90 % point and its 90/95 point.
+    """Fit the curve of detection probability by size.
 
     Args:
         sizes_mm: (N,) sizes of the defects in mm, above 0.
-        found: (N,) whether the inspection said NG.
+        found: (N,) whether the inspection found the defect (said NG).
 
     Returns:
-        Number of `defects` and of `found` ones, `interval` of the share found (Clopper-Pearson), smallest and largest
-        size `from_mm` and `to_mm`, `offset` and `slope` of logit P = offset + slope * ln(size / 1 mm), the two points
-        `a90_mm` and `a90_95_mm`, and `note`: why a number is None, or that the 90/95 point is extrapolated.
+        Number of `defects` and of `found` ones; `interval` of the share found (Clopper-Pearson, 95 %); smallest and
+        largest size, `from_mm` and `to_mm`; `offset` and `slope` of logit P = offset + slope * ln(size / 1 mm);
+        `a90_mm`, the size at which P is 90 %; `a90_95_mm`, its 95 % upper bound (the 90/95 point); `note`: why a number
+        is None, or that the 90/95 point is extrapolated.
     """
     size, hit = np.asarray(sizes_mm, dtype=float), np.asarray(found, dtype=float)
     out: dict[str, Any] = {
@@ -68,12 +72,12 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         "note": "",
     }
     if len(size) < FEWEST:
-        out["note"] = f"no curve: {len(size)} defects, at least {FEWEST} are needed"
+        out["note"] = f"no curve: at least {FEWEST} defects are needed, there are {len(size)}"
         return out
     x = np.log(size)
     if separable(x, hit):
-        what = "all were found" if hit.all() else "the sizes of found and of missed defects do not overlap"
-        what = what if hit.any() else "none was found"
+        what = "all defects were found" if hit.all() else "the sizes of found and of missed defects do not overlap"
+        what = what if hit.any() else "no defect was found"
         out["note"] = f"no curve can be fitted: {what}"
         return out
     if size.min() == size.max():
@@ -82,7 +86,7 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
     offset, slope = _fit(x, hit)
     out.update(offset=offset, slope=slope)
     if slope <= 0:
-        out["note"] = "no 90 % point: larger defects are not found more often than small ones"
+        out["note"] = "no size at which 90 % are found: larger defects are not found more often than small ones"
         return out
     a90 = (math.log(FOUND / (1 - FOUND)) - offset) / slope
     out["a90_mm"] = math.exp(a90)
@@ -95,18 +99,22 @@ def curve(sizes_mm: Sequence[float], found: Sequence[bool]) -> dict[str, Any]:
         far += step
         step *= 1.3
         if far > a90 + math.log(100):
-            out["note"] = "no 90/95 point: with so few defects it would be more than 100 times the 90 % point"
+            what = "over 100 times the size at which 90 % are found"
+            out["note"] = f"no 90/95 point (90 % found, 95 % confidence): with so few defects it is {what}"
             return out
     near = max(a90, far - step / 1.3)
     bound = optimize.brentq(lambda at: _best_through(x, hit, at) - limit, near, far, xtol=1e-5)
     out["a90_95_mm"] = math.exp(bound)
     if out["a90_95_mm"] > out["to_mm"]:
-        out["note"] = "the 90/95 point is extrapolated: it lies above the largest size measured"
+        out["note"] = "the 90/95 point (90 % found, 95 % confidence) is extrapolated: it lies above all sizes measured"
     return out
 
 
 def probability(fitted: dict[str, Any], sizes_mm: np.ndarray) -> np.ndarray | None:
-    """Compute the probability of detection at sizes in mm from the result of `curve`; None where it has no curve."""
+    """Return the probability (N,) that defects of `sizes_mm` (N,) are detected; None if no curve could be fitted.
+
+    `fitted` is what the function `curve` returned.
+    """
     if fitted["slope"] is None:
         return None
     return np.asarray(1 / (1 + np.exp(-(fitted["offset"] + fitted["slope"] * np.log(sizes_mm)))))

@@ -1,10 +1,11 @@
 """Devices, precision and processes of a training, by Accelerate: `torchrun --nproc-per-node 2 -m trainer.vit ...`.
 
-`accelerate launch` starts the processes as well. Every process draws the same random numbers for the whole batch, and
-prepares and computes only its own share of the examples (`Share`). Gradients, and the counts that the losses are
-divided by, are summed over all processes. So N processes train on the same examples and take the same step as one
-process with the whole batch, up to the order of summation. Gradients are summed once per step, in one message; why
-neither DDP nor `Accelerator.accumulate` does it: docs/decisions/0009-sum-of-gradients.md.
+`accelerate launch` can start the processes too. In trainings of a ViT or gauge every process draws the same random
+numbers for the whole batch, and prepares and computes only its own share of the examples (`Share`). Gradients, and the
+counts by which losses are divided, are summed over all processes. So N processes train on the same examples and take
+the same step as one process with the whole batch, up to the order of summation. (Florence-2 differs: see
+`trainer.florence2.training`.) Gradients are summed once per step, in one message;
+docs/decisions/0009-sum-of-gradients.md says why neither DDP nor `Accelerator.accumulate` sums them.
 """
 
 import os
@@ -22,12 +23,11 @@ PATIENCE = timedelta(hours=2)  # the others wait while the first process checks 
 
 
 class Share:
-    """One process of a distributed training, and its share of the examples; by default the only process.
+    """One process of a distributed training, and its share of the examples; by default it is the only process.
 
     Args:
-        rank: Number of this process, from 0.
-        count: Number of processes.
-        accelerator: The `accelerate.Accelerator`: device, precision, communication. None: only to divide work.
+        rank, count: Number of this process, from 0, and number of all processes.
+        accelerator: The `accelerate.Accelerator`: device, precision, communication; None: one process, no training.
     """
 
     def __init__(self, rank: int = 0, count: int = 1, accelerator: Any = None) -> None:
@@ -39,21 +39,21 @@ class Share:
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes files and prints."""
+        """True in the process that writes files and prints."""
         return self.rank == 0
 
     def own(self, rows: int, together: int = 1) -> slice:
-        """Return the slice of rows that this process computes; the processes get about equal slices.
+        """Return the slice of a batch's rows that this process computes; the processes get about equal slices.
 
         Args:
-            rows: Number of rows of all processes, a multiple of `together`.
-            together: Number of neighbouring rows that stay in one process.
+            rows: Number of rows of the whole batch, a multiple of `together`.
+            together: Each block of this number of neighbouring rows stays in one process.
         """
         low, high = (rows // together * rank // self.count for rank in (self.rank, self.rank + 1))
         return slice(low * together, high * together)
 
     def total(self, tensor: Tensor) -> Tensor:
-        """Sum a tensor over all processes."""
+        """Sum a tensor over all processes; every process gets the sum."""
         if self.count == 1:
             return tensor
         whole: Tensor = self.accelerator.reduce(tensor, "sum")
@@ -70,7 +70,7 @@ class Share:
             gradient.copy_(part.view_as(gradient))
 
     def agreed[T](self, value: T) -> T:
-        """Return in every process the value of the first one, as clocks differ and only the first may have measured."""
+        """Return the first process's `value` in every process; the value given by others may differ or be None."""
         if self.count == 1:
             return value
         from accelerate.utils import broadcast_object_list
@@ -84,16 +84,18 @@ class Share:
             self.accelerator.wait_for_everyone()
 
     def leave(self) -> None:
-        """Destroy the process group: from here on the first process works alone."""
+        """Destroy the process group: afterwards the first process works alone."""
         self.accelerator.end_training()
 
 
 class SharedDropout(nn.Module):
-    """Dropout with a mask drawn for the whole batch, the same in all processes: (B, ...) -> the same shape.
+    """Dropout, (rows, ...) to the same shape.
+
+    Every process draws the mask of the whole batch, and applies the rows of the mask that belong to its own share.
 
     Args:
         p: Probability that a value is set to zero, in [0, 1).
-        share: This process's share; its `rows` is B of the whole batch.
+        share: This process's share of a batch; `share.rows` is the number of rows of the whole batch.
     """
 
     def __init__(self, p: float, share: Share) -> None:
@@ -110,7 +112,7 @@ class SharedDropout(nn.Module):
 
 
 def share_dropout(module: nn.Module, share: Share) -> None:
-    """Replace every dropout layer inside a module by `SharedDropout`."""
+    """Replace every dropout layer inside a module by a `SharedDropout`; `share`: this process's share of a batch."""
     for name, child in module.named_children():
         if isinstance(child, nn.Dropout) and child.p > 0:
             setattr(module, name, SharedDropout(child.p, share))
@@ -119,10 +121,10 @@ def share_dropout(module: nn.Module, share: Share) -> None:
 
 
 def start(device: torch.device, amp: str) -> Share:
-    """Join the process group that `torchrun` or `accelerate launch` started; without them train in one process.
+    """Join the process group of `torchrun` or `accelerate launch`; without these launchers there is one process.
 
     Args:
-        device: CPU or GPU; with several GPUs each process takes its own one.
+        device: CPU or GPU; with several GPUs each process takes one of its own.
         amp: `bf16` or `off`, from `options.amp_of`.
 
     Returns:
@@ -152,11 +154,7 @@ def start(device: torch.device, amp: str) -> Share:
 
 
 def _check_environment(device: torch.device) -> None:
-    """Check the environment variables of a launcher, and that there is a GPU for each process.
-
-    Raises:
-        InputError: A variable is missing or not a number, or there are fewer GPUs than processes.
-    """
+    """Check the environment variables of a launcher, and that there is a GPU for each process."""
     for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
         if not (value := os.environ.get(name, "1")).isdecimal():
             raise InputError(f"environment variable {name}: expected a whole number, got {value!r}")
@@ -166,12 +164,12 @@ def _check_environment(device: torch.device) -> None:
     missing = [name for name in ENVIRONMENT if not os.environ.get(name)]
     if missing:
         raise InputError(
-            f"environment variable WORLD_SIZE={world}: expected {', '.join(missing)} too, got none; start with "
-            "`torchrun --nproc-per-node N -m trainer.vit ...`, or unset WORLD_SIZE"
+            f"environment variable WORLD_SIZE={world}: expected also {', '.join(missing)}, which are not set; start "
+            "with `torchrun --nproc-per-node N -m trainer.vit ...`, or unset WORLD_SIZE"
         )
     here = int(os.environ["LOCAL_WORLD_SIZE"])
     if device.type == "cuda" and here > torch.cuda.device_count():
         raise InputError(
-            f"torchrun: expected a GPU for each of {here} processes, got {torch.cuda.device_count()}; "
-            "lower --nproc-per-node, or use --device cpu"
+            f"torchrun: expected a GPU for each of {here} processes on this machine, got {torch.cuda.device_count()}; "
+            "start fewer processes (--nproc-per-node), or use --device cpu"
         )

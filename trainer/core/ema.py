@@ -8,11 +8,12 @@ from torch import Tensor, nn
 
 
 class Average:
-    """The exponential moving average of a module's trained parameters; the decay is lower in the first steps.
+    """The exponential moving average of a module's trained parameters.
 
     Args:
         module: The network.
-        decay: Share of the average that each step keeps, such as 0.99; 0: no average, the weights themselves.
+        decay: Share of the average that a step keeps, such as 0.99; the first steps keep less. 0: no average is held,
+            and `in_place` leaves the weights as they are.
     """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
@@ -31,7 +32,7 @@ class Average:
 
     @contextlib.contextmanager
     def in_place(self) -> Iterator[None]:
-        """Within a `with` block the module has the averaged weights."""
+        """Give the module the averaged weights during a `with` block, and its own weights back afterwards."""
         own = {n: p.detach().clone() for n, p in self.module.named_parameters() if n in self.held}
         self._put(self.held)
         try:

@@ -1,4 +1,4 @@
-"""`InputError`, raised for a user's mistake; its class lies in `trainer.vit.network`, whose files travel with a run."""
+"""`InputError`, raised for a user's mistake. Its class is in `trainer.vit.network`: those files travel with a run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ __all__ = ["InputError", "as_input_error"]
 
 @contextmanager
 def as_input_error() -> Iterator[None]:
-    """Within a `with` block turn the generator's InputError into the trainer's."""
+    """In a `with` block, turn an InputError of the generator into one of the trainer, with the same messages."""
     try:
         yield
     except contract.InputError as error:

@@ -1,6 +1,7 @@
 """Event files for TensorBoard in RUN/tensorboard: the numbers of metrics.csv, written after each epoch.
 
-`tensorboard --logdir RUN` shows them. Where a resumed run trains an epoch again, its earlier events are dropped.
+`tensorboard --logdir RUN` shows them. If a resumed run trains an epoch again, events of that and later epochs are
+dropped.
 """
 
 from pathlib import Path
@@ -21,17 +22,17 @@ def event_writer_class() -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as e:
         raise InputError(
-            f"--tensorboard: expected the package tensorboard, got {e}; install it in this project's folder: "
+            f"--tensorboard: expected the package tensorboard, got {e}; to install it, run in this project's folder: "
             "pip install '.[tensorboard]'"
         ) from e
     return SummaryWriter
 
 
 class EventFiles:
-    """Writes each epoch's numbers; metrics.csv's columns `train_…`, `val_…` become `train/…`, `validation/…`.
+    """Writer of event files: call `add` after each epoch, and `close` at the end.
 
     Args:
-        run: The run's folder.
+        run: The run's folder; the files are in its folder `tensorboard`, which the first `add` makes.
 
     Raises:
         InputError: The package `tensorboard` is not installed.
@@ -42,7 +43,11 @@ class EventFiles:
         self._writer: Any = None
 
     def add(self, row: dict[str, object]) -> None:
-        """Write the numbers of one line of metrics.csv as events of its epoch."""
+        """Write the numbers of one line of metrics.csv, by column, as events of its epoch (column `epoch`).
+
+        The tag of column `train_X` is `train/X`, of `val_X` `validation/X`, of others the column's name. Text, bool and
+        empty cells are left out.
+        """
         epoch = int(row["epoch"])  # type: ignore[call-overload]
         if self._writer is None:
             # Drop events of this epoch and later ones that an earlier process wrote.

@@ -1,15 +1,16 @@
 """Whether a run is fit to judge: better than chance at telling OK from NG on validation, and not collapsed.
 
-A run is unfit if it predicts one class for nearly all pictures, or if the one-sided 95 % lower bound of its balanced
-accuracy (mean of two shares: NG parts found, OK parts passed) is at most 0.5. An unfit run answers INVALID.
+A run is unfit if validation has no OK or no NG parts, if it predicts one class for over 90 % of the pictures although
+fewer have it (`metrics.collapse_warning`), or if the one-sided 95 % lower bound of its balanced accuracy (mean of two
+shares: NG parts found, OK parts passed) is at most 0.5. An unfit run answers INVALID, unless --allow-unfit is given.
 
 The bound is that of Brodersen et al. (2010, The balanced accuracy and its posterior distribution): with flat priors the
-two shares have beta distributions, and their mean has the convolution of both. Pictures of one part are not
-independent, so each part is one trial; of a part with several pictures the share that is right counts. Unlike a
-bootstrap, this interval has a width where all pictures are right, and it keeps its width with few parts.
+two shares have beta distributions, and the distribution of their sum is the convolution of both. Pictures of one part
+are not independent, so each part is one trial; a part with several pictures counts with its share of right ones. Unlike
+a bootstrap, the bound does not become too narrow if all pictures are right or parts are few.
 
-Validation also chose the threshold. So each half of its parts is judged by the threshold that the other half chooses:
-else a network that guesses would look better than chance on few parts.
+Validation chooses the threshold too. Therefore each half of its parts is judged by a threshold chosen on the other
+half: otherwise a network that guesses would seem better than chance on few parts.
 """
 
 from collections.abc import Callable, Sequence
@@ -34,8 +35,8 @@ class Fitness:
     """How well a run tells OK from NG on validation.
 
     Args:
-        balanced_accuracy: Mean of the shares of NG parts found and OK parts passed; None if validation lacks either.
-        lower_bound: One-sided 95 % lower bound of it; None likewise.
+        balanced_accuracy: Mean of the shares of NG parts found and OK parts passed; None without NG or OK parts.
+        lower_bound: One-sided 95 % lower bound of `balanced_accuracy`; None without NG or OK parts.
         ok_parts, ng_parts: Number of parts with OK pictures, and with NG pictures.
         unfit: Why the run is unfit, each beginning with `unfit: `; empty if it is fit.
     """
@@ -47,7 +48,7 @@ class Fitness:
     unfit: tuple[str, ...] = ()
 
     def sentence(self) -> str:
-        """Say in one line whether the run is fit, with the numbers, without full stop."""
+        """Return one line, without full stop, on whether the run is fit, with the numbers or the reasons."""
         if not self.unfit:
             return (
                 f"fit: balanced accuracy of OK and NG on validation {self.balanced_accuracy:.3f}, 95 % lower bound "
@@ -65,23 +66,23 @@ class Fitness:
         """Read the fitness from the JSON object `fitness` of frozen.json.
 
         Raises:
-            KeyError, TypeError, ValueError: It is not such an object.
+            KeyError, TypeError, ValueError: `held` is not such an object.
         """
         share, low = (None if held[k] is None else float(held[k]) for k in ("balanced_accuracy", "lower_bound"))
         return cls(share, low, int(held["ok_parts"]), int(held["ng_parts"]), tuple(map(str, held["unfit"])))
 
 
 def fitness_said(held: Fitness | None) -> str:
-    """Say in one line, without full stop, how fit a run is; None: not recorded."""
+    """Return one line, without full stop, on a run's fitness; None: that it is not recorded."""
     return NOT_RECORDED if held is None else held.sentence()
 
 
 def lower_bound(found: tuple[float, float], passed: tuple[float, float], level: float = LEVEL) -> float:
-    """Return the one-sided lower bound of the mean of two shares: see the module.
+    """Return the one-sided lower confidence bound of the mean of two shares, each beta-distributed with a flat prior.
 
     Args:
-        found: Right and wrong trials of the first share; may be fractions.
-        passed: Right and wrong trials of the second share.
+        found: Numbers of right and of wrong trials of the first share; may be fractions.
+        passed: Numbers of right and of wrong trials of the second share; may be fractions.
         level: Confidence, in (0, 1).
     """
     from scipy import stats  # takes a second; prediction does not need it
@@ -106,7 +107,7 @@ def fitness_of(parts: Sequence[str], ng: np.ndarray, said_ng: np.ndarray, found_
     Args:
         parts: (N,) name of the part that each picture shows.
         ng: (N,) whether the picture is NG in truth.
-        said_ng: (N,) whether it was decided NG, by a threshold that was chosen without its part.
+        said_ng: (N,) whether the picture was decided NG, by a threshold chosen on other parts: see `cross_decided`.
         found_wanting: Further reasons why the run is unfit, each a sentence without full stop.
     """
     names, unfit = np.asarray(parts, dtype=str), [f"unfit: {text}" for text in found_wanting]
@@ -122,25 +123,22 @@ def fitness_of(parts: Sequence[str], ng: np.ndarray, said_ng: np.ndarray, found_
     low = lower_bound(found, passed)
     if low <= CHANCE:
         unfit.append(
-            f"unfit: balanced accuracy of OK and NG on validation is {share:.3f}, its 95 % lower bound {low:.3f}, on "
-            f"{ok_parts} OK and {ng_parts} NG parts: not shown to be better than chance (0.5)"
+            f"unfit: balanced accuracy of OK and NG on validation is {share:.3f}; its 95 % lower bound {low:.3f}, from "
+            f"{ok_parts} OK and {ng_parts} NG parts, is not above chance (0.5)"
         )
     return Fitness(share, low, ok_parts, ng_parts, tuple(unfit))
 
 
 def cross_decided(
-    parts: Sequence[str],
-    ng: np.ndarray,
-    scores: np.ndarray,
-    choose: Callable[[np.ndarray, np.ndarray], float],
+    parts: Sequence[str], ng: np.ndarray, scores: np.ndarray, choose: Callable[[np.ndarray, np.ndarray], float]
 ) -> np.ndarray:
-    """Decide NG (N,) bool for each picture with a threshold chosen on the other half of the parts.
+    """Return (N,) bool: for each half of the parts, whether its pictures are NG by a threshold from the other half.
 
     Args:
         parts: (N,) name of the part that each picture shows.
         ng: (N,) whether the picture is NG in truth.
-        scores: (N,) scores.
-        choose: Chooses a threshold from the scores and truths of some pictures.
+        scores: (N,) scores; from the threshold on, a picture is NG.
+        choose: Function of the scores and the values of `ng` of one half's pictures to a threshold.
     """
     groups = part_groups(parts, ng, GROUPS)
     said = np.zeros(len(scores), dtype=bool)
@@ -152,11 +150,11 @@ def cross_decided(
 
 
 def part_groups(parts: Sequence[str], ng: np.ndarray, groups: int) -> np.ndarray:
-    """Divide the parts into `groups` groups with about equal numbers of OK parts and of NG parts.
+    """Divide the parts into groups with about equal numbers of OK parts and of NG parts.
 
     Args:
         parts: (N,) name of the part that each picture shows.
-        ng: (N,) whether the picture is NG in truth; a part is NG if any of its pictures is.
+        ng: (N,) whether the picture is NG in truth; a part is NG if at least one of its pictures is.
         groups: Number of groups.
 
     Returns:

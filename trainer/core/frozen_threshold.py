@@ -1,26 +1,26 @@
-"""RUN/frozen.json: what validation decided once for a run's weights, kept for all evaluations and predictions.
+"""RUN/frozen.json: values chosen and measured once on validation, for all evaluations and predictions of a run.
 
-Thresholds and temperature (`trainer.core.decision`), fitness (`trainer.core.fitness`), and the pin positions that were
-defective in training, by scene, so that an evaluation can tell new positions. All belong to the weights whose SHA-256
-is in the file.
+It holds thresholds and temperature (`trainer.core.decision`), fitness (`trainer.core.fitness`), and by scene the pin
+positions that were defective in training, so that an evaluation can report on other positions apart. All values belong
+to the weights whose SHA-256 is in the file.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from generator.io.checksum import sha256_of
-from trainer.core import fitness, max_escape, metrics, run_folder
+from trainer.core import fitness, max_escape, metrics, operating_points, run_folder
 from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
 
 FROZEN = "frozen.json"
-CRITERION = "highest mean of two shares on validation, NG found and OK passed"
+CRITERION = "highest mean, on validation, of the share of NG pictures found and the share of OK pictures passed"
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,16 @@ class FrozenThreshold:
 
     Args:
         weights_sha256: SHA-256 of RUN/best.safetensors, in hex.
-        threshold: Least P(NG) = 1 - P(OK) at which the class is a class of defect, in [0, 1].
+        threshold: See `decision.Limits`.
         temperature: Number above 0 that divides the logits.
-        pictures: Number of validation pictures, with --views of parts, on which thresholds and temperature were chosen.
+        pictures: Number of validation pictures (with --views: parts) on which thresholds and temperature were chosen.
         positions: Addresses (such as `r1c2`) of the pins that were defective in training, by scene.
-        escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions: no UNSURE.
-        fitness: None in files of earlier versions.
-        tolerance: Limits in mm that the run was trained under, by scene; None: not recorded.
+        escape_threshold, overkill_threshold: See `decision.Limits`; None in files of earlier versions.
+        fitness: How well the run tells OK from NG; None in files of earlier versions.
+        tolerance: Limits in mm under which the run was trained, by scene; None: not recorded.
         max_escape: `max_escape.Check` as JSON object; None without --max-escape.
+        operating_points: Thresholds by accepted share of escapes or overkill, from `operating_points.choose`; None in
+            files of earlier versions.
     """
 
     weights_sha256: str
@@ -49,10 +51,11 @@ class FrozenThreshold:
     fitness: Fitness | None = None
     tolerance: dict[str, Any] | None = None
     max_escape: dict[str, Any] | None = None
+    operating_points: list[dict[str, Any]] | None = None
 
     @property
     def limits(self) -> Limits:
-        """The thresholds of the verdict."""
+        """The thresholds of the verdict; an escape or overkill threshold that is None equals `threshold`."""
         escape, overkill = self.escape_threshold, self.overkill_threshold
         return Limits(
             self.threshold,
@@ -61,7 +64,7 @@ class FrozenThreshold:
         )
 
     def sentences(self) -> list[str]:
-        """Say how fit the run is, and what --max-escape has shown where it was asked for; without full stops."""
+        """Return sentences without full stops: on the run's fitness, and on whether --max-escape, if given, holds."""
         return [text for text in (fitness.fitness_said(self.fitness), max_escape.said(self.max_escape)) if text]
 
     def to_json(self) -> dict[str, Any]:
@@ -92,17 +95,19 @@ def freeze(
     held: FrozenThreshold | None = None,
     rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose thresholds and temperature of a classifier on validation, measure its fitness, and write RUN/frozen.json.
+    """Choose and write a classifier's thresholds, temperature (also into RUN/config.json) and fitness, on validation.
 
     Args:
-        run: The run's folder.
         logits, labels: Logits (N, K) of the best weights on the validation split, and its true labels (N,).
-        classes: Class names.
-        ok_index: Label of OK.
+        classes, ok_index: Class names, and the label of OK.
         positions: Addresses of the pins that were defective in training, by scene.
         parts: (N,) name of the part that each picture shows.
-        held: What an earlier version froze: its threshold and temperature are kept. None: both are chosen.
+        held: Present content, which lacks fitness or a new --max-escape: its threshold and temperature are kept. None:
+            both are chosen.
         rate: Rate of `--max-escape`; 0: not given.
+
+    Returns:
+        The content of RUN/frozen.json.
     """
     temperature = held.temperature if held else fit_temperature(logits, labels)
     scores, ng = 1 - softmax(logits, temperature)[:, ok_index], labels != ok_index
@@ -128,36 +133,37 @@ def decided_by(
     temperature: float = 1.0,
     rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose the escape and the overkill threshold on validation; returns the content of RUN/frozen.json.
+    """Choose the escape and the overkill threshold on validation; returns what `write` writes into RUN/frozen.json.
 
     Args:
-        run: The run's folder.
         parts: (N,) name of the part that each picture shows.
         scores, ng: (N,) scores of the validation split, and whether each picture is NG in truth.
-        threshold: The threshold.
+        threshold: Score from which on the class is a class of defect.
         measured: The run's fitness.
         positions: Addresses of the pins that were defective in training, by scene.
-        temperature: Divides the logits; 1 where there are none.
+        temperature: Divides the logits; 1 for a run without logits.
         rate: Rate of `--max-escape`; 0: not given.
     """
     limits = choose_limits(scores, ng, threshold)
     check = max_escape.choose(parts, ng, scores, rate, threshold, limits.overkill) if rate else None
+    limits = replace(limits, escape=check.threshold) if check else limits
     return FrozenThreshold(
         weights_sha256=digest(run / run_folder.BEST),
         threshold=limits.threshold,
         temperature=temperature,
         pictures=len(scores),
         positions=positions,
-        escape_threshold=check.threshold if check else limits.escape,
+        escape_threshold=limits.escape,
         overkill_threshold=limits.overkill,
         fitness=measured,
         tolerance=run_folder.tolerance_of(run),
         max_escape=asdict(check) if check else None,
+        operating_points=operating_points.choose(scores, ng, limits),
     )
 
 
 def write(run: Path, decided: FrozenThreshold, criterion: str = CRITERION) -> None:
-    """Write RUN/frozen.json; `criterion`: how the threshold was chosen, in words."""
+    """Write `decided` into RUN/frozen.json; `criterion`: how the threshold was chosen, in words."""
     run_folder.write_text(run / FROZEN, json.dumps({"criterion": criterion, **decided.to_json()}, indent=2) + "\n")
 
 
@@ -172,7 +178,7 @@ def _write_temperature(run: Path, temperature: float | None) -> None:
 
 
 def forget_temperature(run: Path) -> None:
-    """Remove the temperature from RUN/config.json, before the weights that it belongs to are replaced."""
+    """Remove the temperature from RUN/config.json: it belongs to weights that are about to be replaced."""
     _write_temperature(run, None)
 
 
@@ -181,10 +187,10 @@ def _number(value: Any) -> float | None:
 
 
 def load(run: Path) -> FrozenThreshold | None:
-    """Read RUN/frozen.json; None where the run has none.
+    """Read RUN/frozen.json; None if the run has no such file.
 
     Raises:
-        InputError: The file is broken, or belongs to other weights than RUN/best.safetensors.
+        InputError: The file is broken, or belongs to other weights than RUN/best.safetensors, or these are missing.
     """
     path = run / FROZEN
     if not path.is_file():
@@ -204,18 +210,24 @@ def load(run: Path) -> FrozenThreshold | None:
             None if held.fitness is None else Fitness.from_json(held.fitness),
             None if held.tolerance is None else dict(held.tolerance),
             None if held.max_escape is None else asdict(max_escape.Check(**held.max_escape)),
+            None if held.operating_points is None else [operating_points.read(one) for one in held.operating_points],
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
-        raise InputError(f"{path}: expected the threshold that a training wrote, got {type(e).__name__}: {e}") from e
+        raise InputError(
+            f"{path}: expected the thresholds that a training wrote, got {type(e).__name__}: {e}; delete the file and "
+            "choose them again with `python -m trainer.evaluate`"
+        ) from e
     # A detector that finds nothing has a threshold just above its highest confidence.
     if not (0 <= held.limits.escape <= held.threshold <= held.limits.overkill <= 2 and held.temperature > 0):
         raise InputError(
-            f"{path}: expected thresholds 0 <= escape <= threshold <= overkill <= 1 and a temperature above 0, got "
-            f"{held}"
+            f"{path}: expected thresholds 0 <= escape <= threshold <= overkill <= 2 and a temperature above 0, got "
+            f"{held.limits} and temperature {held.temperature}; delete the file and choose them again with `python -m "
+            "trainer.evaluate`"
         )
     if held.weights_sha256 != digest(run / run_folder.BEST):
         raise InputError(
-            f"{path}: expected the threshold of {run_folder.BEST}, got that of other weights; finish the training with "
-            "--resume, or delete the file and choose the threshold again with `python -m trainer.evaluate`"
+            f"{path}: expected thresholds chosen with the weights in {run_folder.BEST}, got some chosen with other "
+            "weights; finish the training with --resume, or delete the file and choose them again with `python -m "
+            "trainer.evaluate`"
         )
     return held

@@ -1,10 +1,11 @@
 """The gates of a run: limits, learned from its training and validation pictures, beyond which a picture is INVALID.
 
     RUN/gates.npz           gates on the picture itself (`generator.verdict.gates`)
-    RUN/gates.safetensors   gate on the network's features (`trainer.core.feature_gate`), of the best weights
+    RUN/gates.safetensors   gate on the features that the network computes with the best weights, see
+                            `generator.verdict.feature_gate`
 
-A training writes both at its end; for a run without them, `trainer.evaluate` does so from the dataset's splits `train`
-and `validation`.
+A training writes both files at its end. For a run without them, `trainer.evaluate` learns them if it is given the
+dataset of the training, from the splits `train` and `validation`.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,11 +20,12 @@ from tqdm import tqdm
 
 from generator.io.checksum import sha256_of
 from generator.verdict import gates as picture_gates
+from generator.verdict.feature_gate import FeatureGate
 from generator.verdict.gates import PictureGates
 from trainer.core import run_folder
 from trainer.core.console import speaks
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.feature_gate import FeatureGate, Watch
+from trainer.core.feature_watch import Watch
 from trainer.core.split import Pictures
 
 FEATURES = "gates.safetensors"
@@ -35,14 +37,14 @@ BATCH = 16
 
 @dataclass(frozen=True)
 class Gates:
-    """The gates of a run, on the picture itself and on the network's features; None where the run lacks one."""
+    """The gates of a run: limits on the picture itself and on the network's features; each None if the run lacks it."""
 
     pictures: PictureGates | None
     features: FeatureGate | None
 
     @classmethod
     def load(cls, run: Path, weights: str = run_folder.BEST) -> "Gates":
-        """Load the gates of a run; the gate on features only if it was learned with these weights.
+        """Load a run's gates; a gate without a file is None, `features` also if learned with others than RUN/`weights`.
 
         Raises:
             InputError: A file is damaged or written by another program.
@@ -54,20 +56,20 @@ class Gates:
 
     @property
     def missing(self) -> list[str]:
-        """Why nothing can be OK: the run has no gates; empty if it has."""
+        """If the run has no gates, a list of one text that says so and how to make them; otherwise an empty list."""
         if self.pictures is not None:
             return []
         return [
-            f"gates: the run has no {picture_gates.FILE}, the limits that tell which pictures cannot be judged; "
-            "`python -m trainer.evaluate --model RUN --data DATASET` writes it"
+            f"gates: the run has no {picture_gates.FILE} (limits beyond which a picture cannot be judged); "
+            "`python -m trainer.evaluate --model RUN --data DATASET` with the training's dataset writes it"
         ]
 
     def reasons(self, pictures: Sequence[Image.Image], features: np.ndarray | None) -> list[list[str]]:
-        """Return why each picture cannot be judged: empty lists if it can.
+        """Return for each picture the reasons why it cannot be judged; an empty list if it can be judged.
 
         Args:
-            pictures: B pictures as opened.
-            features: (B, C, rows, columns) of `Watch`; None: the gate on features is not applied.
+            pictures: B pictures as opened, of their own size.
+            features: (B, C, rows, columns) from `Watch`; None: the gate on features is not applied.
         """
         found: list[list[str]] = [self.pictures.reasons(one) if self.pictures else [] for one in pictures]
         if self.features is None or features is None:
@@ -75,11 +77,11 @@ class Gates:
         return [own + more for own, more in zip(found, self.features.reasons(features), strict=True)]
 
     def of_split(self, pictures: Pictures, features: np.ndarray | None, views: int = 1) -> list[list[str]]:
-        """Return why each example of a split cannot be judged; its `views` pictures follow each other.
+        """Return for each example of a split the reasons why it cannot be judged; an empty list if it can be judged.
 
         Args:
-            pictures: N pictures.
-            features: (N, C, rows, columns) of `Watch`; None: the gate on features is not applied.
+            pictures: N pictures; the `views` pictures of an example follow each other.
+            features: (N, C, rows, columns) from `Watch`; None: the gate on features is not applied.
             views: Number of pictures of an example.
         """
         count = len(pictures)
@@ -91,18 +93,18 @@ class Gates:
 
 
 def have(run: Path) -> bool:
-    """Whether a run has both files of gates."""
+    """Return whether a run's folder has both gates.npz and gates.safetensors."""
     return all((run / name).is_file() for name in FILES)
 
 
 def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callable[[Tensor], object]) -> None:
-    """Learn the gates of a run's best weights, and write their files.
+    """Learn a run's gates from at most 700 training and 300 validation pictures; writes gates.npz, gates.safetensors.
 
     Args:
         run: The run's folder, with its best weights.
         splits: The pictures of `train` and `validation`.
-        watch: Collects the network's features.
-        show: Runs the network on pixels (B, C, H, W) uint8.
+        watch: Collects the features that the network computes.
+        show: Runs the network with its best weights on pixels (B, C, H, W) uint8.
     """
     chosen = {name: _some(len(splits[name]), most) for name, most in MOST.items()}
     groups = [parts[index] for name, some in chosen.items() for parts in [splits[name].parts()] for index in some]
@@ -119,24 +121,21 @@ def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callabl
 
 
 def _write(path: Path, gate: FeatureGate, weights_sha256: str) -> None:
-    run_folder.save_tensors(path, gate.tensors(), {"weights_sha256": weights_sha256})
+    tensors = {name: torch.from_numpy(each) for name, each in gate.arrays().items()}
+    run_folder.save_tensors(path, tensors, {"weights_sha256": weights_sha256})
 
 
 def _read(path: Path, weights_sha256: str) -> FeatureGate | None:
-    """Read a gate on features; None if it was learned with other weights.
-
-    Raises:
-        InputError: The file is damaged or written by another program.
-    """
+    """Read a gate on features; None if it was learned with other weights."""
     tensors, metadata = run_folder.read_tensors(path)
     if metadata.get("weights_sha256", weights_sha256) != weights_sha256:
         return None
     try:
-        return FeatureGate.of_tensors(tensors)
+        return FeatureGate.of_arrays({name: each.numpy() for name, each in tensors.items()})
     except ValueError as e:
         raise InputError(
-            f"{path}: expected the gate on features that a training wrote, got {e}: delete the file, and `python -m "
-            "trainer.evaluate` with the training's dataset writes it again"
+            f"{path}: expected the limits of the network's features, as a training writes them, got {e}; delete the "
+            "file, and write it again with `python -m trainer.evaluate` and the training's dataset"
         ) from e
 
 

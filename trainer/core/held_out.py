@@ -1,4 +1,4 @@
-"""Seen and held-out positions: whether the pin with a defect was defective in a training picture too."""
+"""Seen and held-out positions: a pin position is seen if its pin is defective in a training picture, else held out."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,7 +12,7 @@ def _pins(addresses: Iterable[str]) -> set[str]:
 
 
 def positions_by_scene(defects: Iterable[tuple[str, Iterable[str]]]) -> dict[str, list[str]]:
-    """Collect the addresses (such as `r1c2`) of all pins with a defect in any picture, by scene.
+    """Return by scene the sorted addresses (such as `r1c2`) of all pins that are defective in any picture.
 
     Args:
         defects: For each picture its scene and the addresses of its defects.
@@ -24,12 +24,14 @@ def positions_by_scene(defects: Iterable[tuple[str, Iterable[str]]]) -> dict[str
 
 
 def group_of(scene: str, addresses: Iterable[str], positions: Mapping[str, Sequence[str]]) -> str:
-    """Tell whether a picture's defects are on pins defective in training: `seen`, `held-out` (none is) or `both`.
+    """Return whether a picture's defects are on pins that were defective in training.
 
     Args:
-        scene: The picture's scene.
-        addresses: Addresses of its defects; without any the result is `no position`.
+        scene, addresses: The picture's scene, and the addresses of its defects.
         positions: From `positions_by_scene`, of the training pictures.
+
+    Returns:
+        `seen` (all pins were), `held-out` (none was), `both` (some were), or `no position` if no address is given.
     """
     seen = _pins([*positions.get(scene, ()), *positions.get(ANY_SCENE, ())])
     groups = {pin in seen for pin in _pins(addresses)}

@@ -1,10 +1,10 @@
 """Confidence intervals of shares: exact bounds of a count, and the bootstrap over parts.
 
 Pictures of one part are not independent trials: several cameras see the same bent pin. So intervals of accuracy and
-recall come from drawing whole parts with replacement (bootstrap). Where every part is right, or every one wrong, the
-bootstrap has no width; then the bounds are exact: of one share Clopper and Pearson's (1934, The use of confidence or
-fiducial limits illustrated in the case of the binomial), of the mean of several classes' shares Buehler's (1957,
-Confidence intervals for the product of two binomial parameters).
+recall come from drawing whole parts with replacement (bootstrap). If all parts are right, or all are wrong, the
+bootstrap has no width, and exact bounds are used. For one share these are Clopper and Pearson's (1934, The use of
+confidence or fiducial limits illustrated in the case of the binomial), for the mean of several classes' shares
+Buehler's (1957, Confidence intervals for the product of two binomial parameters).
 """
 
 from collections.abc import Callable, Sequence
@@ -19,11 +19,10 @@ DRAWS = 1000
 
 
 def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
-    """Return the exact two-sided confidence bounds of a share, by Clopper and Pearson; (0, 1) without trials.
+    """Return lower and upper exact confidence bound of a share (Clopper and Pearson); (0, 1) without trials.
 
     Args:
-        hits: Number of trials that count for the share.
-        trials: Number of independent trials.
+        hits, trials: The share is hits / trials; the trials are independent of each other.
         level: Confidence, in (0, 1).
     """
     if trials == 0:
@@ -35,7 +34,7 @@ def clopper_pearson(hits: int, trials: int, level: float = 0.95) -> Interval:
 
 
 def share(hits: int, trials: int) -> dict[str, Any]:
-    """Return a share, its counts and exact 95 % bounds, as in evaluation.json; the share is None without trials."""
+    """Return `count` (hits), `of` (trials), `share` (hits / trials, None for 0 trials), its exact 95 % `interval`."""
     return {
         "count": int(hits),
         "of": int(trials),
@@ -45,7 +44,7 @@ def share(hits: int, trials: int) -> dict[str, Any]:
 
 
 def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: int) -> np.ndarray:
-    """Count the confusion matrix of each part (P, K, K): row = true label, column = predicted label.
+    """Return the confusion matrix of each of P parts, (P, K, K) counts: row = true label, column = predicted label.
 
     Args:
         parts: (N,) name of the part that each picture shows.
@@ -59,7 +58,7 @@ def part_counts(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, class
 
 
 def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.ndarray:
-    """Draw confusion matrices (draws, K, K), sums over P parts drawn with repetition from `counts`, (P, K, K)."""
+    """Draw bootstrap samples (draws, K, K); each sums P matrices drawn with replacement from `counts` (P, K, K)."""
     parts, classes = len(counts), counts.shape[-1]
     weights = np.random.default_rng(seed).multinomial(parts, np.full(parts, 1 / parts), size=draws)
     drawn: np.ndarray = (weights @ counts.reshape(parts, -1)).reshape(draws, classes, classes)
@@ -67,7 +66,7 @@ def drawn_matrices(counts: np.ndarray, draws: int = DRAWS, seed: int = 0) -> np.
 
 
 def bootstrap(drawn: np.ndarray, measure: Callable[[np.ndarray], float], level: float = 0.95) -> Interval:
-    """Return the percentile interval of a measure over bootstrap draws; (0, 1) where no draw has a value.
+    """Return the percentile interval of a measure over bootstrap draws; (0, 1) if no draw has a value.
 
     Args:
         drawn: (draws, K, K) from `drawn_matrices`.
@@ -107,8 +106,9 @@ def _least_mean(trials: np.ndarray, level: float) -> float:
 def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
     """Return the interval of the balanced accuracy (mean recall of the classes that occur), by bootstrap over parts.
 
-    Where the recall of every class is 0 or 1 the bootstrap has no width: then Buehler's bounds of the mean, with each
-    part of a class as one trial. (0, 1) without pictures, or with a single part of mixed results.
+    If the recall of every class is 0 or 1, the bootstrap has no width, and Buehler's bounds of the mean are used, with
+    each part of a class as one trial. Without pictures, or if the only part has right and wrong ones, the result is
+    (0, 1).
 
     Args:
         counts: (P, K, K) from `part_counts`.
@@ -131,27 +131,38 @@ def balanced_interval(counts: np.ndarray, level: float = 0.95) -> Interval:
 
 
 def part_interval(parts: Sequence[str], right: np.ndarray, level: float = 0.95) -> Interval:
-    """Return the interval of the share of right pictures, by bootstrap over parts.
+    """Return the interval of the share of right pictures: `part_intervals` with one column, `right` (N,)."""
+    low, high = part_intervals(parts, np.asarray(right)[:, None], level)[0]
+    return float(low), float(high)
 
-    Where all pictures are right, or all are wrong, the bootstrap has no width: then Clopper and Pearson's bounds with
-    each part as one trial. (0, 1) without pictures, or with a single part of mixed results.
+
+def part_intervals(parts: Sequence[str], right: np.ndarray, level: float = 0.95) -> np.ndarray:
+    """Return the intervals of T shares of right pictures, by bootstrap over parts with the same draws for each share.
+
+    If all pictures are right, or all are wrong, the bootstrap has no width, and Clopper and Pearson's bounds are used,
+    with each part as one trial. Without pictures, or if the only part has right and wrong ones, the result is (0, 1).
 
     Args:
         parts: (N,) name of the part that each picture shows.
-        right: (N,) whether the picture is counted as right.
+        right: (N, T) whether the picture is counted as right.
         level: Confidence, in (0, 1).
+
+    Returns:
+        (T, 2) lower and upper bounds.
     """
-    counts = part_counts(parts, np.zeros(len(right), dtype=int), np.asarray(right, dtype=int), 2)[:, 0]
-    if not len(counts):
-        return 0.0, 1.0
-    if not counts[:, 0].any():
-        return clopper_pearson(len(counts), len(counts), level)
-    if not counts[:, 1].any():
-        return clopper_pearson(0, len(counts), level)
-    if len(counts) == 1:
-        return 0.0, 1.0
-    rng = np.random.default_rng(0)
-    weights = rng.multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=DRAWS)
-    drawn = weights @ counts
-    low, high = np.quantile(drawn[:, 1] / drawn.sum(1), [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
+    _, index = np.unique(np.asarray(parts, dtype=str), return_inverse=True)
+    sizes = np.bincount(index).astype(float)
+    hits = np.zeros((len(sizes), right.shape[1]))
+    np.add.at(hits, index, np.asarray(right, dtype=int))
+    bounds = np.tile([0.0, 1.0], (right.shape[1], 1))
+    if not len(sizes):
+        return bounds
+    whole = hits.sum(0)
+    bounds[whole == 0] = clopper_pearson(0, len(sizes), level)
+    bounds[whole == len(right)] = clopper_pearson(len(sizes), len(sizes), level)
+    mixed = (whole > 0) & (whole < len(right))
+    if len(sizes) > 1 and mixed.any():
+        weights = np.random.default_rng(0).multinomial(len(sizes), np.full(len(sizes), 1 / len(sizes)), size=DRAWS)
+        shares = weights @ hits[:, mixed] / (weights @ sizes)[:, None]
+        bounds[mixed] = np.quantile(shares, [(1 - level) / 2, (1 + level) / 2], axis=0).T
+    return bounds

@@ -1,12 +1,12 @@
-"""The training loop of every kind of network: steps, epochs, and the files that are kept after each epoch.
+"""The training loop of every kind of network: steps, epochs, and the files that are written after each epoch.
 
-It knows nothing of pictures, classes or boxes. A `Trainee` supplies the network, the batches of each epoch, the loss of
-a batch and the measurement after an epoch. The loop does the rest: learning rate, accumulated and clipped gradients,
-averaged weights (EMA), best epoch, metrics.csv, event files, the state that a run is resumed from, early stopping, time
-limit, and several processes.
+The loop does not depend on pictures, classes or boxes. A `Trainee` supplies the network, the batches of each epoch, the
+loss of a batch and the measurement after an epoch. The loop does the rest: learning rate, accumulated and clipped
+gradients, averaged weights (EMA), best epoch, metrics.csv, event files, the state from which a run is resumed, early
+stopping, time limit, and several processes.
 
-The trainee seeds all random numbers again at the start of each epoch. So a run that was killed and resumed gives the
-same weights, to the bit, as one that was not, on one machine with the same number of threads.
+The trainee seeds all random numbers again at the start of each epoch. So a run that was killed and resumed gives
+exactly the same weights as an uninterrupted one, on one machine with the same number of threads.
 """
 
 import math
@@ -36,7 +36,7 @@ class Schedule:
     Args:
         epochs: Number of epochs; the learning rate is lowest at the end of the last one.
         lr: Highest learning rate.
-        warmup: Share of all steps, from the first one, during which the learning rate rises.
+        warmup: Share of all steps, counted from the first, during which the learning rate rises.
         clip: Largest norm of the gradient.
         ema: Decay per step of the averaged weights, which are measured and saved; 0: the weights themselves.
         patience: Stop after this number of epochs without a better one; 0: never.
@@ -52,13 +52,13 @@ class Schedule:
     uncounted: int = 0
 
     def is_over(self, state: RunState) -> bool:
-        """Whether the last `patience` epochs, without the uncounted first ones, brought no new best epoch."""
+        """Return whether to stop: no new best epoch for `patience` epochs, the first `uncounted` epochs not counted."""
         since = max(state.best_epoch, self.uncounted)
         return self.patience > 0 and state.epoch - since >= self.patience
 
 
 class Trained(NamedTuple):
-    """Facts on an epoch's steps: last learning rate, mean gradient norm before clipping, number of steps so far."""
+    """Facts on an epoch: last learning rate, mean gradient norm before clipping, steps since the training's start."""
 
     lr: float
     gradient_norm: float
@@ -66,7 +66,10 @@ class Trained(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """Result of measuring an epoch: columns of metrics.csv, and score (higher is better; None: never the best)."""
+    """Measurement after an epoch: columns for metrics.csv, and the score that decides which epoch is the best.
+
+    Scores are compared as tuples, higher is better; with None the epoch cannot be the best one.
+    """
 
     row: Row
     score: tuple[float, ...] | None
@@ -75,8 +78,8 @@ class Measured(NamedTuple):
 class Trainee[Batch](Protocol):
     """A network in training, as the loop uses it: every kind of run supplies these attributes and methods.
 
-    Per epoch the loop calls `batches`, `backward` for each batch, `trained`, `measure` and `keep`; once per step it
-    sums the gradients of all processes.
+    In each epoch the loop calls `batches`, `backward` for each batch, `trained`, `measure` and `keep`. At each step it
+    sums the gradients of all processes. In `measure`, `weights` and `keep` the network has the averaged weights.
     """
 
     @property
@@ -85,7 +88,7 @@ class Trainee[Batch](Protocol):
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        """The optimizer of these parameters; the loop sets its learning rate."""
+        """The optimizer of the trained parameters; the loop sets its learning rate."""
 
     @property
     def share(self) -> Share:
@@ -95,19 +98,19 @@ class Trainee[Batch](Protocol):
         """Number of steps of an epoch; epochs count from 1."""
 
     def batches(self, epoch: int) -> Iterator[Sequence[Batch]]:
-        """Seed the epoch's random numbers, and yield for each step its batches, whose gradients are averaged."""
+        """Seed the epoch's random numbers, and yield the batches of each step; the gradients of a step are averaged."""
 
     def backward(self, batch: Batch, parts: int) -> None:
-        """Add the gradient of a batch's loss / `parts`; `parts` is the number of batches in the step."""
+        """Add the gradient of a batch's loss, divided by the number of batches in the step (`parts`)."""
 
     def trained(self, epoch: int, how: Trained) -> Row:
         """Return the epoch's training columns of metrics.csv; `train_loss` must be one of them."""
 
     def is_due(self, epoch: int) -> bool:
-        """Whether the settings ask for a measurement after this epoch."""
+        """Return whether the settings ask for a measurement after this epoch."""
 
     def measure(self, epoch: int) -> Measured:
-        """Measure the network, which holds the averaged weights in this call; the first process's score counts."""
+        """Measure the network on validation, while it has the averaged weights; the first process's score counts."""
 
     def unmeasured(self) -> Row:
         """Return the columns of `measure` with empty values, for an epoch that is not measured."""
@@ -116,7 +119,7 @@ class Trainee[Batch](Protocol):
         """Return the tensors to write into best.safetensors, by name."""
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
-        """Write the files that only this kind of run has, before the loop replaces best.safetensors."""
+        """Write this kind of run's own files after an epoch, in the first process; `row`: its line of metrics.csv."""
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
         """Return warnings from the epochs so far; `rows` are the lines of metrics.csv, the newest last."""
@@ -130,9 +133,9 @@ class Outcome:
     """How a training ended.
 
     Args:
-        epochs: Number of finished epochs, with those before a resume.
+        epochs: Number of finished epochs, including those before a resume.
         best_epoch: Epoch whose weights best.safetensors holds; 0 = no such file.
-        stopped: Why the training ended early; empty where it did not.
+        stopped: Why the training ended early; empty if it did not.
         warnings: Warnings of the last epoch.
         diverged: Whether the training ended because its loss was not finite.
     """
@@ -145,9 +148,9 @@ class Outcome:
 
     @property
     def advice(self) -> str:
-        """How to get a model from a training that ended without one."""
+        """What to do after a training that ended without a model, as a sentence without full stop."""
         if self.diverged:
-            return "start again with a lower --lr: --resume would repeat this epoch"
+            return "start again with a lower --lr; --resume would stop at the same epoch again"
         return "continue with --resume and a longer --time-limit"
 
 
@@ -155,8 +158,7 @@ def learning_rate(step: int, steps: int, schedule: Schedule) -> float:
     """Return the learning rate of a step: linear warm-up, then half a cosine down to a hundredth of the highest.
 
     Args:
-        step: Number of the step, from 0.
-        steps: Number of steps of the whole training.
+        step, steps: Number of the step, from 0, and number of steps of the whole training.
         schedule: Gives `lr` and `warmup`.
     """
     warmup = max(1, round(schedule.warmup * steps))
@@ -183,7 +185,7 @@ def train_epoch[Batch](
         epoch: Number of this epoch, from 1.
         average: Moving average of the weights, updated after each step.
         step: Number of steps before this epoch.
-        steps: Number of steps of the whole training; None: of this epoch.
+        steps: Number of steps of the whole training; None: that of this epoch.
         bar: Progress bar, advanced by one per step.
     """
     steps = trainee.steps(epoch) if steps is None else steps
@@ -213,15 +215,15 @@ class Loop[Batch]:
     """A training that writes into a run's folder.
 
     Args:
-        trainee: The network in training.
-        schedule: The training's settings.
+        trainee, schedule: The network in training, and the training's settings.
         run: The run's folder, which exists; only the first process writes there.
-        time_limit_min: Stop after the first epoch that ends more than this many minutes after `began`.
-        began: `time.monotonic()` at the start of the command, from which the time limit counts; None: of `train`.
-        report: Called after each epoch with its line of metrics.csv and its warnings.
+        time_limit_min: Stop after the first epoch that ends more than this many minutes after `began`; None: no limit.
+        began: `time.monotonic()` at the start of the command; None: at the start of `train`.
+        report: Called in every process after each epoch, with its line of metrics.csv and its warnings.
         events: TensorBoard event files to write; None: none.
-        shorten: Called where the time limit has passed and no epoch has a score yet: from the number of the epoch just
-            ended it makes a schedule with one more epoch, which then is the best. None: stop without a best epoch.
+        shorten: Function that is called if the time limit has passed and no epoch has a score yet. It gets the number
+            of the last finished epoch, and returns a schedule that ends one epoch later; that epoch gets a score. None:
+            the training stops without a best epoch.
     """
 
     trainee: Trainee[Batch]
@@ -241,11 +243,11 @@ class Loop[Batch]:
         self.diverged = False
 
     def save(self) -> None:
-        """Write RUN/state.safetensors, which `train` resumes from."""
+        """Write RUN/state.safetensors, from which `train` resumes."""
         save_state(self.run, self.trainee.network, self.trainee.optimizer, self.average.held, self.state)
 
     def train(self, resume: bool = False) -> Outcome:
-        """Train all epochs that are left, and keep the best weights.
+        """Train the epochs that are left and write the weights of the best one; returns how the training ended.
 
         Args:
             resume: Whether to start from RUN/state.safetensors.
@@ -311,7 +313,7 @@ class Loop[Batch]:
             if state.best_epoch > 0 or self.shorten is None:
                 return reached
             self.schedule = self.shorten(epoch)
-            say(f"{reached}, but none has trained on whole pictures: one such epoch follows, the last, to get a model")
+            say(f"{reached}; one last epoch on whole pictures follows: epochs that show only close-ups give no model")
         return ""
 
     def _is_late(self, epoch: int, began: float) -> bool:

@@ -1,7 +1,7 @@
 """Metrics of a classifier: from its confusion matrix (accuracy, recall) and from its probabilities (calibration).
 
-Shares come from the matrix, not from labels through scikit-learn: the bootstrap of `trainer.core.intervals` draws
-matrices. scikit-learn and SciPy take a second to import, so they are imported inside functions.
+Shares are computed from the matrix, because the bootstrap of `trainer.core.intervals` draws matrices. scikit-learn and
+SciPy take a second to import, so they are imported inside functions.
 """
 
 import math
@@ -17,7 +17,7 @@ COLLAPSE_SHARE = 0.9
 def confusion_matrix(
     truth: Sequence[int] | np.ndarray, predicted: Sequence[int] | np.ndarray, classes: int
 ) -> np.ndarray:
-    """Count pictures by true label (row) and predicted label (column): (K, K)."""
+    """Count pictures by true label (row) and predicted label (column); returns (K, K) for K `classes`."""
     from sklearn import metrics
 
     if not len(truth):  # scikit-learn refuses
@@ -36,22 +36,22 @@ def _shares(hits: np.ndarray, of: np.ndarray) -> np.ndarray:
 
 
 def recall(matrix: np.ndarray) -> np.ndarray:
-    """Return the share of each class's pictures that were predicted as it (K,), from a matrix (K, K); NaN: none."""
+    """Return by true class the share of pictures that are predicted right: (K,) from (K, K); NaN without pictures."""
     return _shares(np.diag(matrix).astype(float), matrix.sum(1))
 
 
 def precision(matrix: np.ndarray) -> np.ndarray:
-    """Return the share of each class's predictions that were right (K,), from a matrix (K, K); NaN: none."""
+    """Return by predicted class the share of right predictions: (K,) from (K, K); NaN without predictions."""
     return _shares(np.diag(matrix).astype(float), matrix.sum(0))
 
 
 def balanced_accuracy(matrix: np.ndarray) -> float:
-    """Return the mean recall of the classes that occur in truth, from a confusion matrix (K, K)."""
+    """Return the mean recall of the classes that occur in truth, from a confusion matrix (K, K); NaN if it is empty."""
     return float(np.nanmean(recall(matrix))) if matrix.sum() else math.nan
 
 
 def mean_prediction_entropy(probabilities: np.ndarray) -> float:
-    """Entropy in bits of the mean of all predictions: 0 if all mass is on one class, log2 K if all classes are equal.
+    """Return the entropy in bits of the mean class probabilities: 0 if one class has all, log2 K if all K are equal.
 
     Args:
         probabilities: (N, K), each row summing to 1.
@@ -62,16 +62,18 @@ def mean_prediction_entropy(probabilities: np.ndarray) -> float:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: str) -> dict[str, Any]:
-    """Measure calibration: the share right in each tenth of [0, 1], and the expected calibration error (ECE).
-
-    Tenths in which no confidence lies are left out; the ECE is None without predictions. Not scikit-learn's
-    `calibration_curve`, which does not return the tenths' counts.
+    """Measure how well predicted probabilities agree with the share of right predictions.
 
     Args:
         confidence: (N,) predicted probabilities in [0, 1].
         right: (N,) whether the prediction was right.
-        counted, true: Names of the result's keys for the number of predictions in a tenth and for its share right.
+        counted, true: Keys to use in each bin for the number of predictions and for the share of right ones.
+
+    Returns:
+        `bins`, one object per tenth of [0, 1] that has predictions: `from`, `to`, mean `confidence`, and the keys named
+        above; `ece`, the expected calibration error, None without predictions.
     """
+    # scikit-learn's `calibration_curve` does not return the counts.
     place = np.minimum((confidence * BINS).astype(int), BINS - 1)
     rows = [
         {
@@ -89,10 +91,10 @@ def reliability(confidence: np.ndarray, right: np.ndarray, counted: str, true: s
 
 
 def collapse_warning(matrix: np.ndarray, classes: Sequence[str]) -> str | None:
-    """Return a warning where over 90 % of the predictions, but not of the true labels, are one class; else None.
+    """Return a warning if one class has over 90 % of the predictions but not of the true labels; otherwise None.
 
     Args:
-        matrix: (K, K) confusion counts.
+        matrix: (K, K) counts; row = true class, column = predicted class.
         classes: Class names.
     """
     total = matrix.sum()

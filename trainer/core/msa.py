@@ -2,7 +2,7 @@
 
 Type 1 study (one part, one place), nested and crossed gauge R&R by analysis of variance, bias and linearity. Terms and
 conventions follow the MSA manual of the Automotive Industry Action Group (AIAG, 4th edition, 2010) unless a function
-says otherwise. A spread is six standard deviations.
+says otherwise. The width of a scatter is taken as six standard deviations.
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ _NDC_FACTOR = 1.41
 
 @dataclass(frozen=True)
 class Type1:
-    """A type 1 study: one part, measured repeatedly without being taken out.
+    """A type 1 study: one part, measured repeatedly without being taken out of its fixture.
 
     Attributes:
         bias: mean of the measurements minus the reference value.
+        count: number of measurements.
         t, p: Student's t of the bias and its two-sided p-value, against the hypothesis that there is no bias.
         s: standard deviation of the measurements.
-        cg: `share` x tolerance / 6 s; at least 1.33 is usual.
-        cgk: cg with the bias taken off; see `type1`.
+        cg: capability of repeatability, see `type1`; at least 1.33 is usual.
+        cgk: capability of repeatability and bias, see `type1`.
     """
 
     count: int
@@ -45,25 +46,29 @@ class Type1:
 def type1(
     values: np.ndarray, reference: float, tolerance: float, *, share: float = 0.2, upper_only: bool = False
 ) -> Type1:
-    """Repeatability and bias from repeated measurements of one part.
+    """Compute repeatability and bias from repeated measurements of one part.
 
-    Cg = share T / 6 s and Cgk = (share T / 2 - |bias|) / 3 s, with the usual 20 % share of the tolerance (VDA volume 5,
-    Bosch booklet 10 and Minitab's default agree on these two).
+    Cg = share * T / (6 s) and Cgk = (share * T / 2 - |bias|) / (3 s), with the standard deviation s. The usual share is
+    20 % of the tolerance; VDA volume 5, Bosch booklet 10 and Minitab's default agree on it and on the formulas.
 
     Args:
-        values: (N,) measurements of the part.
-        reference: its calibrated value.
-        tolerance: width T of the tolerance zone: upper minus lower limit; with a natural zero, upper limit minus 0.
-        share: the share of the tolerance that the measurements' spread may take.
-        upper_only: only the upper limit is a limit: Cgk then counts only a bias that lowers the measured value, which
-            would release bad parts.
+        values: (N,) measurements of the part, in the unit of `reference` and `tolerance`.
+        reference: calibrated value of the part.
+        tolerance: width T of the tolerance zone: upper minus lower limit; for a measure that is never negative, the
+            upper limit.
+        share: the share of T that six standard deviations of the measurements may take, in (0, 1].
+        upper_only: whether there is only an upper limit. If so, Cgk counts only a negative bias, since measured values
+            that are too low would release bad parts.
 
     Raises:
         ValueError: fewer than two measurements, or a tolerance that is not above 0.
     """
     values = np.asarray(values, float)
     if len(values) < 2 or not tolerance > 0.0:
-        raise ValueError(f"expected at least 2 measurements and a tolerance above 0, got {len(values)} and {tolerance}")
+        raise ValueError(
+            f"expected at least 2 measurements and a tolerance above 0, got {len(values)} measurements and tolerance "
+            f"{tolerance}"
+        )
     s = float(values.std(ddof=1))
     bias = float(values.mean()) - reference
     harmful = max(0.0, -bias) if upper_only else abs(bias)
@@ -82,14 +87,15 @@ def type1(
 
 @dataclass(frozen=True)
 class GaugeRR:
-    """A gauge R&R study; every spread is a standard deviation in the unit of the measurements.
+    """Result of a gauge R&R study; each scatter is a standard deviation in the unit of the measurements.
 
     Attributes:
         repeatability: EV, the scatter of repeated captures.
-        reproducibility: AV, the scatter between appraisers or placings, with the interaction where it was kept.
+        reproducibility: AV, the scatter between appraisers (with the interaction of part and appraiser, unless it is
+            pooled) or between placings.
         part: PV, the scatter between the parts.
         anova: one row per source with columns `sum_sq`, `df`, `mean_sq`, `f`, `p`.
-        pooled: the interaction was pooled with the repeatability (crossed studies only).
+        pooled: whether the interaction is pooled with the repeatability (crossed studies only).
     """
 
     repeatability: float
@@ -100,56 +106,60 @@ class GaugeRR:
 
     @property
     def grr(self) -> float:
-        """The gauge's own scatter: repeatability and reproducibility together."""
+        """GRR, the gauge's own scatter: root of the sum of the squares of repeatability and reproducibility."""
         return math.hypot(self.repeatability, self.reproducibility)
 
     @property
     def total(self) -> float:
+        """TV, the total variation: root of the sum of the squares of `grr` and `part`."""
         return math.hypot(self.grr, self.part)
 
     @property
     def percent_of_variation(self) -> float:
-        """%GRR of the total variation of these parts: 100 GRR / TV."""
+        """%GRR, in percent of the total variation: 100 * `grr` / `total`."""
         return 100.0 * _ratio(self.grr, self.total)
 
     def percent_of_tolerance(self, tolerance: float) -> float:
-        """%GRR of a tolerance zone of this width: 100 x 6 GRR / T."""
+        """Return %GRR, in percent of a tolerance zone of width `tolerance`: 100 * 6 * `grr` / `tolerance`."""
         return 100.0 * SPREAD * self.grr / tolerance
 
     @property
     def ndc(self) -> float:
-        """Number of distinct categories among these parts, 1.41 PV / GRR, not yet truncated to an integer."""
+        """Number of distinct categories among the parts, not truncated to an integer: 1.41 * `part` / `grr`."""
         return _ratio(_NDC_FACTOR * self.part, self.grr)
 
     def ndc_over(self, tolerance: float) -> float:
-        """Number of distinct categories over a tolerance zone of this width: 1.41 T / 6 GRR."""
+        """Return the number of distinct categories in a zone of width `tolerance`: 1.41 * `tolerance` / (6 * `grr`)."""
         return _ratio(_NDC_FACTOR * tolerance, SPREAD * self.grr)
 
     def smallest_tolerance(self, percent: float = 30.0) -> float:
-        """The narrowest tolerance zone for which %GRR stays at `percent`."""
+        """Return the width of the narrowest tolerance zone for which `percent_of_tolerance` is at most `percent`."""
         return 100.0 * SPREAD * self.grr / percent
 
 
 def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixture", value: str = "value") -> GaugeRR:
-    """Gauge R&R where each placing (fixture) belongs to one part: parts > placings > captures, all random, balanced.
+    """Compute a nested gauge R&R: parts placed in the fixture several times, placings captured several times.
 
-    A part that is placed anew has no placing in common with another part, so placings are no appraisers of a crossed
-    study. Variance components: expected mean squares of the balanced nested design; negative ones count as 0.
+    A placing belongs to one part, so placings are no appraisers of a crossed study. Variance components come from the
+    expected mean squares of the balanced nested design with random parts; negative components count as 0.
 
     Args:
-        table: one row per measurement.
-        part, fixture, value: names of its columns; equal fixture names of two parts are different placings.
+        table: one row per measurement (capture).
+        part, fixture, value: names of the columns with the part, its placing and the measured value; equal names of
+            placings of two parts mean different placings.
 
     Raises:
-        ValueError: the design is not balanced, or has fewer than two parts, placings a part or captures a placing.
+        ValueError: the number of placings per part, or of captures per placing, differs or is below 2; or there are
+            fewer than two parts.
     """
     cells = table.groupby([part, fixture], observed=True)[value]
     counts, per_part = cells.size(), table.groupby(part, observed=True)[fixture].nunique()
     parts, placings, captures = len(per_part), int(per_part.iloc[0]), int(counts.iloc[0])
     if per_part.nunique() > 1 or counts.nunique() > 1 or min(parts, placings, captures) < 2:
         raise ValueError(
-            "expected at least 2 parts, 2 placings of each part and 2 captures of each placing, in equal numbers, got "
-            f"{parts} parts, {sorted(set(per_part))} placings of a part and {sorted(set(counts))} captures of a placing"
+            "expected at least 2 parts, all placed in the fixture equally often (at least twice), and all placings "
+            f"captured equally often (at least twice), got {parts} parts, {sorted(set(per_part))} placings per part "
+            f"and {sorted(set(counts))} captures per placing"
         )
     means = cells.mean()
     part_means = means.groupby(level=0, observed=True).mean()
@@ -161,11 +171,7 @@ def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixtur
         "placing": captures * float((between**2).sum()),
         "repeatability": float((within**2).sum()),
     }
-    freedom = {
-        "part": parts - 1,
-        "placing": parts * (placings - 1),
-        "repeatability": parts * placings * (captures - 1),
-    }
+    freedom = {"part": parts - 1, "placing": parts * (placings - 1), "repeatability": parts * placings * (captures - 1)}
     anova = _anova(sums, freedom, {"part": "placing", "placing": "repeatability"})
     mean_sq = anova["mean_sq"]
     return GaugeRR(
@@ -179,17 +185,18 @@ def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixtur
 def crossed_rr(
     table: pd.DataFrame, *, part: str = "part", appraiser: str = "appraiser", value: str = "value"
 ) -> GaugeRR:
-    """Gauge R&R where every appraiser measures every part equally often (two-way random effects, balanced).
+    """Compute a crossed gauge R&R: every appraiser measures every part equally often (two-way random effects).
 
-    The interaction is pooled with the repeatability where its p-value is above 0.25 (AIAG). Negative components count
-    as 0.
+    The interaction of part and appraiser is pooled with the repeatability if its p-value is above 0.25 (AIAG). Negative
+    components of variance count as 0.
 
     Args:
         table: one row per measurement.
-        part, appraiser, value: names of its columns.
+        part, appraiser, value: names of the columns with the part, the appraiser and the measured value.
 
     Raises:
-        ValueError: the design is not balanced, or has fewer than two parts, appraisers or trials.
+        ValueError: the number of measurements per part and appraiser differs or is below 2; or there are fewer than
+            two parts or appraisers.
     """
     cells = table.pivot_table(index=part, columns=appraiser, values=value, aggfunc="count", observed=True)
     trials = int(cells.iloc[0, 0]) if cells.size and cells.notna().all(axis=None) else 0
@@ -197,8 +204,8 @@ def crossed_rr(
     if not (cells == trials).all(axis=None) or min(parts, appraisers, trials) < 2:
         found = sorted({int(count) for count in cells.fillna(0).to_numpy().ravel()})
         raise ValueError(
-            "expected at least 2 parts, 2 appraisers and 2 trials, and every part measured equally often by every "
-            f"appraiser, got {parts} parts, {appraisers} appraisers and {found} trials"
+            "expected at least 2 parts and 2 appraisers, and each part measured equally often (at least twice) by each "
+            f"appraiser, got {parts} parts, {appraisers} appraisers and {found} measurements of a part by an appraiser"
         )
     means = table.pivot_table(index=part, columns=appraiser, values=value, aggfunc="mean", observed=True).to_numpy()
     grand, by_part, by_appraiser = means.mean(), means.mean(axis=1), means.mean(axis=0)
@@ -236,13 +243,13 @@ def crossed_rr(
 
 @dataclass(frozen=True)
 class Linearity:
-    """A straight line through the bias over the reference value: bias = intercept + slope x reference.
+    """A straight line fitted to the bias over the reference value: bias = intercept + slope * reference.
 
     Attributes:
-        slope, intercept: of the line; a gauge that shrinks every measure to 0 has slope -1.
-        t_slope, t_intercept: Student's t of both, against 0, with `count` - 2 degrees of freedom.
-        s: standard deviation of the residuals.
-        r2: coefficient of determination.
+        count: number of measurements.
+        slope, intercept: of the line; a gauge that measures 0 on every part has slope -1.
+        t_slope, t_intercept: Student's t of slope and intercept, against 0, with `count` - 2 degrees of freedom.
+        s, r2: standard deviation of the residuals, and coefficient of determination.
     """
 
     count: int
@@ -255,7 +262,7 @@ class Linearity:
 
 
 def linearity(references: np.ndarray, values: np.ndarray) -> Linearity:
-    """Fit the bias (value minus reference) over the reference value by least squares, one point per measurement.
+    """Fit a line to the bias (value minus reference) over the reference value, by least squares over all measurements.
 
     Args:
         references: (N,) true values of the measured parts, at least two of them different.
@@ -267,7 +274,10 @@ def linearity(references: np.ndarray, values: np.ndarray) -> Linearity:
     references = np.asarray(references, float)
     bias = np.asarray(values, float) - references
     if len(bias) < 3 or np.ptp(references) == 0.0:
-        raise ValueError(f"expected at least 3 measurements of at least 2 different references, got {len(bias)}")
+        raise ValueError(
+            f"expected at least 3 measurements and 2 different reference values, got {len(bias)} measurements and "
+            f"{len(np.unique(references))} different reference values"
+        )
     line = stats.linregress(references, bias)
     residuals = bias - line.intercept - line.slope * references
     return Linearity(

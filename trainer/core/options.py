@@ -1,4 +1,4 @@
-"""Shared by all commands: exit codes, options made from settings, numbers with limits, device and precision."""
+"""Options and exit codes of all commands: options made from settings, numbers with limits, device and precision."""
 
 import argparse
 import ctypes
@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from pydantic.fields import FieldInfo
 
+from blender_scripts.contract import errors as contract
 from blender_scripts.contract.errors import grouped
 from trainer.core.console import speaks
 from trainer.core.errors import InputError
@@ -18,22 +19,23 @@ from trainer.core.settings import Setting, fields_of
 
 
 def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambda: "interrupted") -> int:
-    """Run a command and return its exit code: 2 after a user's mistake, 1 after Ctrl-C, with a line on stderr.
+    """Run a command and return its exit code: 2 after a user's mistake, 1 after Ctrl-C, both with a message on stderr.
 
     Args:
-        command: Does the work and returns its exit code.
+        command: Does the work and returns its exit code. It reports a user's mistake by InputError, PermissionError or
+            NotADirectoryError; its other errors are raised again.
         interrupted: Returns the line to print after Ctrl-C.
     """
     try:
         return command()
-    except InputError as error:
+    except (InputError, contract.InputError) as error:
         for problem in grouped(error.problems) if speaks() else ():
             sys.stderr.write(f"error: {problem}\n")
         return 2
     except (NotADirectoryError, PermissionError) as error:
         if speaks():
             sys.stderr.write(
-                f"error: {error.filename or 'a file'}: expected access to this path, got: {error.strerror}\n"
+                f"error: {error.filename or 'a file'}: expected access to this path, got the error: {error.strerror}\n"
             )
         return 2
     except KeyboardInterrupt:
@@ -45,19 +47,19 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
 def run_command(
     parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
 ) -> int:
-    """Parse a command line (None: the process's own) and run the command; returns its exit code."""
+    """Parse the arguments `argv` (None: the process's own) by `parser`, and call `run`; returns the exit code."""
     args = parser.parse_args(argv)
     return exit_code(lambda: run(args))
 
 
 def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], Any]:
-    """Make a parser for an option's number of type `kind`, from `low` (exclusive where `above`) to `high`."""
+    """Return a parser for an option's text: an int or float (`kind`) from `low`, or above it (`above`), to `high`."""
     limits: Any = {"gt" if above else "ge": low, "le": high}
     return Setting("", FieldInfo.from_annotation(Annotated[kind, Field(**limits)]), {}).parse  # type: ignore[arg-type]
 
 
 def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -> None:
-    """Add an option for each setting of a model that has one; the value None means that it was not given.
+    """Add the options of a model's settings to a parser; the value None means that an option was not given.
 
     Args:
         groups: Argument group by name; "" for settings without a group.
@@ -73,32 +75,35 @@ def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -
             words |= {"metavar": one.asked.get("metavar"), "choices": one.choices or None}
             if one.kind is int or (not one.choices and one.kind is not str):
                 words["type"] = int if one.choices else one.parse
-        default = f" ({one.default})" if one.default else ""
+        default = f" (default: {one.default})" if one.default else ""
         words["help"] = f"{one.field.description}{default}".replace("%", "%%")
         groups[one.asked.get("group", "")].add_argument(one.option, **words)
 
 
 def device_of(name: str) -> torch.device:
-    """Return the device for --device `auto`, `cpu` or `cuda`; `accelerate launch --cpu` turns GPUs off.
+    """Return the device for --device `auto`, `cpu` or `cuda`; under `accelerate launch --cpu` no GPU is usable.
 
     Raises:
         InputError: `cuda` without a usable GPU.
     """
     usable = torch.cuda.is_available() and os.environ.get("ACCELERATE_USE_CPU", "").lower() != "true"
     if name == "cuda" and not usable:
-        raise InputError("--device cuda: expected a GPU that PyTorch can use, got none")
+        raise InputError("--device cuda: expected a GPU that PyTorch can use, got none; give --device cpu or auto")
     return torch.device("cuda" if name != "cpu" and usable else "cpu")
 
 
 def amp_of(name: str, device: torch.device) -> str:
-    """Return the precision for --amp: `auto` becomes `bf16` on a GPU that computes in bfloat16, else `off`.
+    """Return the precision for --amp `name`: `auto` is `bf16` if `device` is a GPU that has bfloat16, otherwise `off`.
 
     Raises:
         InputError: `bf16` on a GPU that does not compute in bfloat16.
     """
     has_it = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     if name == "bf16" and device.type == "cuda" and not has_it:
-        raise InputError(f"--amp bf16: expected a GPU that computes in bfloat16, got {torch.cuda.get_device_name()}")
+        raise InputError(
+            f"--amp bf16: expected a GPU that computes in bfloat16, got {torch.cuda.get_device_name()}; "
+            "give --amp off or auto"
+        )
     return {"auto": "bf16" if has_it else "off"}.get(name, name)
 
 

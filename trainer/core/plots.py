@@ -1,18 +1,20 @@
-"""Figures of a training: curves over epochs (numbers: metrics.csv) and confusion matrices (summary.json)."""
+"""Figures of a run: curves over epochs (numbers: metrics.csv), confusion matrices, operating points (summary.json)."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from generator.io.palette import hue
+from generator.io.palette import PAGE, hue
 from trainer.core.run_folder import replace_file
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, atomically; equal figures give equal bytes with equal versions of matplotlib."""
+    """Write a figure as PNG, atomically; the same figure gives the same bytes with the same version of Matplotlib."""
     FigureCanvasAgg(figure)
     # Without a fixed software tag, two equal runs would differ in this file.
     replace_file(path, lambda temporary: figure.savefig(temporary, format="png", dpi=110, metadata={"Software": None}))
@@ -23,8 +25,7 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
 
     Args:
         rows: Lines of metrics.csv.
-        classes: Class names.
-        path: PNG file to write.
+        classes, path: Class names, and the PNG file to write.
     """
     epochs = [int(row["epoch"]) for row in rows]  # type: ignore[call-overload]
 
@@ -33,22 +34,26 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     (loss, score), (recall, spread) = figure.subplots(2, 2, sharex=True)
-    loss.plot(epochs, column("train_loss"), label="train (class and patches)")
-    loss.plot(epochs, column("val_loss"), label="validation (class)")
+    loss.plot(epochs, column("train_loss"), label="train (loss of class and of patches)")
+    loss.plot(epochs, column("val_loss"), label="validation (loss of class)")
     loss.set(title="Loss", yscale="log")
     score.plot(epochs, column("train_accuracy"), label="train")
     if not np.isnan(column("train_close_up_accuracy")).all():
-        score.plot(epochs, column("train_close_up_accuracy"), label="train, close-ups", linestyle="--")
+        score.plot(epochs, column("train_close_up_accuracy"), label="train, close-ups of pins", linestyle="--")
     score.plot(epochs, column("val_accuracy"), label="validation")
     score.axhline(1 / len(classes), color="grey", linestyle=":", label="chance")
     score.set(title="Accuracy", ylim=(-0.02, 1.02))
     for name in classes:
         recall.plot(epochs, column(f"val_recall_{name}"), label=name, color=hue(name).on_white)
     recall.set(title="Recall per class, validation", xlabel="epoch", ylim=(-0.02, 1.02))
-    spread.plot(epochs, column("val_prediction_entropy_bits"), label="entropy of the mean prediction, bits")
-    spread.plot(epochs, column("val_top_share"), label="share of the most predicted class")
+    spread.plot(
+        epochs, column("val_prediction_entropy_bits"), label="entropy in bits of the mean predicted probabilities"
+    )
+    spread.plot(epochs, column("val_top_share"), label="share of predictions of the most predicted class")
     spread.set(
-        title="Collapse: entropy near 0, share near 1", xlabel="epoch", ylim=(-0.05, np.log2(len(classes)) + 0.1)
+        title="Collapse to one class: entropy near 0, share near 1",
+        xlabel="epoch",
+        ylim=(-0.05, np.log2(len(classes)) + 0.1),
     )
     for axes in (loss, score, recall, spread):
         axes.grid(alpha=0.3)
@@ -57,12 +62,11 @@ def curves(rows: Sequence[Mapping[str, object]], classes: Sequence[str], path: P
 
 
 def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: Path) -> None:
-    """Plot confusion matrices side by side: counts in the cells, shaded by their share of the row.
+    """Plot confusion matrices side by side: counts in the cells, each cell shaded by its share of the row's sum.
 
     Args:
         matrices: (K, K) counts by split name; row = true class.
-        classes: Class names.
-        path: PNG file to write.
+        classes, path: Class names, and the PNG file to write.
     """
     figure = Figure(figsize=(4.2 * len(matrices), 4.2), layout="constrained")
     for axes, (name, matrix) in zip(figure.subplots(1, len(matrices), squeeze=False)[0], matrices.items(), strict=True):
@@ -77,3 +81,83 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: 
         accuracy = np.trace(matrix) / max(1, matrix.sum())
         axes.set(title=f"{name}: accuracy {accuracy:.3f}", xlabel="predicted", ylabel="true")
     save_figure(figure, path)
+
+
+SHARES = (0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+# Thresholds are drawn on a logit scale, which has no place for 0 and 1.
+NEAREST = 1e-4
+THRESHOLDS = (0.001, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999)
+
+
+def operating_points(reports: Mapping[str, Mapping[str, Any]], score: str, path: Path) -> bool:
+    """Plot the operating points of splits: shares over the threshold, and overkill against escapes.
+
+    Args:
+        reports: Reports of splits by name; drawn are those whose `operating_points` come from OK and NG pictures.
+        score: Name of the score that is compared with the threshold, such as P(NG).
+        path: PNG file to write.
+
+    Returns:
+        False, without a file, if no split can be drawn.
+    """
+    held = {name: one["operating_points"] for name, one in reports.items() if "operating_points" in one}
+    drawn = {name: one for name, one in held.items() if one["curve"]["escapes"] and one["curve"]["overkill"]}
+    if not drawn:
+        return False
+    figure = Figure(figsize=(10.4, 4.4 * len(drawn)), layout="constrained")
+    for (over, against), (name, one) in zip(figure.subplots(len(drawn), 2, squeeze=False), drawn.items(), strict=True):
+        _over_threshold(over, one)
+        over.set(title=f"{name}: errors over the threshold", xlabel=f"threshold of {score}")
+        _against_escapes(against, one)
+        against.set(title=f"{name}: overkill against escapes", xlabel="escapes: NG pictures called OK, %")
+    save_figure(figure, path)
+    return True
+
+
+def _shares(axes: Axes, *names: str) -> None:
+    """Give axes, x or y, a scale of shares from 0 to 1 that is wider for small shares."""
+    for name in names:
+        getattr(axes, f"set_{name}scale")("function", functions=(lambda v: np.sqrt(np.maximum(v, 0)), np.square))
+        getattr(axes, f"set_{name}ticks")(SHARES, [f"{100 * share:g}" for share in SHARES], fontsize=8)
+        getattr(axes, f"set_{name}lim")(0, 1)
+
+
+def _over_threshold(axes: Axes, one: Mapping[str, Any]) -> None:
+    curve, own = one["curve"], one["points"][0]
+
+    def place(threshold: Any) -> Any:
+        return np.clip(threshold, NEAREST, 1 - NEAREST)
+
+    axes.axvspan(*place([own["ok_below"], own["ng_from"]]), color=hue("UNSURE").on_white, alpha=0.15, label="UNSURE")
+    for key, truth, limit, words, line in (
+        ("escapes", "NG", "ok_below", "escapes: NG pictures called OK", "-"),
+        ("overkill", "OK", "ng_from", "overkill: OK pictures called NG", "--"),
+    ):
+        at, color = place(curve["threshold"]), hue(truth).on_white
+        axes.fill_between(at, curve[key]["low"], curve[key]["high"], color=color, alpha=0.15, linewidth=0)
+        axes.plot(at, curve[key]["share"], color=color, linestyle=line, label=words)
+        axes.plot(place(own[limit]), own[key]["share"], "o", color=color)
+    axes.axvline(place(one["class_from"]), color="grey", linestyle=":", label="class of a defect from here on")
+    axes.set_xscale("logit")
+    axes.minorticks_off()
+    axes.set_xticks(THRESHOLDS, [f"{threshold:g}" for threshold in THRESHOLDS], fontsize=8)
+    axes.set(xlim=(NEAREST, 1 - NEAREST), ylabel="share of these pictures, %")
+    _shares(axes, "y")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="upper center")
+
+
+def _against_escapes(axes: Axes, one: Mapping[str, Any]) -> None:
+    curve, (own, *others) = one["curve"], one["points"]
+    escapes, overkill, color = curve["escapes"]["share"], curve["overkill"], PAGE["accent"].light
+    axes.fill_between(escapes, overkill["low"], overkill["high"], color=color, alpha=0.15, linewidth=0)
+    axes.plot(escapes, overkill["share"], color=color, label="one threshold between OK and NG")
+    for point in others:
+        axes.plot(point["escapes"]["share"], point["overkill"]["share"], "o", color=color, fillstyle="none", zorder=3)
+    unsure = f"the run's thresholds: {100 * own['unsure']['share']:.1f} % UNSURE"
+    shown = own["escapes"]["share"], own["overkill"]["share"]
+    axes.plot(*shown, "o", color=PAGE["ink"].light, label=unsure, clip_on=False, zorder=4)
+    axes.set_ylabel("overkill: OK pictures called NG, %")
+    _shares(axes, "x", "y")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)

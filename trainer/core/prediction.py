@@ -1,7 +1,7 @@
-"""Prediction by any kind of run: find pictures, one outcome for each, check and write sheets and verdicts.
+"""Prediction by any kind of run: find pictures, judge each, check and write sheets and verdicts.
 
-A sheet (the picture with what was found in it) is a PNG named after its picture: the checks make sure that it replaces
-no input picture and no file of another program.
+A sheet is a PNG of a picture with the findings drawn in, named after the picture. The checks make sure that a sheet
+replaces no input picture and no file of another program.
 """
 
 import json
@@ -26,23 +26,21 @@ from trainer.core.tolerance import cannot_follow
 PREDICTIONS = "predictions.json"
 # PNG text chunk in every sheet, to know our own.
 MARK = ("Software", "Pinsight trainer.predict")
-
-
 # The characteristics that a class of defect covers: key `judged` of a verdict.
 CHARACTERISTICS = {"BENDNG": ("true_position",), "NUKENG": ("retraction", "presence"), "OTHERNG": ("other",)}
 
 
 @dataclass(frozen=True)
 class Judge:
-    """The run that judges pictures, and the facts on it that each verdict states.
+    """The run that judges pictures, and the facts on the run that each verdict states.
 
     Args:
         name: Name of the run's folder.
-        sha256: SHA-256 of its weights, in hex.
+        sha256: SHA-256 of the run's weights, in hex.
         classes: Class names.
-        tolerance: Limits in mm by scene that it was trained under; None: not recorded.
-        invalid: Reasons why it judges no picture at all: it is unfit. Each picture may add reasons of its own.
-        warnings: Messages on every verdict, such as a tolerance that the run cannot follow.
+        tolerance: Limits in mm, by scene, under which the run was trained; None: not recorded.
+        invalid: Reasons why the run judges no picture, such as that it is unfit; empty if it judges.
+        warnings: Messages that every verdict carries, such as one on a tolerance that the run cannot follow.
     """
 
     name: str
@@ -65,16 +63,15 @@ class Judge:
         """Make the judge of a run and print its warnings.
 
         Args:
-            run: The run's folder.
-            sha256, classes: See `Judge`.
-            unfit: Why the run is unfit; empty if it is fit.
-            allow_unfit: Whether these reasons are warnings only.
+            run, sha256, classes: The run's folder, the SHA-256 of its weights in hex, and its class names.
+            unfit: Why the run is unfit or has no gates; empty if neither.
+            allow_unfit: Whether it judges nevertheless; if so, each verdict has the texts in `unfit` as warnings.
             asked: Limits in mm of `--tolerance`, by name; empty: not given.
         """
         tolerance = run_folder.tolerance_of(run)
         other = cannot_follow(run, tolerance, asked) if asked else None
         for text in unfit:
-            say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; --allow-unfit judges all the same'}.")
+            say(f"WARNING: --model {run}: {text}{'' if allow_unfit else '; give --allow-unfit to judge anyway'}.")
         if other:
             say(f"WARNING: {other}.")
         invalid, warnings = ((), unfit) if allow_unfit else (unfit, ())
@@ -82,13 +79,13 @@ class Judge:
         return cls(run.resolve().name, sha256, classes, tolerance, tuple(invalid), tuple(warnings))
 
     def line(self, verdict: Verdict, said: str, of: str, reasons: Sequence[str]) -> str:
-        """Write the line of a verdict on the terminal; the picture's own reasons only if it is neither OK nor NG.
+        """Return the line of a verdict for the terminal.
 
         Args:
-            verdict: The verdict.
             said: Class and confidence, or the boxes found; empty for INVALID.
             of: The picture's file or the part.
-            reasons: The reasons; those of the run were printed once, so here they are only "unfit".
+            reasons: The verdict's reasons, shown for INVALID and UNSURE only. The word "unfit" replaces those that
+                are also in `self.invalid`, because `Judge.of` has printed them.
         """
         own = [text for text in reasons if text not in self.invalid]
         why = "; ".join(["unfit"] * bool(self.invalid) + own) if verdict in (Verdict.INVALID, Verdict.UNSURE) else ""
@@ -103,14 +100,14 @@ class Judge:
         pins: Sequence[Mapping[str, Any]] = (),
         **more: Any,
     ) -> dict[str, Any]:
-        """Make the entry of predictions.json for a picture, or for a part from its pictures by view.
+        """Return the entry of predictions.json for a picture, or for a part that several views show.
 
         Args:
             verdict, reasons: From `decision.verdict_of`.
             of: The picture's file, or the files by view.
-            boxes, pins: As in `generator.verdict.envelope.Envelope`.
-            more: Further keys of this kind of run; `label` and `confidence` become null beside INVALID, lest a reader
-                of these two takes the picture for OK.
+            boxes, pins: Boxes found, and entries of the pins judged: see `generator.verdict.envelope.Envelope`.
+            more: Further keys of this kind of run. With INVALID the keys `label` and `confidence` become null, so that
+                no program that reads them takes the picture for OK.
         """
         if verdict is Verdict.INVALID:
             more |= {name: None for name in ("label", "confidence") if name in more}
@@ -131,7 +128,10 @@ class Judge:
         return envelope.to_json(**({"warnings": list(self.warnings)} if self.warnings else {}), **more)
 
     def unjudged(self, of: Path | Mapping[str, Path], problems: Sequence[str], **more: Any) -> dict[str, Any]:
-        """Make the entry of a picture or part that cannot be judged, such as a file that cannot be read."""
+        """Return the entry of a picture or part that is INVALID because of `problems` with its files.
+
+        `of` and `more` are arguments of `document`.
+        """
         return self.document(Verdict.INVALID, [f"file: {problem}" for problem in problems], of, **more)
 
 
@@ -148,11 +148,11 @@ class Judged:
     """The outcome for one picture or part.
 
     Args:
-        file: The picture's file; for a part the file name that its sheet is named after.
-        verdict: The verdict as predictions.json holds it: an envelope with the keys of this kind of run.
-        line: The line to print on the terminal; empty where `problems` are printed instead.
+        file: The picture's path; for a part, a path whose name contains the part's. The sheet is named after it.
+        verdict: The entry of predictions.json, from `Judge.document`.
+        line: The line to print on the terminal; empty if `problems` are printed instead.
         sheet: The picture with the findings drawn in; None without --out, or for a part without a picture.
-        problems: Errors in the input files, printed at the end of the command; with any the verdict is INVALID.
+        problems: Errors in the input files, printed at the end of the command; the verdict is then INVALID.
     """
 
     file: Path
@@ -164,11 +164,11 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judging:
-    """A prediction in progress: outcomes are computed while they are read.
+    """A prediction in progress: pictures are judged, and some errors raised, only while `outcomes` is read.
 
     Args:
         outcomes: The outcome for each picture or part, computed one by one in the order of `places`.
-        places: For each outcome the file that its sheet is named after.
+        places: For each outcome its `Judged.file`, known before: `sheet_names` makes the sheets' names from them.
     """
 
     outcomes: Iterator[Judged]
@@ -176,7 +176,7 @@ class Judging:
 
 
 def find_pictures(paths: Sequence[Path]) -> list[Path]:
-    """List the given files, and all pictures in and below given folders, those in the order of their names.
+    """List the given files, and the pictures in and below given folders, by name; other files are noted on stderr.
 
     Raises:
         InputError: A path does not exist, or a folder holds no picture.
@@ -186,7 +186,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
         if path.is_file():
             found.append(path)
         elif not path.is_dir():
-            problems.append(f"{path}: expected a picture or a folder, got no such file or folder")
+            problems.append(f"{path}: expected a picture or a folder of pictures, got no such file or folder")
         else:
             try:
                 with as_input_error():
@@ -201,7 +201,7 @@ def find_pictures(paths: Sequence[Path]) -> list[Path]:
 
 
 def sheet_names(files: Sequence[Path]) -> list[str]:
-    """Return the file name of each picture's sheet: its name without suffix, numbered where repeated, and .png."""
+    """Return the file name of each picture's sheet: the picture's with .png, and _2, _3, … if several have one name."""
     names: dict[str, None] = {}
     following: dict[str, int] = {}  # by stem, the next number to try
     for file in files:
@@ -214,11 +214,7 @@ def sheet_names(files: Sequence[Path]) -> list[str]:
 
 
 def _earlier(out: Path) -> list[str]:
-    """List the file names in `out` of an earlier prediction: predictions.json and the sheets of its verdicts.
-
-    Raises:
-        InputError: OUT/predictions.json was written by another program.
-    """
+    """List the file names of an earlier prediction in `out`: predictions.json and the sheets of its verdicts."""
     path = out / PREDICTIONS
     if not path.exists():
         return []
@@ -226,8 +222,10 @@ def _earlier(out: Path) -> list[str]:
         verdicts = json.loads(path.read_text(encoding="utf-8"))
         places = [Path(one["file"]) if "file" in one else Path(f"{one['part']}.png") for one in verdicts]
     except (OSError, ValueError, KeyError, TypeError) as e:
-        expected = f"a folder without {PREDICTIONS}, or with that of an earlier prediction"
-        raise InputError(f"--out {out}: expected {expected}, got {type(e).__name__}: {e}") from e
+        expected = f"a folder without {PREDICTIONS}, or with one that `trainer.predict` wrote"
+        raise InputError(
+            f"--out {out}: expected {expected}, got an unreadable one ({type(e).__name__}: {e}); give another --out"
+        ) from e
     return [PREDICTIONS, *sheet_names(places)]
 
 
@@ -250,15 +248,14 @@ def check_json(target: Path, read: Collection[Path]) -> None:
         got = "a folder" if target.is_dir() else f"no folder {target.parent}"
         raise InputError(f"--json {target}: expected a file in a folder that exists, got {got}")
     if target.resolve() in {file.resolve() for file in read}:
-        raise InputError(f"--json {target}: expected a file to write, got one of the input files")
+        raise InputError(f"--json {target}: expected another file than the input files, got one of them")
 
 
 def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None:
     """Check that sheets can be written into `out` without replacing an input picture or a file of another program.
 
     Args:
-        out: The folder.
-        files: The input pictures.
+        out, files: The folder, and the input pictures.
         names: File names of the sheets.
 
     Raises:
@@ -267,20 +264,21 @@ def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str]) -> None
     check_place(out)
     if out.resolve() in {file.resolve().parent for file in files}:
         raise InputError(
-            f"--out {out}: expected another folder than that of the input pictures: results have the same file names"
+            f"--out {out}: expected another folder than that of the input pictures, "
+            "because results have the same file names"
         )
     ours = set(_earlier(out))
     foreign = [name for name in names if name not in ours and (out / name).exists() and not _is_sheet(out / name)]
     if foreign:
         more = f" and {len(foreign) - 5} more" if len(foreign) > 5 else ""
         raise InputError(
-            f"--out {out}: expected no files of yours that predictions would replace, "
-            f"got {', '.join(foreign[:5])}{more}"
+            f"--out {out}: expected an empty folder or results of an earlier prediction, got other files, whose names "
+            f"the results need: {', '.join(foreign[:5])}{more}; give another --out"
         )
 
 
 def write_sheet(sheet: Image.Image, path: Path) -> None:
-    """Write a sheet as PNG, atomically, with the metadata that identifies it as a sheet (`MARK`)."""
+    """Write a sheet as PNG, atomically, with the text chunk `MARK` by which later predictions know it as a sheet."""
     mark = PngInfo()
     mark.add_text(*MARK)
     run_folder.replace_file(path, lambda t: sheet.save(t, format="PNG", pnginfo=mark))

@@ -26,7 +26,7 @@ class Picture(NamedTuple):
 
 
 def pictures_of(run: Path, wanted: Iterable[Picture]) -> list[Picture]:
-    """Return those of the `wanted` pictures that exist in the run; of several with the same `name` the first."""
+    """Return those of the `wanted` pictures that exist in the run's folder; of several with one `name`, the first."""
     found: dict[str, Picture] = {}
     for picture in wanted:
         if (run / picture.place).is_file():
@@ -35,34 +35,33 @@ def pictures_of(run: Path, wanted: Iterable[Picture]) -> list[Picture]:
 
 
 def captions(pictures: Sequence[Picture]) -> list[tuple[str, str]]:
-    """Return the path on the Hub and the caption of each picture, for the card."""
+    """Return for each picture its path on the Hub and its caption, for the model card."""
     return [(f"pictures/{picture.name}", picture.caption) for picture in pictures]
 
 
 def picture_files(run: Path, pictures: Sequence[Picture]) -> Files:
-    """Return the pictures' files in the run, by path on the Hub."""
+    """Return the pictures' files in the run's folder, by path on the Hub."""
     return {f"pictures/{picture.name}": run / picture.place for picture in pictures}
 
 
 def write_card(run: Path, text: str) -> Path:
-    """Write RUN/README.md; returns its path.
+    """Write the card's text into RUN/README.md; returns the file's path.
 
     Raises:
-        InputError: The card is longer than the Hub accepts.
+        InputError: The card is longer than the Hub accepts; the file is written nevertheless.
     """
     path = run / CARD
     write_text(path, text)
     if (size := path.stat().st_size) > LARGEST_CARD:
-        raise InputError(f"{path}: expected a card of at most {LARGEST_CARD:,} bytes, got {size:,}")
+        raise InputError(f"{path}: expected a model card of at most {LARGEST_CARD:,} bytes, got {size:,} bytes")
     return path
 
 
 def push(run: Path, name: str, files: Mapping[str, Path | bytes], private: bool, option: str = "--to") -> str:
-    """Upload files to a model's repository in one commit; returns the commit's URL.
+    """Upload files to a model's repository in one commit, which deletes earlier pictures and weights; returns its URL.
 
     Args:
-        run: The run's folder, named in the commit's message.
-        name: owner/name of the repository.
+        run, name: The run's folder, named in the commit's message, and owner/name of the repository.
         files: The files by path in the repository.
         private: Whether a new repository is private.
         option: Name of the command's option for `name`, for messages.

@@ -1,8 +1,8 @@
-"""A folder of results (evaluation, attention): earlier results are replaced as a whole, files of the user never.
+"""A folder of results (evaluation, attention): a command replaces its earlier results as a whole, other files never.
 
 A command writes its results to OUT/.results.tmp and moves them into OUT at the end, the JSON document last. Earlier
-results stay until then, and a killed command never leaves numbers beside pictures of other numbers. The earlier JSON
-document decides which files belong to earlier results.
+results stay until then, and a killed command never leaves new numbers beside earlier pictures, nor the reverse. The
+earlier JSON document decides which files belong to earlier results.
 """
 
 import json
@@ -18,6 +18,7 @@ from trainer.core.errors import InputError
 from trainer.core.run_folder import REPORT
 
 EVALUATION, PREDICTIONS = "evaluation.json", "predictions.csv"
+OPERATING_POINTS = "operating_points.png"  # also in the run's own folder
 STAGE = ".results.tmp"
 # Gives the names of the files that belong to a JSON document of results, without the document.
 FilesOf = Callable[[Mapping[str, Any]], Iterable[str]]
@@ -32,32 +33,34 @@ def read(path: Path, expected: str, **kinds: type) -> dict[str, Any]:
         kinds: Required keys with the types of their values.
 
     Raises:
-        InputError: The file is missing, is not a JSON object, or lacks a key.
+        InputError: The file is missing or not a JSON object, or a key is missing or of another type.
     """
     found = run_folder.read_json(path, expected)
     if wrong := [key for key, kind in kinds.items() if not isinstance(found.get(key), kind)]:
-        raise InputError(f"{path}: expected {expected}, got one without {', '.join(wrong)}")
+        raise InputError(
+            f"{path}: expected {expected}, got a file whose keys {', '.join(wrong)} are missing or of a wrong type"
+        )
     return found
 
 
 def evaluation_files(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files beside an evaluation.json of this content; with a key `frozen` it is a ViT's."""
+    """Return the names of the files beside evaluation.json of a ViT or Florence-2; `document`: that file's content."""
     splits = document["splits"]
-    names = {PREDICTIONS, REPORT, "calibration.png", *(f"mistakes_{name}.png" for name in splits)}
-    if "frozen" in document:
+    names = {PREDICTIONS, REPORT, "calibration.png", OPERATING_POINTS, *(f"mistakes_{name}.png" for name in splits)}
+    if "frozen" in document:  # of a ViT
         names |= {"confusion.png", "detection.png", *(f"effects_{name}.png" for name in splits)}
     return names
 
 
 def owned(out: Path, document: str, files_of: FilesOf) -> set[str]:
-    """Return the names of the files in OUT that an earlier run of the command wrote, so that they may be replaced.
+    """Return the names of the files in OUT that an earlier run of the command wrote; they may be replaced.
 
-    Files of a command that was killed while it moved them there count too.
+    Files that a killed command had already moved into OUT are included.
 
     Args:
         out: The folder of results.
-        document: Name of the JSON file by which results are known, such as evaluation.json.
-        files_of: Function that returns the names of the files beside that document from its content.
+        document: Name of the JSON document, such as evaluation.json.
+        files_of: Called with the document's content; returns the names of the other files that belong to it.
     """
     found: set[str] = set()
     for place in (out / document, out / STAGE / document):
@@ -74,32 +77,33 @@ def check(out: Path, run: Path, document: str, files_of: FilesOf, wanted: Iterab
 
     Args:
         out: The folder of --out, checked by `run_folder.check_place`.
-        run: The run that is measured.
-        document: Name of the JSON document.
-        files_of: Function of the document's content to the names of the files that belong to it.
-        wanted: Names of the files to be written beside it.
+        run: Folder of the run that is measured.
+        document: Name of the JSON document, such as evaluation.json.
+        files_of: Called with the document's content; returns the names of the other files that belong to it.
+        wanted: Names of the files to be written beside the document.
 
     Raises:
-        InputError: OUT is the run's folder, or has files of these names that do not belong to earlier results.
+        InputError: OUT is the run's folder, or has a file with the name `document` or a name in `wanted` that this
+            command did not write.
     """
     if out.resolve() == run.resolve():
-        raise InputError(f"--out {out}: expected another folder than that of the run (--model), got the same")
+        raise InputError(f"--out {out}: expected another folder than the run's (--model), got the run's folder")
     ours = owned(out, document, files_of)
     if strange := sorted(name for name in {document, *wanted} - ours if (out / name).exists()):
         raise InputError(
-            f"--out {out}: expected an empty folder or earlier results of this command, got files that these would "
-            f"replace and no earlier {document} lists: {', '.join(strange)}"
+            f"--out {out}: expected an empty folder or earlier results of this command, got other files, whose names "
+            f"the results need: {', '.join(strange)}; give another --out"
         )
 
 
 @contextmanager
 def replaced(out: Path, document: str, files_of: FilesOf) -> Iterator[Path]:
-    """Yield a temporary folder to write results into; after the `with` block they replace the earlier ones in OUT.
+    """Yield a temporary folder for results; after the `with` block, unless it raises, they replace those in `out`.
 
     Args:
-        out: The folder of results; made where it is missing.
-        document: Name of the JSON document, which is moved last.
-        files_of: Function of the document's content to the names of the files that belong to it.
+        out: The folder of results; it is made if missing.
+        document: Name of the JSON document, such as evaluation.json, which is moved last.
+        files_of: Returns the names of the files beside the document from its content.
     """
     earlier = owned(out, document, files_of)
     made, stage = not out.exists(), out / STAGE

@@ -25,16 +25,17 @@ COMPUTED = ("position", "size", "kinds")
 
 @dataclass(frozen=True)
 class Facts:
-    """Facts of one dataset row (one picture); or of one part, from the rows of its views.
+    """Facts of one dataset row (one picture), or of one part from the rows of its views.
 
     Args:
-        part: Name of the part, the same for all its pictures; `run NAME` where the dataset names no parts.
+        part: Name of the part, from `part_name`: the same for all pictures of the part.
         scene: Name of the scene, which is one connector type.
-        kinds: Kinds of the defects out of tolerance, joined by `+`; `OK` without, `unknown` if NG without a kind.
+        kinds: Kinds of the defects out of tolerance, such as `bent+retracted`; `OK` without a defect, `unknown` if the
+            picture is NG and its kind of defect is not recorded.
         addresses: Address (such as `r1c2`) of each visible defect; an empty string for a defect without one.
-        measure: Measure (such as true position) that gives the size of the only visible defect; empty without a size.
-        size_mm: That size in mm; None where there is no size, or several defects are visible.
-        factors: Value of each column that can be evaluated as a factor, by column; empty text where unknown.
+        measure: Measure (such as `true_position_mm`) that is the size of the defect; empty if `size_mm` is None.
+        size_mm: Size of the only visible defect in mm; None if the defect has no size, or not exactly one is visible.
+        factors: Text of each column that may be a cause of mistakes, by column; empty where unknown.
     """
 
     part: str
@@ -51,7 +52,7 @@ def _defects(split: Split, index: int, ok_index: int) -> list[int]:
 
 
 def facts(split: Split, ok_index: int) -> list[Facts]:
-    """Return the facts of each example of a split: of each picture, or with several views of each part."""
+    """Return the `Facts` of each example of a split: of each picture, or with --views of each part."""
     out = []
     for index, row in enumerate(split.rows):
         scene = str(row.get("scene") or "")
@@ -77,11 +78,10 @@ def facts(split: Split, ok_index: int) -> list[Facts]:
 
 
 def of_part(rows: Sequence[Facts]) -> Facts:
-    """Join the facts of one part's pictures into those of the part.
+    """Join the facts of the pictures of one part into the facts of the part.
 
-    Kinds and addresses are those of all views together. The part has a size where all views that show a defect show
-    the same one: the size is measured on the part, so it is equal in each view. A factor that differs between views,
-    such as the camera, is left empty.
+    Kinds and addresses are those of all pictures together. If all visible defects are at one address, `size_mm` is
+    that of the first picture with a size; otherwise it is None. A factor that differs between pictures becomes empty.
     """
     kinds = {kind for row in rows for kind in row.kinds.split("+")} - {"OK"}
     addresses = tuple(dict.fromkeys(address for row in rows for address in row.addresses))
@@ -101,24 +101,26 @@ def of_part(rows: Sequence[Facts]) -> Facts:
 
 
 def defect_positions(split: Split, ok_index: int) -> dict[str, list[str]]:
-    """Return the addresses of all pins with a visible defect in any picture of a split, by scene.
+    """Return by scene (connector type) the addresses of the pins that are visibly defective in any picture of a split.
 
-    Args:
-        split: The split.
-        ok_index: Class number of OK.
+    `ok_index` is the label of OK.
     """
     return positions_by_scene((row.scene, row.addresses) for row in facts(split, ok_index))
 
 
 def position_group(row: Facts, positions: Mapping[str, Sequence[str]]) -> str:
-    """Return the result of `held_out.group_of` for a row's defects (such as `seen`); `OK` without a defect."""
+    """Return `OK` for a row without a defect, otherwise the group of its defects (`held_out.group_of`), such as `seen`.
+
+    `positions`: addresses of the pins that were defective in training, by scene.
+    """
     return "OK" if row.kinds == "OK" and not row.addresses else group_of(row.scene, row.addresses, positions)
 
 
 def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
-    """Return for each row the range in mm that its defect's size lies in, as text; empty without a size.
+    """Return for each row a text such as `true_position_mm 0.20 to 0.85`, the range that contains its defect's size.
 
-    Each measure has `levels` ranges with equal counts of rows; with fewer than two rows per range it has none.
+    The sizes of each measure are divided into `levels` ranges with about equal numbers of rows. The text is empty for
+    a row without a size, and if fewer than 2 * `levels` rows have a size of this measure.
     """
     out = [""] * len(rows)
     for measure in MEASURES:
@@ -134,10 +136,9 @@ def size_levels(rows: Sequence[Facts], levels: int = 3) -> list[str]:
 
 
 def column_names(rows: Sequence[Facts]) -> dict[str, str]:
-    """Return each column's name as a factor: its own; ` (column)` is added if a computed factor has this name.
+    """Return for each column of a dataset the name under which it is reported as a factor (possible cause of mistakes).
 
-    Args:
-        rows: From `facts`.
+    It is the column's name; ` (column)` is added if a factor that is computed from the rows has this name.
     """
     columns = sorted({name for row in rows for name in row.factors})
     taken, named = {*COMPUTED, *columns}, {}
@@ -151,17 +152,13 @@ def column_names(rows: Sequence[Facts]) -> dict[str, str]:
 
 
 def factor_levels(rows: Sequence[Facts], positions: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Return each row's level (value as text) by factor, for factors with 2 to 12 levels; an empty text is no level.
+    """Return the rows' values as text by factor (possible cause of mistakes), for factors with 2 to 12 known values.
 
     Args:
         rows: From `facts`.
         positions: Addresses of the pins that were defective in training, by scene.
     """
-    computed = (
-        [position_group(row, positions) for row in rows],
-        size_levels(rows),
-        [row.kinds for row in rows],
-    )
+    computed = ([position_group(row, positions) for row in rows], size_levels(rows), [row.kinds for row in rows])
     table = dict(zip(COMPUTED, computed, strict=True))
     for column, name in column_names(rows).items():
         table[name] = [row.factors.get(column, "") for row in rows]
@@ -173,8 +170,8 @@ def kept_rows(split: Split, which: str) -> np.ndarray:
 
     Args:
         split: The split.
-        which: `all`; `observable`: without NG examples whose defects no view can show; `clear`: also without those with
-            a pin in the grey zone (measures close to the tolerance).
+        which: `all`; `observable`: without NG examples whose defects no view can show; `clear`: in addition without
+            examples that have a pin in the grey zone (measures close to the tolerance).
     """
     if not split.rows:
         return np.ones(len(split), dtype=bool)

@@ -33,7 +33,7 @@ Row = dict[str, object]
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call `write(temporary path)` and rename the result to `path`; nothing is left behind on failure."""
+    """Let `write` write a file under a temporary path, then rename it to `path`; a failure leaves no temporary file."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         write(temporary)
@@ -43,7 +43,7 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
+    """Write text as UTF-8, atomically: a reader never sees half of it."""
     replace_file(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
@@ -53,12 +53,7 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def _parsed(path: Path) -> Any:
-    """Parse a JSON file.
-
-    Raises:
-        OSError: The file cannot be read.
-        ValueError: It is not JSON in UTF-8, is nested too deeply, or an object has a key twice.
-    """
+    """Parse a JSON file; raises OSError or ValueError (not JSON in UTF-8, nested too deeply, a key twice)."""
     return parse_json(path.read_text(encoding="utf-8"))
 
 
@@ -78,7 +73,7 @@ def read_json(path: Path, expected: str) -> dict[str, Any]:
 
 
 def tolerance_of(run: Path) -> dict[str, Any] | None:
-    """Read the tolerance by scene in RUN/config.json; None where it is not recorded."""
+    """Read the tolerance (limits in mm) by scene from RUN/config.json; None if it is not recorded."""
     path = run / CONFIG
     if not path.is_file():
         return None
@@ -87,7 +82,7 @@ def tolerance_of(run: Path) -> dict[str, Any] | None:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a CSV file atomically: floats with six digits, an empty cell for None and for missing keys."""
+    """Write `rows` as CSV, atomically: floats with six significant digits, None and missing keys as empty cells."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns)
     writer.writeheader()
@@ -98,12 +93,12 @@ def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, 
 
 
 def write_metrics(run: Path, rows: Sequence[Row]) -> None:
-    """Write RUN/metrics.csv atomically: one line per epoch."""
+    """Write `rows`, one line per epoch, into RUN/metrics.csv, atomically."""
     write_table(run / METRICS, list(rows[-1]), rows)
 
 
 def read_metrics(run: Path, epochs: int) -> list[Row]:
-    """Read the first `epochs` lines of RUN/metrics.csv; with 0 the file need not exist.
+    """Read the first `epochs` lines of RUN/metrics.csv, texts by column; for 0 epochs the file need not exist.
 
     Raises:
         InputError: The file is missing or has fewer lines.
@@ -117,18 +112,18 @@ def read_metrics(run: Path, epochs: int) -> list[Row]:
     except OSError as e:
         raise InputError(f"{path}: expected the metrics of {epochs} epochs, got {e}") from e
     if len(rows) < epochs:
-        raise InputError(f"{path}: expected {epochs} epochs, got {len(rows)}")
+        raise InputError(f"{path}: expected the metrics of {epochs} epochs, got those of {len(rows)}")
     return rows[:epochs]
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
-    """Write a safetensors file atomically."""
+    """Write tensors, by name, and metadata as a safetensors file, atomically."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     replace_file(path, lambda temporary: save_file(held, temporary, metadata=dict(metadata)))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Read a safetensors file and its metadata.
+    """Read a safetensors file; returns its tensors by name, and its metadata.
 
     Raises:
         InputError: The file is missing or not in safetensors format (a pickle, for example).
@@ -150,7 +145,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def kind_of(run: Path) -> str | None:
-    """Return the `format` in a run's config.json; None where that file is missing or cannot be read."""
+    """Return the `format` in a run's config.json; None if that file is missing or cannot be read."""
     try:
         document = _parsed(run / CONFIG)
     except (OSError, ValueError):
@@ -159,7 +154,7 @@ def kind_of(run: Path) -> str | None:
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], place: str) -> None:
-    """Load tensors into a network; names and shapes must be those of the network. Messages begin with `place`.
+    """Load tensors, with the names and shapes of the network's own, into a network; messages begin with `place`.
 
     Raises:
         InputError: A tensor is unknown, missing or of another shape.
@@ -178,13 +173,12 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], place: str) ->
 
 
 def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dict[str, Any]:
-    """Read a run's config.json, without checking its values.
+    """Read a run's config.json and return its content; the values are not checked.
 
     Args:
         path: The config.json.
-        kind: The expected `format`.
-        version: The expected `version`.
-        keys: Keys that it may have beside `format` and `version`.
+        kind, version: The expected `format` and `version`.
+        keys: Keys that the file may have beside `format` and `version`.
 
     Raises:
         InputError: The file is missing, not JSON, of another format or version, or has unknown keys.
@@ -196,9 +190,10 @@ def read_config(path: Path, kind: str, version: int, keys: Iterable[str]) -> dic
     except (OSError, ValueError) as e:
         raise InputError(f"{path}: expected JSON, got {e}") from e
     if not isinstance(document, dict) or document.get("format") != kind or document.get("version") != version:
-        raise InputError(f"{path}: expected format {kind!r} version {version}, got another format or version")
+        found = [document.get(key) for key in ("format", "version")] if isinstance(document, dict) else "no object"
+        raise InputError(f"{path}: expected format and version {[kind, version]}, got {found}")
     if unknown := set(document) - {"format", "version", *keys}:
-        raise InputError(f"{path}: expected no other keys than those of a run, got {sorted(unknown)}")
+        raise InputError(f"{path}: expected only the keys of a run of this kind, got also {sorted(unknown)}")
     return document
 
 
@@ -206,7 +201,7 @@ def check_place(out: Path) -> None:
     """Check that the folder of --out exists or can be made; changes nothing.
 
     Raises:
-        InputError: `out` is a file, its path goes through one, or more than one of its parents is missing.
+        InputError: `out` or a folder above it is a file, or more than one of the folders above it is missing.
     """
     for place in (out, *out.parents):
         if place.is_dir():
@@ -227,15 +222,16 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
         kind: The `format` in config.json of this trainer's runs.
 
     Raises:
-        InputError: `run` is a file; it holds files and neither --resume nor --overwrite was given; or --overwrite was
-            given and it holds no run of this trainer.
+        InputError: The folder is a file, or has files although neither --resume nor --overwrite was given, or has no
+            run of this trainer although --overwrite was given.
     """
     check_place(run)
     if resume or not run.is_dir() or not any(run.iterdir()):
         return
     if not overwrite:
         raise InputError(
-            f"--out {run}: expected a new or empty folder, got one with files: give --resume or --overwrite"
+            f"--out {run}: expected a new or empty folder, got one with files: give --resume to continue its training, "
+            "--overwrite to replace it, or another --out"
         )
     if not (run / CONFIG).is_file():
         raise InputError(f"--overwrite {run}: expected the folder of an earlier run, got one without config.json")
@@ -249,15 +245,15 @@ def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
 def take_folder(
     run: Path, overwrite: bool, files: Sequence[str], folders: Sequence[str], kept: Sequence[str] = ()
 ) -> None:
-    """Make or clean a run's folder: remove temporary files of a killed run and, with `overwrite`, its results.
+    """Make a run's folder, or clean it: temporary files of a killed run are removed, with `overwrite` its results too.
 
-    config.json stays until the new one replaces it, so that the folder of a killed run can be recognised as a run.
+    config.json stays until the new one replaces it, so that the folder can be recognised as a run's at any time.
 
     Args:
         run: The folder, checked by `check_folder`.
         overwrite: Whether to remove an earlier run's `files` and `folders`.
         files, folders: Names of all files and folders that a run of this kind has.
-        kept: Those of `files` that the new run has written already, and that stay.
+        kept: Names of `files` that the new run has already written; they stay.
     """
     if overwrite:
         for name in set(files) - {CONFIG, *kept}:

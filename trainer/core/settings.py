@@ -1,8 +1,8 @@
 """Settings of a training, each stated once: type, default, range, help text, and value in runs that lack it.
 
-A model of settings is a subclass of `Settings` with fields made by `setting`; or a dataclass with the same keys in its
-fields' metadata, for the network, whose file travels with a run and cannot import pydantic. The model gives the options
-(`trainer.core.options.add_options`), the check of config.json, the conflicts with `--resume`, and tables for the docs.
+A class of settings is a subclass of `Settings` with fields made by `setting`. That of the network is a dataclass with
+the same keys in its fields' metadata: its file travels with a run and cannot import pydantic. From the class come the
+options (`options.add_options`), the check of config.json, the conflicts with --resume, and tables for the docs.
 """
 
 import dataclasses
@@ -33,15 +33,15 @@ class Asked(TypedDict, total=False):
 
     Args:
         ge, gt, le: Limits of a number: value >= ge, value > gt, value <= le.
-        expected: The accepted values in words, after "expected" in messages; by default made from type and range.
-        group: Group of the option in `--help`; by default the model's.
+        expected: The accepted values in words, after "expected" in messages; by default from type and range.
+        group: Group of the option in `--help`; by default the unnamed group of `options.add_options`.
         option: Name of the option; by default the setting's.
         no_option: Reason why the setting has no option; with this key it has none.
         metavar: Name of the value in `--help`.
         choices: Values that the option accepts; by default those of a `Literal` type.
-        shown: Text for the default in `--help`; by default its value.
-        published: Default where the network starts from a published checkpoint: one value, or a value by mode.
-        earlier: Value in runs of earlier versions, which did not write this setting.
+        shown: Text for the default in `--help`; by default the default's value.
+        published: Default if the network starts from a published checkpoint: one value, or values by training mode.
+        earlier: Value for runs of earlier versions, which did not write this setting.
     """
 
     ge: float
@@ -59,11 +59,10 @@ class Asked(TypedDict, total=False):
 
 
 def setting(default: Any, description: str, **asked: Unpack[Asked]) -> Any:
-    """Make a field of a `Settings` class.
+    """Return a field for a subclass of `Settings`.
 
     Args:
-        default: Default value.
-        description: Help text.
+        default, description: Default value, and help text.
         asked: Range, option and more: see `Asked`.
     """
     metadata: Any = asked
@@ -72,20 +71,20 @@ def setting(default: Any, description: str, **asked: Unpack[Asked]) -> Any:
 
 
 class Settings(BaseModel):
-    """Base class of settings: immutable, with strict types and ranges, without unknown keys."""
+    """Base class of settings: immutable; types and ranges are checked strictly, and unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     def changed(self, given: Mapping[str, Any]) -> Self:
-        """Return a copy in which the values in `given` replace the old ones, checked again."""
+        """Return a copy with the values in `given`, by name; raises pydantic's ValidationError if one is wrong."""
         return type(self)(**{**dict(self), **given})
 
 
-# Settings of both kinds of run.
+# Settings of several kinds of run.
 MAX_ESCAPE = setting(
     0.0,
-    "at most this share of NG parts may be judged OK: half of validation's parts choose the escape threshold, below "
-    "which a part is OK, the other half check the share's 95 % upper bound; 0: no such limit",
+    "largest accepted share of NG parts that are judged OK: one half of validation's NG parts chooses the score below "
+    "which a picture is OK, the other half checks whether the share's 95 % upper bound is at most RATE; 0: no check",
     ge=0,
     le=0.5,
     metavar="RATE",
@@ -93,16 +92,16 @@ MAX_ESCAPE = setting(
 )
 FITTED_EPOCHS = setting(
     0,
-    "how many of the --epochs fit into --time-limit; 0: all",
+    "number of epochs that fit into --time-limit, if fewer than --epochs; 0: all fit",
     ge=0,
     le=100_000,
-    no_option="fitted to --time-limit",
+    no_option="computed from --time-limit",
     earlier=0,
 )
 
 
 class Setting(NamedTuple):
-    """One setting of a training: its name, its pydantic field (type, default), range and option, see `Asked`."""
+    """One setting of a training: name, pydantic field (type, default, help text), range and option (see `Asked`)."""
 
     name: str
     field: FieldInfo
@@ -123,7 +122,7 @@ class Setting(NamedTuple):
 
     @property
     def choices(self) -> tuple[Any, ...]:
-        """The values that the option is limited to; empty where there is no such list."""
+        """The values to which the option is limited; empty if there is no such list."""
         return tuple(self.asked.get("choices", get_args(self.kind) if get_origin(self.kind) is Literal else ()))
 
     @property
@@ -141,14 +140,14 @@ class Setting(NamedTuple):
 
     @property
     def taken(self) -> str:
-        """The option's accepted values in words, for tables; without an option those of the key in config.json."""
+        """What the setting accepts, in words, for the docs: `given or not`, `one of a, b`, or as in `expected`."""
         if self.option and self.kind is bool:
             return "given or not"
         return f"one of {', '.join(map(str, self.choices))}" if self.choices else self.expected
 
     @property
     def default(self) -> str:
-        """The default in words; empty for a required setting and for a switch."""
+        """The default as text; empty for a required setting and for a switch."""
         if "shown" in self.asked:
             return str(self.asked["shown"])
         value = self.field.default
@@ -162,7 +161,7 @@ class Setting(NamedTuple):
         return f"tiny {_written(value)}; published {others}"
 
     def parse(self, text: str) -> Any:
-        """Parse and check an option's text."""
+        """Return the value that the text of an option stands for; raises ArgumentTypeError if it is not accepted."""
         try:
             kinds = get_args(self.kind)
             value = tuple(map(kinds[0], text.split(","))) if kinds else self.kind(text)
@@ -173,7 +172,7 @@ class Setting(NamedTuple):
 
 
 def described(kind: Any) -> str:
-    """Describe a setting's type in words, such as `a whole number`."""
+    """Return a setting's type in words, such as `a whole number`."""
     outer, inner = get_origin(kind), get_args(kind)
     if outer is Annotated:
         return described(inner[0])
@@ -192,7 +191,10 @@ def _written(value: Any) -> str:
 
 
 def fields_of(model: Any) -> Mapping[str, Setting]:
-    """Return a model's settings by name, from a `Settings` class or from the fields' metadata of a dataclass."""
+    """Return the settings that a class has as fields, by name.
+
+    `model` is a subclass of `Settings`, or a dataclass whose fields have `Asked` as metadata.
+    """
     if issubclass(model, BaseModel):
         found: dict[str, Any] = model.model_fields
         return {name: Setting(name, field, field.json_schema_extra or {}) for name, field in found.items()}
@@ -203,7 +205,7 @@ def fields_of(model: Any) -> Mapping[str, Setting]:
 
 
 def given_settings(args: Namespace, model: type) -> dict[str, Any]:
-    """Return the values of a model's options that were given on the command line, by setting."""
+    """Return by name the values of those settings of the class `model` whose options were given (in `args`)."""
     return {
         name: value
         for name, one in fields_of(model).items()
@@ -212,11 +214,10 @@ def given_settings(args: Namespace, model: type) -> dict[str, Any]:
 
 
 def other_settings(run: Any, held: Any, args: Namespace) -> list[str]:
-    """Return messages on options that contradict the settings of the run to be resumed.
+    """Return a message for each option that contradicts the settings of the run to be resumed.
 
     Args:
-        run: The run's folder.
-        held: The settings in the run's config.json.
+        run, held: The run's folder, and the settings in its config.json.
         args: The command's options; None or `auto` contradicts nothing.
     """
     return [
@@ -228,10 +229,10 @@ def other_settings(run: Any, held: Any, args: Namespace) -> list[str]:
 
 
 def section[T](kind: type[T], values: Any, place: str) -> T:
-    """Make a model's settings from a JSON object; keys, types and ranges are checked strictly.
+    """Make an object of the class `kind` from JSON; keys, types and ranges are checked strictly.
 
     Args:
-        kind: The model: a subclass of `Settings`, or a dataclass.
+        kind: Class of the settings: a subclass of `Settings`, or a dataclass.
         values: The JSON object; settings with a value `earlier` may be missing.
         place: Name of the object in messages, such as `RUN/config.json training`.
 
@@ -240,7 +241,7 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
             the model refuses.
     """
     if not isinstance(values, dict):
-        raise InputError(f"{place}: expected an object, got {type(values).__name__}")
+        raise InputError(f"{place}: expected a JSON object, got {type(values).__name__}")
     known = fields_of(kind)
     values = {**{name: one.asked["earlier"] for name, one in known.items() if "earlier" in one.asked}, **values}
     problems = [f"{place}: unknown key {key!r}; known are {sorted(known)}" for key in values if key not in known]
@@ -263,7 +264,7 @@ def section[T](kind: type[T], values: Any, place: str) -> T:
 
 
 class SettingRow(NamedTuple):
-    """A setting's row in a table: name, option, default, accepted values, help text; empty text where it has none."""
+    """A setting's row in a table: name, option, default, accepted values, help text; each empty if there is none."""
 
     name: str
     option: str
@@ -273,7 +274,7 @@ class SettingRow(NamedTuple):
 
 
 def settings_table(model: type) -> list[SettingRow]:
-    """List the settings of a model as rows of a table for the docs."""
+    """List the settings of a class (see `fields_of`) as rows of a table for the docs."""
     return [
         SettingRow(name, one.option, "off" if one.kind is bool else one.default, one.taken, one.field.description or "")
         for name, one in fields_of(model).items()

@@ -1,4 +1,4 @@
-"""Pictures and truth of one split as tensors; pictures are decoded once and kept in memory where they fit.
+"""Pictures and truth of one split as tensors; pictures are decoded once and kept in memory if they fit.
 
 Pictures are letterboxed to the network's size (`trainer.vit.network.letterbox`), and boxes with them. Reading a
 dataset: `trainer.core.data`.
@@ -18,6 +18,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from generator.io import pictures as decoder
+from trainer.core.augmentation import PIN_COLUMNS
 from trainer.core.console import speaks
 from trainer.core.errors import InputError, as_input_error
 from trainer.vit.network.letterbox import pixels_of
@@ -31,7 +32,7 @@ SHOWN_AFTER_S = 2
 
 
 def open_picture(source: Path | Mapping[str, Any] | None, name: str) -> Image.Image:
-    """Decode a picture with the project's one decoder, `generator.io.pictures.open_picture`.
+    """Decode a picture with the decoder that all of Pinsight uses, `generator.io.pictures.open_picture`.
 
     Args:
         source: A file, or an undecoded `datasets` picture with its bytes or path; None is an error.
@@ -50,14 +51,14 @@ def open_picture(source: Path | Mapping[str, Any] | None, name: str) -> Image.Im
 
 
 class Pictures:
-    """The pictures of one split by index: in memory where they fit, else decoded at each access.
+    """The pictures of one split by index: decoded at once into memory if all fit, otherwise at each access.
 
     Args:
-        rows: A `datasets` split whose picture columns are not decoded.
+        rows: A `datasets` split with undecoded pictures; a damaged or missing one raises InputError when decoded.
         column: Name of the picture column; `image+nsoart` stacks the channels of both.
         size: The network's picture size (W, H) in px.
-        memory: Most bytes to keep in memory; None: half of the free memory.
-        fitted: Function that turns a picture into pixels (3, H, W) uint8 of the given `size` (W, H).
+        memory: Largest number of bytes of pixels to keep in memory; None: half of the free memory.
+        fitted: Turns a picture into pixels (3, H, W) uint8 of the given `size` (W, H).
     """
 
     def __init__(
@@ -99,12 +100,12 @@ class Pictures:
         return torch.from_numpy(np.concatenate(channels))
 
     def original(self, index: int) -> Image.Image:
-        """Decode one picture as the dataset holds it, of its own size; of two columns the first."""
+        """Decode the dataset's picture at `index` in its own size; of `image+nsoart`, the picture in column `image`."""
         column = self._columns[0]
         return open_picture(self._rows[index][column], f"row {index}, column {column!r}")
 
     def parts(self) -> list[Hashable]:
-        """Return which part each picture shows, as (scene, part); where the dataset names no part, an own number."""
+        """Return the part that each picture shows, as (scene, part); the picture's index if its row names no part."""
         known = [name for name in ("scene", "part") if name in self._rows.column_names]
         rows = self._rows.select_columns(known).to_list() if "part" in known else [{}] * len(self._rows)
         return [
@@ -113,11 +114,11 @@ class Pictures:
         ]
 
     def one(self, index: int) -> Tensor:
-        """Return one picture (C, H, W) uint8; do not change the tensor, it may be the one in memory."""
+        """Return the picture at `index`, (C, H, W) uint8; the tensor may be the stored one and must not be changed."""
         return self._decode(index) if self._held is None else self._held[index]
 
     def batch(self, indices: Sequence[int]) -> Tensor:
-        """Return the pictures at B indices as (B, C, H, W) uint8."""
+        """Return the pictures at B `indices` as (B, C, H, W) uint8."""
         if self._held is not None:
             return self._held[torch.as_tensor(indices, dtype=torch.long)]
         if len(indices) == 0:
@@ -134,21 +135,23 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Split:
-    """One split: N pictures, which are N examples, or N / `views` examples of `views` pictures each.
+    """One split of a dataset: N pictures, which are N examples, or N / `views` examples of `views` pictures each.
 
-    The pictures of one example follow each other. `len`, indices and `labels` are by example, all else is by picture.
+    The pictures of one example follow each other. `len`, indices and `labels` count examples, all other fields
+    pictures.
 
     Args:
         pictures: The pictures by index.
         labels: (N / views,) class labels of the examples.
         boxes: (N, M, 4) xyxy in network px, M the largest number of objects; all 0 = no box.
-        categories: (N, M) class labels of the boxes; `IGNORED` without a box, or where the object cannot be seen.
+        categories: (N, M) class labels of the boxes; `IGNORED` (-1) without a box, or if the object cannot be seen.
         boxes_known: (N,) bool: whether the boxes tell the true class of every patch of the picture.
         may_flip: (N, 2) bool: whether the picture may be mirrored left-right, and up-down.
         runs: (N,) names of the rows (column `run`).
         rows: (N,) all columns of the rows except pictures and objects.
-        objects: (N,) the objects in each picture, in the order of its boxes; None where they are not known.
+        objects: (N,) the objects in each picture, in the order of its boxes; None if they are not known.
         views: Number of pictures per example: see `trainer.core.views`.
+        pins: (N, P, 6) true pins, see `augmentation.Batch`; None if they are not trained on.
     """
 
     pictures: Pictures
@@ -161,6 +164,7 @@ class Split:
     rows: list[dict[str, Any]] = field(default_factory=list)
     objects: "list[tuple[ObjectRow, ...] | None]" = field(default_factory=list)
     views: int = 1
+    pins: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -170,27 +174,31 @@ class Split:
         at = torch.as_tensor(examples, dtype=torch.long)
         return at if self.views == 1 else (at[:, None] * self.views + torch.arange(self.views)).flatten()
 
+    def pins_at(self, pictures: Tensor) -> Tensor:
+        """Return the true pins (B, P, 6) of the pictures with the indices `pictures` (B,); P is 0 if `pins` is None."""
+        return torch.zeros((len(pictures), 0, PIN_COLUMNS)) if self.pins is None else self.pins[pictures]
+
     def pixels(self, examples: Sequence[int] | Tensor) -> Tensor:
         """Return the pixels of `examples` (B,): (B, C, H, W) uint8; with several views (B, views, C, H, W)."""
         found = self.pictures.batch(self.picture_indices(examples).tolist())
         return found if self.views == 1 else torch.unflatten(found, 0, (-1, self.views))
 
     def by_picture(self) -> "Split":
-        """Return the same split with each picture as an example of its own, with the label of its former example."""
+        """Return the split with one picture per example; each picture gets the label of the example it belonged to."""
         if self.views == 1:
             return self
         return replace(self, labels=self.labels.repeat_interleave(self.views), views=1)
 
     def name(self, example: int) -> str:
-        """Return the name of an example: its row's run; with several views the runs of all, joined by `+`."""
+        """Return the name of an example: `run` of its row; with several views those of all its rows, joined by `+`."""
         return "+".join(self.runs[example * self.views : (example + 1) * self.views])
 
     def rows_with_objects(self) -> "list[tuple[dict[str, Any], tuple[ObjectRow, ...] | None]]":
-        """Return each row with its objects; None where they are not known."""
+        """Return each row with its objects; None in place of objects that are not known."""
         return list(zip(self.rows, self.objects or [None] * len(self.rows), strict=True))
 
     def subset(self, indices: Sequence[int]) -> "Split":
-        """Return a split of the examples at `indices`, in that order; itself where these are all, in order."""
+        """Return a split of the examples at `indices`, in that order."""
         if list(indices) == list(range(len(self))):
             return self
         at = self.picture_indices(indices)
@@ -205,16 +213,16 @@ class Split:
             rows=[self.rows[i] for i in at.tolist()] if self.rows else [],
             objects=[self.objects[i] for i in at.tolist()] if self.objects else [],
             views=self.views,
+            pins=None if self.pins is None else self.pins[at],
         )
 
 
 @dataclass(frozen=True)
 class Data:
-    """A dataset as read for training: its splits and what they have in common.
+    """A dataset as read for training.
 
     Args:
-        splits: The splits by name.
-        classes: Class names, in the order of the labels.
+        splits, classes: The splits by name, and class names in the order of the labels.
         size: The network's picture size (W, H) in px.
         warnings: Messages for the user.
         lacking: Names of useful columns that the dataset lacks: see `dataset_columns.lacking`.
@@ -228,7 +236,7 @@ class Data:
 
 
 def channel_statistics(pictures: Pictures, count: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, of pixels in [0, 1], over the first `count` pictures (at most 500)."""
+    """Return means and standard deviations by channel (pixels in [0, 1]) of the first `count` pictures, at most 500."""
     total = torch.zeros(pictures.channels, dtype=torch.float64)
     squares, pixels = torch.zeros_like(total), 0
     for index in range(min(count, 500)):

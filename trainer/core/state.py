@@ -1,7 +1,7 @@
 """RUN/state.safetensors: the complete state of a training after an epoch, for --resume.
 
-Trained weights, the optimizer's moments, averaged weights and counters are in one file, so that a killed run never has
-parts of two epochs.
+One file holds trained weights, the optimizer's moments, averaged weights and counters, so that a killed training never
+leaves the weights of one epoch beside the counters of another.
 """
 
 import json
@@ -23,8 +23,7 @@ class RunState:
     """Counters of a training after an epoch.
 
     Args:
-        epoch: Number of finished epochs.
-        step: Number of finished steps.
+        epoch, step: Numbers of finished epochs and of finished steps.
         best_epoch: Epoch whose weights best.safetensors holds; 0 = none yet.
         best_score: Score of that epoch; scores are compared as tuples, higher is better; empty = none yet.
     """
@@ -43,17 +42,12 @@ def _weights(network: nn.Module) -> dict[str, Tensor]:
 
 
 def save_state(
-    run: Path,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    average: Mapping[str, Tensor],
-    state: RunState,
+    run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor], state: RunState
 ) -> None:
     """Write RUN/state.safetensors.
 
     Args:
-        run: The run's folder.
-        network: The network with its own weights, not the averaged ones.
+        run, network: The run's folder, and the network with its own weights, not the averaged ones.
         optimizer: The AdamW optimizer.
         average: Averaged weights (EMA) by name; empty without averaging.
         state: The counters after the epoch.
@@ -70,10 +64,10 @@ def save_state(
 def load_state(
     run: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: Mapping[str, Tensor]
 ) -> RunState:
-    """Read RUN/state.safetensors back into a network, its optimizer and its averaged weights.
+    """Read RUN/state.safetensors and copy it into a network, its optimizer and `average`; returns its `RunState`.
 
     Raises:
-        InputError: The file is missing, or its tensors are not those of this network.
+        InputError: The file is missing, its tensors are not those of this network, or its counters are damaged.
     """
     path = run / STATE
     tensors, metadata = read_tensors(path)
@@ -83,7 +77,7 @@ def load_state(
     if {name: t.shape for name, t in held.items()} != {name: t.shape for name, t in own.items()}:
         raise InputError(
             f"{path}: expected the state of this network with these settings, got tensors of another network or of an "
-            "earlier version: train anew, with another --out or --overwrite"
+            "earlier version: train anew, with --overwrite or another --out"
         )
     with torch.no_grad():
         for name, tensor in own.items():
@@ -100,5 +94,5 @@ def load_state(
         return RunState(**{**values, "best_score": tuple(values["best_score"])})
     except (KeyError, TypeError, ValueError) as e:
         raise InputError(
-            f"{path}: expected a training's epoch, step and best epoch, got {metadata.get('state')}"
+            f"{path}: expected a training's counters (epoch, step, best epoch, best score), got {metadata.get('state')}"
         ) from e

@@ -1,7 +1,8 @@
 """`--time-limit MIN`: reduces the number of epochs, so that a training's whole schedule ends within the limit.
 
-Before the first epoch a few steps of each stage are computed, without changing a weight, and a few validation pictures
-are measured. The limit counts from the start of the command: reading and checking the data are part of it.
+Before the first epoch a few training steps, which change no weight, and a measurement on validation pictures are
+timed. Epochs with close-ups only (cut-outs around pins) and epochs with whole pictures are timed apart.
+The limit counts from the start of the command: reading and checking the data are part of it.
 """
 
 import itertools
@@ -25,9 +26,9 @@ class Cost:
     """Estimated seconds of a training.
 
     Args:
-        close_up_epoch: Of an epoch of close-ups, with its validation; 0: the training has none.
-        picture_epoch: Of an epoch of whole pictures, with its validation.
-        end: From the end of the last epoch to the end of the command.
+        close_up_epoch: Seconds of an epoch of close-ups, including its validation; 0: the training has none.
+        picture_epoch: Seconds of an epoch of whole pictures, including its validation.
+        end: Seconds from the end of the last epoch to the end of the command.
     """
 
     close_up_epoch: float
@@ -36,17 +37,17 @@ class Cost:
 
 
 class Steps(Protocol):
-    """The part of `trainer.core.loop.Trainee` that is timed."""
+    """The part of `trainer.core.loop.Trainee` that `seconds_per_step` uses."""
 
     @property
     def optimizer(self) -> torch.optim.Optimizer:
-        """The optimizer, which is not stepped."""
+        """The optimizer, used to clear the gradients; no step is taken with it."""
 
     def batches(self, epoch: int) -> Iterator[Sequence[Any]]:
-        """Yield for each step its batches."""
+        """Yield the batches of an epoch, those of one optimizer step at a time."""
 
     def backward(self, batch: Any, parts: int) -> None:
-        """Add the gradient of a batch's loss / `parts`."""
+        """Add the gradient of a batch's loss, divided by the step's number of batches (`parts`), to the parameters'."""
 
 
 class Fitted[Config](Protocol):
@@ -56,14 +57,17 @@ class Fitted[Config](Protocol):
     share: Any
 
     def cost(self) -> Cost:
-        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+        """Estimate the seconds of an epoch with close-ups, of one with whole pictures, and after the last epoch."""
 
     def adopt(self, config: Config) -> None:
-        """Replace the settings by these, which differ in the number of epochs."""
+        """Shorten the training for --time-limit: plan it anew by `config`, the same settings with fewer epochs.
+
+        Called by `fit` before the first step, and by `Loop.shorten`.
+        """
 
 
 def seconds_per_step(trainee: Steps, epoch: int) -> float:
-    """Measure the seconds of a step of an epoch, without its optimizer step: the weights stay the same."""
+    """Measure the mean time of the second to fourth training step of `epoch`, in seconds; the weights do not change."""
     seconds, began = [], time.monotonic()
     for batches in itertools.islice(trainee.batches(epoch), STEPS):
         for batch in batches:
@@ -77,18 +81,18 @@ def seconds_per_step(trainee: Steps, epoch: int) -> float:
 
 
 def close_up_epochs(share: float, epochs: int) -> int:
-    """Return how many of the first epochs have close-ups only: a `share` of them, but never the last epoch."""
+    """Return how many epochs, from the first on, train on close-ups only: `share` of `epochs`, never the last one."""
     return min(round(share * epochs), epochs - 1)
 
 
 def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
-    """Return the largest number of epochs, from 1 to `asked`, whose estimated time is at most `USED` of `seconds`.
+    """Return how many epochs, 1 to `asked`, fit by estimate into 90 % (`USED`) of `seconds`; 1 if none fits.
 
     Args:
-        asked: Number of epochs of `--epochs`.
-        share: Share of the epochs with close-ups only.
-        cost: The estimate.
-        seconds: Seconds left.
+        asked: Number of epochs that `--epochs` asks for.
+        share: Share of the epochs that train on close-ups only, in [0, 1].
+        cost: Estimated seconds of one epoch of each kind, and of the training's end.
+        seconds: Seconds left of the time limit.
     """
     for epochs in range(asked, 1, -1):
         first = close_up_epochs(share, epochs) if cost.close_up_epoch else 0
@@ -98,22 +102,22 @@ def fitted_epochs(asked: int, share: float, cost: Cost, seconds: float) -> int:
 
 
 def fit[Config](trainee: Fitted[Config], limit_min: float, began: float) -> Config:
-    """Reduce a trainee's epochs to those that fit into the rest of `--time-limit`; returns its settings.
+    """Before a new training, reduce its epochs to those that by estimate fit into --time-limit; returns its settings.
 
     Args:
-        trainee: The network before its first step.
-        limit_min: The limit in minutes.
+        trainee, limit_min: The training before its first step, and the limit in minutes.
         began: `time.monotonic()` at the start of the command.
     """
-    stage("measuring the time of a step")
+    stage("measuring how long a training step takes, for --time-limit")
     config: Any = trainee.config
     cost = trainee.cost()
     left = 60 * limit_min - (time.monotonic() - began)
     epochs = trainee.share.agreed(fitted_epochs(config.epochs, config.close_ups, cost, left))
-    close_ups = f", {cost.close_up_epoch:.1f} s per epoch of close-ups" if cost.close_up_epoch else ""
+    close_ups = f", {cost.close_up_epoch:.1f} s per epoch with close-ups of pins only" if cost.close_up_epoch else ""
     say(
         f"--time-limit {limit_min:g}: {epochs} of {config.epochs} epochs fit into the {max(0.0, left) / 60:.1f} min "
-        f"left (estimated {cost.picture_epoch:.1f} s per epoch of pictures{close_ups}, {cost.end:.0f} s at the end)"
+        f"left (estimated {cost.picture_epoch:.1f} s per epoch with whole pictures{close_ups}, {cost.end:.0f} s to "
+        "measure the result)"
     )
     if epochs < config.epochs:
         trainee.adopt(config.changed({"fitted_epochs": epochs}))

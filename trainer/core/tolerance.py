@@ -1,8 +1,8 @@
-"""The tolerance that a run was trained under, and the pins that another one would judge otherwise.
+"""The tolerance under which a run was trained, and the pins that another tolerance would judge otherwise.
 
-Which pin is NG is the user's tolerance (generator/dataset/labels.py): limits in mm by name, for the whole connector
-and, under `at`, for single addresses. A dataset states it in the column `tolerance_json` of each row; a run states that
-of its training rows, by scene, in config.json. A network cannot follow another tolerance than that of its labels.
+A pin is NG by the user's tolerance (generator/dataset/labels.py): limits in mm by name, for the whole connector and,
+under `at`, for single addresses. A dataset states its tolerance in the column `tolerance_json` of each row. A run
+states the tolerance of its training rows, by scene, in config.json. A network cannot follow any other tolerance.
 """
 
 import json
@@ -23,12 +23,12 @@ MEASURES = {"true_position_mm": 1, "retraction_mm": 1, "protrusion_mm": -1}
 
 
 def tolerances_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Collect the tolerance of a dataset's rows by scene; rows without one are left out.
+    """Return by scene the tolerance, limits in mm by name, of a dataset's rows; rows without one are left out.
 
-    A scene whose rows have several tolerances, as after merging datasets, gets a number added for each further one.
+    If a scene's rows have several tolerances, as after merging datasets, the second is named `SCENE (2)`, and so on.
 
     Args:
-        rows: Rows with the columns `scene` and `tolerance_json`, where the dataset has them.
+        rows: Rows with the columns `scene` and `tolerance_json`, if the dataset has these columns.
     """
     found: dict[tuple[str, str], None] = {}
     for row in rows:
@@ -42,7 +42,7 @@ def tolerances_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, Any]
 
 
 def words(tolerance: Mapping[str, Limits] | None) -> str:
-    """Write a tolerance by scene in one line; None: not recorded."""
+    """Return a tolerance by scene as one line of text; `not recorded` for None."""
     if not tolerance:
         return NOT_RECORDED
     return "; ".join(f"{scene}: {_limits(limits)}" if scene else _limits(limits) for scene, limits in tolerance.items())
@@ -56,14 +56,17 @@ def _limits(limits: Limits) -> str:
 
 
 def limit_at(limits: Limits, name: str, address: str | None) -> float | None:
-    """Return the limit, mm, of the measure `name` at an address (None: of any pin); None where there is no limit."""
+    """Return the limit in mm of the measure `name` for the pin at `address`; None if there is no limit.
+
+    Without `address` it is the limit of all pins that have none of their own.
+    """
     own = limits.get("at", {}).get(address or "", {})
     value = own.get(name, limits.get(name))
     return None if value is None else float(value)
 
 
 def is_between(each: "ObjectRow", first: Limits, second: Limits) -> bool:
-    """Whether a measure of the pin `each` is within one of two tolerances and beyond the other."""
+    """Return whether a measure of the pin `each` is within one of two tolerances and outside the other."""
     for name, sign in MEASURES.items():
         measure = each.true_position_mm if name == "true_position_mm" else each.retraction_mm
         limits = [limit_at(limits, name, each.address) for limits in (first, second)]
@@ -76,14 +79,15 @@ def is_between(each: "ObjectRow", first: Limits, second: Limits) -> bool:
 
 @dataclass
 class Comparison:
-    """Count of the pins that a dataset's tolerance and the run's judge otherwise.
+    """Comparison of a dataset's tolerance with the one under which a run was trained.
 
     Args:
         trained: The run's tolerance by scene; None: not recorded.
         data: The dataset's tolerance by scene.
-        other: The scenes whose tolerance in the dataset is another than the run's.
-        pins: Number of pins with measures in these scenes; each pin of a part counts once.
-        between: Number of those whose measure lies between the two limits.
+        other: The scenes whose tolerance in the dataset differs from the run's; scenes that only one of them has, or
+            states no tolerance for, are not compared.
+        pins: Number of pins with measures in the scenes `other`; each pin of a part counts once.
+        between: Number of these pins that have a measure between the two limits.
     """
 
     trained: Mapping[str, Limits] | None
@@ -97,22 +101,22 @@ class Comparison:
         return dict(vars(self))
 
     def sentence(self) -> str:
-        """Say in one line how the dataset's tolerance compares with the run's, without full stop."""
+        """Return one line, without full stop, on how the dataset's tolerance compares with the run's."""
         if self.trained is None:
-            return f"tolerance of the training: {NOT_RECORDED}; of the dataset: {words(self.data)}"
+            return f"tolerance of the training: {NOT_RECORDED}; tolerance of the dataset: {words(self.data)}"
         if not self.other:
             return f"tolerance: {words(self.trained)}, as in training"
         return (
-            f"WARNING: the dataset's tolerance is {words(self.data)}, the run was trained under {words(self.trained)} "
-            f"and cannot follow another: the measures of {self.between} of {self.pins} pins lie between the two limits"
+            f"WARNING: the dataset's tolerance is {words(self.data)}, but the run was trained under the tolerance "
+            f"{words(self.trained)} and cannot follow another: {self.between} of {self.pins} pins have a measure "
+            "between the limits of the two tolerances"
         )
 
 
 def compare(
-    trained: Mapping[str, Limits] | None,
-    rows: Iterable[tuple[Mapping[str, Any], "Iterable[ObjectRow] | None"]],
+    trained: Mapping[str, Limits] | None, rows: Iterable[tuple[Mapping[str, Any], "Iterable[ObjectRow] | None"]]
 ) -> Comparison:
-    """Compare the tolerance of a dataset's rows with that of a run, and count the pins in between.
+    """Compare the tolerance of a dataset's rows with that of a run, and count the pins with a measure between the two.
 
     Args:
         trained: The run's tolerance by scene; None: not recorded.
@@ -137,7 +141,7 @@ def compare(
 
 
 def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mapping[str, float]) -> str | None:
-    """Return a warning where `--tolerance` asks for other limits than a run was trained under; None where it does not.
+    """Return a warning if the limits of `--tolerance` are not those under which a run was trained; otherwise None.
 
     Args:
         run: The run's folder.
@@ -147,8 +151,8 @@ def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mappin
     given = ",".join(f"{name}={value:g}" for name, value in asked.items())
     if trained is None:
         return (
-            f"--tolerance {given} has no effect: a network cannot follow another tolerance than that of its training, "
-            f"which {run} has not recorded"
+            f"--tolerance {given} has no effect: a network follows the tolerance of its training only, and {run} has "
+            "not recorded it"
         )
     for limits in trained.values():
         for name, value in asked.items():
@@ -156,7 +160,8 @@ def cannot_follow(run: Path, trained: Mapping[str, Limits] | None, asked: Mappin
             places = [address] if address else ["", *limits.get("at", {})]
             if any(limit_at(limits, measure, place) != value for place in places):
                 return (
-                    f"--tolerance {given} has no effect: {run} was trained under {words(trained)} and cannot follow "
-                    "another; `python -m trainer.evaluate` counts the pins with a measure between the two limits"
+                    f"--tolerance {given} has no effect: {run} was trained under the tolerance {words(trained)} and "
+                    "cannot follow another; `python -m trainer.evaluate` with a dataset of the other tolerance counts "
+                    "the pins that have a measure between the limits of the two tolerances"
                 )
     return None

@@ -1,7 +1,7 @@
 """Shares of the verdicts among good and NG pictures: escapes and overkill, always beside UNSURE and INVALID.
 
-An escape is an NG picture with the verdict OK, overkill an OK picture with the verdict NG. Verdicts that decide nothing
-make both small, so no rate of escapes or overkill is shown without the shares of UNSURE and INVALID.
+An escape is an NG picture with the verdict OK; overkill is an OK picture with the verdict NG. A run that often answers
+UNSURE or INVALID has few escapes and little overkill, so the four shares always stand side by side.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,15 @@ SHORT_HEADER = ("escapes", "overkill", "UNSURE: OK, NG", "INVALID: OK, NG")
 
 
 def verdict_shares(ng: np.ndarray, verdicts: np.ndarray) -> dict[str, Any]:
-    """Count escapes, overkill, and UNSURE and INVALID of OK and of NG pictures, with Clopper and Pearson's bounds.
+    """Count escapes, overkill and the verdicts UNSURE and INVALID among pictures or parts.
 
     Args:
         ng: (N,) whether the picture, or part, is NG in truth.
         verdicts: (N,) verdicts as text.
+
+    Returns:
+        `escapes` among NG and `overkill` among OK pictures; `unsure` and `invalid`, each with the keys `ok` and `ng`
+        for the pictures that are OK and NG in truth. Each share is an object from `intervals.share`.
     """
 
     def among(of: np.ndarray, verdict: Verdict) -> dict[str, Any]:
@@ -47,21 +51,24 @@ def _undecided(measured: Mapping[str, Any]) -> list[str | None]:
 
 
 def cells(measured: Mapping[str, Any]) -> list[Any]:
-    """Make the cells of a table with the columns `HEADER` from a result of `verdict_shares`."""
+    """Return the cells of a table row, columns `HEADER`, for a result of `verdict_shares`."""
     rates = [measured[k] for k in ("escapes", "overkill")]
     return [*(cell for rate in rates for cell in (_counted(rate), rate["interval"])), *_undecided(measured)]
 
 
 def short_cells(measured: Mapping[str, Any]) -> list[Any]:
-    """Make the cells of a table with the columns `SHORT_HEADER`, without bounds, from a result of `verdict_shares`."""
+    """Return the cells of a table row, columns `SHORT_HEADER`, for a result of `verdict_shares`: without intervals."""
     return [*(_counted(measured[k]) for k in ("escapes", "overkill")), *_undecided(measured)]
 
 
 def worse_than_validation(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Warn of each split that is measurably worse than validation: the 95 % intervals of a rate do not overlap.
+    """Return a warning for each rate (balanced accuracy, escapes, overkill) worse on a split than on validation.
+
+    Rates whose 95 % intervals overlap give no warning.
 
     Args:
-        reports: By split, what `verdict_shares` returns, and `balanced_accuracy` likewise where it is measured.
+        reports: By split, the result of `verdict_shares`; it may also have the key `balanced_accuracy`, with a value
+            in the form of `intervals.share`.
     """
     warnings = []
     known = reports.get("validation", {})
@@ -74,14 +81,14 @@ def worse_than_validation(reports: Mapping[str, Mapping[str, Any]]) -> list[str]
             if here[1] < there[0] if is_good else here[0] > there[1]:
                 own, other = (f"{e['share']:.3f} ({e['interval'][0]:.3f} to {e['interval'][1]:.3f})" for e in pair)
                 warnings.append(
-                    f"WARNING: {name} is worse than validation: {key.replace('_', ' ')} {own}, on validation {other}; "
-                    "the 95 % intervals do not overlap, so the rates of validation do not hold for these pictures"
+                    f"WARNING: {key.replace('_', ' ')} on split {name} is {own}, worse than on validation, {other}: "
+                    "the 95 % intervals in brackets do not overlap, so validation says little about such pictures"
                 )
     return warnings
 
 
 def sentence(measured: Mapping[str, Any]) -> str:
-    """Write a result of `verdict_shares` in one line for the terminal."""
+    """Return a result of `verdict_shares` as one line of text for the terminal."""
     text = (
         f"escapes (NG called OK) {_counted(measured['escapes'])}, overkill (OK called NG) "
         f"{_counted(measured['overkill'])}"

@@ -1,11 +1,11 @@
 """`--views`: several pictures of one part, from different cameras, as one example.
 
 A station with several cameras judges the part, not the single picture. Rows of a dataset with equal `scene` and `part`
-are one part; the column `camera` is the view. Every part needs exactly one picture from each view, because a network
-trained on all views cannot judge without one of them. The pictures of an example are in the order of the views.
+show one part; the column `camera` names the view. Every part needs exactly one picture from each view, because a
+network trained on all views cannot judge without one of them. The pictures of an example are in the order of the views.
 
-A part's class is the gravest of its pictures' classes, so it is NG if any picture is. The boxes of the truth belong to
-the picture: patches learn from what their own view shows.
+A part's class is the gravest of its pictures' classes, so a part is NG if at least one picture is. The true boxes
+belong to the single picture: patches are trained on the defects that their own view shows.
 """
 
 import argparse
@@ -25,13 +25,19 @@ MOST_NAMED = 5
 
 
 def view_list(text: str) -> tuple[str, ...]:
-    """Parse --views: names of cameras such as `center,left,right`, or `all`."""
+    """Parse --views; returns the names of two or more different cameras, such as `center,left`, or ("all",) for `all`.
+
+    Whether there are such cameras is not checked.
+
+    Raises:
+        ArgumentTypeError: the text names fewer than two cameras, or one twice.
+    """
     names = tuple(name.strip() for name in text.split(","))
     if names == ALL:
         return names
     if len(names) < 2 or "" in names or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(
-            f"expected two different cameras or more, such as center,left,right, or all, got {text!r}"
+            f"expected two or more different cameras, such as center,left,right, or the word all, got {text!r}"
         )
     return names
 
@@ -44,7 +50,9 @@ def cameras_of(splits: Mapping[str, Split]) -> tuple[str, ...]:
     """
     found = sorted({str(row["camera"]) for row in splits["train"].rows if row.get("camera")})
     if len(found) < 2:
-        raise InputError(f"--views all: expected two cameras or more in the split train, got {found}")
+        raise InputError(
+            f"--views all: expected pictures of two or more cameras in the split train, got the cameras {found}"
+        )
     return tuple(found)
 
 
@@ -53,7 +61,7 @@ def _part(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _words(part: tuple[str, str]) -> str:
-    return f"part {part[1]}" + (f" of {part[0]}" if part[0] else "")
+    return f"part {part[1]}" + (f" of the scene {part[0]}" if part[0] else "")
 
 
 def _gathered(split: Split, views: Sequence[str]) -> tuple[dict[tuple[str, str], dict[str, int]], list[str]]:
@@ -64,7 +72,8 @@ def _gathered(split: Split, views: Sequence[str]) -> tuple[dict[tuple[str, str],
         part, camera = row.get("part"), row.get("camera")
         if part in (None, "") or camera in (None, ""):
             problems.append(
-                f"{split.runs[index]}: expected a part and a camera, got part {part!r} and camera {camera!r}"
+                f"row {split.runs[index]}: expected a part and a camera in its columns, got part {part!r} and camera "
+                f"{camera!r}"
             )
             continue
         pictures = found.setdefault(_part(row), {})
@@ -72,13 +81,13 @@ def _gathered(split: Split, views: Sequence[str]) -> tuple[dict[tuple[str, str],
             continue
         if camera in pictures:
             problems.append(
-                f"{_words(_part(row))}: expected one picture from {camera}, got {split.runs[pictures[camera]]} and "
-                f"{split.runs[index]}"
+                f"{_words(_part(row))}: expected one picture from the camera {camera}, got the rows "
+                f"{split.runs[pictures[camera]]} and {split.runs[index]}"
             )
         pictures[camera] = index
     for part, pictures in found.items():
         if missing := [view for view in views if view not in pictures]:
-            problems.append(f"{_words(part)}: expected a picture from {', '.join(missing)}, got none")
+            problems.append(f"{_words(part)}: expected a picture from each view, got none from {', '.join(missing)}")
     return found, problems
 
 
@@ -86,14 +95,14 @@ def by_part(splits: Mapping[str, Split], views: Sequence[str], classes: Sequence
     """Group the pictures of each split by part: one example per part; pictures of other cameras are left out.
 
     Args:
-        splits: Splits with one picture per example.
+        splits: Splits by name, with one picture per example.
         views: Cameras, in the order of the pictures in an example.
         classes: Class names, in the order of the labels.
-        place: Text that messages begin with: option and dataset folder.
+        place: Beginning of messages, such as `--data FOLDER`.
 
     Raises:
-        InputError: A row without part or camera, a part with no picture or several from one of the views, or a part
-            with pictures in two splits.
+        InputError: A row has no part or no camera, a view has no picture or several pictures of a part, or a part has
+            pictures in two splits.
     """
     # The gravest class first, in the order of PRECEDENCE; classes that are not in it follow.
     graver = [name for name in PRECEDENCE if name in classes and name != OK_CLASS]

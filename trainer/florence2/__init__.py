@@ -1,6 +1,6 @@
 """`python -m trainer.florence2`: train Florence-2 to answer its task `<OD>` (object detection) with boxes.
 
-command, options, beginning, dry_run   the command, its options, the data and model that it starts from
+command, options, beginning, dry_run   the command, its options, its data and model at the start
 comparison                             `--compare`: the same training in several modes, each in its own process
 training, examples, samples, batches   Florence-2's part of the training loop, training rows, augmentation, batches
 losses, auxiliary_loss                 loss of the answer; auxiliary losses on cells, attention and OK pins
@@ -8,7 +8,7 @@ finish, forgetting, epoch_report       final measurement, check of forgetting, o
 network, tiny, lora, run               loading a model, making the tiny model, LoRA, the files of a run
 data, truth                            splits of a dataset; true boxes of a picture
 answers, detect                        boxes to answer tokens and back; boxes of a split or of pictures
-verdicts, prediction                   verdict OK or NG on a picture; on picture files
+verdicts, prediction                   verdict on a picture; verdicts on picture files
 metrics, evaluation                    mAP and counts; evaluation on a dataset
 evaluation_page, plots, sheets         page, plots and sheets of pictures with boxes
 results, run_page, card, publication   summary.json, page of a run, model card, files for the Hub

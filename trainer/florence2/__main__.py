@@ -1,4 +1,4 @@
-"""`python -m trainer.florence2`; importing its libraries counts for --time-limit."""
+"""Run `python -m trainer.florence2`; the time limit counts from here, so that it includes the import of libraries."""
 
 import sys
 import time

@@ -2,9 +2,10 @@
 
     </s> <s> label <loc> <loc> <loc> <loc> <loc> … label <loc> … </s>
 
-`AnswerGrammar.allowed` keeps generated answers well-formed: labels from the given list, each at most once; four
-locations per box, with x2 >= x1 and y2 >= y1; an end within the length limit. Edges are decoded to the middles of their
-bins, as floats; transformers' own parser cuts them to whole pixels.
+A location is one of 1,000 bins of the picture's width or height. `AnswerGrammar.allowed` keeps generated answers
+well-formed: labels from the given list, each at most once; four locations per box (x1, y1, x2, y2), with x2 >= x1 and
+y2 >= y1; an end within the length limit. Edges are decoded to the middles of their bins, as floats; the parser of
+transformers cuts them to whole pixels.
 """
 
 import math
@@ -34,7 +35,7 @@ class Found:
     Args:
         box: xyxy in px of the picture.
         label: Class name, spelled as in the dataset.
-        confidence: In [0, 1]: probability of the label, lowered where the box's edges are uncertain (`_confidence`).
+        confidence: In [0, 1]: probability that a box of this label is there, lowered if its edges are uncertain.
     """
 
     box: Box
@@ -43,9 +44,9 @@ class Found:
 
 
 def without_duplicates(found: Sequence[Found]) -> list[Found]:
-    """Drop each box that overlaps a more confident one by more than `SAME_OBJECT_IOU`; boxes keep their order.
+    """Drop each box whose IoU with a more confident box that is kept exceeds `SAME_OBJECT_IOU`.
 
-    Their labels may differ, as a pin has one class only.
+    The two labels may differ, as a pin has one class only. The boxes that are kept stay in their order.
     """
     if len(found) < 2:
         return list(found)
@@ -63,7 +64,7 @@ class Vocabulary:
 
     Args:
         tokenizer: The model's tokenizer.
-        labels: Every label an answer may contain, spelled as in the dataset.
+        labels: All labels that an answer may contain, spelled as in the dataset.
         remove_hyphens: Whether the model writes labels without the dataset's hyphens.
 
     Raises:
@@ -74,7 +75,7 @@ class Vocabulary:
         self.labels = tuple(labels)
         written = [label.replace("-", "") if remove_hyphens else label for label in labels]
         if len(set(written)) != len(written) or not all(w and "<" not in w for w in written):
-            without = " without their hyphens" if remove_hyphens else ""
+            without = ", without their hyphens," if remove_hyphens else ""
             raise InputError(
                 f"labels: expected labels that{without} are not empty, differ from each other and have no '<', "
                 f"got {written}"
@@ -89,7 +90,10 @@ class Vocabulary:
         self.pad: int = tokenizer.pad_token_id
 
     def tokens(self, boxes: Sequence[Sequence[float]], labels: Sequence[str], size: tuple[float, float]) -> list[int]:
-        """Encode boxes, xyxy in px of a picture of `size` (W, H), each with a label, as an answer's tokens, sorted."""
+        """Encode boxes, xyxy in px of a picture of `size` (W, H), as an answer's token ids, from `<s>` to `</s>`.
+
+        The boxes are grouped by label and sorted by upper, then left edge; each label must be one of `self.labels`.
+        """
         ids = [self.bos]
         for location, label in _PART.findall(encode(boxes, labels, *size)):  # type: ignore[arg-type]
             if location:
@@ -99,7 +103,7 @@ class Vocabulary:
         return [*ids, self.eos]
 
     def listed(self, boxes: Sequence[Sequence[float]], label: str, size: tuple[float, float]) -> list[int]:
-        """Encode boxes that all have one label as `tokens` does, but in the order given."""
+        """Encode boxes of one label as an answer's token ids, in the order given; `boxes` and `size` as in `tokens`."""
         ids = [self.bos, *(self.label_ids[self.labels.index(label)] if len(boxes) else ())]
         for box in boxes:
             text = encode([box], ["x"], *size)  # type: ignore[arg-type]
@@ -108,11 +112,11 @@ class Vocabulary:
 
 
 class AnswerGrammar:
-    """Which tokens may come next in an answer; an instance serves as `generate`'s `prefix_allowed_tokens_fn`.
+    """Decides which tokens may follow in an answer; an instance is `generate`'s `prefix_allowed_tokens_fn`.
 
     Args:
         vocabulary: The model's labels and locations as tokens.
-        most_boxes: Largest number of boxes in an answer; after them only `</s>` is allowed.
+        most_boxes: Largest number of boxes in an answer; after so many only `</s>` is allowed.
     """
 
     def __init__(self, vocabulary: Vocabulary, most_boxes: int = 40) -> None:
@@ -122,13 +126,16 @@ class AnswerGrammar:
         self._locations = torch.tensor(vocabulary.location_ids)
 
     def __call__(self, batch_id: int, ids: Tensor) -> Tensor:
-        """Token ids allowed after `ids`, the decoder's start token and the answer so far; `batch_id` is unused."""
+        """Return the token ids allowed after `ids`: the decoder's start token and the answer so far.
+
+        transformers also passes `batch_id`, which is not used.
+        """
         low, others = self._next(ids.tolist()[1:])
         # A slice of a tensor: making a list of 1,000 ids takes longer than the network's step.
         return torch.cat((self._locations[low:], self._locations.new_tensor(others)))
 
     def allowed(self, ids: Sequence[int]) -> list[int]:
-        """Token ids allowed after `ids` (from `<s>` on); after `</s>` only padding."""
+        """Return the token ids allowed after the answer so far, `ids` from `<s>` on; after `</s>` only padding."""
         low, others = self._next(ids)
         return self.vocabulary.location_ids[low:] + others
 
@@ -219,12 +226,12 @@ def _label_of(tokens: Sequence[int], v: Vocabulary) -> int:
 def parse(
     ids: Sequence[int], vocabulary: Vocabulary, size: tuple[float, float], probabilities: Tensor | None = None
 ) -> list[Found]:
-    """Decode the boxes of a well-formed answer.
+    """Decode the boxes of a well-formed answer; returns the boxes in px of the picture, in the answer's order.
 
     Args:
         ids: Token ids from `<s>` on; those after `</s>` are ignored.
         vocabulary: The model's labels and locations as tokens.
-        size: (W, H) of the picture in px.
+        size: Size (W, H) of the picture in px.
         probabilities: (T, V) of each token at each of the T steps of `ids`; None: every confidence is 1.
 
     Raises:
@@ -270,7 +277,7 @@ class EndBias:
 
     Args:
         eos: Id of the end token.
-        bias: Number subtracted from its logit.
+        bias: Number subtracted from the end token's logit.
     """
 
     def __init__(self, eos: int, bias: float) -> None:
@@ -294,12 +301,12 @@ def generate(
     Args:
         model: `Florence2ForConditionalGeneration`, in evaluation mode.
         inputs: `pixel_values`, `input_ids`, `attention_mask`, on the model's device.
-        grammar: Which answers are allowed.
-        sizes: (W, H) of each picture, in whose px its boxes are returned.
+        grammar: Decides which answers are allowed.
+        sizes: Size (W, H) of each picture in px, before it was scaled to the network's size.
         end_bias: Number subtracted from the end token's logit; confidences are computed without it.
 
     Returns:
-        The boxes of each picture, in the answer's order.
+        The boxes of each picture, in px of its size in `sizes`, in the answer's order.
     """
     from transformers import GenerationConfig, LogitsProcessorList
 

@@ -1,12 +1,12 @@
 """Auxiliary losses (`--scaffold`): they teach a Florence-2 with random weights where pins lie.
 
-An answer lists a few boxes only, so its loss teaches little about where pins are. Three losses are added; a cell is the
-square of the picture that one picture token stands for:
+An answer lists only a few boxes, so its loss teaches little about the places of pins. Three losses are added. A cell is
+the square of the picture that one picture token represents.
 
-- *cells*: from each picture token after the language model's encoder, a head predicts whether a pin (OK pins too) lies
-  in its cell, its class and its edges. The head is thrown away after training.
-- *attention*: while the decoder writes a location, its last two layers should attend to the cells of its box.
-- *good pins*: a second, forced answer lists the boxes of the OK pins: a hundred locations to learn from, not eight.
+- *cells*: from each picture token after the language model's encoder, a head predicts whether a pin (good or NG) lies
+  in the token's cell, and the pin's class and edges. The head is removed after training.
+- *attention*: while the decoder writes a location of a box, its last two layers should attend to the box's cells.
+- *good pins*: a second, forced answer lists the boxes of the OK pins: about 100 locations; the usual answer has 8.
 
 The trained model is a plain Florence-2.
 """
@@ -29,7 +29,7 @@ BACKGROUND = 0
 
 @contextmanager
 def placed(model: Any, corners: Tensor | None) -> Iterator[None]:
-    """Inside the `with`, give close-ups' tokens the position embeddings of the same cells in the whole picture.
+    """In a `with` block, give close-ups' tokens the position embeddings of the same cells in the whole picture.
 
     Args:
         model: Florence-2.
@@ -55,10 +55,12 @@ def placed(model: Any, corners: Tensor | None) -> Iterator[None]:
 
 
 def edge_code(edges: Tensor) -> Tensor:
-    """Encode edges (…, 4), in cells from a cell's centre, as the sines (…, 28) that location tokens start from.
+    """Encode the four edges of boxes, (…, 4), as (…, 28) numbers: the edges, then their sines and cosines.
 
-    If a picture token holds these sines, the decoder can copy them into a location; from plain edges it would have
-    to learn the sines, which takes far longer than all the rest.
+    An edge is stated as its distance from the centre of the cell that predicts it; the unit is the width of a cell.
+
+    The embeddings of location tokens start as such sines. If a picture token contains the same sines, the decoder can
+    copy them into a location; from plain edges it would have to learn the sines, which takes far longer.
     """
     # The sines start at the cell's edge, half a cell before its centre.
     angles = torch.cat([2 * math.pi * k * (edges + 0.5) for k in HARMONICS], -1)
@@ -66,7 +68,7 @@ def edge_code(edges: Tensor) -> Tensor:
 
 
 class CellHead(nn.Module):
-    """Predicts the class (background or one of K) and the edges of the pin in each cell from the cell's token."""
+    """Predicts from each cell's token (width D) the class (background or one of K) and the edges of the cell's pin."""
 
     def __init__(self, width: int, classes: int) -> None:
         super().__init__()
@@ -77,13 +79,13 @@ class CellHead(nn.Module):
         nn.init.normal_(self.box.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens (B, N, D) -> logits (B, N, K + 1) and `edge_code` (B, N, 28) of the pin's box."""
+        """Compute logits (B, N, K + 1) and the `edge_code` (B, N, 28) of the pin's box from tokens (B, N, D)."""
         tokens = self.norm(tokens)
         return self.category(tokens), self.box(tokens)
 
 
 def grid_of(model: Any, size: tuple[int, int]) -> tuple[int, int]:
-    """Number of cells (gw, gh) across and down a model's picture of `size` (W, H) px."""
+    """Return the numbers of cells (gw, gh), across and down, of a model's picture of `size` (W, H) px."""
     gw, gh = size
     for stride in model.config.vision_config.patch_stride:
         gw, gh = -(-gw // stride), -(-gh // stride)
@@ -93,15 +95,20 @@ def grid_of(model: Any, size: tuple[int, int]) -> tuple[int, int]:
 def cell_targets(
     samples: Sequence[Sample], ok: int, grid: tuple[int, int], size: tuple[int, int]
 ) -> tuple[Tensor, Tensor]:
-    """Targets per cell: class (B, gh*gw), `BACKGROUND` or index + 1, and box (B, gh*gw, 4) in cells from its centre.
+    """Choose class and box for each cell, the square of the picture that one picture token represents.
 
-    A cell belongs to a box if either contains the other's centre; where boxes compete, a defective pin wins.
+    A cell belongs to a box if it contains the box's centre or the box contains the cell's centre. If several boxes
+    claim a cell, a defective pin's box gets it. Defects that the answer does not name are left out.
 
     Args:
-        samples: Pictures or close-ups of one size.
+        samples: B pictures or close-ups of one size.
         ok: Index of class OK.
-        grid: Number of cells (gw, gh) across and down these pictures or close-ups.
-        size: Their (W, H) in px.
+        grid: Numbers of cells (gw, gh), across and down, of these pictures or close-ups.
+        size: Size (W, H) of the pictures or close-ups in px.
+
+    Returns:
+        Classes (B, gh*gw): `BACKGROUND`, or the class's index + 1; boxes (B, gh*gw, 4), xyxy in cells from the cell's
+        centre, 0 for background.
     """
     gw, gh = grid
     cell = torch.tensor([size[0] / gw, size[1] / gh])
@@ -128,10 +135,10 @@ def cell_targets(
 
 
 def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, ok: int) -> Tensor:
-    """Sum of the mean cross-entropies of background, OK and defective cells, plus twice the edges' smooth L1 loss.
+    """Compute the sum of the mean cross-entropies of background, OK and NG cells, plus twice the edges' smooth L1 loss.
 
     Args:
-        logits: (B, N, K + 1) of background and the K classes in each of N cells.
+        logits: (B, N, K + 1) of background and the K classes, for each of N cells.
         edges: (B, N, 28) predicted `edge_code`.
         categories, boxes: Targets from `cell_targets`.
         ok: Index of class OK.
@@ -149,11 +156,7 @@ def cell_loss(logits: Tensor, edges: Tensor, categories: Tensor, boxes: Tensor, 
 
 
 class AttentionGuide:
-    """Records how the decoder's last two layers attend to the encoder's tokens.
-
-    Args:
-        decoder_layers: The language model's decoder layers.
-    """
+    """Records how the last two of the language model's `decoder_layers` attend to the encoder's tokens."""
 
     def __init__(self, decoder_layers: Sequence[Any]) -> None:
         self.modules = [layer.encoder_attn for layer in decoder_layers[-2:]]
@@ -171,7 +174,10 @@ class AttentionGuide:
 
     @contextmanager
     def watching(self, wanted: bool = True) -> Iterator[list[Tensor]]:
-        """Collect attention maps (B, T decoder steps, S encoder tokens) inside the `with`; none unless `wanted`."""
+        """Yield a list; in the `with` block each of the last two decoder layers adds an attention map (B, T, S) to it.
+
+        T is the number of decoder steps, S that of encoder tokens. If not `wanted`, the list stays empty.
+        """
         self.maps = []
         modules = self.modules if wanted else []
         handles = [m.register_forward_pre_hook(self._record, with_kwargs=True) for m in modules]
@@ -192,15 +198,15 @@ def looked_at(
     """Find, for each location token of an answer, the cells that its box covers.
 
     Args:
-        labels: (B, T) token ids of answers.
+        labels: (B, T) token ids of answers; negative ones are left out.
         bin_of: (V,) bin of each token id, -1 if it is no location.
-        grid: Number of cells (gw, gh) across and down the whole picture.
-        shown: Number of cells (gw, gh) of a close-up; None: the whole picture is shown.
+        grid: Numbers of cells (gw, gh), across and down, of the whole picture.
+        shown: Numbers of cells (gw, gh) of a close-up; None: the whole picture is shown.
         corners: (B, 2) column and row of each close-up's first cell in the whole picture; None: whole pictures.
 
     Returns:
-        (B, T) whether a token is a location; and for these K tokens, in order, (K, number of cells shown) whether a
-        cell overlaps the token's box.
+        (B, T) bool: whether a token is a location; and for the K location tokens in order (K, number of cells shown)
+        bool: whether a cell overlaps the token's box.
     """
     bins = torch.where(labels >= 0, bin_of[labels.clamp(min=0)], -1)
     places = bins >= 0
@@ -219,11 +225,12 @@ def looked_at(
 
 
 def guide_loss(maps: Sequence[Tensor], places: Tensor, cells: Tensor) -> Tensor:
-    """Mean of -log of the attention that falls on a box's cells, over the steps that write the box's locations.
+    """Compute the mean, over the location tokens of answers, of -log of the attention on the cells of the token's box.
 
     Args:
-        maps: From `AttentionGuide`; the encoder's first token is the mean of the picture tokens, the cells follow.
-        places, cells: From `looked_at`.
+        maps: Attention (B, T, S) of decoder steps on encoder tokens, from `AttentionGuide`; the first encoder token is
+            the mean of the picture's, the cells follow.
+        places, cells: Which steps are locations, (B, T), and the cells in each one's box, (K, cells); from `looked_at`.
     """
     count = cells.shape[1]
     losses = [-(m[places][:, 1 : 1 + count] * cells).sum(-1).clamp(min=1e-6).log().mean() for m in maps]

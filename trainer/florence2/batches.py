@@ -20,8 +20,8 @@ class Batch(NamedTuple):
     Args:
         inputs: `pixel_values` (B, 3, H, W), normalised; `input_ids` and `attention_mask` (B, S) of the prompt.
         labels: (B, T) token ids of answers, `IGNORED` after the end of each.
-        good: (B, U) token ids of the answers that list the OK pins, padded likewise; None unless requested.
-        corners: (B, 2) x and y, in px, of each close-up's top left corner in its picture; None for whole pictures.
+        good: (B, U) token ids of the answers that list the OK pins, padded like `labels`; None if not asked for.
+        corners: (B, 2) x and y, in px, of each close-up's left upper corner in its picture; None for whole pictures.
     """
 
     inputs: dict[str, Tensor]
@@ -46,7 +46,7 @@ class Collator:
         processor: The model's processor; gives the prompt's tokens, and the pixels' mean and standard deviation.
         vocabulary: The model's labels and locations as tokens.
         classes: All class names, OK among them.
-        size: (W, H) px of the network's pictures.
+        size: Size (W, H) of the network's pictures in px.
     """
 
     def __init__(self, processor: Any, vocabulary: Vocabulary, classes: Sequence[str], size: tuple[int, int]) -> None:
@@ -75,7 +75,7 @@ class Collator:
         }
 
     def __call__(self, samples: Sequence[Sample], good: bool = False) -> Batch:
-        """Make a batch from samples; `good`: also list the OK pins."""
+        """Make a batch from samples of one size, all pictures or all close-ups; `good`: with lists of OK pins."""
         pixels = torch.stack([s.pixels for s in samples])
         is_close_up = pixels.shape[2:] != (self.size[1], self.size[0])
         return Batch(

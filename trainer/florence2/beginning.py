@@ -1,4 +1,4 @@
-"""Prepare a training of `python -m trainer.florence2`: its settings, dataset and model, and which parameters train."""
+"""Prepare a training of `python -m trainer.florence2`: settings, dataset, model, and the parameters that train."""
 
 import argparse
 from collections.abc import Mapping
@@ -18,21 +18,14 @@ from trainer.florence2 import lora
 from trainer.florence2.answers import Vocabulary
 from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionData, detection_data
-from trainer.florence2.network import (
-    TINY,
-    choose_parameters,
-    fitting_size,
-    load,
-    picture_size,
-    trained_parameters,
-)
+from trainer.florence2.network import TINY, choose_parameters, fitting_size, load, picture_size, trained_parameters
 from trainer.florence2.run import LORA, DetectionConfig, Detector, load_config
 from trainer.vit.network.model import OK_CLASS
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """What a training starts from.
+    """Settings, data and model at the start of a training.
 
     Args:
         settings: Settings of the training.
@@ -54,7 +47,7 @@ class Beginning:
 
 
 def settings_of(args: argparse.Namespace) -> DetectionConfig:
-    """The settings of a new run: the options given, else the defaults.
+    """Make the settings of a new run: the options given, otherwise the defaults; without --model print what is trained.
 
     Raises:
         InputError: Options exclude each other.
@@ -65,8 +58,8 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     mode = given.get("mode", "full")
     if "model" not in given:
         say(
-            f"--model {TINY}, --mode {mode}: a small Florence-2 from random weights; "
-            "--model florence-community/Florence-2-base-ft fine-tunes a published one"
+            f"no --model given: training a small Florence-2 from random weights (--model {TINY}, --mode {mode}); "
+            "to fine-tune a published one, give --model florence-community/Florence-2-base-ft"
         )
     elif given["model"] != TINY:
         given = {**DetectionConfig.published(mode), **given}
@@ -77,13 +70,13 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
         )
     if mode != "lora":
         problems += [
-            f"{option}: expected only with --mode lora, got --mode {mode}"
+            f"{option}: expected only with --mode lora, got the mode {mode}"
             for option, name in LORA.items()
             if name in given
         ]
     if "digits_share" in given and given.get("digits") not in ("printed", "overlaid"):
         digits = given.get("digits", "as-is")
-        problems.append(f"--digits-share: expected only with --digits printed or overlaid, got --digits {digits}")
+        problems.append(f"--digits-share: expected only with --digits printed or overlaid, got the value {digits}")
     if problems:
         raise InputError(problems)
     return DetectionConfig(**given)
@@ -93,7 +86,7 @@ def resumed_settings(args: argparse.Namespace) -> tuple[DetectionConfig, Detecto
     """Read the settings of the run in `args.out`, and its `Detector`.
 
     Raises:
-        InputError: The folder holds no run, or an option or the dataset differs from the run's.
+        InputError: The folder contains no run, or an option or the dataset differs from the run's.
     """
     settings, detector = load_config(args.out)
     if problems := other_settings(args.out, settings, args):
@@ -106,12 +99,11 @@ def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | 
     """Read the dataset, make the model, and choose its trained parameters.
 
     Args:
-        args: The command's parsed options.
-        settings: Settings of the training.
+        args, settings: The command's parsed options, and the settings of the training.
         held: The `Detector` of the run that is resumed; None for a new run.
 
     Raises:
-        InputError: Dataset or model cannot be read, or differ from the resumed run's.
+        InputError: Dataset or model cannot be read, or differ from the resumed run's; or --lora-target fits no layer.
     """
     dataset, classes = read_dataset(args.data, settings.input)
     if missing := lacking(next(iter(dataset.values())).features, ANSWER_READ):
@@ -147,5 +139,5 @@ def _marked(settings: DetectionConfig, model: Any, collator: Collator) -> tuple[
     chosen = choose_parameters(model, settings.mode, settings.train_share)
     trained, every = trained_parameters(model)
     blocks = f"{len(chosen)} blocks, {chosen[0]} to {chosen[-1]}"
-    say(f"{trained:,} of {every:,} parameters train ({trained / every:.1%}): {blocks}")
+    say(f"{trained:,} of {every:,} parameters are trained ({trained / every:.1%}): {blocks}")
     return model, []

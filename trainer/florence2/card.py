@@ -1,11 +1,11 @@
-"""Model card (README.md) of a trained Florence-2: what to know before using it, and the YAML that the Hub reads."""
+"""Model card (README.md) of a trained Florence-2: description, use, measured results, limits, and YAML for the Hub."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from generator.reporting.glossary import CLASS_WORDS, WORDS
 from generator.reporting.pages import shown
-from trainer.core import verdict_shares
+from trainer.core import operating_tables, verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.tolerance import words
@@ -16,7 +16,7 @@ ALSO_EXPLAINED = ("right address and mode", "false boxes", "precision", "recall"
 
 
 def results_of(summary: Mapping[str, Any]) -> list[Result]:
-    """The card's lines of results: each split's mAP, and mAP50 with its interval."""
+    """Return the results for the card's YAML from summary.json's content: mAP of each split, mAP50 with interval."""
     found: list[Result] = []
     for name, measured in summary["splits"].items():
         for key in ("map", "map50"):
@@ -37,16 +37,14 @@ def model_card(
     license: str = "",
     repository: str = "",
 ) -> str:
-    """The text of README.md, with the YAML that the Hub reads.
+    """Return the text of README.md, with the YAML that the Hub reads.
 
     Args:
-        name: The model's name.
-        summary: Content of summary.json.
+        name, summary: The model's name, and the content of summary.json.
         labels: Classes that an answer may name.
-        pictures: Each picture's path, relative to the card, and caption.
-        datasets: Names on the Hub of the training datasets.
-        license: The Hub's id of a licence.
-        repository: owner/name of the model on the Hub.
+        pictures: Path relative to the card, and caption, of each picture.
+        datasets, license: Names on the Hub of the training datasets, and the Hub's id of the licence.
+        repository: owner/name of the model on the Hub; empty: the example of use has FOLDER in its place.
     """
     settings = summary["settings"]
     tiny = settings["model"] == "tiny"
@@ -79,6 +77,7 @@ def model_card(
         f"## Measured\n\n{fitness_and_escapes(summary)}.\n\n"
         + markdown(("split", *(title for _, title in MEASURES)), rows),
         *_verdicts(summary["splits"]),
+        *filter(None, [operating_tables.markdown_section(summary["splits"])]),
         "The threshold and the best epoch were chosen on `validation`: its numbers are optimistic.",
         _meanings((word, WORDS[word]) for word in ("mAP", "mAP50", *ALSO_EXPLAINED)),
         *(f"![{caption}]({path})\n\n{caption}" for path, caption in pictures),
@@ -92,7 +91,7 @@ def _verdicts(splits: Mapping[str, Any]) -> list[str]:
     rows = [[name, *verdict_shares.cells(one["verdicts"])] for name, one in splits.items() if "verdicts" in one]
     if not rows:
         return []
-    words = "Verdicts on whole pictures. Escapes: NG pictures with the verdict OK; overkill: OK pictures with NG."
+    words = "Verdicts on whole pictures. Escapes: NG pictures judged OK; overkill: OK pictures judged NG."
     return [words, markdown(("split", *verdict_shares.HEADER), rows)]
 
 
@@ -105,7 +104,7 @@ def _trained_on(summary: Mapping[str, Any], datasets: Sequence[str]) -> str:
         + f"Mode `{settings['mode']}` ({MODE_WORDS[settings['mode']]}): {summary['trained_parameters']:,} of "
         f"{summary['parameters']:,} parameters trained on {summary['training_pictures']} pictures for "
         f"{summary['epochs']} epochs, seed {settings['seed']}. Tolerance that makes a pin NG, mm: "
-        f"{words(summary.get('tolerance'))}; the model cannot follow another."
+        f"{words(summary.get('tolerance'))}; another tolerance needs a new training."
     )
 
 
@@ -120,6 +119,6 @@ def _use(repository: str, threshold: float) -> str:
         f'model = Florence2ForConditionalGeneration.from_pretrained("{repository}")\n'
         f'processor = AutoProcessor.from_pretrained("{repository}")\n```\n\n'
         "Generate with `no_repeat_ngram_size=0`, because the boxes of an answer repeat tokens. Pinsight's "
-        "`python -m trainer.predict` on the training's run adds a confidence per box and pin addresses, and keeps "
-        f"answers well-formed; there a box counts if its confidence is {threshold:.3f} or more."
+        "`python -m trainer.predict` on the training's run adds a confidence per box and pin addresses, keeps answers "
+        f"well-formed, and counts a box if its confidence is {threshold:.3f} or more."
     )

@@ -1,9 +1,9 @@
 """`python -m trainer.florence2 [--data DATASET] [--model ID_OR_PATH] [--mode MODE] [--out RUN]`: train `<OD>`.
 
-`--model tiny`, the default, makes a small Florence-2 and trains it from random weights on a CPU; a published checkpoint
-(`florence-community/Florence-2-base-ft`, `-large`) or a folder is fine-tuned: all parameters, those of some parts, a
-share of them, or LoRA's. Options: docs/reference/commands.md; files of a run: docs/reference/runs.md; defaults of
-`--data` and `--out`: `trainer.core.default_paths`.
+`--model tiny`, the default, makes a small Florence-2 and trains it from random weights on a CPU. A published checkpoint
+(`florence-community/Florence-2-base-ft`, `-large`) or a model in a folder is fine-tuned: all parameters, those of some
+parts, a share of them, or LoRA's. Options: docs/reference/commands.md. Files of a run: docs/reference/runs.md. Defaults
+of `--data` and `--out`: `trainer.core.default_paths`.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from generator.dataset.hub import HubError, name_problem
-from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, run_folder
+from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, results_folder, run_folder
 from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
@@ -38,9 +38,10 @@ KIND = "florence2"  # suffix of the default names of run folders
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
     *("report.html", "curves.png", "calibration.png", "changes.png", "changes.json", "forgetting.json"),
-    *("README.md", frozen_threshold.FROZEN, *gates.FILES, *default_paths.DATASET_FILES),
+    *("README.md", results_folder.OPERATING_POINTS, frozen_threshold.FROZEN, *gates.FILES),
+    *default_paths.DATASET_FILES,
 )
-RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER)
+RUN_FOLDERS = (MODEL, ADAPTER, "sheets", "evaluation", event_files.FOLDER, default_paths.DATASET_FOLDER)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -61,7 +62,7 @@ def _check(args: argparse.Namespace) -> None:
         for _ in photos(args.photos):
             pass
     if args.compare and args.out is None:
-        raise InputError("--compare: expected --out FOLDER too, for its runs")
+        raise InputError("--compare: expected --out FOLDER, in which the runs are written, got none")
 
 
 def _check_model(args: argparse.Namespace) -> None:
@@ -117,7 +118,7 @@ def _memory_mb(device: torch.device) -> float:
 
 
 def run(args: argparse.Namespace, argv: list[str]) -> int:
-    """Train as the options say; returns the exit code.
+    """Train as the options say; returns the exit code, 1 if no model was saved, or upload or a compared mode failed.
 
     Args:
         args: Parsed from `argv`.
@@ -196,11 +197,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
 
 
 def _finish(
-    args: argparse.Namespace,
-    begun: Beginning,
-    trainee: "Florence2Trainee",
-    detector: Detector,
-    outcome: Outcome,
+    args: argparse.Namespace, begun: Beginning, trainee: "Florence2Trainee", detector: Detector, outcome: Outcome
 ) -> int:
     """Measure the best weights, write the run's files, and upload them with --push; returns the exit code."""
     from trainer.florence2.finish import Ended, finish
@@ -223,7 +220,10 @@ def _finish(
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command line, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
+
+    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
+    """
     argv = sys.argv[1:] if argv is None else argv
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began

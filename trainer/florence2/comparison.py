@@ -1,8 +1,8 @@
 """`--compare`: the same training in several modes, each in its own process, and a table of the results.
 
-Data, seed, batches and budget (epochs, time limit) are equal; the modes differ in which parameters train, and in the
-learning rate unless --lr is given. Peak memory is each process's, or the GPU's. Called again, the same command keeps
-finished modes and resumes an interrupted one.
+Data, seed, batches and budget (epochs, time limit) are equal. The modes differ in the parameters that train, and in the
+learning rate if --lr is not given. Peak memory is that of each process, or of the GPU. The same command, repeated,
+keeps finished modes and resumes an interrupted one.
 """
 
 import argparse
@@ -17,8 +17,9 @@ from trainer.core import run_folder
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.run_folder import check_place
+from trainer.core.settings import fields_of
 from trainer.florence2.network import MODES
-from trainer.florence2.run import LORA
+from trainer.florence2.run import LORA, DetectionConfig
 
 TABLE = (
     *("name", "mode", "train_share", "trained_parameters", "parameters", "changed_parameters"),
@@ -38,14 +39,17 @@ WITHOUT = {
 
 
 def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
-    """Parse modes such as `lora,full:50` into (run's name, mode, per cent of parameters that train; None: all).
+    """Parse --compare, modes such as `lora,full:50`.
+
+    Returns:
+        For each run its name, mode, and largest percentage of parameters that train (None: no limit).
 
     Raises:
-        InputError: An unknown mode, an invalid share, or a name twice.
+        InputError: A mode is unknown, a share is invalid, or a name is repeated.
     """
     found: list[tuple[str, str, float | None]] = []
     for part in text.split(","):
-        match = re.fullmatch(r"(\w+)(?::([0-9.]+))?", part.strip())
+        match = re.fullmatch(r"(\w+)(?::(\d+\.?\d*|\.\d+))?", part.strip())
         share = float(match[2]) if match and match[2] else None
         if (
             match is None
@@ -53,8 +57,8 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
             or (share is not None and (match[1] == "lora" or not 0 < share <= 100))
         ):
             raise InputError(
-                "--compare: expected modes such as full:50 (full, language or decoder, each with or without :PERCENT) "
-                f"or lora, got {part!r}"
+                "--compare: expected modes such as full:50 (full, language or decoder, each with or without :PERCENT, "
+                f"the share of the parameters to train) or lora, got {part!r}"
             )
         found.append((part.strip().replace(":", "-"), match[1], share))
     if len({name for name, _, _ in found}) != len(found):
@@ -63,14 +67,14 @@ def parse_modes(text: str) -> list[tuple[str, str, float | None]]:
 
 
 def passed_on(argv: list[str], lora: bool) -> list[str]:
-    """The words of the command line that a mode's run gets.
+    """Return those words of the command line that a mode's run gets too; `--mode` and its own `--out` follow them.
 
     Args:
-        argv: The command line's words.
-        lora: Whether the run's mode is lora; else LoRA's options are left out too.
+        argv: The words of the command line with --compare.
+        lora: Whether the run's mode is lora.
 
     Returns:
-        The words without `--compare` and `--out` (`OWN`), with their values.
+        The words without `--compare`, `--out` (`OWN`) and, if not `lora`, LoRA's options; nor the values of these.
     """
     left_out = OWN if lora else (*OWN, *LORA)
     kept, skip = [], False
@@ -87,10 +91,10 @@ def passed_on(argv: list[str], lora: bool) -> list[str]:
 
 
 def check_options(args: argparse.Namespace) -> None:
-    """Refuse options that have no meaning beside --compare.
+    """Refuse options that cannot be given with --compare, and those of LoRA if none of its modes is `lora`.
 
     Raises:
-        InputError: There is such an option.
+        InputError: Such an option is given, or --compare names no modes.
     """
     problems = [
         f"--{name.replace('_', '-')}: expected no such option beside --compare: {why}"
@@ -131,11 +135,7 @@ def _row(name: str, run: Path) -> dict[str, Any]:
 
 
 def _runs(args: argparse.Namespace, argv: list[str]) -> dict[str, list[str]]:
-    """Make each run's command line, by the run's name; with --resume if the run exists.
-
-    Raises:
-        InputError: The modes are wrong, or OUT holds anything but this command's runs.
-    """
+    """Make the command line of each run, by the run's name; with --resume if the run exists."""
     modes = parse_modes(args.compare)
     out: Path = args.out
     _claim(out, args)
@@ -159,18 +159,20 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
     }
     given["data"] = str(args.data.resolve())
     if out.is_dir() and any(out.iterdir()):
-        begun = run_folder.read_json(out / COMMAND, "the folder of a comparison, or a new one")
+        begun = run_folder.read_json(out / COMMAND, "--out to be new, or the folder of an earlier comparison")
         begun = {name: value for name, value in begun.items() if value != "False"}  # stored by earlier versions
         names = [
             name
             for name in {**begun, **given}
             if begun.get(name) != given.get(name) and name not in WITHOUT  # earlier versions accepted these
         ]
+        options = {name: one.option for name, one in fields_of(DetectionConfig).items()}
         if names:
             raise InputError(
                 [
-                    f"--{name.replace('_', '-')}: expected {begun.get(name, 'no value')}, as when the comparison {out} "
-                    f"was started, got {given.get(name, 'no value')}"
+                    f"{options.get(name) or '--' + name.replace('_', '-')}: expected "
+                    f"{begun.get(name, 'no such option')}, as when the comparison {out} was started, got "
+                    f"{given.get(name, 'none')}"
                     for name in names
                 ]
             )
@@ -180,14 +182,15 @@ def _claim(out: Path, args: argparse.Namespace) -> None:
 
 
 def compare(args: argparse.Namespace, argv: list[str]) -> int:
-    """Run each mode and write OUT/compare.csv, compare.json and compare.png; returns the exit code.
+    """Run each mode and write OUT/compare.csv, compare.json and compare.png; returns the exit code, 1 if a mode failed.
 
     Args:
-        args: The command's parsed options, with `compare` and `out`.
+        args: The command's parsed options; `compare`, `out` and `data` must have values.
         argv: The command line's words.
 
     Raises:
-        InputError: The modes or other options are wrong, or OUT holds anything but this command's runs.
+        InputError: The modes or other options are wrong; OUT has files, but this command with these options did not
+            start it; or no mode was finished.
     """
     out: Path = args.out
     check_options(args)

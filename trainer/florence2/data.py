@@ -1,7 +1,8 @@
-"""Pictures and true boxes for `<OD>` training and evaluation: the splits of a dataset, and which rows train.
+"""Pictures and true boxes for `<OD>` training and evaluation: the splits of a dataset, and the rows that train.
 
-Pictures are stretched to the network's size, as Florence-2's own processor does; locations in an answer are thousandths
-of the picture, so they stay the same. When augmentation moves a picture, its answer is written again from its boxes.
+Pictures are stretched to the network's size, as Florence-2's own processor does. Locations in an answer are thousandths
+of the picture, so stretching does not change them. If augmentation moves a picture, its answer is written again from
+its boxes.
 """
 
 import re
@@ -28,7 +29,7 @@ _ROW = re.compile(r"r(\d+)")
 
 @dataclass(frozen=True)
 class DetectionSplit:
-    """One split: its pictures at the network's size, and the true boxes of each."""
+    """One split: its pictures at the network's size, and in the same order the true boxes of each."""
 
     pictures: Pictures
     truths: list[Truth]
@@ -44,7 +45,7 @@ class DetectionData:
     Args:
         splits: Splits by name; for a training at least `train` and `validation`.
         classes: All class names, OK among them.
-        size: (W, H) px of the network's pictures.
+        size: Size (W, H) of the network's pictures in px.
     """
 
     splits: dict[str, DetectionSplit]
@@ -57,12 +58,12 @@ class DetectionData:
         return tuple(name for name in self.classes if name != OK_CLASS)
 
     def seen_positions(self, rows: Sequence[int]) -> dict[str, list[str]]:
-        """Addresses of the pins that are defective in any of the given rows of split `train`, by scene."""
+        """Return by scene the addresses of the pins that are defective in at least one of the `rows` of `train`."""
         return positions_by_scene(self.splits["train"].truths[row].defects for row in rows)
 
 
 def stretched(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:
-    """Stretch a picture to `size` (W, H) px as Florence-2's processor does: uint8 (3, H, W), not yet normalised."""
+    """Stretch a picture to `size` (W, H) px as Florence-2's processor does; returns uint8 (3, H, W), not normalised."""
     picture = rgb(picture)
     if picture.size != size:
         picture = picture.resize(size, Image.Resampling.BICUBIC)
@@ -77,21 +78,22 @@ def detection_data(
     size: tuple[int, int],
     needed: Sequence[str] = ("train", "validation"),
 ) -> DetectionData:
-    """Make the dataset for detection from splits that `read_dataset` returned; a split without answers is left out.
+    """Make the dataset for detection from the splits of `read_dataset`.
+
+    Rows whose `bbox_str` is null are left out, and splits that have only such rows.
 
     Args:
-        dataset: Splits by name, at least one.
-        classes: Their class names.
+        dataset, classes: Splits by name, at least one, and class names of the dataset.
         folder: The dataset's folder, for messages.
         column: Column of the pictures: `image` or `nsoart`.
-        size: (W, H) px of the network's pictures.
+        size: Size (W, H) of the network's pictures in px.
         needed: Splits that must have answers.
 
     Raises:
         InputError: A column, an answer or a picture is missing or broken, or no split has answers.
     """
     if "bbox_str" not in next(iter(dataset.values())).features:
-        raise InputError(f"--data {folder}: expected a column 'bbox_str' with the <OD> answers, got none")
+        raise InputError(f"--data {folder}: expected a column 'bbox_str' with the <OD> answers, got no such column")
     splits, problems, null_only = {}, [], []
     for name, rows in dataset.items():
         table = rows.select_columns([c for c in rows.column_names if c not in ("image", "nsoart", "mask")]).to_list()
@@ -126,12 +128,12 @@ def detection_data(
 
 
 def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
-    """Choose the rows to train on.
+    """Choose the rows to train on by the print on the housing; returns indices of the rows, sorted.
 
     Args:
         split: The training split.
-        digits: `printed`: those with print on the housing; `none`: those without; else all.
-        share: With `printed`: share of the chosen rows that have print, the others have none; as many as possible.
+        digits: Value of --digits. `printed`: rows with print, see `share`; `none`: rows without print; other: all rows.
+        share: With `printed`, the share of the chosen rows that have print; as many rows as possible are chosen.
 
     Raises:
         InputError: There is no such row.
@@ -157,10 +159,12 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
 
 
 def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, seed: int) -> list[int]:
-    """Rows to train on: those of `chosen_rows`, or `limit` of them drawn at random from `seed` (limit 0: all).
+    """Choose the rows to train on by `digits` and `share` (see `chosen_rows`); returns indices of the rows, sorted.
+
+    If there are more than `limit`, so many of them are drawn at random, by `seed`; 0 means no limit.
 
     Raises:
-        InputError: There is no such row.
+        InputError: `chosen_rows` finds no row.
     """
     rows = chosen_rows(split, digits, share)
     if limit:
@@ -170,7 +174,7 @@ def training_rows(split: DetectionSplit, digits: str, share: float, limit: int, 
 
 
 def sample_of(split: DetectionSplit, index: int, size: tuple[int, int], classes: Sequence[str]) -> Sample:
-    """Make the sample of row `index`, not augmented; boxes in px of the network's picture, whose `size` is (W, H)."""
+    """Make the sample of row `index`, not augmented; boxes are in px of the network's picture of `size` (W, H)."""
     truth = split.truths[index]
     scale = torch.tensor([size[0] / truth.size[0], size[1] / truth.size[1]] * 2)
     boxes = torch.tensor([pin.box for pin in truth.pins]).reshape(-1, 4) * scale

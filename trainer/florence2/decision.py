@@ -1,21 +1,25 @@
-"""A detector's verdict on whole pictures: its thresholds and its fitness on validation, for RUN/frozen.json.
+"""A detector's verdict on whole pictures: thresholds and fitness on validation, for RUN/frozen.json; operating points.
 
 A picture's score is the highest confidence of its boxes (`trainer.core.decision`). The threshold is that of the boxes,
-which `metrics.best_threshold` chooses by the boxes' F1, not by the verdicts: so fitness is measured at it as it is.
+which `metrics.best_threshold` chooses by the F1 of boxes, not of verdicts. Therefore the fitness is measured at this
+threshold. (A ViT's fitness judges each half of the parts by a threshold chosen on the other half.)
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from trainer.core import frozen_threshold
+from trainer.core import frozen_threshold, operating_points
+from trainer.core.decision import Limits
 from trainer.core.fitness import fitness_of
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.florence2.answers import Found
 from trainer.florence2.metrics import score_of
 from trainer.florence2.truth import Truth
 
+SCORE = "the highest confidence of a box"  # the score of a picture: see `metrics.score_of`
 CRITERION = "highest F1 of the boxes on validation, with at most 0.1 false boxes per OK picture"
 
 
@@ -28,20 +32,46 @@ def frozen_of(
     seen: Mapping[str, Sequence[str]],
     rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose the thresholds of the verdict and measure the fitness on validation.
+    """Choose escape and overkill threshold, and measure the fitness, on validation; returns RUN/frozen.json's content.
+
+    The file is not written.
 
     Args:
         run: The run's folder, with its best weights.
         truths, found: Truth and found boxes of each picture of validation.
-        threshold: Confidence from which a box counts.
-        mean_precision: mAP on validation; None without true boxes.
+        threshold: Confidence from which a box counts; the two thresholds are chosen around it.
+        mean_precision: mAP on validation, which makes the run unfit if below 0.0005; None without true boxes.
         seen: Addresses of the pins that are defective in a training picture, by scene.
         rate: Largest escape rate, from `--max-escape`; 0: not given.
     """
-    scores = np.array([score_of(boxes) for boxes in found])
-    ng = np.array([bool(truth.targets) for truth in truths], dtype=bool)
+    parts, ng, scores = _scored(truths, found)
     wanting = [] if mean_precision is None or mean_precision >= 0.0005 else ["mAP on validation is 0.000"]
-    parts = [truth.part for truth in truths]
     measured = fitness_of(parts, ng, scores >= threshold, wanting)
     positions = {scene: list(addresses) for scene, addresses in seen.items()}
     return frozen_threshold.decided_by(run, parts, scores, ng, threshold, measured, positions, rate=rate)
+
+
+def _scored(truths: Sequence[Truth], found: Sequence[Sequence[Found]]) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return the pictures' parts (N,), whether each picture is NG in truth (N,), and the scores (N,)."""
+    ng = np.array([bool(truth.targets) for truth in truths], dtype=bool)
+    return [truth.part for truth in truths], ng, np.array([score_of(boxes) for boxes in found])
+
+
+def operating_points_of(
+    truths: Sequence[Truth],
+    found: Sequence[Sequence[Found]],
+    frozen: FrozenThreshold | None,
+    threshold: float,
+    unsuitable: Sequence[Sequence[str]] = (),
+) -> dict[str, Any]:
+    """Measure the operating points of a split: see `operating_points.measure`.
+
+    Args:
+        truths, found: Truth and found boxes of each picture.
+        frozen: The run's thresholds; None: all are `threshold`.
+        threshold: Confidence from which a box counts.
+        unsuitable: For each picture the reasons why it cannot be judged; empty: all can be judged.
+    """
+    limits, chosen = (frozen.limits, frozen.operating_points) if frozen else (Limits.at(threshold), None)
+    invalid = np.array([bool(why) for why in unsuitable], dtype=bool) if unsuitable else None
+    return operating_points.measure(*_scored(truths, found), limits, invalid, chosen)

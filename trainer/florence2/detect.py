@@ -1,6 +1,6 @@
 """Find boxes with a trained Florence-2, each with class and confidence: in a split's pictures, or in any picture.
 
-A picture is stretched to the network's size as in training; boxes are returned in px of the original picture.
+A picture is stretched to the network's size, as in training. Boxes are returned in px of the original picture.
 """
 
 from collections.abc import Sequence
@@ -31,14 +31,11 @@ def answers(
     rows: Sequence[int] | None = None,
     bar: bool = False,
 ) -> list[list[Found]]:
-    """Find boxes in a split's pictures, in px of the stored picture.
+    """Find boxes in a split's pictures; returns the boxes of each, in px of the stored picture, of any confidence.
 
     Args:
-        model: Florence-2.
-        split: The split.
-        collator: Makes the model's inputs.
-        grammar: Which answers are allowed.
-        batch_size: Pictures per batch.
+        model, split, collator: Florence-2 (set to evaluation mode), the split, and what makes the model's inputs.
+        grammar, batch_size: Decides which answers are allowed; pictures per batch.
         end_bias: Number subtracted from the end token's logit, so that doubtful boxes are found too.
         rows: Indices of the pictures; None: all.
         bar: Whether to show a progress bar.
@@ -58,11 +55,10 @@ def answers(
 
 
 class Inspector:
-    """A trained Florence-2 with all that is needed to find boxes in pictures.
+    """A trained Florence-2 with its processor and settings, to find boxes in pictures.
 
     Args:
-        model: Florence-2 in evaluation mode.
-        processor: Its processor.
+        model, processor: Florence-2 in evaluation mode, and its processor.
         detector: The run's classes, picture size and threshold, from its config.json.
     """
 
@@ -84,7 +80,7 @@ class Inspector:
         return cls(model, processor, detector)
 
     def find(self, pictures: Sequence[Image.Image]) -> list[list[Found]]:
-        """Find boxes in pictures of any size and colour mode, in px of each; those below the threshold are included."""
+        """Find boxes of any confidence in one or more upright pictures of any size and mode, in px of each picture."""
         pixels = torch.stack(
             [torch.from_numpy(stretched(p, self.detector.size).copy()).float() / 255 for p in pictures]
         )

@@ -1,4 +1,4 @@
-"""`--dry-run`: print tensor shapes, numbers of pictures and steps, and memory of a step, from one forward pass."""
+"""`--dry-run`: one forward pass, to print tensor shapes, numbers of pictures and steps, and memory of a step."""
 
 from typing import Any
 

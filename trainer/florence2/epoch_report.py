@@ -11,13 +11,13 @@ from trainer.florence2.data import DetectionSplit
 
 MEASURES_LINE = (
     "mAP50: average precision of the boxes, from 0 to 1, where IoU 0.5 with a true box is enough; mAP: mean over IoU "
-    "0.5 to 0.95; seen positions: pins that are defective in a training picture too; held-out: in none"
+    "0.5 to 0.95; seen positions: pins that are defective in a training picture; held-out positions: all other pins"
 )
 
 
 def say_epoch(row: Row, warnings: Sequence[str], epochs: int) -> None:
-    """Print an epoch's losses, mAP and seconds in one line; `epochs`: number of all epochs."""
-    text = f"epoch {row['epoch']} of {epochs}  loss {row['train_loss']:.3f}  answer {row['train_answer_loss']:.3f}"
+    """Print an epoch's losses, mAP and seconds, from its line `row` of metrics.csv; `warnings` are not printed."""
+    text = f"epoch {row['epoch']} of {epochs}  loss {row['train_loss']:.3f}  answer loss {row['train_answer_loss']:.3f}"
     if row["val_map"] is not None:
         text += f"  validation mAP {row['val_map']:.3f}  mAP50 {row['val_map50']:.3f}"
         for name in ("seen", "held-out"):
@@ -27,12 +27,11 @@ def say_epoch(row: Row, warnings: Sequence[str], epochs: int) -> None:
 
 
 class EpochSheets:
-    """Writes sheets of the same validation pictures, truth beside prediction, into RUN/sheets.
+    """Writes sheets into RUN/sheets after some epochs: the same few validation pictures, truth beside prediction.
 
     Args:
-        run: The run's folder.
-        validation: The validation split.
-        epochs: Number of epochs of the training; `sheets.is_shown` then says which get a sheet.
+        run, validation: The run's folder, and the validation split.
+        epochs: Number of epochs of the training, for `sheets.is_shown`.
     """
 
     def __init__(self, run: Path, validation: DetectionSplit, epochs: int) -> None:
@@ -40,13 +39,13 @@ class EpochSheets:
         self.rows = sheets.fixed_rows(validation)
 
     def __call__(self, epoch: int, found: Sequence[Sequence[Found]]) -> None:
-        """Write the epoch's sheet, at its best threshold, if it gets one; `found`: boxes of all validation pictures."""
+        """Write an epoch's sheet, if it gets one, at its best threshold, from the boxes of all validation pictures."""
         if sheets.is_shown(epoch, self.epochs):
             threshold = metrics.best_threshold(list(zip(self.validation.truths, found, strict=True)))
             self._save(epoch, found, threshold)
 
     def before(self, found: Sequence[Sequence[Found]]) -> None:
-        """Write the sheet before training, without a threshold; `found`: boxes of the sheet's pictures only."""
+        """Write the sheet before training, without a threshold; `found` has the boxes of the sheet's pictures only."""
         self._save(0, dict(zip(self.rows, found, strict=True)), 0.0)
 
     def _save(

@@ -1,9 +1,9 @@
 """Measure a Florence-2 run on any dataset, with its frozen threshold; called by `trainer.evaluate`.
 
-OUT gets evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png, a sheet of each
-split's worst pictures, and report.html.
+OUT gets evaluation.json, predictions.csv (one line per true, false and missed box), calibration.png,
+operating_points.png, report.html and, of each split with false or missed boxes, a sheet of its worst pictures.
 
-`trainer.florence2.metrics` computes the measures, `trainer.florence2.evaluation_page` writes their page.
+`trainer.florence2.metrics` computes the measures, `trainer.florence2.evaluation_page` writes the page.
 """
 
 import json
@@ -24,6 +24,8 @@ from trainer.core.errors import InputError
 from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.gates import Gates
+from trainer.core.golden_input import check_reference
+from trainer.core.plots import operating_points
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.run_folder import REPORT
 from trainer.florence2 import decision, gates, metrics, plots, sheets
@@ -46,7 +48,7 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
         say(lacking_line(missing))
     chosen = {n: rows for n, rows in dataset.items() if n in wanted or (not wanted and n != "train")}
     if not chosen:
-        raise InputError(f"--data {folder}: expected a split other than train, got none")
+        raise InputError(f"--data {folder}: expected a split besides train, got only train; --split train measures it")
     data = detection_data(chosen, classes, folder, detector.input, detector.size, wanted)
     labels = detector.labels
     unknown = [
@@ -60,9 +62,15 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
 
 
 def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) -> list[dict[str, Any]]:
-    """Lines of predictions.csv for a picture of split `name`: found boxes, `true` or `false`, and `missed` true boxes.
+    """Make the lines of predictions.csv for a picture: found boxes, `true` or `false`, then `missed` true boxes.
 
-    `address` is that of the pin at a box (`metrics.pin_at`); x1, y1, x2, y2 are px of the picture.
+    Args:
+        name, truth: The split's name, and the picture's truth.
+        found: Found boxes in px of the picture; those below the threshold are left out.
+        threshold: Confidence from which a box counts.
+
+    Returns:
+        Lines with the keys `COLUMNS`; `address` is that of the pin at the box (`metrics.pin_at`), edges are in px.
     """
     counted = [one for one in found if one.confidence >= threshold]
     matched = matches(truth, counted)
@@ -81,13 +89,7 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
         }
 
     lines = [
-        line(
-            "false" if match is None else "true",
-            one.label,
-            one.box,
-            pin_at(one.box, truth.pins),
-            one.confidence,
-        )
+        line("false" if match is None else "true", one.label, one.box, pin_at(one.box, truth.pins), one.confidence)
         for one, match in zip(counted, matched, strict=True)
     ]
     missed = [pin for k, pin in enumerate(truth.targets) if k not in matched]
@@ -95,7 +97,10 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
 
 
 def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list[int]:
-    """Indices of at most `count` pictures with false or missed boxes, those with the most first."""
+    """Return at most `count` indices of pictures with false or missed boxes, the one with the most such boxes first.
+
+    `lines` has the result of `lines_of` for each picture.
+    """
     wrong = [sum(line["kind"] != "true" for line in some) for some in lines]
     order = sorted(range(len(wrong)), key=lambda i: -wrong[i])
     return [i for i in order[:count] if wrong[i]]
@@ -104,19 +109,20 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
 def frozen_of(
     run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int, rate: float = 0.0
 ) -> FrozenThreshold | None:
-    """Read RUN/frozen.json; where it is missing (run of an earlier version), or with a `rate`, make it on validation.
+    """Read RUN/frozen.json; make it on validation if it is missing (run of an earlier version) or a `rate` is given.
 
     Args:
-        run: The run's folder.
-        inspector: The run's model.
-        folder: The dataset's folder.
-        data: The splits read from it so far.
+        run, inspector, folder: The run's folder, its model, and the dataset's folder.
+        data: The splits that have been read from the dataset.
         batch_size: Pictures per batch.
         rate: Largest escape rate, from `--max-escape`; 0: not given.
 
     Returns:
-        Content of RUN/frozen.json; None if there is no such file and the dataset is not that of the training, or has
-        no validation split.
+        Content of RUN/frozen.json. None if the file is missing and cannot be made: the dataset is known to be another
+        than that of the training, or its validation split cannot be read.
+
+    Raises:
+        InputError: The file is damaged; or a `rate` is given and the file cannot be made.
     """
     held = frozen_threshold.load(run)
     content, settings = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0]
@@ -143,7 +149,10 @@ def frozen_of(
         run, split.truths, found, detector.threshold, precision, detector.seen, rate or settings.max_escape
     )
     frozen_threshold.write(run, made, decision.CRITERION)
-    say(f"{run}: fitness and escape threshold, from the validation split of {folder}, are saved")
+    say(
+        f"{run}: saved fitness (how well the run tells OK from NG) and escape threshold (a picture with a box of at "
+        f"least this confidence is not OK), measured on the validation split of {folder}"
+    )
     return made
 
 
@@ -164,7 +173,7 @@ def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
     except InputError:
         return
     say(
-        f"{run} has no gates (limits that tell which pictures cannot be judged): they are learned from the splits "
+        f"{run} has no gates (limits that tell which pictures cannot be judged): learning them now from the splits "
         f"train and validation of {folder}"
     )
     gates.learn(run, inspector.model, inspector.collator, splits)
@@ -178,15 +187,13 @@ def measure(
     frozen: FrozenThreshold | None = None,
     own: Gates | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Measure the splits, and write OUT/mistakes_SPLIT.png.
+    """Measure the splits, and write OUT/mistakes_SPLIT.png for each split with false or missed boxes.
 
     Args:
-        inspector: The run's model.
-        splits: The splits by name.
-        batch_size: Pictures per batch.
-        out: Folder of the results.
-        frozen: Thresholds of the verdicts; None: the threshold of the boxes.
-        own: The run's gates, which make verdicts INVALID; None: no gates.
+        inspector, splits: The run's model, and the splits by name.
+        batch_size, out: Pictures per batch, and the folder of the results.
+        frozen: Thresholds of the verdicts; None: verdicts use the threshold from which a box counts.
+        own: The run's gates, which find pictures that cannot be judged; None: no gates.
 
     Returns:
         Reports by split, and the lines of predictions.csv.
@@ -203,6 +210,8 @@ def measure(
         reports[name] = metrics.report(
             split.truths, found, detector.labels, threshold, seen, limits=limits, unsuitable=unsuitable
         )
+        points = decision.operating_points_of(split.truths, found, frozen, threshold, unsuitable)
+        reports[name]["operating_points"] = points
         lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
         rows += [line for some in lines for line in some]
         if shown := worst(lines):
@@ -221,17 +230,16 @@ def evaluate(
     own_folder: bool = False,
     max_escape: float = 0.0,
 ) -> None:
-    """Measure a finished run's model on a dataset, and write the files named above into `out`.
+    """Measure a finished run's model on a dataset, write the results into `out` and print the main ones.
+
+    If RUN lacks frozen.json or gates, they are written too, provided that the dataset may be that of its training.
 
     Args:
-        run: The run's folder.
-        folder: A dataset that `python -m generator build` wrote.
-        out: Folder of the results.
+        run, folder, out: Folders of the run, of the dataset and of the results.
         wanted: Splits to measure; empty: all but `train`.
-        batch_size: Pictures per batch.
-        device: Device of the model.
-        own_folder: Whether `out` is RUN/evaluation, where any file may be replaced.
-        max_escape: Rate for which the escape threshold is chosen again and saved; 0: the run's own is kept.
+        batch_size, device: Pictures per batch, and the model's device.
+        own_folder: Whether `out` is RUN/evaluation, whose files may be replaced without a check.
+        max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
 
     Raises:
         InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, or
@@ -239,6 +247,7 @@ def evaluate(
     """
     inspector = Inspector.load(run, device)
     detector = inspector.detector
+    check_reference(run, folder, detector.input)
     data = _data(folder, wanted, detector)
     if not own_folder:
         new = evaluation_files({"splits": data.splits})
@@ -261,6 +270,7 @@ def evaluate(
         run_folder.write_table(stage / PREDICTIONS, COLUMNS, rows)
         calibrations = {name: measured["calibration"] for name, measured in reports.items()}
         plots.calibration(calibrations, stage / "calibration.png")
+        operating_points(reports, decision.SCORE, stage / results_folder.OPERATING_POINTS)
         write_page(stage, document)
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     for text in [*_headlines(reports), compared.sentence()]:

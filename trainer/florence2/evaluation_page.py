@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import verdict_shares
+from trainer.core import operating_tables, verdict_shares
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT, write_text
 from trainer.core.tolerance import Comparison
@@ -28,10 +28,10 @@ MEASURES = (
 
 
 def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Name and measures of each part of a split.
+    """Return name and measures of each group of a split's pictures, from the split's entry in evaluation.json.
 
-    The parts: all pictures; seen and held-out positions; pictures with and without printed digits; each level of each
-    factor.
+    The groups are: all pictures; seen and held-out positions; pictures with and without printed digits; each level of
+    each factor.
     """
     parts: list[tuple[str, Mapping[str, Any]]] = [("all", measured)]
     parts += [(f"{name} positions", part) for name, part in measured.get("positions", {}).items()]
@@ -42,7 +42,7 @@ def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]
 
 
 def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the variables of `templates/measured.html.j2` for one split, from what `metrics.report` returned."""
+    """Make the variables of `templates/measured.html.j2` for the split `name`, from a result of `metrics.report`."""
     per_class = [[k, v["boxes"], v["map"], v["map50"]] for k, v in measured["per_class"].items()]
     if small := measured.get("small"):
         per_class.append([f"boxes below {small['below_px2']:.0f} px²", None, small["map"], small["map50"]])
@@ -67,6 +67,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         tolerance=Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
         fitness=fitness_and_escapes(document.get("frozen", {})),
         folder=out,
+        operating_points=operating_tables.view(document["splits"]),
         splits=[split_tables(name, measured) for name, measured in document["splits"].items()],
     )
     write_text(out / REPORT, page)

@@ -1,4 +1,4 @@
-"""Training pictures of a detector: which rows train, and batches of them."""
+"""Training pictures of a detector: the rows that train, and batches of these."""
 
 from collections.abc import Sequence
 
@@ -18,12 +18,11 @@ CLOSE_UPS = 2
 
 
 class Examples:
-    """The rows that train, and batches of them.
+    """Chooses the rows of the training split to train on, and makes batches of them.
 
     Args:
         data: Splits `train` and `validation`.
-        collator: Makes batches.
-        config: Settings of the training.
+        collator, config: What makes batches, and the settings of the training, which choose the rows.
         grid: Picture tokens (gw, gh) across and down the model's pictures.
         device: Device of the batches.
 
@@ -46,18 +45,20 @@ class Examples:
         self.rows = training_rows(self.split, config.digits, config.digits_share, config.limit, config.seed)
 
     def steps(self, processes: int = 1) -> int:
-        """Number of optimizer steps in an epoch whose pictures are divided among `processes`."""
+        """Return the number of optimizer steps in an epoch whose pictures are divided among `processes`."""
         return -(-len(self.rows) // (self.config.batch_size * self.config.accumulate * processes))
 
     def batch(
         self, rows: Sequence[int], generator: torch.Generator, close_ups: bool = False
     ) -> tuple[Batch, tuple[Tensor, Tensor] | None]:
-        """Make a batch of augmented training pictures, and its `cell_targets`: None without auxiliary losses.
+        """Make a batch of training pictures, and its `cell_targets` (None without auxiliary losses).
+
+        The pictures are augmented, unless --no-augment is given.
 
         Args:
             rows: Rows of the training split.
             generator: Random generator of the augmentation.
-            close_ups: Whether to cut close-ups instead of showing whole pictures.
+            close_ups: Whether the batch has two close-ups (`CLOSE_UPS`) of each row in place of the whole picture.
         """
         samples = [self._sample(row, generator) for row in rows]
         size, grid = self.data.size, self.grid

@@ -12,6 +12,8 @@ from trainer.core import frozen_threshold, run_folder
 from trainer.core.console import say, stage
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
+from trainer.core.plots import operating_points
+from trainer.core.results_folder import OPERATING_POINTS
 from trainer.core.run_folder import SUMMARY, read_metrics, tolerance_of
 from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots, sheets
 from trainer.florence2.answers import AnswerGrammar, Found
@@ -38,10 +40,10 @@ class Ended:
     """A training that has ended, before its best weights are measured.
 
     Args:
-        network: The model with its losses; holds the last epoch's weights.
+        network: The model with its losses, and the last epoch's weights.
         examples: The training pictures.
-        source: The arguments of `network.load` that make the model as it was before training.
-        outcome: What the training loop returned.
+        source: The arguments of `trainer.florence2.network.load` that make the model as it was before training.
+        outcome: How the training loop ended.
         matched: Linear layers to which LoRA was added; empty in other modes.
         peak_memory_mb: Peak memory of the process, or of the GPU, in MiB.
     """
@@ -60,8 +62,8 @@ class Measured:
 
     Args:
         threshold: Confidence from which a box counts, chosen on validation.
-        frozen: Thresholds of the verdict and fitness, for RUN/frozen.json.
-        reports: Results of `metrics.report` by split, without train.
+        frozen: The fitness, and the thresholds of the verdict, for RUN/frozen.json.
+        reports: Results of `metrics.report` by split, except `train`, with `operating_points`.
         found: Boxes found in each picture, by split.
     """
 
@@ -91,7 +93,7 @@ def _merged(run: Path, ended: Ended) -> tuple[Any, float | None]:
 
 
 def measure(run: Path, model: Any, examples: Examples) -> Measured:
-    """Choose the thresholds on validation, and measure every split but train with them."""
+    """Choose thresholds of `model` (best weights of `run`) on validation; measure every split but `train` with them."""
     data, collator = examples.data, examples.collator
     grammar = AnswerGrammar(collator.vocabulary)
     found = {
@@ -106,11 +108,15 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
     precision = metrics.mean_average_precision(
         list(zip(validation.truths, found["validation"], strict=True)), data.labels
     )
-    frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen)
+    rate = examples.config.max_escape
+    frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen, rate)
     reports = {
         name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen, limits=frozen.limits)
         for name, boxes in found.items()
     }
+    for name, report in reports.items():
+        truths = data.splits[name].truths
+        report["operating_points"] = decision.operating_points_of(truths, found[name], frozen, threshold)
     return Measured(threshold, frozen, reports, found)
 
 
@@ -130,10 +136,11 @@ def _compared(
 
 
 def _draw(run: Path, rows: Sequence[run_folder.Row], measured: Measured, examples: Examples) -> None:
-    """Write curves.png, calibration.png and the sheet of the best weights into RUN."""
+    """Write curves.png, calibration.png, operating_points.png and the sheet of the best weights into RUN."""
     reports = measured.reports
     plots.curves(rows, reports["validation"]["ceiling"]["map"], run / "curves.png")
     plots.calibration({name: r["calibration"] for name, r in reports.items()}, run / "calibration.png")
+    operating_points(reports, decision.SCORE, run / OPERATING_POINTS)
     validation = examples.data.splits["validation"]
     shown = sheets.fixed_rows(validation)
     sheet = sheets.truth_and_prediction(validation, measured.found["validation"], shown, measured.threshold)
@@ -144,10 +151,9 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
     """Measure the best weights, and write model, summary, plots, report and card.
 
     Args:
-        run: The run's folder.
-        ended: The training.
-        detector: What prediction needs to know; the threshold chosen here is added.
-        photos: Folder of the user's pictures for the check of forgetting; None: drawn pictures only.
+        run, ended: The run's folder, and the training; its network gets the best weights and loses LoRA.
+        detector: Classes and picture size for config.json; the threshold chosen on validation is added.
+        photos: Folder of the user's pictures for the check of forgetting; None: only drawn pictures.
     """
     examples, outcome = ended.examples, ended.outcome
     settings, data = examples.config, examples.data

@@ -1,8 +1,8 @@
-"""Check of forgetting: a model's answers to pictures that show no connector, before and after a training.
+"""Check of forgetting: compare a model's answers to pictures without a connector before and after a training.
 
-The pictures are drawn (shapes, stripes, a gradient, text), or the user's own from a folder. For each picture and task
-both models answer freely, without the `<OD>` grammar. Compared are the texts, and both models' token probabilities at
-each step of the earlier model's answer.
+The pictures are drawn (shapes, stripes, a gradient, text); a folder of the user's pictures may be added. For each
+picture and task both models answer freely, without the `<OD>` grammar. The texts are compared. So are both models'
+token probabilities, at each step of the answer that was given before training.
 """
 
 import difflib
@@ -27,7 +27,7 @@ BATCH = 8
 
 
 def drawn_pictures(size: tuple[int, int] = (384, 384)) -> list[tuple[str, Image.Image]]:
-    """Draw named pictures of simple objects, the same every time."""
+    """Draw pictures of simple objects of `size` (W, H) px; returns names and pictures, the same every time."""
     width, height = size
     pictures = []
 
@@ -59,10 +59,10 @@ def drawn_pictures(size: tuple[int, int] = (384, 384)) -> list[tuple[str, Image.
 
 
 def photos(folder: Path) -> Iterator[tuple[str, Image.Image]]:
-    """Yield name and picture of a folder's first 24 pictures, in the order of names.
+    """Yield name and picture of the first 24 pictures of a folder, sorted by name.
 
     Raises:
-        InputError: The folder is missing or holds no picture; while iterating: a picture cannot be read.
+        InputError: The folder is missing or contains no picture. During iteration: a picture cannot be read.
     """
     with as_input_error():
         found = find_pictures(folder)[:MOST_PHOTOS]
@@ -92,13 +92,14 @@ def compare(
     Args:
         before, after: Florence-2 models with one tokenizer, on one device, in evaluation mode.
         processor: The processor of both models.
-        size: (W, H) px to which pictures are stretched for them.
+        size: Size (W, H) in px to which pictures are stretched.
         pictures: Names and pictures.
 
     Returns:
-        `rows`, one per picture and task: both answers; `similarity` of the texts in [0, 1] (difflib's ratio);
-        `agreement` in [0, 1]: 1 - half the summed absolute difference of both models' next-token probabilities,
-        averaged along the answer of `before`. Also the means of both over all rows.
+        `rows`: for each picture and task the answers `before` and `after`; `similarity` of the texts in [0, 1]
+        (difflib's ratio); `agreement` in [0, 1]: 1 minus half the summed absolute difference of the two models'
+        next-token probabilities, averaged along the answer of `before`.
+        `similarity` and `agreement`: means over all rows.
     """
     rows: list[dict[str, Any]] = []
     device = next(after.parameters()).device

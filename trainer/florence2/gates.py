@@ -1,4 +1,4 @@
-"""The gates of a Florence-2 run: `trainer.core.gates` with the features of its vision tower."""
+"""Gates of a Florence-2 run (`trainer.core.gates`), limits beyond which a picture is INVALID, with image features."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,13 +8,13 @@ from torch import Tensor
 
 from trainer.core import gates
 from trainer.core.console import stage
-from trainer.core.feature_gate import Watch
+from trainer.core.feature_watch import Watch
 from trainer.florence2.batches import Collator
 from trainer.florence2.data import DetectionSplit
 
 
 def watch(model: Any) -> Watch:
-    """Return a context manager that collects the vision tower's features of pictures that the model reads within it."""
+    """Make a `Watch` that collects the vision tower's features of the pictures that the model gets."""
 
     def maps(output: Any) -> Tensor:
         found: Tensor = output.last_hidden_state  # (B, C, h, w)
@@ -24,7 +24,7 @@ def watch(model: Any) -> Watch:
 
 
 def learn(run: Path, model: Any, collator: Collator, splits: Mapping[str, DetectionSplit]) -> None:
-    """Learn and write the gates of a run's best weights, which are in `model`, from its training and validation."""
+    """Learn from the splits `train` and `validation` beyond which limits a picture is INVALID; writes RUN/gates.*."""
     model.eval()
     tower = model.model.vision_tower
 

@@ -1,8 +1,8 @@
-"""LoRA (low-rank adaptation): small matrices train beside frozen linear layers, and are merged into them at the end.
+"""LoRA (low-rank adaptation): small matrices train beside frozen linear layers, and are merged into these at the end.
 
-Patterns in common use match nothing in Florence-2's projector and only `fc2` in its image encoder; here a pattern that
-matches nothing in a part of the model is an error. The embeddings of the location tokens train too, because
-this model writes coordinates as tokens. The merge is checked: it must not change the logits.
+Patterns in common use match nothing in Florence-2's projector and only `fc2` in its image encoder. Therefore a pattern
+that matches nothing in a part of the model is an error. The embeddings of the location tokens train too, because
+Florence-2 writes coordinates as tokens. The merge is checked: it must not change the logits.
 """
 
 import re
@@ -28,7 +28,7 @@ MERGE_TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Matched:
-    """Linear layers that a pattern matched in one part of the model: their names, and how many weights they have."""
+    """Linear layers that a pattern matched in one part of the model: names of the layers, number of their weights."""
 
     part: str
     modules: tuple[str, ...]
@@ -36,7 +36,7 @@ class Matched:
 
 
 def match(model: nn.Module, pattern: str = "") -> list[Matched]:
-    """Find the linear layers whose whole name matches a pattern (empty: all), per part of the model.
+    """Find the linear layers whose whole name matches a pattern (empty: `ALL_PARTS`), for each part of the model.
 
     Raises:
         InputError: The pattern is no regular expression, or matches nothing in some part.
@@ -64,14 +64,14 @@ def match(model: nn.Module, pattern: str = "") -> list[Matched]:
 def add(
     model: Any, location_ids: Sequence[int], rank: int, alpha: int, pattern: str = "", seed: int = 0
 ) -> tuple[Any, list[Matched]]:
-    """Add LoRA to a model; all other weights are frozen.
+    """Add LoRA to a model; its own weights are frozen, except the embeddings of the location tokens.
 
     Args:
         model: `Florence2ForConditionalGeneration`; changed in place.
-        location_ids: Ids of the location tokens, whose embeddings train too.
+        location_ids: Ids of the location tokens.
         rank: Rank of the added matrices.
         alpha: The matrices' product is scaled by alpha / rank.
-        pattern: Regular expression of whole names of linear layers; empty: all of every part.
+        pattern: Regular expression of whole names of linear layers; empty: all layers of every part.
         seed: Seed of the matrices that start at random.
 
     Returns:
@@ -95,22 +95,27 @@ def add(
 
 
 def described(matched: Sequence[Matched], trained: int, every: int) -> list[str]:
-    """Console lines: the layers that LoRA matched, and that `trained` of `every` parameters train."""
+    """Return lines on LoRA for the terminal: its layers in each part of the model; `trained` of `every` parameters."""
     lines = [f"LoRA in {m.part}: {len(m.modules)} layers of {m.parameters / 1e6:.2f} M weights" for m in matched]
     return [
         *lines,
-        f"{trained:,} of {every:,} parameters train ({trained / every:.2%}), embeddings of location tokens among them",
+        f"{trained:,} of {every:,} parameters are trained ({trained / every:.2%}), with embeddings of location tokens",
     ]
 
 
 def changes(before: dict[str, Tensor], after: nn.Module) -> list[dict[str, Any]]:
-    """Change of each parameter by training: its Frobenius norm, and the ratio to the parameter's norm before.
+    """Measure how much training changed each parameter.
 
-    A matrix that several modules share, such as the embeddings, counts once.
+    A matrix that several modules share, such as the embeddings, is listed once.
 
     Args:
         before: Weights by name, before training.
         after: The trained model, LoRA merged, with the same names.
+
+    Returns:
+        A dict for each parameter: `name`; `part` of the model; `parameters`, its number of weights; `change`, the
+        Frobenius norm of the difference; `relative`, `change` divided by the norm before (None if that is 0);
+        `changed`, whether it changed.
     """
     rows = []
     for name, weight in after.named_parameters():
@@ -134,7 +139,7 @@ def changes(before: dict[str, Tensor], after: nn.Module) -> list[dict[str, Any]]
 
 
 def write_report(rows: Sequence[dict[str, Any]], run: Path) -> dict[str, Any]:
-    """Write the changes of the parameters to RUN/changes.json; returns their totals per part of the model."""
+    """Write `rows`, the result of `changes`, into RUN/changes.json; returns the totals for each part of the model."""
     totals: dict[str, Any] = {}
     for row in rows:
         total = totals.setdefault(
@@ -157,7 +162,7 @@ def merge(model: Any, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Any, f
         inputs, labels: Inputs and answers' token ids of the batch on which logits are compared.
 
     Returns:
-        The plain Florence-2, and the largest difference of a logit by the merge.
+        The plain Florence-2, and the largest difference of any logit by the merge.
 
     Raises:
         RuntimeError: The merged model gives other logits.
@@ -171,12 +176,12 @@ def merge(model: Any, inputs: dict[str, Tensor], labels: Tensor) -> tuple[Any, f
     difference = float((after - before).abs().max())
     if difference > MERGE_TOLERANCE * max(1.0, float(before.abs().max())):
         raise RuntimeError(
-            f"merging LoRA: expected equal logits, got a difference of {difference:.3g}; use RUN/adapter, "
-            "the merged model is wrong"
+            f"merging LoRA: expected the same logits as before, got a difference of {difference:.3g}; use RUN/adapter, "
+            "as the merged model is wrong"
         )
     return merged, difference
 
 
 def matched_as_json(matched: Sequence[Matched]) -> list[dict[str, Any]]:
-    """Matched layers as summary.json stores them."""
+    """Return for each part a dict with its name, layers and number of weights, for summary.json."""
     return [asdict(m) for m in matched]

@@ -22,8 +22,7 @@ class DetectionLosses(nn.Module):
 
     Args:
         model: `Florence2ForConditionalGeneration`, or PEFT's model around it.
-        config: Settings of the training.
-        collator: Makes its batches.
+        config, collator: Settings of the training, and what makes the model's batches.
     """
 
     location_ids: Tensor
@@ -49,7 +48,11 @@ class DetectionLosses(nn.Module):
         self.spread = config.location_smoothing
 
     def forward(self, batch: Batch, cells: tuple[Tensor, Tensor] | None) -> dict[str, Tensor]:
-        """Compute the losses of a batch; `cells`: its `cell_targets`, None without auxiliary losses.
+        """Compute the losses of a batch.
+
+        Args:
+            batch: The batch.
+            cells: The batch's `cell_targets`; None without auxiliary losses.
 
         Returns:
             `loss` to train on; `answer`, cross-entropy of the answer; `own`, the loss that transformers computes;
@@ -94,15 +97,15 @@ class DetectionLosses(nn.Module):
         return self.spread_loss(out.logits, labels) + self._guide_loss(maps, labels, batch)
 
     def spread_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of logits (B, T, V) and labels (B, T), in which near misses of a location cost less.
+        """Compute the cross-entropy of logits (B, T, V) and labels (B, T); near misses of a location cost less.
 
-        The target of a location is a Gaussian over the bins around it.
+        The target of a location is a Gaussian over the bins around it; without `spread` it is the location alone.
         """
         kept = labels != IGNORED
         logits, labels = logits[kept].float(), labels[kept]
         said = logits.log_softmax(-1)
         bins = self.bin_of[labels]
-        place = bins >= 0
+        place = (bins >= 0) & (self.spread > 0)
         total = F.nll_loss(said[~place], labels[~place], reduction="sum")
         if place.any():
             every = torch.arange(len(self.location_ids), device=logits.device)
@@ -113,12 +116,12 @@ class DetectionLosses(nn.Module):
 
 
 def plain(model: Any) -> Any:
-    """The Florence-2 itself, taken out of PEFT's model if it is in one."""
+    """Return the Florence-2 model: `model` itself, or what `model` wraps if it is PEFT's."""
     return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """AdamW's two groups of parameters: matrices and kernels with weight decay; embeddings, norms, biases without."""
+    """Make AdamW's groups of parameters: matrices and kernels with weight decay; embeddings, norms, biases without."""
     embeddings = {id(p) for m in module.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
     trained = [p for p in module.parameters() if p.requires_grad]
     decayed = [p for p in trained if p.ndim > 1 and id(p) not in embeddings]

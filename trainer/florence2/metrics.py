@@ -1,7 +1,7 @@
 """Measures of a detector's boxes: COCO's mAP over a set of pictures, and counts of pins found and false boxes.
 
-mAP and its variants come from pycocotools, over all boxes with their confidences. Counts are taken at a threshold:
-boxes below it are left out. A found box matches a true box of the same label from IoU 0.5 on.
+mAP and its variants come from pycocotools, over all boxes with their confidences. Counts leave out boxes whose
+confidence is below a threshold. A found box matches a true box of the same label if their IoU is at least 0.5.
 """
 
 import contextlib
@@ -103,16 +103,16 @@ def _average_precisions(pictures: Pictures, labels: Sequence[str], small_px2: fl
 
 
 def mean_average_precision(pictures: Pictures, labels: Sequence[str]) -> dict[str, Any]:
-    """mAP (IoU 0.50 to 0.95), mAP50 and mAP75; also per class, and for small boxes: the smallest third of true boxes.
+    """Compute mAP (IoU 0.50 to 0.95), mAP50 and mAP75, for all boxes, for each class, and for small boxes.
 
-    COCO calls a box below 32 x 32 px small; in a picture of a whole connector every pin is smaller.
+    The smallest third of the true boxes is small. (At usual picture sizes hardly any pin reaches COCO's 32 x 32 px.)
 
     Args:
-        pictures: Truth and found boxes of each picture, in its px.
-        labels: Class names without OK.
+        pictures, labels: Truth and found boxes of each picture in its px, and class names without OK.
 
     Returns:
-        Numbers in [0, 1]; None if there is no true box.
+        `map`, `map50`, `map75` in [0, 1], None without true boxes; `per_class`: by class `map`, `map50` and the number
+        of true `boxes`. With true boxes, also `small`: `map` and `map50` of boxes with an area below `below_px2`.
     """
     areas = sorted((p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for truth, _ in pictures for p in truth.targets)
     return _average_precisions(pictures, labels, areas[len(areas) // 3] if areas else None)
@@ -134,7 +134,10 @@ def _average_precision(scores: np.ndarray, hits: np.ndarray, count: int) -> floa
 def map50_interval(
     pictures: Pictures, labels: Sequence[str], seed: int = 0, level: float = 0.95
 ) -> tuple[float, float] | None:
-    """Bootstrap interval (low, high) of mAP50 over redrawn pictures, 95 % by default; None if there is no true box."""
+    """Return the interval (low, high) of mAP50 at confidence `level`, by bootstrap over pictures drawn by `seed`.
+
+    `labels`: class names without OK. None without true boxes.
+    """
     if not any(truth.targets for truth, _ in pictures):
         return None
     run = _coco_eval(pictures, labels)
@@ -169,7 +172,7 @@ def map50_interval(
 
 
 def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> np.ndarray:
-    """Intersection over union (N, M) of boxes (N, 4) and (M, 4), both xyxy; 0 between boxes without area."""
+    """Return the intersection over union (N, M) of boxes `first` (N, 4) and `second` (M, 4), xyxy; 0 without area."""
     from torchvision.ops import box_iou  # takes seconds to import
 
     over = box_iou(*(torch.tensor(boxes, dtype=torch.float64) for boxes in (first, second)))
@@ -177,7 +180,11 @@ def iou(first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]) -> 
 
 
 def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
-    """Index of each found box's true box, or None: same label, IoU from 0.5, each used once, most confident first."""
+    """Return for each found box the index of its true box in `truth.targets`; None if it has none.
+
+    The true box has the same label and the largest IoU, at least 0.5. A true box is used once, by the most confident
+    found box.
+    """
     out: list[int | None] = [None] * len(found)
     if not found or not truth.targets:
         return out
@@ -196,12 +203,12 @@ def matches(truth: Truth, found: Sequence[Found]) -> list[int | None]:
 
 
 def hits(truth: Truth, found: Sequence[Found]) -> list[bool]:
-    """Whether each found box matches a true box: see `matches`."""
+    """Return for each found box whether it matches a true box: see `matches`."""
     return [match is not None for match in matches(truth, found)]
 
 
 def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:
-    """The pin at a box: whose box overlaps it most, else the first whose centre is inside it; None if there is none."""
+    """Return the pin whose box overlaps `box` (xyxy) most; otherwise the first with its centre in `box`; or None."""
     if not pins:
         return None
     overlap = iou([box], [p.box for p in pins])[0]
@@ -221,12 +228,12 @@ def score_of(found: Sequence[Found]) -> float:
 
 
 def verdicts_at(pictures: Pictures, limits: Limits, unsuitable: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
-    """Shares of the verdicts on whole pictures (`core.verdict_shares`), of which those with a true box are NG in truth.
+    """Compute escapes, overkill, UNSURE and INVALID (`core.verdict_shares`); a picture with a true box is NG in truth.
 
     Args:
         pictures: Truth and found boxes of each picture.
-        limits: Thresholds of the highest confidence.
-        unsuitable: For each picture the reasons why it cannot be judged; empty: all can be.
+        limits: Thresholds of a picture's score, which is the highest confidence of its boxes.
+        unsuitable: For each picture the reasons why it cannot be judged; empty: all can be judged.
     """
     scores = np.array([score_of(found) for _, found in pictures])
     ng = np.array([bool(truth.targets) for truth, _ in pictures], dtype=bool)
@@ -234,9 +241,10 @@ def verdicts_at(pictures: Pictures, limits: Limits, unsuitable: Sequence[Sequenc
 
 
 def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
-    """The confidence with the highest F1 among those with at most `most_false` false boxes per OK picture.
+    """Choose the threshold of confidence with the highest F1 of boxes.
 
-    If there is none: just above every box's confidence. Without any box: 0.5.
+    Only thresholds with at most `most_false` false boxes per OK picture are considered. If there is none, the result is
+    just above the highest confidence of all boxes; if there is no box, it is 0.5.
     """
     scored = [
         (f.confidence, hit, not truth.targets)
@@ -260,7 +268,16 @@ def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
 
 @dataclass(frozen=True)
 class Counts:
-    """Counts at a threshold, and ratios of counts, as `counts` defines them; a ratio is None if its divisor is 0."""
+    """Counts and ratios at a threshold, see `counts`; a ratio is None if its divisor is 0.
+
+    Attributes:
+        threshold: Confidence from which a box counts.
+        pins: Number of defective pins with an address.
+        right_address, right_address_and_mode: Share of these pins found at their address, and with their class.
+        missing_pins, missing_found: Number of missing pins, share of them that is found.
+        ok_pictures, false_boxes_per_ok_picture: Number of pictures without a true box, mean number of boxes on them.
+        precision, recall: Share of found boxes that match a true box, and of true boxes that are matched.
+    """
 
     threshold: float
     pins: int
@@ -277,8 +294,8 @@ class Counts:
 def counts(pictures: Pictures, threshold: float) -> Counts:
     """Count defective pins found, and false boxes on OK pictures, at a threshold.
 
-    A defective pin is found at the right address if it is a box's `pin_at`, and with the right mode if that box has
-    its label. A missing pin is found if a box of its label overlaps its expected box by IoU 0.5 or more.
+    A defective pin is found at the right address if `pin_at` returns it for a box, and with the right mode if this box
+    has its class, too. A missing pin is found if a box of its label has an IoU of at least 0.5 with its expected box.
     """
     pins = right = right_mode = missing = missing_found = ok = false = said = true = total = 0
     for truth, all_found in pictures:
@@ -320,7 +337,10 @@ def counts(pictures: Pictures, threshold: float) -> Counts:
 
 
 def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float | None]:
-    """Highest mAP possible: of true boxes rounded to bins, and of these cut to whole px, as transformers does."""
+    """Return the mAP of answers that state the true boxes (`truths`) as exactly as tokens can; None without true boxes.
+
+    `map`: edges are rounded to bins, thousandths of the picture; `map_whole_px`: they are then cut to whole px.
+    """
     floats: list[tuple[Truth, list[Found]]] = []
     whole: list[tuple[Truth, list[Found]]] = []
     for truth in truths:
@@ -336,7 +356,7 @@ def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float 
 
 
 def calibration(pictures: Pictures) -> dict[str, Any]:
-    """Mean confidence and share of true boxes per bin of confidence, expected calibration error, number of boxes."""
+    """Return the result of `reliability` for the confidence of found boxes, and `boxes`, the number of found boxes."""
     scored = [
         (f.confidence, hit) for truth, found in pictures for f, hit in zip(found, hits(truth, found), strict=True)
     ]
@@ -345,7 +365,7 @@ def calibration(pictures: Pictures) -> dict[str, Any]:
 
 
 def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
-    """`seen`, `held-out`, … (`held_out.group_of`) for each picture's defects; `ok` for a picture without defects."""
+    """Return for each picture the group of its defects (`held_out.group_of`), such as `seen`; `ok` without defects."""
     return [group_of(*truth.defects, seen) if truth.targets else "ok" for truth in truths]
 
 
@@ -373,18 +393,18 @@ def report(
     limits: Limits | None = None,
     unsuitable: Sequence[Sequence[str]] = (),
 ) -> dict[str, Any]:
-    """All measures of one split, as evaluation.json stores them.
+    """Compute all measures of one split, as evaluation.json stores them.
 
-    To add a measure, write its function in this module and add a key here or in `_part`; `evaluation_page` shows it.
+    A new measure is a function in this module and a key here or in `_part`; `evaluation_page` shows it.
 
     Args:
-        truths, found: Truth and found boxes of each picture, in its px.
+        truths, found: Truth and found boxes of each picture, in px of the picture.
         labels: Class names without OK.
         threshold: Confidence from which a box counts.
         seen: Addresses of the pins that are defective in a training picture, by scene.
         intervals: Whether to compute bootstrap intervals of mAP50.
         limits: Thresholds of the verdicts; None: all are `threshold`.
-        unsuitable: Reasons of the run's gates why each picture cannot be judged; empty: no gates.
+        unsuitable: For each picture the reasons of the run's gates why it cannot be judged; empty: no gates.
     """
     pictures = list(zip(truths, found, strict=True))
 
@@ -417,7 +437,7 @@ def report(
 
 
 def headline(measured: Mapping[str, Any]) -> str:
-    """A report's main measures in one line for the console."""
+    """Return the main measures of a report as one line of text for the terminal."""
 
     def shown(value: Any) -> str:
         return "-" if value is None else f"{value:.3f}"

@@ -1,8 +1,8 @@
-"""Florence-2 models for training: loading them, a check of their loss, and which of their parameters train.
+"""Florence-2 models for training: loading, a check of the loss, and the choice of the parameters that train.
 
 Versions 4.56.0 to 5.12.0 of transformers shift the labels twice in Florence-2's loss: the loss falls, but nothing is
-learned. They are refused, and every training first compares the model's loss on a batch with the cross-entropy of
-`answer_loss`.
+learned. All versions before 5.13 are refused, and every training first compares the model's loss on a batch with the
+cross-entropy of `answer_loss`.
 """
 
 import re
@@ -34,7 +34,7 @@ FIX = "install transformers >= 5.13"
 
 
 def check_version(installed: str | None = None) -> None:
-    """Refuse a version of transformers whose Florence-2 cannot be trained.
+    """Refuse a version of transformers whose Florence-2 cannot be trained; None: the installed version.
 
     Raises:
         InputError: The version is too old.
@@ -49,11 +49,11 @@ def check_version(installed: str | None = None) -> None:
 
 
 def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy of logits and labels of the same steps, without masked labels.
+    """Compute the mean cross-entropy of logits and labels of the same steps; masked labels are left out.
 
     Args:
         logits: (B, T, V).
-        labels: (B, T) token ids, -100 where masked.
+        labels: (B, T) token ids; -100 is masked.
     """
     return F.cross_entropy(logits.float().flatten(0, 1), labels.flatten())
 
@@ -61,8 +61,13 @@ def answer_loss(logits: Tensor, labels: Tensor) -> Tensor:
 def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
     """Compare the loss that transformers computed with `answer_loss`.
 
+    Args:
+        model_loss: The loss of transformers.
+        logits: (B, T, V).
+        labels: (B, T) token ids; -100 is masked.
+
     Raises:
-        InputError: They differ; if the labels were shifted twice, the message says so and names the fix.
+        InputError: The losses differ; if the labels were shifted twice, the message says so and names the fix.
     """
     own, model_s = float(answer_loss(logits, labels).detach()), float(model_loss.detach())
     close = 1e-2 + 1e-3 * abs(own) if logits.dtype != torch.float32 else 1e-4 + 1e-4 * abs(own)
@@ -72,19 +77,19 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
     why = (
         f"the model shifts the labels once more than it should, so training would learn nothing; {FIX}"
         if abs(twice - model_s) <= close
-        else f"it is not the cross-entropy of the answer, so training would learn another task; {FIX}, or report this"
+        else f"its loss is not the answer's cross-entropy, so training would learn another task; {FIX}, or report this"
     )
     raise InputError(f"loss self-test: expected the cross-entropy {own:.6f}, got {model_s:.6f} from the model: {why}")
 
 
 def fitting_size(size: tuple[int, int]) -> tuple[int, int]:
-    """The size (W, H) in px nearest to `size` that a tiny model can take: multiples of 8, at most 512."""
+    """Return a tiny model's picture size (W, H): `size`, scaled down to at most 512 px, multiples of 8 from 32 on."""
     scale = min(1.0, 512 / max(size))
     return tuple(max(32, round(extent * scale / STRIDE) * STRIDE) for extent in size)  # type: ignore[return-value]
 
 
 def picture_size(processor: Any) -> tuple[int, int]:
-    """Size (W, H) in px to which a processor scales every picture."""
+    """Return the size (W, H) in px to which a processor scales every picture."""
     size = processor.image_processor.size
     return int(size["width"]), int(size["height"])
 
@@ -92,17 +97,17 @@ def picture_size(processor: Any) -> tuple[int, int]:
 def load(
     model: str, labels: Sequence[str], size: tuple[int, int], seed: int, shape: TinyShape | None = None
 ) -> tuple[Any, Any]:
-    """Load a model in float32 and its processor.
+    """Load a model in float32, on the CPU, and its processor.
 
     Args:
-        model: `tiny`, a checkpoint's folder, or its id on a hub.
-        labels: Classes without OK; a tiny model's tokenizer is made for them.
-        size: (W, H) px of a tiny model's pictures.
+        model: `tiny`, a checkpoint's folder, or its id on the Hub.
+        labels: Classes without OK; a tiny model's tokenizer is made for these.
+        size: Size (W, H) of a tiny model's pictures in px.
         seed: Seed of a tiny model's weights.
         shape: Widths and depths of a tiny model; None: the default.
 
     Raises:
-        InputError: The model cannot be loaded as Florence-2.
+        InputError: The model cannot be loaded as Florence-2, or transformers is too old.
     """
     check_version()
     if model == TINY:
@@ -152,13 +157,14 @@ _PARTS = (
 
 
 def units(model: nn.Module) -> list[tuple[str, list[tuple[str, nn.Parameter]]]]:
-    """Named blocks of parameters, from the output back to the input: the order in which --train-share takes them."""
+    """Return name and named parameters of each block, in the order of --train-share: from the output to the input."""
     groups: dict[tuple[Any, ...], list[tuple[str, nn.Parameter]]] = {}
     names: dict[tuple[Any, ...], str] = {}
     for name, parameter in model.named_parameters():
         found = _UNIT.match(name)
         if found is None:
-            raise ValueError(f"parameter {name!r} is in no part of Florence-2")
+            expected = f"a name that begins with {' or '.join(_PARTS)}, as in Florence-2"
+            raise ValueError(f"parameter {name!r}: expected {expected}")
         block = found["block"] or ""
         depth = tuple(-int(n) for n in re.findall(r"\d+", block)) or (1,)  # parameters before the first block come last
         last = (0, depth) if block.startswith((".layers", ".blocks")) else (1, depth)
@@ -172,18 +178,14 @@ def choose_parameters(model: nn.Module, mode: str, share: float = 100.0) -> list
     """Choose the blocks that train: those of the mode, in the order of `units`, that fit into the share.
 
     Args:
-        model: Changed in place (`requires_grad`).
+        model: The model; `requires_grad` of its parameters is set.
         mode: `full`, `language` or `decoder`: see `MODE_WORDS`.
-        share: Largest number of parameters that train, in per cent of all.
+        share: Largest number of parameters that train, in per cent of all parameters.
 
     Returns:
         Names of the blocks that train, at least one.
     """
-    parts = {
-        "full": _PARTS,
-        "language": _PARTS[:4],
-        "decoder": _PARTS[:2],
-    }[mode]
+    parts = {"full": _PARTS, "language": _PARTS[:4], "decoder": _PARTS[:2]}[mode]
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     room = share / 100 * sum(p.numel() for p in model.parameters())
@@ -200,13 +202,13 @@ def choose_parameters(model: nn.Module, mode: str, share: float = 100.0) -> list
 
 
 def trained_parameters(model: nn.Module) -> tuple[int, int]:
-    """Number of parameters that train, and number of all parameters."""
+    """Return the number of parameters that train, and the number of all parameters."""
     every = list(model.parameters())
     return sum(p.numel() for p in every if p.requires_grad), sum(p.numel() for p in every)
 
 
 def bytes_needed(model: nn.Module, activations: int, ema: bool) -> dict[str, int]:
-    """Estimate the memory in bytes of a training in float32: weights, gradients, AdamW's two moments, EMA, activations.
+    """Estimate the bytes that a training in float32 needs, by kind (weights, gradients, moments, …) and in `total`.
 
     Args:
         model: Model with `requires_grad` set on the parameters that train.

@@ -10,7 +10,7 @@ from trainer.florence2.run import DetectionConfig
 DESCRIPTION = """Train Florence-2 to draw a box around each defective pin and name its class (BENDNG: bent; NUKENG:
 missing or not seated; OTHERNG: any other defect), on a dataset made by `python -m generator build`. Its
 answers to the task <OD> (object detection) state boxes in thousandths of the picture (bins).
-Defaults are in brackets: `tiny` for --model tiny, `published` for every other model."""
+Defaults are in brackets; if there are two, `tiny` is for --model tiny, `published` for every other model."""
 EXAMPLE = """examples:
   python -m trainer.florence2
   python -m trainer.florence2 --data out/dataset --model tiny --out out/florence
@@ -22,18 +22,19 @@ EXAMPLE = """examples:
 def _again(p: argparse.ArgumentParser) -> None:
     """Add the options that resume or replace a run, compare modes, or do a dry run."""
     again = p.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="continue RUN with the settings it was started with")
+    resume = "continue the training of RUN after its last finished epoch, with the settings with which it was started"
+    again.add_argument("--resume", action="store_true", help=resume)
     again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
     again.add_argument(
         "--compare",
         metavar="MODES",
-        help="train in each of these modes with equal data, seed and epochs, and compare them: such as "
-        "lora,full:50,full; full:50 is full with --train-share 50",
+        help="train in each of these modes, such as lora,full:50,full, with equal data, seed and epochs, and compare "
+        "the results; full:50 stands for --mode full with --train-share 50; --out is the folder of all runs",
     )
     again.add_argument(
         "--dry-run",
         action="store_true",
-        help="only print tensor shapes, what trains and estimated memory",
+        help="only print tensor shapes, which parameters would be trained, and estimated memory",
     )
 
 
@@ -43,17 +44,17 @@ def _running(train: argparse._ActionsContainer) -> None:
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="minutes for the whole command: only as many epochs are planned as fit; with --resume: stop after the "
-        "epoch in which the time is up",
+        help="minutes from the start of the command: the schedule is shortened to the epochs that fit; with --resume "
+        "the training stops after the epoch in which the time ends",
     )
     train.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="device; auto: a GPU if there is one (auto)",
+        help="device; auto: a GPU if there is one (default: auto)",
     )
     train.add_argument(
-        "--tensorboard", action="store_true", help=f"also write TensorBoard event files, in RUN/{event_files.FOLDER}"
+        "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
     )
 
 
@@ -64,14 +65,15 @@ def _afterwards(p: argparse.ArgumentParser) -> None:
         "--photos",
         type=Path,
         metavar="FOLDER",
-        help="compare the answers before and after training also on the pictures in this folder",
+        help="folder of your own pictures, on which the model's answers before and after training are compared, in "
+        "addition to pictures of simple objects that the command draws; only the first 24 by name are used",
     )
     after.add_argument("--push", metavar="OWNER/NAME", help="upload the model and its card to the Hugging Face Hub")
     after.add_argument("--private", action="store_true", help="with --push: make a new repository private")
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the parser of the command's options. Settings default to None, so that --resume knows which were given."""
+    """Make the parser of the command's options; a setting of the run is None if its option is not given."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.florence2",
         description=DESCRIPTION,
@@ -79,8 +81,11 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)")
-    p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-florence2)")
+    p.add_argument(
+        "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
+    )
+    out = "folder of the run, new or empty (default: unfinished run with these settings, or new runs/DATASET-florence2)"
+    p.add_argument("--out", type=Path, metavar="RUN", help=out)
     _again(p)
     train = p.add_argument_group("training")
     lora = p.add_argument_group("LoRA", "with --mode lora: small matrices train beside frozen linear layers")

@@ -12,7 +12,7 @@ from trainer.core.plots import save_figure
 
 
 def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Path) -> None:
-    """Plot losses, mAP and counts over the number of training pictures shown; the upper axis counts steps.
+    """Plot losses, mAP and counts over the number of training pictures shown so far; the upper axis counts steps.
 
     Args:
         rows: Lines of metrics.csv, one per epoch.
@@ -40,7 +40,7 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
         if measured.any():
             score.plot(shown[measured], values[measured], marker=".", label=label)
     if ceiling is not None:
-        score.axhline(ceiling, color="grey", linestyle=":", label="mAP of the true boxes, rounded to bins")
+        score.axhline(ceiling, color="grey", linestyle=":", label="highest possible mAP: true boxes, rounded to bins")
     score.set(title="Validation", ylim=(-0.02, 1.02))
     for name, label in (
         ("val_address_and_mode", "right address and mode, per NG pin"),
@@ -49,7 +49,7 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
         values = column(name)
         measured = ~np.isnan(values)
         verdicts.plot(shown[measured], values[measured], marker=".", label=label)
-    verdicts.set(title="Validation, at its best threshold", ylim=(-0.02, 1.05))
+    verdicts.set(title="Validation, at the best threshold of confidence", ylim=(-0.02, 1.05))
     for axes in (loss, score, verdicts):
         axes.set_xlabel("training pictures shown")
         axes.grid(alpha=0.3)
@@ -63,10 +63,10 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
 
 
 def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot, per split, the share of found boxes that are true over their confidence.
+    """Plot the share of found boxes that are true over the boxes' confidence, a line for each split.
 
     Args:
-        parts: What `metrics.calibration` returned, by split.
+        parts: Results of `metrics.calibration` by split.
         path: PNG file to write.
     """
     figure = Figure(figsize=(5.5, 5), layout="constrained")
@@ -114,11 +114,11 @@ def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
             [matrices[i]["relative"] for i in places],
             width=1.0,
             color=f"C{number}",
-            label=f"{part}: {moved} of {len(places)} changed",
+            label=f"{part}: {moved} of {len(places)} matrices changed",
         )
     axes.set(
-        title="What training changed: |after - before| / |before| of each weight",
-        xlabel="weights in the model's order",
+        title="What training changed: |after - before| / |before| of each matrix",
+        xlabel="weight matrices in the model's order",
         ylabel="relative change",
     )
     axes.grid(alpha=0.3, axis="y")
@@ -127,10 +127,10 @@ def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 
 
 def comparison(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Plot modes beside each other: mAP50, changed parameters, peak memory and time.
+    """Plot training modes (such as lora) beside each other: mAP50, changed parameters, peak memory and time.
 
     Args:
-        rows: One per mode: `name`, `map50`, `changed_parameters`, `peak_memory_mb`, `minutes`.
+        rows: For each mode `name`, `map50`, `changed_parameters`, `peak_memory_mb` and `minutes`.
         path: PNG file to write.
     """
     figure = Figure(figsize=(13, 3.2 + 0.2 * len(rows)), layout="constrained")

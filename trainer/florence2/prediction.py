@@ -1,6 +1,6 @@
 """Judge picture files with a Florence-2 run; called by `trainer.predict`.
 
-With a table of the pins' positions each box also gets address and cavity of the pin it overlaps most.
+With a table of the pins' positions each box also gets address and cavity of the pin that it overlaps most.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +15,13 @@ from trainer.core.decision import Limits
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.fitness import NOT_MEASURED
 from trainer.core.gates import Gates
+from trainer.core.golden_input import GoldenInput
 from trainer.core.prediction import Judge, Judged, Judging
 from trainer.core.run_folder import BEST
 from trainer.core.split import open_picture
 from trainer.florence2.detect import Inspector
 from trainer.florence2.gates import watch
+from trainer.florence2.run import load_config
 from trainer.florence2.truth import Pin
 from trainer.florence2.verdicts import annotate, verdict_of
 from trainer.vit.network.letterbox import rgb
@@ -38,6 +40,8 @@ class Options:
         allow_unfit: Whether to judge pictures although the run is unfit.
         sheets: Whether to draw each picture with its boxes.
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
+        part: The options `scene`, `housing`, `terminal`, `camera` and `marking` by name, which choose NSOART's golden
+            reference; None: not given.
     """
 
     positions: Path | None = None
@@ -46,17 +50,20 @@ class Options:
     allow_unfit: bool = False
     sheets: bool = False
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    part: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class _By:
-    """What judges: network, thresholds, gates, the run for every verdict, the pins' positions; whether to draw."""
+    """What judges: network, thresholds, gates, the run for every verdict, the pins' positions, golden references of
+    NSOART (None: pictures are judged as they are); whether to draw."""
 
     inspector: Inspector
     limits: Limits
     gates: Gates
     judge: Judge
     pins: Sequence[Pin]
+    golden: GoldenInput | None
     sheets: bool
 
 
@@ -72,11 +79,23 @@ def pins_of(positions: Path) -> list[Pin]:
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Make the iterator of verdicts on picture files, which judges one batch at a time."""
-    return Judging(_outcomes(run, files, options), list(files))
+    """Prepare to judge picture files; the verdicts are computed, one batch at a time, while `outcomes` is read.
+
+    A picture that cannot be read, or differs in shape from its golden reference, gets the verdict INVALID. Its outcome
+    comes before those of the other pictures of its batch.
+
+    Raises:
+        InputError: RUN/config.json or RUN/nsoart.json cannot be read, or the run has no golden reference for a
+            picture, or none at all although `options.part` has values. Reading the first outcome raises it if model,
+            frozen.json, gates or the table of positions cannot be read.
+    """
+    golden = GoldenInput.of(run, load_config(run)[1].input, options.part)
+    if golden is not None:
+        golden.check(files)
+    return Judging(_outcomes(run, files, options, golden), list(files))
 
 
-def _by(run: Path, options: Options) -> _By:
+def _by(run: Path, options: Options, golden: GoldenInput | None) -> _By:
     """Load what judges.
 
     Raises:
@@ -91,28 +110,35 @@ def _by(run: Path, options: Options) -> _By:
     gates = Gates.load(run)
     unfit = (*unfit, *gates.missing)
     judge = Judge.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit, options.tolerance)
-    return _By(inspector, limits.with_threshold(options.threshold), gates, judge, pins, options.sheets)
+    return _By(inspector, limits.with_threshold(options.threshold), gates, judge, pins, golden, options.sheets)
 
 
-def _outcomes(run: Path, files: Sequence[Path], options: Options) -> Iterator[Judged]:
-    by, size = _by(run, options), options.batch_size or BATCH
+def _outcomes(run: Path, files: Sequence[Path], options: Options, golden: GoldenInput | None) -> Iterator[Judged]:
+    by, size = _by(run, options, golden), options.batch_size or BATCH
     for start in range(0, len(files), size):
         yield from _batch(by, files[start : start + size])
 
 
 def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
-    pictures: list[tuple[Path, Image.Image]] = []
+    pictures: list[tuple[Path, Image.Image, Image.Image]] = []  # the last one is given to the network
+    outcomes = dict[Path, Judged]()
     for file in files:
         try:
-            pictures.append((file, rgb(open_picture(file, str(file)))))
+            picture = rgb(open_picture(file, str(file)))
+            pictures.append((file, picture, by.golden.chart(picture, file) if by.golden else picture))
         except InputError as e:
-            yield Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
+            outcomes[file] = Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
+    outcomes |= {one.file: one for one in _of_readable(by, pictures)}
+    yield from (outcomes[file] for file in files)
+
+
+def _of_readable(by: _By, pictures: Sequence[tuple[Path, Image.Image, Image.Image]]) -> Iterator[Judged]:
     if not pictures:
         return
     with watch(by.inspector.model) as seen:
-        found = by.inspector.find([picture for _, picture in pictures])
-    unsuitable = by.gates.reasons([picture for _, picture in pictures], seen.features)
-    for (file, picture), boxes, reasons in zip(pictures, found, unsuitable, strict=True):
+        found = by.inspector.find([given for *_, given in pictures])
+    unsuitable = by.gates.reasons([given for *_, given in pictures], seen.features)
+    for (file, picture, _), boxes, reasons in zip(pictures, found, unsuitable, strict=True):
         verdict = verdict_of(boxes, picture.size, by.limits, by.pins, [*by.judge.invalid, *reasons])
         own = asdict(verdict)
         entry = by.judge.document(own.pop("verdict"), own.pop("reasons"), file, own.pop("boxes"), **own)

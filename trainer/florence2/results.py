@@ -12,7 +12,7 @@ def summary_of(run: Path) -> Mapping[str, Any]:
     """Read RUN/summary.json.
 
     Raises:
-        InputError: It is missing, or lacks a key of a finished run's summary.
+        InputError: The file is missing, or lacks a key of a finished run's summary.
     """
     return results_folder.read(
         run / SUMMARY,

@@ -29,21 +29,23 @@ UNFINISHED = "finish the training with `python -m trainer.florence2 --resume`"
 
 
 class DetectionConfig(Settings):
-    """Settings of a training that change its result; the defaults are those of `--model tiny`."""
+    """Settings of a Florence-2 training that change its result; the defaults are those of `--model tiny`."""
 
     model: str = setting(
         "tiny",
-        "tiny: a small Florence-2 with random weights; else a checkpoint to fine-tune: its folder or its id on the Hub",
+        "tiny: a small Florence-2 with random weights; or a checkpoint to fine-tune: its folder or its id on the Hub",
         expected="tiny, a checkpoint's folder, or its id on the Hub",
         group="model",
         metavar="ID_OR_PATH",
     )
     mode: Mode = setting(
-        "full", "what trains; " + "; ".join(f"{mode}: {words}" for mode, words in MODE_WORDS.items()), group="model"
+        "full",
+        "parameters that train. " + "; ".join(f"{mode}: {words}" for mode, words in MODE_WORDS.items()),
+        group="model",
     )
     train_share: float = setting(
         100.0,
-        "train at most this percentage of all parameters, in whole blocks: those next to the answer first",
+        "train at most this percentage of all parameters, in whole blocks, from the output back to the input",
         gt=0,
         le=100,
         group="model",
@@ -59,20 +61,23 @@ class DetectionConfig(Settings):
         le=10,
         published={"full": 2e-5, "language": 2e-5, "decoder": 5e-5, "lora": 2e-4},
     )
-    warmup: float = setting(0.05, "share of the steps during which the learning rate rises", ge=0, le=1)
-    weight_decay: float = setting(0.05, "AdamW's weight decay, on matrices and kernels only", ge=0, le=10)
-    clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
+    warmup: float = setting(
+        0.05, "share of the steps, from the first on, during which the learning rate rises", ge=0, le=1
+    )
+    weight_decay: float = setting(0.05, "weight decay of AdamW, for matrices and kernels only", ge=0, le=10)
+    clip: float = setting(1.0, "norm to which a larger gradient is scaled down", gt=0, le=1e6, no_option="fixed")
     ema: float = setting(
         0.998,
-        "decay per step of the exponential moving average (EMA) of the weights, which is saved; 0: the weights "
-        "themselves",
+        "decay per step of the exponential moving average (EMA) of the weights, which the run saves; 0: the run saves "
+        "the weights themselves",
         ge=0,
         le=0.99999,
         published=0.999,
     )
     location_smoothing: float = setting(
         3.0,
-        "standard deviation, in bins, over which the target of a box edge is spread; 0: one bin",
+        "standard deviation of the Gaussian that is the target of a box edge, in bins (thousandths of the picture's "
+        "side); 0: the target is one bin",
         ge=0,
         le=100,
         metavar="BINS",
@@ -80,26 +85,26 @@ class DetectionConfig(Settings):
     )
     scaffold: float = setting(
         1.0,
-        "weight of the auxiliary losses, which teach where all pins lie; 0: the loss of the answer alone",
+        "weight of the auxiliary losses, which teach the places of all pins; 0: only the loss of the answer",
         ge=0,
         le=1000,
         published=0.0,
     )
     close_ups: float = setting(
         0.4,
-        "share of the epochs, the first ones, with close-ups instead of whole pictures",
+        "share of the epochs, from the first on, that train on cut-outs of pins in place of whole pictures",
         ge=0,
         le=1,
         metavar="SHARE",
         published=0.0,
     )
-    rank: int = setting(16, "rank of the added matrices", ge=1, le=1024, option="lora_rank", group="LoRA")
+    rank: int = setting(16, "rank of LoRA's matrices", ge=1, le=1024, option="lora_rank", group="LoRA")
     alpha: int = setting(
-        32, "the added matrices are scaled by ALPHA / RANK", ge=1, le=4096, option="lora_alpha", group="LoRA"
+        32, "the product of LoRA's matrices is scaled by ALPHA / RANK", ge=1, le=4096, option="lora_alpha", group="LoRA"
     )
     target: str = setting(
         "",
-        "linear layers that get added matrices, as a regular expression of whole names",
+        "regular expression that matches the whole names of the linear layers to which LoRA's matrices are added",
         expected="a regular expression",
         shown="all, in every part of the model",
         option="lora_target",
@@ -111,37 +116,34 @@ class DetectionConfig(Settings):
     )
     digits: Literal["as-is", "printed", "overlaid", "none"] = setting(
         "as-is",
-        "which pictures to train on; as-is: all; printed: those with print on the housing; overlaid: all, with cavity "
+        "pictures to train on. as-is: all; printed: those with print on the housing; overlaid: all, with cavity "
         "numbers drawn above the pins; none: those without print",
         group="data",
     )
     digits_share: float = setting(
         1.0,
-        "with --digits printed or overlaid: this share of the training pictures has print or numbers",
+        "with --digits printed or overlaid: share of the training pictures that have print or numbers",
         ge=0,
         le=1,
         group="data",
         metavar="S",
     )
-    remove_hyphens: bool = setting(False, "let answers name classes without hyphens: BENDNG for BEND-NG", group="data")
-    limit: int = setting(0, "train on N pictures, drawn by seed; 0: all", ge=0, le=10**9, group="data", metavar="N")
+    remove_hyphens: bool = setting(False, "write classes in answers without hyphens: BENDNG for BEND-NG", group="data")
+    limit: int = setting(0, "use up to N pictures, drawn by --seed; 0: all", ge=0, le=10**9, group="data", metavar="N")
     seed: int = setting(0, "seed of weights, order and augmentation", ge=0, le=2**31 - 1)
     threads: int = setting(
-        1,
-        "CPU threads; results repeat only with the same number",
-        ge=1,
-        le=1024,
-        shown="number of cores",
+        1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
     )
     input: Literal["image", "nsoart"] = setting(
         "image",
-        "column of the pictures; image: RGB; nsoart: how each small window differs from good parts",
+        "the dataset's pictures to train on. image: RGB; nsoart: how much each small window differs from the picture's "
+        "mean window or, after `generator build --nsoart golden`, from good parts",
         group="data",
     )
     augment: bool = setting(True, "train on pictures as they are: not moved, mirrored or relit", group="data")
     evaluate_every: int = setting(
         1,
-        "measure validation every N epochs and after the last; the best epoch is one of these",
+        "measure validation every N epochs and after the last epoch; the best epoch is one of those measured",
         ge=1,
         le=100_000,
         metavar="N",
@@ -164,27 +166,29 @@ class DetectionConfig(Settings):
 
     @classmethod
     def published(cls, mode: str) -> dict[str, Any]:
-        """Settings whose defaults differ for a published checkpoint, in a mode of training."""
+        """Return the defaults for published checkpoints that differ from those of `--model tiny`, by name of setting.
+
+        `mode` is the value of --mode, on which some of the defaults depend.
+        """
         found = {name: one.asked["published"] for name, one in fields_of(cls).items() if "published" in one.asked}
         return {name: value[mode] if isinstance(value, dict) else value for name, value in found.items()}
 
 
 # Options of LoRA, and the names of their settings.
 LORA = {one.option: name for name, one in fields_of(DetectionConfig).items() if one.asked.get("group") == "LoRA"}
-
-
 # Allowed side of the network's pictures in px.
 Side = Annotated[int, Field(ge=1, le=65_536)]
 
 
 @dataclass(frozen=True)
 class Detector:
-    """What prediction and evaluation need to know of a run.
+    """Facts on a run for prediction and evaluation.
 
     Args:
         classes: All class names, OK among them.
-        size: (W, H) px of the network's pictures.
-        threshold: Confidence from which a box counts, chosen on validation by `metrics.best_threshold`.
+        size: Size (W, H) of the network's pictures in px.
+        threshold: Confidence from which a box counts, chosen on validation by `metrics.best_threshold`; 0.5 until the
+            training ends.
         seen: Addresses of the pins that are defective in a training picture, by scene.
         remove_hyphens: Whether the model writes labels without hyphens.
         input: Column of the training pictures: `image` or `nsoart`.
@@ -206,7 +210,7 @@ class Detector:
 def save_config(
     run: Path, training: DetectionConfig, detector: Detector, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json; `tolerance`: of the training data, by scene."""
+    """Write RUN/config.json: settings, facts for prediction, and `tolerance` (limits in mm of the data, by scene)."""
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -218,7 +222,7 @@ def save_config(
 
 
 def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
-    """Read RUN/config.json strictly.
+    """Read RUN/config.json; returns the settings of the training and the facts for prediction.
 
     Raises:
         InputError: The folder or file is missing, of another format or version, or has unknown keys.
@@ -233,7 +237,7 @@ def load_config(run: Path) -> tuple[DetectionConfig, Detector]:
 
 
 def save_model(folder: Path, model: Any, processor: Any) -> None:
-    """Write a model and its processor as `from_pretrained` reads them."""
+    """Write a model and its processor into a folder, so that `from_pretrained` reads both."""
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
 

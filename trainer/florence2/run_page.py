@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
+from trainer.core import operating_tables
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT, write_text
 from trainer.core.settings import settings_table
@@ -17,7 +18,7 @@ FORGETTING = ("picture", "task", "before", "after", "similarity", "agreement")
 
 
 def write_page(run: Path, summary: Mapping[str, Any]) -> None:
-    """Write RUN/report.html from the summary and the run's pictures."""
+    """Write RUN/report.html from the content of summary.json and the run's pictures."""
     forgetting = (summary.get("forgetting") or {}).get("rows", ())
     meanings = {row.name: ": ".join(filter(None, (row.option, row.help))) for row in settings_table(DetectionConfig)}
     page = render(
@@ -26,6 +27,7 @@ def write_page(run: Path, summary: Mapping[str, Any]) -> None:
         title=f"Florence-2 detection: {run.name}",
         run=run,
         folder=None,
+        operating_points=operating_tables.view(summary["splits"]),
         summary=summary,
         tolerance=words(summary.get("tolerance")),
         fitness=fitness_and_escapes(summary),

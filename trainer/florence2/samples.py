@@ -16,12 +16,11 @@ ZOOM = 0.12
 
 
 def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
-    """Draw a text, such as the cavity number, above each box; returns new pixels (3, H, W) in [0, 1].
+    """Draw a text, such as the cavity number, above each box; returns new pixels (3, H, W).
 
     Args:
         pixels: (3, H, W) in [0, 1].
-        boxes: (M, 4) xyxy in px.
-        texts: One text per box.
+        boxes, texts: (M, 4) xyxy in px, and one text per box.
     """
     picture = Image.fromarray((pixels.permute(1, 2, 0) * 255).round().to(torch.uint8).numpy())
     draw = ImageDraw.Draw(picture)
@@ -33,15 +32,15 @@ def overlay(pixels: Tensor, boxes: Tensor, texts: Sequence[str]) -> Tensor:
 
 
 class Sample(NamedTuple):
-    """One picture as it is shown to the network, or a close-up of it.
+    """One picture as the network gets it, or a close-up of the picture.
 
     Args:
         pixels: (3, H, W) in [0, 1].
-        boxes: (P, 4) of every pin still shown, xyxy in px of the whole picture.
+        boxes: (P, 4) boxes of the P pins that are shown, xyxy in px of the whole picture at the network's size.
         categories: (P,) indices of the pins' classes.
         in_answer: (P,) whether the answer names the pin.
-        rows: (P,) row of the connector, from 1; 0 for a pin without address.
-        offset: x and y, in px, of a close-up's top left corner in the whole picture.
+        rows: (P,) the pin's row in the connector, from 1; 0 for a pin without address.
+        offset: x and y, in px, of a close-up's left upper corner in the whole picture.
     """
 
     pixels: Tensor
@@ -52,7 +51,7 @@ class Sample(NamedTuple):
     offset: tuple[int, int] = (0, 0)
 
     def kept(self, which: Tensor) -> "Sample":
-        """The same picture with those of its pins that `which` (P,) selects."""
+        """Return the same picture with only those pins that `which` (P,) bool selects."""
         return self._replace(
             boxes=self.boxes[which],
             categories=self.categories[which],
@@ -62,15 +61,14 @@ class Sample(NamedTuple):
 
 
 def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
-    """Shift, turn, zoom, mirror and relight a picture at random, so that the answer's boxes stay whole inside it.
+    """Shift, turn, zoom, mirror and relight a picture at random; defective pins stay whole inside it.
 
     Args:
         sample: A picture and its pins.
         may_flip: Whether the picture may be mirrored left-right, and whether up-down.
-        generator: Random generator.
 
     Returns:
-        The changed picture (C, H, W), of equal size, and the moved pins whose boxes' centres are still inside it.
+        The changed picture, of equal size, with the moved pins. Good pins whose centre moved outside are left out.
     """
     pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
     height, width = pixels.shape[1:]
@@ -89,13 +87,12 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
 
 
 def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator, on_answer: bool) -> Sample:
-    """Cut a random square out of a picture; its boxes stay in px of the whole picture.
+    """Cut a random square, with the pins whose boxes' centres are in it, out of a picture.
 
     Args:
-        sample: A whole picture.
-        side: Side of the square in px, a multiple of `stride`.
-        stride: Px per picture token; the square's corner lies on a multiple of it.
-        generator: Random generator.
+        sample: A whole picture; boxes stay in px of this picture.
+        side: Side of the square in px, a multiple of `stride`, at most the picture's width and height.
+        stride: px per picture token; the square's left upper corner lies on multiples of it.
         on_answer: Whether to aim at a box of the answer, if there is one.
     """
     height, width = sample.pixels.shape[1:]

@@ -1,4 +1,4 @@
-"""Sheets of the same validation pictures, truth beside prediction: before training and at epochs 1, 4, 12, 36, …"""
+"""Sheets of pictures, truth beside prediction: in training the same ones at epochs 0, 1, 4, 12, 36, … and the last."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ SHOWN = 6
 
 
 def is_shown(epoch: int, last: int) -> bool:
-    """Whether an epoch gets a sheet: epochs 0, 1, 4, 12, 36, … (each three times the one before), and the last."""
+    """Return whether an epoch gets a sheet: epochs 0, 1, 4, 12, 36, … (from 12 on times three), and the `last`."""
     if epoch in (0, 1, 4, last):
         return True
     step = 12
@@ -27,7 +27,7 @@ def is_shown(epoch: int, last: int) -> bool:
 
 
 def fixed_rows(split: DetectionSplit, count: int = SHOWN) -> list[int]:
-    """Choose `count` rows to show: a third without a defect, the others spread over the split and its labels."""
+    """Choose at most `count` rows: a third without defect, the others spread over labels and over each label's rows."""
     ok = [i for i, t in enumerate(split.truths) if not t.answer]
     ng = [i for i, t in enumerate(split.truths) if t.answer]
 
@@ -59,7 +59,7 @@ def truth_and_prediction(
     rows: Sequence[int],
     threshold: float,
 ) -> Image.Image:
-    """Draw each row's picture twice: left the true boxes, right those `found` (by row) with confidence >= threshold."""
+    """Draw each row's picture twice: left true boxes, right boxes in `found[row]` of confidence >= `threshold`."""
     lines = []
     for row in rows:
         truth: Truth = split.truths[row]

@@ -1,13 +1,13 @@
 """`--model tiny`: a small Florence-2 with random weights and its own tokenizer that learns on a CPU.
 
 The model's Python classes are those of transformers, as for a published checkpoint. Three choices make it learn within
-minutes, where transformers' default initial weights stay near chance:
+minutes; with transformers' default initial weights it stays near chance:
 
-- weights start with standard deviation 1 / sqrt(fan in), not 0.02, which makes a narrow network's output almost zero;
-- location tokens and the picture's row and column embeddings start as the same sines of their positions, and the
-  matrices between them near the identity: neighbouring bins are similar from the first step, and a token's position is
-  copied rather than learned;
-- 8 px per picture token at the picture's own size, where the published models see 32 px of a 768 px square.
+- Weights start with standard deviation 1 / sqrt(fan in). With the usual 0.02 a narrow network's output is almost zero.
+- Location tokens and the picture's row and column embeddings start as the same sines of their positions, and the
+  matrices between these embeddings start near the identity. So neighbouring bins are similar from the first step, and
+  a token's position is copied, not learned.
+- A picture token covers 8 x 8 px of the unscaled picture; in published models 32 x 32 px of a 768 x 768 px picture.
 """
 
 import math
@@ -50,12 +50,12 @@ class TinyShape:
 
 
 def location_tokens() -> list[str]:
-    """The location tokens `<loc_0>` … `<loc_999>`, one per bin."""
+    """Return the location tokens `<loc_0>` … `<loc_999>`, one per bin."""
     return [f"<loc_{index}>" for index in range(BINS)]
 
 
 def tiny_tokenizer(labels: Sequence[str]) -> Any:
-    """Make a byte-level BPE tokenizer that writes each label in few tokens, with location tokens and image token."""
+    """Make a byte-level BPE tokenizer with location tokens and an image token; each label takes few tokens."""
     from tokenizers import ByteLevelBPETokenizer
     from transformers import BartTokenizer
 
@@ -79,7 +79,7 @@ def tiny_tokenizer(labels: Sequence[str]) -> Any:
 
 
 def tiny_processor(labels: Sequence[str], size: tuple[int, int]) -> Any:
-    """Make the processor for pictures of `size` (W, H) px, both multiples of 8."""
+    """Make the processor of --model tiny: tokenizer for `labels`, scaling to `size` (W, H) px, multiples of 8."""
     from transformers import Florence2Processor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -98,14 +98,14 @@ def tiny_processor(labels: Sequence[str], size: tuple[int, int]) -> Any:
 def place_code(places: Tensor, width: int, grid: tuple[int, int]) -> Tensor:
     """Encode positions as sines and cosines, in a coarse and a fine band.
 
-    The coarse band, from half a cycle per picture to half a cycle per picture token, says in which token a position
-    lies. The fine band, in whole cycles per token, says where inside the token, in the same way for all tokens; so the
-    code of an edge is the sum of its token's code and its offset's code.
+    The coarse band, from half a cycle per picture to half a cycle per picture token, encodes the token that contains a
+    position. The fine band, in whole cycles per token, encodes the place inside the token, equally for all tokens. So
+    the code of an edge is the sum of its token's code and its offset's code.
 
     Args:
         places: (N,) positions as shares, in [0, 1], of the picture's width or height.
-        width: Values per position; at least 14.
-        grid: Picture tokens (gw, gh).
+        width: Number of values per position, at least 14.
+        grid: Numbers of picture tokens (gw, gh), across and down.
 
     Returns:
         (N, width); the last value is 0 if the width is odd.
@@ -127,7 +127,7 @@ def initialise(model: Any, location_ids: Sequence[int], size: tuple[int, int]) -
     Args:
         model: `Florence2ForConditionalGeneration`; changed in place.
         location_ids: Ids of `<loc_0>` … `<loc_999>`.
-        size: (W, H) of its pictures in px.
+        size: Size (W, H) of the model's pictures in px.
     """
     with torch.no_grad():
         for module in model.modules():
@@ -187,14 +187,13 @@ def tiny_model(processor: Any, size: tuple[int, int], shape: TinyShape | None = 
 
     Args:
         processor: From `tiny_processor`.
-        size: (W, H) of its pictures in px, both multiples of 8.
-        shape: Widths and depths; None: the default.
-        seed: Seed of the weights.
+        size: Size (W, H) of the model's pictures in px, both multiples of 8.
+        shape, seed: Widths and depths (None: the default), and seed of the weights.
     """
     from transformers import BartConfig, Florence2Config, Florence2ForConditionalGeneration
 
     if size[0] % STRIDE or size[1] % STRIDE:
-        raise ValueError(f"size must be multiples of {STRIDE} px, got {size}")
+        raise ValueError(f"picture size: expected multiples of {STRIDE} px, got {size}")
     shape = shape or TinyShape()
     width = shape.widths[-1]
     tokenizer = processor.tokenizer

@@ -1,8 +1,8 @@
 """Florence-2's part of the training loop: seeded batches, their losses, validation mAP that decides the best epoch.
 
-Order and augmentation of an epoch are seeded by (seed, epoch, process). Several processes (`torchrun`, `accelerate
-launch`) divide each epoch's pictures, each with batches of its own, and step with the mean of their gradients; only the
-first process measures validation.
+The order of an epoch's pictures is seeded by (seed, epoch), augmentation and dropout by (seed, epoch, process). Several
+processes (`torchrun`, `accelerate launch`) divide each epoch's pictures, each with batches of its own, and step with
+the mean of their gradients. Only the first process measures validation.
 """
 
 import time
@@ -36,7 +36,7 @@ Show = Callable[[int, Sequence[Sequence[Found]]], None]
 
 
 def schedule_of(config: DetectionConfig) -> Schedule:
-    """The settings that `trainer.core.loop` needs."""
+    """Make the settings for `trainer.core.loop`."""
     return Schedule(config.scheduled, config.lr, config.warmup, config.clip, config.ema)
 
 
@@ -46,9 +46,8 @@ class Florence2Trainee:
     Args:
         data: Splits `train` and `validation`.
         model: Florence-2 with `requires_grad` set on the parameters that train, or PEFT's model around it.
-        collator: Makes the model's batches.
-        config: Settings of the training.
-        share: This process's rank among all processes, from `distributed.start`.
+        collator, config: What makes the model's batches, and the settings of the training.
+        share: This process's share of the training, from `distributed.start`.
         show: Called after each measurement with the epoch and the boxes found in the validation pictures.
     """
 
@@ -77,12 +76,12 @@ class Florence2Trainee:
         self._found: list[list[Found]] | None = None
 
     def adopt(self, settings: DetectionConfig) -> None:
-        """Replace the settings by these, which differ in the number of epochs."""
+        """Replace the settings by equal ones with fewer epochs; called before the first if --time-limit is short."""
         self.config = self.examples.config = settings
         self.schedule = schedule_of(settings)
 
     def steps(self, epoch: int) -> int:
-        """Number of optimizer steps in an epoch, the same for every epoch."""
+        """Return the number of optimizer steps in an epoch, the same for every epoch."""
         return self.examples.steps(self.share.count)
 
     @property
@@ -94,7 +93,7 @@ class Florence2Trainee:
         """Compare transformers' loss on one batch with `network.answer_loss`.
 
         Raises:
-            InputError: They differ.
+            InputError: The losses differ.
         """
         truths = self.examples.split.truths
         by_boxes = sorted(self.examples.rows, key=lambda i: -len(truths[i].answer))
@@ -106,7 +105,7 @@ class Florence2Trainee:
         check_loss(losses["own"], losses["logits"], batch.labels)
 
     def batches(self, epoch: int) -> Iterator[Sequence[Sequence[int]]]:
-        """Yield, for each step, the rows of each of this process's batches; `backward` augments the pictures."""
+        """Seed the epoch's random numbers; yield for each step this process's batches: row numbers in `train`."""
         seed = self.config.seed * 100_003 + epoch
         own = seed * 1009 + self.share.rank + 1
         self._draws.manual_seed(own)
@@ -133,7 +132,7 @@ class Florence2Trainee:
             self._means[name] += float(losses[name].detach()) * share if name in losses else 0.0
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """An epoch's training columns of metrics.csv: steps and pictures so far, learning rate, mean losses."""
+        """Return the epoch's training columns of metrics.csv: steps and pictures so far, learning rate, mean losses."""
         return {
             "step": how.step,
             "pictures": epoch * len(self.examples.rows),
@@ -143,11 +142,11 @@ class Florence2Trainee:
         }
 
     def is_due(self, epoch: int) -> bool:
-        """Whether validation is measured after this epoch."""
+        """Return whether validation is measured after this epoch."""
         return epoch % self.config.evaluate_every == 0 or epoch == self.config.scheduled
 
     def measure(self, epoch: int) -> Measured:
-        """Measure mAP and counts on validation; other processes than the first return empty columns."""
+        """Measure validation; the score is (mAP, mAP50). Processes other than the first return empty columns."""
         if not self.share.first:
             return Measured(self.unmeasured(), None)
         split, labels = self.data.splits["validation"], self.data.labels
@@ -167,7 +166,7 @@ class Florence2Trainee:
         return Measured(row, (float(precisions["map"] or 0), float(precisions["map50"] or 0)))
 
     def cost(self) -> Cost:
-        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+        """Estimate the seconds of an epoch with close-ups, one with whole pictures, and the measurement at the end."""
         split, steps = self.data.splits["validation"], self.steps(1)
         shown = self.close_up_epochs > 0
         close_up = seconds_per_step(self, 1) * steps if shown else 0.0
@@ -181,11 +180,11 @@ class Florence2Trainee:
         return Cost(close_up + due if shown else 0.0, picture + due, 2 * measured + 20)
 
     def unmeasured(self) -> Row:
-        """The validation columns of metrics.csv, empty, for an epoch that is not measured."""
+        """Return the validation columns of metrics.csv with empty values, for an epoch that is not measured."""
         return dict.fromkeys(MEASURED)
 
     def weights(self) -> dict[str, Tensor]:
-        """Trained parameters by name."""
+        """Return the trained parameters by name."""
         return {name: p for name, p in self.network.named_parameters() if p.requires_grad}
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:

@@ -1,4 +1,4 @@
-"""The true boxes of one picture: every object with a box, and which of them the `<OD>` answer names."""
+"""The true boxes of one picture: every object with a box, and the objects that the `<OD>` answer names."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ FACTORS = ("scene", "housing", "terminal", "camera", "lighting", "marking")
 
 @dataclass(frozen=True)
 class Pin:
-    """A pin or other object: address and cavity (empty: none), box xyxy in px, class, whether it is a missing pin."""
+    """A pin or other object: address and cavity (may be empty), box xyxy in px, class, whether it is a missing pin."""
 
     address: str
     cavity: str
@@ -34,9 +34,9 @@ class Truth:
 
     Args:
         run: Name of the manifest row (column `run`).
-        size: (W, H) px of the picture as stored.
+        size: Size (W, H) of the picture as stored, in px.
         pins: Every object that has a box.
-        answer: Indices of the objects that the `<OD>` answer names.
+        answer: Indices in `pins` of the objects that the `<OD>` answer names.
         may_flip: Whether the picture may be mirrored left-right, and whether up-down.
         factors: The row's design factors by name.
         columns: The row's columns `scene`, `part` and `tolerance_json`.
@@ -54,12 +54,12 @@ class Truth:
 
     @property
     def part(self) -> str:
-        """Name of the part that the picture shows; `run NAME` where the dataset names no parts."""
+        """Name of the part that the picture shows; `run NAME` if the dataset names no parts."""
         return part_name(self.columns, self.run)
 
     @property
     def targets(self) -> tuple[Pin, ...]:
-        """The objects that the answer names, the true boxes of detection."""
+        """The objects that the model must name, with their true boxes."""
         return tuple(self.pins[i] for i in self.answer)
 
     @property
@@ -118,15 +118,15 @@ def _matched(
 
 
 def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Truth:
-    """The true boxes of a row's picture.
+    """Read the true boxes of a row's picture.
 
-    A box of `bbox_str` (the `<OD>` answer as text) that fits no object, as in datasets made elsewhere, becomes an
+    A box of `bbox_str` (the `<OD>` answer as text) that fits no object, as in datasets of other programs, becomes an
     object without address.
 
     Args:
-        row: The row as stored, its classes as indices into `classes`.
+        row: The row as stored, with classes as indices in `classes`.
         classes: The dataset's class names.
-        place: Name of the row in error messages.
+        place: Name of the row, with which messages begin.
 
     Raises:
         InputError: The picture size is missing, or `bbox_str` is no `<OD>` answer or names an unknown class.
@@ -162,6 +162,6 @@ def truth_of(row: Mapping[str, Any], classes: Sequence[str], place: str) -> Trut
 
 
 def quantised(box: Sequence[float], size: tuple[int, int]) -> tuple[float, ...]:
-    """The nearest box to `box` that an answer can state, both xyxy px in a picture of `size` (W, H)."""
+    """Return the box nearest to `box` that an answer can state; both are xyxy in px of a picture of `size` (W, H)."""
     (best,), _ = decode(encode([box], ["x"], *size), *size)
     return tuple(best) if all(map(math.isfinite, best)) else tuple(box)

@@ -1,4 +1,4 @@
-"""A detector's verdict on a picture, with a box around each defect; and the drawing of the verdict."""
+"""A detector's verdict on a picture, with a box around each defect, and the drawing of the verdict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ SIDE_PX = 768
 
 @dataclass(frozen=True)
 class Detection:
-    """One box: xyxy in px of the picture, class, confidence in [0, 1]; address and cavity where positions are known."""
+    """A found box: xyxy in px, class, confidence in [0, 1]; address and cavity of the pin there, None if not known."""
 
     box: tuple[float, float, float, float]
     label: str
@@ -32,8 +32,8 @@ class DetectionVerdict:
     """Verdict on one picture.
 
     Args:
-        verdict: From `decision.verdict_of`, whose score is the highest confidence of all boxes; 0 without a box.
-        reasons: Why it is not OK; each begins with a keyword and a colon.
+        verdict: OK, NG or UNSURE, by the highest confidence of all boxes (0 without a box); or INVALID.
+        reasons: Why the verdict is not OK; each begins with a keyword and a colon.
         width, height: Size of the picture in px.
         threshold: Confidence from which a box counts.
         boxes: The boxes at or above the threshold, in the answer's order.
@@ -48,7 +48,7 @@ class DetectionVerdict:
 
     @property
     def said(self) -> str:
-        """The boxes to show beside the verdict; none beside INVALID."""
+        """Text beside the verdict: address, class and confidence of each box; empty for INVALID."""
         if self.verdict is Verdict.INVALID:
             return ""
         return ", ".join(f"{b.address or '?'} {b.label} {b.confidence:.2f}" for b in self.boxes)
@@ -60,10 +60,10 @@ def verdict_of(
     """Make the verdict from the boxes found.
 
     Args:
-        found: All boxes, with their confidences.
+        found: All found boxes, in px of the picture.
         size: Size (W, H) of the picture in px.
-        limits: Thresholds of the highest confidence; boxes count from `limits.threshold` on.
-        pins: The pins' positions, if known: a box gets its pin's address (`pin_at`).
+        limits: Thresholds of the highest confidence; a box with less than `limits.threshold` is left out.
+        pins: The pins' positions, if known; a box gets the address of its pin (`pin_at`).
         invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
     """
     boxes = []
@@ -77,7 +77,9 @@ def verdict_of(
 
 
 def annotate(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
-    """Draw the boxes on the picture, under a bar with the verdict, and the address and class of each box or reasons."""
+    """Return a sheet: a bar with the verdict and, if NG, address and class of each box, otherwise the reasons; below
+    it the picture with its boxes.
+    """
     boxes = [
         Box(b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}")))) for b in verdict.boxes
     ]

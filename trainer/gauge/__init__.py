@@ -1,6 +1,7 @@
-"""The gauge: every pin's tip in millimetres, with its uncertainty, from pictures whose cameras are known.
+"""The gauge: measures every pin of a connector in mm, with the uncertainty, in pictures of cameras that are known.
 
-- `network`: from a crop to where two points are, and how surely.
-- `data`, `batches`: pictures with their true poses and points; crops round supposed poses.
-- `training`, `command`: the training in the loop of `trainer.core.loop`.
+- `network`: finds two points (a pin's tip and foot, or a point on an edge) in a crop, and states how precisely.
+- `data`, `batches`: pictures with the part's true pose and the pins' true points; crops for training.
+- `training`, `command`: the training, in the loop of `trainer.core.loop`.
+- `evaluation`, `judging`, `prediction`: errors in mm; decisions by a tolerance; verdicts on pictures of parts.
 """

@@ -1,4 +1,4 @@
-"""`python -m trainer.gauge`; importing its libraries counts for --time-limit."""
+"""Run `python -m trainer.gauge`; the time limit counts from here, so that it includes the import of libraries."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""Decisions and verdicts against the truth: wrong ones, undecided ones, and what lies near the limit."""
+"""Compare decisions on pins, and verdicts on parts, with the truth; pins near their limit are counted separately."""
 
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -22,10 +22,14 @@ NAMES = {GAUGE: "gauge", BRIGHT: "bright tip", ZERO: "answer zero"}
 def of_parts(parts: pd.DataFrame) -> dict[str, Any]:
     """Compare the verdicts on parts with the truth.
 
+    Args:
+        parts: table of captured parts, from `judge_pins`; each capture counts as a part.
+
     Returns:
-        `matrix`: number of parts by truth (OK, NG) and verdict; `wrong`: among the parts called OK or NG, with Clopper
-        and Pearson's bounds; escapes, overkill and shares of UNSURE and INVALID as `verdict_shares` returns them;
-        `forced`: share right if each measure's side of the limit decided, by who measures, with bounds.
+        `parts`: their number; `matrix`: number of parts by truth (OK, NG), then verdict; `wrong`: share of wrong ones
+        among the verdicts OK and NG; `escapes`, `overkill`, `unsure`, `invalid`: as in `verdict_shares`; `forced`: by
+        source of measures (`NAMES`), share of right verdicts if uncertainty is ignored: a part is NG if a measure is
+        beyond its limit, otherwise OK. Each share has its 95 % interval (Clopper and Pearson).
     """
     ng, verdicts = parts.ng.to_numpy(bool), parts.verdict.to_numpy(str)
     decided = np.isin(verdicts, (Verdict.OK, Verdict.NG))
@@ -50,10 +54,14 @@ def of_pins(
     """Compare the decisions on pins with the truth, for each judged characteristic.
 
     Args:
-        table: measured pins.
-        pins: their decisions, of `judge_pins`.
-        judged: characteristics.
-        displaced: positions that training displaced, as `scene/address`.
+        table, pins: measured pins, from `measure_split`, and the decisions on them, from `judge_pins`.
+        judged: names of the judged characteristics.
+        displaced: positions whose pins were displaced in training, as `scene/address`; empty: not known.
+
+    Returns:
+        `characteristics`: for each one `decisions`, the number of each decision by truth (good, NG), and `wrong`, the
+        share of wrong ones among the decisions conform and nonconform, with its 95 % interval by bootstrap over parts.
+        `near_limit`, `forced`: what the functions of these names return.
     """
     found = {}
     for name in judged:
@@ -73,7 +81,14 @@ def of_pins(
 
 
 def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
-    """Count decisions on true position by the pin's true size over its limit."""
+    """Count the decisions on true position in ranges of (true value / limit); arguments are those of `of_pins`.
+
+    Returns:
+        A dict for each range in `RANGES`, and one for `NEAR`, with the keys `from`; `to` (None: no end); `pins`, number
+        of pins; each decision, with its number of pins; `wrong`, number of wrong ones among conform and nonconform;
+        `right`: by source of measures (`NAMES`), share of pins whose measure is on the same side of the limit as the
+        truth.
+    """
     ratio, there = true_position(table) / pins.true_position_mm, table.there
     decision, ng = pins[f"decision_{TRUE_POSITION}"], pins[f"ng_{TRUE_POSITION}"]
     found = []
@@ -96,7 +111,12 @@ def near_limit(table: pd.DataFrame, pins: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def forced(table: pd.DataFrame, pins: pd.DataFrame, displaced: Iterable[str]) -> dict[str, Any]:
-    """Share of pins near the limit of true position that the measure's side of it decides rightly, by position."""
+    """Compute the share of pins near the limit of true position that are measured on the true side of the limit.
+
+    `table` has measured pins, from `measure_split`; `pins` the decisions on them, from `judge_pins`; `displaced` the
+    positions whose pins were displaced in training, as `scene/address`. Returns the share with its 95 % interval, by
+    group of positions (all, displaced in training, never displaced), then by source of measures (`NAMES`).
+    """
     ratio = true_position(table) / pins.true_position_mm
     near = table.there & (ratio >= NEAR[0]) & (ratio <= NEAR[1])
     groups = {"all positions": near}

@@ -1,4 +1,4 @@
-"""A gauge without a network, to compare with: the centroid of each tip's brightest pixels, at the located pose."""
+"""A gauge for comparison: the tip is the centroid of the brightest pixels; the pose is that which the network found."""
 
 import numpy as np
 
@@ -23,12 +23,13 @@ def bright_tips(measured: Measured, queries: Queries, pitch_mm: float) -> np.nda
     """Measure every pin of a located capture by the brightest pixels near its nominal tip.
 
     Args:
-        measured: a capture with its pose.
-        queries: of its connector.
-        pitch_mm: of its connector.
+        measured: a located capture.
+        queries: nominal tips and feet of its connector's n pins.
+        pitch_mm: distance of neighbouring pins of its connector.
 
     Returns:
-        (n, 3) dx, dy and retraction in mm; the retraction is nan with a single view.
+        (n, 3) for each pin dx, dy and retraction in mm: how far the tip lies from its nominal place along X and Y, and
+        the terminal below its nominal height. The retraction is nan if the capture has a single view.
     """
     assert measured.pose is not None
     views, pose = measured.capture.views, Pose(measured.pose.matrix, np.zeros((6, 6)), 1.0, 1.0)
@@ -45,13 +46,16 @@ def bright_tips(measured: Measured, queries: Queries, pitch_mm: float) -> np.nda
 
 
 def centroids(picture: np.ndarray, camera: StationCamera, tips: np.ndarray, pitch_mm: float) -> np.ndarray:
-    """Find the centroids (n, 2) in px of the brightest pixels round projected tips.
+    """Find near each nominal tip the centroid of the brightest pixels.
 
     Args:
         picture: (H, W, 3) uint8.
-        camera: of the picture.
-        tips: (n, 3) mm in the station.
-        pitch_mm: of the connector.
+        camera: the picture's camera.
+        tips: (n, 3) nominal tips in the station's axes, mm.
+        pitch_mm: distance of neighbouring pins; the pixels up to 0.45 of it from a tip, along x and y, are searched.
+
+    Returns:
+        (n, 2) x and y of the centroids, in px from the picture's left upper corner.
     """
     marks = camera.project(tips)
     half = max(2, round(_WINDOW * pitch_mm * float(np.median(camera.px_per_mm(tips)))))

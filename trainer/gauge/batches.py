@@ -1,4 +1,4 @@
-"""Batches of the gauge's training: crops round the points of randomly misplaced poses, varied in look and mirrored."""
+"""Batches for training the gauge: crops cut where a slightly wrong pose of the part would show pins and edges."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,10 @@ _FINE, _FINE_SHARE = 1.0 / 6.0, 0.25
 
 
 def misplaced(pose: np.ndarray, pitch_mm: float, source: np.random.Generator) -> np.ndarray:
-    """Draw a supposed pose (4, 4) near the true one."""
+    """Return a wrong pose (4, 4) of a part near its true `pose` (4, 4), as after an inexact search for the part.
+
+    `source` draws it: turned by up to 1.5°, moved by up to 0.4 of `pitch_mm`, the distance of neighbouring pins.
+    """
     size = np.array([*np.radians([TILT_DEG, TILT_DEG, TURN_DEG]), SHIFT * pitch_mm, SHIFT * pitch_mm, LIFT * pitch_mm])
     size *= _FINE if source.random() < _FINE_SHARE else 1.0
     supposed: np.ndarray = motion(source.uniform(-size, size)) @ pose
@@ -36,18 +39,18 @@ def crops_of(
     counts: tuple[int, int],
     source: np.random.Generator,
 ) -> tuple[np.ndarray, ...]:
-    """Cut crops of some pins and edge points of one picture.
+    """Cut crops of some pins, and of some points on the walls' edges, from one picture.
 
     Args:
-        picture: with its truth.
-        queries: of its connector.
-        pitch_mm: of its connector.
-        side: of a crop, px.
-        counts: how many pins and how many edge points, at most.
-        source: random numbers.
+        picture: the picture with its truth.
+        queries: the pins and edge points of its connector.
+        pitch_mm: distance of neighbouring pins of its connector.
+        side: side of a crop, px.
+        counts: largest number of pins, and of edge points; if the picture has more, they are drawn at random.
+        source: draws random numbers.
 
     Returns:
-        The arrays of `Batch` but the last, crops as (n, S, S, 3) uint8.
+        The arrays of `Batch` in its order, without `pictures`; the crops are (n, S, S, 3) uint8.
     """
     edges = len(queries.kinds) - queries.pins
     pins = source.permutation(queries.pins)[: counts[0]]
@@ -74,7 +77,16 @@ def batch_of(
     source: np.random.Generator,
     augment: bool = True,
 ) -> Batch:
-    """Make a batch from some pictures; each picture's crops are varied alike."""
+    """Cut crops out of some pictures, and join them in one batch.
+
+    Args:
+        pictures: the pictures with their truth.
+        queries, pitches: by connector the pins and edge points to find, and the distance of neighbouring pins in mm.
+        side: side of a crop, px.
+        counts: largest number of pins, and of edge points, per picture; if it has more, they are drawn at random.
+        source: draws random numbers.
+        augment: whether to vary light, sharpness and noise of the crops, and to mirror them.
+    """
     made = [
         _of_picture(number, crops_of(each, queries[each.key], pitches[each.key], side, counts, source), augment, source)
         for number, each in enumerate(pictures)

@@ -1,7 +1,8 @@
 """`python -m trainer.gauge [--data DATASET] [--out RUN]`: train a gauge on a built dataset.
 
-RUN then holds config.json, metrics.csv (one line per epoch), uncertainty.json, gates/, summary.json, the weights of the
-best epoch, connectors.json of the dataset, report.html, and the state for `--resume`.
+RUN then holds config.json, metrics.csv (one line per epoch), best.safetensors (weights of the best epoch), what
+`trainer.gauge.finish` writes, the dataset's connectors.json, report.html, and the state for `--resume`. Without --out,
+an unfinished run with the same settings and dataset is resumed.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from generator.locating import factors, likeness
 from trainer.core import default_paths, event_files, run_folder
 from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import Share, start
@@ -36,16 +38,16 @@ from trainer.gauge.training import GaugeTrainee, Portion, build
 KIND = "gauge"  # end of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.STATE, run_folder.METRICS, run_folder.SUMMARY),
-    *(UNCERTAINTY, run_folder.REPORT, "README.md", *default_paths.DATASET_FILES),
+    *(UNCERTAINTY, factors.FILE, likeness.FILE, run_folder.REPORT, "README.md", *default_paths.DATASET_FILES),
 )
-FOLDERS = (event_files.FOLDER, gates.FOLDER)
+FOLDERS = (event_files.FOLDER, gates.FOLDER, default_paths.DATASET_FOLDER)
 # A crop's side in pitches, and its limits in px; pictures with larger pitches are reduced until it fits.
 _PITCHES, _LEAST_PX, _MOST_PX = 2.3, 48, 80
 
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training starts with: shape of the network, settings, data."""
+    """What a gauge's training starts with: shape of the network, settings, and data."""
 
     shape: GaugeConfig
     settings: TrainingConfig
@@ -53,7 +55,10 @@ class Setup:
 
 
 def crop_of(pitch_px: float) -> tuple[int, float]:
-    """Choose the side of a crop in px, a multiple of 8, and the pitch in px that pictures are resampled to."""
+    """Choose the side of the network's crops, px, and the distance of neighbouring pins in resampled pictures, px.
+
+    `pitch_px` is this distance in the stored pictures. The side is a multiple of 8.
+    """
     side = int(np.clip(8 * round(_PITCHES * pitch_px / 8), _LEAST_PX, _MOST_PX))
     return side, min(pitch_px, side / _PITCHES * 1.1)
 
@@ -129,9 +134,10 @@ def _report(row: Row, warnings: list[str], epochs: int) -> None:
     values: dict[str, Any] = row
     edge = values["val_edge_px"]
     say(
-        f"epoch {values['epoch']} of {epochs}  loss {values['train_loss']:.3f}  tips {values['train_tip_px']:.3f} px  "
-        f"validation: tips {values['val_tip_px']:.3f} px, edges {'none' if edge is None else f'{edge:.3f} px'}, "
-        f"presence right {values['val_presence']:.1%}  {values['seconds']:.1f} s"
+        f"epoch {values['epoch']} of {epochs}  training: loss {values['train_loss']:.3f}, error of tips "
+        f"{values['train_tip_px']:.3f} px  validation: error of tips {values['val_tip_px']:.3f} px, of wall edges "
+        f"{'none' if edge is None else f'{edge:.3f} px'}, presence right for {values['val_presence']:.1%} of pins  "
+        f"{values['seconds']:.1f} s"
     )
 
 
@@ -146,7 +152,10 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
         say(note)
     share = start(device, begun.settings.amp)
     if begun.settings.pictures < share.count:
-        raise InputError(f"--pictures: expected at least one for each of {share.count} processes")
+        raise InputError(
+            f"--pictures: expected at least {share.count} pictures per step, one for each process, got "
+            f"{begun.settings.pictures}"
+        )
     repeatable(share.accelerator.device, begun.settings.threads)
     network, optimizer = build(begun.shape, begun.settings, share.accelerator.device)
     has_state = args.resume and (args.out / run_folder.STATE).is_file()
@@ -194,8 +203,8 @@ def _described(begun: Setup, network: torch.nn.Module, share: Share) -> str:
     splits, shape, settings = begun.data.splits, begun.shape, begun.settings
     scenes = sorted({key[0] for key in begun.data.connectors})
     return (
-        f"{sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, crops of {shape.side} px at "
-        f"{begun.data.pitch_px:.1f} px from pin to pin, {len(splits['train'])} training and "
+        f"network of {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, crops of {shape.side} px, "
+        f"{begun.data.pitch_px:.1f} px between neighbouring pins, {len(splits['train'])} training and "
         f"{len(splits['validation'])} validation pictures of {', '.join(scenes)}, "
         + (f"{share.count} processes, each on " if share.count > 1 else "")
         + f"{share.accelerator.device}, {settings.threads} threads{', bfloat16' if settings.amp == 'bf16' else ''}"
@@ -203,13 +212,16 @@ def _described(begun: Setup, network: torch.nn.Module, share: Share) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train with the command's options; returns the exit code."""
+    """Train as the options say; returns the exit code: 1 if training stopped before an epoch was validated, else 0."""
     with default_paths.Hold() as hold:
         return _train(args, hold)
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
+
+    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
+    """
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began
 

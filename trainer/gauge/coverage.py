@@ -1,7 +1,7 @@
-"""How often stated uncertainties hold: coverage of U by part, and whether a group's coverage is too small.
+"""How often the stated expanded uncertainty U (k = 2) holds: the share of errors within U, which should be 95 %.
 
-The pins of a part share its pose, so that they are not independent: intervals come from drawing whole parts, and the
-test of a group compares its parts.
+A test states whether the share is too small. The pins of a part share its pose, so their errors are not independent.
+Therefore the bootstrap that gives the intervals draws whole parts, and the test takes one value from each part.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,26 +19,29 @@ _FEWEST_PARTS = 5
 
 
 def coverage(parts: pd.Series, covered: np.ndarray) -> dict[str, Any]:
-    """Measure the share of errors within U.
+    """Measure the share of errors within the stated expanded uncertainty U (k = 2).
 
     Args:
-        parts: (N,) part of each error.
-        covered: (N,) whether it lies within U.
+        parts, covered: (N,) part of each error, and whether the error lies within U.
 
     Returns:
-        `share`; `interval`, 95 %, by bootstrap over parts; `p` of the hypothesis that the true share is 0.95 or more,
-        by Student's t over parts; None with fewer than five parts.
+        `share` of errors within U; `interval`, its 95 % interval by bootstrap over parts; `p`, the p-value of the
+        hypothesis that the true share is 0.95 or more, by Student's t test over parts (None for under 5 parts).
     """
-    off = pd.Series(np.asarray(covered, float) - RIGHT).groupby(parts.to_numpy()).sum()
+    off = pd.Series(np.asarray(covered, float) - RIGHT).groupby(parts.to_numpy()).sum().round(9)
     p = None
     if len(off) >= _FEWEST_PARTS:
-        p = float(stats.ttest_1samp(off, 0.0, alternative="less").pvalue) if off.std() > 0 else float(off.iloc[0] >= 0)
+        varies = np.ptp(off) > 0
+        p = float(stats.ttest_1samp(off, 0.0, alternative="less").pvalue) if varies else float(off.iloc[0] >= 0)
     names = parts.astype(str).tolist()
     return {"share": float(np.mean(covered)), "interval": part_interval(names, np.asarray(covered)), "p": p}
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """Adjust p-values of several tests so that any false one is as rare as stated (Holm, 1979)."""
+    """Return the p-values of several tests, adjusted by Holm's method (1979), in the same order.
+
+    If only tests with an adjusted value below 0.05 count, the chance of any false alarm is at most 5 %.
+    """
     order = np.argsort(values)
     adjusted = np.empty(len(values))
     largest = 0.0
@@ -49,11 +52,12 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def adjust(groups: Mapping[str, dict[str, Any]], axes: Sequence[str]) -> None:
-    """Set `p_holm` in the coverage of each group and axis: Holm's adjustment over all of them.
+    """Adjust the p-values of all groups of pins and all axes together by `holm`.
 
     Args:
-        groups: figures by group, with `within_AXIS` from `coverage`.
-        axes: names of the quantities.
+        groups: figures by group. Each of their entries `within_AXIS`, a result of `coverage`, gets the key `p_holm`
+            with the adjusted p-value, unless its `p` is None.
+        axes: names of the axes: dx, dy, retraction.
     """
     tests = [
         found

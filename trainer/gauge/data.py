@@ -1,4 +1,4 @@
-"""Read a dataset for the gauge: pictures at one scale, with the part's true pose and the true place of each pin."""
+"""Read a dataset for the gauge: pictures at one scale, with the part's true pose and the true points of each pin."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -29,25 +29,26 @@ def read_gauge_data(
 
     Args:
         folder: a folder that `python -m generator build` wrote.
-        pitch_px: distance of neighbouring pins in px to which pictures are resampled; None: from the training pictures.
-        needed: splits that must exist.
-        scale_for: makes it from the median of the training pictures.
-        keep: whether to read the split of this name; by default all are read.
+        pitch_px: distance in px of neighbouring pins, to which pictures are resampled; None: chosen by `scale_for`.
+        needed: names of splits that must exist and have usable pictures.
+        scale_for: returns `pitch_px`, given the median of this distance in the stored pictures of the split `train`
+            (which must be read); by default the median itself.
+        keep: called with the name of a split; returns whether to read it. By default all are read.
 
     Raises:
-        InputError: the dataset or its connectors.json is missing, damaged or lacks what a gauge needs.
+        InputError: the dataset, a picture or connectors.json is missing, damaged or lacks what a gauge needs.
     """
     dataset, _ = read_dataset(folder, "image", needed)
     connectors = drawings(folder)
     rows = {name: _rows(split) for name, split in dataset.items() if keep(name)}
     usable = {name: [row for row in each if _is_usable(row, connectors)] for name, each in rows.items()}
     notes = [
-        f"split {name}: {left} of {len(rows[name])} pictures left out: their camera, connector or objects are unknown"
+        f"split {name}: {left} of {len(rows[name])} pictures are left out: camera, connector or pins are not stated"
         for name in rows
         if (left := len(rows[name]) - len(usable[name]))
     ]
-    wrong = [f"--data {folder} split {name}: expected pictures with camera_json, objects and a connector in "
-             f"connectors.json, got none" for name in needed if not usable[name]]  # fmt: skip
+    wrong = [f"--data {folder} split {name}: expected pictures with the columns camera_json and objects, of a "
+             f"connector in connectors.json, got none" for name in needed if not usable[name]]  # fmt: skip
     if wrong:
         raise InputError(wrong)
     keys = {_key(row) for each in usable.values() for row in each}
@@ -64,10 +65,10 @@ def read_gauge_data(
 
 
 def drawings(folder: Path) -> dict[Key, NominalConnector]:
-    """Read the connectors of a dataset or run that have cameras, by scene, housing and terminal.
+    """Read connectors.json in `folder`; returns the connectors that have cameras, by scene, housing and terminal.
 
     Raises:
-        InputError: there is no connectors.json, or none of its connectors states cameras.
+        InputError: there is no connectors.json, or no connector in it has cameras.
     """
     with as_input_error():
         found = read_connectors(folder)
@@ -107,8 +108,8 @@ def _is_usable(row: Mapping[str, Any], connectors: Mapping[Key, NominalConnector
 
 def _pitch_px(row: Mapping[str, Any], connectors: Mapping[Key, NominalConnector]) -> float:
     drawing = connectors[_key(row)]
-    camera = (drawing.cameras or {})[str(row["camera"])]
-    return float(scaling.pitch_px(drawing, camera, (int(row["width"]), int(row["height"]))))
+    stated = (drawing.cameras or {})[str(row["camera"])]
+    return float(scaling.pitch_px(drawing, StationCamera.nominal(stated, int(row["width"]), int(row["height"]))))
 
 
 def _picture(
@@ -122,12 +123,11 @@ def _picture(
     key, view = _key(row), str(row["camera"])
     drawing, name = connectors[key], f"{place} row {row['index']}"
     image = open_picture(split[row["index"]]["image"], name)
-    stated = (drawing.cameras or {})[view]
-    pixels, camera, ratio = scaling.scaled(image, drawing, stated, pitch_px)
+    nominal = StationCamera.nominal((drawing.cameras or {})[view], *image.size)
+    pixels, camera, ratio = scaling.scaled(image, drawing, nominal, pitch_px)
     objects = _in_order(row["objects"], drawing)
     points = np.array([_points(each, ratio) for each in objects], float)
     seen = CameraRow.of(json.loads(row["camera_json"]))
-    nominal = StationCamera.nominal(stated, *image.size)
     return Picture(
         row={name: value for name, value in row.items() if name != "objects"},
         objects=objects,

@@ -1,12 +1,13 @@
-"""Evaluate a gauge on any dataset: errors in mm, coverage of U, and decisions by any tolerance against the truth.
+"""Evaluate a gauge on any dataset: its errors in mm, how often its uncertainty holds, and its decisions by a tolerance.
 
-    OUT/measured.csv         one line per pin and set of cameras: truth, measured, standard deviation, decisions
-    OUT/parts.csv            one line per part, set of cameras and tolerance: truth and verdict
-    OUT/evaluation.json      the figures; OUT/report.html shows them
-    OUT/linearity_SPLIT.png  found against true measures; OUT/errors_SPLIT.png: errors against true size, with U
+    OUT/measured.csv         one line per captured pin and set of cameras: truth, measures, deviations, decisions
+    OUT/parts.csv            one line per captured part, set of cameras and tolerance: truth and verdict
+    OUT/evaluation.json      all numbers; OUT/report.html shows them
+    OUT/linearity_SPLIT.png  plot of found over true measures
+    OUT/errors_SPLIT.png     plot of errors over true position or retraction, with the expanded uncertainty U (k = 2)
 
-Beside every error and decision stand those of two gauges without a network: *answer zero*, and the *bright tip*
-(`trainer.gauge.baseline`).
+Errors and decisions are compared with those of two gauges without a network: *answer zero* always measures 0, *bright
+tip* takes the brightest pixels for the tip (`trainer.gauge.baseline`).
 """
 
 import json
@@ -29,6 +30,7 @@ from trainer.core.results_folder import EVALUATION
 from trainer.core.run_folder import REPORT, SUMMARY
 from trainer.gauge import agreement, evaluation_plots, figures
 from trainer.gauge.baseline import bright_tips
+from trainer.gauge.beside import Classifier, beside, read_classifier
 from trainer.gauge.coverage import adjust
 from trainer.gauge.data import read_gauge_data
 from trainer.gauge.evaluation_page import write_page
@@ -38,7 +40,6 @@ from trainer.gauge.judging import judge_pins, judged_of
 from trainer.gauge.measuring import AXES, Measured, captures_of, measure_captures, table_of
 from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import GaugeRun, load_run
-from trainer.gauge.uncertainty import factors_of
 
 MEASURED, PARTS = "measured.csv", "parts.csv"
 AS_DATASET = "dataset"
@@ -49,10 +50,12 @@ class Asked:
     """Options of an evaluation.
 
     Attributes:
-        run, data: folders.
-        device: of the network.
-        splits: names of those to measure; empty: all but `train`.
-        tolerances: limits in mm by name that replace the dataset's, by label; empty: the dataset's own tolerance.
+        run, data: folders of the run and of the dataset.
+        device: device of the network.
+        splits: names of the splits to measure; empty: all but `train`.
+        tolerances: by label, sets of limits (mm by name) that replace the dataset's; every part is judged by each set.
+            Empty or None: parts are judged by the dataset's own limits.
+        beside: folder of a ViT's evaluation on this dataset, whose verdicts are compared with the gauge's; or None.
     """
 
     run: Path
@@ -60,10 +63,11 @@ class Asked:
     device: torch.device
     splits: tuple[str, ...] = ()
     tolerances: Mapping[str, Mapping[str, float]] | None = None
+    beside: Path | None = None
 
 
 def files_of(document: Mapping[str, Any]) -> set[str]:
-    """Names of the files that belong to evaluation.json."""
+    """Return the names of all files that an evaluation writes beside evaluation.json, given that file's content."""
     pictures = {f"{name}_{split}.png" for split in document["splits"] for name in ("linearity", "errors")}
     return {MEASURED, PARTS, REPORT, *pictures}
 
@@ -72,13 +76,13 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     """Evaluate a run on a dataset, write the results into `out` and print the main ones.
 
     Args:
-        asked: the options.
-        out: folder of the results.
+        asked, out: the options; the folder of the results.
         own_folder: whether `out` is RUN/evaluation, whose files may be replaced without a check.
 
     Raises:
-        InputError: the run or the dataset cannot be used, or `out` has files of these names that are not an earlier
-            evaluation's.
+        InputError: the run, the dataset (also if a picture states no tolerance), an address in `asked.tolerances` or
+            the ViT's evaluation cannot be used; no part can be located; or a result would replace a file in `out` that
+            no earlier evaluation wrote.
     """
     run = load_run(asked.run)
     run.network.to(asked.device)
@@ -94,50 +98,73 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     for note in data.notes:
         say(note)
     displaced = _displaced(asked.run)
+    classifier = read_classifier(asked.beside, asked.data.resolve().name) if asked.beside else None
     document: dict[str, Any] = {
         "model": asked.run.resolve().name,
         "data": asked.data.resolve().name,
         "tolerances": {label: dict(limits) for label, limits in tolerances.items()},
         "data_tolerance": tolerance.tolerances_of(each.row for pictures in splits.values() for each in pictures),
         "displaced_positions": len(displaced),
+        "not_located": [],
         "splits": {},
     }
     lines, parts = [], []
     with results_folder.replaced(out, EVALUATION, files_of) as stage:
         for name, pictures in splits.items():
-            found, tables, judged = _split(name, pictures, data, run, tolerances, displaced)
+            found, tables, judged, lost = _split(name, pictures, data, run, tolerances, displaced)
+            if classifier is not None:
+                _compare(found, judged, name, classifier)
+            document["not_located"] += lost
+            if not found:
+                continue
             document["splits"][name] = found
             limit = limit_of(pictures)
             evaluation_plots.linearity(tables, stage / f"linearity_{name}.png")
             evaluation_plots.errors(tables, limit, stage / f"errors_{name}.png")
             lines += [table.assign(split=name) for table in tables.values()]
             parts += [each.assign(split=name) for each in judged]
+        if not lines:
+            raise InputError(f"--data {asked.data}: expected a part that can be located in its pictures, got none")
         _write_csv(stage / MEASURED, lines)
         _write_csv(stage / PARTS, parts)
         write_page(stage, document)
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    _announce(document)
+    say(f"report: {out / REPORT}")
+
+
+def _announce(document: Mapping[str, Any]) -> None:
+    """Print the main figures of an evaluation."""
     for name, found in document["splits"].items():
         for text in headlines(name, found):
             say(text)
-    say(f"page: {out / REPORT}")
+    for each in document["not_located"]:
+        where = f"{each['split']}, {each['cameras']}"
+        say(f"{where}: the part was found in none of {each['captures']} captures: all are INVALID")
 
 
 def measure_split(
     pictures: Sequence[Picture], data: GaugeData, run: GaugeRun, cameras: Sequence[str] = ()
 ) -> tuple[list[Measured], pd.DataFrame]:
-    """Measure the captures of a split by some cameras together.
+    """Measure all parts of a split, each by the pictures of the given cameras together.
+
+    Args:
+        pictures, data: the split's pictures; drawings and queries of their connectors.
+        run: the gauge.
+        cameras: names of the cameras; empty: all.
 
     Returns:
-        The captures, and the table of `table_of` with columns `bright_…`, mm, of the brightest pixels.
+        The measured captures, without a pose where `trainer.predict` would call the part not located; their table from
+        `table_of`, with added columns `bright_dx`, `bright_dy`, `bright_retraction`: measures in mm of `bright_tips`.
     """
     finder = TorchFinder(run.network, run.uncertainty.scales)
     captures = captures_of(pictures, cameras)
-    bar = f"{'+'.join(cameras) or 'all cameras'}: parts"
+    bar = f"measuring parts by pictures of {'+'.join(cameras) or 'all cameras'}"
     found = measure_captures(
         captures,
         data,
         finder,
-        factors_of(run.uncertainty),
+        run.factors,
         lambda each: tqdm(each, bar, len(captures), leave=False, disable=None),
     )
     found = [_refused(one, data, run) for one in found]
@@ -152,17 +179,17 @@ def measure_split(
 
 
 def _refused(one: Measured, data: GaugeData, run: GaugeRun) -> Measured:
-    """A capture without its measures if `trainer.predict` would say that the part is not located."""
+    """A capture as `trainer.predict` takes it: without measures if not located, with reasons if unlike training."""
     if one.pose is None:
         return one
     placing = data.connectors[one.capture.pictures[0].key].placing
     if run.uncertainty.fit_limits.reasons(one.fits) or beyond_placing(one.pose, placing):
         return replace(one, pose=None, pins=())
-    return one
+    return replace(one, unlike=tuple(run.likeness.reasons(one.capture.pictures[0].key, one.looks)))
 
 
 def camera_sets(pictures: Sequence[Picture]) -> list[tuple[str, ...]]:
-    """Each camera alone, and all together."""
+    """Return the sets of cameras by which parts are measured: each camera alone; if there are several, also all."""
     names = sorted({str(each.row["camera"]) for each in pictures})
     return [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
 
@@ -174,15 +201,21 @@ def _split(
     run: GaugeRun,
     tolerances: Mapping[str, Mapping[str, float]],
     displaced: Sequence[str],
-) -> tuple[dict[str, Any], dict[str, pd.DataFrame], list[pd.DataFrame]]:
-    """Measure and judge a split by each set of cameras: figures, tables of pins, and tables of parts."""
-    limit, found, tables, parts = limit_of(pictures), {}, {}, []
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame], list[pd.DataFrame], list[dict[str, Any]]]:
+    """Measure and judge a split by each set of cameras: figures, tables of pins, tables of parts.
+
+    The last list names the sets of cameras by which no part was located; the others lack these sets.
+    """
+    limit, found, tables = limit_of(pictures), dict[str, Any](), dict[str, pd.DataFrame]()
+    parts, lost = list[pd.DataFrame](), list[dict[str, Any]]()
     for cameras in camera_sets(pictures):
         measured, table = measure_split(pictures, data, run, cameras)
         located = sum(one.pose is not None for one in measured)
-        title, judged = "+".join(cameras), judged_of(table)
+        title = "+".join(cameras)
         if not located:
-            raise InputError(f"split {name}, {title}: expected parts that can be located, got none")
+            lost.append({"split": name, "cameras": title, "captures": len(measured)})
+            continue
+        judged = judged_of(table)
         groups = {**figures.groups(table, limit, displaced), **figures.groups_by_pin(table, limit)}
         by_group = {group: figures.figures(part) for group, part in groups.items()}
         adjust(by_group, AXES)
@@ -205,11 +238,18 @@ def _split(
             "decisions": decisions,
         }
         tables[title] = table
-    return found, tables, parts
+    return found, tables, parts, lost
+
+
+def _compare(found: Mapping[str, Any], judged: Sequence[pd.DataFrame], split: str, classifier: Classifier) -> None:
+    """Add to each of a split's decisions on parts the comparison with a classifier, if it judged some of the parts."""
+    for parts in judged:
+        decided = found[parts.cameras.iloc[0]]["decisions"][parts.tolerance.iloc[0]]
+        decided["beside"] = beside(parts, split, classifier)
 
 
 def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
-    """Lines for the terminal on one split."""
+    """Return lines to print on errors and verdicts of split `name`; `found`: the split's entry in evaluation.json."""
     lines = []
     for cameras, figure in found.items():
         lines.append(figures.line(f"{name}, {cameras}", figure["groups"]["all pins"]))
@@ -218,8 +258,8 @@ def headlines(name: str, found: Mapping[str, Any]) -> list[str]:
             wrong, low_high = parts["wrong"], parts["wrong"]["interval"]
             unsure = [parts["unsure"][of]["count"] + parts["invalid"][of]["count"] for of in ("ok", "ng")]
             lines.append(
-                f"  tolerance {label}: {wrong['count']} of {wrong['of']} parts decided wrongly (up to "
-                f"{low_high[1]:.1%}); UNSURE or INVALID: {unsure[0]} of {parts['unsure']['ok']['of']} good and "
+                f"  tolerance {label}: of {wrong['of']} verdicts OK or NG {wrong['count']} are wrong (upper 95 % "
+                f"bound: {low_high[1]:.1%}); UNSURE or INVALID: {unsure[0]} of {parts['unsure']['ok']['of']} good and "
                 f"{unsure[1]} of {parts['unsure']['ng']['of']} NG parts"
             )
     return lines
@@ -232,7 +272,7 @@ def _write_csv(path: Path, tables: Sequence[pd.DataFrame]) -> None:
 
 
 def _displaced(run: Path) -> list[str]:
-    """Positions that the training displaced, `scene/address`; empty where the run has no summary."""
+    """Positions whose pins were displaced in training, as `scene/address`; empty if the run has no summary."""
     if not (run / SUMMARY).is_file():
         return []
     found: list[str] = run_folder.read_json(run / SUMMARY, "a gauge's summary").get(DISPLACED, [])
@@ -243,4 +283,4 @@ def _check_addresses(tolerances: Mapping[str, Mapping[str, float]], data: GaugeD
     known = {position.address for drawing in data.connectors.values() for position in drawing.positions}
     asked = {name.rpartition(".")[0] for limits in tolerances.values() for name in limits} - {""}
     if unknown := sorted(asked - known):
-        raise InputError(f"--tolerance: expected addresses of pins of the dataset, got {', '.join(unknown)}")
+        raise InputError(f"--tolerance: expected pin addresses of the dataset's connectors, got {', '.join(unknown)}")

@@ -1,4 +1,4 @@
-"""OUT/report.html of a gauge's evaluation: evaluation.json and the pictures beside it as a page."""
+"""Write OUT/report.html of a gauge's evaluation: one page with the numbers of evaluation.json and the plots."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ NEAR = ("true position / limit", "pins", *Decision, "wrong", "right side: gauge"
 
 
 def write_page(out: Path, document: Mapping[str, Any]) -> None:
-    """Write OUT/report.html from the content of evaluation.json and the pictures in OUT."""
+    """Write report.html into the folder `out`, given the content of evaluation.json; the plots are read from `out`."""
     context = {
         "title": f"Evaluation: {document['model']} on {document['data']}",
         "document": document,
@@ -65,7 +65,7 @@ def _split(found: Mapping[str, Any]) -> list[dict[str, Any]]:
             "errors": _errors(figures["groups"]),
             "repeatability": figures["repeatability"],
             "decisions": [
-                (label, _pins(one["pins"]), NEAR, _near(one["pins"]), _forced(one["pins"]))
+                (label, _pins(one["pins"]), NEAR, _near(one["pins"]), _forced(one["pins"]), _beside(one.get("beside")))
                 for label, one in figures["decisions"].items()
             ],
         }
@@ -88,9 +88,9 @@ def _errors(groups: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, list[str
             within = figures[f"within_{axis}"]
             cells = [figures.get(f"{column}_{axis}") for column in COLUMNS]
             cells += [within["share"], within["interval"], within.get("p_holm")]
-            rows.append([group, figures["pins"], figures["parts"], *cells])
+            rows.append([group, figures["pins"], figures["parts"], figures["unlike"], *cells])
         if rows:
-            found.append((name, ["pins", "number", "parts", *ERRORS, *WITHIN], rows))
+            found.append((name, ["pins", "number", "parts", "of these unlike training", *ERRORS, *WITHIN], rows))
     return found
 
 
@@ -104,6 +104,20 @@ def _pins(pins: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
             interval = found["wrong"]["interval"] if is_first else None
             rows.append([name.replace("_", " "), truth, *counts.values(), wrong, interval])
     return header, rows
+
+
+def _beside(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """The table and the numbers of a comparison with a classifier; None without one."""
+    if found is None:
+        return None
+    header = ["truth", "gauge", *(f"classifier: {each}" for each in Verdict)]
+    rows = [
+        [truth, said, *counts.values()]
+        for truth, by_gauge in found["matrix"].items()
+        for said, counts in by_gauge.items()
+        if any(counts.values())
+    ]
+    return {**found, "header": header, "rows": rows}
 
 
 def _near(pins: Mapping[str, Any]) -> list[list[Any]]:

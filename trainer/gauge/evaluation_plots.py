@@ -1,4 +1,4 @@
-"""Figures of a gauge's evaluation: found against true measures, and errors with U against the true size."""
+"""Plots of a gauge's evaluation: found over true measures, errors and uncertainty over true position and retraction."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,18 +10,21 @@ from matplotlib.figure import Figure
 
 from trainer.core.plots import save_figure
 from trainer.gauge.figures import true_position
+from trainer.gauge.measuring import AXES
 
-SHOWN = {"dx": "dx", "dy": "dy", "retraction": "retraction"}
 _BINS = 8
 
 
 def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
-    """Plot found against true dx, dy and retraction, with a straight line fitted; a row per set of cameras."""
+    """Write a PNG with plots of measured over true dx, dy and retraction, in mm, each with a fitted line.
+
+    `tables` has measured pins (`table_of`) by set of cameras; each set gets a row of three plots.
+    """
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
-        for axes, (axis, name) in zip(line, SHOWN.items(), strict=True):
-            axes.set_title(f"{cameras}: {name}", fontsize=9)
+        for axes, axis in zip(line, AXES, strict=True):
+            axes.set_title(f"{cameras}: {axis}", fontsize=9)
             known = _known(table, axis)
             if len(known) < 3 or np.ptp(known[f"true_{axis}"]) < 1e-6:
                 axes.text(0.5, 0.5, "not determined", ha="center", transform=axes.transAxes)
@@ -39,12 +42,17 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
 
 
 def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> None:
-    """Plot errors of dx, dy and retraction against the true size, with the mean U of each range of size as a band."""
+    """Write a PNG: errors of dx and dy against true position, of retraction against true retraction; bands: mean of ±U.
+
+    Args:
+        tables: measured pins (`table_of`) by set of cameras; each set gets a row of three plots.
+        limit_mm: limit of true position in mm, drawn as a line; infinite: no line.
+    """
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
-        for axes, (axis, name) in zip(line, SHOWN.items(), strict=True):
-            axes.set_title(f"{cameras}: {name}", fontsize=9)
+        for axes, axis in zip(line, AXES, strict=True):
+            axes.set_title(f"{cameras}: {axis}", fontsize=9)
             known = _known(table, axis)
             if len(known) < 3:
                 axes.text(0.5, 0.5, "not determined", ha="center", transform=axes.transAxes)
@@ -67,7 +75,7 @@ def _band(axes: Axes, size: np.ndarray, u: np.ndarray) -> None:
     used = [number for number in range(max(len(edges) - 1, 1)) if (index == number).any()]
     middle = [float(np.median(size[index == number])) for number in used]
     mean = np.array([float(u[index == number].mean()) for number in used])
-    axes.fill_between(middle, -mean, mean, color="tab:green", alpha=0.2, label="± U (k = 2), mean")
+    axes.fill_between(middle, -mean, mean, color="tab:green", alpha=0.2, label="mean of ±U (k = 2)")
 
 
 def _known(table: pd.DataFrame, axis: str) -> pd.DataFrame:

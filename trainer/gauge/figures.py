@@ -1,4 +1,4 @@
-"""Figures of a gauge from a table of measured pins (`trainer.gauge.measuring.table_of`)."""
+"""Compute a gauge's errors, their scatter and coverage from a table of measured pins (`measuring.table_of`)."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -20,22 +20,31 @@ _SAME_MM = 1e-6
 
 
 def true_position(table: pd.DataFrame, which: str = "true") -> pd.Series:
-    """True position of each pin, mm: twice the tip's offset."""
+    """Return the true position of each pin in mm: twice the distance of its tip from the nominal place.
+
+    The columns `WHICH_dx` and `WHICH_dy` of `table` hold this distance along X and Y, mm. `which`: whose values,
+    `true`, `found` (by the gauge) or `bright` (by the brightest pixels).
+    """
     return 2.0 * np.hypot(table[f"{which}_dx"], table[f"{which}_dy"])
 
 
 def figures(table: pd.DataFrame) -> dict[str, Any]:
-    """Measure the errors of the pins in a table; pins that are not there count for `missing` only.
+    """Compute the errors (found minus true value) of the pins in a table from `table_of`.
 
     Returns:
-        `pins`, `parts`; for each axis that the views determine `rms_…` and `q95_…` (mm, 95 % of the errors are
-        smaller), `zero_…` (the error of the answer zero), `bright_…` (of the brightest pixels, if the table has them),
-        `slope_…`, `bias_…` (mm), `coverage_…` (share of errors within U, k = 2) and `within_…` (the same, see
-        `trainer.gauge.coverage`); `missing` and `missing_found`; `present_lost`, pins that are there and were called
-        missing.
+        Numbers of pins: `pins`, there in truth; `missing`, missing in truth; `missing_found`, those of the missing that
+        were called missing; `present_lost`, those of `pins` that were called missing. `parts`: number of parts;
+        `unlike`: number of those that are unlike training, whose verdict is INVALID.
+        Then for each axis A of dx, dy and retraction, over the pins that are there, were called present and have a
+        determined measure; an axis with fewer than three such pins has no keys. In mm: `rms_A`, root mean square of the
+        errors, `zero_A` and `bright_A`, the same for gauges that answer 0 or take the brightest pixels (if measured);
+        `q95_A`, below which 95 % of the absolute errors lie; `bias_A`, mean error. `slope_A`: slope of the line through
+        found over true values, or None if the true values are equal. `within_A`: how often errors lie within U,
+        as `coverage` returns it; `coverage_A`: its `share`.
     """
     there = table[table.there]
     found: dict[str, Any] = {"pins": len(there), "parts": int(table.part.nunique())}
+    found["unlike"] = int(table[table.unlike].part.nunique()) if "unlike" in table else 0
     for axis in AXES:
         known = there[there[f"determined_{axis}"] & (there.present >= 0.5)]
         if len(known) < 3:
@@ -58,12 +67,15 @@ def figures(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def groups(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) -> dict[str, pd.DataFrame]:
-    """Divide a table into the groups that are reported.
+    """Divide measured pins into groups, such as all pins, pins near the limit, pins of one housing.
 
     Args:
-        table: of one set of views.
-        limit_mm: limit of true position.
-        displaced: scene and address of positions that training displaced, as `scene/address`; empty: not known.
+        table: measured pins, from `table_of`, by one set of cameras.
+        limit_mm: limit of true position in mm.
+        displaced: positions whose pins were displaced in training, as `scene/address`; empty: not known.
+
+    Returns:
+        The rows of each group, by the group's name, without empty groups. A pin may be in several groups.
     """
     there, tip = table.there, true_position(table)
     nominal = there & (table.true_retraction.abs() <= NOMINAL_MM)
@@ -87,12 +99,15 @@ def groups(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) 
 
 
 def is_displaced(table: pd.DataFrame, displaced: Iterable[str]) -> pd.Series:
-    """Whether each pin stands at a position that training displaced, of names `scene/address`."""
+    """Return for each row of a table from `table_of` whether the pin's position, `scene/address`, is in `displaced`."""
     return (table.scene.astype(str) + "/" + table.address).isin(set(displaced))
 
 
 def groups_by_pin(table: pd.DataFrame, limit_mm: float) -> dict[str, pd.DataFrame]:
-    """Divide a table by kind and size of displacement; `limit_mm`: as above."""
+    """Divide measured pins by kind of defect, and by true position in multiples of its limit `limit_mm`.
+
+    Returns by the group's name the rows of `table` in the group; groups of fewer than 10 pins are left out.
+    """
     size = true_position(table) / limit_mm
     chosen: dict[str, Any] = {
         f"kind {kind}": table.kind == kind for kind in sorted(table.kind.unique()) if kind != "missing"
@@ -104,11 +119,12 @@ def groups_by_pin(table: pd.DataFrame, limit_mm: float) -> dict[str, pd.DataFram
 
 
 def repeatability(table: pd.DataFrame) -> dict[str, Any]:
-    """Scatter of repeated measures of one pin, mm, for each axis; empty without repeated captures.
+    """Compute how much repeated measures of the same pin scatter, pooled over the pins of a table from `table_of`.
 
     Returns:
-        `captures_AXIS`: standard deviation of captures of one placing in one light; `placings_AXIS`: of the means of
-        several placings or lights of one part.
+        For each axis A of dx, dy and retraction two standard deviations in mm: `captures_A`, between captures of one
+        placing of a part in one light; `placings_A`, between the means of these captures, one mean for each placing and
+        light. A value without repeats is left out.
     """
     found: dict[str, Any] = {}
     pin = ["part", "scene", "housing", "terminal", "address"]
@@ -126,7 +142,7 @@ def repeatability(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def grouped(table: pd.DataFrame, limit_mm: float, displaced: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
-    """Measure every group of `groups`."""
+    """Divide measured pins with `groups`, which gets these arguments; return each group's `figures` by its name."""
     return {name: figures(part) for name, part in groups(table, limit_mm, displaced).items()}
 
 
@@ -135,11 +151,14 @@ def _rms(values: pd.Series) -> float:
 
 
 def line(name: str, found: Mapping[str, Any], say: Callable[[float | None], str] = "{:.3f}".format) -> str:
-    """Write one line of figures for the terminal."""
+    """Return a line for the terminal: `name`, number of pins; each axis' error, slope and share of errors within U.
+
+    `found` is a result of `figures`; axes without a slope are left out. `say` turns a number into text.
+    """
     parts = [
         f"{axis} {say(found[f'rms_{axis}'])} mm (slope {say(found[f'slope_{axis}'])}, "
-        f"within U {found[f'coverage_{axis}']:.0%})"
+        f"{found[f'coverage_{axis}']:.0%} within U)"
         for axis in AXES
         if found.get(f"slope_{axis}") is not None
     ]
-    return f"{name}: {found['pins']} pins: {'; '.join(parts)}"
+    return f"{name}: {found['pins']} pins; root mean square errors: {'; '.join(parts) or 'none'}"

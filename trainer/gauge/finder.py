@@ -1,4 +1,4 @@
-"""The network as `generator.locating` uses it: crops in, points with covariances out, as NumPy arrays."""
+"""Wraps a trained network so that `generator.locating` can call it: NumPy crops in, points with covariances out."""
 
 import numpy as np
 import torch
@@ -10,11 +10,11 @@ from trainer.gauge.network import GaugeNetwork
 
 
 class TorchFinder:
-    """A `generator.locating.locate.Finder` of a trained network.
+    """Finds pins, and edges of the housing's walls, in crops with a trained network, for `generator.locating.locate`.
 
     Args:
-        network: in evaluation mode.
-        scales: factors on the stated standard deviations of the mark of a pin, of the point beside it, and of edges.
+        network: the trained network, in evaluation mode.
+        scales: factors on the standard deviations that the network states: of pins' tips, of pins' feet, of edges.
     """
 
     def __init__(self, network: GaugeNetwork, scales: tuple[float, float, float] = (1.0, 1.0, 1.0)) -> None:
@@ -22,10 +22,15 @@ class TorchFinder:
 
     @property
     def side(self) -> int:
+        """Side of the network's square crops, px."""
         return self.network.side
 
     def find(self, crops: Crops) -> FoundPoints:
-        """Find the points of crops."""
+        """Find in each of n crops the two points that its query asks for: mark, and point beside it (see `Queries`).
+
+        Returns the points (n, 2, 2) in px from the crop's left upper corner, their covariances (n, 2, 2, 2) in px^2,
+        the probability (n,) that there is a pin, and the network's features (n, F).
+        """
         pixels = torch.from_numpy(np.ascontiguousarray(crops.pixels.transpose(0, 3, 1, 2))).float() / 255.0
         device = self.network.cells.device
         inputs = [pixels.to(memory_format=torch.channels_last)]
@@ -33,5 +38,6 @@ class TorchFinder:
         with torch.inference_mode():
             found = self.network(*(each.to(device) for each in inputs), torch.from_numpy(crops.kinds).to(device))
         points, sharpness, present = (each.cpu().double().numpy() for each in found[:3])
+        features = found.features.cpu().numpy()
         spread = covariances(sharpness, crops.besides - crops.marks, crops.kinds, self.scales)
-        return FoundPoints(points, spread, 1.0 / (1.0 + np.exp(-present)))
+        return FoundPoints(points, spread, 1.0 / (1.0 + np.exp(-present)), features)

@@ -1,4 +1,4 @@
-"""The end of a gauge's training: calibrate the uncertainty of the best weights, measure every split, write the page."""
+"""The end of a gauge's training: calibrate the uncertainty of the best weights, measure all splits but `train`."""
 
 import json
 from collections.abc import Sequence
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from generator.locating.factors import Factors
 from trainer.core import run_folder
 from trainer.core.console import say, stage
 from trainer.core.default_paths import dataset_facts
@@ -17,11 +18,12 @@ from trainer.core.run_folder import BEST, SUMMARY, load_weights
 from trainer.gauge.figures import figures, grouped, line
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import learn_gates
+from trainer.gauge.likeness import learn_likeness
 from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData, Picture
-from trainer.gauge.run import Uncertainty, save_uncertainty
-from trainer.gauge.uncertainty import factors_of, learn_uncertainty
+from trainer.gauge.run import factors_of, save_uncertainty
+from trainer.gauge.uncertainty import learn_uncertainty
 
 # A position counts as displaced in training where tips lie at least this far from their nominal place, mm, in as many
 # parts as this share.
@@ -30,22 +32,26 @@ DISPLACED = "displaced"
 
 
 def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outcome: Outcome) -> None:
-    """Measure the best weights on all splits but train; write uncertainty.json and summary.json.
+    """Calibrate a gauge's uncertainty, learn which pictures and parts can be judged, and measure its errors.
+
+    Writes uncertainty.json, errors.npz, gates/, likeness.npz and summary.json.
 
     Args:
-        run: the run's folder.
-        data: of the training.
-        folder: the dataset's folder.
-        network: the best weights are loaded into it.
+        run: the run's folder, which contains the best weights.
+        data, folder: the training's data, of which all splits but `train` are measured; the dataset's folder.
+        network: the network; the best weights are loaded into it.
         outcome: how the training ended.
     """
     tensors, _ = run_folder.read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     network.eval()
-    stage("calibrating the uncertainty on validation")
-    uncertainty = learn_uncertainty(network, data)
-    save_uncertainty(run, uncertainty)
+    stage("calibrating the uncertainty on the split validation")
+    uncertainty, errors = learn_uncertainty(network, data)
+    save_uncertainty(run, uncertainty, errors)
     learn_gates(run, data.splits)
+    stage("learning how the parts of the splits train and validation look")
+    finder, factors = TorchFinder(network, uncertainty.scales), factors_of(uncertainty, errors)
+    learn_likeness(data, finder).save(run)
     summary: dict[str, Any] = {
         "data": dataset_facts(folder),
         "training_pictures": len(data.splits["train"]),
@@ -60,9 +66,9 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
     for name, pictures in data.splits.items():
         if name == "train" or not pictures:
             continue
-        stage(f"measuring the split {name}")
+        stage(f"measuring the gauge's errors on the split {name}")
         found = {}
-        for cameras, table in tables_of(pictures, data, network, uncertainty).items():
+        for cameras, table in tables_of(pictures, data, finder, factors).items():
             limit = limit_of(pictures)
             found[cameras] = grouped(table, limit, summary[DISPLACED])
             say(line(f"{name}, {cameras}", figures(table)))
@@ -71,28 +77,32 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
 
 
 def tables_of(
-    pictures: Sequence[Picture], data: GaugeData, network: GaugeNetwork, found: Uncertainty
+    pictures: Sequence[Picture], data: GaugeData, finder: TorchFinder, factors: Factors
 ) -> dict[str, pd.DataFrame]:
-    """Measure a split from each camera alone and from all cameras together; a table by the cameras' names."""
-    finder = TorchFinder(network, found.scales)
+    """Measure the parts of a split by each camera alone and, if there are several, by all together.
+
+    Returns tables of pins (`table_of`) by names of cameras, such as `center` and `center+top`. `finder` is the network,
+    `factors` are those by which standard deviations in mm are multiplied.
+    """
     names = sorted({str(each.row["camera"]) for each in pictures})
     sets = [(name,) for name in names] + ([tuple(names)] if len(names) > 1 else [])
     return {
-        "+".join(cameras): table_of(
-            measure_captures(captures_of(pictures, cameras), data, finder, factors_of(found)), data
-        )
+        "+".join(cameras): table_of(measure_captures(captures_of(pictures, cameras), data, finder, factors), data)
         for cameras in sets
     }
 
 
 def limit_of(pictures: Sequence[Picture]) -> float:
-    """The smallest limit of true position of the pictures' tolerance, mm."""
+    """Return the smallest limit of true position, mm, that the pictures' dataset rows state; infinite if none does."""
     stated = {str(each.row["tolerance_json"]) for each in pictures if each.row.get("tolerance_json")}
     return min((float(json.loads(each)["true_position_mm"]) for each in stated), default=np.inf)
 
 
 def displaced(pictures: Sequence[Picture], data: GaugeData) -> list[str]:
-    """Names `scene/address` of the positions whose pins the pictures show displaced."""
+    """Return the positions whose pins were displaced in the training pictures, as `scene/address`, sorted.
+
+    They are those whose tip is over 0.2 mm off its nominal place in at least a tenth of the `pictures` that show it.
+    """
     shown: dict[str, list[bool]] = {}
     for picture in pictures:
         for position, each in zip(data.connectors[picture.key].positions, picture.objects, strict=True):

@@ -1,8 +1,7 @@
-"""The gates of a gauge's run: for each view, why a picture cannot be judged (`generator.verdict.gates`).
+"""The picture gates of a gauge's run: checks whether a picture can be judged.
 
-    RUN/gates/VIEW/gates.npz
-
-They are learned from training and validation pictures at the run's scale, and applied to pictures at that scale.
+Each view has its own file, RUN/gates/VIEW/gates.npz (`generator.verdict.gates`). Gates are learned from training and
+validation pictures resampled to the run's scale. A picture to be checked must be resampled to this scale, too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ _MOST = 400
 
 
 def learn_gates(run: Path, splits: Mapping[str, Sequence["Picture"]]) -> None:
-    """Learn and write the gates of each view from the splits `train` and `validation`."""
+    """Learn from up to 400 pictures per view of `train` and `validation` what can be judged; writes VIEW/gates.npz."""
     by_view: dict[str, list[Picture]] = {}
     for name in ("train", "validation"):
         for each in splits.get(name, ()):
@@ -38,10 +37,10 @@ def learn_gates(run: Path, splits: Mapping[str, Sequence["Picture"]]) -> None:
 
 
 def load_gates(run: Path) -> dict[str, PictureGates]:
-    """Load the gates of a run by view.
+    """Load the picture gates from a run's folder; returns them by view.
 
     Raises:
-        InputError: there are none, or a file is damaged.
+        InputError: the run has no gates, or a file is damaged.
     """
     with as_input_error():
         found = {each.name: PictureGates.load(each) for each in sorted((run / FOLDER).glob("*")) if each.is_dir()}
@@ -49,6 +48,6 @@ def load_gates(run: Path) -> dict[str, PictureGates]:
     if not known:
         raise InputError(
             f"{run}: expected {FOLDER}/VIEW/gates.npz of a finished training, got none: "
-            f"`python -m trainer.gauge --resume --out {run}` writes them"
+            f"`python -m trainer.gauge --data DATASET --out {run} --resume` writes them"
         )
     return known

@@ -1,4 +1,4 @@
-"""Judge measured parts of a dataset by a tolerance, with the truth beside each decision."""
+"""Judge measured parts of a dataset by a tolerance, and state beside each decision what is true."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -21,18 +21,21 @@ GAUGE, BRIGHT, ZERO = SOURCES = ("found", "bright", "zero")
 
 
 def tolerance_of(row: Mapping[str, Any], asked: Mapping[str, float]) -> Tolerance:
-    """The tolerance of a dataset's row, with limits replaced.
+    """Return the tolerance that a row states, some limits replaced by `asked` (mm): see `Tolerance.with_limits`.
 
     Raises:
-        InputError: the row states none.
+        InputError: the row states no tolerance.
     """
     if not row.get("tolerance_json"):
-        raise InputError(f"row {row.get('run')}: expected a tolerance (column tolerance_json), got none")
+        raise InputError(f"--data: row {row.get('run')}: expected a tolerance (column tolerance_json), got none")
     return Tolerance(**json.loads(str(row["tolerance_json"]))).with_limits(asked)
 
 
 def judged_of(table: pd.DataFrame) -> tuple[str, ...]:
-    """The characteristics that a set of cameras can judge: height only where it fixes that of most pins."""
+    """Return the characteristics by which to judge a table of measured pins: presence, true position and height.
+
+    Height is left out unless the views determine it for more than half of the pins.
+    """
     fixes = len(table) > 0 and float(table.determined_retraction.mean()) > 0.5
     return CHARACTERISTICS if fixes else (PRESENCE, TRUE_POSITION)
 
@@ -44,19 +47,29 @@ def judge_pins(
     asked: Mapping[str, float],
     judged: Collection[str],
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Judge every pin and part.
+    """Judge every measured pin, and every captured part.
+
+    Three sources measure each pin: the gauge (`found`), the brightest pixels (`bright`), and one that always answers 0
+    (`zero`).
 
     Args:
-        table: of the measured captures, with columns `bright_…` for the brightest pixels.
-        measured: the captures, also those that could not be located.
-        data: of the captures.
+        table: measured pins of the captures, from `measure_split`.
+        measured: the captures, including those that could not be located.
+        data: drawings of their connectors.
         asked: limits in mm by name that replace the dataset's.
         judged: characteristics that verdicts cover.
 
     Returns:
-        For each row of `table` the limits, `decision_C` and `ng_C` (truth) of each characteristic, `ng` (truth), and
-        `found_ng`, `bright_ng` and `zero_ng`: on which side of the limits each measure lies, without its uncertainty.
-        For each capture its facts, `ng` (truth), `verdict`, and `found_ng`, `bright_ng`, `zero_ng`.
+        Two tables.
+        - Pins, a row for each row of `table`. Columns: the limits in mm. For each characteristic C: `decision_C`, the
+          gauge's decision; `ng_C`, whether the pin is NG in truth; for each source S `S_ng_C`, whether its measure lies
+          beyond the limit (uncertainty is ignored). `ng` and `S_ng`: whether that holds for any judged characteristic.
+        - Captures, a row for each of `measured`. Columns: part, fixture, scene, housing, terminal, lighting; `runs`,
+          the manifest rows of its pictures, joined by ";"; `ng`, whether the part is NG in truth; `verdict`; `S_ng`,
+          whether `S_ng` holds for at least one pin.
+
+    Raises:
+        InputError: a picture's row states no tolerance.
     """
     limits, decisions, verdicts = [], [], []
     for one in measured:
@@ -65,8 +78,8 @@ def judge_pins(
         verdict, entries = Verdict.INVALID, list[dict[str, Any]]()
         if one.pose is not None:
             verdict, _, entries = judge_part(drawing, one.pins, tolerance, judged)
-        verdicts.append(str(verdict))
-        decisions += [entry["decisions"] for entry in entries]
+        verdicts.append(str(Verdict.INVALID if one.unlike else verdict))
+        decisions += [{} if one.unlike else entry["decisions"] for entry in entries]
         own = [tolerance.limits(position.address) for position in drawing.positions[: len(entries)]]
         limits += [[getattr(each, name) for name in LIMITS] for each in own]
     pins = pd.DataFrame(np.array(limits, float).reshape(-1, 3), index=table.index, columns=LIMITS)
@@ -115,6 +128,7 @@ def _parts(
     for number, (one, verdict) in enumerate(zip(measured, verdicts, strict=True)):
         first = one.capture.pictures[0]
         facts = {name: first.row.get(name) for name in ("part", "fixture", "scene", "housing", "terminal", "lighting")}
+        facts["runs"] = ";".join(str(each.row["run"]) for each in one.capture.pictures)
         facts["ng"] = is_ng(one, data, tolerance_of(first.row, asked), judged)
         facts["verdict"] = verdict
         rows.append({**facts, **{name: bool(found.get(number, False)) for name, found in worst.items()}})
@@ -122,7 +136,7 @@ def _parts(
 
 
 def is_ng(one: Measured, data: GaugeData, tolerance: Tolerance, judged: Collection[str]) -> bool:
-    """Whether a part is NG in truth, by the judged characteristics."""
+    """Return whether a part is NG in truth: by a judged characteristic, a pin is missing or beyond the tolerance."""
     first = one.capture.pictures[0]
     for position, each, there in zip(
         data.connectors[first.key].positions, first.objects, first.present.tolist(), strict=True

@@ -1,10 +1,11 @@
-"""The gauge's loss: distance of the points, how well their stated covariances fit, presence, votes, and no shortfall.
+"""The loss of the gauge's network: a weighted sum of five parts.
 
-The cells near a point are to have the votes: they see it best, and the network learns several times as fast.
-
-An answer that errs as little as possible on average falls short: it moves from what the picture shows towards what
-training showed most often, pins that stand straight. A gauge must not do so: the mean error along the displacement is
-to be zero at every size. The last part of the loss sees to it.
+- Distance: how far the points found lie from the true ones (on an edge: at right angles to it).
+- Covariance: how well the stated covariances fit these errors.
+- Presence: how well the stated probability that there is a pin agrees with the truth.
+- Votes: how much weight the votes far from a point have. It makes the network learn several times as fast.
+- Shortfall: the mean error of displaced tips along their displacement. Without it the network would answer smaller
+  displacements than the picture shows, since most pins in training stand straight.
 """
 
 import torch
@@ -24,23 +25,26 @@ _CLEAR = 1.0 / 48.0
 
 
 def across(errors: Tensor, batch: Batch) -> Tensor:
-    """Errors (N, 2) px of edge points across the edge (N,): along it an edge shows nothing."""
+    """Return the component (N,) of errors (N, 2), in px, at right angles to the edge that each crop of `batch` shows.
+
+    It is above 0 if the error points into the area that the edges enclose. For crops of pins it has no meaning.
+    """
     inwards = F.normalize(batch.besides - batch.marks, dim=-1)
     return (errors * inwards).sum(-1)
 
 
 def whiten(errors: Tensor, sharpness: Tensor) -> Tensor:
-    """Errors (..., 2) in px as standard deviations: L^T errors, by the sharpness (..., 3)."""
+    """Divide errors (..., 2) in px by stated uncertainties: returns L^T errors (..., 2), L as in `Found.sharpness`."""
     a, b = sharpness[..., 0].exp(), sharpness[..., 1].exp()
     x, y = errors[..., 0], errors[..., 1]
     return torch.stack([a * x + sharpness[..., 2] * y, b * y], -1)
 
 
 def parts(found: Found, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """The three parts of the loss of each crop, (N,): distance, covariance, presence; 0 where one does not apply.
+    """Return three parts of each crop's loss, each (N,): distance and covariance (0 for missing pins), presence.
 
-    The covariances' part is the negative logarithm of a Student t density of 4 degrees of freedom, so that a few large
-    errors do not spoil the statement on all others.
+    The part of the covariance is the negative logarithm of a Student t density with 4 degrees of freedom: a few large
+    errors then change the stated covariances of other points little. Presence is 0 for edges.
     """
     is_edge, is_there = batch.present < 0, (batch.present == 1).float()
     errors = found.points - batch.truth
@@ -60,7 +64,12 @@ def parts(found: Found, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def votes(found: Found, batch: Batch) -> Tensor:
-    """Cross entropy (N,) of the votes' weights against a normal distribution round the true points; 0 without a pin."""
+    """Return the part `Votes` of each crop's loss (N,): cross-entropy of the votes' weights and a normal density.
+
+    The votes are those of a crop's cells for a point (see `Found.weights`); the density lies around the true point. For
+    a pin the loss is summed over its two points; for a missing pin it is 0. For an edge it is that of the first point
+    alone, and the density is wider along the edge.
+    """
     off = centres(batch.crops.shape[-1]).to(batch.truth).flatten(1).T - batch.truth[:, :, None]  # N, 2, cells, 2
     square = off.square().sum(-1) / _NEAR_PX**2
     inwards = F.normalize(batch.besides - batch.marks, dim=-1)
@@ -72,9 +81,10 @@ def votes(found: Found, batch: Batch) -> Tensor:
 
 
 def shortfall(found: Found, batch: Batch) -> Tensor:
-    """Sum over the pictures of (n + 1) m^2, in px^2: m is the mean error of n tips along their displacements.
+    """Return the part `Shortfall` of the loss, a scalar in px^2: the sum of S^2 / (1 + W) over the pictures.
 
-    Each tip has a weight w from 0, not displaced, to 1: m = sum(w e) / (1 + n), n = sum(w^2).
+    S is the sum of w * e over the tips of a picture, and W the sum of w^2. e is a tip's error along its true
+    displacement, in px; its weight w is 0 without displacement, and near 1 for a large one.
     """
     off = batch.truth[:, 0] - batch.nominal
     clear = _CLEAR * batch.crops.shape[-1]
@@ -87,7 +97,7 @@ def shortfall(found: Found, batch: Batch) -> Tensor:
 
 
 def loss(found: Found, batch: Batch) -> Tensor:
-    """The sum over the crops, and the shortfall of the pictures."""
+    """Return the loss of a batch, a scalar: the weighted sum of `parts`, `votes` (of all crops) and `shortfall`."""
     distance, surely, presence = parts(found, batch)
     of_crops = (distance + _SURELY * surely + _PRESENCE * presence + _VOTES * votes(found, batch)).sum()
     return of_crops + _SHORTFALL * shortfall(found, batch)

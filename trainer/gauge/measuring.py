@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from generator.locating.factors import Factors
 from generator.locating.fit import Fit
+from generator.locating.likeness import Looks, looks_of
 from generator.locating.locate import Finder, Sighting, View, located, placing_deviations
-from generator.locating.measure import Factors, MeasuredPin, measure
+from generator.locating.measure import MeasuredPin, measure
 from generator.locating.pose import Pose
 from trainer.gauge.picture import GaugeData, Picture
 
@@ -18,20 +20,28 @@ AXES = ("dx", "dy", "retraction")
 
 @dataclass(frozen=True)
 class Capture:
-    """The pictures of one placing of a part, one by each camera."""
+    """Pictures of a part that was placed on the station once, in one light: at most one picture by each camera."""
 
     pictures: tuple[Picture, ...]
 
     @property
     def views(self) -> list[View]:
+        """The pictures with their cameras, as `generator.locating` reads them."""
         return [View(str(each.row["camera"]), each.pixels, each.camera) for each in self.pictures]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A capture as measured: its pose, pins, fits by view, and the pins as found in each view.
+    """A capture and what the gauge measured in it.
 
-    The pose is None, and all else empty, if it could not be located.
+    Attributes:
+        capture: the pictures.
+        pose: pose of the part in the station; None if it could not be located; `pins` is then empty.
+        pins: measures of each pin in mm, in the drawing's order.
+        fits: by view, how well the pose fits the points found.
+        seen: for each view, the points found, in px.
+        looks: by view, colour of the pins and features of the housing's edges, to compare with training.
+        unlike: reasons why the part is unlike those of the training; with any, its verdict is INVALID.
     """
 
     capture: Capture
@@ -39,14 +49,16 @@ class Measured:
     pins: Sequence[MeasuredPin]
     fits: Mapping[str, Fit] = field(default_factory=dict)
     seen: Sequence[Sighting] = ()
+    looks: Mapping[str, Looks] = field(default_factory=dict)
+    unlike: tuple[str, ...] = ()
 
 
 def captures_of(pictures: Iterable[Picture], cameras: Sequence[str] = ()) -> list[Capture]:
-    """Group pictures by placing of a part; several captures of one placing by one camera stay apart.
+    """Group pictures into captures: each has one placing of a part, in one light, and at most one picture per camera.
 
     Args:
-        pictures: of a split.
-        cameras: use these views only; empty: all.
+        pictures: the pictures of a split. If a camera took several of one placing, they go into different captures.
+        cameras: names of the cameras whose pictures are used; empty: all.
     """
     found: dict[tuple[Any, ...], list[Picture]] = {}
     counts: dict[tuple[Any, ...], int] = {}
@@ -61,6 +73,11 @@ def captures_of(pictures: Iterable[Picture], cameras: Sequence[str] = ()) -> lis
     return [Capture(tuple(each)) for each in found.values()]
 
 
+def some_of(captures: Sequence[Capture], most: int) -> list[Capture]:
+    """Return at most `most` of the captures, evenly spread from the first to the last."""
+    return [captures[index] for index in np.unique(np.linspace(0, len(captures) - 1, most).astype(int))]
+
+
 def measure_captures(
     captures: Sequence[Capture],
     data: GaugeData,
@@ -68,14 +85,14 @@ def measure_captures(
     factors: Factors | None = None,
     progress: Callable[[Iterable[Capture]], Iterable[Capture]] = iter,
 ) -> list[Measured]:
-    """Locate and measure each capture.
+    """Locate the part of each capture, and measure its pins; returns a `Measured` for each, however well the pose fits.
 
     Args:
-        captures: from `captures_of`.
-        data: gives drawings and queries.
-        finder: the network.
-        factors: on the standard deviations.
-        progress: wraps the captures, to show progress.
+        captures: the captures, from `captures_of`.
+        data: drawings and queries of the captures' connectors.
+        finder: the network, which finds points in crops.
+        factors: factors on the standard deviations in mm, and slopes of the measures; None: all are 1.
+        progress: called with the captures; returns an iterator over them that shows progress.
     """
     found = []
     for capture in progress(captures):
@@ -83,21 +100,25 @@ def measure_captures(
         queries = data.queries[key]
         views = capture.views
         try:
-            pose, fits, seen = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
-            found.append(Measured(capture, pose, measure(seen, queries, pose, factors), fits, seen))
+            part = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
+            known = factors or Factors()
+            pins = measure(part.pins, queries, part.pose, known.of(part.features), known.slope(key[2]))
+            found.append(Measured(capture, part.pose, pins, part.fits, part.pins, looks_of(part)))
         except (ValueError, np.linalg.LinAlgError):
             found.append(Measured(capture, None, ()))
     return found
 
 
 def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
-    """Make a table with a row for each pin of each located capture.
+    """Make a table with a row for each pin of each located capture in `measured`.
 
     Returns:
-        Columns `part`, `fixture`, `scene`, `housing`, `terminal`, `lighting`, `cameras`, `capture` (its number in
-        `measured`), `address`, `kind` (of displacement, from the manifest's defects), `there` (truth), `present`
-        (measured), `sigma_px`; for dx, dy and retraction in mm the truth `true_…`, `found_…`, the standard
-        deviation `sigma_…` and `determined_…`; `cov_xy`; `visible` (the largest share of the pin that a view shows).
+        Columns `part`, `fixture` (placing), `scene`, `housing`, `terminal`, `lighting`, `cameras`, `capture` (number in
+        `measured`), `unlike` (whether the part is unlike training), `address`, `kind` (kinds of defect, or none),
+        `there` (whether there is a pin in truth), `present` (measured probability of a pin), `sigma_px` (of the tip in
+        its best view), `cov_xy` (covariance of dx and dy, mm^2), `visible` (largest share of the pin that a view
+        shows). For each axis A of dx, dy and retraction, in mm: `true_A`, `found_A`, standard deviation `sigma_A`;
+        `determined_A`, whether the views determine this measure.
     """
     rows = []
     for number, one in enumerate(measured):
@@ -116,6 +137,7 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
             rows.append(
                 {
                     **facts,
+                    "unlike": bool(one.unlike),
                     "address": positions[index].address,
                     "kind": kinds.get(positions[index].address, "none"),
                     "there": bool(first.present[index]),
@@ -133,7 +155,10 @@ def table_of(measured: Iterable[Measured], data: GaugeData) -> pd.DataFrame:
 
 
 def kinds_of(defects: str) -> dict[str, str]:
-    """Kinds of defect by address, such as `bent+retracted`, in a manifest's column `defects`."""
+    """Return the kinds of defect of each defective pin, such as `bent+retracted`, by the pin's address.
+
+    `defects` is the text in the manifest's column of this name, such as `bent@r1c2:...;missing@r2c1`.
+    """
     found: dict[str, str] = {}
     for text in filter(None, defects.split(";")):
         kind, _, rest = text.partition("@")

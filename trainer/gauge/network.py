@@ -1,8 +1,8 @@
-"""The gauge's network: in a crop with two expected points it finds where they are, and says how precisely.
+"""The gauge's network: given a crop and the expected places of two points, it finds the points and their uncertainty.
 
-Each crop is brought to one brightness and contrast. Every cell of a grid of 2 px votes for the place of each of the two
-points. The answer is the mean of the votes weighted by a softmax. So a point is found in the same way wherever it lies
-in the crop; the network does not know its address.
+The points are a pin's tip and foot, or a point on a wall's edge and one inside it. Each crop is brought to one
+brightness and contrast. Every cell of 2 x 2 px votes for the place of each point. The answer is the mean of the votes,
+weighted by a softmax, so a point is found equally well all over the crop. The network does not know the pin's address.
 """
 
 from typing import NamedTuple
@@ -24,33 +24,38 @@ _LOG_SHARPEST, _LOG_BLUNTEST = 3.9, -2.5
 
 
 class Found(NamedTuple):
-    """Answers for N crops.
+    """The network's answers for N crops, each of a pin (points: tip and foot) or of a wall's edge (see `Queries`).
 
     Attributes:
-        points: (N, 2, 2) px in the crop: where the mark and the point beside it are, x and y.
-        sharpness: (N, 2, 3): logarithms of the diagonal, and the lower left entry, of the lower triangular matrix L of
-            each point with inverse covariance L L^T, 1/px.
-        present: (N,) logit that there is a pin.
-        weights: (N, 2, cells) logarithms of the votes' weights, by cell: rows from the top, each from the left.
+        points: (N, 2, 2) the two points found, x and y in px from the crop's left upper corner.
+        sharpness: (N, 2, 3) for each point the lower triangular matrix L, in 1/px, whose product L L^T is the inverse
+            of the point's covariance: logarithms of the two diagonal entries, and the entry below the diagonal.
+        present: (N,) logit of the probability that there is a pin.
+        weights: (N, 2, cells) logarithms of the weights of the cells' votes for each point; `points` are the weighted
+            means of the votes. Cells are squares of 2 x 2 px of the crop, row by row from the top, each from the left.
+        features: (N, F) numbers from which the last layers compute `sharpness` and `present`. They show how far
+            a crop is from the crops of the training.
     """
 
     points: Tensor
     sharpness: Tensor
     present: Tensor
     weights: Tensor
+    features: Tensor
 
 
 class Batch(NamedTuple):
-    """N crops and their truth.
+    """N crops and their truth; points are x and y in px from the crop's left upper corner.
 
     Attributes:
-        crops: (N, 3, S, S) from 0 to 1.
-        marks, besides: (N, 2) px where the points are expected.
-        kinds: (N,) of the queries.
-        truth: (N, 2, 2) px of the two points; without a pin, where they are expected.
-        nominal: (N, 2) px where the mark would be on a perfect part in the same place.
-        present: (N,) 1 with a pin, 0 without, -1 for edges.
-        pictures: (N,) number of the picture, from 0, that the crop is of.
+        crops: (N, 3, S, S) values from 0 to 1.
+        marks: (N, 2) where a pin's tip, or a point on a wall's edge, is expected.
+        besides: (N, 2) where the pin's foot, or a point inside the edge, is expected.
+        kinds: (N,) what is looked for: 0 a pin, 1 the walls' outer edge, 2 their inner edge.
+        truth: (N, 2, 2) the two true points; for a missing pin, where its tip and foot would be on a perfect part.
+        nominal: (N, 2) where the first of the two points would be on a perfect part in the true pose.
+        present: (N,) 1 if there is a pin, 0 if it is missing, -1 for edges.
+        pictures: (N,) number, from 0, of the picture from which the crop was cut.
     """
 
     crops: Tensor
@@ -100,13 +105,13 @@ def _down(inputs: int, outputs: int, size: int = 3) -> nn.Sequential:
 
 
 class GaugeNetwork(nn.Module):
-    """See the module's docstring.
+    """A network that finds two points in each crop of a picture, and states how precisely it finds them.
+
+    `forward` takes `crops`, `marks`, `besides` and `kinds` of `Batch`, and returns `Found`.
 
     Args:
         side: side of a crop, px; a multiple of 8.
-        width: channels at a stride of 2 px; twice and three times as many at 4 and 8 px.
-
-    `forward` takes crops (N, 3, S, S) with values from 0 to 1, marks and besides (N, 2) in px, and kinds (N,).
+        width: number of channels at half the crop's resolution; twice as many at a quarter, three times at an eighth.
     """
 
     cells: Tensor
@@ -152,10 +157,11 @@ class GaugeNetwork(nn.Module):
         places = votes[:, :, 1:] + self.cells.flatten(1)
         points = (weights[:, :, None] * places).sum(-1)
         pooled = (weights[:, :, None] * features.flatten(2)[:, None]).sum(-1).flatten(1)
-        said = self.surely(torch.cat([pooled, coarse.mean((2, 3))], 1))
+        described = torch.cat([pooled, coarse.mean((2, 3))], 1)
+        said = self.surely(described)
         sharpness = said[:, :6].unflatten(1, (2, 3))
         logs = sharpness[..., :2].clamp(_LOG_BLUNTEST, _LOG_SHARPEST)
-        return Found(points, torch.cat([logs, sharpness[..., 2:]], -1), said[:, 6], logs_of_weights)
+        return Found(points, torch.cat([logs, sharpness[..., 2:]], -1), said[:, 6], logs_of_weights, described)
 
     def _shown(self, points: Tensor) -> Tensor:
         """A picture (N, 1, S, S) with a spot at each point (N, 2)."""
@@ -169,7 +175,7 @@ class GaugeNetwork(nn.Module):
 
 
 def centres(side: int) -> Tensor:
-    """Centres (2, n, n) of the cells of a crop, x and y in px."""
+    """Return the centres of a crop's n x n cells of 2 px, given its side in px: (2, n, n), all x, then all y, in px."""
     cells = (torch.arange(side // STRIDE) + 0.5) * STRIDE
     return torch.stack(torch.meshgrid(cells, cells, indexing="xy"))
 

@@ -1,11 +1,12 @@
-"""Export a gauge as one ONNX file, which `generator.locating.gauge_file` reads without torch: `trainer.export`.
+"""Export a gauge as one ONNX file for `trainer.export`; `generator.locating.gauge_file` reads it without torch.
 
-Inputs, for N crops: `crops` (N, S, S, 3) uint8, `marks` and `besides` (N, 2) float32 in px, `kinds` (N,) int64.
-Outputs: `points` (N, 2, 2), `sharpness` (N, 2, 3) and `present` (N,), the probability that there is a pin. The metadata
-has all else that a measurement needs: scale, uncertainty, limits, tolerance, the connectors' drawings, picture gates.
+Inputs, for N crops of S x S px: `crops` (N, S, S, 3) uint8; `marks` and `besides` (N, 2) float32, and `kinds` (N,)
+int64, see `trainer.gauge.network.Batch`. Outputs: `points` (N, 2, 2) in px, `sharpness` (N, 2, 3) and `features`
+(N, F), see `Found` there; `present` (N,), the probability that there is a pin. The metadata contains everything else
+that a measurement needs: scale, uncertainty, limits, tolerance, the connectors' drawings, gates, likeness.
 
-Before the file gets its name, onnxruntime runs it on flat crops and on noise: points must lie within 0.01 px of the
-network's.
+Before the file gets its name, onnxruntime runs it on crops of one colour and on noise. No output may differ from the
+network's by more than 0.01; `points` are in px.
 """
 
 import base64
@@ -30,23 +31,23 @@ from trainer.gauge.run import load_run
 OPSET = 18
 # Largest difference of any output: onnxruntime adds float32 products in another order.
 TOLERANCE = 0.01
-INPUTS, OUTPUTS = ("crops", "marks", "besides", "kinds"), ("points", "sharpness", "present")
+INPUTS, OUTPUTS = ("crops", "marks", "besides", "kinds"), ("points", "sharpness", "present", "features")
 
 
 class FromBytes(nn.Module):
-    """The network with crops of bytes (N, S, S, 3) as input and a probability as the last output."""
+    """The gauge's network with the inputs and outputs of the ONNX file: crops as bytes, presence as a probability."""
 
     def __init__(self, network: GaugeNetwork) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, crops: Tensor, marks: Tensor, besides: Tensor, kinds: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, crops: Tensor, marks: Tensor, besides: Tensor, kinds: Tensor) -> tuple[Tensor, ...]:
         found = self.network(crops.permute(0, 3, 1, 2).float() / 255.0, marks, besides, kinds)
-        return found.points, found.sharpness, found.present.sigmoid()
+        return found.points, found.sharpness, found.present.sigmoid(), found.features
 
 
 def probes(side: int) -> list[tuple[Tensor, ...]]:
-    """Make test inputs: a batch of flat and one of random crops, of different sizes."""
+    """Make two sets of `INPUTS` to test the file: black, grey and white crops, and 5 of noise, all `side` px wide."""
     source = torch.Generator().manual_seed(0)
     flat = torch.stack([torch.full((side, side, 3), level, dtype=torch.uint8) for level in (0, 128, 255)])
     noise = torch.randint(0, 256, (5, side, side, 3), generator=source, dtype=torch.uint8)
@@ -62,7 +63,7 @@ def probes(side: int) -> list[tuple[Tensor, ...]]:
 
 
 def largest_difference(path: Path, reference: FromBytes) -> float:
-    """Return the largest difference of an output between file and network on `probes`; inf if shapes differ."""
+    """Return the largest difference between outputs of the file `path` and of `reference`; inf if shapes differ."""
     import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -79,14 +80,14 @@ def largest_difference(path: Path, reference: FromBytes) -> float:
 
 
 def export_run(run: Path, path: Path) -> float:
-    """Write a gauge's run as ONNX; the file is written only if its outputs equal the network's.
+    """Write a gauge's run as the ONNX file `path`, unless its outputs differ from the network's.
 
     Returns:
-        The largest difference of an output.
+        The largest absolute difference of any output value, at most `TOLERANCE`.
 
     Raises:
         InputError: The run cannot be read.
-        RuntimeError: The outputs of the file differ from the network's.
+        RuntimeError: The outputs differ from the network's by more than `TOLERANCE`; no file is written.
     """
     loaded = load_run(run)
     network, worst = FromBytes(loaded.network).eval(), 0.0
@@ -97,7 +98,9 @@ def export_run(run: Path, path: Path) -> float:
         _trace(network, temporary, metadata)
         worst = largest_difference(temporary, network)
         if not worst <= TOLERANCE:
-            raise RuntimeError(f"{path}: expected the network's output within {TOLERANCE:g}, got {worst:g} off")
+            raise RuntimeError(
+                f"{path}: expected differences of up to {TOLERANCE:g} from PyTorch's outputs, got up to {worst:g}"
+            )
 
     run_folder.replace_file(path, write)
     return worst
@@ -109,7 +112,7 @@ def _metadata(run: Path) -> dict[str, str]:
     try:
         connectors = (run / "connectors.json").read_text("utf-8")
     except OSError as error:
-        raise InputError(f"{run / 'connectors.json'}: expected the connectors of a gauge's run, got {error}") from None
+        raise InputError(f"{run / 'connectors.json'}: expected a gauge's file of connectors, got: {error}") from None
     gates = {view: base64.b64encode(each.to_bytes()).decode() for view, each in load_gates(run).items()}
     return {
         "format": FORMAT,
@@ -121,6 +124,8 @@ def _metadata(run: Path) -> dict[str, str]:
         "tolerance": json.dumps(run_folder.tolerance_of(run) or {}),
         "connectors": connectors,
         "gates": json.dumps(gates),
+        "likeness": base64.b64encode(loaded.likeness.to_bytes()).decode(),
+        "errors": "" if loaded.errors is None else base64.b64encode(loaded.errors.to_bytes()).decode(),
     }
 
 

@@ -19,14 +19,14 @@ class Picture:
     """One picture of a part, resampled to the run's scale, with its truth.
 
     Attributes:
-        row: the dataset's columns, without pictures and objects.
-        objects: the pins' rows in the drawing's order; None where the dataset does not list one.
+        row: the dataset's columns of this picture, without images and objects.
+        objects: labels of the connector's n pins, in the drawing's order; None for a pin without labels.
         key: scene, housing and terminal.
         pixels: (H, W, 3) uint8.
-        camera: of the station, nominal, at this scale.
-        pose: (4, 4) true, part to station.
-        points: (n, 2, 2) px: true tip and foot of each pin; nan without a pin.
-        present: (n,) whether there is a pin.
+        camera: the station's nominal camera, for a picture of W x H px.
+        pose: (4, 4) matrix that turns points in the part's datum axes into the station's axes, mm; true, not found.
+        points: (n, 2, 2) true tip and foot of each pin, x and y in px; nan for a missing pin.
+        present: (n,) whether there is a pin in truth.
     """
 
     row: Mapping[str, Any]
@@ -41,7 +41,15 @@ class Picture:
 
 @dataclass(frozen=True)
 class GaugeData:
-    """A dataset: its pictures by split, and the drawings and queries of its connectors."""
+    """A dataset for the gauge.
+
+    Attributes:
+        splits: pictures by name of the split.
+        connectors: drawings of the connectors, by scene, housing and terminal (`Key`).
+        queries: what to find of each connector, by `Key`: its pins, and points on the edges of its walls.
+        pitch_px: distance of neighbouring pins in the pictures, px.
+        notes: messages for the user.
+    """
 
     splits: Mapping[str, Sequence[Picture]]
     connectors: Mapping[Key, NominalConnector]

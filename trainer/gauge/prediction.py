@@ -1,7 +1,7 @@
-"""Verdicts of a gauge's run on parts, each shown by one or more of the run's views, for `trainer.predict`.
+"""Verdicts of a gauge's run on parts, each shown by one or more views, for `trainer.predict`.
 
 Part and view are read from the pictures' names (`generator.io.view_names`); a picture without a view's name is a part
-of its own. Nothing but the pictures and the run is read: the pose is found in the pictures.
+of its own. Only the pictures and the run are read: the pose is found in the pictures.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,12 +12,14 @@ from typing import Any
 from PIL import Image
 
 from blender_scripts.contract.tolerance import MEASURES, Tolerance
+from generator.io.certificate import Certificate, read_certificate
 from generator.io.checksum import sha256_of
 from generator.io.view_names import parts_of, view_of
 from generator.locating.drawings import StatedDrawing, choose, parse_drawings
-from generator.locating.gauge import SCALE_NOTE, Gauge, Inspected, inspect_part
+from generator.locating.gauge import Gauge, Inspected, inspect_part, inspect_photograph
 from generator.locating.judge import CHARACTERISTICS
 from generator.locating.landmarks import queries
+from generator.locating.rig import check_views, scale_note
 from generator.locating.sheet import draw_sheet, sentence
 from generator.verdict.envelope import Envelope, Verdict
 from trainer.core import run_folder
@@ -39,11 +41,14 @@ class Options:
     """Options of a prediction.
 
     Args:
-        scene, housing, terminal: The part in hand; None: whatever the run's connectors leave open.
-        camera: View of pictures whose names say none; None: center, if the run knows it.
+        scene, housing, terminal: Names of the part's scene, housing and terminal; None: any. If several
+            connectors of the run fit these names, all of them must give equal measures.
+        camera: View of pictures whose names state no view, with `find` of all; None: center, if the run has it.
         judged: Characteristics that the verdict covers.
-        sheets: Whether to draw sheets.
+        sheets: Whether to draw the measures into a picture of each part.
         tolerance: Limits in mm of `--tolerance`, by name; empty: the run's own.
+        calibration: Calibration certificate of the station's cameras; None: they are nominal.
+        find: Whether the pictures are photographs in which the part must be searched for.
     """
 
     scene: str | None = None
@@ -53,11 +58,20 @@ class Options:
     judged: tuple[str, ...] = CHARACTERISTICS
     sheets: bool = False
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    calibration: Path | None = None
+    find: bool = False
 
 
 @dataclass(frozen=True)
 class Bench:
-    """A loaded gauge, what it measures, and what every verdict says of it."""
+    """What is needed to judge parts.
+
+    Args:
+        gauge: The network with its uncertainty, gates and limits.
+        drawing, tolerance: Drawing of the connector, and limits in mm.
+        model: `name` of the run, and `hash`, the SHA-256 of its weights.
+        options: Options of the prediction.
+    """
 
     gauge: Gauge
     drawing: StatedDrawing
@@ -66,7 +80,7 @@ class Bench:
     options: Options
 
     def document(self, found: Inspected, files: Mapping[str, Path], part: str) -> dict[str, Any]:
-        """Make the entry of predictions.json for a part."""
+        """Make a part's entry of predictions.json; `found`: its inspection; `files`: its pictures' paths, by view."""
         envelope = Envelope(
             found.verdict,
             found.reasons,
@@ -81,17 +95,18 @@ class Bench:
         return envelope.to_json(part=part, sentence=said, **found.document(self.drawing, self.options.judged))
 
     def unjudged(self, file: Path, problems: Sequence[str]) -> dict[str, Any]:
-        """Make the entry of a file that belongs to no part."""
+        """Make the entry of predictions.json for a `file` that belongs to no part: INVALID, `problems` as reasons."""
         reasons = [f"file: {problem}" for problem in problems]
         known = {"model": self.model, "judged": list(self.options.judged)}
-        return Envelope(Verdict.INVALID, reasons, file=str(file), **known).to_json(scale=SCALE_NOTE)  # type: ignore[arg-type]
+        envelope = Envelope(Verdict.INVALID, reasons, file=str(file), **known)  # type: ignore[arg-type]
+        return envelope.to_json(scale=scale_note(self.gauge.certificate))
 
 
 def parse_judge(text: str | None) -> tuple[str, ...]:
-    """Parse `--judge`: characteristics, separated by commas; None: all.
+    """Parse the value of --judge (comma-separated characteristics; None: all); returns them in `CHARACTERISTICS` order.
 
     Raises:
-        InputError: one is unknown or given twice, or there is none.
+        InputError: a name is unknown or given twice, or there is no name.
     """
     if text is None:
         return CHARACTERISTICS
@@ -102,17 +117,18 @@ def parse_judge(text: str | None) -> tuple[str, ...]:
 
 
 def load_bench(run: Path, options: Options) -> Bench:
-    """Load a gauge's run, and choose what it measures.
+    """Load a gauge's run, and choose connector and tolerance by the options.
 
     Raises:
-        InputError: The run cannot be read, or the options leave the connector or its tolerance open.
+        InputError: The run cannot be read, none of its connectors fits the options, several fit that would give
+            different measures, or a limit is missing.
     """
     loaded = load_run(run)
     with as_input_error():
         try:
             text = (run / CONNECTORS).read_text("utf-8")
         except OSError as error:
-            raise InputError(f"{run / CONNECTORS}: expected the connectors of a gauge's run, got {error}") from None
+            raise InputError(f"{run / CONNECTORS}: expected a gauge's file of connectors, got: {error}") from None
         drawings = parse_drawings(text, str(run / CONNECTORS))
         drawing = choose(drawings, options.scene, options.housing, options.terminal)
     try:
@@ -120,52 +136,71 @@ def load_bench(run: Path, options: Options) -> Bench:
     except ValueError as error:
         raise InputError(f"{run / CONNECTORS}: {error}") from None
     gates = {view: each for view, each in load_gates(run).items() if view in drawing.cameras}
-    factors, limits = loaded.uncertainty.factors, loaded.uncertainty.fit_limits
-    gauge = Gauge(TorchFinder(loaded.network, loaded.uncertainty.scales), loaded.pitch_px, factors, limits, gates)
+    factors, limits = loaded.factors, loaded.uncertainty.fit_limits
+    finder = TorchFinder(loaded.network, loaded.uncertainty.scales)
+    certificate = _certificate(options.calibration)
+    gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)
     tolerance = tolerance_of(run_folder.tolerance_of(run) or {}, drawing, options.tolerance)
     model = {"name": run.resolve().name, "hash": digest(run / run_folder.BEST)}
     return Bench(gauge, drawing, tolerance, model, options)
 
 
+def _certificate(path: Path | None) -> Certificate | None:
+    if path is None:
+        return None
+    with as_input_error():
+        certificate = read_certificate(path)
+    if certificate.is_expired():
+        say(f"WARNING: --calibration {path}: expired on {certificate.expires:%Y-%m-%d}, so no conformity is stated.")
+    return certificate
+
+
 def tolerance_of(stated: Mapping[str, Any], drawing: StatedDrawing, asked: Mapping[str, float]) -> Tolerance:
-    """Return the limits that apply: those of the run for the scene, replaced by those asked for.
+    """Return a connector's limits in mm: the run's (`stated`, by scene), replaced by those of --tolerance (`asked`).
 
     Raises:
-        InputError: A limit is for an address that the connector does not have, or some limit is stated nowhere.
+        InputError: A limit is for an address that the connector does not have, or a necessary limit is not stated.
     """
     addresses = {each.address for each in drawing.positions}
     unknown = [name for name in asked if "." in name and name.rpartition(".")[0] not in addresses]
     if unknown:
-        raise InputError(f"--tolerance {unknown[0]}: expected an address of {drawing.key[0]}, such as r1c1, got none")
+        raise InputError(f"--tolerance: expected a pin address of {drawing.key[0]}, such as r1c1, got {unknown[0]}")
     own = stated.get(drawing.key[0])
     if own is None:
         if missing := [name for name in MEASURES[:2] if name not in asked]:
             raise InputError(
-                f"--tolerance: expected {', '.join(missing)}, as the run states no tolerance for {drawing.key[0]}"
+                f"--tolerance: expected {' and '.join(missing)}, as the run states no tolerance for {drawing.key[0]}"
             )
         own = {name: asked[name] for name in MEASURES if name in asked}
     return Tolerance(**own).with_limits(asked)
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Prepare the prediction of picture files.
+    """Load a run, and sort picture files into parts by their names; verdicts are computed while `outcomes` is read.
 
     Raises:
-        InputError: As `load_bench`, or `camera` is no view of the run.
+        InputError: `load_bench` raises it, `options.camera` is no view of the run, or the certificate does not fit the
+            cameras or pictures.
     """
     bench = load_bench(run, options)
     views = list(bench.gauge.gates)
     if options.camera is not None and options.camera not in views:
-        raise InputError(f"--camera {options.camera}: expected a view of the run ({', '.join(views)})")
-    unnamed = [file for file in files if view_of(file, views) is None]
+        raise InputError(f"--camera {options.camera}: expected a view known to the run ({', '.join(views)})")
+    # In a photograph the part is found by itself: names say nothing of it.
+    unnamed = [file for file in files if options.find or view_of(file, views) is None]
     parts, problems = parts_of([file for file in files if file not in set(unnamed)], views, all_views=False)
     view = options.camera or (_DEFAULT_VIEW if _DEFAULT_VIEW in views else None)
     if unnamed and view is not None:
         if options.camera is None:
-            say(f"{len(unnamed)} pictures without a view in their names are taken from {view}; --camera names another.")
+            why = "are searched for a part (--find)" if options.find else "have no view in their names"
+            say(f"{len(unnamed)} pictures {why}: judged as view {view}; --camera sets another.")
         parts |= {str(file.with_suffix("")): {view: file} for file in unnamed}
     elif unnamed:
-        problems += [f"{file}: expected a name that ends in a view of the run, or --camera" for file in unnamed]
+        problems += [f"{file}: expected a name that ends in {' or '.join(views)}, or --camera" for file in unnamed]
+    if bench.gauge.certificate is not None:
+        with as_input_error():
+            seen = dict.fromkeys(sorted({view for pictures in parts.values() for view in pictures}))
+            check_views(bench.gauge.certificate, bench.drawing.cameras, seen)
     taken = {file for pictures in parts.values() for file in pictures.values()}
     left = [file for file in files if file not in taken]
     # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
@@ -192,10 +227,25 @@ def _of_part(bench: Bench, part: str, files: Mapping[str, Path]) -> Judged:
             pictures[view] = open_picture(file, str(file))
         except InputError as error:
             unread += error.problems
-    if unread:
-        found = Inspected(Verdict.INVALID, tuple(f"file: {problem}" for problem in unread))
-        return Judged(place, bench.document(found, files, part), problems=unread)
-    found = inspect_part(bench.gauge, bench.drawing, pictures, bench.tolerance, bench.options.judged)
+    try:
+        with as_input_error():
+            if unread:
+                raise InputError(unread)
+            found = _inspect(bench, pictures)
+    except InputError as error:
+        reasons, scale = tuple(f"file: {problem}" for problem in error.problems), scale_note(bench.gauge.certificate)
+        document = bench.document(Inspected(Verdict.INVALID, reasons, scale=scale), files, part)
+        return Judged(place, document, problems=error.problems)
+    if bench.options.find:
+        pictures = {each.name: Image.fromarray(each.pixels) for each in found.views} or pictures
     sheet = draw_sheet(found, bench.drawing, pictures, bench.tolerance) if bench.options.sheets else None
     line = f"{sentence(found, bench.tolerance)}  {part} ({', '.join(pictures)})"
     return Judged(place, bench.document(found, files, part), line, sheet)
+
+
+def _inspect(bench: Bench, pictures: Mapping[str, Image.Image]) -> Inspected:
+    """Measure and judge a part in pictures of the station, by view, or in one photograph in which it is searched."""
+    if bench.options.find:
+        ((view, photograph),) = pictures.items()
+        return inspect_photograph(bench.gauge, bench.drawing, view, photograph, bench.tolerance, bench.options.judged)
+    return inspect_part(bench.gauge, bench.drawing, pictures, bench.tolerance, bench.options.judged)

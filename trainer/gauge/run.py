@@ -1,13 +1,16 @@
-"""A gauge's run on disk: settings, scale and calibration (RUN/config.json, RUN/uncertainty.json), and weights."""
+"""Files of a gauge's run: config.json (settings, px per pitch), uncertainty.json (factors, slopes), and weights."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from generator.locating import factors, likeness
+from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import FitLimits
-from generator.locating.measure import Factors
+from generator.locating.likeness import Likeness
+from trainer.core.errors import InputError, as_input_error
 from trainer.core.run_folder import (
     BEST,
     CONFIG,
@@ -28,46 +31,49 @@ UNCERTAINTY = "uncertainty.json"
 
 
 class GaugeConfig(Settings):
-    """Shape of the network."""
+    """Settings of the shape of a gauge's network."""
 
     side: int = setting(
-        48, "side of a crop, px; a multiple of 8", ge=32, le=256, no_option="from the pitch of the pins in px"
+        48, "side of the network's square crops, px; a multiple of 8", ge=32, le=256, no_option="from the pins' pitch"
     )
     width: int = setting(
-        32, "channels of the network at a stride of 2 px; twice and three times as many at 4 and 8 px", ge=4, le=256
+        32, "channels at half the picture's resolution; twice as many at 1/4, three times as many at 1/8", ge=4, le=256
     )
 
 
 class TrainingConfig(Settings):
-    """Settings of a training that change its result."""
+    """Settings of a gauge's training that change its result."""
 
     epochs: int = setting(75, "passes over the training split", ge=1, le=100_000)
     pictures: int = setting(4, "pictures per step", ge=1, le=4096)
-    pins: int = setting(12, "most pins of a picture per step, drawn at random", ge=1, le=4096)
-    edges: int = setting(10, "most edge points of a picture per step, drawn at random", ge=0, le=4096)
+    pins: int = setting(12, "pins per picture in a step, at most; they are drawn at random", ge=1, le=4096)
+    edges: int = setting(10, "points on the edges of the housing's walls per picture in a step, at most", ge=0, le=4096)
     lr: float = setting(1.5e-3, "highest learning rate", gt=0, le=10)
-    warmup: float = setting(0.05, "share of the steps during which the learning rate rises", ge=0, le=1)
+    warmup: float = setting(
+        0.05, "share of the steps, from the first on, during which the learning rate rises", ge=0, le=1
+    )
     weight_decay: float = setting(0.02, "weight decay of AdamW", ge=0, le=10)
-    clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
+    clip: float = setting(1.0, "norm to which larger gradients are scaled down", gt=0, le=1e6, no_option="fixed")
     ema: float = setting(
-        0.995, "decay per step of the moving average of the weights; 0: the weights themselves", ge=0, le=0.99999,
-        metavar="DECAY",
+        0.995, "validate and keep the moving average of the weights with this decay per step; 0: no average",
+        ge=0, le=0.99999, metavar="DECAY",
     )  # fmt: skip
-    patience: int = setting(0, "stop after N epochs that bring no better one; 0: never", ge=0, le=100_000, metavar="N")
-    augment: bool = setting(True, "train without augmentation (exposure, colour, noise, mirroring)")
+    patience: int = setting(0, "stop after N epochs without a new best one; 0: never", ge=0, le=100_000, metavar="N")
+    augment: bool = setting(True, "train without random exposure, colour, sharpness, noise and mirroring")
     seed: int = setting(0, "seed of all random numbers", ge=0, le=2**31 - 1)
     threads: int = setting(
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
     )
     init: str = setting(
-        "", "start with the weights of this gauge's run", metavar="RUN", group="beginning", expected="a gauge's run",
+        "", "start with the weights of a gauge's RUN, and its network's shape in place of --width",
+        metavar="RUN", group="beginning", expected="a gauge's run",
         shown="random weights",
     )  # fmt: skip
     amp: Literal["bf16", "off"] = setting(
         "off",
         "precision: bf16 computes in bfloat16 with weights in float32",
         choices=("auto", "bf16", "off"),
-        shown="auto: bf16 on a GPU or CPU that computes in it",
+        shown="auto: bf16 on a GPU or CPU that computes in bfloat16",
     )
     fitted_epochs: int = FITTED_EPOCHS
     data_sha256: str = setting(
@@ -76,23 +82,25 @@ class TrainingConfig(Settings):
 
     @property
     def scheduled(self) -> int:
-        """Number of epochs of the schedule: those of --epochs, or as many as fit into --time-limit."""
+        """Number of epochs for which the learning rate is planned: `epochs`, or `fitted_epochs` with --time-limit."""
         return self.fitted_epochs or self.epochs
 
     @property
     def close_ups(self) -> float:
-        """A gauge has no epochs of close-ups."""
+        """Share of the epochs that show close-ups of single pins only: always 0 for a gauge."""
         return 0.0
 
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Factors on the network's standard deviations, from validation, so that stated uncertainties hold.
+    """Factors on standard deviations, so that stated uncertainties hold on validation, and limits of a part's fit.
 
     Attributes:
-        tip, foot, edge: of the points in px.
-        aside, height: of dx and dy, and of the height, in mm.
-        residual, inliers, sigma_px: limits of a located part's fit, see `generator.locating.fit`.
+        tip, foot, edge: factors on the network's standard deviations, in px, of tips, of feet and of edge points.
+        aside, height, aside_alone, height_alone: factors on standard deviations in mm, see
+            `generator.locating.factors.Factors`.
+        slopes: found over true displacements of tips, by name of the terminal, see the same class.
+        residual, inliers, sigma_px: limits beyond which a part counts as not located, see `FitLimits`.
     """
 
     tip: float = 1.0
@@ -100,37 +108,58 @@ class Uncertainty:
     edge: float = 1.0
     aside: float = 1.0
     height: float = 1.0
+    aside_alone: float = 1.0
+    height_alone: float = 1.0
     residual: float = FitLimits.residual
     inliers: float = FitLimits.inliers
     sigma_px: float = FitLimits.sigma_px
+    slopes: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def scales(self) -> tuple[float, float, float]:
+        """The factors by which standard deviations in px are multiplied: of tips, of feet, of edge points."""
         return self.tip, self.foot, self.edge
 
     @property
-    def factors(self) -> Factors:
-        """The factors on measures in mm."""
-        return Factors(self.aside, self.height)
-
-    @property
     def fit_limits(self) -> FitLimits:
+        """The limits beyond which a part counts as not located."""
         return FitLimits(self.residual, self.inliers, self.sigma_px)
 
 
 @dataclass(frozen=True)
 class GaugeRun:
-    """A trained gauge: its network, the pitch in px that pictures are resampled to, and its uncertainty."""
+    """A trained gauge: its network in evaluation mode, and what was learned at the end of its training.
+
+    `pitch_px` is the distance of neighbouring pins in px to which pictures are resampled. `uncertainty` has the factors
+    by which standard deviations are multiplied. `likeness` has limits beyond which a part is unlike those of the
+    training. `errors` are the errors in measuring the validation parts by several views together; None: there was no
+    validation part with several views.
+    """
 
     network: GaugeNetwork
     pitch_px: float
     uncertainty: Uncertainty
+    likeness: Likeness
+    errors: ValidationErrors | None = None
+
+    @property
+    def factors(self) -> Factors:
+        """The factors by which standard deviations in mm are multiplied."""
+        return factors_of(self.uncertainty, self.errors)
+
+
+def factors_of(found: Uncertainty, errors: ValidationErrors | None) -> Factors:
+    """Return the factors by which standard deviations in mm are multiplied, from the results of validation."""
+    return Factors(found.aside, found.height, found.aside_alone, found.height_alone, errors, found.slopes)
 
 
 def save_config(
     run: Path, model: GaugeConfig, training: TrainingConfig, pitch_px: float, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json; `tolerance`: of the training data, by scene."""
+    """Write RUN/config.json: settings of network and training, and the tolerance (limits in mm, by scene).
+
+    `pitch_px` is the distance of neighbouring pins in resampled pictures, px.
+    """
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -143,24 +172,29 @@ def save_config(
 
 
 def load_config(run: Path) -> tuple[GaugeConfig, TrainingConfig, float]:
-    """Read RUN/config.json strictly: shape of the network, settings of the training, pitch in px.
+    """Read RUN/config.json; returns the settings of network and training, and the distance of neighbouring pins, px.
 
     Raises:
         InputError: the file is missing, damaged, of another version, or has unknown keys or values.
     """
     path = run / CONFIG
     document = read_document(path, FORMAT, VERSION, {"model", "training", "pitch_px", TOLERANCE})
+    if not isinstance(pitch_px := document.get("pitch_px"), int | float):
+        raise InputError(f"{path} pitch_px: expected a number, got {pitch_px!r}")
     model = section(GaugeConfig, document.get("model"), f"{path} model")
-    return model, section(TrainingConfig, document.get("training"), f"{path} training"), float(document["pitch_px"])
+    return model, section(TrainingConfig, document.get("training"), f"{path} training"), float(pitch_px)
 
 
-def save_uncertainty(run: Path, found: Uncertainty) -> None:
-    """Write RUN/uncertainty.json."""
+def save_uncertainty(run: Path, found: Uncertainty, errors: ValidationErrors | None) -> None:
+    """Write `found` into RUN/uncertainty.json and `errors`, unless None, into RUN/errors.npz."""
     write_json(run / UNCERTAINTY, asdict(found))
+    (run / factors.FILE).unlink(missing_ok=True)
+    if errors is not None:
+        errors.save(run)
 
 
 def load_run(run: Path) -> GaugeRun:
-    """Load a trained gauge, in evaluation mode.
+    """Load a trained gauge from the run's folder, with its network in evaluation mode.
 
     Raises:
         InputError: the run is missing or its files do not fit together.
@@ -170,4 +204,29 @@ def load_run(run: Path) -> GaugeRun:
     tensors, _ = read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
-    return GaugeRun(network.eval(), pitch_px, Uncertainty(**{key: float(value) for key, value in stated.items()}))
+    try:
+        by_terminal = stated.pop("slopes", {})  # missing in runs of earlier versions
+        slopes = {str(name): float(value) for name, value in by_terminal.items()}
+        uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()}, slopes=slopes)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"{run / UNCERTAINTY}: expected the uncertainty of a gauge's run, got: {error}") from None
+    return GaugeRun(network.eval(), pitch_px, uncertainty, _likeness(run), _errors(run))
+
+
+def _likeness(run: Path) -> Likeness:
+    path = run / likeness.FILE
+    if not path.is_file():
+        raise InputError(
+            f"{path}: expected the file with the limits for the appearance of parts, got no such file: "
+            f"`python -m trainer.gauge --data DATASET --out {run} --resume` writes this file"
+        )
+    with as_input_error():
+        return Likeness.of_bytes(path, str(path))
+
+
+def _errors(run: Path) -> ValidationErrors | None:
+    path = run / factors.FILE
+    if not path.is_file():
+        return None
+    with as_input_error():
+        return ValidationErrors.of_bytes(path, str(path))

@@ -1,4 +1,4 @@
-"""RUN/report.html of a gauge: its figures on one page, which needs no other file and no network."""
+"""Write RUN/report.html of a gauge: settings and errors on one page, which needs no other file and no internet."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ SHOWN_AXES = {"dx": "dx", "dy": "dy", "retraction": "height"}
 
 
 def write_page(run: Path) -> Path:
-    """Write RUN/report.html from the files in RUN; returns its path.
+    """Write report.html into a run's folder, from the files there; returns the page's path.
 
     Raises:
         InputError: the run was not finished, or a file in it cannot be read.
@@ -25,6 +25,7 @@ def write_page(run: Path) -> Path:
     rows = read_metrics(run, summary["epochs"])
     minutes = sum(float(str(row["seconds"])) for row in rows) / 60
     factors = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
+    slopes = factors.pop("slopes", {})  # missing in runs of earlier versions
     facts = [
         ("dataset", summary["data"].get("name")),
         ("training pictures", summary["training_pictures"]),
@@ -34,6 +35,10 @@ def write_page(run: Path) -> Path:
         ("stopped early", summary["stopped"]),
         ("tolerance", words(run_folder.tolerance_of(run))),
         ("uncertainty", ", ".join(f"{name} {value:.2f}" for name, value in factors.items())),
+        (
+            "dx and dy divided by",
+            ", ".join(f"{value:.3f} ({name or 'other terminals'})" for name, value in slopes.items()),
+        ),
     ]
     context = {
         "title": f"Gauge: {run.resolve().name}",
@@ -46,7 +51,7 @@ def write_page(run: Path) -> Path:
 
 
 def tables(splits: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[Any]]]]:
-    """Make the tables of a page: title, header, rows, for each split and set of cameras."""
+    """Make a table of errors (title, header, rows) per split and cameras, from the entry `splits` of summary.json."""
     found = []
     for split, by_cameras in splits.items():
         for cameras, by_group in by_cameras.items():

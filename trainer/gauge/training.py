@@ -1,7 +1,7 @@
-"""Training of a gauge in the loop of `trainer.core.loop`: crops, loss, validation.
+"""Train a gauge in the loop of `trainer.core.loop`: supplies the crops, the loss and the validation after each epoch.
 
-The best epoch is the one with the lowest mean loss of the points on crops of validation, round misplaced poses that are
-the same in every epoch.
+The best epoch has the lowest mean loss (distance and presence) on crops of validation pictures. The crops are cut where
+a slightly wrong pose of the part would show pins and edges. The wrong poses are the same in every epoch.
 """
 
 import time
@@ -33,7 +33,7 @@ _SEED_OF_VALIDATION = 1_000_003
 
 
 class Portion(NamedTuple):
-    """This process's share of a step's crops; `total`: of all processes."""
+    """The crops of one training step that this process computes; `total`: number of crops of all processes."""
 
     batch: Batch
     total: int
@@ -42,7 +42,7 @@ class Portion(NamedTuple):
 def build(
     shape: GaugeConfig, config: TrainingConfig, device: torch.device
 ) -> tuple[GaugeNetwork, torch.optim.Optimizer]:
-    """Make a network with seeded random weights, and its optimizer."""
+    """Make a network of this `shape`, its random weights drawn by the seed in `config`, and its AdamW optimizer."""
     torch.manual_seed(config.seed)
     network = GaugeNetwork(shape.side, shape.width).to(device)
     decayed = [p for p in network.parameters() if p.dim() > 1]
@@ -52,13 +52,13 @@ def build(
 
 
 class GaugeTrainee:
-    """A gauge in training; see `trainer.core.loop.Trainee`.
+    """A gauge in training, with the methods that the training loop calls (`trainer.core.loop.Trainee`).
 
     Args:
         data: the dataset; its splits `train` and `validation` are used.
-        network, optimizer: from `build`.
+        network, optimizer: what `build` made.
         config: the training's settings.
-        share: this process's share.
+        share: which part of each step's crops this process computes.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class GaugeTrainee:
         self._sums = torch.zeros(4, device=self.device)
 
     def adopt(self, config: TrainingConfig) -> None:
-        """Take settings with another number of epochs."""
+        """Set the settings; `time_limit.fit` calls it once more, with fewer epochs, to shorten the training."""
         self.config = config
         self.schedule = Schedule(
             epochs=config.scheduled,
@@ -89,11 +89,11 @@ class GaugeTrainee:
         )
 
     def steps(self, epoch: int) -> int:
-        """Number of steps of an epoch; epochs count from 1."""
+        """Return the number of steps of an epoch: training pictures divided by pictures per step, rounded up."""
         return -(-len(self.train) // self.config.pictures)
 
     def batches(self, epoch: int) -> Iterator[Sequence[Portion]]:
-        """Yield the crops of each step, prepared in a background thread."""
+        """Yield for each step of an epoch a list with one `Portion`; a background thread cuts the crops in advance."""
         self.network.train()
         self._sums = torch.zeros(4, device=self.device)
         order = np.random.default_rng([self.config.seed, epoch]).permutation(len(self.train))
@@ -146,7 +146,7 @@ class GaugeTrainee:
             return self.network(crops, batch.marks, batch.besides, batch.kinds), batch
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of a portion's loss / `parts`."""
+        """Add the gradient of a portion's loss, divided by `batch.total` and `parts`, the step's number of portions."""
         found, truth = self._answer(batch.batch)
         value = loss(found, truth) / batch.total
         self.share.accelerator.backward(value / parts)
@@ -155,7 +155,7 @@ class GaugeTrainee:
             self._sums[1:] += torch.stack(_tip_errors(found, truth))
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """Return `lr`, `train_loss`, `gradient_norm` and `train_tip_px` (root mean square per axis)."""
+        """Return `lr`, `train_loss`, `gradient_norm`, `train_tip_px` (root mean square error of tips per axis, px)."""
         sums = self.share.total(self._sums)
         return {
             "lr": how.lr,
@@ -165,11 +165,11 @@ class GaugeTrainee:
         }
 
     def is_due(self, epoch: int) -> bool:
-        """Return True: every epoch is measured."""
+        """Return True: every epoch is followed by a measurement on validation."""
         return True
 
     def measure(self, epoch: int) -> Measured:
-        """Measure the points on crops of validation."""
+        """Validate on up to 48 pictures: loss (score: -loss), px errors (tips, edges), share of right presence."""
         self.network.eval()
         source = np.random.default_rng([_SEED_OF_VALIDATION, self.config.seed])
         sums, edges, lost, count = np.zeros(3), np.zeros(2), 0.0, 0
@@ -194,11 +194,11 @@ class GaugeTrainee:
         return Measured(row, (-lost / max(1, count),))
 
     def unmeasured(self) -> Row:
-        """Return no columns: every epoch is measured."""
+        """Return an empty row for metrics.csv; this training measures every epoch."""
         return {}
 
     def cost(self) -> Cost:
-        """Estimate the seconds of an epoch, and of the measurement at the end."""
+        """Estimate by a trial the seconds of an epoch, and of what follows the last one (calibration, measurement)."""
         step = seconds_per_step(self, 1)
         began = time.monotonic()
         self.measure(0)
@@ -214,7 +214,7 @@ class GaugeTrainee:
         """Write nothing: a gauge has no files of its own after an epoch."""
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
-        """Return no warnings."""
+        """Return no warnings: a gauge's training gives none."""
         return []
 
 

@@ -1,14 +1,15 @@
 """`python -m trainer.vit`: a small vision transformer for classification, from training to the Hub.
 
-command, options, setup                the training command, its options; settings, data and network that it starts with
+command, options, setup                the training command, its options; its settings, data and network at the start
 pretrained, training_check             weights of published ViTs; checks of data and network before and during training
-training, loader, closeups, patches    steps of the training, their pictures and close-ups, losses from boxes
+training, loader, closeups              steps of the training, their pictures and close-ups
+patches, measures                      losses from boxes, and from the displacements of pins
 epoch_report, finish                   a line for each epoch; measurement and threshold at the end
 network, run, hub_files                the network, copied into each run; settings and weights; files for transformers
-answers, verdicts, prediction          output for a split; OK or NG, and where, for a picture or part; for picture files
+answers, verdicts, prediction          output for a split; verdict on a picture or part; verdicts on picture files
 metrics, evaluation                    all measures of a split; evaluation of a run on a dataset
 evaluation_page, evaluation_plots      page and figures of an evaluation
-attention (and attention_*)            where the network looks: maps, scores, sheets
+attention (and attention_*)            attention of the network: maps, scores, sheets
 results, run_page, card                reading a run's results; its page; its model card (README.md)
 onnx_export, publication               export as ONNX; files for the Hub
 """

@@ -14,7 +14,10 @@ from trainer.vit.network.model import ViT
 
 @dataclass(frozen=True)
 class Answers:
-    """Output for N examples: logits, probabilities (N, K), predicted and true labels (N,), mean cross-entropy."""
+    """Output for N examples: logits and probabilities (N, K), predicted and true labels (N,), mean cross-entropy.
+
+    Temperature and threshold are not applied: the predicted label is that of the most probable class.
+    """
 
     logits: np.ndarray
     probabilities: np.ndarray
@@ -24,11 +27,10 @@ class Answers:
 
 
 def answer(model: ViT, split: Split, batch_size: int = 16, share: Share | None = None, bar: bool = False) -> Answers:
-    """Run the network on all examples of a split; processes divide the work, and each gets the whole output.
+    """Run the network on all examples of a split; processes divide the work, and each returns all examples' output.
 
     Args:
-        model: The network.
-        split: The split.
+        model, split: The network, which is set to evaluation mode, and the split.
         batch_size: Examples (pictures, or parts) per batch.
         share: This process's share; None: there is one process.
         bar: Whether to show a progress bar.

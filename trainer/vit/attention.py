@@ -1,12 +1,14 @@
-"""Where a ViT looks, as pictures and as scores, for `trainer.attention` and `trainer.vit --stages`.
+"""Attention of a ViT, as pictures and as scores, for `trainer.attention` and `trainer.vit --stages`.
 
-Written into OUT: attention.json (scores of three kinds of map: rollout, gradient rollout and patches; and of three
-baselines: a flat map, a Gaussian in the centre, networks with random weights), and for each set of weights a sheet
-attention_NAME.png of the same probe pictures. With several sets of weights also curves.png and attention.gif.
+    OUT/attention.json        scores of three kinds of map (rollout, gradient rollout, patches) and of three baselines
+                              (a flat map, a Gaussian in the centre, networks with random weights)
+    OUT/attention_NAME.png    sheet of the probe pictures and their maps, for each set of weights
+    OUT/curves.png            scores over the sets of weights, if there are several
+    OUT/attention.gif         the sheets one after the other, if there are several
 
 The probe pictures are the first rows of each class in turn, so they are the same for all weights and stages. Only rows
-that the run was measured on count (--rows). For a run on several views they are all pictures of the first parts, each
-with its own maps.
+that --rows keeps are used. For a run on several views the probes are all pictures of the first parts; each picture has
+its own maps.
 """
 
 import json
@@ -31,34 +33,19 @@ from trainer.vit.attention_maps import METHODS, maps_of
 from trainer.vit.attention_scores import centre_map, scores, summary
 from trainer.vit.attention_sheets import animation, curves, sheet
 from trainer.vit.network.model import ViT
-from trainer.vit.results import (
-    ANIMATION,
-    ATTENTION_DOCUMENT,
-    CURVES,
-    STAGES,
-    attention_files,
-    attention_sheet,
-)
+from trainer.vit.results import ANIMATION, ATTENTION_DOCUMENT, CURVES, STAGES, attention_files, attention_sheet
 
 SPLIT, PICTURES, PROBES = "validation", 200, 9
-
-
 RANDOM_SEEDS = (0, 1, 2)
-
-
 # Called with the number of pictures that were processed, for progress bars.
 Done = Callable[[int], object]
-
-
 # Most attention weights of one block in a batch: 2 GB with their gradients, in float32.
 LARGEST_BATCH = 2**28
-
-
 STAGE_SHEET = "attention.png"
 
 
 def by_turns(split: Split, classes: int, count: int) -> list[int]:
-    """Return the indices of at most `count` examples: the first of each class, then the second of each, …"""
+    """Return the indices of at most `count` examples: the first of each of the `classes`, then the second of each, …"""
     queues = [torch.nonzero(split.labels == label).flatten().tolist() for label in range(classes)]
     found: list[int] = []
     while len(found) < count and any(queues):
@@ -71,10 +58,9 @@ class Probes:
     """The pictures whose attention maps are scored and drawn, the same for all weights of a run.
 
     Args:
-        name: Name of the split that they are from.
-        split: The split.
-        rows: Indices in the split of the examples (pictures, or parts with several views) that are scored.
-        shown: Number of these examples, from the first, that are drawn on a sheet.
+        name, split: The split's name, and the split.
+        rows: Indices in the split of the examples (pictures, or with --views parts) that are scored.
+        shown: Number of examples that are drawn on a sheet: the first of `rows`.
     """
 
     name: str
@@ -83,14 +69,16 @@ class Probes:
     shown: int
 
     def pictures(self, count: int | None = None) -> list[int]:
-        """Return the indices of the pictures of the first `count` examples; None: of all."""
+        """Return the indices of the pictures of the first `count` examples; None: of all examples."""
         return self.split.picture_indices(self.rows[:count]).tolist()
 
 
 def probes_of(
     splits: Mapping[str, Split], name: str, classes: int, pictures: int = PICTURES, shown: int = PROBES
 ) -> Probes:
-    """Choose at most `pictures` probe pictures of split `name`, of which `shown` are drawn, by its rows alone.
+    """Choose the pictures of split `name` whose attention maps are scored and, of these, those that are drawn.
+
+    `classes` is the number of classes, `pictures` and `shown` the largest numbers of pictures scored and drawn.
 
     Raises:
         InputError: There is no such split, or it has no rows.
@@ -100,17 +88,17 @@ def probes_of(
     each = splits[name].views
     rows = by_turns(splits[name], classes, max(1, pictures // each))
     if not rows:
-        raise InputError(f"--split {name}: expected rows, got none")
+        raise InputError(f"split {name}: expected rows to score, got none that --rows keeps")
     return Probes(name, splits[name], rows, min(max(1, shown // each), len(rows)))
 
 
 @dataclass(frozen=True)
 class Look:
-    """Attention of a network with one set of weights.
+    """Attention maps of a network with one set of weights; all sets are given the same pictures, `Probes`.
 
     Args:
-        scores: Mean scores of the probe pictures' maps, by kind of map.
-        sheet: Contact sheet of the first probe pictures and their maps.
+        scores: By kind of map, mean scores over the pictures, from `attention_scores.summary`.
+        sheet: Contact sheet of the first pictures and their maps.
     """
 
     scores: dict[str, Any]
@@ -118,7 +106,10 @@ class Look:
 
 
 def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda count: None) -> dict[str, Tensor]:
-    """Compute the attention maps (N, h, w) of the N pictures of examples `rows`, by kind; `done`: see `StageLooks`."""
+    """Compute the attention maps (N, h, w), by kind, of the N pictures of the examples `rows` of a split.
+
+    The maps are on the CPU; `done` is called after each batch with its number of pictures.
+    """
     device = next(model.parameters()).device
     tokens = model.config.grid[0] * model.config.grid[1]
     batch_size = max(1, min(8, LARGEST_BATCH // (tokens**2 * model.config.heads)) // split.views)
@@ -132,7 +123,10 @@ def all_maps(model: ViT, split: Split, rows: Sequence[int], done: Done = lambda 
 
 
 def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, Any]:
-    """Compute the mean scores of the probes' maps by kind; of an NG part only views count that show its defect."""
+    """Return the mean scores of attention `maps` of the pictures `probes`, by kind of map.
+
+    Of a part with several views, views that cannot show its defect are left out.
+    """
     at, split, config = torch.tensor(probes.pictures()), probes.split.by_picture(), model.config
     seen = torch.arange(len(at))
     if probes.split.views > 1:
@@ -147,7 +141,10 @@ def scored(maps: Mapping[str, Tensor], probes: Probes, model: ViT) -> dict[str, 
 
 
 def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> dict[str, Any]:
-    """Compute the scores of three baselines: a flat map, a Gaussian in the centre, three networks of random weights."""
+    """Compute the mean scores of three baselines: a flat map, a Gaussian in the centre, networks of random weights.
+
+    Returns scores by `uniform`, `centre` and, for each kind of map, `random weights, KIND`; `done`: see `StageLooks`.
+    """
     grid, count = model.config.grid, len(probes.pictures())
     flat = torch.full((count, *grid), 1 / (grid[0] * grid[1]))
     found = scored({"uniform": flat, "centre": centre_map(grid).expand(count, *grid)}, probes, model)
@@ -166,7 +163,10 @@ def baselines(model: ViT, probes: Probes, done: Done = lambda count: None) -> di
 
 
 def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None) -> Look:
-    """Compute maps, scores and sheet of all probe pictures for one network in evaluation mode."""
+    """Compute the attention maps of the pictures `probes` for a network in evaluation mode; returns scores and sheet.
+
+    `title` stands on the sheet; `done` is called, after each batch, with its number of pictures.
+    """
     maps = all_maps(model, probes.split, probes.rows, done)
     split = probes.split
     pixels = split.pixels(probes.rows[: probes.shown]).to(next(model.parameters()).device).float() / 255
@@ -178,13 +178,9 @@ def look(model: ViT, probes: Probes, title: str, done: Done = lambda count: None
 
 
 def write(out: Path, looks: Mapping[str, Look], base: Mapping[str, Any], probes: Probes) -> None:
-    """Write attention.json and a sheet per set of weights into `out`; with several also curves and animation.
+    """Write attention.json and the sheets into the folder `out`; with several weights curves.png and attention.gif too.
 
-    Args:
-        out: Folder of the results.
-        looks: Attention by name of the weights.
-        base: Scores of `baselines`.
-        probes: The pictures.
+    `looks` has the attention by name of the weights, `base` the scores of `baselines`.
     """
     scores_by_weights = {name: one.scores for name, one in looks.items()}
     document = {
@@ -208,25 +204,25 @@ def _save_sheet(picture: Image.Image, path: Path) -> None:
 
 
 def stages_of(run: Path) -> list[Path]:
-    """List the folders of a run's stages (copies of the run after some epochs), in the order of their epochs.
+    """List the folders of a run's stages (copies of the run after the epochs of --stages), in the order of epochs.
 
     Raises:
         InputError: The run has no stage.
     """
     folders = sorted(path for path in (run / STAGES).glob("*") if path.name.isdecimal())
     if not folders:
-        raise InputError(f"--stages: expected stages in {run / STAGES}, written by trainer.vit --stages, got none")
+        raise InputError(
+            f"--stages: expected copies of the run in {run / STAGES}, which a training with --stages saves, got none"
+        )
     return folders
 
 
 class StageLooks:
-    """The attention of a run's stages (weights after some epochs) on the same probe pictures, each computed once.
+    """The attention of a run's stages (copies of the run after some epochs) on some pictures; each is computed once.
 
     Args:
-        run: The run's folder.
-        probes: The probe pictures.
-        device: Device of the network.
-        done: Called with the number of pictures processed.
+        run, probes, device: The run's folder, the pictures, and the device of the network.
+        done: Called, after each batch, with its number of pictures.
     """
 
     def __init__(self, run: Path, probes: Probes, device: torch.device, done: Done = lambda count: None) -> None:
@@ -238,10 +234,10 @@ class StageLooks:
         return look(model, self._probes, f"{self._run.resolve().name}, {title}", self._done)
 
     def update(self) -> None:
-        """Compute the attention of new stages, and write each one's sheet and scores beside its weights.
+        """Compute the attention of new stages, and write sheet and scores into each stage's folder.
 
         Raises:
-            InputError: There is no stage.
+            InputError: The run has no stage.
         """
         for folder in stages_of(self._run):
             name = str(int(folder.name))
@@ -252,7 +248,7 @@ class StageLooks:
             run_folder.write_text(folder / ATTENTION_DOCUMENT, json.dumps(found.scores, indent=2) + "\n")
 
     def finish(self) -> tuple[dict[str, Look], dict[str, Any]]:
-        """Return the attention of all stages by epoch, then of the best weights, and the baselines' scores."""
+        """Return a `Look` by name of the weights (each stage's epoch, last `best`), and the result of `baselines`."""
         self.update()
         best = {"best": self._look(self._run, "best epoch")}
         base = baselines(vit_run.load_model(self._run).to(self._device), self._probes, self._done)
@@ -277,13 +273,18 @@ def _networks(run: Path, wanted: Sequence[str], device: torch.device) -> dict[st
 
 
 def say_scores(looks: Mapping[str, Look], base: Mapping[str, Any]) -> None:
-    """Print hit rate and energy ratio by weights and kind of map (`looks`), and those of the baselines (`base`)."""
+    """Print two scores of each kind of map, for each set of weights and for the baselines: hit rate and energy ratio.
+
+    Two lines that say what these are follow.
+    """
     for name, methods in [*((n, one.scores) for n, one in looks.items()), ("baseline", base)]:
         for method, found in methods.items():
             if found["hit"] is not None:
-                say(f"{name:<9} {method:<25} hit {found['hit']:.2f}  energy ratio {found['energy_ratio']:.1f}")
+                ratio = f"energy ratio (mean in NG boxes / in picture) {found['energy_ratio']:.1f}"
+                say(f"{name:<9} {method:<25} hit rate {found['hit']:.2f}  {ratio}")
     if any(found["ng_pictures"] for found in base.values()):
-        say("hit: share of pictures whose maximum lies in an NG box; energy ratio: mean there over that of the picture")
+        say("hit rate: share of the NG pictures in which the patch with the highest value touches an NG box")
+        say("energy ratio: mean of the map in the NG boxes, divided by its mean over the picture")
     else:
         say("no NG boxes in these pictures: no hit rate or energy ratio")
 
@@ -293,15 +294,14 @@ class Asked:
     """Options of an attention analysis.
 
     Args:
-        run: The run's folder.
-        data: The dataset's folder.
+        run, data: Folders of the run and of the dataset.
         device: Device of the network.
-        split: Name of the split.
-        weights: `best`, `last`, or files with weights of the same network, in the order of their epochs.
+        split: Name of the split whose pictures are used.
+        weights: Any of `best`, `last` and files with weights of the same network, in the order of the results.
         stages: Whether to use the run's stages and best weights in place of `weights`.
-        rows: Which rows count, see `row_facts.kept_rows`; None: those that the run was measured on.
+        rows: Which rows are used, see `row_facts.kept_rows`; None: as in the training.
         pictures: Largest number of pictures to score.
-        shown: Largest number of pictures on a sheet; with --views those of whole parts.
+        shown: Largest number of pictures on a sheet; with --views only whole parts are drawn, at least one.
     """
 
     run: Path
@@ -333,13 +333,12 @@ def show(asked: Asked, out: Path, own_folder: bool) -> None:
     """Compute the attention of a run, write the results into `out` and print the scores.
 
     Args:
-        asked: The options.
-        out: Folder of the results.
+        asked, out: The options; the folder of the results.
         own_folder: Whether `out` is RUN/attention, whose files may be replaced without a check.
 
     Raises:
         InputError: The run or the dataset cannot be used, or `out` has files of the same names that do not belong to
-            earlier results.
+            earlier results of this command.
     """
     models = {} if asked.stages else _networks(asked.run, asked.weights, asked.device)
     stages = [str(int(folder.name)) for folder in stages_of(asked.run)] if asked.stages else []

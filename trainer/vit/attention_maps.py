@@ -1,11 +1,12 @@
 """Attention maps of a ViT: attention rollout, gradient rollout and the probability of NG by patch.
 
-- *Rollout* (Abnar & Zuidema 2020): each block's attention, averaged over heads and mixed half and half with the
-  identity for the residual branch, multiplied through the blocks; then the mean over the tokens, as the class head
-  takes it. It does not depend on the class.
-- *Gradient rollout* (after Chefer, Gur & Wolf 2021): attention times the gradient of the evidence for a class, negative
-  parts set to 0, averaged over heads, R <- R + A R; at the end each last token counts by its gradient times its value.
-  The evidence is the log-odds of the most probable NG class against OK, in OK pictures too.
+- *Rollout* (Abnar & Zuidema 2020): each block's attention is averaged over heads and mixed half and half with the
+  identity, for the residual branch; these matrices are multiplied through the blocks. The map is the mean over the
+  tokens after the last block, because the class head takes their mean. This map does not depend on the class.
+- *Gradient rollout* (after Chefer, Gur & Wolf 2021): each block's attention is multiplied by the gradient of the
+  evidence, set to 0 where negative, and averaged over heads; this matrix A updates the relevance R <- R + A R. The
+  tokens after the last block are weighted by gradient times value. The evidence is the log-odds of the most probable
+  NG class against OK, in OK pictures too.
 - *Patches*: 1 - P(OK) of each patch, the heat map of `trainer.predict`.
 
 Maps are (B, h, w), not negative, each summing to 1; a map without any evidence is flat.
@@ -37,7 +38,7 @@ def _recording_forward(self: Attention, x: Tensor, cos: Tensor, sin: Tensor) -> 
 
 @contextmanager
 def recording(model: ViT) -> Iterator[list[Attention]]:
-    """Within a `with` block each attention layer keeps its attention weights (B, heads, N, N) as `recorded`."""
+    """Yield the attention layers; in the `with` block each keeps its weights (B, heads, N, N) as `recorded`."""
     layers = [layer for layer in model.modules() if isinstance(layer, Attention)]
     try:
         for layer in layers:
@@ -50,7 +51,7 @@ def recording(model: ViT) -> Iterator[list[Attention]]:
 
 
 def shares(maps: Tensor) -> Tensor:
-    """Scale maps (B, h, w) to sum to 1, negative values set to 0; a map of zeros becomes flat."""
+    """Set negative values of maps (B, h, w) to 0, and scale each map to the sum 1; a map of zeros becomes flat."""
     maps = maps.clamp(min=0)
     total = maps.sum((1, 2), keepdim=True)
     flat = torch.full_like(maps, 1 / (maps.shape[1] * maps.shape[2]))
@@ -58,16 +59,16 @@ def shares(maps: Tensor) -> Tensor:
 
 
 def maps_of(model: ViT, pixels: Tensor) -> dict[str, Tensor]:
-    """Compute all three maps of some pictures.
+    """Compute three kinds of attention map of each picture: rollout, gradient rollout, patches.
 
     Args:
         model: The network in evaluation mode.
-        pixels: (B, C, H, W) in [0, 1], on the model's device; or (B, V, C, H, W), V views of each part, with the
-            evidence of the part.
+        pixels: (B, C, H, W) in [0, 1], on the model's device; or (B, V, C, H, W), V views of each of B parts. Then
+            gradient rollout uses the class logits of the part.
 
     Returns:
-        Maps (B, h, w), each summing to 1, by kind, on the CPU; for parts (B * V, h, w), the views of each part one
-        after the other.
+        By kind (`rollout`, `gradient`, `patches`), maps (B, h, w) on the CPU, each with the sum 1; for parts
+        (B * V, h, w), the views of a part one after the other.
     """
     ok = model.config.ok_index
     last: list[Tensor] = []

@@ -1,9 +1,9 @@
 """Scores of attention maps against the true boxes: hit rate, energy ratio, entropy, shares on pins and housing.
 
 *Hit* (pointing game): the patch with the highest value touches an NG box. *Energy ratio*: the map's share inside the NG
-boxes divided by their share of the area; 1 for a flat map. *Entropy*: 0 if all lies on one patch, 1 for a flat map.
-*On pins*: the map's share inside the box around all positions. *On housing*: its share inside the housing's box, but
-outside that box; the rest lies on the background.
+boxes divided by their share of the area; 1 for a flat map. *Entropy*: 0 for a map on one patch, 1 for a flat map.
+*On pins*: the map's share inside the box around all positions. *On housing*: the map's share inside the housing's box,
+but outside the box around all positions. The rest of the map lies on the background.
 """
 
 import math
@@ -18,7 +18,7 @@ from trainer.vit.patches import overlap
 
 
 def coverage(boxes: Tensor, grid: tuple[int, int], patch: int) -> Tensor:
-    """Compute the share of each patch's area (h, w) that boxes (M, 4) xyxy in px cover together, at most 1."""
+    """Compute the share (h, w) of each patch that boxes (M, 4), xyxy in px, cover together, at most 1."""
     if not len(boxes):
         return torch.zeros(grid)
     down, across = overlap(boxes, grid, patch)
@@ -32,7 +32,7 @@ def entropy(maps: Tensor) -> Tensor:
 
 
 def centre_map(grid: tuple[int, int]) -> Tensor:
-    """Make a map (h, w), a Gaussian in the middle of the picture: standard deviation a quarter of each side, sum 1."""
+    """Make a map (h, w) with the sum 1: a Gaussian in the middle, its standard deviation a quarter of each side."""
     y, x = (torch.linspace(-1, 1, count) for count in grid)
     bell = torch.exp(-2 * (y[:, None] ** 2 + x[None, :] ** 2))
     return bell / bell.sum()
@@ -46,14 +46,13 @@ def scores(
     Args:
         maps: (B, h, w), each summing to 1.
         boxes: (B, M, 4) xyxy in px; all 0 = no box.
-        categories: (B, M) class labels of the boxes; `IGNORED` where hidden or no box.
+        categories: (B, M) class labels of the boxes; `IGNORED` for a hidden object or no box.
         labels: (B,) class labels of the pictures.
-        ok: Label of OK.
-        patch: Patch size in px.
+        ok, patch: Label of OK, and patch size in px.
         housings: (B, 4) boxes of the housings, xyxy in px; all 0 = not known.
 
     Returns:
-        For each picture a dict; its last four values are None where the box that they need is missing:
+        For each picture a dict; each of its last four values is None if the box for it is missing:
         `ng`: whether the picture's class is not OK;
         `entropy`: entropy of the map, divided by that of a flat map;
         `hit`: share (0 or 1 with a single peak) of the map's peaks that touch a visible NG box;
@@ -95,7 +94,12 @@ def scores(
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Average the scores over pictures, the entropy over OK and NG pictures apart; None where no picture has one."""
+    """Average the scores of pictures, results of `scores`; a mean is None if no picture has the score.
+
+    Returns:
+        `ng_pictures`, number of pictures with a `hit`; means `hit`, `energy_ratio`, `on_pins`, `on_housing`;
+        `entropy_ng` and `entropy_ok`, mean entropy of NG and of OK pictures.
+    """
 
     def mean(values: list[float]) -> float | None:
         return float(np.mean(values)) if values else None

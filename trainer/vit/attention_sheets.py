@@ -23,12 +23,11 @@ TITLES = {"rollout": "rollout", "gradient": "gradient rollout", "patches": "1 - 
 
 
 def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Image:
-    """Draw a map in red over its picture in grey, scaled from lowest to highest value, with the defects' boxes.
+    """Draw a map in red over its picture in grey, with the defects' boxes; the highest value is the strongest red.
 
     Args:
         pixels: (C, H, W) uint8; the first three channels are shown.
-        one: The map (h, w), one value per patch.
-        patch: Patch size in px.
+        one, patch: The map (h, w), one value per patch, and patch size in px.
         boxes: Boxes of the defects (M, 4), xyxy in px.
     """
     grey = Image.fromarray(pixels[:3].permute(1, 2, 0).numpy()).convert("L").convert("RGB")
@@ -43,14 +42,13 @@ def overlay(pixels: Tensor, one: Tensor, patch: int, boxes: Tensor) -> Image.Ima
 def sheet(
     title: str, split: Split, rows: Sequence[int], maps: Mapping[str, Tensor], probabilities: Tensor, config: ViTConfig
 ) -> Image.Image:
-    """Draw a sheet with a row for each probe picture: the picture with true and predicted class, and its three maps.
+    """Draw a sheet with a row for each of n pictures: the picture with true and predicted class, then its three maps.
 
     Args:
         title: Title above the sheet.
-        split: The split, each picture an example.
+        split: The split with one picture per example, see `Split.by_picture`.
         rows: Indices of the n pictures.
-        maps: (N, h, w) by kind of map; the first n are of these pictures.
-        probabilities: (N, K) of the classes; the first n are of these pictures.
+        maps, probabilities: Maps (N, h, w) by kind, class probabilities (N, K); the first n are the n pictures'.
         config: The network's configuration.
     """
     lines = []
@@ -85,7 +83,13 @@ def animation(sheets: Sequence[Image.Image], path: Path) -> None:
 
 
 def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], path: Path) -> None:
-    """Plot the mean scores over the training's stages, with the baselines: a panel per score, a line per map kind."""
+    """Plot the mean scores: a panel for each score, a line for each kind of map.
+
+    Args:
+        stages: By name of the weights (such as an epoch or `best`), then by kind of map: the mean scores.
+        base: Scores of `attention.baselines`, drawn as horizontal lines.
+        path: PNG file to write.
+    """
     figure = Figure(figsize=(18, 8), layout="constrained")
     shares = ("hit", "energy_ratio", "on_pins", "on_housing")
     axes_of = figure.subplots(2, 3).flat
@@ -110,13 +114,13 @@ def curves(stages: Mapping[str, Mapping[str, Any]], base: Mapping[str, Any], pat
         for name, style in (("uniform", "--"), ("centre", "-.")):
             if base[name][key] is not None:
                 panels[key].axhline(base[name][key], color="grey", linestyle=style, label=f"{name} map")
-    panels["hit"].set(title="Peak on the defect (dotted: random weights)", ylim=(-0.02, 1.05))
-    panels["energy_ratio"].set(title="Energy ratio: share of the map in the box / of the area")
+    panels["hit"].set(title="Share of maps that peak on the defect (dotted: random weights)", ylim=(-0.02, 1.05))
+    panels["energy_ratio"].set(title="Energy ratio: mean of the map in NG boxes / in the picture")
     if any(v == v and v > 0 for method in METHODS for v in values(method, "energy_ratio")):
         panels["energy_ratio"].set_yscale("log")
-    panels["on_pins"].set(title="Share on the pins' positions (dotted: random weights)", ylim=(-0.02, 1.05))
-    panels["on_housing"].set(title="Share on the housing around them", ylim=(-0.02, 1.05))
-    panels["entropy"].set(title="Entropy, 1 = flat", ylim=(-0.02, 1.05))
+    panels["on_pins"].set(title="Share of the map around all pins (dotted: random weights)", ylim=(-0.02, 1.05))
+    panels["on_housing"].set(title="Share of the map on the housing outside the pins", ylim=(-0.02, 1.05))
+    panels["entropy"].set(title="Entropy of the map, 1 = flat map", ylim=(-0.02, 1.05))
     for axes in panels.values():
         axes.set_xticks(x, list(stages), rotation=20, ha="right")
         axes.set_xlabel("epoch")

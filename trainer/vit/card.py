@@ -1,7 +1,7 @@
 """Model card (README.md) of a ViT for the Hub: description, classes, training data, use, measured results, limits.
 
-The results are those of `trainer.evaluate`, with intervals, if it measured these weights; else those at the end of the
-training, without intervals.
+The results are those of `trainer.evaluate`, with intervals, if it measured the best weights; otherwise those at the end
+of the training, without intervals.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from trainer.core import frozen_threshold, max_escape, run_folder, verdict_shares
+from trainer.core import frozen_threshold, max_escape, operating_tables, run_folder, verdict_shares
 from trainer.core.card import LIMITS, Result, header, markdown, meanings
 from trainer.core.decision import EVEN, Limits
 from trainer.core.fitness import fitness_said
@@ -27,15 +27,16 @@ BOTH_INPUTS = "pictures and their NSOART pictures, six channels"
 
 @dataclass(frozen=True)
 class Measured:
-    """Measured results for the card: those in its YAML, tables in Markdown, a note on how they were measured."""
+    """Measured results for the card: those in its YAML, tables in Markdown, a note, the section on operating points."""
 
     results: list[Result]
     tables: str
     note: str
+    points: str
 
 
 def measured_of(run: Path, summary: Mapping[str, Any]) -> Measured:
-    """Read a run's results: of `trainer.evaluate` if it measured these weights, else of the training's end."""
+    """Read a run's results: those of `trainer.evaluate` if it measured the best weights, else those in `summary`."""
     document = results.evaluation_of(run)
     return _at_the_end(summary) if document is None else _evaluated(document, summary)
 
@@ -48,7 +49,9 @@ def _at_the_end(summary: Mapping[str, Any]) -> Measured:
             ("split", "parts" if summary.get("views") else "pictures", "accuracy", "balanced accuracy"),
             [[n, s["pictures"], s["accuracy"], s["balanced_accuracy"]] for n, s in splits.items()],
         ),
-        "Measured at the end of the training, without threshold and intervals; `python -m trainer.evaluate` adds them.",
+        "Measured at the end of the training, accuracies without threshold and intervals; `python -m trainer.evaluate` "
+        "adds them.",
+        operating_tables.markdown_section(splits),
     )
 
 
@@ -70,25 +73,24 @@ def _evaluated(document: Mapping[str, Any], summary: Mapping[str, Any]) -> Measu
     by_class = ("split", "class", "recall", "95 % interval", "precision", "95 % interval")
     note = (
         f"Measured on `{document['data']}`, {ROWS_MEANING[document['rows']]}. Escapes: NG called OK; overkill: OK "
-        "called NG; UNSURE and INVALID decide nothing. Intervals: bootstrap over parts; of escapes and overkill "
+        "called NG; UNSURE and INVALID are neither. Intervals: bootstrap over parts; of escapes and overkill "
         "Clopper-Pearson over pictures."
     )
     if summary.get("views"):
         note += " The model judges parts, not pictures: all counts are of parts."
-    return Measured(found, markdown(head, lines) + "\n\n" + markdown(by_class, classes), note)
+    tables = markdown(head, lines) + "\n\n" + markdown(by_class, classes)
+    return Measured(found, tables, note, operating_tables.markdown_section(document["splits"]))
 
 
 def vit_card(
     run: Path, name: str, pictures: Sequence[tuple[str, str]], datasets: Sequence[str] = (), license: str = ""
 ) -> str:
-    """Write the text of a ViT's model card.
+    """Return the text of a ViT's model card.
 
     Args:
-        run: A finished run.
-        name: owner/name on the Hub.
+        run, name: Folder of a finished run, and the model's name on the Hub (owner/name).
         pictures: Path on the Hub and caption of each picture.
-        datasets: Names on the Hub of the training datasets.
-        license: The Hub's id of the licence.
+        datasets, license: Names on the Hub of the training datasets, and the Hub's id of the licence.
 
     Raises:
         InputError: See `results.summary_of`.
@@ -129,6 +131,7 @@ def vit_card(
         _use(name, by_transformers, settings.input, held.limits if held else None, config.views),
         f"## Measured\n\n{fitness}\n\n{measured.tables}\n\n{measured.note} "
         "The best epoch and the threshold were chosen on `validation`: its numbers are optimistic.",
+        *filter(None, [measured.points]),
         *(f"![{caption}]({path})\n\n{caption}" for path, caption in pictures),
         LIMITS,
     ]
@@ -160,7 +163,7 @@ def _trained_on(settings: TrainingConfig, summary: Mapping[str, Any], datasets: 
     return (
         f"## Trained on\n\nDataset {known}{digest}, {counted}{ROWS_MEANING[settings.rows]}; {summary['epochs']} epochs "
         f"(best: {summary['best_epoch']}), seed {settings.seed}, {begun}. Tolerance "
-        f"that makes a pin NG, mm: {tolerance}; the model cannot follow another."
+        f"that makes a pin NG, mm: {tolerance}; another tolerance needs a new training."
     )
 
 
@@ -186,5 +189,8 @@ def _use(name: str, by_transformers: bool, input_: str, limits: Limits | None, v
         f"Pictures must be taken as the training pictures were: same view, same framing.{said}"
     )
     if input_ != "image":
-        text += " NSOART pictures must be computed with the parameters in the training dataset's `nsoart.json`."
+        text += (
+            " NSOART pictures must be computed with the parameters in the training dataset's `nsoart.json`, "
+            "and with its folder `nsoart/` where it has one."
+        )
     return text

@@ -1,18 +1,18 @@
 """Close-ups: square cut-outs around single objects, all classes equally often.
 
-A picture of 27 pins has one defect, which covers 1 % of its area: a network that trains on whole pictures only spends
-hundreds of steps on predicting OK everywhere. Eight close-ups, each of a pin and its neighbours, two thirds of them NG,
-take as long as one picture, so the patches learn defects within a minute. Whole pictures then teach where no defect is,
-and how certain a verdict is. This works because nothing in the network depends on absolute position or on statistics
-of the whole picture: attention uses distances, norms use single pixels.
+In a picture of 27 pins one defect covers 1 % of the area, so a network that trains on whole pictures alone predicts OK
+everywhere for hundreds of steps. Eight close-ups, each of a pin and its neighbours, take as long as one picture, and
+two thirds of them are NG. With these the patches learn defects within a minute. Whole pictures afterwards teach the
+patches without a defect, and how certain a verdict is. This works because nothing in the network depends on absolute
+position or on statistics of the whole picture: attention uses distances, norms use single pixels.
 
-The truth of a cut-out stays right: boxes move with the pixels, and objects cut by its border are ignored.
+The truth of a close-up stays right: boxes move with the pixels, and objects cut by its border are ignored.
 """
 
 import torch
 from torch import Tensor
 
-from trainer.core.augmentation import Batch, cut, mirror, photometric, turn
+from trainer.core.augmentation import Batch, cut, mirror, moved_pins, photometric, turn, with_points
 from trainer.core.split import IGNORED, Split
 
 JITTER_PX = 12  # so that pins lie anywhere relative to the patches, in a small close-up too
@@ -25,7 +25,10 @@ WHOLE = 0.8
 
 
 def whole_inside(boxes: Tensor, size: int) -> Tensor:
-    """Whether at least 80 % of each box (..., 4) xyxy in px lies in the close-up, a square of `size` px: (...) bool."""
+    """Return (...) bool for boxes (..., 4): whether at least 80 % of each is in a close-up of `size` x `size` px.
+
+    Boxes are xyxy in px from the close-up's left upper corner.
+    """
     from torchvision.ops import box_area, clip_boxes_to_image
 
     flat = boxes.reshape(-1, 4)
@@ -38,8 +41,7 @@ class CloseUps:
     """Cuts close-ups at random out of a split's pictures.
 
     Args:
-        split: The training split.
-        size: Side of a close-up in px.
+        split, size: The training split, and the side of a close-up in px.
         classes: Number of classes.
     """
 
@@ -60,12 +62,13 @@ class CloseUps:
 
         Args:
             seeds: (B,) from `example_seeds`, one for each close-up; B is at least 1.
-            augmented: Whether to turn, zoom, mirror and change brightness; the position is always jittered.
+            augmented: Whether to turn, zoom, mirror and change brightness; the position always varies.
 
         Returns:
-            The batch, whose labels are the centre objects' classes, and (B,) the centre object's index among its boxes.
+            The batch, whose labels are the centre objects' classes; and (B,) each centre object's index among the boxes
+            of its close-up.
         """
-        pixels, boxes, picked = [], [], []
+        pixels, boxes, pins, picked = [], [], [], []
         wide = self.size + 2 * self.margin
         for seed in seeds.tolist():
             generator = torch.Generator().manual_seed(seed)
@@ -75,18 +78,23 @@ class CloseUps:
             x1, y1, x2, y2 = self.split.boxes[row, target].tolist()
             left = round((x1 + x2) / 2 - wide / 2 + self.jitter * (2 * draw[1] - 1))
             top = round((y1 + y2) / 2 - wide / 2 + self.jitter * (2 * draw[2] - 1))
-            picture, moved = cut(self.split.pictures.one(row), self.split.boxes[row], left, top, (wide, wide))
+            true_pins = self.split.pins_at(torch.tensor([row]))[0]
+            known = with_points(self.split.boxes[row], true_pins)
+            picture, moved = cut(self.split.pictures.one(row), known, left, top, (wide, wide))
+            across = down = False
             picture = picture.float().div_(255)
             if augmented:
                 if draw[3] < 0.5:
                     angle, zoom = TURN_DEG * (2 * draw[4] - 1), (1 + ZOOM) ** (2 * draw[5] - 1)
                     picture, moved = turn(picture, moved, angle, zoom)
                 across, down = self.split.may_flip[row].tolist()
-                picture, moved = mirror(picture, moved, across and draw[6] < 0.5, down and draw[7] < 0.5)
+                across, down = across and draw[6] < 0.5, down and draw[7] < 0.5
+                picture, moved = mirror(picture, moved, across, down)
                 picture = photometric(picture, draw[8:12], generator)
             picture, moved = cut(picture, moved, self.margin, self.margin, (self.size, self.size))
             pixels.append(picture)
-            boxes.append(moved)
+            boxes.append(moved[: len(known) - len(true_pins)])
+            pins.append(moved_pins(true_pins, moved[len(boxes[-1]) :], across, down))
             picked.append((row, target))
         rows, targets = torch.tensor(picked).unbind(1)
         shown = torch.stack(boxes)
@@ -97,5 +105,6 @@ class CloseUps:
             categories=torch.where(whole_inside(shown, self.size), self.split.categories[rows], IGNORED),
             boxes_known=torch.ones(len(seeds), dtype=torch.bool),
             may_flip=self.split.may_flip[rows],
+            pins=torch.stack(pins),
         )
         return batch, targets

@@ -1,7 +1,8 @@
 """`python -m trainer.vit [--data DATASET] [--out RUN]`: train a small ViT from scratch on a built dataset.
 
-RUN then holds config.json, metrics.csv (one line per epoch), curves.png, confusion.png, summary.json, the weights of
-the best and the last epoch, and the state for `--resume`. Defaults of --data and --out: `trainer.core.default_paths`.
+RUN gets the settings (config.json), the weights of the best and the last epoch, the state for `--resume`, thresholds,
+measures, figures and report.html: see docs/reference/runs.md. Defaults of --data and --out:
+`trainer.core.default_paths`.
 """
 
 import argparse
@@ -12,7 +13,16 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, row_facts, run_folder
+from trainer.core import (
+    default_paths,
+    event_files,
+    frozen_threshold,
+    gates,
+    max_escape,
+    results_folder,
+    row_facts,
+    run_folder,
+)
 from trainer.core.console import never_silent, say, stage
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
@@ -32,12 +42,13 @@ from trainer.vit.setup import Setup, new_setup, put_weights, resumed_setup
 KIND = "vit"  # end of default names of runs
 RUN_FILES = (
     *(run_folder.CONFIG, run_folder.BEST, run_folder.LAST, run_folder.STATE, run_folder.METRICS),
-    *("curves.png", "confusion.png", run_folder.SUMMARY, frozen_threshold.FROZEN, *gates.FILES),
+    *("curves.png", "confusion.png", results_folder.OPERATING_POINTS),
+    *(run_folder.SUMMARY, frozen_threshold.FROZEN, *gates.FILES),
     *(*hub_files.CODE, *hub_files.EARLIER_CODE, hub_files.PROCESSOR, *default_paths.DATASET_FILES),
     *(training_check.EXAMINATION, "report.html", "README.md"),
     "attention*",  # temporary files of a killed run, in stages too
 )
-RUN_FOLDERS = (results.STAGES, results.ATTENTION, event_files.FOLDER)
+RUN_FOLDERS = (results.STAGES, results.ATTENTION, event_files.FOLDER, default_paths.DATASET_FOLDER)
 
 
 def _begin(args: argparse.Namespace, device: torch.device) -> Setup:
@@ -102,12 +113,12 @@ def _described(begun: Setup, model: ViT, share: Share, device: torch.device) -> 
         f"{len(splits['train'])} training and {len(splits['validation'])} validation {examples}, "
         + (f"{share.count} processes, each on " if share.count > 1 else "")
         + f"{device}, {settings.threads} threads{', bfloat16' if settings.amp == 'bf16' else ''}; "
-        + ("trains on boxes too" if boxed and settings.patch_weight > 0 else "trains on picture labels only")
+        + ("trains on labels and boxes" if boxed and settings.patch_weight > 0 else "trains on labels only")
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train with the command's options; returns the exit code."""
+    """Train as the options say; returns the exit code, 1 if the training stopped without a model."""
     with default_paths.Hold() as hold:
         return _train(args, hold)
 
@@ -165,6 +176,7 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
         loop.events = event_files.EventFiles(args.out)
     look = _reports(loop, begun, device)
     outcome = loop.train(has_state)
+    trainee.leave()
     share.leave()
     return _ended(args, begun, model, outcome, look) if share.first else 0
 
@@ -209,7 +221,10 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(f"stopped before any epoch with whole pictures was validated: no model was saved; {outcome.advice}")
+        say(
+            "no model was saved: the training stopped before the end of its first epoch of whole pictures (earlier "
+            f"epochs show close-ups of single pins); {outcome.advice}"
+        )
         return 1
     finish(args.out, begun.data, args.data, model, outcome, begun.settings.max_escape)
     look()
@@ -218,7 +233,10 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command, begun at `began` (`time.monotonic()`; None: now); returns its exit code."""
+    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
+
+    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
+    """
     args = parser().parse_args(argv)
     args.began = time.monotonic() if began is None else began
 

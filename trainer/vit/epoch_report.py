@@ -7,7 +7,9 @@ from trainer.core.run_folder import Row
 
 
 class EpochReport:
-    """Prints one line per epoch, and each warning when it begins to hold, not again while it holds.
+    """Prints a line for each epoch; a warning of several epochs in a row is printed in the first of them only.
+
+    Warnings of epochs of close-ups are not printed.
 
     Args:
         epochs: Returns the number of epochs of the training, which a time limit may reduce.
@@ -25,9 +27,9 @@ class EpochReport:
             )
             return
         say(
-            f"epoch {row['epoch']} of {self.epochs()}  pictures   loss {row['train_loss']:.3f}  "
+            f"epoch {row['epoch']} of {self.epochs()}  whole pictures  loss {row['train_loss']:.3f}  "
             f"accuracy {row['train_accuracy']:.3f}  "
-            f"validation {row['val_accuracy']:.3f} (loss {row['val_loss']:.3f}, most predicted: "
+            f"validation: accuracy {row['val_accuracy']:.3f} (loss {row['val_loss']:.3f}, most predicted: "
             f"{row['val_top_class']} {row['val_top_share']:.0%})  {row['seconds']:.1f} s"
         )
         for warning in warnings:

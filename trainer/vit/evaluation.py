@@ -1,10 +1,11 @@
 """Evaluate a ViT's run on a dataset with the run's frozen threshold, for `trainer.evaluate`.
 
-The threshold is that of RUN/frozen.json, chosen at the end of the training. For a run without this file it is chosen
-now, on the dataset's validation split, and saved. Written into OUT: evaluation.json, predictions.csv, report.html and
-the page's pictures. A run on several views judges parts: all counts are then counts of parts.
+The threshold is that of RUN/frozen.json, chosen at the end of the training. For a run without this file the threshold
+is chosen on the dataset's validation split, and saved. Gates that the run lacks are learned and saved if the dataset
+may be that of its training. The results in OUT are evaluation.json, predictions.csv, report.html and the page's
+pictures. For a run on several views all counts are counts of parts.
 
-Measures: `trainer.vit.metrics`. Page: `trainer.vit.evaluation_page`.
+`trainer.vit.metrics` computes the measures, `trainer.vit.evaluation_page` shows them.
 """
 
 import json
@@ -34,6 +35,7 @@ from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.gates import Gates
+from trainer.core.golden_input import check_reference
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.row_facts import Facts
 from trainer.core.run_folder import REPORT
@@ -54,13 +56,12 @@ class Asked:
     """Options of an evaluation.
 
     Args:
-        run: The run's folder.
-        data: The dataset's folder.
+        run, data: Folders of the run and of the dataset.
         device: Device of the network.
         splits: Names of the splits to measure; empty: all but `train`.
-        rows: Which rows count: see `row_facts.kept_rows`.
+        rows: Which rows are measured: see `row_facts.kept_rows`.
         batch_size: Number of pictures, or parts, per batch.
-        max_escape: Rate for which the escape threshold is chosen again and saved; 0: the run's own is kept.
+        max_escape: Largest escape rate, for which a new escape threshold is chosen and saved; 0: the run keeps its own.
     """
 
     run: Path
@@ -88,24 +89,24 @@ class Measured:
 
 
 def kept(split: Split, which: str) -> Split:
-    """Return a split of the examples that --rows `which` keeps: see `row_facts.kept_rows`."""
+    """Return a split with only those examples that --rows `which` keeps: see `row_facts.kept_rows`."""
     return split.subset(np.flatnonzero(row_facts.kept_rows(split, which)).tolist())
 
 
 def read_splits(
     folder: Path, column: str, config: ViTConfig, only: Sequence[str] = (), but: Sequence[str] = ()
 ) -> dict[str, Split]:
-    """Read a dataset's splits for a trained network; for several views, one example per part.
+    """Read a dataset's splits, by name, for a trained network; for a network on several views, one example per part.
 
     Args:
         folder: The dataset's folder.
         column: Picture column: `image`, `nsoart` or `image+nsoart`.
         config: The network's configuration.
         only: Names of the splits to read; empty: all except `but`.
-        but: Names of the splits to leave out where `only` is empty.
+        but: Names of the splits to leave out if `only` is empty.
 
     Raises:
-        InputError: See `load_frozen_classes` and `views.by_part`.
+        InputError: The dataset cannot be read, has a class unknown to the run, or not one picture per view of a part.
     """
     size = (config.width, config.height)
     found = load_frozen_classes(folder, column, size, config.classes, only, but)
@@ -115,21 +116,16 @@ def read_splits(
 
 
 def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
-    """Read RUN/frozen.json; if it is missing, choose its content on the dataset's validation split, and save it.
+    """Return the content of RUN/frozen.json; if missing, it is chosen on the dataset's validation split, and saved.
 
+    With --max-escape the escape threshold is chosen again, and saved.
     A frozen.json without the run's fitness (how well the run tells OK from NG on validation, `trainer.core.fitness`)
-    keeps its threshold; the fitness is measured and added if the dataset is the one that the run was trained on.
-    Threshold and fitness use the rows that the --rows of the training keeps, whatever this evaluation's --rows says.
-
-    Args:
-        asked: Options of `trainer.evaluate`.
-        model: The run's network.
-
-    Returns:
-        Content of RUN/frozen.json.
+    keeps its threshold; the fitness is measured and added if the dataset is the one on which the run was trained.
+    Threshold and fitness use the rows that the training's --rows keeps, not those of this evaluation's --rows.
 
     Raises:
-        InputError: A threshold must be chosen, but there is no validation split, or --rows keeps none of its rows.
+        InputError: A threshold must be chosen, but there is no validation split, or the training's --rows keeps none of
+            its rows; or --max-escape is given for another dataset than that of the training.
     """
     held = frozen_threshold.load(asked.run)
     config, (_, settings) = model.config, vit_run.load_config(asked.run)
@@ -138,7 +134,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     if asked.max_escape and others:
         raise InputError(
             f"--data {asked.data}: expected the dataset that {asked.run} was trained on, because --max-escape chooses "
-            "the threshold on its validation split, got another; without --max-escape any dataset is measured"
+            "the threshold on its validation split, got another; without --max-escape any dataset can be measured"
         )
     if held is not None and (others or (held.fitness is not None and not asked.max_escape)):
         return held
@@ -147,17 +143,20 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     except InputError as e:
         if held is not None and not asked.max_escape:
             return held
-        why = f"{asked.run}: without {frozen_threshold.FROZEN} its threshold must be chosen on a validation split"
+        why = f"{asked.run}: without {frozen_threshold.FROZEN}, or with --max-escape, a validation split is needed"
         raise InputError([why, *e.problems]) from e
     logits = answer(model, validation, asked.batch_size, bar=True).logits
     positions = held.positions if held else _positions(asked, settings, config)
     if held is None:
         say(
-            f"{asked.run} has no {frozen_threshold.FROZEN}: the threshold is chosen on the validation split of "
-            f"{asked.data} and saved; pins that are defective in its train split count as seen"
+            f"{asked.run} has no {frozen_threshold.FROZEN}: choosing the threshold on the split validation of "
+            f"{asked.data} and saving it; pins that are defective in the split train count as seen in training"
         )
     else:
-        say(f"{asked.run}: fitness and escape threshold, from the validation split of {asked.data}, are saved")
+        say(
+            f"{asked.run}: saved fitness (how well the run tells OK from NG) and escape threshold (a picture "
+            f"with P(NG) of at least this value is not OK), measured on the validation split of {asked.data}"
+        )
     parts = [facts.part for facts in row_facts.facts(validation, config.ok_index)]
     labels = validation.labels.numpy()
     rate = asked.max_escape or settings.max_escape
@@ -167,16 +166,12 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
 
 
 def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Split:
-    """Read the dataset's validation split, with the rows that the run's own --rows keeps.
-
-    Raises:
-        InputError: There is no such split, or no row of it is kept.
-    """
+    """Read the dataset's validation split, with the rows that the run's own --rows keeps, at least one."""
     validation = kept(read_splits(asked.data, settings.input, config, ("validation",))["validation"], settings.rows)
     if not len(validation):
         raise InputError(
-            f"--data {asked.data} split validation: expected rows to choose the threshold on, got none with --rows "
-            f"{settings.rows}, the run's setting"
+            f"--data {asked.data}: expected rows in the split validation, to choose the threshold on, got none that "
+            f"the run's setting `rows` ({settings.rows}) keeps"
         )
     return validation
 
@@ -203,7 +198,7 @@ def _learn_gates(asked: Asked, model: ViT) -> None:
     splits = {name: kept(split, settings.rows) for name, split in found.items()}
     if all(len(split) for split in splits.values()):
         say(
-            f"{asked.run} has no gates (limits that tell which pictures cannot be judged): they are learned from the "
+            f"{asked.run} has no gates (limits that tell which pictures cannot be judged): learning them now from the "
             f"splits train and validation of {asked.data}"
         )
         gates.learn(asked.run, model, splits)
@@ -241,7 +236,10 @@ def _lines(
 def measure(
     model: ViT, splits: Mapping[str, Split], held: FrozenThreshold, batch_size: int = 16, own: Gates | None = None
 ) -> Measured:
-    """Measure splits with the run's thresholds and temperature (`held`) and its gates (`own`; None: no gates)."""
+    """Measure each of `splits` with the run's thresholds and temperature (`held`).
+
+    `own`: the run's gates, limits beyond which a picture is INVALID; None: no picture is.
+    """
     config = model.config
     found = Measured({}, [], {})
     renamed: dict[str, str] = {}
@@ -263,15 +261,19 @@ def measure(
         found.lines.extend(_lines(name, split, facts, probabilities, said, verdicts, model))
         found.sizes[name] = metrics.sizes_found(facts, said != config.ok_index)
     for column, factor in renamed.items():
-        say(f"column {column} is reported as factor {factor!r}: evaluation computes another factor named {column!r}")
+        say(
+            f"the dataset's column {column} is reported as {factor!r}, as the evaluation computes another factor that "
+            f"is called {column!r}"
+        )
     return found
 
 
 def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Measured) -> None:
-    """Write the figures and the sheets of mistakes of an evaluation into `out`."""
+    """Write the plots and the sheets of mistakes of an evaluation into the folder `out`; `found`: its results."""
     classes, reports = model.config.classes, found.reports
     matrices = {name: np.array(r["confusion"]) for name, r in reports.items()}
     plots.confusion(matrices, classes, out / "confusion.png")
+    plots.operating_points(reports, "P(NG)", out / results_folder.OPERATING_POINTS)
     evaluation_plots.calibration(reports, out / "calibration.png")
     evaluation_plots.detection(reports, found.sizes, out / "detection.png")
     for name, measured in reports.items():
@@ -284,8 +286,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     """Evaluate a run on a dataset, write the results into `out` and print the main ones.
 
     Args:
-        asked: The options.
-        out: Folder of the results.
+        asked, out: The options; the folder of the results.
         own_folder: Whether `out` is RUN/evaluation, whose files may be replaced without a check.
 
     Raises:
@@ -293,6 +294,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
             not belong to an earlier evaluation.
     """
     _, settings = vit_run.load_config(asked.run)
+    check_reference(asked.run, asked.data, settings.input)
     model = vit_run.load_model(asked.run).to(asked.device)
     held = frozen_of(asked, model)
     _learn_gates(asked, model)

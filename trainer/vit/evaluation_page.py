@@ -1,11 +1,11 @@
-"""OUT/report.html of a ViT's evaluation: evaluation.json and the pictures beside it as a page."""
+"""OUT/report.html of a ViT's evaluation: shows evaluation.json and the pictures beside it on one page."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import run_folder, verdict_shares
+from trainer.core import operating_tables, run_folder, verdict_shares
 from trainer.core.frozen_threshold import CRITERION
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT
@@ -29,7 +29,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
 
 
 def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the values that `templates/measured.html.j2` needs, from evaluation.json's content and OUT's pictures."""
+    """Make the values for `templates/measured.html.j2` from evaluation.json's content; `out` has the pictures."""
     return {
         "document": document,
         "tolerance": Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
@@ -38,6 +38,7 @@ def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
             dict.fromkeys(name for measured in document["splits"].values() for name in measured["classes"])
         ),
         "folder": out,
+        "operating_points": operating_tables.view(document["splits"]),
         "rows_meaning": ROWS_MEANING[document["rows"]],
         "criterion": CRITERION,
         "summary_header": SUMMARY,

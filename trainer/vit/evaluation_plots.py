@@ -21,7 +21,7 @@ from trainer.vit.network.model import OK_CLASS
 
 
 def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot share right against predicted probability, with and without temperature, from the `reports` by split."""
+    """Plot the share of right predictions over their probability; `reports`: by split, results of `metrics.report`."""
     figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
     for axes, (name, measured) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
@@ -41,12 +41,15 @@ def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mapping[str, Any]], path: Path) -> bool:
-    """Plot the probability of detection against size, a panel per split and measure; without sizes return False.
+    """Plot the probability of detection against the defect's size, a panel for each split and measure.
 
     Args:
         reports: Reports of `metrics.report` by split.
-        hits: Sizes of defects in mm and whether each defect was found, by split and measure.
+        hits: Results of `metrics.sizes_found` by split.
         path: PNG file to write.
+
+    Returns:
+        False, without a file, if no defect has a size.
     """
     panels = [(split, measure) for split in reports for measure in hits[split]]
     if not panels:
@@ -94,7 +97,10 @@ def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mappi
 
 
 def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
-    """Plot the accuracy at each level of each factor, with intervals; return False if no factor has two levels."""
+    """Write a PNG with the accuracy at each level of each factor (possible cause of mistakes), with 95 % intervals.
+
+    `measured` is a result of `metrics.report`. Returns False, without a file, if it has no factors.
+    """
     factors = measured["factors"]
     if not factors:
         return False
@@ -113,7 +119,7 @@ def main_effects(measured: Mapping[str, Any], title: str, path: Path) -> bool:
         axes.set(title=name, xlim=(-0.5, len(values) - 0.5), ylim=(max(-0.02, lowest - 0.05), 1.02))
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("accuracy, 95 % interval")
-    figure.suptitle(f"{title}: main effects (pictures in brackets; dotted: accuracy on all)")
+    figure.suptitle(f"{title}: main effects\n(in brackets: number of pictures; dotted: accuracy on all)")
     save_figure(figure, path)
     return True
 
@@ -128,15 +134,14 @@ def _with_truth(split: Split, index: int, classes: Sequence[str]) -> Image.Image
 
 
 def mistake_sheet(split: Split, rows: Sequence[Mapping[str, Any]], classes: Sequence[str], path: Path) -> None:
-    """Write a sheet of the worst mistakes: picture with the true boxes, true class, predicted class.
+    """Write a sheet of the worst mistakes: each picture with the true boxes, the true and the predicted class.
 
-    With several views the pictures of a part stand one below the other.
+    With --views the pictures of a part stand one below the other.
 
     Args:
         split: The split.
         rows: The list `mistakes` in the result of `metrics.report`.
-        classes: Class names, in the order of the labels.
-        path: PNG file to write.
+        classes, path: Class names in the order of the labels, and the PNG file to write.
     """
     cells = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""The gates of a ViT's run: `trainer.core.gates` with the features of the ViT's patches."""
+"""Gates of a ViT's run: limits on a picture and its patch features, beyond which it is INVALID (`core.gates`)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,13 +6,13 @@ from pathlib import Path
 from torch import Tensor
 
 from trainer.core import gates
-from trainer.core.feature_gate import Watch
+from trainer.core.feature_watch import Watch
 from trainer.core.split import Split
 from trainer.vit.network.model import ViT
 
 
 def watch(model: ViT) -> Watch:
-    """Return a context manager that collects the patch features (after the last norm) of pictures judged within it."""
+    """Make a `Watch` that collects the patch features (after the last norm) of the pictures that a network gets."""
     rows, columns = model.config.grid
 
     def maps(tokens: Tensor) -> Tensor:  # (B, h * w + registers, dim)
@@ -23,7 +23,7 @@ def watch(model: ViT) -> Watch:
 
 
 def learn(run: Path, model: ViT, splits: Mapping[str, Split]) -> None:
-    """Learn and write the gates of a run's best weights, which are in `model`, from its training and validation."""
+    """Learn from the splits `train` and `validation` beyond which limits a picture is INVALID; writes RUN/gates.*."""
     model.eval()
     device = next(model.parameters()).device
 

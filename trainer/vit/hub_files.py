@@ -1,8 +1,8 @@
 """Files and keys in a run's folder that let the library transformers load it; this module does not import transformers.
 
-config.json has transformers' keys beside ours (each side ignores the other's) and names best.safetensors as the
-weights. The network's code lies beside it, for machines without this project: transformers executes it only with
-`trust_remote_code=True`. After `import trainer.hub` it uses this project's code instead.
+config.json has keys for transformers beside those for Pinsight (each ignores the other's) and names best.safetensors as
+the weights. The run's folder also holds the network's code, for machines without Pinsight: transformers executes that
+code only with `trust_remote_code=True`. After `import trainer.hub` transformers uses Pinsight's own code instead.
 """
 
 import json
@@ -36,7 +36,7 @@ KEYS = frozenset(
 
 
 def keys_of(config: ViTConfig) -> dict[str, object]:
-    """Return the keys in RUN/config.json that transformers needs; the temperature is added when it is frozen."""
+    """Return the keys of RUN/config.json that transformers needs, except `logit_temperature`, which is added later."""
     return {
         "model_type": MODEL_TYPE,
         "architectures": ["PinsightViTForImageClassification"],
@@ -53,12 +53,12 @@ def keys_of(config: ViTConfig) -> dict[str, object]:
 
 
 def takes_one_picture(config: ViTConfig) -> bool:
-    """Whether the network's input is one RGB picture: not picture and NSOART picture, not several views."""
+    """Return whether the input is one picture of three channels, without an NSOART picture or views beside it."""
     return config.channels == 3 and not config.views
 
 
 def files_of(config: ViTConfig) -> dict[str, str]:
-    """Return file contents by name: the code, and preprocessor_config.json if the network takes one RGB picture."""
+    """Return, by name, texts of the files that transformers reads: code; if `takes_one_picture`, also `PROCESSOR`."""
     found = {name: (Path(network.__file__).parent / name).read_text(encoding="utf-8") for name in CODE}
     if takes_one_picture(config):
         processor = {"size": {"width": config.width, "height": config.height}}

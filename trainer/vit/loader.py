@@ -1,7 +1,7 @@
 """Batches of each training step, drawn from the epoch's seed and prepared in a background thread.
 
-Every process draws order and seeds for the whole batch, and prepares its own examples only, each from its own seed. So
-the examples depend neither on the number of processes nor on the timing of the background thread.
+Every process draws order and seeds for the whole batch, and prepares only its own examples, each from a seed of its
+own. So the examples depend neither on the number of processes nor on the timing of the background thread.
 """
 
 from collections import deque
@@ -31,9 +31,9 @@ class Plan:
 
     Args:
         epochs: Number of all epochs.
-        close_up_epochs: Number of first epochs with close-ups only.
-        picture_steps: Steps per epoch with whole pictures.
-        close_up_steps: Steps per epoch with close-ups only: twice as many, because each takes less time.
+        close_up_epochs: Number of the epochs with close-ups only, at the start.
+        picture_steps: Number of steps of an epoch with whole pictures.
+        close_up_steps: Number of steps of an epoch with close-ups only: twice as many, because each takes less time.
     """
 
     epochs: int
@@ -52,7 +52,7 @@ class Plan:
 
 
 def plan_of(split: Split, config: TrainingConfig, close_ups: CloseUps) -> Plan:
-    """Decide the epochs with close-ups and the steps per epoch for a training split."""
+    """Plan the epochs with close-ups and the steps per epoch, for a training split and its close-ups."""
     steps = -(-len(split) // (config.batch_size * config.accumulate))
     usable = bool(close_ups) and config.patch_weight > 0
     first = close_up_epochs(config.close_ups, config.scheduled) if usable else 0
@@ -65,7 +65,7 @@ class Portion(NamedTuple):
     Args:
         pictures: Whole pictures; None in epochs of close-ups only.
         picture_count: Number of examples (pictures, or parts with --views) in the whole batch of all processes.
-        close_ups: Close-ups; None where the epoch has none.
+        close_ups: Close-ups; None if the epoch has none.
         close_up_count: Number of close-ups in the whole batch of all processes.
         centres: Index of each close-up's centre object among its boxes; None without close-ups.
     """
@@ -87,11 +87,12 @@ def batch_of(split: Split, indices: Tensor) -> Batch:
         categories=split.categories[at],
         boxes_known=split.boxes_known[at],
         may_flip=split.may_flip[at],
+        pins=split.pins_at(at),
     )
 
 
 def picture_order(split: Split, balanced: bool, generator: torch.Generator) -> Tensor:
-    """Draw an epoch's example indices (N,): each once; if `balanced` with replacement, all classes equally likely."""
+    """Draw an epoch's N example indices: each once, or if `balanced`, with replacement, all classes equally likely."""
     if not balanced:
         return torch.randperm(len(split), generator=generator)
     counts = torch.bincount(split.labels).double()
@@ -101,12 +102,10 @@ def picture_order(split: Split, balanced: bool, generator: torch.Generator) -> T
 def steps_of(
     split: Split, close_ups: CloseUps, config: TrainingConfig, plan: Plan, epoch: int, share: Share
 ) -> Iterator[list[Portion]]:
-    """Generate the batches of an epoch, a list for each step with one portion per accumulated batch.
+    """Yield the batches of an epoch: for each step a list with one portion per accumulated batch.
 
     Args:
-        split: The training split.
-        close_ups: Close-ups of the same split.
-        config: The training's settings.
+        split, close_ups, config: The training split, its close-ups, and the training's settings.
         plan: From `plan_of`.
         epoch: Number of this epoch, from 1.
         share: This process's share of the training.
@@ -134,7 +133,7 @@ def steps_of(
 
 
 def ahead[T](items: Iterator[T], count: int = AHEAD) -> Iterator[T]:
-    """Yield the items in their order; one background thread prepares up to `count` of them in advance."""
+    """Yield the items in their order; a background thread prepares up to `count` items in advance."""
     end = object()
     with ThreadPoolExecutor(1, "loader") as pool:
         waiting = deque(pool.submit(next, items, end) for _ in range(count))

@@ -1,11 +1,12 @@
-"""Measures of a classifier with its frozen threshold on a split: all that evaluation.json holds."""
+"""Measures of a classifier with its frozen threshold on a split: the content of evaluation.json for the split."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from trainer.core import intervals, metrics
+from generator.verdict.envelope import Verdict
+from trainer.core import intervals, metrics, operating_points
 from trainer.core.decision import decide, softmax
 from trainer.core.defect_size import MEASURES
 from trainer.core.detection_probability import curve
@@ -17,7 +18,7 @@ MISTAKES = 24
 
 
 def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Measure the calibration of the most probable class, and the log loss: probabilities (N, K), labels (N,)."""
+    """Compare probabilities (N, K) with true labels (N,); returns the result of `reliability` with `loss`, log loss."""
     right = probabilities.argmax(1) == truth
     # Not scikit-learn's log_loss, which clips probabilities at another value.
     picked = probabilities[np.arange(len(truth)), truth].clip(1e-12)
@@ -28,7 +29,11 @@ def calibration(probabilities: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
 
 
 def auroc(scores: np.ndarray, ng: np.ndarray) -> float | None:
-    """Compute the AUROC of scores (N,), `ng` (N,) in truth: chance that NG scores above OK; None without OK or NG."""
+    """Return the probability that an NG picture scores above an OK one (AUROC); None if all are OK or all NG.
+
+    Args:
+        scores, ng: (N,) score of each picture, and whether it is NG.
+    """
     if ng.all() or not ng.any():
         return None
     from sklearn.metrics import roc_auc_score
@@ -47,14 +52,12 @@ def report(
 ) -> dict[str, Any]:
     """Compute all measures of one split, as evaluation.json holds them.
 
-    To add a measure, write a function in this module and add a key here; `trainer.vit.evaluation_page` shows it.
+    A new measure is a function in this module and a key here; `trainer.vit.evaluation_page` shows it.
 
     Args:
-        rows: `row_facts.Facts` (part, defects, levels of factors) of the N examples: pictures, with --views parts.
-        logits: (N, K), not divided by the temperature.
-        truth: (N,) true labels.
-        classes: Class names.
-        ok_index: Label of OK.
+        rows: Facts (part, defects, levels of factors) of the N examples: pictures, with --views parts.
+        logits, truth: (N, K), not divided by the temperature, and (N,) true labels.
+        classes, ok_index: Class names, and the label of OK.
         frozen: The run's threshold, temperature and positions with defects in training.
         verdicts: (N,) verdicts as text: see `decision.verdicts_of`.
     """
@@ -64,6 +67,7 @@ def report(
     matrix = metrics.confusion_matrix(truth, said, len(classes))
     counts = intervals.part_counts(parts, truth, said, len(classes))
     truth_ng, said_ng = truth != ok_index, said != ok_index
+    p_ng = 1 - probabilities[:, ok_index]
     return {
         "pictures": len(rows),
         "parts": len(set(parts)),
@@ -72,8 +76,11 @@ def report(
             "share": metrics.balanced_accuracy(matrix),
             "interval": intervals.balanced_interval(counts),
         },
-        "auroc": auroc(1 - probabilities[:, ok_index], truth_ng),
+        "auroc": auroc(p_ng, truth_ng),
         **verdict_shares(truth_ng, verdicts),
+        "operating_points": operating_points.measure(
+            parts, truth_ng, p_ng, frozen.limits, verdicts == Verdict.INVALID, frozen.operating_points
+        ),
         "classes": by_class(parts, truth, said, classes),
         "confusion": matrix.tolist(),
         "calibration": calibration(probabilities, truth),
@@ -89,8 +96,11 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
 
     Args:
         parts: (N,) name of the part that each picture shows.
-        right: (N,) bool: pictures that count for the share, if they are in `of`.
-        of: (N,) bool: pictures that the share is taken of.
+        right: (N,) bool: pictures that are counted, if they are in `of`.
+        of: (N,) bool: pictures of which the share is taken.
+
+    Returns:
+        `count`, `of`, `share` (None without pictures) and `interval`.
     """
     hits, count = int((right & of).sum()), int(of.sum())
     return {
@@ -102,7 +112,15 @@ def share_by_part(parts: Sequence[str], right: np.ndarray, of: np.ndarray) -> di
 
 
 def by_class(parts: Sequence[str], truth: np.ndarray, said: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """Compute recall and precision by class from true and predicted labels (N,), each as `share_by_part` returns it."""
+    """Compute recall and precision of each class, with counts and intervals.
+
+    Args:
+        parts: (N,) name of the part that each picture shows.
+        truth, said, classes: (N,) true and predicted labels, and the class names that they index.
+
+    Returns:
+        By class `recall` and `precision`, each a result of `share_by_part`.
+    """
     return {
         name: {
             "recall": share_by_part(parts, said == label, truth == label),
@@ -119,14 +137,13 @@ def by_factor(
     verdicts: np.ndarray,
     positions: Mapping[str, Sequence[str]],
 ) -> dict[str, dict[str, Any]]:
-    """Compute accuracy and shares of verdicts at each level of each factor.
+    """Compute accuracy and shares of verdicts at each level of each factor; returns them by factor, then by level.
 
     Args:
-        rows: `row_facts.Facts` (part, defects, levels of factors) of the N examples: pictures, with --views parts.
-        right: (N,) whether the class was right.
-        truth_ng: (N,) whether the example is NG in truth.
-        verdicts: (N,) verdicts as text.
-        positions: See `row_facts.factor_levels`.
+        rows: Facts (part, defects, levels of factors) of the N examples: pictures, with --views parts.
+        right: (N,) whether the predicted class is right.
+        truth_ng, verdicts: (N,) whether the example is NG in truth, and its verdict as text.
+        positions: Addresses of the pins that were defective in training, by scene.
     """
     parts = np.array([row.part for row in rows], dtype=str)
     factors: dict[str, dict[str, Any]] = {}
@@ -146,7 +163,12 @@ def by_factor(
 
 
 def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[list[float], list[bool]]]:
-    """List for each measure the sizes in mm of the defects that have one, and whether each was found (said NG)."""
+    """Return by measure (such as `true_position_mm`) the sizes of defects in mm, and whether each was found.
+
+    Args:
+        rows: Facts on N pictures, or parts; those without a defect size are left out.
+        said_ng: (N,) whether a class of defect was predicted.
+    """
     found: dict[str, tuple[list[float], list[bool]]] = {}
     for measure in MEASURES:
         sized = [
@@ -160,7 +182,7 @@ def sizes_found(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, tuple[l
 
 
 def detection(rows: Sequence[Facts], said_ng: np.ndarray) -> dict[str, Any]:
-    """Fit for each measure the curve of the probability of detection against size, as `curve` returns it."""
+    """Return the result of `detection_probability.curve` for each measure; arguments: those of `sizes_found`."""
     return {measure: curve(*sized) for measure, sized in sizes_found(rows, said_ng).items()}
 
 
@@ -173,7 +195,15 @@ def mistakes(
     ok_index: int,
     most: int = MISTAKES,
 ) -> list[dict[str, Any]]:
-    """List the worst mistakes, at most `most`: escapes and overkill, then wrong NG classes; least P(truth) first."""
+    """List the worst mistakes: examples whose predicted label `said` (N,) differs from the true label `truth` (N,).
+
+    First come those that confuse OK and NG, then wrong NG classes; in each group the lowest P(true class) first.
+    `rows` are the facts on the N examples, `probabilities` is (N, K), `ok_index` the label of OK.
+
+    Returns:
+        At most `most` dicts: `index` of the example, classes `truth` and `said`, probabilities `p_ng` and `p_truth`;
+        of the defects `kinds`, `addresses`, `size_mm` and the `measure` that gives the size.
+    """
     wrong = np.flatnonzero(said != truth)
     verdict = (said == ok_index) != (truth == ok_index)
     true_p = probabilities[np.arange(len(truth)), truth]

@@ -1,13 +1,13 @@
 """Export a trained ViT as one ONNX file, for onnxruntime without this project: `trainer.export`.
 
-Input `pixels` (N, C, H, W), float32 in [0, 1], in the network's picture size. Outputs `probabilities` (N, K), with the
-run's temperature, and `patch_probabilities` (N, K, h, w), without it. The file's metadata has classes, picture size,
-patch size, kind of pictures, temperature and threshold. For a run on V views: `pixels` (N, V, C, H, W), in the order of
-`views` in the metadata, and `patch_probabilities` (N, V, K, h, w).
+Input: `pixels` (N, C, H, W), float32 in [0, 1], in the network's picture size. Outputs: `probabilities` (N, K) of the
+classes, with the run's temperature; `patch_probabilities` (N, K, h, w) of each patch, without temperature. For a run on
+V views `pixels` is (N, V, C, H, W), in the order of `views` in the metadata, and `patch_probabilities` (N, V, K, h, w).
+The file's metadata has classes, picture size, patch size, kind of pictures, temperature and thresholds.
 
-Before the file gets its name, onnxruntime runs it on flat pictures and on noise, and its output must equal the
-network's. PyTorch's older exporter (tracing) is used: it needs no further package, and the network's computation does
-not depend on pixel values.
+Before the file gets its name, onnxruntime runs it on flat pictures and on noise. No probability may differ from the
+network's by more than 0.0001. PyTorch's older exporter (tracing) is used: it needs no further package, and the
+network's computation does not depend on pixel values.
 """
 
 import json
@@ -28,14 +28,12 @@ from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig
 
 OPSET = 18
-
-
 # Largest difference of a probability: onnxruntime adds float32 products in another order.
 TOLERANCE = 1e-4
 
 
 class Probabilities(nn.Module):
-    """The network with probabilities as output in place of logits.
+    """The network with probabilities as outputs, in place of logits.
 
     Args:
         model: The network.
@@ -52,7 +50,12 @@ class Probabilities(nn.Module):
 
 
 def probes(model: ViT) -> list[Tensor]:
-    """Make test inputs: a batch of flat black, grey and white pictures, and a batch of one picture of noise."""
+    """Make two batches of inputs, to compare the file with the network.
+
+    Returns:
+        Pixels of 3 flat pictures (black, grey, white), and of one picture of noise; for a network on views, of 3 parts
+        and of one part. The batches differ in size, to show that the file takes any.
+    """
     config = model.config
     views = (len(config.views),) if config.views else ()
     shape = (*views, config.channels, config.height, config.width)
@@ -62,7 +65,7 @@ def probes(model: ViT) -> list[Tensor]:
 
 
 def largest_difference(path: Path, reference: Probabilities) -> float:
-    """Return the largest difference of a probability, file against `reference`, on `probes`; inf if shapes differ."""
+    """Return the largest difference between probabilities of file `path` and of `reference`; inf if shapes differ."""
     import onnxruntime  # takes a second to import; --help does not need it
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -73,24 +76,25 @@ def largest_difference(path: Path, reference: Probabilities) -> float:
         for got, wanted in zip(session.run(None, {"pixels": pixels.numpy()}), expected, strict=True):
             if got.shape != tuple(wanted.shape):
                 return math.inf
-            worst = max(worst, float(np.abs(got - wanted.numpy()).max()))
+            difference = float(np.abs(got - wanted.numpy()).max())
+            worst = max(worst, difference) if math.isfinite(difference) else math.inf
     return worst
 
 
 def export(model: ViT, settings: TrainingConfig, path: Path, held: FrozenThreshold | None = None) -> float:
-    """Write a network as ONNX; the file is written only if its output equals the network's.
+    """Write a network as an ONNX file, if its outputs equal the network's.
 
     Args:
         model: The network in evaluation mode, on the CPU.
         settings: Settings of its training, with the kind of pictures.
         path: File to write.
-        held: Temperature and threshold of these weights; None: temperature 1, no threshold.
+        held: Temperature and thresholds of these weights; None: temperature 1, no thresholds.
 
     Returns:
-        The largest difference of a probability between file and network.
+        The largest difference of any probability between file and network.
 
     Raises:
-        RuntimeError: The output of the file differs from the network's.
+        RuntimeError: A probability differs by more than `TOLERANCE`; no file is written.
     """
     network = Probabilities(model, held.temperature if held else 1.0).eval()
     metadata = _metadata(model.config, settings, held)
@@ -102,7 +106,7 @@ def export(model: ViT, settings: TrainingConfig, path: Path, held: FrozenThresho
         worst = largest_difference(temporary, network)
         if not worst <= TOLERANCE:
             raise RuntimeError(
-                f"{path}: expected the network's output within {TOLERANCE:g}, got a difference of {worst:g}"
+                f"{path}: expected outputs that differ from PyTorch's by up to {TOLERANCE:g}, got up to {worst:g}"
             )
 
     run_folder.replace_file(path, write)
@@ -160,15 +164,15 @@ def _trace(network: Probabilities, path: Path, metadata: dict[str, str]) -> None
 
 
 def export_run(run: Path, weights: str, path: Path) -> float:
-    """Write a run's network as ONNX: see `export`.
+    """Write a run's network as an ONNX file; returns the largest difference of a probability between file and network.
 
     Args:
-        run: The run's folder.
-        weights: `best` or `last`; threshold and temperature belong to the best.
-        path: File to write.
+        run, path: The run's folder, and the file to write.
+        weights: `best` or `last`; thresholds and temperature belong to the best weights, so `last` has none.
 
     Raises:
         InputError: The run cannot be read.
+        RuntimeError: See `export`.
     """
     model = vit_run.load_model(run, weights)
     _, settings = vit_run.load_config(run)

@@ -15,7 +15,7 @@ EXAMPLE = """example:
 
 
 def picture_size(text: str) -> tuple[int, int]:
-    """Parse --image-size: `WxH` in px."""
+    """Parse --image-size `WxH` in px into width and height, each from 16 to 4096."""
     width, cross, height = text.partition("x")
     if not cross or not width.isdecimal() or not height.isdecimal():
         raise argparse.ArgumentTypeError(f"expected WIDTHxHEIGHT in px, such as 256x128, got {text!r}")
@@ -30,7 +30,7 @@ def _beginning(p: argparse.ArgumentParser) -> argparse._ActionsContainer:
     again.add_argument(
         "--resume",
         action="store_true",
-        help="continue the training of RUN after its last finished epoch, with the settings it was started with",
+        help="continue the training of RUN after its last finished epoch, with the settings with which it was started",
     )
     again.add_argument(
         "--overwrite", action="store_true", help="delete the files of an earlier run in RUN and start a new one"
@@ -51,15 +51,16 @@ def _pictures(p: argparse._ActionsContainer) -> None:
         "--views",
         type=views.view_list,
         metavar="C,C,…",
-        help="judge each part from one picture of each of these cameras together; all: every camera of the training "
-        "split (each picture by itself)",
+        help="judge parts, each from the pictures of these cameras together; all: every camera of the training split "
+        "(default: pictures one by one)",
     )
     p.add_argument(
         "--image-size",
         type=picture_size,
         metavar="WxH",
-        help="picture size of the network in px; other pictures are scaled to fit without distortion, their border "
-        "is repeated (size of the first training picture)",
+        help="picture size of the network in px; other pictures are scaled without distortion and filled up by "
+        "repeating their border (default: size in the run of --config or --init; otherwise the first "
+        "training picture's)",
     )
 
 
@@ -69,20 +70,20 @@ def _running(p: argparse._ActionsContainer) -> None:
         "--no-check",
         dest="check",
         action="store_false",
-        help="do not check labels, and whether the network learns one batch, before training",
+        help="skip the checks before the training: of the labels, and whether the network learns one batch",
     )
     p.add_argument(
         "--time-limit",
         type=number(float, 0, 1e6, True),
         metavar="MIN",
-        help="minutes for the whole command: only as many epochs are planned as fit; with --resume: stop after the "
-        "epoch in which the time is up",
+        help="minutes from the start of the command: the schedule is shortened to the epochs that fit; with --resume "
+        "the training stops after the epoch in which the time ends",
     )
     p.add_argument(
         "--device",
         choices=("auto", "cpu", "cuda"),
         default="auto",
-        help="device; auto: a GPU if there is one (auto)",
+        help="device; auto: a GPU if there is one (default: auto)",
     )
     p.add_argument(
         "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
@@ -90,7 +91,7 @@ def _running(p: argparse._ActionsContainer) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Make the command's parser. Options that are settings of the run default to None, which means not given."""
+    """Make the parser of the command's options; a setting of the run is None if its option is not given."""
     p = argparse.ArgumentParser(
         prog="python -m trainer.vit",
         description="Train a small vision transformer (ViT) on a dataset made by `python -m generator build`.\n"
@@ -99,8 +100,11 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument("--data", type=Path, metavar="DATASET", help="folder of the dataset (the only one in datasets/)")
-    p.add_argument("--out", type=Path, metavar="RUN", help="folder of the run, new or empty (runs/DATASET-vit)")
+    p.add_argument(
+        "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
+    )
+    out = "folder of the run, new or empty (default: unfinished run with these settings, or new runs/DATASET-vit)"
+    p.add_argument("--out", type=Path, metavar="RUN", help=out)
     beginning = _beginning(p)
     training, pictures, network, running = map(p.add_argument_group, ("training", "pictures", "network", "running"))
     add_options({"": training, "pictures": pictures, "beginning": beginning}, TrainingConfig)
@@ -108,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--size",
         choices=sorted(SIZES),
-        help="--dim, --depth, --heads and --mlp-ratio of a usual ViT of this size; other options override them",
+        help="use the --dim, --depth, --heads and --mlp-ratio of the usual ViT of this size, unless they are given",
     )
     add_options({"": network}, ViTConfig)
     _running(running)

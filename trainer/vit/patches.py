@@ -1,14 +1,15 @@
 """Losses that train the patch head on the true boxes: one over objects, one over patches.
 
-Both only for rows whose boxes are known:
+Both use only rows whose boxes are known:
 
-- *Objects.* The logits inside a box, averaged by overlap, must give the object's class. All pins count, good ones too:
-  27 examples from one picture.
-- *Patches.* Patches outside the NG boxes are OK, patches mostly inside one have its class. So print, walls and gaps
-  give no alarm. Patches that an NG box only touches do not count.
+- *Objects.* The logits inside a box, averaged by overlap, must give the object's class. Every pin is an example, also
+  a good one: 27 examples from one picture.
+- *Patches.* Patches outside the NG boxes are OK; patches mostly inside an NG box have its class. So print, walls and
+  gaps give no alarm. Patches that an NG box only touches are left out.
 
-There is one NG object to two dozen OK ones, so each class is weighted by the inverse square root of its share. With
-fully balanced weights good pins close to the tolerance would be called NG; without weights all would first be OK.
+There are two dozen OK objects for one NG object, so each class is weighted by the inverse square root of its share.
+With fully balanced weights good pins close to the tolerance would be predicted NG. Without weights all objects would be
+predicted OK at first.
 """
 
 from collections.abc import Callable
@@ -23,15 +24,14 @@ UNDECIDED = -100  # target that cross_entropy ignores
 
 
 def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tensor, Tensor]:
-    """Compute how many px of each row and each column of patches a box covers.
+    """Compute how many px of each row and of each column of patches a box covers.
 
     Args:
         boxes: (..., 4) xyxy in px.
-        grid: Numbers of patches (h, w), down and across.
-        patch_size: Patch size in px.
+        grid, patch_size: Numbers of patches (h, w), down and across, and patch size in px.
 
     Returns:
-        (..., h) and (..., w) in px; the product of two entries is the covered area of that patch in px².
+        (..., h) px of each row and (..., w) px of each column; their product is the covered area of a patch in px².
     """
     covered = []
     for axis, count in ((1, grid[0]), (0, grid[1])):
@@ -45,16 +45,15 @@ def overlap(boxes: Tensor, grid: tuple[int, int], patch_size: int) -> tuple[Tens
 def patch_targets(boxes: Tensor, categories: Tensor, ok_index: int, grid: tuple[int, int], patch_size: int) -> Tensor:
     """Choose the target class of each patch from the true boxes.
 
-    A patch has an NG box's class if the box covers at least half of it, or if it is the patch that the box covers most.
-    Patches that an NG box only touches, or that a hidden object's box touches, are `UNDECIDED`; the rest are OK.
-    Where two NG boxes claim a patch, the lower label counts.
+    A patch has an NG box's class if the box covers at least half of the patch, or covers no other patch more.
+    Patches that an NG box only touches, or that a hidden object's box touches, are `UNDECIDED`; all others are OK.
+    A patch that two NG boxes claim gets the lower label.
 
     Args:
-        boxes: (B, M, 4) xyxy in px.
-        categories: (B, M) labels; `IGNORED` for hidden objects and where there is no box (all 0).
-        ok_index: Label of OK.
+        boxes: (B, M, 4) xyxy in px; all 0 = no box.
+        categories: (B, M) labels; `IGNORED` for a hidden object or no box.
+        ok_index, patch_size: Label of OK, and patch size in px.
         grid: Numbers of patches (h, w), down and across.
-        patch_size: Patch size in px.
 
     Returns:
         (B, h, w) labels.
@@ -76,8 +75,7 @@ def object_logits(patch_logits: Tensor, boxes: Tensor, patch_size: int) -> Tenso
     """Average the patch logits over each box, weighted by overlap.
 
     Args:
-        patch_logits: (B, K, h, w).
-        boxes: (B, M, 4) xyxy in px.
+        patch_logits, boxes: (B, K, h, w), and (B, M, 4) xyxy in px.
         patch_size: Patch size in px.
 
     Returns:
@@ -95,11 +93,11 @@ def balanced_cross_entropy(
 
     Args:
         logits: (N, K).
-        targets: (N,) labels; `UNDECIDED` ones do not count.
+        targets: (N,) labels; `UNDECIDED` ones are left out.
         total: Sums the classes' counts (K,) over all processes; each process then returns its part of the mean.
 
     Returns:
-        A scalar; 0 if no target counts.
+        A scalar; 0 if all targets are `UNDECIDED`.
     """
     counts = total(torch.bincount(targets[targets != UNDECIDED], minlength=logits.shape[1]).to(logits.dtype))
     weight = counts.clamp(min=1).rsqrt()
@@ -116,15 +114,13 @@ def patch_loss(
     patch_size: int,
     total: Callable[[Tensor], Tensor] = lambda counts: counts,
 ) -> Tensor:
-    """Compute the sum of the losses over objects and over patches, for the pictures whose boxes are known.
+    """Compute the loss over objects plus the loss over patches, a scalar, for the pictures whose boxes are known.
 
     Args:
-        patch_logits: (B, K, h, w).
-        boxes: (B, M, 4) xyxy in px.
+        patch_logits, boxes: (B, K, h, w), and (B, M, 4) xyxy in px.
         categories: (B, M) labels or `IGNORED`.
         known: (B,) bool: whether the boxes tell the true class of every patch of the picture.
-        ok_index: Label of OK.
-        patch_size: Patch size in px.
+        ok_index, patch_size: Label of OK, and patch size in px.
         total: Sums counts over all processes: see `balanced_cross_entropy`.
     """
     patch_logits, boxes, categories = patch_logits[known], boxes[known], categories[known]

@@ -1,9 +1,10 @@
 """Verdicts of a ViT's run on picture files, or on parts with a picture from each camera, for `trainer.predict`.
 
 Pictures are letterboxed to the network's size as in training (one scale for both directions, centred, the border
-repeated). The heat map is the patch head's 1 - P(OK), scaled to the picture. A run trained with `--input nsoart` needs
-NSOART pictures. A run trained with `--views` judges parts: part and view are read from the pictures' names
-(`generator.io.view_names`).
+repeated). The heat map is the patch head's 1 - P(OK), scaled to the picture. For a run trained on NSOART pictures (how
+much each window differs from a reference) with golden references they are made here (`trainer.core.golden_input`); with
+self references the files must be NSOART pictures. A run trained with `--views` judges parts: part and view are read
+from the pictures' names (`generator.io.view_names`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from trainer.core.decision import Limits
 from trainer.core.errors import InputError
 from trainer.core.fitness import NOT_MEASURED
 from trainer.core.gates import Gates
+from trainer.core.golden_input import GoldenInput
 from trainer.core.prediction import Judge, Judged, Judging
 from trainer.core.split import open_picture
 from trainer.vit import results
@@ -35,8 +37,10 @@ class Classifier:
         model: The network in evaluation mode.
         limits: Thresholds of P(NG) = 1 - P(OK).
         temperature: Divides the logits, above 0.
-        judge: The run's name and tolerance for every verdict, and the reasons why it judges nothing (unfit).
-        gates: Reasons why a picture cannot be judged.
+        judge: The run's name and tolerance for every verdict, and the reasons why the run is unfit.
+        gates: The run's gates, which find pictures that cannot be judged.
+        golden: Makes the NSOART pictures; None: the network judges the pictures as they are.
+        both: Whether the network gets picture and NSOART picture.
     """
 
     model: ViT
@@ -44,6 +48,21 @@ class Classifier:
     temperature: float
     judge: Judge
     gates: Gates
+    golden: GoldenInput | None = None
+    both: bool = False
+
+    def inputs(self, picture: Image.Image, file: Path, view: str | None = None) -> list[Image.Image]:
+        """Return the pictures whose channels the network gets: `picture`, its NSOART picture, or both.
+
+        `file` and `view`, the picture's file and camera, choose the golden reference: see `GoldenInput.chart`.
+
+        Raises:
+            InputError: The picture does not have the shape of its golden reference.
+        """
+        if self.golden is None:
+            return [picture]
+        chart = self.golden.chart(picture, file, view)
+        return [picture, chart] if self.both else [chart]
 
 
 @dataclass(frozen=True)
@@ -52,10 +71,12 @@ class Options:
 
     Args:
         weights: `best` or `last`; None: best.
-        threshold: In [0, 1]: P(NG) from which the verdict is NG, in place of the run's own. None: the run's own.
+        threshold: P(NG) in [0, 1] from which on the verdict is NG; None: the run's own.
         allow_unfit: Whether to judge pictures although the run is unfit.
-        sheets: Whether to draw sheets.
+        sheets: Whether to draw the verdict into a copy of each picture or part (a sheet).
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
+        part: The options `scene`, `housing`, `terminal`, `camera` and `marking` by name, which choose NSOART's golden
+            reference; None: not given.
     """
 
     weights: str | None = None
@@ -63,10 +84,11 @@ class Options:
     allow_unfit: bool = False
     sheets: bool = False
     tolerance: Mapping[str, float] = field(default_factory=dict)
+    part: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
-    """Return why a run is unfit, or why that is not known; empty if it is fit."""
+    """Return why a run with these weights (`best` or `last`) is unfit, or why this is not known; empty if it is fit."""
     if weights != "best":
         return ("unfit: the fitness of the last epoch's weights is not measured, only that of the best",)
     known = results.fitness_of_run(run)
@@ -74,16 +96,18 @@ def unfit_reasons(run: Path, weights: str = "best") -> tuple[str, ...]:
 
 
 def load_classifier(run: Path, options: Options) -> Classifier:
-    """Load a ViT's run with its thresholds, temperature and fitness, which belong to the best weights.
+    """Load a ViT's run; only the best weights, not the last, have thresholds, temperature and fitness.
 
     Raises:
-        InputError: The run cannot be read, or needs picture and NSOART picture together.
+        InputError: The run cannot be read, or it takes picture and NSOART picture together but has no golden
+            references, or `options.part` has values although the run has no golden references.
     """
     _, settings = vit_run.load_config(run)
-    if "+" in settings.input:
+    golden = GoldenInput.of(run, settings.input, options.part)
+    if "+" in settings.input and golden is None:
         raise InputError(
-            f"--model {run}: expected a run trained on one kind of picture, got one trained on {settings.input}; "
-            "`python -m trainer.evaluate` measures it on a dataset that has both"
+            f"--model {run}: expected golden references (`generator build --nsoart golden`), as the run was trained on "
+            f"{settings.input}, got none; `python -m trainer.evaluate` can measure this run all the same"
         )
     weights = options.weights or "best"
     model = vit_run.load_model(run, weights)
@@ -96,16 +120,26 @@ def load_classifier(run: Path, options: Options) -> Classifier:
         held.temperature if held else 1.0,
         Judge.of(run, sha256, model.config.classes, (*unfit, *gates.missing), options.allow_unfit, options.tolerance),
         gates,
+        golden,
+        "+" in settings.input,
     )
 
 
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
-    """Prepare the prediction of picture files.
+    """Prepare to judge picture files with a ViT's run; each verdict is computed when it is read from `outcomes`.
+
+    There is one outcome per picture; for a run on several views one per part, then one, INVALID, for each file that
+    belongs to no complete part. A file that cannot be read also gives INVALID.
 
     Raises:
-        InputError: The run cannot be read. The first outcome may raise the errors of `load_classifier`.
+        InputError: RUN/config.json or RUN/nsoart.json cannot be read, or the run has no golden reference for a
+            picture, or none at all although `options.part` has values. Reading the first outcome may raise the
+            errors of `load_classifier`.
     """
-    views = vit_run.load_config(run)[0].views
+    config, settings = vit_run.load_config(run)
+    views = config.views
+    if golden := GoldenInput.of(run, settings.input, options.part):
+        golden.check(files, views)
     if not views:
         return Judging(_of_pictures(run, files, options), list(files))
     found, problems = parts_of(files, views)
@@ -122,37 +156,36 @@ def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator
     for file in files:
         try:
             picture = open_picture(file, str(file))
+            inputs = by.inputs(picture, file)
         except InputError as e:
             yield Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
             continue
-        verdict, heat = judge(by.model, picture, by.limits, by.temperature, by.judge.invalid, by.gates)
+        verdict, heat = judge(by.model, picture, by.limits, by.temperature, by.judge.invalid, by.gates, inputs)
         line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
         sheet = annotate(picture, verdict, heat, by.model) if options.sheets else None
         yield Judged(file, _entry(by, verdict, file), line, sheet)
 
 
 def _of_parts(
-    run: Path,
-    parts: Mapping[Path, Mapping[str, Path]],
-    left: Sequence[Path],
-    problems: Sequence[str],
-    options: Options,
+    run: Path, parts: Mapping[Path, Mapping[str, Path]], left: Sequence[Path], problems: Sequence[str], options: Options
 ) -> Iterator[Judged]:
     """Judge each part, whose files are given by view; then name the files `left`, which `problems` explain."""
     by = load_classifier(run, options)
     for place, files in parts.items():
         part = str(place.with_suffix(""))
         pictures: dict[str, Image.Image] = {}
+        inputs: dict[str, list[Image.Image]] = {}
         unread: list[str] = []
         for view, file in files.items():
             try:
                 pictures[view] = open_picture(file, str(file))
+                inputs[view] = by.inputs(pictures[view], file, view)
             except InputError as e:
                 unread += e.problems
         if unread:
             yield Judged(place, by.judge.unjudged(files, unread, part=part), problems=unread)
             continue
-        verdict, heats = judge_part(by.model, pictures, by.limits, by.temperature, by.judge.invalid, by.gates)
+        verdict, heats = judge_part(by.model, pictures, by.limits, by.temperature, by.judge.invalid, by.gates, inputs)
         where = f"  most suspicious in view {verdict.peak_view}" if verdict.verdict == "NG" else ""
         line = by.judge.line(verdict.verdict, verdict.said, f"{part}{where}", verdict.reasons)
         sheet = annotate_part(pictures, verdict, heats, by.model) if options.sheets else None

@@ -1,12 +1,11 @@
 """Initial weights from a published checkpoint: a ViT or DeiT saved by transformers, in a folder or on the Hub.
 
 Such a network has a linear stem, learned positions and a class token, and `ViTConfig` is set accordingly. Its blocks,
-last norm, patch embedding and positions (interpolated to our grid) are loaded; its class token becomes the first
-register. New are the heads for our classes, with random weights, and the stem's kernels for channels that the
-checkpoint lacks (local contrast, NSOART). These are zero, so that before the first step all tokens equal the
-checkpoint's own.
+last norm, patch embedding and positions (interpolated to the new grid) are loaded; its class token becomes the first
+register. The heads for the new classes get random weights. The stem's kernels for channels that the checkpoint lacks
+(local contrast, NSOART) are zero, so that before the first step all tokens equal the checkpoint's own.
 
-Only config.json, preprocessor_config.json and model.safetensors are read: none of them can run code.
+Only config.json, preprocessor_config.json and model.safetensors are read: none of these files can run code.
 """
 
 import json
@@ -47,10 +46,10 @@ class Pretrained:
     """A published checkpoint, read and checked to be complete.
 
     Args:
-        name: Its name as given to --init.
-        shape: Fields of `ViTConfig` that its weights require.
-        mean, std: Mean and standard deviation of pixels in [0, 1] that it was trained with, per channel.
-        tensors: Tensors by our names; `stem.projection.weight` is (dim, 3, patch, patch).
+        name: Name as given to --init.
+        shape: Fields of `ViTConfig` that the weights require.
+        mean, std: Mean and standard deviation per channel, of pixels in [0, 1], used in the checkpoint's training.
+        tensors: Tensors by their names in `ViT`; `stem.projection.weight` is (dim, 3, patch, patch).
         positions: Position embeddings (h, w, dim).
         tokens: Class token and, of DeiT, distillation token (T, dim), with their positions added.
     """
@@ -73,10 +72,9 @@ class Pretrained:
         """Make the configuration of the network for these weights.
 
         Args:
-            classes: Class names of the data.
-            size: Picture size (W, H) in px.
+            classes, size: Class names of the data, and picture size (W, H) in px.
             statistics: Mean and standard deviation of the data's channels; used from the fourth channel on.
-            given: Fields of `ViTConfig` given as options; fewer blocks and more registers are possible.
+            given: Fields of `ViTConfig` given as options; they may ask for fewer blocks and more registers.
 
         Raises:
             InputError: An option contradicts the checkpoint.
@@ -89,11 +87,12 @@ class Pretrained:
         ]
         if given.get("depth", 1) > self.shape["depth"] or given.get("depth", 1) < 1:
             problems.append(
-                f"--depth: expected 1 to {self.shape['depth']}, the blocks of --init {self.name}, got {given['depth']}"
+                f"--depth: expected 1 to {self.shape['depth']}, the number of blocks of --init {self.name}, got "
+                f"{given['depth']}"
             )
         if given.get("registers", len(self.tokens)) < len(self.tokens):
             problems.append(
-                f"--registers: expected at least {len(self.tokens)}, the class tokens of --init {self.name}, "
+                f"--registers: expected at least {len(self.tokens)}, one for each class token of --init {self.name}, "
                 f"got {given['registers']}"
             )
         if "stem_width" in given:
@@ -113,7 +112,10 @@ class Pretrained:
 
 
 def is_checkpoint(source: str) -> bool:
-    """Whether `--init` names a checkpoint of transformers, not a run: by its config.json, or the form OWNER/NAME."""
+    """Return whether `--init` names a checkpoint of transformers and not a run.
+
+    A folder is known by its config.json, a name on the Hub by the form OWNER/NAME if there is no such folder.
+    """
     path = Path(source)
     if not path.exists():
         return HUB_NAME.fullmatch(source) is not None
@@ -176,7 +178,7 @@ def _shape(path: Path) -> tuple[dict[str, Any], tuple[int, int], str]:
         depth, heads = int(values["num_hidden_layers"]), int(values["num_attention_heads"])
         ratio = hidden / dim
     except (TypeError, ValueError, ZeroDivisionError) as e:
-        raise InputError(f"{path}: expected numbers for the sizes and counts of a ViT, got {e}") from e
+        raise InputError(f"{path}: expected numbers for hidden_size and the ViT's other dimensions: {e}") from e
     if patch[0] != patch[1] or min(patch) < 1:
         problems.append(f"{path}: patch_size: expected a square, got {list(patch)}")
     if problems:
@@ -206,10 +208,11 @@ class _Reader:
         self.path, self.problems = path, list[str]()
         self.tensors = {name.removeprefix(f"{kind}."): tensor for name, tensor in tensors.items()}
 
-    def take(self, names: list[str], shape: tuple[int, ...], missing: float | None = None) -> Tensor:
-        """Return the tensor with one of `names`, in float32; zeros and a problem where missing or of another shape.
+    def take(self, names: list[str], shape: tuple[int, ...], may_lack: bool = False) -> Tensor:
+        """Return the tensor with one of `names`, in float32.
 
-        Where `missing` is a number, a missing tensor is no problem.
+        Without such a tensor of this shape, zeros are returned, and a message is added to `problems`. With `may_lack`,
+        a missing tensor is no problem.
         """
         for name in names:
             if name in self.tensors:
@@ -219,14 +222,17 @@ class _Reader:
                 self.problems.append(f"{self.path}: tensor {name!r}: expected shape {shape}, got {tuple(tensor.shape)}")
                 break
         else:
-            if missing is None:
+            if not may_lack:
                 self.problems.append(f"{self.path}: expected a tensor {' or '.join(map(repr, names))}, got none")
         return torch.zeros(shape)
 
     def linear(self, names: list[str], out: int, into: int | None) -> tuple[Tensor, Tensor]:
-        """Return a layer's weight (out, into), of a norm (out,), and bias (out,): zeros where q, k and v lack one."""
+        """Return a layer's weight (out, into) and bias (out,); for a norm `into` is None and the weight is (out,).
+
+        `names` are the layer's possible names. The bias of queries, keys and values may be missing and is then 0.
+        """
         shape = (out,) if into is None else (out, into)
-        may_lack = 0.0 if any("query" in n or "key" in n or "value" in n for n in names) else None
+        may_lack = any("query" in n or "key" in n or "value" in n for n in names)
         weight = self.take([f"{name}.weight" for name in names], shape)
         return weight, self.take([f"{name}.bias" for name in names], (out,), may_lack)
 
@@ -245,8 +251,8 @@ def read(source: str) -> Pretrained:
     mean, std = _spread(folder)
     if not (folder / WEIGHTS).is_file():
         raise InputError(
-            f"--init {source}: expected {WEIGHTS} (other files of weights may run code), "
-            f"got {sorted(p.name for p in folder.iterdir())}"
+            f"--init {source}: expected the file {WEIGHTS} (weights in other formats may run code), "
+            f"got the files {sorted(p.name for p in folder.iterdir())}"
         )
     reader = _Reader(folder / WEIGHTS, kind)
     dim, hidden = shape["dim"], round(shape["dim"] * shape["mlp_ratio"])
@@ -285,11 +291,10 @@ def load(model: ViT, source: Pretrained) -> list[str]:
     """Load a checkpoint's weights into a network of its shape.
 
     Args:
-        model: A new network, configured by `Pretrained.network`.
-        source: The checkpoint.
+        model, source: A new network, configured by `Pretrained.network`, and the checkpoint.
 
     Returns:
-        Lines for the terminal: which weights were loaded, which are new.
+        Lines for the terminal: which weights were loaded, and which are still random or zero.
     """
     config, own = model.config, model.state_dict()
     depth, taken = config.depth, len(source.tokens)
@@ -305,7 +310,7 @@ def load(model: ViT, source: Pretrained) -> list[str]:
     state["registers"] = torch.cat([source.tokens, own["registers"].cpu()[taken:]])
     load_weights(model, state, f"--init {source.name}")
     old, new = "x".join(map(str, source.positions.shape[:2])), "x".join(map(str, config.grid))
-    positions = f"positions of {old} patches" + (f" interpolated to {new}" if old != new else "")
+    positions = f"position embeddings of {old} patches" + (f" interpolated to {new}" if old != new else "")
     others = f", {config.registers - taken} more registers" if config.registers > taken else ""
     return [
         f"starts with {source.name}: {depth} of {source.shape['depth']} blocks, the last norm, the patch embedding, "

@@ -1,6 +1,6 @@
-"""Read the results in a ViT's run: summary, evaluation, attention.
+"""Read the results in a ViT's run: summary, fitness, evaluation, attention.
 
-Pages and model cards use these functions, so that they need not import the commands that write the results.
+Pages and model cards import this module in place of the commands that write the results.
 """
 
 from collections.abc import Mapping
@@ -48,10 +48,10 @@ def summary_of(run: Path) -> dict[str, Any]:
 
 
 def fitness_of_run(run: Path) -> Fitness | None:
-    """Return the fitness of a run's best weights; None where it is not recorded.
+    """Return the fitness of a run's best weights, how well they tell OK from NG; None if it is not recorded.
 
-    Runs of earlier versions have none in frozen.json: then it is computed from the confusion matrix in summary.json,
-    where the most probable class decides, and each picture counts as a part.
+    For a run of an earlier version, whose frozen.json has no fitness, it is computed from the confusion matrix in
+    summary.json: the most probable class decides, and each picture counts as a part.
     """
     held = frozen_threshold.load(run)
     if held is not None and held.fitness is not None:
@@ -69,7 +69,7 @@ def fitness_of_run(run: Path) -> Fitness | None:
 
 
 def evaluation_of(run: Path) -> dict[str, Any] | None:
-    """Read RUN/evaluation/evaluation.json; None where it is missing, or not of the run's best weights."""
+    """Read RUN/evaluation/evaluation.json; None if it is missing, or not of the run's best weights."""
     place = run / EVALUATION / results_folder.EVALUATION
     if not place.is_file():
         return None
@@ -81,18 +81,18 @@ def evaluation_of(run: Path) -> dict[str, Any] | None:
 
 
 def attention_sheet(weights: str) -> str:
-    """Return the file name of the attention sheet for the weights of this name."""
+    """Return the attention sheet's file name for weights named `weights`, such as `best`."""
     return f"attention_{weights}.png"
 
 
 def attention_files(document: Mapping[str, Any]) -> set[str]:
-    """Return the names of the files that belong to an attention.json of this content."""
+    """Return the names of the pictures that were written beside an attention.json of this content."""
     sheets = {attention_sheet(name) for name in document["weights"]}
     return sheets | ({CURVES, ANIMATION} if len(sheets) > 1 else set())
 
 
 def attention_of(run: Path) -> dict[str, Any] | None:
-    """Read RUN/attention/attention.json; None where it is missing.
+    """Read RUN/attention/attention.json; None if it is missing.
 
     Raises:
         InputError: The file is not such a document.

@@ -30,19 +30,21 @@ def _rising(epochs: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class TrainingConfig(Settings):
-    """Settings of a training that change its result."""
+    """Settings of a ViT's training that change its result."""
 
     epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
     batch_size: int = setting(
         8,
-        "pictures per step; with --views parts per step, by default 8 divided by the number of views",
+        "pictures per batch of all processes; with --views: parts, by default 8 divided by the number of views",
         ge=1,
         le=65_536,
     )
     lr: float = setting(1e-3, "highest learning rate", gt=0, le=10)
-    warmup: float = setting(0.1, "share of the steps during which the learning rate rises", ge=0, le=1)
-    weight_decay: float = setting(0.05, "weight decay of AdamW, on matrices and kernels only", ge=0, le=10)
-    clip: float = setting(1.0, "largest norm of the gradient", gt=0, le=1e6, no_option="fixed")
+    warmup: float = setting(
+        0.1, "share of the steps, from the first on, during which the learning rate rises", ge=0, le=1
+    )
+    weight_decay: float = setting(0.05, "weight decay of AdamW, for matrices and kernels only", ge=0, le=10)
+    clip: float = setting(1.0, "norm to which a larger gradient is scaled down", gt=0, le=1e6, no_option="fixed")
     label_smoothing: float = setting(
         0.05, "label smoothing: share of the target probability that is spread over all classes", ge=0, le=0.9
     )
@@ -54,26 +56,26 @@ class TrainingConfig(Settings):
     )
     close_ups: float = setting(
         0.6,
-        "share of the epochs, the first ones, with close-ups of single pins only; needs boxes",
+        "share of the epochs, from the first on, that train on close-ups (cut-outs of single pins) only; needs boxes",
         ge=0,
         le=1,
         metavar="SHARE",
     )
-    close_up_px: int = setting(64, "side of a close-up in px: a pin and its neighbours", ge=32, le=4096, metavar="PX")
+    close_up_px: int = setting(
+        64, "side in px of a close-up, which shows a pin and its neighbours", ge=32, le=4096, metavar="PX"
+    )
     seed: int = setting(0, "seed of all random numbers: weights, order, augmentation", ge=0, le=2**31 - 1)
     threads: int = setting(
         1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
     )
     input: Literal["image", "nsoart", "image+nsoart"] = setting(
         "image",
-        "column of the pictures; image: RGB; nsoart: how each small window differs from good parts; image+nsoart: "
-        "both, six channels",
+        "the dataset's pictures to train on. image: RGB; nsoart: how much each small window differs from the picture's "
+        "mean window or, after `generator build --nsoart golden`, from good parts; image+nsoart: both, six channels",
         group="pictures",
     )
     augment: bool = setting(
-        True,
-        "train without shifting, turning, mirroring and changing the light of pictures",
-        group="pictures",
+        True, "train without shifting, turning, mirroring and changing the light of pictures", group="pictures"
     )
     accumulate: int = setting(
         1,
@@ -94,7 +96,7 @@ class TrainingConfig(Settings):
     )
     patience: int = setting(
         0,
-        "early stopping: stop when N epochs with whole pictures in a row brought no better one; 0: never",
+        "early stopping: stop when the last N epochs with whole pictures brought no new best epoch; 0: never",
         ge=0,
         le=100_000,
         metavar="N",
@@ -112,8 +114,8 @@ class TrainingConfig(Settings):
     )
     rows: Rows = setting(
         "observable",
-        "rows to use: all; observable: without NG pictures whose defects cannot be seen; clear: also without pictures "
-        "with a measure in the grey zone, close to its limit",
+        "rows to use. all: all rows; observable: without NG pictures whose defects cannot be seen; clear: observable "
+        "rows without those in which a measure of a pin is close to its tolerance limit",
         group="pictures",
         earlier="all",
     )
@@ -143,6 +145,14 @@ class TrainingConfig(Settings):
         no_option="read from the dataset",
         earlier="",
     )
+    measure_weight: float = setting(
+        0.0,
+        "weight of the losses from measures, which teach patches the displacement in mm and the presence of each pin; "
+        "0: none",
+        ge=0,
+        le=1000,
+        earlier=0.0,
+    )
 
     @property
     def scheduled(self) -> int:
@@ -153,7 +163,10 @@ class TrainingConfig(Settings):
 def save_config(
     run: Path, model: ViTConfig, training: TrainingConfig, tolerance: Mapping[str, Any] | None = None
 ) -> None:
-    """Write RUN/config.json, and the files for transformers beside it; `tolerance`: of the training data, by scene."""
+    """Write RUN/config.json and the files for transformers.
+
+    `tolerance`: limits in mm of the training, by scene; None or empty: config.json has none.
+    """
     document = {"format": FORMAT, "version": VERSION, "model": asdict(model), "training": training.model_dump()}
     document |= {TOLERANCE: dict(tolerance)} if tolerance else {}
     for name, text in hub_files.files_of(model).items():
@@ -162,12 +175,12 @@ def save_config(
 
 
 def load_config(run: Path) -> tuple[ViTConfig, TrainingConfig]:
-    """Read RUN/config.json strictly: see `read_config`."""
+    """Read RUN/config.json; returns the network's configuration and the training's settings, see `read_config`."""
     return read_config(run / CONFIG)
 
 
 def read_config(path: Path) -> tuple[ViTConfig, TrainingConfig]:
-    """Read a run's config.json strictly: settings of network and training.
+    """Read a run's config.json; returns the configuration of the network and the settings of the training.
 
     Raises:
         InputError: The file is missing, not JSON, of another format or version, or has unknown keys or values out of
@@ -182,8 +195,7 @@ def load_model(run: Path, which: str = "best") -> ViT:
     """Load the trained network of a run, in evaluation mode.
 
     Args:
-        run: The run's folder.
-        which: `best` or `last`.
+        which: Weights to load: `best` or `last`.
 
     Raises:
         InputError: The run is missing or its files do not fit together.
@@ -197,7 +209,7 @@ def load_model(run: Path, which: str = "best") -> ViT:
 
 
 def load_classes(model: ViT, run: Path) -> list[str]:
-    """Load the best weights of another run into a network, whose classes may differ or have another order.
+    """Load the best weights of another run into a network; the classes of the two may differ.
 
     Weights of a class are matched by the class's name; classes that the other run lacks keep their random weights.
 

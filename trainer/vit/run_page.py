@@ -1,7 +1,7 @@
-"""RUN/report.html: all results of a ViT's run on one page, which needs no other file and no network.
+"""RUN/report.html: all results of a ViT's run on one page, which needs no other file and no internet.
 
-Written by `trainer.vit` at its end, by `trainer.evaluate` and `trainer.attention` when their results are in the run's
-folder, and by `trainer.report` at any time.
+It is written by `trainer.vit` at its end, by `trainer.evaluate` and `trainer.attention` if their results are in the
+run's folder, and by `trainer.report`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import frozen_threshold, max_escape, metrics, results_folder, run_folder
+from trainer.core import frozen_threshold, max_escape, metrics, operating_tables, results_folder, run_folder
 from trainer.core.console import say
 from trainer.core.decision import EVEN, Limits
 from trainer.core.errors import InputError
@@ -44,6 +44,7 @@ def write_page(run: Path) -> Path:
             [name, s["pictures"], s["accuracy"], s["balanced_accuracy"], s["loss"]]
             for name, s in summary["splits"].items()
         ],
+        "operating_points": operating_tables.view(summary["splits"]),
         "checks": list(_checks(run, settings, config.classes, rows, summary)),
         "evaluation": measured_of(run / results.EVALUATION, evaluation) if evaluation else None,
         "evaluation_is_stale": (run / results.EVALUATION / results_folder.EVALUATION).is_file(),
@@ -84,15 +85,18 @@ def _facts(
 
 def _thresholds(limits: Limits) -> str:
     return (
-        f"OK below P(NG) = {min(limits.escape, EVEN):.4f}, NG from {limits.overkill:.4f} on, UNSURE between; class of "
-        f"defect from {limits.threshold:.4f} on; frozen, chosen on validation"
+        f"chosen on validation: the verdict is OK below P(NG) = {min(limits.escape, EVEN):.4f}, NG from "
+        f"{limits.overkill:.4f} on, UNSURE between; a defect is predicted from {min(limits.threshold, EVEN):.4f} on"
     )
 
 
 def warnings_of(
     rows: Sequence[Mapping[str, Any]], classes: Sequence[str], settings: TrainingConfig
 ) -> list[tuple[int, int, str]]:
-    """Collect the warnings from all epochs: for each kind its first epoch, its last epoch and its latest text."""
+    """Return the warnings of all epochs: for each kind the first and the last epoch with it, and its last text.
+
+    `rows` has the lines of metrics.csv.
+    """
     found: dict[str, tuple[int, int, str]] = {}
     for index, row in enumerate(rows):
         epoch = int(row["epoch"])
@@ -160,13 +164,13 @@ def _attention(run: Path) -> dict[str, Any]:
         "attention_pictures": [
             (run / results.ATTENTION / results.CURVES, "The scores over the stages of the training"),
             (run / results.ATTENTION / results.ANIMATION, "The stages of the training one after the other"),
-            (run / results.ATTENTION / results.attention_sheet(newest), f"Where it looks with the weights {newest}"),
+            (run / results.ATTENTION / results.attention_sheet(newest), f"Where the network looks (weights {newest})"),
         ],
     }
 
 
 def refresh(run: Path, out: Path, own: str) -> None:
-    """Write RUN/report.html again if the run is finished and `out`, the folder of new results, is RUN/`own`."""
+    """Write RUN/report.html again if the run is finished and `out`, where new results were written, is RUN/`own`."""
     if out.resolve() != (run / own).resolve() or not (run / "summary.json").is_file():
         return
     try:

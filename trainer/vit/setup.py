@@ -1,7 +1,7 @@
-"""Settings, data and network shape that a training of `python -m trainer.vit` starts with.
+"""Settings, data and shape of the network at the start of a training of `python -m trainer.vit`.
 
-They come from options, an earlier run (--config, --init), a checkpoint (--init) and the dataset; or, with --resume,
-from the run itself.
+They come from options, an earlier run (--config, --init), a checkpoint (--init) and the dataset; with --resume they
+come from the run itself.
 """
 
 import argparse
@@ -30,13 +30,12 @@ from trainer.vit.run import TrainingConfig, load_classes, load_config, read_conf
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training starts with.
+    """Settings, data and network of a training.
 
     Args:
-        config: Configuration of the network.
-        settings: Settings of the training.
+        config, settings: Configuration of the network, and settings of the training.
         data: The dataset, with the rows that `--rows` keeps.
-        source: The checkpoint that `--init` names; None without one.
+        source: The checkpoint that `--init` names; None if it names none.
     """
 
     config: ViTConfig
@@ -46,7 +45,7 @@ class Setup:
 
     @property
     def tolerance(self) -> dict[str, Any]:
-        """The tolerance of the training rows, by scene."""
+        """Tolerance of the training rows: limits in mm by scene."""
         return tolerances_of(self.data.splits["train"].rows)
 
 
@@ -54,7 +53,7 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
     """Make the setup of a new training from its options and the run or checkpoint that they name.
 
     Raises:
-        InputError: Options contradict each other or the dataset.
+        InputError: Options contradict each other or the dataset, or dataset, run or checkpoint cannot be read.
     """
     settings = _settings(args, device)
     if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
@@ -75,10 +74,10 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
     """Read the setup of the run in `args.out`, to resume the run.
 
     Raises:
-        InputError: There is no run, an option contradicts its settings, or the dataset is another one.
+        InputError: There is no run, an option contradicts its settings, or it was trained on another dataset.
     """
     if args.config is not None:
-        raise InputError("--config: expected no such option beside --resume, which keeps the run's settings")
+        raise InputError("expected no --config beside --resume, which keeps the run's settings")
     config, settings = load_config(args.out)
     problems = other_settings(args.out, settings, args) + other_settings(args.out, config, args)
     if args.image_size is not None and args.image_size != (config.width, config.height):
@@ -103,13 +102,18 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
 
 
 def put_weights(model: ViT, init: str, source: pretrained.Pretrained | None) -> None:
-    """Load the weights that `--init` names into a new network, and print which; `source`: the checkpoint, if read."""
+    """Load the weights of `--init` into a new network, and print where they are from.
+
+    Args:
+        model, init: The network, and the value of `--init`: folder of a run, or a checkpoint.
+        source: The checkpoint, if it was read already; None: a checkpoint that `init` names is read here.
+    """
     if pretrained.is_checkpoint(init):
         for line in pretrained.load(model, source or pretrained.read(init)):
             say(line)
         return
     new = load_classes(model, Path(init))
-    say(f"starts with the weights of {init}" + (f"; new classes: {', '.join(new)}" if new else ""))
+    say(f"starts with the weights of {init}" + (f"; random for the new classes: {', '.join(new)}" if new else ""))
 
 
 def _settings(args: argparse.Namespace, device: torch.device) -> TrainingConfig:
@@ -131,10 +135,10 @@ def _input(args: argparse.Namespace) -> str:
     known = load_config(Path(args.init))[1].input
     given: str | None = args.input
     if given not in (None, known):
-        say(f"WARNING: --input {given}: {args.init} was trained on {known} pictures and has never seen such.")
+        say(f"WARNING: --input {given}: {args.init} was trained on {known} pictures, never on {given} pictures.")
         return given
     if given is None and known != TrainingConfig().input:
-        say(f"--input {known}: the pictures that {args.init} was trained on")
+        say(f"--input is set to {known}, because {args.init} was trained on such pictures")
     return known
 
 
@@ -198,12 +202,7 @@ def _network(
 ) -> ViTConfig:
     """Make a new network's configuration: an earlier run's or the defaults, then options and the data's values."""
     given = given_settings(args, ViTConfig)
-    own: dict[str, Any] = {
-        "classes": data.classes,
-        "width": data.size[0],
-        "height": data.size[1],
-        "views": cameras,
-    }
+    own: dict[str, Any] = {"classes": data.classes, "width": data.size[0], "height": data.size[1], "views": cameras}
     split = data.splits["train"]
     if args.init and source is not None:
         statistics = channel_statistics(split.pictures, len(split.runs))
@@ -217,8 +216,8 @@ def _network(
     if base and settings.init:
         if base["channels"] != split.pictures.channels:
             raise InputError(
-                f"--input: expected pictures of {base['channels']} channels, as the weights of {settings.init} (init "
-                f"in {args.config}) take, got {split.pictures.channels}"
+                f"--input: expected pictures of {base['channels']} channels, which the weights of {settings.init} "
+                f"(init in {args.config}) need, got {split.pictures.channels}"
             )
         mean, std = base["mean"], base["std"]
     else:
@@ -227,11 +226,7 @@ def _network(
 
 
 def _shape_of_run(init: str, given: dict[str, Any], channels: int) -> ViTConfig:
-    """Read the configuration of the network of the run that `--init` names.
-
-    Raises:
-        InputError: An option contradicts the configuration, or the pictures have another number of channels.
-    """
+    """Read the network's configuration of the run of `--init`, and check options and channels against it."""
     shape, _ = load_config(Path(init))
     wrong = [
         f"--{name.replace('_', '-')}: expected {getattr(shape, name)}, as --init {init} has, got {value}"

@@ -1,11 +1,12 @@
 """Training of a ViT in the loop of `trainer.core.loop`: batches, losses, validation, warnings.
 
 The best epoch is the one with the highest balanced accuracy (mean recall of the classes that occur) on the validation
-split; among equal ones, frequent on a small split, the one with the lowest validation loss.
+split. Of several equal epochs, frequent on a small split, the one with the lowest validation loss is the best.
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from trainer.core import frozen_threshold, metrics, run_folder
 from trainer.core.augmentation import Batch
+from trainer.core.console import say
+from trainer.core.default_paths import copy_dataset_files
 from trainer.core.distributed import Share, share_dropout, start
 from trainer.core.loop import Measured, Schedule, Trained
 from trainer.core.run_folder import Row
@@ -24,6 +27,7 @@ from trainer.vit import training_check
 from trainer.vit.answers import Answers, answer
 from trainer.vit.closeups import CloseUps
 from trainer.vit.loader import Plan, Portion, ahead, plan_of, steps_of
+from trainer.vit.measures import HEAD, LACKING, Teaching, pins_of
 from trainer.vit.network.model import Prediction, ViT, ViTConfig
 from trainer.vit.patches import object_logits, patch_loss
 from trainer.vit.results import STAGES
@@ -33,7 +37,7 @@ from trainer.vit.run import TrainingConfig, save_config
 def build(
     config: ViTConfig, training: TrainingConfig, device: torch.device, share: Share | None = None
 ) -> tuple[ViT, torch.optim.Optimizer]:
-    """Make a network with random weights from the training's seed, and its optimizer; `share`: as for `ViTTrainee`."""
+    """Make a network with random weights from the training's seed, and an optimizer; `share` is None in one process."""
     torch.manual_seed(training.seed)
     model = ViT(config).to(device)
     share_dropout(model, share or Share())
@@ -42,7 +46,7 @@ def build(
 
 
 def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
-    """Make the loop's settings; epochs of close-ups only do not count for patience: they train no class head."""
+    """Make the settings for `trainer.core.loop`; an epoch of close-ups alone is never the best one (`uncounted`)."""
     return Schedule(
         epochs=config.scheduled,
         lr=config.lr,
@@ -55,7 +59,7 @@ def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
 
 
 def close_up_size(model: ViTConfig, config: TrainingConfig) -> int:
-    """Side of a close-up in px: as set, but at most the picture's shorter side, rounded down to whole patches."""
+    """Return the side of a close-up in px: `close_up_px`, at most the picture's shorter side, cut to whole patches."""
     side = min(config.close_up_px, model.width, model.height)
     return side // model.patch_size * model.patch_size
 
@@ -71,10 +75,9 @@ class ViTTrainee:
 
     Args:
         data: The dataset; its splits `train` and `validation` are used.
-        model: The network, from `build`.
-        optimizer: The network's optimizer.
+        model, optimizer: The network and its optimizer, from `build`.
         config: The training's settings.
-        share: This process's share, as passed to `build`; None: a new one from `distributed.start`.
+        share: This process's share of each batch, also passed to `build`; None: a new one from `distributed.start`.
     """
 
     def __init__(
@@ -90,20 +93,42 @@ class ViTTrainee:
         self.share = share or start(self.device, config.amp)
         self.classes = data.classes
         self.split, self.validation = data.splits["train"], data.splits["validation"]
+        self.measures = self._measures(config)
         self.close_ups = CloseUps(self.split, close_up_size(model.config, config), len(data.classes))
         self.adopt(config)
         self.answers: Answers | None = None
         self._tally()
 
+    def _measures(self, config: TrainingConfig) -> Teaching | None:
+        """Put the head of --measure-weight on the network; None without it, or if the dataset states no measures."""
+        shape = self.network.config
+        if not config.measure_weight:
+            return None
+        pins = pins_of(self.split, (shape.width, shape.height))
+        if not (pins[..., 2] == 1).any():
+            say(LACKING)
+            return None
+        self.split = replace(self.split, pins=pins)
+        return Teaching(self.network, self.optimizer, pins, config.seed)
+
+    def leave(self) -> None:
+        """Remove from the network what only the training needs: the head of --measure-weight."""
+        if self.measures is not None:
+            self.measures.leave()
+
     def adopt(self, config: TrainingConfig) -> None:
-        """Replace the settings by these, which differ in the number of epochs."""
+        """Replace the settings by `config`, equal but for the number of epochs, and plan the training anew.
+
+        Called when --time-limit is too short for all epochs: before the first one, or later if the limit has passed
+        and no epoch has a score yet. (At the start `config` is the run's own.)
+        """
         self.config = config
         self.plan = plan_of(self.split, config, self.close_ups)
         self.schedule = schedule_of(config, self.plan)
 
     def _tally(self) -> None:
-        # Sums over this process's share of an epoch: loss, right pictures, right close-ups.
-        self._sums = torch.zeros(3, device=self.device)
+        # Sums over this process's share of an epoch: loss, right pictures, right close-ups, loss of measures.
+        self._sums = torch.zeros(4, device=self.device)
         self._shown_close_ups = 0
 
     def steps(self, epoch: int) -> int:
@@ -111,19 +136,26 @@ class ViTTrainee:
         return self.plan.steps(epoch)
 
     def batches(self, epoch: int) -> Iterator[Sequence[Portion]]:
-        """Seed dropout, and yield the portions of each step, prepared in a background thread."""
+        """Seed dropout, and yield for each step its portions: batches whose gradients are added before the update.
+
+        The portions are prepared in a background thread.
+        """
         torch.manual_seed(self.config.seed * 100_003 + epoch)  # dropout
         self.network.train()
         self._tally()
         return ahead(steps_of(self.split, self.close_ups, self.config, self.plan, epoch, self.share))
 
     def backward(self, batch: Portion, parts: int) -> None:
-        """Add the gradient of a portion's loss / `parts`, and count right pictures and close-ups."""
+        """Add the gradient of `batch`'s loss / `parts` (the step's number of portions); count right predictions."""
         loss = torch.zeros((), device=self.device)
         if batch.close_ups is not None and batch.centres is not None:
-            loss = loss + self._close_up_loss(_on(self.device, batch.close_ups), batch.close_up_count, batch.centres)
+            shown = _on(self.device, batch.close_ups)
+            loss = loss + self._close_up_loss(shown, batch.close_up_count, batch.centres)
+            loss = loss + self._measure_loss(shown, parts)
         if batch.pictures is not None:
-            loss = loss + self._picture_loss(_on(self.device, batch.pictures), batch.picture_count)
+            shown = _on(self.device, batch.pictures)
+            loss = loss + self._picture_loss(shown, batch.picture_count)
+            loss = loss + self._measure_loss(shown, parts)
         self.share.accelerator.backward(loss / parts)
         self._sums[0] += loss.detach() / parts
 
@@ -149,6 +181,15 @@ class ViTTrainee:
             self.share.total,
         )
 
+    def _measure_loss(self, batch: Batch, parts: int) -> Tensor | float:
+        """Compute the weighted loss of measures of the batch that the network got last; 0 if they are not trained."""
+        if self.measures is None:
+            return 0.0
+        height, width = batch.pixels.shape[-2:]
+        loss = self.measures.loss(batch.pins, (width, height), self.share.total)
+        self._sums[3] += loss.detach() / parts
+        return self.config.measure_weight * loss
+
     def _close_up_loss(self, batch: Batch, count: int, centres: Tensor) -> Tensor:
         patch_logits = self._forward(batch.pixels, count).patch_logits
         loss = self.config.patch_weight * self._patch_loss(patch_logits, batch)
@@ -171,15 +212,19 @@ class ViTTrainee:
         return loss
 
     def trained(self, epoch: int, how: Trained) -> Row:
-        """Return `stage`, `lr`, `train_loss`, `gradient_norm` (mean before clipping), `train_accuracy` (on pictures;
-        None in epochs of close-ups only) and `train_close_up_accuracy` (on centre objects; None without close-ups).
+        """Return the figures of the epoch just trained: `stage`; `train_loss`; `train_measure_loss` (without its
+        weight; only with --measure-weight); `lr` and `gradient_norm` (mean before clipping), both from `how`;
+        `train_accuracy` (share of pictures classified rightly; None if the epoch had close-ups only);
+        `train_close_up_accuracy` (share of centre objects classified rightly; None without close-ups).
         """
         with_pictures, with_close_ups = epoch > self.plan.close_up_epochs, self.plan.close_up_epochs > 0
-        lost, right, right_close_ups = self.share.total(self._sums).tolist()
+        lost, right, right_close_ups, of_measures = self.share.total(self._sums).tolist()
+        measured = {} if self.measures is None else {"train_measure_loss": of_measures / self.plan.steps(epoch)}
         return {
             "stage": "pictures" if with_pictures else "close-ups",
             "lr": how.lr,
             "train_loss": lost / self.plan.steps(epoch),
+            **measured,
             "gradient_norm": how.gradient_norm,
             "train_accuracy": right / len(self.split) if with_pictures else None,
             "train_close_up_accuracy": right_close_ups / self._shown_close_ups if with_close_ups else None,
@@ -190,18 +235,18 @@ class ViTTrainee:
         return True
 
     def measure(self, epoch: int) -> Measured:
-        """Measure loss and accuracies on the validation split; no score for an epoch trained on close-ups only."""
+        """Measure loss and accuracies on the validation split; an epoch that had only close-ups is given no score."""
         self.answers = answer(self.network, self.validation, share=self.share)
         row = validation_row(self.answers, self.classes)
         score = (float(row["val_balanced_accuracy"]), -self.answers.loss)  # type: ignore[arg-type]
         return Measured(row, score if epoch > self.plan.close_up_epochs else None)
 
     def unmeasured(self) -> Row:
-        """Return no columns: every epoch is measured."""
+        """Return an empty row for metrics.csv; this training measures every epoch."""
         return {}
 
     def cost(self) -> Cost:
-        """Estimate the seconds of an epoch of each stage, and of the measurement at the end."""
+        """Estimate the seconds of an epoch with close-ups only, one with pictures, and the measurement at the end."""
         some = self.validation.subset(range(min(16, len(self.validation))))
         shown = self.plan.close_up_epochs > 0
         close_up = seconds_per_step(self, 1) * self.plan.close_up_steps if shown else 0.0
@@ -214,8 +259,9 @@ class ViTTrainee:
         return Cost(close_up + measured if shown else 0.0, picture + measured, 2 * measured + 10)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return copies of all tensors of the network, by name."""
-        return {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        """Return copies of all tensors of the network, by name; those of the head of --measure-weight are left out."""
+        held = self.network.state_dict()
+        return {name: tensor.clone() for name, tensor in held.items() if not name.startswith(f"{HEAD}.")}
 
     def keep(self, run: Path, row: Row, is_best: bool) -> None:
         """Write last.safetensors and, after an epoch that --stages names, a copy of the run in RUN/stages/<epoch>."""
@@ -231,6 +277,7 @@ class ViTTrainee:
         save_config(folder, self.network.config, self.config, run_folder.tolerance_of(run))
         run_folder.save_tensors(folder / run_folder.BEST, weights, {"epoch": str(row["epoch"])})
         run_folder.write_metrics(folder, [row])
+        copy_dataset_files(run, folder)
 
     def warnings(self, rows: Sequence[Row]) -> list[str]:
         """Return the warning on collapse to one class, and those of `training_check.prognosis`."""
@@ -243,7 +290,7 @@ class ViTTrainee:
 
 
 def validation_row(answers: Answers, classes: Sequence[str]) -> Row:
-    """Make the columns of metrics.csv that are measured on validation."""
+    """Make the columns of metrics.csv that are measured on validation, from the network's `answers` on that split."""
     matrix = metrics.confusion_matrix(answers.truth, answers.predicted, len(classes))
     predicted: np.ndarray = matrix.sum(0)
     top = int(predicted.argmax())

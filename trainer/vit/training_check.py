@@ -2,11 +2,12 @@
 
 Before the training the network learns one batch by heart (overfits it), with the run's own loss and learning rate. The
 training is refused if the loss diverges or stays the same, if equal pictures have different labels, or if the gradient
-is zero. If the batch is only learned too slowly, there is a warning.
+is zero. A batch that is learned too slowly gives a warning.
 
-During the training three numbers per epoch show a collapse (one class predicted for everything) early: entropy of the
-mean prediction, share of the most predicted class, norm of the gradient. Shuffled labels can be learned by heart too;
-they show as labels that contradict the boxes, or as accuracy that rises in training and stays at chance in validation.
+During the training three numbers per epoch show a collapse (one class predicted for all pictures) early: entropy of the
+mean prediction, share of the most predicted class, norm of the gradient. Shuffled labels can be learned by heart too.
+They are found as labels that contradict the boxes, or as an accuracy that rises in training and stays at chance in
+validation.
 """
 
 import copy
@@ -42,7 +43,7 @@ class Examination:
     Args:
         healthy: Whether the batch was learned by heart.
         hopeless: Whether the training must be refused.
-        reason: Why the batch was not learned, with advice; empty when healthy.
+        reason: Why the batch was not learned, with advice; empty if healthy.
         steps: Number of steps.
         first_loss, last_loss: Mean cross-entropy of the pictures' classes at the first and last step.
         accuracy: Accuracy on the batch at the last step, in [0, 1].
@@ -60,7 +61,7 @@ class Examination:
 
 
 def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
-    """Choose `count` rows for a batch by their labels (N,): the first of each class, all classes equally often."""
+    """Choose at most `count` rows for a batch by their labels (N,): the first of each class, classes equally often."""
     rows: list[int] = []
     queues = [torch.nonzero(labels == label).flatten().tolist() for label in torch.unique(labels).tolist()]
     while len(rows) < count and any(queues):
@@ -71,7 +72,7 @@ def chosen_rows(labels: torch.Tensor, count: int = PICTURES) -> list[int]:
 
 
 def contradictions(split: Split, rows: Sequence[int]) -> list[tuple[int, int]]:
-    """Return the pairs of `rows` (indices of rows of `split`) that have equal pictures and different labels."""
+    """Return the pairs of `rows`, indices in `split`, that have equal pictures and different labels."""
     seen: dict[bytes, int] = {}
     found = []
     for row in rows:
@@ -88,7 +89,7 @@ def _advice(config: TrainingConfig, losses: Sequence[float], largest: float) -> 
     if largest < NO_GRADIENT:
         return "the gradient is zero: check in `python -m generator report` whether all pictures are equal"
     if losses[-1] < 0.8 * losses[0]:
-        return f"it learns too slowly: try --lr {min(3e-3, config.lr * 5):g}, or a larger --dim"
+        return f"the network learns too slowly: try --lr {min(3e-3, config.lr * 5):g}, or a larger --dim"
     return "the classes look alike in the pictures, or --lr is wrong: look at the pictures, then try --lr 0.001"
 
 
@@ -96,7 +97,7 @@ def _unlearnable(split: Split, rows: Sequence[int], names: Sequence[str], config
     """Return why the rows cannot be learned, without a training step; empty where no reason is found."""
     if len(torch.unique(split.labels[rows])) < 2:
         only = names[int(split.labels[rows][0])]
-        return f"expected two classes or more in training, got only {only}"
+        return f"expected pictures of two or more classes in split train, got only {only}"
     if pairs := contradictions(split, rows):
         first, second = (f"{split.name(i)} ({names[int(split.labels[i])]})" for i in pairs[0])
         return f"equal pictures have different labels: {first} and {second}"
@@ -119,7 +120,7 @@ class _ByHeart:
     taught: bool = False
 
     def is_done(self, logits: Tensor, labels: Tensor, loss: Tensor) -> bool:
-        """Record a step's result; returns whether the batch is learned or the loss is not finite."""
+        """Record a step's logits (N, K), labels (N,) and loss; returns whether to stop: learned, or loss not finite."""
         self.losses.append(float(loss.detach()))
         self.accuracy = float((logits.argmax(1) == labels).float().mean())
         self.right_in_a_row = self.right_in_a_row + 1 if self.accuracy == 1 else 0
@@ -162,12 +163,9 @@ def _learn_by_heart(model: ViT, split: Split, rows: Sequence[int], config: Train
 
 
 def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
-    """Let a copy of the network learn one batch by heart; network and random generators stay unchanged.
+    """Test before a training whether a copy of its network learns one batch of the training split by heart.
 
-    Args:
-        model: The network before the first step.
-        split: The training split.
-        config: The training's settings.
+    The network itself and the random generators do not change.
     """
     rows = chosen_rows(split.labels)
     if reason := _unlearnable(split, rows, model.config.classes, config):
@@ -185,7 +183,7 @@ def examine(model: ViT, split: Split, config: TrainingConfig) -> Examination:
     if not healthy:
         reason = (
             f"{len(rows)} training pictures were not learned by heart in {len(losses)} steps: loss from "
-            f"{losses[0]:.3g} to {losses[-1]:.3g}, at most {max(losses):.3g}, {accuracy:.0%} right. "
+            f"{losses[0]:.3g} to {losses[-1]:.3g} (largest {max(losses):.3g}), {accuracy:.0%} of the pictures right. "
             f"{_advice(config, losses, largest)}"
         )
     return Examination(healthy, not healthy and lost, reason, len(losses), losses[0], losses[-1], accuracy, largest)
@@ -195,9 +193,8 @@ def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], conf
     """Return warnings with advice from the epochs so far: large gradients, pictures only learned by heart.
 
     Args:
-        rows: Lines of metrics.csv, the last one the newest.
-        classes: Class names.
-        config: The training's settings.
+        rows: Lines of metrics.csv so far.
+        classes, config: Class names, and the training's settings.
     """
     newest = rows[-1]
     warnings = []
@@ -215,8 +212,9 @@ def prognosis(rows: Sequence[Mapping[str, object]], classes: Sequence[str], conf
     new = [float(row["val_balanced_accuracy"]) for row in pictures[-3:]]  # type: ignore[arg-type]
     if min(seen) > chance + 0.35 and max(new) < chance + 0.12:
         warnings.append(
-            f"training pictures are {seen[-1]:.0%} right, validation stays at chance ({new[-1]:.0%}): learned by "
-            "heart. Check the labels; if they are right, use more pictures, or boxes with --patch-weight above 0"
+            f"of the training pictures {seen[-1]:.0%} are right, but validation stays at chance ({new[-1]:.0%}): "
+            "they are learned by heart. Check the labels; if they are right, use more pictures, or boxes with "
+            "--patch-weight above 0"
         )
     return warnings
 
@@ -225,9 +223,7 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
     """Find examples whose label contradicts their boxes: there are boxes of defects, but none of the label's class.
 
     Args:
-        split: Any split.
-        ok_index: Label of OK.
-        classes: Class names.
+        ok_index, classes: Label of OK, and class names.
 
     Returns:
         Two lists of messages: problems, if over 5 % of the labels are wrong; warnings, if fewer are.
@@ -243,8 +239,9 @@ def check_labels(split: Split, ok_index: int, classes: Sequence[str]) -> tuple[l
     first = wrong[0]
     boxes = sorted({classes[c] for c in by_example[first].tolist() if c not in (ok_index, IGNORED)})
     text = (
-        f"{len(wrong)} of {len(split)} pictures have a label that differs from the classes of all boxes of their "
-        f"defects, such as {split.name(first)}: label {classes[int(split.labels[first])]}, boxes {' '.join(boxes)}"
+        f"{len(wrong)} of {len(split)} {'parts' if split.views > 1 else 'pictures'} have a label that differs from the "
+        f"classes of all boxes of their defects, such as {split.name(first)}: label "
+        f"{classes[int(split.labels[first])]}, boxes {' '.join(boxes)}"
     )
     if len(wrong) > 0.05 * len(split):
         return [f"{text}; were the labels shuffled?"], []
@@ -262,7 +259,10 @@ def check_classes(train: Split, validation: Split, classes: Sequence[str]) -> li
 
 
 def admit(model: ViT, data: Data, settings: TrainingConfig) -> list[str]:
-    """Check labels, classes and learning of one batch before a training; prints the findings.
+    """Check labels, classes and learning of one batch before a training, and print the findings.
+
+    Args:
+        model, data, settings: The network before its first step, the dataset, and the settings of the training.
 
     Returns:
         Warnings and the result of learning one batch, as sentences without full stop.

@@ -1,4 +1,4 @@
-"""Verdict of a ViT on a picture, or on a part from its views, and the sheet that shows it."""
+"""Verdict of a ViT on a picture, or on a part from its views, and the sheet that shows the verdict."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,6 @@ from trainer.vit.network.letterbox import fit_of, pixels_of, rgb
 from trainer.vit.network.model import ViT, ViTConfig
 
 SIDE_PX = 512
-
-
 # Of a network without chosen thresholds.
 UNDECIDED = Limits.at(0.5)
 
@@ -29,14 +27,14 @@ class PictureVerdict:
     """Verdict on one picture.
 
     Args:
-        verdict: From `decision.verdict_of`.
-        reasons: Why it is not OK; each begins with a keyword and a colon.
-        label: `OK` if P(NG) is below the threshold and below 0.5, else the most probable NG class.
+        verdict: OK, NG, UNSURE or INVALID, from `decision.verdict_of`.
+        reasons: Why the verdict is not OK; each begins with a keyword and a colon.
+        label: `OK` if P(NG) is below the threshold and below 0.5, otherwise the most probable NG class.
         confidence: Probability of the label, in [0, 1].
         probabilities: Probability by class name.
-        peak_px: (x, y) of the most suspicious patch's centre (highest 1 - P(OK)), in px of the picture.
-        peak_class: The most probable NG class of that patch.
-        peak_probability: 1 - P(OK) of that patch.
+        peak_px: (x, y) of the centre of the most suspicious patch (highest 1 - P(OK)), in px of the picture.
+        peak_class: The most probable NG class of the most suspicious patch.
+        peak_probability: 1 - P(OK) of the most suspicious patch.
     """
 
     verdict: Verdict
@@ -50,7 +48,7 @@ class PictureVerdict:
 
     @property
     def said(self) -> str:
-        """Class and probability to show beside the verdict: that of OK beside OK, P(NG) beside UNSURE."""
+        """Text beside the verdict. OK or NG: class and its probability; UNSURE: P(NG); INVALID: empty."""
         if self.verdict is Verdict.UNSURE:
             return f"P(NG) {1 - self.probabilities['OK']:.3f}"
         return f"{self.label:<8} {self.confidence:.3f}" if self.verdict is not Verdict.INVALID else ""
@@ -58,10 +56,10 @@ class PictureVerdict:
 
 @dataclass(frozen=True)
 class PartVerdict(PictureVerdict):
-    """Verdict on one part from its views.
+    """Verdict on one part from its views; all other fields are those of `PictureVerdict`.
 
     Args:
-        peak_view: The view with the most suspicious patch; `peak_px` is in px of its picture.
+        peak_view: The view with the most suspicious patch; `peak_px` is in px of this view's picture.
     """
 
     peak_view: str
@@ -110,9 +108,10 @@ def _peak(patch_logits: Tensor, picture: Image.Image, config: ViTConfig) -> tupl
     return found, heat.numpy()
 
 
-def _pixels(picture: Image.Image, config: ViTConfig) -> Tensor:
-    """Letterbox a picture to the network's input (C, H, W) in [0, 1]."""
-    return torch.from_numpy(pixels_of(picture, (config.width, config.height)).copy()).float() / 255
+def _pixels(inputs: Sequence[Image.Image], config: ViTConfig) -> Tensor:
+    """Letterbox pictures to the network's input (C, H, W) in [0, 1], the channels of one after those of the other."""
+    channels = [pixels_of(picture, (config.width, config.height)) for picture in inputs]
+    return torch.from_numpy(np.concatenate(channels)).float() / 255
 
 
 def judge(
@@ -122,6 +121,7 @@ def judge(
     temperature: float = 1.0,
     invalid: Sequence[str] = (),
     gates: Gates | None = None,
+    inputs: Sequence[Image.Image] = (),
 ) -> tuple[PictureVerdict, np.ndarray]:
     """Judge one picture.
 
@@ -131,14 +131,16 @@ def judge(
         limits: Thresholds of P(NG) = 1 - P(OK).
         temperature: Divides the logits, above 0.
         invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
-        gates: The run's gates, which may give further such reasons; None: no gates.
+        gates: The run's gates, which may add reasons to `invalid`; None: no gates.
+        inputs: Pictures of the size of `picture` that the network gets in its place, such as NSOART; empty: `picture`.
 
     Returns:
         The verdict and the heat map (h, w) in [0, 1] over the network's patches.
     """
+    inputs = inputs or [picture]
     with torch.inference_mode(), watch(model) as seen:
-        prediction = model(_pixels(picture, model.config)[None])
-    invalid = [*invalid, *(gates.reasons([picture], seen.features)[0] if gates else ())]
+        prediction = model(_pixels(inputs, model.config)[None])
+    invalid = [*invalid, *(gates.reasons([inputs[0]], seen.features)[0] if gates else ())]
     peak, heat = _peak(prediction.patch_logits[0], picture, model.config)
     return PictureVerdict(**_said(prediction.logits[0], model.config, limits, temperature, invalid), **peak), heat
 
@@ -150,22 +152,27 @@ def judge_part(
     temperature: float = 1.0,
     invalid: Sequence[str] = (),
     gates: Gates | None = None,
+    inputs: Mapping[str, Sequence[Image.Image]] | None = None,
 ) -> tuple[PartVerdict, dict[str, np.ndarray]]:
     """Judge one part from its views.
 
     Args:
         model: A network in evaluation mode that was trained on several views.
         pictures: The picture of each of the network's views, in their order; any size and mode.
-        limits, temperature, invalid, gates: As for `judge`.
+        limits, temperature: Thresholds of P(NG) = 1 - P(OK), and what divides the logits (above 0).
+        invalid: Reasons why the part cannot be judged: see `decision.verdict_of`.
+        gates: The run's gates, which may add reasons to `invalid`; None: no gates.
+        inputs: By view, the pictures that the network gets in place of the view's picture, of its size, such as NSOART;
+            None: the pictures themselves.
 
     Returns:
         The verdict and each view's heat map (h, w) in [0, 1].
     """
-    config = model.config
+    config, given = model.config, inputs or {view: [picture] for view, picture in pictures.items()}
     with torch.inference_mode(), watch(model) as seen:
-        prediction = model(torch.stack([_pixels(picture, config) for picture in pictures.values()])[None])
+        prediction = model(torch.stack([_pixels(given[view], config) for view in pictures])[None])
     if gates is not None:
-        found_in = zip(pictures, gates.reasons(list(pictures.values()), seen.features), strict=True)
+        found_in = zip(pictures, gates.reasons([given[view][0] for view in pictures], seen.features), strict=True)
         invalid = [*invalid, *(f"{reason} (view {view})" for view, reasons in found_in for reason in reasons)]
     found = {
         view: _peak(patch_logits, picture, config)
@@ -189,13 +196,13 @@ def _heat_on(picture: Image.Image, heat: np.ndarray, config: ViTConfig) -> Image
 
 
 def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, model: ViT) -> Image.Image:
-    """Draw a sheet: a bar with verdict, class and confidence, or reasons; below it the picture and its heat map.
+    """Draw a sheet: a bar with verdict and class, or reasons; below it the picture, then the picture with its heat map.
+
+    If NG, both have a ring around the most suspicious patch.
 
     Args:
-        picture: The picture as opened.
-        verdict: The verdict of `judge`.
-        heat: The heat map (h, w) of `judge`.
-        model: The network.
+        picture, model: The picture as opened, and the network.
+        verdict, heat: What `judge` returned for it.
     """
     return _sheet({"": picture}, verdict, {"": heat}, model.config, "")
 
@@ -203,7 +210,7 @@ def annotate(picture: Image.Image, verdict: PictureVerdict, heat: np.ndarray, mo
 def annotate_part(
     pictures: Mapping[str, Image.Image], verdict: PartVerdict, heats: Mapping[str, np.ndarray], model: ViT
 ) -> Image.Image:
-    """Draw a part's sheet: its views side by side; if NG, the most suspicious patch of all views is ringed."""
+    """Draw a part's sheet: `pictures` of its views above their heat maps `heats`; if NG, the peak patch is ringed."""
     return _sheet(pictures, verdict, heats, model.config, verdict.peak_view)
 
 

@@ -69,7 +69,7 @@ def test_symbolic_links_out_of_the_folder_are_refused_and_those_within_are_not(f
     (folder / "loop.stl").symlink_to("loop.stl")
     (folder / "dangling.stl").symlink_to("nothing.stl")
     for name in ("out.stl", "way/c.stl"):
-        assert "got a symbolic link that leads out of that folder" in problem(folder, name)
+        assert "got a symbolic link that leads out of the scene's folder" in problem(folder, name)
     assert "loop.stl: expected a readable file" in problem(folder, "loop.stl")
     assert "no such file" in problem(folder, "dangling.stl")
     assert CadFile.find(folder, "in.stl").path == (folder / "meshes" / "a.stl").resolve()
@@ -84,7 +84,7 @@ def test_pipes_devices_and_sockets_are_not_opened(folder: Path) -> None:
     os.mkfifo(folder / "pipe.stl")
     assert "expected a regular file, got a pipe" in problem(folder, "pipe.stl")
     (folder / "null.stl").symlink_to("/dev/null")
-    assert "leads out of that folder" in problem(folder, "null.stl")
+    assert "leads out of the scene's folder" in problem(folder, "null.stl")
     with socket.socket(socket.AF_UNIX) as listener:
         try:
             listener.bind(str(folder / "s.stl"))
@@ -112,7 +112,7 @@ def test_a_file_that_may_not_be_read(folder: Path) -> None:
 def test_a_file_that_changes_later_is_refused(folder: Path) -> None:
     file = CadFile.find(folder, "b.stl")
     (folder / "b.stl").write_bytes(STL + b"x")
-    with pytest.raises(FileProblem, match=r"^b\.stl: expected the same file as when the scene was read"):
+    with pytest.raises(FileProblem, match=r"^b\.stl: expected a file unchanged since the scene was read"):
         file.content()
     (folder / "b.stl").unlink()
     (folder / "b.stl").symlink_to(folder.parent / "elsewhere")

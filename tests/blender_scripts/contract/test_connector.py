@@ -123,7 +123,7 @@ def test_a_telecentric_camera_has_a_field_in_place_of_a_focal_length(tmp_path: P
     (problem,) = problems_of(scene(tmp_path, {"camera.focal_mm": "35.0\ntelecentric = true"}))
     assert "camera.field_mm: expected a number from 0.5 to 2000, got nothing" in problem
     folding = {"camera.focal_mm": f"35.0\n{TELECENTRIC}", "camera.distortion": "[-0.01, 0.0, 0.0, 0.0, 0.0]"}
-    assert "coefficients that map no two directions to one pixel" in problems_of(scene(tmp_path, folding))[0]
+    assert "coefficients that give each pixel, up to the picture's corners" in problems_of(scene(tmp_path, folding))[0]
 
 
 def test_the_reach_of_a_square_pin_is_its_corner(connector: Connector) -> None:
@@ -145,21 +145,21 @@ MISTAKES = [
     (
         "positions.pitch_mm",
         "[1.9, 4.6]",
-        "positions 2.48 mm apart in X or 2.08 mm in Y, got r1c1 and r1c2 closer together",
+        "mm or more apart in X, or 2.08 mm in Y (else cavities overlap), got r1c1 and r1c2 closer together",
     ),
     (
         "positions.pitch_mm",
         "[4.0, 1.5]",
-        "positions 2.48 mm apart in X or 2.08 mm in Y, got r1c1 and r2c1 closer together",
+        "mm or more apart in X, or 2.08 mm in Y (else cavities overlap), got r1c1 and r2c1 closer together",
     ),
     ("shell.depth_mm", "-1", "expected a number from 0.1 to 100, got -1"),
     ("shell.depth_mm", "nan", "got nan"),
     ("shell.depth_mm", "9" * 400, "expected a number from 0.1 to 100, got 999"),
     ("shell.depth_mm", "true", "got True"),
     ("shell.wall_mm", '"3"', "expected a number from 0.1 to 100, got '3'"),
-    ("shell.height_mm", "7.5", "expected more than 7.5 (depth_mm), got 7.5"),
-    ("shell.corner_mm", "7.9", "expected at most 7.8 (half of the opening's smaller side), got 7.9"),
-    ("shell.fillet_mm", "8", "expected less than 7.5 (depth_mm), got 8"),
+    ("shell.height_mm", "7.5", "expected more than 7.5 mm (depth_mm), got 7.5"),
+    ("shell.corner_mm", "7.9", "expected at most 7.8 mm (half of the opening's smaller side), got 7.9"),
+    ("shell.fillet_mm", "8", "expected less than 7.5 mm (depth_mm), got 8"),
     ("cavity.depth_mm", "[7.0]", "expected a number from 0.5 to 100, got [7.0]"),
     ("housings.plain.color", "[0.012, 0.012]", "expected 3 numbers from 0 to 1, got [0.012, 0.012]"),
     ("housings.plain.color", "[0.012, 0.012, 1.3]", "expected 3 numbers from 0 to 1"),
@@ -169,16 +169,16 @@ MISTAKES = [
     (
         "terminals.round.standing_mm",
         "30",
-        "expected less than 27.5 (a pin at most 20 mm above the mating face), got 30",
+        "expected less than 27.5 mm (the tip at most 20 mm above the mating face), got 30",
     ),
-    ("terminals.round.tip_mm", "6.3", "expected less than 6.3 (standing_mm), got 6.3"),
+    ("terminals.round.tip_mm", "6.3", "expected less than 6.3 mm (standing_mm), got 6.3"),
     ("terminals.round.tip_mm", "0.05", "expected a number from 0.1 to 50, got 0.05"),
     ("camera.distance_mm", "10", "(a nearer camera could touch the part), got 10"),
     ("camera.sensor_width_mm", "0.9", "expected a number from 1 to 100, got 0.9"),
     ("camera.angle_deg", "90", "expected a number from 1 to 75, got 90"),
     ("camera.target_mm", "[0.0, 0.0]", "expected 3 numbers"),
     ("lighting.ring.kind", '"sun"', "expected one of ring, side"),
-    ("marking.stroke_mm", "0.5", "expected at most 0.425 (a quarter of height_mm), got 0.5"),
+    ("marking.stroke_mm", "0.5", "expected at most 0.425 mm (a quarter of height_mm), got 0.5"),
     ("nuisance.exposure", "3", "expected a number from 0 to 2, got 3"),
     ("tolerance.true_position_mm", "0", "expected a number from 0.001 to 50, got 0"),
     ("scatter.position_mm", "-0.03", "expected a number from 0 to 5, got -0.03"),
@@ -201,15 +201,15 @@ def test_one_mistake_is_one_line(tmp_path: Path, place: str, value: str, says: s
         ),
         (
             {"cavity.depth_mm": "0.5", "cavity.chamfer_mm": "0.5"},
-            " cavity.chamfer_mm: expected less than 0.5 (depth_mm)",
+            " cavity.chamfer_mm: expected less than 0.5 mm (depth_mm)",
         ),
         (
             {"housings.ribbed.blocks.1.top_mm": "-7.7"},
-            "blocks.1.top_mm: expected more than -7.7 (bottom_mm), got -7.7",
+            "blocks.1.top_mm: expected more than -7.7 mm (bottom_mm), got -7.7",
         ),
         (
             {"housings.ribbed.blocks.1.size_mm": "[9, 0.3]"},
-            "blocks.1.fillet_mm: expected less than 0.15 (half of the block's",
+            "blocks.1.fillet_mm: expected less than 0.15 mm (half the block's",
         ),
         (
             {"housings.ribbed.blocks.0.top_mm": None},
@@ -247,7 +247,7 @@ def test_unknown_keys_and_tables(tmp_path: Path) -> None:
         *("cavity.depth", "housings.Oak", "plating", "housings.plain.finish"),
     ]
     assert "expected a known key (chamfer_mm, clearance_mm, depth_mm), got 'depth'" in problems[0]
-    assert "expected a name of up to 32 lower-case letters, digits and _ (first a letter), got 'Oak'" in problems[1]
+    assert "a table name of up to 32 lower-case letters, digits and _, first a letter, got 'Oak'" in problems[1]
 
 
 def test_a_table_that_is_not_there_is_one_line(tmp_path: Path) -> None:
@@ -361,7 +361,7 @@ def test_a_hybrid_has_a_terminal_and_a_tolerance_by_position(tmp_path: Path) -> 
         (
             'r1c6 = "power"',
             'r1c5 = "power"',
-            "positions: expected cavities that do not overlap: positions 1.12 mm apart in X or 2.22",
+            "positions: expected positions 1.12 mm or more apart in X, or 2.22",
         ),
         (
             "thickness_mm = 3.0",
@@ -397,4 +397,4 @@ def test_a_circle_has_one_thickness(tmp_path: Path) -> None:
     walls = "wall_mm = { left = 1.0, right = 2.0, bottom = 1.0, top = 1.0 }"
     (tmp_path / "s.toml").write_text(text.replace(line, walls))
     [problem] = problems_of(tmp_path / "s.toml")
-    assert "shell.wall_mm: expected one number, as the shape is a circle, got" in problem
+    assert "shell.wall_mm: expected one thickness for all sides, as the shape is a circle, got" in problem

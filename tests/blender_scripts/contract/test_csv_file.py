@@ -50,7 +50,7 @@ def test_lines_are_those_of_the_file() -> None:
         ("name;width;name\n", {}, "1 header: expected each column once, got 'name' twice"),
         ("name,width\na,0,5\n", {}, "2 row: expected 2 values as in the header, got 3 (a truncated line, a stray"),
         ("name;width\na\n", {}, "2 row: expected 2 values as in the header, got 1 (a truncated line, a stray"),
-        ("name,width,\na,1,\nb,2,x\nc,3,y\n", {}, "3 column 3: expected a name in the header for this column, or no"),
+        ("name,width,\na,1,\nb,2,x\nc,3,y\n", {}, "3 column 3: expected a name for this column in the header, or no"),
         (",name,width\n0,a,1\n", {}, "2 column 1: expected a name"),
         (",name,width\nx,a,1\n", {"index": True}, "2 column 1: expected a name"),
         ('name,width\n"a,1\n', {}, "2 row: expected a valid CSV record, got unexpected end of data"),
@@ -84,7 +84,7 @@ def test_a_file_has_one_decimal_mark(delimiter: str, texts: list[str], numbers: 
     assert rows.delimiter == delimiter
     for text, number in zip(texts, numbers, strict=True):
         if number is None:
-            with pytest.raises(ValueError, match=r"number|convert"):
+            with pytest.raises(ValueError, match=r"number|convert|decimal mark"):
                 rows.number(text)
         else:
             assert rows.number(text) == number

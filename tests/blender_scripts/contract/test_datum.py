@@ -50,7 +50,7 @@ def test_an_unknown_feature_is_refused(tmp_path: Path, value: str) -> None:
     with pytest.raises(InputError) as caught:
         scene(tmp_path, f"[datum]\nx = {value}")
     (problem,) = caught.value.problems
-    assert "datum.x: expected one of origin, left, right, middle, or the X of another feature on the drawing" in problem
+    assert "datum.x: expected origin, left, right, middle or a number: the X of another feature on the" in problem
 
 
 def test_measures_count_from_the_datum_of_the_shrunk_part(tmp_path: Path) -> None:

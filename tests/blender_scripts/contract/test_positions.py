@@ -80,7 +80,7 @@ def test_cavities_are_labelled(tmp_path: Path, cavities: str, labels: list[str])
 GRID = 'rule = "grid"\nrows = 1\ncolumns = 3\npitch_mm = [2, 2]\n'
 ROWS = 'rule = "staggered"\npitch_mm = [1, 1]\n'
 TABLE = 'rule = "table"\n'
-LABELS = "expected rows, columns, or a list of 3 different labels of 1 to 16 characters, got"
+LABELS = "expected 'rows', 'columns', or a list of 3 different labels of 1 to 16 characters, got"
 PLACES = "at_mm: expected a list of rows, each a list of [x, y] in mm from -500 to 500, row 1 first, got"
 MISTAKES = [
     (GRID.replace("grid", "helix"), "rule: expected one of grid, staggered, circle, table, got 'helix'"),
@@ -96,7 +96,8 @@ MISTAKES = [
     (GRID + "counts = [2]\n", "expected a known key (blanks, cavities, columns, pitch_mm, rows, rule), got 'counts'"),
     (
         ROWS,
-        "counts: expected a list with the number of positions of each row, 1 to 200, such as [5, 4], got nothing",
+        "counts: expected a list with the number of positions, 1 to 200, of each of 1 to 100 rows, such as [5, 4], "
+        "got nothing",
     ),
     (ROWS + "counts = []\n", "such as [5, 4], got []"),
     (ROWS + "counts = [3, 0]\n", "such as [5, 4], got [3, 0]"),
@@ -138,4 +139,4 @@ def test_blanks_keep_the_addresses_and_labels_of_the_other_positions(tmp_path: P
 )
 def test_blanks_are_some_of_the_positions(blanks: str, tmp_path: Path) -> None:
     [problem] = problems_of(f"{GRID}blanks = {blanks}\n", tmp_path)
-    assert problem.startswith("p.toml:5 blanks: expected a list of addresses (r1c1 to r2c2), each once, and not")
+    assert problem.startswith("p.toml:5 blanks: expected a list of different addresses (r1c1 to r2c2), not")

@@ -152,7 +152,7 @@ def test_a_position_may_have_a_terminal_of_its_own(tmp_path: Path) -> None:
         ),
         (
             '[terminals.hybrid.at]\nr1c1 = "blade"\n',
-            "t.toml:23 terminals.hybrid.others: expected the name of the terminal of all other positions, got nothing",
+            "t.toml:23 terminals.hybrid.others: expected a terminal's name, for the positions not in `at`, got nothing",
         ),
         (
             f"{PLACED}".replace("round", "peg"),

@@ -143,7 +143,7 @@ def test_named_tables_need_a_name_and_at_least_one(tmp_path: Path) -> None:
     section.named_tables("u", lambda name, table: name)
     section.named_tables("v", lambda name, table: name)
     assert problems(section) == [
-        "s.toml:1 t.'Big One': expected a name of up to 32 lower-case letters, digits and _ (first a letter), "
+        "s.toml:1 t.'Big One': expected a table name of up to 32 lower-case letters, digits and _, first a letter, "
         "got 'Big One'",
         "s.toml:3 u: expected at least one table [u.NAME], got none",
         "s.toml:5 v.w: expected a table, got 3",
@@ -166,8 +166,8 @@ BROKEN = [
     ("a = 1\n".encode("utf-16"), "s.toml:1 file: expected UTF-8 text, got byte 0xff"),
     ("a = '\0'\n", "s.toml:1 file: expected valid TOML, got: "),
     ("a = 1\nb = " + "9" * 5000, "s.toml:2 file: expected integers of at most 4300 digits, got a longer one"),
-    ("a = " + "[" * 5000, "s.toml:1 file: expected valid TOML, got tables nested too deep"),
-    ("a = " + "{a=" * 5000, "s.toml:1 file: expected valid TOML, got tables nested too deep"),
+    ("a = " + "[" * 5000, "s.toml:1 file: expected valid TOML, got lists or tables nested too deep"),
+    ("a = " + "{a=" * 5000, "s.toml:1 file: expected valid TOML, got lists or tables nested too deep"),
 ]
 
 

@@ -285,6 +285,7 @@ def test_the_ray_of_a_pixel_passes_through_what_it_shows(name: str, parallel: bo
     assert np.linalg.norm(np.cross(direction, np.array(point) - origin)) < 1e-5
     assert direction @ (np.array(point) - origin) > 0.0 and np.linalg.norm(direction) == pytest.approx(1.0)
     assert view.depth(origin) == pytest.approx(0.0, abs=1e-9)
+    assert view.at_depth(view.project(np.array(point)), view.depth(np.array(point))) == pytest.approx(point, abs=1e-5)
 
 
 def test_records_of_before_are_pinholes_and_other_models_are_refused() -> None:

@@ -129,5 +129,5 @@ def test_wrong_axes(text: str) -> None:
 
 @pytest.mark.parametrize("unit", [0.001, 5000.0])
 def test_a_wrong_unit_is_refused_with_the_size_it_gives(unit: float) -> None:
-    with pytest.raises(FileProblem, match=r"^h\.stl: expected a largest side of 0\.5 to 1000 mm with unit_mm = "):
+    with pytest.raises(FileProblem, match=r"^h\.stl: expected a mesh 0\.5 to 1000 mm long with unit_mm = "):
         placed(CUBE_MESH, CadPlacement(unit), "h.stl")

@@ -195,10 +195,10 @@ def test_the_tip_of_an_s_bend_stands_aside_and_upright(offset: float) -> None:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ("shape=kink,tilt_deg=60,curve_mm=0.5", "bends of 60 degrees at least 0.576 mm long in a pin 1.1"),
-        ("shape=kink,start_mm=6.2,tilt_deg=30", "bends of 30 degrees at least 0.288 mm long"),
-        ("shape=s_bend,start_mm=6,tilt_deg=40", "bends of 40 degrees at least 0.384 mm long"),
-        ("shape=s_bend,tip_offset_mm=5", "tip_offset_mm of at most 2.22 for a pin of 6.3 mm, got 5"),
+        ("shape=kink,tilt_deg=60,curve_mm=0.5", "an arc of at least 0.576 mm for a bend of 60 degrees in a pin 1.1"),
+        ("shape=kink,start_mm=6.2,tilt_deg=30", "an arc of at least 0.288 mm for a bend of 30 degrees"),
+        ("shape=s_bend,start_mm=6,tilt_deg=40", "an arc of at least 0.384 mm for a bend of 40 degrees"),
+        ("shape=s_bend,tip_offset_mm=5", "tip_offset_mm of at most 2.22 mm for a pin 6.3 mm long, got 5"),
     ],
 )
 def test_a_bend_sharper_than_the_metal_allows_is_refused(values: str, says: str) -> None:
@@ -321,66 +321,69 @@ def test_a_missing_pin_has_nothing_to_measure() -> None:
 REFUSED = [
     (
         "retracted@r1c1:depth_mm=7.1",
-        "expected depth_mm of at most 7 (the cavity's depth), got 7.1 in retracted@r1c1",
+        "expected depth_mm of at most 7 mm (the cavity's depth), got 7.1 in retracted@r1c1",
     ),
     (
         "broken@r1c1:lost_mm=6.21",
-        "expected lost_mm of at most 6.2 for a pin of 6.3 mm, got 6.21 in broken@r1c1",
+        "expected lost_mm of at most 6.2 mm for a pin 6.3 mm long, got 6.21 in broken@r1c1",
     ),
-    ("crushed@r1c1:depth_mm=2", "expected depth_mm of at most 1.5, as only 5.1 mm of the pin can buckle ("),
-    ("crushed@r1c1:start_mm=5.5", "expected depth_mm of at most 0, as only 0 mm of the pin can buckle ("),
+    ("crushed@r1c1:depth_mm=2", "expected depth_mm of at most 1.5 mm, as only 5.1 mm of the pin can buckle ("),
+    ("crushed@r1c1:start_mm=5.5", "expected depth_mm of at most 0 mm, as only 0 mm of the pin can buckle ("),
     (
         "crushed@r1c1:start_mm=7",
-        "expected start_mm below 6.3 (the pin's length above the cavity floor), got 7 in",
+        "expected start_mm below 6.3 mm (the pin's length above the cavity floor), got 7 in",
     ),
     (
         "bent@r1c1:start_mm=6.3",
-        "expected start_mm below 6.3 (the pin's length above the cavity floor), got 6.3 in",
+        "expected start_mm below 6.3 mm (the pin's length above the cavity floor), got 6.3 in",
     ),
     (
         "bent@r1c1;broken@r1c1:lost_mm=6.1",
-        "expected start_mm below 0.2 (the pin's length above the cavity floor)",
+        "expected start_mm below 0.2 mm (the pin's length above the cavity floor)",
     ),
-    ("bent@r1c1:tip_offset_mm=6", "for a pin of 6.3 mm, got 6 in bent@r1c1:tip_offset_mm=6"),
-    ("stained@r1c1:from_mm=6.3", "expected from_mm below 6.3 (the pin's length), got 6.3 in stained@r1c1"),
+    ("bent@r1c1:tip_offset_mm=6", "for a pin 6.3 mm long, got 6 in bent@r1c1:tip_offset_mm=6"),
+    ("stained@r1c1:from_mm=6.3", "expected from_mm below 6.3 mm (the pin's length), got 6.3 in stained@r1c1"),
     (
         "stained@r1c1:from_mm=4;broken@r1c1",
-        "expected from_mm below 3.3 (the pin's length), got 4 in stained@r1c1",
+        "expected from_mm below 3.3 mm (the pin's length), got 4 in stained@r1c1",
     ),
     ("wrong@r1c1:terminal=square", "expected another terminal of scene connector_3x9 (round, "),
     ("wrong@r1c1:terminal=oak", "got 'oak' in wrong@r1c1:terminal=oak"),
     ("wrong@r1c1:plating=tin", "expected a plating that differs from the terminal's, got tin in wrong@r1c1"),
     (
         "cracked@housing:length_mm=7.6",
-        "expected length_mm of at most 7.5 (the shell's depth), got 7.6 in cracked",
+        "expected length_mm of at most 7.5 mm (the shell's depth), got 7.6 in cracked",
     ),
     (
         "chipped@housing:depth_mm=7.6",
-        "expected depth_mm of at most 7.5 (the shell's depth), got 7.6 in chipped",
+        "expected depth_mm of at most 7.5 mm (the shell's depth), got 7.6 in chipped",
     ),
     (
         "chipped@housing:size_mm=32",
-        "expected size_mm of at most 31.6 (0.3 of the rim's length), got 32 in chipped@housing",
+        "expected size_mm of at most 31.6 mm (0.3 of the rim's length), got 32 in chipped@housing",
     ),
-    ("print@print:item=1.5", "expected item as an integer from 0 (all) to 12, got 1.5 in print@print"),
-    ("print@print:item=13", "expected item as an integer from 0 (all) to 12, got 13 in print@print"),
+    ("print@print:item=1.5", "expected item as an integer from 0 (all items) to 12, got 1.5 in print@print"),
+    ("print@print:item=13", "expected item as an integer from 0 (all items) to 12, got 13 in print@print"),
     (
         "print@print:item=11,type=mirrored",
-        "expected print unlike its mirror image, got '8' in print@print:type=mirrored,item=11",
+        "expected print that differs from its mirror image, got '8' in print@print:type=mirrored,item=11",
     ),
     ("foreign@r1c1:type=bridge", "expected two pins (r1c1-r1c2) for a bridge"),
     ("foreign@r1c1-r1c2:type=burr", "expected two pins (r1c1-r1c2) for a bridge"),
     ("foreign@housing:type=burr", "expected a pin's address as the target of a burr, got foreign@housing"),
     ("foreign@housing:x_mm=19.1", "expected x_mm and y_mm of a point inside the opening"),
-    ("foreign@housing:x_mm=-16,y_mm=4.6", "expected free space for a ball of 0.9 mm diameter, got r1c1 in the way of"),
+    (
+        "foreign@housing:x_mm=-16,y_mm=4.6",
+        "for a ball of 0.9 mm diameter, got the pin at r1c1 in the way of",
+    ),
     ("foreign@housing:type=fibre,size_mm=3,x_mm=-16,y_mm=4.6", "expected free space for a fibre, got"),
     ("foreign@r1c1:size_mm=6", "expected free space for a ball of 6 mm diameter, got"),
     (
         "foreign@r1c1:type=burr,size_mm=4,azimuth_deg=180",
-        "expected free space for a burr of 4 mm, got the wall in the way of",
+        "expected free space for a burr 4 mm long, got the wall in the way of",
     ),
-    ("foreign@r1c1:type=burr,size_mm=4", "expected free space for a burr of 4 mm, got r1c2 in the way of"),
-    ("foreign@r1c1-r1c3:type=bridge", "expected free space between the two pins, got r1c2 in the way of"),
+    ("foreign@r1c1:type=burr,size_mm=4", "expected free space for a burr 4 mm long, got the pin at r1c2 in the way of"),
+    ("foreign@r1c1-r1c3:type=bridge", "expected free space between the two pins, got the pin at r1c2 in the way of"),
     ("foreign@r1c1-r1c2:type=bridge,height_mm=6", "expected height_mm below the tapered tip of r1c1, got 6 in"),
     (
         "foreign@r1c1-r1c2:type=bridge;missing@r1c2",
@@ -388,7 +391,7 @@ REFUSED = [
     ),
     (
         "foreign@r1c1;retracted@r1c1:depth_mm=6.6",
-        "expected a pin above the cavity floor, got one that ends below it in foreign@r1c1",
+        "at a pin that ends above the cavity floor, got one that does not",
     ),
 ]
 
@@ -402,7 +405,7 @@ def test_what_geometry_does_not_allow(text: str, says: str) -> None:
 
 def test_a_round_pin_cannot_be_seen_to_be_twisted() -> None:
     (problem,) = problems_of("twisted@r1c1", terminal="round")
-    assert problem.startswith("expected a terminal that is not round, got round in twisted@r1c1:angle_deg=35")
+    assert problem.startswith("expected twisted@r1c1:angle_deg=35")
 
 
 def test_everything_that_is_refused_comes_at_once() -> None:

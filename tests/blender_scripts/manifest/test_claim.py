@@ -165,7 +165,7 @@ def test_a_name_that_begins_with_a_dot_has_no_default_folder(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     manifest = write(tmp_path / name, FIRST)
-    with pytest.raises(InputError, match=rf"^{re.escape(name)}: expected --out for a manifest whose name"):
+    with pytest.raises(InputError, match=rf"^{re.escape(name)}: expected --out DIR, as the manifest's name"):
         claim(manifest, SCENES, None, False)
     assert not (tmp_path / "renders").exists()
     assert not take(manifest, tmp_path / "out").is_default
@@ -181,7 +181,7 @@ def test_a_default_folder_belongs_to_one_place(force: bool, tmp_path: Path, monk
     before, second = folder_bytes(tmp_path / "renders"), write(tmp_path / "second" / "m.csv", FIRST)
     with pytest.raises(
         InputError,
-        match=rf"^{second.path}: expected {home}, whose pictures are in .*, got another manifest of the same name",
+        match=rf"^{second.path}: expected {home}, whose pictures are in .*, got another manifest of this name",
     ):
         claim(second, SCENES, None, force)
     assert folder_bytes(tmp_path / "renders") == before

@@ -137,10 +137,10 @@ def test_what_a_kind_excludes_is_a_kind() -> None:
             "expected terminal as a name of letters, digits and underscores, got 'a b'",
         ),
         ("wrong@r1c1:terminal=" + "a" * 65, "expected terminal as a name"),
-        ("wrong@r1c1:terminal=square,plating=gold", "expected terminal or plating, got both"),
+        ("wrong@r1c1:terminal=square,plating=gold", "expected either terminal or plating, got both"),
         (
             "print@print:type=wrong;print@print:item=2",
-            "expected each kind once per target, got print@print twice",
+            "expected each kind of defect once per target, got print@print twice",
         ),
     ],
 )

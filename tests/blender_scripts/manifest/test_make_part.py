@@ -121,7 +121,7 @@ def test_all_print_mirrored_leaves_out_what_is_its_own_mirror_image() -> None:
     assert [letters.text for letters in made.letters] == ["8"]
     assert [letters.text for letters in flaw.meant] == [*"123", *"12345679"]
     assert [letters.text for letters in flaw.printed] == [letters.text for letters in flaw.meant]
-    with pytest.raises(InputError, match="expected print unlike its mirror image, got 'OTTO' in"):
+    with pytest.raises(InputError, match="expected print that differs from its mirror image, got 'OTTO' in"):
         printed("print@print:type=mirrored,item=0", "text=OTTO")
 
 

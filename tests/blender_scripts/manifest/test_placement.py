@@ -319,19 +319,19 @@ def test_the_base_lies_on_the_centre_line_in_the_floor() -> None:
     [
         (
             "retracted@r1c1:depth_mm=7.5",
-            "expected depth_mm of at most 7 (the cavity's depth), got 7.5 in retracted@r1c1",
+            "expected depth_mm of at most 7 mm (the cavity's depth), got 7.5 in retracted@r1c1",
         ),
         (
             "bent@r1c1:start_mm=6.3",
-            "expected start_mm below 6.3 (the pin's length above the cavity floor), got 6.3",
+            "expected start_mm below 6.3 mm (the pin's length above the cavity floor), got 6.3",
         ),
         (
             "bent@r1c1:tip_offset_mm=5.4",
-            "expected tip_offset_mm of at most 5.29 for a pin of 6.3 mm, got 5.4",
+            "expected tip_offset_mm of at most 5.29 mm for a pin 6.3 mm long, got 5.4",
         ),
         (
             "bent@r1c1:start_mm=1;retracted@r1c1:depth_mm=5.5",
-            "below 0.8 (the pin's length above the cavity floor), got 1",
+            "below 0.8 mm (the pin's length above the cavity floor), got 1",
         ),
     ],
 )

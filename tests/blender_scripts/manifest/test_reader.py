@@ -10,7 +10,14 @@ import pytest
 
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
-from blender_scripts.manifest.reader import RESERVED, Manifest, read_manifest
+from blender_scripts.manifest.reader import (
+    RESERVED,
+    Manifest,
+    read_manifest,
+    read_validated,
+    run_names,
+    stream_manifest,
+)
 from blender_scripts.manifest.record import row_sha256
 from tests.blender_scripts.broken_files import assert_problems, cpu_limit, mutations
 from tests.conftest import ROOT, SCENES
@@ -96,7 +103,7 @@ MISTAKES = [
     ("part", "-1", "expected an integer from 0 to"),
     ("part", "3.0", "got '3.0'"),
     ("fixture", "-1", "expected an integer from 0 to"),
-    ("fixture", "A", "the seed of the part's placement (rename a column of your own), got 'A'"),
+    ("fixture", "A", "(a column of your own needs another name), got 'A'"),
     ("scene", "", "got ''"),
     ("scene", "connector_9x9", f"expected one of {SCENE_NAMES}, got 'connector_9x9'"),
     ("scene", "../scenes/connector_3x9", "expected the name of a scene file"),
@@ -108,14 +115,14 @@ MISTAKES = [
     ("lighting", "sun", "got 'sun'"),
     ("camera", "back", "expected one of center, left, right, top, bottom, got 'back'"),
     ("camera", "", "got ''"),
-    ("marking", "", "expected none, numbers or text=… of 1 to 32 characters, got nothing"),
+    ("marking", "", "expected none, numbers, or text= and 1 to 32 characters, got nothing"),
     ("marking", "number", "got 'number'"),
     ("marking", "text", "got 'text'"),
     ("marking", "text=", "got 'text='"),
-    ("marking", "text=" + "i" * 33, "of 1 to 32 characters"),
+    ("marking", "text=" + "i" * 33, "and 1 to 32 characters"),
     ("marking", "text=品質", "expected letters, digits, space and _-./+ only"),
     ("marking", "text=a\tb", r"got '\t'"),
-    ("marking", "text=" + "W" * 32, "expected a text at most 44.4 mm wide, which fits on the housing"),
+    ("marking", "text=" + "W" * 32, "expected a text at most 44.4 mm wide, to fit on the housing"),
     ("width", "31", "expected an integer from 32 to 4096, got '31'"),
     ("width", "4097", "got '4097'"),
     ("width", "64.0", "got '64.0'"),
@@ -123,6 +130,7 @@ MISTAKES = [
     ("height", "tall", "got 'tall'"),
     ("samples", "0", "expected an integer from 1 to 4096, got '0'"),
     ("samples", "4097", "got '4097'"),
+    ("world", "wider", "expected one of scene, wide (a column of your own needs another name), got 'wider'"),
     ("defects", "melted@r1c1", "expected kind@target with a kind of wrong, retracted, protruding, broken, bent"),
     ("defects", "bent", "expected bent@ followed by a pin address such as r2c5, got 'bent'"),
     ("defects", "bent@", "got 'bent@'"),
@@ -132,7 +140,7 @@ MISTAKES = [
     ("defects", "bent@housing", "a pin address"),
     ("defects", "bent@r4c1", "expected an address of scene connector_3x9 (r1c1 to r3c9), got 'r4c1'"),
     ("defects", "missing@r1c10", "got 'r1c10'"),
-    ("defects", "bent@r2c5:", "expected parameter=value with a parameter of tilt_deg, tip_offset_mm"),
+    ("defects", "bent@r2c5:", "expected parameter=value with one of tilt_deg, tip_offset_mm"),
     ("defects", "bent@r2c5:tilt_deg", "got 'tilt_deg'"),
     ("defects", "bent@r2c5:tilt_deg=2,5", "got '5' (a comma separates parameters: write 0.5, not 0,5)"),
     ("defects", "bent@r2c5:angle=3", "got 'angle=3'"),
@@ -149,20 +157,20 @@ MISTAKES = [
     ("defects", "bent@r2c5:azimuth_deg=360.5", "expected azimuth_deg from 0 to 360, got 360.5"),
     ("defects", "bent@r2c5:azimuth_deg=-1", "got -1"),
     ("defects", "bent@r2c5:tilt_deg=5,tilt_deg=6", "expected tilt_deg once"),
-    ("defects", "bent@r2c5:tilt_deg=5,tip_offset_mm=1", "expected tilt_deg or tip_offset_mm, got both"),
+    ("defects", "bent@r2c5:tilt_deg=5,tip_offset_mm=1", "expected either tilt_deg or tip_offset_mm, got both"),
     ("defects", "bent@r2c5:tip_offset_mm=20", "expected tip_offset_mm of at most 5.29"),
-    ("defects", "bent@r2c5:start_mm=6.3", "expected start_mm below 6.3 (the pin's length"),
+    ("defects", "bent@r2c5:start_mm=6.3", "expected start_mm below 6.3 mm (the pin's length"),
     ("defects", "retracted@r2c5:depth_mm=0.01", "expected depth_mm from 0.02 to 30, got 0.01"),
     (
         "defects",
         "retracted@r2c5:depth_mm=7.01",
-        "expected depth_mm of at most 7 (the cavity's depth), got 7.01",
+        "expected depth_mm of at most 7 mm (the cavity's depth), got 7.01",
     ),
     ("defects", "missing@r2c5:depth_mm=1", "expected no parameters for missing, got 'depth_mm=1'"),
     (
         "defects",
         "bent@r2c5;bent@r2c5:azimuth_deg=90",
-        "expected each kind once per target, got bent@r2c5 twice",
+        "expected each kind of defect once per target, got bent@r2c5 twice",
     ),
     (
         "defects",
@@ -174,10 +182,10 @@ MISTAKES = [
     (
         "defects",
         "crushed@r2c5:depth_mm=4",
-        "expected depth_mm of at most 1.56, as only 5.3 mm of the pin can buckle",
+        "expected depth_mm of at most 1.56 mm, as only 5.3 mm of the pin can buckle",
     ),
-    ("defects", "broken@r2c5:lost_mm=6.25", "expected lost_mm of at most 6.2 for a pin of 6.3 mm, got 6.25"),
-    ("defects", "twisted@r2c5", "expected a terminal that is not round, got round in twisted@r2c5"),
+    ("defects", "broken@r2c5:lost_mm=6.25", "expected lost_mm of at most 6.2 mm for a pin 6.3 mm long, got 6.25"),
+    ("defects", "twisted@r2c5", "expected twisted@r2c5"),
     ("defects", "wrong@r2c5:terminal=round", "expected another terminal of scene connector_3x9 (square"),
     ("defects", "wrong@r2c5:plating=tin", "expected a plating that differs from the terminal's, got tin"),
     ("defects", "wrong@r2c5:plating=brass", "expected plating as one of tin, gold, nickel, got 'brass'"),
@@ -188,22 +196,26 @@ MISTAKES = [
     (
         "defects",
         "foreign@r2c5-r2c7:type=bridge",
-        "expected free space between the two pins, got r2c6 in the way",
+        "expected free space between the two pins, got the pin at r2c6 in the way",
     ),
-    ("defects", "foreign@r2c5:size_mm=9", "expected free space for a ball of 9 mm diameter, got r"),
+    ("defects", "foreign@r2c5:size_mm=9", "expected free space for a ball of 9 mm diameter, got the pin at r"),
     ("defects", "foreign@housing:x_mm=19", "expected x_mm and y_mm of a point inside the opening"),
     ("defects", "foreign@housing:type=burr", "expected a pin's address as the target of a burr, got foreign@housing"),
     ("defects", "foreign@print", "expected foreign@ followed by a pin address such as r2c5 or two addresses"),
     ("defects", "missing@r2c5;foreign@r2c5-r2c6:type=bridge", "expected a pin at r2c5"),
     ("defects", "chipped@r2c5", "expected chipped@ followed by `housing`, got 'chipped@r2c5'"),
-    ("defects", "chipped@housing:depth_mm=8", "expected depth_mm of at most 7.5 (the shell's depth), got 8"),
-    ("defects", "chipped@housing:size_mm=40", "expected size_mm of at most 31.6 (0.3 of the rim's length), got 40"),
+    ("defects", "chipped@housing:depth_mm=8", "expected depth_mm of at most 7.5 mm (the shell's depth), got 8"),
+    ("defects", "chipped@housing:size_mm=40", "expected size_mm of at most 31.6 mm (0.3 of the rim's length), got 40"),
     (
         "defects",
         "cracked@housing:length_mm=8",
-        "expected length_mm of at most 7.5 (the shell's depth), got 8",
+        "expected length_mm of at most 7.5 mm (the shell's depth), got 8",
     ),
-    ("defects", "print@print", "expected print on the housing (column marking), got none in a row with print@print"),
+    (
+        "defects",
+        "print@print",
+        "expected a print (column `marking`) on the housing for print@print",
+    ),
     ("defects", "print@housing", "expected print@ followed by `print`, got 'print@housing'"),
     ("defects", "bent@r2c5:tilt_deg=40", "expected a pin clear of the pin at r2c6, got bent@r2c5:tilt_deg=40"),
     ("defects", "bent@r1c5:tilt_deg=40,azimuth_deg=90", "expected a pin clear of the wall"),
@@ -243,7 +255,8 @@ def test_a_part_stands_in_one_split(tmp_path: Path, first: str, second: str) -> 
     path = write(tmp_path, row("a", part=first), row("b", part=second, split="test"))
     (problem,) = problems_of(path)
     assert (
-        problem == "m.csv:3 part: expected each part in one split (part 7 has split train in line 2), got split 'test'"
+        problem
+        == "m.csv:3 part: expected all rows of a part in one split (line 2 has part 7 in train), got split 'test'"
     )
 
 
@@ -253,7 +266,7 @@ def test_without_a_part_the_seed_is_the_part(tmp_path: Path) -> None:
         for run, split in (("a", "train"), ("b", "test"))
     ]
     (problem,) = problems_of(write(tmp_path, *rows))
-    assert problem.startswith("m.csv:3 seed: expected each part in one split (part 5")
+    assert problem.startswith("m.csv:3 seed: expected all rows of a part in one split (line 2 has part 5")
     assert read(write(tmp_path, rows[0])).runs[0].part == 5
     assert read(write(tmp_path, {**rows[0], "part": ""})).runs[0].part == 5
 
@@ -343,7 +356,7 @@ FILES = [
     ),
     (
         f"{HEADER},,\n{LINE},,x\n{LINE.replace('good', 'b')},,x\n",
-        "m.csv:2 column 13: expected a name in the header for this column",
+        "m.csv:2 column 13: expected a name for this column in the header",
     ),
     (
         f"{HEADER.replace('seed,', '')}\n",
@@ -355,7 +368,7 @@ FILES = [
     (f"{HEADER},a,a\n{LINE},1,2", "m.csv:1 header: expected each column once, got 'a' twice"),
     (
         f"{HEADER},\n{LINE},1",
-        "m.csv:2 column 12: expected a name in the header for this column, or no value in it, got '1'",
+        "m.csv:2 column 12: expected a name for this column in the header, or no values in the column, got '1'",
     ),
     (f"{HEADER},{'n' * 65}\n{LINE},1", "m.csv:1 header: expected a column name of 1 to 64 printable characters"),
     (f'{HEADER},"a\nb"\n{LINE},1', r"m.csv:1 header: expected a column name of 1 to 64 printable characters"),
@@ -363,7 +376,7 @@ FILES = [
     (f"{HEADER},factory\n{LINE},品川\n".encode("cp932"), "m.csv:2 file: expected UTF-8 text"),
     (
         b"\xef\xbb\xbf" + f"{HEADER},factory\n{LINE},".encode() + b"\x93\xfa\n",
-        "(a spreadsheet's 'CSV UTF-8'), got byte 0x93",
+        "(save as 'CSV UTF-8'), got byte 0x93",
     ),
     (f"{HEADER}\n{LINE}\n".encode("utf-16"), "m.csv:1 file: expected UTF-8 text"),
     (f"{HEADER}\n{LINE}\n".encode("utf-16-le"), "m.csv:1 file: expected text, got a NUL byte"),
@@ -377,15 +390,21 @@ def test_a_file_that_is_no_manifest_is_one_line(tmp_path: Path, content: str | b
     assert says in problem
 
 
+def test_a_row_without_a_world_is_of_the_scene_s(tmp_path: Path) -> None:
+    runs = read_manifest(write(tmp_path, row("a"), row("b", world=""), row("c", world="wide")), SCENES).runs
+    assert [run.world for run in runs] == ["scene", "scene", "wide"]
+    assert all("world" not in run.extra and run.row()["world"] == run.world for run in runs)
+
+
 @pytest.mark.parametrize("name", RESERVED)
 def test_columns_of_the_dataset_are_reserved(tmp_path: Path, name: str) -> None:
     (problem,) = problems_of(write(tmp_path, row("a", **{name: "1"})))
-    assert problem == f"m.csv:1 header: expected a name that none of a dataset's own columns has, got '{name}'"
+    assert problem == f"m.csv:1 header: expected another name, as datasets have a column of this name, got '{name}'"
 
 
 def test_every_mistake_of_a_header_is_reported(tmp_path: Path) -> None:
     problems = problems_of(save(tmp_path, f"{HEADER.replace('seed', 'sed')},image,a,a,\n"))
-    assert [problem.split("expected ")[1].split(" ")[0] for problem in problems] == ["a", "each", "the"]
+    assert [problem.split("expected ")[1].split(" ")[0] for problem in problems] == ["another", "each", "the"]
 
 
 def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
@@ -539,3 +558,28 @@ def test_a_blank_has_no_defect_and_a_terminal_of_one_position_is_not_offered(tmp
             read_manifest(write(tmp_path, row("a", **{**cells, **changes})), tmp_path)
         assert [problem[: len(says) + 8] for problem in caught.value.problems] == [f"m.csv:2 {says}"]
     assert read_manifest(write(tmp_path, row("a", **cells, defects="wrong@r1c3:terminal=signal")), tmp_path).runs
+
+
+def test_rows_that_are_read_when_they_are_used_are_those_that_are_kept(tmp_path: Path) -> None:
+    rows = [row("a", note="of two\nlines; 'quoted'"), row("b", defects="missing@r1c2"), row("c", split="test")]
+    kept, streamed = read(path := write(tmp_path, *rows)), stream_manifest(path, SCENES)
+    assert tuple(streamed.runs) == kept.runs and len(streamed.runs) == 3
+    assert streamed.runs[-1] == kept.runs[2] and streamed.connectors.keys() == kept.connectors.keys()
+    validated = read_validated(path, SCENES, kept.checked_sha256)
+    assert [validated.runs[number] for number in (2, 0, 1)] == [kept.runs[number] for number in (2, 0, 1)]
+    assert validated.housings == {"connector_3x9": {"plain"}}
+    assert list(run_names(path)) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [row("a"), row("b", part="1"), row("A"), row("c", part="1", split="test"), row("a")],
+        [row("a", defects="bent@r1c2:tilt_deg=40;bent@r1c3:tilt_deg=-40"), row("b", camera="x")],
+    ],
+)
+def test_a_streamed_manifest_has_the_mistakes_of_the_whole(tmp_path: Path, rows: list[dict[str, str]]) -> None:
+    path = write(tmp_path, *rows)
+    with pytest.raises(InputError) as caught:
+        stream_manifest(path, SCENES)
+    assert caught.value.problems == problems_of(path)

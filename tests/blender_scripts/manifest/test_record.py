@@ -97,7 +97,7 @@ JUNK = [
     (b"{", "expected a record of the renderer in JSON"),
     (b"\x00\xff\xfe", "expected a record of the renderer in JSON"),
     (b'{"schema": 1, "run": "\xff"}', "expected a record of the renderer in JSON"),
-    (b"[" * 100_000, "expected a record of the renderer in JSON, got lists nested too deep"),
+    (b"[" * 100_000, "expected a record of the renderer in JSON, got JSON nested too deep"),
     (b"9" * 5000, "expected a record of the renderer in JSON"),
     (b"[]", "expected a record of the renderer with schema 1, got list"),
     (b"null", "expected a record of the renderer with schema 1, got NoneType"),
@@ -119,7 +119,7 @@ def test_junk_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
 @pytest.mark.parametrize("key", [key for key in record() if key != "schema"])
 def test_a_key_that_is_missing_or_of_another_type_is_named(tmp_path: Path, key: str) -> None:
     without = {name: value for name, value in record().items() if name != key}
-    with pytest.raises(InputError, match=rf"^a\.json: expected a record with the keys {key}, got none of that name$"):
+    with pytest.raises(InputError, match=rf"^a\.json: expected a record with the keys {key}, got no such keys$"):
         read_record(written(tmp_path, json.dumps(without).encode()))
     with pytest.raises(InputError, match=rf"^a\.json: expected {key} as an? \w+, got None$"):
         read_record(written(tmp_path, json.dumps({**record(), key: None}).encode()))
@@ -155,6 +155,7 @@ CHANGES: dict[str, Any] = {
     "width": 65,
     "height": 33,
     "samples": 2,
+    "world": "wide",
 }
 
 

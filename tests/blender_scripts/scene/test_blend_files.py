@@ -62,7 +62,7 @@ def test_objects_are_read_as_they_stand_in_the_world(reader: str, writer: str, m
         assert volume(mesh) == pytest.approx(8.0, abs=1e-4)
     assert volume(Mesh.of(np.array(mirrored["vertices"]), mirrored["faces"])) == pytest.approx(1.0)
     assert len(all_["vertices"]) == 16
-    assert 'good.blend: expected an object "no\'ne" in it, got ' in absent["problems"][0]
+    assert 'good.blend: expected a file with the object "no\'ne", got ' in absent["problems"][0]
     assert set(left["left"].values()) == {0}
 
 
@@ -73,7 +73,7 @@ def test_only_what_renders_of_the_one_scene_show_is_read(reader: str, writer: st
     assert np.max(found["vertices"]) == 1.0 and len(found["vertices"]) == 8
     # A collection within an excluded one may be shown.
     assert np.max(within["vertices"]) == 50.0
-    assert several["problems"] == ["scenes.blend: expected one Blender scene in it, or the key `object`, got 2 scenes"]
+    assert several["problems"] == ["scenes.blend: expected a file with one scene, or the key `object`, got 2 scenes"]
     assert len(named["vertices"]) == 8
     assert set(left["left"].values()) == {0}
 
@@ -83,11 +83,11 @@ def test_what_stands_otherwise_than_it_says_is_refused(engine: str, made: dict[s
     expected = {
         "nothing.blend": "expected a mesh object that is shown in renders, got none",
         "good.blend#above": "expected the object 'above' as a mesh, got EMPTY",
-        "modifier.blend": "expected the object 'round' without modifiers (apply them), got BEVEL",
+        "modifier.blend": "expected the object 'round' without modifiers (apply them in Blender), got BEVEL",
         "shape_keys.blend": "expected the object 'key' without shape keys",
-        "constraint.blend": "expected the object 'tied' without constraints (apply them), got LIMIT_LOCATION",
-        "instances.blend": "expected no instances (Object > Apply > Make Instances Real), got instances of 'many'",
-        "linked.blend": "expected all data within the file, got links to other files: 'good.blend'",
+        "constraint.blend": "the object 'tied' without constraints (apply them in Blender), got LIMIT_LOCATION",
+        "instances.blend": "without instances (Object > Apply > Make Instances Real), got instances of 'many'",
+        "linked.blend": "expected a file that needs no other file, got links to other files: 'good.blend'",
         "linked.blend#own": "",
     }
     *found, left = read(engine, *(made[engine] / name for name in expected))
@@ -118,7 +118,7 @@ def test_scripts_drivers_and_handlers_of_a_file_never_run(reader: str, writer: s
 def test_files_of_a_newer_blender_are_refused_by_version(made: dict[str, Path]) -> None:
     plain, packed, _ = read("blender", made["bpy"] / "good.blend", made["bpy"] / "packed.blend")
     assert (
-        "good.blend: expected a file of Blender 3.4 (the one that is running) or older, got a file of Blender 5."
+        "good.blend: expected a file of Blender 3.4, which runs here, or of an older one, got a file of Blender 5."
         in (plain["problems"][0])
     )
     assert "got a damaged file, or one of a newer Blender" in packed["problems"][0]

@@ -92,8 +92,12 @@ def test_the_same_housing_from_every_format_gives_the_same_picture_and_truth(sce
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("own.stl", b"solid nothing\nendsolid", "own.stl: expected at least one face with an area, got none"),
-        ("own.glb", b"glTF", "own.glb: expected at least 20 bytes, a glTF header and a chunk, got 4 bytes"),
+        (
+            "own.stl",
+            b"solid nothing\nendsolid",
+            "own.stl: expected at least one face with three different corners, got none",
+        ),
+        ("own.glb", b"glTF", "own.glb: expected at least 20 bytes: a glTF header and one chunk, got 4 bytes"),
         ("own.blend", b"BLENDER-v304" + b"\0" * 999 + b"ENDB", "own.blend: expected a .blend file that Blender"),
         ("own.ply", None, "got no such file"),
     ],
@@ -131,7 +135,7 @@ def test_the_check_names_every_bad_mesh_and_a_wrong_unit(scenes: Path, tmp_path:
     with pytest.raises(InputError) as caught:
         check.run(argparse.Namespace(manifest=manifest(tmp_path / "rows.csv", ("plain", *FILES)), scenes=copy))
     assert [problem.partition(":")[0] for problem in caught.value.problems] == ["meshes/own.obj", "meshes/own.stl"]
-    assert "expected a largest side of 0.5 to 1000 mm with unit_mm = 25400, got " in caught.value.problems[1]
+    assert "expected a mesh 0.5 to 1000 mm long with unit_mm = 25400, got " in caught.value.problems[1]
 
 
 def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> None:
@@ -143,8 +147,8 @@ def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> No
     done = run_renderer(path, "--out", tmp_path / "out", "--scenes", copy)
     assert done.returncode == 2, done.stderr
     assert re.search(
-        r"^cad\.toml camera\.distance_mm: expected more than 15\d\.\d \(camera center could touch "
-        r"meshes/own\.blend\), got 118$",
+        r"^cad\.toml camera\.distance_mm: expected more than 15\d\.\d mm \(camera center could touch "
+        r"the mesh of meshes/own\.blend\), got 118$",
         done.stderr,
         re.MULTILINE,
     ), done.stderr
@@ -153,7 +157,7 @@ def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> No
     stl = 'file = "meshes/own.stl"\n'
     (copy / "cad.toml").write_text(text.replace(stl, f"{stl}offset_mm = [0, 0, 140]\n"), "utf-8")
     path = manifest(tmp_path / "stl.csv", ("plain", FILES[0]))
-    with pytest.raises(InputError, match=r"\(camera center could touch meshes/own\.stl\), got 118"):
+    with pytest.raises(InputError, match=r"\(camera center could touch the mesh of meshes/own\.stl\), got 118"):
         check.run(argparse.Namespace(manifest=path, scenes=copy))
 
 
@@ -178,8 +182,8 @@ def test_a_blend_file_with_scripts_is_rendered_and_nothing_of_it_runs(
     [
         ("../outside.stl", "got a path with .."),
         ("/etc/hostname", "got an absolute path"),
-        ("meshes/link.stl", "got a symbolic link that leads out of that folder"),
-        ("linked/outside.stl", "got a symbolic link that leads out of that folder"),
+        ("meshes/link.stl", "got a symbolic link that leads out of the scene's folder"),
+        ("linked/outside.stl", "got a symbolic link that leads out of the scene's folder"),
         ("meshes", "got a folder"),
         ("cad.toml", "got .toml"),
     ],

@@ -89,5 +89,5 @@ def test_the_input_is_left_as_it_was() -> None:
     ids=lambda picture: f"{picture.dtype} {picture.shape}",
 )
 def test_other_arrays_are_refused(picture: np.ndarray) -> None:
-    with pytest.raises(ValueError, match=r"^expected uint8 \(H, W, 3\) or uint16 \(H, W\), got "):
+    with pytest.raises(ValueError, match=r"^expected a picture as uint8 \(H, W, 3\) or uint16 \(H, W\), got "):
         encode_png(picture)

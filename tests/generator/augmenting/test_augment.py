@@ -128,7 +128,7 @@ def test_names_of_windows_and_of_macos_in_a_plan(tmp_path):
     found = read_plan(tmp_path / "plan.csv")
     assert [line.file for line in found.lines] == ["OK/a.png", "OK/Stu\u0308ck.PNG"]
     (tmp_path / "plan.csv").write_text("\n".join([*rows, "OK/a.png,40,64,no,yes,no,.\\photos", rows[1][1:]]), "utf-8")
-    with pytest.raises(InputError, match=r"expected each picture once, got 'OK/a.png' as in line 2"):
+    with pytest.raises(InputError, match=r"expected each picture once, got 'OK/a.png' again \(line 2"):
         read_plan(tmp_path / "plan.csv")
 
 
@@ -168,7 +168,7 @@ def test_a_plan_of_the_source_or_of_a_spreadsheet_is_read(tmp_path, text):
             "file,height,width,cut,reverse,plus90\n../a,1,1,no,no,no\n",
             "expected a path relative to the folder of the pictures, got '../a'",
         ),
-        ("file,height,width,cut,reverse,plus90\na,1,1,no,no,no\na,1,1,no,no,no\n", "as in line 2"),
+        ("file,height,width,cut,reverse,plus90\na,1,1,no,no,no\na,1,1,no,no,no\n", "again (line 2)"),
         ("file,height,width,cut,reverse,plus90\na,1,1,no\n", "expected 6 values as in the header, got 4"),
         ("file,height,width,cut,reverse,plus90\n", "expected one line per picture below the header, got none"),
         ("", "expected the columns file, height, width, cut, reverse, plus90, got nothing"),
@@ -317,7 +317,8 @@ def test_a_name_too_long_for_a_copy_stops_no_other(tmp_path, capsys):
     run("plan", tmp_path / "in", "-o", tmp_path / "plan.csv")
     assert run("apply", tmp_path / "plan.csv", "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
-    assert "bbb.png: expected a shorter name, got one whose copy bbb" in told and "copied, got 1 of 3 with" in told
+    assert "bbb.png: expected a shorter name, got one with which a copy's name, bbb" in told
+    assert "copied, got 1 of 3 with" in told
     made = {f"{name}{copy}.png" for name in "ac" for copy in ("", "_reverse", "_plus90")}
     assert set(files(tmp_path / "out")) == made
 
@@ -712,7 +713,7 @@ def test_a_copy_is_not_copied_and_none_is_made_twice(augmented, tmp_path, capsys
     head = "file,height,width,cut,reverse,plus90\n"
     for name, message in {
         "t000_reverse": "t000_reverse: expected no operation for a row that is a copy, got plus90: plan copies",
-        "t000": "t000 plus90: expected no row with the copy's run name t000_plus90, got one",
+        "t000": "t000 plus90: expected a run name for the copy that no row has, got t000_plus90, the name of",
     }.items():
         line = lines[name]
         (tmp_path / "more.csv").write_text(f"{head}{name},{line['height']},{line['width']},no,no,yes\n")
@@ -726,7 +727,7 @@ def test_without_originals_and_copies_there_is_nothing_to_write(built, tmp_path,
     words = ("--to", tmp_path / "out", "--folder", built / "plain", "--only-copies")
     assert run("apply", tmp_path / "plan.csv", *words) == 2
     assert (
-        "expected a plan with at least one copy, as --only-copies leaves out the originals, got none"
+        "expected at least one copy that can be made, as --only-copies leaves out the originals, got none"
         in capsys.readouterr().err
     )
     assert not (tmp_path / "out").exists()

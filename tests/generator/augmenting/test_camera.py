@@ -76,7 +76,7 @@ def row_of(connector, scene, camera, view):
 
 
 def made_copies(row, scenes: Path, operations=OPERATIONS):
-    rules = Rules(scenes, {}, OPENED, Settings({}, 0.0, "short"), {}, (), False)
+    rules = Rules(scenes, {}, OPENED, Settings({}, 0.0, "short"), {}, (), False, Path())
     for copy in copies(operations, SIZE, 3, "a", OPENED.trim):
         yield copied_row(row, copy, None, None, rules)
 

@@ -16,8 +16,8 @@ cv2 = pytest.importorskip("cv2")
 from blender_scripts.contract.errors import InputError  # noqa: E402
 from blender_scripts.geometry.lens import undistort  # noqa: E402
 from generator.__main__ import main  # noqa: E402
-from generator.calibrating.certificate import read_certificate  # noqa: E402
 from generator.calibrating.target import Target  # noqa: E402
+from generator.io.certificate import read_certificate  # noqa: E402
 
 CHARUCO, DOTS = "charuco:11x8:5:3.7", "dots:11x9:4"
 WIDTH, HEIGHT, FOCAL, CENTRE = 480, 360, 900.0, (246.0, 175.5)
@@ -169,7 +169,7 @@ def test_printed_target_has_its_size(tmp_path, capsys):
     with Image.open(path) as drawn:
         width_mm = drawn.width / drawn.info["dpi"][0] * 25.4
     assert width_mm == pytest.approx(13 * 5.0, rel=1e-3)
-    assert "without scaling" in capsys.readouterr().out
+    assert "print it unscaled" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -196,13 +196,6 @@ def test_pictures_without_the_target_are_refused(tmp_path, capsys):
         Image.new("L", (200, 150), 128).save(tmp_path / f"{i}.png")
     assert main(["calibrate", str(tmp_path), "--target", DOTS, "-o", str(tmp_path / "c.json")]) == 2
     assert "at least 3 pictures that show the target" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"schema": "x"}', '{"schema": "pinsight-camera/1", "cameras": 3}'])
-def test_files_that_are_no_certificate_are_refused(tmp_path, content):
-    (tmp_path / "c.json").write_text(content)
-    with pytest.raises(InputError, match="expected"):
-        read_certificate(tmp_path / "c.json")
 
 
 def test_other_commands_do_not_need_opencv():

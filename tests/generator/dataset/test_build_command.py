@@ -131,7 +131,7 @@ def test_what_is_there_is_not_replaced_unasked(here: Path, capsys, change, optio
     capsys.readouterr()
     assert main(["build", *options]) == 2
     error = capsys.readouterr().err
-    assert error.startswith("datasets/smoke: expected a new folder or the dataset of renders/smoke, got ")
+    assert error.startswith("datasets/smoke: expected a new folder, or a dataset built from renders/smoke ")
     assert got in error and error.endswith("give another folder with --to, or --overwrite to replace this one\n")
     assert bytes_of(dataset) == before
     if change is not another_record:  # whose records contradict each other

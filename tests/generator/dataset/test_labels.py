@@ -146,7 +146,7 @@ def test_box_of_other_things() -> None:
     truth = label_picture(record(pin(), other=(thing(), gone)), TOLERANCE)
     assert [list(o.box) for o in truth.objects[1:]] == [[1, 2, 3, 4], [5, 6, 7, 8]]
     assert [o.visible for o in truth.objects[1:]] == [1, 0]
-    with pytest.raises(ValueError, match="no box of the foreign in the list other"):
+    with pytest.raises(ValueError, match="no box in the entry 'foreign' of the list `other`"):
         label_picture(record(other=(thing(visible=None),)), TOLERANCE)
 
 

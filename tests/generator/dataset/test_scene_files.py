@@ -111,7 +111,7 @@ def test_a_scene_that_is_nowhere_is_one_line(tmp_path: Path, capsys) -> None:
             build(renders, tmp_path / "set", scenes, Options({}))
         [problem] = caught.value.problems
         assert problem.startswith("--scenes") and problem.endswith(
-            f"of mine.toml, a scene of the manifests in {renders}, got {got}"
+            f"with the scene file mine.toml, which the manifests in {renders} need, got {got}"
         )
     assert capsys.readouterr().err == ""
 

@@ -40,9 +40,11 @@ def test_a_good_manifest_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
         "NUKENG": ["2", "1"],
     }
     assert table(output, "camera")["right"] == ["2", "1"]
-    assert "factors that vary together in validation (Cramér's V: 0 = independent, 1 = fully dependent)\n" in output
+    assert (
+        "factors that vary together in split validation (Cramér's V: 0 = independent, 1 = fully dependent)\n" in output
+    )
     assert "  marking with housing: 1.00\n" in output
-    assert "rendering, estimated: " in output
+    assert "estimate for rendering: " in output
 
 
 def test_a_reader_that_stops_reading_is_no_fault() -> None:
@@ -79,9 +81,8 @@ def test_the_hold_out_is_seen_at_a_glance(tmp_path: Path, capsys: pytest.Capture
     ]
     assert main(["check", str(write_manifest(tmp_path / "m.csv", rows))]) == 0
     lines = capsys.readouterr().out.split("\n")
-    start = lines.index(
-        "splits in which each pin of connector_3x9 has defects (A = train, B = validation, C = test_new, . = none)"
-    )
+    legend = "A = train, B = validation, C = test_new, . = no split"
+    start = lines.index(f"splits in which each pin of scene connector_3x9 has defects ({legend})")
     assert [line.split() for line in lines[start + 1 : start + 4]] == [
         ["AC", *"........"],
         [*"....", "B", *"...."],
@@ -98,8 +99,8 @@ def test_a_users_factors_are_counted_whatever_they_hold(tmp_path: Path, capsys: 
     start = next(i for i, line in enumerate(lines) if line.startswith("factory "))
     shown = lines[start + 1 : lines.index("", start)]
     assert shown[0].startswith(r"'two\nlines'") and shown[2].startswith("(empty)") and shown[3].startswith("品川")
-    assert shown[-1] == "(12 more levels)"
-    assert all(len(line) < 130 for line in lines)
+    assert shown[-1] == "(12 more levels of factory)"
+    assert all(len(line) < 160 for line in lines)
 
 
 def test_columns_line_up_under_long_names_of_splits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -162,5 +163,6 @@ def test_blanks_keep_their_place_in_the_map_of_positions(tmp_path: Path, capsys:
     (tmp_path / "m.csv").write_text(f"{header}\na,train,1,hybrid,plain,hybrid,missing@r1c5,center,ring,none\n")
     assert main(["check", str(tmp_path / "m.csv"), "--scenes", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.split("\n")
-    at = lines.index("splits in which each pin of hybrid has defects (A = train, . = none, - = position without a pin)")
+    legend = "A = train, . = no split, - = position without a pin"
+    at = lines.index(f"splits in which each pin of scene hybrid has defects ({legend})")
     assert lines[at + 1 : at + 3] == ["  . . . - A .", "  - . . ."]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,7 @@ def by_split(manifest: Manifest) -> dict[str, list]:
 # SHA-256 of the manifests of shipped SPECs whose CSV files are not in the repository.
 MADE = {
     "all_defects": "2494921c9fd5aeea9a1f900adecc0f6274d46b31fc9cbcc6cdea8e0ff1664d63",
-    "gauge_circular_5": "b6f981f638822673d5bcbd26a97f5e61e5d56f5805360768b52cea74f8303053",
+    "gauge_circular_5": "288126a5b486bc0f67415a42f82549f7fa4c7bf60799d668da6e527216790ba6",
     "ladder_2_allpins": "ba6d8ea2c3c777fa0c3c667dede1d31d5b5f0a3a465e1a1315b29514bd89f65b",
     "ladder_3_mixed": "728525ff49b674ea65143879d20bd7c10c46988df5c3caf3e6f0876d13b642db",
     "ladder_4_housings": "c335e1209f93a15224d959dc8fe502c034575c7963dd3debaa660fe63a0a4f6c",
@@ -150,6 +151,14 @@ def test_sizes_fill_their_range_and_turn_small_ones_into_ok(tmp_path: Path):
             assert all(size > 0.9 for size in sizes)
     good = [run for run in runs if class_of(run) == "OK"]
     assert sum(bool(run.defects) for run in good) == round(len(good) * 0.25)
+
+
+def test_a_design_of_good_parts_alone_has_defects_within_the_tolerance(tmp_path: Path):
+    kinds = "[defects.bent]\nsize = [0.3, 0.9]\n[defects.retracted]\nsize = [0.3, 0.9]\n"
+    defects = f"[defects]\ninside_tolerance = 1.0\n[classes]\nOK = 1\n{kinds}"
+    runs = made(tmp_path, SPEC.replace("[positions]", f"{defects}[positions]")).runs
+    assert {class_of(run) for run in runs} == {"OK"}
+    assert {defect.kind for run in runs for defect in run.defects} == {"bent", "retracted"}
 
 
 def test_protrusions_are_sized_by_their_own_limit(tmp_path: Path):
@@ -319,7 +328,7 @@ def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path:
     )
     [problem] = problems_of(tmp_path, text)
     assert problem == (
-        "made.toml: splits.validation: expected a position without a defect for stained, got defects at all "
+        "made.toml: splits.validation: expected, for stained, a pin without a defect, got defects at all pins "
         "(r1c1-r1c2): decrease per_picture, or allow more positions"
     )
 
@@ -380,8 +389,8 @@ MISTAKES = {
     ),
     "made.toml:12 factors.camera: expected a level, a list of different levels, or a range {low = NUMBER, high = "
     "NUMBER}, got ['top', 'top']": ('["center", "top", "bottom"]', '["top", "top"]'),
-    "made.toml:17 positions.held_out: expected a number of positions, a share of them between 0 and 1, or a list of "
-    "addresses, got 1.5": ("held_out = 9", "held_out = 1.5"),
+    "made.toml:17 positions.held_out: expected a number of positions, a share of all positions between 0 and 1, or "
+    "a list of addresses, got 1.5": ("held_out = 9", "held_out = 1.5"),
     "made.toml: positions.held_out: expected fewer positions than the 27 of scene connector_3x9, so that one is left "
     "for training, got 40": (
         "held_out = 9",
@@ -395,7 +404,7 @@ MISTAKES = {
         "splits.train]",
         "splits.training]",
     ),
-    "made.toml: housing: expected one that scene connector_3x9 has (plain, ribbed": (
+    "made.toml: housing: expected the name of a housing of scene connector_3x9 (plain, ribbed": (
         '["plain", "ribbed"]',
         '["plain", "oak"]',
     ),
@@ -405,12 +414,12 @@ MISTAKES = {
         '["ring", "side", "dome", "dim", "coaxial"]',
     ),
     "made.toml:10 factors.defects: expected one of scene, housing, terminal, camera, lighting, marking, fixture, "
-    "width, height, samples, or a factor with a name of your own, got 'defects', a column that `generator design` "
-    "fills in": (
+    "width, height, samples, world, or a factor with a name of your own, got 'defects', a column that "
+    "`generator design` fills in": (
         'scene = "connector_3x9"',
         'scene = "connector_3x9"\ndefects = "x"',
     ),
-    "made.toml:16 defects.cut: expected a kind of defect (wrong, ": (
+    "made.toml:16 defects.cut: expected a kind of defect: one of wrong, ": (
         "[positions]",
         "[defects.cut]\n[positions]",
     ),
@@ -418,12 +427,12 @@ MISTAKES = {
         "[positions]",
         "[defects.bent]\ntilt_deg = 90\n[positions]",
     ),
-    "made.toml:16 defects: expected a kind of defect of class NUKENG, which split train has, got only bent": (
+    "expected a kind of defect that gives class NUKENG, as split train has this class, got only bent": (
         "[positions]",
         "[defects.bent]\n[positions]",
     ),
-    "made.toml:20 splits.train.hold_out.housing: expected levels of this factor in [factors] (plain, ribbed), got "
-    "oak": (
+    "made.toml:20 splits.train.hold_out.housing: expected levels that [factors] lists for this factor (plain, "
+    "ribbed), got oak": (
         "replicates = 2",
         'hold_out = { housing = "oak" }',
     ),
@@ -435,7 +444,7 @@ MISTAKES = {
         "[positions]",
         '[defects.bent]\nat = "housing"\n[positions]',
     ),
-    "of at most 18, the number of pins of scene connector_3x9 with positions = training, got 20": (
+    "of at most 18 (number of pins of scene connector_3x9 in positions = training), got 20": (
         "replicates = 2",
         "per_picture = 20",
     ),
@@ -469,7 +478,7 @@ def test_all_mistakes_at_once(tmp_path: Path):
         (
             '["none", "numbers"]',
             '["none", "text=WWWWWWWWWWWWWWWWWWWWWWWWWWWWWWWW"]',
-            "made.toml:14 factors.marking: expected a text at most 44.4 mm wide, which fits on the housing, got 'WWW",
+            "made.toml:14 factors.marking: expected a text at most 44.4 mm wide, to fit on the housing, got 'WWW",
         ),
         (
             '"center"',
@@ -525,7 +534,7 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main([*words, "--map", str(tmp_path / "map.png")]) == 0
     output = capsys.readouterr().out
     assert output.startswith("m.csv: 324 pictures of 324 parts, 1 scene(s), no mistake found")
-    assert "\nclass " in output and "\nfactors that vary together in train" in output
+    assert "\nclass " in output and "\nfactors that vary together in split train" in output
     assert (tmp_path / "map.png").read_bytes().startswith(b"\x89PNG")
     assert read_manifest(tmp_path / "new" / "m.csv", SCENES).runs
     assert main(["design", str(tmp_path / "none.toml"), "-o", str(tmp_path / "x.csv")]) == 2
@@ -535,3 +544,26 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
         f"-o {tmp_path}: expected the name of a file, got a folder",
     ]
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["m.csv"]
+
+
+def test_an_option_or_a_factor_puts_the_pictures_into_a_world(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "made.toml").write_text(SPEC, "utf-8")
+    words = ["design", str(tmp_path / "made.toml"), "-o"]
+    assert main([*words, str(tmp_path / "plain.csv")]) == 0
+    assert "\nworld " not in capsys.readouterr().out
+    assert main([*words, str(tmp_path / "wide.csv"), "--world", "wide"]) == 0
+    assert "\nworld " in capsys.readouterr().out
+    plain, wide = (read_manifest(tmp_path / f"{name}.csv", SCENES).runs for name in ("plain", "wide"))
+    assert {run.world for run in wide} == {"wide"} and [replace(run, world="scene") for run in wide] == list(plain)
+    # A split may have a world of its own.
+    split = '[splits.train.factors]\nworld = "wide"\n\n[splits.validation.factors]\nworld = "scene"\n'
+    text = SPEC.replace("[factors]", '[factors]\nworld = ["scene", "wide"]') + split
+    splits = by_split(made(tmp_path, text, "own"))
+    assert {name: {run.world for run in runs} for name, runs in splits.items()} == {
+        "train": {"wide"},
+        "validation": {"scene"},
+    }
+    assert main(["design", str(tmp_path / "own.toml"), "-o", str(tmp_path / "x.csv"), "--world", "wide"]) == 2
+    assert capsys.readouterr().err == "--world: expected a SPEC without the factor world, got own.toml, which has one\n"
+    (problem,) = problems_of(tmp_path, SPEC.replace("[factors]", '[factors]\nworld = "wider"'))[:1]
+    assert "world" in problem and "expected one of scene, wide" in problem

@@ -171,8 +171,8 @@ def test_pins_that_would_touch_are_displaced_less_or_left_in_place(tmp_path: Pat
         spec.write_text(text, "utf-8")
         assert main(["design", str(spec), "-o", str(tmp_path / "wide.csv"), "--scenes", str(SCENES)]) == 0
         line = capsys.readouterr().out.splitlines()[-1]
-        assert line.startswith("displacements: 64 pins, ")
-        again, left = int(line.split()[3]), int(line.split("; ")[1].split()[0])
+        assert line.startswith("pins to displace: 64; ")
+        again, left = (int(part.rpartition(": ")[2]) for part in line.split("; ")[1:])
         runs = read_manifest(tmp_path / "wide.csv", SCENES).runs
         displaced = len({(run.part, defect.target) for run in runs for defect in run.defects})
         assert len(runs) == 12 and again > 10
@@ -189,13 +189,13 @@ def test_what_a_measurement_refuses(tmp_path: Path):
     with pytest.raises(InputError) as caught:
         read_spec(spec)
     found = "\n".join(caught.value.problems)
-    assert "measurement.true_position: expected the smaller number first, got 3, 1" in found
+    assert "measurement.true_position: expected two numbers, the smaller one first, got 3, 1" in found
     assert "measurement.shape: expected one or more of arc, kink, s_bend, got 'wave'" in found
-    assert "measurement.kinds: expected a weight above 0 for at least one of them" in found
+    assert "measurement.kinds: expected a weight above 0 for at least one of bent, " in found
     assert "measurement.wobble: expected a known key" in found
     assert "factors.pattern: expected another name" in found
     for key in ("classes", "defects", "splits.train.per_picture"):
-        assert f"{key}: expected nothing, as [measurement] displaces every pin" in found
+        assert f"{key}: expected this key only without [measurement]" in found
     assert len(caught.value.problems) == 8
 
 
@@ -226,3 +226,14 @@ def test_shipped_designs_show_their_parts_in_three_views(path: Path, tmp_path: P
     trained = {defect.target for run in manifest.runs if run.split == "train" for defect in run.defects}
     tested = {defect.target for run in manifest.runs if run.split == "test" for defect in run.defects}
     assert tested - trained and len(tested) <= len(held)
+
+
+def test_missing_pins_are_not_counted_as_displaced(tmp_path: Path, capsys):
+    text = SPEC + "[measurement.kinds]\nbent = 1\nmissing = 1\n[splits.train]\nrows = 12\n"
+    spec = tmp_path / "missing.toml"
+    spec.write_text(text, "utf-8")
+    assert main(["design", str(spec), "-o", str(tmp_path / "missing.csv"), "--scenes", str(SCENES)]) == 0
+    pins = int(capsys.readouterr().out.splitlines()[-1].split(";")[0].rpartition(": ")[2])
+    runs = read_manifest(tmp_path / "missing.csv", SCENES).runs
+    there = {run.part: 27 - sum(defect.kind == "missing" for defect in run.defects) for run in runs}
+    assert pins == sum(there.values()) and 0 < pins < 27 * len(there)

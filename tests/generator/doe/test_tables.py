@@ -74,7 +74,7 @@ def test_columns_of_four_levels_serve_as_three_of_two():
 def test_full():
     assert full([]).shape == (1, 0)
     assert {tuple(map(int, row)) for row in full([2, 3])} == set(product(range(2), range(3)))
-    with pytest.raises(ValueError, match="at most 100000 runs, got 1048576"):
+    with pytest.raises(ValueError, match="at most 100000 combinations of levels in a full design, got 1048576"):
         full([2] * 20)
 
 
@@ -85,7 +85,7 @@ def test_fractions():
     assert strength_2(table)
     for message, arguments in {
         "two levels of every factor": ([2, 3], 3, None),
-        "one generator for each of the 4 factors, got 3": ([2] * 4, None, "a b c"),
+        r"as many generators as factors \(4\), got 3": ([2] * 4, None, "a b c"),
         "generators such as": ([2] * 3, None, "a b a"),
         "generators such as 'a b c abc', got 'a b -'": ([2] * 3, None, "a b -"),
     }.items():

@@ -142,7 +142,7 @@ def test_of_many_pictures_without_an_entry_five_are_named_and_the_others_counted
     for number in range(9):
         picture(tmp_path / f"images/{number}.png")
     *named, rest = read(tmp_path, ["images/0.png"]).problems
-    assert len(named) == 5 and rest == "images: expected labels of every picture, got none of 3 other pictures either"
+    assert len(named) == 5 and rest == "images: expected labels of every picture, got none for 3 more pictures"
 
 
 def test_a_label_that_is_no_name_does_not_make_a_good_part(tmp_path):

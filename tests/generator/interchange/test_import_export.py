@@ -930,11 +930,11 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
             b'{"window": 16}',
             "nsoart.json: expected a file that `generator build` wrote, got: no key 'stride'",
         ),
-        ("nsoart.json", b'{"window": 1e9, "stride": 1}', "got: the window 1000000000.0 and the stride 1"),
+        ("nsoart.json", b'{"window": 1e9, "stride": 1}', "got: window 1000000000.0 and stride 1 (valid: 1 to 4096"),
         (
             "nsoart.json",
             b'{"window": 16, "stride": 1, "groups": []}',
-            "got: parameters: schema must be 1, got None",
+            "got: parameters of nsoart.json: expected schema 1, got None",
         ),
         (
             "nsoart.json",
@@ -979,7 +979,7 @@ def test_parts_are_numbered_only_where_a_dataset_leaves_room(tmp_path, capsys):
     build(tmp_path / "renders", tmp_path / "set", SCENES, Options({}))
     words = (tmp_path / "in", "--format", "imagefolder", "--with", tmp_path / "set", "--to", tmp_path / "out")
     assert import_(*words, "--views", "center,left") == 2
-    assert "set column part: expected part numbers so far below 2^63 that 2 more can follow" in capsys.readouterr().err
+    assert "set column part: expected part numbers of at most 9223372036854775805, as" in capsys.readouterr().err
 
 
 NO_NAMES = {
@@ -1077,7 +1077,7 @@ def test_an_absolute_name_leads_below_the_folder_or_is_refused(tmp_path, capsys)
             "yolo",
             "data.yaml",
             "names: {.inf: a}",
-            "expected YOLO's data.yaml with class names, got: the key '.inf' in names, which",
+            "expected YOLO's data.yaml with class names, got: names with the key '.inf' instead of a class number",
         ),
         (
             "voc",

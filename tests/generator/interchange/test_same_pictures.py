@@ -25,8 +25,8 @@ def test_the_same_pixels_in_two_splits_are_named_and_with_other_labels_a_fault(t
     assert import_(*words) == 2
     told = capsys.readouterr().err
     for message in (
-        "test/OK/a copy.png: expected a picture that only split test has, got the pixels of train/OK/a again.bmp ",
-        "test/BENDNG/b.png: expected a picture that only split test has, got the pixels of train/BENDNG/b.png",
+        "test/OK/a copy.png: expected a picture that is in split test only, got the pixels of train/OK/a again.bmp ",
+        "test/BENDNG/b.png: expected a picture that is in split test only, got the pixels of train/BENDNG/b.png",
         "test/BENDNG/c2.png: expected the labels of train/OK/c.png, which has the same pixels, got BENDNG instead of "
         "OK",
         "train/OK/a.png: has the same pixels as train/OK/a again.bmp\n",
@@ -70,7 +70,7 @@ def test_pictures_of_the_dataset_that_is_mixed_in_are_not_taken_into_another_spl
     assert import_(photos(tmp_path / "in", 4), *words, tmp_path / "set") == 0
     again = (tmp_path / "in", *words, tmp_path / "out", "--with", tmp_path / "set")
     assert import_(*again, "--splits", "test=1") == 2
-    assert "photo01.jpg: expected a picture that only split test has, got the pixels of OK_photo01 in split train" in (
+    assert "01.jpg: expected a picture that is in split test only, got the pixels of OK_photo01 in split train" in (
         capsys.readouterr().err
     )
     assert import_(*again) == 0
@@ -92,7 +92,7 @@ def test_boxes_that_are_shares_of_the_picture_are_not_read_as_px(tmp_path, capsy
     assert import_(tmp_path / "in", "--format", kind, "--to", tmp_path / "out") == 2
     told = capsys.readouterr().err
     assert "a.png box 1: expected a box in px, got [" in told
-    assert ", 0.6, 0.5], which seems to be in shares of the size\n" in told
+    assert ", 0.6, 0.5]: multiply fractions by width and height\n" in told
 
 
 def test_metadata_of_one_split_leaves_the_class_folders_of_another(tmp_path, capsys):

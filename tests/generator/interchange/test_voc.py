@@ -72,8 +72,7 @@ def test_a_stale_filename_does_not_move_a_box_to_another_picture(tmp_path):
     annotation(tmp_path / "b.xml", "a.png")
     good, problems, _ = read(tmp_path)
     assert good == {("a.png", None): "a.png"}
-    expected = "expected filename to be the picture with the same name as this XML file"
-    assert problems == [f"b.xml: {expected}, got a.png, and b.png beside it"]
+    assert problems == ["b.xml: expected filename to be the picture with this XML file's name, b.png, got a.png"]
 
 
 def test_a_filename_of_no_picture_gives_way_to_the_files_own_name(tmp_path):
@@ -122,8 +121,8 @@ def test_a_picture_is_in_one_split_and_unlisted_ones_are_named(tmp_path):
     (lists / "trainval.txt").write_text("a\nb\ncam1/c\n")
     good, problems, notes = read(tmp_path)
     assert {split for name, split in good if name != "b.png"} == {"train", "validation", None}
-    assert problems == ["b: expected it in lists of one split in ImageSets/Main, got train and validation"]
+    assert problems == ["ImageSets/Main: expected b in the lists of one split, got train and validation"]
     assert notes == [
-        "ImageSets/Main: expected every XML file in a list, got 1 in no list (first: Annotations/d.xml): their "
-        "pictures go to train"
+        "ImageSets/Main: expected the name of every XML file in a list, got 1 that no list names (first: "
+        "Annotations/d.xml): their pictures are put into train"
     ]

@@ -79,10 +79,10 @@ def test_class_names_are_those_that_the_file_shows(tmp_path, word):
         ("names: {0: bent, 0: OK}", "the key '0' twice"),
         ("names: {0: bent, 00: OK}", "the class number 0 twice in names"),
         ("names: [bent]\ntrain: images/train", "the key 'train' twice"),
-        ("names: {bent: 0}", "the key 'bent' in names, which is no class number"),
-        ("names: {-1: bent}", "the key '-1' in names, which is no class number"),
-        ("names: [bent, '']", "'' as the name of class 1"),
-        ("names: [[bent]]", "['bent'] as the name of class 0"),
+        ("names: {bent: 0}", "names with the key 'bent' instead of a class number"),
+        ("names: {-1: bent}", "names with the key '-1' instead of a class number"),
+        ("names: [bent, '']", "'', which is no text, as the name of class 1"),
+        ("names: [[bent]]", "['bent'], which is no text, as the name of class 0"),
         ("names: [bent]\nnc: 2", "nc (number of classes) 2, but 1 names"),
         ("names: [bent]\nkpt_shape: [x, 3]", "kpt_shape"),
         ("names: bent", "names 'bent', neither a list"),
@@ -135,7 +135,7 @@ def test_one_folder_is_not_two_splits(tmp_path):
     assert pictures == {("images/train/a.png", "train")}
     assert not found.problems and found.notes[1] == (
         "warning: data.yaml: expected different pictures for val and train, got images/train for both: "
-        "it is read as train only"
+        "images/train is read for train only"
     )
 
 

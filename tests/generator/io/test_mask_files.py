@@ -6,12 +6,10 @@ from PIL import Image
 
 from generator.io.mask_files import has_few_colours, note_on_masks, split_masks
 
-RNG = np.random.default_rng(4)
-
 
 def photo(path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(RNG.integers(60, 200, (48, 64, 3), np.uint8)).save(path)
+    Image.fromarray(np.random.default_rng(4).integers(60, 200, (48, 64, 3), np.uint8)).save(path)
     return path
 
 
@@ -26,7 +24,7 @@ def mask(path: Path, kind: str = "L") -> Path:
 def heat(path: Path) -> Path:
     """Write a map of grey levels, which some data sets have in place of masks."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(RNG.integers(0, 256, (48, 64), np.uint8)).save(path)
+    Image.fromarray(np.random.default_rng(4).integers(0, 256, (48, 64), np.uint8)).save(path)
     return path
 
 

@@ -328,6 +328,7 @@ OPENED_ELSEWHERE = {
     "generator/soart/golden.py": "how a JPEG was coded, and one coded in memory",
     "generator/reporting/pages.py": "the width of a plot",
     "generator/rendering/preview.py": "a mask that was just rendered",
+    "generator/matching/renders.py": "a mask that was just rendered",
     "trainer/core/prediction.py": "the mark in a sheet",
 }
 

@@ -41,9 +41,15 @@ def test_a_table_without_a_line_has_no_boxes(tmp_path):
         ("address,x1,y1,x2,y2,x1\nr1c1,1,2,3,4,0\n", [":1 header: expected each column once, got 'x1' twice"]),
         # A decimal comma among separating commas, in quotes, and beside a decimal point.
         ("address,x1,y1,x2,y2\nr1c1,0,5,1,10,9\n", [":2 row: expected 5 values .*, got 6 .*decimal comma.*"]),
-        ('address,x1,y1,x2,y2\nr1c1,"0,5",1,10,9\n', [":2: expected .* got r1c1, 0,5, 1, 10, 9 \\(one decimal.*"]),
-        ("address;x1;y1;x2;y2\nr1c1;0,5;1;10.5;9\n", [":2: expected .* got r1c1, 0,5, 1, 10.5, 9 \\(one decimal.*"]),
-        ("address;x1;y1;x2;y2\nr1c1;0;1;1.234,5;9\n", [":2: expected .* got .*1.234,5.* \\(one decimal.*"]),
+        (
+            'address,x1,y1,x2,y2\nr1c1,"0,5",1,10,9\n',
+            [":2: expected .* got r1c1, 0,5, 1, 10, 9 \\(write one decimal.*"],
+        ),
+        (
+            "address;x1;y1;x2;y2\nr1c1;0,5;1;10.5;9\n",
+            [":2: expected .* got r1c1, 0,5, 1, 10.5, 9 \\(write one decimal.*"],
+        ),
+        ("address;x1;y1;x2;y2\nr1c1;0;1;1.234,5;9\n", [":2: expected .* got .*1.234,5.* \\(write one decimal.*"]),
         ("address;x1;y1;x2;y2;\nr1c1;1;2;3;4;note\n", [":2 column 6: expected a name .*, got 'note'"]),
         ("address,cavity,x1,y1\n", [":1: expected the columns .*, got no x2, y2 in: address, cavity, x1, y1"]),
         (
@@ -88,7 +94,7 @@ def test_a_record_has_the_expected_boxes_and_names_its_picture(tmp_path, suffix,
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"positions": 3}'])
 def test_what_is_no_record_is_said(tmp_path, text):
     (tmp_path / "r.json").write_text(text)
-    with pytest.raises(InputError, match=r"r\.json: expected a record of the renderer with the key positions, got "):
+    with pytest.raises(InputError, match=r"r\.json: expected a record of the renderer with the key `positions`, got "):
         read_pin_boxes(tmp_path / "r.json")
 
 

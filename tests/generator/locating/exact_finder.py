@@ -9,14 +9,15 @@ from PIL import Image
 
 from blender_scripts.contract.connector import read_connector
 from generator.dataset.connectors import connectors_json, nominal_connector
+from generator.locating.cameras import StationCamera
 from generator.locating.covariances import covariances
 from generator.locating.crops import Crops
 from generator.locating.drawings import StatedDrawing, parse_drawings
+from generator.locating.factors import Factors
 from generator.locating.fit import FitLimits
 from generator.locating.gauge import Gauge
 from generator.locating.landmarks import queries
 from generator.locating.locate import FoundPoints
-from generator.locating.measure import Factors
 from generator.locating.pose import motion
 from generator.locating.scaling import scaled
 
@@ -51,7 +52,8 @@ class ExactFinder:
     def __init__(self, drawing, views, displaced=None, poses=None):
         self.queries, self.displaced = queries(drawing), displaced or {}
         self.addresses = [each.address for each in drawing.positions]
-        self.cameras = [scaled(grey(0), drawing, drawing.cameras[view], PITCH_PX)[1] for view in views]
+        nominal = [StationCamera.nominal(drawing.cameras[view], *grey(0).size) for view in views]
+        self.cameras = [scaled(grey(0), drawing, camera, PITCH_PX)[1] for camera in nominal]
         self.poses = [(poses or {}).get(view, POSE) for view in views]
 
     def find(self, crops: Crops) -> FoundPoints:

@@ -70,7 +70,8 @@ def test_a_view_of_another_placing_is_not_located():
 
 def test_points_that_are_found_unsurely_are_not_located():
     found = inspected(limits=FitLimits(3.0, 0.0, 0.01))
-    assert found.reasons[0].startswith("not located: the part does not fit in view center (points found to 0.05 px")
+    assert found.reasons[0].startswith("not located: view center does not fit the part's pose (")
+    assert "(median standard deviation of the points 0.05 px" in found.reasons[0]
 
 
 def test_a_pose_beyond_the_placing_is_refused():

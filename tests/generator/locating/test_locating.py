@@ -2,12 +2,16 @@ import math
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
+from generator.locating.cameras import StationCamera
 from generator.locating.measure import larger_variance
 from generator.locating.pose import Points, Pose, find_pose, motion
+from generator.locating.scaling import pitch_px, scaled
 from generator.locating.triangulation import Place, ViewSights, triangulate
+from tests.generator.locating.exact_finder import drawing_of
 
 DISTANCE = 120.0
 SIGMA_PX = 0.15
@@ -141,3 +145,14 @@ def test_views_that_contradict_each_other_enlarge_the_uncertainty(views):
     alone = larger_variance(one, there, views)
     assert alone[4] > 20.0 and np.delete(alone, 4).max() < 4.0
     assert (larger_variance(stated[0], there, 1) == 1.0).all()
+
+
+def test_a_picture_is_resampled_in_linear_light():
+    drawing = drawing_of()
+    camera = StationCamera.nominal(drawing.cameras["center"], 512, 256)
+    stripes = np.zeros((256, 512, 3), np.uint8)
+    stripes[:, ::2] = 255  # as much light as half of the full light, of which the sRGB code is 188
+    wanted = pitch_px(drawing, StationCamera.nominal(drawing.cameras["center"], 256, 128))
+    pixels, half, ratio = scaled(Image.fromarray(stripes), drawing, camera, wanted)
+    assert pixels.shape == (128, 256, 3) and ratio == 0.5 and np.abs(pixels[8:-8, 8:-8].astype(int) - 188).max() <= 1
+    assert half.project(np.zeros((1, 3))) == pytest.approx(0.5 * camera.project(np.zeros((1, 3))))

@@ -258,10 +258,8 @@ def test_a_blender_that_is_not_there(by: str, tmp_path: Path) -> None:
     )
     done = drive(small_manifest(tmp_path), tmp_path / "out", "--engine", "blender", *more, **environment)
     assert done.returncode == 2
-    assert (
-        done.stderr.startswith("--blender: expected a Blender executable")
-        and "got '/nonexistent/blender'" in done.stderr
-    )
+    assert done.stderr.startswith("blender: expected a Blender executable")
+    assert "got '/nonexistent/blender'" in done.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -337,7 +335,7 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(engine: str, tmp_path: Pat
     cards, rows, workers = done.stdout.splitlines()
     assert cards.startswith("graphics cards that Blender ") and "CUDA: " in cards
     assert rows == f"to render: 3 rows on the CPU; already there: 0, in {out}"
-    assert workers.startswith("with 2 renderer processes of ")
+    assert workers.startswith("renderer processes: 2, threads of each: ")
     assert not out.exists()
     if engine == "local":
         assert drive(path, out, "--rows", "1:2").returncode == 0

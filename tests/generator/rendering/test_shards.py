@@ -12,9 +12,16 @@ import yaml
 
 from blender_scripts.contract.errors import InputError
 from generator.__main__ import main
-from generator.rendering.shards import Shard, shard_of
+from generator.io.shard import Shard, shard_of
 from tests.conftest import ROOT, folder_bytes
 from tests.generator.rendering.test_render import NAMES, small_manifest
+
+
+def slurm(number: int, first: int, last: int, count: int) -> dict[str, str]:
+    """What SLURM tells task `number` of an array of `count` tasks, numbered from `first` to `last`."""
+    names = ("ID", "MIN", "MAX", "COUNT")
+    values = map(str, (number, first, last, count))
+    return {f"SLURM_ARRAY_TASK_{name}": value for name, value in zip(names, values, strict=True)}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
@@ -28,17 +35,8 @@ def test_shards_share_all_rows_between_them(count: int) -> None:
     ("text", "environment", "expected"),
     [
         ("1/4", {}, "1/4"),
-        ("auto", {"SLURM_ARRAY_TASK_ID": "2", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "5"}, "2/5"),
-        (
-            "auto",
-            {
-                "SLURM_ARRAY_TASK_ID": "7",
-                "SLURM_ARRAY_TASK_MIN": "1",
-                "SLURM_ARRAY_TASK_STEP": "2",
-                "SLURM_ARRAY_TASK_COUNT": "4",
-            },
-            "3/4",
-        ),
+        ("auto", slurm(2, 0, 4, 5), "2/5"),
+        ("auto/8", slurm(3, 3, 3, 1), "3/8"),  # one task of eight is repeated
         ("auto/3", {"JOB_COMPLETION_INDEX": "0"}, "0/3"),
         ("auto", {"AWS_BATCH_JOB_ARRAY_INDEX": "9", "AWS_BATCH_JOB_ARRAY_SIZE": "10"}, "9/10"),
     ],
@@ -52,10 +50,13 @@ def test_a_shard_is_read_from_its_text_or_the_schedulers_variables(text, environ
     [
         ("4/4", {}, "expected I/N with I from 0 to N - 1"),
         ("1", {}, "expected I/N"),
-        ("auto", {}, "expected a task of an array job, got none of SLURM_ARRAY_TASK_ID"),
+        ("auto", {}, "expected one of the environment variables SLURM_ARRAY_TASK_ID"),
         ("auto", {"JOB_COMPLETION_INDEX": "0"}, "give --shard auto/N"),
         ("auto/2", {"JOB_COMPLETION_INDEX": "2"}, "from JOB_COMPLETION_INDEX: expected I/N"),
         ("auto", {"SLURM_ARRAY_TASK_ID": "x", "SLURM_ARRAY_TASK_COUNT": "2"}, "expected whole numbers"),
+        ("auto", slurm(3, 3, 3, 1), "a whole job array .* got 1 tasks from .3. to .3.: .* give --shard auto/N"),
+        ("auto", slurm(2, 0, 2, 2), "expected a whole job array"),  # --array=0,2
+        ("auto/2", slurm(2, 0, 2, 3), "from SLURM_ARRAY_TASK_ID: expected I/N"),
     ],
 )
 def test_a_shard_that_cannot_be_read_is_refused(text, environment, said) -> None:
@@ -98,7 +99,7 @@ def damage(folder: Path, what: str) -> str:
     if what == "tampered picture":
         path = folder / "a" / "images" / f"{NAMES[0]}.png"
         path.write_bytes(path.read_bytes() + b"x")
-        return f"images/{NAMES[0]}.png: expected the file of which"
+        return f"images/{NAMES[0]}.png: expected the SHA-256 that the record"
     if what == "tampered record":
         record.write_text(record.read_text("utf-8").replace('"width": 32', '"width": 33'), "utf-8")
         return "expected the record as it was when the shard was finished"
@@ -107,14 +108,14 @@ def damage(folder: Path, what: str) -> str:
         return "expected the record of a finished row, got no file"
     if what == "missing mask":
         (folder / "a" / "masks" / f"{NAMES[1]}.png").unlink()
-        return f"masks/{NAMES[1]}.png: expected a file of row {NAMES[1]}, got none"
+        return f"masks/{NAMES[1]}.png: expected this file of row {NAMES[1]}, got none"
     if what == "unfinished":
         shutil.rmtree(folder / "b" / "shards")
         return "render the shard to its end"
     if what == "another manifest":
         copy = next((folder / "b" / "manifests").iterdir())
         copy.write_text(copy.read_text("utf-8").replace(",ring,", ",side,", 1), "utf-8")
-        return "expected the manifest of shard 1/2, got another content"
+        return "expected the manifest from which shard 1/2 was rendered, got another"
     if what == "another scene":
         scene = next((folder / "b" / "scenes").iterdir())
         scene.write_text(scene.read_text("utf-8") + "# edited\n", "utf-8")
@@ -123,13 +124,13 @@ def damage(folder: Path, what: str) -> str:
     known = json.loads(path.read_text("utf-8"))
     if what == "another processor":
         path.write_text(json.dumps({**known, "cpu": "riscv64"}), "utf-8")
-        return "their pictures differ in the last bits"
+        return "whose pictures differ in the last bits"
     if what == "a row too few":
         path.write_text(json.dumps({**known, "records": dict(list(known["records"].items())[:1])}), "utf-8")
         return f"expected row {NAMES[3]} in shard 1/2, got none"
     if what == "a foreign row":
         path.write_text(json.dumps({**known, "records": {**known["records"], "other": "0" * 64}}), "utf-8")
-        return "expected rows of shard 1/2 only, got other"
+        return "expected rows of shard 1/2 only, got also row other"
     assert what == "damaged file"
     path.write_text('{"index": 1}', "utf-8")
     return "expected the file of a finished shard, got a damaged one"
@@ -160,11 +161,11 @@ def test_what_is_missing_changed_or_foreign_is_named_and_nothing_is_written(copi
 
 def test_shards_that_are_not_all_of_one_manifest_are_refused(copies: Path, shards: Path, capsys) -> None:
     assert merge(copies, names=("a",)) == 2
-    assert "expected 2 shards of small.csv, got all but 1" in capsys.readouterr().err
+    assert "expected 2 shards of small.csv, got all but those with the index 1" in capsys.readouterr().err
     assert merge(copies, names=("a", "a", "b")) == 2
     assert "expected shard 0/2 once" in capsys.readouterr().err
     assert merge(copies, to="a") == 2
-    assert "expected a folder of its own" in capsys.readouterr().err
+    assert "expected a folder other than those of the shards" in capsys.readouterr().err
     (copies / "full" / "images").mkdir(parents=True)
     (copies / "full" / "images" / "mine.png").touch()
     assert merge(copies, to="full") == 2
@@ -181,11 +182,11 @@ def test_other_machines_are_accepted_on_request(copies: Path) -> None:
 
 
 def test_the_sample_slurm_job_renders_a_shard_of_each_task(shards: Path, tmp_path: Path) -> None:
-    for task in ("0", "1"):
-        variables = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "2"}
+    script = ROOT / "docs" / "cluster" / "render.sbatch"
+    for task in (0, 1):  # each submitted alone, as a task that is repeated
         subprocess.run(
-            ["bash", ROOT / "docs" / "cluster" / "render.sbatch", shards / "small.csv", tmp_path / "renders"],
-            env={**os.environ, **variables, "PINSIGHT_PYTHON": sys.executable},
+            ["bash", script, shards / "small.csv", tmp_path / "renders", "2"],
+            env={**os.environ, **slurm(task, task, task, 1), "PINSIGHT_PYTHON": sys.executable},
             cwd=ROOT,
             check=True,
         )

@@ -153,7 +153,7 @@ def test_masks_and_tilts_of_an_older_dataset_come_from_the_renders(tmp_path: Pat
     plain = write_report(older, tmp_path / "plain.html").text
     assert "Tilt of the tip" not in plain
     assert "This dataset was built by an older version and has no column tilt_deg." in plain
-    assert "an older dataset without tilt_deg: give --renders DIR to show these values" in capsys.readouterr().err
+    assert "an older dataset without tilt_deg: the page shows no such values; --renders" in capsys.readouterr().err
     # Masks of a dataset's own need no renders.
     build(renders, tmp_path / "masks", SCENES, Options({}, masks=True))
     page = write_report(tmp_path / "masks", tmp_path / "masks.html")
@@ -168,7 +168,9 @@ def test_renders_of_another_dataset_are_refused(tmp_path: Path, change: str) -> 
     build(write_renders(tmp_path / "out", rows), tmp_path / "set", SCENES, Options({}))
     rows[0] |= {"defects": "bent@r1c2:tilt_deg=20"} if change == "seed" else {}
     other = write_renders(tmp_path / "other", rows, grain=6.0 if change == "seed" else 3.0)
-    message = r"--renders .*other: expected the render folder from which .* was built, got one in which the row t[12] "
+    message = (
+        r"--renders .*other: expected the render folder from which .* was built, got one in which picture t[12], or "
+    )
     with pytest.raises(InputError, match=message):
         write_report(tmp_path / "set", tmp_path / "report.html", "--renders", str(other))
     assert not (tmp_path / "report.html").exists()

@@ -80,6 +80,16 @@ def test_shift_and_gain_do_not_raise_an_alarm_nor_hide_a_defect(
     assert bad.max() > 2 * good.max()
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_cut_off_picture_has_the_brightness_of_what_it_shows(model: SoartC, side: int) -> None:
+    """Cut through the pins, so that bright pixels lie at the border of what is seen."""
+    whole = board(98)
+    half = whole[:, :50] if side == 0 else whole[:, 50:]
+    seen, expected = model.registered(half), model.registered(whole)
+    shown = (slice(None), slice(0, 44) if side == 0 else slice(56, None))
+    assert float(np.median(seen[shown] / expected[shown])) == pytest.approx(1, abs=0.002)
+
+
 def test_all_settings_of_stage_one_find_the_word() -> None:
     images = [board(n) for n in range(6)]
     for options in ({"similarity": "gram"}, {"reference": "self"}, {"rotation_deg": 0}, {"grid": 60}):
@@ -169,7 +179,7 @@ def test_the_promise_of_two_limits_holds_over_many_draws() -> None:
     assert joint_threshold(draws.random((2, 100)))[1].interval[1] <= 0.05
     ends = [joint_threshold(draws.random((2, count)))[1].interval[1] for count in (472, 473)]
     assert ends[0] > 0.01 and ends[1] == pytest.approx(0.01, abs=5e-5)
-    with pytest.raises(ValueError, match="expected 4 OK parts or more for 2 limits, 1 above each, got 3"):
+    with pytest.raises(ValueError, match=r"expected at least 4 OK parts to set 2 limits with above = 1 \(.*\), got 3"):
         joint_threshold(draws.random((2, 3)), above=1)
 
 

@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 
 from generator.soart.estimator import SoartC
 from generator.soart.evidence import limits_of, residual, seen_share
-from generator.soart.inspection import Station
+from generator.soart.inspection import UNSUITABLE, Station
 from generator.soart.pins import Pin, PinTable
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import PictureGates
@@ -90,7 +90,7 @@ def unfit(name: str) -> np.ndarray:
 )
 def test_a_picture_that_does_not_show_the_part_is_not_judged_for_a_reason(station: Station, name, keyword) -> None:
     found = station.inspect(unfit(name))
-    assert found.verdict is Verdict.INVALID or (found.verdict is Verdict.NG and keyword == "view")
+    assert found.verdict is Verdict.INVALID
     assert keyword in [reason.partition(":")[0] for reason in found.reasons]
     assert found.decisions[0] in ("not_judged", "not_seen", "OK")
 
@@ -102,7 +102,30 @@ def test_a_picture_with_less_than_half_of_the_part_is_invalid_whatever_its_rest_
     found = station.inspect(eight_bit(image))
     assert found.look.evidence.residual < station.model.evidence_.residual and found.score > 2
     assert (found.verdict, found.boxes) == (Verdict.INVALID, ())
-    assert found.reasons[0].startswith("view: the part is not wholly in the picture")
+    assert found.reasons[0].startswith("view: only ")
+
+
+@pytest.mark.parametrize("shift", [(-30, 0), (30, 0), (0, 16), (0, -16)])
+def test_a_part_that_is_partly_in_the_picture_is_ng_only_for_a_defect_that_is_seen(station: Station, shift) -> None:
+    for seed in range(210, 216):
+        found = station.inspect(keyed(seed, shift))
+        assert found.verdict is Verdict.INVALID
+        assert any(reason.startswith("view: only ") for reason in found.reasons)
+        assert found.decisions[0] in ("OK", "UNSURE", "not_seen")
+    if shift[1] >= 0:  # else the pin lies outside the picture's upper edge
+        assert station.inspect(keyed(216, shift, missing=True)).verdict is Verdict.NG
+
+
+def test_a_blurred_good_part_is_not_ng(station: Station) -> None:
+    scores = []
+    for seed in range(220, 224):
+        for radius in (1, 1.2, 1.3, 1.4):
+            blurred = as_picture(keyed(seed)).filter(ImageFilter.BoxBlur(radius))
+            found = station.inspect(np.asarray(blurred, dtype=np.float32) / 255)
+            if found.score < 1 + UNSUITABLE:
+                assert found.verdict is Verdict.INVALID
+            scores.append(found.score)
+    assert any(1 + max(station.picture_doubt, station.pin_doubt) < score < 1 + UNSUITABLE for score in scores), scores
 
 
 def test_a_pin_that_is_painted_over_is_bad_though_its_box_is_mostly_ground() -> None:

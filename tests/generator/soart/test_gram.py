@@ -16,7 +16,6 @@ from generator.soart.soart3_maps import mean_window, soart3_map
 from tests.soak import times
 
 ROOT = Path(__file__).resolve().parents[3]
-RNG = np.random.default_rng(11)
 
 
 def grams(picture: np.ndarray, window: int, stride: int) -> np.ndarray:
@@ -53,14 +52,14 @@ def test_gram_maps_match_numpy(data: st.DataObject) -> None:
 
 
 def test_scaling_the_signal_moves_the_gram_s_beta_by_its_square() -> None:
-    image = RNG.random((40, 60)).astype(np.float32)
+    image = np.random.default_rng(11).random((40, 60)).astype(np.float32)
     whole, half = (soart3_map(one, image, 8, 1, "gram") for one in (image, np.float32(0.5) * image))
     assert np.allclose(half[0] - whole[0], np.log(0.25), atol=1e-3)
 
 
 @pytest.mark.parametrize("similarity", ["pixels", "gram"])
 def test_a_colour_picture_is_its_channels_one_by_one(similarity: str) -> None:
-    image, golden = RNG.random((2, 30, 40, 3)).astype(np.float32)
+    image, golden = np.random.default_rng(11).random((2, 30, 40, 3)).astype(np.float32)
     for reference in (None, golden, golden[:8, :8]):
         maps = soart3_map(image, reference, 8, 2, similarity)
         assert maps.shape == (3, 3, 12, 17)
@@ -71,7 +70,7 @@ def test_a_colour_picture_is_its_channels_one_by_one(similarity: str) -> None:
 
 def test_constant_bright_windows_stay_within_the_bound() -> None:
     # The hardest case for single precision: the residual is 0, so all roundings of beta x add up with one sign.
-    for y, x in RNG.random((50, 2)).astype(np.float32):
+    for y, x in np.random.default_rng(11).random((50, 2)).astype(np.float32):
         image, golden = np.full((20, 20), y), np.full((20, 20), x)
         expected = plain(np.full((1, 256), np.float64(y)), np.full((1, 256), np.float64(x)))
         maps = soart3_map(image, golden)

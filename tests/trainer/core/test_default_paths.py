@@ -39,8 +39,8 @@ def test_no_dataset_is_refused(place, capsys):
     Path("datasets/without_data/README.md").touch()
     assert main([]) == 2
     assert capsys.readouterr().err == (
-        "error: --data: expected --data DATASET, or a dataset in datasets/ (a folder with README.md and data/), got "
-        "neither; `python -m generator build` makes a dataset\n"
+        "error: --data: expected --data DATASET, or a dataset in datasets/ (a folder with README.md and data/); got "
+        "neither: make a dataset with `python -m generator build`\n"
     )
     assert not Path("runs").exists()
 
@@ -49,17 +49,17 @@ def test_several_datasets_are_listed(place, tiny_dataset, capsys):
     put(tiny_dataset), put(tiny_dataset, "other")
     assert main([]) == 2
     assert capsys.readouterr().err == (
-        "error: --data: expected one of the 2 datasets in datasets/ (datasets/ladder, datasets/other), got none\n"
+        "error: --data: expected --data DATASET, because datasets/ has 2 datasets (datasets/ladder, datasets/other)\n"
     )
 
 
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        ("--overwrite", "--overwrite: expected --out RUN too; without --out no run is overwritten"),
+        ("--overwrite", "--overwrite: expected --out RUN with it, the run to overwrite; got no --out"),
         (
             "--resume",
-            "--resume: expected an unfinished run of this dataset, such as runs/ladder-vit, got none",
+            "of datasets/ladder with a default name such as runs/ladder-vit, got none; give --out RUN",
         ),
     ],
 )
@@ -77,7 +77,7 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
     with dying_in_epoch(2):
         assert main(options) == 1
     said = capsys.readouterr()
-    assert "--data datasets/ladder: takes the only dataset" in said.out and "--out runs/ladder-vit\n" in said.out
+    assert "--data datasets/ladder: chosen as the only dataset" in said.out and "--out runs/ladder-vit\n" in said.out
     assert "continue with --resume --out runs/ladder-vit" in said.err
     assert json.loads(Path("runs/ladder-vit/connectors.json").read_text()) == {"of": "ladder"}
     before = Path("runs/ladder-vit/config.json").read_bytes()
@@ -87,7 +87,8 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
     assert "--out runs/ladder-vit-2\n" in capsys.readouterr().out
     assert main(options) == 0
     assert (
-        "--out runs/ladder-vit: resumes this unfinished run with the same settings and data" in capsys.readouterr().out
+        "--out runs/ladder-vit: resumed as an unfinished run with the same settings and dataset"
+        in capsys.readouterr().out
     )
     assert Path("runs/ladder-vit/config.json").read_bytes() != before  # the temperature came to it
     assert json.loads(Path("runs/ladder-vit/summary.json").read_text())["epochs"] == 2
@@ -101,7 +102,7 @@ def test_the_bare_command_again_and_again(place, tiny_dataset, small_options, ca
         assert main(options) == 1
     assert sorted(os.listdir("runs")) == [f"ladder-vit{end}" for end in ("", "-2", "-3", "-4")]
     assert main(["--resume", "--device", "cpu"]) == 0
-    assert "--out runs/ladder-vit-4: resumes the newest unfinished run" in capsys.readouterr().out
+    assert "--out runs/ladder-vit-4: resumed as the newest unfinished run" in capsys.readouterr().out
     assert json.loads(Path("runs/ladder-vit-4/summary.json").read_text())["epochs"] == 2
 
 
@@ -180,10 +181,10 @@ def test_resume_without_a_place_takes_no_run_of_another_dataset(place, tiny_data
         assert main([*small_options, "--epochs", "1", "--close-ups", "0", "--no-check"]) == 1
     (data / "README.md").write_text(CARD.replace("a" * 64, "b" * 64))
     assert main(["--resume"]) == 2
-    assert "expected an unfinished run of this dataset" in capsys.readouterr().err
+    assert "expected an unfinished run of datasets/ladder with a default name" in capsys.readouterr().err
     (data / "README.md").write_text("somebody else's")
     assert main(["--resume"]) == 2
-    assert "--resume: expected --out RUN too" in capsys.readouterr().err
+    assert "--resume: expected --out RUN with it, because" in capsys.readouterr().err
 
 
 def test_the_folder_datasets_does_not_hide_the_library(place, tiny_dataset, small_options):

@@ -48,10 +48,10 @@ def test_the_bound_has_the_likelihood_that_it_should():
 @pytest.mark.parametrize(
     ("sizes", "found", "said"),
     [
-        ([], [], "at least 10 are needed"),
-        ([0.5] * 9, [True] * 9, "at least 10 are needed"),
-        (np.linspace(0.3, 2, 30), [True] * 30, "all were found"),
-        (np.linspace(0.3, 2, 30), [False] * 30, "none was found"),
+        ([], [], "at least 10 defects are needed"),
+        ([0.5] * 9, [True] * 9, "at least 10 defects are needed"),
+        (np.linspace(0.3, 2, 30), [True] * 30, "all defects were found"),
+        (np.linspace(0.3, 2, 30), [False] * 30, "no defect was found"),
         (np.linspace(0.3, 2, 30), [False] * 15 + [True] * 15, "do not overlap"),
         ([1.0] * 20, [True] * 16 + [False] * 4, "have the same size"),
         (np.linspace(0.3, 2, 30), [True, True, False] * 5 + [True, False, False] * 5, "not found more often"),

@@ -42,7 +42,7 @@ def test_a_network_that_is_right_is_fit(good, bad):
 def test_one_verdict_for_all_is_unfit(said):
     ng = np.arange(200) < 100
     found = fitness_of([str(n) for n in range(200)], ng, np.full(200, said))
-    assert found.balanced_accuracy == 0.5 and "not shown to be better than chance" in found.unfit[0]
+    assert found.balanced_accuracy == 0.5 and "is not above chance (0.5)" in found.unfit[0]
     assert found.sentence().startswith("UNFIT, so `trainer.predict` answers INVALID unless --allow-unfit is given: ")
 
 

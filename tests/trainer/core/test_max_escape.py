@@ -21,7 +21,11 @@ def test_bounds():
 
 def test_what_cannot_be_shown_is_said_before():
     text = prospect(names(56), np.arange(56) < 48, 0.01)
-    assert "cannot be shown" in text and "rate is 11.7%" in text and "needs 299 NG parts that check" in text
+    assert (
+        "cannot be shown" in text
+        and "rate is 11.7%" in text
+        and "598 NG parts in validation, of which 299 check" in text
+    )
     assert "can be shown" in prospect(names(100), np.arange(100) < 80, 0.1)
 
 
@@ -42,7 +46,7 @@ def test_one_missed_part_is_enough_to_show_nothing_on_few():
     found = choose(names(50), ng, scores, 0.1, 0.5, 0.6)
     assert (found.escapes, found.checked_on) == (1, 20) and found.bound > 0.1
     assert (
-        "NOT shown: 1 of 20 NG parts escape, 0 are UNSURE, none is left out as INVALID, 95 %" in said(asdict(found))
+        "to hold: of 20 NG parts that check it, 1 judged OK (escapes), 0 UNSURE (no gates are" in said(asdict(found))
         and said(None) == ""
     )
 

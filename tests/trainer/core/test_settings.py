@@ -110,7 +110,9 @@ def test_every_option_is_in_its_command_and_its_help_ends_in_the_default(model, 
         assert action is None
         return
     assert action.dest == one.name and action.default is None
-    assert action.help.replace("%%", "%") == one.field.description + (f" ({one.default})" if one.default else "")
+    assert action.help.replace("%%", "%") == one.field.description + (
+        f" (default: {one.default})" if one.default else ""
+    )
     assert bool(one.default) is (one.kind is not bool)
 
 
@@ -151,7 +153,7 @@ def test_sections_of_the_first_version_are_read_with_the_values_of_then():
 def test_sections_are_written_as_ever():
     written = json.loads(json.dumps(TrainingConfig(stages=(3, 5)).model_dump()))
     later = ("accumulate", "ema", "patience", "stages", "balanced", "rows", "init", "amp")
-    later += ("max_escape", "fitted_epochs", "data_sha256")
+    later += ("max_escape", "fitted_epochs", "data_sha256", "measure_weight")
     assert list(written) == [*FIRST_TRAINING, *later]
     assert {key: written[key] for key in later} == {
         "accumulate": 1,
@@ -165,6 +167,7 @@ def test_sections_are_written_as_ever():
         "max_escape": 0.0,
         "fitted_epochs": 0,
         "data_sha256": "",
+        "measure_weight": 0.0,
     }
     assert list(DetectionConfig().model_dump()) == [
         *FIRST_DETECTION,
@@ -223,7 +226,7 @@ def test_all_problems_are_told_at_once():
 def test_values_that_contradict_each_other_and_no_object():
     with pytest.raises(InputError, match=r"^c: dim: expected a multiple of 4 \* heads = 8, got 36$"):
         section(ViTConfig, {**FIRST_MODEL, "dim": 36}, "c")
-    with pytest.raises(InputError, match=r"^c: expected an object, got list$"):
+    with pytest.raises(InputError, match=r"^c: expected a JSON object, got list$"):
         section(ViTConfig, [], "c")
     with pytest.raises(InputError, match=r"^c: expected text in Unicode, got Invalid JSON: [^\n]+$"):
         section(TrainingConfig, {**FIRST_TRAINING, "init": "\ud800"}, "c")

@@ -17,5 +17,7 @@ def test_a_state_without_its_counters_is_refused(held, tmp_path):
     assert load_state(tmp_path, network, optimizer, {}) == state
     tensors, _ = read_tensors(tmp_path / STATE)
     save_tensors(tmp_path / STATE, tensors, held)
-    with pytest.raises(InputError, match=r"expected a training.s epoch, step and best epoch, got"):
+    with pytest.raises(
+        InputError, match=r"expected a training.s counters \(epoch, step, best epoch, best score\), got"
+    ):
         load_state(tmp_path, network, optimizer, {})

@@ -78,7 +78,7 @@ def test_with_hardly_any_time_there_is_a_model_of_one_epoch(tiny_dataset, small_
     assert train(tiny_dataset, run, *small_options, "--epochs", "30", "--time-limit", "1e-6") == 0
     said = capsys.readouterr().out
     assert "--time-limit 1e-06: 1 of 30 epochs fit into the 0.0 min left" in said
-    assert "epoch 1 of 1  pictures" in said and (run / "report.html").is_file()
+    assert "epoch 1 of 1  whole pictures" in said and (run / "report.html").is_file()
     assert json.loads((run / "summary.json").read_text())["stopped"] == ""
 
 
@@ -99,7 +99,7 @@ def test_the_whole_schedule_ends_within_the_limit(tiny_dataset, small_options, t
     config = json.loads((run / "config.json").read_text())["training"]
     epochs = config["fitted_epochs"]
     assert 3 <= epochs == epochs_of(run) < 5000 == config["epochs"]
-    assert f"epoch {epochs} of {epochs}  pictures" in capsys.readouterr().out
+    assert f"epoch {epochs} of {epochs}  whole pictures" in capsys.readouterr().out
     rows = (run / "metrics.csv").read_text().splitlines()[1:]
     assert sum(",close-ups," in row for row in rows) == close_up_epochs(0.6, epochs)
     assert took < 25
@@ -142,7 +142,7 @@ def test_a_diverging_run_advises_a_lower_rate(tiny_dataset, small_options, tmp_p
     monkeypatch.setattr(ViTTrainee, "trained", lambda self, epoch, how: {"train_loss": math.nan})
     assert train(tiny_dataset, tmp_path / "run", *small_options, "--epochs", "2") == 1
     said = capsys.readouterr().out
-    assert "start again with a lower --lr: --resume would repeat this epoch" in said and "longer" not in said
+    assert "start again with a lower --lr; --resume would stop at the same epoch again" in said and "longer" not in said
 
 
 def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -154,16 +154,16 @@ def test_a_silent_stage_is_named_with_its_progress(capsys):
         bar.update(7)
         time.sleep(0.5)
     said = lines(capsys)
-    assert 2 <= len(said) <= 6
+    assert 1 <= len(said) <= 6
     assert all(line.startswith("... check: learning one batch by heart: 7 of 60 steps, ") for line in said)
 
 
 def test_who_prints_often_is_not_interrupted(capsys):
-    with console.never_silent(0.4):
-        for k in range(12):
+    with console.never_silent(2.0):
+        for k in range(24):
             console.say(f"line {k}")
-            time.sleep(0.05)
-    assert lines(capsys) == [f"line {k}" for k in range(12)]
+            time.sleep(0.1)
+    assert lines(capsys) == [f"line {k}" for k in range(24)]
 
 
 def test_after_the_command_nothing_is_printed(capsys):
@@ -176,6 +176,13 @@ def test_after_the_command_nothing_is_printed(capsys):
 
 def test_no_ten_seconds_of_a_training_are_silent(tiny_dataset, small_options, tmp_path, monkeypatch, capsys):
     """With a limit of 0.1 s of silence instead of 8 s, each slow stage of a training is seen by its name."""
+
+    def slow_begin(*args: object) -> object:
+        time.sleep(0.5)  # a fast machine reads twelve small pictures in less than the limit
+        return begin(*args)
+
+    begin = command._begin
+    monkeypatch.setattr(command, "_begin", slow_begin)
     monkeypatch.setattr(command, "never_silent", lambda: console.never_silent(0.1))
     words = ["--data", str(tiny_dataset), "--out", str(tmp_path / "run"), "--device", "cpu", *small_options]
     assert command.main([*words, "--epochs", "2", "--lr", "1e-3"]) in (0, 2)

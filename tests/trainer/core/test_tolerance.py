@@ -75,10 +75,10 @@ def test_a_run_carries_its_tolerance_and_warns_under_another(make_rows, make_dat
     assert said in (run / "report.html").read_text()
     capsys.readouterr()
     assert evaluate.main(["--model", str(run), "--data", str(other), "--threads", "1"]) == 0
-    assert " pins lie between the two limits" in capsys.readouterr().out
+    assert " pins have a measure between the limits of the two" in capsys.readouterr().out
     held = json.loads((run / "evaluation" / "evaluation.json").read_text())["tolerance"]
     assert held["trained"] == {"plug": WIDE} and held["data"] == {"plug": TIGHT} and held["between"] == held["pins"] > 0
-    assert "pins lie between the two limits" in (run / "report.html").read_text()
+    assert "pins have a measure between the limits of the two" in (run / "report.html").read_text()
     (tmp_path / "p.png").write_bytes(splits["train"][0]["image"]["bytes"])
     words = ["--model", str(run), str(tmp_path / "p.png"), "--json", str(tmp_path / "v.json")]
     assert predict.main([*words, "--tolerance", "true_position_mm=0.1"]) == 0

@@ -23,10 +23,10 @@ def test_escapes_stand_beside_what_was_not_decided():
 def test_a_split_that_is_worse_than_validation_is_named(missed, warns):
     reports = {"validation": report(2), "test": report(missed)}
     found = worse_than_validation(reports)
-    assert len(found) == warns and all("test is worse than validation: escapes 0.200 (0." in text for text in found)
+    assert len(found) == warns and all("escapes on split test is 0.200 (0." in text for text in found)
     assert worse_than_validation({"test": report(missed)}) == []
     accurate, poor = ({"share": s, "interval": (s - 0.05, s + 0.05)} for s in (0.9, 0.6))
     both = {"validation": {"balanced_accuracy": accurate}, "test": {"balanced_accuracy": poor}}
     (text,) = worse_than_validation(both)
-    assert "balanced accuracy 0.600 (0.550 to 0.650), on validation 0.900 (0.850 to 0.950)" in text
+    assert "0.600 (0.550 to 0.650), worse than on validation, 0.900 (0.850 to 0.950)" in text
     assert worse_than_validation({"validation": both["test"], "test": both["validation"]}) == []

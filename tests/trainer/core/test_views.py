@@ -144,24 +144,28 @@ def without(rows: list[dict], *runs: str) -> list[dict]:
 @pytest.mark.parametrize(
     ("spoil", "views", "message"),
     [
-        (lambda t, v: without(t, "train001_left"), "all", "train: part 1001: expected a picture from left, got none"),
+        (
+            lambda t, v: without(t, "train001_left"),
+            "all",
+            "train: part 1001: expected a picture from each view, got none from left",
+        ),
         (
             lambda t, v: without(t, "train001_left", "train001_top", "train004_top"),
             "center,left,top",
-            "train: part 1004: expected a picture from top, got none",
+            "train: part 1004: expected a picture from each view, got none from top",
         ),
         (
             lambda t, v: [*t, {**t[3], "run": "again"}],
             "all",
-            "train: part 1001: expected one picture from center, got train001_center and again",
+            "train: part 1001: expected one picture from the camera center, got the rows train001_center and again",
         ),
-        (lambda t, v: [{**t[0], "part": None}, *t[1:]], "all", "train000_center: expected a part and a camera, got"),
+        (lambda t, v: [{**t[0], "part": None}, *t[1:]], "all", "row train000_center: expected a part and a camera in"),
         (lambda t, v: [{**t[0], "camera": ""}, *t[1:]], "all", "part 1000 and camera ''"),
-        (lambda t, v: t, "center,bottom", "part 1000: expected a picture from bottom, got none"),
+        (lambda t, v: t, "center,bottom", "part 1000: expected a picture from each view, got none from bottom"),
         (
             lambda t, v: [row for row in t if row["camera"] == "left"],
             "all",
-            "--views all: expected two cameras or more in the split train, got ['left']",
+            "--views all: expected pictures of two or more cameras in the split train, got the cameras ['left']",
         ),
     ],
 )
@@ -191,7 +195,7 @@ def test_many_problems_are_counted(make_dataset, tmp_path):
 
 @pytest.mark.parametrize("text", ["center", "", "left,", "left,left", "all,left,all"])
 def test_views_are_at_least_two_that_differ(text):
-    with pytest.raises(argparse.ArgumentTypeError, match="two different cameras"):
+    with pytest.raises(argparse.ArgumentTypeError, match="two or more different cameras"):
         view_list(text)
 
 

@@ -18,6 +18,7 @@ pytest.importorskip("pycocotools")
 
 from generator.io.palette import hue, rgb
 from tests.generator.reporting.page_reader import read_page
+from tests.generator.soart.golden_files import drawn_part, golden_run, write_golden
 from tests.trainer.conftest import dying_in_epoch, png_bytes
 from tests.trainer.core.test_distributed import together
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
@@ -25,6 +26,7 @@ from trainer import evaluate, predict
 from trainer.core import held_out, run_folder, time_limit
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError
+from trainer.core.golden_input import GoldenInput
 from trainer.core.run_folder import read_tensors
 from trainer.florence2 import command, comparison, evaluation, forgetting, lora, prediction, verdicts
 from trainer.florence2.answers import Found
@@ -74,7 +76,7 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     names = {p.name for p in finished.iterdir()}
     wanted = {"model", "sheets", "config.json", "metrics.csv", "summary.json", "report.html", "curves.png"}
     wanted |= {"calibration.png", "changes.json", "changes.png", "forgetting.json", "README.md"}
-    wanted |= {"gates.npz", "gates.safetensors"}
+    wanted |= {"gates.npz", "gates.safetensors", "operating_points.png"}
     assert wanted | {"best.safetensors", "state.safetensors", "frozen.json"} == names
     assert {p.name for p in (finished / "sheets").iterdir()} == {*("epoch_0000.png", "epoch_0003.png", "best.png")}
     summary = json.loads((finished / "summary.json").read_text())
@@ -82,7 +84,8 @@ def test_a_run_holds_what_the_page_names(finished: Path):
     assert summary["splits"]["validation"]["pictures"] == 6
     page = read_page(finished / "report.html")
     assert {"held-out positions", "seen positions"} & set(page.text) and {"mAP", "confidence"} <= set(page.meanings)
-    assert (finished / "README.md").read_text().startswith("---\nlibrary_name: transformers")
+    card = (finished / "README.md").read_text()
+    assert card.startswith("---\nlibrary_name: transformers") and "## Operating points" in card
 
 
 def dies_in_epoch_2(argv: list[str] | None = None) -> int:
@@ -190,13 +193,13 @@ def test_the_bare_command_trains_a_tiny_model_and_resumes_it(dataset, tmp_path, 
     with dying_in_epoch(2):
         assert command.main(words) == 1
     said = capsys.readouterr()
-    assert "--model tiny, --mode full: a small Florence-2 from random weights" in said.out
+    assert "training a small Florence-2 from random weights (--model tiny, --mode full)" in said.out
     assert "--out runs/ladder-florence2\n" in said.out
     assert "continue with --resume --out runs/ladder-florence2" in said.err
     with dying_in_epoch(1):
         assert command.main(words) == 1
     assert (
-        "--out runs/ladder-florence2: resumes this unfinished run with the same settings and data"
+        "--out runs/ladder-florence2: resumed as an unfinished run with the same settings and dataset"
         in capsys.readouterr().out
     )
     with dying_in_epoch(1):
@@ -242,7 +245,10 @@ def test_resume_refuses_another_dataset(dataset, finished, tmp_path, capsys):
     document["training"]["data_sha256"] = "a" * 64
     (run / "config.json").write_text(json.dumps(document))
     assert resume(dataset, run) == 2
-    assert f"expected the dataset that {run} was started with (content_sha256 {'a' * 16}…" in capsys.readouterr().err
+    assert (
+        f"expected the dataset that {run} was started with (whose README.md has content_sha256"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_path, monkeypatch):
@@ -323,6 +329,28 @@ def test_predict_draws_boxes_and_writes_json(dataset, finished, make_rows, tmp_p
     words = ["--model", str(finished), str(pictures), "--allow-unfit", "--json", str(out / "v.json")]
     assert predict.main([*words, "--threshold", "1"]) == 0
     assert all(v["verdict"] in ("OK", "UNSURE") for v in json.loads((out / "v.json").read_text()))
+    (pictures / "p1.png").write_bytes(b"not a picture")
+    predict.main([*words, "--threshold", "1"])
+    read = json.loads((out / "v.json").read_text())
+    assert [Path(v["file"]).name for v in read] == ["p0.png", "p1.png", "p2.png"]
+    assert [v["verdict"] == "INVALID" for v in read] == [False, True, False]
+
+
+def test_predict_makes_the_nsoart_pictures_of_golden_references(finished, tmp_path, capsys):
+    (tmp_path / "references").mkdir()
+    write_golden(tmp_path / "references", ("center", "left"))
+    model = golden_run(finished, tmp_path / "references", tmp_path / "run", "detector")
+    photo, chart = tmp_path / "p1_left.png", tmp_path / "p1.png"
+    drawn_part(9, 1.5).save(photo)
+    GoldenInput.of(model, "nsoart", {}).chart(drawn_part(9, 1.5), photo).save(chart)
+    words = ["--allow-unfit", "--threshold", "0", "--threads", "1", "--json", str(tmp_path / "v.json")]
+    found = []
+    for run, file in ((model, photo), (finished, chart)):
+        assert predict.main(["--model", str(run), str(file), *words]) == 0
+        found += json.loads((tmp_path / "v.json").read_text())
+    assert found[0]["boxes"] and found[0]["boxes"] == found[1]["boxes"]
+    assert predict.main(["--model", str(model), str(photo), "--marking", "lot"]) == 2
+    assert "no golden reference for NSOART of camera left, marking lot" in capsys.readouterr().err
 
 
 def test_an_annotated_picture_shows_the_box():
@@ -383,7 +411,7 @@ def test_a_killed_evaluation_of_a_detector_leaves_nothing_and_no_file_of_a_perso
     assert [path.name for path in out.iterdir()] == ["mistakes_mine.png"]
     assert evaluate.main([*words, str(out)]) == 0 and (out / "mistakes_mine.png").read_bytes() == b"mine"
     assert evaluate.main([*words, str(finished)]) == 2
-    assert "expected another folder than that of the run" in capsys.readouterr().err
+    assert "expected another folder than the run's (--model)" in capsys.readouterr().err
 
 
 def test_evaluate_measures_data_that_has_no_training_split(make_rows, make_dataset, finished, tmp_path):
@@ -627,7 +655,7 @@ def test_a_comparison_goes_on_where_it_stands(dataset, finished, tmp_path, monke
     said = capsys.readouterr().err
     assert f"--epochs: expected 3, as when the comparison {out} was started, got 9" in said
     assert f"--data: expected {dataset.resolve()}, as when the comparison {out} was started, got {tmp_path}" in said
-    assert f"{finished / 'command.json'}: expected the folder of a comparison, or a new one" in said
+    assert f"{finished / 'command.json'}: expected --out to be new, or the folder of an earlier comparison" in said
     assert len(began) == 2
 
 

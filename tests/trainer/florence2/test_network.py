@@ -132,7 +132,7 @@ def test_the_self_test_catches_unmasked_padding(model, collator):
     batch = collator([sample(*of) for of in BY_HEART.values()])
     logits = model(**batch.inputs, labels=batch.labels).logits
     unmasked = answer_loss(logits, batch.labels.where(batch.labels != IGNORED, torch.tensor(1)))
-    with pytest.raises(InputError, match="not the cross-entropy of the answer"):
+    with pytest.raises(InputError, match="not the answer's cross-entropy"):
         check_loss(unmasked, logits, batch.labels)
 
 
@@ -285,6 +285,8 @@ def test_a_spread_target_is_kindest_to_the_nearest_bins(model, collator):
         return float(trainee.spread_loss(logits, torch.tensor([[ids[500]]])))
 
     assert loss(500) < loss(502) < loss(510)
+    trainee.spread = 0.0  # --location-smoothing 0
+    assert loss(500) < loss(502) == pytest.approx(loss(510))
 
 
 def test_a_place_is_nearest_to_itself_and_its_fine_band_repeats_in_every_cell():

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,8 +8,10 @@ from generator.locating.landmarks import queries
 from tests.generator.locating.exact_finder import PITCH_PX, POSE, SIGMA_PX, ExactFinder, drawing_of
 from trainer.gauge import uncertainty
 from trainer.gauge.gates import learn_gates, load_gates
+from trainer.gauge.likeness import learn_likeness
+from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.picture import GaugeData, Picture
-from trainer.gauge.run import Uncertainty, save_uncertainty
+from trainer.gauge.run import Uncertainty, factors_of, save_uncertainty
 
 VIEWS = ("center", "top")
 
@@ -17,7 +20,7 @@ def picture(finder, part: int, number: int) -> Picture:
     """A picture of one grey value, by which `ExactFinder` tells the view, with good pins."""
     camera, sought = finder.cameras[number], finder.queries
     places = np.stack([sought.marks, sought.besides], axis=1)[: sought.pins]
-    true = SimpleNamespace(dx_mm=0.0, dy_mm=0.0, retraction_mm=0.0, visible=1.0)
+    true = SimpleNamespace(dx_mm=0.0, dy_mm=0.0, retraction_mm=0.0, visible=1.0, tilt_deg=None)
     return Picture(
         row={"camera": VIEWS[number], "part": str(part)},
         objects=(true,) * sought.pins,
@@ -36,14 +39,81 @@ def test_calibration_learns_factors_and_when_a_part_counts_as_located(monkeypatc
     shown = [picture(finder, part, number) for part in range(3) for number in (0, 1)]
     data = GaugeData({"validation": shown}, {drawing.key: drawing}, {drawing.key: queries(drawing)}, PITCH_PX, ())
     monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: finder)
-    found = uncertainty.learn_uncertainty(None, data)
+    found, errors = uncertainty.learn_uncertainty(None, data)
     # Exact points: errors are far smaller than stated, so all factors are the least.
     assert (found.tip, found.edge, found.aside) == (0.3, 0.3, 0.3)
     assert found.inliers == pytest.approx(0.85) and 0.0 < found.residual < Uncertainty().residual
     assert SIGMA_PX < found.sigma_px < 2.0 * SIGMA_PX
-    assert found.fit_limits.sigma_px == found.sigma_px and found.factors.aside == 0.3
-    save_uncertainty(tmp_path, found)
+    assert found.fit_limits.sigma_px == found.sigma_px and errors is None  # this finder gives no features
+    factors = factors_of(replace(found, aside_alone=2.0, height_alone=3.0), None)
+    one_view, two_views = factors.of({"top": None}), factors.of({"top": None, "center": None})
+    assert one_view.tolist() == [2.0, 2.0, 3.0] and two_views.tolist() == [0.3, 0.3, found.height]
+    save_uncertainty(tmp_path, found, errors)
     assert "sigma_px" in (tmp_path / "uncertainty.json").read_text()
+
+
+def test_errors_of_parts_measured_by_all_views_are_kept_with_their_looks(monkeypatch):
+    drawing = drawing_of()
+    finder = ExactFinder(drawing, VIEWS)
+    shown = [picture(finder, part, number) for part in range(4) for number in (0, 1)]
+    shown = shown[:-1]  # the last part lacks its second view
+    data = GaugeData({"validation": shown}, {drawing.key: drawing}, {drawing.key: queries(drawing)}, PITCH_PX, ())
+    monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: WithFeatures(finder))
+    _, errors = uncertainty.learn_uncertainty(None, data)
+    assert {view: each.shape for view, each in errors.features.items()} == {"center": (3, 5), "top": (3, 5)}
+    assert (errors.features["center"] == 0).all() and (errors.features["top"] == 1).all()
+    assert errors.sizes.shape == (3, finder.queries.pins, 3) and errors.sizes.max() < 0.1
+
+
+@pytest.mark.parametrize(
+    ("leaning", "parts", "expected"), [(True, 4, 0.96), (True, 3, 1.0), (False, 4, 1.0)], ids=["arcs", "few", "S-bends"]
+)
+def test_displacements_that_are_found_too_small_are_stretched(monkeypatch, leaning, parts, expected):
+    drawing = drawing_of()
+    addresses = [each.address for each in drawing.positions]
+    true = {address: (0.3, -0.1 * (index % 5), 0.0) for index, address in enumerate(addresses)}
+    finder = ExactFinder(drawing, VIEWS, {address: (0.96 * x, 0.96 * y, z) for address, (x, y, z) in true.items()})
+    objects = tuple(
+        SimpleNamespace(
+            dx_mm=x, dy_mm=y, retraction_mm=z, visible=1.0, true_position_mm=2 * np.hypot(x, y), tilt_deg=tilt
+        )
+        for (x, y, z), tilt in zip(true.values(), np.full(27, 3.5 if leaning else 0.3), strict=True)
+    )
+    shown = [replace(picture(finder, part, number), objects=objects) for part in range(parts) for number in (0, 1)]
+    data = GaugeData({"validation": shown}, {drawing.key: drawing}, {drawing.key: queries(drawing)}, PITCH_PX, ())
+    monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: finder)
+    found, errors = uncertainty.learn_uncertainty(None, data)
+    factors = factors_of(found, errors)
+    assert factors.slope("round") == factors.slope("a terminal not in validation") == pytest.approx(expected, abs=0.003)
+    table = table_of(measure_captures(captures_of(shown), data, finder, factors), data)
+    assert (table.found_dx / table.true_dx).mean() == pytest.approx(0.96 / expected, abs=0.003)
+
+
+class WithFeatures:
+    """A finder that gives five features for each crop: the crop's grey value."""
+
+    def __init__(self, finder):
+        self.finder, self.side = finder, finder.side
+
+    def find(self, crops):
+        return self.finder.find(crops)._replace(features=np.repeat(crops.pixels.mean(axis=(1, 2, 3))[:, None], 5, 1))
+
+
+def test_what_training_showed_is_learned_for_each_view():
+    drawing = drawing_of()
+    finder = ExactFinder(drawing, VIEWS)
+    shown = {
+        name: [picture(finder, part, number) for part in parts for number in (0, 1)]
+        for name, parts in (("train", range(4)), ("validation", range(4, 7)))
+    }
+    data = GaugeData(shown, {drawing.key: drawing}, {drawing.key: queries(drawing)}, PITCH_PX, ())
+    found = learn_likeness(data, finder)
+    assert found.trained == {drawing.key} and set(found.views) == set(VIEWS)
+    # Grey pictures: the colours are 0, and limits allow the scatter of one metal.
+    assert (
+        found.views["top"].colours == pytest.approx(np.array([[-0.02, 0.02]] * 2))
+        and found.views["top"].features is None
+    )
 
 
 def test_gates_are_learned_for_each_view(tmp_path):

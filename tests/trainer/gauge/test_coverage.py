@@ -1,5 +1,7 @@
 """Coverage of U by part, and Holm's adjustment."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -23,6 +25,9 @@ def test_a_u_that_is_too_small_is_noticed_and_a_right_one_is_not():
     assert coverage(PARTS, source.random(540) < 0.8)["p"] < 1e-4
     assert coverage(PARTS, source.random(540) < 0.96)["p"] > 0.2
     assert coverage(PARTS, np.ones(540, bool))["p"] == 1.0
+    for pins in range(1, 28):  # equal values whose computed scatter is not 0
+        with warnings.catch_warnings(action="error"):
+            assert coverage(pd.Series(np.repeat(np.arange(300), pins)), np.ones(300 * pins, bool))["p"] == 1.0
     assert coverage(PARTS[:54], np.ones(54, bool))["p"] is None
 
 

@@ -11,6 +11,7 @@ from blender_scripts.contract.tolerance import Tolerance
 from generator.dataset.connectors import NominalConnector, NominalPosition
 from generator.dataset.rows import ObjectRow
 from generator.locating.landmarks import queries
+from generator.locating.likeness import Likeness
 from generator.locating.measure import MeasuredPin
 from generator.locating.pose import Pose
 from tests.generator.reporting.page_reader import read_page
@@ -83,10 +84,37 @@ def measured(captures, data, *rest) -> list[Measured]:
 
 @pytest.fixture(autouse=True)
 def made(monkeypatch):
-    network = GaugeNetwork(16, 8)
-    monkeypatch.setattr(evaluation, "load_run", lambda run: GaugeRun(network, 20.0, Uncertainty()))
+    network, likeness = GaugeNetwork(16, 8), Likeness(frozenset({KEY}), {})
+    monkeypatch.setattr(evaluation, "load_run", lambda run: GaugeRun(network, 20.0, Uncertainty(), likeness))
     monkeypatch.setattr(evaluation, "read_gauge_data", lambda *given, **options: DATA)
     monkeypatch.setattr(evaluation, "measure_captures", measured)
+
+
+def test_cameras_that_locate_no_part_are_named_and_the_others_measured(tmp_path, monkeypatch, capsys):
+    def blind(captures, *rest):
+        found = measured(captures, *rest)
+        return found if len(captures[0].pictures) > 1 else [Measured(each.capture, None, ()) for each in found]
+
+    monkeypatch.setattr(evaluation, "measure_captures", blind)
+    assert set(evaluated(tmp_path)) == {"center+top"}
+    document = json.loads((tmp_path / "out" / "evaluation.json").read_text())
+    assert [each["cameras"] for each in document["not_located"]] == ["center", "top"]
+    said = (
+        f"test, top: the part was found in none of {document['not_located'][1]['captures']} captures: all are INVALID"
+    )
+    assert said in capsys.readouterr().out
+    assert "captures. All are INVALID" in (tmp_path / "out" / "report.html").read_text("utf-8")
+
+
+def test_parts_unlike_training_are_invalid_and_their_errors_are_reported(tmp_path, monkeypatch):
+    unlike = GaugeRun(GaugeNetwork(16, 8), 20.0, Uncertainty(), Likeness(frozenset({("a", "plain", "square")}), {}))
+    monkeypatch.setattr(evaluation, "load_run", lambda run: unlike)
+    figures = evaluated(tmp_path)["center+top"]
+    everything = figures["groups"]["all pins"]
+    assert everything["unlike"] == everything["parts"] > 0 and everything["rms_dx"] < 3 * SIGMA
+    for counts in figures["decisions"]["dataset"]["parts"]["matrix"].values():
+        assert {name for name, count in counts.items() if count} == {"INVALID"}
+    assert "unlike training" in (tmp_path / "out" / "report.html").read_text("utf-8")
 
 
 def evaluated(tmp_path, tolerances=None):
@@ -117,6 +145,57 @@ def test_files_page_and_figures(tmp_path):
     assert {row["decision_presence dataset"] for row in missing} == {"nonconform"}
     page = read_page(tmp_path / "out" / "report.html")
     assert sum(tag == "img" for tag, _ in page.tags) == 2 and "answer zero" in page.text
+
+
+def classified(folder, verdicts, data, by_part=False):
+    """Write what an evaluation of a ViT leaves, with a verdict for each run of split test."""
+    folder.mkdir()
+    views = {"views": ["center", "top"]} if by_part else {}
+    (folder / "evaluation.json").write_text(json.dumps({"model": "vit", "data": data, "splits": {}, **views}))
+    lines = [f"test,{run},{run[1]},{verdict}" for run, verdict in verdicts.items()]
+    (folder / "predictions.csv").write_text("\n".join(["split,run,part,verdict", *lines]) + "\n")
+    return folder
+
+
+def test_a_classifiers_verdicts_are_compared_part_by_part(tmp_path):
+    # The classifier sees defects from the top only, calls the good part 1 NG too, and has not judged part 9's top.
+    verdicts = {f"p{part}_{view}": "OK" for part in range(10) for view in ("center", "top")}
+    verdicts |= {f"p{part}_top": "NG" for part in (0, 1, 2, 4, 6, 8)} | {"p3_center": "UNSURE"}
+    del verdicts["p9_top"]
+    (tmp_path / "run").mkdir()
+    folder = classified(tmp_path / "vit", verdicts, tmp_path.name)
+    limits = {"middle": {"true_position_mm": 0.75}}  # only pins of even parts are displaced by more
+    asked = Asked(tmp_path / "run", tmp_path, torch.device("cpu"), (), limits, folder)
+    evaluate(asked, tmp_path / "out", False)
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["test"]
+    both, centre = (found[name]["decisions"]["middle"]["beside"] for name in ("center+top", "center"))
+    assert (both["classifier"], both["parts"], both["left_out"], centre["left_out"]) == ("vit", 9, 1, 0)
+    assert sum(counts["UNSURE"] for of in both["matrix"].values() for counts in of.values()) == 1
+    assert both["matrix"]["NG"]["NG"]["NG"] == centre["matrix"]["NG"]["NG"]["OK"] == 5
+    assert (both["alike"]["count"], both["alike"]["of"]) == (6, 7) and both["right"] == {"gauge": 1, "classifier": 0}
+    page = (tmp_path / "out" / "report.html").read_text("utf-8")
+    assert "The classifier vit judged 9 of these parts too; parts that it did not judge: 1." in page
+
+
+def test_verdicts_on_parts_are_compared_by_the_parts_number(tmp_path):
+    (tmp_path / "run").mkdir()
+    folder = classified(tmp_path / "vit", {"p0_center": "NG", "p2_center": "NG"}, tmp_path.name, True)
+    evaluate(Asked(tmp_path / "run", tmp_path, torch.device("cpu"), beside=folder), tmp_path / "out", False)
+    found = json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["test"]
+    assert found["center+top"]["decisions"]["dataset"]["beside"]["parts"] == 2
+
+
+def test_an_evaluation_of_another_dataset_or_network_is_refused(tmp_path):
+    (tmp_path / "run").mkdir()
+    folder = classified(tmp_path / "vit", {"p0_center": "NG"}, "other")
+    asked = Asked(tmp_path / "run", tmp_path, torch.device("cpu"), beside=folder)
+    with pytest.raises(InputError, match=f"of a dataset named {tmp_path.name}, got one of other"):
+        evaluate(asked, tmp_path / "out", False)
+    (folder / "evaluation.json").write_text(json.dumps({"model": "f", "data": tmp_path.name}))
+    (folder / "predictions.csv").write_text("split,run,kind\n")
+    with pytest.raises(InputError, match="expected the columns of a ViT's predictions, got none named"):
+        evaluate(asked, tmp_path / "out", False)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_wider_tolerance_makes_fewer_parts_ng_without_training(tmp_path):

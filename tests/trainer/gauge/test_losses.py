@@ -31,7 +31,9 @@ def made(seed: int) -> tuple[Batch, torch.Tensor]:
 
 def found(batch: Batch, errors: torch.Tensor) -> Found:
     points = batch.truth + torch.stack([errors, torch.zeros_like(errors)], 1)
-    return Found(points, torch.zeros(PINS, 2, 3), torch.full((PINS,), 5.0), torch.zeros(PINS, 2, 24 * 24))
+    return Found(
+        points, torch.zeros(PINS, 2, 3), torch.full((PINS,), 5.0), torch.zeros(PINS, 2, 24 * 24), torch.zeros(PINS, 1)
+    )
 
 
 def test_a_shortfall_costs_its_square_for_each_displaced_tip() -> None:

@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -8,8 +9,14 @@ from PIL import Image
 
 from generator.locating.crops import Crops
 from generator.locating.drawings import choose
+from generator.locating.edges import Similarity
+from generator.locating.factors import ValidationErrors
 from generator.locating.gauge_file import read_gauge_file
+from generator.locating.likeness import FILE as LIKENESS
+from generator.locating.likeness import Likeness
 from generator.verdict.gates import PictureGates
+from tests.generator.locating.certificates import write_certificate
+from tests.generator.locating.drawn_photographs import EdgeFinder, background, draw_part, tips_of
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
 from trainer import export, predict
 from trainer.core.errors import InputError
@@ -21,6 +28,8 @@ from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
 
 VIEWS = ("center", "top")
+# 24 validation parts that look alike, with errors of three times the stated standard deviation.
+ERRORS = ValidationErrors({view: np.zeros((24, 40)) for view in ("center", "top")}, np.full((24, 27, 3), 3.0))
 LIMITS = {"connector_3x9": {"true_position_mm": 0.8, "retraction_mm": 0.6, "protrusion_mm": 0.6}}
 
 
@@ -40,8 +49,9 @@ def gauge_run(tmp_path_factory):
     torch.nn.init.normal_(network.surely[2].weight, std=0.3)
     save_config(run, shape, TrainingConfig(threads=1), 20.7, LIMITS)
     save_tensors(run / "best.safetensors", network.state_dict(), {})
-    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, aside=1.4))
+    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, aside=1.4), ERRORS)
     (run / "connectors.json").write_text(connectors_text(("plain", "round"), ("ribbed", "square")))
+    Likeness(frozenset(("connector_3x9", *pair) for pair in (("plain", "round"), ("ribbed", "square"))), {}).save(run)
     for view in VIEWS:
         (run / "gates" / view).mkdir(parents=True)
         PictureGates.of([noise(seed) for seed in range(6)]).save(run / "gates" / view)
@@ -84,6 +94,39 @@ def test_views_of_a_part_make_one_verdict_with_measures_and_a_sheet(gauge_run, t
     assert (tmp_path / "out" / "part7.png").is_file()
 
 
+@pytest.fixture
+def rig(tmp_path):
+    """A certificate of the two cameras, whose focal lengths are uncertain by 0.1 %."""
+    cameras = {view: drawing_of().cameras[view] for view in VIEWS}
+    deviations = {f"{view}.f": 1e-3 * 512 * camera["fx_per_width"] for view, camera in cameras.items()}
+    return lambda **other: write_certificate(tmp_path / "rig.json", cameras, deviations, **other)
+
+
+def test_a_certificate_is_named_and_its_covariance_enters_u(gauge_run, tmp_path, exact, rig, capsys):
+    _, (nominal,) = predicted(gauge_run, tmp_path)
+    _, (one,) = predicted(gauge_run, tmp_path, "--calibration", str(rig()))
+    assert one["verdict"] == "NG" and one["scale"].endswith("made 2026-01-02, expires 2999-01-02")
+    assert sum(pin["u_dx_mm"] for pin in one["pins"]) > 1.1 * sum(pin["u_dx_mm"] for pin in nominal["pins"])
+    _, (late,) = predicted(gauge_run, tmp_path, "--calibration", str(rig(expires="2026-01-03T00:00:00Z")))
+    assert late["pins"] == one["pins"] and late["scale"].endswith("expired 2026-01-03: no conformity is stated")
+    assert "rig.json: expired on 2026-01-03, so no conformity is stated." in "".join(capsys.readouterr())
+
+
+def test_certificates_that_do_not_fit_are_refused(gauge_run, tmp_path, exact, rig, capsys):
+    for other, said in (
+        ({"schema": "x"}, "rig.json: expected a calibration certificate of schema pinsight-camera/1, got schema 'x'"),
+        ({"cameras": {"top": _stated(rig())}}, "rig.json camera center: expected this camera in the certificate"),
+        ({"cameras": dict.fromkeys(VIEWS, _stated(rig(), height=512))}, "512 x 512 px, got 256 x 128 px"),
+    ):
+        file = rig(**{**other, "parameters": ["top.f"], "covariance": [[1.0]]})
+        assert predicted(gauge_run, tmp_path, "--calibration", str(file))[0] == 2
+        assert said in capsys.readouterr().err
+
+
+def _stated(file, **other):
+    return {**json.loads(file.read_text())["cameras"]["top"], **other}
+
+
 def test_tolerance_and_what_is_judged_are_followed(gauge_run, tmp_path, exact):
     wide = ("--tolerance", "r2c5.true_position_mm=2", "--judge", "true_position,presence")
     _, (one,) = predicted(gauge_run, tmp_path, *wide)
@@ -95,22 +138,51 @@ def test_a_picture_without_a_view_is_from_the_centre_and_lacks_heights(gauge_run
     _, (one,) = predicted(gauge_run, tmp_path, names=("picture.png",))
     assert one["views"] == ["center"] and one["verdict"] == "NG"
     assert len(one["not_determined"]["height"]) == 27
-    assert "1 pictures without a view in their names are taken from center" in capsys.readouterr().out
+    assert "1 pictures have no view in their names: judged as view center" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--camera", "left"), "--camera left: expected a view of the run (center, top)"),
+        (("--camera", "left"), "--camera left: expected a view known to the run (center, top)"),
         (("--judge", "colour"), "--judge: expected some of presence, true_position, height"),
         (("--housing", "keyed"), "connector_3x9 plain round; connector_3x9 ribbed square"),
-        (("--tolerance", "r9c9.retraction_mm=1"), "expected an address of connector_3x9"),
+        (("--tolerance", "r9c9.retraction_mm=1"), "expected a pin address of connector_3x9"),
         (("--threshold", "0"), "--threshold applies to ViT and Florence-2 runs only, got a run of gauge"),
     ],
 )
 def test_wrong_options(gauge_run, tmp_path, exact, options, said, capsys):
     assert predicted(gauge_run, tmp_path, *options)[0] == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_part_is_found_in_a_photograph_whose_name_says_no_view(gauge_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(prediction, "TorchFinder", lambda network, scales: EdgeFinder())
+    similarity = Similarity(0.8 * np.exp(0.5j), 200 + 160j)
+    drawn = draw_part(background((400, 320), 2), drawing_of(), np.eye(4), similarity)
+    drawn.save(tmp_path / "desk_top.png")
+    options = ["--find", "--judge", "presence,true_position", "--tolerance", "true_position_mm=1.5"]
+    words = ["--model", str(gauge_run), str(tmp_path / "desk_top.png"), "-o", str(tmp_path / "out"), *options]
+    code = predict.main(words)
+    (one,) = json.loads((tmp_path / "out" / "predictions.json").read_text()) if code == 0 else [{}]
+    assert one["verdict"] == "OK" and one["views"] == ["center"], capsys.readouterr().err
+    expected = similarity.apply(tips_of(drawing_of(), np.eye(4)))
+    assert np.abs(np.array(list(one["place"]["pins_px"].values())) - expected).max() < 1.0
+    assert one["scale"].endswith("the camera's place is not known") and (tmp_path / "out" / "desk_top.png").is_file()
+    assert predict.main([*words, "--calibration", "rig.json"]) == 2
+    assert "--find: expected without --calibration" in capsys.readouterr().err
+
+
+def test_a_part_that_training_never_showed_is_invalid(gauge_run, tmp_path, exact):
+    run = tmp_path / "run"
+    shutil.copytree(gauge_run, run)
+    Likeness(frozenset({("connector_3x9", "plain", "square")}), {}).save(run)
+    code, (one,) = predicted(run, tmp_path, "--terminal", "round")
+    assert code == 0 and one["verdict"] == "INVALID" and not one["pins"]
+    assert one["reasons"] == ["unlike training: terminal round, in training square (scene connector_3x9)"]
+    (run / LIKENESS).unlink()
+    with pytest.raises(InputError, match=r"limits for the appearance of parts, got no such file: .* --resume"):
+        load_run(run)
 
 
 def test_without_a_tolerance_of_the_run_one_must_be_given():
@@ -144,6 +216,8 @@ def test_an_onnx_file_finds_what_the_run_finds(gauge_run, tmp_path, capsys):
     for one, other in zip(ours, theirs, strict=True):
         assert np.abs(one - other).max() < 0.01 * max(1.0, np.abs(one).max())
     assert held.gauge.pitch_px == 20.7 and held.gauge.factors.aside == 1.4 and held.gauge.finder.side == 48
+    looks = {view: np.zeros(40) for view in ("center", "top")}
+    assert held.gauge.factors.of(looks).tolist() == loaded.factors.of(looks).tolist() == [1.5, 1.5, 1.5]
     assert choose(held.drawings, None, "plain", None).measured == drawing_of().measured
     assert held.tolerances["connector_3x9"].limits().retraction_mm == 0.6
     for view, gates in load_gates(gauge_run).items():

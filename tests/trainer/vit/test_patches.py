@@ -114,6 +114,7 @@ def test_augmentation_moves_the_bright_pin_with_its_box_and_mirrors_only_where_a
         categories=torch.tensor([[0], [0]]),
         boxes_known=torch.tensor([True, True]),
         may_flip=torch.tensor([[True, True], [False, True]]),
+        pins=torch.zeros(2, 0, 6),
     )
     generator = torch.Generator().manual_seed(0)
     right_half = torch.zeros(2, dtype=torch.long)

@@ -120,7 +120,7 @@ def test_mean_and_spread_are_the_checkpoints(folders, tmp_path):
         (lambda d, t: d.update(model_type="swin"), "expected model_type 'vit' or 'deit', got 'swin'"),
         (lambda d, t: d.update(hidden_act="relu"), "hidden_act: expected 'gelu', got 'relu'"),
         (lambda d, t: d.update(patch_size=[8, 4]), "expected a square"),
-        (lambda d, t: d.update(hidden_size="wide"), "expected numbers for the sizes and counts of a ViT"),
+        (lambda d, t: d.update(hidden_size="wide"), "expected numbers for hidden_size and the ViT's other dimensions"),
         (lambda d, t: d.update(intermediate_size=96), r"expected shape \(96, 32\), got \(64, 32\)"),
         (lambda d, t: d.update(image_size=64), r"position_embeddings': expected shape \(1, 65, 32\)"),
         (
@@ -143,7 +143,7 @@ def test_a_checkpoint_that_does_not_fit_says_why(folders, tmp_path, change, said
 def test_only_safetensors_are_read(folders, tmp_path):
     folder = shutil.copytree(folders / "vit", tmp_path / "vit")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
-    with pytest.raises(InputError, match=r"expected model\.safetensors .* got .*'pytorch_model\.bin'"):
+    with pytest.raises(InputError, match=r"expected the file model\.safetensors .* got .*'pytorch_model\.bin'"):
         pretrained.read(str(folder))
 
 
@@ -152,7 +152,7 @@ def test_only_safetensors_are_read(folders, tmp_path):
     [
         ({"dim": 64}, "--dim: expected 32, as --init .* has, got 64"),
         ({"patch_size": 16}, "--patch-size: expected 8, as --init .* has, got 16"),
-        ({"depth": 3}, "--depth: expected 1 to 2, the blocks of --init .*, got 3"),
+        ({"depth": 3}, "--depth: expected 1 to 2, the number of blocks of --init .*, got 3"),
         ({"registers": 0}, "--registers: expected at least 1"),
         ({"stem_width": 16}, "--stem-width: expected no such option, as --init .* has no convolutional stem, got 16"),
     ],

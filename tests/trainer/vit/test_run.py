@@ -44,8 +44,8 @@ def test_what_was_saved_is_what_is_loaded(run):
         (lambda d: d["training"].update(stages=[True]), "'stages'"),
         (lambda d: d["model"].update(depth=60), "'depth': expected a whole number from 0 to 48, got 60"),
         (lambda d: d["model"].update(dim=8192), "'dim': expected a whole number from 8 to 4096, got 8192"),
-        (lambda d: d.update(version=99), "version 1"),
-        (lambda d: d.update(model=[]), "expected an object"),
+        (lambda d: d.update(version=99), r"expected format and version \['pinsight-vit', 1\]"),
+        (lambda d: d.update(model=[]), "expected a JSON object"),
     ],
 )
 def test_config_with_other_keys_is_refused(run, change, said):

@@ -75,10 +75,13 @@ def same_but_seconds(a: Path, b: Path) -> bool:
 
 
 # Died in the close-ups' stage, where the class head has no moments yet; and among the pictures.
-@pytest.mark.parametrize("close_ups", ["0.75", "0.25"])
-def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(tiny_dataset, tmp_path, small_options, close_ups):
+@pytest.mark.parametrize(("close_ups", "measure_weight"), [("0.75", "0"), ("0.25", "1")])
+def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(
+    tiny_dataset, tmp_path, small_options, close_ups, measure_weight
+):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     options = ["--epochs", "4", "--dropout", "0.1", "--close-ups", close_ups, *small_options]
+    options += ["--measure-weight", measure_weight]
     assert train(tiny_dataset, whole, *options) == 0
 
     with dying_in_epoch(3):
@@ -109,7 +112,7 @@ def test_data_without_boxes_trains_on_picture_labels(make_dataset, make_rows, tm
         }
     data = make_dataset(tmp_path / "data", splits)
     assert train(data, tmp_path / "run", "--epochs", "1", *small_options) == 0
-    assert "picture labels only" in capsys.readouterr().out
+    assert "trains on labels only" in capsys.readouterr().out
 
 
 def test_collapse_is_said_in_plain_words(tiny_dataset, tmp_path, small_options, capsys):
@@ -137,7 +140,8 @@ def test_a_resumed_run_stops_at_the_time_limit_and_keeps_its_schedule(tiny_datas
     assert train(tiny_dataset, run, "--resume", "--device", "cpu", "--time-limit", "1e-6") == 1
     said = capsys.readouterr().out
     assert "stopped: time limit of 1e-06 min reached after epoch 1 of 3" in said
-    assert "no model was saved; continue with --resume and a longer --time-limit" in said
+    assert "no model was saved: the training stopped before" in said
+    assert "; continue with --resume and a longer --time-limit" in said
     assert len(table(run)) == 1
     assert train(tiny_dataset, run, "--resume", "--device", "cpu") == 0
     assert len(table(run)) == 3
@@ -192,13 +196,13 @@ def test_missing_label_is_named(make_dataset, make_rows, tmp_path, capsys):
     rows[2]["label"] = None
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": make_rows("validation", 3, 1)})
     assert train(data, tmp_path / "run") == 2
-    assert "rows [2]" in capsys.readouterr().err
+    assert "the first of them [2]" in capsys.readouterr().err
 
 
 def test_filled_folder_needs_resume_or_overwrite(trained_run, tiny_dataset, tmp_path, small_options, capsys):
     before = (trained_run / "best.safetensors").read_bytes()
     assert train(tiny_dataset, trained_run, "--epochs", "1", *small_options) == 2
-    assert "--resume or --overwrite" in capsys.readouterr().err
+    assert "give --resume to continue its training, --overwrite to replace it" in capsys.readouterr().err
     assert (trained_run / "best.safetensors").read_bytes() == before
 
     strange = tmp_path / "strange"
@@ -230,7 +234,7 @@ def test_what_lies_below_a_file_is_a_user_s_mistake_wherever_it_shows(tmp_path, 
     (tmp_path / "file").touch()
     assert exit_code(lambda: (tmp_path / "file" / "run").mkdir()) == 2
     assert capsys.readouterr().err == (
-        f"error: {tmp_path / 'file' / 'run'}: expected access to this path, got: Not a directory\n"
+        f"error: {tmp_path / 'file' / 'run'}: expected access to this path, got the error: Not a directory\n"
     )
 
 
@@ -299,10 +303,11 @@ def test_resume_refuses_another_dataset(make_dataset, make_rows, tmp_path, small
         assert train(datasets[0], run, *small_options, "--epochs", "2", "--no-check") == 1
     before = contents(run)
     capsys.readouterr()
-    for other, got in ((datasets[1], "b" * 16), (datasets[2], "none")):
+    for other, got in ((datasets[1], f"one with {'b' * 16}…"), (datasets[2], "one without content_sha256")):
         assert train(other, run, "--resume", "--device", "cpu") == 2
         said = capsys.readouterr().err
-        assert f"{run} was started with (content_sha256 {'a' * 16}… in its README.md), got {got}" in said
+        expected = f"started with (whose README.md has content_sha256 {'a' * 16}…), got {got}; give the run's dataset"
+        assert expected in said
         assert said.count("\n") == 1
     assert contents(run) == before
     moved = datasets[0].rename(tmp_path / "moved")

@@ -100,7 +100,7 @@ def test_one_class_alone_is_named(make_dataset, make_rows, tmp_path, small_optio
     rows = [row for row in make_rows("train", 12, 0) if row["label"] == 2]
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": make_rows("validation", 3, 1)})
     assert train(data, tmp_path / "run", *small_options) == 2
-    assert "expected two classes or more in training, got only OK" in capsys.readouterr().err
+    assert "expected pictures of two or more classes in split train, got only OK" in capsys.readouterr().err
 
 
 def row(**values) -> dict:

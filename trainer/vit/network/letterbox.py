@@ -25,7 +25,7 @@ TURNS = {
 
 @dataclass(frozen=True)
 class Fit:
-    """Scale, corner and size in px of a picture inside its letterbox: x' = x * scale + left, y' = y * scale + top."""
+    """Place of a picture in its letterbox: x' = scale * x + left, y' = scale * y + top; `width` and `height` in px."""
 
     scale: float
     left: int
@@ -43,7 +43,7 @@ def fit_of(size: tuple[int, int], target: tuple[int, int]) -> Fit:
 
 
 def upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture by its EXIF orientation; unchanged where there is none, or it cannot be read.
+    """Turn a picture by its EXIF orientation; it stays unchanged if it has none, or none that can be read.
 
     Not Pillow's `exif_transpose`: it also rewrites the EXIF data, which fails where other tags are damaged.
     """

@@ -65,16 +65,18 @@ def _setting(default: Any, description: str, **asked: Any) -> Any:
 
 @dataclass(frozen=True)
 class ViTConfig:
-    """Configuration of the network: all that its weights depend on; the fields' metadata describe them."""
+    """Configuration of the network, on which its weights depend; the metadata of each field describes it."""
 
     classes: tuple[str, ...] = field(metadata=_said("class names in label order, `OK` among them", no_option="data's"))
     width: int = field(metadata=_said("width of a picture in px", ge=1, no_option="--image-size"))
     height: int = field(metadata=_said("height of a picture in px", ge=1, no_option="--image-size"))
     channels: int = _setting(3, "channels of a picture", ge=1, no_option="those of --input")
     mean: tuple[float, ...] = _setting((0.5,) * 3, "mean of pixels in [0, 1] per channel", no_option="training data's")
-    std: tuple[float, ...] = _setting((0.25,) * 3, "their standard deviation per channel", no_option="training data's")
+    std: tuple[float, ...] = _setting(
+        (0.25,) * 3, "standard deviation of pixels in [0, 1] per channel", no_option="training data's"
+    )
     patch_size: int = _setting(
-        8, "side in px of a patch (the squares that the network works on), at most a pin's width", choices=(4, 8, 16)
+        8, "side in px of the square patches that the network works on; at most a pin's width", choices=(4, 8, 16)
     )
     dim: int = _setting(128, "channels of a patch, a multiple of 4 * --heads", ge=8, le=4096)
     depth: int = _setting(2, "number of transformer blocks", ge=0, le=48)
@@ -82,21 +84,23 @@ class ViTConfig:
     mlp_ratio: float = _setting(3.0, "width of a block's MLP divided by --dim", ge=0.5, le=16)
     stem_width: int = _setting(
         32,
-        "channels of the first convolution; each later one has twice as many, up to --dim",
+        "channels of the first convolution; each further convolution has twice as many as the one before, up to --dim",
         ge=1,
         le=1024,
         metavar="N",
     )
-    stem_depth: int = _setting(2, "residual convolutions per later stride of the stem", ge=0, le=64, no_option="fixed")
+    stem_depth: int = _setting(
+        2, "residual convolutions after each strided convolution but the first", ge=0, le=64, no_option="fixed"
+    )
     dropout: float = _setting(
         0.0, "dropout: share of the residual branches' outputs set to zero in training", ge=0, le=0.9
     )
     registers: int = _setting(
-        0, "number of tokens beside those of the patches (registers)", ge=0, le=64, metavar="N", earlier=0
+        0, "registers: number of tokens beside those of the patches", ge=0, le=64, metavar="N", earlier=0
     )
-    stem: Stem = _setting("conv", "conv: convolutions; linear: one per patch", earlier="conv", no_option="--init's")
-    positions: Positions = _setting("rotary", "rotary, or learned per patch", earlier="rotary", no_option="--init's")
-    views: tuple[str, ...] = _setting((), "cameras of a part; empty: single pictures", earlier=(), no_option="--views")
+    stem: Stem = _setting("conv", "stem of convolutions, or one linear layer", earlier="conv", no_option="--init's")
+    positions: Positions = _setting("rotary", "positions: rotary, or learned", earlier="rotary", no_option="--init's")
+    views: tuple[str, ...] = _setting((), "cameras per part; empty: single pictures", earlier=(), no_option="--views")
 
     def __post_init__(self) -> None:
         for name in ("classes", "mean", "std", "views"):
@@ -157,7 +161,7 @@ class ViTConfig:
 
     @property
     def grid(self) -> tuple[int, int]:
-        """Numbers of patches (h, w), down and across; the last ones may be padded."""
+        """Numbers of patches (h, w), down and across; the last row and column may be padded."""
         return -(-self.height // self.patch_size), -(-self.width // self.patch_size)
 
 
@@ -174,7 +178,7 @@ class Prediction(NamedTuple):
 
 
 def local_contrast(pixels: Tensor) -> Tensor:
-    """Compute the local contrast: grey value minus mean of about 24 px around it, over their standard deviation.
+    """Compute the local contrast: grey value minus the mean of about 24 px around, divided by their standard deviation.
 
     Args:
         pixels: (B, C, H, W) in [0, 1].
@@ -250,14 +254,11 @@ class LinearStem(nn.Module):
 
 
 def rotary_tables(grid: tuple[int, int], head_dim: int) -> tuple[Tensor, Tensor]:
-    """Compute cosine and sine of each patch's rotation angles.
+    """Compute cosine and sine of each patch's rotation angles; returns two (h * w, head_dim / 2) tensors.
 
     Args:
         grid: Numbers of patches (h, w), down and across.
         head_dim: Channels of a head; half of the channel pairs turn with the row, half with the column.
-
-    Returns:
-        Two (h * w, head_dim / 2) tensors.
     """
     quarter = head_dim // 4
     # Wavelengths from 2 patches to about 60: from a pin's neighbour to the whole housing.
@@ -277,7 +278,7 @@ def resized_positions(whole: Tensor, grid: tuple[int, int]) -> Tensor:
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate channel pairs by the angles of their token: (B, heads, N, head_dim) -> the same shape."""
+    """Rotate channel pairs of `x` by their token's angles (`rotary_tables`): (B, heads, N, head_dim) -> same shape."""
     a, b = x.chunk(2, dim=-1)
     return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
 
@@ -321,8 +322,8 @@ class Block(nn.Module):
 class EvidencePooling(nn.Module):
     """Pools patch logits to class logits: the strongest evidence of each NG class against OK.
 
-    Soft maximum over the patches of the log-odds of a class against OK, times a learned scale, plus a learned offset;
-    OK itself is 0, so the results are log-odds against OK too.
+    Soft maximum over the patches of the log-odds of a class against OK, times a learned scale, plus a learned offset.
+    The logit of OK is 0, so the logits are log-odds against OK.
     """
 
     SHARPNESS = 2.0
@@ -346,9 +347,9 @@ class EvidencePooling(nn.Module):
 
 
 class ViT(nn.Module):
-    """The network: makes a `Prediction` from pixels (B, channels, H, W) in [0, 1], whole pictures or cut-outs.
+    """The network: makes a `Prediction` from pixels (B, channels, H, W) in [0, 1], whole pictures or close-ups.
 
-    Or from (B, V, channels, H, W), V views of each of B parts; a part gets one row of class logits.
+    Pixels (B, V, channels, H, W) are V views of each of B parts; each part gets one row of class logits.
     """
 
     mean: Tensor
@@ -431,7 +432,7 @@ class ViT(nn.Module):
         return Prediction(logits, patch_logits)
 
     def parameter_groups(self, weight_decay: float) -> list[dict[str, Any]]:
-        """Make an optimizer's parameter groups: weight decay for matrices and kernels, none for tokens and pooling."""
+        """Make an optimizer's parameter groups: weight decay for matrices and kernels, none for other parameters."""
         matrices = {name for name, p in self.named_parameters() if p.ndim > 1} - {"registers", "positions"}
         decay = [p for name, p in self.named_parameters() if name in matrices]
         plain = [p for name, p in self.named_parameters() if name not in matrices]

@@ -53,7 +53,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
     """Letterboxes pictures of any size to the network's size, as in the training.
 
     Args:
-        size: `width` and `height` in px.
+        size: `width` and `height` in px; None: 256 and 128.
     """
 
     model_input_names = ["pixel_values"]  # noqa: RUF012 (transformers' own declaration)
@@ -63,7 +63,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
         self.size = dict(size or {"width": 256, "height": 128})
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `save_pretrained` writes: the size; config.json names the class (see `trainer.vit.hub_files`)."""
+        """Return {"size": size} for preprocessor_config.json; config.json (`auto_map`) names the class instead."""
         return {"size": self.size}
 
     def __call__(self, images: Any, **kwargs: Any) -> BatchFeature:  # type: ignore[override]
@@ -89,7 +89,7 @@ class PinsightViTImageProcessor(BaseImageProcessor):
 
 @dataclass
 class PinsightViTOutput(ImageClassifierOutput):
-    """`logits` (B, K), divided by the temperature, and `patch_logits` (B, K, h, w), which are not."""
+    """`logits` (B, K), divided by the temperature; `patch_logits` (B, K, h, w) or (B, V, K, h, w), not divided."""
 
     patch_logits: torch.FloatTensor | None = None
 
@@ -126,7 +126,7 @@ class PinsightViTForImageClassification(PreTrainedModel):
             kwargs: Further arguments that transformers passes to every model; ignored.
 
         Raises:
-            ValueError: Another number of views than the run has.
+            ValueError: The pictures have another number of views than the run.
         """
         views = self.vit.config.views
         if (tuple(pixel_values.shape[1:-3]) or (0,)) != (len(views),):

@@ -1,0 +1,189 @@
+"""Measure how well `generator match` finds hidden stations: `python -m benchmarks.bench_match --stations 3`.
+
+Each station is drawn by a seed: camera, light, sensor, lens, colours, and housings off nominal (shrinkage, depth,
+opening, pattern of pins). Twenty parts are rendered on it, and matched from the scene file that the station began from.
+The errors are printed beside the goals: focal length over distance 0.3 %, pins 0.3 px, noise and blur 15 %, 15 minutes.
+"""
+
+import argparse
+import csv
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from blender_scripts.contract.connector import read_connector
+from blender_scripts.geometry.optics import Camera
+from blender_scripts.manifest.record import read_record
+from generator.__main__ import main as generator
+from generator.dataset.connectors import nominal_connector
+from generator.matching.scene_text import Key, with_values
+
+SCENES = Path(__file__).resolve().parents[1] / "scenes"
+SCENE, HOUSING, TERMINAL = "connector_3x9", "plain", "round"
+
+
+def hidden(seed: int, width: int) -> tuple[dict[Key, Any], str, str]:
+    """Draw a station: the values in which it differs from the scene file, its view, and its light set-up."""
+    source = random.Random(seed)
+    view = source.choice(["center", "center", "left", "top"])
+    lighting = source.choice(["ring", "side", "dome"])
+
+    def about(value: float, share: float) -> float:
+        return value * (1.0 + source.uniform(-share, share))
+
+    distance = about(125.0, 0.15)
+    values: dict[Key, Any] = {
+        ("picture", "width"): width,
+        ("picture", "height"): width // 2,
+        ("picture", "samples"): 12,
+        ("camera", "distance_mm"): distance,
+        ("camera", "focal_mm"): about(35.0, 0.05) * distance / 125.0,
+        ("camera", "angle_deg"): about(28.0, 0.1),
+        ("camera", "target_mm"): [source.uniform(-1.0, 1.0), source.uniform(-0.7, 0.7), -2.5],
+        ("sensor", "full_well_e"): 10.0 ** source.uniform(3.5, 4.3),
+        ("sensor", "read_noise_e"): source.uniform(5.0, 20.0),
+        ("sensor", "white_balance"): [about(1.0, 0.1), 1.0, about(1.0, 0.1)],
+        ("lighting", lighting, "power"): about(1.0, 0.2),
+        ("fixture", "color"): [about(0.32, 0.2), about(0.33, 0.2), about(0.35, 0.2)],
+        ("housings", HOUSING, "color"): [about(0.02, 0.4), about(0.02, 0.4), about(0.02, 0.4)],
+        ("shell", "depth_mm"): 7.5 + source.gauss(0.0, 0.03),
+        ("shell", "opening_mm"): [38.4 + source.gauss(0.0, 0.05), 15.6 + source.gauss(0.0, 0.05)],
+        ("scatter", "shrinkage"): 0.002,
+        ("scatter", "pattern_shift_mm"): 0.05,
+        ("finish", "shade_stops"): 0.15,
+        ("finish", "roughness"): 0.1,
+    }
+    blur = source.choice(["none", "defocus", "motion"])
+    if blur == "defocus":
+        values[("camera", "f_number")] = source.uniform(2.0, 5.0)
+        values[("camera", "focus_z_mm")] = source.uniform(-6.0, 2.0)
+    elif blur == "motion":
+        values[("camera", "motion_mm")] = source.uniform(0.15, 0.5)
+        values[("camera", "motion_azimuth_deg")] = source.uniform(0.0, 90.0)
+    return values, view, lighting
+
+
+def render_station(seed: int, width: int, folder: Path, count: int) -> tuple[Path, str, str]:
+    """Render good parts on a hidden station; returns the render folder, the view and the light set-up."""
+    values, view, lighting = hidden(seed, width)
+    name = f"hidden_{seed}"
+    base = SCENES / f"{SCENE}.toml"
+    (folder / f"{name}.toml").write_text(with_values(base.read_text("utf-8"), values, name), encoding="utf-8")
+    rows = [
+        {"run": f"photo{i:02d}", "split": "train", "part": 1000 * seed + i, "seed": 1000 * seed + i, "scene": name}
+        | {"housing": HOUSING, "terminal": TERMINAL, "defects": "", "camera": view, "lighting": lighting}
+        | {"marking": "none"}
+        for i in range(count)
+    ]
+    manifest = folder / f"{name}.csv"
+    with manifest.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    out = folder / name
+    if generator(["render", str(manifest), "--out", str(out), "--scenes", str(folder)]):
+        raise RuntimeError("the hidden station could not be rendered")
+    return out, view, lighting
+
+
+def errors(found: Mapping[str, Any], values: Mapping[Key, Any], folder: Path, view: str) -> dict[str, Any]:
+    """Compare a match's JSON document with the hidden station; `folder` has its renders."""
+    told = {each["key"]: each for each in found["quantities"]}
+    ratio = values[("camera", "focal_mm")] / values[("camera", "distance_mm")]
+    result: dict[str, Any] = {
+        "focal_over_distance_percent": 100.0 * (found["focal_over_distance"]["value"] / ratio - 1.0)
+    }
+    for name in ("focal_mm", "distance_mm"):
+        result |= held(name, told[f"camera.{view}.{name}"], values[("camera", name)])
+    if view != "center":
+        result |= held("angle_deg", told[f"camera.{view}.angle_deg"], values[("camera", "angle_deg")])
+    result |= pins(found, folder, view)
+    light = 0.1
+    well, read = (told[f"sensor.{name}"]["value"] for name in ("full_well_e", "read_noise_e"))
+    if well is None:
+        result["noise_percent"] = "not determined"
+    else:
+        true = (
+            light / values[("sensor", "full_well_e")]
+            + (values[("sensor", "read_noise_e")] / values[("sensor", "full_well_e")]) ** 2
+        )
+        result["noise_percent"] = 100.0 * (((light / well + (read / well) ** 2) / true) ** 0.5 - 1.0)
+    spread = found["differences"]["edge_spread_px"]
+    result["edge_spread_percent"] = 100.0 * (spread["renders"] / spread["photographs"] - 1.0)
+    for name in ("f_number", "focus_z_mm", "motion_mm", "motion_azimuth_deg"):
+        result[name] = {"true": values.get(("camera", name)), "found": told[f"camera.{view}.{name}"]["value"]}
+    return result | {"auroc": found["differences"]["auroc"]}
+
+
+def held(name: str, entry: Mapping[str, Any], true: float) -> dict[str, Any]:
+    """Say whether an interval holds the true value, or that the value is not determined."""
+    if not entry["determined"] or entry["interval"] is None:
+        return {name: "not determined"}
+    low, high = entry["interval"]
+    holds = "holds" if low <= true <= high else "MISSES"
+    return {name: f"{entry['value']:.2f} +- {entry['u']:.2f}, true {true:.2f}: {holds}"}
+
+
+def pins(found: Mapping[str, Any], folder: Path, view: str) -> dict[str, float]:
+    """Distances, px, of the nominal tips by the fit from the true tips: root mean squares of means.
+
+    `pins_px` is over positions, each the mean over photographs, in which the scatter of single pins is small;
+    `pins_px_single` is over all pins of all photographs, with their own scatter.
+    """
+    connector = read_connector(SCENES / f"{SCENE}.toml")
+    drawing = nominal_connector(connector, HOUSING, TERMINAL)
+    tips = np.array([(each.x_mm, each.y_mm, each.z_mm) for each in drawing.positions])
+    off = []
+    for photograph in found["photographs"]:
+        if photograph["camera_matrix"] is None:
+            continue
+        record = read_record(folder / "records" / f"{Path(photograph['file']).stem}.json")
+        camera = Camera.of_record(
+            record
+            | {"camera": record["camera"] | {"matrix_world": photograph["camera_matrix"], "fx": found["focal_px"]}}
+        )
+        off.append(camera.project(tips) - np.array([each["tip_px"] for each in record["positions"]]))
+    apart = np.array(off)
+    return {
+        "pins_px": float(np.sqrt((apart.mean(axis=0) ** 2).sum(axis=1).mean())),
+        "pins_px_single": float(np.sqrt((apart**2).sum(axis=2).mean())),
+    }
+
+
+def main() -> int:
+    """Match the stations and print the errors; returns 0."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--stations", type=int, default=3, help="number of hidden stations (default: 3)")
+    parser.add_argument("--first", type=int, default=1, help="seed of the first station (default: 1)")
+    parser.add_argument("--photographs", type=int, default=20, help="photographs of each station (default: 20)")
+    parser.add_argument("--width", type=int, default=256, help="width of the photographs, px (default: 256)")
+    parser.add_argument("--workers", type=int, default=2, help="renderer processes (default: 2)")
+    parser.add_argument("--keep", type=Path, help="folder for the photographs and results (default: a temporary one)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = options.keep or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        for seed in range(options.first, options.first + options.stations):
+            values, view, lighting = hidden(seed, options.width)
+            renders, view, lighting = render_station(seed, options.width, folder, options.photographs)
+            output = folder / f"matched_{seed}.toml"
+            begin = time.perf_counter()
+            arguments = ["match", str(renders / "images"), "--scene", SCENE, "--camera", view, "-o", str(output)]
+            generator([*arguments, "--workers", str(options.workers)])
+            found = json.loads(output.with_suffix(".json").read_text("utf-8"))
+            result = {"station": seed, "camera": view, "lighting": lighting, "lighting_found": found["lighting"]}
+            result |= errors(found, values, renders, view)
+            result["minutes"] = (time.perf_counter() - begin) / 60.0
+            print(json.dumps(result, indent=1), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""What validation showed of measures in mm: slopes, and factors for their standard deviations.
+
+Displacements of tips are found a little smaller than they are. Measures are divided by a slope, the found over the true
+displacement. With the factors, U (k = 2) covers 95 % of the errors. They come from the errors of parts of the
+validation split. Under one light, or in one housing, errors are larger than under another, which the network does not
+know. Therefore the factors of a part that several views measure are taken from those validation parts that look most
+like it to the network.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from blender_scripts.contract.errors import InputError
+from generator.io import array_file
+from generator.io.output_file import write_whole
+
+FILE = "errors.npz"
+SCHEMA = 1
+COVERED = 0.95
+# So many validation parts that look most like a part give its factors.
+NEAREST = 12
+# Limits of a factor.
+LEAST, MOST = 0.3, 20.0
+# Fewer errors than this give no factor.
+_FEWEST = 40
+
+
+def factor(sizes: np.ndarray, covered: float = 2.0) -> float:
+    """Return the factor by which to multiply standard deviations, so that `covered` of them include 95 % of the errors.
+
+    Args:
+        sizes: sizes of errors, in stated standard deviations; non-finite ones are left out. None left: returns 1.
+        covered: number of standard deviations; for U, 2. The factor is limited to the range 0.3 to 20.
+    """
+    sizes = sizes[np.isfinite(sizes)]
+    return float(np.clip(np.quantile(sizes, COVERED) / covered, LEAST, MOST)) if len(sizes) else 1.0
+
+
+@dataclass(frozen=True)
+class ValidationErrors:
+    """Errors of P validation parts, each measured by several views together, and what these parts look like.
+
+    Attributes:
+        features: (P, F) mean of the network's features over points of the housing's edges, by name of the view.
+        sizes: (P, N, 3) sizes of the errors of dx, dy and retraction of up to N pins, in stated standard deviations;
+            NaN where a pin is missing or its measure is not determined.
+    """
+
+    features: Mapping[str, np.ndarray]
+    sizes: np.ndarray
+
+    def near(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
+        """Return the sizes of the errors of those validation parts that look most like a given part.
+
+        The distance of two parts is that of their features, each divided by its standard deviation over the validation
+        parts, in the views that show both.
+
+        Args:
+            looks: features (F,) of the part by name of the view; None if the network gives none.
+
+        Returns:
+            (`NEAREST` * N, 3) of the parts' N pins, in the units of `sizes`; None if there are fewer than twice
+            `NEAREST` validation parts, or no view can be compared.
+        """
+        shown = {view: found for view, found in looks.items() if view in self.features and found is not None}
+        if not shown or len(self.sizes) < 2 * NEAREST:
+            return None
+        far = np.zeros(len(self.sizes))
+        for view, found in shown.items():
+            known = self.features[view]
+            far += np.square((known - found) / (known.std(axis=0) + 1e-6)).sum(axis=1)
+        return self.sizes[np.argsort(far, kind="stable")[:NEAREST]].reshape(-1, 3)
+
+    def save(self, folder: Path) -> None:
+        """Write FOLDER/errors.npz, atomically and without pickled objects."""
+        write_whole(folder / FILE, self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file that `save` writes."""
+        arrays = {f"features {view}": each.astype(np.float32) for view, each in self.features.items()}
+        return array_file.pack({"schema": SCHEMA}, {"sizes": self.sizes.astype(np.float32), **arrays})
+
+    @classmethod
+    def of_bytes(cls, content: Path | io.BytesIO, place: str) -> ValidationErrors:
+        """Read what `to_bytes` returned, from a file or from memory; `place` is the file's name, for error messages.
+
+        Raises:
+            InputError: the content is damaged.
+        """
+        try:
+            _, arrays = array_file.unpack(content, SCHEMA)
+            sizes = arrays.pop("sizes").astype(float)
+            features = {name.removeprefix("features "): each.astype(float) for name, each in arrays.items()}
+            shapes = {(each.ndim, len(each)) for each in features.values()}
+            if sizes.ndim != 3 or sizes.shape[2] != 3 or shapes - {(2, len(sizes))}:
+                raise ValueError(f"arrays of the shapes {sizes.shape} and {sorted(shapes)}")
+            if not all(np.isfinite(each).all() for each in features.values()):
+                raise ValueError("features that are not finite")
+        except array_file.DAMAGED as error:
+            raise InputError(f"{place}: expected a gauge's validation errors, got damaged content: {error}") from None
+        return cls(features, sizes)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Factors, found in validation, by which standard deviations in mm are multiplied so that uncertainties are right.
+
+    Attributes:
+        aside: factor for dx and dy measured by several views together, over all validation parts.
+        height: the same for retraction.
+        aside_alone, height_alone: factors for dx and dy, and for retraction, measured by one view alone.
+        errors: errors of the validation parts, from which the factors of a part measured by several views are taken;
+            None: `aside` and `height` apply to every part.
+        slopes: found displacements of validation tips divided by the true ones, by name of the terminal; under "" for
+            all terminals together.
+    """
+
+    aside: float = 1.0
+    height: float = 1.0
+    aside_alone: float = 1.0
+    height_alone: float = 1.0
+    errors: ValidationErrors | None = None
+    slopes: Mapping[str, float] = field(default_factory=dict)
+
+    def slope(self, terminal: str) -> float:
+        """Return the number by which measured dx and dy of a terminal are divided; 1 if validation found none."""
+        return self.slopes.get(terminal, self.slopes.get("", 1.0))
+
+    def of(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray:
+        """Return the factors (3,) by which the standard deviations of a part's dx, dy and retraction are multiplied.
+
+        Args:
+            looks: features (F,) of the part in each view that measures it, by name of the view; None: not known.
+        """
+        if len(looks) < 2:
+            return np.array([self.aside_alone, self.aside_alone, self.height_alone])
+        overall = np.array([self.aside, self.aside, self.height])
+        near = self.errors.near(looks) if self.errors is not None else None
+        if near is None:
+            return overall
+        enough = np.isfinite(near).sum(axis=0) >= _FEWEST
+        return np.where(enough, [factor(near[:, axis]) for axis in range(3)], overall)

@@ -1,0 +1,188 @@
+"""`python -m generator match`: fit what a scene says of its station to photographs of good parts.
+
+    python -m generator match photos/ --scene connector_3x9 -o matched.toml
+
+Beside the scene file it writes matched.json, with intervals and all that was not determined, and matched.html, a page
+with photographs beside renders of the fitted scene.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from blender_scripts.contract.connector import SCENE_NAME, read_connector
+from blender_scripts.contract.errors import InputError, shown
+from blender_scripts.contract.rig import CAMERAS
+from blender_scripts.contract.scratch import Scratch
+from generator.doe.check import add_scenes_argument
+from generator.io.certificate import CalibratedCamera, read_certificate
+from generator.io.checksum import sha256_of
+from generator.io.output_file import check_file, write_whole
+from generator.io.pictures import is_picture, open_picture, pictures_in
+from generator.matching.fitting import Matched, Photo, match_photographs, photo_of
+from generator.matching.page import make_page
+from generator.matching.renders import Shot, write_scene
+from generator.matching.scene_text import with_values
+
+SCHEMA = "pinsight-match/1"
+MOST_PHOTOGRAPHS = 30
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of `generator match` to its parser."""
+    add = parser.add_argument
+    photos = "1 to 30 photographs of good parts by one camera of the station, or a folder of them"
+    add("photos", nargs="+", type=Path, metavar="PHOTO", help=photos)
+    add("--scene", required=True, metavar="NAME", help="the scene to begin from, a file of the folder --scenes")
+    scene = "scene file to write; a JSON file and a page of the same name are written beside it"
+    add("-o", "--output", type=Path, required=True, metavar="SCENE.toml", help=scene)
+    add("--housing", metavar="NAME", help="the parts' housing (default: the scene's first)")
+    add("--terminal", metavar="NAME", help="the parts' terminal or mix (default: the scene's first)")
+    add("--camera", default="center", choices=CAMERAS, help="the camera that took the photographs (default: center)")
+    lighting = "the light set-up of the photographs (default: the one of the scene that fits best)"
+    add("--lighting", metavar="NAME", help=lighting)
+    add("--marking", default="none", metavar="TEXT", help="print on the housings, as in a manifest (default: none)")
+    lens = "calibration certificate by `generator calibrate`; focal length and distortion are then taken from it"
+    add("--calibration", type=Path, metavar="FILE.json", help=lens)
+    add("--workers", type=int, metavar="N", help="number of renderer processes (default: one per core)")
+    add_scenes_argument(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Fit the scene and write scene file, JSON file and page; returns 0."""
+    files = _files(options.photos)
+    check_file(options.output, "-o", (".toml",), files)
+    if options.workers is not None and options.workers < 1:
+        raise InputError(f"--workers: expected a whole number from 1, got {options.workers}")
+    if not SCENE_NAME.fullmatch(options.scene):
+        raise InputError(f"--scene: expected the name of a scene, without .toml, got {shown(options.scene)}")
+    path = options.scenes / f"{options.scene}.toml"
+    if options.output.resolve() == path.resolve():
+        raise InputError(f"-o: expected another file than the scene {path}, got the same")
+    connector = read_connector(path)
+    housing = _named("--housing", options.housing, list(connector.housings))
+    terminal = _named("--terminal", options.terminal, list(connector.terminal_names))
+    if options.lighting is not None:
+        _named("--lighting", options.lighting, list(connector.lightings))
+    photos = [photo_of(file, open_picture(file, str(file))) for file in files]
+    height, width = photos[0].pixels.shape[:2]
+    for file, photo in zip(files, photos, strict=True):
+        if photo.pixels.shape[:2] != (height, width):
+            size = "{1} x {0}".format(*photo.pixels.shape)
+            raise InputError(f"{file}: expected {width} x {height} px, as the first photograph has, got {size} px")
+    lens, lens_sd = _lens(options.calibration, options.camera, width, height)
+    original = path.read_bytes().decode("utf-8-sig")
+    text = with_values(original, {("picture", "width"): width, ("picture", "height"): height}, path.name)
+    with contextlib.closing(Scratch()) as scratch, tqdm(desc="matching", disable=not sys.stderr.isatty()) as bar:
+        shot = Shot(
+            path, text, housing, terminal, options.camera, options.lighting or "", options.marking, scratch.folder,
+            options.workers or 0,
+        )  # fmt: skip
+
+        def say(step: str) -> None:
+            bar.set_description(step)
+            bar.update()
+            if bar.disable:
+                sys.stderr.write(f"... {step}\n")
+
+        matched = match_photographs(photos, shot, lens, lens_sd, say)
+        fitted_text = with_values(text, matched.values(), path.name)
+        read_connector(write_scene(shot, "result", fitted_text))
+    document = _document(matched, photos, files, options)
+    write_whole(options.output, fitted_text.encode())
+    content = json.dumps(document, indent=1, allow_nan=False) + "\n"
+    write_whole(options.output.with_suffix(".json"), content.encode())
+    write_whole(options.output.with_suffix(".html"), make_page(matched, document).encode())
+    _report(matched, options.output)
+    return 0
+
+
+def _files(given: list[Path]) -> list[Path]:
+    files: list[Path] = []
+    for path in given:
+        if path.is_dir():
+            files += pictures_in(path)
+        elif is_picture(path):
+            files.append(path)
+        else:
+            got = "another kind of file" if path.exists() else "no such path"
+            raise InputError(f"{path}: expected a photograph or a folder of them, got {got}")
+    if not 1 <= len(files) <= MOST_PHOTOGRAPHS:
+        raise InputError(f"PHOTO: expected 1 to {MOST_PHOTOGRAPHS} photographs, got {len(files)}")
+    return files
+
+
+def _named(option: str, name: str | None, offered: list[str]) -> str:
+    if name is not None and name not in offered:
+        raise InputError(f"{option}: expected one of {', '.join(offered)}, got {shown(name)}")
+    return name or offered[0]
+
+
+def _lens(path: Path | None, view: str, width: int, height: int) -> tuple[CalibratedCamera | None, float]:
+    """The calibrated camera of the photographs, and the standard deviation of the logarithm of its focal length."""
+    if path is None:
+        return None, 0.0
+    certificate = read_certificate(path)
+    if view not in certificate.cameras:
+        listed = ", ".join(certificate.cameras)
+        raise InputError(f"--calibration {path}: expected a camera {view}, as --camera states, got {listed}")
+    lens = certificate.cameras[view]
+    if abs(lens.width * height - lens.height * width) > 0.01 * lens.width * height:
+        raise InputError(
+            f"--calibration {path}: expected pictures with the photographs' ratio of width to height, {width} to "
+            f"{height}, got {lens.width} to {lens.height}"
+        )
+    name = f"{view}.f"
+    if name not in certificate.parameters:
+        return lens, 0.0
+    at = certificate.parameters.index(name)
+    return lens, math.sqrt(max(float(certificate.covariance[at, at]), 0.0)) / lens.fx
+
+
+def _document(matched: Matched, photos: list[Photo], files: list[Path], options: argparse.Namespace) -> dict[str, Any]:
+    used = {photo.name: pose for photo, pose in zip(matched.used, matched.fitted.poses, strict=True)}
+    ratio, u = matched.station.ratio, matched.station.ratio * matched.station.ratio_u
+    listed = []
+    for file, photo in zip(files, photos, strict=True):
+        entry: dict[str, Any] = {"file": file.name, "sha256": sha256_of(file)}
+        pose = used.get(photo.name)
+        listed.append(entry | {"camera_matrix": None if pose is None else np.round(pose, 6).tolist()})
+    return {
+        "schema": SCHEMA,
+        "scene": options.scene,
+        "camera": options.camera,
+        "lighting": matched.lighting,
+        "lighting_misfits": {name: round(value, 3) for name, value in matched.misfits.items()},
+        "photographs": listed,
+        "focal_px": matched.fitted.focal_px,
+        "focal_over_distance": {"value": ratio, "u": u, "interval": [ratio - u, ratio + u]},
+        "edges": {"points": matched.fitted.points, "median_residual_px": matched.fitted.residual_px},
+        "quantities": [each.document() for each in matched.quantities],
+        "notes": matched.notes,
+        "differences": matched.differences.document() if matched.differences else None,
+    }
+
+
+def _report(matched: Matched, output: Path) -> None:
+    lines = [f"{name}: not used, its edges agree by only {score:.2f}" for name, score in matched.passed.items()]
+    ratio = matched.station.ratio
+    lines.append(f"focal length / distance: {ratio:.5f} (U {matched.station.ratio_u:.2%})")
+    for each in matched.quantities:
+        name = ".".join(each.key)
+        if each.value is None:
+            lines.append(f"{name}: not determined ({each.reason})")
+        else:
+            u = "" if each.u is None else f" (U {each.u:.2g})"
+            value = each.value if isinstance(each.value, list) else [each.value]
+            lines.append(f"{name}: {', '.join(f'{number:.4g}' for number in value)}{u}")
+    lines += [*matched.notes, f"wrote {output}, {output.with_suffix('.json').name}, {output.with_suffix('.html').name}"]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))

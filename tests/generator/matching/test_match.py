@@ -1,0 +1,83 @@
+"""`python -m generator match`: one small photograph from start to end, and what a user may get wrong."""
+
+import json
+import tomllib
+
+import pytest
+from PIL import Image
+
+from blender_scripts.contract.connector import read_connector
+from generator.__main__ import main
+from generator.dataset.connectors import nominal_connector
+from tests.conftest import SCENES
+from tests.generator.locating.certificates import write_certificate
+from tests.generator.reporting.page_reader import read_page
+
+
+def test_one_photograph(rendered, tmp_path, capsys):
+    photograph, output = rendered / "images" / "plain_bent.png", tmp_path / "matched.toml"
+    words = ["match", str(photograph), "--scene", "connector_3x9", "--lighting", "ring", "--marking", "numbers"]
+    assert main([*words, "--workers", "1", "-o", str(output)]) == 0
+    document = json.loads(output.with_suffix(".json").read_text("utf-8"))
+    low, high = document["focal_over_distance"]["interval"]
+    assert low < 35.0 / 118.0 < high < 1.04 * 35.0 / 118.0
+    told = {each["key"]: each for each in document["quantities"]}
+    assert not told["nuisance.exposure"]["determined"]
+    focal = told["camera.center.focal_mm"]
+    assert not focal["determined"] or focal["interval"][0] < 35.0 < focal["interval"][1]
+    assert told["sensor.full_well_e"]["value"] == pytest.approx(12000.0, rel=0.4)
+    matched, before = read_connector(output), read_connector(SCENES / "connector_3x9.toml")
+    assert matched.cameras["center"] != before.cameras["center"] and matched.cameras["left"] == before.cameras["left"]
+    assert matched.nuisance.exposure == before.nuisance.exposure
+    changed = tomllib.loads(output.read_text("utf-8"))
+    assert changed["shell"] == tomllib.loads((SCENES / "connector_3x9.toml").read_text("utf-8"))["shell"]
+    page = read_page(output.with_suffix(".html"))
+    assert "Not determined" in page.text and len([tag for tag, _ in page.tags if tag == "img"]) == 1
+    assert "nuisance.exposure: not determined" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scene", "no/scene"], "--scene: expected the name of a scene, without .toml, got 'no/scene'"),
+        (["--workers", "-1"], "--workers: expected a whole number from 1, got -1"),
+        (["--housing", "pink"], "--housing: expected one of plain, ribbed"),
+        (["--lighting", "sun"], "--lighting: expected one of ring, side"),
+        (["-o", "matched.json"], "-o: expected a name that ends in .toml, got matched.json"),
+        (["--calibration", "none.json"], "none.json: expected a calibration certificate"),
+    ],
+)
+def test_wrong_options(words, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 32)).save("a.png")
+    assert main(["match", "a.png", "--scene", "connector_3x9", "-o", "matched.toml", *words]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "matched.toml").exists()
+
+
+@pytest.mark.parametrize(
+    ("camera", "size", "message"),
+    [
+        ("left", (64, 32), "expected a camera left, as --camera states, got center"),
+        (
+            "center",
+            (64, 64),
+            "expected pictures with the photographs' ratio of width to height, 64 to 64, got 512 to 256",
+        ),
+    ],
+)
+def test_a_certificate_of_another_camera(camera, size, message, tmp_path, capsys):
+    connector = nominal_connector(read_connector(SCENES / "connector_3x9.toml"), "plain", "round")
+    certificate = write_certificate(tmp_path / "camera.json", {"center": connector.cameras["center"]})
+    Image.new("RGB", size).save(tmp_path / "a.png")
+    words = ["match", str(tmp_path / "a.png"), "--scene", "connector_3x9", "-o", str(tmp_path / "matched.toml")]
+    assert main([*words, "--camera", camera, "--calibration", str(certificate)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_photographs_of_two_sizes(tmp_path, capsys):
+    for number, width in enumerate((64, 72)):
+        Image.new("RGB", (width, 32)).save(tmp_path / f"{number}.png")
+    output = str(tmp_path.parent / "matched.toml")
+    assert main(["match", str(tmp_path), "--scene", "connector_3x9", "-o", output]) == 2
+    assert "1.png: expected 64 x 32 px, as the first photograph has, got 72 x 32 px" in capsys.readouterr().err

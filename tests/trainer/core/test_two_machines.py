@@ -1,0 +1,88 @@
+"""`torchrun` over two machines, here two network namespaces that see each other by a cable (veth) and share a disk."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from trainer.vit.command import main
+
+OPTIONS = ("--epochs", "6", "--batch-size", "11", "--lr", "1e-4", "--no-check", "--device", "cpu")
+PORT = "29500"
+SECONDS = 240
+
+
+def ip(*words: str) -> bool:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    return done.returncode == 0
+
+
+@pytest.fixture
+def machines() -> Iterator[list[str]]:
+    """Names of two network namespaces, at 10.77.0.1 and 10.77.0.2, each with a network device `cable`."""
+    names = [f"pinsight{os.getpid()}{side}" for side in "ab"]
+    if shutil.which("ip") is None or not ip("netns", "add", names[0]):
+        pytest.skip("network namespaces are not permitted here")
+    try:
+        made = ip("netns", "add", names[1])
+        ends = ["cable", "netns", names[0], "type", "veth", "peer", "name", "cable", "netns", names[1]]
+        made = made and ip("link", "add", *ends)
+        for number, name in enumerate(names, 1):
+            made = made and ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", "cable")
+            made = made and ip("-n", name, "link", "set", "cable", "up") and ip("-n", name, "link", "set", "lo", "up")
+        if not made:
+            pytest.skip("network devices are not permitted here")
+        yield names
+    finally:
+        for name in names:
+            kill_all(name)
+            ip("netns", "del", name)
+
+
+def torchrun(machine: str, rank: int, *options: str) -> subprocess.Popen[str]:
+    """One process of a training on one of two machines."""
+    launcher = (sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1")
+    launcher += ("--node-rank", str(rank), "--master-addr", "10.77.0.1", "--master-port", PORT, "-m", "trainer.vit")
+    return subprocess.Popen(
+        ["ip", "netns", "exec", machine, *launcher, *options],
+        env={**os.environ, "GLOO_SOCKET_IFNAME": "cable"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def kill_all(machine: str) -> None:
+    """Kill all processes of a machine."""
+    pids = subprocess.run(["ip", "netns", "pids", machine], capture_output=True, text=True, check=False).stdout
+    for pid in map(int, pids.split()):
+        os.kill(pid, signal.SIGKILL)
+
+
+def test_two_machines_equal_one_and_resume_when_one_is_killed(machines, tiny_dataset, small_options, tmp_path):
+    alone, run = tmp_path / "alone", tmp_path / "run"
+    given = ("--data", str(tiny_dataset), *small_options, *OPTIONS)
+    sides = [torchrun(name, rank, *given, "--out", str(run)) for rank, name in enumerate(machines)]
+    end = time.monotonic() + SECONDS
+    while not (run / "state.safetensors").is_file() and time.monotonic() < end:
+        time.sleep(0.01)
+    kill_all(machines[1])
+    said = [side.communicate(timeout=SECONDS)[0] for side in sides]
+    assert sides[0].returncode != 0, said[0]  # it does not wait for the lost machine
+    assert not (run / "summary.json").exists(), said[0]
+    sides = [torchrun(name, rank, "--data", given[1], "--out", str(run), "--resume", "--device", "cpu")
+             for rank, name in enumerate(machines)]  # fmt: skip
+    said = [side.communicate(timeout=SECONDS)[0] for side in sides]
+    assert [side.returncode for side in sides] == [0, 0], said
+    assert "2 processes, each on cpu" in said[0]
+    assert main([*given, "--out", str(alone)]) == 0
+    first, second = (load_file(each / "last.safetensors") for each in (alone, run))
+    for key, tensor in first.items():
+        torch.testing.assert_close(second[key], tensor, rtol=0, atol=1e-5)
