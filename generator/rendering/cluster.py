@@ -7,16 +7,13 @@ writes them, the record last. Neither pictures nor scenes need a disk that the m
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
 import json
-import os
 import pickle
-import socket
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
@@ -25,42 +22,17 @@ from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.claim import Claim
-from blender_scripts.manifest.output_folder import SCENES, OutputFolder
+from blender_scripts.manifest.output_folder import EXTRAS, SCENES, OutputFolder
 from generator.rendering.node import Answer, Chunk, Job, RowFiles, code
 
-# Most rows of a task: few are lost with a node, and a task's own cost is small beside theirs.
+# Largest number of rows of a task: a lost node loses few pictures, and a task costs little beside its rows.
 _CHUNK = 8
-# A row whose task was lost so often, with its worker or its node, has failed.
+# A row fails if its task was lost so often, because its worker process or its node ended.
 _MOST_LOSSES = 4
 _POLL_S = 0.5
 _PATIENCE_S = 10.0
-# While one task keeps a card busy, another builds its scene and takes the truth.
+# Share of a graphics card that a task reserves: while one task renders on it, another builds its scene.
 _CARD_SHARE = 0.5
-
-
-@contextlib.contextmanager
-def joined(cluster: str) -> Iterator[None]:
-    """Join a Ray cluster, or start one on this machine; leave or end it afterwards.
-
-    Args:
-        cluster: `ray://ADDRESS`, or `ray`: that of the environment variable RAY_ADDRESS, else one of this machine.
-
-    Raises:
-        InputError: there is no such cluster.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    address = os.environ.get("RAY_ADDRESS", "local") if cluster == "ray" else cluster
-    host, colon, port = address.removeprefix("ray://").rpartition(":")
-    try:
-        if colon and port.isdecimal():  # Ray itself would try for minutes
-            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S).close()
-        ray.init(address, log_to_driver=False, logging_level="ERROR")
-    except Exception as error:  # Ray raises Exception itself, for example where a node starts too slowly
-        raise InputError(f"--cluster: expected a Ray cluster at {address}, got: {error}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def job_of(options: argparse.Namespace, claimed: Claim, arguments: Sequence[str]) -> Job:
@@ -100,11 +72,11 @@ def _task(ours: str) -> Callable[[str, list[Any], bytes], Any]:
     return render
 
 
-class Fleet:
-    """The nodes of a cluster, which render the rows of a manifest.
+class Scheduler:
+    """Gives the rows of a manifest to the nodes of a cluster, and writes the files that they return.
 
     Args:
-        job: what all chunks have in common.
+        job: what all tasks have in common.
         output: the render folder.
         rows: numbers of the rows to render, from 0.
         names: run name of each row of the manifest.
@@ -123,22 +95,22 @@ class Fleet:
         self._job, self._output, self._names = job, output, names
         self._options = options
         self._threads = options.threads or 1
-        self._cards = _CARD_SHARE if options.device == "gpu" else 0
+        self._gpu_share = _CARD_SHARE if options.device == "gpu" else 0
         self._waiting: deque[tuple[int, ...]] = deque()
-        self._flying: dict[Any, tuple[int, ...]] = {}
+        self._running: dict[Any, tuple[int, ...]] = {}
         self._losses: Counter[int] = Counter()
         self._refused: dict[str, str] = {}
         self._first: Answer | None = None
-        self._room, self._looked = 0, 0.0
+        self._most_tasks, self._counted_at = 0, 0.0
         self._ours = code()
         self._task = ray.remote(_task(self._ours))
         self._reference = ray.put(job)
-        self._look()
-        size = max(1, min(_CHUNK, len(rows) // max(1, 2 * self._room)))
+        self._count_places()
+        size = max(1, min(_CHUNK, len(rows) // max(1, 2 * self._most_tasks)))
         self._waiting.extend(tuple(rows[at : at + size]) for at in range(0, len(rows), size))
 
     def work(self) -> None:
-        """Render all rows; KeyboardInterrupt ends all tasks.
+        """Render all rows; an error or Ctrl-C ends all tasks before it is passed on.
 
         Raises:
             InputError: no node can render, or finished rows have other settings.
@@ -146,35 +118,35 @@ class Fleet:
         total = sum(map(len, self._waiting))
         with tqdm(total=total, unit="picture", disable=not sys.stderr.isatty()) as self._bar:
             try:
-                while self._waiting or self._flying:
-                    self._look()
-                    while self._waiting and len(self._flying) < max(1, self._room):
+                while self._waiting or self._running:
+                    self._count_places()
+                    while self._waiting and len(self._running) < max(1, self._most_tasks):
                         self._submit(self._waiting.popleft())
-                    ready, _ = ray.wait(list(self._flying), timeout=_POLL_S)
+                    ready, _ = ray.wait(list(self._running), timeout=_POLL_S)
                     for reference in ready:
-                        self._take(reference, self._flying.pop(reference))
+                        self._handle(reference, self._running.pop(reference))
             except BaseException:
                 self._cancel()
                 raise
 
-    def _look(self) -> None:
-        """Count, twice a second at most, the tasks that the nodes have room for: nodes come and go."""
-        if time.monotonic() - self._looked < _POLL_S:
+    def _count_places(self) -> None:
+        """Count the tasks that can run at a time, twice a second at most, since nodes may join or stop."""
+        if time.monotonic() - self._counted_at < _POLL_S:
             return
         nodes = {node["NodeID"]: self._places(node["Resources"]) for node in ray.nodes() if node["Alive"]}
         able = {node for node, places in nodes.items() if places}
         if able and able <= set(self._refused):
             raise InputError([*self._refused.values(), "--cluster: expected a node that can render, got none"])
-        if not able and not self._looked:
-            needs = f"{self._threads} CPUs" + (" and a graphics card" if self._cards else "")
+        if not able and not self._counted_at:
+            needs = f"{self._threads} CPUs" + (" and a graphics card" if self._gpu_share else "")
             sys.stderr.write(f"note: no node of the cluster has {needs} for a task yet: waiting for one\n")
-        # Twice the tasks that can run: a node never waits for the next one, and a cluster that grows sees the demand.
-        room = 2 * sum(places for node, places in nodes.items() if node not in self._refused)
-        self._room, self._looked = self._options.workers or room, time.monotonic()
+        # Twice as many tasks: no node waits for its next one, and an autoscaler sees that more nodes would be used.
+        most = 2 * sum(places for node, places in nodes.items() if node not in self._refused)
+        self._most_tasks, self._counted_at = self._options.workers or most, time.monotonic()
 
     def _places(self, resources: dict[str, float]) -> int:
         places = int(resources.get("CPU", 0) // self._threads)
-        return min(places, int(resources.get("GPU", 0) // self._cards)) if self._cards else places
+        return min(places, int(resources.get("GPU", 0) // self._gpu_share)) if self._gpu_share else places
 
     def _submit(self, rows: tuple[int, ...]) -> None:
         names = [self._names[row] for row in rows]
@@ -184,11 +156,11 @@ class Fleet:
         chunk = pickle.dumps(Chunk(tuple(zip(rows, names, strict=True)), records, first))
         only = {"ray.io/node-id": f"!in({', '.join(self._refused)})"} if self._refused else None
         # Retries are counted here, since Ray repeats a task that exhausts the memory without end.
-        task = self._task.options(num_cpus=self._threads, num_gpus=self._cards, max_retries=0, label_selector=only)
-        self._flying[task.remote(self._reference.hex(), [self._reference], chunk)] = rows
+        task = self._task.options(num_cpus=self._threads, num_gpus=self._gpu_share, max_retries=0, label_selector=only)
+        self._running[task.remote(self._reference.hex(), [self._reference], chunk)] = rows
 
-    def _take(self, reference: Any, rows: tuple[int, ...]) -> None:
-        """Take a finished task's answer: write its rows, or give them to other nodes."""
+    def _handle(self, reference: Any, rows: tuple[int, ...]) -> None:
+        """Write the rows that a task returned, or give them to other nodes."""
         try:
             answer = ray.get(reference)
         except RayError as error:
@@ -209,7 +181,7 @@ class Fleet:
             self._keep(each)
 
     def _difference(self, answer: Answer) -> str:
-        """What makes a node's pictures other than the first node's, in a sentence; empty: nothing."""
+        """Return why a node's pictures differ from those of the first node, in a sentence; empty: they do not."""
         first = self._first
         if first is None or self._options.mixed:
             return ""
@@ -227,7 +199,7 @@ class Fleet:
             self._bar.write(f"{self._refused[answer.node]}: other nodes get its rows", file=sys.stderr)
 
     def _note_loss(self, rows: tuple[int, ...], error: RayError) -> None:
-        """Give the rows of a lost task to other workers, one by one, so that a row that kills them is found."""
+        """Give the rows of a lost task to other workers, each in a task of its own: one of them may kill its worker."""
         cause = getattr(error, "cause", None) or error
         for row in reversed(rows):
             self._losses[row] += 1
@@ -251,7 +223,7 @@ class Fleet:
         files = dict(found.files)
         stated = {"image": record["image_sha256"], "mask": record["mask_sha256"], **record.get("extras_sha256", {})}
         got = {kind: hashlib.sha256(content).hexdigest() for kind, content in files.items()}
-        if record["run"] != run or (files and got != stated):
+        if record["run"] != run or (files and got != stated) or not files.keys() <= {"image", "mask", *EXTRAS}:
             self._fail(f"{run}: expected files with the SHA-256 of their record, got others: repeat the command")
             return
         if files:
@@ -264,10 +236,10 @@ class Fleet:
         self._bar.update()
 
     def _cancel(self) -> None:
-        """End all tasks; those that do not end soon, with their worker process."""
+        """End all tasks: first with KeyboardInterrupt; what runs after _PATIENCE_S ends with its worker process."""
         for force in (False, True):
-            for reference in self._flying:
+            for reference in self._running:
                 ray.cancel(reference, force=force)
-            if self._flying:
-                _, left = ray.wait(list(self._flying), num_returns=len(self._flying), timeout=_PATIENCE_S)
-                self._flying = {each: self._flying[each] for each in left}
+            if self._running:
+                _, left = ray.wait(list(self._running), num_returns=len(self._running), timeout=_PATIENCE_S)
+                self._running = {each: self._running[each] for each in left}

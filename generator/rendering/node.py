@@ -23,7 +23,7 @@ from blender_scripts.manifest.output_folder import EXTRAS, SCENES, OutputFolder
 from blender_scripts.manifest.record import RENDERER
 from generator.io.source_code import code_sha256
 from generator.rendering.engines import renderer_command
-from generator.rendering.pool import PATIENCE_S, Seat
+from generator.rendering.pool import PATIENCE_S, WorkerSlot
 from generator.rendering.shards import cpu
 
 _POLL_S = 0.2
@@ -31,7 +31,7 @@ _POLL_S = 0.2
 
 @dataclass(frozen=True)
 class Job:
-    """What the chunks of one command have in common.
+    """What all tasks of one command have in common.
 
     Attributes:
         manifest: file name of the manifest.
@@ -56,8 +56,8 @@ class Chunk:
     """Rows that one task renders.
 
     Attributes:
-        rows: number and run of each.
-        records: contents of the records of those that are finished in the driver's render folder, by run.
+        rows: number and run name of each row.
+        records: contents of the records of rows that are finished in the render folder, by run name.
         wanted: version of Blender and kind of processor of the other nodes; None: any.
     """
 
@@ -68,7 +68,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class RowFiles:
-    """What became of a row.
+    """The result of one row.
 
     Attributes:
         row: its number.
@@ -92,8 +92,8 @@ class Answer:
         name: its host name and address.
         cpu: kind of its processor.
         blender: version of its Blender; empty if no row was rendered.
-        refusal: why it renders nothing; empty if it does.
-        rows: the rows that it rendered or found finished; fewer than asked if it is not like the other nodes.
+        refusal: why it refuses to render; empty if it does not.
+        rows: results of the rows; fewer than asked for if the pictures of this node differ from those of the others.
     """
 
     node: str
@@ -105,7 +105,7 @@ class Answer:
 
 
 def code() -> str:
-    """Describe the code of this machine, which has to be the same on all."""
+    """Return a description of the code of this machine, which has to be equal on all machines."""
     with contextlib.suppress(metadata.PackageNotFoundError):
         return f"pinsight {metadata.version('pinsight')}, renderer {RENDERER}, code {code_sha256()[:12]}"
     return f"renderer {RENDERER}, code {code_sha256()[:12]}"
@@ -116,7 +116,7 @@ def this_node() -> tuple[str, str]:
     return ray.get_runtime_context().get_node_id(), f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
 
 
-class Station:
+class NodeRenderer:
     """The renderer of a Ray worker process, and its temporary folder with the job's files.
 
     Raises:
@@ -132,7 +132,7 @@ class Station:
             (folder / name).write_bytes(content)
         self.output, self._root = OutputFolder(folder / "out"), job.root
         command += [str(folder / job.manifest), "--scenes", str(folder / SCENES), "--out", str(self.output.root)]
-        self._seat = Seat([*command, *job.arguments, "--feed", "--records-only"], job.recycle, folder)
+        self._slot = WorkerSlot([*command, *job.arguments, "--feed", "--records-only"], job.recycle, folder)
         self._thread = ThreadPoolExecutor(1)
         self._asked: Future[tuple[dict[str, Any] | None, str]] = Future()
 
@@ -144,7 +144,7 @@ class Station:
         """
         if record is not None:
             self.output.record(run).write_bytes(record)
-        self._asked = self._thread.submit(self._seat.render, row)
+        self._asked = self._thread.submit(self._slot.render, row)
         while True:  # Ray cancels a task by KeyboardInterrupt, which is not raised while Python waits for a renderer
             try:
                 answer, cause = self._asked.result(timeout=_POLL_S)
@@ -169,29 +169,29 @@ class Station:
 
     def close(self) -> None:
         """End the renderer, and remove the folder."""
-        self._seat.end()
+        self._slot.end()
         wait([self._asked], PATIENCE_S if self._asked.running() else 0.0)
-        self._seat.end(kill=True)
+        self._slot.end(kill=True)
         self._thread.shutdown()
-        self._seat.close()
+        self._slot.close()
         self._scratch.close()
 
 
-# A Ray worker process serves one driver; a driver may have several jobs, one after the other.
-_stations: dict[str, Station] = {}
+# By key of the job: a Ray worker process serves one driver, which may have several jobs, one after the other.
+_renderers: dict[str, NodeRenderer] = {}
 
 
-def _station(key: str, job: list[Any]) -> Station:
-    if key not in _stations:
+def _renderer(key: str, job: list[Any]) -> NodeRenderer:
+    if key not in _renderers:
         _close()
-        _stations[key] = Station(ray.get(job[0]))
-    return _stations[key]
+        _renderers[key] = NodeRenderer(ray.get(job[0]))
+    return _renderers[key]
 
 
 @atexit.register
 def _close() -> None:
-    while _stations:
-        _stations.popitem()[1].close()
+    while _renderers:
+        _renderers.popitem()[1].close()
 
 
 def work(key: str, job: list[Any], chunk: Chunk) -> Answer:
@@ -207,7 +207,7 @@ def work(key: str, job: list[Any], chunk: Chunk) -> Answer:
         return Answer(node, name, cpu())
     try:
         rows = []
-        for each in _rendered(_station(key, job), chunk):
+        for each in _rendered(_renderer(key, job), chunk):
             rows.append(each)
             if each.record and chunk.wanted and _blender(each) != chunk.wanted[0]:
                 break
@@ -220,9 +220,9 @@ def work(key: str, job: list[Any], chunk: Chunk) -> Answer:
     return Answer(node, name, cpu(), next((_blender(each) for each in rows if each.record), ""), rows=tuple(rows))
 
 
-def _rendered(station: Station, chunk: Chunk) -> Iterator[RowFiles]:
+def _rendered(renderer: NodeRenderer, chunk: Chunk) -> Iterator[RowFiles]:
     for row, run in chunk.rows:
-        yield station.render(row, run, chunk.records.get(run))
+        yield renderer.render(row, run, chunk.records.get(run))
 
 
 def _blender(row: RowFiles) -> str:

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from blender_scripts.contract.errors import InputError
 
 _TRIES = 2
-# A renderer ends so long after SIGTERM at the latest.
+# Seconds that a renderer has to end after SIGTERM.
 PATIENCE_S = 5.0
 
 
@@ -90,8 +90,8 @@ class Worker:
         return code, [line.strip() for line in self.log.read().splitlines() if line.strip()]
 
 
-class Seat:
-    """A place for one renderer process, which is replaced when it dies and after many rows.
+class WorkerSlot:
+    """One renderer process at a time, which is replaced when it ends unexpectedly and after many rows.
 
     Args:
         command: command that starts a renderer, which then reads row numbers from its standard input.
@@ -106,11 +106,11 @@ class Seat:
         self._stopping = False
 
     def render(self, row: int) -> tuple[dict[str, Any] | None, str]:
-        """Let the process render one row, and a new process once more if it dies.
+        """Let the process render one row; if the process ends, a new one tries once more.
 
         Returns:
-            Its answer (keys `problem`, `rendered`) and an empty text; or None and how the last process ended; or None
-            and an empty text after `end`.
+            The answer (keys `problem`, `rendered`; see `Worker.ask`) and an empty text. If there is none: None and how
+            the last process ended, or None and an empty text after `end`.
 
         Raises:
             InputError: the renderer refuses to work, for example because its Blender is too old.
@@ -133,14 +133,14 @@ class Seat:
         return None, cause
 
     def close(self) -> None:
-        """Let the process end, and wait for it."""
+        """Tell the process to end, and wait until it has."""
         if self._worker is not None:
             self._worker.stop()
             with self._lock:
                 self._worker = None
 
     def end(self, kill: bool = False) -> None:
-        """End the process, now and for good: with SIGTERM, so that it can clean up, or with SIGKILL."""
+        """End the process, and start no other: with SIGTERM, so that it can clean up, or with SIGKILL."""
         with self._lock:
             self._stopping = True
             if self._worker is not None:
@@ -210,9 +210,9 @@ class Pool:
         self._lock = threading.Lock()
         self._stopping = False
         self._error: BaseException | None = None
-        seats = [Seat(self.command, self.recycle, self.scratch) for _ in range(count)]
+        slots = [WorkerSlot(self.command, self.recycle, self.scratch) for _ in range(count)]
         with tqdm(total=len(self.rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
-            threads = [threading.Thread(target=self._serve, args=(seat,), daemon=True) for seat in seats]
+            threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in slots]
             for thread in threads:
                 thread.start()
             try:
@@ -220,32 +220,32 @@ class Pool:
                     while thread.is_alive() and not self._stopping:
                         thread.join(0.2)
             finally:
-                self._stop_all(seats, threads)
+                self._stop_all(slots, threads)
         if self._error is not None:
             raise self._error
 
-    def _stop_all(self, seats: list[Seat], threads: list[threading.Thread]) -> None:
+    def _stop_all(self, slots: list[WorkerSlot], threads: list[threading.Thread]) -> None:
         """End all processes: with SIGTERM, so that a renderer can clean up, and after PATIENCE_S with SIGKILL."""
         self._stopping = True
-        for seat in seats:
-            seat.end()
+        for slot in slots:
+            slot.end()
         patience = time.monotonic() + PATIENCE_S
         for thread in threads:
             thread.join(max(0.0, patience - time.monotonic()))
-        for seat in seats:
-            seat.end(kill=True)
+        for slot in slots:
+            slot.end(kill=True)
         for thread in threads:
             thread.join()
 
-    def _serve(self, seat: Seat) -> None:
+    def _serve(self, slot: WorkerSlot) -> None:
         try:
             while not self._stopping:
                 try:
                     row = self._waiting.get_nowait()
                 except queue.Empty:
                     break
-                self._note(row, *seat.render(row))
-            seat.close()
+                self._note(row, *slot.render(row))
+            slot.close()
         except BaseException as error:  # raised again in the main thread
             self._error = self._error or error
             self._stopping = True

@@ -22,11 +22,12 @@ from blender_scripts.manifest.reader import read_manifest
 from generator.doe.check import add_scenes_argument, check_photographs
 from generator.io.shard import Shard, shard_of
 from generator.rendering.engines import SCRIPT, renderer_command
+from generator.rendering.joining import address_of, joined
 from generator.rendering.pool import Pool, ending, refusal
 from generator.rendering.shards import finished
 
 if TYPE_CHECKING:
-    from generator.rendering.cluster import Fleet
+    from generator.rendering.cluster import Scheduler
 
 # While one process keeps the card busy, the other builds its scene and takes the truth.
 _GPU_WORKERS = 2
@@ -51,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = "folder for images, masks and records (default: renders/NAME for a manifest NAME.csv)"
     add("--out", type=Path, metavar="DIR", help=out)
     add_scenes_argument(parser)
-    workers = f"number of renderer processes (default: one per core; {_GPU_WORKERS} with --device gpu)"
+    workers = f"number of renderer processes (default: one per core; {_GPU_WORKERS} with --device gpu); with --cluster "
+    workers += "the largest number of tasks at a time"
     add("--workers", type=_count(1), metavar="N", help=workers)
     engine = "local: the package bpy of this Python; blender: a Blender executable (default: local if bpy is installed)"
     add("--engine", choices=("local", "blender"), help=engine)
@@ -83,12 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     recycle = "number of rows after which a renderer process is replaced by a new one (default: 500)"
     add("--recycle", type=_count(1), default=500, metavar="N", help=recycle)
-    cluster = "render on a Ray cluster: `ray` joins that of RAY_ADDRESS, or else starts one on this machine; "
-    add("--cluster", metavar="ray[://ADDRESS]", help=f"{cluster}`ray://ADDRESS` joins another by its Ray Client server")
-    threads = "with --cluster: render threads of a task, and the CPUs that it reserves (default: 1)"
+    cluster = "render on a Ray cluster: `ray` joins the one at the environment variable RAY_ADDRESS, or starts one on "
+    cluster += "this machine; `ray://ADDRESS` joins a cluster by the address of its Ray Client server"
+    add("--cluster", metavar="ray[://ADDRESS]", help=cluster)
+    threads = "with --cluster: number of render threads of a task, and of the CPUs that it reserves (default: 1)"
     add("--threads", type=_count(1), metavar="N", help=threads)
-    mixed = "with --cluster: accept nodes with another Blender version or processor than the first, "
-    add("--mixed", action="store_true", help=f"{mixed}whose pictures differ in their last bits")
+    mixed = "with --cluster: accept nodes with another version of Blender or kind of processor than the first node, "
+    add("--mixed", action="store_true", help=f"{mixed}although their pictures may differ in the last bits")
     script = "print the path of the script render.py, for use with `blender -b -P`, and render nothing"
     add("--print-script", action="store_true", help=script)
 
@@ -127,8 +130,8 @@ def _check_cluster(options: argparse.Namespace) -> None:
         if getattr(options, name):
             wanted, got = ("--cluster", "none") if options.cluster is None else ("no --cluster", "both")
             raise InputError(f"--{name.replace('_', '-')}: expected {wanted} with it, got {got}")
-    if options.cluster not in (None, "ray") and not options.cluster.startswith("ray://"):
-        raise InputError(f"--cluster: expected ray or ray://ADDRESS, got {shown(options.cluster)}")
+    if options.cluster is not None:
+        address_of(options.cluster)
 
 
 def _here(options: argparse.Namespace, claimed: Claim, rows: list[int]) -> Pool | None:
@@ -158,21 +161,21 @@ def _here(options: argparse.Namespace, claimed: Claim, rows: list[int]) -> Pool 
     return pool
 
 
-def _on_cluster(options: argparse.Namespace, claimed: Claim, rows: list[int]) -> Fleet:
+def _on_cluster(options: argparse.Namespace, claimed: Claim, rows: list[int]) -> Scheduler:
     """Render on the nodes of a cluster."""
-    from generator.rendering import cluster
-
     names = [run.run for run in claimed.manifest.runs]
-    with cluster.joined(options.cluster):
+    with joined(options.cluster):
+        from generator.rendering import cluster
+
         job = cluster.job_of(options, claimed, _passed_on(options, options.threads or 1))
-        fleet = cluster.Fleet(job, claimed.output, rows, names, options)
+        scheduler = cluster.Scheduler(job, claimed.output, rows, names, options)
         _begin(claimed, rows)
-        fleet.work()
-    return fleet
+        scheduler.work()
+    return scheduler
 
 
 def _begin(claimed: Claim, rows: Sequence[int]) -> None:
-    """Say where the pictures come, and write the manifest and its scenes there."""
+    """Print the render folder, and write copies of the manifest and its scenes into it."""
     output, runs = claimed.output, claimed.manifest.runs
     if claimed.is_default:
         print(f"rendering into the folder {output.root} (--out DIR chooses another one)", flush=True)
