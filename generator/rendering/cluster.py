@@ -25,8 +25,9 @@ from blender_scripts.manifest.claim import Claim
 from blender_scripts.manifest.output_folder import EXTRAS, SCENES, OutputFolder
 from generator.rendering.node import Answer, Chunk, Job, RowFiles, code
 
-# Largest number of rows of a task: a lost node loses few pictures, and a task costs little beside its rows.
-_CHUNK = 8
+# A task has as many rows as take about so many seconds, at most so many: a lost node loses few pictures, and what a
+# task itself costs (about 10 ms) is small beside its rows.
+_TASK_S, _MOST_ROWS = 2.0, 8
 # A row fails if its task was lost so often, because its worker process or its node ended.
 _MOST_LOSSES = 4
 _POLL_S = 0.5
@@ -96,7 +97,7 @@ class Scheduler:
         self._options = options
         self._threads = options.threads or 1
         self._gpu_share = _CARD_SHARE if options.device == "gpu" else 0
-        self._waiting: deque[tuple[int, ...]] = deque()
+        self._waiting, self._alone = deque(rows), deque[int]()
         self._running: dict[Any, tuple[int, ...]] = {}
         self._losses: Counter[int] = Counter()
         self._refused: dict[str, str] = {}
@@ -105,9 +106,8 @@ class Scheduler:
         self._ours = code()
         self._task = ray.remote(_task(self._ours))
         self._reference = ray.put(job)
+        self._row_s = _TASK_S
         self._count_places()
-        size = max(1, min(_CHUNK, len(rows) // max(1, 2 * self._most_tasks)))
-        self._waiting.extend(tuple(rows[at : at + size]) for at in range(0, len(rows), size))
 
     def work(self) -> None:
         """Render all rows; an error or Ctrl-C ends all tasks before it is passed on.
@@ -115,13 +115,12 @@ class Scheduler:
         Raises:
             InputError: no node can render, or finished rows have other settings.
         """
-        total = sum(map(len, self._waiting))
-        with tqdm(total=total, unit="picture", disable=not sys.stderr.isatty()) as self._bar:
+        with tqdm(total=len(self._waiting), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
             try:
-                while self._waiting or self._running:
+                while self._waiting or self._alone or self._running:
                     self._count_places()
-                    while self._waiting and len(self._running) < max(1, self._most_tasks):
-                        self._submit(self._waiting.popleft())
+                    while (self._waiting or self._alone) and len(self._running) < max(1, self._most_tasks):
+                        self._submit(self._next_rows())
                     ready, _ = ray.wait(list(self._running), timeout=_POLL_S)
                     for reference in ready:
                         self._handle(reference, self._running.pop(reference))
@@ -148,6 +147,13 @@ class Scheduler:
         places = int(resources.get("CPU", 0) // self._threads)
         return min(places, int(resources.get("GPU", 0) // self._gpu_share)) if self._gpu_share else places
 
+    def _next_rows(self) -> tuple[int, ...]:
+        """Take the rows of the next task: fewer than _MOST_ROWS if they take long, or if few are left for all nodes."""
+        if self._alone:
+            return (self._alone.popleft(),)
+        size = min(_MOST_ROWS, int(_TASK_S / self._row_s), len(self._waiting) // max(1, self._most_tasks))
+        return tuple(self._waiting.popleft() for _ in range(max(1, size)))
+
     def _submit(self, rows: tuple[int, ...]) -> None:
         names = [self._names[row] for row in rows]
         finished = [] if self._options.force else [name for name in names if self._output.is_whole(name)]
@@ -173,12 +179,14 @@ class Scheduler:
             raise InputError(f"node {answer.name}: {answer.refusal}")
         if refusal := answer.refusal or self._difference(answer):
             self._refuse(answer, refusal)
-            self._waiting.appendleft(rows)
+            self._waiting.extendleft(reversed(rows))
             return
         if answer.blender:
             self._first = self._first or answer
         for each in answer.rows:
             self._keep(each)
+        # The first row of a worker includes the start of Blender: the mean with what was known forgets that soon.
+        self._row_s = (self._row_s + answer.seconds / len(rows)) / 2
 
     def _difference(self, answer: Answer) -> str:
         """Return why a node's pictures differ from those of the first node, in a sentence; empty: they do not."""
@@ -204,7 +212,7 @@ class Scheduler:
         for row in reversed(rows):
             self._losses[row] += 1
             if self._losses[row] < _MOST_LOSSES:
-                self._waiting.appendleft((row,))
+                self._alone.appendleft(row)
                 continue
             reason = f"{type(cause).__name__}: {str(cause).strip().partition(chr(10))[0]}"
             self._fail(f"{self._names[row]}: lost {_MOST_LOSSES} times with its worker or node, at last {reason}")

@@ -9,6 +9,7 @@ import atexit
 import contextlib
 import json
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -93,6 +94,7 @@ class Answer:
         cpu: kind of its processor.
         blender: version of its Blender; empty if no row was rendered.
         refusal: why it refuses to render; empty if it does not.
+        seconds: time that the rows took.
         rows: results of the rows; fewer than asked for if the pictures of this node differ from those of the others.
     """
 
@@ -101,6 +103,7 @@ class Answer:
     cpu: str
     blender: str = ""
     refusal: str = ""
+    seconds: float = 0.0
     rows: tuple[RowFiles, ...] = ()
 
 
@@ -203,6 +206,7 @@ def work(key: str, job: list[Any], chunk: Chunk) -> Answer:
         chunk: the rows.
     """
     node, name = this_node()
+    start = time.monotonic()
     if chunk.wanted and chunk.wanted[1] != cpu():
         return Answer(node, name, cpu())
     try:
@@ -217,7 +221,8 @@ def work(key: str, job: list[Any], chunk: Chunk) -> Answer:
     except BaseException:
         _close()
         raise
-    return Answer(node, name, cpu(), next((_blender(each) for each in rows if each.record), ""), rows=tuple(rows))
+    blender, seconds = next((_blender(each) for each in rows if each.record), ""), time.monotonic() - start
+    return Answer(node, name, cpu(), blender, seconds=seconds, rows=tuple(rows))
 
 
 def _rendered(renderer: NodeRenderer, chunk: Chunk) -> Iterator[RowFiles]:
