@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = "folder for images, masks and records (default: renders/NAME for a manifest NAME.csv)"
     add("--out", type=Path, metavar="DIR", help=out)
     add_scenes_argument(parser)
-    workers = f"number of renderer processes (default: one per core; {_GPU_WORKERS} with --device gpu); with --cluster "
-    workers += "the largest number of tasks at a time"
+    workers = "number of renderer processes; with --cluster the largest number of tasks at a time "
+    workers += f"(default: one per core; {_GPU_WORKERS} with --device gpu)"
     add("--workers", type=_count(1), metavar="N", help=workers)
     engine = "local: the package bpy of this Python; blender: a Blender executable (default: local if bpy is installed)"
     add("--engine", choices=("local", "blender"), help=engine)

@@ -313,7 +313,10 @@ def test_the_sample_cluster_file_installs_ray_and_starts_both_kinds_of_node() ->
         == {"render", "cluster"}
         <= set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
     )
-    for kind, needed in (("head", ["--head", "--port", "--ray-client-server-port"]), ("worker", ["--address"])):
+    for kind, needed in (
+        ("head", ["--head", "--include-dashboard", "--port", "--ray-client-server-port"]),
+        ("worker", ["--address"]),
+    ):
         (words,) = [shlex.split(line) for line in sample[f"{kind}_start_ray_commands"] if " start " in line]
         given = [word.partition("=")[0] for word in words if word.startswith("--")]
         assert given == needed and set(given) <= {option for each in start.params for option in each.opts}
