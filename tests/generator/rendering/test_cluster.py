@@ -268,6 +268,13 @@ def test_a_driver_outside_of_the_cluster(whole: Path, nodes: Cluster, tmp_path: 
     assert folder_bytes(tmp_path / "out" / "images").items() <= folder_bytes(whole / "images").items()
 
 
+def test_without_ray_the_extra_is_named(whole: Path, tmp_path: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert render(whole, tmp_path / "out") == 2
+    assert capsys.readouterr().err.startswith("expected the extra 'cluster' (pip install 'pinsight[cluster]'), got ")
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_client_server_that_ends_at_its_start_is_tried_again(monkeypatch) -> None:
     """As Ray's does now and then."""
     calls = []
