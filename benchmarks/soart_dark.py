@@ -6,10 +6,11 @@
     python -m benchmarks.soart_dark page new.json --to docs/explanation/soart_dark.md    --before old.json: a column
 
 Each render becomes a capture: cut out with a shift of up to 5 % of the width either way, so that two pictures differ by
-up to 10 %, exposed less, with shot and read noise, coded to 8 bits. A unit space is made as by `generator inspect` with
-its default settings; every method gets the same registered pictures. A pin's score is the largest value in its box
-widened by 30 %. AUROC is the mean over SETS random unit spaces; intervals are from SAMPLES bootstrap samples of the
-judged parts, those of differences from the same samples.
+up to 10 %, exposed less, with shot and read noise, coded to 8 bits. A unit space is fitted with the default settings of
+`generator inspect`, but to all its pictures: outliers and copies are not set aside, and no gate refuses a picture.
+Every method gets the same registered pictures. A pin's score is the largest value in its box widened by 30 %. AUROC is
+the mean over SETS random unit spaces; intervals are from SAMPLES bootstrap samples of the judged parts, those of
+differences from the same samples.
 """
 
 from __future__ import annotations
@@ -86,11 +87,13 @@ pins, too. No setting of a method was chosen on these parts. The pictures are di
 % of their width. The exposure is a share of the light of the render. The noise is that of a small sensor at high gain
 (full well 1000 electrons, read noise 5 electrons).
 
-*Methods.* All methods get the same pictures, aligned with the unit space.
+*Methods.* All methods get the same pictures, aligned with the unit space. All pictures of a unit space are used:
+outliers and copies are not set aside, as `generator inspect` does, and no picture is INVALID.
 
 - `SOARTC`: the largest anomaly degree in the box of a pin.
 - `inspect`: the largest of the scores of SOARTC and of the RT method, each divided by its limit, and of `fading`
   above 1.
+- `RT method`: the `degree` of a pin.
 - `difference`: blurred absolute difference from the median picture of the unit space.
 - `difference over spread`: the same, divided by its median over the unit space.
 - `deviation`: absolute value of the blurred difference, divided by its median over the unit space.
@@ -156,7 +159,7 @@ def unit_spaces(cell: Cell, pool: list[Capture]) -> Iterator[list[Capture]]:
 
 
 def station_of(renders: Path, chosen: list[Capture]) -> Station:
-    """Make the unit space as `generator inspect` does by default, with the pins of its first picture."""
+    """Make the unit space of all chosen pictures by the default settings, with the pins of the first picture."""
     settings = dict(DEFAULTS)
     model = SoartC(rotation_deg=settings.pop("rotation"), **settings).fit([one.image for one in chosen])
     first = chosen[0]

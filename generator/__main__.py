@@ -1,6 +1,7 @@
 """`python -m generator COMMAND`: design, render and inspect pictures of connectors, and build datasets of them.
 
-Each command is a module, imported only when it is called. Exit codes: 0 done, 2 wrong input, 1 any other failure.
+Each command is a module, imported only when it is called. Exit codes: 0 done; 2 wrong input, or a file that cannot be
+read or written; 1 any other failure.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "gates.md"
 REGULAR = "regular"
-SOARTC = "SOARTC"
+SOARTC, VIT, FLORENCE2 = "SOARTC", "ViT", "Florence-2"
 HALF_TURN = "turned by 180° (keyed, latched or printed)"
 OTHER = "another scene"
 BATCH = 8  # pictures that a Florence-2 reads at once
@@ -232,6 +232,14 @@ def measured(pictures: Path, judges: Mapping[str, Judge]) -> str:
     return table(["pictures", *judges, *("other verdicts" for _ in by_golden)], rows)
 
 
+def judges_of(runs: Sequence[Path]) -> dict[str, Judge]:
+    """Return the judge of each run, headed ViT or Florence-2, with the run's path if several runs are of one kind."""
+    kinds = [FLORENCE2 if kind_of(run) == DETECTION_FORMAT else VIT for run in runs]
+    heads = [kind if kinds.count(kind) == 1 else f"{kind} `{run}`" for run, kind in zip(runs, kinds, strict=True)]
+    makers = {VIT: judge_of_run, FLORENCE2: judge_of_gates}
+    return {head: makers[kind](run) for head, run, kind in zip(heads, runs, kinds, strict=True)}
+
+
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     p = argparse.ArgumentParser(
@@ -265,10 +273,7 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Judge the pictures and print the table, with --write also into gates.md; returns the exit code."""
-    judges = {
-        f"`{one.name}`": (judge_of_gates if kind_of(one) == DETECTION_FORMAT else judge_of_run)(one)
-        for one in args.model
-    }
+    judges = judges_of(args.model)
     if args.golden:
         judges[SOARTC] = judge_of_golden(args.golden)
     with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ from trainer.core.errors import InputError
 from trainer.core.options import device_of, number, run_command
 from trainer.core.run_folder import check_place, kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.gauge.run import FORMAT as GAUGE_FORMAT
 from trainer.vit import results, run_page
 from trainer.vit.attention import PICTURES, PROBES, SPLIT, Asked, show
 
@@ -68,8 +69,9 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Draw and score the maps as the options say; returns the exit code."""
-    if kind_of(args.model) == DETECTION_FORMAT:
-        raise InputError(f"--model {args.model}: expected the run of a ViT, got a run of Florence-2")
+    others = {DETECTION_FORMAT: "Florence-2", GAUGE_FORMAT: "a gauge"}
+    if other := others.get(kind_of(args.model) or ""):
+        raise InputError(f"--model {args.model}: expected the run of a ViT, got a run of {other}")
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     out = args.out or args.model / results.ATTENTION

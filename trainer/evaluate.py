@@ -74,7 +74,9 @@ def parser() -> argparse.ArgumentParser:
         "whose verdicts are compared with the gauge's",
     )
     p.add_argument(
-        "--batch-size", type=number(int, 1, 65_536), help="ViT and Florence-2 only: pictures per batch (default: 16)"
+        "--batch-size",
+        type=number(int, 1, 65_536),
+        help="ViT and Florence-2 only: pictures (of a ViT with --views: parts) per batch (default: 16)",
     )
     p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (default: number of cores)")
     p.add_argument(

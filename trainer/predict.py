@@ -24,6 +24,7 @@ from trainer.core.prediction import (
     check_json,
     check_sheets,
     find_pictures,
+    remove_earlier,
     sheet_names,
     write_sheet,
 )
@@ -55,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
         "a heat map of where the defect may be; Florence-2 adds a box around each defect, with class and confidence; "
         "a gauge adds every pin's measures in mm. Classes: BENDNG bent pin, NUKENG pin missing or not seated, OTHERNG "
         "any other defect.",
-        epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read; 1 anything else",
+        epilog="exit codes: 0 done, whatever the verdicts; 2 a picture or the run cannot be read, a part lacks a view "
+        "that the run needs, or an option is wrong; 1 anything else",
         allow_abbrev=False,
     )
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT, Florence-2 or gauge")
@@ -105,7 +107,7 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
             f"--{name}",
             metavar="NAME",
             help=f"{name} of the part, for a gauge, or a network trained on NSOART pictures with golden references; "
-            f"needed if RUN knows more than one {name}",
+            f"needed if RUN knows more than one {name}, unless they give a gauge equal measures",
         )
     p.add_argument(
         "--camera",
@@ -197,15 +199,19 @@ def run(args: argparse.Namespace) -> int:
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     judging = _judging(args, files, kind)
-    names = dict(zip(judging.places, sheet_names(judging.places), strict=True))
+    sheets = sheet_names(judging.places)
+    names = dict(zip(judging.places, sheets, strict=True))
     if args.json is not None:
         check_json(args.json, [*files, *filter(None, (args.positions, args.calibration))])
     if args.out is not None:
-        check_sheets(args.out, files, list(names.values()))
+        check_sheets(args.out, files, sheets)
         args.out.mkdir(parents=True, exist_ok=True)
+    targets = [path for path in (args.json, args.out / PREDICTIONS if args.out else None) if path is not None]
     verdicts: list[dict[str, Any]] = []
     problems: list[str] = []
-    for one in tqdm(judging.outcomes, total=len(names), unit="picture", disable=None):
+    for one in tqdm(judging.outcomes, total=len(sheets), unit="picture", disable=None):
+        if not verdicts:  # the run could be loaded
+            remove_earlier(targets, args.out, sheets)
         problems += one.problems
         verdicts.append(one.verdict)
         if one.line:
@@ -213,9 +219,8 @@ def run(args: argparse.Namespace) -> int:
         if args.out is not None and one.sheet is not None:
             write_sheet(one.sheet, args.out / names[one.file])
     text = json.dumps(verdicts, indent=2, ensure_ascii=False) + "\n"
-    for target in (args.json, args.out / PREDICTIONS if args.out else None):
-        if target is not None:
-            run_folder.write_text(target, text)
+    for target in targets:
+        run_folder.write_text(target, text)
     if problems:
         raise InputError(problems)
     return 0

@@ -17,6 +17,7 @@ from trainer.core.publication import CARD, push
 from trainer.core.run_folder import kind_of
 from trainer.florence2 import publication as detection
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.gauge.run import FORMAT as GAUGE_FORMAT
 from trainer.vit import publication
 
 EXAMPLE = """example:
@@ -56,10 +57,16 @@ def run(args: argparse.Namespace) -> int:
     names = [("--to", args.to), *(("--dataset", name) for name in args.dataset)]
     if problems := [problem for option, name in names if (problem := name_problem(name, option))]:
         raise InputError(problems)
-    of_kind = detection if kind_of(args.run) == DETECTION_FORMAT else publication
+    kind = kind_of(args.run)
+    if kind == GAUGE_FORMAT:
+        raise InputError(
+            f"{args.run}: expected the run of a ViT or Florence-2, got a run of a gauge, which has no model card; "
+            "`python -m trainer.export` writes a gauge to one file"
+        )
+    of_kind = detection if kind == DETECTION_FORMAT else publication
     files = of_kind.files_of(args.run, args.to, args.dataset, args.license)
     sizes = {n: f.stat().st_size if isinstance(f, Path) else len(f) for n, f in files.items()}
-    say(f"{len(files)} files, {sum(sizes.values()) / 1e6:.1f} MB; card: {args.run / CARD}")
+    say(f"to upload: {len(files)} files, {sum(sizes.values()) / 1e6:.1f} MB; model card: {args.run / CARD}")
     if args.dry_run:
         for name, size in sizes.items():
             say(f"  {name}  {size:,} bytes")

@@ -9,6 +9,7 @@ from trainer.core.errors import InputError
 from trainer.core.options import run_command
 from trainer.core.run_folder import REPORT, kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
+from trainer.gauge.run import FORMAT as GAUGE_FORMAT
 from trainer.vit.run_page import write_page
 
 
@@ -25,9 +26,10 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Write the HTML page on a ViT's run; returns the exit code."""
-    if kind_of(args.run) == DETECTION_FORMAT:
+    others = {DETECTION_FORMAT: "Florence-2", GAUGE_FORMAT: "a gauge"}
+    if other := others.get(kind_of(args.run) or ""):
         page = args.run / REPORT
-        raise InputError(f"{args.run}: expected the run of a ViT, got one of Florence-2, whose training wrote {page}")
+        raise InputError(f"{args.run}: expected the run of a ViT, got one of {other}, whose training writes {page}")
     say(f"report: {write_page(args.run)}")
     return 0
 

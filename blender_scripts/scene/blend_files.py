@@ -56,8 +56,8 @@ def read_blend(file: CadFile, object_name: str | None = None) -> Mesh:
 
     Raises:
         FileProblem: the file is damaged, is from a newer Blender, refers to other files, or has no mesh to read; or it
-            has several scenes and `object_name` is None; or an object has modifiers that change its shape, constraints,
-            shape keys, instances, or parents other than objects.
+            has several scenes or instances, and `object_name` is None; or an object has modifiers that change its
+            shape, constraints, shape keys, or parents other than objects.
     """
     content = file.content()
     mine = (bpy.app.version[0], bpy.app.version[1])

@@ -27,9 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     plan = steps.add_parser("plan", help="write a plan: a CSV file with the operations proposed for each picture")
     plan.add_argument("folder", type=Path, metavar="FOLDER", help="folder of pictures, or dataset folder")
     plan.add_argument("-o", "--output", type=Path, required=True, metavar="PLAN", help="CSV file to write")
-    each = "for each picture (of a dataset, each training picture that is no copy and has no copies), also plan a copy"
-    plan.add_argument("--light", action="store_true", help=f"{each} with changed light")
-    plan.add_argument("--warp", action="store_true", help=f"{each} that is slightly turned, zoomed and shifted")
+    each = "of each picture (of a dataset: of each training picture that is no copy and has no copies)"
+    plan.add_argument("--light", action="store_true", help=f"plan a copy with changed light {each}")
+    plan.add_argument("--warp", action="store_true", help=f"plan a copy, slightly turned, zoomed and shifted, {each}")
     plan.add_argument(
         "--skip-broken",
         action="store_true",
@@ -42,7 +42,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="OUT",
-        help="folder for the result: pictures (into a new or empty folder) or a dataset (one in OUT is replaced)",
+        help="folder for the result. Of a plan of pictures: a new or empty folder. Of a plan of a dataset: OUT becomes "
+        "the new dataset; if OUT is a dataset already, it is replaced",
     )
     apply.add_argument("--folder", type=Path, help="folder of the pictures, or dataset, instead of that in the plan")
     apply.add_argument("--seed", type=int, default=0, metavar="N", help="seed of all random choices (default: 0)")

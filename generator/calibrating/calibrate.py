@@ -216,7 +216,7 @@ def _document(
     places = {(s.camera, s.placing): i for i, s in enumerate(sightings)}
     for picture in pictures:
         at = places.get((picture["camera"], Path(picture["file"]).stem))
-        if at is not None:
+        if at is not None and picture["points"]:  # a picture without the target may differ from it in suffix only
             picture |= {"rms_px": round(float(solution.rms[at]), 4), "tilt_deg": round(float(solution.tilt_deg[at]), 2)}
     u = 2.0 * np.sqrt(np.diag(solution.covariance))
     return {

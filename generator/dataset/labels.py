@@ -74,7 +74,7 @@ def parse_tolerance(text: str) -> dict[str, float]:
         try:
             limits[name] = float(number)
         except ValueError:
-            raise ValueError(f"expected {name} as a number in mm, got {number!r}") from None
+            raise ValueError(f"expected a limit in mm, such as {name}=0.6, got {item.strip()!r}") from None
         if not (math.isfinite(limits[name]) and limits[name] > 0):
             raise ValueError(f"expected {name} as a finite number above 0, got {number!r}")
     return limits

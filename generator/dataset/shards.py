@@ -101,7 +101,10 @@ class DatasetShard:
                 "no such file: repeat `build --shard` for this shard"
             ) from None
         except (OSError, ValueError, TypeError, LookupError, RecursionError) as error:
-            raise InputError(f"{path}: expected the file of a dataset's shard, got a damaged one: {error}") from None
+            raise InputError(
+                f"{path}: expected this file as `build --shard` wrote it, got a damaged one ({error}): repeat "
+                "`build --shard` for this shard"
+            ) from None
 
     def problems(self) -> Iterator[str]:
         """Yield a message on each file of the shard that is missing or was changed."""

@@ -60,7 +60,7 @@ class Measuring:
 
         Args:
             split: the split.
-            name: class of the rows.
+            name: planned class of the rows; measurement designs have one, `measured`.
             rows: all rows of this class in the split.
         """
         source = self.spec.random("measure", split.name, name)

@@ -67,7 +67,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--format", choices=tuple(READERS), required=True, help="format of SOURCE")
     parser.add_argument("--to", type=Path, required=True, metavar="DATASET", help="folder of the dataset to make")
     parser.add_argument(
-        "--images", type=Path, metavar="FOLDER", help="coco, voc: folder of the pictures (default: beside the labels)"
+        "--images",
+        type=Path,
+        metavar="FOLDER",
+        help="coco, voc: folder of the pictures (default: beside the labels, or in images or JPEGImages there)",
     )
     parser.add_argument(
         "--classes",

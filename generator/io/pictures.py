@@ -200,7 +200,7 @@ def _loaded(content: bytes, suffix: str, name: str) -> Image.Image:
     is_deep = _is_deep_colour(picture)
     picture.load()
     if is_deep:  # Pillow keeps the high byte of 16-bit colours
-        _check_white(np.asarray(picture.convert("RGB")).max(2) * 257.0, name)
+        _check_white(np.asarray(picture.convert("RGB")).max(2) * 257.0, name, is_colour=True)
     if picture.mode in _DEEP_GREY and isinstance(picture, TiffImagePlugin.TiffImageFile):
         if picture.tag_v2.get(ExifTags.Base.PhotometricInterpretation) == 0:  # Pillow inverts it for 8 bits only
             raise InputError(f"{name}: expected black as the value 0, got a TIFF with white as 0: invert it")
@@ -329,14 +329,17 @@ def _brightest(values: np.ndarray) -> float:
     return float(np.partition(values, values.size - 1 - hot, axis=None)[values.size - 1 - hot])
 
 
-def _check_white(values: np.ndarray, name: str) -> None:
+def _check_white(values: np.ndarray, name: str, is_colour: bool = False) -> None:
     if (brightest := _brightest(values)) < LEAST_DEEP_WHITE and _given_white() != 65535:
-        most, depth = next((most, depth) for most, depth in _DEPTHS.items() if brightest <= most)
+        # Of colours only the high byte is known (of PPM rounded), so values may be larger, and white cannot be stated.
+        largest = brightest // 257 * 256 + 255 if is_colour else brightest
+        most, depth = next((most, depth) for most, depth in _DEPTHS.items() if min(largest, max(_DEPTHS)) <= most)
+        white = "to 65535" if is_colour else f"to the value of white ({most}; or 65535"
         raise InputError(
             f"{name}: expected a 16-bit picture whose brightest value is at least {LEAST_DEEP_WHITE}, got "
             f"{brightest:g}, which looks like {depth}: multiply all pictures by 65535 / {most}, or save them with 8 "
-            f"bits, or set the environment variable {WHITE} to the value of white ({most}; or 65535 "
-            "if white is 65535 and the pictures are merely dark)"
+            f"bits, or set the environment variable {WHITE} {white} if white is 65535 and the pictures are merely dark"
+            f"{'' if is_colour else ')'}"
         )
 
 

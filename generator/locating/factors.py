@@ -4,13 +4,13 @@ Displacements of tips are found a little smaller than they are. Measures are div
 displacement. With the factors, U (k = 2) covers 95 % of the errors. They come from the errors of parts of the
 validation split. Under one light, or in one housing, errors are larger than under another, which the network does not
 know. Therefore the factors of a part that several views measure are taken from those validation parts that look most
-like it to the network.
+like it to the network. A part measured by one view gets the factors of this view.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -27,7 +27,8 @@ COVERED = 0.95
 NEAREST = 12
 # Limits of a factor.
 LEAST, MOST = 0.3, 20.0
-# Fewer errors than this give no factor.
+ONES = (1.0, 1.0, 1.0)
+# Fewer errors than this give no factor of the nearest parts.
 _FEWEST = 40
 
 
@@ -71,11 +72,32 @@ class ValidationErrors:
         shown = {view: found for view, found in looks.items() if view in self.features and found is not None}
         if not shown or len(self.sizes) < 2 * NEAREST:
             return None
+        return self.sizes[np.argsort(self._far(shown), kind="stable")[:NEAREST]].reshape(-1, 3)
+
+    def widening(self) -> np.ndarray:
+        """Return the factors (3,), >= 1, by which factors of the nearest parts are too small for another part.
+
+        Each validation part gets the factors of the nearest other ones. A quantile of few parts is too small on
+        average, so these cover less than 95 % of the part's errors; multiplied by the result, they cover 95 %.
+        """
+        if len(self.sizes) <= 2 * NEAREST:
+            return np.ones(3)
+        relative = []
+        for index, own in enumerate(self.sizes):
+            far = self._far({view: each[index] for view, each in self.features.items()})
+            far[index] = np.inf
+            others = self.sizes[np.argsort(far, kind="stable")[:NEAREST]].reshape(-1, 3)
+            relative.append(own / [factor(others[:, axis]) for axis in range(3)])
+        found = np.concatenate(relative)
+        return np.maximum(1.0, [factor(found[:, axis]) for axis in range(3)])
+
+    def _far(self, looks: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Squared distances (P,) of the validation parts from a part with these features (F,) by view."""
         far = np.zeros(len(self.sizes))
-        for view, found in shown.items():
+        for view, found in looks.items():
             known = self.features[view]
             far += np.square((known - found) / (known.std(axis=0) + 1e-6)).sum(axis=1)
-        return self.sizes[np.argsort(far, kind="stable")[:NEAREST]].reshape(-1, 3)
+        return far
 
     def save(self, folder: Path) -> None:
         """Write FOLDER/errors.npz, atomically and without pickled objects."""
@@ -111,21 +133,22 @@ class ValidationErrors:
 class Factors:
     """Factors, found in validation, by which standard deviations in mm are multiplied so that uncertainties are right.
 
+    Triples are for dx, dy and retraction.
+
     Attributes:
-        aside: factor for dx and dy measured by several views together, over all validation parts.
-        height: the same for retraction.
-        aside_alone, height_alone: factors for dx and dy, and for retraction, measured by one view alone.
+        together: factors for measures by several views together, over all validation parts.
+        alone: factors for measures by one view alone, by name of the view; under "" over all views.
         errors: errors of the validation parts, from which the factors of a part measured by several views are taken;
-            None: `aside` and `height` apply to every part.
+            None: `together` applies to every such part.
+        widening: what factors taken from `errors` are multiplied by, see `ValidationErrors.widening`.
         slopes: found displacements of validation tips divided by the true ones, by name of the terminal; under "" for
             all terminals together.
     """
 
-    aside: float = 1.0
-    height: float = 1.0
-    aside_alone: float = 1.0
-    height_alone: float = 1.0
+    together: Sequence[float] = ONES
+    alone: Mapping[str, Sequence[float]] = field(default_factory=dict)
     errors: ValidationErrors | None = None
+    widening: Sequence[float] = ONES
     slopes: Mapping[str, float] = field(default_factory=dict)
 
     def slope(self, terminal: str) -> float:
@@ -139,10 +162,10 @@ class Factors:
             looks: features (F,) of the part in each view that measures it, by name of the view; None: not known.
         """
         if len(looks) < 2:
-            return np.array([self.aside_alone, self.aside_alone, self.height_alone])
-        overall = np.array([self.aside, self.aside, self.height])
+            return np.array(self.alone.get(next(iter(looks), ""), self.alone.get("", ONES)))
         near = self.errors.near(looks) if self.errors is not None else None
         if near is None:
-            return overall
+            return np.array(self.together)
         enough = np.isfinite(near).sum(axis=0) >= _FEWEST
-        return np.where(enough, [factor(near[:, axis]) for axis in range(3)], overall)
+        own = np.array([factor(near[:, axis]) for axis in range(3)]) * self.widening
+        return np.where(enough, own, self.together)

@@ -31,8 +31,8 @@ from generator.locating.likeness import Likeness
 from generator.locating.locate import FoundPoints
 from generator.verdict.gates import PictureGates
 
-FORMAT = "pinsight-gauge-onnx/4"
-_FACTORS = ("aside", "height", "aside_alone", "height_alone")
+FORMAT = "pinsight-gauge-onnx/5"
+_FACTORS = ("together", "alone", "widening", "slopes")
 
 
 class OnnxFinder:
@@ -123,7 +123,7 @@ def _held(path: Path, session: Any, stated: Mapping[str, str]) -> GaugeFile:
         gauge = Gauge(
             finder,
             float(json.loads(stated["pitch_px"])),
-            Factors(**in_mm, errors=_errors(path, stated), slopes=factors["slopes"]),
+            Factors(**in_mm, errors=_errors(path, stated)),
             FitLimits(factors["residual"], factors["inliers"], factors["sigma_px"]),
             gates,
             likeness=Likeness.of_bytes(io.BytesIO(base64.b64decode(stated["likeness"])), f"{path} likeness"),

@@ -74,7 +74,7 @@ class Matched:
     differences: Differences | None = None
 
     def values(self) -> dict[Key, Any]:
-        """Return the determined values, by key."""
+        """Return those values of the scene file that the photographs determined, by table and key of the file."""
         return {each.key: each.value for each in self.quantities if each.value is not None}
 
 

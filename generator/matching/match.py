@@ -79,6 +79,11 @@ def run(options: argparse.Namespace) -> int:
         if photo.pixels.shape[:2] != (height, width):
             size = "{1} x {0}".format(*photo.pixels.shape)
             raise InputError(f"{file}: expected {width} x {height} px, as the first photograph has, got {size} px")
+    if options.calibration and connector.cameras[options.camera].field_mm:
+        raise InputError(
+            f"--calibration {options.calibration}: expected a pinhole camera {options.camera} in {path}, got a "
+            "telecentric one; leave out --calibration, and field_mm is determined from the photographs"
+        )
     lens, lens_sd = _lens(options.calibration, options.camera, width, height)
     original = path.read_bytes().decode("utf-8-sig")
     text = with_values(original, {("picture", "width"): width, ("picture", "height"): height}, path.name)

@@ -11,7 +11,9 @@ from generator.dataset.labels import ANSWER_LABELS, CLASS_MEANINGS
 CLASS_WORDS = CLASS_MEANINGS
 # All other terms: a page shows their meanings on a click, in the first section that uses them.
 OTHER_WORDS = {
-    "verdict": "OK or NG, for a picture or a whole part",
+    "verdict": "the judgement on a picture or a whole part, such as OK or NG",
+    "UNSURE": "neither OK nor NG: somebody has to look at the part",
+    "INVALID": "not judged: the picture cannot be judged, or the part was not found or is unlike those of the training",
     "tolerance": "the largest deviation that is still good, in mm. It decides what is OK and what is NG",
     "true position": (
         "how far a pin's tip is from its place on the drawing, in mm, stated as a diameter: twice the distance"
@@ -34,8 +36,8 @@ OTHER_WORDS = {
     ),
     "mask": "picture in which each pixel has the number of the pin it shows, here coloured by class",
     "split": (
-        "pictures set aside for one purpose: train teaches the network, validation chooses its weights and its "
-        "threshold, test measures it on pictures that it has not seen. No part is in two splits"
+        "pictures set aside for one purpose: train teaches the network, choices are made on validation, test measures "
+        "the network on pictures that were used for neither. No part is in two splits"
     ),
     "factor": "what was varied on purpose, such as camera, light or housing",
     "level": "one value of a factor: of the factor camera, for example, left",
@@ -52,6 +54,10 @@ OTHER_WORDS = {
     "P(NG)": "probability that the network gives to NG: 1 minus that of OK",
     "temperature": "number that the network's scores are divided by, so that its probabilities are neither too sure "
     "nor too cautious; 1 changes nothing",
+    "calibration certificate": (
+        "file with the measured focal length and lens distortion of the cameras, made by generator calibrate; without "
+        "a valid one, millimetres rest on the station's drawing"
+    ),
     "calibration": (
         "whether probabilities mean what they say: of all answers given with 0.9, nine in ten should be right"
     ),
@@ -112,11 +118,13 @@ _MARKUP = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL)
 def _pattern(word: str) -> re.Pattern[str]:
     """Return a pattern that finds a term in a text, also in the plural and at the beginning of a sentence.
 
+    In the beginning of a longer term, such as calibration in "calibration certificate", the shorter one is not found.
     It also finds the other names of a class in Florence-2's answers, such as BEND-NG.
     """
     names = {word, *(labels[word] for labels in ANSWER_LABELS.values() if word in labels)}
     either = "|".join(map(re.escape, sorted(names)))
-    return re.compile(rf"(?<![\w-])(?:{either})(?:s|es|d)?(?!\w)", re.IGNORECASE if word.islower() else 0)
+    longer = "|".join(re.escape(other[len(word) :]) for other in WORDS if other.startswith(word + " ")) or "(?!)"
+    return re.compile(rf"(?<![\w-])(?:{either})(?:s|es|d)?(?!\w|{longer})", re.IGNORECASE if word.islower() else 0)
 
 
 _PATTERNS = {word: _pattern(word) for word in WORDS}

@@ -7,9 +7,10 @@ from itertools import batched
 import numpy as np
 from PIL import Image
 
-from generator.io.drawing import Box, Cell, draw_boxes, enlargement, grid, under_verdict
+from generator.io.drawing import PAPER, Box, Cell, draw_boxes, enlargement, grid, under_verdict
 from generator.soart.inspection import NOT_SEEN, Finding
 from generator.soart.soart3_maps import CHANNELS
+from generator.verdict.envelope import Verdict
 
 # Colours from dark to bright in even steps of lightness, readable without colour vision too.
 HEAT = np.array([[8, 8, 30], [70, 18, 100], [160, 40, 100], [230, 90, 50], [252, 170, 40], [252, 250, 160]], float)
@@ -37,6 +38,11 @@ def overlay(picture: Image.Image, finding: Finding) -> Image.Image:
             boxes.append(Box(box, "INVALID", pin.address))
     sheet = draw_boxes(rgb, boxes, enlargement(rgb.size, 900))
     return under_verdict(sheet, finding.verdict, "  ".join(finding.reasons) or f"{finding.score:.2f} times the limit")
+
+
+def unreadable(reason: str) -> Image.Image:
+    """Draw what stands in place of an overlay if a picture cannot be read: the verdict INVALID and the reason."""
+    return under_verdict(Image.new("RGB", (900, 300), PAPER), str(Verdict.INVALID), reason)
 
 
 def figure(picture: Image.Image, finding: Finding, width: int = 420) -> Image.Image:

@@ -10,7 +10,8 @@ copies make the estimated false alarm rate too low. Before the limits are set, t
 - pictures that do not show the part that most pictures show;
 - outliers: by their score (leave-one-out), or by their distance from the median picture.
 
-If more than a quarter of the pictures stand out, they are taken for a second group of parts, not for outliers.
+If more than a quarter of the pictures stand out, they are taken for a second group of parts, not for outliers: they
+are kept, and a warning names them. So are outliers that are found only after ROUNDS rounds.
 """
 
 from __future__ import annotations
@@ -42,6 +43,8 @@ MOST_OUTLIERS = 0.25
 # An outlier's score is above FACTOR (1 + FEW / n) times the median of n pictures, and above SIGMAS robust standard
 # deviations of the scores' logs.
 FACTOR, FEW, SIGMAS = 3.0, 10, 6.0
+# Outliers are set aside in at most so many rounds; each is followed by a new fit to the pictures that are left.
+ROUNDS = 3
 # Pictures of two parts: their residuals, at most LARGEST, sorted, have a gap of at least UNLIKE.
 UNLIKE, LARGEST = 0.3, 0.6
 # Pictures of two lights: residuals differ by this factor. Residuals below LEAST do not count.
@@ -137,19 +140,25 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
         raise ValueError(f"expected at least {FEWEST} different OK pictures, got {len(golden.kept)}{copies}")
     first, misfits = _misfits(golden.kept, model)
     unlike = _above_gap(np.minimum(misfits, LARGEST))
-    if unlike.sum() > _most(len(unlike)) and not keep_outliers:
+    is_two_parts = unlike.sum() > _most(len(unlike))
+    if is_two_parts and not keep_outliers:
         names = [one.path.name for one, is_unlike in zip(golden.kept, unlike, strict=True) if is_unlike]
         raise ValueError(
             f"expected OK pictures of one type of part in the same light, got {len(names)} of {len(unlike)} that do "
             f"not look like {first.path.name}: {_some(names)}; move them to another folder, or give --keep-outliers"
         )
-    if not _drop(golden, unlike, "it does not show the same part as the other OK pictures", keep_outliers):
+    if is_two_parts:
+        _warn_of_many(golden, unlike, f"do not look like {first.path.name}")
+    elif not _drop(golden, unlike, "it does not show the same part as the other OK pictures", keep_outliers):
         _warn_of_groups(golden, misfits, model)
     golden.kept.sort(key=lambda one: one is not first)  # the first picture is the one that the others are aligned with
-    for _ in range(3):
-        model.fit(one.small for one in golden.kept)
+    model.fit(one.small for one in golden.kept)
+    for _ in range(ROUNDS):
         if not _drop_outliers(golden, model, keep_outliers):
             break
+        model.fit(one.small for one in golden.kept)
+    else:
+        _drop_outliers(golden, model, keep=True)
     if model.evidence_.residual - RESIDUAL_MARGIN > LARGEST:
         golden.warnings.append(
             f"warning: the OK pictures differ much from each other after alignment (misfit up to "
@@ -161,11 +170,26 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
 
 def _drop_outliers(golden: Golden, model: SoartC, keep: bool) -> bool:
     """Set outliers aside; return whether the unit space has to be fitted again."""
+    many = np.zeros(len(golden.kept), dtype=bool)
     for scores in (model.scores_, _distances(greys(model.members_))):
+        bad = _stand_out(scores)
         reason = "its difference from the other OK pictures is {} times the median difference"
-        if _drop(golden, _stand_out(scores), reason, keep, np.round(scores / np.median(scores), 1)):
+        if _drop(golden, bad, reason, keep, np.round(scores / np.median(scores), 1)):
             return True
+        many |= bad & (bad.sum() > _most(len(bad)))
+    _warn_of_many(golden, many, "differ much from the others")
     return False
+
+
+def _warn_of_many(golden: Golden, many: np.ndarray, how: str) -> None:
+    """Warn of pictures that stand out, marked in `many`, and are too many to be set aside as outliers."""
+    if not many.any():
+        return
+    names = [one.path.name for one, is_one in zip(golden.kept, many, strict=True) if is_one]
+    golden.warnings.append(
+        f"warning: {len(names)} of {len(many)} OK pictures {how}: {_some(names)}; as they are more than a quarter, "
+        "they are kept, and the limits may be wide; move those that are not OK to another folder"
+    )
 
 
 def _warn_of_groups(golden: Golden, misfits: np.ndarray, model: SoartC) -> None:

@@ -4,8 +4,9 @@
     python -m generator inspect new.png --golden ok_folder --positions record.json -o verdicts --save unit.npz
     python -m generator inspect incoming/ --golden unit.npz -o verdicts --watch
 
-It writes NAME.json (verdict, reasons, boxes, pins) and NAME.png (the marked picture) for each picture, with --figures
-also NAME_maps.png, and adds each verdict as one line to verdicts.jsonl.
+It writes NAME.json (verdict, reasons, boxes, pins) and NAME.png (the marked picture; for a picture that cannot be read
+the verdict INVALID with the reason) for each picture, with --figures also NAME_maps.png, and adds each verdict as one
+line to verdicts.jsonl. Files of earlier verdicts on the same pictures are removed before the first is judged.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from generator.io.output_file import LONGEST_NAME, check_file, check_folder, wri
 from generator.io.pictures import is_picture, open_picture, passed_over, pictures_in
 from generator.io.pin_boxes import PinBox, read_pin_boxes
 from generator.soart.estimator import SoartC
-from generator.soart.figure import figure, overlay
+from generator.soart.figure import figure, overlay, unreadable
 from generator.soart.golden import choose, read_golden
 from generator.soart.inspection import Finding, Station, as_values, pins_in_unit_space, read_picture
 from generator.soart.verdict_log import VerdictLog, files_of
@@ -133,6 +134,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _inspect_all(judge: Judge, paths: list[Path]) -> int:
     problems: list[str] = []
+    for path in paths:  # or an earlier OK would stay if a picture cannot be read, or the program is stopped
+        judge.log.remove_earlier(path.stem)
     for path in tqdm(paths, disable=None if len(paths) > 4 else True, unit="picture"):
         sha256 = ""
         try:
@@ -232,6 +235,7 @@ class Judge:
     def write_unreadable(self, path: Path, sha256: str, name: str, error: InputError) -> str:
         """Write the verdict INVALID with the reason `error`, and return it as text; other arguments as for `write`."""
         reason = "file: " + error.problems[0].removeprefix(f"{path}: ")
+        write_whole(self.log.folder / files_of(name)[1], _png(unreadable(reason)))
         envelope = self._envelope(path, sha256, Verdict.INVALID, [reason])
         self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
         return f"{Verdict.INVALID}  {path.name}  {reason}"

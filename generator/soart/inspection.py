@@ -1,15 +1,15 @@
 """Judge a picture by a unit space and, if they are known, by the boxes of the connector's pins.
 
 The picture's score is its largest anomaly degree. With pins there is a second score: the largest degree of a pin. Each
-score has a limit, set from the scores of the OK pictures (leave-one-out); the stated false alarm rate is that of the
-verdict, not of one score. A pin is not OK if its own degree is above the limit, if it is not visible in its box
-(`fading` in `generator.soart.pins`), or if the peak of an anomaly lies in its box.
+score has a limit, set from the scores of the OK pictures (leave-one-out); the stated false alarm rate is the share of
+OK parts above one of the limits, without alarms by `fading`. A pin is not OK if its degree is above the limit, if it is
+not visible in its box (`fading` in `generator.soart.pins`), or if the peak of an anomaly lies in its box.
 
 The verdict is the first of these that applies:
 
 - INVALID: the picture does not show the part that the OK pictures show (`generator.soart.evidence`), or shows it
   turned, or shows less than half of it;
-- NG: a score is above its limit by more than the limit's uncertainty (plus UNSUITABLE if the next point applies);
+- NG: a score is above its limit by more than its uncertainty (plus UNSUITABLE if the next point applies, not by a pin);
 - INVALID: some of the part or a pin lies outside the picture, or size, exposure, contrast, sharpness or noise are
   unlike those of all OK pictures (`generator.verdict.gates`);
 - UNSURE: a score is above its limit, but within the uncertainty of the limit;
@@ -124,7 +124,7 @@ class Station:
         table: statistics of the pins over the OK parts; None without pins.
         picture_limit, pin_limit: limits of the picture's anomaly degree and of a pin's degree.
         picture_doubt, pin_doubt: uncertainty of each limit, as a share of the limit.
-        limit: the limits together, with the false alarm rate to be expected.
+        limit: the limits together, with the false alarm rate to be expected, alarms by `fading` left out.
         lacks: names of limits that are missing because an older version saved the file; empty for a new model.
 
     Raises:

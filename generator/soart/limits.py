@@ -43,9 +43,12 @@ class Threshold:
     def promise(self) -> str:
         """Text for the user: expected false alarm rate, and how many OK pictures would prove that it is at most 1 %."""
         fewer = " or fewer" if self.limits > 1 else ""
+        # A pin that is not visible is an alarm by itself (`fading`), without a limit that the OK parts set.
+        without = " (without those of pins that are not visible)" if self.limits > 1 else ""
         text = (
-            f"set from {self.count} OK pictures, {self.above} of them above it; false alarms: {100 * self.rate:.1f} % "
-            f"expected{fewer}, {100 * self.interval[0]:.1f} to {100 * self.interval[1]:.1f} % with 95 % confidence"
+            f"set from {self.count} OK pictures, {self.above} of them above it; false alarms{without}: "
+            f"{100 * self.rate:.1f} % expected{fewer}, {100 * self.interval[0]:.1f} to {100 * self.interval[1]:.1f} % "
+            "with 95 % confidence"
         )
         if self.interval[1] > 0.01 and self.limits in TO_SHOW_1_PERCENT:
             text += f"; to prove at most 1 %, give {TO_SHOW_1_PERCENT[self.limits]} OK pictures, none above the limit"

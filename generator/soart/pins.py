@@ -114,7 +114,7 @@ class PinTable:
         reference: (h, w) grey, the unit space's mean picture; None: the mean of `members`.
 
     Raises:
-        ValueError: a box has fewer than 4 pixels inside the picture.
+        ValueError: a box, widened by MARGIN of its sides on every side, has fewer than 4 pixels inside the picture.
     """
 
     def __init__(self, pins: Sequence[Pin], members: np.ndarray, reference: np.ndarray | None = None) -> None:

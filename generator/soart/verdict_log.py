@@ -101,6 +101,20 @@ class VerdictLog:
         self._owners |= dict.fromkeys(files_of(name), picture)
         return name
 
+    def remove_earlier(self, name: str) -> None:
+        """Remove the files that an earlier program wrote for a picture, so that no old verdict stays beside a new one.
+
+        `name` is that of the files without suffix. The lines of the log stay. If there is no earlier verdict NAME.json,
+        nothing is removed.
+        """
+        report, drawn, maps = (self.folder / file for file in files_of(name))
+        if _document_in(report) is None:
+            return
+        # NAME_maps.png is the overlay of a picture NAME_maps, if that has a verdict of its own.
+        is_of_another = _document_in(maps.with_suffix(".json")) is not None
+        for file in (drawn, *(() if is_of_another else (maps,)), report):
+            file.unlink(missing_ok=True)
+
     def _note(self, document: dict[str, Any]) -> None:
         picture = (document["picture"], document["sha256"])
         self._done.add(picture)
@@ -120,7 +134,7 @@ class VerdictLog:
                 if document := _document(line):
                     self._note(document)
         for file in sorted(self.folder.glob("*.json")):
-            document = _document(file.read_text("utf-8", errors="replace"))
+            document = _document_in(file)
             if document is None:
                 self._owners.setdefault(file.name, ("", ""))  # a file of another program or version stays as it is
             elif (document["picture"], document["sha256"]) not in self._done:
@@ -130,6 +144,11 @@ class VerdictLog:
 def files_of(name: str) -> tuple[str, str, str]:
     """Return the names of a picture's output files: NAME.json (verdict), NAME.png (overlay), NAME_maps.png."""
     return f"{name}.json", f"{name}.png", f"{name}_maps.png"
+
+
+def _document_in(file: Path) -> dict[str, Any] | None:
+    """Read a verdict's file; None if it is missing or something else."""
+    return _document(file.read_text("utf-8", errors="replace")) if file.is_file() else None
 
 
 def _document(text: str) -> dict[str, Any] | None:

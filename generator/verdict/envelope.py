@@ -17,7 +17,10 @@ SCHEMA = "pinsight-verdict/1"
 
 
 class Verdict(StrEnum):
-    """The verdict on a picture, pin or part: the first of these that applies.
+    """The verdict on a picture, pin or part; `overall` combines several in this order.
+
+    What no score can be trusted for is INVALID before it is compared with limits. Only `generator inspect` calls an
+    unsuitable picture NG if its score is far above the limit (`generator.soart.inspection`).
 
     - NG: a defect was found.
     - INVALID: it cannot be judged, for example because the part was not found, or the picture is too dark or blurred.

@@ -1,9 +1,11 @@
 """Inspection of dark pictures: the captures, AUROC with intervals, the page."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks.soart_dark import METHODS, SAMPLES, _areas, exposed, page, summary
+from benchmarks.soart_dark import METHODS, PAGE, SAMPLES, SETS, _areas, exposed, page, summary
 from benchmarks.soart_dark_plan import POOLS, WEAK, rows
 from benchmarks.soart_evaluation import auroc
 
@@ -38,3 +40,9 @@ def test_the_page_compares_soartc_with_the_best_plain_method():
     assert line.startswith("| 5 good parts | 1/6 | 0.900 (0.900–0.900) |")
     assert line.endswith("| -0.050 (-0.050 to -0.050) |")
     assert page(found, found).splitlines()[-1].count("0.900 (") == len(METHODS)
+
+
+def test_the_page_explains_every_method_and_is_the_one_in_the_documentation():
+    written = Path(__file__).parents[2] / "docs" / "explanation" / "soart_dark.md"
+    assert all(f"\n- `{name}`: " in PAGE for name in METHODS)
+    assert written.read_text("utf-8").startswith(PAGE.format(sets=SETS))

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from studies.gates import HALF_TURN, REGULAR, SOARTC, is_symmetric, measured, parser, share, unsuitable
+from studies import gates
+from studies.gates import HALF_TURN, REGULAR, SOARTC, is_symmetric, judges_of, measured, parser, share, unsuitable
+from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 
 
 @pytest.fixture
@@ -55,6 +57,16 @@ def test_table_counts_invalid_by_kind_and_judge(tmp_path: Path):
         f"| {REGULAR} | 1 of 2 (1.3–98.7 %) |",
         f"| {HALF_TURN} | 1 of 1 (2.5–100.0 %) |",
     ]
+
+
+def test_columns_are_headed_by_kind_and_no_run_is_lost(tmp_path: Path, monkeypatch):
+    for name, kind in (("a/run", "pinsight-vit"), ("b/run", "pinsight-vit"), ("c/run", DETECTION_FORMAT)):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "config.json").write_text(json.dumps({"format": kind}))
+    monkeypatch.setattr(gates, "judge_of_gates", lambda run: run)
+    a, b, c = (tmp_path / name / "run" for name in "abc")
+    assert list(judges_of([a])) == ["ViT"]
+    assert list(judges_of([a, b, c])) == [f"ViT `{a}`", f"ViT `{b}`", "Florence-2"]
 
 
 def test_share_states_the_exact_interval():

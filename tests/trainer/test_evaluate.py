@@ -187,6 +187,17 @@ def test_names_are_those_of_the_folders_however_they_are_given(trained_run, tiny
     assert (document["model"], document["data"]) == (trained_run.name, tiny_dataset.name)
 
 
+def test_a_threshold_never_comes_from_another_dataset(trained_run, tiny_dataset, tmp_path, capsys):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    (run / FROZEN).unlink()
+    config = json.loads((run / "config.json").read_text())
+    config["training"]["data_sha256"] = "0" * 64
+    (run / "config.json").write_text(json.dumps(config))
+    assert evaluate(run, tiny_dataset, tmp_path / "out") == 2
+    assert f"expected the dataset that {run} was trained on, because the run has no {FROZEN}" in capsys.readouterr().err
+    assert not (run / FROZEN).exists() and not (tmp_path / "out" / "evaluation.json").exists()
+
+
 @pytest.mark.parametrize(("rows", "measured"), [("observable", "all"), ("all", "observable")])
 def test_what_is_frozen_again_is_of_the_rows_that_trained(
     trained_run, make_dataset, make_rows, tmp_path, rows, measured

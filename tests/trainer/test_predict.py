@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from generator.io.palette import hue, rgb
+from trainer import predict
 from trainer.core.frozen_threshold import digest
 from trainer.core.prediction import sheet_names
 from trainer.predict import main
@@ -60,6 +61,21 @@ def test_sheets_of_an_earlier_call_are_replaced(trained_run, pictures, tmp_path)
         shutil.copy(pictures / "train000.png", path)
     assert main([*words, str(pictures)]) == 0
     assert len(json.loads((out / "predictions.json").read_text())) == 6
+
+
+def test_no_verdict_of_an_earlier_call_stays(trained_run, pictures, tmp_path, monkeypatch):
+    out, json_file, broken = tmp_path / "out", tmp_path / "v.json", pictures / "train002.png"
+    words = ["--model", str(trained_run), "-o", str(out), "--json", str(json_file)]
+    assert main([*words, str(pictures)]) == 0 and (out / broken.name).exists()
+    content = broken.read_bytes()
+    broken.write_bytes(content[:80])
+    assert main([*words, str(broken)]) == 2
+    assert not (out / broken.name).exists() and (out / "train000.png").exists()
+    broken.write_bytes(content)
+    monkeypatch.setattr(predict, "write_sheet", lambda *_: 1 / 0)  # stopped at the first picture
+    with pytest.raises(ZeroDivisionError):
+        main([*words, str(broken)])
+    assert not json_file.exists() and not (out / "predictions.json").exists()
 
 
 def test_nothing_that_is_read_is_written(trained_run, pictures, capsys):

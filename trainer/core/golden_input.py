@@ -55,9 +55,10 @@ class GoldenInput:
         if _reference(parameters) == _GOLDEN:
             return cls(run, parameters, part)
         if given := [f"--{name}" for name, value in part.items() if value is not None]:
+            gauge = "" if given == ["--marking"] else " (all but --marking also for a gauge)"
             raise InputError(
-                f"{', '.join(given)}: expected only for a gauge, or for a run whose NSOART pictures were made with "
-                f"golden references, got --model {run}, trained on the column {column}"
+                f"{', '.join(given)}: expected only for a run whose NSOART pictures were made with golden references"
+                f"{gauge}, got --model {run}, trained on the column {column}"
                 f"{', in which each picture is its own reference' if 'nsoart' in column else ''}"
             )
         return None

@@ -53,10 +53,10 @@ def _explanation(held: Mapping[str, Mapping[str, Any]]) -> str:
     chosen = f"on the split itself ({', '.join(here)}; the run has none)" if here else "on validation"
     return (
         "The fewer escapes are accepted, the more overkill there is. Find the row with the share that you accept, and "
-        "give its threshold P to `trainer.predict --threshold P`: NG from P on, OK below P. Above the run's escape "
-        "threshold P changes only overkill and UNSURE. Without the option the run's own thresholds hold, with UNSURE "
-        f"between them. The thresholds in the table were chosen {chosen}: there their shares are optimistic. 95 % "
-        "intervals: bootstrap over parts."
+        "give its threshold P to `trainer.predict --threshold P`: NG from P on; OK below P, below the run's escape "
+        "threshold and below 0.5; else UNSURE. Above the lower of these two P changes only overkill and UNSURE. "
+        "Without the option the run's own thresholds hold, with UNSURE between them. The thresholds in the table were "
+        f"chosen {chosen}: there their shares are optimistic. 95 % intervals: bootstrap over parts."
     )
 
 

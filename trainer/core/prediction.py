@@ -238,6 +238,18 @@ def _is_sheet(path: Path) -> bool:
         return False
 
 
+def remove_earlier(targets: Collection[Path], out: Path | None, names: Collection[str]) -> None:
+    """Remove results of an earlier prediction, so that none stays beside new ones if a picture gets no sheet.
+
+    Args:
+        targets: Files of verdicts that will be written.
+        out: Folder of the sheets; None: none are written.
+        names: File names of the sheets of this prediction, as checked by `check_sheets`; sheets of others stay.
+    """
+    for path in (*targets, *(out / name for name in names if out is not None)):
+        path.unlink(missing_ok=True)
+
+
 def check_json(target: Path, read: Collection[Path]) -> None:
     """Check that verdicts can be written to `target` without replacing an input file.
 

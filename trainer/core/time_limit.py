@@ -57,7 +57,7 @@ class Fitted[Config](Protocol):
     share: Any
 
     def cost(self) -> Cost:
-        """Estimate the seconds of an epoch with close-ups, of one with whole pictures, and after the last epoch."""
+        """Estimate this training's seconds by trial steps: an epoch of close-ups, one of whole pictures, the end."""
 
     def adopt(self, config: Config) -> None:
         """Shorten the training for --time-limit: plan it anew by `config`, the same settings with fewer epochs.

@@ -191,7 +191,7 @@ def _train(args: argparse.Namespace, begun: Beginning, device: torch.device, hol
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(f"stopped before any epoch was validated: no model was saved; {outcome.advice}")
+        say(f"stopped before any epoch was validated: no best model was saved; {outcome.advice}")
         return 1
     return _finish(args, begun, trainee, detector, outcome)
 

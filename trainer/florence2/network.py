@@ -183,7 +183,7 @@ def choose_parameters(model: nn.Module, mode: str, share: float = 100.0) -> list
         share: Largest number of parameters that train, in per cent of all parameters.
 
     Returns:
-        Names of the blocks that train, at least one.
+        Names of the blocks that train: at least the mode's first one, even if it is larger than the share.
     """
     parts = {"full": _PARTS, "language": _PARTS[:4], "decoder": _PARTS[:2]}[mode]
     for parameter in model.parameters():

@@ -81,8 +81,8 @@ def pins_of(positions: Path) -> list[Pin]:
 def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     """Prepare to judge picture files; the verdicts are computed, one batch at a time, while `outcomes` is read.
 
-    A picture that cannot be read, or differs in shape from its golden reference, gets the verdict INVALID. Its outcome
-    comes before those of the other pictures of its batch.
+    A picture that cannot be read, or differs in shape from its golden reference, gets the verdict INVALID. The outcomes
+    are in the order of the files.
 
     Raises:
         InputError: RUN/config.json or RUN/nsoart.json cannot be read, or the run has no golden reference for a

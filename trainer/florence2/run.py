@@ -45,7 +45,8 @@ class DetectionConfig(Settings):
     )
     train_share: float = setting(
         100.0,
-        "train at most this percentage of all parameters, in whole blocks, from the output back to the input",
+        "train at most this percentage of all parameters, in whole blocks, from the output back to the input; the "
+        "first block trains in any case",
         gt=0,
         le=100,
         group="model",

@@ -177,7 +177,7 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     if outcome.stopped:
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
-        say(f"stopped before any epoch was validated: no model was saved; {outcome.advice}")
+        say(f"stopped before any epoch was validated: no best model was saved; {outcome.advice}")
         return 1
     finish(args.out, begun.data, args.data, network, outcome)
     say(f"run: {args.out}; report: {write_page(args.out)}")

@@ -1,7 +1,7 @@
 """Evaluate a gauge on any dataset: its errors in mm, how often its uncertainty holds, and its decisions by a tolerance.
 
-    OUT/measured.csv         one line per captured pin and set of cameras: truth, measures, deviations, decisions
-    OUT/parts.csv            one line per captured part, set of cameras and tolerance: truth and verdict
+    OUT/measured.csv         one line per pin of a located part and set of cameras: truth, measures, decisions
+    OUT/parts.csv            one line per captured part, located or not, set of cameras and tolerance: truth and verdict
     OUT/evaluation.json      all numbers; OUT/report.html shows them
     OUT/linearity_SPLIT.png  plot of found over true measures
     OUT/errors_SPLIT.png     plot of errors over true position or retraction, with the expanded uncertainty U (k = 2)
@@ -22,6 +22,7 @@ import torch
 from tqdm import tqdm
 
 from generator.locating.fit import beyond_placing
+from generator.locating.judge import CHARACTERISTICS
 from generator.locating.landmarks import pitch_mm
 from trainer.core import results_folder, run_folder, tolerance
 from trainer.core.console import say
@@ -36,7 +37,7 @@ from trainer.gauge.data import read_gauge_data
 from trainer.gauge.evaluation_page import write_page
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.finish import DISPLACED, limit_of
-from trainer.gauge.judging import judge_pins, judged_of
+from trainer.gauge.judging import judge_pins, judged_of, lost_parts
 from trainer.gauge.measuring import AXES, Measured, captures_of, measure_captures, table_of
 from trainer.gauge.picture import GaugeData, Picture
 from trainer.gauge.run import GaugeRun, load_run
@@ -111,10 +112,11 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     lines, parts = [], []
     with results_folder.replaced(out, EVALUATION, files_of) as stage:
         for name, pictures in splits.items():
-            found, tables, judged, lost = _split(name, pictures, data, run, tolerances, displaced)
+            found, tables, judged, unseen, lost = _split(name, pictures, data, run, tolerances, displaced)
             if classifier is not None:
                 _compare(found, judged, name, classifier)
             document["not_located"] += lost
+            parts += [each.assign(split=name) for each in unseen]
             if not found:
                 continue
             document["splits"][name] = found
@@ -201,19 +203,24 @@ def _split(
     run: GaugeRun,
     tolerances: Mapping[str, Mapping[str, float]],
     displaced: Sequence[str],
-) -> tuple[dict[str, Any], dict[str, pd.DataFrame], list[pd.DataFrame], list[dict[str, Any]]]:
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame], list[pd.DataFrame], list[pd.DataFrame], list[dict[str, Any]]]:
     """Measure and judge a split by each set of cameras: figures, tables of pins, tables of parts.
 
-    The last list names the sets of cameras by which no part was located; the others lack these sets.
+    The last two lists have tables of parts and names of the sets of cameras by which no part was located; the others
+    lack these sets.
     """
     limit, found, tables = limit_of(pictures), dict[str, Any](), dict[str, pd.DataFrame]()
-    parts, lost = list[pd.DataFrame](), list[dict[str, Any]]()
+    parts, unseen, lost = list[pd.DataFrame](), list[pd.DataFrame](), list[dict[str, Any]]()
     for cameras in camera_sets(pictures):
         measured, table = measure_split(pictures, data, run, cameras)
         located = sum(one.pose is not None for one in measured)
         title = "+".join(cameras)
         if not located:
             lost.append({"split": name, "cameras": title, "captures": len(measured)})
+            covers = CHARACTERISTICS if len(cameras) > 1 else judged_of(table)
+            for label, asked in tolerances.items():
+                invalid = lost_parts(measured, data, asked, covers)
+                unseen.append(invalid.assign(cameras=title, tolerance=label))
             continue
         judged = judged_of(table)
         groups = {**figures.groups(table, limit, displaced), **figures.groups_by_pin(table, limit)}
@@ -238,7 +245,7 @@ def _split(
             "decisions": decisions,
         }
         tables[title] = table
-    return found, tables, parts, lost
+    return found, tables, parts, unseen, lost
 
 
 def _compare(found: Mapping[str, Any], judged: Sequence[pd.DataFrame], split: str, classifier: Classifier) -> None:

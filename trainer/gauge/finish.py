@@ -57,7 +57,7 @@ def finish(run: Path, data: GaugeData, folder: Path, network: GaugeNetwork, outc
         "training_pictures": len(data.splits["train"]),
         "epochs": outcome.epochs,
         "best_epoch": outcome.best_epoch,
-        "best_by": "loss of the points on crops of validation",
+        "best_by": "loss of points and presence on crops of validation",
         "stopped": outcome.stopped,
         "weights_sha256": digest(run / BEST),
         DISPLACED: displaced(data.splits["train"], data),

@@ -124,6 +124,26 @@ def _parts(
 ) -> pd.DataFrame:
     by_capture = pins.groupby(table.capture)
     worst = {name: by_capture[name].any() for name in (f"{source}_ng" for source in SOURCES)}
+    return _rows(measured, verdicts, worst, data, asked, judged)
+
+
+def lost_parts(
+    measured: Sequence[Measured], data: GaugeData, asked: Mapping[str, float], judged: Collection[str]
+) -> pd.DataFrame:
+    """Return the second table of `judge_pins` for captures of which none was located: all are INVALID."""
+    worst: dict[str, Mapping[int, bool]] = {f"{source}_ng": {} for source in SOURCES}
+    return _rows(measured, [str(Verdict.INVALID)] * len(measured), worst, data, asked, judged)
+
+
+def _rows(
+    measured: Sequence[Measured],
+    verdicts: Sequence[str],
+    worst: Mapping[str, Any],
+    data: GaugeData,
+    asked: Mapping[str, float],
+    judged: Collection[str],
+) -> pd.DataFrame:
+    """Make the table of captures; `worst`: by column, whether it holds for a pin of a capture, by its number."""
     rows = []
     for number, (one, verdict) in enumerate(zip(measured, verdicts, strict=True)):
         first = one.capture.pictures[0]

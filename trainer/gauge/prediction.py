@@ -1,9 +1,11 @@
 """Verdicts of a gauge's run on parts, each shown by one or more views, for `trainer.predict`.
 
 Part and view are read from the pictures' names (`generator.io.view_names`); a picture without a view's name is a part
-of its own. Only the pictures and the run are read: the pose is found in the pictures.
+of its own, called by its path without suffix, or with it if another part has this name. Only the pictures and the run
+are read: the pose is found in the pictures.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -194,7 +196,7 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
         if options.camera is None:
             why = "are searched for a part (--find)" if options.find else "have no view in their names"
             say(f"{len(unnamed)} pictures {why}: judged as view {view}; --camera sets another.")
-        parts |= {str(file.with_suffix("")): {view: file} for file in unnamed}
+        parts |= _alone(unnamed, view, parts)
     elif unnamed:
         problems += [f"{file}: expected a name that ends in {' or '.join(views)}, or --camera" for file in unnamed]
     if bench.gauge.certificate is not None:
@@ -203,9 +205,23 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
             check_views(bench.gauge.certificate, bench.drawing.cameras, seen)
     taken = {file for pictures in parts.values() for file in pictures.values()}
     left = [file for file in files if file not in taken]
+    if left and not problems:
+        problems = [f"{file}: expected a name of its own, got that of another part" for file in left]
     # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
     places = [*(Path(f"{part}.png") for part in parts), *left]
     return Judging(_outcomes(bench, parts, left, problems), places)
+
+
+def _alone(files: Sequence[Path], view: str, others: Mapping[str, Any]) -> dict[str, dict[str, Path]]:
+    """Return each picture as a part of its own, by a name not in `others`: its path, if need be with suffix."""
+    stems = Counter(str(file.with_suffix("")) for file in files)
+    found = {}
+    for file in files:
+        part = str(file.with_suffix(""))
+        part = str(file) if stems[part] > 1 or part in others else part
+        if part not in others:
+            found[part] = {view: file}
+    return found
 
 
 def _outcomes(

@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
+
 from generator.locating import factors, likeness
 from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import FitLimits
@@ -28,6 +31,7 @@ from trainer.gauge.network import GaugeNetwork
 FORMAT = "pinsight-gauge"
 VERSION = 1
 UNCERTAINTY = "uncertainty.json"
+Triple = tuple[float, float, float]
 
 
 class GaugeConfig(Settings):
@@ -91,14 +95,13 @@ class TrainingConfig(Settings):
         return 0.0
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=ConfigDict(extra="forbid", allow_inf_nan=False))
 class Uncertainty:
     """Factors on standard deviations, so that stated uncertainties hold on validation, and limits of a part's fit.
 
     Attributes:
         tip, foot, edge: factors on the network's standard deviations, in px, of tips, of feet and of edge points.
-        aside, height, aside_alone, height_alone: factors on standard deviations in mm, see
-            `generator.locating.factors.Factors`.
+        together, alone, widening: factors on standard deviations in mm, see `generator.locating.factors.Factors`.
         slopes: found over true displacements of tips, by name of the terminal, see the same class.
         residual, inliers, sigma_px: limits beyond which a part counts as not located, see `FitLimits`.
     """
@@ -106,13 +109,12 @@ class Uncertainty:
     tip: float = 1.0
     foot: float = 1.0
     edge: float = 1.0
-    aside: float = 1.0
-    height: float = 1.0
-    aside_alone: float = 1.0
-    height_alone: float = 1.0
+    together: Triple = factors.ONES
+    widening: Triple = factors.ONES
     residual: float = FitLimits.residual
     inliers: float = FitLimits.inliers
     sigma_px: float = FitLimits.sigma_px
+    alone: Mapping[str, Triple] = field(default_factory=dict)
     slopes: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -150,7 +152,7 @@ class GaugeRun:
 
 def factors_of(found: Uncertainty, errors: ValidationErrors | None) -> Factors:
     """Return the factors by which standard deviations in mm are multiplied, from the results of validation."""
-    return Factors(found.aside, found.height, found.aside_alone, found.height_alone, errors, found.slopes)
+    return Factors(found.together, found.alone, errors, found.widening, found.slopes)
 
 
 def save_config(
@@ -205,11 +207,13 @@ def load_run(run: Path) -> GaugeRun:
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
     try:
-        by_terminal = stated.pop("slopes", {})  # missing in runs of earlier versions
-        slopes = {str(name): float(value) for name, value in by_terminal.items()}
-        uncertainty = Uncertainty(**{key: float(value) for key, value in stated.items()}, slopes=slopes)
-    except (AttributeError, TypeError, ValueError) as error:
-        raise InputError(f"{run / UNCERTAINTY}: expected the uncertainty of a gauge's run, got: {error}") from None
+        uncertainty = TypeAdapter(Uncertainty).validate_python(stated)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(
+            f"{run / UNCERTAINTY} {'.'.join(map(str, first['loc']))}: expected the uncertainty of a gauge's run, got: "
+            f"{first['msg']}; `python -m trainer.gauge --data DATASET --out {run} --resume` writes this file"
+        ) from None
     return GaugeRun(network.eval(), pitch_px, uncertainty, _likeness(run), _errors(run))
 
 

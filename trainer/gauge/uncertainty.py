@@ -4,21 +4,21 @@ The pictures are those of validation. The limits beyond which a part counts as n
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 
 import numpy as np
 
 from generator.dataset.connectors import NominalPosition
 from generator.dataset.rows import ObjectRow
-from generator.locating.factors import Factors, ValidationErrors, factor
+from generator.locating.factors import ONES, Factors, ValidationErrors, factor
 from generator.locating.fit import FitLimits
 from generator.locating.measure import measure
 from trainer.gauge.finder import TorchFinder
-from trainer.gauge.measuring import AXES, Capture, Measured, captures_of, measure_captures, some_of, table_of
+from trainer.gauge.measuring import AXES, Measured, captures_of, measure_captures, some_of, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData
-from trainer.gauge.run import Uncertainty
+from trainer.gauge.run import Triple, Uncertainty
 
 # 95 % of a standard normal variable lie within this, and of the distance of two.
 _ONE, _TWO = 1.96, 2.4477
@@ -36,13 +36,14 @@ def learn_uncertainty(
     """Find slopes of the measures, factors on standard deviations, and limits beyond which a part is not located.
 
     They are learned from `split`, on which the network was not trained: at most 60 captures by all views together, and
-    60 pictures alone. Also returns the errors of the measures of parts that several views measured together; None if
-    there is no such part.
+    60 pictures by each camera alone. Also returns the errors of the measures of parts that several views measured
+    together; None if there is no such part.
     """
     pictures = data.splits[split]
     together = some_of(captures_of(pictures), _CAPTURES)
     has_several = any(len(each.pictures) > 1 for each in together)
-    alone = some_of([Capture((each,)) for each in pictures], _CAPTURES) if has_several else []
+    cameras = sorted({str(each.row["camera"]) for each in pictures}) if has_several else []
+    alone = [one for each in cameras for one in some_of(captures_of(pictures, [each]), _CAPTURES)]
     measured = measure_captures([*together, *alone], data, TorchFinder(network))
     edge = factor(_pose_errors(measured), _ONE)
     tip, foot = (factor(each, _TWO) for each in _point_errors(measured))
@@ -53,10 +54,17 @@ def learn_uncertainty(
     measured = [_with_slope(one, data, slopes) for one in measured]
     several, single = measured[: len(together)], measured[len(together) :] or measured
     sizes = _sizes(several, data)
-    aside, height = _factors_in_mm(sizes)
-    aside_alone, height_alone = _factors_in_mm(_sizes(single, data))
-    in_mm = {"aside": aside, "height": height, "aside_alone": aside_alone, "height_alone": height_alone}
-    return replace(found, slopes=slopes, **in_mm, **asdict(fit)), _errors(several, sizes)
+    errors = _errors(several, sizes)
+    own = {"": single, **{each: [one for one in single if _camera(one) == each] for each in cameras}}
+    found = replace(
+        found,
+        slopes=slopes,
+        together=_factors_in_mm(sizes),
+        alone={each: _factors_in_mm(_sizes(those, data)) for each, those in own.items()},
+        widening=_triple(errors.widening()) if errors is not None else ONES,
+        **asdict(fit),
+    )
+    return found, errors
 
 
 def slopes_of(measured: Sequence[Measured], data: GaugeData) -> dict[str, float]:
@@ -112,10 +120,19 @@ def _sizes(measured: Sequence[Measured], data: GaugeData) -> list[np.ndarray]:
     return [found[table.capture == number] for number in np.unique(table.capture)]
 
 
-def _factors_in_mm(sizes: Sequence[np.ndarray]) -> tuple[float, float]:
-    """The factors on the standard deviations of dx and dy, and of the height, by which U (k = 2) covers 95 %."""
+def _factors_in_mm(sizes: Sequence[np.ndarray]) -> Triple:
+    """The factors on the standard deviations of dx, dy and retraction, by which U (k = 2) covers 95 %."""
     whole = np.concatenate([np.zeros((0, 3)), *sizes])
-    return factor(whole[:, :2]), factor(whole[:, 2])
+    return _triple([factor(whole[:, axis]) for axis in range(3)])
+
+
+def _triple(values: Iterable[float]) -> Triple:
+    dx, dy, retraction = map(float, values)
+    return dx, dy, retraction
+
+
+def _camera(one: Measured) -> str:
+    return str(one.capture.pictures[0].row["camera"])
 
 
 def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> ValidationErrors | None:

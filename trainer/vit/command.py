@@ -222,8 +222,8 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
         say(f"stopped: {outcome.stopped}")
     if outcome.best_epoch == 0:
         say(
-            "no model was saved: the training stopped before the end of its first epoch of whole pictures (earlier "
-            f"epochs show close-ups of single pins); {outcome.advice}"
+            "no best model was saved: the training stopped before the end of its first epoch of whole pictures "
+            f"(earlier epochs show close-ups of single pins); {outcome.advice}"
         )
         return 1
     finish(args.out, begun.data, args.data, model, outcome, begun.settings.max_escape)

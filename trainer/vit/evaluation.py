@@ -116,7 +116,7 @@ def read_splits(
 
 
 def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
-    """Return the content of RUN/frozen.json; if missing, it is chosen on the dataset's validation split, and saved.
+    """Return the content of RUN/frozen.json; if missing, it is chosen on the validation split, and saved.
 
     With --max-escape the escape threshold is chosen again, and saved.
     A frozen.json without the run's fitness (how well the run tells OK from NG on validation, `trainer.core.fitness`)
@@ -125,7 +125,7 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
 
     Raises:
         InputError: A threshold must be chosen, but there is no validation split, or the training's --rows keeps none of
-            its rows; or --max-escape is given for another dataset than that of the training.
+            its rows; or it must be chosen, or --max-escape is given, for another dataset than that of the training.
     """
     held = frozen_threshold.load(asked.run)
     config, (_, settings) = model.config, vit_run.load_config(asked.run)
@@ -135,6 +135,12 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
         raise InputError(
             f"--data {asked.data}: expected the dataset that {asked.run} was trained on, because --max-escape chooses "
             "the threshold on its validation split, got another; without --max-escape any dataset can be measured"
+        )
+    if held is None and others:
+        raise InputError(
+            f"--data {asked.data}: expected the dataset that {asked.run} was trained on, because the run has no "
+            f"{frozen_threshold.FROZEN} and its threshold may come only from that dataset's validation split, got "
+            "another; evaluate the run on its own dataset first, then on others"
         )
     if held is not None and (others or (held.fitness is not None and not asked.max_escape)):
         return held

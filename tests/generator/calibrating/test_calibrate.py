@@ -85,6 +85,7 @@ def photos(tmp_path_factory):
     target = Target.of_text(CHARUCO)
     for i, pose in enumerate(placings(target, 12)):
         photograph(target, pose, seed=i).save(folder / f"p{i:02d}.png")
+    Image.new("L", (WIDTH, HEIGHT)).save(folder / "p00.bmp")  # without the target, beside p00.png
     return folder
 
 
@@ -123,7 +124,9 @@ def test_camera_comes_out_as_it_was(made):
     assert document["cameras"]["center"]["rms_px"] < 0.1
     assert (camera.width, camera.height, certificate.temperature_c) == (WIDTH, HEIGHT, 21.5)
     assert np.array_equal(camera.matrix_rig, np.eye(4))
-    assert len(document["pictures"]) == 12 and all(picture["points"] > 20 for picture in document["pictures"])
+    blank, *seen = document["pictures"]
+    assert (blank["file"], blank["points"]) == ("p00.bmp", 0) and not blank.keys() & {"rms_px", "tilt_deg"}
+    assert len(seen) == 12 and all(picture["points"] > 20 and picture["rms_px"] < 0.2 for picture in seen)
 
 
 def test_a_certificate_expires(made):

@@ -267,7 +267,7 @@ def test_positions_have_limits_of_their_own() -> None:
         ("tilt_deg=3", "got 'tilt_deg=3'"),
         ("c2.retraction_mm=3", "for a single pin, r1c2.true_position_mm=NUMBER, got 'c2.retraction_mm=3'"),
         ("true_position_mm", "got 'true_position_mm'"),
-        ("true_position_mm=0.6;retraction_mm=0.5", "as a number"),
+        ("true_position_mm=0.6;retraction_mm=0.5", "expected a limit in mm, such as"),
         ("true_position_mm=0,6,retraction_mm=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,6'$"),
         ("x=0,5", "^expected numbers with a decimal point, such as 0.6, got '0,5'$"),
         ("retraction_mm=0.5,retraction_mm=0.6", "twice"),

@@ -96,7 +96,7 @@ def damage(shards: Path, what: str) -> str:
         return "0_of_2/shard.json: expected this file, which `build --shard` writes"
     if what == "damaged file":
         change(shards, "1_of_2", chunks=None)
-        return "1_of_2/shard.json: expected the file of a dataset's shard, got a damaged one"
+        return "1_of_2/shard.json: expected this file as `build --shard` wrote it, got a damaged one"
     if what == "missing rows":
         rows.unlink()
         return f"{rows.name}: expected this file of shard 1/2, got none"

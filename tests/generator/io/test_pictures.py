@@ -157,13 +157,21 @@ def deep_colours(kind: str, factor: float) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["RGB", "RGBA", "PPM"])
-def test_deep_colours_that_would_become_black_are_refused(kind):
-    """Pillow drops the low byte of 16-bit colours: of 12 bits, four would stay."""
+def test_deep_colours_that_would_become_black_are_refused(monkeypatch, kind):
+    """Pillow drops the low byte of 16-bit colours: of 12 bits, four would stay. No white but 65535 can be stated."""
     assert np.array_equal(np.asarray(open_picture(deep_colours(kind, 257), "p"))[..., 0], GREY)
     with pytest.raises(
         InputError, match=r"^p: expected a 16-bit picture whose brightest value is at least 16384, got .* 12 bits: "
-    ):
+    ) as refused:
         open_picture(deep_colours(kind, 16), "p")
+    (advised,) = re.findall(r"PINSIGHT_WHITE to (\d+)", str(refused.value))
+    monkeypatch.setenv("PINSIGHT_WHITE", advised)
+    assert np.abs(np.asarray(open_picture(deep_colours(kind, 16), "p"))[..., 0] - GREY * 16 / 257).max() <= 1
+    monkeypatch.delenv("PINSIGHT_WHITE")
+    if kind == "PPM":  # Pillow rounds its values, so 200 is 257
+        return
+    with pytest.raises(InputError, match="got 0, which looks like 8 bits: multiply all pictures by 65535 / 255"):
+        open_picture(deep_colours(kind, 1), "p")
 
 
 def test_what_keeps_its_depth_may_be_dark():
@@ -180,6 +188,12 @@ def test_the_least_white_of_deep_grey(white, is_read):
     else:
         with pytest.raises(InputError, match="at least 16384, got 16383"):
             open_picture(content, "p")
+
+
+def test_floats_just_below_the_least_white_are_refused_too():
+    content = encoded(Image.fromarray(np.full((2, 2), LEAST_DEEP_WHITE - 0.5, np.float32)), "TIFF")
+    with pytest.raises(InputError, match=r"got 16383\.5, which looks like 14 bits"):
+        open_picture(content, "p")
 
 
 @pytest.mark.parametrize("value", [-1.0, 65536.0, np.nan, np.inf])

@@ -29,29 +29,51 @@ def test_the_factor_covers_95_percent_of_the_errors():
     assert factor(np.full(5, np.nan)) == 1.0 and factor(np.zeros(9)) == 0.3
 
 
+TOGETHER, ALONE = (2.0, 2.1, 2.5), {"": (3.0, 3.1, 3.5), "top": (4.0, 4.1, 4.5)}
+
+
 def test_a_part_gets_the_factors_of_the_parts_that_look_like_it():
     known = errors()
-    factors = Factors(2.0, 2.5, 3.0, 3.5, known)
+    factors = Factors(TOGETHER, ALONE, known)
     first, second = (factors.of(dict.fromkeys(VIEWS, np.full(6, 5.0 * light))) for light in (0, 1))
     assert first == pytest.approx([0.98, 0.98, 0.98], rel=0.12) and second[1] == pytest.approx(2.94, rel=0.12)
     assert second[[0, 2]] == pytest.approx([0.98, 0.98], rel=0.12)
     one_known_view = factors.of({"top": np.full(6, 5.0), "left": np.zeros(6)})
     assert one_known_view[1] == pytest.approx(2.94, rel=0.12)
+    wider = Factors(TOGETHER, ALONE, known, (1.0, 1.1, 1.2)).of({"top": np.full(6, 5.0), "left": np.zeros(6)})
+    assert wider == pytest.approx(one_known_view * [1.0, 1.1, 1.2])
+
+
+def test_factors_of_few_parts_are_widened_to_cover_95_percent_of_another_part_s_errors():
+    # Parts differ in the size of their errors, and no part's looks tell it.
+    source = np.random.default_rng(3)
+    sizes = np.abs(source.normal(0, 1, (60, 27, 3))) * source.lognormal(0, [0.0, 0.5, 0.5], (60, 1, 3))
+    known = ValidationErrors({"top": source.normal(0, 1, (60, 6))}, sizes)
+    widening = known.widening()
+    assert (widening >= 1.0).all() and 1.05 < widening.max() < 1.5
+    others = np.abs(source.normal(0, 1, (400, 27, 3))) * source.lognormal(0, [0.0, 0.5, 0.5], (400, 1, 3))
+    factors = Factors(errors=known, widening=widening)
+    stated = [2.0 * factors.of({"top": source.normal(0, 1, 6), "left": None}) for _ in others]
+    covered = np.mean(others <= np.array(stated)[:, None], axis=(0, 1))
+    assert (covered > 0.94).all() and (covered < 0.97).all()
+    assert errors(2 * NEAREST).widening().tolist() == [1.0, 1.0, 1.0]
 
 
 @pytest.mark.parametrize(
     "looks", [dict.fromkeys(VIEWS), {"left": np.zeros(6), "right": np.zeros(6)}, {"top": None, "left": np.zeros(6)}]
 )
 def test_unknown_looks_get_the_factors_of_all_parts(looks):
-    assert Factors(2.0, 2.5, 3.0, 3.5, errors()).of(looks).tolist() == [2.0, 2.0, 2.5]
+    assert Factors(TOGETHER, ALONE, errors()).of(looks).tolist() == [2.0, 2.1, 2.5]
 
 
 def test_one_view_and_few_parts_get_the_factors_of_all_parts():
     looks = dict.fromkeys(VIEWS, np.zeros(6))
-    assert Factors(2.0, 2.5, 3.0, 3.5, errors()).of({"top": np.zeros(6)}).tolist() == [3.0, 3.0, 3.5]
-    assert Factors(2.0, 2.5, errors=errors(2 * NEAREST - 1)).of(looks).tolist() == [2.0, 2.0, 2.5]
+    assert Factors(TOGETHER, ALONE, errors()).of({"top": np.zeros(6)}).tolist() == [4.0, 4.1, 4.5]
+    assert Factors(TOGETHER, ALONE, errors()).of({"left": np.zeros(6)}).tolist() == [3.0, 3.1, 3.5]
+    assert Factors(TOGETHER, errors=errors()).of({"left": None}).tolist() == [1.0, 1.0, 1.0]
+    assert Factors(TOGETHER, errors=errors(2 * NEAREST - 1)).of(looks).tolist() == [2.0, 2.1, 2.5]
     # One pin a part: 12 errors are too few for a quantile of 95 %.
-    assert Factors(2.0, 2.5, errors=errors(pins=1)).of(looks).tolist() == [2.0, 2.0, 2.5]
+    assert Factors(TOGETHER, errors=errors(pins=1)).of(looks).tolist() == [2.0, 2.1, 2.5]
 
 
 def test_the_file_gives_the_same_factors_and_damage_is_named(tmp_path):

@@ -75,6 +75,19 @@ def test_a_certificate_of_another_camera(camera, size, message, tmp_path, capsys
     assert message in capsys.readouterr().err
 
 
+def test_a_certificate_for_a_telecentric_camera_is_refused(tmp_path, capsys):
+    text = (SCENES / "connector_3x9.toml").read_text("utf-8")
+    text = text.replace("[camera]\n", "[camera]\ntelecentric = true\nfield_mm = 50.0\n")
+    (tmp_path / "flat.toml").write_text(text, "utf-8")
+    camera = nominal_connector(read_connector(SCENES / "connector_3x9.toml"), "plain", "round").cameras["center"]
+    certificate = write_certificate(tmp_path / "camera.json", {"center": camera})
+    Image.new("RGB", (64, 32)).save(tmp_path / "a.png")
+    words = ["match", str(tmp_path / "a.png"), "--scene", "flat", "--scenes", str(tmp_path)]
+    assert main([*words, "-o", str(tmp_path / "matched.toml"), "--calibration", str(certificate)]) == 2
+    said = capsys.readouterr().err
+    assert "expected a pinhole camera center in" in said and "got a telecentric one" in said
+
+
 def test_photographs_of_two_sizes(tmp_path, capsys):
     for number, width in enumerate((64, 72)):
         Image.new("RGB", (width, 32)).save(tmp_path / f"{number}.png")

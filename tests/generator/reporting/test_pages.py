@@ -29,6 +29,9 @@ def test_a_word_is_explained_once_with_the_words_of_its_meaning() -> None:
     ("text", "word", "found"),
     [
         ("BEND-NG", "BENDNG", True),
+        ("a calibration certificate", "calibration certificate", True),
+        ("a calibration certificate", "calibration", False),
+        ("a calibration, certified", "calibration", True),
         ("a bent pin", "BENDNG", True),
         ("Tilts", "tilt", True),
         ("tilted", "tilt", False),

@@ -177,6 +177,7 @@ def test_the_promise_of_two_limits_holds_over_many_draws() -> None:
             held += promise.interval[0] <= rate <= promise.interval[1]
         assert held >= 0.92 * 400
     assert joint_threshold(draws.random((2, 100)))[1].interval[1] <= 0.05
+    assert "false alarms (without those of pins that are not visible): " in promise.promise
     ends = [joint_threshold(draws.random((2, count)))[1].interval[1] for count in (472, 473)]
     assert ends[0] > 0.01 and ends[1] == pytest.approx(0.01, abs=5e-5)
     with pytest.raises(ValueError, match=r"expected at least 4 OK parts to set 2 limits with above = 1 \(.*\), got 3"):

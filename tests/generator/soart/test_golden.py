@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from generator.soart import golden as choosing
 from generator.soart.estimator import SoartC
 from generator.soart.golden import Golden, choose, read_golden
 
@@ -104,6 +105,22 @@ def test_bad_pictures_with_the_same_fault_do_not_hide_each_other(tmp_path: Path)
     assert kept(chosen(tmp_path, {**good(20), **bad})) == set(good(20))
 
 
+def test_the_unit_space_has_no_picture_that_was_set_aside(tmp_path: Path, monkeypatch) -> None:
+    """However many rounds find outliers: the model is fitted to the pictures that are left, the last ones are named."""
+    monkeypatch.setattr(choosing, "_stand_out", lambda scores: np.arange(len(scores)) == len(scores) - 1)
+    golden = chosen(tmp_path, good(16))
+    assert len(golden.set_aside) == choosing.ROUNDS and len(golden.kept) == 16 - choosing.ROUNDS
+    assert golden.kept[-1].path.name in golden.lines()[-1] and golden.lines()[-1].endswith("kept")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_more_than_a_quarter_of_outliers_are_kept_with_a_warning(tmp_path: Path, monkeypatch, keep: bool) -> None:
+    monkeypatch.setattr(choosing, "_stand_out", lambda scores: np.arange(len(scores)) < 5)
+    golden = chosen(tmp_path, good(16), keep)
+    assert len(golden.kept) == 16
+    assert [line.partition(" OK pictures")[0] for line in golden.lines()] == ["warning: 5 of 16"]
+
+
 def test_good_pictures_are_not_set_aside(tmp_path: Path) -> None:
     assert not chosen(tmp_path, good(40)).lines()
 
@@ -124,6 +141,8 @@ def test_a_folder_of_two_parts_or_sizes_is_refused(tmp_path: Path) -> None:
     }
     with pytest.raises(ValueError, match=r"one type of part in the same light, got 8 of 1[68] that do not look like"):
         chosen(tmp_path, {**good(8), **others})
+    golden = chosen(tmp_path, {**good(8), **others}, keep_outliers=True)
+    assert any("8 of 16 OK pictures do not look like" in line for line in golden.lines())
     halves = {name: picture[:60] if n % 2 else picture for n, (name, picture) in enumerate(good(8).items())}
     with pytest.raises(ValueError, match="expected OK pictures of one size, got 96 x 64 px, 96 x 60 px"):
         chosen(tmp_path, halves)

@@ -16,6 +16,7 @@ from PIL import Image, ImageFilter
 
 import generator.soart.inspect as inspect_command
 from generator.__main__ import main
+from generator.io.palette import hue, rgb
 from generator.soart import estimator
 from generator.soart.registration import Pose, register
 from generator.soart.verdict_log import VerdictLog
@@ -236,7 +237,9 @@ def test_watching_records_an_unreadable_picture_and_continues(
     part(21, word=False).save(incoming / "whole.png")
     assert watch(folder, incoming, out, monkeypatch, ["gone.png", "half.png", "whole.png"]) == 0
     assert "INVALID  half.png" in capsys.readouterr().out
-    assert sorted(path.name for path in out.iterdir()) == ["half.json", "verdicts.jsonl", "whole.json", "whole.png"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        *("half.json", "half.png", "verdicts.jsonl", "whole.json", "whole.png")
+    ]
     half, whole = logged(out)
     assert (half["verdict"], half["picture"], whole["verdict"]) == ("INVALID", "half.png", "NG")
     assert half["reasons"][0].startswith("file: ") and half == json.loads((out / "half.json").read_text("utf-8"))
@@ -273,6 +276,28 @@ def test_a_verdict_survives_a_kill_between_any_two_steps(folder: Path, tmp_path:
     (out / "2.json").unlink()  # and before the verdict's file
     watch(folder, incoming, out, monkeypatch, names)
     assert [one["picture"] for one in logged(out)] == names
+
+
+def test_no_verdict_of_an_earlier_run_stays(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    out, pictures = tmp_path / "out", [tmp_path / f"{name}.png" for name in ("a", "a_maps", "b", "gone")]
+    for number, path in enumerate(pictures):
+        part(30 + number).save(path)
+    command = ["inspect", *map(str, pictures), "--golden", str(folder / "ok"), "-o", str(out)]
+    assert main(command) == 0
+    old = {path.name: path.read_bytes() for path in out.glob("*.png")}
+    assert main(["inspect", str(pictures[2]), *command[5:], "--figures"]) == 0 and (out / "b_maps.png").is_file()
+    pictures[0].write_bytes(pictures[0].read_bytes()[:500])
+    pictures[3].unlink()
+    assert main(command) == 2
+    assert sorted(old) == ["a.png", "a_maps.png", "b.png", "gone.png"]
+    assert sorted(path.name for path in out.glob("*.png")) == ["a.png", "a_maps.png", "b.png"]
+    assert (out / "a.png").read_bytes() != old["a.png"] and not (out / "gone.json").exists()
+    with Image.open(out / "a.png") as invalid:
+        assert invalid.getpixel((2, 2)) == rgb(hue("INVALID").on_white)
+    monkeypatch.setattr(inspect_command.Judge, "write", lambda *_: 1 / 0)  # stopped at the first picture
+    with pytest.raises(ZeroDivisionError):
+        main(["inspect", *map(str, pictures[1:3]), *command[5:]])
+    assert sorted(path.name for path in out.glob("*.json")) == ["a.json"]
 
 
 def test_only_one_program_writes_a_log(folder: Path, tmp_path: Path, capsys) -> None:
@@ -382,6 +407,7 @@ def test_edge_mode_loads_no_torch_and_stays_under_250_mb(folder: Path) -> None:
 import sys
 from pathlib import Path
 from generator.__main__ import main
+from generator.io.palette import hue, rgb
 code = main(["inspect", sys.argv[1], "--golden", sys.argv[2], "--edge", "-o", sys.argv[3]])
 loaded = [name for name in ("torch", "datasets", "bpy", "matplotlib") if name in sys.modules]
 # Not ru_maxrss: a child that vfork started begins with its parent's peak.

@@ -56,9 +56,7 @@ def test_other_runs_are_given_their_pictures(run, tmp_path):
     assert GoldenInput.of(run, "image", {"scene": None}) is None and files_of(run, "image") == {}
     assert {"nsoart.json", "nsoart/reference-001.npz"} < set(files_of(run, "image+nsoart"))
     assert GoldenInput.of(tmp_path, "nsoart", {}) is None  # of an earlier version, without nsoart.json
-    with pytest.raises(
-        InputError, match="--scene, --marking: expected only for a gauge, or for a run whose NSOART pictures were"
-    ):
+    with pytest.raises(InputError, match="--scene, --marking: expected only for a run whose NSOART pictures were"):
         GoldenInput.of(run, "image", {"scene": "s", "camera": None, "marking": "none"})
 
 
@@ -89,4 +87,4 @@ def test_predict_makes_the_pictures_that_a_vit_needs(run, trained_run, tmp_path,
     assert "no golden reference for NSOART of housing ribbed, camera left" in told.err and told.err.count("\n") == 1
     assert not told.out
     assert main(["--model", str(trained_run), str(photo), "--housing", "plain"]) == 2
-    assert "--housing: expected only for a gauge, or for a run whose NSOART" in capsys.readouterr().err
+    assert "--housing: expected only for a run whose NSOART" in capsys.readouterr().err

@@ -41,13 +41,15 @@ def test_calibration_learns_factors_and_when_a_part_counts_as_located(monkeypatc
     monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: finder)
     found, errors = uncertainty.learn_uncertainty(None, data)
     # Exact points: errors are far smaller than stated, so all factors are the least.
-    assert (found.tip, found.edge, found.aside) == (0.3, 0.3, 0.3)
+    assert (found.tip, found.edge, found.together) == (0.3, 0.3, (0.3, 0.3, 0.3))
     assert found.inliers == pytest.approx(0.85) and 0.0 < found.residual < Uncertainty().residual
     assert SIGMA_PX < found.sigma_px < 2.0 * SIGMA_PX
     assert found.fit_limits.sigma_px == found.sigma_px and errors is None  # this finder gives no features
-    factors = factors_of(replace(found, aside_alone=2.0, height_alone=3.0), None)
-    one_view, two_views = factors.of({"top": None}), factors.of({"top": None, "center": None})
-    assert one_view.tolist() == [2.0, 2.0, 3.0] and two_views.tolist() == [0.3, 0.3, found.height]
+    assert set(found.alone) == {"", "center", "top"} and found.widening == (1.0, 1.0, 1.0)
+    factors = factors_of(replace(found, alone={"": (2.0, 2.5, 3.0), "top": (1.0, 1.5, 2.0)}), None)
+    assert factors.of({"top": None}).tolist() == [1.0, 1.5, 2.0]
+    assert factors.of({"left": None}).tolist() == [2.0, 2.5, 3.0]
+    assert factors.of({"top": None, "center": None}).tolist() == [0.3, 0.3, 0.3]
     save_uncertainty(tmp_path, found, errors)
     assert "sigma_px" in (tmp_path / "uncertainty.json").read_text()
 

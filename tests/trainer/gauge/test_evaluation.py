@@ -104,6 +104,11 @@ def test_cameras_that_locate_no_part_are_named_and_the_others_measured(tmp_path,
     )
     assert said in capsys.readouterr().out
     assert "captures. All are INVALID" in (tmp_path / "out" / "report.html").read_text("utf-8")
+    with (tmp_path / "out" / "parts.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["cameras"] for row in rows].count("top") == [row["cameras"] for row in rows].count("center+top") == 10
+    assert {row["verdict"] for row in rows if row["cameras"] in ("center", "top")} == {"INVALID"}
+    assert {(row["part"], row["ng"]) for row in rows if row["cameras"] == "top"} >= {("1", "False"), ("4", "True")}
 
 
 def test_parts_unlike_training_are_invalid_and_their_errors_are_reported(tmp_path, monkeypatch):

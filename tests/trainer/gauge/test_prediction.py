@@ -1,6 +1,7 @@
 import json
 import math
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from generator.verdict.gates import PictureGates
 from tests.generator.locating.certificates import write_certificate
 from tests.generator.locating.drawn_photographs import EdgeFinder, background, draw_part, tips_of
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
-from trainer import export, predict
+from trainer import attention, export, predict, push, report
 from trainer.core.errors import InputError
 from trainer.core.run_folder import save_tensors
 from trainer.gauge import prediction
@@ -49,7 +50,7 @@ def gauge_run(tmp_path_factory):
     torch.nn.init.normal_(network.surely[2].weight, std=0.3)
     save_config(run, shape, TrainingConfig(threads=1), 20.7, LIMITS)
     save_tensors(run / "best.safetensors", network.state_dict(), {})
-    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, aside=1.4), ERRORS)
+    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, together=(1.4, 1.5, 1.6)), ERRORS)
     (run / "connectors.json").write_text(connectors_text(("plain", "round"), ("ribbed", "square")))
     Likeness(frozenset(("connector_3x9", *pair) for pair in (("plain", "round"), ("ribbed", "square"))), {}).save(run)
     for view in VIEWS:
@@ -141,6 +142,15 @@ def test_a_picture_without_a_view_is_from_the_centre_and_lacks_heights(gauge_run
     assert "1 pictures have no view in their names: judged as view center" in capsys.readouterr().out
 
 
+def test_pictures_of_one_stem_are_parts_of_their_own(gauge_run, tmp_path, exact):
+    _, found = predicted(gauge_run, tmp_path, names=("desk.bmp", "desk.png", "pin_center.png", "pin.png", "alone.png"))
+    names = [Path(one["part"]).name for one in found]
+    assert names == ["pin", "desk.bmp", "desk.png", "pin.png", "alone"]
+    assert {one["verdict"] for one in found} == {"NG"} and all(len(one["pins"]) == 27 for one in found)
+    sheets = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert sheets == ["alone.png", "desk.bmp.png", "desk.png.png", "pin.png", "pin.png.png"]
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -215,7 +225,9 @@ def test_an_onnx_file_finds_what_the_run_finds(gauge_run, tmp_path, capsys):
     theirs = held.gauge.finder.find(crops)
     for one, other in zip(ours, theirs, strict=True):
         assert np.abs(one - other).max() < 0.01 * max(1.0, np.abs(one).max())
-    assert held.gauge.pitch_px == 20.7 and held.gauge.factors.aside == 1.4 and held.gauge.finder.side == 48
+    assert (
+        held.gauge.pitch_px == 20.7 and held.gauge.factors.together == [1.4, 1.5, 1.6] and held.gauge.finder.side == 48
+    )
     looks = {view: np.zeros(40) for view in ("center", "top")}
     assert held.gauge.factors.of(looks).tolist() == loaded.factors.of(looks).tolist() == [1.5, 1.5, 1.5]
     assert choose(held.drawings, None, "plain", None).measured == drawing_of().measured
@@ -223,6 +235,20 @@ def test_an_onnx_file_finds_what_the_run_finds(gauge_run, tmp_path, capsys):
     for view, gates in load_gates(gauge_run).items():
         assert held.gauge.gates[view].reasons(noise(99)) == gates.reasons(noise(99))
     assert math.isfinite(held.gauge.limits.residual)
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (report, ["RUN"]),
+        (attention, ["--model", "RUN", "--data", "nowhere"]),
+        (push, ["RUN", "--to", "me/gauge", "--dry-run"]),
+    ],
+)
+def test_what_takes_no_gauge_says_so(gauge_run, capsys, command, words):
+    assert command.main([str(gauge_run) if word == "RUN" else word for word in words]) == 2
+    said = capsys.readouterr().err
+    assert f"{gauge_run}: expected the run of a ViT" in said and "of a gauge" in said and said.count("\n") == 1
 
 
 def test_another_file_is_no_gauge(tmp_path):

@@ -140,7 +140,7 @@ def test_a_resumed_run_stops_at_the_time_limit_and_keeps_its_schedule(tiny_datas
     assert train(tiny_dataset, run, "--resume", "--device", "cpu", "--time-limit", "1e-6") == 1
     said = capsys.readouterr().out
     assert "stopped: time limit of 1e-06 min reached after epoch 1 of 3" in said
-    assert "no model was saved: the training stopped before" in said
+    assert "no best model was saved: the training stopped before" in said
     assert "; continue with --resume and a longer --time-limit" in said
     assert len(table(run)) == 1
     assert train(tiny_dataset, run, "--resume", "--device", "cpu") == 0
