@@ -155,7 +155,7 @@ def _bytes_of(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InputError(f"{path}: expected a picture that can be decoded, got: {error.strerror}") from None
+        raise InputError(f"{path}: expected a picture file that exists and can be read, got: {error.strerror}") from None
 
 
 def _pictures(options: argparse.Namespace) -> list[Path]:

@@ -79,7 +79,7 @@ class CellHead(nn.Module):
         nn.init.normal_(self.box.weight, std=0.02)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute logits (B, N, K + 1) and the `edge_code` (B, N, 28) of the pin's box from tokens (B, N, D)."""
+        """Compute logits (B, N, 1 + K), first no pin, and the `edge_code` (B, N, 28) of the pin's box; tokens: (B, N, D)."""
         tokens = self.norm(tokens)
         return self.category(tokens), self.box(tokens)
 

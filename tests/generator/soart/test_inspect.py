@@ -83,7 +83,7 @@ def test_a_missing_word_is_boxed_and_named_and_a_saved_unit_space_says_the_same(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nothing.png", "--golden", "ok"], "nothing.png: expected a picture that can be decoded, got: No such file"),
+        (["nothing.png", "--golden", "ok"], "nothing.png: expected a picture file that exists and can be read, got: No such"),
         (["no_word.png", "--golden", "none"], "--golden: expected a folder"),
         (["no_word.png", "--golden", "pins.csv"], "expected a unit space"),
         (["pins.csv", "--golden", "ok"], "expected a picture"),
