@@ -86,4 +86,7 @@ def _connect(address: str, settings: dict[str, Any]) -> None:
             ray.shutdown()
             if left and address.startswith(_CLIENT) and isinstance(error, ConnectionAbortedError):
                 continue
-            raise InputError(f"--cluster: expected a Ray cluster at {address}, got: {error}") from None
+            raise InputError(
+                f"--cluster: expected a Ray cluster at {address}, got: {error}: check that it runs, and that "
+                "RAY_AUTH_MODE and the token are those of its nodes"
+            ) from None
