@@ -101,8 +101,11 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     pool.add_argument("--validated", metavar="SHA256", help=sha256)
     feed = "read row numbers from standard input, render these rows, and report each as a line of JSON"
     pool.add_argument("--feed", action="store_true", help=feed)
-    compare = "render nothing; exit with code 2 if a finished row has other settings than those of this command"
+    compare = "exit with code 2 if a finished row has other settings than those of this command; without --feed render "
+    compare += "nothing"
     pool.add_argument("--compare", action="store_true", help=compare)
+    records = "a record alone makes a row finished: its other files are on another machine, which has checked them"
+    pool.add_argument("--records-only", action="store_true", help=records)
     options = parser.parse_args(arguments)
     if (options.feed or options.compare) and options.out is None:
         parser.error("expected --out DIR with --feed or --compare, got none")
@@ -202,6 +205,8 @@ def _renderer(
         renderer.close()
 
     _end_soon_after_signal(tidy)
+    if arguments.feed:
+        _end_with_parent(tidy)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _note)
     try:
@@ -282,7 +287,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     path, scenes, known = arguments.manifest, arguments.scenes, arguments.validated
     manifest = read_validated(path, scenes, known) if known else read_manifest(path, scenes)
     _check_cad(manifest)
-    output, tally = OutputFolder(arguments.out, create=arguments.feed), _Tally()
+    output, tally = OutputFolder(arguments.out, arguments.feed, arguments.records_only), _Tally()
     with _silence_blender() as real, _renderer(arguments, manifest, output) as renderer:
         if not arguments.feed:
             rows = [manifest.runs[number] for number in _chosen(arguments, manifest)]
@@ -292,6 +297,8 @@ def _serve(arguments: argparse.Namespace) -> int:
                 _report(real, {"plan": _plan(renderer, rows, arguments.force)})
             return 0
         for number in _fed_rows(len(manifest.runs)):
+            if arguments.compare:
+                output.check_finished([manifest.runs[number]], renderer.head)
             fresh, problem = tally.render(renderer, manifest.runs[number], arguments.force)
             _report(real, {"row": number, "rendered": fresh, "problem": problem})
     return 1 if tally.failed else 0
@@ -329,6 +336,19 @@ def _end_soon_after_signal(tidy: Callable[[], None]) -> None:
         _leave(1)
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def _end_with_parent(tidy: Callable[[], None]) -> None:
+    """Make this process end soon after the one that feeds it, which may be killed during a picture of minutes."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1.0)
+        tidy()
+        _leave(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def main() -> int:

@@ -37,7 +37,14 @@ COMMANDS = {
 _RESUMING = ("render", "merge", "build", "augment", "import")
 
 # Extra that installs a package; all others are of the extra `data`.
-_EXTRAS = {"bpy": "render", "mathutils": "render", "cv2": "calibrate", "sklearn": "match", "threadpoolctl": "match"}
+_EXTRAS = {
+    "bpy": "render",
+    "mathutils": "render",
+    "cv2": "calibrate",
+    "sklearn": "match",
+    "threadpoolctl": "match",
+    "ray": "cluster",
+}
 
 
 def main(arguments: list[str] | None = None) -> int:

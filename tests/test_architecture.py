@@ -82,6 +82,7 @@ OUTSIDE = {
     **dict.fromkeys(("generator.io", "generator.soart", "generator.verdict"), ()),
     "generator.locating": ("gauge",),
     "generator": ("data",),
+    "generator.rendering": ("data", "cluster"),
     "generator.calibrating": ("data", "calibrate"),
     "generator.matching": ("data", "match"),
     "trainer": ("train",),
@@ -93,7 +94,7 @@ LONGEST_CHAIN = 8
 # Most lines of a function or module outside tests; TOO_LONG has the exceptions, each with its reason.
 LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 # Most lines of all text files together.
-MOST_LINES = 120_000
+MOST_LINES = 122_000
 TOO_LONG: dict[str, str] = {}
 
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml", "opencv-python-headless": "cv2"}
@@ -192,6 +193,8 @@ def may_import(module: str, target: str) -> bool:
         ("generator.rendering.render", "blender_scripts.render", False),
         ("generator.rendering.render", "bpy", False),
         ("generator.rendering.render", "torch", False),
+        ("generator.rendering.cluster", "ray", True),
+        ("generator.dataset.build", "ray", False),
         ("generator.rendering.render", "trainer.vit.command", False),
         ("generator.dataset.build", "datasets", True),
         ("generator.dataset.build", "generator.augmenting.plan", False),
@@ -421,6 +424,8 @@ def test_the_scan_lets_seeded_generators_and_stop_watches_pass(code):
 
 
 DATED = ("generator/verdict/envelope.py", "generator/io/certificate.py")
+# The token of a cluster, which nobody may guess.
+SECRET = ("generator/rendering/joining.py",)
 
 
 def test_rendering_and_building_are_repeatable():
@@ -428,7 +433,7 @@ def test_rendering_and_building_are_repeatable():
         f"{path.relative_to(ROOT)}:{line}: {what}"
         for path in sources("blender_scripts", "generator")
         # Verdicts and certificates state when they were made.
-        if path.relative_to(ROOT).as_posix() not in DATED
+        if path.relative_to(ROOT).as_posix() not in (*DATED, *SECRET)
         for line, what in not_repeatable(ast.parse(path.read_text("utf-8")))
     ]
     assert not found

@@ -36,6 +36,7 @@ from tests.conftest import ROOT, SCENES, records
 
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
+SAMPLES = sorted((DOCS / "cluster").iterdir())
 TUTORIAL = "docs/tutorial/own_connector.md"
 README_WORDS = 1000
 CODE = ("blender_scripts", "generator", "trainer")
@@ -400,6 +401,38 @@ def test_every_command_shown_is_accepted():
             wrong.append(f"{page}: {line}: {type(refused).__name__}: {refused}")
     assert not wrong
     assert len(shown_commands()) > 50
+
+
+def texts_of(value: Any) -> list[str]:
+    """Every text in a value of YAML."""
+    if isinstance(value, dict | list):
+        return [text for each in (value.values() if isinstance(value, dict) else value) for text in texts_of(each)]
+    return [value] if isinstance(value, str) else []
+
+
+def sample_commands(path: Path) -> list[str]:
+    """Commands of `generator` in a sample job, also in its comments, with 2 for every variable of the shell."""
+    text = path.read_text("utf-8")
+    lines = [line for line in text.splitlines() if path.suffix != ".yaml" or line.startswith("#")]
+    lines += texts_of(yaml.safe_load(text)) if path.suffix == ".yaml" else []
+    found = [line[line.index("-m generator") :] for line in lines if "-m generator" in line]
+    return ["python " + re.sub(r"\$(\{[^}]*\}|\w+)", "2", line) for line in found]
+
+
+@pytest.mark.parametrize("path", SAMPLES, ids=lambda path: path.name)
+def test_commands_of_the_sample_jobs_are_accepted(path: Path):
+    found = sample_commands(path)
+    assert len(found) == (1 if path.name == "ray-cluster.yaml" else 2)
+    for line in found:
+        check_command(line)
+    if path.suffix == ".sbatch":
+        subprocess.run(["bash", "-n", path], check=True)
+        options, _, script = path.read_text("utf-8").partition("set -euo pipefail")
+        # SLURM reads its options only above the first command.
+        assert all(re.fullmatch(r"#.*|", line) for line in options.splitlines()) and "#SBATCH" not in script
+        assert all(
+            re.fullmatch(r"#SBATCH --[a-z-]+(=\S+)?", line) for line in options.splitlines() if "SBATCH -" in line
+        )
 
 
 def test_every_command_that_exists_is_shown_in_the_readme():

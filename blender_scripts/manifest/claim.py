@@ -60,20 +60,28 @@ class Claim:
                 self.output.keep_paths(PATHS, {kept.name: _relative(folder, manifest.path)})
             self.output.keep_paths(SCENE_PATHS, {name: _relative(folder, self.scenes / name) for name in names})
             self.output.keep(kept, manifest.content)
-            for name in names:
-                self.output.keep(folder / SCENES / name, (self.scenes / name).read_bytes())
+            for name, content in self.scene_files() if names else ():
+                self.output.keep(folder / SCENES / name, content)
             for connector in manifest.connectors.values() if names else ():
-                for file in (housing.cad.file for housing in connector.housings.values() if housing.cad):
-                    self.output.keep(folder / SCENES / file.name, file.content())
-                photographs = connector.backdrop.photographs if connector.backdrop else ()
-                for photograph in photographs:
-                    self.output.keep(folder / SCENES / photograph.name, photograph.content())
-                if photographs:
+                if photographs := connector.backdrop.photographs if connector.backdrop else ():
                     # The scene's hash covers the folder: a picture that was taken out of it must not stay in the copy.
                     kept_in = (folder / SCENES / photographs[0].name).parent
                     for each in set(kept_in.iterdir()) - {folder / SCENES / p.name for p in photographs}:
                         if each.suffix.lower() in SUFFIXES:
                             each.unlink()
+
+    def scene_files(self) -> Iterator[tuple[str, bytes]]:
+        """Yield path in the scenes' folder and content of every file of the manifest's scenes.
+
+        Raises:
+            InputError: a CAD file or a photograph was changed since the scene was read.
+        """
+        for name, connector in self.manifest.connectors.items():
+            yield f"{name}.toml", (self.scenes / f"{name}.toml").read_bytes()
+            for file in (housing.cad.file for housing in connector.housings.values() if housing.cad):
+                yield file.name, file.content()
+            for photograph in connector.backdrop.photographs if connector.backdrop else ():
+                yield photograph.name, photograph.content()
 
 
 def claim(manifest: Manifest, scenes: Path, out: Path | None, force: bool) -> Claim:

@@ -38,13 +38,15 @@ class OutputFolder:
     Args:
         root: path of the folder.
         create: whether to create a missing folder now; if false, call the method `create` before anything is written.
+        records_only: whether a row counts as finished by its record alone; its picture and mask are on another machine.
 
     Raises:
         InputError: with `create`, the folder or a subfolder cannot be created, or a subfolder is a symbolic link.
     """
 
-    def __init__(self, root: Path, create: bool = True) -> None:
+    def __init__(self, root: Path, create: bool = True, records_only: bool = False) -> None:
         self.root = root
+        self.records_only = records_only
         if create:
             self.create()
 
@@ -112,10 +114,15 @@ class OutputFolder:
             run: the row.
             row_sha256: the row's hash with its present settings; a record with another hash does not count.
         """
-        record = self._record_of(run)
+        record = self._record_of(run.run)
         if record is None or record["row_sha256"] != row_sha256 or not self._is_whole(record):
             return None
         return record
+
+    def is_whole(self, run: str) -> bool:
+        """Whether a run's picture, mask and record exist and are unchanged, whatever the row's hash is now."""
+        record = self._record_of(run)
+        return record is not None and self._is_whole(record)
 
     def refresh(self, record: dict[str, Any], current: dict[str, Any]) -> None:
         """Write a finished row's record anew if keys on which its picture does not depend have changed.
@@ -140,7 +147,7 @@ class OutputFolder:
         """
         count, first = 0, ""
         for run in runs:
-            record, head = self._record_of(run), head_of(run)
+            record, head = self._record_of(run.run), head_of(run)
             if record is None or record["row_sha256"] == head["row_sha256"] or not self._is_whole(record):
                 continue
             first = first or f"{run.run}: {difference(record, head)}"
@@ -152,15 +159,17 @@ class OutputFolder:
                 "--out with another folder; to render all rows again, give --force"
             )
 
-    def _record_of(self, run: Run) -> dict[str, Any] | None:
+    def _record_of(self, run: str) -> dict[str, Any] | None:
         try:
-            record = read_record(self.record(run.run))
+            record = read_record(self.record(run))
         except InputError:
             return None
-        return record if record["run"] == run.run else None
+        return record if record["run"] == run else None
 
     def _is_whole(self, record: dict[str, Any]) -> bool:
         """Whether a record's files exist and have the SHA-256 that it states."""
+        if self.records_only:
+            return True
         run = record["run"]
         files = {self.image(run): record["image_sha256"], self.mask(run): record["mask_sha256"]}
         files |= {self.extra(kind, run): known for kind, known in record.get("extras_sha256", {}).items()}

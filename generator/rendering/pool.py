@@ -27,7 +27,8 @@ from tqdm import tqdm
 from blender_scripts.contract.errors import InputError
 
 _TRIES = 2
-_PATIENCE_S = 5.0
+# Seconds that a renderer has to end after SIGTERM.
+PATIENCE_S = 5.0
 
 
 def refusal(lines: Sequence[str]) -> InputError:
@@ -89,6 +90,88 @@ class Worker:
         return code, [line.strip() for line in self.log.read().splitlines() if line.strip()]
 
 
+class WorkerSlot:
+    """One renderer process at a time, which is replaced when it ends unexpectedly and after many rows.
+
+    Args:
+        command: command that starts a renderer, which then reads row numbers from its standard input.
+        recycle: number of rows after which the process is replaced by a new one.
+        scratch: folder for the renderer's temporary files; the caller removes it, also after a renderer was killed.
+    """
+
+    def __init__(self, command: list[str], recycle: int, scratch: Path) -> None:
+        self._command, self._recycle, self._scratch = command, recycle, scratch
+        self._worker: Worker | None = None
+        self._lock = threading.Lock()
+        self._stopping = False
+
+    def render(self, row: int) -> tuple[dict[str, Any] | None, str]:
+        """Let the process render one row; if the process ends, a new one tries once more.
+
+        Returns:
+            The answer (keys `problem`, `rendered`; see `Worker.ask`) and an empty text. If there is none: None and how
+            the last process ended, or None and an empty text after `end`.
+
+        Raises:
+            InputError: the renderer refuses to work, for example because its Blender is too old.
+        """
+        cause = ""
+        for _ in range(_TRIES):
+            worker = self._worker or self._start()
+            answer = worker.ask(row) if worker else None
+            if worker is None or (answer is None and self._stopping):
+                return None, ""
+            if answer is not None:
+                if worker.served >= self._recycle:
+                    self.close()
+                return answer, ""
+            code, lines = worker.exit_code_and_lines()
+            self.close()
+            if code == 2:
+                raise refusal(lines)
+            cause = ending(code, lines)
+        return None, cause
+
+    def close(self) -> None:
+        """Tell the process to end, and wait until it has."""
+        if self._worker is not None:
+            self._worker.stop()
+            with self._lock:
+                self._worker = None
+
+    def end(self, kill: bool = False) -> None:
+        """End the process, and start no other: with SIGTERM, so that it can clean up, or with SIGKILL."""
+        with self._lock:
+            self._stopping = True
+            if self._worker is not None:
+                self._worker.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
+
+    def _start(self) -> Worker | None:
+        log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  (closed with its worker)
+        with self._lock:
+            if self._stopping:
+                log.close()
+                return None
+            try:
+                process = subprocess.Popen(
+                    self._command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=log,
+                    text=True,
+                    errors="replace",
+                    bufsize=1,
+                    env={**os.environ, "TMPDIR": str(self._scratch)},
+                )
+            except OSError as error:
+                log.close()
+                raise InputError(
+                    f"{self._command[0]}: expected a program that can be started, got: {error.strerror or error}"
+                ) from None
+            self._worker = Worker(process, log)
+        return self._worker
+
+
 @dataclass
 class Pool:
     """Renderer processes (workers) that render the rows of a manifest.
@@ -125,11 +208,11 @@ class Pool:
         for row in self.rows:
             self._waiting.put(row)
         self._lock = threading.Lock()
-        self._live: set[subprocess.Popen[str]] = set()
         self._stopping = False
         self._error: BaseException | None = None
+        slots = [WorkerSlot(self.command, self.recycle, self.scratch) for _ in range(count)]
         with tqdm(total=len(self.rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
-            threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
+            threads = [threading.Thread(target=self._serve, args=(slot,), daemon=True) for slot in slots]
             for thread in threads:
                 thread.start()
             try:
@@ -137,90 +220,35 @@ class Pool:
                     while thread.is_alive() and not self._stopping:
                         thread.join(0.2)
             finally:
-                self._stop_all(threads)
+                self._stop_all(slots, threads)
         if self._error is not None:
             raise self._error
 
-    def _stop_all(self, threads: list[threading.Thread]) -> None:
-        """End all processes: with SIGTERM, so that a renderer can clean up, and after _PATIENCE_S with SIGKILL."""
-        with self._lock:
-            self._stopping = True
-            for process in self._live:
-                process.terminate()
-        patience = time.monotonic() + _PATIENCE_S
+    def _stop_all(self, slots: list[WorkerSlot], threads: list[threading.Thread]) -> None:
+        """End all processes: with SIGTERM, so that a renderer can clean up, and after PATIENCE_S with SIGKILL."""
+        self._stopping = True
+        for slot in slots:
+            slot.end()
+        patience = time.monotonic() + PATIENCE_S
         for thread in threads:
             thread.join(max(0.0, patience - time.monotonic()))
-        with self._lock:
-            for process in self._live:
-                process.kill()
+        for slot in slots:
+            slot.end(kill=True)
         for thread in threads:
             thread.join()
 
-    def _start(self) -> Worker | None:
-        log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  (closed with its worker)
-        with self._lock:
-            if self._stopping:
-                log.close()
-                return None
-            try:
-                process = subprocess.Popen(
-                    self.command,
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=log,
-                    text=True,
-                    errors="replace",
-                    bufsize=1,
-                    env={**os.environ, "TMPDIR": str(self.scratch)},
-                )
-            except OSError as error:
-                log.close()
-                raise InputError(
-                    f"{self.command[0]}: expected a program that can be started, got: {error.strerror or error}"
-                ) from None
-            self._live.add(process)
-        return Worker(process, log)
-
-    def _end(self, worker: Worker) -> None:
-        worker.stop()
-        with self._lock:
-            self._live.discard(worker.process)
-
-    def _serve(self) -> None:
+    def _serve(self, slot: WorkerSlot) -> None:
         try:
-            self._render_rows()
+            while not self._stopping:
+                try:
+                    row = self._waiting.get_nowait()
+                except queue.Empty:
+                    break
+                self._note(row, *slot.render(row))
+            slot.close()
         except BaseException as error:  # raised again in the main thread
             self._error = self._error or error
             self._stopping = True
-
-    def _render_rows(self) -> None:
-        worker: Worker | None = None
-        while not self._stopping:
-            try:
-                row = self._waiting.get_nowait()
-            except queue.Empty:
-                break
-            answer: dict[str, Any] | None = None
-            cause = ""
-            for _ in range(_TRIES):
-                worker = worker or self._start()
-                if worker is None:
-                    return
-                answer = worker.ask(row)
-                if answer is not None or self._stopping:
-                    break
-                code, lines = worker.exit_code_and_lines()
-                self._end(worker)
-                worker = None
-                if code == 2:
-                    raise refusal(lines)
-                cause = ending(code, lines)
-            self._note(row, answer, cause)
-            if worker is not None and worker.served >= self.recycle:
-                self._end(worker)
-                worker = None
-        if worker is not None:
-            self._end(worker)
 
     def _note(self, row: int, answer: dict[str, Any] | None, cause: str) -> None:
         with self._lock:

@@ -1,4 +1,4 @@
-"""`python -m generator render`: render a manifest in a pool of renderer processes.
+"""`python -m generator render`: render a manifest in a pool of renderer processes, or on a cluster.
 
 Each process runs `blender -b -P blender_scripts/render.py`, so the pictures are the same as from that command.
 """
@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.scratch import Scratch
@@ -21,8 +22,12 @@ from blender_scripts.manifest.reader import read_manifest
 from generator.doe.check import add_scenes_argument, check_photographs
 from generator.io.shard import Shard, shard_of
 from generator.rendering.engines import SCRIPT, renderer_command
+from generator.rendering.joining import address_of, joined
 from generator.rendering.pool import Pool, ending, refusal
 from generator.rendering.shards import finished
+
+if TYPE_CHECKING:
+    from generator.rendering.cluster import Scheduler
 
 # While one process keeps the card busy, the other builds its scene and takes the truth.
 _GPU_WORKERS = 2
@@ -47,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     out = "folder for images, masks and records (default: renders/NAME for a manifest NAME.csv)"
     add("--out", type=Path, metavar="DIR", help=out)
     add_scenes_argument(parser)
-    workers = f"number of renderer processes (default: one per core; {_GPU_WORKERS} with --device gpu)"
+    workers = "number of renderer processes; with --cluster the largest number of tasks at a time "
+    workers += f"(default: one per core; {_GPU_WORKERS} with --device gpu)"
     add("--workers", type=_count(1), metavar="N", help=workers)
     engine = "local: the package bpy of this Python; blender: a Blender executable (default: local if bpy is installed)"
     add("--engine", choices=("local", "blender"), help=engine)
@@ -79,6 +85,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     recycle = "number of rows after which a renderer process is replaced by a new one (default: 500)"
     add("--recycle", type=_count(1), default=500, metavar="N", help=recycle)
+    cluster = "render on a Ray cluster: `ray` joins the one at the environment variable RAY_ADDRESS, or starts one on "
+    cluster += "this machine; `ray://ADDRESS` joins a cluster by the address of its Ray Client server"
+    add("--cluster", metavar="ray[://ADDRESS]", help=cluster)
+    threads = "with --cluster: number of render threads of a task, and of the CPUs that it reserves (default: 1)"
+    add("--threads", type=_count(1), metavar="N", help=threads)
+    mixed = "with --cluster: accept nodes with another version of Blender or kind of processor than the first node, "
+    add("--mixed", action="store_true", help=f"{mixed}although their pictures may differ in the last bits")
     script = "print the path of the script render.py, for use with `blender -b -P`, and render nothing"
     add("--print-script", action="store_true", help=script)
 
@@ -90,34 +103,54 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.manifest is None:
         raise InputError("manifest: expected the CSV manifest to render, got nothing")
+    _check_cluster(options)
     manifest = read_manifest(options.manifest, options.scenes)
     check_photographs(manifest)
-    command = renderer_command(options.engine, options.blender)
     shard = shard_of(options.shard) if options.shard else None
     if shard is not None:
         options.rows = _rows_of(shard, len(manifest.runs))
     rows = _chosen(options.rows, len(manifest.runs))
     claimed = claim(manifest, options.scenes, options.out, options.force)
     output = claimed.output
-    cores = os.cpu_count() or 1
+    done = _on_cluster(options, claimed, rows) if options.cluster else _here(options, claimed, rows)
+    if done is None:
+        return 0
+    for problem in done.problems:
+        print(f"failed: {problem}", file=sys.stderr)
+    if shard is not None and not done.problems:
+        runs = [manifest.runs[row].run for row in rows]
+        whole = finished(output, shard, manifest.path, manifest.content, runs)
+        print(f"shard {shard} is finished: {whole.write(output)}")
+    print(f"{done.rendered} rendered, {done.kept} already there, {len(done.problems)} failed, in {output.root}")
+    return 1 if done.problems else 0
+
+
+def _check_cluster(options: argparse.Namespace) -> None:
+    for name in ("mixed", "threads") if options.cluster is None else ("shard", "dry_run"):
+        if getattr(options, name):
+            wanted, got = ("--cluster", "none") if options.cluster is None else ("no --cluster", "both")
+            raise InputError(f"--{name.replace('_', '-')}: expected {wanted} with it, got {got}")
+    if options.cluster is not None:
+        address_of(options.cluster)
+
+
+def _here(options: argparse.Namespace, claimed: Claim, rows: list[int]) -> Pool | None:
+    """Render in processes of this machine; None after a dry run."""
+    command = renderer_command(options.engine, options.blender)
+    manifest, output, cores = claimed.manifest, claimed.output, os.cpu_count() or 1
     workers = min(options.workers or (_GPU_WORKERS if options.device == "gpu" else cores), len(rows))
+    threads = max(1, cores // workers)
     with contextlib.closing(Scratch()) as scratch:
         # A copy, since renderers start at any time and the user may edit the file meanwhile.
         snapshot = scratch.folder / manifest.path.name
         snapshot.write_bytes(manifest.content)
-        command += [str(snapshot), "--out", str(output.root), "--validated", manifest.checked_sha256]
-        threads = max(1, cores // workers)
-        command += _passed_on(options, threads)
+        command += [str(snapshot), "--scenes", str(options.scenes), "--out", str(output.root)]
+        command += ["--validated", manifest.checked_sha256, *_passed_on(options, threads)]
         plan = _checked(options, claimed, command, scratch.folder)
         if options.dry_run:
             print(f"{plan}\nrenderer processes: {workers}, threads of each: {threads}")
-            return 0
-        if claimed.is_default:
-            print(f"rendering into the folder {output.root} (--out DIR chooses another one)", flush=True)
-        if note := output.note_other_renderers(manifest.runs[row] for row in rows):
-            print(note, file=sys.stderr)
-        claimed.keep()
-        output.sweep()
+            return None
+        _begin(claimed, rows)
         names = [run.run for run in manifest.runs]
         pool = Pool([*command, "--feed"], rows, names, options.recycle, scratch.folder)
         try:
@@ -125,20 +158,36 @@ def run(options: argparse.Namespace) -> int:
         except BaseException:
             output.sweep()
             raise
-    for problem in pool.problems:
-        print(f"failed: {problem}", file=sys.stderr)
-    if shard is not None and not pool.problems:
-        done = finished(output, shard, manifest.path, manifest.content, [names[row] for row in rows])
-        print(f"shard {shard} is finished: {done.write(output)}")
-    counts = f"{pool.rendered} rendered, {pool.kept} already there, {len(pool.problems)} failed"
-    print(f"{counts}, in {output.root}")
-    return 1 if pool.problems else 0
+    return pool
+
+
+def _on_cluster(options: argparse.Namespace, claimed: Claim, rows: list[int]) -> Scheduler:
+    """Render on the nodes of a cluster."""
+    names = [run.run for run in claimed.manifest.runs]
+    with joined(options.cluster):
+        from generator.rendering import cluster
+
+        job = cluster.job_of(options, claimed, _passed_on(options, options.threads or 1))
+        scheduler = cluster.Scheduler(job, claimed.output, rows, names, options)
+        _begin(claimed, rows)
+        scheduler.work()
+    return scheduler
+
+
+def _begin(claimed: Claim, rows: Sequence[int]) -> None:
+    """Print the render folder, and write copies of the manifest and its scenes into it."""
+    output, runs = claimed.output, claimed.manifest.runs
+    if claimed.is_default:
+        print(f"rendering into the folder {output.root} (--out DIR chooses another one)", flush=True)
+    if note := output.note_other_renderers(runs[row] for row in rows):
+        print(note, file=sys.stderr)
+    claimed.keep()
+    output.sweep()
 
 
 def _passed_on(options: argparse.Namespace, threads: int) -> list[str]:
     """Return the options for the renderer processes: all that affect the pictures, threads, and --force."""
-    passed = ["--scenes", str(options.scenes), "--mask-scale", str(options.mask_scale)]
-    passed += ["--threads", str(threads), "--device", options.device]
+    passed = ["--mask-scale", str(options.mask_scale), "--threads", str(threads), "--device", options.device]
     flags = ("force", "no_denoise", "depth", "normal")
     return passed + [f"--{flag.replace('_', '-')}" for flag in flags if getattr(options, flag)]
 

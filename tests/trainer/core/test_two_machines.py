@@ -1,8 +1,6 @@
-"""`torchrun` over two machines, here two network namespaces that see each other by a cable (veth) and share a disk."""
+"""`torchrun` over two machines, here two network namespaces that are connected and share a disk."""
 
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.namespaces import kill_all, namespaces
 from trainer.vit.command import main
 
 OPTIONS = ("--epochs", "6", "--batch-size", "11", "--lr", "1e-4", "--no-check", "--device", "cpu")
@@ -19,31 +18,13 @@ PORT = "29500"
 SECONDS = 240
 
 
-def ip(*words: str) -> bool:
-    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
-    return done.returncode == 0
-
-
 @pytest.fixture
 def machines() -> Iterator[list[str]]:
     """Names of two network namespaces, at 10.77.0.1 and 10.77.0.2, each with a network device `cable`."""
-    names = [f"pinsight{os.getpid()}{side}" for side in "ab"]
-    if shutil.which("ip") is None or not ip("netns", "add", names[0]):
-        pytest.skip("network namespaces are not permitted here")
-    try:
-        made = ip("netns", "add", names[1])
-        ends = ["cable", "netns", names[0], "type", "veth", "peer", "name", "cable", "netns", names[1]]
-        made = made and ip("link", "add", *ends)
-        for number, name in enumerate(names, 1):
-            made = made and ip("-n", name, "addr", "add", f"10.77.0.{number}/24", "dev", "cable")
-            made = made and ip("-n", name, "link", "set", "cable", "up") and ip("-n", name, "link", "set", "lo", "up")
-        if not made:
-            pytest.skip("network devices are not permitted here")
+    with namespaces(2, "10.77.0") as names:
+        if not names:
+            pytest.skip("network namespaces are not permitted here")
         yield names
-    finally:
-        for name in names:
-            kill_all(name)
-            ip("netns", "del", name)
 
 
 def torchrun(machine: str, rank: int, *options: str) -> subprocess.Popen[str]:
@@ -57,13 +38,6 @@ def torchrun(machine: str, rank: int, *options: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
-
-
-def kill_all(machine: str) -> None:
-    """Kill all processes of a machine."""
-    pids = subprocess.run(["ip", "netns", "pids", machine], capture_output=True, text=True, check=False).stdout
-    for pid in map(int, pids.split()):
-        os.kill(pid, signal.SIGKILL)
 
 
 def test_two_machines_equal_one_and_resume_when_one_is_killed(machines, tiny_dataset, small_options, tmp_path):
