@@ -51,8 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--world",
         choices=WORLDS,
-        help="world of every picture, the manifest's column world: wide changes materials, light, background, lens and "
-        "camera at random, to train for real stations (default: no such column, which means scene)",
+        help="world of every picture, the manifest's column world: wide changes materials, light, background, blur, "
+        "exposure and noise at random, to train for real stations (default: the SPEC's factor world; without it no such "
+        "column, which means scene)",
     )
     add_scenes_argument(parser)
 

@@ -66,7 +66,7 @@ class Portion(NamedTuple):
         pictures: Whole pictures; None in epochs of close-ups only.
         picture_count: Number of examples (pictures, or parts with --views) in the whole batch of all processes.
         close_ups: Close-ups; None if the epoch has none.
-        close_up_count: Number of close-ups in the whole batch of all processes.
+        close_up_count: Number of close-ups in the whole batch of all processes; without meaning if `close_ups` is None.
         centres: Index of each close-up's centre object among its boxes; None without close-ups.
     """
 
