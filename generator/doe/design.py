@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--world",
         choices=WORLDS,
         help="world of every picture, the manifest's column world: wide changes materials, light, background, blur, "
-        "exposure and noise at random, to train for real stations (default: the SPEC's factor world; without it no such "
-        "column, which means scene)",
+        "exposure and noise at random, to train for real stations (default: the SPEC's factor world; without it no "
+        "such column, which means scene)",
     )
     add_scenes_argument(parser)
 
