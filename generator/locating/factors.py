@@ -28,8 +28,8 @@ NEAREST = 12
 # Limits of a factor.
 LEAST, MOST = 0.3, 20.0
 ONES = (1.0, 1.0, 1.0)
-# Fewer errors than this give no factor of the nearest parts.
-_FEWEST = 40
+# Fewer errors than this give no factor of the nearest parts, or of one camera.
+FEWEST = 40
 
 
 def factor(sizes: np.ndarray, covered: float = 2.0) -> float:
@@ -166,6 +166,6 @@ class Factors:
         near = self.errors.near(looks) if self.errors is not None else None
         if near is None:
             return np.array(self.together)
-        enough = np.isfinite(near).sum(axis=0) >= _FEWEST
+        enough = np.isfinite(near).sum(axis=0) >= FEWEST
         own = np.array([factor(near[:, axis]) for axis in range(3)]) * self.widening
         return np.where(enough, own, self.together)

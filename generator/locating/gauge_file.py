@@ -107,7 +107,10 @@ def read_gauge_file(path: Path, threads: int = 0) -> GaugeFile:
     except Exception as error:  # onnxruntime raises several types of its own on damaged files
         raise InputError(f"{path}: expected an ONNX file, got {error}") from None
     if stated.get("format") != FORMAT:
-        raise InputError(f"{path}: expected a gauge's ONNX file of format {FORMAT}, got {stated.get('format')!r}")
+        raise InputError(
+            f"{path}: expected a gauge's ONNX file of format {FORMAT}, got "
+            f"{stated.get('format')!r}: export the run again with `python -m trainer.export`"
+        )
     return _held(path, session, stated)
 
 

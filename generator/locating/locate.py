@@ -108,6 +108,11 @@ class Sighting(NamedTuple):
     found: FoundPoints
     scale: np.ndarray
 
+    def sees(self, end: int) -> np.ndarray:
+        """Return for which queries (n,) the mark (`end` 0) or the point beside it (1) is not beyond the picture."""
+        found: np.ndarray = self.found.covariances[:, end, 0, 0] < (0.5 * _UNSEEN_PX) ** 2
+        return found
+
     def only(self, keep: np.ndarray) -> Sighting:
         """Return the answers for those queries for which `keep`, (n,) bool, is true."""
         return Sighting(self.view, self.which[keep], self.found.only(keep), self.scale[keep])
@@ -119,7 +124,7 @@ class Located(NamedTuple):
     Attributes:
         pose: pose of the part on the station, common to all views.
         fits: how well the pose fits each view, by name of the view.
-        pins: the network's answers for all pins, one `Sighting` per view.
+        pins: the network's answers for all pins, one `Sighting` per view, without weight beyond the picture's edge.
         points: points from which the pose was computed, by name of the view.
         features: by name of the view, (F,) mean of the network's features over 8 edge points, whose choice does not
             depend on the number of views, or over the pins if the drawing states no edges; None: no features.
@@ -151,11 +156,11 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
             and one of the views shows no pin.
     """
     matrix = np.eye(4)
-    pins, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
+    own, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
     count = len(views)
-    rough = spread(edges, max(_LEAST, _ROUGH // count)) if len(edges) else pins
-    least = spread(edges, _LEAST) if len(edges) else pins
-    fine = np.unique(np.concatenate([pins, least, spread(edges, _FINE // count)]))
+    rough = spread(edges, max(_LEAST, _ROUGH // count)) if len(edges) else own
+    least = spread(edges, _LEAST) if len(edges) else own
+    fine = np.unique(np.concatenate([own, least, spread(edges, _FINE // count)]))
     # The first pose, from edges alone, is good enough to place the crops of the pins.
     for which in (rough, fine):
         seen = [sight(view, queries, finder, matrix, which) for view in views]
@@ -165,7 +170,8 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
     fits = {view.name: fit_of(each[0], pose) for view, each in zip(views, observed, strict=True)}
     points = {view.name: each for view, each in zip(views, observed, strict=True)}
     features = {each.view.name: _features(each, least) for each in seen}
-    return Located(pose, fits, [each.only(each.which < queries.pins) for each in seen], points, features)
+    pins = [shown(each.only(each.which < queries.pins), queries, matrix) for each in seen]
+    return Located(pose, fits, pins, points, features)
 
 
 def spread(which: np.ndarray, most: int) -> np.ndarray:
@@ -177,9 +183,6 @@ def spread(which: np.ndarray, most: int) -> np.ndarray:
 def sight(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, which: np.ndarray) -> Sighting:
     """Let the network look for points of a connector in one view, and return its answers.
 
-    A point beyond the picture's edge, where it was expected or where it was found, is not seen: its covariance is so
-    large that it has no weight. If a pin's tip is not seen, the pin is as likely there as missing.
-
     Args:
         view: the picture, with its camera.
         queries: queries of the part's connector.
@@ -189,12 +192,25 @@ def sight(view: View, queries: Queries, finder: Finder, matrix: np.ndarray, whic
     """
     crops = cut(view.pixels, view.camera, queries, matrix, finder.side, which)
     found = finder.find(crops)
-    points = found.points + crops.corners[:, None]
-    expected = np.stack([crops.marks, crops.besides], axis=1) + crops.corners[:, None]
-    seen = inside(points, view.pixels) & inside(expected, view.pixels)
-    covariances = np.where(seen[..., None, None], found.covariances, _UNSEEN_PX**2 * np.eye(2))
-    present = np.where(seen[:, 0], found.present, 0.5)
-    return Sighting(view, which, found._replace(points=points, covariances=covariances, present=present), crops.scale)
+    return Sighting(view, which, found._replace(points=found.points + crops.corners[:, None]), crops.scale)
+
+
+def shown(seen: Sighting, queries: Queries, matrix: np.ndarray) -> Sighting:
+    """Return answers in which points beyond the picture's edge have no weight, as nothing shows them.
+
+    A point counts as beyond the edge if it was expected or found there. Its covariance becomes larger than any
+    picture, see `Sighting.sees`.
+
+    Args:
+        seen: the network's answers.
+        queries: queries of the part's connector.
+        matrix: (4, 4) pose of the part on the station.
+    """
+    ends = np.stack([queries.marks[seen.which], queries.besides[seen.which]], axis=1)
+    expected = seen.view.camera.project(ends @ matrix[:3, :3].T + matrix[:3, 3])
+    there = inside(seen.found.points, seen.view.pixels) & inside(expected, seen.view.pixels)
+    covariances = np.where(there[..., None, None], seen.found.covariances, _UNSEEN_PX**2 * np.eye(2))
+    return seen._replace(found=seen.found._replace(covariances=covariances))
 
 
 def _features(seen: Sighting, which: np.ndarray) -> np.ndarray | None:

@@ -64,7 +64,8 @@ def measure(
     tips = [_stretched(tip, nominal, slope) for tip, nominal in zip(tips, queries.marks, strict=False)]
     feet = _places(1, seen, pose, queries.besides[:pins], _variances(_ASIDE_MM, _FOOT_MM))
     present = np.array([_present(index, seen) for index in range(pins)])
-    larger = larger_variance(np.array([each.disagreement for each in tips]), present > 0.5, len(seen))
+    views = np.sum([each.sees(0)[:pins] for each in seen], axis=0)
+    larger = larger_variance(np.array([each.disagreement for each in tips]), present > 0.5, views)
     scale = np.ones(3) if factors is None else factors
     return [
         _pin(float(present[index]), float(larger[index]), index, seen, queries, tips[index], feet[index], scale)
@@ -72,7 +73,7 @@ def measure(
     ]
 
 
-def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: int) -> np.ndarray:
+def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: np.ndarray) -> np.ndarray:
     """Return factors (n,), >= 1, for the variances of pins whose views contradict each other.
 
     In pictures unlike those of the training, the network's errors are larger than it states. The views of a pin then
@@ -85,18 +86,17 @@ def larger_variance(disagreement: np.ndarray, there: np.ndarray, views: int) -> 
     Args:
         disagreement: (n,) chi-squares of the pins' tips, see `triangulation.Place`.
         there: (n,) bool, which positions have a pin.
-        views: number of views; with one view, all factors are 1.
+        views: (n,) number of views that show the pin; with one view, nothing can disagree.
     """
-    factors = np.ones(len(disagreement))
-    if views < 2 or not there.any():
-        return factors
-    free = 2 * views - 3
-    ratios = disagreement / free
+    compared = views > 1
+    free = np.maximum(2 * views - 3, 1)
+    ratios = np.where(compared, disagreement, 0.0) / free
     # Wilson and Hilferty's approximation of the quantiles of chi-square over its degrees of freedom.
     step = 2.0 / (9.0 * free)
     median, rare = (1.0 - step) ** 3, (1.0 - step + _NORMAL_95 * np.sqrt(step)) ** 3
-    of_part = float(np.median(ratios[there])) / (_DISAGREEMENT * median)
-    larger: np.ndarray = np.maximum(np.maximum(factors, of_part), ratios / rare)
+    known = there & compared
+    of_part = float(np.median((ratios / median)[known])) / _DISAGREEMENT if known.any() else 1.0
+    larger: np.ndarray = np.maximum(max(1.0, of_part), ratios / rare)
     return larger
 
 
@@ -107,7 +107,8 @@ def _stretched(tip: Place, nominal: np.ndarray, slope: float) -> Place:
 
 
 def _present(index: int, seen: Sequence[Sighting]) -> float:
-    chances = np.clip([each.found.present[index] for each in seen], 1e-6, 1.0 - 1e-6)
+    """Probability that there is a pin, from the views that show its tip; 0.5 if none does."""
+    chances = np.clip([each.found.present[index] for each in seen if each.sees(0)[index]] or [0.5], 1e-6, 1.0 - 1e-6)
     return float(1.0 / (1.0 + np.exp(-np.mean(np.log(chances / (1.0 - chances))))))
 
 

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from generator.locating.crops import cut, inside
+from generator.locating.crops import cut
 from generator.locating.landmarks import Queries
 from generator.locating.pose import motion
 from trainer.gauge.network import Batch
@@ -39,7 +39,7 @@ def crops_of(
     counts: tuple[int, int],
     source: np.random.Generator,
 ) -> tuple[np.ndarray, ...]:
-    """Cut crops of some pins, and of some points on the walls' edges, from one picture; none of points beyond its edge.
+    """Cut crops of some pins, and of some points on the walls' edges, from one picture.
 
     Args:
         picture: the picture with its truth.
@@ -53,13 +53,10 @@ def crops_of(
         The arrays of `Batch` in its order, without `pictures`; the crops are (n, S, S, 3) uint8.
     """
     edges = len(queries.kinds) - queries.pins
-    rotation, shift = picture.pose[:3, :3].T, picture.pose[:3, 3]
-    shown = inside(picture.camera.project(queries.marks @ rotation + shift), picture.pixels)
-    shown[: queries.pins] &= inside(picture.points[:, 0], picture.pixels) | ~picture.present
-    pins, walls = source.permutation(queries.pins), queries.pins + source.permutation(edges)
-    pins = pins[shown[pins]][: counts[0]]
-    which = np.concatenate([pins, walls[shown[walls]][: counts[1]]])
+    pins = source.permutation(queries.pins)[: counts[0]]
+    which = np.concatenate([pins, queries.pins + source.permutation(edges)[: counts[1]]])
     found = cut(picture.pixels, picture.camera, queries, misplaced(picture.pose, pitch_mm, source), side, which)
+    rotation, shift = picture.pose[:3, :3].T, picture.pose[:3, 3]
     places = np.stack([queries.marks[which], queries.besides[which]], axis=1)
     truth = picture.camera.project(places @ rotation + shift)
     nominal = truth[:, 0].copy()

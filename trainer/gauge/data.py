@@ -47,6 +47,10 @@ def read_gauge_data(
         for name in rows
         if (left := len(rows[name]) - len(usable[name]))
     ]
+    whole = [row for row in usable.get("train", []) if _is_whole(row)]
+    if left := len(usable.get("train", [])) - len(whole):
+        notes.append(f"split train: {left} pictures are left out: a pin in them lies beyond the picture's edge")
+        usable["train"] = whole
     wrong = [f"--data {folder} split {name}: expected pictures with the columns camera_json and objects, of a "
              f"connector in connectors.json, got none" for name in needed if not usable[name]]  # fmt: skip
     if wrong:
@@ -104,6 +108,12 @@ def _is_usable(row: Mapping[str, Any], connectors: Mapping[Key, NominalConnector
     if drawing is None or not row.get("camera_json") or not row["objects"]:
         return False
     return row.get("camera") in (drawing.cameras or {})
+
+
+def _is_whole(row: Mapping[str, Any]) -> bool:
+    """Whether all tips lie in the picture; a network cannot learn to see what is beyond its edge."""
+    tips = [each.tip_px for each in row["objects"] if each.is_position and each.tip_px is not None]
+    return all(0.0 <= x <= row["width"] and 0.0 <= y <= row["height"] for x, y in tips)
 
 
 def _pitch_px(row: Mapping[str, Any], connectors: Mapping[Key, NominalConnector]) -> float:

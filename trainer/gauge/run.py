@@ -32,6 +32,7 @@ FORMAT = "pinsight-gauge"
 VERSION = 1
 UNCERTAINTY = "uncertainty.json"
 Triple = tuple[float, float, float]
+_OF_OLD = ("aside", "height", "aside_alone", "height_alone")
 
 
 class GaugeConfig(Settings):
@@ -206,6 +207,9 @@ def load_run(run: Path) -> GaugeRun:
     tensors, _ = read_tensors(run / BEST)
     load_weights(network, tensors, str(run / BEST))
     stated = read_json(run / UNCERTAINTY, "the uncertainty of a gauge's run")
+    if stated.keys() >= set(_OF_OLD):  # a run of an earlier version: one factor for dx and dy, and for all cameras
+        aside, height, aside_alone, height_alone = (stated.pop(name) for name in _OF_OLD)
+        stated |= {"together": (aside, aside, height), "alone": {"": (aside_alone, aside_alone, height_alone)}}
     try:
         uncertainty = TypeAdapter(Uncertainty).validate_python(stated)
     except ValidationError as error:

@@ -11,7 +11,7 @@ import numpy as np
 
 from generator.dataset.connectors import NominalPosition
 from generator.dataset.rows import ObjectRow
-from generator.locating.factors import ONES, Factors, ValidationErrors, factor
+from generator.locating.factors import FEWEST, ONES, Factors, ValidationErrors, factor
 from generator.locating.fit import FitLimits
 from generator.locating.measure import measure
 from trainer.gauge.finder import TorchFinder
@@ -42,8 +42,8 @@ def learn_uncertainty(
     pictures = data.splits[split]
     together = some_of(captures_of(pictures), _CAPTURES)
     has_several = any(len(each.pictures) > 1 for each in together)
-    cameras = sorted({str(each.row["camera"]) for each in pictures}) if has_several else []
-    alone = [one for each in cameras for one in some_of(captures_of(pictures, [each]), _CAPTURES)]
+    cameras = sorted({str(each.row["camera"]) for each in pictures})
+    alone = [one for each in cameras for one in some_of(captures_of(pictures, [each]), _CAPTURES) if has_several]
     measured = measure_captures([*together, *alone], data, TorchFinder(network))
     edge = factor(_pose_errors(measured), _ONE)
     tip, foot = (factor(each, _TWO) for each in _point_errors(measured))
@@ -55,12 +55,13 @@ def learn_uncertainty(
     several, single = measured[: len(together)], measured[len(together) :] or measured
     sizes = _sizes(several, data)
     errors = _errors(several, sizes)
-    own = {"": single, **{each: [one for one in single if _camera(one) == each] for each in cameras}}
+    pooled = _factors_in_mm(_sizes(single, data))
+    by_camera = {each: _sizes([one for one in single if _camera(one) == each], data) for each in cameras}
     found = replace(
         found,
         slopes=slopes,
         together=_factors_in_mm(sizes),
-        alone={each: _factors_in_mm(_sizes(those, data)) for each, those in own.items()},
+        alone={"": pooled, **{each: _factors_in_mm(those, pooled) for each, those in by_camera.items()}},
         widening=_triple(errors.widening()) if errors is not None else ONES,
         **asdict(fit),
     )
@@ -105,6 +106,8 @@ def _with_slope(one: Measured, data: GaugeData, slopes: Mapping[str, float]) -> 
 
 def _sizes(measured: Sequence[Measured], data: GaugeData) -> list[np.ndarray]:
     """For each located part, sizes (N, 3) of its pins' errors in stated standard deviations; NaN: not measured."""
+    if not any(one.pins for one in measured):
+        return []
     table = table_of(measured, data)
     found = np.stack(
         [
@@ -120,10 +123,16 @@ def _sizes(measured: Sequence[Measured], data: GaugeData) -> list[np.ndarray]:
     return [found[table.capture == number] for number in np.unique(table.capture)]
 
 
-def _factors_in_mm(sizes: Sequence[np.ndarray]) -> Triple:
-    """The factors on the standard deviations of dx, dy and retraction, by which U (k = 2) covers 95 %."""
+def _factors_in_mm(sizes: Sequence[np.ndarray], otherwise: Sequence[float] | None = None) -> Triple:
+    """The factors on the standard deviations of dx, dy and retraction, by which U (k = 2) covers 95 %.
+
+    Measures with fewer than `FEWEST` errors get the factors `otherwise`, if given.
+    """
     whole = np.concatenate([np.zeros((0, 3)), *sizes])
-    return _triple([factor(whole[:, axis]) for axis in range(3)])
+    found = np.array([factor(whole[:, axis]) for axis in range(3)])
+    if otherwise is not None:
+        found = np.where(np.isfinite(whole).sum(axis=0) >= FEWEST, found, otherwise)
+    return _triple(found)
 
 
 def _triple(values: Iterable[float]) -> Triple:
@@ -174,8 +183,8 @@ def _point_errors(measured: Sequence[Measured]) -> tuple[np.ndarray, np.ndarray]
     found: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
     for one in measured:
         for picture, seen in zip(one.capture.pictures, one.seen, strict=bool(one.seen)):
-            there = np.flatnonzero(picture.present)
             for end in (0, 1):
+                there = np.flatnonzero(picture.present & seen.sees(end))
                 off = seen.found.points[there, end] - picture.points[there, end]
                 inverse = np.linalg.inv(seen.found.covariances[there, end])
                 found[end].append(np.sqrt(np.einsum("ni,nij,nj->n", off, inverse, off)))

@@ -9,7 +9,7 @@ from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.optics import Camera, look_at
 from generator.locating.cameras import StationCamera
 from generator.locating.judge import judge_pin
-from generator.locating.locate import View, sight
+from generator.locating.locate import View, shown, sight
 from generator.locating.measure import larger_variance, measure
 from generator.locating.pose import Points, Pose, find_pose, motion
 from generator.locating.scaling import pitch_px, scaled
@@ -136,7 +136,7 @@ def test_without_a_view_the_prior_is_returned():
 def test_views_that_contradict_each_other_enlarge_the_uncertainty(views):
     random = np.random.default_rng(11)
     stated = random.chisquare(2 * views - 3, (400, 27))
-    there = np.ones(27, bool)
+    there, views = np.ones(27, bool), np.full(27, views)
     factors = np.array([larger_variance(each, there, views) for each in stated])
     assert np.median(factors) == 1.0 and factors.mean() < 1.2
     # Errors twice as large as stated, in all pins of a part: four times the variance.
@@ -147,7 +147,10 @@ def test_views_that_contradict_each_other_enlarge_the_uncertainty(views):
     one[4] = 300.0
     alone = larger_variance(one, there, views)
     assert alone[4] > 20.0 and np.delete(alone, 4).max() < 4.0
-    assert (larger_variance(stated[0], there, 1) == 1.0).all()
+    assert (larger_variance(stated[0], there, np.ones(27, int)) == 1.0).all()
+    # A pin that one view alone shows is judged by its part's other pins.
+    fewer = np.where(np.arange(27) == 4, 1, views)
+    assert larger_variance(one, there, fewer)[4] == larger_variance(one, there, fewer).min() < 2.0
 
 
 def test_a_picture_is_resampled_in_linear_light():
@@ -169,11 +172,29 @@ def test_pins_beyond_the_picture_s_edge_are_not_seen_and_never_conform():
     width = int(np.mean(np.sort(tips[:, 0])[[-4, -3]]))  # the last column of three pins is cut off
     pose = Pose(POSE, np.zeros((6, 6)), 1.0, 1.0)
     cut_off = tips[:, 0] > width
-    for shown in (width, width + 60):
-        seen = sight(View("center", np.zeros((128, shown, 3), np.uint8), view), finder.queries, finder, POSE, pins)
+    for right in (width, width + 60):
+        picture = View("center", np.zeros((128, right, 3), np.uint8), view)
+        seen = shown(sight(picture, finder.queries, finder, POSE, pins), finder.queries, POSE)
+        assert (seen.sees(0) == (tips[:, 0] <= right)).all()
         measured = measure([seen], finder.queries, pose)
-        for pin, is_out in zip(measured, cut_off & (shown == width), strict=True):
+        for pin, is_out in zip(measured, cut_off & (right == width), strict=True):
             decisions = judge_pin(pin, Limits(0.8, 0.6, 0.6)).decisions
             expected = ("undecided", "not_seen") if is_out else ("conform", "conform")
             assert (decisions["presence"], decisions["true_position"]) == expected
     assert cut_off.sum() == 3
+
+
+def test_presence_is_that_of_the_views_that_show_the_pin():
+    drawing = drawing_of()
+    finder = ExactFinder(drawing, ("center", "top"), {"r1c9": None})
+    pins, sought, pose = np.arange(finder.queries.pins), finder.queries, Pose(POSE, np.zeros((6, 6)), 1.0, 1.0)
+    seen = []
+    for number, view in enumerate(finder.cameras):
+        tips = view.project(sought.marks[pins] @ POSE[:3, :3].T + POSE[:3, 3])
+        width = int(np.mean(np.sort(tips[:, 0])[[-4, -3]])) if number else 256
+        picture = View(("center", "top")[number], np.full((128, width, 3), number, np.uint8), view)
+        seen.append(shown(sight(picture, sought, finder, POSE, pins), sought, POSE))
+    present = np.array([each.present for each in measure(seen, sought, pose)])
+    addresses = [each.address for each in drawing.positions]
+    missing = np.array(addresses) == "r1c9"
+    assert not seen[1].sees(0)[missing].any() and present[missing].max() < 1e-5 and present[~missing].min() > 0.999

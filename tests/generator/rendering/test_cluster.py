@@ -186,6 +186,7 @@ def test_a_killed_driver_s_finished_rows_are_kept(whole: Path, joined: Cluster, 
     assert_same_files(out, whole)
 
 
+@pytest.mark.soak
 def test_an_interrupt_ends_the_tasks(whole: Path, joined: Cluster, tmp_path) -> None:
     out, slow = tmp_path / "out", blender(tmp_path, "time.sleep(600)")
     driver = driver_of(whole, out, "--blender", slow)
@@ -297,6 +298,7 @@ def test_a_cluster_that_is_not_there(whole: Path, tmp_path: Path, capsys, monkey
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.soak
 def test_a_cluster_of_this_machine_is_not_reached_from_others_and_leaves_no_files(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as short:
         known = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}

@@ -74,7 +74,7 @@ class Machines:
     @staticmethod
     def kill(name: str = "") -> None:
         """Kill all processes of a node; without a name, of all nodes."""
-        mark = f"RAY_AUTH_TOKEN={SETTINGS['RAY_AUTH_TOKEN']}\0".encode(), f"NODE={name}".encode()
+        mark = f"RAY_AUTH_TOKEN={SETTINGS['RAY_AUTH_TOKEN']}\0".encode(), f"NODE={name}".encode() if name else b""
         for path in Path("/proc").glob("[0-9]*/environ"):
             if int(path.parent.name) != os.getpid() and all(each in content(path) for each in mark):
                 with contextlib.suppress(ProcessLookupError):
@@ -92,6 +92,7 @@ def machines() -> Iterator[Machines]:
             found.kill()
 
 
+@pytest.mark.soak
 def test_rows_in_flight_on_a_killed_machine_are_rendered_by_others_and_no_others_again(
     machines: Machines, tmp_path: Path
 ) -> None:
@@ -109,7 +110,8 @@ def test_rows_in_flight_on_a_killed_machine_are_rendered_by_others_and_no_others
     machines.start("lost")
     words = command(tmp_path / "rows.csv", out, "--cluster", "ray", "--blender", blender(tmp_path, code))
     driver = machines.run(words, RAY_ADDRESS=machines.head)
-    wait_for(lambda: log.read_text().count("lost") == 3 or driver.poll() is not None)
+    wait_for(lambda: log.read_text().count("lost") == 3 or driver.poll() is not None, seconds=300)
+    assert driver.poll() is None, driver.communicate()
     machines.kill("lost")
     finished = {path.stem for path in (out / "records").glob("*.json")}
     machines.start("late")

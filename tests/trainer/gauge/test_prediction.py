@@ -255,3 +255,16 @@ def test_another_file_is_no_gauge(tmp_path):
     (tmp_path / "other.onnx").write_bytes(b"nothing")
     with pytest.raises(Exception, match="expected an ONNX file"):
         read_gauge_file(tmp_path / "other.onnx")
+
+
+def test_a_run_of_an_earlier_version_keeps_its_factors_and_a_damaged_one_is_named(gauge_run, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(gauge_run, run)
+    file = run / "uncertainty.json"
+    old = {"tip": 1.3, "aside": 0.9, "height": 1.2, "aside_alone": 0.8, "height_alone": 1.1, "slopes": {"": 0.98}}
+    file.write_text(json.dumps(old))
+    factors = load_run(run).factors
+    assert (factors.together, factors.alone) == ((0.9, 0.9, 1.2), {"": (0.8, 0.8, 1.1)})
+    file.write_text(json.dumps({"together": [1.0, 2.0]}))
+    with pytest.raises(InputError, match=r"uncertainty.json together.2: expected the uncertainty of a gauge"):
+        load_run(run)
