@@ -61,11 +61,11 @@ def pin_colour(seen: Sighting) -> np.ndarray | None:
     """Return the colour (2,) of the pins in a view: red - green and green - blue, each divided by red + green + blue.
 
     Each of red, green and blue is the median over all present pins of the mean over 3 x 3 px at the pin's tip. The
-    result is None if no pin is present.
+    result is None if no pin is present and seen.
     """
     pixels = seen.view.pixels
     height, width = pixels.shape[:2]
-    tips = np.floor(seen.found.points[seen.found.present > _THERE, 0]).astype(int)
+    tips = np.floor(seen.found.points[(seen.found.present > _THERE) & seen.sees(0), 0]).astype(int)
     steps = np.arange(-_AROUND_PX, _AROUND_PX + 1)
     if not len(tips):
         return None

@@ -256,13 +256,13 @@ def _deviations(camera: StationCamera, pitch: float) -> np.ndarray:
 
 
 def _pins_seen(found: Located, sought: Queries, pitch: float) -> float:
-    """Share of the positions with a pin whose foot lies where the pose puts it."""
+    """Share of the positions with a pin whose foot is seen where the pose puts it, in the picture."""
     seen = found.pins[0]
     feet = seen.view.camera.project(found.pose.to_station(sought.besides[seen.which]))
     off = seen.found.points[:, 1] - feet
     spread = seen.found.covariances[:, 1] + (_SCATTER * pitch) ** 2 * np.eye(2)
     apart = np.sqrt(np.einsum("ni,nij,nj->n", off, np.linalg.inv(spread), off))
-    return float(np.mean((seen.found.present > 0.5) & (apart <= _AT_PLACE)))
+    return float(np.mean(seen.sees(1) & (seen.found.present > 0.5) & (apart <= _AT_PLACE)))
 
 
 def predicted(place: Sighted, marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

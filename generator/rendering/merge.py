@@ -34,6 +34,7 @@ from generator.rendering.shards import FOLDER, Finished
 # So many faults are listed, then a count.
 _LISTED = 20
 BLENDER = "Blender"
+VERSION = "renderer version"
 
 
 @dataclass(frozen=True)
@@ -200,13 +201,14 @@ def _other_settings(sources: Sequence[Source], mixed: bool) -> Iterator[str]:
             settings = made_with(record)
             unknown += settings is None
             made = _stated(record, settings)
-            first = first or made
+            first = {**made, **(first or {})}
             free = {BLENDER, "--device", *(["denoised"] if made[BLENDER] != first[BLENDER] else [])} if mixed else set()
             for key in [key for key in first if key in made and made[key] != first[key] and key not in free | told]:
                 told.add(key)
+                what = "version of Pinsight" if key == VERSION else "options"
                 yield (
                     f"{each.output.root}: shard {each.finished.shard}, row {run}: expected {key} {first[key]}, as in "
-                    f"{sources[0].output.root}, got {made[key]}: render all shards with the same options"
+                    f"{sources[0].output.root}, got {made[key]}: render all shards with the same {what}"
                 )
     if unknown:
         sys.stderr.write(f"note: rows whose device and denoising are not known, so that they may differ: {unknown}\n")
@@ -215,9 +217,9 @@ def _other_settings(sources: Sequence[Source], mixed: bool) -> Iterator[str]:
 def _stated(record: dict[str, Any], settings: RenderSettings | None) -> dict[str, str]:
     """Return by what and how a row was rendered: values, as texts, by name for messages."""
     stated = {
-        "renderer version": record["renderer"],
+        VERSION: record["renderer"],
         BLENDER: record["blender"],
-        "--mask-scale": str(record.get("mask_scale")),
+        "--mask-scale": str(record.get("mask_scale", "not stated")),
         "extra arrays (--depth, --normal)": ", ".join(record.get("extras_sha256", ())) or "none",
     }
     if settings is not None:

@@ -148,7 +148,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
             f"not look like {first.path.name}: {_some(names)}; move them to another folder, or give --keep-outliers"
         )
     if is_two_parts:
-        _warn_of_many(golden, unlike, f"do not look like {first.path.name}")
+        _warn_of_many(golden, unlike, f"do not look like {first.path.name}", "as --keep-outliers is given")
     elif not _drop(golden, unlike, "it does not show the same part as the other OK pictures", keep_outliers):
         _warn_of_groups(golden, misfits, model)
     golden.kept.sort(key=lambda one: one is not first)  # the first picture is the one that the others are aligned with
@@ -181,14 +181,14 @@ def _drop_outliers(golden: Golden, model: SoartC, keep: bool) -> bool:
     return False
 
 
-def _warn_of_many(golden: Golden, many: np.ndarray, how: str) -> None:
-    """Warn of pictures that stand out, marked in `many`, and are too many to be set aside as outliers."""
+def _warn_of_many(golden: Golden, many: np.ndarray, how: str, why: str = "as they are more than a quarter") -> None:
+    """Warn of pictures that stand out, marked in `many`, and are kept; `how` they do, and `why` they are kept."""
     if not many.any():
         return
     names = [one.path.name for one, is_one in zip(golden.kept, many, strict=True) if is_one]
     golden.warnings.append(
-        f"warning: {len(names)} of {len(many)} OK pictures {how}: {_some(names)}; as they are more than a quarter, "
-        "they are kept, and the limits may be wide; move those that are not OK to another folder"
+        f"warning: {len(names)} of {len(many)} OK pictures {how}: {_some(names)}; {why}, they are "
+        "kept, and the limits may be wide; move those that are not OK to another folder"
     )
 
 

@@ -131,7 +131,8 @@ class VerdictLog:
         """Read the log, and add verdicts to it that have a JSON file but no line."""
         with self.path.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
-                if document := _document(line):
+                # Without its file, an earlier verdict was removed by a call that then did not judge the picture.
+                if (document := _document(line)) and (self.folder / document["report"]).is_file():
                     self._note(document)
         for file in sorted(self.folder.glob("*.json")):
             document = _document_in(file)

@@ -205,8 +205,11 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
             check_views(bench.gauge.certificate, bench.drawing.cameras, seen)
     taken = {file for pictures in parts.values() for file in pictures.values()}
     left = [file for file in files if file not in taken]
-    if left and not problems:
-        problems = [f"{file}: expected a name of its own, got that of another part" for file in left]
+    problems += [
+        f"{file}: expected a name of its own, got {file.with_suffix('').name}, which is the name of another part, too"
+        for file in left
+        if file in unnamed and not any(one.startswith(f"{file}:") for one in problems)
+    ]
     # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
     places = [*(Path(f"{part}.png") for part in parts), *left]
     return Judging(_outcomes(bench, parts, left, problems), places)

@@ -19,7 +19,7 @@ from generator.__main__ import main
 from generator.io.palette import hue, rgb
 from generator.soart import estimator
 from generator.soart.registration import Pose, register
-from generator.soart.verdict_log import VerdictLog
+from generator.soart.verdict_log import SCHEMA, VerdictLog
 from generator.soart.watch import arrivals
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -305,6 +305,17 @@ def test_only_one_program_writes_a_log(folder: Path, tmp_path: Path, capsys) -> 
         command = ["inspect", str(folder / "no_word.png"), "--golden", str(folder / "ok"), "-o", str(tmp_path)]
         assert main(command) == 2
     assert "verdicts.jsonl: expected a log that no other program uses" in capsys.readouterr().err
+
+
+def test_a_picture_whose_verdict_was_removed_is_not_done(tmp_path: Path) -> None:
+    with VerdictLog(tmp_path) as log:
+        for name in ("a", "b"):
+            document = {"schema": SCHEMA, "picture": f"{name}.png", "sha256": "0" * 64, "report": f"{name}.json"}
+            log.append(document)
+            (tmp_path / f"{name}.json").write_text(json.dumps(document), "utf-8")
+    (tmp_path / "a.json").unlink()
+    with VerdictLog(tmp_path, resume=True) as log:
+        assert ("b.png", "0" * 64) in log and ("a.png", "0" * 64) not in log
 
 
 @pytest.mark.parametrize("name", [".tmp_x.png", "~x.png", "x.part.png", "x.tmp.png", "x~.png", "x.PARTIAL.jpg"])
