@@ -19,8 +19,9 @@ from generator.__main__ import main
 from generator.io.palette import hue, rgb
 from generator.soart import estimator
 from generator.soart.registration import Pose, register
-from generator.soart.verdict_log import SCHEMA, VerdictLog
+from generator.soart.verdict_log import VerdictLog
 from generator.soart.watch import arrivals
+from generator.verdict.envelope import SCHEMA
 
 ROOT = Path(__file__).resolve().parents[3]
 
