@@ -171,8 +171,8 @@ class NodeRenderer:
             made = json.loads(record)["blender"] if record else answer["blender"]
             if made != answer["blender"]:
                 raise InputError(
-                    f"{run}: expected Blender {made}, which rendered this finished row, got {answer['blender']}: to keep "
-                    "such rows, give --out with another folder; to render all rows again, give --force"
+                    f"{run}: expected Blender {made}, which rendered this finished row, got {answer['blender']}: to "
+                    "keep such rows, give --out with another folder; to render all rows again, give --force"
                 )
             raise OtherSettings(self._in_root(answer["other_settings"]))
         if answer is None or answer["problem"]:

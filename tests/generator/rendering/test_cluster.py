@@ -266,7 +266,7 @@ def test_finished_rows_of_other_settings_stay_in_the_default_folder(
         other_blender(renders / "rows" / "records" / f"{edit['record']}.json")
     (renders / "rows" / "records" / "r0.json").unlink()  # it would be rendered
     before = folder_bytes(renders)
-    assert main(["render", "renders/rows.csv", "--scenes", "scenes", "--cluster", "ray", *more]) == 2
+    assert main(["render", "renders/rows.csv", "--scenes", "scenes", "--cluster", "ray", "--workers", "1", *more]) == 2
     assert said in capsys.readouterr().err
     assert folder_bytes(renders) == before
 
