@@ -41,11 +41,11 @@ import json, psutil
 from generator.rendering.joining import joined
 with joined("ray"):
     import ray
-    from ray._raylet import get_authentication_mode
+    from ray._raylet import AuthenticationMode, get_authentication_mode
     each = [psutil.Process(), *psutil.Process().children(recursive=True)]
     found = {one.laddr.ip for of in each for one in of.net_connections("inet") if one.status == "LISTEN"}
-    mode = get_authentication_mode().name
-    print(json.dumps([ray.cluster_resources()["CPU"], sorted(found), mode]))
+    has_token = get_authentication_mode() == AuthenticationMode.TOKEN
+    print(json.dumps([ray.cluster_resources()["CPU"], sorted(found), has_token]))
 """
 
 
@@ -362,8 +362,8 @@ def test_a_cluster_of_this_machine_is_not_reached_from_others_and_leaves_no_file
         assert done.returncode == 0, done.stderr
         # Processes of Ray that end write logs.
         wait_for(lambda: list(Path(short).iterdir()) == list(tmp_path.iterdir()) == [])
-    cores, addresses, mode = json.loads(done.stdout)
-    assert mode == "TOKEN" and cores >= 1 and addresses and set(addresses) <= {"127.0.0.1", "::ffff:127.0.0.1"}
+    cores, addresses, has_token = json.loads(done.stdout)
+    assert has_token and cores >= 1 and addresses and set(addresses) <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
 def test_the_sample_cluster_file_installs_ray_and_starts_both_kinds_of_node() -> None:
