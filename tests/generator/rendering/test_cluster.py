@@ -230,11 +230,26 @@ def test_a_node_of_another_blender(
 
 
 def test_a_node_of_other_code_is_refused(whole: Path, joined: Cluster, tmp_path, capsys, monkeypatch) -> None:
+    def no_head(self: cluster.Scheduler) -> None:
+        raise ConnectionError("the first machine is lost")
+
+    # An error while tasks are cancelled does not replace that of the command.
+    monkeypatch.setattr(cluster.Scheduler, "_cancel", no_head)
     monkeypatch.setattr(cluster, "code", lambda: "pinsight 9.9.9, renderer 77, code 0123456789ab")
     assert render(whole, tmp_path / "out") == 2
     words = capsys.readouterr().err
     assert "expected the driver's pinsight 9.9.9, renderer 77, code 0123456789ab, got pinsight " in words
     assert words.endswith("--cluster: expected a node that can render, got none\n")
+    assert not list((tmp_path / "out").glob("images/*"))
+
+
+def test_an_error_of_the_program_ends_the_command_at_once(whole: Path, joined: Cluster, tmp_path, monkeypatch):
+    def task(key, job, chunk):
+        raise KeyError("a mistake of the program")
+
+    monkeypatch.setattr(cluster, "_task", lambda ours: task)
+    with pytest.raises(KeyError, match="a mistake of the program"):
+        render(whole, tmp_path / "out")
     assert not list((tmp_path / "out").glob("images/*"))
 
 
