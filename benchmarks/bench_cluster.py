@@ -68,6 +68,8 @@ def main() -> None:
     for name, default in (("width", 256), ("height", 128), ("samples", 16)):
         parser.add_argument(f"--{name}", type=int, default=default, help="of each picture (default: %(default)s)")
     options = parser.parse_args()
+    if options.rows <= FIRST:
+        parser.error(f"--rows: expected at least {FIRST + 1}, got {options.rows}")
     speeds: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:
         manifest = write_manifest(Path(folder), options.rows, options.width, options.height, options.samples)

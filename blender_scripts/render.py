@@ -101,8 +101,8 @@ def parse_arguments(arguments: list[str]) -> argparse.Namespace:
     pool.add_argument("--validated", metavar="SHA256", help=sha256)
     feed = "read row numbers from standard input, render these rows, and report each as a line of JSON"
     pool.add_argument("--feed", action="store_true", help=feed)
-    compare = "exit with code 2 if a finished row has other settings than those of this command; without --feed render "
-    compare += "nothing"
+    compare = "exit with code 2 if a finished row has other settings than those of this command, and render nothing; "
+    compare += "with --feed, report such a row instead of rendering it"
     pool.add_argument("--compare", action="store_true", help=compare)
     records = "a record alone makes a row finished: its other files are on another machine, which has checked them"
     pool.add_argument("--records-only", action="store_true", help=records)
@@ -281,6 +281,7 @@ def _plan(renderer: Renderer, rows: Sequence[Run], force: bool) -> str:
 
 def _serve(arguments: argparse.Namespace) -> int:
     """Work for a pool that checked manifest and folder: compare finished rows, plan, or render the rows of stdin."""
+    from blender_scripts.contract.errors import InputError
     from blender_scripts.manifest.output_folder import OutputFolder
     from blender_scripts.manifest.reader import read_manifest, read_validated
 
@@ -298,7 +299,11 @@ def _serve(arguments: argparse.Namespace) -> int:
             return 0
         for number in _fed_rows(len(manifest.runs)):
             if arguments.compare:
-                output.check_finished([manifest.runs[number]], renderer.head)
+                try:
+                    output.check_finished([manifest.runs[number]], renderer.head)
+                except InputError as error:
+                    _report(real, {"row": number, "other_settings": str(error), "blender": renderer.blender})
+                    continue
             fresh, problem = tally.render(renderer, manifest.runs[number], arguments.force)
             _report(real, {"row": number, "rendered": fresh, "problem": problem})
     return 1 if tally.failed else 0

@@ -18,14 +18,17 @@ _LOCK = "in-use"
 class Scratch:
     """Makes an empty folder in the system's temporary folder, and removes the folders of ended processes there.
 
+    Args:
+        parent: folder to make it in; None: the system's temporary folder.
+
     Attributes:
         folder: path of the new folder; `close` removes it.
     """
 
-    def __init__(self) -> None:
-        _sweep(Path(tempfile.gettempdir()))
+    def __init__(self, parent: Path | None = None) -> None:
+        _sweep(parent or Path(tempfile.gettempdir()))
         while True:
-            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+            self.folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
             self._lock = os.open(self.folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
             if self.folder.is_dir():

@@ -7,22 +7,24 @@ writes them, the record last. Neither pictures nor scenes need a disk that the m
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
 import pickle
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayError
+from ray.exceptions import RayError, RayTaskError
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.claim import Claim
 from blender_scripts.manifest.output_folder import EXTRAS, SCENES, OutputFolder
+from blender_scripts.manifest.record import read_record
 from generator.rendering.node import Answer, Chunk, Job, RowFiles, code
 
 # A task has as many rows as take about so many seconds, at most so many: a lost node loses few pictures, and what a
@@ -93,15 +95,18 @@ class Scheduler:
     ) -> None:
         self.rendered = self.kept = 0
         self.problems: list[str] = []
-        self._job, self._output, self._names = job, output, names
+        self._output, self._names = output, names
         self._options = options
         self._threads = options.threads or 1
         self._gpu_share = _CARD_SHARE if options.device == "gpu" else 0
-        self._waiting, self._alone = deque(rows), deque[int]()
+        self._rows, self._waiting, self._alone = rows, deque[int](), deque[int]()
+        self._compared = set(filter(self._is_whole, rows)) if "--compare" in job.arguments else set[int]()
+        self._has_begun = False
+        self._changed: list[RowFiles] = []
         self._running: dict[Any, tuple[int, ...]] = {}
         self._losses: Counter[int] = Counter()
         self._refused: dict[str, str] = {}
-        self._first: Answer | None = None
+        self._first = None if options.mixed or options.force else self._first_finished()
         self._most_tasks, self._counted_at = 0, 0.0
         self._ours = code()
         self._task = ray.remote(_task(self._ours))
@@ -109,24 +114,49 @@ class Scheduler:
         self._row_s = _TASK_S
         self._count_places()
 
-    def work(self) -> None:
+    def work(self, begin: Callable[[], None]) -> None:
         """Render all rows; an error or Ctrl-C ends all tasks before it is passed on.
+
+        Args:
+            begin: prepares the render folder; until then nothing is written. It is called when the finished rows, if
+                nodes have to compare their settings, turned out to have those of the command.
 
         Raises:
             InputError: no node can render, or finished rows have other settings.
         """
-        with tqdm(total=len(self._waiting), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
+        with tqdm(total=len(self._rows), unit="picture", disable=not sys.stderr.isatty()) as self._bar:
             try:
-                while self._waiting or self._alone or self._running:
-                    self._count_places()
-                    while (self._waiting or self._alone) and len(self._running) < max(1, self._most_tasks):
-                        self._submit(self._next_rows())
-                    ready, _ = ray.wait(list(self._running), timeout=_POLL_S)
-                    for reference in ready:
-                        self._handle(reference, self._running.pop(reference))
+                self._render(row for row in self._rows if row in self._compared)
+                begin()
+                self._has_begun = True
+                self._write_changed()
+                self._render(row for row in self._rows if row not in self._compared)
             except BaseException:
-                self._cancel()
+                with contextlib.suppress(RayError, ConnectionError):  # without the head there is nothing to cancel
+                    self._cancel()
                 raise
+
+    def _render(self, rows: Iterable[int]) -> None:
+        self._waiting.extend(rows)
+        while self._waiting or self._alone or self._running:
+            self._count_places()
+            while (self._waiting or self._alone) and len(self._running) < max(1, self._most_tasks):
+                self._submit(self._next_rows())
+            ready, _ = ray.wait(list(self._running), timeout=_POLL_S)
+            for reference in ready:
+                self._handle(reference, self._running.pop(reference))
+            if self._has_begun:
+                self._write_changed()
+
+    def _is_whole(self, row: int) -> bool:
+        return self._output.is_whole(self._names[row])
+
+    def _first_finished(self) -> Answer | None:
+        """A finished row stands for the first node, with its version of Blender; records name no kind of processor."""
+        for run in (self._names[row] for row in self._rows) if self._output.has_records() else ():
+            if self._output.has_record(run):
+                return Answer("", run, "", str(read_record(self._output.record(run))["blender"]))
+        return None
 
     def _count_places(self) -> None:
         """Count the tasks that can run at a time, twice a second at most, since nodes may join or stop."""
@@ -156,7 +186,8 @@ class Scheduler:
 
     def _submit(self, rows: tuple[int, ...]) -> None:
         names = [self._names[row] for row in rows]
-        finished = [] if self._options.force else [name for name in names if self._output.is_whole(name)]
+        whole = [] if self._options.force else [row for row in rows if row in self._compared or self._is_whole(row)]
+        finished = [self._names[row] for row in whole]
         records = {name: self._output.record(name).read_bytes() for name in finished}
         first = None if self._options.mixed or self._first is None else (self._first.blender, self._first.cpu)
         chunk = pickle.dumps(Chunk(tuple(zip(rows, names, strict=True)), records, first))
@@ -170,19 +201,22 @@ class Scheduler:
         try:
             answer = ray.get(reference)
         except RayError as error:
+            # An error in the task itself is one of the program: it would end so on all nodes.
+            if isinstance(error, RayTaskError) and not isinstance(error.cause, RayError):
+                raise
             self._note_loss(rows, error)
             return
         if not isinstance(answer, Answer):
             node, name, found = answer
             answer = Answer(node, name, "", refusal=f"expected the driver's {self._ours}, got {found}")
-        if answer.refusal and "--compare" in self._job.arguments and answer.cpu:
+        if answer.is_comparison:
             raise InputError(f"node {answer.name}: {answer.refusal}")
         if refusal := answer.refusal or self._difference(answer):
             self._refuse(answer, refusal)
             self._waiting.extendleft(reversed(rows))
             return
-        if answer.blender:
-            self._first = self._first or answer
+        if answer.blender and not (self._first and self._first.cpu):
+            self._first = answer
         for each in answer.rows:
             self._keep(each)
         # The first row of a worker includes the start of Blender: the mean with what was known forgets that soon.
@@ -193,8 +227,13 @@ class Scheduler:
         first = self._first
         if first is None or self._options.mixed:
             return ""
-        if (answer.blender or first.blender, answer.cpu) == (first.blender, first.cpu):
+        if (answer.blender or first.blender, first.cpu and answer.cpu) == (first.blender, first.cpu):
             return ""
+        if not first.cpu:
+            return (
+                f"expected Blender {first.blender}, as the finished row {first.name}, got Blender {answer.blender}, "
+                "whose pictures differ in the last bits: --mixed accepts that, --force renders all rows again"
+            )
         got = f"Blender {answer.blender} on {answer.cpu}" if answer.blender else answer.cpu
         return (
             f"expected Blender {first.blender} on {first.cpu}, as the first node that answered ({first.name}), got "
@@ -239,9 +278,15 @@ class Scheduler:
             self.rendered += 1
         else:
             if output.record(run).read_bytes() != found.record:
-                output.replace_file(output.record(run), found.record)
+                self._changed.append(found)
             self.kept += 1
         self._bar.update()
+
+    def _write_changed(self) -> None:
+        """Write records of finished rows whose keys on which no picture depends have changed."""
+        while self._changed:
+            found = self._changed.pop()
+            self._output.replace_file(self._output.record(self._names[found.row]), found.record)
 
     def _cancel(self) -> None:
         """End all tasks: first with KeyboardInterrupt; what runs after _PATIENCE_S ends with its worker process."""

@@ -6,7 +6,9 @@ import contextlib
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from blender_scripts.contract.errors import InputError, shown
@@ -53,16 +55,11 @@ def joined(cluster: str) -> Iterator[None]:
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     address = address_of(cluster)
-    with contextlib.closing(Scratch()) as scratch:
+    with contextlib.ExitStack() as stack:
         settings: dict[str, Any] = {}
         if address == _ALONE:
-            settings = {"include_dashboard": False}
-            if len(os.fsencode(scratch.folder)) <= _LONGEST_FOLDER:
-                settings["_temp_dir"] = str(scratch.folder)
-            # Ray reads this one when it is imported; with 0 the machine is called 127.0.0.1.
-            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-            os.environ.setdefault("RAY_AUTH_MODE", "token")
-            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+            settings = {"include_dashboard": False, "_temp_dir": str(stack.enter_context(_folder()))}
+            stack.enter_context(_only_this_machine())
         import ray
 
         _connect(address, settings)
@@ -70,6 +67,40 @@ def joined(cluster: str) -> Iterator[None]:
             yield
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A temporary folder with a path short enough for the sockets of Ray."""
+    scratch = Scratch()
+    if len(os.fsencode(scratch.folder)) > _LONGEST_FOLDER:
+        scratch.close()
+        scratch = Scratch(Path("/tmp"))
+    try:
+        yield scratch.folder
+    finally:
+        for _ in range(_TRIES):
+            scratch.close()
+            if not scratch.folder.exists():
+                break
+            time.sleep(1.0)  # ending processes of Ray still write logs
+
+
+@contextlib.contextmanager
+def _only_this_machine() -> Iterator[None]:
+    """Let Ray listen on 127.0.0.1 and require a new token, whatever the user's environment says of other clusters."""
+    # Ray reads the first one when it is imported; with 0 the machine is called 127.0.0.1.
+    wanted = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+    wanted["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+    before = {name: os.environ.pop(name, None) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def _connect(address: str, settings: dict[str, Any]) -> None:

@@ -59,7 +59,7 @@ class Chunk:
     Attributes:
         rows: number and run name of each row.
         records: contents of the records of rows that are finished in the render folder, by run name.
-        wanted: version of Blender and kind of processor of the other nodes; None: any.
+        wanted: version of Blender and kind of processor of the other nodes; an empty kind: any; None: any node.
     """
 
     rows: tuple[tuple[int, str], ...]
@@ -94,6 +94,7 @@ class Answer:
         cpu: kind of its processor.
         blender: version of its Blender; empty if no row was rendered.
         refusal: why it refuses to render; empty if it does not.
+        is_comparison: whether it refuses because a finished row has other settings than those of the command.
         seconds: time that the rows took.
         rows: results of the rows; fewer than asked for if the pictures of this node differ from those of the others.
     """
@@ -103,6 +104,7 @@ class Answer:
     cpu: str
     blender: str = ""
     refusal: str = ""
+    is_comparison: bool = False
     seconds: float = 0.0
     rows: tuple[RowFiles, ...] = ()
 
@@ -119,21 +121,30 @@ def this_node() -> tuple[str, str]:
     return ray.get_runtime_context().get_node_id(), f"{socket.gethostname()} ({ray.util.get_node_ip_address()})"
 
 
+class OtherSettings(InputError):
+    """A finished row has other settings than those of the command."""
+
+
 class NodeRenderer:
     """The renderer of a Ray worker process, and its temporary folder with the job's files.
 
     Raises:
         InputError: this machine has no engine.
+        OSError: the folder cannot be written.
     """
 
     def __init__(self, job: Job) -> None:
         command = renderer_command(job.engine, job.blender)
         self._scratch = Scratch()
         folder = self._scratch.folder
-        for name, content in job.files.items():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes(content)
-        self.output, self._root = OutputFolder(folder / "out"), job.root
+        try:
+            for name, content in job.files.items():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / name).write_bytes(content)
+            self.output, self._root = OutputFolder(folder / "out"), job.root
+        except BaseException:
+            self._scratch.close()
+            raise
         command += [str(folder / job.manifest), "--scenes", str(folder / SCENES), "--out", str(self.output.root)]
         self._slot = WorkerSlot([*command, *job.arguments, "--feed", "--records-only"], job.recycle, folder)
         self._thread = ThreadPoolExecutor(1)
@@ -144,19 +155,26 @@ class NodeRenderer:
 
         Raises:
             InputError: the renderer refuses to work.
+            OtherSettings: the row is finished, with other settings.
         """
         if record is not None:
             self.output.record(run).write_bytes(record)
         self._asked = self._thread.submit(self._slot.render, row)
-        while True:  # Ray cancels a task by KeyboardInterrupt, which is not raised while Python waits for a renderer
-            try:
-                answer, cause = self._asked.result(timeout=_POLL_S)
-                break
-            except TimeoutError:
-                continue
-            except InputError as error:
-                mine = str(self.output.root)
-                raise InputError([each.replace(mine, self._root) for each in error.problems]) from None
+        while not self._asked.done():
+            # Ray cancels a task by KeyboardInterrupt, which is not raised while Python waits for a renderer.
+            wait([self._asked], _POLL_S)
+        try:
+            answer, cause = self._asked.result()
+        except InputError as error:
+            raise InputError([self._in_root(each) for each in error.problems]) from None
+        if answer is not None and "other_settings" in answer:
+            made = json.loads(record)["blender"] if record else answer["blender"]
+            if made != answer["blender"]:
+                raise InputError(
+                    f"{run}: expected Blender {made}, which rendered this finished row, got {answer['blender']}: to "
+                    "keep such rows, give --out with another folder; to render all rows again, give --force"
+                )
+            raise OtherSettings(self._in_root(answer["other_settings"]))
         if answer is None or answer["problem"]:
             return RowFiles(row, answer["problem"] if answer else f"{run}: {cause}")
         paths = {"image": self.output.image(run), "mask": self.output.mask(run)}
@@ -169,6 +187,9 @@ class NodeRenderer:
         for path in (self.output.record(run), *made.values()):
             path.unlink()
         return found
+
+    def _in_root(self, problem: str) -> str:
+        return problem.replace(str(self.output.root), self._root)
 
     def close(self) -> None:
         """End the renderer, and remove the folder."""
@@ -207,7 +228,7 @@ def work(key: str, job: list[Any], chunk: Chunk) -> Answer:
     """
     node, name = this_node()
     start = time.monotonic()
-    if chunk.wanted and chunk.wanted[1] != cpu():
+    if chunk.wanted and chunk.wanted[1] not in ("", cpu()):
         return Answer(node, name, cpu())
     try:
         rows = []
@@ -215,9 +236,10 @@ def work(key: str, job: list[Any], chunk: Chunk) -> Answer:
             rows.append(each)
             if each.record and chunk.wanted and _blender(each) != chunk.wanted[0]:
                 break
-    except InputError as error:
+    except (InputError, OSError, MemoryError) as error:  # for example a full disk
         _close()
-        return Answer(node, name, cpu(), refusal="; ".join(error.problems))
+        problems = error.problems if isinstance(error, InputError) else [f"{type(error).__name__}: {error}"]
+        return Answer(node, name, cpu(), refusal="; ".join(problems), is_comparison=isinstance(error, OtherSettings))
     except BaseException:
         _close()
         raise

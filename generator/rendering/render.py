@@ -169,8 +169,7 @@ def _on_cluster(options: argparse.Namespace, claimed: Claim, rows: list[int]) ->
 
         job = cluster.job_of(options, claimed, _passed_on(options, options.threads or 1))
         scheduler = cluster.Scheduler(job, claimed.output, rows, names, options)
-        _begin(claimed, rows)
-        scheduler.work()
+        scheduler.work(lambda: _begin(claimed, rows))
     return scheduler
 
 

@@ -26,6 +26,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 from ray.cluster_utils import Cluster
 from ray.scripts.scripts import start
 
+from blender_scripts.manifest.record import encode_record
 from generator.__main__ import main
 from generator.rendering import cluster, joining
 from tests.conftest import COLUMNS, ROOT, assert_same_files, folder_bytes, records, write_manifest
@@ -34,15 +35,17 @@ from tests.generator.rendering.test_render import command, wait_for
 COUNT = 12
 CLIENT_PORT = 10_000 + os.getpid() % 20_000
 NAMES = [f"r{row}" for row in range(COUNT)]
-# The CPUs of a cluster of this machine alone, and the addresses at which its processes listen.
+# The CPUs of a cluster of this machine alone, the addresses at which its processes listen, and if it needs a token.
 ALONE = """
 import json, psutil
 from generator.rendering.joining import joined
 with joined("ray"):
     import ray
+    from ray._raylet import AuthenticationMode, get_authentication_mode
     each = [psutil.Process(), *psutil.Process().children(recursive=True)]
     found = {one.laddr.ip for of in each for one in of.net_connections("inet") if one.status == "LISTEN"}
-    print(json.dumps([ray.cluster_resources()["CPU"], sorted(found)]))
+    has_token = get_authentication_mode() == AuthenticationMode.TOKEN
+    print(json.dumps([ray.cluster_resources()["CPU"], sorted(found), has_token]))
 """
 
 
@@ -227,6 +230,11 @@ def test_a_node_of_another_blender(
 
 
 def test_a_node_of_other_code_is_refused(whole: Path, joined: Cluster, tmp_path, capsys, monkeypatch) -> None:
+    def no_head(self: cluster.Scheduler) -> None:
+        raise ConnectionError("the first machine is lost")
+
+    # An error while tasks are cancelled does not replace that of the command.
+    monkeypatch.setattr(cluster.Scheduler, "_cancel", no_head)
     monkeypatch.setattr(cluster, "code", lambda: "pinsight 9.9.9, renderer 77, code 0123456789ab")
     assert render(whole, tmp_path / "out") == 2
     words = capsys.readouterr().err
@@ -235,15 +243,57 @@ def test_a_node_of_other_code_is_refused(whole: Path, joined: Cluster, tmp_path,
     assert not list((tmp_path / "out").glob("images/*"))
 
 
-def test_finished_rows_of_other_settings_stay_in_the_default_folder(whole, joined, tmp_path, capsys, monkeypatch):
+def test_an_error_of_the_program_ends_the_command_at_once(whole: Path, joined: Cluster, tmp_path, monkeypatch):
+    def task(key, job, chunk):
+        raise KeyError("a mistake of the program")
+
+    monkeypatch.setattr(cluster, "_task", lambda ours: task)
+    with pytest.raises(KeyError, match="a mistake of the program"):
+        render(whole, tmp_path / "out")
+    assert not list((tmp_path / "out").glob("images/*"))
+
+
+def other_blender(record: Path) -> None:
+    """Let a finished row say that another Blender has rendered it."""
+    known = json.loads(record.read_text("utf-8"))
+    record.write_bytes(encode_record(known | {"blender": "9.9.9", "row_sha256": "0" * 64}))
+
+
+@pytest.mark.parametrize(
+    ("more", "edit", "said"),
+    [
+        (["--no-denoise"], {}, "(such as r1: other render settings)"),
+        ([], {"scene": "roughness = 0.43"}, "(such as r1: the scene file was edited)"),
+        ([], {"record": "r2"}, "r2: expected Blender 9.9.9, which rendered this finished row, got "),
+    ],
+)
+def test_finished_rows_of_other_settings_stay_in_the_default_folder(
+    more: list[str], edit: dict[str, str], said: str, whole: Path, joined: Cluster, tmp_path, capsys, monkeypatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    words = ["render", str(whole.parent / "rows.csv"), "--scenes", str(ROOT / "scenes")]
-    assert main([*words, "--rows", "0:1", "--workers", "1"]) == 0
-    before = folder_bytes(tmp_path / "renders")
-    assert main([*words, "--cluster", "ray", "--no-denoise"]) == 2
-    said = "renders/rows: expected finished rows with the settings of this command, got 1 with other settings"
+    renders = Path(shutil.copytree(whole, tmp_path / "renders" / "rows")).parent
+    shutil.copy(whole.parent / "rows.csv", renders)
+    scene = Path(shutil.copytree(ROOT / "scenes", tmp_path / "scenes")) / "connector_3x9.toml"
+    scene.write_text(
+        scene.read_text("utf-8").replace("roughness = 0.42", edit.get("scene", "roughness = 0.42")), "utf-8"
+    )
+    if "record" in edit:
+        other_blender(renders / "rows" / "records" / f"{edit['record']}.json")
+    (renders / "rows" / "records" / "r0.json").unlink()  # it would be rendered
+    before = folder_bytes(renders)
+    assert main(["render", "renders/rows.csv", "--scenes", "scenes", "--cluster", "ray", "--workers", "1", *more]) == 2
     assert said in capsys.readouterr().err
-    assert before.items() <= folder_bytes(tmp_path / "renders").items()
+    assert folder_bytes(renders) == before
+
+
+def test_the_blender_of_finished_rows_is_kept(whole: Path, joined: Cluster, tmp_path, capsys) -> None:
+    out = Path(shutil.copytree(whole, tmp_path / "out"))
+    other_blender(out / "records" / "r0.json")
+    assert render(whole, out, "--rows", "0:2") == 2
+    assert ": expected Blender 9.9.9, as the finished row r0, got Blender " in capsys.readouterr().err
+    assert render(whole, out, "--rows", "0:2", "--mixed") == 0
+    assert "1 rendered, 1 already there, 0 failed" in capsys.readouterr().out
+    assert folder_bytes(out / "records") == folder_bytes(whole / "records")
 
 
 @pytest.mark.parametrize(
@@ -291,6 +341,23 @@ def test_a_client_server_that_ends_at_its_start_is_tried_again(monkeypatch) -> N
     assert calls == ["ray://somewhere"] * 3
 
 
+def test_a_cluster_of_this_machine_is_closed_whatever_the_environment_says(tmp_path: Path, monkeypatch) -> None:
+    deep = tmp_path / "a folder too deep for the sockets of Ray"
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    given = {}
+    monkeypatch.setattr(ray, "init", lambda address, **settings: given.update(settings))
+    with joining.joined("ray"):
+        folder = Path(given["_temp_dir"])
+        assert folder.is_dir() and folder.parent == Path("/tmp")
+        assert os.environ["RAY_AUTH_MODE"] == "token" and len(os.environ["RAY_AUTH_TOKEN"]) == 64
+    assert not folder.exists() and list(deep.iterdir()) == []
+    assert os.environ["RAY_AUTH_MODE"] == "disabled" and "RAY_AUTH_TOKEN" not in os.environ
+
+
 def test_a_cluster_that_is_not_there(whole: Path, tmp_path: Path, capsys, monkeypatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     assert render(whole, tmp_path / "out") == 2
@@ -303,13 +370,15 @@ def test_a_cluster_of_this_machine_is_not_reached_from_others_and_leaves_no_file
     with tempfile.TemporaryDirectory(dir="/tmp") as short:
         known = {name: text for name, text in os.environ.items() if not name.startswith("RAY_")}
         words = [sys.executable, "-c", ALONE]
-        done = subprocess.run(
-            words, capture_output=True, text=True, cwd=ROOT, env={**known, "HOME": str(tmp_path), "TMPDIR": short}
-        )
+        # The user's environment is that of another cluster.
+        hostile = {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1"}
+        own = known | hostile | {"HOME": str(tmp_path), "TMPDIR": short}
+        done = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, env=own)
         assert done.returncode == 0, done.stderr
-        assert list(Path(short).iterdir()) == list(tmp_path.iterdir()) == []
-    cores, addresses = json.loads(done.stdout)
-    assert cores >= 1 and addresses and set(addresses) <= {"127.0.0.1", "::ffff:127.0.0.1"}
+        # Processes of Ray that end write logs.
+        wait_for(lambda: list(Path(short).iterdir()) == list(tmp_path.iterdir()) == [])
+    cores, addresses, has_token = json.loads(done.stdout)
+    assert has_token and cores >= 1 and addresses and set(addresses) <= {"127.0.0.1", "::ffff:127.0.0.1"}
 
 
 def test_the_sample_cluster_file_installs_ray_and_starts_both_kinds_of_node() -> None:
