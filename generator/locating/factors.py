@@ -43,6 +43,11 @@ def factor(sizes: np.ndarray, covered: float = 2.0) -> float:
     return float(np.clip(np.quantile(sizes, COVERED) / covered, LEAST, MOST)) if len(sizes) else 1.0
 
 
+def by_axis(sizes: np.ndarray) -> np.ndarray:
+    """Return `factor` for each of dx, dy and retraction, (3,), from sizes of errors (n, 3)."""
+    return np.array([factor(each) for each in sizes.T])
+
+
 @dataclass(frozen=True)
 class ValidationErrors:
     """Errors of P validation parts, each measured by several views together, and what these parts look like.
@@ -72,7 +77,7 @@ class ValidationErrors:
         shown = {view: found for view, found in looks.items() if view in self.features and found is not None}
         if not shown or len(self.sizes) < 2 * NEAREST:
             return None
-        return self.sizes[np.argsort(self._far(shown), kind="stable")[:NEAREST]].reshape(-1, 3)
+        return self._nearest(self._far(shown))
 
     def widening(self) -> np.ndarray:
         """Return the factors (3,), >= 1, by which factors of the nearest parts are too small for another part.
@@ -86,10 +91,13 @@ class ValidationErrors:
         for index, own in enumerate(self.sizes):
             far = self._far({view: each[index] for view, each in self.features.items()})
             far[index] = np.inf
-            others = self.sizes[np.argsort(far, kind="stable")[:NEAREST]].reshape(-1, 3)
-            relative.append(own / [factor(others[:, axis]) for axis in range(3)])
-        found = np.concatenate(relative)
-        return np.maximum(1.0, [factor(found[:, axis]) for axis in range(3)])
+            relative.append(own / by_axis(self._nearest(far)))
+        return np.maximum(1.0, by_axis(np.concatenate(relative)))
+
+    def _nearest(self, far: np.ndarray) -> np.ndarray:
+        """The sizes (`NEAREST` * N, 3) of the parts that are nearest by their distances (P,)."""
+        found: np.ndarray = self.sizes[np.argsort(far, kind="stable")[:NEAREST]].reshape(-1, 3)
+        return found
 
     def _far(self, looks: Mapping[str, np.ndarray]) -> np.ndarray:
         """Squared distances (P,) of the validation parts from a part with these features (F,) by view."""
@@ -167,5 +175,4 @@ class Factors:
         if near is None:
             return np.array(self.together)
         enough = np.isfinite(near).sum(axis=0) >= FEWEST
-        own = np.array([factor(near[:, axis]) for axis in range(3)]) * self.widening
-        return np.where(enough, own, self.together)
+        return np.where(enough, by_axis(near) * self.widening, self.together)

@@ -156,11 +156,11 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
             and one of the views shows no pin.
     """
     matrix = np.eye(4)
-    own, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
+    pins, edges = np.arange(queries.pins), np.arange(queries.pins, len(queries.kinds))
     count = len(views)
-    rough = spread(edges, max(_LEAST, _ROUGH // count)) if len(edges) else own
-    least = spread(edges, _LEAST) if len(edges) else own
-    fine = np.unique(np.concatenate([own, least, spread(edges, _FINE // count)]))
+    rough = spread(edges, max(_LEAST, _ROUGH // count)) if len(edges) else pins
+    least = spread(edges, _LEAST) if len(edges) else pins
+    fine = np.unique(np.concatenate([pins, least, spread(edges, _FINE // count)]))
     # The first pose, from edges alone, is good enough to place the crops of the pins.
     for which in (rough, fine):
         seen = [sight(view, queries, finder, matrix, which) for view in views]
@@ -170,8 +170,8 @@ def located(views: Sequence[View], queries: Queries, finder: Finder, deviations:
     fits = {view.name: fit_of(each[0], pose) for view, each in zip(views, observed, strict=True)}
     points = {view.name: each for view, each in zip(views, observed, strict=True)}
     features = {each.view.name: _features(each, least) for each in seen}
-    pins = [shown(each.only(each.which < queries.pins), queries, matrix) for each in seen]
-    return Located(pose, fits, pins, points, features)
+    of_pins = [shown(each.only(each.which < queries.pins), queries, matrix) for each in seen]
+    return Located(pose, fits, of_pins, points, features)
 
 
 def spread(which: np.ndarray, most: int) -> np.ndarray:

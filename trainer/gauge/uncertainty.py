@@ -11,7 +11,7 @@ import numpy as np
 
 from generator.dataset.connectors import NominalPosition
 from generator.dataset.rows import ObjectRow
-from generator.locating.factors import FEWEST, ONES, Factors, ValidationErrors, factor
+from generator.locating.factors import FEWEST, ONES, Factors, ValidationErrors, by_axis, factor
 from generator.locating.fit import FitLimits
 from generator.locating.measure import measure
 from trainer.gauge.finder import TorchFinder
@@ -129,7 +129,7 @@ def _factors_in_mm(sizes: Sequence[np.ndarray], otherwise: Sequence[float] | Non
     Measures with fewer than `FEWEST` errors get the factors `otherwise`, if given.
     """
     whole = np.concatenate([np.zeros((0, 3)), *sizes])
-    found = np.array([factor(whole[:, axis]) for axis in range(3)])
+    found = by_axis(whole)
     if otherwise is not None:
         found = np.where(np.isfinite(whole).sum(axis=0) >= FEWEST, found, otherwise)
     return _triple(found)
