@@ -92,12 +92,12 @@ class ValidationErrors:
             far = self._far({view: each[index] for view, each in self.features.items()})
             far[index] = np.inf
             relative.append(own / by_axis(self._nearest(far)))
-        return np.maximum(1.0, by_axis(np.concatenate(relative)))
+        wider: np.ndarray = np.maximum(1.0, by_axis(np.concatenate(relative)))
+        return wider
 
     def _nearest(self, far: np.ndarray) -> np.ndarray:
         """The sizes (`NEAREST` * N, 3) of the parts that are nearest by their distances (P,)."""
-        found: np.ndarray = self.sizes[np.argsort(far, kind="stable")[:NEAREST]].reshape(-1, 3)
-        return found
+        return self.sizes[np.argsort(far, kind="stable")[:NEAREST]].reshape(-1, 3)
 
     def _far(self, looks: Mapping[str, np.ndarray]) -> np.ndarray:
         """Squared distances (P,) of the validation parts from a part with these features (F,) by view."""
