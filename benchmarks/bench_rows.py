@@ -84,12 +84,18 @@ def measure(count: int, folder: Path, workers: int) -> dict[str, Used]:
     renders, dataset = folder / f"renders{count}", folder / f"set{count}"
     shared_renders(renders, count)
     scenes = ("--scenes", str(SCENES))
-    found = {
-        "check": measured("-m", "generator", "check", str(renders / "manifests" / "design.csv"), *scenes),
-        "build": measured(
-            *("-m", "generator", "build", str(renders), "--to", str(dataset), *scenes, "--workers", str(workers))
-        ),
+    commands = {
+        "check": ("check", str(renders / "manifests" / "design.csv"), *scenes),
+        "build": ("build", str(renders), "--to", str(dataset), *scenes, "--workers", str(workers)),
     }
+    found = {}
+    for command, words in commands.items():
+        used = found[command] = measured("-m", "generator", *words)
+        print(
+            f"{command} of {count:>9,} rows: {used.seconds:8.1f} s, {used.processor:8.1f} s of processor time, "
+            f"{used.megabytes:6.0f} MB",
+            flush=True,
+        )
     # os._exit: pyarrow's threads may abort the normal exit of a program that stops in the middle of a stream (Apache
     # Arrow's issue 45214).
     opened = "import os, sys, datasets; data = datasets.load_dataset(sys.argv[1], streaming=True)"
@@ -111,12 +117,6 @@ def main() -> None:
         found = [measure(count, Path(name), options.workers) for count in counts]
     for command in found[0]:
         few, many = (each[command] for each in found)
-        for count, used in zip(counts, (few, many), strict=True):
-            print(
-                f"{command} of {count:>9,} rows: {used.seconds:8.1f} s, {used.processor:8.1f} s of processor time, "
-                f"{used.megabytes:6.0f} MB",
-                flush=True,
-            )
         slope = Used(*((many[n] - few[n]) / (counts[1] - counts[0]) for n in range(3)))
         last = Used(*(many[n] + slope[n] * (MILLION - counts[1]) for n in range(3)))
         print(
