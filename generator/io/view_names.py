@@ -2,8 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
+
+
+def view_list(text: str) -> tuple[str, ...]:
+    """Parse the names of two or more different cameras (views), such as `center,left`, the value of an option.
+
+    Raises:
+        ArgumentTypeError: the text names fewer than two cameras, or one twice.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) < 2 or "" in names or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(
+            f"expected two or more different cameras, such as center,left,right, got {text!r}"
+        )
+    return names
 
 
 def view_of(file: Path, views: Sequence[str]) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import batched
 
 import numpy as np
@@ -56,3 +57,9 @@ def figure(picture: Image.Image, finding: Finding, width: int = 420) -> Image.Im
     panels.append(("anomaly  0 to 2 times the limit", heat(finding.anomaly, 0, 2)))
     size = width, round(width * picture.height / picture.width)
     return grid(batched((Cell(panel.resize(size, Image.Resampling.BICUBIC), [name]) for name, panel in panels), 3))
+
+
+def sheet_of_views(sheets: Mapping[str, Image.Image], verdict: Verdict, said: str, columns: int = 2) -> Image.Image:
+    """Draw the sheets of a part's views, each under the view's name, on one sheet under the part's verdict."""
+    cells = batched((Cell(sheet, [view]) for view, sheet in sheets.items()), columns)
+    return under_verdict(grid(cells), str(verdict), said)

@@ -59,6 +59,7 @@ class GoldenPicture:
 
     Attributes:
         path: file of the picture.
+        name: its name in messages, different for each picture.
         size: (H, W) of the picture, px.
         small: (h, w[, C]) floats in [0, 1], the picture reduced for the unit space.
         middle: 8-bit grey cut-out of the picture's middle, at most 256 x 256 px, by which copies are found.
@@ -66,6 +67,7 @@ class GoldenPicture:
     """
 
     path: Path
+    name: str
     size: tuple[int, int]
     small: np.ndarray
     middle: np.ndarray
@@ -78,8 +80,8 @@ class Golden:
 
     Attributes:
         kept: the pictures that are used.
-        set_aside: reason why a picture is not used, by the picture's file name.
-        copies: file name of the original, by the file name of its copy.
+        set_aside: reason why a picture is not used, by the picture's name.
+        copies: name of the original, by the name of its copy.
         warnings: sentences for the user about doubtful pictures.
     """
 
@@ -102,13 +104,14 @@ class Golden:
         return {"pictures": len(self.kept), "set_aside": self.set_aside, "copies": self.copies}
 
 
-def read_golden(path: Path, model: SoartC, colour: bool = False) -> GoldenPicture:
+def read_golden(path: Path, model: SoartC, colour: bool = False, name: str | None = None) -> GoldenPicture:
     """Read an OK picture, and reduce it for a unit space.
 
     Args:
         path: file of the picture.
         model: the model that will be fitted; its settings give the reduced size.
         colour: whether red, green and blue are compared separately; else grey values.
+        name: the picture's name in messages; None: its file name.
 
     Raises:
         InputError: the file is damaged or not a picture.
@@ -119,7 +122,8 @@ def read_golden(path: Path, model: SoartC, colour: bool = False) -> GoldenPictur
     grey = np.asarray(picture.convert("L"))
     top, left = (max(0, side - CROP) // 2 // 16 * 16 for side in grey.shape)
     middle = grey[top : top + CROP, left : left + CROP].copy()
-    return GoldenPicture(path, (grey.shape[0], grey.shape[1]), model.reduced(values), middle, _table(content))
+    size = grey.shape[0], grey.shape[1]
+    return GoldenPicture(path, name or path.name, size, model.reduced(values), middle, _table(content))
 
 
 def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool = False) -> Golden:
@@ -142,13 +146,13 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
     unlike = _above_gap(np.minimum(misfits, LARGEST))
     is_two_parts = unlike.sum() > _most(len(unlike))
     if is_two_parts and not keep_outliers:
-        names = [one.path.name for one, is_unlike in zip(golden.kept, unlike, strict=True) if is_unlike]
+        names = [one.name for one, is_unlike in zip(golden.kept, unlike, strict=True) if is_unlike]
         raise ValueError(
             f"expected OK pictures of one type of part in the same light, got {len(names)} of {len(unlike)} that do "
-            f"not look like {first.path.name}: {_some(names)}; move them to another folder, or give --keep-outliers"
+            f"not look like {first.name}: {_some(names)}; move them to another folder, or give --keep-outliers"
         )
     if is_two_parts:
-        _warn_of_many(golden, unlike, f"do not look like {first.path.name}", "as --keep-outliers is given")
+        _warn_of_many(golden, unlike, f"do not look like {first.name}", "as --keep-outliers is given")
     elif not _drop(golden, unlike, "it does not show the same part as the other OK pictures", keep_outliers):
         _warn_of_groups(golden, misfits, model)
     golden.kept.sort(key=lambda one: one is not first)  # the first picture is the one that the others are aligned with
@@ -185,7 +189,7 @@ def _warn_of_many(golden: Golden, many: np.ndarray, how: str, why: str = "as the
     """Warn of pictures that stand out, marked in `many`, and are kept; `how` they do, and `why` they are kept."""
     if not many.any():
         return
-    names = [one.path.name for one, is_one in zip(golden.kept, many, strict=True) if is_one]
+    names = [one.name for one, is_one in zip(golden.kept, many, strict=True) if is_one]
     golden.warnings.append(
         f"warning: {len(names)} of {len(many)} OK pictures {how}: {_some(names)}; {why}, they are "
         "kept, and the limits may be wide; move those that are not OK to another folder"
@@ -202,10 +206,10 @@ def _warn_of_groups(golden: Golden, misfits: np.ndarray, model: SoartC) -> None:
     others = far < near
     few = _most(len(others))
     if few < others.sum() < len(others) - few and np.median(np.maximum(near, far) / np.minimum(near, far)) >= LIGHTS:
-        names = [one.path.name for one, is_other in zip(golden.kept, others, strict=True) if is_other]
+        names = [one.name for one, is_other in zip(golden.kept, others, strict=True) if is_other]
         golden.warnings.append(
             f"warning: the OK pictures form two groups, as under two lights: {len(names)} of {len(others)} are like "
-            f"{distant.path.name} ({_some(names)}); the limits include both groups, so they are wide"
+            f"{distant.name} ({_some(names)}); the limits include both groups, so they are wide"
         )
 
 
@@ -224,7 +228,7 @@ def _drop(golden: Golden, bad: np.ndarray, reason: str, keep: bool, numbers: np.
     if not bad.any() or bad.sum() > _most(len(bad)):
         return False
     named = {
-        one.path.name: reason.format(numbers[n] if numbers is not None else "")
+        one.name: reason.format(numbers[n] if numbers is not None else "")
         for n, one in enumerate(golden.kept)
         if bad[n]
     }
@@ -255,7 +259,7 @@ def _of_one_size(pictures: Sequence[GoldenPicture], set_aside: dict[str, str]) -
     height, width = size
     for one in pictures:
         if one.size != size:
-            set_aside[one.path.name] = (
+            set_aside[one.name] = (
                 f"its size is {one.size[1]} x {one.size[0]} px, most OK pictures have {width} x {height} px"
             )
     return [one for one in pictures if one.size == size]
@@ -273,7 +277,7 @@ def _different(pictures: Sequence[GoldenPicture], copies: dict[str, str]) -> lis
             middles[len(kept)] = one.middle
             kept.append(one)
         else:
-            copies[one.path.name] = original.path.name
+            copies[one.name] = original.name
     return kept
 
 

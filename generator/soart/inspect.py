@@ -3,51 +3,39 @@
     python -m generator inspect new/*.png --golden ok_folder -o verdicts
     python -m generator inspect new.png --golden ok_folder --positions record.json -o verdicts --save unit.npz
     python -m generator inspect incoming/ --golden unit.npz -o verdicts --watch
+    python -m generator inspect station/ --golden ok_parts --views center,left,top -o verdicts
 
 It writes NAME.json (verdict, reasons, boxes, pins) and NAME.png (the marked picture; for a picture that cannot be read
 the verdict INVALID with the reason) for each picture, with --figures also NAME_maps.png, and adds each verdict as one
 line to verdicts.jsonl. Files of earlier verdicts on the same pictures are removed before the first is judged.
+
+With --views, each part gets one verdict by its pictures of several views, whose names state part and view
+(`generator.io.view_names`).
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
-import io
-import json
+import math
 import os
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
-from generator.io.output_file import LONGEST_NAME, check_file, check_folder, write_whole
-from generator.io.pictures import is_picture, open_picture, passed_over, pictures_in
-from generator.io.pin_boxes import PinBox, read_pin_boxes
-from generator.soart.estimator import SoartC
-from generator.soart.figure import figure, overlay, unreadable
-from generator.soart.golden import choose, read_golden
-from generator.soart.inspection import Finding, Station, as_values, pins_in_unit_space, read_picture
+from generator.io.output_file import LONGEST_NAME, check_file, check_folder
+from generator.io.pictures import find_pictures, is_picture, passed_over, pictures_in
+from generator.io.view_names import parts_of, view_list
+from generator.soart.judging import Judge, PartJudge, bytes_of
+from generator.soart.learning import DEFAULTS, EDGE_GRID, few_of, part_station_of, station_of
+from generator.soart.part_station import is_of_parts
 from generator.soart.verdict_log import VerdictLog, files_of
-from generator.soart.watch import arrivals
-from generator.verdict.envelope import Envelope, Verdict
-from generator.verdict.gates import PictureGates
+from generator.soart.watch import arrivals, arriving_parts
 
-EDGE_GRID = 100
-# Settings of a new unit space; a saved one keeps its own.
-DEFAULTS: dict[str, Any] = {
-    "window": 5,
-    "grid": 250,
-    "similarity": "pixels",
-    "reference": "golden",
-    "rotation": 3.0,
-    "above": 0,
-}
+# Seconds that --watch waits for the missing views of a part.
+WAIT_S = 10.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +44,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", type=Path, metavar="IMAGE", help=inspected)
     golden = "folder of pictures of OK parts, or the file of a unit space that --save wrote (.npz)"
     parser.add_argument("--golden", required=True, type=Path, metavar="OK", help=golden)
+    views = "cameras (views) that show each part, such as center,left,top: each part gets one verdict by its pictures, "
+    views += "which are named after part and view, part7_left.png or part7/left.png, also in the folder OK"
+    parser.add_argument("--views", type=view_list, metavar="NAMES", help=views)
     out = "folder for verdicts (.json) and overlays (.png, marked pictures)"
     parser.add_argument("-o", "--out", required=True, type=Path, help=out)
     save = "file for the unit space (what was learned from the OK pictures), which a later --golden can read"
@@ -64,14 +55,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--positions",
         type=Path,
         metavar="FILE",
-        help="boxes of the pins: a record of the renderer (.json), or CSV with address,x1,y1,x2,y2 in px",
+        help="boxes of the pins: a record of the renderer (.json), or CSV with address,x1,y1,x2,y2 in px; with --views "
+        "a folder with such a file for each view, such as left.csv",
     )
     parser.add_argument(
         "--positions-of",
         type=Path,
         metavar="PICTURE",
         help="picture in which the boxes of --positions lie (default: if --positions is a record, the picture of this "
-        "record; else the first OK picture)",
+        "record; else the first OK picture); with --views a part, such as OK/part7",
     )
     window = "side of the windows that are compared, px of the reduced picture (default: 5)"
     parser.add_argument("--window", type=int, help=window)
@@ -105,6 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--figures", action="store_true", help=figures)
     watch = "inspect the folder's pictures that have no verdict in verdicts.jsonl, then each new picture, until Ctrl-C"
     parser.add_argument("--watch", action="store_true", help=watch)
+    wait = "with --watch, seconds to wait for a part's missing views before it is judged without them, which never is "
+    wait += f"OK (default: {WAIT_S:g})"
+    parser.add_argument("--wait", type=float, metavar="S", help=wait)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -113,23 +108,48 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         InputError: an option or input is wrong; or, after all pictures were inspected, some could not be read.
     """
-    _check(options)
+    has_views = options.views is not None or (options.golden.is_file() and is_of_parts(options.golden))
+    _check(options, has_views)
+    if has_views:
+        return _run_on_parts(options)
     paths = [] if options.watch else _pictures(options)
-    station, colour = _station(options)
-    print(f"limit of the score: {station.limit.promise}")
-    if station.limit.count < 20:
-        print(f"warning: {station.limit.count} OK pictures are too few to estimate false alarms; use at least 20")
-    if station.lacks:
-        print(
-            f"warning: {options.golden} was saved by an older version and lacks {' and '.join(station.lacks)}; save it "
-            "again: --golden with the folder of OK pictures, and --save"
-        )
+    station, colour = station_of(options)
+    _say(options, station.limit.promise, station.limit.count, "pictures", station.lacks)
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         station.model.save(options.save)
     with VerdictLog(options.out, resume=options.watch) as log:
         judge = Judge(station, log, options.golden.stem, colour, options.figures)
         return _watch(judge, options.images[0]) if options.watch else _inspect_all(judge, paths)
+
+
+def _run_on_parts(options: argparse.Namespace) -> int:
+    """Inspect parts shown by several views; returns 0."""
+    parts = {} if options.watch or options.views is None else _parts(options, options.views)
+    station, colour = part_station_of(options)
+    views = tuple(station.stations)
+    if not options.watch and options.views is None:
+        parts = _parts(options, views)
+    _say(options, station.promise, station.limit.count, "parts", station.lacks)
+    if options.save:
+        options.save.parent.mkdir(parents=True, exist_ok=True)
+        station.save(options.save)
+    with VerdictLog(options.out, resume=options.watch) as log:
+        judge = PartJudge(station, log, options.golden.stem, colour, options.figures)
+        if options.watch:
+            return _watch_parts(judge, options.images[0], WAIT_S if options.wait is None else options.wait)
+        return _inspect_parts(judge, parts)
+
+
+def _say(options: argparse.Namespace, promise: str, count: int, what: str, lacks: list[str]) -> None:
+    print(f"limit of the score: {promise}")
+    if count < 20:
+        print(f"warning: {count} OK {what} are too few to estimate false alarms; use at least 20")
+    if lacks:
+        print(
+            f"warning: {options.golden} was saved by an older version and lacks {' and '.join(lacks)}; save it "
+            f"again: --golden with the folder of OK {what}, and --save"
+        )
 
 
 def _inspect_all(judge: Judge, paths: list[Path]) -> int:
@@ -139,7 +159,7 @@ def _inspect_all(judge: Judge, paths: list[Path]) -> int:
     for path in tqdm(paths, disable=None if len(paths) > 4 else True, unit="picture"):
         sha256 = ""
         try:
-            content = _bytes_of(path)
+            content = bytes_of(path)
             sha256 = hashlib.sha256(content).hexdigest()
             tqdm.write(judge.write(path, content, sha256, path.stem))
         except InputError as error:
@@ -151,12 +171,18 @@ def _inspect_all(judge: Judge, paths: list[Path]) -> int:
     return 0
 
 
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        expected = "a picture file that exists and can be read"
-        raise InputError(f"{path}: expected {expected}, got: {error.strerror}") from None
+def _inspect_parts(judge: PartJudge, parts: dict[str, dict[str, Path]]) -> int:
+    problems: list[str] = []
+    for part in parts:
+        judge.log.remove_earlier(Path(f"{part}.json").stem)
+    for part, files in tqdm(parts.items(), disable=None if len(parts) > 4 else True, unit="part"):
+        name = Path(f"{part}.json").stem
+        said, wrong = judge.write(name, files, name)
+        tqdm.write(said)
+        problems += wrong
+    if problems:
+        raise InputError(problems)
+    return 0
 
 
 def _pictures(options: argparse.Namespace) -> list[Path]:
@@ -173,13 +199,34 @@ def _pictures(options: argparse.Namespace) -> list[Path]:
     return paths
 
 
-def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
-    """Add the names of a picture's output files to `taken` (picture by name); InputError if one is used or too long."""
+def _parts(options: argparse.Namespace, views: tuple[str, ...]) -> dict[str, dict[str, Path]]:
+    """Find the parts to inspect, files by part and view; InputError if names of pictures or of output files are wrong.
+
+    A part may lack views.
+    """
+    files = [file for path in options.images for file in (find_pictures(path) if path.is_dir() else [path])]
+    parts, problems = parts_of(list(dict.fromkeys(files)), views, all_views=False)
+    if problems:
+        raise InputError(few_of(problems))
+    taken: dict[str, Path] = {}
+    for part in parts:
+        _claim(Path(f"{part}.json"), options.figures, taken, "parts")
+    for folder in [path for path in options.images if path.is_dir()]:
+        if note := passed_over(folder):
+            print(note)
+    return parts
+
+
+def _claim(path: Path, figures: bool, taken: dict[str, Path], what: str = "pictures") -> None:
+    """Add the names of a verdict's output files to `taken` (picture by name); InputError if one is used or too long.
+
+    `path` is that of the picture, or of a part with the suffix .json.
+    """
     names = files_of(path.stem)[: 3 if figures else 2]
     for name in names:
         if taken.get(name, path) != path:
             raise InputError(
-                f"{path}: expected pictures with different names, got {taken[name]} too; both would write {name}"
+                f"{path}: expected {what} with different names, got {taken[name]} too; both would write {name}"
             )
     if len(os.fsencode(max(names, key=len))) > LONGEST_NAME:
         raise InputError(
@@ -189,99 +236,8 @@ def _claim(path: Path, figures: bool, taken: dict[str, Path]) -> None:
     taken.update(dict.fromkeys(names, path))
 
 
-class Judge:
-    """Inspects pictures, writes the files of each verdict into the log's folder, and adds the verdicts to the log.
-
-    Args:
-        station: the unit space with pins and limits.
-        log: the log of the output folder.
-        name: name of the unit space, for the verdicts.
-        colour: whether red, green and blue are compared separately; else grey values.
-        figures: whether NAME_maps.png, with the SOART3 maps, is written.
-    """
-
-    def __init__(self, station: Station, log: VerdictLog, name: str, colour: bool = False, figures: bool = False):
-        self.station, self.log, self.colour, self.figures = station, log, colour, figures
-        self._model = {"name": name, "hash": station.hash()}
-
-    def write(self, path: Path, content: bytes, sha256: str, name: str) -> str:
-        """Inspect one picture, and write its files and log line; returns the verdict as a line of text.
-
-        Args:
-            path: the picture's file.
-            content: the bytes of the file.
-            sha256: SHA-256 of the bytes, in hex.
-            name: name of the files to write, without suffix.
-
-        Raises:
-            InputError: the picture cannot be read, or is smaller than a window.
-        """
-        image = as_values(open_picture(content, str(path)), self.colour)
-        shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
-        start = time.perf_counter()
-        try:
-            finding = self.station.inspect(image)
-        except ValueError as error:
-            raise InputError(f"{path}: {error}") from None
-        spent = time.perf_counter() - start
-        del image  # drawing takes as much memory again
-        report, drawn, maps = (self.log.folder / file for file in files_of(name))
-        write_whole(drawn, _png(overlay(shown, finding)))
-        if self.figures:
-            write_whole(maps, _png(figure(shown, finding)))
-        envelope = self._envelope(path, sha256, finding.verdict, finding.reasons, finding)
-        self._record(report, envelope, path, **finding.to_json(), seconds=round(spent, 4))
-        return _line(path, finding)
-
-    def write_unreadable(self, path: Path, sha256: str, name: str, error: InputError) -> str:
-        """Write the verdict INVALID with the reason `error`, and return it as text; other arguments as for `write`."""
-        reason = "file: " + error.problems[0].removeprefix(f"{path}: ")
-        write_whole(self.log.folder / files_of(name)[1], _png(unreadable(reason)))
-        envelope = self._envelope(path, sha256, Verdict.INVALID, [reason])
-        self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
-        return f"{Verdict.INVALID}  {path.name}  {reason}"
-
-    def _envelope(
-        self, path: Path, sha256: str, verdict: Verdict, reasons: Sequence[str], finding: Finding | None = None
-    ) -> Envelope:
-        return Envelope(
-            verdict,
-            tuple(reasons),
-            file=str(path),
-            sha256=sha256,
-            model=self._model,
-            judged=("appearance",),
-            pins=finding.pins_to_json() if finding else (),
-            boxes=[[round(v, 2) for v in box] for box in finding.boxes] if finding else (),
-        )
-
-    def _record(self, report: Path, envelope: Envelope, path: Path, **more: Any) -> None:
-        document = envelope.to_json(picture=path.name, report=report.name, limit=self.station.limit.to_json(), **more)
-        write_whole(report, f"{json.dumps(document, indent=1)}\n".encode())
-        self.log.append(document)
-
-
-def _line(path: Path, finding: Finding) -> str:
-    bad = [
-        f"{pin.address} ({pin.hint})"
-        for (pin, _), said in zip(finding.pins, finding.decisions, strict=True)
-        if said in ("NG", "UNSURE")
-    ]
-    others = [reason for reason in finding.reasons if not reason.startswith(("pin:", "anomaly:"))]
-    said = f"  {', '.join(bad)}" if bad else ""
-    return f"{finding.verdict}  {path.name}  score {finding.score:.2f} times the limit{said}" + "".join(
-        f"  {r}" for r in others
-    )
-
-
-def _png(picture: Image.Image) -> bytes:
-    sink = io.BytesIO()
-    picture.save(sink, "PNG")
-    return sink.getvalue()
-
-
-def _check(options: argparse.Namespace) -> None:
-    problems = [*_wrong_inputs(options), *_wrong_places(options), *_wrong_settings(options)]
+def _check(options: argparse.Namespace, has_views: bool) -> None:
+    problems = [*_wrong_inputs(options), *_wrong_places(options, has_views), *_wrong_settings(options, has_views)]
     if problems:
         raise InputError(problems)
 
@@ -293,9 +249,11 @@ def _wrong_inputs(options: argparse.Namespace) -> Iterator[str]:
         yield f"--golden: expected a folder of OK pictures or a saved unit space, got no such path: {options.golden}"
     if options.positions_of and not options.positions:
         yield "--positions-of: expected --positions with the boxes of the pins, got none"
+    if options.views and options.positions and not options.positions.is_dir():
+        yield f"--positions: expected, with --views, a folder with a file for each view, got {options.positions}"
 
 
-def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
+def _wrong_places(options: argparse.Namespace, has_views: bool) -> Iterator[str]:
     """List problems of --out and --save: files that cannot be written, or would overwrite inputs."""
     sources = {p.resolve() if p.is_dir() else p.resolve().parent for p in options.images}
     if options.golden.is_dir():
@@ -309,6 +267,10 @@ def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
             f"--out: expected a folder without input pictures and records, got {options.out}, whose files the "
             "verdicts could overwrite"
         )
+    searched = [p for p in (*options.images, options.golden) if has_views and p.is_dir()]
+    for folder in searched:
+        if options.out.resolve().is_relative_to(folder.resolve()) and options.out.resolve() not in sources:
+            yield f"--out: expected a folder outside of {folder}, which is searched for pictures, got {options.out}"
     try:
         check_folder(options.out, "--out")
         if options.save:
@@ -317,10 +279,14 @@ def _wrong_places(options: argparse.Namespace) -> Iterator[str]:
         yield from error.problems
 
 
-def _wrong_settings(options: argparse.Namespace) -> Iterator[str]:
+def _wrong_settings(options: argparse.Namespace, has_views: bool) -> Iterator[str]:
     if options.edge and options.grid is not None:
         yield "--edge: expected --edge or --grid, got both"
-    of_unit_space = ("positions", "save", *DEFAULTS, "edge", "colour", "keep_outliers")
+    if options.wait is not None and not (options.watch and has_views):
+        yield "--wait: expected --watch, and parts of several views, got --wait without them"
+    elif options.wait is not None and not (options.wait >= 0 and math.isfinite(options.wait)):
+        yield f"--wait: expected a number of seconds >= 0, got {options.wait}"
+    of_unit_space = ("positions", "save", *DEFAULTS, "edge", "colour", "keep_outliers", "views")
     # Compared by identity, as a rotation of 0 equals False.
     given = [n for n in of_unit_space if not any(getattr(options, n) is none for none in (None, False))]
     if options.golden.is_file() and given:
@@ -337,70 +303,13 @@ def _wrong_settings(options: argparse.Namespace) -> Iterator[str]:
         yield f"--rotation: expected 0 to 180 degrees, got {options.rotation}"
 
 
-def _station(options: argparse.Namespace) -> tuple[Station, bool]:
-    """Load the station, or make it from the OK pictures; also return whether it compares colours."""
-    if options.golden.is_file():
-        try:
-            station = Station.load(options.golden)
-        except ValueError as error:
-            place = "" if str(options.golden) in str(error) else f"{options.golden}: "
-            raise InputError(f"{place}{error}") from None
-        return station, station.model.reference_.ndim == 3
-    paths = pictures_in(options.golden)
-    if note := passed_over(options.golden, below=False):
-        print(note)
-    model = _model(options)
-    try:
-        golden = choose([read_golden(path, model, options.colour) for path in paths], model, options.keep_outliers)
-        station = Station(model)
-    except ValueError as error:
-        raise InputError(f"{options.golden}: {error}") from None
-    print(*golden.lines(), sep="\n", end="\n" if golden.lines() else "")
-    model.notes["golden"] = golden.to_json()
-    gates = PictureGates.of(open_picture(one.path, str(one.path)) for one in golden.kept)
-    if not options.positions:
-        return Station(model, (), gates), options.colour
-    boxes, picture = _boxes(options, paths[0])
-    if picture.name in golden.set_aside and options.positions_of is None:
-        raise InputError(
-            f"{options.positions}: expected --positions-of with the picture in which these boxes lie, got none; the "
-            f"default, {picture.name}, is unlike the other OK pictures and was left out: if they lie in it, name it"
-        )
-    try:
-        pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))
-    except ValueError as error:
-        raise InputError(f"{picture}: {error}") from None
-    try:
-        return Station(model, pins, gates), options.colour
-    except ValueError as error:
-        raise InputError(f"{options.positions}: {error}") from None
-
-
-def _model(options: argparse.Namespace) -> SoartC:
-    chosen = {name: value for name in DEFAULTS if (value := getattr(options, name)) is not None}
-    settings = DEFAULTS | ({"grid": EDGE_GRID} if options.edge else {}) | chosen
-    return SoartC(rotation_deg=settings.pop("rotation"), **settings)
-
-
-def _boxes(options: argparse.Namespace, first: Path) -> tuple[list[PinBox], Path]:
-    """Read the pins' boxes; also return the picture they belong to: --positions-of, the record's, or `first`."""
-    boxes, picture = read_pin_boxes(options.positions)
-    if not boxes:
-        raise InputError(f"{options.positions}: expected the box of at least one pin, got none")
-    if options.positions_of is None and picture is None and options.positions.suffix.lower() == ".json":
-        raise InputError(
-            f"{options.positions}: expected a record with the key `run`, or --positions-of PICTURE, got neither"
-        )
-    return boxes, options.positions_of or picture or first
-
-
 def _watch(judge: Judge, folder: Path) -> int:
     """Inspect the pictures that come into a folder, except those that have a verdict in the log, until Ctrl-C."""
     print(f"waiting for pictures in {folder}; press Ctrl-C to stop", flush=True)
     try:
         for path in arrivals(folder):
             try:
-                content = _bytes_of(path)
+                content = bytes_of(path)
             except InputError as error:  # it is gone, or may not be read: no bytes that a verdict could be about
                 print(*error.problems, sep="\n", flush=True)
                 continue
@@ -416,3 +325,35 @@ def _watch(judge: Judge, folder: Path) -> int:
     except KeyboardInterrupt:
         return 0
     return 0
+
+
+def _watch_parts(judge: PartJudge, folder: Path, wait_s: float) -> int:
+    """Inspect the parts whose pictures come into a folder, except pictures with a verdict in the log, until Ctrl-C."""
+    print(f"waiting for pictures in {folder}; press Ctrl-C to stop", flush=True)
+
+    def is_judged(part: str, view: str, path: Path) -> bool:
+        try:
+            return judge.log.has_view(Path(f"{part}.json").stem, view, hashlib.sha256(path.read_bytes()).hexdigest())
+        except OSError:  # it is gone: the part will lack this view
+            return False
+
+    try:
+        for part, files, problem in arriving_parts(folder, tuple(judge.station.stations), wait_s, is_judged):
+            if problem:
+                said = _unknown(judge, Path(part), problem)
+            else:
+                said, _ = judge.write(Path(f"{part}.json").stem, files)
+            if said:
+                print(said, flush=True)
+    except KeyboardInterrupt:
+        return 0
+    return 0
+
+
+def _unknown(judge: PartJudge, path: Path, problem: str) -> str:
+    """Write the verdict INVALID on a picture that belongs to no part; returns it as text, empty if it is in the log."""
+    try:
+        sha256 = hashlib.sha256(bytes_of(path)).hexdigest()
+    except InputError as error:
+        return "\n".join(error.problems)
+    return "" if (path.name, sha256) in judge.log else judge.write_unknown(path, sha256, problem)

@@ -34,17 +34,15 @@ from blender_scripts.contract.errors import InputError
 from generator.io.pictures import open_picture
 from generator.io.pin_boxes import PinBox
 from generator.soart.estimator import Look, SoartC, greys
-from generator.soart.kernels import compiled
-from generator.soart.limits import joint_threshold
+from generator.soart.limits import Threshold, joint_threshold, threshold
 from generator.soart.pins import Pin, PinMeasure, PinTable, as_box
+from generator.soart.regions import boxes_of, holds, standing_out
 from generator.soart.registration import Placed
 from generator.soart.saved_space import EXPECTED
 from generator.verdict.envelope import Verdict
 from generator.verdict.gates import FILE as GATES_FILE
 from generator.verdict.gates import PictureGates
 
-# An anomaly is a connected region above HALO x the limit whose peak is above the limit.
-HALO = 0.5
 # A limit is taken for uncertain by at most these shares: by one OK picture, and because the OK pictures are few.
 MOST_OF_ONE, MOST_UNCERTAIN = 0.25, 0.5
 # Scores of good parts reach 1.8 times the limit if less of the part is seen, and so aligned, and 1.3 if it is blurred.
@@ -97,6 +95,10 @@ class Finding:
             "evidence": self.look.evidence.to_json(),
         }
 
+    def boxes_to_json(self) -> list[list[float]]:
+        """Return `boxes` for the JSON document."""
+        return [[round(v, 2) for v in box] for box in self.boxes]
+
     def pins_to_json(self) -> list[dict[str, Any]]:
         """Return the pins' entries for the JSON document: measures, decision, verdict and box."""
         found = zip(self.pins, self.decisions, self.pin_boxes, strict=True)
@@ -122,6 +124,7 @@ class Station:
 
     Attributes:
         table: statistics of the pins over the OK parts; None without pins.
+        scores: the scores of the OK parts (leave-one-out), (n,) for the picture and, with pins, (n,) for the pins.
         picture_limit, pin_limit: limits of the picture's anomaly degree and of a pin's degree.
         picture_doubt, pin_doubt: uncertainty of each limit, as a share of the limit.
         limit: the limits together, with the false alarm rate to be expected, alarms by `fading` left out.
@@ -134,20 +137,33 @@ class Station:
     def __init__(self, model: SoartC, pins: Sequence[Pin] = (), gates: PictureGates | None = None) -> None:
         self.model, self.gates = model, gates
         self.table = PinTable(pins, greys(model.members_), greys(model.reference_[None])[0]) if pins else None
-        scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
-        above = min(model.settings["above"], len(model.scores_) // len(scores) - 1)
-        limits, self.limit = joint_threshold(scores, above)
-        if not min(limits) > 0:
-            raise ValueError(
-                "expected OK pictures that differ, as limits are set from their differences, got equal ones"
-            )
-        self.picture_limit, self.pin_limit = limits[0], limits[-1]
-        doubts = [_doubt(one, above) for one in scores]
-        self.picture_doubt, self.pin_doubt = doubts[0], doubts[-1]
+        self.scores = [model.scores_, *([self.table.leave_one_out()] if self.table else [])]
+        above = min(model.settings["above"], len(model.scores_) // len(self.scores) - 1)
+        self.set_limits(self.scores, above, joint_threshold(self.scores, above)[1])
         self.lacks = [*model.lacks, *([] if gates else ["limits of size, exposure, contrast, sharpness and noise"])]
         model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
         if gates:
             model.extras["gates"] = _packed(gates)
+
+    def set_limits(self, scores: Sequence[np.ndarray], above: int, limit: Threshold) -> None:
+        """Set the limits of the picture's anomaly degree and of a pin's degree, and how uncertain they are.
+
+        Args:
+            scores: the scores of the OK parts, (n,) for the picture and, with pins, (n,) for the pins.
+            above: number of OK parts whose score is above each limit.
+            limit: what is stated of the limits together.
+
+        Raises:
+            ValueError: the OK pictures are copies of each other.
+        """
+        limits = [threshold(one, above).value for one in scores]
+        if not min(limits) > 0:
+            raise ValueError(
+                "expected OK pictures that differ, as limits are set from their differences, got equal ones"
+            )
+        self.picture_limit, self.pin_limit, self.limit = limits[0], limits[-1], limit
+        doubts = [_doubt(one, above) for one in scores]
+        self.picture_doubt, self.pin_doubt = doubts[0], doubts[-1]
 
     @classmethod
     def load(cls, path: Path) -> Station:
@@ -199,7 +215,7 @@ class Station:
             NOT_SEEN if not is_seen else NOT_JUDGED if lost else "OK" if not is_bad else "NG" if is_sure else "UNSURE"
             for (_, is_bad), is_seen, is_sure in zip(pins, seen, sure, strict=True)
         )
-        boxes = () if lost else _boxes(relative)
+        boxes = () if lost else boxes_of(relative)
         if not lost:
             is_bad = picture_score > 1 + doubts[0] or pin_score > 1 + doubts[1]
             found = self._reasons_anomalous(score, None if is_bad else max(doubts), boxes, pins, decisions)
@@ -286,14 +302,14 @@ class Station:
         if self.table is None:
             return (), []
         seen = look.seen if look.seen.ndim == 2 else look.seen.mean(axis=2)
-        peaks = _standing_out(look.degrees / np.float32(self.picture_limit))[:, 4:]
+        peaks = standing_out(look.degrees / np.float32(self.picture_limit))[:, 4:]
         high = peaks[peaks[:, 0] > 1 + doubts[0]]
         judged, sure = [], []
         for number, pin in enumerate(self.table.measure(seen, look.degrees)):
             part = self.table.parts[number]
             score = self._pin_score(pin)
-            is_bad = score > 1 or _holds(part, peaks[:, 1:])
-            sure.append(score > 1 + doubts[1] or _holds(part, high[:, 1:]))
+            is_bad = score > 1 or holds(part, peaks[:, 1:])
+            sure.append(score > 1 + doubts[1] or holds(part, high[:, 1:]))
             judged.append((replace(pin, hint=self.table.hint(seen, number)) if is_bad else pin, is_bad))
         return tuple(judged), sure
 
@@ -385,66 +401,3 @@ def pins_in_unit_space(model: SoartC, pins: Sequence[Pin | PinBox], picture: np.
         half = (corners[3] - corners[0]) / 2
         moved.append(Pin(pin.address, as_box((*(middle - half), *(middle + half)))))
     return moved
-
-
-def _boxes(relative: np.ndarray) -> tuple[tuple[float, ...], ...]:
-    """List [x1, y1, x2, y2, degree] of each anomaly, px, largest degree first."""
-    boxes = (tuple(float(v) for v in box[:5]) for box in _standing_out(relative))
-    return tuple(sorted(boxes, key=lambda box: -box[4]))
-
-
-def _standing_out(relative: np.ndarray) -> np.ndarray:
-    """Find components above HALO with a peak above 1, as rows of `_components`; HALO joins a word's letters to one."""
-    found: np.ndarray = _components(np.ascontiguousarray(relative > HALO), relative)
-    return found[found[:, 4] > 1]
-
-
-def _holds(part: tuple[slice, slice], places: np.ndarray) -> bool:
-    """Whether one of these points (n, 2), x and y in px, lies in this part of a picture (rows, columns)."""
-    rows, columns = part
-    x, y = places.T
-    return bool(((columns.start <= x) & (x < columns.stop) & (rows.start <= y) & (y < rows.stop)).any())
-
-
-@compiled()
-def _components(above: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """List box x1, y1, x2, y2, peak degree and the peak's x, y of each 8-connected region of `above`: (n, 7)."""
-    height, width = above.shape
-    left = above.copy()
-    stack = np.empty((height * width, 2), np.int32)
-    found = np.empty((256, 7), np.float64)
-    count = 0
-    for v in range(height):
-        for u in range(width):
-            if not left[v, u]:
-                continue
-            top, bottom, first, last, worst = v, v, u, u, 0.0
-            worst_x, worst_y = u, v
-            left[v, u] = False
-            stack[0, 0], stack[0, 1] = v, u
-            depth = 1
-            while depth:
-                depth -= 1
-                y, x = stack[depth, 0], stack[depth, 1]
-                top, bottom, first, last = min(top, y), max(bottom, y), min(first, x), max(last, x)
-                if degrees[y, x] > worst:
-                    worst, worst_x, worst_y = degrees[y, x], x, y
-                for b in range(max(0, y - 1), min(height, y + 2)):
-                    for a in range(max(0, x - 1), min(width, x + 2)):
-                        if left[b, a]:
-                            left[b, a] = False
-                            stack[depth, 0], stack[depth, 1] = b, a
-                            depth += 1
-            if count == found.shape[0]:
-                more = np.empty((2 * count, 7), np.float64)
-                more[:count] = found
-                found = more
-            found[count, 0], found[count, 1], found[count, 2], found[count, 3] = (
-                first,
-                top,
-                last + 1,
-                bottom + 1,
-            )
-            found[count, 4], found[count, 5], found[count, 6] = worst, worst_x, worst_y
-            count += 1
-    return found[:count].copy()

@@ -17,6 +17,8 @@ import numpy as np
 CONFIDENCE = 0.95
 # By number of limits: the fewest OK parts, none above a limit, for which the rate's interval ends at 1 % or below.
 TO_SHOW_1_PERCENT = {1: 299, 2: 473}
+# The mean variance over all kinds of score has the weight of so many OK parts in the variance of one kind.
+POOLED = 8
 
 
 @dataclass(frozen=True)
@@ -42,16 +44,20 @@ class Threshold:
     @property
     def promise(self) -> str:
         """Text for the user: expected false alarm rate, and how many OK pictures would prove that it is at most 1 %."""
+        return self.promise_for("OK pictures", self.limits > 1)
+
+    def promise_for(self, what: str, with_pins: bool) -> str:
+        """Return the text of `promise`; `what`: name of the OK parts; `with_pins`: whether pins are judged as well."""
         fewer = " or fewer" if self.limits > 1 else ""
         # A pin that is not visible is an alarm by itself (`fading`), without a limit that the OK parts set.
-        without = " (without those of pins that are not visible)" if self.limits > 1 else ""
+        without = " (without those of pins that are not visible)" if with_pins else ""
         text = (
-            f"set from {self.count} OK pictures, {self.above} of them above it; false alarms{without}: "
+            f"set from {self.count} {what}, {self.above} of them above it; false alarms{without}: "
             f"{100 * self.rate:.1f} % expected{fewer}, {100 * self.interval[0]:.1f} to {100 * self.interval[1]:.1f} % "
             "with 95 % confidence"
         )
         if self.interval[1] > 0.01 and self.limits in TO_SHOW_1_PERCENT:
-            text += f"; to prove at most 1 %, give {TO_SHOW_1_PERCENT[self.limits]} OK pictures, none above the limit"
+            text += f"; to prove at most 1 %, give {TO_SHOW_1_PERCENT[self.limits]} {what}, none above the limit"
         return text
 
     def to_json(self) -> dict[str, Any]:
@@ -116,6 +122,40 @@ def joint_threshold(scores: Sequence[Sequence[float] | np.ndarray], above: int =
     over = np.max([np.asarray(one) > limit for one, limit in zip(scores, limits, strict=True)], axis=0)
     interval = (0.0, beta_quantile(CONFIDENCE, blocks - 1, count))
     return limits, Threshold(1.0, blocks / (count + 1), interval, count, int(over.sum()), len(scores))
+
+
+def part_scores(scores: Sequence[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Combine several scores of each OK part, such as one per view, into one, so that one limit holds for the part.
+
+    Of a score's logarithm the mean over the other OK parts is subtracted; the rest is divided by their standard
+    deviation. A part's combined score is the largest of these values. A limit z of it is, for a score with mean m and
+    standard deviation s over all OK parts, the limit exp(m + s z); a new part exceeds one of these limits if its
+    combined score exceeds z. With the mean over all OK parts, each would seem more usual than a new part does, and
+    the limit would be too low: in simulations of 3 views, the false alarm rate then was within its interval for 76 to
+    94 of 100 sets of 5 to 20 OK parts, instead of 95.
+
+    Args:
+        scores: for each kind of score, those of the n OK parts (leave-one-out), in the same order; n >= 3.
+
+    Returns:
+        The combined scores (n,), and, for each kind, the score of this kind that stands for a combined score, (n,).
+    """
+    logs = np.log(np.maximum(np.stack(scores, axis=1), 1e-12))
+    away = []
+    for number, own in enumerate(logs):
+        mean, deviation = _usual(np.delete(logs, number, axis=0))
+        away.append(((own - mean) / deviation).max())
+    combined = np.array(away)
+    mean, deviation = _usual(logs)
+    return combined, [np.exp(m + s * combined) for m, s in zip(mean, deviation, strict=True)]
+
+
+def _usual(logs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compute mean and standard deviation of each column of (n, kinds); few parts take it partly from other kinds."""
+    count = len(logs)
+    own = logs.var(axis=0, ddof=1)
+    variance = ((count - 1) * own + POOLED * own.mean()) / (count - 1 + POOLED)
+    return logs.mean(axis=0), np.sqrt(np.maximum(variance, 1e-12))
 
 
 def beta_quantile(probability: float, above: int, count: int) -> float:

@@ -1,8 +1,9 @@
-"""The append-only log of verdicts, OUT/verdicts.jsonl, and the names of the files written for each picture.
+"""The append-only log of verdicts, OUT/verdicts.jsonl, and the names of the files written for each picture or part.
 
 The log gets one line per verdict: the JSON document of the file OUT/NAME.json. A picture is identified by its file name
-and the SHA-256 of its bytes. The files for a picture are written before its line. If the program is killed in between,
-the line is added when the log is next opened with `resume`; a picture without NAME.json is judged again.
+and the SHA-256 of its bytes, a part by its name and the SHA-256 of each view's picture. The files for a picture are
+written before its line. If the program is killed in between, the line is added when the log is next opened with
+`resume`; a picture without NAME.json is judged again.
 
     with VerdictLog(out, resume=True) as log:
         if (path.name, sha256) not in log:
@@ -13,8 +14,10 @@ the line is added when the log is next opened with `resume`; a picture without N
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +32,7 @@ except ImportError:  # not on Windows, where two programs on one log are not det
     fcntl = None  # type: ignore[assignment]
 
 NAME = "verdicts.jsonl"
+# Name of a picture's file or of a part, and SHA-256 (of a part: of its views' SHA-256).
 Picture = tuple[str, str]
 
 
@@ -58,6 +62,7 @@ class VerdictLog:
                 ) from None
         self._owners: dict[str, Picture] = {}
         self._done: set[Picture] = set()
+        self._views: set[tuple[str, str, str]] = set()
         self._end_last_line()
         if resume:
             self._read()
@@ -78,7 +83,7 @@ class VerdictLog:
     def append(self, document: dict[str, Any]) -> None:
         """Append one verdict to the log, and wait until it is on the disk.
 
-        `document` has the keys `picture` (file name), `sha256` and `report` (name of the verdict's JSON file).
+        `document` has the keys `picture` (file name) or `part`, `sha256`, and `report` (name of the JSON file).
         """
         line = f"{json.dumps(document)}\n".encode()
         if os.write(self._file, line) != len(line):
@@ -91,8 +96,18 @@ class VerdictLog:
 
         If output files of this name belong to another picture, `sha256` (hex), or its first 8 digits, is appended.
         """
-        picture = (path.name, sha256)
-        stem = _shortened(path.stem)
+        return self._name(path.stem, (path.name, sha256))
+
+    def name_for_part(self, part: str, sha256: Mapping[str, str]) -> str:
+        """Return the name for a part's output files, like `name_for`; `sha256`: that of each view's picture, in hex."""
+        return self._name(part, (part, _digest(sha256)))
+
+    def has_view(self, part: str, view: str, sha256: str) -> bool:
+        """Whether a verdict on the part has judged this picture of the view."""
+        return (part, view, sha256) in self._views
+
+    def _name(self, stem: str, picture: Picture) -> str:
+        stem, sha256 = _shortened(stem), picture[1]
         for name in (stem, f"{stem}-{sha256[:8]}"):
             if all(self._owners.get(file, picture) == picture for file in files_of(name)):
                 break
@@ -116,8 +131,10 @@ class VerdictLog:
             file.unlink(missing_ok=True)
 
     def _note(self, document: dict[str, Any]) -> None:
-        picture = (document["picture"], document["sha256"])
+        picture = _identity(document)
         self._done.add(picture)
+        if isinstance(document["sha256"], dict):
+            self._views |= {(document["part"], view, sha256) for view, sha256 in document["sha256"].items()}
         self._owners |= dict.fromkeys(files_of(document["report"].removesuffix(".json")), picture)
 
     def _end_last_line(self) -> None:
@@ -138,12 +155,12 @@ class VerdictLog:
             document = _document_in(file)
             if document is None:
                 self._owners.setdefault(file.name, ("", ""))  # a file of another program or version stays as it is
-            elif (document["picture"], document["sha256"]) not in self._done:
+            elif _identity(document) not in self._done:
                 self.append(document)
 
 
 def files_of(name: str) -> tuple[str, str, str]:
-    """Return the names of a picture's output files: NAME.json (verdict), NAME.png (overlay), NAME_maps.png."""
+    """Return the output files of a picture or part: NAME.json (verdict), NAME.png (overlay), NAME_maps.png."""
     return f"{name}.json", f"{name}.png", f"{name}_maps.png"
 
 
@@ -156,12 +173,24 @@ def _document(text: str) -> dict[str, Any] | None:
     """Parse a verdict; None if the text is cut off or something else."""
     try:
         document = json.loads(text)
+        name, sha256 = _identity(document)
         is_verdict = document["schema"] == SCHEMA and all(
-            isinstance(document[name], str) for name in ("picture", "sha256", "report")
+            isinstance(text, str) for text in (name, sha256, document["report"])
         )
     except (ValueError, KeyError, TypeError):
         return None
     return document if is_verdict else None
+
+
+def _identity(document: Mapping[str, Any]) -> Picture:
+    """Return what a verdict is about: name and SHA-256 of the picture or part."""
+    if isinstance(document["sha256"], dict):
+        return document["part"], _digest(document["sha256"])
+    return document["picture"], document["sha256"]
+
+
+def _digest(sha256: Mapping[str, str]) -> str:
+    return hashlib.sha256(json.dumps(dict(sha256), sort_keys=True).encode()).hexdigest()
 
 
 def _shortened(stem: str) -> str:

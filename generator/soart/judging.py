@@ -1,0 +1,237 @@
+"""Judge pictures, and parts shown by several views, and write the files and the log line of each verdict."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from blender_scripts.contract.errors import InputError
+from generator.io.output_file import write_whole
+from generator.io.pictures import open_picture
+from generator.soart.figure import figure, overlay, sheet_of_views, unreadable
+from generator.soart.inspection import Finding, Station, as_values
+from generator.soart.part_station import PartFinding, PartStation, Unjudged, reasons_of, verdict_of
+from generator.soart.verdict_log import VerdictLog, files_of
+from generator.verdict.envelope import Envelope, Verdict
+
+
+class Judge:
+    """Inspects pictures, writes the files of each verdict into the log's folder, and adds the verdicts to the log.
+
+    Args:
+        station: the unit space with pins and limits.
+        log: the log of the output folder.
+        name: name of the unit space, for the verdicts.
+        colour: whether red, green and blue are compared separately; else grey values.
+        figures: whether NAME_maps.png, with the SOART3 maps, is written.
+    """
+
+    def __init__(self, station: Station, log: VerdictLog, name: str, colour: bool = False, figures: bool = False):
+        self.station, self.log, self.colour, self.figures = station, log, colour, figures
+        self._model = {"name": name, "hash": station.hash()}
+
+    def write(self, path: Path, content: bytes, sha256: str, name: str) -> str:
+        """Inspect one picture, and write its files and log line; returns the verdict as a line of text.
+
+        Args:
+            path: the picture's file.
+            content: the bytes of the file.
+            sha256: SHA-256 of the bytes, in hex.
+            name: name of the files to write, without suffix.
+
+        Raises:
+            InputError: the picture cannot be read, or is smaller than a window.
+        """
+        image = as_values(open_picture(content, str(path)), self.colour)
+        shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
+        start = time.perf_counter()
+        try:
+            finding = self.station.inspect(image)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
+        spent = time.perf_counter() - start
+        del image  # drawing takes as much memory again
+        report, drawn, maps = (self.log.folder / file for file in files_of(name))
+        write_whole(drawn, _png(overlay(shown, finding)))
+        if self.figures:
+            write_whole(maps, _png(figure(shown, finding)))
+        envelope = self._envelope(path, sha256, finding.verdict, finding.reasons, finding)
+        self._record(report, envelope, path, **finding.to_json(), seconds=round(spent, 4))
+        return _line(path, finding)
+
+    def write_unreadable(self, path: Path, sha256: str, name: str, error: InputError) -> str:
+        """Write the verdict INVALID with the reason `error`, and return it as text; other arguments as for `write`."""
+        reason = "file: " + error.problems[0].removeprefix(f"{path}: ")
+        write_whole(self.log.folder / files_of(name)[1], _png(unreadable(reason)))
+        envelope = self._envelope(path, sha256, Verdict.INVALID, [reason])
+        self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
+        return f"{Verdict.INVALID}  {path.name}  {reason}"
+
+    def _envelope(
+        self, path: Path, sha256: str, verdict: Verdict, reasons: Sequence[str], finding: Finding | None = None
+    ) -> Envelope:
+        return Envelope(
+            verdict,
+            tuple(reasons),
+            file=str(path),
+            sha256=sha256,
+            model=self._model,
+            judged=("appearance",),
+            pins=finding.pins_to_json() if finding else (),
+            boxes=finding.boxes_to_json() if finding else (),
+        )
+
+    def _record(self, report: Path, envelope: Envelope, path: Path, **more: Any) -> None:
+        limit = self.station.limit.to_json()
+        _record(self.log, envelope, picture=path.name, report=report.name, limit=limit, **more)
+
+
+class PartJudge:
+    """Inspects parts shown by several views, and writes files and log lines as `Judge` does, one verdict per part.
+
+    Args:
+        station: the unit spaces of the views, with pins and limits.
+        log, name, colour, figures: as for `Judge`.
+    """
+
+    def __init__(self, station: PartStation, log: VerdictLog, name: str, colour: bool = False, figures: bool = False):
+        self.station, self.log, self.colour, self.figures = station, log, colour, figures
+        self._model = {"name": name, "hash": station.hash()}
+
+    def write(self, part: str, files: Mapping[str, Path], name: str | None = None) -> tuple[str, list[str]]:
+        """Inspect one part, and write its files and log line; a view without a readable picture is INVALID.
+
+        Args:
+            part: the part's name.
+            files: its pictures by view; views may be missing.
+            name: name of the files to write, without suffix; None: the log chooses it.
+
+        Returns:
+            The verdict as a line of text, and the reasons why pictures are missing or cannot be read.
+        """
+        start = time.perf_counter()
+        by_view: dict[str, Finding | Unjudged] = {}
+        sheets, maps, sha256, problems = {}, {}, dict[str, str](), []
+        for view in self.station.stations:
+            shown = None
+            try:
+                by_view[view], shown = self._found(view, files.get(view), part, sha256)
+            except InputError as error:
+                problems += error.problems
+                by_view[view] = Unjudged("file: " + error.problems[0].removeprefix(f"{files.get(view, part)}: "))
+            one = by_view[view]
+            if shown is None or isinstance(one, Unjudged):
+                sheets[view] = unreadable(reasons_of(one)[0])
+                continue
+            sheets[view] = overlay(shown, one)
+            if self.figures:
+                maps[view] = figure(shown, one)
+        found = PartFinding.of(by_view)
+        spent = time.perf_counter() - start
+        report, drawn, of_maps = (
+            self.log.folder / file for file in files_of(name or self.log.name_for_part(part, sha256))
+        )
+        said = "  ".join(f"{view}: {verdict_of(one)}" for view, one in by_view.items())
+        write_whole(drawn, _png(sheet_of_views(sheets, found.verdict, said)))
+        if maps:
+            write_whole(of_maps, _png(sheet_of_views(maps, found.verdict, said, columns=1)))
+        envelope = Envelope(
+            found.verdict,
+            found.reasons,
+            files={view: str(file) for view, file in files.items()},
+            sha256=sha256,
+            model=self._model,
+            judged=("appearance",),
+        )
+        more = {"part": part, "report": report.name, "limit": self.station.limit.to_json(), **found.to_json()}
+        _record(self.log, envelope, **more, seconds=round(spent, 4))
+        return _line_of_part(part, found), problems
+
+    def write_unknown(self, path: Path, sha256: str, problem: str) -> str:
+        """Write the verdict INVALID on a picture that belongs to no part, for the reason `problem`; returns a line."""
+        name = self.log.name_for(path, sha256)
+        report, drawn, _ = (self.log.folder / file for file in files_of(name))
+        reason = "file: " + problem.removeprefix(f"{path}: ")
+        write_whole(drawn, _png(unreadable(reason)))
+        envelope = Envelope(
+            Verdict.INVALID, (reason,), file=str(path), sha256=sha256, model=self._model, judged=("appearance",)
+        )
+        limit = self.station.limit.to_json()
+        _record(self.log, envelope, picture=path.name, report=report.name, limit=limit, score=None)
+        return f"{Verdict.INVALID}  {path.name}  {reason}"
+
+    def _found(self, view: str, path: Path | None, part: str, sha256: dict[str, str]) -> tuple[Finding, Image.Image]:
+        """Inspect the picture of a view; its SHA-256 is put into `sha256`; also return the picture."""
+        if path is None:
+            raise InputError(f"{part}: expected a picture of view {view}, got none")
+        content = bytes_of(path)
+        sha256[view] = hashlib.sha256(content).hexdigest()
+        image = as_values(open_picture(content, str(path)), self.colour)
+        shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
+        try:
+            return self.station.stations[view].inspect(image), shown
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
+
+
+def bytes_of(path: Path) -> bytes:
+    """Read a picture's file; InputError if it does not exist or may not be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        expected = "a picture file that exists and can be read"
+        raise InputError(f"{path}: expected {expected}, got: {error.strerror}") from None
+
+
+def _record(log: VerdictLog, envelope: Envelope, **more: Any) -> None:
+    """Write a verdict's file, named by `report` in `more`, and its line in the log."""
+    document = envelope.to_json(**more)
+    write_whole(log.folder / document["report"], f"{json.dumps(document, indent=1)}\n".encode())
+    log.append(document)
+
+
+def _line(path: Path, finding: Finding) -> str:
+    said = _bad_pins(finding)
+    return f"{finding.verdict}  {path.name}  score {finding.score:.2f} times the limit" + "".join(
+        f"  {one}" for one in (*([", ".join(said)] if said else []), *_other_reasons(finding.reasons))
+    )
+
+
+def _line_of_part(part: str, found: PartFinding) -> str:
+    said = [
+        f"{pin} (view {view})"
+        for view, one in found.by_view.items()
+        if isinstance(one, Finding)
+        for pin in _bad_pins(one)
+    ]
+    score = "" if found.score is None else f"  score {found.score:.2f} times the limit"
+    by_view = ", ".join(f"{view} {verdict_of(one)}" for view, one in found.by_view.items())
+    return f"{found.verdict}  {part}  ({by_view}){score}" + "".join(
+        f"  {one}" for one in (*([", ".join(said)] if said else []), *_other_reasons(found.reasons))
+    )
+
+
+def _bad_pins(finding: Finding) -> list[str]:
+    return [
+        f"{pin.address} ({pin.hint})"
+        for (pin, _), said in zip(finding.pins, finding.decisions, strict=True)
+        if said in ("NG", "UNSURE")
+    ]
+
+
+def _other_reasons(reasons: Sequence[str]) -> list[str]:
+    return [reason for reason in reasons if not reason.startswith(("pin:", "anomaly:"))]
+
+
+def _png(picture: Image.Image) -> bytes:
+    sink = io.BytesIO()
+    picture.save(sink, "PNG")
+    return sink.getvalue()

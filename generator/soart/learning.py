@@ -1,0 +1,224 @@
+"""Learn a unit space from pictures of OK parts, or from parts shown by several views, or load a saved one.
+
+The functions take the options of `generator inspect`, and print what the user has to know about the OK pictures.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from blender_scripts.contract.errors import InputError
+from generator.io.pictures import find_pictures, open_picture, passed_over, pictures_in
+from generator.io.pin_boxes import read_pin_boxes
+from generator.io.view_names import parts_of, view_of
+from generator.soart.estimator import FEWEST, SoartC
+from generator.soart.golden import Golden, choose, read_golden
+from generator.soart.inspection import Station, pins_in_unit_space, read_picture
+from generator.soart.part_station import PartStation
+from generator.verdict.gates import PictureGates
+
+EDGE_GRID = 100
+# Settings of a new unit space; a saved one keeps its own.
+DEFAULTS: dict[str, Any] = {
+    "window": 5,
+    "grid": 250,
+    "similarity": "pixels",
+    "reference": "golden",
+    "rotation": 3.0,
+    "above": 0,
+}
+MOST_NAMED = 5
+
+
+def station_of(options: argparse.Namespace) -> tuple[Station, bool]:
+    """Load the station, or make it from the OK pictures; also return whether it compares colours.
+
+    Raises:
+        InputError: the file, the pictures or the boxes of pins cannot be used.
+    """
+    if options.golden.is_file():
+        try:
+            station = Station.load(options.golden)
+        except ValueError as error:
+            raise _in(options.golden, error) from None
+        return station, station.model.reference_.ndim == 3
+    paths = pictures_in(options.golden)
+    if note := passed_over(options.golden, below=False):
+        print(note)
+    model = _model(options)
+    golden = _chosen(options, model, {path.name: path for path in paths})
+    print(*golden.lines(), sep="\n", end="\n" if golden.lines() else "")
+    return _station(options, model, golden, (options.positions, options.positions_of, paths[0])), options.colour
+
+
+def part_station_of(options: argparse.Namespace) -> tuple[PartStation, bool]:
+    """Load the station for parts of several views, or make it from OK parts; also return whether it compares colours.
+
+    Raises:
+        InputError: the file, the pictures, their names or the boxes of pins cannot be used.
+    """
+    if options.golden.is_file():
+        try:
+            station = PartStation.load(options.golden)
+        except ValueError as error:
+            raise _in(options.golden, error) from None
+        return station, next(iter(station.stations.values())).model.reference_.ndim == 3
+    parts = _golden_parts(options.golden, options.views)
+    positions = _positions(options, parts)
+    models = {view: _model(options) for view in options.views}
+    chosen = {}
+    for view, model in models.items():
+        chosen[view] = _chosen(options, model, {_name(options.golden, of[view]): of[view] for of in parts.values()})
+        for line in chosen[view].lines():
+            print(f"view {view}: {line}")
+    part_of = {of[view]: part for part, of in parts.items() for view in of}
+    _keep_whole_parts(options.golden, models, chosen, part_of)
+    stations = {}
+    for view, model in models.items():
+        model.notes["parts"] = [_name(options.golden, Path(part_of[one.path])) for one in chosen[view].kept]
+        stations[view] = _station(options, model, chosen[view], positions[view])
+    return PartStation(stations), options.colour
+
+
+def _in(place: Path, error: ValueError) -> InputError:
+    return InputError(str(error) if str(place) in str(error) else f"{place}: {error}")
+
+
+def _name(folder: Path, path: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+
+def _model(options: argparse.Namespace) -> SoartC:
+    chosen = {name: value for name in DEFAULTS if (value := getattr(options, name)) is not None}
+    settings = DEFAULTS | ({"grid": EDGE_GRID} if options.edge else {}) | chosen
+    return SoartC(rotation_deg=settings.pop("rotation"), **settings)
+
+
+def _chosen(options: argparse.Namespace, model: SoartC, paths: Mapping[str, Path]) -> Golden:
+    """Choose among the OK pictures, given by their names in messages, and fit the model to those that are used."""
+    try:
+        pictures = [read_golden(path, model, options.colour, name) for name, path in paths.items()]
+        golden = choose(pictures, model, options.keep_outliers)
+        Station(model)  # refuses pictures that are equal
+    except ValueError as error:
+        raise InputError(f"{options.golden}: {error}") from None
+    return golden
+
+
+def _station(
+    options: argparse.Namespace, model: SoartC, golden: Golden, positions: tuple[Path | None, Path | None, Path]
+) -> Station:
+    """Make the station of a fitted model; `positions`: file of the pins' boxes, --positions-of, first OK picture."""
+    model.notes["golden"] = golden.to_json()
+    gates = PictureGates.of(open_picture(one.path, str(one.path)) for one in golden.kept)
+    file, of, first = positions
+    if not file:
+        return Station(model, (), gates)
+    boxes, picture = read_pin_boxes(file)
+    if not boxes:
+        raise InputError(f"{file}: expected the box of at least one pin, got none")
+    if of is None and picture is None and file.suffix.lower() == ".json":
+        raise InputError(f"{file}: expected a record with the key `run`, or --positions-of PICTURE, got neither")
+    picture = of or picture or first
+    if _name(options.golden, picture) in golden.set_aside and of is None:
+        raise InputError(
+            f"{file}: expected --positions-of with the picture in which these boxes lie, got none; the "
+            f"default, {picture.name}, is unlike the other OK pictures and was left out: if they lie in it, name it"
+        )
+    try:
+        pins = pins_in_unit_space(model, boxes, read_picture(picture, options.colour))
+    except ValueError as error:
+        raise InputError(f"{picture}: {error}") from None
+    try:
+        return Station(model, pins, gates)
+    except ValueError as error:
+        raise InputError(f"{file}: {error}") from None
+
+
+def _golden_parts(folder: Path, views: Sequence[str]) -> dict[str, dict[str, Path]]:
+    """Find the OK parts that every view shows, and print which others there are: files by part and view."""
+    if note := passed_over(folder):
+        print(note)
+    found, problems = parts_of(find_pictures(folder), views, all_views=False)
+    if problems:
+        raise InputError(few_of(problems))
+    whole = {part: of for part, of in found.items() if len(of) == len(views)}
+    for part, of in found.items():
+        if part not in whole:
+            lacks = ", ".join(view for view in views if view not in of)
+            print(f"OK part {_name(folder, Path(part))} is set aside: it has no picture of the view {lacks}")
+    if len(whole) < FEWEST:
+        raise InputError(
+            f"{folder}: expected at least {FEWEST} OK parts with a picture of every view ({', '.join(views)}), "
+            f"got {len(whole)}"
+        )
+    return whole
+
+
+def few_of(problems: Sequence[str]) -> list[str]:
+    """Return the first problems, and how many more there are."""
+    more = [f"and {len(problems) - MOST_NAMED} more"] if len(problems) > MOST_NAMED else []
+    return [*problems[:MOST_NAMED], *more]
+
+
+def _keep_whole_parts(
+    folder: Path, models: Mapping[str, SoartC], chosen: Mapping[str, Golden], part_of: Mapping[Path, str]
+) -> None:
+    """Keep the parts whose pictures are used in every view; fit the models of the views that lose a picture."""
+    kept = [{part_of[one.path] for one in golden.kept} for golden in chosen.values()]
+    whole = set.intersection(*kept)
+    for part in sorted(set.union(*kept) - whole):
+        name = _name(folder, Path(part))
+        print(f"OK part {name} is set aside in all views, as one of its pictures is set aside or a copy")
+        for golden in chosen.values():
+            golden.set_aside.setdefault(name, "another picture of this part is set aside or a copy")
+    for view, golden in chosen.items():
+        used = [one for one in golden.kept if part_of[one.path] in whole]
+        if len(used) == len(golden.kept):
+            continue
+        golden.kept = used
+        try:
+            models[view].fit(one.small for one in used)
+        except ValueError as error:
+            raise InputError(f"{folder}: view {view}: {error}") from None
+
+
+def _positions(
+    options: argparse.Namespace, parts: Mapping[str, Mapping[str, Path]]
+) -> dict[str, tuple[Path | None, Path | None, Path]]:
+    """Return, for each view, the file of its pins' boxes, the picture of --positions-of, and the first OK picture."""
+    first = next(iter(parts.values()))
+    files: Mapping[str, Path] = {}
+    if options.positions:
+        listed = sorted(path for path in options.positions.iterdir() if path.suffix.lower() in (".csv", ".json"))
+        wrong = [
+            f"{path}: expected a name that ends in one of the views ({', '.join(options.views)}), such as "
+            f"{options.views[0]}.csv"
+            for path in listed
+            if view_of(path, options.views) is None
+        ]
+        found = [(said[1], path) for path in listed if (said := view_of(path, options.views))]
+        files = dict(found)
+        wrong += [f"{path}: expected one file of view {v}, got {files[v]} too" for v, path in found if files[v] != path]
+        if wrong or not files:
+            expected = (
+                f"{options.positions}: expected files with boxes of pins, such as {options.views[0]}.csv, got none"
+            )
+            raise InputError(few_of(wrong) or expected)
+        for view in options.views:
+            if view not in files:
+                print(f"view {view}: judged without boxes of pins, as {options.positions} has no file of this view")
+    of: Mapping[str, Path] = {}
+    if options.positions_of:
+        folder, part = options.positions_of.parent, options.positions_of
+        near = [*pictures_in(folder), *(pictures_in(part) if part.is_dir() else [])] if folder.is_dir() else []
+        of = {said[1]: path for path in near if (said := view_of(path, options.views)) and Path(said[0]) == part}
+        if missing := [view for view in files if view not in of]:
+            raise InputError(
+                f"--positions-of {part}: expected a part with a picture of the view {missing[0]}, such as "
+                f"{part}_{missing[0]}.png, got none"
+            )
+    return {view: (files.get(view), of.get(view), first[view]) for view in options.views}

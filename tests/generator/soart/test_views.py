@@ -1,0 +1,278 @@
+"""`generator inspect --views`: one verdict per part from several views, its limit, files, log and mistakes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+import generator.soart.inspect as inspect_command
+from generator.__main__ import main
+from generator.soart.limits import part_scores, threshold
+from generator.soart.part_station import PartStation
+from generator.soart.verdict_log import VerdictLog
+from generator.soart.watch import Arrival, arriving_parts
+
+VIEWS = ("center", "left")
+
+
+def view(seed: int, name: str, word: bool = True) -> Image.Image:
+    """Draw a part with a printed word, as the camera `center` or (mirrored) `left` sees it."""
+    y, x = np.mgrid[0:60, 0:90]
+    picture = 0.3 + 0.2 * ((x > 10) & (x < 80) & (y > 8) & (y < 52)) + 0.1 * ((x > 14) & (x < 24) & (y > 12) & (y < 20))
+    if word:
+        picture = picture + 0.3 * ((y > 30) & (y < 40) & (x > 30) & (x < 60) & (x // 3 % 2 == 0))
+    noise = np.random.default_rng([seed, VIEWS.index(name)]).normal(0, 0.01, picture.shape)
+    drawn = Image.fromarray(np.round(255 * np.clip(picture + noise, 0, 1)).astype(np.uint8))
+    return ImageOps.mirror(drawn) if name == "left" else drawn
+
+
+def write_part(folder: Path, part: str, seed: int, views: Sequence[str] = VIEWS, without: Sequence[str] = ()) -> None:
+    """Write the pictures of a part; `without`: views that show it without its word."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in views:
+        view(seed, name, name not in without).save(folder / f"{part}_{name}.png")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("views")
+    for n in range(6):
+        write_part(path / "ok", f"g{n}", n)
+    write_part(path / "ok", "g6", 6, views=("center",))
+    write_part(path / "new", "good", 20)
+    write_part(path / "new", "bad", 21, without=("left",))
+    (path / "pins").mkdir()
+    (path / "pins" / "left.csv").write_text("address,x1,y1,x2,y2\nr1c1,25,26,65,44\n", "utf-8")
+    unit = ["--save", str(path / "unit.npz"), "--positions", str(path / "pins")]
+    assert inspect(path / "new", path / "ok", path / "out", "--views", "center,left", *unit) == 0
+    return path
+
+
+def inspect(images: Path, golden: Path, out: Path, *more: str) -> int:
+    return main(["inspect", str(images), "--golden", str(golden), "-o", str(out), *more])
+
+
+def verdicts(out: Path) -> dict[str, dict]:
+    return {path.stem: json.loads(path.read_text("utf-8")) for path in out.glob("*.json")}
+
+
+def test_a_defect_that_one_view_shows_makes_the_part_ng(folder: Path) -> None:
+    found = verdicts(folder / "out")
+    assert {name: one["verdict"] for name, one in found.items()} == {"good": "OK", "bad": "NG"}
+    good, bad = found["good"], found["bad"]
+    assert good["reasons"] == [] and good["score"] < 1
+    assert {name: one["verdict"] for name, one in bad["by_view"].items()} == {"center": "OK", "left": "NG"}
+    assert bad["score"] == bad["by_view"]["left"]["score"] > 1 and all("(view left)" in one for one in bad["reasons"])
+    x1, y1, x2, y2, _ = bad["by_view"]["left"]["boxes"][0]
+    assert 20 <= x1 < x2 <= 70 and 20 <= y1 < y2 <= 50
+    assert [pin["verdict"] for pin in bad["by_view"]["left"]["pins"]] == ["NG"] and bad["by_view"]["center"][
+        "pins"
+    ] == []
+    assert bad["files"] == {name: str(folder / "new" / f"bad_{name}.png") for name in VIEWS}
+    assert set(bad["sha256"]) == set(VIEWS) and bad["limit"]["count"] == 6
+    lines = [json.loads(line) for line in (folder / "out" / "verdicts.jsonl").read_text("utf-8").splitlines()]
+    assert lines == [bad, good]
+    with Image.open(folder / "out" / "bad.png") as sheet:
+        assert sheet.width > 2 * 90 * 2
+
+
+def test_a_saved_unit_space_keeps_its_views_and_limits(folder: Path, tmp_path: Path) -> None:
+    assert inspect(folder / "new", folder / "unit.npz", tmp_path / "out") == 0
+    for name, one in verdicts(tmp_path / "out").items():
+        before = verdicts(folder / "out")[name]
+        assert one["limit"] == before["limit"] and one["verdict"] == before["verdict"]
+        assert one["score"] == pytest.approx(before["score"], rel=0.02)  # pins: members are saved with 8 bits
+
+
+def test_no_part_is_ok_by_a_part_of_its_views(folder: Path, tmp_path: Path, capsys) -> None:
+    write_part(tmp_path / "new", "lacks", 30, views=("center",))
+    write_part(tmp_path / "new", "lacks_bad", 31, views=("center",), without=("center",))
+    write_part(tmp_path / "new", "half", 32)
+    left = tmp_path / "new" / "half_left.png"
+    left.write_bytes(left.read_bytes()[:300])
+    write_part(tmp_path / "new", "other", 33)
+    view(34, "left").rotate(180).save(tmp_path / "new" / "other_left.png")
+    write_part(tmp_path / "new", "whole", 35)
+    assert inspect(tmp_path / "new", folder / "unit.npz", tmp_path / "out") == 2
+    assert "lacks: expected a picture of view left, got none" in capsys.readouterr().err
+    found = verdicts(tmp_path / "out")
+    said = {name: one["verdict"] for name, one in found.items()}
+    assert said == {"lacks": "INVALID", "lacks_bad": "NG", "half": "INVALID", "other": "INVALID", "whole": "OK"}
+    assert found["lacks"]["reasons"] == ["file: expected a picture of view left, got none (view left)"]
+    assert found["half"]["by_view"]["left"]["score"] is None and found["half"]["by_view"]["center"]["verdict"] == "OK"
+    assert all((tmp_path / "out" / f"{name}.png").is_file() for name in found)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["new", "--golden", "ok", "--views", "center"], "expected two or more different cameras"),
+        (
+            ["new", "--golden", "ok", "--views", "center,top"],
+            "g0_left.png: expected a name that ends in one of the views",
+        ),
+        (
+            ["ok/g6_center.png", "--golden", "new", "--views", "center,left"],
+            "at least 3 OK parts with a picture of every",
+        ),
+        (["new", "--golden", "unit.npz", "--views", "center,left"], "together with --views, got unit.npz"),
+        (["ok", "new/good_left.png", "new2", "--golden", "unit.npz"], "parts with different names"),
+        (["pins/left.csv", "--golden", "unit.npz"], "--out: expected a folder without"),
+        (
+            ["new", "--golden", "ok", "--views", "center,left", "--positions", "pins/left.csv"],
+            "--positions: expected, with",
+        ),
+        (
+            ["new", "--golden", "ok", "--views", "center,left", "--positions", "new"],
+            "expected files with boxes of pins",
+        ),
+        (["new", "--golden", "unit.npz", "--wait", "3"], "--wait: expected --watch"),
+        (
+            ["new", "--golden", "unit.npz", "--watch", "--wait", "-1"],
+            "--wait: expected a number of seconds >= 0, got -1",
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_exit_code_2(folder: Path, monkeypatch, capsys, arguments, message) -> None:
+    monkeypatch.chdir(folder)
+    write_part(folder / "new2", "good", 22)
+    out = "pins" if "pins/left.csv" in arguments[:1] else "mistakes"
+    try:
+        assert main(["inspect", *arguments, "-o", out]) == 2
+    except SystemExit as stopped:  # from argparse
+        assert stopped.code == 2
+    assert message in capsys.readouterr().err
+    assert not (folder / "mistakes").exists()
+
+
+def test_verdicts_are_not_written_where_pictures_are_searched(folder: Path, capsys) -> None:
+    assert inspect(folder / "new", folder / "unit.npz", folder / "new" / "verdicts") == 2
+    assert "--out: expected a folder outside of" in capsys.readouterr().err
+
+
+def test_a_golden_part_is_used_in_all_views_or_in_none(folder: Path, tmp_path: Path, capsys) -> None:
+    shutil.copytree(folder / "ok", tmp_path / "ok")
+    for n in range(7, 10):
+        write_part(tmp_path / "ok" / f"g{n}", "x", n)
+        for name in VIEWS:
+            (tmp_path / "ok" / f"g{n}" / f"x_{name}.png").rename(tmp_path / "ok" / f"g{n}" / f"{name}.png")
+    write_part(tmp_path / "ok", "poor", 40, without=("left",))
+    assert inspect(folder / "new", tmp_path / "ok", tmp_path / "out", "--views", "center,left") == 0
+    printed = capsys.readouterr().out
+    assert "OK part g6 is set aside: it has no picture of the view left" in printed
+    assert (
+        "view left: OK picture poor_left.png is set aside" in printed and "OK part poor is set aside in all" in printed
+    )
+    assert "limit of the score: set from 9 OK parts" in printed
+    assert verdicts(tmp_path / "out")["bad"]["limit"]["count"] == 9
+
+
+def test_the_limits_of_all_views_keep_the_promise_for_the_part() -> None:
+    random = np.random.default_rng(0)
+
+    def drawn(count: int) -> np.ndarray:
+        shared = random.normal(size=(count, 1))
+        return np.exp((0.6 * shared + 0.8 * random.normal(size=(count, 3))) * [0.08, 0.15, 0.25])
+
+    new = drawn(4000)
+    for count in (5, 20):
+        rates, upper = [], 0.0
+        for _ in range(120):
+            combined, equivalent = part_scores(list(drawn(count).T))
+            limit = threshold(combined)
+            limits = np.array([threshold(one).value for one in equivalent])
+            rates.append(float((new > limits).any(axis=1).mean()))
+            upper = limit.interval[1]
+        assert np.mean(rates) < 1 / (count + 1) and np.mean(np.array(rates) <= upper) > 0.9
+
+
+def test_a_damaged_file_of_views_judges_nothing(folder: Path, tmp_path: Path, capsys) -> None:
+    with np.load(folder / "unit.npz") as file:
+        held = dict(file)
+    other = json.loads(held["views"].tobytes()) | {"views": ["center"]}
+    damages = {
+        "cut": {"unit_1": held["unit_1"][:900]},
+        "one": {"views": np.frombuffer(json.dumps(other).encode(), dtype=np.uint8)},
+        "text": {"views": np.frombuffer(b"[]", dtype=np.uint8)},
+    }
+    for name, damage in damages.items():
+        np.savez(tmp_path / f"{name}.npz", **(held | damage))
+        assert inspect(folder / "new", tmp_path / f"{name}.npz", tmp_path / "out") == 2
+        assert f"{name}.npz: " in (error := capsys.readouterr().err) and "expected a unit space" in error
+    station = PartStation.load(folder / "unit.npz")
+    next(iter(station.stations.values())).model.notes["parts"][0] = "another"
+    with pytest.raises(ValueError, match="expected the OK parts of the other views"):
+        PartStation(station.stations)
+
+
+def arrived(folder: Path, count: int, wait_s: float = 60.0, judged: Sequence[str] = ()) -> list[Arrival]:
+    incoming = arriving_parts(folder, VIEWS, wait_s, lambda part, view, path: path.name in judged, pause_s=0.01)
+    return [next(incoming) for _ in range(count)]
+
+
+def test_a_part_arrives_with_its_last_view_or_after_the_wait(tmp_path: Path) -> None:
+    write_part(tmp_path, "a", 1)
+    write_part(tmp_path, "b", 2, views=("left",))
+    (tmp_path / "c").mkdir()
+    for name in VIEWS:
+        view(3, name).save(tmp_path / "c" / f"{name}.png")
+    view(4, "left").save(tmp_path / "notes.png")
+    whole = {
+        "a": {name: tmp_path / f"a_{name}.png" for name in VIEWS},
+        "c": {name: tmp_path / "c" / f"{name}.png" for name in VIEWS},
+    }
+    found = {Path(one.part).name: one for one in arrived(tmp_path, 4, wait_s=0.05)}
+    assert {name: found[name].files for name in whole} == whole
+    assert found["b"].files == {"left": tmp_path / "b_left.png"}
+    assert "notes.png: expected a name that ends in one of the views" in found["notes.png"].problem
+
+
+def test_views_of_two_parts_of_one_name_are_not_mixed(tmp_path: Path) -> None:
+    write_part(tmp_path, "p", 1)
+    incoming = arriving_parts(tmp_path, VIEWS, 0.05, lambda *_: False, pause_s=0.01)
+    assert len(next(incoming).files) == 2
+    write_part(tmp_path, "p", 2, views=("center",))  # the file `left` is still that of the first part
+    assert next(incoming).files == {"center": tmp_path / "p_center.png"}
+    assert arrived(tmp_path, 1, 0.05, judged=["p_left.png"])[0].files == {"center": tmp_path / "p_center.png"}
+
+
+def test_watching_judges_each_part_once(folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    incoming, out = tmp_path / "incoming", tmp_path / "out"
+    write_part(incoming, "bad", 50, without=("left",))
+    write_part(incoming, "good", 51)
+    write_part(incoming, "late", 52, views=("center",))
+    view(53, "left").save(incoming / "notes.png")
+
+    def watch(count: int) -> None:
+        def limited(place: Path, views: Sequence[str], wait_s: float, is_judged) -> Iterator[Arrival]:
+            yield from arrived_from(arriving_parts(place, views, wait_s, is_judged, pause_s=0.01), count)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(inspect_command, "arriving_parts", limited)
+        assert inspect(incoming, folder / "unit.npz", out, "--watch", "--wait", "0.05") == 0
+
+    def arrived_from(arrivals: Iterator[Arrival], count: int) -> Iterator[Arrival]:
+        for _ in range(count):
+            yield next(arrivals)
+
+    watch(4)
+    said = {name: one["verdict"] for name, one in verdicts(out).items()}
+    assert said == {"bad": "NG", "good": "OK", "late": "INVALID", "notes": "INVALID"}
+    assert "INVALID  late  (center OK, left INVALID)" in capsys.readouterr().out
+    write_part(incoming, "next", 54)
+    write_part(incoming, "good", 55, without=("left",))  # another part of this name
+    watch(3)  # next, good, notes.png
+    found = verdicts(out)
+    assert len(found) == 6 and found["next"]["verdict"] == "OK" and found["good"]["verdict"] == "OK"
+    (again,) = (one for name, one in found.items() if name.startswith("good-"))
+    assert again["verdict"] == "NG" and again["part"] == "good"
+    assert len((out / "verdicts.jsonl").read_text("utf-8").splitlines()) == 6
+    with VerdictLog(out, resume=True) as log:
+        assert log.has_view("late", "center", found["late"]["sha256"]["center"])
+        assert not log.has_view("late", "left", found["late"]["sha256"]["center"])
