@@ -30,8 +30,8 @@ from benchmarks.soart_dark_plan import rows
 from benchmarks.soart_evaluation import picture
 from generator.io.pin_boxes import read_pin_boxes
 from generator.soart.estimator import SoartC
-from generator.soart.inspect import DEFAULTS
 from generator.soart.inspection import Station, pins_in_unit_space
+from generator.soart.learning import DEFAULTS
 from generator.soart.pins import Pin, as_box
 
 WIDTH, HEIGHT, SHIFT = 320, 176, 16

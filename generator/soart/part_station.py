@@ -101,11 +101,14 @@ class PartStation:
 
     def __init__(self, stations: Mapping[str, Station]) -> None:
         self.stations = dict(stations)
-        names = {view: station.model.notes.get("parts") for view, station in stations.items()}
-        first = names[next(iter(names))]
+        names: dict[str, list[str]] = {}
         for view, station in stations.items():
-            if not _are_same(first, names[view], len(station.model.scores_)):
-                raise ValueError(f"view {view}: expected the OK parts of the other views, got {str(names[view])[:200]}")
+            named = station.model.notes.get("parts", [])
+            others = next(iter(names.values()), named)
+            if not _are_names(named, len(station.model.scores_)) or set(named) != set(others):
+                raise ValueError(f"view {view}: expected the OK parts of the other views, got {str(named)[:200]}")
+            names[view] = named
+        first = next(iter(names.values()))
         scores, kinds = [], []
         for view, station in stations.items():
             order = [names[view].index(name) for name in first]
@@ -188,11 +191,7 @@ def is_of_parts(path: Path) -> bool:
         return False
 
 
-def _are_same(first: Any, names: Any, count: int) -> bool:
-    return (
-        isinstance(names, list)
-        and all(isinstance(name, str) for name in names)
-        and len(set(names)) == len(names) == count
-        and isinstance(first, list)
-        and set(map(str, first)) == set(names)
-    )
+def _are_names(names: Any, count: int) -> bool:
+    """Whether this is a list of so many different texts."""
+    is_list = isinstance(names, list) and all(isinstance(name, str) for name in names)
+    return is_list and len(set(names)) == len(names) == count

@@ -17,7 +17,7 @@ from PIL import Image, ImageFilter
 import generator.soart.inspect as inspect_command
 from generator.__main__ import main
 from generator.io.palette import hue, rgb
-from generator.soart import estimator
+from generator.soart import estimator, judging
 from generator.soart.registration import Pose, register
 from generator.soart.verdict_log import VerdictLog
 from generator.soart.watch import arrivals
@@ -295,7 +295,7 @@ def test_no_verdict_of_an_earlier_run_stays(folder: Path, tmp_path: Path, monkey
     assert (out / "a.png").read_bytes() != old["a.png"] and not (out / "gone.json").exists()
     with Image.open(out / "a.png") as invalid:
         assert invalid.getpixel((2, 2)) == rgb(hue("INVALID").on_white)
-    monkeypatch.setattr(inspect_command.Judge, "write", lambda *_: 1 / 0)  # stopped at the first picture
+    monkeypatch.setattr(judging.Judge, "write", lambda *_: 1 / 0)  # stopped at the first picture
     with pytest.raises(ZeroDivisionError):
         main(["inspect", *map(str, pictures[1:3]), *command[5:]])
     assert sorted(path.name for path in out.glob("*.json")) == ["a.json"]
