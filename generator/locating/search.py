@@ -21,8 +21,16 @@ from generator.locating.coarse import Candidate, are_alike, candidates
 from generator.locating.edges import Similarity, Template, template_of
 from generator.locating.fit import Fit, FitLimits
 from generator.locating.landmarks import Drawing, Queries, queries
-from generator.locating.locate import Finder, Located, Sighting, View, located
-from generator.locating.pose import OUTLIER, NotDeterminedError, Pose, motion_derivative, small_motion
+from generator.locating.locate import THERE, Finder, Located, Sighting, View, located
+from generator.locating.pose import (
+    OUTLIER,
+    NotDeterminedError,
+    Points,
+    Pose,
+    find_pose,
+    motion_derivative,
+    small_motion,
+)
 from generator.locating.scaling import pitch_px
 
 # Candidates that the gauge looks at, and how often: each time from the similarity of the last pose.
@@ -40,9 +48,10 @@ _WORTH, _LEAST_PINS, _AS_GOOD = 0.15, 0.6, 0.8
 # Validation shows mounted parts only. In photographs residuals may be larger than its limit by this factor, and there
 # may be this many times the outliers and the standard deviation; in exchange the pins must be seen.
 _RESIDUAL, _OUTLIERS, _SIGMA = 1.3, 2.0, 2.0
-# Errors that the points along an edge share, which their covariances do not state, as a factor on the standard
-# deviation of a pin's place: from composites that the study does not use.
-_SHARED = 2.2
+# Scatter of good tips and feet about their nominal places, along X and Y, mm; those of displaced pins are outliers.
+# Behind the housing a photograph shows what no station shows, so all points found on an edge may err alike: factor on
+# their standard deviations.
+_PIN_MM, _EDGE_ERROR = 0.1, 8.0
 # A foot is at its place within so many standard deviations, its scatter of so many shares of the pitch included.
 _AT_PLACE, _SCATTER = 3.0, 0.05
 
@@ -63,8 +72,8 @@ class Sighted:
         candidate: the candidate.
         similarity: map from px of the nominal picture (`Nominal`) to px of the photograph.
         view: the photograph resampled to the nominal picture.
-        pose: pose of the part on the station that would give the picture `view`.
-        fit: how well the points found in `view` fit the pose.
+        pose: pose of the part on the station that would give the picture `view`, by its pins.
+        fit: how well the points found in `view` fit the pose by which the gauge would measure.
         pins: the network's answers for all pins, in px of `view`.
         pins_seen: share of the positions, 0 to 1, with a pin whose foot was found where the pose projects it.
     """
@@ -242,7 +251,23 @@ def look(
     except (NotDeterminedError, np.linalg.LinAlgError):
         return None
     fit = found.fits[view.name]
-    return Sighted(candidate, similarity, view, found.pose, fit, found.pins[0], pins_seen)
+    return Sighted(candidate, similarity, view, _pose_by_pins(found, sought, deviations), fit, found.pins[0], pins_seen)
+
+
+def _pose_by_pins(found: Located, sought: Queries, deviations: np.ndarray) -> Pose:
+    """Fit the pose again, this time to all tips and feet, with little weight for the edges of the housing."""
+    pins = found.pins[0].only(found.pins[0].found.present > THERE)
+    scatter = (_PIN_MM * pins.scale)[:, None, None] ** 2 * np.eye(2)
+    observed = [
+        Points(
+            pins.view.camera, places[pins.which], pins.found.points[:, end], pins.found.covariances[:, end] + scatter
+        )
+        for end, places in enumerate((sought.marks, sought.besides))
+    ]
+    if len(sought.kinds) > sought.pins:
+        edges = (each for each in found.points[pins.view.name] if not each.is_pattern)
+        observed += [replace(each, covariances=_EDGE_ERROR**2 * each.covariances) for each in edges]
+    return find_pose(observed, found.pose.matrix, deviations)
 
 
 def _deviations(camera: StationCamera, pitch: float) -> np.ndarray:
@@ -268,8 +293,8 @@ def _pins_seen(found: Located, sought: Queries, pitch: float) -> float:
 def predicted(place: Sighted, marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where points of a located part lie in a photograph: x and y (n, 2) in px, covariances (n, 2, 2) in px^2.
 
-    The covariances follow from that of the pose. They are enlarged by a constant factor, and again if the fit of the
-    pose is worse than the found points' covariances predict (Birge's ratio).
+    The covariances follow from that of the pose. They are enlarged if the fit of the pose is worse than the found
+    points' covariances predict (Birge's ratio).
 
     Args:
         place: the located part.
@@ -278,7 +303,7 @@ def predicted(place: Sighted, marks: np.ndarray) -> tuple[np.ndarray, np.ndarray
     camera, pose, linear = place.view.camera, place.pose, place.similarity.linear
     placed = pose.to_station(marks)
     slope = linear @ motion_derivative(camera, placed)
-    larger = _SHARED**2 * max(1.0, place.fit.residual**2)
+    larger = max(1.0, place.fit.residual**2)
     return place.similarity.apply(camera.project(placed)), larger * slope @ pose.covariance @ np.swapaxes(slope, 1, 2)
 
 
