@@ -25,7 +25,7 @@ from generator.locating.pose import NotDeterminedError, Points, Pose, find_pose
 # are the same points for any number of views, so that their features can be compared.
 _ROUGH, _FINE, _LEAST = 24, 48, 8
 # Probability above which a pin counts as present. Scatter of a foot about its place in the pattern, mm.
-_THERE, _FOOT_MM = 0.9, 0.05
+THERE, _FOOT_MM = 0.9, 0.05
 # Deviations of a part's placing where none are stated: turn about X and Y, turn about Z, shift in X and Y, shift in Z.
 _TILT_DEG, _TURN_DEG, _SHIFT_MM, _LIFT_MM = 1.0, 2.0, 2.0, 2.0
 # Standard deviation of a point that is not seen, px: larger than any picture.
@@ -224,7 +224,7 @@ def _features(seen: Sighting, which: np.ndarray) -> np.ndarray | None:
 def _points(seen: Sighting, queries: Queries) -> list[Points]:
     """Points of the edges, and the feet of the pins that are there: on the floor, at their pattern's places."""
     edges = seen.only(seen.which >= queries.pins)
-    pins = seen.only((seen.which < queries.pins) & (seen.found.present > _THERE))
+    pins = seen.only((seen.which < queries.pins) & (seen.found.present > THERE))
     observed = []
     if len(edges.which):
         found = edges.found

@@ -21,8 +21,16 @@ from generator.locating.coarse import Candidate, are_alike, candidates
 from generator.locating.edges import Similarity, Template, template_of
 from generator.locating.fit import Fit, FitLimits
 from generator.locating.landmarks import Drawing, Queries, queries
-from generator.locating.locate import Finder, Located, Sighting, View, located
-from generator.locating.pose import OUTLIER, NotDeterminedError, Pose, motion_derivative, small_motion
+from generator.locating.locate import THERE, Finder, Located, Sighting, View, located
+from generator.locating.pose import (
+    OUTLIER,
+    NotDeterminedError,
+    Points,
+    Pose,
+    find_pose,
+    motion_derivative,
+    small_motion,
+)
 from generator.locating.scaling import pitch_px
 
 # Candidates that the gauge looks at, and how often: each time from the similarity of the last pose.
@@ -40,9 +48,10 @@ _WORTH, _LEAST_PINS, _AS_GOOD = 0.15, 0.6, 0.8
 # Validation shows mounted parts only. In photographs residuals may be larger than its limit by this factor, and there
 # may be this many times the outliers and the standard deviation; in exchange the pins must be seen.
 _RESIDUAL, _OUTLIERS, _SIGMA = 1.3, 2.0, 2.0
-# Errors that the points along an edge share, which their covariances do not state, as a factor on the standard
-# deviation of a pin's place: from composites that the study does not use.
-_SHARED = 2.2
+# Scatter of good tips and feet about their nominal places, along X and Y, mm; those of displaced pins are outliers.
+# Behind the housing a photograph shows what no station shows, so all points found on edges may err alike: standard
+# deviation of this common error, px of the nominal picture, from composites that the study does not use.
+_PIN_MM, _EDGE_PX = 0.1, 0.3
 # A foot is at its place within so many standard deviations, its scatter of so many shares of the pitch included.
 _AT_PLACE, _SCATTER = 3.0, 0.05
 
@@ -63,8 +72,9 @@ class Sighted:
         candidate: the candidate.
         similarity: map from px of the nominal picture (`Nominal`) to px of the photograph.
         view: the photograph resampled to the nominal picture.
-        pose: pose of the part on the station that would give the picture `view`.
-        fit: how well the points found in `view` fit the pose.
+        pose: pose of the part on the station that would give the picture `view`, by the datum: the housing's edges.
+        pins_pose: the same by the pins: exact to a smaller part of a px, but it moves with a shifted pin pattern.
+        fit: how well the points found in `view` fit the pose by which the gauge would measure.
         pins: the network's answers for all pins, in px of `view`.
         pins_seen: share of the positions, 0 to 1, with a pin whose foot was found where the pose projects it.
     """
@@ -73,6 +83,7 @@ class Sighted:
     similarity: Similarity
     view: View
     pose: Pose
+    pins_pose: Pose
     fit: Fit
     pins: Sighting
     pins_seen: float
@@ -242,7 +253,33 @@ def look(
     except (NotDeterminedError, np.linalg.LinAlgError):
         return None
     fit = found.fits[view.name]
-    return Sighted(candidate, similarity, view, found.pose, fit, found.pins[0], pins_seen)
+    poses = _poses(found, sought, deviations)
+    return Sighted(candidate, similarity, view, *poses, fit, found.pins[0], pins_seen)
+
+
+def _poses(found: Located, sought: Queries, deviations: np.ndarray) -> tuple[Pose, Pose]:
+    """Fit the pose again, first to edges and feet as `located` does, then to tips and feet as if they were the datum.
+
+    Edges have larger covariances here than in `located`.
+    """
+    edges: list[Points] = []
+    feet: list[Points] = []
+    for each in found.points[found.pins[0].view.name]:
+        is_edge = len(sought.kinds) > sought.pins and not each.is_pattern
+        (edges if is_edge else feet).append(each)
+    # The mean of n independent errors has the variance of the common error if each has n times that variance.
+    common = sum(len(each.pixels) for each in edges) * _EDGE_PX**2 * np.eye(2)
+    edges = [replace(each, covariances=each.covariances + common) for each in edges]
+    pins = found.pins[0].only(found.pins[0].found.present > THERE)
+    scatter = (_PIN_MM * pins.scale)[:, None, None] ** 2 * np.eye(2)
+    ends = [
+        Points(
+            pins.view.camera, places[pins.which], pins.found.points[:, end], pins.found.covariances[:, end] + scatter
+        )
+        for end, places in enumerate((sought.marks, sought.besides))
+    ]
+    start = found.pose.matrix
+    return find_pose([*edges, *feet], start, deviations), find_pose([*edges, *ends], start, deviations)
 
 
 def _deviations(camera: StationCamera, pitch: float) -> np.ndarray:
@@ -268,17 +305,17 @@ def _pins_seen(found: Located, sought: Queries, pitch: float) -> float:
 def predicted(place: Sighted, marks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return where points of a located part lie in a photograph: x and y (n, 2) in px, covariances (n, 2, 2) in px^2.
 
-    The covariances follow from that of the pose. They are enlarged by a constant factor, and again if the fit of the
-    pose is worse than the found points' covariances predict (Birge's ratio).
+    The covariances follow from that of the pose. They are enlarged if the fit of the pose is worse than the found
+    points' covariances predict (Birge's ratio).
 
     Args:
         place: the located part.
         marks: (n, 3) the points, mm in the part's datum axes.
     """
-    camera, pose, linear = place.view.camera, place.pose, place.similarity.linear
+    camera, pose, linear = place.view.camera, place.pins_pose, place.similarity.linear
     placed = pose.to_station(marks)
     slope = linear @ motion_derivative(camera, placed)
-    larger = _SHARED**2 * max(1.0, place.fit.residual**2)
+    larger = max(1.0, place.fit.residual**2)
     return place.similarity.apply(camera.project(placed)), larger * slope @ pose.covariance @ np.swapaxes(slope, 1, 2)
 
 
