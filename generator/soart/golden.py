@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,7 +104,13 @@ class Golden:
         return {"pictures": len(self.kept), "set_aside": self.set_aside, "copies": self.copies}
 
 
-def read_golden(path: Path, model: SoartC, colour: bool = False, name: str | None = None) -> GoldenPicture:
+def read_golden(
+    path: Path,
+    model: SoartC,
+    colour: bool = False,
+    name: str | None = None,
+    read: Callable[[bytes, str], Image.Image] = open_picture,
+) -> GoldenPicture:
     """Read an OK picture, and reduce it for a unit space.
 
     Args:
@@ -112,12 +118,13 @@ def read_golden(path: Path, model: SoartC, colour: bool = False, name: str | Non
         model: the model that will be fitted; its settings give the reduced size.
         colour: whether red, green and blue are compared separately; else grey values.
         name: the picture's name in messages; None: its file name.
+        read: returns the picture, given the bytes of the file and its name in messages.
 
     Raises:
         InputError: the file is damaged or not a picture.
     """
     content = path.read_bytes()
-    picture = open_picture(content, str(path))
+    picture = read(content, str(path))
     values = as_values(picture, colour)
     grey = np.asarray(picture.convert("L"))
     top, left = (max(0, side - CROP) // 2 // 16 * 16 for side in grey.shape)

@@ -31,6 +31,7 @@ from generator.io.view_names import parts_of, view_list
 from generator.soart.judging import Judge, PartJudge, bytes_of
 from generator.soart.learning import DEFAULTS, EDGE_GRID, few_of, part_station_of, station_of
 from generator.soart.part_station import is_of_parts
+from generator.soart.straighteners import OF_MODEL
 from generator.soart.verdict_log import VerdictLog, files_of
 from generator.soart.watch import arrivals, arriving_parts
 
@@ -65,6 +66,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="picture in which the boxes of --positions lie (default: if --positions is a record, the picture of this "
         "record; else the first OK picture); with --views a part, such as OK/part7",
     )
+    model = "a gauge's ONNX file (see trainer.export): in each picture it finds the part, at any place, turn and 0.5 "
+    model += "to 2 times its scale; pictures are then compared as if the part lay still, and pins are judged"
+    parser.add_argument("--model", type=Path, metavar="FILE.onnx", help=model)
+    for name in ("scene", "housing", "terminal"):
+        of_part = f"with --model, {name} of the part; needed if the gauge knows several that differ"
+        parser.add_argument(f"--{name}", metavar="NAME", help=of_part)
+    camera = "with --model but without --views, the gauge's camera that looks from the same direction as the pictures' "
+    parser.add_argument("--camera", metavar="VIEW", help=camera + "(default: center)")
     window = "side of the windows that are compared, px of the reduced picture (default: 5)"
     parser.add_argument("--window", type=int, help=window)
     grid = "reduce pictures to at most this number of windows along their longer side (default: 250)"
@@ -113,20 +122,20 @@ def run(options: argparse.Namespace) -> int:
     if has_views:
         return _run_on_parts(options)
     paths = [] if options.watch else _pictures(options)
-    station, colour = station_of(options)
+    station, colour, straightener = station_of(options)
     _say(options, station.limit.promise, station.limit.count, "pictures", station.lacks)
     if options.save:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         station.model.save(options.save)
     with VerdictLog(options.out, resume=options.watch) as log:
-        judge = Judge(station, log, options.golden.stem, colour, options.figures)
+        judge = Judge(station, log, options.golden.stem, colour, options.figures, straightener)
         return _watch(judge, options.images[0]) if options.watch else _inspect_all(judge, paths)
 
 
 def _run_on_parts(options: argparse.Namespace) -> int:
     """Inspect parts shown by several views; returns 0."""
     parts = {} if options.watch or options.views is None else _parts(options, options.views)
-    station, colour = part_station_of(options)
+    station, colour, straighteners = part_station_of(options)
     views = tuple(station.stations)
     if not options.watch and options.views is None:
         parts = _parts(options, views)
@@ -135,7 +144,7 @@ def _run_on_parts(options: argparse.Namespace) -> int:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         station.save(options.save)
     with VerdictLog(options.out, resume=options.watch) as log:
-        judge = PartJudge(station, log, options.golden.stem, colour, options.figures)
+        judge = PartJudge(station, log, options.golden.stem, colour, options.figures, straighteners)
         if options.watch:
             return _watch_parts(judge, options.images[0], WAIT_S if options.wait is None else options.wait)
         return _inspect_parts(judge, parts)
@@ -249,6 +258,11 @@ def _wrong_inputs(options: argparse.Namespace) -> Iterator[str]:
         yield f"--golden: expected a folder of OK pictures or a saved unit space, got no such path: {options.golden}"
     if options.positions_of and not options.positions:
         yield "--positions-of: expected --positions with the boxes of the pins, got none"
+    given = [f"--{name}" for name in OF_MODEL if getattr(options, name) is not None]
+    if given and not options.model:
+        yield f"--model: expected a gauge's ONNX file together with {', '.join(given)}, got none"
+    if options.model and options.positions:
+        yield f"--positions: expected no file together with --model, which knows the pins, got {options.positions}"
     if options.views and options.positions and not options.positions.is_dir():
         yield f"--positions: expected, with --views, a folder with a file for each view, got {options.positions}"
 
@@ -280,6 +294,8 @@ def _wrong_places(options: argparse.Namespace, has_views: bool) -> Iterator[str]
 
 
 def _wrong_settings(options: argparse.Namespace, has_views: bool) -> Iterator[str]:
+    if options.camera and has_views:
+        yield f"--camera: expected no camera for parts of several views, whose cameras are named, got {options.camera}"
     if options.edge and options.grid is not None:
         yield "--edge: expected --edge or --grid, got both"
     if options.wait is not None and not (options.watch and has_views):

@@ -16,6 +16,7 @@ from PIL import Image
 from blender_scripts.contract.errors import InputError
 from generator.io.output_file import write_whole
 from generator.io.pictures import open_picture
+from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.figure import figure, overlay, sheet_of_views, unreadable
 from generator.soart.inspection import Finding, Station, as_values
 from generator.soart.part_station import PartFinding, PartStation, Unjudged, reasons_of, verdict_of
@@ -32,10 +33,20 @@ class Judge:
         name: name of the unit space, for the verdicts.
         colour: whether red, green and blue are compared separately; else grey values.
         figures: whether NAME_maps.png, with the SOART3 maps, is written.
+        straightener: straightens each picture first; None: pictures are compared as they are.
     """
 
-    def __init__(self, station: Station, log: VerdictLog, name: str, colour: bool = False, figures: bool = False):
+    def __init__(
+        self,
+        station: Station,
+        log: VerdictLog,
+        name: str,
+        colour: bool = False,
+        figures: bool = False,
+        straightener: Straightener | None = None,
+    ):
         self.station, self.log, self.colour, self.figures = station, log, colour, figures
+        self.straightener = straightener
         self._model = {"name": name, "hash": station.hash()}
 
     def write(self, path: Path, content: bytes, sha256: str, name: str) -> str:
@@ -50,7 +61,11 @@ class Judge:
         Raises:
             InputError: the picture cannot be read, or is smaller than a window.
         """
-        image = as_values(open_picture(content, str(path)), self.colour)
+        try:
+            picture, place = _read(content, str(path), self.straightener)
+        except NotFoundError as error:
+            return self._write_without(path, sha256, name, error.reasons)
+        image = as_values(picture, self.colour)
         shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
         start = time.perf_counter()
         try:
@@ -64,16 +79,20 @@ class Judge:
         if self.figures:
             write_whole(maps, _png(figure(shown, finding)))
         envelope = self._envelope(path, sha256, finding.verdict, finding.reasons, finding)
-        self._record(report, envelope, path, **finding.to_json(), seconds=round(spent, 4))
+        self._record(report, envelope, path, **finding.to_json(), **place, seconds=round(spent, 4))
         return _line(path, finding)
 
     def write_unreadable(self, path: Path, sha256: str, name: str, error: InputError) -> str:
         """Write the verdict INVALID with the reason `error`, and return it as text; other arguments as for `write`."""
-        reason = "file: " + error.problems[0].removeprefix(f"{path}: ")
-        write_whole(self.log.folder / files_of(name)[1], _png(unreadable(reason)))
-        envelope = self._envelope(path, sha256, Verdict.INVALID, [reason])
+        return self._write_without(path, sha256, name, ["file: " + error.problems[0].removeprefix(f"{path}: ")])
+
+    def _write_without(self, path: Path, sha256: str, name: str, reasons: Sequence[str]) -> str:
+        """Write the verdict INVALID on a picture that was not inspected, and return it as text."""
+        said = "  ".join(reasons)
+        write_whole(self.log.folder / files_of(name)[1], _png(unreadable(said)))
+        envelope = self._envelope(path, sha256, Verdict.INVALID, reasons)
         self._record(self.log.folder / files_of(name)[0], envelope, path, score=None)
-        return f"{Verdict.INVALID}  {path.name}  {reason}"
+        return f"{Verdict.INVALID}  {path.name}  {said}"
 
     def _envelope(
         self, path: Path, sha256: str, verdict: Verdict, reasons: Sequence[str], finding: Finding | None = None
@@ -100,10 +119,20 @@ class PartJudge:
     Args:
         station: the unit spaces of the views, with pins and limits.
         log, name, colour, figures: as for `Judge`.
+        straighteners: the `straightener` of each view; empty: pictures are compared as they are.
     """
 
-    def __init__(self, station: PartStation, log: VerdictLog, name: str, colour: bool = False, figures: bool = False):
+    def __init__(
+        self,
+        station: PartStation,
+        log: VerdictLog,
+        name: str,
+        colour: bool = False,
+        figures: bool = False,
+        straighteners: Mapping[str, Straightener] | None = None,
+    ):
         self.station, self.log, self.colour, self.figures = station, log, colour, figures
+        self.straighteners = straighteners or {}
         self._model = {"name": name, "hash": station.hash()}
 
     def write(self, part: str, files: Mapping[str, Path], name: str | None = None) -> tuple[str, list[str]]:
@@ -119,22 +148,24 @@ class PartJudge:
         """
         start = time.perf_counter()
         by_view: dict[str, Finding | Unjudged] = {}
-        sheets, maps, sha256, problems = {}, {}, dict[str, str](), []
+        sheets, maps, places, sha256, problems = {}, {}, dict[str, dict[str, Any]](), dict[str, str](), []
         for view in self.station.stations:
             shown = None
             try:
-                by_view[view], shown = self._found(view, files.get(view), part, sha256)
+                by_view[view], shown, places[view] = self._found(view, files.get(view), part, sha256)
+            except NotFoundError as error:
+                by_view[view] = Unjudged(error.reasons)
             except InputError as error:
                 problems += error.problems
-                by_view[view] = Unjudged("file: " + error.problems[0].removeprefix(f"{files.get(view, part)}: "))
+                by_view[view] = Unjudged(("file: " + error.problems[0].removeprefix(f"{files.get(view, part)}: "),))
             one = by_view[view]
             if shown is None or isinstance(one, Unjudged):
-                sheets[view] = unreadable(reasons_of(one)[0])
+                sheets[view] = unreadable("  ".join(reasons_of(one)))
                 continue
             sheets[view] = overlay(shown, one)
             if self.figures:
                 maps[view] = figure(shown, one)
-        found = PartFinding.of(by_view)
+        found = PartFinding.of(by_view, places)
         spent = time.perf_counter() - start
         report, drawn, of_maps = (
             self.log.folder / file for file in files_of(name or self.log.name_for_part(part, sha256))
@@ -168,18 +199,30 @@ class PartJudge:
         _record(self.log, envelope, picture=path.name, report=report.name, limit=limit, score=None)
         return f"{Verdict.INVALID}  {path.name}  {reason}"
 
-    def _found(self, view: str, path: Path | None, part: str, sha256: dict[str, str]) -> tuple[Finding, Image.Image]:
-        """Inspect the picture of a view; its SHA-256 is put into `sha256`; also return the picture."""
+    def _found(
+        self, view: str, path: Path | None, part: str, sha256: dict[str, str]
+    ) -> tuple[Finding, Image.Image, dict[str, Any]]:
+        """Inspect the picture of a view; its SHA-256 is put into `sha256`; also return the picture and its place."""
         if path is None:
             raise InputError(f"{part}: expected a picture of view {view}, got none")
         content = bytes_of(path)
         sha256[view] = hashlib.sha256(content).hexdigest()
-        image = as_values(open_picture(content, str(path)), self.colour)
+        picture, place = _read(content, str(path), self.straighteners.get(view))
+        image = as_values(picture, self.colour)
         shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
         try:
-            return self.station.stations[view].inspect(image), shown
+            return self.station.stations[view].inspect(image), shown, place
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
+
+
+def _read(content: bytes, name: str, straightener: Straightener | None) -> tuple[Image.Image, dict[str, Any]]:
+    """Return the picture to inspect, and JSON keys that state where the photograph shows it, if it is straightened."""
+    picture = open_picture(content, name)
+    if straightener is None:
+        return picture, {}
+    straightened = straightener.straighten(picture, name)
+    return straightened.picture, straightened.to_json()
 
 
 def bytes_of(path: Path) -> bytes:

@@ -10,14 +10,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from blender_scripts.contract.errors import InputError
 from generator.io.pictures import find_pictures, open_picture, passed_over, pictures_in
 from generator.io.pin_boxes import read_pin_boxes
 from generator.io.view_names import parts_of, view_of
+from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.estimator import FEWEST, SoartC
 from generator.soart.golden import Golden, choose, read_golden
-from generator.soart.inspection import Station, pins_in_unit_space, read_picture
+from generator.soart.inspection import Station, as_values, pins_in_unit_space, read_picture
 from generator.soart.part_station import PartStation
+from generator.soart.straighteners import NOTE, check_agreement, straightener_of, straighteners_of
 from generator.verdict.gates import PictureGates
 
 EDGE_GRID = 100
@@ -31,47 +35,63 @@ DEFAULTS: dict[str, Any] = {
     "above": 0,
 }
 MOST_NAMED = 5
+# Largest share of OK photographs in which a gauge does not find the part.
+MOST_LOST = 0.25
 
 
-def station_of(options: argparse.Namespace) -> tuple[Station, bool]:
-    """Load the station, or make it from the OK pictures; also return whether it compares colours.
+def station_of(options: argparse.Namespace) -> tuple[Station, bool, Straightener | None]:
+    """Load the station, or make it from the OK pictures.
+
+    Returns:
+        The station, whether it compares colours, and what straightens its pictures.
 
     Raises:
-        InputError: the file, the pictures or the boxes of pins cannot be used.
+        InputError: the file, the pictures, the gauge or the boxes of pins cannot be used.
     """
+    straightener = straightener_of(options)
     if options.golden.is_file():
         try:
             station = Station.load(options.golden)
         except ValueError as error:
             raise _in(options.golden, error) from None
-        return station, station.model.reference_.ndim == 3
+        check_agreement(options.golden, station.model.notes, straightener)
+        return station, station.model.reference_.ndim == 3, straightener
     paths = pictures_in(options.golden)
     if note := passed_over(options.golden, below=False):
         print(note)
     model = _model(options)
-    golden = _chosen(options, model, {path.name: path for path in paths})
+    golden = _chosen(options, model, {path.name: path for path in paths}, straightener)
     print(*golden.lines(), sep="\n", end="\n" if golden.lines() else "")
-    return _station(options, model, golden, (options.positions, options.positions_of, paths[0])), options.colour
+    positions = options.positions, options.positions_of, paths[0]
+    return _station(options, model, golden, positions, straightener), options.colour, straightener
 
 
-def part_station_of(options: argparse.Namespace) -> tuple[PartStation, bool]:
-    """Load the station for parts of several views, or make it from OK parts; also return whether it compares colours.
+def part_station_of(options: argparse.Namespace) -> tuple[PartStation, bool, dict[str, Straightener]]:
+    """Load the station for parts of several views, or make it from OK parts.
+
+    Returns:
+        The station, whether it compares colours, and what straightens the pictures of each view.
 
     Raises:
-        InputError: the file, the pictures, their names or the boxes of pins cannot be used.
+        InputError: the file, the pictures, their names, the gauge or the boxes of pins cannot be used.
     """
     if options.golden.is_file():
         try:
             station = PartStation.load(options.golden)
         except ValueError as error:
             raise _in(options.golden, error) from None
-        return station, next(iter(station.stations.values())).model.reference_.ndim == 3
+        straighteners = straighteners_of(options, tuple(station.stations))
+        for view, one in station.stations.items():
+            check_agreement(options.golden, one.model.notes, straighteners.get(view), view)
+        return station, next(iter(station.stations.values())).model.reference_.ndim == 3, straighteners
+    straighteners = straighteners_of(options, options.views)
     parts = _golden_parts(options.golden, options.views)
     positions = _positions(options, parts)
     models = {view: _model(options) for view in options.views}
     chosen = {}
     for view, model in models.items():
-        chosen[view] = _chosen(options, model, {_name(options.golden, of[view]): of[view] for of in parts.values()})
+        paths = {_name(options.golden, of[view]): of[view] for of in parts.values()}
+        chosen[view] = _chosen(options, model, paths, straighteners.get(view))
         for line in chosen[view].lines():
             print(f"view {view}: {line}")
     part_of = {of[view]: part for part, of in parts.items() for view in of}
@@ -79,8 +99,8 @@ def part_station_of(options: argparse.Namespace) -> tuple[PartStation, bool]:
     stations = {}
     for view, model in models.items():
         model.notes["parts"] = [_name(options.golden, Path(part_of[one.path])) for one in chosen[view].kept]
-        stations[view] = _station(options, model, chosen[view], positions[view])
-    return PartStation(stations), options.colour
+        stations[view] = _station(options, model, chosen[view], positions[view], straighteners.get(view))
+    return PartStation(stations), options.colour, straighteners
 
 
 def _in(place: Path, error: ValueError) -> InputError:
@@ -97,22 +117,43 @@ def _model(options: argparse.Namespace) -> SoartC:
     return SoartC(rotation_deg=settings.pop("rotation"), **settings)
 
 
-def _chosen(options: argparse.Namespace, model: SoartC, paths: Mapping[str, Path]) -> Golden:
+def _chosen(
+    options: argparse.Namespace, model: SoartC, paths: Mapping[str, Path], straightener: Straightener | None
+) -> Golden:
     """Choose among the OK pictures, given by their names in messages, and fit the model to those that are used."""
+    read = open_picture if straightener is None else straightener.read
+    pictures, lost = [], dict[str, str]()
+    for name, path in tqdm(paths.items(), disable=None if straightener else True, unit="OK picture"):
+        try:
+            pictures.append(read_golden(path, model, options.colour, name, read))
+        except NotFoundError as error:
+            lost[name] = "; ".join(error.reasons)
+    if len(lost) > MOST_LOST * len(paths):
+        name, reason = next(iter(lost.items()))
+        raise InputError(
+            f"{options.golden}: expected photographs in which the gauge finds the part, got {len(lost)} of "
+            f"{len(paths)} in which it does not, such as {name}: {reason}"
+        )
     try:
-        pictures = [read_golden(path, model, options.colour, name) for name, path in paths.items()]
         golden = choose(pictures, model, options.keep_outliers)
         Station(model)  # refuses pictures that are equal
     except ValueError as error:
         raise InputError(f"{options.golden}: {error}") from None
+    golden.set_aside |= lost
     return golden
 
 
 def _station(
-    options: argparse.Namespace, model: SoartC, golden: Golden, positions: tuple[Path | None, Path | None, Path]
+    options: argparse.Namespace,
+    model: SoartC,
+    golden: Golden,
+    positions: tuple[Path | None, Path | None, Path],
+    straightener: Straightener | None,
 ) -> Station:
     """Make the station of a fitted model; `positions`: file of the pins' boxes, --positions-of, first OK picture."""
     model.notes["golden"] = golden.to_json()
+    if straightener is not None:
+        return _straightened_station(options, model, golden, straightener)
     gates = PictureGates.of(open_picture(one.path, str(one.path)) for one in golden.kept)
     file, of, first = positions
     if not file:
@@ -136,6 +177,16 @@ def _station(
         return Station(model, pins, gates)
     except ValueError as error:
         raise InputError(f"{file}: {error}") from None
+
+
+def _straightened_station(
+    options: argparse.Namespace, model: SoartC, golden: Golden, straightener: Straightener
+) -> Station:
+    """Make the station of a model that was fitted to straightened pictures; its pins are those of the drawing."""
+    model.notes[NOTE] = straightener.key
+    pictures = [straightener.read(one.path.read_bytes(), one.name) for one in golden.kept]
+    pins = pins_in_unit_space(model, straightener.boxes(), as_values(pictures[0], options.colour))
+    return Station(model, pins, PictureGates.of(pictures))
 
 
 def _golden_parts(folder: Path, views: Sequence[str]) -> dict[str, dict[str, Path]]:

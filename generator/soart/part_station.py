@@ -29,9 +29,9 @@ HEADER, SCHEMA = "views", 1
 
 @dataclass(frozen=True)
 class Unjudged:
-    """A view that cannot be judged; `reason` begins with a keyword and a colon."""
+    """A view that cannot be judged; each of the `reasons` begins with a keyword and a colon."""
 
-    reason: str
+    reasons: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -43,26 +43,30 @@ class PartFinding:
         verdict: the first of NG, INVALID, UNSURE, OK that a view has.
         reasons: why the part is not OK, with the views; empty for OK.
         score: the highest score of a view, 1 at the limit; None if no view was judged.
+        more: further JSON keys of each view.
     """
 
     by_view: Mapping[str, Finding | Unjudged]
     verdict: Verdict
     reasons: tuple[str, ...]
     score: float | None
+    more: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def of(cls, by_view: Mapping[str, Finding | Unjudged]) -> PartFinding:
-        """Combine what was found in the views."""
+    def of(
+        cls, by_view: Mapping[str, Finding | Unjudged], more: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> PartFinding:
+        """Combine what was found in the views; `more`: further JSON keys of each view."""
         judged = [one for one in by_view.values() if isinstance(one, Finding)]
         verdict = overall(verdict_of(one) for one in by_view.values())
         reasons = [f"{reason} (view {view})" for view, one in by_view.items() for reason in reasons_of(one)]
-        return cls(by_view, verdict, tuple(reasons), max((one.score for one in judged), default=None))
+        return cls(by_view, verdict, tuple(reasons), max((one.score for one in judged), default=None), more or {})
 
     def to_json(self) -> dict[str, Any]:
         """Return what a part's JSON document has besides the keys of `Envelope`: score, and the views' entries."""
         return {
             "score": None if self.score is None else round(self.score, 4),
-            "by_view": {view: _entry(one) for view, one in self.by_view.items()},
+            "by_view": {view: {**_entry(one), **self.more.get(view, {})} for view, one in self.by_view.items()},
         }
 
 
@@ -73,7 +77,7 @@ def verdict_of(one: Finding | Unjudged) -> Verdict:
 
 def reasons_of(one: Finding | Unjudged) -> Sequence[str]:
     """Return why a view is not OK."""
-    return one.reasons if isinstance(one, Finding) else (one.reason,)
+    return one.reasons
 
 
 def _entry(one: Finding | Unjudged) -> dict[str, Any]:

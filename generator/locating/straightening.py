@@ -1,0 +1,170 @@
+"""Straighten photographs: resample them so that the part lies as in the picture of a camera mounted in a station.
+
+In all straightened pictures of a drawing the part has one size and one place, so they can be compared with each other.
+They show the part only, as far as the drawing states its outline; the background gets one grey value.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from blender_scripts.contract.errors import InputError
+from generator.io.pictures import open_picture
+from generator.io.pin_boxes import PinBox
+from generator.locating.cameras import StationCamera
+from generator.locating.drawings import StatedDrawing
+from generator.locating.edges import Similarity
+from generator.locating.gauge import Gauge
+from generator.locating.landmarks import pitch_mm, queries
+from generator.locating.search import Nominal, nominal_picture, resampled, search
+
+# Margin round the outline, or without one round the pins in pitches; what lies so near to the outline is cut off, since
+# the background shines through there.
+_MARGIN_PX, _MARGIN_PITCHES, _CUT_PX = 4.0, 0.6, 1.0
+# Width of a terminal that the drawing does not state, and margin round a pin's box, in pitches.
+_WIDTH, _ROUND_PIN = 0.25, 0.05
+_BACKGROUND = 128
+
+
+class NotFoundError(InputError):
+    """The gauge did not find the part in a photograph; `reasons` say why, each beginning with a keyword and a colon."""
+
+    def __init__(self, name: str, reasons: Sequence[str]) -> None:
+        super().__init__([f"{name}: {reason}" for reason in reasons])
+        self.reasons = tuple(reasons)
+
+
+@dataclass(frozen=True)
+class Straightened:
+    """A straightened photograph: the RGB `picture`, and the (2, 3) `matrix` from its px to px of the photograph."""
+
+    picture: Image.Image
+    matrix: np.ndarray
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON keys that state where the photograph shows the picture."""
+        return {"to_photograph": [[round(each, 5) for each in row] for row in self.matrix.tolist()]}
+
+
+class Straightener:
+    """Straightens photographs of one connector, taken from about one direction.
+
+    Args:
+        gauge: the gauge that finds the part.
+        weights_sha256: SHA-256 of the gauge's weights, in hex.
+        drawing: drawing of the part's connector.
+        view: name of the station's camera that looks from the photographs' direction.
+
+    Raises:
+        InputError: the drawing has no such camera.
+    """
+
+    def __init__(self, gauge: Gauge, weights_sha256: str, drawing: StatedDrawing, view: str) -> None:
+        if view not in drawing.cameras:
+            listed = ", ".join(sorted(drawing.cameras))
+            raise InputError(f"view {view}: expected a camera of the gauge ({listed}), got one that it lacks")
+        self.gauge, self.drawing, self.view = gauge, drawing, view
+        self._pictures: dict[str, Image.Image] = {}
+        self.key = {"gauge": weights_sha256, "connector": list(drawing.key), "view": view}
+
+    def read(self, content: bytes, name: str) -> Image.Image:
+        """Read and straighten a photograph; what was found is kept, in case the same bytes are read again.
+
+        Args:
+            content: the bytes of the file.
+            name: the photograph's name in messages.
+
+        Raises:
+            InputError: the file is damaged or not a picture.
+            NotFoundError: the part is not found in it.
+        """
+        digest = hashlib.sha256(content).hexdigest()
+        if digest not in self._pictures:
+            self._pictures[digest] = self.straighten(open_picture(content, name), name).picture
+        return self._pictures[digest]
+
+    def straighten(self, photograph: Image.Image, name: str) -> Straightened:
+        """Find the part in a photograph, and resample it; NotFoundError, with `name`, if it is not found."""
+        entry, gauge = self.drawing.cameras[self.view], self.gauge
+        found = search(photograph, self.drawing, entry, gauge.finder, gauge.pitch_px, gauge.limits)
+        if found.reasons or found.place is None:
+            raise NotFoundError(name, found.reasons)
+        nominal, (left, top) = self._nominal
+        place, marks = found.place, queries(self.drawing).marks
+        camera = place.view.camera
+        moved = Similarity.between(camera.project(marks), camera.project(place.pins_pose.to_station(marks)))
+        similarity = place.similarity.after(moved)
+        similarity = Similarity(similarity.factor, similarity.shift + similarity.factor * complex(left, top))
+        within = similarity.apply(self._shown)
+        if (within < 0).any() or (within > photograph.size).any():
+            raise NotFoundError(name, ["view: some of the part lies outside the photograph"])
+        picture = Image.fromarray(resampled(photograph.convert("RGB"), similarity, nominal.size))
+        picture.paste((_BACKGROUND,) * 3, mask=self._background)
+        shift = [[similarity.shift.real], [similarity.shift.imag]]
+        return Straightened(picture, np.hstack([similarity.linear, shift]))
+
+    def boxes(self) -> list[PinBox]:
+        """Return the boxes of good pins in straightened pictures, px."""
+        pitch = pitch_mm(self.drawing)
+        camera, found = self._nominal[0].camera, []
+        for each in self.drawing.positions:
+            half = 0.5 * (each.width_mm or _WIDTH * pitch) + _ROUND_PIN * pitch
+            tip = np.array([each.x_mm, each.y_mm, each.z_mm], float)
+            foot = tip - (0.0, 0.0, each.standing_mm or 0.0)
+            corners = [(-half, -half, 0.0), (half, half, 0.0), (-half, half, 0.0), (half, -half, 0.0)]
+            points = camera.project(np.concatenate([end + corners for end in (tip, foot)]))
+            x1, y1, x2, y2 = (float(value) for value in (*points.min(axis=0), *points.max(axis=0)))
+            found.append(PinBox(each.address, (x1, y1, x2, y2)))
+        return found
+
+    @cached_property
+    def _nominal(self) -> tuple[Nominal, tuple[float, float]]:
+        """Camera and size of straightened pictures, and their upper left corner in the search's nominal picture."""
+        whole = nominal_picture(
+            self.drawing, self.drawing.cameras[self.view], self.gauge.pitch_px, self.gauge.finder.side
+        )
+        outline = self._outline(whole.camera)
+        margin = _MARGIN_PX
+        if outline is None:
+            sought = queries(self.drawing)
+            outline = whole.camera.project(np.concatenate([sought.marks, sought.besides]))
+            margin = _MARGIN_PITCHES * self.gauge.pitch_px
+        low = np.floor(outline.min(axis=0) - margin)
+        across, down = (int(each) for each in np.ceil(outline.max(axis=0) + margin) - low)
+        camera = replace(whole.camera, cx=whole.camera.cx - low[0], cy=whole.camera.cy - low[1])
+        return Nominal(camera, (across, down)), (float(low[0]), float(low[1]))
+
+    @cached_property
+    def _shown(self) -> np.ndarray:
+        """Points (n, 2), px of straightened pictures, round what a straightened picture must show."""
+        outline = self._outline(self._nominal[0].camera)
+        if outline is not None:
+            return outline
+        return np.array([each.box for each in self.boxes()]).reshape(-1, 2)
+
+    @cached_property
+    def _background(self) -> Image.Image:
+        """The mask (mode L) of what is not the part: outside of its outline; empty if the drawing states none."""
+        nominal = self._nominal[0]
+        outline = self._outline(nominal.camera)
+        if outline is None:
+            return Image.new("L", nominal.size)
+        middle = 0.5 * (outline.min(axis=0) + outline.max(axis=0))
+        extent = 0.5 * np.ptp(outline, axis=0)
+        inside = middle + (outline - middle) * (1.0 - _CUT_PX / extent)
+        mask = Image.new("L", nominal.size, 255)
+        ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in inside], fill=0)
+        return mask
+
+    def _outline(self, camera: StationCamera) -> np.ndarray | None:
+        """The outer edge of the housing's mating face in a camera's picture, (n, 2) px; None if it is not stated."""
+        if self.drawing.outline_mm is None:
+            return None
+        return camera.project(np.pad(np.array(self.drawing.outline_mm, float), ((0, 0), (0, 1))))
