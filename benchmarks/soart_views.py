@@ -143,10 +143,12 @@ def main() -> int:
         if name == "judge":
             command.add_argument("--to", type=Path, required=True)
     options = parser.parse_args()
-    if options.command == "judge":
+    if options.command == "plan":
+        plan(options.place)
+    elif options.command == "judge":
         judge(options.place, options.to)
     else:
-        {"plan": plan, "report": report}[options.command](options.place)
+        report(options.place)
     return 0
 
 

@@ -183,10 +183,9 @@ def _inspect_all(judge: Judge, paths: list[Path]) -> int:
 def _inspect_parts(judge: PartJudge, parts: dict[str, dict[str, Path]]) -> int:
     problems: list[str] = []
     for part in parts:
-        judge.log.remove_earlier(Path(f"{part}.json").stem)
+        judge.log.remove_earlier(Path(part).name)
     for part, files in tqdm(parts.items(), disable=None if len(parts) > 4 else True, unit="part"):
-        name = Path(f"{part}.json").stem
-        said, wrong = judge.write(name, files, name)
+        said, wrong = judge.write(Path(part).name, files, Path(part).name)
         tqdm.write(said)
         problems += wrong
     if problems:
@@ -201,7 +200,7 @@ def _pictures(options: argparse.Namespace) -> list[Path]:
         raise InputError(f"{options.images[0]}: expected pictures, got a folder without pictures")
     taken: dict[str, Path] = {}
     for path in paths:
-        _claim(path, options.figures, taken)
+        _claim(path, path.stem, options.figures, taken)
     for folder in [path for path in options.images if path.is_dir()]:
         if note := passed_over(folder, below=False):
             print(note)
@@ -219,19 +218,19 @@ def _parts(options: argparse.Namespace, views: tuple[str, ...]) -> dict[str, dic
         raise InputError(few_of(problems))
     taken: dict[str, Path] = {}
     for part in parts:
-        _claim(Path(f"{part}.json"), options.figures, taken, "parts")
+        _claim(Path(part), Path(part).name, options.figures, taken, "parts")
     for folder in [path for path in options.images if path.is_dir()]:
         if note := passed_over(folder):
             print(note)
     return parts
 
 
-def _claim(path: Path, figures: bool, taken: dict[str, Path], what: str = "pictures") -> None:
+def _claim(path: Path, stem: str, figures: bool, taken: dict[str, Path], what: str = "pictures") -> None:
     """Add the names of a verdict's output files to `taken` (picture by name); InputError if one is used or too long.
 
-    `path` is that of the picture, or of a part with the suffix .json.
+    `path` is that of the picture or part, `stem` its name without suffix.
     """
-    names = files_of(path.stem)[: 3 if figures else 2]
+    names = files_of(stem)[: 3 if figures else 2]
     for name in names:
         if taken.get(name, path) != path:
             raise InputError(
@@ -274,6 +273,8 @@ def _wrong_places(options: argparse.Namespace, has_views: bool) -> Iterator[str]
         sources.add(options.golden.resolve())
     if options.positions and options.positions.suffix.lower() == ".json":  # it has the form of a verdict's file name
         sources.add(options.positions.resolve().parent)
+    if options.positions and has_views and options.positions.is_dir():
+        sources.add(options.positions.resolve())
     if options.positions_of:
         sources.add(options.positions_of.resolve().parent)
     if options.out.resolve() in sources:
@@ -349,7 +350,7 @@ def _watch_parts(judge: PartJudge, folder: Path, wait_s: float) -> int:
 
     def is_judged(part: str, view: str, path: Path) -> bool:
         try:
-            return judge.log.has_view(Path(f"{part}.json").stem, view, hashlib.sha256(path.read_bytes()).hexdigest())
+            return judge.log.has_view(Path(part).name, view, hashlib.sha256(path.read_bytes()).hexdigest())
         except OSError:  # it is gone: the part will lack this view
             return False
 
@@ -358,7 +359,7 @@ def _watch_parts(judge: PartJudge, folder: Path, wait_s: float) -> int:
             if problem:
                 said = _unknown(judge, Path(part), problem)
             else:
-                said, _ = judge.write(Path(f"{part}.json").stem, files)
+                said, _ = judge.write(Path(part).name, files)
             if said:
                 print(said, flush=True)
     except KeyboardInterrupt:
