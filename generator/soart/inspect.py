@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--positions-of",
         type=Path,
         metavar="PICTURE",
-        help="picture in which the boxes of --positions lie (default: if --positions is a record, the picture of this "
-        "record; else the first OK picture); with --views a part, such as OK/part7",
+        help="picture in which the boxes of --positions lie; with --views a part, such as OK/part7 (default: if "
+        "--positions is a record, the picture of this record; else the first OK picture)",
     )
     model = "a gauge's ONNX file (see trainer.export): in each picture it finds the part, at any place, turn and 0.5 "
     model += "to 2 times its scale; pictures are then compared as if the part lay still, and pins are judged"
@@ -91,6 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what each window of a picture is compared with; golden: the same window in the mean of the OK pictures; "
         "self: the mean of all windows of the same picture (default: golden)",
     )
+    _of_method_and_output(parser)
+
+
+def _of_method_and_output(parser: argparse.ArgumentParser) -> None:
+    """Add the rarer settings of a new unit space, and the options on what is written and when."""
     parser.add_argument("--colour", action="store_true", help="compare red, green and blue separately, not grey")
     parser.add_argument(
         "--rotation",
