@@ -30,6 +30,8 @@ from generator.io.output_file import LONGEST_NAME, check_file, check_folder, wri
 from generator.io.pictures import is_picture, open_picture, passed_over, pictures_in
 from generator.io.pin_boxes import PinBox, read_pin_boxes
 from generator.soart.estimator import SoartC
+from generator.soart.feature_file import FeatureNetwork, read_feature_file
+from generator.soart.feature_stage import FeatureStage
 from generator.soart.figure import figure, overlay, unreadable
 from generator.soart.golden import choose, read_golden
 from generator.soart.inspection import Finding, Station, as_values, pins_in_unit_space, read_picture
@@ -101,6 +103,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--above", type=int, metavar="N", help=above)
     outliers = "also use OK pictures that differ much from the other OK pictures, which are left out otherwise"
     parser.add_argument("--keep-outliers", action="store_true", help=outliers)
+    features = "compare features that this network computes (written by `python -m trainer.export`), not SOART3"
+    parser.add_argument("--features", type=Path, metavar="FILE.onnx", help=features)
     figures = "also write NAME_maps.png: maps of the three SOART3 numbers and of the anomaly degree"
     parser.add_argument("--figures", action="store_true", help=figures)
     watch = "inspect the folder's pictures that have no verdict in verdicts.jsonl, then each new picture, until Ctrl-C"
@@ -203,6 +207,8 @@ class Judge:
     def __init__(self, station: Station, log: VerdictLog, name: str, colour: bool = False, figures: bool = False):
         self.station, self.log, self.colour, self.figures = station, log, colour, figures
         self._model = {"name": name, "hash": station.hash()}
+        for features in station.model.features_used:
+            self._model |= {"features": features["name"], "features_sha256": features["sha256"]}
 
     def write(self, path: Path, content: bytes, sha256: str, name: str) -> str:
         """Inspect one picture, and write its files and log line; returns the verdict as a line of text.
@@ -339,12 +345,9 @@ def _wrong_settings(options: argparse.Namespace) -> Iterator[str]:
 
 def _station(options: argparse.Namespace) -> tuple[Station, bool]:
     """Load the station, or make it from the OK pictures; also return whether it compares colours."""
+    network = read_feature_file(options.features) if options.features else None
     if options.golden.is_file():
-        try:
-            station = Station.load(options.golden)
-        except ValueError as error:
-            place = "" if str(options.golden) in str(error) else f"{options.golden}: "
-            raise InputError(f"{place}{error}") from None
+        station = _saved_station(options.golden, network)
         return station, station.model.reference_.ndim == 3
     paths = pictures_in(options.golden)
     if note := passed_over(options.golden, below=False):
@@ -352,6 +355,8 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
     model = _model(options)
     try:
         golden = choose([read_golden(path, model, options.colour) for path in paths], model, options.keep_outliers)
+        if network:
+            FeatureStage.fit(model, network)
         station = Station(model)
     except ValueError as error:
         raise InputError(f"{options.golden}: {error}") from None
@@ -374,6 +379,17 @@ def _station(options: argparse.Namespace) -> tuple[Station, bool]:
         return Station(model, pins, gates), options.colour
     except ValueError as error:
         raise InputError(f"{options.positions}: {error}") from None
+
+
+def _saved_station(path: Path, network: FeatureNetwork | None) -> Station:
+    """Load a station; InputError if the file is damaged, or was made with other features than these."""
+    try:
+        station = Station.load(path)
+        FeatureStage.load(station.model, network)
+    except ValueError as error:
+        place = "" if str(path) in str(error) else f"{path}: "
+        raise InputError(f"{place}{error}") from None
+    return station
 
 
 def _model(options: argparse.Namespace) -> SoartC:

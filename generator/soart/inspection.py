@@ -167,7 +167,7 @@ class Station:
     def hash(self) -> str:
         """Return the SHA-256 (hex) of settings, pins, limits and statistics, but not of the gates."""
         model = self.model
-        words = [model.settings, model.notes["positions"], asdict(model.evidence_)]
+        words = [model.settings, model.notes["positions"], asdict(model.evidence_), *model.features_used]
         digest = hashlib.sha256(json.dumps(words).encode())
         for array in (model.reference_, model.mean_, model.precision_, model.scores_, model.core_):
             digest.update(np.ascontiguousarray(array).tobytes())
