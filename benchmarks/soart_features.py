@@ -107,9 +107,8 @@ def screws(folder: Path, networks: list[FeatureNetwork]) -> None:
     parts = pins_of(Station(model, pins_in_unit_space(model, boxes, images[0]))).parts
     gone = np.array([[letter == "0" for letter in path.stem[-4:]] for path in judged])
     seen = np.stack([model.look(read_picture(path)).seen for path in judged])
-    print(
-        f"unit space: {len(good)} photos; in {len(judged)} others {gone.sum()} screws missing, {(~gone).sum()} present\n"
-    )
+    total = f"{gone.sum()} screws missing, {(~gone).sum()} present"
+    print(f"unit space: {len(good)} photos; {len(judged)} others: {total}\n")
     print("| method | AUROC, screws | AUROC, photos | photos above the limit | missing screws above | present above |")
     print("|---|---|---|---|---|---|")
     for name, maps in maps_of(model, seen, networks):

@@ -3,6 +3,7 @@
     python -m generator inspect new/*.png --golden ok_folder -o verdicts
     python -m generator inspect new.png --golden ok_folder --positions record.json -o verdicts --save unit.npz
     python -m generator inspect incoming/ --golden unit.npz -o verdicts --watch
+    python -m generator inspect new/*.png --golden ok_folder --features lite0.onnx -o verdicts
 
 It writes NAME.json (verdict, reasons, boxes, pins) and NAME.png (the marked picture; for a picture that cannot be read
 the verdict INVALID with the reason) for each picture, with --figures also NAME_maps.png, and adds each verdict as one
