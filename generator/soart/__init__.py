@@ -2,8 +2,8 @@
 
 SOART3 is three numbers that say how a signal, such as a window of a picture, differs from a reference. SOARTC, a method
 of the Mahalanobis-Taguchi system, judges a picture by its distance from a unit space: the statistics of pictures of OK
-parts. NSOART is the SOART3 maps of a picture as a three-channel picture. Only the base installation is needed, except to
-read a feature network.
+parts. NSOART is the SOART3 maps of a picture as a three-channel picture. Only the base installation is needed; to read
+a feature network, the extra `features`.
 
 soart3_maps      SOART3 of vectors and of every window of a picture; coding of NSOART
 kernels, gram    compiled loops of SOART3, for pixels and for row-Gram matrices of windows

@@ -210,8 +210,10 @@ class SoartC:
         placed = self._placed(np.shape(image), picture)
         seen = self._moved(picture, placed.pose, self.reference_)
         maps = self._maps(seen, self.reference_)
-        by_soart3 = distance(maps, self.mean_, self.precision_) if self.second_stage is None else None
-        degrees = self.second_stage.degrees(seen) if by_soart3 is None else self._at_pixels(by_soart3)
+        if self.second_stage is None:
+            degrees = self._at_pixels(distance(maps, self.mean_, self.precision_))
+        else:
+            degrees = self.second_stage.degrees(seen)
         within = inside(placed.pose, placed.reference, placed.small)
         shown = evidence(_grey(seen), within, _grey(self.reference_), self.core_, self.turned)
         return Look(_as_picture(degrees, placed), seen, maps, degrees, placed, shown)
