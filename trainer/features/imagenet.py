@@ -7,6 +7,7 @@ ones edges; which blocks tell parts from defects best was measured (docs/explana
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +28,7 @@ MEAN, STD = 127 / 255, 128 / 255
 class Lite0(nn.Module):
     """Blocks of EfficientNet-Lite0 up to COARSE: pixels (N, 3, H, W) in [0, 1] to (N, 152, H / 8, W / 8)."""
 
-    def __init__(self, whole: nn.Module) -> None:
+    def __init__(self, whole: Any) -> None:
         super().__init__()
         self.stem = nn.Sequential(whole._conv_stem, whole._bn0, nn.ReLU6())
         self.blocks = nn.ModuleList(list(whole._blocks)[: COARSE + 1])

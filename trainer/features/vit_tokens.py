@@ -38,7 +38,8 @@ class PatchTokens(nn.Module):
         x = planes.flatten(2).transpose(1, 2)
         for block in list(model.blocks)[: self.count]:
             x = block(x, cos, sin)
-        return x.transpose(1, 2).reshape(-1, model.config.dim, high, wide)
+        tokens: Tensor = x.transpose(1, 2).reshape(-1, model.config.dim, high, wide)
+        return tokens
 
     def _angles(self, planes: Tensor) -> tuple[Tensor, Tensor]:
         """Compute `rotary_tables` of a grid whose size is known only when the file is run."""
