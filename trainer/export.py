@@ -1,6 +1,8 @@
 """`python -m trainer.export --model RUN --to model.onnx`: write a trained ViT or gauge as one ONNX file.
 
 `trainer.vit.onnx_export` and `trainer.gauge.onnx_export` describe the file's inputs and outputs, and how it is checked.
+With --features, or --imagenet in place of --model, the file holds a feature network for `generator inspect --features`
+(`trainer.features`).
 """
 
 import argparse
@@ -26,7 +28,13 @@ def parser() -> argparse.ArgumentParser:
         "as results that differ",
         allow_abbrev=False,
     )
-    p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT or gauge")
+    source = p.add_mutually_exclusive_group(required=True)
+    source.add_argument("--model", type=Path, metavar="RUN", help="run folder of a ViT or gauge")
+    source.add_argument(
+        "--imagenet",
+        action="store_true",
+        help="in place of --model: EfficientNet-Lite0, trained on ImageNet (extra `imagenet`), as a feature network",
+    )
     p.add_argument("--to", type=Path, required=True, metavar="FILE.onnx", help="file to write")
     p.add_argument(
         "--weights",
@@ -34,6 +42,15 @@ def parser() -> argparse.ArgumentParser:
         default="best",
         help="ViT only: weights of the best or last epoch (default: best)",
     )
+    p.add_argument(
+        "--features",
+        action="store_true",
+        help="ViT only: write a feature network for `generator inspect --features`: the tokens of the ViT's patches",
+    )
+    blocks = "with --features: number of the ViT's blocks before the tokens are taken (default: half of them)"
+    p.add_argument("--blocks", type=int, metavar="N", help=blocks)
+    enlarge = "feature network only: enlarge pictures first, so that places lie closer (default: 1, not enlarged)"
+    p.add_argument("--enlarge", type=int, default=1, metavar="N", help=enlarge)
     p.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return p
 
@@ -47,6 +64,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--to {args.to}: expected a new file, got {got}")
     if not args.to.parent.is_dir():
         raise InputError(f"--to {args.to}: expected a file in a folder that exists, got no folder {args.to.parent}")
+    if args.imagenet or args.features:
+        return _export_features(args)
+    if args.blocks is not None or args.enlarge != 1:
+        raise InputError("--blocks and --enlarge: expected --features or --imagenet with them, got neither")
     if kind_of(args.model) == DETECTION_FORMAT:
         raise InputError(f"--model {args.model}: expected the run of a ViT or gauge, got a run of Florence-2")
     if kind_of(args.model) == GAUGE_FORMAT:
@@ -61,6 +82,27 @@ def run(args: argparse.Namespace) -> int:
     worst = export_run(args.model, args.weights, args.to)
     size = args.to.stat().st_size / 1e6
     say(f"{args.to}: {size:.1f} MB, opset {OPSET}; probabilities differ from PyTorch's by up to {worst:.1e}")
+    return 0
+
+
+def _export_features(args: argparse.Namespace) -> int:
+    """Write a feature network as the options say; returns the exit code."""
+    from trainer.features.imagenet import imagenet_features
+    from trainer.features.onnx_file import enlarged, write
+    from trainer.features.vit_tokens import vit_features
+
+    if args.imagenet and (args.blocks is not None or args.weights != "best"):
+        raise InputError("--imagenet: expected no --blocks and --weights, which are of a ViT, got one")
+    if not args.imagenet and kind_of(args.model) in (DETECTION_FORMAT, GAUGE_FORMAT):
+        raise InputError(f"--features: expected the run of a ViT, got {args.model}, a run of another kind")
+    features = imagenet_features() if args.imagenet else vit_features(args.model, args.weights, args.blocks)
+    features = enlarged(features, args.enlarge)
+    worst = write(features, args.to)
+    size = args.to.stat().st_size / 1e6
+    say(
+        f"{args.to}: {size:.1f} MB, {features.kind} of {features.name} every {features.stride} px; features differ "
+        f"from PyTorch's by up to {worst:.1e} of their standard deviation"
+    )
     return 0
 
 

@@ -2,7 +2,8 @@
 
 SOART3 is three numbers that say how a signal, such as a window of a picture, differs from a reference. SOARTC, a method
 of the Mahalanobis-Taguchi system, judges a picture by its distance from a unit space: the statistics of pictures of OK
-parts. NSOART is the SOART3 maps of a picture as a three-channel picture. Only the base installation is needed.
+parts. NSOART is the SOART3 maps of a picture as a three-channel picture. Only the base installation is needed; to read
+a feature network, the extra `features`.
 
 soart3_maps      SOART3 of vectors and of every window of a picture; coding of NSOART
 kernels, gram    compiled loops of SOART3, for pixels and for row-Gram matrices of windows
@@ -16,6 +17,9 @@ limits           limits set from OK parts, and the false alarm rate to be expect
 pins             measures of each pin by the RT method, and a hint in words at how an NG pin differs
 inspection       a unit space with the connector's pins, and the verdict on one picture
 saved_space      reading and checking the file of a unit space
+feature_stage    a second stage on the features of a network, in place of SOART3 (`inspect --features`)
+feature_space    the unit space of such features
+feature_file     reading the ONNX file of a feature network; needs the extra `features`
 figure           drawings of a verdict
 inspect          the command `python -m generator inspect`, with watch (new pictures) and verdict_log (its log)
 nsoart           NSOART: SOART3 maps standardised by OK parts, as pictures of a dataset

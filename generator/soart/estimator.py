@@ -25,7 +25,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
@@ -67,6 +67,13 @@ class Look(NamedTuple):
     evidence: Evidence
 
 
+class SecondStage(Protocol):
+    """Another second stage than the one on SOART3 (`generator.soart.feature_stage`)."""
+
+    def degrees(self, seen: np.ndarray) -> np.ndarray:
+        """Compute the degree of each pixel of an aligned picture: (h, w[, C]) to (h, w), about 1 for OK parts."""
+
+
 class SoartC:
     """SOARTC, an estimator of how anomalous a picture is; used like scikit-learn's estimators.
 
@@ -98,6 +105,7 @@ class SoartC:
         members_: (n, h, w[, C]) the OK pictures aligned with each other; a saved file has them with 8 bits per value.
         core_: (h, w) bool, the pixels of the mean picture that lie in every OK picture.
         evidence_: limits beyond which a picture does not show the part well enough to be judged.
+        second_stage: computes the degrees in place of the distance of SOART3's values; None: this distance is used.
         lacks: what a file saved by an older version does not contain; empty for a fitted model.
         notes, extras: further JSON values and arrays that are saved with the model, such as the boxes of pins and the
             limits of picture quality (gates) of `inspect`.
@@ -123,6 +131,7 @@ class SoartC:
         self.notes: dict[str, Any] = {}
         self.extras: dict[str, np.ndarray] = {}
         self.lacks: tuple[str, ...] = ()
+        self.second_stage: SecondStage | None = None
         self.settings: dict[str, Any] = {
             "window": window,
             "grid": grid,
@@ -181,7 +190,7 @@ class SoartC:
         return self._aligned(self.reduced(image), self.reference_)
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
-        """Compute the anomaly degree of each of a picture's gh x gw windows: (gh, gw) float32, about 1 for OK parts."""
+        """Compute the degree by SOART3 of each of a picture's windows: (gh, gw) float32, about 1 for OK parts."""
         degrees: np.ndarray = distance(self.transform(image), self.mean_, self.precision_)
         return degrees
 
@@ -190,12 +199,21 @@ class SoartC:
         return self.look(image).anomaly
 
     def look(self, image: np.ndarray) -> Look:
-        """Compute all results for a picture, (H, W[, C]) floats in [0, 1], with a single alignment."""
+        """Compute all results for a picture, (H, W[, C]) floats in [0, 1], with a single alignment.
+
+        Raises:
+            ValueError: as `reduced`; or the limit was set with features (`feature_stage`), which are not given.
+        """
+        if self.second_stage is None and self.features_used:
+            raise ValueError("expected the features with which this unit space was made, got none")
         picture = self.reduced(image)
         placed = self._placed(np.shape(image), picture)
         seen = self._moved(picture, placed.pose, self.reference_)
         maps = self._maps(seen, self.reference_)
-        degrees = self._at_pixels(distance(maps, self.mean_, self.precision_))
+        if self.second_stage is None:
+            degrees = self._at_pixels(distance(maps, self.mean_, self.precision_))
+        else:
+            degrees = self.second_stage.degrees(seen)
         within = inside(placed.pose, placed.reference, placed.small)
         shown = evidence(_grey(seen), within, _grey(self.reference_), self.core_, self.turned)
         return Look(_as_picture(degrees, placed), seen, maps, degrees, placed, shown)
@@ -281,6 +299,11 @@ class SoartC:
         """Copies of the mean picture turned by 180 degrees, or also by 90 and 270: see `evidence.turned_copies`."""
         most, scaling = self.settings["rotation_deg"], self.settings["scaling"]
         return turned_copies(_grey(self.reference_), most, scaling)
+
+    @property
+    def features_used(self) -> tuple[dict[str, str], ...]:
+        """What `notes` say of the features of the second stage (`generator.soart.feature_stage`); empty without."""
+        return (self.notes["features"],) if "features" in self.notes else ()
 
     def reduced(self, image: np.ndarray) -> np.ndarray:
         """Reduce a picture to at most `grid` windows along its longer side, as float32; a smaller one keeps its size.

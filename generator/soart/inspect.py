@@ -4,6 +4,8 @@
     python -m generator inspect new.png --golden ok_folder --positions record.json -o verdicts --save unit.npz
     python -m generator inspect incoming/ --golden unit.npz -o verdicts --watch
     python -m generator inspect station/ --golden ok_parts --views center,left,top -o verdicts
+    python -m generator inspect new/*.png --golden ok_folder --features lite0.onnx -o verdicts
+    python -m generator inspect photographs/ --golden ok_photographs --model gauge.onnx -o verdicts
 
 It writes NAME.json (verdict, reasons, boxes, pins) and NAME.png (the marked picture; for a picture that cannot be read
 the verdict INVALID with the reason) for each picture, with --figures also NAME_maps.png, and adds each verdict as one
@@ -107,6 +109,8 @@ def _of_method_and_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--above", type=int, metavar="N", help=above)
     outliers = "also use OK pictures that differ much from the other OK pictures, which are left out otherwise"
     parser.add_argument("--keep-outliers", action="store_true", help=outliers)
+    features = "compare features that this network computes (written by `python -m trainer.export`), not SOART3"
+    parser.add_argument("--features", type=Path, metavar="FILE.onnx", help=features)
     figures = "also write NAME_maps.png: maps of the three SOART3 numbers and of the anomaly degree"
     parser.add_argument("--figures", action="store_true", help=figures)
     watch = "inspect the folder's pictures that have no verdict in verdicts.jsonl, then each new picture, until Ctrl-C"

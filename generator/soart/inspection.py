@@ -56,6 +56,8 @@ LEAST_SEEN = 0.5
 # Gates that do not compare places in the picture: registration compares them, wherever the part lies.
 GATES_USED = ("size", "exposure", "contrast", "sharpness", "noise")
 NOT_SEEN, NOT_JUDGED = "not_seen", "not_judged"
+# Key of a model's notes that states how pictures were straightened (`generator.soart.straighteners`), if they were.
+STRAIGHTENED = "straightened"
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,8 @@ class Station:
     def hash(self) -> str:
         """Return the SHA-256 (hex) of settings, pins, limits and statistics, but not of the gates."""
         model = self.model
-        words = [model.settings, model.notes["positions"], asdict(model.evidence_)]
+        words = [model.settings, model.notes["positions"], asdict(model.evidence_), *model.features_used]
+        words += [model.notes[STRAIGHTENED]] if STRAIGHTENED in model.notes else []
         digest = hashlib.sha256(json.dumps(words).encode())
         for array in (model.reference_, model.mean_, model.precision_, model.scores_, model.core_):
             digest.update(np.ascontiguousarray(array).tobytes())

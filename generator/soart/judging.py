@@ -47,7 +47,7 @@ class Judge:
     ):
         self.station, self.log, self.colour, self.figures = station, log, colour, figures
         self.straightener = straightener
-        self._model = {"name": name, "hash": station.hash()}
+        self._model = {"name": name, "hash": station.hash(), **_features(station)}
 
     def write(self, path: Path, content: bytes, sha256: str, name: str) -> str:
         """Inspect one picture, and write its files and log line; returns the verdict as a line of text.
@@ -133,7 +133,7 @@ class PartJudge:
     ):
         self.station, self.log, self.colour, self.figures = station, log, colour, figures
         self.straighteners = straighteners or {}
-        self._model = {"name": name, "hash": station.hash()}
+        self._model = {"name": name, "hash": station.hash(), **_features(next(iter(station.stations.values())))}
 
     def write(self, part: str, files: Mapping[str, Path], name: str | None = None) -> tuple[str, list[str]]:
         """Inspect one part, and write its files and log line; a view without a readable picture is INVALID.
@@ -214,6 +214,12 @@ class PartJudge:
             return self.station.stations[view].inspect(image), shown, place
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
+
+
+def _features(station: Station) -> dict[str, str]:
+    """What a verdict's key `model` says of the features with which a unit space was made; empty without."""
+    used = station.model.features_used
+    return {"features": used[0]["name"], "features_sha256": used[0]["sha256"]} if used else {}
 
 
 def _read(content: bytes, name: str, straightener: Straightener | None) -> tuple[Image.Image, dict[str, Any]]:

@@ -18,10 +18,12 @@ from generator.io.pin_boxes import read_pin_boxes
 from generator.io.view_names import parts_of, view_of
 from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.estimator import FEWEST, SoartC
+from generator.soart.feature_file import FeatureNetwork, read_feature_file
+from generator.soart.feature_stage import FeatureStage
 from generator.soart.golden import Golden, choose, read_golden
-from generator.soart.inspection import Station, as_values, pins_in_unit_space, read_picture
+from generator.soart.inspection import STRAIGHTENED, Station, as_values, pins_in_unit_space, read_picture
 from generator.soart.part_station import PartStation
-from generator.soart.straighteners import NOTE, check_agreement, straightener_of, straighteners_of
+from generator.soart.straighteners import check_agreement, straightener_of, straighteners_of
 from generator.verdict.gates import PictureGates
 
 EDGE_GRID = 100
@@ -48,10 +50,11 @@ def station_of(options: argparse.Namespace) -> tuple[Station, bool, Straightener
     Raises:
         InputError: the file, the pictures, the gauge or the boxes of pins cannot be used.
     """
-    straightener = straightener_of(options)
+    straightener, network = straightener_of(options), _network(options)
     if options.golden.is_file():
         try:
             station = Station.load(options.golden)
+            FeatureStage.load(station.model, network)
         except ValueError as error:
             raise _in(options.golden, error) from None
         check_agreement(options.golden, station.model.notes, straightener)
@@ -60,7 +63,7 @@ def station_of(options: argparse.Namespace) -> tuple[Station, bool, Straightener
     if note := passed_over(options.golden, below=False):
         print(note)
     model = _model(options)
-    golden = _chosen(options, model, {path.name: path for path in paths}, straightener)
+    golden = _chosen(options, model, {path.name: path for path in paths}, straightener, network)
     print(*golden.lines(), sep="\n", end="\n" if golden.lines() else "")
     positions = options.positions, options.positions_of, paths[0]
     return _station(options, model, golden, positions, straightener), options.colour, straightener
@@ -75,9 +78,12 @@ def part_station_of(options: argparse.Namespace) -> tuple[PartStation, bool, dic
     Raises:
         InputError: the file, the pictures, their names, the gauge or the boxes of pins cannot be used.
     """
+    network = _network(options)
     if options.golden.is_file():
         try:
             station = PartStation.load(options.golden)
+            for one in station.stations.values():
+                FeatureStage.load(one.model, network)
         except ValueError as error:
             raise _in(options.golden, error) from None
         straighteners = straighteners_of(options, tuple(station.stations))
@@ -91,16 +97,20 @@ def part_station_of(options: argparse.Namespace) -> tuple[PartStation, bool, dic
     chosen = {}
     for view, model in models.items():
         paths = {_name(options.golden, of[view]): of[view] for of in parts.values()}
-        chosen[view] = _chosen(options, model, paths, straighteners.get(view))
+        chosen[view] = _chosen(options, model, paths, straighteners.get(view), network)
         for line in chosen[view].lines():
             print(f"view {view}: {line}")
     part_of = {of[view]: part for part, of in parts.items() for view in of}
-    _keep_whole_parts(options.golden, models, chosen, part_of)
+    _keep_whole_parts(options.golden, models, chosen, part_of, network)
     stations = {}
     for view, model in models.items():
         model.notes["parts"] = [_name(options.golden, Path(part_of[one.path])) for one in chosen[view].kept]
         stations[view] = _station(options, model, chosen[view], positions[view], straighteners.get(view))
     return PartStation(stations), options.colour, straighteners
+
+
+def _network(options: argparse.Namespace) -> FeatureNetwork | None:
+    return read_feature_file(options.features) if options.features else None
 
 
 def _in(place: Path, error: ValueError) -> InputError:
@@ -118,7 +128,11 @@ def _model(options: argparse.Namespace) -> SoartC:
 
 
 def _chosen(
-    options: argparse.Namespace, model: SoartC, paths: Mapping[str, Path], straightener: Straightener | None
+    options: argparse.Namespace,
+    model: SoartC,
+    paths: Mapping[str, Path],
+    straightener: Straightener | None,
+    network: FeatureNetwork | None,
 ) -> Golden:
     """Choose among the OK pictures, given by their names in messages, and fit the model to those that are used."""
     read = open_picture if straightener is None else straightener.read
@@ -136,6 +150,8 @@ def _chosen(
         )
     try:
         golden = choose(pictures, model, options.keep_outliers)
+        if network:
+            FeatureStage.fit(model, network)
         Station(model)  # refuses pictures that are equal
     except ValueError as error:
         raise InputError(f"{options.golden}: {error}") from None
@@ -183,7 +199,7 @@ def _straightened_station(
     options: argparse.Namespace, model: SoartC, golden: Golden, straightener: Straightener
 ) -> Station:
     """Make the station of a model that was fitted to straightened pictures; its pins are those of the drawing."""
-    model.notes[NOTE] = straightener.key
+    model.notes[STRAIGHTENED] = straightener.key
     pictures = [straightener.read(one.path.read_bytes(), one.name) for one in golden.kept]
     pins = pins_in_unit_space(model, straightener.boxes(), as_values(pictures[0], options.colour))
     return Station(model, pins, PictureGates.of(pictures))
@@ -216,7 +232,11 @@ def few_of(problems: Sequence[str]) -> list[str]:
 
 
 def _keep_whole_parts(
-    folder: Path, models: Mapping[str, SoartC], chosen: Mapping[str, Golden], part_of: Mapping[Path, str]
+    folder: Path,
+    models: Mapping[str, SoartC],
+    chosen: Mapping[str, Golden],
+    part_of: Mapping[Path, str],
+    network: FeatureNetwork | None,
 ) -> None:
     """Keep the parts whose pictures are used in every view; fit the models of the views that lose a picture."""
     kept = [{part_of[one.path] for one in golden.kept} for golden in chosen.values()]
@@ -233,6 +253,8 @@ def _keep_whole_parts(
         golden.kept = used
         try:
             models[view].fit(one.small for one in used)
+            if network:
+                FeatureStage.fit(models[view], network)
         except ValueError as error:
             raise InputError(f"{folder}: view {view}: {error}") from None
 

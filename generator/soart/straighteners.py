@@ -11,8 +11,8 @@ from blender_scripts.contract.errors import InputError
 from generator.locating.drawings import StatedDrawing, choose
 from generator.locating.gauge_file import GaugeFile, read_gauge_file
 from generator.locating.straightening import Straightener
+from generator.soart.inspection import STRAIGHTENED
 
-NOTE = "straightened"
 DEFAULT_VIEW = "center"
 # Options of which connector and camera the photographs show.
 OF_MODEL = ("scene", "housing", "terminal", "camera")
@@ -54,7 +54,7 @@ def check_agreement(place: Path, notes: Mapping[str, Any], straightener: Straigh
     Raises:
         InputError: they differ.
     """
-    saved, given = notes.get(NOTE), None if straightener is None else straightener.key
+    saved, given = notes.get(STRAIGHTENED), None if straightener is None else straightener.key
     if saved == given:
         return
     raise InputError(
