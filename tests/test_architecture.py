@@ -68,7 +68,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer.gauge": {"trainer.core", "generator.locating", *TRAINER_GROUND},
     **{
         f"trainer.{command}": KINDS_OF_RUN
-        for command in ("predict", "evaluate", "attention", "export", "report", "push", "hub")
+        for command in ("adapt", "predict", "evaluate", "attention", "export", "report", "push", "hub")
     },
     "studies": {"studies", "benchmarks", "generator", "trainer", "blender_scripts"},
 }

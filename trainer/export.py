@@ -7,6 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from trainer.core import adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.options import run_command
@@ -47,6 +48,7 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--to {args.to}: expected a new file, got {got}")
     if not args.to.parent.is_dir():
         raise InputError(f"--to {args.to}: expected a file in a folder that exists, got no folder {args.to.parent}")
+    adaptation.refuse(args.model, "an ONNX file")
     if kind_of(args.model) == DETECTION_FORMAT:
         raise InputError(f"--model {args.model}: expected the run of a ViT or gauge, got a run of Florence-2")
     if kind_of(args.model) == GAUGE_FORMAT:

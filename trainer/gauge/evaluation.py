@@ -24,7 +24,7 @@ from tqdm import tqdm
 from generator.locating.fit import beyond_placing
 from generator.locating.judge import CHARACTERISTICS
 from generator.locating.landmarks import pitch_mm
-from trainer.core import results_folder, run_folder, tolerance
+from trainer.core import adaptation, results_folder, run_folder, tolerance
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.results_folder import EVALUATION
@@ -88,7 +88,10 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     run = load_run(asked.run)
     run.network.to(asked.device)
     keep = (lambda name: name in asked.splits) if asked.splits else (lambda name: name != "train")
-    data = read_gauge_data(asked.data, run.pitch_px, asked.splits, keep=keep)
+    adapted = adaptation.load(asked.run)
+    data = read_gauge_data(
+        asked.data, run.pitch_px, asked.splits, keep=keep, **({"seen": adapted.apply} if adapted else {})
+    )
     splits = {name: pictures for name, pictures in data.splits.items() if pictures}
     if not splits:
         raise InputError(f"--data {asked.data}: expected pictures in a split other than train, got none")
