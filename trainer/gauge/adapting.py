@@ -196,14 +196,17 @@ def _difference(photographs: Sequence[np.ndarray], renders: Sequence[np.ndarray]
 def _enlarged(
     bench: Bench, chosen: Candidate, good: Mapping[str, Pictures], scatter_mm: float
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Factors (3,) on U, at least 1, from parts that are accepted: by view alone, and by several views together."""
+    """Factors (3,) on U, at least 1, from good parts: by view alone, and by several views together.
+
+    Parts that stay INVALID count only if fewer than 8 are accepted, which alone would show too little.
+    """
     seen: dict[str, list[SeenPart]] = {}
     for name, pictures in good.items():
         shown = changed(chosen.transforms, pictures)
         sets = [shown, *({view: each} for view, each in shown.items())] if len(shown) > 1 else [shown]
         for each in sets:
             found = see(bench, name, each)
-            if not found.reasons:
+            if found.pins:
                 seen.setdefault("" if len(each) > 1 else next(iter(each)), []).append(found)
     by_view = {view: _factors(seen.get(view, ()), scatter_mm) for view in chosen.transforms}
     together = _factors(seen[""], scatter_mm) if "" in seen else np.max(list(by_view.values()), axis=0)
@@ -211,7 +214,9 @@ def _enlarged(
 
 
 def _factors(seen: Sequence[SeenPart], scatter_mm: float) -> np.ndarray:
-    return station_uncertainty.enlargement([each.pins for each in seen], scatter_mm)
+    accepted = [each for each in seen if not each.reasons]
+    used = accepted if len(accepted) >= adaptation.FEWEST else seen
+    return station_uncertainty.enlargement([each.pins for each in used], scatter_mm)
 
 
 def _by_reference(
