@@ -54,8 +54,8 @@ def parser() -> argparse.ArgumentParser:
         choices=("auto", *KINDS),
         default="auto",
         help="change of the pictures. smooth: a blur against noise; gain: also exposure and white balance; tone: also "
-        "a curve for each colour; fda: also the amplitudes of low frequencies; auto: the simplest that clearly helps, or "
-        "none (default: auto)",
+        "a curve for each colour; fda: also the amplitudes of low frequencies; auto: the simplest that clearly helps, "
+        "or none (default: auto)",
     )
     for name in PART:
         of_part = (

@@ -27,7 +27,7 @@ WIDEST = 1.5
 # Fewest photographed parts.
 FEWEST = 8
 # A change of the pictures must bring them this much nearer to the training, or have so many more parts accepted, as
-# shares, to be worth it. One that brings them this much farther away is not used.
+# shares, to be worth it. One that brings them this much farther away than no change is not used.
 _NEARER, _MORE, _FARTHER = 0.9, 0.1, 1.05
 WARNING = (
     "adapted: this run was adapted by photographs of good parts; what was shown or released for the run it was made "
@@ -88,7 +88,7 @@ def load(run: Path) -> Adaptation | None:
 
 
 def choose(tried: Sequence[tuple[int, float]], parts: int) -> int:
-    """Return the index of the best change of the pictures: the first, unless a later one is clearly better.
+    """Return the index of the best change of the pictures: the first, no change, unless a later one is clearly better.
 
     Args:
         tried: for each change, from the simplest up, the number of good parts that the run's limits accept, and how far
@@ -97,7 +97,7 @@ def choose(tried: Sequence[tuple[int, float]], parts: int) -> int:
     """
     best = 0
     for index, (accepted, far) in enumerate(tried):
-        if far > _FARTHER * tried[best][1]:
+        if far > _FARTHER * tried[0][1]:
             continue
         more = accepted - tried[best][0]
         if more > _MORE * parts or (far < _NEARER * tried[best][1] and more >= 0):

@@ -68,6 +68,7 @@ def test_commands_that_cannot_change_pictures_refuse_an_adapted_run(runs):
         ([(20, 0.10), (20, 0.08)], 1),
         ([(20, 0.10), (19, 0.05)], 0),  # nearer, but fewer parts are accepted
         ([(2, 0.10), (12, 0.10), (13, 0.10)], 1),  # the simplest of those that are as good
+        ([(0, 0.119), (0, 0.105), (20, 0.112)], 2),  # not nearer than the second, but accepted
         ([(2, 0.10), (18, 0.20)], 0),  # accepted, but edges are found farther away
         ([(0, float("inf")), (9, 0.2)], 1),
     ],
