@@ -122,7 +122,7 @@ def test_the_same_edge_points_are_compared_by_any_number_of_views():
 
 def test_limits_follow_further_parts_as_far_as_allowed(likeness):
     key, view = ("a", "plain", "round"), likeness.views["top"]
-    near = looks(TIN + 0.01, 20, 6, shift=0.4)
+    near = looks(TIN + 0.018, 20, 6, shift=0.4)
     wider = Likeness(KEYS, {"top": view.widened(near, 1.5)})
     assert any(likeness.reasons(key, {"top": one}) for one in near)
     assert [wider.reasons(key, {"top": one}) for one in near] == [[]] * 20
