@@ -137,7 +137,7 @@ def _photographs(bench: Bench, photos: Sequence[Path]) -> tuple[dict[str, Pictur
     parts, left, problems = prediction.grouped(bench, photos)
     if left:
         raise InputError(problems)
-    opened = {
+    opened: dict[str, Pictures] = {
         part: {view: open_picture(file, str(file)) for view, file in files.items()} for part, files in parts.items()
     }
     stated = [

@@ -19,7 +19,8 @@ from trainer.core.split import open_picture
 from trainer.gauge.picture import GaugeData, Key, Picture
 
 
-def _as_it_is(picture: Image.Image, view: str) -> Image.Image:
+def as_it_is(picture: Image.Image, view: str) -> Image.Image:
+    """Return a picture unchanged, as a run that was not adapted gets it; `view`: name of its camera."""
     return picture
 
 
@@ -29,7 +30,7 @@ def read_gauge_data(
     needed: Sequence[str] = (),
     scale_for: Callable[[float], float] = float,
     keep: Callable[[str], bool] = bool,
-    seen: Callable[[Image.Image, str], Image.Image] = _as_it_is,
+    seen: Callable[[Image.Image, str], Image.Image] = as_it_is,
 ) -> GaugeData:
     """Read the splits of a dataset.
 

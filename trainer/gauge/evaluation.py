@@ -33,7 +33,7 @@ from trainer.gauge import agreement, evaluation_plots, figures
 from trainer.gauge.baseline import bright_tips
 from trainer.gauge.beside import Classifier, beside, read_classifier
 from trainer.gauge.coverage import adjust
-from trainer.gauge.data import read_gauge_data
+from trainer.gauge.data import as_it_is, read_gauge_data
 from trainer.gauge.evaluation_page import write_page
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.finish import DISPLACED, limit_of
@@ -89,9 +89,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     run.network.to(asked.device)
     keep = (lambda name: name in asked.splits) if asked.splits else (lambda name: name != "train")
     adapted = adaptation.load(asked.run)
-    data = read_gauge_data(
-        asked.data, run.pitch_px, asked.splits, keep=keep, **({"seen": adapted.apply} if adapted else {})
-    )
+    seen = adapted.apply if adapted is not None else as_it_is
+    data = read_gauge_data(asked.data, run.pitch_px, asked.splits, keep=keep, seen=seen)
     splits = {name: pictures for name, pictures in data.splits.items() if pictures}
     if not splits:
         raise InputError(f"--data {asked.data}: expected pictures in a split other than train, got none")

@@ -155,7 +155,7 @@ def _photographs(photos: Sequence[Path], views: Sequence[str]) -> tuple[dict[str
         raise InputError(
             f"--photos: expected photographs of at least {adaptation.FEWEST} good parts, got {len(parts)} of them"
         )
-    opened = {
+    opened: dict[str, Pictures] = {
         part: {view: open_picture(file, str(file)) for view, file in files.items()} for part, files in parts.items()
     }
     stated = [
