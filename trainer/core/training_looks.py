@@ -1,10 +1,13 @@
-"""Pictures of a training dataset that show how its renders look, light by light, without their labels."""
+"""Photographs of a station, and pictures of a training dataset that show how its renders look, light by light."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from generator.io.checksum import sha256_of
+from generator.verdict.measures import NAMES, measures_of
 from trainer.core.data import read_dataset
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
@@ -44,6 +47,33 @@ def renders_by_light(
         light: [open_picture(rows[index]["image"], f"--data {folder} row {index}") for index in _some(indices, most)]
         for light, indices in by_light.items()
     }
+
+
+def open_photographs(
+    parts: Mapping[str, Mapping[str, Path]],
+) -> tuple[dict[str, Mapping[str, Image.Image]], list[dict[str, str]]]:
+    """Open files by part and view; returns the pictures likewise, and name, view and SHA-256 of each file.
+
+    Raises:
+        InputError: a picture cannot be read.
+    """
+    opened: dict[str, Mapping[str, Image.Image]] = {
+        part: {view: open_picture(file, str(file)) for view, file in files.items()} for part, files in parts.items()
+    }
+    each_file = [(view, file) for files in parts.values() for view, file in files.items()]
+    return opened, [{"file": file.name, "view": view, "sha256": sha256_of(file)} for view, file in each_file]
+
+
+def difference(photographs: Sequence[np.ndarray], renders: Sequence[np.ndarray]) -> dict[str, float]:
+    """Return median measures of picture quality of photographs minus those of renders, by name of the measure.
+
+    Less `fine_` and `coarse_` means more blur, more means noise: see `generator.verdict.measures`.
+    """
+    ours, theirs = (
+        np.median([measures_of(Image.fromarray(each)) for each in pictures], axis=0)
+        for pictures in (photographs, renders)
+    )
+    return {name: round(float(each), 3) for name, each in zip(NAMES, ours - theirs, strict=True)}
 
 
 def check_data(folder: Path, run: Path, sha256: str) -> dict[str, str]:

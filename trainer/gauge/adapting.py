@@ -14,20 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from generator.io.checksum import sha256_of
 from generator.locating import factors, likeness
 from generator.locating.gauge import inspect_part
-from generator.verdict.measures import NAMES, measures_of
 from trainer.core import adaptation, run_folder
 from trainer.core.adaptation_page import false_alarms
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.picture_transform import PictureStatistics
 from trainer.core.run_folder import CONFIG, SUMMARY
-from trainer.core.split import open_picture
-from trainer.core.training_looks import check_data, renders_by_light
+from trainer.core.training_looks import check_data, difference, open_photographs, renders_by_light
 from trainer.gauge import prediction, station_uncertainty
 from trainer.gauge.finish import DISPLACED
 from trainer.gauge.gates import FOLDER as GATES
@@ -95,7 +92,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
     for each in tried:
         say(f"change {each.kind}: {each.accepted} of {len(good)} good parts accepted, edges {each.edge_px:.3f} px off")
     say(f"change of the pictures: {chosen.kind}")
-    bench = replace(bench, gauge=widened(bench.gauge, chosen, good, bench, adaptation.WIDEST))
+    bench = replace(bench, gauge=widened(bench, chosen, good, adaptation.WIDEST))
     by_view, together = _enlarged(bench, chosen, good, asked.scatter_mm)
     slope, stated = 1.0, None
     if reference is not None:
@@ -112,7 +109,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
             view: {
                 "light": renders[view][0],
                 "transform": transform.to_json(),
-                "difference": _difference([transform.pixels(each) for each in photographs[view]], renders[view][2]),
+                "difference": difference([transform.pixels(each) for each in photographs[view]], renders[view][2]),
             }
             for view, transform in chosen.transforms.items()
         },
@@ -137,15 +134,7 @@ def _photographs(bench: Bench, photos: Sequence[Path]) -> tuple[dict[str, Pictur
     parts, left, problems = prediction.grouped(bench, photos)
     if left:
         raise InputError(problems)
-    opened: dict[str, Pictures] = {
-        part: {view: open_picture(file, str(file)) for view, file in files.items()} for part, files in parts.items()
-    }
-    stated = [
-        {"file": file.name, "view": view, "sha256": sha256_of(file)}
-        for files in parts.values()
-        for view, file in files.items()
-    ]
-    return opened, stated
+    return open_photographs(parts)
 
 
 def _by_view(bench: Bench, good: Mapping[str, Pictures]) -> dict[str, list[np.ndarray]]:
@@ -179,18 +168,6 @@ def _renders(
         nearest = min(statistics, key=lambda light: seen.distance(statistics[light]))
         found[view] = nearest, statistics[nearest], by_light[nearest]
     return found
-
-
-def _difference(photographs: Sequence[np.ndarray], renders: Sequence[np.ndarray]) -> dict[str, float]:
-    """Median quality measures of changed photographs minus those of renders, by name of the measure.
-
-    Less `fine_` and `coarse_` means more blur, more means noise: see `generator.verdict.measures`.
-    """
-    both = [
-        np.median([measures_of(Image.fromarray(each)) for each in pictures], axis=0)
-        for pictures in (photographs, renders)
-    ]
-    return {name: round(float(each), 3) for name, each in zip(NAMES, both[0] - both[1], strict=True)}
 
 
 def _enlarged(

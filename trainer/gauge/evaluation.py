@@ -87,10 +87,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     """
     run = load_run(asked.run)
     run.network.to(asked.device)
-    keep = (lambda name: name in asked.splits) if asked.splits else (lambda name: name != "train")
-    adapted = adaptation.load(asked.run)
-    seen = adapted.apply if adapted is not None else as_it_is
-    data = read_gauge_data(asked.data, run.pitch_px, asked.splits, keep=keep, seen=seen)
+    data = _read(asked, run.pitch_px)
     splits = {name: pictures for name, pictures in data.splits.items() if pictures}
     if not splits:
         raise InputError(f"--data {asked.data}: expected pictures in a split other than train, got none")
@@ -135,6 +132,14 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     _announce(document)
     say(f"report: {out / REPORT}")
+
+
+def _read(asked: Asked, pitch_px: float) -> GaugeData:
+    """Read the splits to measure, with pictures as the run gets them."""
+    keep = (lambda name: name in asked.splits) if asked.splits else (lambda name: name != "train")
+    adapted = adaptation.load(asked.run)
+    seen = adapted.apply if adapted is not None else as_it_is
+    return read_gauge_data(asked.data, pitch_px, asked.splits, keep=keep, seen=seen)
 
 
 def _announce(document: Mapping[str, Any]) -> None:

@@ -145,12 +145,12 @@ def candidates(
     return found
 
 
-def widened(gauge: Gauge, candidate: Candidate, parts: Mapping[str, Pictures], bench: Bench, most: float) -> Gauge:
+def widened(bench: Bench, candidate: Candidate, parts: Mapping[str, Pictures], most: float) -> Gauge:
     """Return a gauge whose limits of pictures and looks allow the good parts too, each moved by at most `most` times.
 
     The limits of the pose's fit stay: they say whether a part was located at all.
     """
-    by_view: dict[str, list[Image.Image]] = {}
+    gauge, by_view = bench.gauge, dict[str, list[Image.Image]]()
     for pictures in parts.values():
         for view, picture in changed(candidate.transforms, pictures).items():
             by_view.setdefault(view, []).append(Image.fromarray(at_scale(bench, view, picture)))

@@ -20,23 +20,21 @@ from PIL import Image
 
 from generator.io.checksum import sha256_of
 from generator.io.view_names import parts_of
-from generator.verdict.measures import NAMES, measures_of
 from trainer.core import adaptation, frozen_threshold, run_folder
-from trainer.core.adaptation import Adaptation
 from trainer.core.adaptation_page import false_alarms
 from trainer.core.console import say
+from trainer.core.decision import Limits
 from trainer.core.default_paths import DATASET_FILES
 from trainer.core.errors import InputError
+from trainer.core.gates import Gates
 from trainer.core.picture_transform import PictureStatistics, PictureTransform
 from trainer.core.run_folder import CONFIG, SUMMARY
-from trainer.core.split import open_picture
-from trainer.core.training_looks import check_data, renders_by_light
+from trainer.core.training_looks import check_data, difference, open_photographs, renders_by_light
 from trainer.vit import run as vit_run
 from trainer.vit.gates import watch
 from trainer.vit.network.letterbox import rgb
-from trainer.vit.prediction import Classifier, load_classifier
-from trainer.vit.prediction import Options as Judging
-from trainer.vit.verdicts import PictureVerdict, judge, judge_part
+from trainer.vit.network.model import ViT
+from trainer.vit.verdicts import UNDECIDED, PictureVerdict, judge, judge_part
 
 # Files of a run that an adapted one keeps as they are. The training's results stay behind: they do not hold for it.
 _KEPT = (CONFIG, *DATASET_FILES)
@@ -61,6 +59,30 @@ class Asked:
     photos: Sequence[Path]
     out: Path
     kinds: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A run's network in evaluation mode, with what it judges by.
+
+    Attributes:
+        model, limits, temperature: the network, thresholds of P(NG), and what divides the logits.
+        gates: limits beyond which a picture is INVALID.
+        transforms: the change of each view's pictures.
+    """
+
+    model: ViT
+    limits: Limits
+    temperature: float
+    gates: Gates
+    transforms: Mapping[str, PictureTransform]
+
+    @classmethod
+    def load(cls, run: Path) -> "Network":
+        """Load the best weights of a run, whose pictures are not changed yet."""
+        held = frozen_threshold.load(run)
+        limits, temperature = (held.limits, held.temperature) if held is not None else (UNDECIDED, 1.0)
+        return cls(vit_run.load_model(run), limits, temperature, Gates.load(run), {})
 
 
 @dataclass(frozen=True)
@@ -106,7 +128,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
     if settings.input != "image":
         raise InputError(f"--model {asked.run}: expected a run trained on the column image, got {settings.input}")
     facts = check_data(asked.data, asked.run, settings.data_sha256)
-    by = load_classifier(asked.run, Judging(allow_unfit=True))
+    by = Network.load(asked.run)
     parts, files = _photographs(asked.photos, config.views)
     photographs: dict[str, list[np.ndarray]] = {}
     for pictures in parts.values():
@@ -122,7 +144,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
     say(f"change of the pictures: {chosen.kind}")
     shown = [chosen.transforms[view].apply(each) for one in parts.values() for view, each in one.items()]
     gates = by.gates.widened(shown, chosen.features, adaptation.WIDEST)
-    final = replace(by, gates=gates, adaptation=Adaptation(chosen.transforms, {}))
+    final = replace(by, gates=gates, transforms=chosen.transforms)
     document = {
         "data": facts,
         "photographs": files,
@@ -130,7 +152,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
             view: {
                 "light": renders[view][0],
                 "transform": transform.to_json(),
-                "difference": _difference([transform.pixels(each) for each in photographs[view]], renders[view][1]),
+                "difference": difference([transform.pixels(each) for each in photographs[view]], renders[view][1]),
             }
             for view, transform in chosen.transforms.items()
         },
@@ -155,15 +177,7 @@ def _photographs(photos: Sequence[Path], views: Sequence[str]) -> tuple[dict[str
         raise InputError(
             f"--photos: expected photographs of at least {adaptation.FEWEST} good parts, got {len(parts)} of them"
         )
-    opened: dict[str, Pictures] = {
-        part: {view: open_picture(file, str(file)) for view, file in files.items()} for part, files in parts.items()
-    }
-    stated = [
-        {"file": file.name, "view": view, "sha256": sha256_of(file)}
-        for files in parts.values()
-        for view, file in files.items()
-    ]
-    return opened, stated
+    return open_photographs(parts)
 
 
 def _small(picture: Image.Image) -> np.ndarray:
@@ -183,7 +197,7 @@ def _nearest(folder: Path, view: str, photographs: Sequence[np.ndarray]) -> tupl
 
 
 def _tried(
-    by: Classifier,
+    by: Network,
     kind: str,
     parts: Mapping[str, Pictures],
     photographs: Mapping[str, Sequence[np.ndarray]],
@@ -193,7 +207,7 @@ def _tried(
         view: PictureTransform.fit(kind, own, PictureStatistics.of(renders[view][1]))
         for view, own in photographs.items()
     }
-    adapted = replace(by, adaptation=Adaptation(transforms, {}))
+    adapted = replace(by, transforms=transforms)
     found = [_seen(adapted, pictures) for pictures in parts.values()]
     features = np.concatenate([each for _, each in found])
     gate = by.gates.features
@@ -201,9 +215,9 @@ def _tried(
     return Tried(kind, transforms, [verdict for verdict, _ in found], features, far)
 
 
-def _seen(by: Classifier, pictures: Pictures) -> tuple[PictureVerdict, np.ndarray]:
+def _seen(by: Network, pictures: Pictures) -> tuple[PictureVerdict, np.ndarray]:
     """Verdict on a part, and the features (views, C, rows, columns) of its pictures."""
-    inputs = {view: by.inputs(picture, Path(), view) for view, picture in pictures.items()}
+    inputs = {view: [by.transforms[view].apply(picture)] for view, picture in pictures.items()}
     with watch(by.model) as seen:
         if "" in pictures:
             verdict, _ = judge(by.model, pictures[""], by.limits, by.temperature, (), by.gates, inputs[""])
@@ -212,16 +226,7 @@ def _seen(by: Classifier, pictures: Pictures) -> tuple[PictureVerdict, np.ndarra
     return verdict, seen.features
 
 
-def _difference(photographs: Sequence[np.ndarray], renders: Sequence[np.ndarray]) -> dict[str, float]:
-    """Median quality measures of changed photographs minus those of renders, by name of the measure."""
-    ours, theirs = (
-        np.median([measures_of(Image.fromarray(each)) for each in pictures], axis=0)
-        for pictures in (photographs, renders)
-    )
-    return {name: round(float(each), 3) for name, each in zip(NAMES, ours - theirs, strict=True)}
-
-
-def _judged(by: Classifier, parts: Mapping[str, Pictures]) -> dict[str, Any]:
+def _judged(by: Network, parts: Mapping[str, Pictures]) -> dict[str, Any]:
     """Verdicts of the adapted run on the good parts, of whose photographs it was made."""
     verdicts, reasons = Counter[str](), Counter[str]()
     for pictures in parts.values():
