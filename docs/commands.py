@@ -20,7 +20,7 @@ TRAINER = {
     "trainer.gauge": "trainer.gauge.command",
     **{
         f"trainer.{name}": f"trainer.{name}"
-        for name in ("predict", "evaluate", "attention", "export", "report", "push")
+        for name in ("adapt", "predict", "evaluate", "attention", "export", "report", "push")
     },
 }
 HEAD = """# Commands

@@ -70,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer.features": {"trainer.core", "trainer.vit", *TRAINER_GROUND},
     **{
         f"trainer.{command}": KINDS_OF_RUN
-        for command in ("predict", "evaluate", "attention", "export", "report", "push", "hub")
+        for command in ("adapt", "predict", "evaluate", "attention", "export", "report", "push", "hub")
     },
     "studies": {"studies", "benchmarks", "generator", "trainer", "blender_scripts"},
 }
@@ -98,7 +98,7 @@ LONGEST_CHAIN = 8
 # Most lines of a function or module outside tests; TOO_LONG has the exceptions, each with its reason.
 LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 # Most lines of all text files together.
-MOST_LINES = 122_000
+MOST_LINES = 124_500
 TOO_LONG: dict[str, str] = {}
 
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml", "opencv-python-headless": "cv2"}

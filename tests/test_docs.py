@@ -478,6 +478,7 @@ def options_of_all_commands() -> set[str]:
             "vit.command",
             "florence2.command",
             "gauge.command",
+            "adapt",
             "predict",
             "evaluate",
             "export",

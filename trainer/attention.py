@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from trainer.core import settings
+from trainer.core import adaptation, settings
 from trainer.core.errors import InputError
 from trainer.core.options import device_of, number, run_command
 from trainer.core.run_folder import check_place, kind_of
@@ -72,6 +72,7 @@ def run(args: argparse.Namespace) -> int:
     others = {DETECTION_FORMAT: "Florence-2", GAUGE_FORMAT: "a gauge"}
     if other := others.get(kind_of(args.model) or ""):
         raise InputError(f"--model {args.model}: expected the run of a ViT, got a run of {other}")
+    adaptation.refuse(args.model, "trainer.attention")
     if args.threads is not None:
         torch.set_num_threads(args.threads)
     out = args.out or args.model / results.ATTENTION

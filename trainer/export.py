@@ -9,6 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from trainer.core import adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.options import run_command
@@ -64,6 +65,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--to {args.to}: expected a new file, got {got}")
     if not args.to.parent.is_dir():
         raise InputError(f"--to {args.to}: expected a file in a folder that exists, got no folder {args.to.parent}")
+    if args.model is not None:
+        adaptation.refuse(args.model, "an ONNX file")
     if args.imagenet or args.features:
         return _export_features(args)
     if args.blocks is not None or args.enlarge != 1:

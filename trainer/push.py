@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from generator.dataset.hub import HubError, name_problem
+from trainer.core import adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.options import run_command
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
     names = [("--to", args.to), *(("--dataset", name) for name in args.dataset)]
     if problems := [problem for option, name in names if (problem := name_problem(name, option))]:
         raise InputError(problems)
+    adaptation.refuse(args.run, "a model on the Hub")
     kind = kind_of(args.run)
     if kind == GAUGE_FORMAT:
         raise InputError(

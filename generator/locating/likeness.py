@@ -100,6 +100,25 @@ class ViewLikeness:
         )
         return cls(colours, FeatureGate.of(np.stack(known), np.stack(new)) if known and new else None)
 
+    def widened(self, looks: Sequence[Looks], most: float) -> ViewLikeness:
+        """Return wider limits, which allow further parts as far as no limit moves away too far.
+
+        Args:
+            looks: what these parts look like.
+            most: largest factor, above 1, on the width of the limits of a colour and on the limit of the features.
+        """
+        shown = [each.colour for each in looks if each.colour is not None]
+        colours = self.colours
+        if shown:
+            needed = np.array([limits(tone, _LEAST_COLOUR) for tone in np.reshape(shown, (-1, 2)).T])
+            room = 0.5 * (most - 1.0) * (colours[:, 1] - colours[:, 0])
+            low = np.maximum(np.minimum(colours[:, 0], needed[:, 0]), colours[:, 0] - room)
+            high = np.minimum(np.maximum(colours[:, 1], needed[:, 1]), colours[:, 1] + room)
+            colours = np.where(np.isfinite(colours), np.stack([low, high], axis=1), colours)
+        known = [each.features[:, None, None] for each in looks if each.features is not None]
+        gate = self.features
+        return ViewLikeness(colours, gate.widened(np.stack(known), most) if gate is not None and known else gate)
+
     def reasons(self, found: Looks) -> list[str]:
         """Return a text for each limit of colour or features that a part violates; empty if there is none."""
         said = []

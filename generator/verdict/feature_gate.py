@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,6 +62,11 @@ class FeatureGate:
         gate = cls(centre, matrix, References(_in_units(training, centre, matrix)), math.inf)
         distances = np.log(gate.distances(validation) + SMALL)
         return cls(centre, matrix, gate.references, math.exp(upper_limit(distances)) - SMALL)
+
+    def widened(self, features: np.ndarray, most: float) -> FeatureGate:
+        """Return a gate with a higher limit, at most `most` times this one, that allows `features` (B, C, h, w)."""
+        needed = math.exp(upper_limit(np.log(self.distances(features) + SMALL))) - SMALL
+        return replace(self, limit=min(max(self.limit, needed), most * self.limit))
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Return the distances (B,) of B pictures from the training pictures; `features`: (B, C, rows, columns)."""

@@ -176,6 +176,27 @@ class PictureGates:
             look = replace(look, turns={**look.turns, **more})
         return [*size, *self._measures(look.beyond), *self._turned(look), *unlike]
 
+    def widened(self, pictures: Sequence[Image.Image], most: float) -> PictureGates:
+        """Return gates with wider limits of measures and appearance, so that further pictures can be judged.
+
+        Args:
+            pictures: at least 3 pictures that can be judged, unlike those of the training in light, blur or noise.
+            most: largest factor, above 1, by which a limit moves away from similar training pictures. So the gates may
+                still refuse some of `pictures`.
+        """
+        looks = [self._look(cells(_stretched(grey, self.limits.grid)), grey, measures_of(picture))
+                 for picture in pictures for grey in [_grey_bytes(picture)]]  # fmt: skip
+        beyond = np.array([look.beyond for look in looks])
+        measured = {}
+        for name, (low, high) in self.limits.measures.items():
+            needed = limits(beyond[:, NAMES.index(name)])
+            room = (most - 1.0) * abs(low), (most - 1.0) * abs(high)
+            measured[name] = (max(min(low, needed[0]), low - room[0]), min(max(high, needed[1]), high + room[1]))
+        needed_one = math.exp(upper_limit(np.log([look.distance + SMALL for look in looks]))) - SMALL
+        appearance = min(max(self.limits.appearance, needed_one), most * self.limits.appearance)
+        wider = replace(self.limits, measures=measured, appearance=appearance)
+        return PictureGates(wider, self.references, self.measures, self.orientation)
+
     def _look(self, histograms: np.ndarray, grey: np.ndarray, measured: np.ndarray, without: int | None = None) -> Look:
         """Compare a picture with the training pictures, except those of group `without`."""
         nearest = self.references.nearest(histograms, without)

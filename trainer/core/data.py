@@ -6,12 +6,13 @@ Objects (boxes, classes, measures in mm, kinds of defect) are read by `generator
 import atexit
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from PIL import Image
 
 from trainer.core.console import say
 from trainer.core.dataset_columns import lacking, lacking_line, may_flip
@@ -60,11 +61,18 @@ def _boxes_of(
     return boxes, categories, shows_defect or row["label"] == ok
 
 
-def _split(rows: Any, column: str, size: tuple[int, int], classes: Sequence[str], memory: int | None) -> Split:
+def _split(
+    rows: Any,
+    column: str,
+    size: tuple[int, int],
+    classes: Sequence[str],
+    memory: int | None,
+    seen: Callable[[Image.Image, str], Image.Image] | None = None,
+) -> Split:
     # Imported here: it takes seconds, and `--help` and `predict` do not need it.
     from generator.dataset.rows import objects_of
 
-    pictures = Pictures(rows, column, size, memory)
+    pictures = Pictures(rows, column, size, memory, seen=seen)
     skip = {"image", "nsoart", "mask", "bbox_str"}
     table = rows.select_columns([name for name in rows.column_names if name not in skip]).to_list()
     objects = [objects_of(row, classes) for row in table]
@@ -256,6 +264,7 @@ def load_frozen_classes(
     classes: tuple[str, ...],
     only: Sequence[str] = (),
     but: Sequence[str] = (),
+    seen: Callable[[Image.Image, str], Image.Image] | None = None,
 ) -> dict[str, Split]:
     """Read a dataset's splits, by name, for a trained network, with the network's picture size and label numbers.
 
@@ -266,6 +275,7 @@ def load_frozen_classes(
         classes: The network's class names; the dataset may have fewer, in another order.
         only: Names of the splits to read; empty = all except `but`.
         but: Names of the splits to leave out if `only` is empty.
+        seen: Changes each picture, given with the name of its camera, as an adapted run needs it; None: no change.
 
     Raises:
         InputError: The dataset cannot be read, or a row has no label or a class that the network was not trained on.
@@ -289,7 +299,7 @@ def load_frozen_classes(
         if any(label is None or label < 0 for label in rows["label"]):
             raise InputError(f"--data {folder} split {name}: expected a label in each row, got rows without one")
         try:
-            split = _split(rows, column, size, named, None)
+            split = _split(rows, column, size, named, None, seen)
         except InputError as e:
             raise InputError([f"--data {folder} split {name}: {problem}" for problem in e.problems]) from e
         objects = torch.where(split.categories == IGNORED, IGNORED, new[split.categories.clamp(min=0)])

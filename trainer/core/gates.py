@@ -76,6 +76,21 @@ class Gates:
             return found
         return [own + more for own, more in zip(found, self.features.reasons(features), strict=True)]
 
+    def widened(self, pictures: Sequence[Image.Image], features: np.ndarray, most: float) -> "Gates":
+        """Return gates with limits up to `most` times as wide, which allow further pictures that can be judged.
+
+        `pictures` are at least 3 pictures of their own size, `features` (B, C, rows, columns) those of the network.
+        """
+        own, more = self.pictures, self.features
+        return Gates(own and own.widened(pictures, most), more and more.widened(features, most))
+
+    def save(self, run: Path) -> None:
+        """Write the gates into a run's folder, `features` as those of its best weights."""
+        if self.features is not None:
+            _write(run / FEATURES, self.features, sha256_of(run / run_folder.BEST))
+        if self.pictures is not None:
+            self.pictures.save(run)
+
     def of_split(self, pictures: Pictures, features: np.ndarray | None, views: int = 1) -> list[list[str]]:
         """Return for each example of a split the reasons why it cannot be judged; an empty list if it can be judged.
 
@@ -115,9 +130,7 @@ def learn(run: Path, splits: Mapping[str, Pictures], watch: Watch, show: Callabl
             for start in range(0, len(some), BATCH):
                 show(splits[name].batch(some[start : start + BATCH]))
         features[name] = watch.features
-    gate = FeatureGate.of(features["train"], features["validation"])
-    _write(run / FEATURES, gate, sha256_of(run / run_folder.BEST))
-    pictures.save(run)  # last: a run with this file has both
+    Gates(pictures, FeatureGate.of(features["train"], features["validation"])).save(run)
 
 
 def _write(path: Path, gate: FeatureGate, weights_sha256: str) -> None:

@@ -59,6 +59,7 @@ class Pictures:
         size: The network's picture size (W, H) in px.
         memory: Largest number of bytes of pixels to keep in memory; None: half of the free memory.
         fitted: Turns a picture into pixels (3, H, W) uint8 of the given `size` (W, H).
+        seen: Changes a picture, given with the name of its camera, before it is fitted; None: no change.
     """
 
     def __init__(
@@ -68,8 +69,10 @@ class Pictures:
         size: tuple[int, int],
         memory: int | None = None,
         fitted: Callable[[Image.Image, tuple[int, int]], np.ndarray] = pixels_of,
+        seen: Callable[[Image.Image, str], Image.Image] | None = None,
     ) -> None:
         self._rows, self._columns, self._size, self._fitted = rows, column.split("+"), size, fitted
+        self._seen = seen
         self.channels = 3 * len(self._columns)
         need = len(rows) * self.channels * size[0] * size[1]
         if memory is None:
@@ -95,14 +98,17 @@ class Pictures:
     def _decode(self, index: int) -> Tensor:
         row, channels = self._rows[index], []
         for column in self._columns:
-            picture = open_picture(row[column], f"row {index}, column {column!r}")
+            picture = self._opened(row, index, column)
             channels.append(self._fitted(picture, self._size))
         return torch.from_numpy(np.concatenate(channels))
 
     def original(self, index: int) -> Image.Image:
         """Decode the dataset's picture at `index` in its own size; of `image+nsoart`, the picture in column `image`."""
-        column = self._columns[0]
-        return open_picture(self._rows[index][column], f"row {index}, column {column!r}")
+        return self._opened(self._rows[index], index, self._columns[0])
+
+    def _opened(self, row: Mapping[str, Any], index: int, column: str) -> Image.Image:
+        picture = open_picture(row[column], f"row {index}, column {column!r}")
+        return picture if self._seen is None else self._seen(picture, str(row.get("camera") or ""))
 
     def parts(self) -> list[Hashable]:
         """Return the part that each picture shows, as (scene, part); the picture's index if its row names no part."""

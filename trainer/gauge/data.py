@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from generator.dataset.connectors import NominalConnector, read_connectors
 from generator.dataset.rows import CameraRow, ObjectRow, objects_of
@@ -18,12 +19,18 @@ from trainer.core.split import open_picture
 from trainer.gauge.picture import GaugeData, Key, Picture
 
 
+def as_it_is(picture: Image.Image, view: str) -> Image.Image:
+    """Return a picture unchanged, as a run that was not adapted gets it; `view`: name of its camera."""
+    return picture
+
+
 def read_gauge_data(
     folder: Path,
     pitch_px: float | None = None,
     needed: Sequence[str] = (),
     scale_for: Callable[[float], float] = float,
     keep: Callable[[str], bool] = bool,
+    seen: Callable[[Image.Image, str], Image.Image] = as_it_is,
 ) -> GaugeData:
     """Read the splits of a dataset.
 
@@ -34,6 +41,7 @@ def read_gauge_data(
         scale_for: returns `pitch_px`, given the median of this distance in the stored pictures of the split `train`
             (which must be read); by default the median itself.
         keep: called with the name of a split; returns whether to read it. By default all are read.
+        seen: called with each picture and the name of its camera; returns the picture as an adapted run gets it.
 
     Raises:
         InputError: the dataset, a picture or connectors.json is missing, damaged or lacks what a gauge needs.
@@ -61,7 +69,8 @@ def read_gauge_data(
         pitch_px = scale_for(float(np.median([_pitch_px(row, connectors) for row in usable["train"]])))
     splits = {
         name: tuple(
-            _picture(row, dataset[name], connectors, sought, pitch_px, f"--data {folder} split {name}") for row in each
+            _picture(row, dataset[name], connectors, sought, pitch_px, seen, f"--data {folder} split {name}")
+            for row in each
         )
         for name, each in usable.items()
     }
@@ -128,23 +137,24 @@ def _picture(
     connectors: Mapping[Key, NominalConnector],
     sought: Mapping[Key, Queries],
     pitch_px: float,
+    seen: Callable[[Image.Image, str], Image.Image],
     place: str,
 ) -> Picture:
     key, view = _key(row), str(row["camera"])
     drawing, name = connectors[key], f"{place} row {row['index']}"
-    image = open_picture(split[row["index"]]["image"], name)
+    image = seen(open_picture(split[row["index"]]["image"], name), view)
     nominal = StationCamera.nominal((drawing.cameras or {})[view], *image.size)
     pixels, camera, ratio = scaling.scaled(image, drawing, nominal, pitch_px)
     objects = _in_order(row["objects"], drawing)
     points = np.array([_points(each, ratio) for each in objects], float)
-    seen = CameraRow.of(json.loads(row["camera_json"]))
+    stated = CameraRow.of(json.loads(row["camera_json"]))
     return Picture(
         row={name: value for name, value in row.items() if name != "objects"},
         objects=objects,
         key=key,
         pixels=pixels,
         camera=camera,
-        pose=nominal.matrix @ np.linalg.inv(np.array(seen.matrix_world)),
+        pose=nominal.matrix @ np.linalg.inv(np.array(stated.matrix_world)),
         points=points,
         present=np.isfinite(points).all((1, 2)),
     )

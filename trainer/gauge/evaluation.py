@@ -24,7 +24,7 @@ from tqdm import tqdm
 from generator.locating.fit import beyond_placing
 from generator.locating.judge import CHARACTERISTICS
 from generator.locating.landmarks import pitch_mm
-from trainer.core import results_folder, run_folder, tolerance
+from trainer.core import adaptation, results_folder, run_folder, tolerance
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.results_folder import EVALUATION
@@ -33,7 +33,7 @@ from trainer.gauge import agreement, evaluation_plots, figures
 from trainer.gauge.baseline import bright_tips
 from trainer.gauge.beside import Classifier, beside, read_classifier
 from trainer.gauge.coverage import adjust
-from trainer.gauge.data import read_gauge_data
+from trainer.gauge.data import as_it_is, read_gauge_data
 from trainer.gauge.evaluation_page import write_page
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.finish import DISPLACED, limit_of
@@ -87,8 +87,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     """
     run = load_run(asked.run)
     run.network.to(asked.device)
-    keep = (lambda name: name in asked.splits) if asked.splits else (lambda name: name != "train")
-    data = read_gauge_data(asked.data, run.pitch_px, asked.splits, keep=keep)
+    data = _read(asked, run.pitch_px)
     splits = {name: pictures for name, pictures in data.splits.items() if pictures}
     if not splits:
         raise InputError(f"--data {asked.data}: expected pictures in a split other than train, got none")
@@ -133,6 +132,14 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     _announce(document)
     say(f"report: {out / REPORT}")
+
+
+def _read(asked: Asked, pitch_px: float) -> GaugeData:
+    """Read the splits to measure, with pictures as the run gets them."""
+    keep = (lambda name: name in asked.splits) if asked.splits else (lambda name: name != "train")
+    adapted = adaptation.load(asked.run)
+    seen = adapted.apply if adapted is not None else as_it_is
+    return read_gauge_data(asked.data, pitch_px, asked.splits, keep=keep, seen=seen)
 
 
 def _announce(document: Mapping[str, Any]) -> None:

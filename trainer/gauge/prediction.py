@@ -24,7 +24,8 @@ from generator.locating.landmarks import queries
 from generator.locating.rig import check_views, scale_note
 from generator.locating.sheet import draw_sheet, sentence
 from generator.verdict.envelope import Envelope, Verdict
-from trainer.core import run_folder
+from trainer.core import adaptation, run_folder
+from trainer.core.adaptation import Adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.frozen_threshold import digest
@@ -73,6 +74,7 @@ class Bench:
         drawing, tolerance: Drawing of the connector, and limits in mm.
         model: `name` of the run, and `hash`, the SHA-256 of its weights.
         options: Options of the prediction.
+        adaptation: How pictures are changed before they are measured; None: the run was not adapted to a station.
     """
 
     gauge: Gauge
@@ -80,6 +82,17 @@ class Bench:
     tolerance: Tolerance
     model: Mapping[str, str]
     options: Options
+    adaptation: Adaptation | None = None
+
+    def seen(self, pictures: Mapping[str, Image.Image]) -> dict[str, Image.Image]:
+        """Return a part's pictures, by view, as the gauge measures them.
+
+        Raises:
+            InputError: The run was adapted by photographs that do not show one of the views.
+        """
+        if self.adaptation is None:
+            return dict(pictures)
+        return {view: self.adaptation.apply(picture, view) for view, picture in pictures.items()}
 
     def document(self, found: Inspected, files: Mapping[str, Path], part: str) -> dict[str, Any]:
         """Make a part's entry of predictions.json; `found`: its inspection; `files`: its pictures' paths, by view."""
@@ -94,7 +107,9 @@ class Bench:
             pins=found.pins,
         )
         said = sentence(found, self.tolerance)
-        return envelope.to_json(part=part, sentence=said, **found.document(self.drawing, self.options.judged))
+        warned = {"warnings": [adaptation.WARNING]} if self.adaptation is not None else {}
+        more = found.document(self.drawing, self.options.judged)
+        return envelope.to_json(part=part, sentence=said, **warned, **more)
 
     def unjudged(self, file: Path, problems: Sequence[str]) -> dict[str, Any]:
         """Make the entry of predictions.json for a `file` that belongs to no part: INVALID, `problems` as reasons."""
@@ -144,7 +159,7 @@ def load_bench(run: Path, options: Options) -> Bench:
     gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)
     tolerance = tolerance_of(run_folder.tolerance_of(run) or {}, drawing, options.tolerance)
     model = {"name": run.resolve().name, "hash": digest(run / run_folder.BEST)}
-    return Bench(gauge, drawing, tolerance, model, options)
+    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run))
 
 
 def _certificate(path: Path | None) -> Certificate | None:
@@ -185,7 +200,25 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
             cameras or pictures.
     """
     bench = load_bench(run, options)
-    views = list(bench.gauge.gates)
+    if options.find and bench.adaptation is not None:
+        raise InputError(f"--find: expected a run that was not adapted to pictures of a mounted station, got {run}")
+    parts, left, problems = grouped(bench, files)
+    if bench.gauge.certificate is not None:
+        with as_input_error():
+            seen = dict.fromkeys(sorted({view for pictures in parts.values() for view in pictures}))
+            check_views(bench.gauge.certificate, bench.drawing.cameras, seen)
+    # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
+    places = [*(Path(f"{part}.png") for part in parts), *left]
+    return Judging(_outcomes(bench, parts, left, problems), places)
+
+
+def grouped(bench: Bench, files: Sequence[Path]) -> tuple[dict[str, dict[str, Path]], list[Path], list[str]]:
+    """Sort picture files into parts by their names: the files by part and view, those of no part, and why.
+
+    Raises:
+        InputError: `bench.options.camera` is no view of the run.
+    """
+    options, views = bench.options, list(bench.gauge.gates)
     if options.camera is not None and options.camera not in views:
         raise InputError(f"--camera {options.camera}: expected a view known to the run ({', '.join(views)})")
     # In a photograph the part is found by itself: names say nothing of it.
@@ -199,10 +232,6 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
         parts |= _alone(unnamed, view, parts)
     elif unnamed:
         problems += [f"{file}: expected a name that ends in {' or '.join(views)}, or --camera" for file in unnamed]
-    if bench.gauge.certificate is not None:
-        with as_input_error():
-            seen = dict.fromkeys(sorted({view for pictures in parts.values() for view in pictures}))
-            check_views(bench.gauge.certificate, bench.drawing.cameras, seen)
     taken = {file for pictures in parts.values() for file in pictures.values()}
     left = [file for file in files if file not in taken]
     problems += [
@@ -210,9 +239,7 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
         for file in left
         if file in unnamed and not any(one.startswith(f"{file}:") for one in problems)
     ]
-    # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
-    places = [*(Path(f"{part}.png") for part in parts), *left]
-    return Judging(_outcomes(bench, parts, left, problems), places)
+    return parts, left, problems
 
 
 def _alone(files: Sequence[Path], view: str, others: Mapping[str, Any]) -> dict[str, dict[str, Path]]:
@@ -267,4 +294,5 @@ def _inspect(bench: Bench, pictures: Mapping[str, Image.Image]) -> Inspected:
     if bench.options.find:
         ((view, photograph),) = pictures.items()
         return inspect_photograph(bench.gauge, bench.drawing, view, photograph, bench.tolerance, bench.options.judged)
-    return inspect_part(bench.gauge, bench.drawing, pictures, bench.tolerance, bench.options.judged)
+    seen = bench.seen(pictures)
+    return inspect_part(bench.gauge, bench.drawing, seen, bench.tolerance, bench.options.judged)

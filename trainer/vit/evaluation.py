@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from trainer.core import (
+    adaptation,
     frozen_threshold,
     plots,
     results_folder,
@@ -28,6 +29,7 @@ from trainer.core import (
     views,
 )
 from trainer.core import gates as core_gates
+from trainer.core.adaptation import Adaptation
 from trainer.core.console import say
 from trainer.core.data import load_frozen_classes
 from trainer.core.decision import decide, softmax, verdicts_of
@@ -94,7 +96,12 @@ def kept(split: Split, which: str) -> Split:
 
 
 def read_splits(
-    folder: Path, column: str, config: ViTConfig, only: Sequence[str] = (), but: Sequence[str] = ()
+    folder: Path,
+    column: str,
+    config: ViTConfig,
+    only: Sequence[str] = (),
+    but: Sequence[str] = (),
+    adapted: Adaptation | None = None,
 ) -> dict[str, Split]:
     """Read a dataset's splits, by name, for a trained network; for a network on several views, one example per part.
 
@@ -104,12 +111,14 @@ def read_splits(
         config: The network's configuration.
         only: Names of the splits to read; empty: all except `but`.
         but: Names of the splits to leave out if `only` is empty.
+        adapted: How pictures are changed for an adapted run; None: they are not.
 
     Raises:
         InputError: The dataset cannot be read, has a class unknown to the run, or not one picture per view of a part.
     """
     size = (config.width, config.height)
-    found = load_frozen_classes(folder, column, size, config.classes, only, but)
+    seen = adapted.apply if adapted is not None else None
+    found = load_frozen_classes(folder, column, size, config.classes, only, but, seen)
     if not config.views:
         return found
     return views.by_part(found, config.views, config.classes, f"--data {folder}")
@@ -302,9 +311,12 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     _, settings = vit_run.load_config(asked.run)
     check_reference(asked.run, asked.data, settings.input)
     model = vit_run.load_model(asked.run).to(asked.device)
+    if asked.max_escape:
+        adaptation.refuse(asked.run, "trainer.evaluate --max-escape")
+    adapted = adaptation.load(asked.run)
     held = frozen_of(asked, model)
     _learn_gates(asked, model)
-    chosen = read_splits(asked.data, settings.input, model.config, asked.splits, ("train",))
+    chosen = read_splits(asked.data, settings.input, model.config, asked.splits, ("train",), adapted)
     splits = {name: kept(split, asked.rows) for name, split in chosen.items()}
     empty = [name for name, split in splits.items() if not len(split)]
     if empty or not splits:

@@ -8,14 +8,15 @@ from the pictures' names (`generator.io.view_names`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from generator.io.view_names import parts_of
-from trainer.core import frozen_threshold
+from trainer.core import adaptation, frozen_threshold
+from trainer.core.adaptation import Adaptation
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError
 from trainer.core.fitness import NOT_MEASURED
@@ -41,6 +42,7 @@ class Classifier:
         gates: The run's gates, which find pictures that cannot be judged.
         golden: Makes the NSOART pictures; None: the network judges the pictures as they are.
         both: Whether the network gets picture and NSOART picture.
+        adaptation: How pictures are changed before; None: the run was not adapted to a station.
     """
 
     model: ViT
@@ -50,15 +52,18 @@ class Classifier:
     gates: Gates
     golden: GoldenInput | None = None
     both: bool = False
+    adaptation: Adaptation | None = None
 
     def inputs(self, picture: Image.Image, file: Path, view: str | None = None) -> list[Image.Image]:
-        """Return the pictures whose channels the network gets: `picture`, its NSOART picture, or both.
+        """Return the pictures whose channels the network gets: `picture` as adapted, its NSOART picture, or both.
 
         `file` and `view`, the picture's file and camera, choose the golden reference: see `GoldenInput.chart`.
 
         Raises:
             InputError: The picture does not have the shape of its golden reference.
         """
+        if self.adaptation is not None:
+            picture = self.adaptation.apply(picture, view or "")
         if self.golden is None:
             return [picture]
         chart = self.golden.chart(picture, file, view)
@@ -114,14 +119,21 @@ def load_classifier(run: Path, options: Options) -> Classifier:
     held = frozen_threshold.load(run) if weights == "best" else None
     gates = Gates.load(run, vit_run.WEIGHTS[weights])
     sha256, unfit = frozen_threshold.digest(run / vit_run.WEIGHTS[weights]), unfit_reasons(run, weights)
+    adapted = adaptation.load(run)
+    judge = Judge.of(
+        run, sha256, model.config.classes, (*unfit, *gates.missing), options.allow_unfit, options.tolerance
+    )
+    if adapted is not None:
+        judge = replace(judge, warnings=(*judge.warnings, adaptation.WARNING))
     return Classifier(
         model,
         (held.limits if held else UNDECIDED).with_threshold(options.threshold),
         held.temperature if held else 1.0,
-        Judge.of(run, sha256, model.config.classes, (*unfit, *gates.missing), options.allow_unfit, options.tolerance),
+        judge,
         gates,
         golden,
         "+" in settings.input,
+        adapted,
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render
-from trainer.core import frozen_threshold, max_escape, metrics, operating_tables, results_folder, run_folder
+from trainer.core import adaptation, frozen_threshold, max_escape, metrics, operating_tables, results_folder, run_folder
 from trainer.core.console import say
 from trainer.core.decision import EVEN, Limits
 from trainer.core.errors import InputError
@@ -170,7 +170,12 @@ def _attention(run: Path) -> dict[str, Any]:
 
 
 def refresh(run: Path, out: Path, own: str) -> None:
-    """Write RUN/report.html again if the run is finished and `out`, where new results were written, is RUN/`own`."""
+    """Write RUN/report.html again if the run is finished and `out`, where new results were written, is RUN/`own`.
+
+    The page of an adapted run stays: it says what `trainer.adapt` did.
+    """
+    if (run / adaptation.FILE).is_file():
+        return
     if out.resolve() != (run / own).resolve() or not (run / "summary.json").is_file():
         return
     try:

@@ -118,3 +118,15 @@ def test_the_same_edge_points_are_compared_by_any_number_of_views():
             view: [whole.mean()] for view in views[:count]
         }
         assert set(looks_of(part)) == set(views[:count])
+
+
+def test_limits_follow_further_parts_as_far_as_allowed(likeness):
+    key, view = ("a", "plain", "round"), likeness.views["top"]
+    near = looks(TIN + 0.018, 20, 6, shift=0.4)
+    wider = Likeness(KEYS, {"top": view.widened(near, 1.5)})
+    assert any(likeness.reasons(key, {"top": one}) for one in near)
+    assert [wider.reasons(key, {"top": one}) for one in near] == [[]] * 20
+    far = view.widened(looks(GOLD, 20, 7, shift=6.0), 1.5)
+    assert np.ptp(far.colours, axis=1) == pytest.approx(1.25 * np.ptp(view.colours, axis=1))
+    assert far.features.limit == pytest.approx(1.5 * view.features.limit)
+    assert Likeness(KEYS, {"top": far}).reasons(key, {"top": looks(GOLD, 1, 8)[0]})

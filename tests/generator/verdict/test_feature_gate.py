@@ -22,3 +22,9 @@ def test_the_limit_comes_from_validation_not_from_training():
     narrow = FeatureGate.of(training, features(60, 2))
     wide = FeatureGate.of(training, features(60, 2, shift=1.0))
     assert wide.limit > 1.5 * narrow.limit
+
+
+def test_a_limit_follows_further_pictures_up_to_a_factor(gate):
+    assert gate.limit < gate.widened(features(60, 5, shift=0.7), 1.5).limit <= 1.5 * gate.limit
+    assert gate.widened(features(60, 5, shift=6.0), 1.5).limit == pytest.approx(1.5 * gate.limit)
+    assert gate.widened(features(60, 2), 1.5).limit == pytest.approx(gate.limit)

@@ -163,3 +163,15 @@ def test_a_pickle_or_foreign_arrays_are_an_input_error(tmp_path: Path, gates):
     np.savez(tmp_path / FILE, **{**held, "measures": held["measures"][:3]})
     with pytest.raises(InputError, match="arrays of wrong shapes"):
         PictureGates.load(tmp_path)
+
+
+def test_limits_follow_further_pictures_up_to_a_factor(gates):
+    soft = [part(seed).filter(ImageFilter.GaussianBlur(0.75)) for seed in range(400, 412)]
+    wider = gates.widened(soft, 1.5)
+    for name, (low, high) in gates.limits.measures.items():
+        new = wider.limits.measures[name]
+        assert low - 0.5 * abs(low) <= new[0] <= low and high <= new[1] <= high + 0.5 * abs(high)
+    assert wider.limits.measures["fine_across"][0] < gates.limits.measures["fine_across"][0]
+    assert gates.limits.appearance <= wider.limits.appearance <= 1.5 * gates.limits.appearance
+    assert "sharpness" in keywords(wider.reasons(part(300).filter(ImageFilter.GaussianBlur(5))))
+    assert wider.limits.turn == gates.limits.turn and wider.limits.diagonal_px == gates.limits.diagonal_px

@@ -1,0 +1,114 @@
+"""A gauge with a finder that knows the truth is adapted to a station whose pictures it accepts, and judges with it."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from generator.io.checksum import sha256_of
+from generator.locating.crops import Crops
+from generator.locating.likeness import Likeness
+from generator.locating.locate import FoundPoints
+from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
+from tests.trainer.conftest import tiny_rows, write_dataset
+from trainer import adapt, export, predict
+from trainer.core.run_folder import save_tensors
+from trainer.gauge import prediction
+from trainer.gauge.network import GaugeNetwork
+from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
+
+LIMITS = {"connector_3x9": {"true_position_mm": 0.8, "retraction_mm": 0.6, "protrusion_mm": 0.6}}
+PARTS = 8
+
+
+class NoisyFinder(ExactFinder):
+    """Finds tips beside their places by more than it states, as in pictures of a station that it was not trained on."""
+
+    def __init__(self):
+        super().__init__(drawing_of(), ["center"])
+        self.source = np.random.default_rng(0)
+
+    def find(self, crops: Crops) -> FoundPoints:
+        found = super().find(crops)
+        found.points[crops.which < self.queries.pins, 0] += self.source.normal(0.0, 0.3, 2)
+        return found
+
+
+class Gates:
+    """Gates that refuse nothing."""
+
+    def reasons(self, picture):
+        return []
+
+    def widened(self, pictures, most):
+        return self
+
+    def save(self, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture
+def station(tmp_path, monkeypatch):
+    """Folders of a gauge's run, of its dataset and of photographs of good parts."""
+    run, photos = tmp_path / "run", tmp_path / "photos"
+    run.mkdir()
+    photos.mkdir()
+    shape = GaugeConfig(side=48, width=8)
+    torch.manual_seed(0)
+    save_config(run, shape, TrainingConfig(threads=1), 20.7, LIMITS)
+    save_tensors(run / "best.safetensors", GaugeNetwork(shape.side, shape.width).state_dict(), {})
+    save_uncertainty(run, Uncertainty(), None)
+    (run / "connectors.json").write_text(connectors_text(("plain", "round")))
+    (run / "summary.json").write_text(json.dumps({"displaced": ["connector_3x9/r1c1"], "splits": {"test": {}}}))
+    Likeness(frozenset({("connector_3x9", "plain", "round")}), {}).save(run)
+    for number in range(PARTS):
+        grey(0).save(photos / f"part{number}_center.png")
+    data = write_dataset(tmp_path / "data", {"train": tiny_rows("train", 6, 0)})
+    finder = NoisyFinder()
+    monkeypatch.setattr(prediction, "TorchFinder", lambda network, scales: finder)
+    monkeypatch.setattr(prediction, "load_gates", lambda run: {"center": Gates()})
+    return run, data, photos
+
+
+def adapted(station, out, *more: str) -> int:
+    run, data, photos = station
+    options = ["--data", str(data), "--photos", str(photos), "--out", str(out), "--judge", "presence,true_position"]
+    return adapt.main(["--model", str(run), *options, *more])
+
+
+def test_a_run_is_adapted_and_judges_with_a_larger_u_and_a_warning(station, tmp_path, capsys):
+    out = tmp_path / "adapted"
+    assert adapted(station, out, "--change", "none") == 0
+    old, new = load_run(station[0]).uncertainty, load_run(out).uncertainty
+    assert new.alone["center"][0] > 3.0 and new.fit_limits == old.fit_limits
+    document = json.loads((out / "adaptation.json").read_text())
+    assert len(document["photographs"]) == PARTS and document["photographs"][0]["view"] == "center"
+    assert sum(document["good_parts"]["verdicts"].values()) == PARTS
+    assert json.loads((out / "summary.json").read_text())["splits"] == {}
+    assert "does not hold" in (out / "report.html").read_text()
+    assert predict.main(["--model", str(out), str(station[2]), "--json", str(tmp_path / "p.json")]) == 0
+    first = json.loads((tmp_path / "p.json").read_text())[0]
+    assert first["model"]["hash"] == sha256_of(out / "best.safetensors") != sha256_of(station[0] / "best.safetensors")
+    assert first["warnings"][0].startswith("adapted: ")
+    assert export.main(["--model", str(out), "--to", str(tmp_path / "gauge.onnx")]) == 2
+    assert adapted((out, *station[1:]), tmp_path / "again") == 2
+    assert not (tmp_path / "again").exists()
+
+
+def test_too_few_photographs_are_refused_and_leave_no_folder(station, tmp_path, capsys):
+    (station[2] / "part0_center.png").unlink()
+    assert adapted(station, tmp_path / "adapted") == 2
+    assert "photographs of at least 8 good parts in each view, got 7 of view center" in capsys.readouterr().err
+    assert not (tmp_path / "adapted").exists()
+
+
+def test_a_reference_without_enough_bent_pins_is_refused(station, tmp_path, capsys):
+    for number in range(PARTS):
+        Image.open(station[2] / f"part{number}_center.png").save(station[2] / f"bent{number}_center.png")
+    path = tmp_path / "measured.csv"
+    lines = [f"bent{number},r1c1,0.5,0.0" for number in range(PARTS)]
+    path.write_text("\n".join(["part,address,dx_mm,dy_mm", *lines]) + "\n")
+    assert adapted(station, tmp_path / "adapted", "--change", "none", "--reference", str(path)) == 2
+    assert "got 8 parts with 8 such pins" in capsys.readouterr().err

@@ -1,0 +1,75 @@
+"""A tiny ViT is adapted to a station with less and warmer light."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generator.io.checksum import sha256_of
+from tests.trainer.conftest import draw_pins
+from trainer import adapt, evaluate, export, predict
+from trainer.core import frozen_threshold
+
+
+@pytest.fixture(scope="module")
+def station(tmp_path_factory):
+    """Photographs of good parts under another light."""
+    folder, source = tmp_path_factory.mktemp("station"), np.random.default_rng(5)
+    for number in range(10):
+        pixels = draw_pins(source, "ok", 0)[0] * (0.8, 0.6, 0.45)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"part{number}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapted(trained_run, tiny_dataset, station, tmp_path_factory):
+    out = tmp_path_factory.mktemp("adapted") / "run"
+    options = ["--data", str(tiny_dataset), "--photos", str(station), "--out", str(out), "--change", "tone"]
+    assert adapt.main(["--model", str(trained_run), *options]) == 0
+    return out
+
+
+def test_the_new_run_keeps_thresholds_and_loses_promises(trained_run, adapted):
+    old, new = frozen_threshold.load(trained_run), frozen_threshold.load(adapted)
+    assert new.limits == old.limits and new.temperature == old.temperature
+    assert new.operating_points is None and old.operating_points is not None
+    assert new.weights_sha256 == sha256_of(adapted / "best.safetensors") != old.weights_sha256
+    document = json.loads((adapted / "adaptation.json").read_text())
+    assert document["views"][""]["transform"]["kind"] == "tone"
+    assert document["good_parts"]["false_alarms"]["of"] == 10
+    assert "escapes on this station" in (adapted / "report.html").read_text()
+
+
+def test_pictures_are_changed_before_they_are_judged(trained_run, adapted, station, tmp_path):
+    found = {}
+    for name, run in (("old", trained_run), ("new", adapted)):
+        target = tmp_path / f"{name}.json"
+        code = predict.main(["--model", str(run), str(station / "part0.png"), "--json", str(target), "--allow-unfit"])
+        assert code == 0
+        found[name] = json.loads(target.read_text())[0]
+    assert found["new"]["model"]["hash"] != found["old"]["model"]["hash"]
+    assert found["new"]["warnings"][-1].startswith("adapted: ")
+    assert found["new"]["probabilities"] != found["old"]["probabilities"]
+
+
+def test_an_evaluation_changes_the_pictures_too_and_other_commands_refuse(adapted, trained_run, tiny_dataset, tmp_path):
+    shares = []
+    for run in (trained_run, adapted):
+        out = tmp_path / run.parent.name
+        out.mkdir()
+        assert evaluate.main(["--model", str(run), "--data", str(tiny_dataset), "--out", str(out / "e")]) == 0
+        shares.append((out / "e" / "predictions.csv").read_text())
+    assert shares[0] != shares[1]
+    assert export.main(["--model", str(adapted), "--to", str(tmp_path / "vit.onnx")]) == 2
+    options = ["--data", str(tiny_dataset), "--out", str(tmp_path / "m"), "--max-escape", "0.1"]
+    assert evaluate.main(["--model", str(adapted), *options]) == 2
+
+
+def test_too_few_photographs_are_refused(trained_run, tiny_dataset, station, tmp_path, capsys):
+    few = tmp_path / "few"
+    few.mkdir()
+    Image.open(station / "part0.png").save(few / "part0.png")
+    options = ["--data", str(tiny_dataset), "--photos", str(few), "--out", str(tmp_path / "out")]
+    assert adapt.main(["--model", str(trained_run), *options]) == 2
+    assert "at least 8 good parts, got 1" in capsys.readouterr().err

@@ -1,0 +1,147 @@
+"""A run that was adapted to a station by photographs of good parts: RUN/adaptation.json, and the seal of its weights.
+
+Good parts show how pictures of the station look and how often it refuses a good part. They do not show that a defect
+is still found. So an adapted run has a hash of its own: the file of its weights states the SHA-256 of adaptation.json
+and therefore differs from that of the run it was made from. What was released for the old hash does not cover it.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from safetensors import SafetensorError, safe_open
+
+from generator.io.checksum import sha256_of
+from trainer.core.errors import InputError
+from trainer.core.picture_transform import PictureTransform
+from trainer.core.run_folder import BEST, read_json, read_tensors, save_tensors, write_json
+
+FILE = "adaptation.json"
+FORMAT = "pinsight-adaptation/1"
+SEAL = "adaptation_sha256"
+# A limit of what counts as alike may move away from its middle by at most this factor.
+WIDEST = 1.5
+# Fewest photographed parts.
+FEWEST = 8
+# A change of the pictures must bring them this much nearer to the training, or have so many more parts accepted, as
+# shares, to be worth it. One that brings them this much farther away than no change is not used.
+_NEARER, _MORE, _FARTHER = 0.9, 0.1, 1.05
+WARNING = (
+    "adapted: this run was adapted by photographs of good parts; what was shown or released for the run it was made "
+    "from does not hold for it, and that defects are found on this station has not been shown"
+)
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """How pictures of a station are changed before a run judges them.
+
+    Attributes:
+        transforms: the change of each view's pictures, by name of the view; under "" the same for all views.
+        document: content of RUN/adaptation.json.
+    """
+
+    transforms: Mapping[str, PictureTransform]
+    document: Mapping[str, Any]
+
+    def apply(self, picture: Image.Image, view: str = "") -> Image.Image:
+        """Return a view's picture as the run's network gets it.
+
+        Raises:
+            InputError: the photographs of the adaptation did not show this view.
+        """
+        view = "" if "" in self.transforms else view
+        if view not in self.transforms:
+            raise InputError(
+                f"view {view}: expected a view that the photographs of the adaptation show "
+                f"({', '.join(self.transforms)}), as nothing is known of how others look on this station"
+            )
+        return self.transforms[view].apply(picture)
+
+
+def load(run: Path) -> Adaptation | None:
+    """Read RUN/adaptation.json; None for a run that was not adapted.
+
+    Raises:
+        InputError: the file is missing although the run's weights state it, or it is damaged or changed.
+    """
+    path, stated = run / FILE, _seal(run / BEST)
+    if stated is None and not path.is_file():
+        return None
+    if not path.is_file():
+        raise InputError(f"{path}: expected the file with the changes of an adapted run's pictures, got no such file")
+    if sha256_of(path) != stated:
+        raise InputError(f"{path}: expected the file that {BEST} states (SHA-256 {stated}), got another; adapt again")
+    document = read_json(path, "how a run was adapted")
+    try:
+        if document["format"] != FORMAT:
+            raise ValueError(f"format {document['format']!r}")
+        transforms = {
+            str(view): PictureTransform.from_json(one["transform"]) for view, one in document["views"].items()
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected what `trainer.adapt` wrote, got damaged content: {error}") from None
+    return Adaptation(transforms, document)
+
+
+def choose(tried: Sequence[tuple[int, float]], parts: int) -> int:
+    """Return the index of the best change of the pictures: the first, no change, unless a later one is clearly better.
+
+    Args:
+        tried: for each change, from the simplest up, the number of good parts that the run's limits accept, and how far
+            what is seen in their pictures lies from the training.
+        parts: number of good parts.
+    """
+    best = 0
+    for index, (accepted, far) in enumerate(tried):
+        if far > _FARTHER * tried[0][1]:
+            continue
+        more = accepted - tried[best][0]
+        if more > _MORE * parts or (far < _NEARER * tried[best][1] and more >= 0):
+            best = index
+    return best
+
+
+def _seal(weights: Path) -> str | None:
+    """The SHA-256 of adaptation.json that a file of weights states; None: not adapted, or no readable file."""
+    try:
+        with safe_open(weights, framework="pt") as file:
+            return (file.metadata() or {}).get(SEAL)
+    except (OSError, SafetensorError):
+        return None
+
+
+def refuse(run: Path, command: str) -> None:
+    """Refuse an adapted run in a command that would use its network without the changes of the pictures.
+
+    Raises:
+        InputError: the run was adapted.
+    """
+    if load(run) is not None:
+        raise InputError(
+            f"{run}: expected a run that was not adapted, as {command} does not change pictures as an adapted run "
+            "needs it; use the run that it was made from"
+        )
+
+
+def write(source: Path, out: Path, document: Mapping[str, Any], files: Sequence[str]) -> None:
+    """Make the folder of an adapted run: copies of files, adaptation.json, and weights that state its SHA-256.
+
+    Args:
+        source: the run that was adapted.
+        out: the new folder, which exists.
+        document: how it was adapted; `format` and the source's name and hash are added.
+        files: names of the files and folders of `source` that are copied if they exist.
+    """
+    for name in files:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, out / name, dirs_exist_ok=True)
+        elif (source / name).is_file():
+            shutil.copyfile(source / name, out / name)
+    origin = {"run": source.resolve().name, "sha256": sha256_of(source / BEST)}
+    write_json(out / FILE, {"format": FORMAT, "from": origin, "warning": WARNING, **document})
+    tensors, metadata = read_tensors(source / BEST)
+    save_tensors(out / BEST, tensors, {**metadata, SEAL: sha256_of(out / FILE)})

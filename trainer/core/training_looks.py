@@ -1,0 +1,97 @@
+"""Photographs of a station, and pictures of a training dataset that show how its renders look, light by light."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from generator.io.checksum import sha256_of
+from generator.verdict.measures import NAMES, measures_of
+from trainer.core.data import read_dataset
+from trainer.core.default_paths import dataset_facts
+from trainer.core.errors import InputError
+from trainer.core.split import open_picture
+
+# Pictures of one light, at most; so many of one housing and terminal are enough to use no others.
+MOST, OWN = 40, 8
+
+
+def renders_by_light(
+    folder: Path, view: str = "", part: Mapping[str, str] | None = None, most: int = MOST
+) -> dict[str, list[Image.Image]]:
+    """Return training pictures of one view by the name of their light; "" for pictures without one.
+
+    Args:
+        folder: the dataset of the training.
+        view: name of the camera; empty: all cameras.
+        part: values of the columns scene, housing and terminal. If at least 8 pictures have all of them, only these are
+            used; None: all.
+        most: number of pictures of one light, at most, evenly spread.
+
+    Raises:
+        InputError: the dataset cannot be read, or shows no picture of this view.
+    """
+    dataset, _ = read_dataset(folder, "image", ("train",))
+    rows = dataset["train"]
+    names = [name for name in ("scene", "housing", "terminal", "lighting", "camera") if name in rows.column_names]
+    table = rows.select_columns(names).to_list() if names else [{} for _ in range(len(rows))]
+    shown = [index for index, row in enumerate(table) if not view or row.get("camera") == view]
+    if not shown:
+        raise InputError(f"--data {folder}: expected training pictures of view {view}, got none")
+    same = [index for index in shown if all(table[index].get(name) == value for name, value in (part or {}).items())]
+    by_light: dict[str, list[int]] = {}
+    for index in same if len(same) >= OWN else shown:
+        by_light.setdefault(str(table[index].get("lighting") or ""), []).append(index)
+    return {
+        light: [open_picture(rows[index]["image"], f"--data {folder} row {index}") for index in _some(indices, most)]
+        for light, indices in by_light.items()
+    }
+
+
+def open_photographs(
+    parts: Mapping[str, Mapping[str, Path]],
+) -> tuple[dict[str, Mapping[str, Image.Image]], list[dict[str, str]]]:
+    """Open files by part and view; returns the pictures likewise, and name, view and SHA-256 of each file.
+
+    Raises:
+        InputError: a picture cannot be read.
+    """
+    opened: dict[str, Mapping[str, Image.Image]] = {
+        part: {view: open_picture(file, str(file)) for view, file in files.items()} for part, files in parts.items()
+    }
+    each_file = [(view, file) for files in parts.values() for view, file in files.items()]
+    return opened, [{"file": file.name, "view": view, "sha256": sha256_of(file)} for view, file in each_file]
+
+
+def difference(photographs: Sequence[np.ndarray], renders: Sequence[np.ndarray]) -> dict[str, float]:
+    """Return median measures of picture quality of photographs minus those of renders, by name of the measure.
+
+    Less `fine_` and `coarse_` means more blur, more means noise: see `generator.verdict.measures`.
+    """
+    ours, theirs = (
+        np.median([measures_of(Image.fromarray(each)) for each in pictures], axis=0)
+        for pictures in (photographs, renders)
+    )
+    return {name: round(float(each), 3) for name, each in zip(NAMES, ours - theirs, strict=True)}
+
+
+def check_data(folder: Path, run: Path, sha256: str) -> dict[str, str]:
+    """Check that a dataset is the one a run was trained on; returns its name and hash.
+
+    Args:
+        folder, run: the dataset and the run, for messages.
+        sha256: SHA-256 of the content of the training's dataset; empty: not known, and not checked.
+
+    Raises:
+        InputError: it is another dataset.
+    """
+    facts = dataset_facts(folder)
+    if sha256 and facts.get("content_sha256") != sha256:
+        raise InputError(f"--data {folder}: expected the dataset that {run} was trained on, got another")
+    return facts
+
+
+def _some(indices: list[int], most: int) -> list[int]:
+    count = min(len(indices), most)
+    return [indices[round(step * (len(indices) - 1) / max(count - 1, 1))] for step in range(count)]

@@ -1,0 +1,234 @@
+"""Adapt a gauge's run to a station by photographs of good parts, for `trainer.adapt`; makes a new run.
+
+1. A change of the pictures is fitted to the photographs (`trainer.core.picture_transform`), towards the training
+   renders under the light that is most like the station's, and used only if it helps (`trainer.gauge.station_parts`).
+2. Limits of picture quality and of looks are widened for the good parts, by at most half.
+3. U is enlarged where the measures of good parts scatter more than it says (`trainer.gauge.station_uncertainty`).
+4. The good parts are judged by the new run: its false alarms.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from generator.io.checksum import sha256_of
+from generator.locating import factors, likeness
+from generator.locating.gauge import inspect_part
+from trainer.core import adaptation, run_folder
+from trainer.core.adaptation_page import false_alarms
+from trainer.core.console import say
+from trainer.core.errors import InputError
+from trainer.core.picture_transform import PictureStatistics
+from trainer.core.run_folder import CONFIG, SUMMARY
+from trainer.core.training_looks import check_data, difference, open_photographs, renders_by_light
+from trainer.gauge import prediction, station_uncertainty
+from trainer.gauge.finish import DISPLACED
+from trainer.gauge.gates import FOLDER as GATES
+from trainer.gauge.prediction import CONNECTORS, Bench
+from trainer.gauge.run import factors_of, load_config, load_run, save_uncertainty
+from trainer.gauge.station_parts import (
+    Candidate,
+    Pictures,
+    SeenPart,
+    at_scale,
+    candidates,
+    changed,
+    see,
+    widened,
+)
+from trainer.gauge.station_uncertainty import Reference
+
+# Files of a run that an adapted one keeps as they are. The training's results stay behind: they do not hold for it.
+_KEPT = (CONFIG, CONNECTORS, factors.FILE, likeness.FILE, GATES)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Options of an adaptation.
+
+    Attributes:
+        run, data: folders of the run and of the dataset of its training.
+        photos: picture files of good parts, and of the parts of `reference`.
+        out: folder of the new run, which exists.
+        kinds: kinds of change that are tried.
+        options: names of the part and of the photographs' camera.
+        scatter_mm: standard deviation of good pins in production along x, y and z.
+        reference: CSV file with measures of photographed parts; None: none.
+    """
+
+    run: Path
+    data: Path
+    photos: Sequence[Path]
+    out: Path
+    kinds: Sequence[str]
+    options: prediction.Options
+    scatter_mm: float = 0.0
+    reference: Path | None = None
+
+
+def adapt(asked: Asked) -> dict[str, Any]:
+    """Make the adapted run; returns the content of its adaptation.json.
+
+    Raises:
+        InputError: the run, the dataset, a photograph or the reference cannot be used, or there are too few of them.
+    """
+    adaptation.refuse(asked.run, "trainer.adapt")
+    bench = prediction.load_bench(asked.run, asked.options)
+    _, training, _ = load_config(asked.run)
+    facts = check_data(asked.data, asked.run, training.data_sha256)
+    reference = Reference.read(asked.reference) if asked.reference is not None else None
+    parts, files = _photographs(bench, asked.photos)
+    known = reference.measures if reference is not None else {}
+    good = {part: pictures for part, pictures in parts.items() if Path(part).name not in known}
+    photographs = _by_view(bench, good)
+    renders = _renders(asked, bench, photographs)
+    targets = {view: statistics for view, (_, statistics, _) in renders.items()}
+    tried = candidates(bench, good, photographs, targets, asked.kinds)
+    chosen = tried[adaptation.choose([(each.accepted, each.edge_px) for each in tried], len(good))]
+    for each in tried:
+        say(f"change {each.kind}: {each.accepted} of {len(good)} good parts accepted, edges {each.edge_px:.3f} px off")
+    say(f"change of the pictures: {chosen.kind}")
+    bench = replace(bench, gauge=widened(bench, chosen, good, adaptation.WIDEST))
+    by_view, together = _enlarged(bench, chosen, good, asked.scatter_mm)
+    slope, stated = 1.0, None
+    if reference is not None:
+        measured = {part: pictures for part, pictures in parts.items() if part not in good}
+        slope, together = _by_reference(bench, chosen, measured, reference)
+        by_view, stated = dict.fromkeys(by_view, together), {"parts": len(measured), "slope": round(slope, 4)}
+    loaded = load_run(asked.run)
+    uncertainty = station_uncertainty.scaled(loaded.uncertainty, by_view, together, slope)
+    bench = replace(bench, gauge=replace(bench.gauge, factors=factors_of(uncertainty, loaded.errors)))
+    document = {
+        "data": facts,
+        "photographs": files,
+        "views": {
+            view: {
+                "light": renders[view][0],
+                "transform": transform.to_json(),
+                "difference": difference([transform.pixels(each) for each in photographs[view]], renders[view][2]),
+            }
+            for view, transform in chosen.transforms.items()
+        },
+        "tried": [each.to_json() for each in tried],
+        "scatter_mm": asked.scatter_mm,
+        "reference": stated,
+        "uncertainty_factors": {"several views": _rounded(together), **{k: _rounded(v) for k, v in by_view.items()}},
+        "good_parts": _judged(bench, chosen, good),
+    }
+    adaptation.write(asked.run, asked.out, document, _KEPT)
+    save_uncertainty(asked.out, uncertainty, loaded.errors)
+    if bench.gauge.likeness is not None:
+        bench.gauge.likeness.save(asked.out)
+    for view, gates in bench.gauge.gates.items():
+        gates.save(asked.out / GATES / view)
+    _write_summary(asked)
+    return document
+
+
+def _photographs(bench: Bench, photos: Sequence[Path]) -> tuple[dict[str, Pictures], list[dict[str, str]]]:
+    """Open the photographs: pictures by part and view; name, view and SHA-256 of each file."""
+    parts, left, problems = prediction.grouped(bench, photos)
+    if left:
+        raise InputError(problems)
+    return open_photographs(parts)
+
+
+def _by_view(bench: Bench, good: Mapping[str, Pictures]) -> dict[str, list[np.ndarray]]:
+    """Pixels of the photographs of good parts at the gauge's scale, by view; at least 8 of each."""
+    found: dict[str, list[np.ndarray]] = {}
+    for pictures in good.values():
+        for view, picture in pictures.items():
+            found.setdefault(view, []).append(at_scale(bench, view, picture))
+    few = [f"{len(each)} of view {view}" for view, each in found.items() if len(each) < adaptation.FEWEST]
+    if few or not found:
+        raise InputError(
+            f"--photos: expected photographs of at least {adaptation.FEWEST} good parts in each view, got "
+            f"{', '.join(few) or 'none'}"
+        )
+    return found
+
+
+def _renders(
+    asked: Asked, bench: Bench, photographs: Mapping[str, Sequence[np.ndarray]]
+) -> dict[str, tuple[str, PictureStatistics, list[np.ndarray]]]:
+    """For each view, the training's light that is most like the photographs': its name, statistics and pictures."""
+    part = dict(zip(("scene", "housing", "terminal"), bench.drawing.key, strict=True))
+    found = {}
+    for view, own in photographs.items():
+        by_light = {
+            light: [at_scale(bench, view, each) for each in pictures]
+            for light, pictures in renders_by_light(asked.data, view, part).items()
+        }
+        seen = PictureStatistics.of(own)
+        statistics = {light: PictureStatistics.of(each) for light, each in by_light.items()}
+        nearest = min(statistics, key=lambda light: seen.distance(statistics[light]))
+        found[view] = nearest, statistics[nearest], by_light[nearest]
+    return found
+
+
+def _enlarged(
+    bench: Bench, chosen: Candidate, good: Mapping[str, Pictures], scatter_mm: float
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Factors (3,) on U, at least 1, from good parts: by view alone, and by several views together.
+
+    Parts that stay INVALID count only if fewer than 8 are accepted, which alone would show too little.
+    """
+    seen: dict[str, list[SeenPart]] = {}
+    for name, pictures in good.items():
+        shown = changed(chosen.transforms, pictures)
+        sets = [shown, *({view: each} for view, each in shown.items())] if len(shown) > 1 else [shown]
+        for each in sets:
+            found = see(bench, name, each)
+            if found.pins:
+                seen.setdefault("" if len(each) > 1 else next(iter(each)), []).append(found)
+    by_view = {view: _factors(seen.get(view, ()), scatter_mm) for view in chosen.transforms}
+    together = _factors(seen[""], scatter_mm) if "" in seen else np.max(list(by_view.values()), axis=0)
+    return by_view, together
+
+
+def _factors(seen: Sequence[SeenPart], scatter_mm: float) -> np.ndarray:
+    accepted = [each for each in seen if not each.reasons]
+    used = accepted if len(accepted) >= adaptation.FEWEST else seen
+    return station_uncertainty.enlargement([each.pins for each in used], scatter_mm)
+
+
+def _by_reference(
+    bench: Bench, chosen: Candidate, parts: Mapping[str, Pictures], reference: Reference
+) -> tuple[float, np.ndarray]:
+    """Slope, and factors (3,) on U, from parts that were measured by a reference."""
+    measured = {}
+    for part, pictures in parts.items():
+        found = see(bench, part, changed(chosen.transforms, pictures))
+        if not found.reasons:
+            addresses = [each.address for each in bench.drawing.positions]
+            measured[Path(part).name] = dict(zip(addresses, found.pins, strict=True))
+    limit = min(bench.tolerance.limits(each.address).true_position_mm for each in bench.drawing.positions)
+    reference.check(list(measured), limit)
+    return station_uncertainty.corrected(reference, measured)
+
+
+def _judged(bench: Bench, chosen: Candidate, good: Mapping[str, Pictures]) -> dict[str, Any]:
+    """Verdicts of the adapted run on the good parts, of whose photographs it was made."""
+    judged = bench.options.judged
+    verdicts, reasons = Counter[str](), Counter[str]()
+    for pictures in good.values():
+        found = inspect_part(bench.gauge, bench.drawing, changed(chosen.transforms, pictures), bench.tolerance, judged)
+        verdicts[str(found.verdict)] += 1
+        reasons.update({reason.partition(":")[0] for reason in found.reasons} if found.verdict == "INVALID" else ())
+    return false_alarms(verdicts, reasons)
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(each, 3) for each in values.tolist()]
+
+
+def _write_summary(asked: Asked) -> None:
+    """Write summary.json without the training's errors, which do not hold for the adapted run."""
+    old = run_folder.read_json(asked.run / SUMMARY, "a gauge's summary") if (asked.run / SUMMARY).is_file() else {}
+    kept = {name: old[name] for name in ("data", DISPLACED) if name in old}
+    new = {**kept, "weights_sha256": sha256_of(asked.out / run_folder.BEST), "splits": {}}
+    run_folder.write_json(asked.out / SUMMARY, new)

@@ -1,0 +1,249 @@
+"""Adapt a ViT's run to a station by photographs of good parts, for `trainer.adapt`; makes a new run.
+
+1. A change of the pictures is fitted to the photographs (`trainer.core.picture_transform`), towards the training
+   renders under the light that is most like the station's. It is used only if it helps: more of the good parts are
+   accepted by the run's gates, or the network's features are nearer to those of the training. P(NG) does not count: a
+   change that makes the network blind would lower it.
+2. The gates are widened for the good parts, by at most half.
+3. The good parts are judged: the false alarms. Thresholds stay. A higher one would let more defects escape, which good
+   parts cannot show.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from generator.io.checksum import sha256_of
+from generator.io.view_names import parts_of
+from trainer.core import adaptation, frozen_threshold, run_folder
+from trainer.core.adaptation_page import false_alarms
+from trainer.core.console import say
+from trainer.core.decision import Limits
+from trainer.core.default_paths import DATASET_FILES
+from trainer.core.errors import InputError
+from trainer.core.gates import Gates
+from trainer.core.picture_transform import PictureStatistics, PictureTransform
+from trainer.core.run_folder import CONFIG, SUMMARY
+from trainer.core.training_looks import check_data, difference, open_photographs, renders_by_light
+from trainer.vit import run as vit_run
+from trainer.vit.gates import watch
+from trainer.vit.network.letterbox import rgb
+from trainer.vit.network.model import ViT
+from trainer.vit.verdicts import UNDECIDED, PictureVerdict, judge, judge_part
+
+# Files of a run that an adapted one keeps as they are. The training's results stay behind: they do not hold for it.
+_KEPT = (CONFIG, *DATASET_FILES)
+# Sides of the pictures whose statistics are compared, at most, px.
+_SIDE_PX = 512
+Pictures = Mapping[str, Image.Image]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Options of an adaptation.
+
+    Attributes:
+        run, data: folders of the run and of the dataset of its training.
+        photos: picture files of good parts.
+        out: folder of the new run, which exists.
+        kinds: kinds of change that are tried.
+    """
+
+    run: Path
+    data: Path
+    photos: Sequence[Path]
+    out: Path
+    kinds: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A run's network in evaluation mode, with what it judges by.
+
+    Attributes:
+        model, limits, temperature: the network, thresholds of P(NG), and what divides the logits.
+        gates: limits beyond which a picture is INVALID.
+        transforms: the change of each view's pictures.
+    """
+
+    model: ViT
+    limits: Limits
+    temperature: float
+    gates: Gates
+    transforms: Mapping[str, PictureTransform]
+
+    @classmethod
+    def load(cls, run: Path) -> "Network":
+        """Load the best weights of a run, whose pictures are not changed yet."""
+        held = frozen_threshold.load(run)
+        limits, temperature = (held.limits, held.temperature) if held is not None else (UNDECIDED, 1.0)
+        return cls(vit_run.load_model(run), limits, temperature, Gates.load(run), {})
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A kind of change, with what it does to photographs of good parts.
+
+    Attributes:
+        kind, transforms: the kind, and the change of each view; "" for a run without views.
+        verdicts: verdict on each part.
+        features: (N, C, rows, columns) of all pictures.
+        far: median distance of the features from the training's, as a share of the limit; 0 without a gate.
+    """
+
+    kind: str
+    transforms: Mapping[str, PictureTransform]
+    verdicts: Sequence[PictureVerdict]
+    features: np.ndarray
+    far: float
+
+    @property
+    def accepted(self) -> int:
+        """Number of parts that the gates accept."""
+        return sum(each.verdict != "INVALID" for each in self.verdicts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return kind, number of accepted parts and distance of the features."""
+        return {
+            "kind": self.kind,
+            "accepted": self.accepted,
+            "of": len(self.verdicts),
+            "distance of features": round(self.far, 4),
+        }
+
+
+def adapt(asked: Asked) -> dict[str, Any]:
+    """Make the adapted run; returns the content of its adaptation.json.
+
+    Raises:
+        InputError: the run, the dataset or a photograph cannot be used, or there are too few photographs.
+    """
+    adaptation.refuse(asked.run, "trainer.adapt")
+    config, settings = vit_run.load_config(asked.run)
+    if settings.input != "image":
+        raise InputError(f"--model {asked.run}: expected a run trained on the column image, got {settings.input}")
+    facts = check_data(asked.data, asked.run, settings.data_sha256)
+    by = Network.load(asked.run)
+    parts, files = _photographs(asked.photos, config.views)
+    photographs: dict[str, list[np.ndarray]] = {}
+    for pictures in parts.values():
+        for view, picture in pictures.items():
+            photographs.setdefault(view, []).append(_small(picture))
+    renders = {view: _nearest(asked.data, view, own) for view, own in photographs.items()}
+    tried = [_tried(by, kind, parts, photographs, renders) for kind in asked.kinds]
+    chosen = tried[adaptation.choose([(each.accepted, each.far) for each in tried], len(parts))]
+    for each in tried:
+        say(
+            f"change {each.kind}: {each.accepted} of {len(parts)} good parts accepted, features {each.far:.2f} of limit"
+        )
+    say(f"change of the pictures: {chosen.kind}")
+    shown = [chosen.transforms[view].apply(each) for one in parts.values() for view, each in one.items()]
+    gates = by.gates.widened(shown, chosen.features, adaptation.WIDEST)
+    final = replace(by, gates=gates, transforms=chosen.transforms)
+    document = {
+        "data": facts,
+        "photographs": files,
+        "views": {
+            view: {
+                "light": renders[view][0],
+                "transform": transform.to_json(),
+                "difference": difference([transform.pixels(each) for each in photographs[view]], renders[view][1]),
+            }
+            for view, transform in chosen.transforms.items()
+        },
+        "tried": [each.to_json() for each in tried],
+        "good_parts": _judged(final, parts),
+    }
+    adaptation.write(asked.run, asked.out, document, _KEPT)
+    gates.save(asked.out)
+    _write_frozen(asked)
+    return document
+
+
+def _photographs(photos: Sequence[Path], views: Sequence[str]) -> tuple[dict[str, Pictures], list[dict[str, str]]]:
+    """Open the photographs: pictures by part and view ("" without views); name, view and SHA-256 of each file."""
+    if views:
+        parts, problems = parts_of(photos, views)
+        if problems:
+            raise InputError(problems)
+    else:
+        parts = {str(file): {"": file} for file in photos}
+    if len(parts) < adaptation.FEWEST:
+        raise InputError(
+            f"--photos: expected photographs of at least {adaptation.FEWEST} good parts, got {len(parts)} of them"
+        )
+    return open_photographs(parts)
+
+
+def _small(picture: Image.Image) -> np.ndarray:
+    """Pixels (H, W, 3) of a picture, whose longer side is at most 512 px."""
+    factor = min(1.0, _SIDE_PX / max(picture.size))
+    size = max(1, round(picture.width * factor)), max(1, round(picture.height * factor))
+    shown = rgb(picture)
+    return np.asarray(shown if size == shown.size else shown.resize(size, Image.Resampling.BOX))
+
+
+def _nearest(folder: Path, view: str, photographs: Sequence[np.ndarray]) -> tuple[str, list[np.ndarray]]:
+    """Name and pictures of the training's light that is most like the photographs'."""
+    by_light = {light: [_small(each) for each in some] for light, some in renders_by_light(folder, view).items()}
+    own = PictureStatistics.of(photographs)
+    light = min(by_light, key=lambda name: own.distance(PictureStatistics.of(by_light[name])))
+    return light, by_light[light]
+
+
+def _tried(
+    by: Network,
+    kind: str,
+    parts: Mapping[str, Pictures],
+    photographs: Mapping[str, Sequence[np.ndarray]],
+    renders: Mapping[str, tuple[str, Sequence[np.ndarray]]],
+) -> Tried:
+    transforms = {
+        view: PictureTransform.fit(kind, own, PictureStatistics.of(renders[view][1]))
+        for view, own in photographs.items()
+    }
+    adapted = replace(by, transforms=transforms)
+    found = [_seen(adapted, pictures) for pictures in parts.values()]
+    features = np.concatenate([each for _, each in found])
+    gate = by.gates.features
+    far = float(np.median(gate.distances(features)) / gate.limit) if gate is not None else 0.0
+    return Tried(kind, transforms, [verdict for verdict, _ in found], features, far)
+
+
+def _seen(by: Network, pictures: Pictures) -> tuple[PictureVerdict, np.ndarray]:
+    """Verdict on a part, and the features (views, C, rows, columns) of its pictures."""
+    inputs = {view: [by.transforms[view].apply(picture)] for view, picture in pictures.items()}
+    with watch(by.model) as seen:
+        if "" in pictures:
+            verdict, _ = judge(by.model, pictures[""], by.limits, by.temperature, (), by.gates, inputs[""])
+        else:
+            verdict, _ = judge_part(by.model, pictures, by.limits, by.temperature, (), by.gates, inputs)
+    return verdict, seen.features
+
+
+def _judged(by: Network, parts: Mapping[str, Pictures]) -> dict[str, Any]:
+    """Verdicts of the adapted run on the good parts, of whose photographs it was made."""
+    verdicts, reasons = Counter[str](), Counter[str]()
+    for pictures in parts.values():
+        verdict, _ = _seen(by, pictures)
+        verdicts[str(verdict.verdict)] += 1
+        reasons.update({each.partition(":")[0] for each in verdict.reasons} if verdict.verdict == "INVALID" else ())
+    return false_alarms(verdicts, reasons)
+
+
+def _write_frozen(asked: Asked) -> None:
+    """Write frozen.json with the run's thresholds and without its promises, and a summary without its results."""
+    held = frozen_threshold.load(asked.run)
+    sha256 = sha256_of(asked.out / run_folder.BEST)
+    if held is not None:
+        new = replace(held, weights_sha256=sha256, max_escape=None, operating_points=None)
+        frozen_threshold.write(asked.out, new, f"as {asked.run.resolve().name}: not chosen on this station")
+    path = asked.run / SUMMARY
+    old = run_folder.read_json(path, "a run's summary") if path.is_file() else {}
+    kept = {name: old[name] for name in ("data", "classes", "views") if name in old}
+    run_folder.write_json(asked.out / SUMMARY, {**kept, "weights_sha256": sha256, "splits": {}})
