@@ -34,8 +34,10 @@ CAMERAS = ("center", "left", "top")
 FRONT = "center"
 OWN, GOLDEN = "own", "golden"
 _GOLDEN_PARTS, _FIRST_GOLDEN = 20, 690_001
-# Numbers of the first part of the own station, and of its first part with a defect, counted from there.
-_FIRST_PART, _BAD, _SEED = 700_001, 5_000, 20_261
+# Good parts of a foreign station by which a run may be fitted to it; they are not judged.
+PHOTOGRAPHS = 20
+# Number of the own station's first part; its first part with a defect, and its first photograph, counted from there.
+_FIRST_PART, _BAD, _PHOTOGRAPH, _SEED = 700_001, 5_000, 8_000, 20_261
 _KNOCK_DEG = 0.2
 # Sizes of the defects, in multiples of the limits.
 _LEAST_SIZE, _LARGEST_SIZE, _GOLDEN_RATIO = 1.1, 5.0, 0.618034
@@ -156,11 +158,18 @@ def write_scene(station: Station, folder: Path) -> Connector:
     return read_connector(path)
 
 
-def manifest(station: Station, connector: Connector, parts: int, width: int) -> str:
+def manifest(station: Station, connector: Connector, parts: int, width: int, photographs: bool = False) -> str:
     """Make the manifest of a station's pictures, as CSV text: `parts` good parts, and as many with one defect.
 
     The parts, defects and placings of the own station and of the scenarios are the same; those of each foreign station
     are others. More parts only add rows. The station GOLDEN has good parts only, seen by the camera FRONT.
+
+    Args:
+        station: the station.
+        connector: the connector of its scene.
+        parts: number of good parts, and of parts with a defect.
+        width: width of the pictures, px.
+        photographs: whether to make, instead, the PHOTOGRAPHS further good parts by which a run is fitted.
     """
     cameras: tuple[str, ...] = CAMERAS
     if station.name == GOLDEN:
@@ -168,6 +177,8 @@ def manifest(station: Station, connector: Connector, parts: int, width: int) -> 
     else:
         first = _FIRST_PART + (10_000 * (1 + int(station.name.rpartition("_")[2])) if station.foreign else 0)
         good, bad = parts, parts
+    if photographs:
+        first, good, bad = first + _PHOTOGRAPH, PHOTOGRAPHS, 0
     facts = {"split": "test", "scene": station.name, "housing": HOUSING, "terminal": TERMINAL, "marking": "none"}
     is_open = float(station.values.get(("camera", "f_number"), 0.0)) > 0.0
     facts |= {"lighting": station.lighting, "width": str(width), "samples": str(_OF_OPEN_LENS if is_open else _SAMPLES)}

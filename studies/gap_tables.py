@@ -49,7 +49,8 @@ def tables(results: Sequence[Result], own: str) -> str:
         results: the results; those of the station `own` are compared with the others.
         own: name of the own station.
     """
-    pieces = [STAND_IN]
+    missing = [step for step in STEPS if not any(each.step == step for each in results)]
+    pieces = [STAND_IN + (f" Ingredients that were not run: {', '.join(missing)}." if missing else "")]
     writers = {GAUGE: _gauge, CLASSIFIER: _classifier, INSPECT: _inspect}
     for kind, title in ((GAUGE, "Gauge"), (CLASSIFIER, "ViT and Florence-2"), (INSPECT, "`inspect`")):
         chosen = [each for each in results if each.kind == kind]
@@ -70,12 +71,15 @@ def silent(results: Sequence[Result]) -> list[str]:
     ]
 
 
-def _verdicts(parts: Sequence[JudgedPart]) -> list[str]:
-    found = verdict_figures(parts)
+def _verdicts(result: Result, base: Result | None) -> list[str]:
+    """The cells of verdicts; `base`: the same run on the own station, whose silent OKs are no news of a scenario."""
+    found = verdict_figures(result.parts)
     cells = [" / ".join(str(found[name].get(str(one), 0)) for one in _ORDER) for name in ("good", "ng")]
-    count, below = len(found["silent"]), 100.0 * found["silent_below"]
+    known = set(verdict_figures(base.parts)["silent"]) if base and base is not result and not result.foreign else set()
+    count, below, old = len(found["silent"]), 100.0 * found["silent_below"], len(known & set(found["silent"]))
+    also = f", {old} also on the own station" if old else ""
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(found["reasons"].items())) or "–"
-    return [*cells, f"{count} (< {below:.0f} %)", why]
+    return [*cells, f"{count}{also} (< {below:.0f} %)", why]
 
 
 _OF_VERDICTS = ["good parts: OK / UNSURE / NG / INVALID", "NG parts: same", "silent OK", "INVALID because of"]
@@ -92,7 +96,7 @@ def _gauge(results: Sequence[Result], bases: Mapping[tuple[str, str], Result]) -
         within = ", ".join(_share(found[f"within_{axis}"]) for axis in AXES)
         times = _times(found, own)
         shown = "–" if times is None else f"{times:.1f}"
-        facts = [*_verdicts(each.parts), errors, shown, within, _interval(found["auroc"])]
+        facts = [*_verdicts(each, base), errors, shown, within, _interval(found["auroc"])]
         rows.append([each.run, each.title, each.step, *facts, _goal(each, found, times)])
     return table(header, rows)
 
@@ -132,13 +136,18 @@ def _classifier(results: Sequence[Result], bases: Mapping[tuple[str, str], Resul
             was = own - classifier_figures(before.parts)["accuracy"][0]
             closed = f"{100.0 * (1.0 - gap / was):.0f} %" if was > 0.0 else "no gap"
         cells = [_percent(found), "–" if gap is None else f"{100.0 * gap:.0f} %", closed]
-        rows.append([each.run, each.title, each.step, *_verdicts(each.parts), *cells])
+        rows.append([each.run, each.title, each.step, *_verdicts(each, base), *cells])
     return table(header, rows)
 
 
 def _inspect(results: Sequence[Result], bases: Mapping[tuple[str, str], Result]) -> str:
     rows = [
-        [each.title, each.step, *_verdicts(each.parts), _interval(inspect_figures(each.parts)["auroc"])]
+        [
+            each.title,
+            each.step,
+            *_verdicts(each, bases.get((each.run, AS_TRAINED))),
+            _interval(inspect_figures(each.parts)["auroc"]),
+        ]
         for each in results
     ]
     return table(["station", "ingredient", *_OF_VERDICTS, "AUROC of parts"], rows)

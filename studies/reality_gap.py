@@ -5,9 +5,12 @@
 RUN was trained on renders of scenes/connector_3x9.toml. The study renders good and defective parts on foreign stations
 and on the run's own station with one change each (`studies.foreign_stations`), and judges them as the product does: by
 `trainer.predict`, and by `generator inspect` with good parts of the own station. The pictures are renders, so this is a
-stand-in for real photographs. Renders and verdicts stay in the work folder, and a repeated command resumes. --match
-fits camera places of a foreign station to its good pictures (`generator match`) and measures a gauge with them. --write
-puts the tables of all verdicts in the work folder into docs/explanation/reality_gap.md.
+stand-in for real photographs. Renders and verdicts stay in the work folder, and a repeated command resumes.
+
+Two ingredients fit a run to a foreign station by 20 further good parts of it: --match measures gauges with the cameras
+that `generator match` finds, --data adapts runs by `trainer.adapt`. The wide world is an ingredient of the training:
+give a second RUN that was trained in it. --write puts the tables of all verdicts in the work folder into
+docs/explanation/reality_gap.md.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +65,8 @@ from trainer.gauge.run import FORMAT as GAUGE_FORMAT
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "explanation" / "reality_gap.md"
 STATIONS = 5
+# The file by which an adapted run is recognised.
+ADAPTATION = "adaptation.json"
 Command = Callable[[Sequence[str], Path], None]
 
 
@@ -95,20 +102,25 @@ class Study:
         """Return the own station, its scenarios, and the foreign stations."""
         return [*scenarios(), *(foreign(index, self.width) for index in range(1, STATIONS + 1))]
 
-    def pictures(self, station: Station) -> Path:
-        """Render a station's pictures, unless they are finished; returns the folder with `images` and `records`."""
-        folder = self.work / "renders" / station.name
+    def pictures(self, station: Station, photographs: bool = False) -> Path:
+        """Render a station's pictures, or the photographs by which runs are fitted to it, unless they are finished.
+
+        Returns:
+            The folder with `images` and `records`.
+        """
+        name = f"{station.name}_photographs" if photographs else station.name
+        folder = self.work / "renders" / name
         if station.window is not None:
             self._dirty(station.window, self.pictures(scenarios()[0]), folder)
             return folder
         connector = write_scene(station, self.work / "scenes")
-        path = self.work / f"{station.name}.csv"
-        path.write_text(manifest(station, connector, self.parts, self.width), "utf-8")
+        path = self.work / f"{name}.csv"
+        path.write_text(manifest(station, connector, self.parts, self.width, photographs), "utf-8")
         words = ["-m", "generator", "render", str(path), "--out", str(folder), "--workers", self.workers]
         words += ["--scenes", str(self.work / "scenes")]
         if self.blender is not None and station.name == f"foreign_{STATIONS}":
             words += ["--engine", "blender", "--blender", str(self.blender)]
-        self.command(words, self._log(f"render_{station.name}"))
+        self.command(words, self._log(f"render_{name}"))
         return folder
 
     def _dirty(self, window: tuple[float, Sequence[Any]], clean: Path, folder: Path) -> None:
@@ -116,19 +128,27 @@ class Study:
             through_window(picture, folder / "images" / picture.name, window)
         shutil.copytree(clean / "records", folder / "records", dirs_exist_ok=True)
 
-    def measure(self, station: Station, models: Sequence[Path], match: bool) -> None:
-        """Have `inspect` and the runs judge a station's parts, where they have not yet."""
+    def measure(self, station: Station, models: Mapping[Path, Path | None], match: bool) -> None:
+        """Have `inspect` and the runs judge a station's parts, where they have not yet.
+
+        Args:
+            station: the station.
+            models: the runs' folders; for each the dataset that it was trained on, to adapt it, or None.
+            match: whether gauges are also measured with cameras fitted to a foreign station.
+        """
         with locked(self.work / "locks" / station.name):
             folder = self.pictures(station)
             floor_mm = float(station.values.get(("shell", "depth_mm"), self.nominal.shell.depth_mm))
             true = truths(folder / "records", self.nominal, floor_mm - self.nominal.shell.depth_mm)
             once = partial(self._once, station=station, parts=len(true))
             once(INSPECT, "inspect", AS_TRAINED, partial(self._inspected, folder, true))
-            for model in models:
+            for model, data in models.items():
                 name, kind = model.resolve().name, GAUGE if kind_of(model) == GAUGE_FORMAT else CLASSIFIER
                 once(kind, name, AS_TRAINED, partial(self._judged, model, folder, true))
                 if match and station.foreign and kind == GAUGE:
                     once(kind, name, MATCHED, partial(self._matched, model, station, folder, true))
+                if data is not None and station.foreign:
+                    once(kind, name, ADAPTED, partial(self._adapted, model, data, station, folder, true))
 
     def _once(
         self, kind: str, run: str, step: str, judge: Callable[[], list[JudgedPart]], station: Station, parts: int
@@ -144,11 +164,9 @@ class Study:
 
     def _judged(self, model: Path, folder: Path, true: Mapping[str, Truth]) -> list[JudgedPart]:
         """The parts as `trainer.predict` judges them by a run."""
-        is_gauge = kind_of(model) == GAUGE_FORMAT
-        views = read_json(model / CONFIG, "a run's settings")["model"].get("views")
-        cameras = CAMERAS if is_gauge or views else (FRONT,)
+        is_gauge, cameras = kind_of(model) == GAUGE_FORMAT, _cameras(model)
         files = [str(path) for camera in cameras for path in sorted((folder / "images").glob(f"*_{camera}.png"))]
-        out = self.work / "predictions" / f"{model.resolve().name}_{folder.name}.json"
+        out = self.work / "predictions" / f"{model.resolve().name}_{model.resolve().parent.name}_{folder.name}.json"
         out.parent.mkdir(parents=True, exist_ok=True)
         words = ["-m", "trainer.predict", "--model", str(model), *files, "--json", str(out), "--threads", self.threads]
         if is_gauge:
@@ -170,19 +188,39 @@ class Study:
         return judged_by_inspect([json.loads(line) for line in lines], true)
 
     def _matched(self, model: Path, station: Station, folder: Path, true: Mapping[str, Truth]) -> list[JudgedPart]:
-        """The parts as a gauge judges them with cameras fitted to the foreign station's good pictures."""
-        return self._judged(self._with_cameras(model, station, folder), folder, true)
+        """The parts as a gauge judges them with cameras fitted to photographs of the foreign station."""
+        return self._judged(self._with_cameras(model, station), folder, true)
 
-    def _with_cameras(self, model: Path, station: Station, folder: Path) -> Path:
-        """A copy of a gauge's run whose cameras are fitted to the good pictures of a foreign station."""
+    def _adapted(
+        self, model: Path, data: Path, station: Station, folder: Path, true: Mapping[str, Truth]
+    ) -> list[JudgedPart]:
+        """The parts as a run judges them that was adapted by photographs of the foreign station."""
+        to = self.work / "adapted" / station.name / model.resolve().name
+        if not (to / ADAPTATION).is_file():
+            shutil.rmtree(to, ignore_errors=True)
+            photographs = to.with_name(f"{to.name}_photographs")
+            photographs.mkdir(parents=True, exist_ok=True)
+            images = self.pictures(station, photographs=True) / "images"
+            for picture in (path for camera in _cameras(model) for path in images.glob(f"*_{camera}.png")):
+                shutil.copy(picture, photographs)
+            words = ["-m", "trainer.adapt", "--model", str(model), "--data", str(data), "--photos", str(photographs)]
+            words += ["--out", str(to), "--threads", self.threads]
+            if kind_of(model) == GAUGE_FORMAT:
+                words += ["--scene", SCENE, "--housing", HOUSING, "--terminal", TERMINAL]
+            self.command(words, self._log(f"adapt_{station.name}"))
+        return self._judged(to, folder, true)
+
+    def _with_cameras(self, model: Path, station: Station) -> Path:
+        """A copy of a gauge's run whose cameras are fitted to photographs of a foreign station."""
         scenes = self.work / "matched" / station.name
         scenes.mkdir(parents=True, exist_ok=True)
+        images = self.pictures(station, photographs=True) / "images"
         before = SCENE
         shutil.copy(SCENES / f"{SCENE}.toml", scenes)
         for camera in CAMERAS:
             after = f"matched_{camera}"
             if not (scenes / f"{after}.toml").is_file():
-                files = [str(path) for path in sorted((folder / "images").glob(f"good*_{camera}.png"))[:20]]
+                files = [str(path) for path in sorted(images.glob(f"*_{camera}.png"))]
                 words = ["-m", "generator", "match", *files, "--scene", before, "--scenes", str(scenes)]
                 words += ["--housing", HOUSING, "--terminal", TERMINAL, "--camera", camera, "--workers", self.workers]
                 self.command([*words, "-o", str(scenes / f"{after}.toml")], self._log(f"match_{station.name}"))
@@ -209,6 +247,12 @@ class Study:
         return self.work / "logs" / f"{name}.txt"
 
 
+def _cameras(model: Path) -> tuple[str, ...]:
+    """The cameras of the pictures by which a run judges a part."""
+    views = read_json(model / CONFIG, "a run's settings")["model"].get("views")
+    return CAMERAS if views or kind_of(model) == GAUGE_FORMAT else (FRONT,)
+
+
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
     names = [*(station.name for station in scenarios()), *(f"foreign_{index}" for index in range(1, STATIONS + 1))]
@@ -226,8 +270,13 @@ def parser() -> argparse.ArgumentParser:
     parts = "number of good parts of each station; as many have a defect (default: 20)"
     add("--parts", type=number(int, 3, 1000), default=20, metavar="N", help=parts)
     add("--width", type=number(int, 64, 4096), default=256, metavar="PX", help="width of the pictures (default: 256)")
-    match = "also measure gauges with the cameras that `generator match` fits to a foreign station's good pictures"
+    match = "also measure gauges with the cameras that `generator match` fits to a foreign station's photographs"
     add("--match", action="store_true", help=match)
+    data = (
+        "dataset that the RUN at the same place in the command was trained on: also measure this RUN adapted by "
+        "`trainer.adapt` to each foreign station; may be repeated"
+    )
+    add("--data", type=Path, action="append", default=[], metavar="DATASET", help=data)
     blender = f"executable of another Blender, to render foreign_{STATIONS} (default: that of this Python)"
     add("--blender", type=Path, metavar="PATH", help=blender)
     workers = "number of renderer processes (default: 1)"
@@ -244,12 +293,17 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Measure the stations, and print the tables and each NG part that was called OK; returns the exit code."""
+    if args.data and find_spec("trainer.adapt") is None:
+        raise InputError("--data: expected a version of Pinsight with trainer.adapt, got one without")
+    if len(args.data) > len(args.model):
+        raise InputError(f"--data: expected at most one dataset for each --model, got {len(args.data)} datasets")
+    models = dict(zip_longest(args.model, args.data))
     study = Study(args.work, args.parts, args.width, args.workers, args.threads, args.blender)
     for station in study.stations():
         if args.tables or (args.only and station.name not in args.only):
             continue
         try:
-            study.measure(station, args.model, args.match)
+            study.measure(station, models, args.match)
         except CommandFailed as error:
             raise InputError(str(error)) from None
     results = study.results()

@@ -47,6 +47,9 @@ def test_foreign_stations_are_drawn_by_number_and_their_parts_are_their_own(tmp_
     texts = [manifest(each, write_scene(each, tmp_path), 3, 256) for each in (STATIONS[0], *STATIONS[-2:])]
     parts = [{line.split(",")[1] for line in text.splitlines()[1:]} for text in texts]
     assert not parts[0] & parts[1] and not parts[1] & parts[2]
+    photographs = manifest(STATIONS[-1], write_scene(STATIONS[-1], tmp_path), 3, 256, photographs=True)
+    assert photographs.count("\n") == 1 + 20 * len(CAMERAS) and "@" not in photographs
+    assert not {line.split(",")[1] for line in photographs.splitlines()[1:]} & parts[2]
     golden = manifest(Station(GOLDEN, ""), read_connector(SCENES / "connector_3x9.toml"), 3, 256)
     assert golden.count("_center,") == golden.count("\n") - 1 == 20
 

@@ -10,7 +10,7 @@ from blender_scripts.contract.connector import read_connector
 from generator.dataset.connectors import connectors_json, nominal_connector, read_connectors
 from studies import reality_gap
 from studies.foreign_stations import HOUSING, SCENE, SCENES, TERMINAL, write_scene
-from studies.gap_tables import MATCHED
+from studies.gap_tables import ADAPTED, MATCHED
 from studies.page import marked
 from studies.reality_gap import PAGE, Study, parser, run
 
@@ -23,12 +23,17 @@ class Pretended:
 
     def __call__(self, words, log):
         self.said.append([str(word) for word in words])
+        if words[1] == "trainer.adapt":
+            to = Path(words[words.index("--out") + 1])
+            shutil.copytree(words[words.index("--model") + 1], to)
+            (to / "adaptation.json").write_text("{}")
+            return
         {"render": self.render, "inspect": self.inspect, "match": self.match}.get(words[2], self.predict)(words)
 
     def render(self, words):
         folder = Path(words[words.index("--out") + 1])
         for name in ("images", "records"):
-            (folder / name).mkdir(parents=True)
+            (folder / name).mkdir(parents=True, exist_ok=True)
         pin = {"address": "r1c1", "tip_mm": [0, 0, 0], "dx_mm": 0.0, "dy_mm": 0.0, "retraction_mm": 0.0}
         for part, dx in (("good000", 0.0), ("bad000", 0.9)):
             for camera in ("center", "left", "top"):
@@ -72,23 +77,26 @@ def test_a_station_is_judged_once_by_each_run_and_ingredient(tmp_path, gauge):
     study = Study(tmp_path / "work", 3, 256, command=command)
     stations = {station.name: station for station in study.stations()}
     for name in ("own", "foreign_2"):
-        study.measure(stations[name], [gauge], match=True)
+        study.measure(stations[name], {gauge: tmp_path / "data"}, match=True)
     found = study.results()
     assert [(each.run, each.step, each.station) for each in found] == [
         ("g1", "as trained", "own"),
         ("g1", "as trained", "foreign_2"),
         ("g1", MATCHED, "foreign_2"),
+        ("g1", ADAPTED, "foreign_2"),
         ("inspect", "as trained", "own"),
         ("inspect", "as trained", "foreign_2"),
     ]
     assert [part.truth for part in found[0].parts] == ["OK", "BENDNG"]
     matched = [words for words in command.said if "match" in words]
     assert [words[words.index("--scene") + 1] for words in matched] == [SCENE, "matched_center", "matched_left"]
+    (adapted,) = (words for words in command.said if "trainer.adapt" in words)
+    assert len(list(Path(adapted[adapted.index("--photos") + 1]).iterdir())) == 6
     (fitted,) = read_connectors(tmp_path / "work" / "matched" / "foreign_2" / "g1")
     assert fitted.cameras["center"]["matrix"][2][3] == pytest.approx(111.0 - 2.5)
     count = len(command.said)
     shutil.rmtree(tmp_path / "work" / "renders")
-    study.measure(stations["own"], [gauge], match=True)
+    study.measure(stations["own"], {gauge: None}, match=True)
     assert len(command.said) == count + 1  # rendering keeps its own finished rows
 
 
