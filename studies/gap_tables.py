@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from generator.verdict.envelope import Verdict
@@ -71,11 +71,24 @@ def silent(results: Sequence[Result]) -> list[str]:
     ]
 
 
+def _base(result: Result, bases: Mapping[tuple[str, str], Result]) -> Result | None:
+    """The same run on the own station; for a scenario, which shows the same parts, only the parts that it shows."""
+    base = bases.get((result.run, AS_TRAINED))
+    if base is None or result.foreign:
+        return base
+    names = {part.name for part in result.parts}
+    return replace(base, parts=tuple(part for part in base.parts if part.name in names))
+
+
 def _verdicts(result: Result, base: Result | None) -> list[str]:
     """The cells of verdicts; `base`: the same run on the own station, whose silent OKs are no news of a scenario."""
     found = verdict_figures(result.parts)
     cells = [" / ".join(str(found[name].get(str(one), 0)) for one in _ORDER) for name in ("good", "ng")]
-    known = set(verdict_figures(base.parts)["silent"]) if base and base is not result and not result.foreign else set()
+    known = (
+        set(verdict_figures(base.parts)["silent"])
+        if base and base.station != result.station and not result.foreign
+        else set()
+    )
     count, below, old = len(found["silent"]), 100.0 * found["silent_below"], len(known & set(found["silent"]))
     also = f", {old} also on the own station" if old else ""
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(found["reasons"].items())) or "–"
@@ -90,7 +103,7 @@ def _gauge(results: Sequence[Result], bases: Mapping[tuple[str, str], Result]) -
     header += ["within U, %", "AUROC of pins", "goal"]
     rows = []
     for each in results:
-        base = bases.get((each.run, AS_TRAINED))
+        base = _base(each, bases)
         found, own = gauge_figures(each.parts), gauge_figures(base.parts) if base else {}
         errors = "–" if found["rms_dx"] is None else ", ".join(f"{_value(found[f'rms_{axis}']):.3f}" for axis in AXES)
         within = ", ".join(_share(found[f"within_{axis}"]) for axis in AXES)
@@ -119,7 +132,11 @@ def _goal(result: Result, found: Mapping[str, Any], times: float | None) -> str:
         missed.append("errors")
     if result.foreign and found["auroc"] is not None and found["auroc"][0] < LEAST_AUROC:
         missed.append("AUROC")
-    return f"missed: {', '.join(missed)}" if missed else "met" if withins else "met: all INVALID"
+    if missed:
+        return f"missed: {', '.join(missed)}"
+    if withins:
+        return "met"
+    return "all INVALID" + ("; AUROC not measured" if result.foreign else "")
 
 
 def _classifier(results: Sequence[Result], bases: Mapping[tuple[str, str], Result]) -> str:
@@ -127,7 +144,7 @@ def _classifier(results: Sequence[Result], bases: Mapping[tuple[str, str], Resul
     first = {(each.run, each.station): each for each in results if each.step == AS_TRAINED}
     rows = []
     for each in results:
-        found, base = classifier_figures(each.parts)["accuracy"], bases.get((each.run, AS_TRAINED))
+        found, base = classifier_figures(each.parts)["accuracy"], _base(each, bases)
         own = classifier_figures(base.parts)["accuracy"][0] if base else None
         gap = None if own is None else own - found[0]
         before = first.get((each.run, each.station))
