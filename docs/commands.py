@@ -48,7 +48,7 @@ def parsers() -> Iterator[tuple[str, argparse.ArgumentParser]]:
     for name, module in TRAINER.items():
         yield from _with_steps(f"python -m {name}", importlib.import_module(module).parser())
     yield from _with_steps("python -m studies", importlib.import_module("studies.__main__").parser())
-    for name in ("studies.gauge_rr", "studies.gauge_search"):
+    for name in ("studies.gauge_rr", "studies.gauge_search", "studies.reality_gap"):
         yield from _with_steps(f"python -m {name}", importlib.import_module(name).parser())
 
 

@@ -487,7 +487,7 @@ def options_of_all_commands() -> set[str]:
             "push",
         )
     ]
-    studies = ("__main__", "gauge_rr", "gauge_search")
+    studies = ("__main__", "gauge_rr", "gauge_search", "reality_gap")
     parsers += [importlib.import_module(f"studies.{name}").parser() for name in studies]
     return set().union(*map(options_of, parsers))
 

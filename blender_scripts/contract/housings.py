@@ -160,7 +160,7 @@ class Finish:
         scratches: scratches on the plating of pins, 0 none to 1 heavy.
         mould_marks: flow marks and sink in the plastic, 0 none to 1 strong.
         dust: share of the plastic's area that dust covers.
-        oil: strength of a film of oil, which makes patches of the plastic glossier; only in the wide world.
+        oil: strength of a film of oil, which makes patches of the plastic glossier, 0 none to 1 strong.
         wear: strength of the dull patches on the plating, 0 none to 1 strong; only in the wide world.
     """
 
@@ -284,6 +284,7 @@ def read_finish(section: TomlSection) -> Finish:
         scratches=section.number("scratches", 0.0, 1.0, 0.0),
         mould_marks=section.number("mould_marks", 0.0, 1.0, 0.0),
         dust=section.number("dust", 0.0, 0.3, 0.0),
+        oil=section.number("oil", 0.0, 1.0, 0.0),
     )
 
 
