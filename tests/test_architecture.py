@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "generator.io": {f"{CONTRACT}.{name}" for name in ("errors", "csv_file", "output_path")},
     "generator.bbox_str": set(),
     "generator.verdict": {"generator.io", f"{CONTRACT}.errors"},
-    "generator.soart": {"generator.io", "generator.verdict", f"{CONTRACT}.errors"},
+    "generator.soart": {"generator.io", "generator.verdict", "generator.locating", f"{CONTRACT}.errors"},
     "generator.dataset": GENERATOR_BASE | RENDERER_WORDS,
     "generator.doe": GENERATOR_BASE | RENDERER_WORDS | {"generator.dataset.labels", "generator.dataset.connectors"},
     "generator.rendering": {"generator.io", "generator.doe"} | RENDERER_WORDS,

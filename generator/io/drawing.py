@@ -242,6 +242,13 @@ def draw_ring(picture: Image.Image, centre: tuple[float, float], radius: float) 
     return sheet
 
 
+def polygon_mask(points: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """Return a mask (mode L) of `size` (W, H) px: 255 inside the polygon with the corners (n, 2), in px, else 0."""
+    mask = Image.new("L", size)
+    ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in points], fill=255)
+    return mask
+
+
 def under_verdict(picture: Image.Image, verdict: str, text: str) -> Image.Image:
     """Add a bar in the verdict's colour above a picture: the verdict in large letters, then `text`; returns a copy.
 

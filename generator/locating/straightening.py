@@ -13,9 +13,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops
 
 from blender_scripts.contract.errors import InputError
+from generator.io.drawing import polygon_mask
 from generator.io.pictures import open_picture
 from generator.io.pin_boxes import PinBox
 from generator.locating.cameras import StationCamera
@@ -159,9 +160,7 @@ class Straightener:
         middle = 0.5 * (outline.min(axis=0) + outline.max(axis=0))
         extent = 0.5 * np.ptp(outline, axis=0)
         inside = middle + (outline - middle) * (1.0 - _CUT_PX / extent)
-        mask = Image.new("L", nominal.size, 255)
-        ImageDraw.Draw(mask).polygon([(float(x), float(y)) for x, y in inside], fill=0)
-        return mask
+        return ImageChops.invert(polygon_mask(inside, nominal.size))
 
     def _outline(self, camera: StationCamera) -> np.ndarray | None:
         """The outer edge of the housing's mating face in a camera's picture, (n, 2) px; None if it is not stated."""

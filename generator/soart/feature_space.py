@@ -57,7 +57,7 @@ class FeatureSpace:
         total = weights.sum(axis=0)
         mean = (np.einsum("nyx,ndyx->dyx", weights, members) / total).astype(np.float32)
         scatter = _total(_scatter(one - mean, weight) for one, weight in zip(members, weights, strict=True))
-        whitening = _whitening(scatter, total.sum())
+        whitening = _whitening(scatter, float(total.sum()))
         distances = np.stack([_lengths(one - mean, whitening) for one in members]) * _alone(weights, total)
         squares = weights * np.square(distances, dtype=np.float64)
         spread = _spread(squares.sum(axis=0), total)
