@@ -45,6 +45,8 @@ _LEAST_SCORE, _RUNNER_UP = 0.12, 0.6
 # Least share of the pins that are seen at their places: for another look, and for the part to be there. A second place
 # that has more than this share of the first one's agreement makes the place ambiguous.
 _WORTH, _LEAST_PINS, _AS_GOOD = 0.15, 0.6, 0.8
+# A place beside the best one is a second part, however bad, if this share of the pins is seen there.
+_SECOND = 0.35
 # Validation shows mounted parts only. In photographs residuals may be larger than its limit by this factor, and there
 # may be this many times the outliers and the standard deviation; in exchange the pins must be seen.
 _RESIDUAL, _OUTLIERS, _SIGMA = 1.3, 2.0, 2.0
@@ -129,12 +131,15 @@ class Found:
                 "u_pins_px": dict(zip(addresses, np.round(larger, 2).tolist(), strict=True)),
             }
         }
-        if self.orientations > 1:
-            turn = 360.0 / self.orientations
-            said["orientation"] = (
-                f"ambiguous: the drawing looks alike after a turn by {turn:g}°; the turn nearest to upright is assumed"
-            )
-        return said
+        return said | orientation_note(self.orientations)
+
+
+def orientation_note(orientations: int) -> dict[str, str]:
+    """Return the JSON key that says that a part's turn is not known, as `Found.orientations` is above 1; else none."""
+    if orientations == 1:
+        return {}
+    said = f"the drawing looks alike after a turn by {360.0 / orientations:g}°; the turn nearest to upright is assumed"
+    return {"orientation": f"ambiguous: {said}"}
 
 
 def search(
@@ -174,7 +179,7 @@ def search(
     seen.sort(key=lambda each: (bool(_refusals(each, limits)), -each.agreement))
     best, reasons = seen[0], _refusals(seen[0], limits)
     if not reasons:
-        reasons = _ambiguity(best, seen[1:], template, limits)
+        reasons = _ambiguity(best, seen[1:], template, limits) or _second_part(best, seen[1:], template)
     marks = sought.marks[: sought.pins]
     return Found(tuple(reasons), best, *predicted(best, marks), template.turns)
 
@@ -345,4 +350,18 @@ def _ambiguity(best: Sighted, others: Sequence[Sighted], template: Template, lim
             turn = np.degrees(np.angle(other.similarity.factor / best.similarity.factor))
             place = f"{x:.0f}, {y:.0f} px, turned by {turn:.0f}° from the best place"
             return [f"ambiguous: the part fits nearly as well at {place}"]
+    return []
+
+
+def _second_part(best: Sighted, others: Sequence[Sighted], template: Template) -> list[str]:
+    """Whether the photograph shows a second part beside the best place, which may be a defective one, as a reason."""
+    least = 0.5 * min(np.ptp(template.points.real), np.ptp(template.points.imag)) * best.similarity.scale
+    middle = np.array([template.middle.real, template.middle.imag])
+    for other in others:
+        x, y = other.similarity.apply(middle)
+        away = np.linalg.norm((x, y) - best.similarity.apply(middle))
+        if other.pins_seen >= _SECOND and away > least:
+            return [
+                f"ambiguous: {other.pins_seen:.0%} of the pins are also seen at another place ({x:.0f}, {y:.0f} px)"
+            ]
     return []

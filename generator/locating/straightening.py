@@ -24,7 +24,7 @@ from generator.locating.drawings import StatedDrawing
 from generator.locating.edges import Similarity
 from generator.locating.gauge import Gauge
 from generator.locating.landmarks import pitch_mm, queries
-from generator.locating.search import Nominal, nominal_picture, resampled, search
+from generator.locating.search import Nominal, nominal_picture, orientation_note, resampled, search
 
 # Margin round the outline, or without one round the pins in pitches; what lies so near to the outline is cut off, since
 # the background shines through there.
@@ -44,14 +44,22 @@ class NotFoundError(InputError):
 
 @dataclass(frozen=True)
 class Straightened:
-    """A straightened photograph: the RGB `picture`, and the (2, 3) `matrix` from its px to px of the photograph."""
+    """A straightened photograph.
+
+    Attributes:
+        picture: RGB.
+        matrix: (2, 3), from px of `picture` to px of the photograph.
+        orientations: the drawing looks alike after each turn by 360 / `orientations` degrees; 1: only after 360.
+    """
 
     picture: Image.Image
     matrix: np.ndarray
+    orientations: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON keys that state where the photograph shows the picture."""
-        return {"to_photograph": [[round(each, 5) for each in row] for row in self.matrix.tolist()]}
+        """Return the JSON keys that state where the photograph shows the picture, and if its turn is not known."""
+        said: dict[str, Any] = {"to_photograph": [[round(each, 5) for each in row] for row in self.matrix.tolist()]}
+        return said | orientation_note(self.orientations)
 
 
 class Straightener:
@@ -64,10 +72,14 @@ class Straightener:
         view: name of the station's camera that looks from the photographs' direction.
 
     Raises:
-        InputError: the drawing has no such camera.
+        InputError: the drawing has no such camera, or lacks the nominal height of a position.
     """
 
     def __init__(self, gauge: Gauge, weights_sha256: str, drawing: StatedDrawing, view: str) -> None:
+        try:
+            queries(drawing)
+        except ValueError as error:
+            raise InputError(f"connector {' '.join(drawing.key)}: {error}") from None
         if view not in drawing.cameras:
             listed = ", ".join(sorted(drawing.cameras))
             raise InputError(f"view {view}: expected a camera of the gauge ({listed}), got one that it lacks")
@@ -91,6 +103,10 @@ class Straightener:
             self._pictures[digest] = self.straighten(open_picture(content, name), name).picture
         return self._pictures[digest]
 
+    def forget(self) -> None:
+        """Give up the pictures that `read` kept."""
+        self._pictures.clear()
+
     def straighten(self, photograph: Image.Image, name: str) -> Straightened:
         """Find the part in a photograph, and resample it; NotFoundError, with `name`, if it is not found."""
         entry, gauge = self.drawing.cameras[self.view], self.gauge
@@ -109,7 +125,7 @@ class Straightener:
         picture = Image.fromarray(resampled(photograph.convert("RGB"), similarity, nominal.size))
         picture.paste((_BACKGROUND,) * 3, mask=self._background)
         shift = [[similarity.shift.real], [similarity.shift.imag]]
-        return Straightened(picture, np.hstack([similarity.linear, shift]))
+        return Straightened(picture, np.hstack([similarity.linear, shift]), found.orientations)
 
     def boxes(self) -> list[PinBox]:
         """Return the boxes of good pins in straightened pictures, px."""
@@ -144,11 +160,12 @@ class Straightener:
 
     @cached_property
     def _shown(self) -> np.ndarray:
-        """Points (n, 2), px of straightened pictures, round what a straightened picture must show."""
+        """Points (n, 2), px of straightened pictures, round what a photograph must show."""
         outline = self._outline(self._nominal[0].camera)
         if outline is not None:
             return outline
-        return np.array([each.box for each in self.boxes()]).reshape(-1, 2)
+        width, height = self._nominal[0].size
+        return np.array([(0.0, 0.0), (width, 0.0), (0.0, height), (width, height)])
 
     @cached_property
     def _background(self) -> Image.Image:

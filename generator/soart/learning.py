@@ -201,8 +201,12 @@ def _straightened_station(
     """Make the station of a model that was fitted to straightened pictures; its pins are those of the drawing."""
     model.notes[STRAIGHTENED] = straightener.key
     pictures = [straightener.read(one.path.read_bytes(), one.name) for one in golden.kept]
-    pins = pins_in_unit_space(model, straightener.boxes(), as_values(pictures[0], options.colour))
-    return Station(model, pins, PictureGates.of(pictures))
+    straightener.forget()
+    try:
+        pins = pins_in_unit_space(model, straightener.boxes(), as_values(pictures[0], options.colour))
+        return Station(model, pins, PictureGates.of(pictures))
+    except ValueError as error:
+        raise InputError(f"--model {options.model}, --grid {model.settings['grid']}: {error}") from None
 
 
 def _golden_parts(folder: Path, views: Sequence[str]) -> dict[str, dict[str, Path]]:

@@ -108,6 +108,14 @@ def test_two_parts_are_ambiguous():
     assert found.document([]) == {"place": None}
 
 
+@pytest.mark.parametrize("missing", [4, 8, 13])
+def test_a_second_part_with_missing_pins_makes_a_photograph_ambiguous(missing):
+    left = dataclasses.replace(ROWS, positions=ROWS.positions[missing:])
+    picture = photograph(placed(0.7, 0.0, 200.0, 90.0))
+    found = found_in(draw_part(picture, left, np.eye(4), placed(0.7, 5.0, 220.0, 260.0)))
+    assert found.reasons and found.reasons[0].startswith("ambiguous: ")
+
+
 def test_a_found_part_is_measured_with_a_note_on_its_camera():
     gauge = gauge_of(EdgeFinder(), LIMITS)
     judged = ("presence", "true_position")

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import generator.soart.straighteners as straighteners
+from blender_scripts.contract.errors import InputError
 from generator.__main__ import main
 from generator.locating.edges import Similarity
 from generator.locating.fit import FitLimits
@@ -79,6 +80,7 @@ def test_parts_are_inspected_wherever_they_lie_and_never_ok_if_not_found(folder:
     assert "OK picture empty.png is set aside: not " in capsys.readouterr().out
     found = {name: json.loads((tmp_path / "out" / f"{name}.json").read_text("utf-8")) for name in ("good", "bad")}
     assert found["good"]["verdict"] == "OK" and len(found["good"]["pins"]) == 27
+    assert found["good"]["orientation"].startswith("ambiguous: the drawing looks alike after a turn by 180°")
     assert found["bad"]["verdict"] == "NG"
     bad = [pin for pin in found["bad"]["pins"] if pin["verdict"] != "OK"]
     assert [pin["address"] for pin in bad] == ["r2c4"]
@@ -119,6 +121,7 @@ def test_parts_of_several_views_are_straightened_each_by_its_camera(folder: Path
         (["--scene", "connector_3x9"], "--model: expected a gauge's ONNX file together with --scene, got none"),
         (["--model", "g.onnx", "--positions", "p.csv"], "--positions: expected no file together with --model"),
         (["--model", "g.onnx", "--camera", "back"], "view back: expected a camera of the gauge (center, left)"),
+        (["--model", "g.onnx", "--grid", "10"], "--model g.onnx, --grid 10: r1c1: expected a box with at least 4 pix"),
         (["--model", "g.onnx", "--scene", "other"], "--scene other: expected a connector of the gauge"),
     ],
 )
@@ -136,9 +139,19 @@ def test_a_part_that_is_partly_outside_the_photograph_is_not_straightened() -> N
 
 
 def test_a_housing_without_a_stated_outline_is_shown_as_far_as_its_pins() -> None:
-    cad = Straightener(GAUGE, "x", replace(ROWS, outline_mm=None, opening_mm=None), "center")
+    drawing = replace(ROWS, outline_mm=None, opening_mm=None)
+    cad = Straightener(GAUGE, "x", drawing, "center")
     stated = Straightener(GAUGE, "x", ROWS, "center")
     boxes = np.array([each.box for each in cad.boxes()])
     assert (boxes.min(axis=0)[:2] > 5).all() and np.ptp(boxes, axis=0)[0] == pytest.approx(
         np.ptp([each.box for each in stated.boxes()], axis=0)[0]
     )
+
+
+def test_mixed_terminals_without_a_nominal_height_are_named() -> None:
+    first, *others = ROWS.positions
+    mixed = replace(ROWS, positions=(replace(first, z_mm=None, standing_mm=None), *others))
+    with pytest.raises(
+        InputError, match="connector connector_3x9 plain round: the drawing has no nominal height of r1c1"
+    ):
+        Straightener(GAUGE, "x", mixed, "center")
