@@ -4,7 +4,7 @@
 
 The rows are stand-ins for renders: pictures of 48 x 32 px that rows share by hard links, and a record of 27 positions
 for each row. Every command runs in a process of its own, as a user starts it. The dataset is then opened with the
-library `datasets`, and `push --dry-run` checks it. `--rows 1000000` takes two hours or more, and 30 GB in DIR. Goals for
+library `datasets`, and `push --dry-run` checks it. `--rows 1000000` takes two hours, and 30 GB in DIR. Goals for
 1,000,000 rows: check in 80 minutes and build in 60 minutes on two cores, each with at most 100 MB of memory more than
 100,000 rows take.
 """

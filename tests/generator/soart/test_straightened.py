@@ -121,7 +121,7 @@ def test_parts_of_several_views_are_straightened_each_by_its_camera(folder: Path
         (["--scene", "connector_3x9"], "--model: expected a gauge's ONNX file together with --scene, got none"),
         (["--model", "g.onnx", "--positions", "p.csv"], "--positions: expected no file together with --model"),
         (["--model", "g.onnx", "--camera", "back"], "view back: expected a camera of the gauge (center, left)"),
-        (["--model", "g.onnx", "--grid", "10"], "--model g.onnx, --grid 10: r1c1: expected a box with at least 4 pix"),
+        (["--model", "g.onnx", "--grid", "10"], "--model g.onnx, --grid 10: r2c1: expected a box with at least 4 pix"),
         (["--model", "g.onnx", "--scene", "other"], "--scene other: expected a connector of the gauge"),
     ],
 )
