@@ -104,11 +104,38 @@ def test_too_few_photographs_are_refused_and_leave_no_folder(station, tmp_path, 
     assert not (tmp_path / "adapted").exists()
 
 
-def test_a_reference_without_enough_bent_pins_is_refused(station, tmp_path, capsys):
+def referenced(station, tmp_path, lines, view: str = "center") -> int:
+    """Adapt with photographs of 8 more parts and a reference of these lines."""
     for number in range(PARTS):
-        Image.open(station[2] / f"part{number}_center.png").save(station[2] / f"bent{number}_center.png")
+        Image.open(station[2] / f"part{number}_center.png").save(station[2] / f"bent{number}_{view}.png")
     path = tmp_path / "measured.csv"
-    lines = [f"bent{number},r1c1,0.5,0.0" for number in range(PARTS)]
     path.write_text("\n".join(["part,address,dx_mm,dy_mm", *lines]) + "\n")
-    assert adapted(station, tmp_path / "adapted", "--change", "none", "--reference", str(path)) == 2
-    assert "got 8 parts with 8 such pins" in capsys.readouterr().err
+    return adapted(station, tmp_path / "adapted", "--change", "none", "--reference", str(path))
+
+
+def test_a_reference_without_enough_bent_pins_is_refused(station, tmp_path, capsys):
+    assert referenced(station, tmp_path, [f"bent{number},r1c1,0.5,0.0" for number in range(PARTS)]) == 2
+    assert "got 8 parts with 8 and 0 such pins" in capsys.readouterr().err
+
+
+def test_a_reference_of_displacements_that_the_gauge_does_not_see_makes_u_larger(station, tmp_path):
+    lines = [f"bent{number},r1c{pin},0.5,-0.5" for number in range(PARTS) for pin in range(1, 10)]
+    assert referenced(station, tmp_path, lines) == 0
+    assert load_run(tmp_path / "adapted").uncertainty.alone["center"][0] > 10.0
+    document = json.loads((tmp_path / "adapted" / "adaptation.json").read_text())
+    assert document["reference"]["parts"] == PARTS and document["uncertainty_not_measured"] == {"center": ["height"]}
+    assert "not measured" in (tmp_path / "adapted" / "report.html").read_text()
+
+
+def test_a_reference_that_does_not_fit_the_photographs_is_refused(station, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(prediction, "load_gates", lambda run: {"center": Gates(), "left": Gates()})
+    lines = [f"bent{number},A1,0.5,0.0" for number in range(PARTS)]
+    assert referenced(station, tmp_path, [*lines, "bent 1,r1c1,0.5,0.0"], "left") == 2
+    said = capsys.readouterr().err
+    assert "part bent0: expected photographs by the views of the good parts (center), got left" in said
+    assert "such as r1c1, got A1" in said and "part bent 1: expected a photograph of it, got none" in said
+
+
+def test_a_scatter_near_the_limits_is_refused(station, tmp_path, capsys):
+    assert adapted(station, tmp_path / "adapted", "--scatter", "0.3") == 2
+    assert "--scatter 0.3: expected at most 0.1 mm" in capsys.readouterr().err
