@@ -132,7 +132,7 @@ def test_a_reference_that_does_not_fit_the_photographs_is_refused(station, tmp_p
     lines = [f"bent{number},A1,0.5,0.0" for number in range(PARTS)]
     assert referenced(station, tmp_path, [*lines, "bent 1,r1c1,0.5,0.0"], "left") == 2
     said = capsys.readouterr().err
-    assert "part bent0: expected photographs by the views of the good parts (center), got left" in said
+    assert "bent0: expected photographs by the views of the good parts (center), got left" in said
     assert "such as r1c1, got A1" in said and "part bent 1: expected a photograph of it, got none" in said
 
 
