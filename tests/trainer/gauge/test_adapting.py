@@ -1,6 +1,8 @@
 """A gauge with a finder that knows the truth is adapted to a station whose pictures it accepts, and judges with it."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from tests.generator.locating.exact_finder import ExactFinder, connectors_text, 
 from tests.trainer.conftest import tiny_rows, write_dataset
 from trainer import adapt, export, predict
 from trainer.core.run_folder import save_tensors
-from trainer.gauge import prediction
+from trainer.gauge import adapting, prediction
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
 
@@ -27,7 +29,7 @@ class NoisyFinder(ExactFinder):
     """Finds tips beside their places by more than it states, as in pictures of a station that it was not trained on."""
 
     def __init__(self):
-        super().__init__(drawing_of(), ["center"])
+        super().__init__(drawing_of(), ["center", "left"])
         self.source = np.random.default_rng(0)
 
     def find(self, crops: Crops) -> FoundPoints:
@@ -134,6 +136,35 @@ def test_a_reference_that_does_not_fit_the_photographs_is_refused(station, tmp_p
     said = capsys.readouterr().err
     assert "bent0: expected photographs by the views of the good parts (center), got left" in said
     assert "such as r1c1, got A1" in said and "part bent 1: expected a photograph of it, got none" in said
+
+
+def test_with_several_views_a_reference_corrects_only_those_it_measured(station, tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction, "load_gates", lambda run: {"center": Gates(), "left": Gates()})
+    monkeypatch.setattr(adapting, "renders_by_light", lambda data, view, part: {"": [grey(0)] * 8})
+    see, seen = adapting.see, []
+
+    def half_blind(bench, part, pictures):
+        """See bent pins where they are by the view center, alone or not; the view left alone finds no bent part."""
+        found = see(bench, part, pictures)
+        if not Path(part).name.startswith("bent"):
+            return found
+        seen.append(tuple(pictures))
+        pins = [replace(pin, offsets_mm=np.array([0.5, -0.5, 0.0])) for pin in found.pins]
+        return replace(found, pins=() if list(pictures) == ["left"] else pins)
+
+    monkeypatch.setattr(adapting, "see", half_blind)
+    for number in range(PARTS):
+        for name in ("part", "bent"):
+            for value, view in enumerate(("center", "left")):
+                grey(value).save(station[2] / f"{name}{number}_{view}.png")
+    lines = [f"bent{number},r1c{pin},0.5,-0.5" for number in range(PARTS) for pin in range(1, 10)]
+    path = tmp_path / "measured.csv"
+    path.write_text("\n".join(["part,address,dx_mm,dy_mm", *lines]) + "\n")
+    assert adapted(station, tmp_path / "adapted", "--change", "none", "--reference", str(path)) == 0
+    found = json.loads((tmp_path / "adapted" / "adaptation.json").read_text())["uncertainty_factors"]
+    assert found["several views"][:2] == found["center"][:2] == [0.3, 0.3]
+    assert found["left"][0] >= 1.0 and found["left"][1] > 3.0
+    assert set(seen) == {("center", "left"), ("center",), ("left",)}
 
 
 def test_a_scatter_near_the_limits_is_refused(station, tmp_path, capsys):
