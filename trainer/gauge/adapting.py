@@ -85,9 +85,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
     facts = check_data(asked.data, asked.run, training.data_sha256)
     reference = Reference.read(asked.reference) if asked.reference is not None else None
     parts, files = _photographs(bench, asked.photos)
-    known = reference.measures if reference is not None else {}
-    good = {part: pictures for part, pictures in parts.items() if Path(part).name not in known}
-    measured = {part: pictures for part, pictures in parts.items() if part not in good}
+    good, measured = _apart(parts, reference)
     photographs = _by_view(bench, good)
     _check(asked, bench, reference, list(photographs), measured)
     renders = _renders(asked, bench, photographs)
@@ -173,6 +171,15 @@ def _renders(
         nearest = min(statistics, key=lambda light: seen.distance(statistics[light]))
         found[view] = nearest, statistics[nearest], by_light[nearest]
     return found
+
+
+def _apart(
+    parts: Mapping[str, Pictures], reference: Reference | None
+) -> tuple[dict[str, Pictures], dict[str, Pictures]]:
+    """The good parts, and those that the reference measured."""
+    known = reference.measures if reference is not None else {}
+    good = {part: pictures for part, pictures in parts.items() if Path(part).name not in known}
+    return good, {part: pictures for part, pictures in parts.items() if part not in good}
 
 
 def _check(
