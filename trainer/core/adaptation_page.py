@@ -58,6 +58,9 @@ def write_page(run: Path) -> Path:
     if factors := document.get("uncertainty_factors"):
         words = "; ".join(f"{view} {_listed(each)}" for view, each in factors.items())
         facts.append(("U of dx, dy, height multiplied by", words))
+    if missing := document.get("uncertainty_not_measured"):
+        words = "; ".join(f"{view} {', '.join(axes)}" for view, axes in missing.items())
+        facts.append(("U not measured on this station, taken from other views", words))
     if reference := document.get("reference"):
         facts.append(("reference", f"{reference['parts']} parts; slope {reference['slope']}"))
     tried = document["tried"]

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from blender_scripts.contract.tolerance import Limits
 from generator.io.checksum import sha256_of
 from generator.locating import factors, likeness
 from generator.locating.gauge import inspect_part
@@ -44,6 +45,8 @@ from trainer.gauge.station_uncertainty import Reference
 
 # Files of a run that an adapted one keeps as they are. The training's results stay behind: they do not hold for it.
 _KEPT = (CONFIG, CONNECTORS, factors.FILE, likeness.FILE, GATES)
+
+_SEVERAL = "several views"
 
 
 @dataclass(frozen=True)
@@ -82,9 +85,9 @@ def adapt(asked: Asked) -> dict[str, Any]:
     facts = check_data(asked.data, asked.run, training.data_sha256)
     reference = Reference.read(asked.reference) if asked.reference is not None else None
     parts, files = _photographs(bench, asked.photos)
-    known = reference.measures if reference is not None else {}
-    good = {part: pictures for part, pictures in parts.items() if Path(part).name not in known}
+    good, measured = _apart(parts, reference)
     photographs = _by_view(bench, good)
+    _check(asked, bench, reference, list(photographs), measured)
     renders = _renders(asked, bench, photographs)
     targets = {view: statistics for view, (_, statistics, _) in renders.items()}
     tried = candidates(bench, good, photographs, targets, asked.kinds)
@@ -93,14 +96,13 @@ def adapt(asked: Asked) -> dict[str, Any]:
         say(f"change {each.kind}: {each.accepted} of {len(good)} good parts accepted, edges {each.edge_px:.3f} px off")
     say(f"change of the pictures: {chosen.kind}")
     bench = replace(bench, gauge=widened(bench, chosen, good, adaptation.WIDEST))
-    by_view, together = _enlarged(bench, chosen, good, asked.scatter_mm)
+    found, not_measured = _enlarged(bench, chosen, good, asked.scatter_mm)
     slope, stated = 1.0, None
     if reference is not None:
-        measured = {part: pictures for part, pictures in parts.items() if part not in good}
-        slope, together = _by_reference(bench, chosen, measured, reference)
-        by_view, stated = dict.fromkeys(by_view, together), {"parts": len(measured), "slope": round(slope, 4)}
+        slope, found = _by_reference(bench, chosen, measured, reference, found)
+        stated = {"parts": len(measured), "slope": round(slope, 4)}
     loaded = load_run(asked.run)
-    uncertainty = station_uncertainty.scaled(loaded.uncertainty, by_view, together, slope)
+    uncertainty = station_uncertainty.scaled(loaded.uncertainty, found, slope, bench.drawing.key[2])
     bench = replace(bench, gauge=replace(bench.gauge, factors=factors_of(uncertainty, loaded.errors)))
     document = {
         "data": facts,
@@ -116,7 +118,8 @@ def adapt(asked: Asked) -> dict[str, Any]:
         "tried": [each.to_json() for each in tried],
         "scatter_mm": asked.scatter_mm,
         "reference": stated,
-        "uncertainty_factors": {"several views": _rounded(together), **{k: _rounded(v) for k, v in by_view.items()}},
+        "uncertainty_factors": {name or _SEVERAL: _rounded(each) for name, each in found.items()},
+        "uncertainty_not_measured": {name or _SEVERAL: axes for name, axes in not_measured.items()},
         "good_parts": _judged(bench, chosen, good),
     }
     adaptation.write(asked.run, asked.out, document, _KEPT)
@@ -170,45 +173,77 @@ def _renders(
     return found
 
 
-def _enlarged(
-    bench: Bench, chosen: Candidate, good: Mapping[str, Pictures], scatter_mm: float
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Factors (3,) on U, at least 1, from good parts: by view alone, and by several views together.
+def _apart(
+    parts: Mapping[str, Pictures], reference: Reference | None
+) -> tuple[dict[str, Pictures], dict[str, Pictures]]:
+    """The good parts, and those that the reference measured."""
+    known = reference.measures if reference is not None else {}
+    good = {part: pictures for part, pictures in parts.items() if Path(part).name not in known}
+    return good, {part: pictures for part, pictures in parts.items() if part not in good}
 
-    Parts that stay INVALID count only if fewer than 8 are accepted, which alone would show too little.
-    """
-    seen: dict[str, list[SeenPart]] = {}
-    for name, pictures in good.items():
+
+def _check(
+    asked: Asked,
+    bench: Bench,
+    reference: Reference | None,
+    views: Sequence[str],
+    measured: Mapping[str, Pictures],
+) -> None:
+    """Refuse a scatter that the limits do not allow, and a reference that does not fit the photographs."""
+    station_uncertainty.check_scatter(asked.scatter_mm, _limits(bench))
+    if reference is not None:
+        addresses = [each.address for each in bench.drawing.positions]
+        reference.check({part: list(pictures) for part, pictures in measured.items()}, views, addresses)
+
+
+def _limits(bench: Bench) -> list[Limits]:
+    return [bench.tolerance.limits(each.address) for each in bench.drawing.positions]
+
+
+def _seen(bench: Bench, chosen: Candidate, parts: Mapping[str, Pictures]) -> dict[str, list[SeenPart]]:
+    """Located parts by all their views together, under "", and by each view alone, under its name."""
+    seen: dict[str, list[SeenPart]] = {view: [] for view in chosen.transforms}
+    seen |= {"": []} if len(seen) > 1 else {}
+    for name, pictures in parts.items():
         shown = changed(chosen.transforms, pictures)
         sets = [shown, *({view: each} for view, each in shown.items())] if len(shown) > 1 else [shown]
         for each in sets:
             found = see(bench, name, each)
             if found.pins:
-                seen.setdefault("" if len(each) > 1 else next(iter(each)), []).append(found)
-    by_view = {view: _factors(seen.get(view, ()), scatter_mm) for view in chosen.transforms}
-    together = _factors(seen[""], scatter_mm) if "" in seen else np.max(list(by_view.values()), axis=0)
-    return by_view, together
+                seen["" if len(each) > 1 else next(iter(each))].append(found)
+    return seen
 
 
-def _factors(seen: Sequence[SeenPart], scatter_mm: float) -> np.ndarray:
-    accepted = [each for each in seen if not each.reasons]
-    used = accepted if len(accepted) >= adaptation.FEWEST else seen
-    return station_uncertainty.enlargement([each.pins for each in used], scatter_mm)
+def _enlarged(
+    bench: Bench, chosen: Candidate, good: Mapping[str, Pictures], scatter_mm: float
+) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """Factors (3,) on U, at least 1, from good parts, by view alone and, under "", by several views; what was not seen.
+
+    Parts that stay INVALID count only if fewer than 8 are accepted, which alone would show too little.
+    """
+    found = {}
+    for views, seen in _seen(bench, chosen, good).items():
+        accepted = [each for each in seen if not each.reasons]
+        used = accepted if len(accepted) >= adaptation.FEWEST else seen
+        found[views] = station_uncertainty.enlargement([each.pins for each in used], scatter_mm)
+    return station_uncertainty.completed(found)
 
 
 def _by_reference(
-    bench: Bench, chosen: Candidate, parts: Mapping[str, Pictures], reference: Reference
-) -> tuple[float, np.ndarray]:
-    """Slope, and factors (3,) on U, from parts that were measured by a reference."""
-    measured = {}
-    for part, pictures in parts.items():
-        found = see(bench, part, changed(chosen.transforms, pictures))
-        if not found.reasons:
-            addresses = [each.address for each in bench.drawing.positions]
-            measured[Path(part).name] = dict(zip(addresses, found.pins, strict=True))
-    limit = min(bench.tolerance.limits(each.address).true_position_mm for each in bench.drawing.positions)
-    reference.check(list(measured), limit)
-    return station_uncertainty.corrected(reference, measured)
+    bench: Bench,
+    chosen: Candidate,
+    parts: Mapping[str, Pictures],
+    reference: Reference,
+    good: Mapping[str, np.ndarray],
+) -> tuple[float, dict[str, np.ndarray]]:
+    """Slope, and factors (3,) on U as from `_enlarged`, from those measured parts that the run accepts."""
+    addresses = [each.address for each in bench.drawing.positions]
+    measured = {
+        views: {Path(one.part).name: dict(zip(addresses, one.pins, strict=True)) for one in seen if not one.reasons}
+        for views, seen in _seen(bench, chosen, parts).items()
+    }
+    whole = "" if len(chosen.transforms) > 1 else next(iter(chosen.transforms))
+    return station_uncertainty.corrected(reference, measured, whole, good, _limits(bench))
 
 
 def _judged(bench: Bench, chosen: Candidate, good: Mapping[str, Pictures]) -> dict[str, Any]:

@@ -6,35 +6,59 @@ does not show that they are small on bent ones: a gauge that always answers zero
 never make U smaller.
 
 Parts measured by a reference, bent ones among them, show the error itself: they give a slope, and factors that may also
-be smaller than 1.
+be smaller than 1, for those views and axes of which enough was measured.
 """
 
 import csv
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from generator.locating.factors import FEWEST, by_axis
+from blender_scripts.contract.tolerance import Limits
+from generator.locating.factors import FEWEST, MOST, by_axis
 from generator.locating.measure import MeasuredPin
 from trainer.core.adaptation import FEWEST as FEWEST_PARTS
 from trainer.core.errors import InputError
 from trainer.gauge.run import Triple, Uncertainty
 
-# A reference needs as many pins that are displaced by at least this share of their limit of true position.
+# A reference needs as many pins that are displaced along x, and along y, by at least this share of their limit.
 _BENT, _SHARE = 20, 0.5
-# Resamples of the reference's parts, and the quantile of the factors over these.
+# Resamples of the parts, and the quantile of the factors over these.
 _RESAMPLES, _QUANTILE = 200, 0.95
+# 95 % of a normal variable lie within so many standard deviations.
+_ONE = 1.96
+# A standard deviation of good pins above this share of their limits makes 1 of 100 good parts with 27 pins NG.
+_MOST_SCATTER = 0.25
 _THERE = 0.5
 _SLOPES = 0.9, 1.1
 _COLUMNS = ("part", "address", "dx_mm", "dy_mm")
 _HEIGHT = "height_mm"
+_AXES = ("dx", "dy", "height")
+
+
+def check_scatter(scatter_mm: float, limits: Sequence[Limits]) -> None:
+    """Check a stated scatter of good pins, their standard deviation along each axis, against the limits of the pins.
+
+    Raises:
+        InputError: it is more than a quarter of the smallest limit of a displacement along an axis.
+    """
+    least = min(min(each.true_position_mm / 2.0, each.retraction_mm, each.protrusion_mm) for each in limits)
+    if scatter_mm > _MOST_SCATTER * least:
+        raise InputError(
+            f"--scatter {scatter_mm:g}: expected at most {_MOST_SCATTER * least:g} mm, a quarter of the smallest limit "
+            "of a displacement, as of a production with a larger scatter good parts would be NG"
+        )
 
 
 def sizes_of(pins: Sequence[MeasuredPin], scatter_mm: float) -> np.ndarray:
     """Return sizes (N, 3) of good pins' dx, dy and retraction, in standard deviations; NaN: missing or not determined.
+
+    A size is what remains of a measure m after the scatter s of production: the root of m^2 - (1.96 s)^2, at least 0.
+    So if errors and scatter are normal, the 95 % quantile of the sizes is that of the errors.
 
     Args:
         pins: measures of a good part's pins.
@@ -42,44 +66,99 @@ def sizes_of(pins: Sequence[MeasuredPin], scatter_mm: float) -> np.ndarray:
     """
     rows = []
     for pin in pins:
-        sigma = np.sqrt(np.diag(pin.covariance) + scatter_mm**2)
+        remains = np.sqrt(np.maximum(0.0, np.square(pin.offsets_mm) - (_ONE * scatter_mm) ** 2))
         known = pin.determined & (pin.present > _THERE)
-        rows.append(np.where(known, np.abs(pin.offsets_mm) / sigma, np.nan))
+        rows.append(np.where(known, remains / np.sqrt(np.diag(pin.covariance)), np.nan))
     return np.array(rows).reshape(-1, 3)
 
 
-def enlargement(parts: Sequence[Sequence[MeasuredPin]], scatter_mm: float) -> np.ndarray:
-    """Return factors (3,), at least 1, on U of dx, dy and retraction, by which it covers 95 % of good pins' measures.
+def bound(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the upper 95 % bounds (3,) over resamples of the parts of the factors by which U covers 95 % of errors.
 
-    An axis with fewer than 40 measures keeps the factor 1.
+    Errors are common to a part's pins, so that few parts show little, however many pins they have.
+
+    Args:
+        parts: for each part, sizes (N, 3) of the errors in standard deviations; NaN: not measured.
+
+    Returns:
+        The factors; NaN for an axis with fewer than 40 measures, or with measures of fewer than 8 parts.
     """
-    sizes = np.concatenate([np.zeros((0, 3)), *(sizes_of(pins, scatter_mm) for pins in parts)])
-    enough = np.isfinite(sizes).sum(axis=0) >= FEWEST
-    found: np.ndarray = np.where(enough, np.maximum(1.0, by_axis(sizes)), 1.0)
+    counts = np.array([np.isfinite(each).sum(axis=0) for each in parts]).reshape(-1, 3)
+    enough = (counts.sum(axis=0) >= FEWEST) & ((counts > 0).sum(axis=0) >= FEWEST_PARTS)
+    if not enough.any():
+        return np.full(3, np.nan)
+    drawn = np.random.default_rng(0).integers(len(parts), size=(_RESAMPLES, len(parts)))
+    found = [by_axis(np.concatenate([parts[index] for index in each])) for each in drawn]
+    return np.where(enough, np.quantile(found, _QUANTILE, axis=0), np.nan)
+
+
+def enlargement(parts: Sequence[Sequence[MeasuredPin]], scatter_mm: float) -> np.ndarray:
+    """Return factors (3,), at least 1, on U of dx, dy and retraction, by which it covers 95 % of good pins' errors.
+
+    They are the bounds that `bound` returns, and NaN for an axis of which too little was measured.
+
+    Raises:
+        InputError: a factor of 20 is not enough: what is found are not the pins.
+    """
+    found: np.ndarray = np.maximum(1.0, bound([sizes_of(pins, scatter_mm) for pins in parts]))
+    if (found >= MOST).any():
+        raise InputError(f"--photos: expected good parts, got measures of pins {MOST:g} times farther off than U says")
     return found
 
 
-def scaled(
-    old: Uncertainty, by_view: Mapping[str, np.ndarray], together: np.ndarray, slope: float = 1.0
-) -> Uncertainty:
-    """Return an uncertainty with all factors multiplied.
+def completed(found: Mapping[str, np.ndarray]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """Fill in factors on U of sets of views and axes that were not measured: the largest of the others, at least 1.
+
+    Args:
+        found: factors (3,) by name of the set of views; NaN: not measured.
+
+    Returns:
+        All factors, and for each set the names of the axes that were not measured.
+
+    Raises:
+        InputError: nothing was measured.
+    """
+    table = np.array(list(found.values()))
+    if np.isnan(table).all():
+        raise InputError(
+            f"--photos: expected at least {FEWEST_PARTS} located good parts with together {FEWEST} measured pins, "
+            "without which nothing shows how large the errors on this station are; photograph more good parts"
+        )
+    largest = np.max(np.where(np.isnan(table), 1.0, table), axis=0)
+    missing = {
+        name: [axis for axis, is_open in zip(_AXES, np.isnan(each), strict=True) if is_open]
+        for name, each in found.items()
+    }
+    return (
+        {name: np.where(np.isnan(each), largest, each) for name, each in found.items()},
+        {name: axes for name, axes in missing.items() if axes},
+    )
+
+
+def scaled(old: Uncertainty, found: Mapping[str, np.ndarray], slope: float = 1.0, terminal: str = "") -> Uncertainty:
+    """Return an uncertainty with all factors multiplied, and one slope.
 
     Args:
         old: the run's.
-        by_view: factors (3,) for parts measured by one view alone, by its name; other views get the largest of them.
-        together: factors (3,) for parts measured by several views.
-        slope: number by which all slopes are multiplied.
+        found: factors (3,) for parts measured by one view alone, by its name, and under "" for those measured by
+            several views; where there are none, the largest of the others apply, at least 1.
+        slope: number by which the slope of the terminal is multiplied; others were not measured and stay.
+        terminal: the terminal's name.
     """
-    largest = np.max([together, *by_view.values()], axis=0)
+    largest = np.max([np.ones(3), *found.values()], axis=0)
+    together, by_view = found.get("", largest), {view: each for view, each in found.items() if view}
     alone = {view: _times(each, by_view.get(view, largest)) for view, each in old.alone.items()}
     pooled = old.alone.get("", (1.0, 1.0, 1.0))
     alone |= {view: _times(pooled, each) for view, each in by_view.items() if view not in old.alone}
+    slopes = dict(old.slopes or {"": 1.0})
+    if slope != 1.0:
+        slopes[terminal] = slopes.get(terminal, slopes.get("", 1.0)) * slope
     return replace(
         old,
         together=_times(old.together, together),
         widening=_times(old.widening, together),
         alone=alone,
-        slopes={name: each * slope for name, each in (old.slopes or {"": 1.0}).items()},
+        slopes=slopes,
     )
 
 
@@ -99,7 +178,7 @@ class Reference:
         """Read a CSV file with the columns part, address, dx_mm, dy_mm and, if known, height_mm.
 
         Raises:
-            InputError: the file or a number in it cannot be read, or a column is missing.
+            InputError: the file or a number in it cannot be read, a column is missing, or a pin is stated twice.
         """
         found: dict[str, dict[str, np.ndarray]] = {}
         try:
@@ -114,70 +193,124 @@ class Reference:
                 values = np.array([dx, dy, -height])
                 if not np.isfinite(values[:2]).all():
                     raise ValueError("a number that is not finite")
-                found.setdefault(row["part"], {})[row["address"]] = values
+                part, address = row["part"], row["address"]
+                if not part or not address:
+                    raise ValueError("an empty name")
             except (KeyError, TypeError, ValueError) as error:
                 raise InputError(
                     f"--reference {path} line {number}: expected the columns {', '.join(_COLUMNS)} and, if known, "
                     f"{_HEIGHT}, with numbers in mm, got {error}"
                 ) from None
+            if address in found.setdefault(part, {}):
+                raise InputError(f"--reference {path} line {number}: {part} {address} is stated twice")
+            found[part][address] = values
         return cls(found)
 
-    def check(self, names: Sequence[str], limit_mm: float) -> None:
-        """Check that enough of the photographed parts were measured, and enough bent pins among them.
+    def check(
+        self, photographed: Mapping[str, Sequence[str]], views: Collection[str], addresses: Sequence[str]
+    ) -> None:
+        """Check that the file fits the photographs and the drawing.
 
         Args:
-            names: names of the reference's parts that have photographs and were located.
-            limit_mm: limit of true position.
+            photographed: views of each photographed part of the reference, by its path; names are their last parts.
+            views: views of the good parts.
+            addresses: addresses of the drawing.
 
         Raises:
-            InputError: fewer than 8 parts, or fewer than 20 pins displaced by at least half of the limit.
+            InputError: a part of the file has no photograph, or several parts have its name; a part does not show the
+                views of the good parts; or an address is not on the drawing.
         """
-        bent = sum(
-            2.0 * math.hypot(*values[:2]) >= _SHARE * limit_mm
-            for name in names
-            for values in self.measures[name].values()
-        )
-        if len(names) < FEWEST_PARTS or bent < _BENT:
-            raise InputError(
-                f"--reference: expected at least {FEWEST_PARTS} photographed and located parts with {_BENT} pins of a "
-                f"true position of {_SHARE * limit_mm:g} mm or more, as only bent pins show that displacements are "
-                f"measured in full, got {len(names)} parts with {bent} such pins"
-            )
+        names = Counter(Path(part).name for part in photographed)
+        problems = [f"part {each}: expected a photograph of it, got none" for each in self.measures if not names[each]]
+        problems += [f"part {name}: expected one part of this name, got {n}" for name, n in names.items() if n > 1]
+        problems += [
+            f"part {part}: expected photographs by the views of the good parts ({', '.join(sorted(views))}), got "
+            f"{', '.join(sorted(shown))}"
+            for part, shown in photographed.items()
+            if set(shown) != set(views)
+        ]
+        problems += [
+            f"part {part}: expected addresses on the drawing, such as {addresses[0]}, got {', '.join(unknown)}"
+            for part, pins in self.measures.items()
+            if (unknown := [address for address in pins if address not in addresses])
+        ]
+        if problems:
+            raise InputError([f"--reference: {each}" for each in problems])
 
 
-def corrected(reference: Reference, parts: Mapping[str, Mapping[str, MeasuredPin]]) -> tuple[float, np.ndarray]:
+def corrected(
+    reference: Reference,
+    seen: Mapping[str, Mapping[str, Mapping[str, MeasuredPin]]],
+    whole: str,
+    good: Mapping[str, np.ndarray],
+    limits: Sequence[Limits],
+) -> tuple[float, dict[str, np.ndarray]]:
     """Compare a gauge's measures with a reference's.
 
     Args:
         reference: the reference's measures.
-        parts: the gauge's measures by part and address.
+        seen: the gauge's measures by name of the set of views, part and address.
+        whole: name of the set of all views.
+        good: factors (3,), at least 1, that good parts showed, by name of the set of views.
+        limits: limits of the pins.
 
     Returns:
-        The slope of the gauge's dx and dy over the reference's, 0.9 to 1.1; and factors (3,) on the uncertainties after
-        the division by this slope. The factors are the upper 95 % bounds over resamples of the parts, so that few
-        parts do not make U too small. An axis with fewer than 40 measures keeps a factor of 1.
+        The slope of the gauge's dx and dy over the reference's, 0.9 to 1.1, in the pictures by all views; and factors
+        (3,) on the uncertainties after the division by this slope, by name of the set of views. These are the bounds
+        that `bound` returns. They replace the good parts' factors where at least 20 pins of the set are displaced along
+        the axis by half of the limit; with fewer, they only enlarge them; and where too little was measured, the good
+        parts' remain.
+
+    Raises:
+        InputError: by all views, fewer than 8 parts, or fewer than 20 pins displaced along x or along y, were measured.
     """
-    sums = np.zeros(2)
-    for name, pins in parts.items():
-        for address, pin in pins.items():
-            true = reference.measures[name].get(address)
-            if true is not None and pin.determined[:2].all() and pin.present > _THERE:
-                sums += np.array([true[:2] @ pin.offsets_mm[:2], true[:2] @ true[:2]]) / np.trace(
-                    pin.covariance[:2, :2]
-                )
-    slope = float(np.clip(sums[0] / sums[1], *_SLOPES)) if sums[1] > 0 else 1.0
-    by = np.array([slope, slope, 1.0])
-    sizes = []
-    for name, pins in parts.items():
-        rows = []
-        for address, pin in pins.items():
-            true = reference.measures[name].get(address)
-            if true is not None and pin.present > _THERE:
-                off = np.abs(pin.offsets_mm / by - true) / (np.sqrt(np.diag(pin.covariance)) / by)
-                rows.append(np.where(pin.determined, off, np.nan))
-        sizes.append(np.array(rows).reshape(-1, 3))
-    whole = np.concatenate(sizes)
-    enough = np.isfinite(whole).sum(axis=0) >= FEWEST
-    drawn = np.random.default_rng(0).integers(len(sizes), size=(_RESAMPLES, len(sizes)))
-    found = [by_axis(np.concatenate([sizes[index] for index in each])) for each in drawn]
-    return slope, np.where(enough, np.quantile(found, _QUANTILE, axis=0), 1.0)
+    far = _SHARE * np.array(
+        [
+            *2 * [max(each.true_position_mm for each in limits) / 2.0],
+            max(max(each.retraction_mm, each.protrusion_mm) for each in limits),
+        ]
+    )
+    pairs = {
+        name: [_pairs(reference.measures[part], pins) for part, pins in seen.get(name, {}).items()] for name in good
+    }
+    bent = {name: _bent(each, far) for name, each in pairs.items()}
+    count = sum(bool(np.isfinite(each[0, :, :2]).all(axis=1).any()) for each in pairs[whole])
+    along_x, along_y = bent[whole][:2]
+    if count < FEWEST_PARTS or min(along_x, along_y) < _BENT:
+        raise InputError(
+            f"--reference: expected at least {FEWEST_PARTS} photographed and located parts with {_BENT} measured pins "
+            f"that are displaced by {far[0]:g} mm or more along x, and as many along y, as only bent pins show that "
+            f"displacements are measured in full, got {count} parts with {along_x} and {along_y} such pins"
+        )
+    slope = _slope(np.concatenate(pairs[whole], axis=1))
+    by, found = np.array([slope, slope, 1.0]), {}
+    for name, known in good.items():
+        # Found values and their standard deviations are both divided by the slope.
+        shown = bound([np.abs(measured - by * true) / sigma for true, measured, sigma in pairs[name]])
+        enough = bent[name] >= _BENT
+        found[name] = np.where(np.isnan(shown), known, np.where(enough, shown, np.fmax(shown, known)))
+    return slope, found
+
+
+def _pairs(true: Mapping[str, np.ndarray], pins: Mapping[str, MeasuredPin]) -> np.ndarray:
+    """A part's true values, measures and standard deviations (3, N, 3) of dx, dy and retraction; NaN: no such pair."""
+    rows = []
+    for address in true.keys() & pins.keys():
+        pin = pins[address]
+        known = pin.determined & (pin.present > _THERE) & np.isfinite(true[address])
+        each = np.stack([true[address], pin.offsets_mm, np.sqrt(np.diag(pin.covariance))])
+        rows.append(np.where(known, each, np.nan))
+    return np.array(rows).reshape(-1, 3, 3).swapaxes(0, 1)
+
+
+def _bent(pairs: Sequence[np.ndarray], far: np.ndarray) -> np.ndarray:
+    """Number (3,) of measured pins whose true dx, dy and retraction are at least `far`."""
+    found: np.ndarray = np.array([(np.abs(true) >= far).sum(axis=0) for true, _, _ in pairs]).reshape(-1, 3).sum(axis=0)
+    return found
+
+
+def _slope(pairs: np.ndarray) -> float:
+    """The slope of a straight line through zero, of found over true dx and dy, from pairs (3, N, 3)."""
+    true, found, sigma = pairs[:, np.isfinite(pairs[0, :, :2]).all(axis=1), :2]
+    weights = 1.0 / np.square(sigma).sum(axis=1, keepdims=True)
+    return float(np.clip((weights * true * found).sum() / (weights * true * true).sum(), *_SLOPES))

@@ -1,6 +1,8 @@
 """A gauge with a finder that knows the truth is adapted to a station whose pictures it accepts, and judges with it."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from tests.generator.locating.exact_finder import ExactFinder, connectors_text, 
 from tests.trainer.conftest import tiny_rows, write_dataset
 from trainer import adapt, export, predict
 from trainer.core.run_folder import save_tensors
-from trainer.gauge import prediction
+from trainer.gauge import adapting, prediction
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
 
@@ -27,7 +29,7 @@ class NoisyFinder(ExactFinder):
     """Finds tips beside their places by more than it states, as in pictures of a station that it was not trained on."""
 
     def __init__(self):
-        super().__init__(drawing_of(), ["center"])
+        super().__init__(drawing_of(), ["center", "left"])
         self.source = np.random.default_rng(0)
 
     def find(self, crops: Crops) -> FoundPoints:
@@ -64,12 +66,19 @@ def station(tmp_path, monkeypatch):
     (run / "summary.json").write_text(json.dumps({"displaced": ["connector_3x9/r1c1"], "splits": {"test": {}}}))
     Likeness(frozenset({("connector_3x9", "plain", "round")}), {}).save(run)
     for number in range(PARTS):
-        grey(0).save(photos / f"part{number}_center.png")
+        photograph(number).save(photos / f"part{number}_center.png")
     data = write_dataset(tmp_path / "data", {"train": tiny_rows("train", 6, 0)})
     finder = NoisyFinder()
     monkeypatch.setattr(prediction, "TorchFinder", lambda network, scales: finder)
     monkeypatch.setattr(prediction, "load_gates", lambda run: {"center": Gates()})
     return run, data, photos
+
+
+def photograph(number: int) -> Image.Image:
+    """A picture unlike those of other numbers, in which the finder finds the part at the same place."""
+    shown = grey(0)
+    shown.putpixel((0, 0), (number, 0, 0))
+    return shown
 
 
 def adapted(station, out, *more: str) -> int:
@@ -104,11 +113,69 @@ def test_too_few_photographs_are_refused_and_leave_no_folder(station, tmp_path, 
     assert not (tmp_path / "adapted").exists()
 
 
-def test_a_reference_without_enough_bent_pins_is_refused(station, tmp_path, capsys):
+def referenced(station, tmp_path, lines, view: str = "center") -> int:
+    """Adapt with photographs of 8 more parts and a reference of these lines."""
     for number in range(PARTS):
-        Image.open(station[2] / f"part{number}_center.png").save(station[2] / f"bent{number}_center.png")
+        photograph(PARTS + number).save(station[2] / f"bent{number}_{view}.png")
     path = tmp_path / "measured.csv"
-    lines = [f"bent{number},r1c1,0.5,0.0" for number in range(PARTS)]
     path.write_text("\n".join(["part,address,dx_mm,dy_mm", *lines]) + "\n")
-    assert adapted(station, tmp_path / "adapted", "--change", "none", "--reference", str(path)) == 2
-    assert "got 8 parts with 8 such pins" in capsys.readouterr().err
+    return adapted(station, tmp_path / "adapted", "--change", "none", "--reference", str(path))
+
+
+def test_a_reference_without_enough_bent_pins_is_refused(station, tmp_path, capsys):
+    assert referenced(station, tmp_path, [f"bent{number},r1c1,0.5,0.0" for number in range(PARTS)]) == 2
+    assert "got 8 parts with 8 and 0 such pins" in capsys.readouterr().err
+
+
+def test_a_reference_of_displacements_that_the_gauge_does_not_see_makes_u_larger(station, tmp_path):
+    lines = [f"bent{number},r1c{pin},0.5,-0.5" for number in range(PARTS) for pin in range(1, 10)]
+    assert referenced(station, tmp_path, lines) == 0
+    assert load_run(tmp_path / "adapted").uncertainty.alone["center"][0] > 10.0
+    document = json.loads((tmp_path / "adapted" / "adaptation.json").read_text())
+    assert document["reference"]["parts"] == PARTS and document["uncertainty_not_measured"] == {"center": ["height"]}
+    assert "not measured" in (tmp_path / "adapted" / "report.html").read_text()
+
+
+def test_a_reference_that_does_not_fit_the_photographs_is_refused(station, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(prediction, "load_gates", lambda run: {"center": Gates(), "left": Gates()})
+    lines = [f"bent{number},A1,0.5,0.0" for number in range(PARTS)]
+    assert referenced(station, tmp_path, [*lines, "bent 1,r1c1,0.5,0.0"], "left") == 2
+    said = capsys.readouterr().err
+    assert "bent0: expected photographs by the views of the good parts (center), got left" in said
+    assert "such as r1c1, got A1" in said and "part bent 1: expected a photograph of it, got none" in said
+
+
+def test_with_several_views_a_reference_corrects_only_those_it_measured(station, tmp_path, monkeypatch):
+    monkeypatch.setattr(prediction, "load_gates", lambda run: {"center": Gates(), "left": Gates()})
+    monkeypatch.setattr(adapting, "renders_by_light", lambda data, view, part: {"": [grey(0)] * 8})
+    see, seen = adapting.see, []
+
+    def half_blind(bench, part, pictures):
+        """See bent pins where they are by the view center, alone or not; the view left alone finds no bent part."""
+        found = see(bench, part, pictures)
+        if not Path(part).name.startswith("bent"):
+            return found
+        seen.append(tuple(pictures))
+        pins = [replace(pin, offsets_mm=np.array([0.5, -0.5, 0.0])) for pin in found.pins]
+        return replace(found, pins=() if list(pictures) == ["left"] else pins)
+
+    monkeypatch.setattr(adapting, "see", half_blind)
+    for number in range(PARTS):
+        for step, name in enumerate(("part", "bent")):
+            for value, view in enumerate(("center", "left")):
+                shown = grey(value)
+                shown.putpixel((255, 127), (number, step, 9))  # each file is unlike the others
+                shown.save(station[2] / f"{name}{number}_{view}.png")
+    lines = [f"bent{number},r1c{pin},0.5,-0.5" for number in range(PARTS) for pin in range(1, 10)]
+    path = tmp_path / "measured.csv"
+    path.write_text("\n".join(["part,address,dx_mm,dy_mm", *lines]) + "\n")
+    assert adapted(station, tmp_path / "adapted", "--change", "none", "--reference", str(path)) == 0
+    found = json.loads((tmp_path / "adapted" / "adaptation.json").read_text())["uncertainty_factors"]
+    assert found["several views"][:2] == found["center"][:2] == [0.3, 0.3]
+    assert found["left"][0] >= 1.0 and found["left"][1] > 3.0
+    assert set(seen) == {("center", "left"), ("center",), ("left",)}
+
+
+def test_a_scatter_near_the_limits_is_refused(station, tmp_path, capsys):
+    assert adapted(station, tmp_path / "adapted", "--scatter", "0.3") == 2
+    assert "--scatter 0.3: expected at most 0.1 mm" in capsys.readouterr().err
