@@ -9,8 +9,8 @@ stand-in for real photographs. Renders and verdicts stay in the work folder, and
 
 Two ingredients fit a run to a foreign station by 20 further good parts of it: --match measures gauges with the cameras
 that `generator match` finds, --data adapts runs by `trainer.adapt`. The wide world is an ingredient of the training:
-give a second RUN that was trained in it. --write puts the tables of all verdicts in the work folder into
-docs/explanation/reality_gap.md.
+give a second RUN that was trained in it. A result belongs to the run's weights and to the width. --write puts the
+tables of all verdicts in the work folder into docs/explanation/reality_gap.md.
 """
 
 from __future__ import annotations
@@ -279,7 +279,7 @@ def parser() -> argparse.ArgumentParser:
     add("--match", action="store_true", help=match)
     data = (
         "dataset that the RUN at the same place in the command was trained on: also measure this RUN adapted by "
-        "`trainer.adapt` to each foreign station; may be repeated"
+        "`trainer.adapt` to each foreign station (not a Florence-2); may be repeated"
     )
     add("--data", type=Path, action="append", default=[], metavar="DATASET", help=data)
     blender = f"executable of another Blender, to render foreign_{STATIONS} (default: that of this Python)"
