@@ -109,7 +109,7 @@ class Study:
             The folder with `images` and `records`.
         """
         name = f"{station.name}_photographs" if photographs else station.name
-        folder = self.work / "renders" / name
+        folder = self.work / "renders" / f"{name}_{self.width}px"
         if station.window is not None:
             self._dirty(station.window, self.pictures(scenarios()[0]), folder)
             return folder

@@ -124,6 +124,8 @@ def test_other_weights_of_the_same_name_and_other_widths_are_judged_anew(tmp_pat
         study.measure(study.stations()[0], {model: None}, match=False)
     judged = [words[words.index("--model") + 1] for words in command.said if "trainer.predict" in words]
     assert judged == [str(gauge), str(other), str(other)]
+    rendered = [Path(words[words.index("--out") + 1]).name for words in command.said if "render" in words]
+    assert {"own_256px", "golden_256px", "own_512px", "golden_512px"} == set(rendered)  # never two widths in a folder
     golden = [words[words.index("--save") + 1] for words in command.said if "--save" in words]
     assert [Path(path).name for path in golden] == ["unit_256px.npz", "unit_512px.npz"]
     found = study.results()
