@@ -63,7 +63,7 @@ INSPECTION = MeasuredRun(Path(), INSPECT, "inspect", "", (FRONT,))
 
 def _cameras(folder: Path, kind: str) -> tuple[str, ...]:
     if kind == GAUGE:
-        known = {name for each in read_connectors(folder) or () for name in each.cameras}
+        known = {name for each in read_connectors(folder) or () for name in each.cameras or ()}
         return tuple(camera for camera in CAMERAS if camera in known) or CAMERAS
     views = tuple(read_json(folder / CONFIG, "a run's settings")["model"].get("views") or (FRONT,))
     if strange := [view for view in views if view not in CAMERAS]:
