@@ -3,8 +3,12 @@
 Its memory bank holds the features of all places of the OK pictures, thinned to a coreset: greedily, the feature that is
 farthest from those already chosen, as in the paper, by distances on random projections. The degree of a place is the
 distance of its features from the nearest of the bank, wherever in a picture that one was. The paper's reweighting of a
-picture's score is left out, as it changes the order of pictures little. Features are divided by their standard
-deviations, and are not averaged over neighbours (measured on the screws: worse).
+picture's score is left out.
+
+Three choices differ from the paper: features are divided by their standard deviations, they are not averaged over
+neighbouring places, and at most 2000 places are kept. They were made on the photographs of screws that
+docs/explanation/soart.md reports, so the numbers there are not those of an unseen test, and not those of the paper's
+method.
 """
 
 from __future__ import annotations

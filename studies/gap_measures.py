@@ -127,16 +127,35 @@ def judged_by_gauge(
     return found
 
 
-def judged_by_classifier(entries: Sequence[Mapping[str, Any]], true: Mapping[str, Truth]) -> list[JudgedPart]:
-    """Join the entries of a ViT's or a Florence-2's predictions.json, one for each picture, with the truth."""
+def judged_by_classifier(
+    entries: Sequence[Mapping[str, Any]], true: Mapping[str, Truth], threshold: float = 0.5
+) -> list[JudgedPart]:
+    """Join the entries of a ViT's or a Florence-2's predictions.json with the truth.
+
+    Args:
+        entries: one for each picture, or for a ViT on several views one for each part.
+        true: the truth of each part.
+        threshold: P(NG) from which on a ViT states a class of defect.
+    """
     found = []
     for entry in entries:
-        name = Path(entry["file"]).stem.rpartition("_")[0]
-        label = entry.get("label")
-        if label is None:  # a Florence-2 states the class of each box
-            label = next((box["label"] for box in entry.get("boxes", [])), OK)
+        name = Path(entry["part"]).name if "part" in entry else Path(entry["file"]).stem.rpartition("_")[0]
+        label = _stated(entry, threshold)
         found.append(JudgedPart(name, true[name].label, entry["verdict"], tuple(entry["reasons"]), label))
     return found
+
+
+def _stated(entry: Mapping[str, Any], threshold: float) -> str:
+    """The class that an entry states. That of an INVALID one follows from what the network found; empty: nothing."""
+    if entry.get("label"):
+        return str(entry["label"])
+    if probabilities := entry.get("probabilities"):
+        worst = max((name for name in probabilities if name != OK), key=lambda name: float(probabilities[name]))
+        return worst if 1.0 - probabilities[OK] >= threshold else OK
+    if any(reason.startswith("file:") for reason in entry["reasons"]):
+        return ""
+    # a Florence-2 states the class of each box
+    return next((str(box["label"]) for box in entry.get("boxes", [])), OK)
 
 
 def judged_by_inspect(entries: Sequence[Mapping[str, Any]], true: Mapping[str, Truth]) -> list[JudgedPart]:

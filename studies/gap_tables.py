@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from generator.verdict.envelope import Verdict
-from studies.gap_measures import AXES, JudgedPart, classifier_figures, gauge_figures, inspect_figures, verdict_figures
+from studies.gap_measures import (
+    AXES,
+    OK,
+    JudgedPart,
+    classifier_figures,
+    gauge_figures,
+    inspect_figures,
+    verdict_figures,
+)
 from studies.tables import table
 
 GAUGE, CLASSIFIER, INSPECT = "gauge", "classifier", "inspect"
@@ -18,6 +26,8 @@ STAND_IN = (
     "All pictures are renders, those of the foreign stations too: this table is a stand-in for real photographs, and "
     "says nothing about what renders cannot show."
 )
+# Run, width of the pictures and step of a result on the own station.
+Base = tuple[str, int, str]
 _ORDER = (Verdict.OK, Verdict.UNSURE, Verdict.NG, Verdict.INVALID)
 
 
@@ -31,6 +41,8 @@ class Result:
         step: the ingredient that the run had: one of STEPS.
         station, title, foreign: as in `foreign_stations.Station`.
         parts: the judged parts.
+        weights: SHA-256 of the run's weights, in hex; empty for INSPECT, and in results that do not state it.
+        width: width of the pictures, px; 0 in results that do not state it.
     """
 
     kind: str
@@ -40,6 +52,8 @@ class Result:
     title: str
     foreign: bool
     parts: tuple[JudgedPart, ...]
+    weights: str = ""
+    width: int = 0
 
 
 def tables(results: Sequence[Result], own: str) -> str:
@@ -49,12 +63,13 @@ def tables(results: Sequence[Result], own: str) -> str:
         results: the results; those of the station `own` are compared with the others.
         own: name of the own station.
     """
+    results = _told_apart(results)
     missing = [step for step in STEPS if not any(each.step == step for each in results)]
     pieces = [STAND_IN + (f" Ingredients that were not run: {', '.join(missing)}." if missing else "")]
     writers = {GAUGE: _gauge, CLASSIFIER: _classifier, INSPECT: _inspect}
     for kind, title in ((GAUGE, "Gauge"), (CLASSIFIER, "ViT and Florence-2"), (INSPECT, "`inspect`")):
         chosen = [each for each in results if each.kind == kind]
-        bases = {(each.run, each.step): each for each in chosen if each.station == own}
+        bases = {(each.run, each.width, each.step): each for each in chosen if each.station == own}
         for foreign, where in ((False, "shop floor"), (True, "foreign stations")):
             shown = [each for each in chosen if each.foreign == foreign]
             if shown:
@@ -66,14 +81,30 @@ def silent(results: Sequence[Result]) -> list[str]:
     """Return a line for each NG part that was called OK."""
     return [
         f"{each.run}, {each.step}, {each.station}: {name} is NG and was called OK"
-        for each in results
+        for each in _told_apart(results)
         for name in verdict_figures(each.parts)["silent"]
     ]
 
 
-def _base(result: Result, bases: Mapping[tuple[str, str], Result]) -> Result | None:
+def _told_apart(results: Sequence[Result]) -> list[Result]:
+    """The results: with weights in the names that several runs have, and with widths in the titles if they differ."""
+    widths, weights = {each.width for each in results}, dict[tuple[str, str], set[str]]()
+    for each in results:
+        weights.setdefault((each.kind, each.run), set()).add(each.weights)
+    found = []
+    for each in results:
+        run, title = each.run, each.title
+        if len(weights[each.kind, run]) > 1:
+            run += f", weights {each.weights[:16]}" if each.weights else ", weights not stated"
+        if len(widths) > 1:
+            title += f", {each.width} px" if each.width else ", width not stated"
+        found.append(replace(each, run=run, title=title))
+    return found
+
+
+def _base(result: Result, bases: Mapping[Base, Result]) -> Result | None:
     """The same run on the own station; for a scenario, which shows the same parts, only the parts that it shows."""
-    base = bases.get((result.run, AS_TRAINED))
+    base = bases.get((result.run, result.width, AS_TRAINED))
     if base is None or result.foreign:
         return base
     names = {part.name for part in result.parts}
@@ -98,7 +129,7 @@ def _verdicts(result: Result, base: Result | None) -> list[str]:
 _OF_VERDICTS = ["good parts: OK / UNSURE / NG / INVALID", "NG parts: same", "silent OK", "INVALID because of"]
 
 
-def _gauge(results: Sequence[Result], bases: Mapping[tuple[str, str], Result]) -> str:
+def _gauge(results: Sequence[Result], bases: Mapping[Base, Result]) -> str:
     header = ["run", "station", "ingredient", *_OF_VERDICTS, "error of dx, dy, height, mm", "times own"]
     header += ["within U, %", "AUROC of pins", "goal"]
     rows = []
@@ -122,32 +153,35 @@ def _times(found: Mapping[str, Any], own: Mapping[str, Any]) -> float | None:
 
 
 def _goal(result: Result, found: Mapping[str, Any], times: float | None) -> str:
-    missed = []
-    if count := len(verdict_figures(result.parts)["silent"]):
-        missed.append(f"{count} silent OK")
-    withins = [found[f"within_{axis}"] for axis in AXES if found[f"within_{axis}"] is not None]
-    if withins and min(each[0] for each in withins) < LEAST_WITHIN:
-        missed.append("within U")
-    if result.foreign and times is not None and times > MOST_TIMES:
-        missed.append("errors")
-    if result.foreign and found["auroc"] is not None and found["auroc"][0] < LEAST_AUROC:
-        missed.append("AUROC")
-    if missed:
-        return f"missed: {', '.join(missed)}"
-    if withins:
-        return "met"
-    return "all INVALID" + ("; AUROC not measured" if result.foreign else "")
+    """Whether a gauge met its goals; "met" only if each of them has a value."""
+    if all(part.verdict == Verdict.INVALID for part in result.parts):
+        return "all INVALID" + ("; AUROC not measured" if result.foreign else "")
+    withins, auroc = [found[f"within_{axis}"] for axis in AXES], found["auroc"]
+    count = len(verdict_figures(result.parts)["silent"])
+    judged = any(part.truth != OK and part.verdict != Verdict.INVALID for part in result.parts)
+    goals = [
+        (f"{count} silent OK" if count else "silent OK", not judged, count > 0),
+        ("within U", None in withins, any(each is not None and each[0] < LEAST_WITHIN for each in withins)),
+    ]
+    if result.foreign:
+        goals.append(("errors", times is None, times is not None and times > MOST_TIMES))
+        goals.append(("AUROC", auroc is None, auroc is not None and auroc[0] < LEAST_AUROC))
+    missed = [name for name, _, is_missed in goals if is_missed]
+    unknown = [name for name, is_unknown, is_missed in goals if is_unknown and not is_missed]
+    said = [f"missed: {', '.join(missed)}"] if missed else []
+    said += [f"not judged: {', '.join(unknown)}"] if unknown else []
+    return "; ".join(said) or "met"
 
 
-def _classifier(results: Sequence[Result], bases: Mapping[tuple[str, str], Result]) -> str:
+def _classifier(results: Sequence[Result], bases: Mapping[Base, Result]) -> str:
     header = ["run", "station", "ingredient", *_OF_VERDICTS, "balanced accuracy, %", "gap to own", "of the gap closed"]
-    first = {(each.run, each.station): each for each in results if each.step == AS_TRAINED}
+    first = {(each.run, each.width, each.station): each for each in results if each.step == AS_TRAINED}
     rows = []
     for each in results:
         found, base = classifier_figures(each.parts)["accuracy"], _base(each, bases)
         own = classifier_figures(base.parts)["accuracy"][0] if base else None
         gap = None if own is None else own - found[0]
-        before = first.get((each.run, each.station))
+        before = first.get((each.run, each.width, each.station))
         closed = "–"
         if each.step != AS_TRAINED and own is not None and gap is not None and before is not None:
             was = own - classifier_figures(before.parts)["accuracy"][0]
@@ -157,12 +191,12 @@ def _classifier(results: Sequence[Result], bases: Mapping[tuple[str, str], Resul
     return table(header, rows)
 
 
-def _inspect(results: Sequence[Result], bases: Mapping[tuple[str, str], Result]) -> str:
+def _inspect(results: Sequence[Result], bases: Mapping[Base, Result]) -> str:
     rows = [
         [
             each.title,
             each.step,
-            *_verdicts(each, bases.get((each.run, AS_TRAINED))),
+            *_verdicts(each, bases.get((each.run, each.width, AS_TRAINED))),
             _interval(inspect_figures(each.parts)["auroc"]),
         ]
         for each in results

@@ -9,8 +9,8 @@ stand-in for real photographs. Renders and verdicts stay in the work folder, and
 
 Two ingredients fit a run to a foreign station by 20 further good parts of it: --match measures gauges with the cameras
 that `generator match` finds, --data adapts runs by `trainer.adapt`. The wide world is an ingredient of the training:
-give a second RUN that was trained in it. --write puts the tables of all verdicts in the work folder into
-docs/explanation/reality_gap.md.
+give a second RUN that was trained in it. A result belongs to the run's weights and to the width. --write puts the
+tables of all verdicts in the work folder into docs/explanation/reality_gap.md.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ from studies.gap_measures import (
     judged_by_inspect,
     truths,
 )
-from studies.gap_tables import ADAPTED, AS_TRAINED, CLASSIFIER, GAUGE, INSPECT, MATCHED, Result, silent, tables
+from studies.gap_runs import INSPECTION, MeasuredRun
+from studies.gap_tables import ADAPTED, AS_TRAINED, GAUGE, MATCHED, Result, silent, tables
 from studies.locks import locked
 from studies.page import marked
 from trainer.core.errors import InputError
 from trainer.core.options import number, run_command
-from trainer.core.run_folder import CONFIG, kind_of, read_json, write_text
-from trainer.gauge.run import FORMAT as GAUGE_FORMAT
+from trainer.core.run_folder import write_text
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "explanation" / "reality_gap.md"
@@ -109,7 +109,7 @@ class Study:
             The folder with `images` and `records`.
         """
         name = f"{station.name}_photographs" if photographs else station.name
-        folder = self.work / "renders" / name
+        folder = self.work / "renders" / f"{name}_{self.width}px"
         if station.window is not None:
             self._dirty(station.window, self.pictures(scenarios()[0]), folder)
             return folder
@@ -136,48 +136,54 @@ class Study:
             models: the runs' folders; for each the dataset that it was trained on, to adapt it, or None.
             match: whether gauges are also measured with cameras fitted to a foreign station.
         """
+        runs = {MeasuredRun.of(model): data for model, data in models.items()}
         with locked(self.work / "locks" / station.name):
             folder = self.pictures(station)
             floor_mm = float(station.values.get(("shell", "depth_mm"), self.nominal.shell.depth_mm))
             true = truths(folder / "records", self.nominal, floor_mm - self.nominal.shell.depth_mm)
             once = partial(self._once, station=station, parts=len(true))
-            once(INSPECT, "inspect", AS_TRAINED, partial(self._inspected, folder, true))
-            for model, data in models.items():
-                name, kind = model.resolve().name, GAUGE if kind_of(model) == GAUGE_FORMAT else CLASSIFIER
-                once(kind, name, AS_TRAINED, partial(self._judged, model, folder, true))
-                if match and station.foreign and kind == GAUGE:
-                    once(kind, name, MATCHED, partial(self._matched, model, station, folder, true))
+            once(INSPECTION, AS_TRAINED, partial(self._inspected, folder, true))
+            for run, data in runs.items():
+                once(run, AS_TRAINED, partial(self._judged, run, AS_TRAINED, folder, true))
+                if match and station.foreign and run.kind == GAUGE:
+                    once(run, MATCHED, partial(self._matched, run, station, folder, true))
                 if data is not None and station.foreign:
-                    once(kind, name, ADAPTED, partial(self._adapted, model, data, station, folder, true))
+                    if run.adapts:
+                        once(run, ADAPTED, partial(self._adapted, run, data, station, folder, true))
+                    else:
+                        print(f"{station.name}: --data of {run.name} has no effect: trainer.adapt adapts no Florence-2")
 
     def _once(
-        self, kind: str, run: str, step: str, judge: Callable[[], list[JudgedPart]], station: Station, parts: int
+        self, run: MeasuredRun, step: str, judge: Callable[[], list[JudgedPart]], station: Station, parts: int
     ) -> None:
-        """Write a result, unless the one in the work folder is of this number of parts."""
-        path = self.work / "results" / run / step.replace(" ", "_") / f"{station.name}.json"
+        """Write a result, unless the work folder has one of these weights, this width and this number of parts."""
+        path = self.work / "results" / run.key(self.width) / step.replace(" ", "_") / f"{station.name}.json"
         if path.is_file() and len(json.loads(path.read_text("utf-8"))["parts"]) == parts:
             return
-        print(f"{station.name}: judging by {run}, {step}", flush=True)
-        result = Result(kind, run, step, station.name, station.title, station.foreign, tuple(judge()))
+        print(f"{station.name}: judging by {run.name}, {step}", flush=True)
+        about = (run.kind, run.name, step, station.name, station.title, station.foreign)
+        result = Result(*about, tuple(judge()), run.weights, self.width)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text(path, json.dumps(dataclasses.asdict(result)))
 
-    def _judged(self, model: Path, folder: Path, true: Mapping[str, Truth]) -> list[JudgedPart]:
+    def _judged(self, run: MeasuredRun, step: str, folder: Path, true: Mapping[str, Truth]) -> list[JudgedPart]:
         """The parts as `trainer.predict` judges them by a run."""
-        is_gauge, cameras = kind_of(model) == GAUGE_FORMAT, _cameras(model)
-        files = [str(path) for camera in cameras for path in sorted((folder / "images").glob(f"*_{camera}.png"))]
-        out = self.work / "predictions" / f"{model.resolve().name}_{model.resolve().parent.name}_{folder.name}.json"
+        files = [str(path) for camera in run.cameras for path in sorted((folder / "images").glob(f"*_{camera}.png"))]
+        out = self.work / "predictions" / f"{run.key(self.width)}_{step.replace(' ', '_')}_{folder.name}.json"
         out.parent.mkdir(parents=True, exist_ok=True)
-        words = ["-m", "trainer.predict", "--model", str(model), *files, "--json", str(out), "--threads", self.threads]
-        if is_gauge:
+        words = ["-m", "trainer.predict", "--model", str(run.folder), *files, "--json", str(out)]
+        words += ["--threads", self.threads]
+        if run.kind == GAUGE:
             words += ["--scene", SCENE, "--housing", HOUSING, "--terminal", TERMINAL]
         self.command(words, self._log(f"predict_{folder.name}"))
         entries = json.loads(out.read_text("utf-8"))
-        return judged_by_gauge(entries, true, self.nominal) if is_gauge else judged_by_classifier(entries, true)
+        if run.kind == GAUGE:
+            return judged_by_gauge(entries, true, self.nominal)
+        return judged_by_classifier(entries, true, run.threshold())
 
     def _inspected(self, folder: Path, true: Mapping[str, Truth]) -> list[JudgedPart]:
         """The parts as `generator inspect` judges their pictures, by good parts of the own station."""
-        unit, out = self.work / "unit.npz", self.work / "inspected" / folder.name
+        unit, out = self.work / f"unit_{self.width}px.npz", self.work / "inspected" / folder.name
         files = [str(path) for path in sorted((folder / "images").glob(f"*_{FRONT}.png"))]
         golden = ["--golden", str(unit)]
         if not unit.is_file():
@@ -187,32 +193,33 @@ class Study:
         lines = (out / "verdicts.jsonl").read_text("utf-8").splitlines()
         return judged_by_inspect([json.loads(line) for line in lines], true)
 
-    def _matched(self, model: Path, station: Station, folder: Path, true: Mapping[str, Truth]) -> list[JudgedPart]:
+    def _matched(self, run: MeasuredRun, station: Station, folder: Path, true: Mapping[str, Truth]) -> list[JudgedPart]:
         """The parts as a gauge judges them with cameras fitted to photographs of the foreign station."""
-        return self._judged(self._with_cameras(model, station), folder, true)
+        fitted = dataclasses.replace(run, folder=self._with_cameras(run, station))
+        return self._judged(fitted, MATCHED, folder, true)
 
     def _adapted(
-        self, model: Path, data: Path, station: Station, folder: Path, true: Mapping[str, Truth]
+        self, run: MeasuredRun, data: Path, station: Station, folder: Path, true: Mapping[str, Truth]
     ) -> list[JudgedPart]:
         """The parts as a run judges them that was adapted by photographs of the foreign station."""
-        to = self.work / "adapted" / station.name / model.resolve().name
+        to = self.work / "adapted" / station.name / run.key(self.width)
         if not (to / ADAPTATION).is_file():
             shutil.rmtree(to, ignore_errors=True)
             photographs = to.with_name(f"{to.name}_photographs")
             photographs.mkdir(parents=True, exist_ok=True)
             images = self.pictures(station, photographs=True) / "images"
-            for picture in (path for camera in _cameras(model) for path in images.glob(f"*_{camera}.png")):
+            for picture in (path for camera in run.cameras for path in images.glob(f"*_{camera}.png")):
                 shutil.copy(picture, photographs)
-            words = ["-m", "trainer.adapt", "--model", str(model), "--data", str(data), "--photos", str(photographs)]
-            words += ["--out", str(to), "--threads", self.threads]
-            if kind_of(model) == GAUGE_FORMAT:
+            words = ["-m", "trainer.adapt", "--model", str(run.folder), "--data", str(data)]
+            words += ["--photos", str(photographs), "--out", str(to), "--threads", self.threads]
+            if run.kind == GAUGE:
                 words += ["--scene", SCENE, "--housing", HOUSING, "--terminal", TERMINAL]
             self.command(words, self._log(f"adapt_{station.name}"))
-        return self._judged(to, folder, true)
+        return self._judged(dataclasses.replace(run, folder=to), ADAPTED, folder, true)
 
-    def _with_cameras(self, model: Path, station: Station) -> Path:
+    def _with_cameras(self, run: MeasuredRun, station: Station) -> Path:
         """A copy of a gauge's run whose cameras are fitted to photographs of a foreign station."""
-        scenes = self.work / "matched" / station.name
+        scenes = self.work / "matched" / station.name / f"{self.width}px"
         scenes.mkdir(parents=True, exist_ok=True)
         images = self.pictures(station, photographs=True) / "images"
         before = SCENE
@@ -226,9 +233,9 @@ class Study:
                 self.command([*words, "-o", str(scenes / f"{after}.toml")], self._log(f"match_{station.name}"))
             before = after
         fitted = nominal_connector(read_connector(scenes / f"{before}.toml"), HOUSING, TERMINAL)
-        copy = scenes / model.resolve().name
-        shutil.copytree(model, copy, dirs_exist_ok=True)
-        stated = [dataclasses.replace(each, cameras=fitted.cameras) for each in read_connectors(model) or ()]
+        copy = scenes / run.key(self.width)
+        shutil.copytree(run.folder, copy, dirs_exist_ok=True)
+        stated = [dataclasses.replace(each, cameras=fitted.cameras) for each in read_connectors(run.folder) or ()]
         (copy / CONNECTORS).write_text(connectors_json(stated), "utf-8")
         return copy
 
@@ -241,16 +248,14 @@ class Study:
             parts = tuple(JudgedPart(**each) for each in content.pop("parts"))
             found.append(Result(parts=parts, **content))
         steps = (AS_TRAINED, MATCHED, ADAPTED)
-        return sorted(found, key=lambda each: (each.run, order.index(each.station), steps.index(each.step)))
+
+        def at(each: Result) -> tuple[int, int]:
+            return order.index(each.station), steps.index(each.step)
+
+        return sorted(found, key=lambda each: (each.run, each.weights, each.width, *at(each)))
 
     def _log(self, name: str) -> Path:
         return self.work / "logs" / f"{name}.txt"
-
-
-def _cameras(model: Path) -> tuple[str, ...]:
-    """The cameras of the pictures by which a run judges a part."""
-    views = read_json(model / CONFIG, "a run's settings")["model"].get("views")
-    return CAMERAS if views or kind_of(model) == GAUGE_FORMAT else (FRONT,)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -274,7 +279,7 @@ def parser() -> argparse.ArgumentParser:
     add("--match", action="store_true", help=match)
     data = (
         "dataset that the RUN at the same place in the command was trained on: also measure this RUN adapted by "
-        "`trainer.adapt` to each foreign station; may be repeated"
+        "`trainer.adapt` to each foreign station (not a Florence-2); may be repeated"
     )
     add("--data", type=Path, action="append", default=[], metavar="DATASET", help=data)
     blender = f"executable of another Blender, to render foreign_{STATIONS} (default: that of this Python)"

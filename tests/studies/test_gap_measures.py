@@ -94,12 +94,47 @@ def test_balanced_accuracy_is_over_the_classes_in_truth():
     assert judged_by_classifier([box | {"boxes": []}], TRUE)[0].label == "OK"
 
 
+def test_a_part_on_several_views_is_one_part():
+    whole = {"part": "folder/bad0", "files": {"center": "x_center.png"}, "verdict": "NG", "reasons": []}
+    (found,) = judged_by_classifier([whole | {"label": "BENDNG"}], TRUE)
+    assert (found.name, found.truth, found.label) == ("bad0", "BENDNG", "BENDNG")
+
+
+def test_an_invalid_picture_has_the_class_that_the_network_found():
+    invalid = {"file": "bad0_center.png", "verdict": "INVALID", "label": None}
+
+    def label(probability, **more):
+        said = {"reasons": ["exposure: too dark"], "probabilities": {"OK": probability, "BENDNG": 0.3, "NUKENG": 0.1}}
+        return judged_by_classifier([invalid | said | more], TRUE, threshold=0.37)[0].label
+
+    assert [label(0.6), label(0.64)] == ["BENDNG", "OK"]
+    assert label(0.6, probabilities=None, reasons=["file: cannot be read"]) == ""
+
+
 def test_inspect_is_scored_by_its_pictures():
     lines = [
         {"picture": f"{name}_center.png", "verdict": "OK", "reasons": [], "score": score}
         for name, score in zip(TRUE, (0.5, 1.2, 0.7, 3.0, None), strict=True)
     ]
     assert inspect_figures(judged_by_inspect(lines, TRUE))["auroc"][0] == pytest.approx(3 / 4)
+
+
+def goals(station, *results):
+    lines = tables([Result(GAUGE, "g", AS_TRAINED, *each) for each in results], "own").splitlines()
+    return next(line for line in lines if line.startswith(f"| g | {station} |")).rsplit("| ", 1)[1]
+
+
+def test_a_goal_without_a_value_is_not_judged():
+    good = tuple(gauged()[:1])
+    found_ng = judged_by_gauge([entry("good0", "OK", 0.0), entry("bad0", "NG", 0.5)], TRUE, CONNECTOR)
+    refused = judged_by_gauge([entry("bad2", "INVALID", 0.0)], TRUE, CONNECTOR)
+    own, far = ("own", "own", False), ("foreign_1", "far", True)
+    assert goals("far", (*far, (*good, *refused))) == "not judged: silent OK, errors, AUROC |"
+    assert goals("far", (*own, good), (*far, (*good, *refused))) == "not judged: silent OK, AUROC |"
+    assert goals("far", (*own, good), (*far, tuple(found_ng))) == "met |"
+    assert goals("own", (*own, good)) == "not judged: silent OK |"
+    far_off = judged_by_gauge([entry("good0", "OK", 0.3)], TRUE, CONNECTOR)
+    assert goals("far", (*far, tuple(far_off))) == "missed: within U; not judged: silent OK, errors, AUROC |"
 
 
 def test_tables_state_goals_gaps_and_that_they_are_a_stand_in():

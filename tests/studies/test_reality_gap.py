@@ -10,9 +10,11 @@ from blender_scripts.contract.connector import read_connector
 from generator.dataset.connectors import connectors_json, nominal_connector, read_connectors
 from studies import reality_gap
 from studies.foreign_stations import HOUSING, SCENE, SCENES, TERMINAL, write_scene
-from studies.gap_tables import ADAPTED, MATCHED
+from studies.gap_runs import MeasuredRun
+from studies.gap_tables import ADAPTED, MATCHED, tables
 from studies.page import marked
 from studies.reality_gap import PAGE, Study, parser, run
+from trainer.core.errors import InputError
 
 
 class Pretended:
@@ -57,16 +59,30 @@ class Pretended:
         Path(words[words.index("-o") + 1]).write_text(text)
 
     def predict(self, words):
-        assert {"good000_top.png", "bad000_left.png"} <= {Path(word).name for word in words}
+        names = {Path(word).name for word in words}
+        if words[3].endswith("vit"):
+            self.judged = {name for name in names if name.endswith(".png")}
+            entries = [
+                {"part": f"x/{name}", "files": {}, "verdict": "OK", "reasons": [], "label": "OK"}
+                for name in ("good000", "bad000")
+            ]
+            Path(words[words.index("--json") + 1]).write_text(json.dumps(entries))
+            return
+        assert {"good000_top.png", "bad000_left.png"} <= names
         entries = [{"part": f"x/{name}", "verdict": "OK", "reasons": [], "pins": []} for name in ("good000", "bad000")]
         Path(words[words.index("--json") + 1]).write_text(json.dumps(entries))
 
 
+def run_folder(folder, format_, weights=b"weights", **model):
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(json.dumps({"format": format_, "version": 1, "model": model}))
+    (folder / "best.safetensors").write_bytes(weights)
+    return folder
+
+
 @pytest.fixture
 def gauge(tmp_path):
-    folder = tmp_path / "g1"
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({"format": "pinsight-gauge", "version": 1, "model": {}}))
+    folder = run_folder(tmp_path / "g1", "pinsight-gauge")
     own = nominal_connector(read_connector(SCENES / f"{SCENE}.toml"), HOUSING, TERMINAL)
     (folder / "connectors.json").write_text(connectors_json([own]))
     return folder
@@ -92,12 +108,53 @@ def test_a_station_is_judged_once_by_each_run_and_ingredient(tmp_path, gauge):
     assert [words[words.index("--scene") + 1] for words in matched] == [SCENE, "matched_center", "matched_left"]
     (adapted,) = (words for words in command.said if "trainer.adapt" in words)
     assert len(list(Path(adapted[adapted.index("--photos") + 1]).iterdir())) == 6
-    (fitted,) = read_connectors(tmp_path / "work" / "matched" / "foreign_2" / "g1")
+    (fitted,) = read_connectors(tmp_path / "work" / "matched" / "foreign_2" / "256px" / MeasuredRun.of(gauge).key(256))
     assert fitted.cameras["center"]["matrix"][2][3] == pytest.approx(111.0 - 2.5)
     count = len(command.said)
     shutil.rmtree(tmp_path / "work" / "renders")
     study.measure(stations["own"], {gauge: None}, match=True)
     assert len(command.said) == count + 1  # rendering keeps its own finished rows
+
+
+def test_other_weights_of_the_same_name_and_other_widths_are_judged_anew(tmp_path, gauge):
+    other = run_folder(tmp_path / "elsewhere" / "g1", "pinsight-gauge", b"other weights")
+    command = Pretended()
+    for width, model in ((256, gauge), (256, other), (512, other), (512, other)):
+        study = Study(tmp_path / "work", 3, width, command=command)
+        study.measure(study.stations()[0], {model: None}, match=False)
+    judged = [words[words.index("--model") + 1] for words in command.said if "trainer.predict" in words]
+    assert judged == [str(gauge), str(other), str(other)]
+    rendered = [Path(words[words.index("--out") + 1]).name for words in command.said if "render" in words]
+    assert {"own_256px", "golden_256px", "own_512px", "golden_512px"} == set(rendered)  # never two widths in a folder
+    golden = [words[words.index("--save") + 1] for words in command.said if "--save" in words]
+    assert [Path(path).name for path in golden] == ["unit_256px.npz", "unit_512px.npz"]
+    found = study.results()
+    assert len({(each.run, each.weights, each.width) for each in found if each.run == "g1"}) == 3
+    text = tables(found, "own")
+    weights = {each.weights for each in found if each.run == "g1"}
+    assert all(f"| g1, weights {each[:16]} | own station, nothing changed, 256 px |" in text for each in weights)
+
+
+def test_a_run_judges_the_pictures_of_its_own_views(tmp_path):
+    vit = run_folder(tmp_path / "vit", "pinsight-vit", views=["center", "top"])
+    command = Pretended()
+    study = Study(tmp_path / "work", 3, 256, command=command)
+    study.measure(study.stations()[0], {vit: None}, match=False)
+    assert command.judged == {f"{part}_{view}.png" for part in ("good000", "bad000") for view in ("center", "top")}
+    assert [part.name for part in study.results()[-1].parts] == ["good000", "bad000"]
+    strange = run_folder(tmp_path / "strange", "pinsight-vit", views=["center", "right"])
+    with pytest.raises(InputError, match="expected views among center, left, top, which the stations have, got right"):
+        study.measure(study.stations()[0], {strange: None}, match=False)
+
+
+def test_a_florence_2_with_a_dataset_is_measured_as_trained_only(tmp_path, capsys):
+    detector = run_folder(tmp_path / "a_vit", "pinsight-florence2")
+    command = Pretended()
+    study = Study(tmp_path / "work", 3, 256, command=command)
+    study.measure(study.stations()[-1], {detector: tmp_path / "data"}, match=True)
+    assert [each.step for each in study.results() if each.run == "a_vit"] == ["as trained"]
+    assert not [words for words in command.said if "trainer.adapt" in words]
+    assert "--data of a_vit has no effect: trainer.adapt adapts no Florence-2" in capsys.readouterr().out
 
 
 def test_the_tables_have_a_place_in_the_docs(tmp_path, monkeypatch, capsys, gauge):
