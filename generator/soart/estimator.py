@@ -190,7 +190,15 @@ class SoartC:
         return self._aligned(self.reduced(image), self.reference_)
 
     def degrees(self, image: np.ndarray) -> np.ndarray:
-        """Compute the degree by SOART3 of each of a picture's windows: (gh, gw) float32, about 1 for OK parts."""
+        """Compute the degree of each of a picture's windows: (gh, gw) float32, about 1 for OK parts.
+
+        With a second stage, such as that on features, they are its degrees of each pixel of `registered`: (h, w).
+
+        Raises:
+            ValueError: as `look`.
+        """
+        if self.second_stage is not None or self.features_used:
+            return self.look(image).degrees
         degrees: np.ndarray = distance(self.transform(image), self.mean_, self.precision_)
         return degrees
 
@@ -234,7 +242,7 @@ class SoartC:
         return np.pad(degrees, ((before, after[0]), (before, after[1])), mode="edge")
 
     def score(self, image: np.ndarray) -> float:
-        """Compute a picture's score: the largest anomaly degree of its windows."""
+        """Compute a picture's score, whose limit is `threshold.value`: the largest of its `degrees`."""
         return float(self.degrees(image).max())
 
     def save(self, path: Path | str) -> None:

@@ -1,8 +1,9 @@
 """A second stage of SOARTC on a network's features, in place of the one on SOART3: `inspect --features`.
 
 The OK pictures are chosen and aligned as without features. Then the aligned pictures' features make the unit space
-(`feature_space`), and the degree of each place is the distance from it. Score, limit and its promise, boxes and
-verdicts come from these degrees as they come from those of SOART3 otherwise.
+(`feature_space`), outliers by their features are set aside too (`golden.choose_by_features`), and the degree of each
+place is the distance from it. Score, limit and its promise, boxes and verdicts come from these degrees as they come
+from those of SOART3 otherwise.
 
     stage = FeatureStage.fit(model, read_feature_file(Path("features.onnx")))     # also sets the model's scores, limit
     FeatureStage.load(model, network)                                             # of a saved unit space

@@ -8,7 +8,8 @@ copies make the estimated false alarm rate too low. Before the limits are set, t
   table: encoding the original with this table gives the copy again. Two captures of a part that does not move are no
   copies, as their sensor noise differs;
 - pictures that do not show the part that most pictures show;
-- outliers: by their score (leave-one-out), or by their distance from the median picture.
+- outliers: by their score (leave-one-out), or by their distance from the median picture; with `inspect --features`
+  then also by their score by the features.
 
 If more than a quarter of the pictures stand out, they are taken for a second group of parts, not for outliers: they
 are kept, and a warning names them. So are outliers that are found only after ROUNDS rounds.
@@ -164,12 +165,7 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
         _warn_of_groups(golden, misfits, model)
     golden.kept.sort(key=lambda one: one is not first)  # the first picture is the one that the others are aligned with
     model.fit(one.small for one in golden.kept)
-    for _ in range(ROUNDS):
-        if not _drop_outliers(golden, model, keep_outliers):
-            break
-        model.fit(one.small for one in golden.kept)
-    else:
-        _drop_outliers(golden, model, keep=True)
+    _drop_in_rounds(golden, model, keep_outliers, lambda: None)
     if model.evidence_.residual - RESIDUAL_MARGIN > LARGEST:
         golden.warnings.append(
             f"warning: the OK pictures differ much from each other after alignment (misfit up to "
@@ -179,16 +175,45 @@ def choose(pictures: Sequence[GoldenPicture], model: SoartC, keep_outliers: bool
     return golden
 
 
+def choose_by_features(golden: Golden, model: SoartC, keep_outliers: bool, fit_stage: Callable[[], object]) -> None:
+    """Set outliers by the scores of a second stage aside, by the rule of `choose`, and fit model and stage to the rest.
+
+    Args:
+        golden: what `choose` returned; changed.
+        model: the model, fitted by `choose`.
+        keep_outliers: whether outliers are used, with a warning, instead of set aside.
+        fit_stage: fits the second stage to the fitted model, and sets the model's scores.
+
+    Raises:
+        ValueError: as `fit_stage`.
+    """
+    fit_stage()
+    _drop_in_rounds(golden, model, keep_outliers, fit_stage)
+
+
+def _drop_in_rounds(golden: Golden, model: SoartC, keep: bool, fit_stage: Callable[[], object]) -> None:
+    """Set outliers aside in at most ROUNDS rounds; after each, fit the model, then its second stage, to the rest."""
+    for _ in range(ROUNDS):
+        if not _drop_outliers(golden, model, keep):
+            break
+        model.fit(one.small for one in golden.kept)
+        fit_stage()
+    else:
+        _drop_outliers(golden, model, keep=True)
+
+
 def _drop_outliers(golden: Golden, model: SoartC, keep: bool) -> bool:
     """Set outliers aside; return whether the unit space has to be fitted again."""
     many = np.zeros(len(golden.kept), dtype=bool)
-    for scores in (model.scores_, _distances(greys(model.members_))):
+    by_features = model.second_stage is not None  # then `choose` has compared the pictures themselves before
+    what = " in features" if by_features else ""
+    for scores in (model.scores_,) if by_features else (model.scores_, _distances(greys(model.members_))):
         bad = _stand_out(scores)
-        reason = "its difference from the other OK pictures is {} times the median difference"
+        reason = f"its difference{what} from the other OK pictures is {{}} times the median difference"
         if _drop(golden, bad, reason, keep, np.round(scores / np.median(scores), 1)):
             return True
         many |= bad & (bad.sum() > _most(len(bad)))
-    _warn_of_many(golden, many, "differ much from the others")
+    _warn_of_many(golden, many, f"differ much{what} from the others")
     return False
 
 

@@ -111,7 +111,8 @@ def _of_method_and_output(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--keep-outliers", action="store_true", help=outliers)
     features = "compare features that this network computes (written by `python -m trainer.export`), not SOART3"
     parser.add_argument("--features", type=Path, metavar="FILE.onnx", help=features)
-    figures = "also write NAME_maps.png: maps of the three SOART3 numbers and of the anomaly degree"
+    figures = "also write NAME_maps.png: maps of the three SOART3 numbers (with --features they are not what is "
+    figures += "compared) and of the anomaly degree"
     parser.add_argument("--figures", action="store_true", help=figures)
     watch = "inspect the folder's pictures that have no verdict in verdicts.jsonl, then each new picture, until Ctrl-C"
     parser.add_argument("--watch", action="store_true", help=watch)
@@ -321,6 +322,10 @@ def _wrong_settings(options: argparse.Namespace, has_views: bool) -> Iterator[st
             f"--golden: expected a folder of OK pictures together with {named}, got {options.golden}, a saved unit "
             "space, which has its own settings"
         )
+    of_soart3 = [f"--{name}" for name in ("similarity", "reference") if getattr(options, name) is not None]
+    if options.features and of_soart3:
+        said = " and ".join(of_soart3)
+        yield f"--features: expected no {said}, which would not change how features are compared, got both"
     for name, low in (("window", 1), ("grid", 1), ("above", 0)):
         value = getattr(options, name)
         if value is not None and value < low:

@@ -20,7 +20,7 @@ from generator.locating.straightening import NotFoundError, Straightener
 from generator.soart.estimator import FEWEST, SoartC
 from generator.soart.feature_file import FeatureNetwork, read_feature_file
 from generator.soart.feature_stage import FeatureStage
-from generator.soart.golden import Golden, choose, read_golden
+from generator.soart.golden import Golden, choose, choose_by_features, read_golden
 from generator.soart.inspection import STRAIGHTENED, Station, as_values, pins_in_unit_space, read_picture
 from generator.soart.part_station import PartStation
 from generator.soart.straighteners import check_agreement, straightener_of, straighteners_of
@@ -151,7 +151,7 @@ def _chosen(
     try:
         golden = choose(pictures, model, options.keep_outliers)
         if network:
-            FeatureStage.fit(model, network)
+            choose_by_features(golden, model, options.keep_outliers, lambda: FeatureStage.fit(model, network))
         Station(model)  # refuses pictures that are equal
     except ValueError as error:
         raise InputError(f"{options.golden}: {error}") from None

@@ -17,6 +17,7 @@ from generator.__main__ import main
 from generator.soart import feature_file
 from generator.soart.estimator import SoartC
 from generator.soart.feature_space import FeatureSpace
+from generator.soart.feature_stage import FeatureStage
 from generator.soart.inspection import Station
 
 STATED = {
@@ -101,6 +102,52 @@ def test_a_unit_space_without_features_refuses_them_and_says_nothing_of_them(fol
     assert set(json.loads((folder / "plain" / "no_word.json").read_text("utf-8"))["model"]) == {"name", "hash"}
     assert inspect(folder, "plain.npz", "refused", "--features", str(folder / "net.onnx")) == 2
     assert "expected no --features" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "OK picture 5.png is set aside: its difference in features from the other OK pictures is"),
+        (["--keep-outliers"], "warning: OK picture 5.png: its difference in features"),
+    ],
+    ids=["set aside", "kept"],
+)
+def test_an_ok_picture_whose_defect_only_features_show_is_set_aside_or_warned_of(folder, tmp_path, capsys, given, said):
+    (tmp_path / "ok").mkdir()
+    y, x = np.mgrid[0:60, 0:90]
+    shade = 9 * np.exp(-((x - 55) ** 2 + (y - 20) ** 2) / 128)
+    for n in range(12):
+        values = np.mean([np.asarray(part(n + more)) for more in (0, 100, 200)], axis=0) + (shade if n == 5 else 0)
+        Image.fromarray(np.round(values).astype(np.uint8)).save(tmp_path / "ok" / f"{n}.png")
+    arguments = ["--golden", str(tmp_path / "ok"), "-o", str(tmp_path / "out"), "--window", "3", *given]
+    assert main(["inspect", str(folder / "good.png"), *arguments]) == 0
+    assert "5.png" not in capsys.readouterr().out
+    features = ["--features", str(folder / "net.onnx"), "--save", str(tmp_path / "unit.npz")]
+    assert main(["inspect", str(folder / "good.png"), *arguments, *features]) == 0
+    assert capsys.readouterr().out.count(said) == 1
+    scores = SoartC.load(tmp_path / "unit.npz").scores_
+    assert len(scores) == (12 if given else 11)
+    assert (scores.max() > 5 * np.median(scores)) == bool(given)
+
+
+def test_the_score_is_that_of_the_features_whose_limit_the_model_has(folder):
+    pictures = [np.asarray(part(n), np.float32) / 255 for n in range(7)]
+    model = SoartC(window=5).fit(pictures[:6])
+    by_soart3 = model.score(pictures[6])
+    stage = FeatureStage.fit(model, feature_file.read_feature_file(folder / "net.onnx"))
+    expected = stage.degrees(model.registered(pictures[6]))
+    assert np.array_equal(model.degrees(pictures[6]), expected)
+    assert model.score(pictures[6]) == expected.max() != by_soart3
+    model.second_stage = None
+    for compute in (model.score, model.degrees):
+        with pytest.raises(ValueError, match="expected the features with which"):
+            compute(pictures[6])
+
+
+@pytest.mark.parametrize("given", [["--similarity", "gram"], ["--reference", "self"]])
+def test_settings_of_soart3_are_refused_with_features(folder, capsys, given):
+    assert inspect(folder, "ok", "refused", "--features", str(folder / "net.onnx"), *given) == 2
+    assert f"--features: expected no {given[0]}, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
