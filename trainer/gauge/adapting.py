@@ -119,13 +119,14 @@ def adapt(asked: Asked) -> dict[str, Any]:
         "uncertainty_factors": {"several views": _rounded(together), **{k: _rounded(v) for k, v in by_view.items()}},
         "good_parts": _judged(bench, chosen, good),
     }
-    adaptation.write(asked.run, asked.out, document, _KEPT)
+    adaptation.copy(asked.run, asked.out, _KEPT)
     save_uncertainty(asked.out, uncertainty, loaded.errors)
     if bench.gauge.likeness is not None:
         bench.gauge.likeness.save(asked.out)
     for view, gates in bench.gauge.gates.items():
         gates.save(asked.out / GATES / view)
     _write_summary(asked)
+    adaptation.seal(asked.run, asked.out, document)
     return document
 
 

@@ -159,9 +159,10 @@ def adapt(asked: Asked) -> dict[str, Any]:
         "tried": [each.to_json() for each in tried],
         "good_parts": _judged(final, parts),
     }
-    adaptation.write(asked.run, asked.out, document, _KEPT)
+    adaptation.copy(asked.run, asked.out, _KEPT)
     gates.save(asked.out)
     _write_frozen(asked)
+    adaptation.seal(asked.run, asked.out, document)
     return document
 
 
