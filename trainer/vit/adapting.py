@@ -154,7 +154,9 @@ def adapt(asked: Asked) -> dict[str, Any]:
             view: {
                 "light": renders[view][0],
                 "transform": transform.to_json(),
-                "difference": difference([transform.pixels(each) for each in photographs[view]], renders[view][1]),
+                "difference": difference(
+                    [_small(transform.apply(one[view])) for one in parts.values()], renders[view][1]
+                ),
             }
             for view, transform in chosen.transforms.items()
         },
