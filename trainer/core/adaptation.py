@@ -117,6 +117,11 @@ def choose(tried: Sequence[tuple[int, float]], parts: int) -> int:
     return best
 
 
+def warned(adapted: Adaptation | None) -> dict[str, str]:
+    """Return what an evaluation adds to its evaluation.json for an adapted run, under the key `adapted`."""
+    return {} if adapted is None else {"adapted": WARNING}
+
+
 def _seal(weights: Path) -> str | None:
     """The SHA-256 of adaptation.json that a file of weights states; None: not adapted, or no readable file."""
     try:

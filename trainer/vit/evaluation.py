@@ -131,12 +131,21 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     A frozen.json without the run's fitness (how well the run tells OK from NG on validation, `trainer.core.fitness`)
     keeps its threshold; the fitness is measured and added if the dataset is the one on which the run was trained.
     Threshold and fitness use the rows that the training's --rows keeps, not those of this evaluation's --rows.
+    The thresholds of an adapted run stay as they are.
 
     Raises:
-        InputError: A threshold must be chosen, but there is no validation split, or the training's --rows keeps none of
-            its rows; or it must be chosen, or --max-escape is given, for another dataset than that of the training.
+        InputError: An adapted run has no frozen.json. A threshold must be chosen, but there is no validation split, or
+            the training's --rows keeps none of its rows; or it must be chosen, or --max-escape is given, for another
+            dataset than that of the training.
     """
     held = frozen_threshold.load(asked.run)
+    if adaptation.load(asked.run) is not None:
+        if held is None:
+            raise InputError(
+                f"{asked.run}: expected an adapted run with {frozen_threshold.FROZEN}, got none: evaluate the run that "
+                "it was made from on the training's dataset, and adapt this again"
+            )
+        return held
     config, (_, settings) = model.config, vit_run.load_config(asked.run)
     content = dataset_facts(asked.data).get("content_sha256", "")
     others = bool(settings.data_sha256) and settings.data_sha256 != content
@@ -315,7 +324,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         adaptation.refuse(asked.run, "trainer.evaluate --max-escape")
     adapted = adaptation.load(asked.run)
     held = frozen_of(asked, model)
-    _learn_gates(asked, model)
+    if adapted is None:
+        _learn_gates(asked, model)
     chosen = read_splits(asked.data, settings.input, model.config, asked.splits, ("train",), adapted)
     splits = {name: kept(split, asked.rows) for name, split in chosen.items()}
     empty = [name for name, split in splits.items() if not len(split)]
@@ -331,7 +341,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         run_folder.tolerance_of(asked.run), (pair for split in splits.values() for pair in split.rows_with_objects())
     )
     left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
-    document = _document(asked, model.config, held, found.reports, left_out) | {"tolerance": compared.to_json()}
+    document = _document(asked, model.config, held, found.reports, left_out)
+    document |= {"tolerance": compared.to_json()} | adaptation.warned(adapted)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
         run_folder.write_table(stage / PREDICTIONS, list(found.lines[0]), found.lines)
         write_pictures(stage, model, splits, found)
@@ -342,7 +353,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     for text in verdict_shares.worse_than_validation(found.reports):
         say(text)
     say(compared.sentence())
-    for text in held.sentences():
+    for text in (document["adapted"],) if adapted is not None else held.sentences():
         say(text)
     say(f"page: {out / REPORT}")
 

@@ -63,6 +63,9 @@ def test_an_evaluation_changes_the_pictures_too_and_other_commands_refuse(adapte
         out.mkdir()
         assert evaluate.main(["--model", str(run), "--data", str(tiny_dataset), "--out", str(out / "e")]) == 0
         shares.append((out / "e" / "predictions.csv").read_text())
+        document = json.loads((out / "e" / "evaluation.json").read_text())
+        page = (out / "e" / "report.html").read_text()
+        assert ("adapted" in document) == ("has not been shown" in page) == (run is adapted)
     assert shares[0] != shares[1]
     assert export.main(["--model", str(adapted), "--to", str(tmp_path / "vit.onnx")]) == 2
     options = ["--data", str(tiny_dataset), "--out", str(tmp_path / "m"), "--max-escape", "0.1"]
@@ -93,3 +96,16 @@ def test_copies_and_pictures_of_one_part_do_not_count_as_parts(trained_run, stat
     for folder, why in ((copies, "part0.png, got a copy of it"), (shown, "at least 8 good parts, got 4 of them")):
         with pytest.raises(InputError, match=why):
             _photographs(Asked(trained_run, data, sorted(folder.iterdir()), tmp_path, ()), ())
+
+
+def test_no_threshold_and_no_gate_is_chosen_for_an_adapted_run(trained_run, tiny_dataset, station, tmp_path, capsys):
+    run, out = tmp_path / "run", tmp_path / "out"
+    shutil.copytree(trained_run, run)
+    for name in ("frozen.json", "gates.npz", "gates.safetensors"):
+        (run / name).unlink()
+    options = ["--data", str(tiny_dataset), "--photos", str(station), "--out", str(out), "--change", "none"]
+    assert adapt.main(["--model", str(run), *options]) == 0
+    before = sorted(path.name for path in out.iterdir())
+    assert evaluate.main(["--model", str(out), "--data", str(tiny_dataset), "--out", str(tmp_path / "e")]) == 2
+    assert "expected an adapted run with frozen.json" in capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == before
