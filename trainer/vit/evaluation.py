@@ -131,21 +131,12 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     A frozen.json without the run's fitness (how well the run tells OK from NG on validation, `trainer.core.fitness`)
     keeps its threshold; the fitness is measured and added if the dataset is the one on which the run was trained.
     Threshold and fitness use the rows that the training's --rows keeps, not those of this evaluation's --rows.
-    The thresholds of an adapted run stay as they are.
 
     Raises:
-        InputError: An adapted run has no frozen.json. A threshold must be chosen, but there is no validation split, or
-            the training's --rows keeps none of its rows; or it must be chosen, or --max-escape is given, for another
-            dataset than that of the training.
+        InputError: A threshold must be chosen, but there is no validation split, or the training's --rows keeps none of
+            its rows; or it must be chosen, or --max-escape is given, for another dataset than that of the training.
     """
     held = frozen_threshold.load(asked.run)
-    if adaptation.load(asked.run) is not None:
-        if held is None:
-            raise InputError(
-                f"{asked.run}: expected an adapted run with {frozen_threshold.FROZEN}, got none: evaluate the run that "
-                "it was made from on the training's dataset, and adapt this again"
-            )
-        return held
     config, (_, settings) = model.config, vit_run.load_config(asked.run)
     content = dataset_facts(asked.data).get("content_sha256", "")
     others = bool(settings.data_sha256) and settings.data_sha256 != content
@@ -187,6 +178,21 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     return frozen_threshold.freeze(
         asked.run, logits, labels, config.classes, config.ok_index, positions, parts, held, rate
     )
+
+
+def frozen_of_adapted(run: Path) -> FrozenThreshold:
+    """Return the content of an adapted run's frozen.json, which stays as it is.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    held = frozen_threshold.load(run)
+    if held is None:
+        raise InputError(
+            f"{run}: expected an adapted run with {frozen_threshold.FROZEN}, got none: evaluate the run that it was "
+            "made from on the training's dataset, and adapt this again"
+        )
+    return held
 
 
 def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Split:
@@ -323,7 +329,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     if asked.max_escape:
         adaptation.refuse(asked.run, "trainer.evaluate --max-escape")
     adapted = adaptation.load(asked.run)
-    held = frozen_of(asked, model)
+    held = frozen_of(asked, model) if adapted is None else frozen_of_adapted(asked.run)
     if adapted is None:
         _learn_gates(asked, model)
     chosen = read_splits(asked.data, settings.input, model.config, asked.splits, ("train",), adapted)
