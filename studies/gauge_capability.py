@@ -24,6 +24,7 @@ from generator.locating.locate import sight
 from generator.locating.measure import measure
 from generator.locating.pose import Pose
 from studies.tables import table
+from trainer.core import adaptation
 from trainer.core.errors import InputError
 from trainer.core.msa import GaugeRR, linearity, nested_rr, type1
 from trainer.gauge.data import read_gauge_data
@@ -122,8 +123,10 @@ def capability(
         One `Capability` for each set of cameras and each quantity that these cameras determine.
 
     Raises:
-        InputError: the gauge or the dataset cannot be used, or a part was not located in some capture.
+        InputError: the gauge or the dataset cannot be used, or was adapted to a station, or a part was not located
+            in some capture.
     """
+    adaptation.refuse(model, "studies.gauge_capability")
     run = load_run(model)
     data = read_gauge_data(folder, run.pitch_px, ("test", "test_type1"))
     found = []

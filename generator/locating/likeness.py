@@ -26,7 +26,7 @@ from generator.io.output_file import write_whole
 from generator.locating.drawings import Key
 from generator.locating.locate import Located, Sighting
 from generator.verdict.feature_gate import FeatureGate
-from generator.verdict.tails import limits
+from generator.verdict.tails import limits, moved_pair
 
 FILE = "likeness.npz"
 SCHEMA = 1
@@ -103,18 +103,21 @@ class ViewLikeness:
     def widened(self, looks: Sequence[Looks], most: float) -> ViewLikeness:
         """Return wider limits, which allow further parts as far as no limit moves away too far.
 
+        A limit moves only if one of the parts exceeds it.
+
         Args:
-            looks: what these parts look like.
+            looks: what these parts look like; fewer than 8 move no limit.
             most: largest factor, above 1, on the width of the limits of a colour and on the limit of the features.
         """
         shown = [each.colour for each in looks if each.colour is not None]
         colours = self.colours
         if shown:
-            needed = np.array([limits(tone, _LEAST_COLOUR) for tone in np.reshape(shown, (-1, 2)).T])
             room = 0.5 * (most - 1.0) * (colours[:, 1] - colours[:, 0])
-            low = np.maximum(np.minimum(colours[:, 0], needed[:, 0]), colours[:, 0] - room)
-            high = np.minimum(np.maximum(colours[:, 1], needed[:, 1]), colours[:, 1] + room)
-            colours = np.where(np.isfinite(colours), np.stack([low, high], axis=1), colours)
+            moved = [
+                moved_pair((low, high), tone, (each, each))
+                for (low, high), tone, each in zip(colours, np.reshape(shown, (-1, 2)).T, room, strict=True)
+            ]
+            colours = np.array(moved)
         known = [each.features[:, None, None] for each in looks if each.features is not None]
         gate = self.features
         return ViewLikeness(colours, gate.widened(np.stack(known), most) if gate is not None and known else gate)

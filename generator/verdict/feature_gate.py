@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from generator.verdict.appearance import References
-from generator.verdict.tails import upper_limit
+from generator.verdict.tails import moved, upper_limit
 
 # Directions of features that are kept: those in which training pictures vary most.
 DIRECTIONS = 48
@@ -64,9 +64,11 @@ class FeatureGate:
         return cls(centre, matrix, gate.references, math.exp(upper_limit(distances)) - SMALL)
 
     def widened(self, features: np.ndarray, most: float) -> FeatureGate:
-        """Return a gate with a higher limit, at most `most` times this one, that allows `features` (B, C, h, w)."""
-        needed = math.exp(upper_limit(np.log(self.distances(features) + SMALL))) - SMALL
-        return replace(self, limit=min(max(self.limit, needed), most * self.limit))
+        """Return a gate that allows `features` (B, C, h, w), with a limit at most `most` times this one.
+
+        The limit moves only if one of at least 8 pictures exceeds it.
+        """
+        return replace(self, limit=moved(self.limit, self.distances(features), (most - 1.0) * self.limit))
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Return the distances (B,) of B pictures from the training pictures; `features`: (B, C, rows, columns)."""

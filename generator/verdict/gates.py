@@ -38,7 +38,7 @@ from generator.io.output_file import write_whole
 from generator.verdict.appearance import BINS, CELL_PX, LONGER_PX, References, cells, grey_values
 from generator.verdict.measures import GATES, MEASURES, NAMES, flat, measures_of
 from generator.verdict.orientation import Orientation
-from generator.verdict.tails import limits, upper_limit
+from generator.verdict.tails import limits, moved, moved_pair, upper_limit
 
 FILE = "gates.npz"
 SCHEMA = 1
@@ -179,21 +179,24 @@ class PictureGates:
     def widened(self, pictures: Sequence[Image.Image], most: float) -> PictureGates:
         """Return gates with wider limits of measures and appearance, so that further pictures can be judged.
 
+        A limit moves only if one of the pictures exceeds it, and only so far that all are allowed.
+
         Args:
-            pictures: at least 3 pictures that can be judged, unlike those of the training in light, blur or noise.
+            pictures: pictures that can be judged, unlike those of the training in light, blur or noise; with fewer than
+                8, all limits stay.
             most: largest factor, above 1, by which a limit moves away from similar training pictures. So the gates may
                 still refuse some of `pictures`.
         """
         looks = [self._look(cells(_stretched(grey, self.limits.grid)), grey, measures_of(picture))
                  for picture in pictures for grey in [_grey_bytes(picture)]]  # fmt: skip
-        beyond = np.array([look.beyond for look in looks])
-        measured = {}
-        for name, (low, high) in self.limits.measures.items():
-            needed = limits(beyond[:, NAMES.index(name)])
-            room = (most - 1.0) * abs(low), (most - 1.0) * abs(high)
-            measured[name] = (max(min(low, needed[0]), low - room[0]), min(max(high, needed[1]), high + room[1]))
-        needed_one = math.exp(upper_limit(np.log([look.distance + SMALL for look in looks]))) - SMALL
-        appearance = min(max(self.limits.appearance, needed_one), most * self.limits.appearance)
+        beyond = np.array([look.beyond for look in looks]).reshape(-1, len(NAMES))
+        measured = {
+            name: moved_pair((low, high), beyond[:, index], ((most - 1.0) * abs(low), (most - 1.0) * abs(high)))
+            for index, name in enumerate(NAMES)
+            for low, high in [self.limits.measures[name]]
+        }
+        known = self.limits.appearance
+        appearance = moved(known, np.array([look.distance for look in looks]), (most - 1.0) * known)
         wider = replace(self.limits, measures=measured, appearance=appearance)
         return PictureGates(wider, self.references, self.measures, self.orientation)
 

@@ -19,6 +19,8 @@ import math
 import numpy as np
 
 FEWEST = 3
+# Fewest values for which a limit is moved; how far it is moved beyond the largest one, as a share of the room.
+FEWEST_TO_MOVE, SPARE = 8, 0.1
 # Normal quantiles of 1 - 1/10,000 and of the 90 % point.
 Z, Z_90 = 3.719, 1.2816
 MARGIN = 0.5
@@ -56,3 +58,22 @@ def upper_limit(values: np.ndarray, least: float = 0.0) -> float:
 def limits(values: np.ndarray, least: float = 0.0) -> tuple[float, float]:
     """Return the limits between which a value is like those of good pictures; arguments as for `upper_limit`."""
     return -upper_limit(-values, least), upper_limit(values, least)
+
+
+def moved(limit: float, values: np.ndarray, room: float) -> float:
+    """Return an upper limit that allows further values of good pictures, moved only if one of them exceeds it.
+
+    Args:
+        limit: the limit.
+        values: (n,) the further values; fewer than 8 move nothing.
+        room: how far the limit may move, at most. It moves to the largest value and a tenth of this beyond it.
+    """
+    if len(values) < FEWEST_TO_MOVE or not (values > limit).any():
+        return limit
+    return min(float(values.max()) + SPARE * room, limit + room)
+
+
+def moved_pair(limits_now: tuple[float, float], values: np.ndarray, room: tuple[float, float]) -> tuple[float, float]:
+    """Return lower and upper limit, each moved as by `moved`; `room`: for each how far."""
+    (low, high), (below, above) = limits_now, room
+    return -moved(-low, -values, below), moved(high, values, above)

@@ -3,13 +3,17 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.manifest.reader import read_manifest
-from studies.gauge_capability import Capability, Design, _figures, features, production_scatter, tables
+from studies.gauge_capability import Capability, Design, _figures, capability, features, production_scatter, tables
 from studies.gauge_rr import PAGE, ROOT, STUDY, TYPE_1, Look, manifest
 from studies.page import marked
 from tests.trainer.gauge.gauge_tables import table
+from trainer.core import adaptation
+from trainer.core.errors import InputError
+from trainer.core.run_folder import save_tensors
 
 CONNECTOR = read_connector(ROOT / "scenes" / "connector_3x9.toml")
 LOOK = Look("connector_3x9", "plain", "round", "ring", 512, 8)
@@ -69,3 +73,20 @@ def test_a_pin_that_one_capture_lacks_is_left_out():
 def test_scatter_of_production():
     assert production_scatter(CONNECTOR, "round", "dx") == pytest.approx(np.hypot(0.03, 6.3 * np.tan(np.radians(0.4))))
     assert production_scatter(CONNECTOR, "round", "true_position") is None
+
+
+def test_an_adapted_gauge_is_refused(tmp_path, adapted_run):
+    with pytest.raises(InputError, match="expected a run that was not adapted"):
+        capability(adapted_run, tmp_path, CONNECTOR, LOOK.terminal, 512, Design(3, 2, 2, 4))
+
+
+@pytest.fixture
+def adapted_run(tmp_path):
+    """Folder with the weights and the seal of an adapted run."""
+    source, out = tmp_path / "run", tmp_path / "adapted"
+    for folder in (source, out):
+        folder.mkdir()
+    save_tensors(source / "best.safetensors", {"weight": torch.zeros(2)}, {})
+    adaptation.copy(source, out, [])
+    adaptation.seal(source, out, {"views": {}})
+    return out

@@ -3,10 +3,14 @@
 Good parts show how pictures of the station look and how often it refuses a good part. They do not show that a defect
 is still found. So an adapted run has a hash of its own: the file of its weights states the SHA-256 of adaptation.json
 and therefore differs from that of the run it was made from. What was released for the old hash does not cover it.
+
+adaptation.json lists the SHA-256 of every other file that verdicts follow from (thresholds, U, limits), so the seal
+covers them too. A file may state the hash of the weights, which follows from adaptation.json: it counts as zeros then.
 """
 
+import hashlib
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +26,11 @@ from trainer.core.run_folder import BEST, read_json, read_tensors, save_tensors,
 FILE = "adaptation.json"
 FORMAT = "pinsight-adaptation/1"
 SEAL = "adaptation_sha256"
+# Files of a run that verdicts follow from, whatever its kind.
+_SEALED = ("*.json", "*.npz", "*.safetensors", "gates/*/*")
+# Of these, files that are refused if they are new; further JSON files may be results.
+_NOT_NEW = (*_SEALED[1:], "frozen.json", "uncertainty.json")
+_NO_HASH = b"0" * 64
 # A limit of what counts as alike may move away from its middle by at most this factor.
 WIDEST = 1.5
 # Fewest photographed parts.
@@ -66,7 +75,8 @@ def load(run: Path) -> Adaptation | None:
     """Read RUN/adaptation.json; None for a run that was not adapted.
 
     Raises:
-        InputError: the file is missing although the run's weights state it, or it is damaged or changed.
+        InputError: the file is missing although the run's weights state it, or it is damaged or changed, or another
+            file of the run is not as it was when the run was adapted.
     """
     path, stated = run / FILE, _seal(run / BEST)
     if stated is None and not path.is_file():
@@ -82,8 +92,10 @@ def load(run: Path) -> Adaptation | None:
         transforms = {
             str(view): PictureTransform.from_json(one["transform"]) for view, one in document["views"].items()
         }
+        sealed = dict(document["files"])
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: expected what `trainer.adapt` wrote, got damaged content: {error}") from None
+    _check_files(run, sealed)
     return Adaptation(transforms, document)
 
 
@@ -103,6 +115,11 @@ def choose(tried: Sequence[tuple[int, float]], parts: int) -> int:
         if more > _MORE * parts or (far < _NEARER * tried[best][1] and more >= 0):
             best = index
     return best
+
+
+def warned(adapted: Adaptation | None) -> dict[str, str]:
+    """Return what an evaluation adds to its evaluation.json for an adapted run, under the key `adapted`."""
+    return {} if adapted is None else {"adapted": WARNING}
 
 
 def _seal(weights: Path) -> str | None:
@@ -127,21 +144,58 @@ def refuse(run: Path, command: str) -> None:
         )
 
 
-def write(source: Path, out: Path, document: Mapping[str, Any], files: Sequence[str]) -> None:
-    """Make the folder of an adapted run: copies of files, adaptation.json, and weights that state its SHA-256.
+def _check_files(run: Path, sealed: Mapping[str, str]) -> None:
+    """Refuse an adapted run with a missing, changed or new file that verdicts follow from."""
+    weights = sha256_of(run / BEST).encode()
+    for name, stated in sealed.items():
+        path = run / name
+        if not path.is_file() or _sha256_without(path, weights) != stated:
+            raise InputError(
+                f"{path}: expected the file that {FILE} states (SHA-256 {stated}), got another; adapt again"
+            )
+    for path in _files(run, _NOT_NEW):
+        if path.relative_to(run).as_posix() not in sealed:
+            raise InputError(f"{path}: expected no file of which {FILE} says nothing; adapt again")
 
-    Args:
-        source: the run that was adapted.
-        out: the new folder, which exists.
-        document: how it was adapted; `format` and the source's name and hash are added.
-        files: names of the files and folders of `source` that are copied if they exist.
-    """
-    for name in files:
+
+def _files(run: Path, patterns: Sequence[str]) -> Iterator[Path]:
+    """The files of a run that match patterns, except adaptation.json and the weights, which states its SHA-256."""
+    found = {path for pattern in patterns for path in run.glob(pattern) if path.is_file()}
+    yield from sorted(found - {run / FILE, run / BEST})
+
+
+def _sha256_without(path: Path, weights: bytes) -> str:
+    """SHA-256 of a file; `weights`, the hash of the weights in hex, counts as zeros."""
+    return hashlib.sha256(path.read_bytes().replace(weights, _NO_HASH)).hexdigest()
+
+
+def copy(source: Path, out: Path, files: Sequence[str]) -> None:
+    """Copy files and folders of a run, as far as they exist, and its best weights into an existing folder."""
+    for name in (*files, BEST):
         if (source / name).is_dir():
             shutil.copytree(source / name, out / name, dirs_exist_ok=True)
         elif (source / name).is_file():
             shutil.copyfile(source / name, out / name)
-    origin = {"run": source.resolve().name, "sha256": sha256_of(source / BEST)}
-    write_json(out / FILE, {"format": FORMAT, "from": origin, "warning": WARNING, **document})
+
+
+def seal(source: Path, out: Path, document: Mapping[str, Any]) -> None:
+    """Write adaptation.json, and weights that state its SHA-256; nothing of what it lists may change afterwards.
+
+    Args:
+        source: the run that was adapted.
+        out: the new folder with all files that verdicts follow from, and the weights of `source`. Files that state the
+            hash of the weights get the new one.
+        document: how it was adapted; `format`, the source's name and hash, and the files' hashes are added.
+    """
+    old = sha256_of(source / BEST)
+    sealed = list(_files(out, _SEALED))
+    files = {path.relative_to(out).as_posix(): _sha256_without(path, old.encode()) for path in sealed}
+    origin = {"run": source.resolve().name, "sha256": old}
+    write_json(out / FILE, {"format": FORMAT, "from": origin, "warning": WARNING, **document, "files": files})
     tensors, metadata = read_tensors(source / BEST)
     save_tensors(out / BEST, tensors, {**metadata, SEAL: sha256_of(out / FILE)})
+    new = sha256_of(out / BEST).encode()
+    for path in sealed:
+        content = path.read_bytes()
+        if old.encode() in content:
+            path.write_bytes(content.replace(old.encode(), new))

@@ -10,6 +10,9 @@ the one before:
 - `tone`: a rising curve for each of red, green and blue, by which the quantiles of the values become equal;
 - `fda`: a factor for each low spatial frequency, by which the mean amplitudes become equal, as by a shading of the
   light. It is the low-frequency amplitude of Fourier domain adaptation (Yang and Soatto 2020), as one fixed filter.
+
+A blur is as wide a share of every picture's width as of the pictures it was fitted to. Burnt-out pixels stay white in a
+picture with more of them than the photographs: a change that darkens would hide from the gates that it is burnt out.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +24,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from generator.io.srgb import coded, linear
-from generator.verdict.measures import NAMES, measures_of
+from generator.verdict.appearance import grey_values
+from generator.verdict.measures import BURNT, MEASURES, NAMES, measures_of
 
 NONE, SMOOTH, GAIN, TONE, FDA = KINDS = ("none", "smooth", "gain", "tone", "fda")
 # Shares at which quantiles are compared.
@@ -30,7 +34,7 @@ _SHARES = np.linspace(0.005, 0.995, 67)
 _REACH = 3
 # Limits of a curve's slope and of the factor on a frequency's amplitude: beyond them noise would be amplified, or
 # structure removed.
-_STEEPEST, _FACTORS = 4.0, (0.5, 2.0)
+_STEEPEST, _FLATTEST, _FACTORS = 4.0, 0.25, (0.5, 2.0)
 # Standard deviations of the blur that are tried, px; less than the least noise that counts, in log of fine structure.
 _BLURS, _NOISY = np.arange(0.2, 1.01, 0.05), 0.1
 _FINE = [NAMES.index("fine_across"), NAMES.index("fine_down")]
@@ -83,15 +87,19 @@ class PictureTransform:
 
     Attributes:
         kind: `none`, `smooth`, `gain`, `tone` or `fda`.
-        blur_px: standard deviation of the blur, which comes first, px; 0: none.
+        blur_px: standard deviation of the blur, which comes first, px in a picture of `width`; 0: none.
         curves: (3, 256) new value of each coded value of red, green and blue, 0 to 255; never falling.
         factors: (3, 7, 7) factors on the amplitudes of the frequencies -3 to 3 periods per picture; None: no filter.
+        width: width of the photographs of the fit, px; 0: that of every picture.
+        burnt: largest square root of the share of burnt-out pixels in a photograph of the fit.
     """
 
     kind: str
     curves: np.ndarray
     factors: np.ndarray | None = None
     blur_px: float = 0.0
+    width: int = 0
+    burnt: float = 1.0
 
     @classmethod
     def fit(cls, kind: str, photographs: Sequence[np.ndarray], target: PictureStatistics) -> "PictureTransform":
@@ -102,6 +110,12 @@ class PictureTransform:
             photographs: pictures (H, W, 3) uint8 of one view.
             target: statistics of the pictures that they shall resemble.
         """
+        found = cls._fitted(kind, photographs, target)
+        width = int(np.median([each.shape[1] for each in photographs]))
+        return replace(found, width=width, burnt=max(_burnt(each) for each in photographs))
+
+    @classmethod
+    def _fitted(cls, kind: str, photographs: Sequence[np.ndarray], target: PictureStatistics) -> "PictureTransform":
         same = np.tile(_VALUES, (3, 1))
         if kind == NONE:
             return cls(NONE, same)
@@ -127,13 +141,16 @@ class PictureTransform:
         """Return the changed pixels of a picture (H, W, 3) uint8."""
         if self.kind == NONE:
             return picture
-        picture = _smoothed(picture, self.blur_px)
+        shown, ratio = picture, picture.shape[1] / self.width if self.width else 1.0
+        picture = _smoothed(picture, self.blur_px * ratio)
         changed = np.stack([curve[picture[..., index]] for index, curve in enumerate(self.curves)], axis=2)
         if self.factors is not None:
             steps = np.arange(-_REACH, _REACH + 1)
             spectrum = np.fft.fft2(changed, axes=(0, 1))
             spectrum[np.ix_(steps, steps)] *= np.moveaxis(self.factors, 0, 2)
             changed = np.fft.ifft2(spectrum, axes=(0, 1)).real
+        if _burnt(shown, self.width) > self.burnt + MEASURES["burnt"].least:
+            changed[_grey(shown) >= BURNT] = 255.0
         found: np.ndarray = np.rint(np.clip(changed, 0.0, 255.0)).astype(np.uint8)
         return found
 
@@ -144,8 +161,14 @@ class PictureTransform:
     def to_json(self) -> dict[str, Any]:
         """Return the change as a JSON object."""
         factors = None if self.factors is None else np.round(self.factors, 5).tolist()
-        blur = round(self.blur_px, 3)
-        return {"kind": self.kind, "blur_px": blur, "curves": np.round(self.curves, 2).tolist(), "factors": factors}
+        return {
+            "kind": self.kind,
+            "blur_px": round(self.blur_px, 3),
+            "width": self.width,
+            "burnt": round(self.burnt, 4),
+            "curves": np.round(self.curves, 2).tolist(),
+            "factors": factors,
+        }
 
     @classmethod
     def from_json(cls, held: Mapping[str, Any]) -> "PictureTransform":
@@ -163,7 +186,22 @@ class PictureTransform:
             raise ValueError(f"expected 3 x {side} x {side} factors, got {factors.shape}")
         if not 0.0 <= float(held["blur_px"]) <= _BLURS[-1] + 1e-6:
             raise ValueError(f"expected a blur of 0 to 1 px, got {held['blur_px']}")
-        return cls(str(held["kind"]), curves, factors, float(held["blur_px"]))
+        width, burnt = int(held["width"]), float(held["burnt"])
+        if width < 0 or not 0.0 <= burnt <= 1.0:
+            raise ValueError(f"expected a width in px and a share of burnt-out pixels, got {width} and {burnt}")
+        return cls(str(held["kind"]), curves, factors, float(held["blur_px"]), width, burnt)
+
+
+def _grey(picture: np.ndarray, width: int = 0) -> np.ndarray:
+    """Grey values, 0 to 1, of a picture (H, W, 3), reduced to a width in px if it is wider; 0: never."""
+    height, own = picture.shape[:2]
+    size = (width, max(1, round(height * width / own))) if 0 < width < own else None
+    return grey_values(Image.fromarray(picture), size)
+
+
+def _burnt(picture: np.ndarray, width: int = 0) -> float:
+    """The measure `burnt` of a picture (H, W, 3), reduced to a width in px."""
+    return float(np.sqrt((_grey(picture, width) >= BURNT).mean()))
 
 
 def _blur(photographs: Sequence[np.ndarray], fine: float) -> float:
@@ -182,16 +220,25 @@ def _smoothed(picture: np.ndarray, blur_px: float) -> np.ndarray:
 
 
 def _curve(own: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """A curve (256,) from 0 to 255 through the quantiles (67,), no steeper than 4.
+    """A curve (256,) from 0 to 255 through the quantiles (67,), with a slope of 0.25 to 4.
 
     Beyond the darkest and the brightest quantile it is a straight line to 0 and to 255.
     """
     known, first = np.unique(np.round(own, 3), return_index=True)
     values = np.interp(_VALUES, [-1.0, *known, 256.0], [0.0, *target[first], 255.0])
-    steps = np.minimum(np.diff(values), _STEEPEST)
+    steps = np.clip(np.diff(values), _FLATTEST, _STEEPEST)
     # Limited steps add up from the middle, so that neither end of the curve takes all of the difference.
     middle = int(np.clip(np.rint(np.median(own)), 1, 254))
-    below = values[middle] - np.cumsum(steps[:middle][::-1])[::-1]
-    above = values[middle] + np.cumsum(steps[middle:])
-    curve: np.ndarray = np.clip(np.concatenate([below, [values[middle]], above]), 0.0, 255.0)
+    least, most = _FLATTEST * middle, 255.0 - _FLATTEST * (255 - middle)
+    value = float(np.clip(values[middle], least, most))
+    below = value - np.cumsum(_within(steps[:middle], value)[::-1])[::-1]
+    above = value + np.cumsum(_within(steps[middle:], 255.0 - value))
+    curve: np.ndarray = np.clip(np.concatenate([below, [value], above]), 0.0, 255.0)
     return np.maximum.accumulate(curve)
+
+
+def _within(steps: np.ndarray, room: float) -> np.ndarray:
+    """Steps of a curve whose sum is at most `room`, which allows a slope of 0.25."""
+    more = steps - _FLATTEST
+    left = room - _FLATTEST * len(steps)
+    return _FLATTEST + more * min(1.0, left / max(float(more.sum()), 1e-9))

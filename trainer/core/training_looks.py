@@ -55,13 +55,30 @@ def open_photographs(
     """Open files by part and view; returns the pictures likewise, and name, view and SHA-256 of each file.
 
     Raises:
-        InputError: a picture cannot be read.
+        InputError: a picture cannot be read, or two files have the same content.
     """
     opened: dict[str, Mapping[str, Image.Image]] = {
         part: {view: open_picture(file, str(file)) for view, file in files.items()} for part, files in parts.items()
     }
     each_file = [(view, file) for files in parts.values() for view, file in files.items()]
-    return opened, [{"file": file.name, "view": view, "sha256": sha256_of(file)} for view, file in each_file]
+    found = [{"file": file.name, "view": view, "sha256": sha256_of(file)} for view, file in each_file]
+    first: dict[str, Path] = {}
+    for (_, file), facts in zip(each_file, found, strict=True):
+        if (other := first.setdefault(facts["sha256"], file)) != file:
+            raise InputError(f"{file}: expected another photograph than {other}, got a copy of it")
+    return opened, found
+
+
+def training_views(folder: Path) -> list[str]:
+    """Return the names of the cameras in the training split of a dataset; empty if it names none.
+
+    Raises:
+        InputError: the dataset cannot be read.
+    """
+    rows = read_dataset(folder, "image", ("train",))[0]["train"]
+    if "camera" not in rows.column_names:
+        return []
+    return sorted({str(each["camera"]) for each in rows.select_columns(["camera"]).to_list() if each["camera"]})
 
 
 def difference(photographs: Sequence[np.ndarray], renders: Sequence[np.ndarray]) -> dict[str, float]:

@@ -23,7 +23,7 @@ from trainer.core import adaptation, run_folder
 from trainer.core.adaptation_page import false_alarms
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.picture_transform import PictureStatistics
+from trainer.core.picture_transform import PictureStatistics, PictureTransform
 from trainer.core.run_folder import CONFIG, SUMMARY
 from trainer.core.training_looks import check_data, difference, open_photographs, renders_by_light
 from trainer.gauge import prediction, station_uncertainty
@@ -111,7 +111,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
             view: {
                 "light": renders[view][0],
                 "transform": transform.to_json(),
-                "difference": difference([transform.pixels(each) for each in photographs[view]], renders[view][2]),
+                "difference": difference(_applied(bench, good, view, transform), renders[view][2]),
             }
             for view, transform in chosen.transforms.items()
         },
@@ -122,13 +122,14 @@ def adapt(asked: Asked) -> dict[str, Any]:
         "uncertainty_not_measured": {name or _SEVERAL: axes for name, axes in not_measured.items()},
         "good_parts": _judged(bench, chosen, good),
     }
-    adaptation.write(asked.run, asked.out, document, _KEPT)
+    adaptation.copy(asked.run, asked.out, _KEPT)
     save_uncertainty(asked.out, uncertainty, loaded.errors)
     if bench.gauge.likeness is not None:
         bench.gauge.likeness.save(asked.out)
     for view, gates in bench.gauge.gates.items():
         gates.save(asked.out / GATES / view)
     _write_summary(asked)
+    adaptation.seal(asked.run, asked.out, document)
     return document
 
 
@@ -153,6 +154,11 @@ def _by_view(bench: Bench, good: Mapping[str, Pictures]) -> dict[str, list[np.nd
             f"{', '.join(few) or 'none'}"
         )
     return found
+
+
+def _applied(bench: Bench, good: Mapping[str, Pictures], view: str, transform: PictureTransform) -> list[np.ndarray]:
+    """Pixels of a view's photographs of good parts as the gauge gets them: changed, then resampled to its scale."""
+    return [at_scale(bench, view, transform.apply(pictures[view])) for pictures in good.values() if view in pictures]
 
 
 def _renders(

@@ -107,7 +107,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         "displaced_positions": len(displaced),
         "not_located": [],
         "splits": {},
-    }
+    } | adaptation.warned(adaptation.load(asked.run))
     lines, parts = [], []
     with results_folder.replaced(out, EVALUATION, files_of) as stage:
         for name, pictures in splits.items():
@@ -147,6 +147,8 @@ def _announce(document: Mapping[str, Any]) -> None:
     for name, found in document["splits"].items():
         for text in headlines(name, found):
             say(text)
+    if "adapted" in document:
+        say(document["adapted"])
     for each in document["not_located"]:
         where = f"{each['split']}, {each['cameras']}"
         say(f"{where}: the part was found in none of {each['captures']} captures: all are INVALID")

@@ -34,6 +34,7 @@ class SeenPart:
         pins: measures of each position, in the drawing's order; empty if the part was not located.
         fits, looks: how well the pose fits, and what the part looks like, by view.
         reasons: why the run's limits make it INVALID; empty if they accept it.
+        placed: whether the limits of the pose's fit accept the part.
     """
 
     part: str
@@ -41,6 +42,7 @@ class SeenPart:
     fits: Mapping[str, Fit] = field(default_factory=dict)
     looks: Mapping[str, Looks] = field(default_factory=dict)
     reasons: tuple[str, ...] = ()
+    placed: bool = False
 
     @property
     def edge_px(self) -> float:
@@ -80,10 +82,11 @@ def see(bench: Bench, part: str, pictures: Pictures) -> SeenPart:
         return SeenPart(part, reasons=(*refused, "not located"))
     pins = measure(one.pins, found, one.pose, gauge.factors.of(one.features), gauge.factors.slope(drawing.key[2]))
     looks = looks_of(one)
-    refused += [*gauge.limits.reasons(one.fits), *beyond_placing(one.pose, drawing.placing)]
+    misplaced = [*gauge.limits.reasons(one.fits), *beyond_placing(one.pose, drawing.placing)]
+    refused += misplaced
     if gauge.likeness is not None:
         refused += gauge.likeness.reasons(drawing.key, looks)
-    return SeenPart(part, pins, one.fits, looks, tuple(refused))
+    return SeenPart(part, pins, one.fits, looks, tuple(refused), not misplaced)
 
 
 def changed(transforms: Mapping[str, PictureTransform], pictures: Pictures) -> dict[str, Image.Image]:
@@ -148,16 +151,17 @@ def candidates(
 def widened(bench: Bench, candidate: Candidate, parts: Mapping[str, Pictures], most: float) -> Gauge:
     """Return a gauge whose limits of pictures and looks allow the good parts too, each moved by at most `most` times.
 
-    The limits of the pose's fit stay: they say whether a part was located at all.
+    The limits of the pose's fit stay: they say whether a part was located at all. Parts that they refuse do not count.
     """
     gauge, by_view = bench.gauge, dict[str, list[Image.Image]]()
-    for pictures in parts.values():
-        for view, picture in changed(candidate.transforms, pictures).items():
+    placed = [one for one in candidate.seen if one.placed]
+    for one in placed:
+        for view, picture in changed(candidate.transforms, parts[one.part]).items():
             by_view.setdefault(view, []).append(Image.fromarray(at_scale(bench, view, picture)))
     gates = {view: gauge.gates[view].widened(each, most) for view, each in by_view.items()}
     likeness = gauge.likeness
     if likeness is not None:
-        looks = {view: [one.looks[view] for one in candidate.seen if view in one.looks] for view in by_view}
+        looks = {view: [one.looks[view] for one in placed if view in one.looks] for view in by_view}
         views = {
             view: own.widened(looks[view], most) if looks.get(view) else own for view, own in likeness.views.items()
         }

@@ -10,7 +10,7 @@
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ import numpy as np
 from PIL import Image
 
 from generator.io.checksum import sha256_of
-from generator.io.view_names import parts_of
+from generator.io.view_names import parts_of, view_of
+from generator.verdict.envelope import Verdict
 from trainer.core import adaptation, frozen_threshold, run_folder
 from trainer.core.adaptation_page import false_alarms
 from trainer.core.console import say
@@ -29,7 +30,7 @@ from trainer.core.errors import InputError
 from trainer.core.gates import Gates
 from trainer.core.picture_transform import PictureStatistics, PictureTransform
 from trainer.core.run_folder import CONFIG, SUMMARY
-from trainer.core.training_looks import check_data, difference, open_photographs, renders_by_light
+from trainer.core.training_looks import check_data, difference, open_photographs, renders_by_light, training_views
 from trainer.vit import run as vit_run
 from trainer.vit.gates import watch
 from trainer.vit.network.letterbox import rgb
@@ -40,6 +41,7 @@ from trainer.vit.verdicts import UNDECIDED, PictureVerdict, judge, judge_part
 _KEPT = (CONFIG, *DATASET_FILES)
 # Sides of the pictures whose statistics are compared, at most, px.
 _SIDE_PX = 512
+_FROM_GOOD_TO_BAD = (Verdict.OK, Verdict.UNSURE, Verdict.INVALID, Verdict.NG)
 Pictures = Mapping[str, Image.Image]
 
 
@@ -129,7 +131,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
         raise InputError(f"--model {asked.run}: expected a run trained on the column image, got {settings.input}")
     facts = check_data(asked.data, asked.run, settings.data_sha256)
     by = Network.load(asked.run)
-    parts, files = _photographs(asked.photos, config.views)
+    parts, files = _photographs(asked, config.views)
     photographs: dict[str, list[np.ndarray]] = {}
     for pictures in parts.values():
         for view, picture in pictures.items():
@@ -152,32 +154,43 @@ def adapt(asked: Asked) -> dict[str, Any]:
             view: {
                 "light": renders[view][0],
                 "transform": transform.to_json(),
-                "difference": difference([transform.pixels(each) for each in photographs[view]], renders[view][1]),
+                "difference": difference(
+                    [_small(transform.apply(one[view])) for one in parts.values()], renders[view][1]
+                ),
             }
             for view, transform in chosen.transforms.items()
         },
         "tried": [each.to_json() for each in tried],
-        "good_parts": _judged(final, parts),
+        "good_parts": _judged(final, parts, training_views(asked.data)),
     }
-    adaptation.write(asked.run, asked.out, document, _KEPT)
+    adaptation.copy(asked.run, asked.out, _KEPT)
     gates.save(asked.out)
     _write_frozen(asked)
+    adaptation.seal(asked.run, asked.out, document)
     return document
 
 
-def _photographs(photos: Sequence[Path], views: Sequence[str]) -> tuple[dict[str, Pictures], list[dict[str, str]]]:
+def _photographs(asked: Asked, views: Sequence[str]) -> tuple[dict[str, Pictures], list[dict[str, str]]]:
     """Open the photographs: pictures by part and view ("" without views); name, view and SHA-256 of each file."""
     if views:
-        parts, problems = parts_of(photos, views)
+        parts, problems = parts_of(asked.photos, views)
         if problems:
             raise InputError(problems)
+        names = set(parts)
     else:
-        parts = {str(file): {"": file} for file in photos}
-    if len(parts) < adaptation.FEWEST:
+        parts = {str(file): {"": file} for file in asked.photos}
+        names = set(_part_names(parts, training_views(asked.data)).values())
+    if len(names) < adaptation.FEWEST:
         raise InputError(
-            f"--photos: expected photographs of at least {adaptation.FEWEST} good parts, got {len(parts)} of them"
+            f"--photos: expected photographs of at least {adaptation.FEWEST} good parts, got {len(names)} of them"
         )
     return open_photographs(parts)
+
+
+def _part_names(files: Iterable[str], views: Sequence[str]) -> dict[str, str]:
+    """By picture file, the name of its part: without the camera, if the name ends in one, and without the suffix."""
+    named = {file: view_of(Path(file), views) for file in files}
+    return {file: found[0] if found else str(Path(file).with_suffix("")) for file, found in named.items()}
 
 
 def _small(picture: Image.Image) -> np.ndarray:
@@ -226,14 +239,21 @@ def _seen(by: Network, pictures: Pictures) -> tuple[PictureVerdict, np.ndarray]:
     return verdict, seen.features
 
 
-def _judged(by: Network, parts: Mapping[str, Pictures]) -> dict[str, Any]:
-    """Verdicts of the adapted run on the good parts, of whose photographs it was made."""
-    verdicts, reasons = Counter[str](), Counter[str]()
-    for pictures in parts.values():
+def _judged(by: Network, parts: Mapping[str, Pictures], views: Sequence[str]) -> dict[str, Any]:
+    """Verdicts of the adapted run on the good parts, of whose photographs it was made.
+
+    A run without views judges each picture; a part then has the worst verdict on its pictures. `views`: cameras.
+    """
+    names, worst = _part_names(parts, views), dict[str, Verdict]()
+    reasons: dict[str, set[str]] = {}
+    for file, pictures in parts.items():
         verdict, _ = _seen(by, pictures)
-        verdicts[str(verdict.verdict)] += 1
-        reasons.update({each.partition(":")[0] for each in verdict.reasons} if verdict.verdict == "INVALID" else ())
-    return false_alarms(verdicts, reasons)
+        name = file if "" not in pictures else names[file]
+        worst[name] = max(worst.get(name, Verdict.OK), verdict.verdict, key=_FROM_GOOD_TO_BAD.index)
+        if verdict.verdict is Verdict.INVALID:
+            reasons.setdefault(name, set()).update(each.partition(":")[0] for each in verdict.reasons)
+    said = Counter(reason for name, some in reasons.items() if worst[name] is Verdict.INVALID for reason in some)
+    return false_alarms(Counter(str(each) for each in worst.values()), said)
 
 
 def _write_frozen(asked: Asked) -> None:

@@ -180,6 +180,21 @@ def frozen_of(asked: Asked, model: ViT) -> FrozenThreshold:
     )
 
 
+def frozen_of_adapted(run: Path) -> FrozenThreshold:
+    """Return the content of an adapted run's frozen.json, which stays as it is.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    held = frozen_threshold.load(run)
+    if held is None:
+        raise InputError(
+            f"{run}: expected an adapted run with {frozen_threshold.FROZEN}, got none: evaluate the run that it was "
+            "made from on the training's dataset, and adapt this again"
+        )
+    return held
+
+
 def _validation(asked: Asked, settings: TrainingConfig, config: ViTConfig) -> Split:
     """Read the dataset's validation split, with the rows that the run's own --rows keeps, at least one."""
     validation = kept(read_splits(asked.data, settings.input, config, ("validation",))["validation"], settings.rows)
@@ -314,8 +329,9 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     if asked.max_escape:
         adaptation.refuse(asked.run, "trainer.evaluate --max-escape")
     adapted = adaptation.load(asked.run)
-    held = frozen_of(asked, model)
-    _learn_gates(asked, model)
+    held = frozen_of(asked, model) if adapted is None else frozen_of_adapted(asked.run)
+    if adapted is None:
+        _learn_gates(asked, model)
     chosen = read_splits(asked.data, settings.input, model.config, asked.splits, ("train",), adapted)
     splits = {name: kept(split, asked.rows) for name, split in chosen.items()}
     empty = [name for name, split in splits.items() if not len(split)]
@@ -331,7 +347,8 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
         run_folder.tolerance_of(asked.run), (pair for split in splits.values() for pair in split.rows_with_objects())
     )
     left_out = {name: len(chosen[name]) - len(split) for name, split in splits.items()}
-    document = _document(asked, model.config, held, found.reports, left_out) | {"tolerance": compared.to_json()}
+    document = _document(asked, model.config, held, found.reports, left_out)
+    document |= {"tolerance": compared.to_json()} | adaptation.warned(adapted)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
         run_folder.write_table(stage / PREDICTIONS, list(found.lines[0]), found.lines)
         write_pictures(stage, model, splits, found)
@@ -342,7 +359,7 @@ def evaluate(asked: Asked, out: Path, own_folder: bool) -> None:
     for text in verdict_shares.worse_than_validation(found.reports):
         say(text)
     say(compared.sentence())
-    for text in held.sentences():
+    for text in (document["adapted"],) if adapted is not None else held.sentences():
         say(text)
     say(f"page: {out / REPORT}")
 

@@ -33,7 +33,7 @@ def measured_of(out: Path, document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "document": document,
         "tolerance": Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
-        "fitness": fitness_and_escapes(document["frozen"]),
+        "fitness": document.get("adapted") or fitness_and_escapes(document["frozen"]),
         "classes": list(
             dict.fromkeys(name for measured in document["splits"].values() for name in measured["classes"])
         ),

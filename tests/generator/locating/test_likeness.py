@@ -130,3 +130,10 @@ def test_limits_follow_further_parts_as_far_as_allowed(likeness):
     assert np.ptp(far.colours, axis=1) == pytest.approx(1.25 * np.ptp(view.colours, axis=1))
     assert far.features.limit == pytest.approx(1.5 * view.features.limit)
     assert Likeness(KEYS, {"top": far}).reasons(key, {"top": looks(GOLD, 1, 8)[0]})
+
+
+def test_limits_stay_for_parts_that_are_accepted_and_for_few_parts(likeness):
+    view = likeness.views["top"]
+    for some in (looks(TIN, 9, 3), looks(GOLD, 7, 7, shift=6.0)):
+        wider = view.widened(some, 1.5)
+        assert np.array_equal(wider.colours, view.colours) and wider.features.limit == view.features.limit

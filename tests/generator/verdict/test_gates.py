@@ -175,3 +175,9 @@ def test_limits_follow_further_pictures_up_to_a_factor(gates):
     assert gates.limits.appearance <= wider.limits.appearance <= 1.5 * gates.limits.appearance
     assert "sharpness" in keywords(wider.reasons(part(300).filter(ImageFilter.GaussianBlur(5))))
     assert wider.limits.turn == gates.limits.turn and wider.limits.diagonal_px == gates.limits.diagonal_px
+
+
+def test_good_parts_that_are_accepted_move_no_limit(gates):
+    accepted = [part(seed, light=light) for seed, light in zip(range(400, 412), [1.0, 0.98] * 6, strict=True)]
+    assert [gates.reasons(each) for each in accepted] == [[]] * 12
+    assert gates.widened(accepted, 1.5).limits == gates.limits

@@ -23,8 +23,12 @@ def runs(tmp_path):
         folder.mkdir()
     save_tensors(source / BEST, {"weight": torch.arange(3.0)}, {"epoch": "4"})
     (source / "config.json").write_text("{}")
+    (source / "gates/center").mkdir(parents=True)
+    (source / "gates/center/gates.npz").write_bytes(b"limits")
     views = {"center": {"transform": PictureTransform(NONE, CURVES).to_json()}}
-    adaptation.write(source, out, {"views": views}, ["config.json", "missing.json"])
+    adaptation.copy(source, out, ["config.json", "missing.json", "gates"])
+    (out / "frozen.json").write_text(json.dumps({"threshold": 0.5, "weights_sha256": sha256_of(out / BEST)}))
+    adaptation.seal(source, out, {"views": views})
     return source, out
 
 
@@ -34,7 +38,8 @@ def test_an_adapted_run_has_the_weights_of_its_source_and_another_hash(runs):
     assert torch.equal(old["weight"], new["weight"]) and stated["epoch"] == "4"
     assert sha256_of(source / BEST) != sha256_of(out / BEST)
     assert json.loads((out / FILE).read_text())["from"] == {"run": "run", "sha256": sha256_of(source / BEST)}
-    assert sorted(path.name for path in out.iterdir()) == [FILE, BEST, "config.json"]
+    assert sorted(path.name for path in out.iterdir()) == [FILE, BEST, "config.json", "frozen.json", "gates"]
+    assert json.loads((out / "frozen.json").read_text())["weights_sha256"] == sha256_of(out / BEST)
     assert adaptation.load(source) is None
 
 
@@ -52,6 +57,25 @@ def test_an_adapted_run_without_its_changes_or_with_other_ones_is_refused(runs):
         adaptation.load(runs[1])
     path.unlink()
     with pytest.raises(InputError, match="got no such file"):
+        adaptation.load(runs[1])
+
+
+@pytest.mark.parametrize("name", ["frozen.json", "config.json", "gates/center/gates.npz"])
+def test_a_changed_or_missing_file_of_an_adapted_run_is_refused(runs, name):
+    path = runs[1] / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(InputError, match=f"{name}: expected the file that {FILE} states"):
+        adaptation.load(runs[1])
+    path.unlink()
+    with pytest.raises(InputError, match=f"{name}: expected the file that {FILE} states"):
+        adaptation.load(runs[1])
+
+
+@pytest.mark.parametrize("name", ["errors.npz", "gates.safetensors", "gates/top/gates.npz"])
+def test_a_new_file_that_verdicts_follow_from_is_refused(runs, name):
+    (runs[1] / name).parent.mkdir(exist_ok=True)
+    (runs[1] / name).write_bytes(b"")
+    with pytest.raises(InputError, match=f"{name}: expected no file"):
         adaptation.load(runs[1])
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -85,3 +87,36 @@ def test_noise_is_smoothed_and_sharp_pictures_are_left_as_they_are():
     after = PictureStatistics.of([change.pixels(each) for each in noisy])
     assert abs(after.fine - target.fine) < 0.5 * abs(PictureStatistics.of(noisy).fine - target.fine)
     assert PictureTransform.fit(SMOOTH, soft, target).blur_px == 0.0
+
+
+@pytest.mark.parametrize("target", [0, 30, 128, 255])
+def test_a_curve_keeps_structure_where_the_target_has_none(target):
+    """Renders of one grey value would map all values to this one."""
+    flat = PictureStatistics.of([np.full((32, 64, 3), target, np.uint8)])
+    for photographs in (PHOTOGRAPHS, RENDERS, [255 - each for each in RENDERS]):
+        steps = np.diff(PictureTransform.fit(TONE, photographs, flat).curves, axis=1)
+        assert steps.min() > 0.249 and steps.max() < 4.001
+
+
+@pytest.mark.parametrize("kind", [GAIN, TONE, FDA])
+def test_a_burnt_out_picture_stays_burnt_out_after_a_change_that_darkens(kind):
+    target = PictureStatistics.of([dimmed(each, (0.3, 0.3, 0.3)) for each in RENDERS])
+    change = PictureTransform.fit(kind, RENDERS, target)
+    burnt = RENDERS[0].copy()
+    burnt[8:24, 16:48] = 255
+    assert change.pixels(RENDERS[0]).max() < 250
+    assert (change.pixels(burnt)[8:24, 16:48] == 255).all()
+    if kind == GAIN:  # photographs with as many burnt-out pixels are changed as a whole
+        assert PictureTransform.fit(kind, [burnt, *RENDERS], target).pixels(burnt).max() < 250
+
+
+def test_a_blur_is_as_wide_a_share_of_a_larger_picture():
+    change = replace(fitted(SMOOTH), blur_px=0.8, width=64)
+    large = np.repeat(np.repeat(PHOTOGRAPHS[0], 8, axis=0), 8, axis=1)
+    large = np.clip(large + np.random.default_rng(0).normal(0, 9, large.shape), 0, 255).astype(np.uint8)
+    reduced = [
+        np.asarray(Image.fromarray(each).resize((64, 32), Image.Resampling.BOX), float)
+        for each in (large, change.pixels(large))
+    ]
+    wanted = change.pixels(reduced[0].round().astype(np.uint8))
+    assert abs(reduced[1] - wanted).mean() < 0.25 * abs(reduced[0] - wanted).mean()

@@ -11,15 +11,18 @@ from PIL import Image
 
 from generator.io.checksum import sha256_of
 from generator.locating.crops import Crops
+from generator.locating.fit import FitLimits
 from generator.locating.likeness import Likeness
 from generator.locating.locate import FoundPoints
 from tests.generator.locating.exact_finder import ExactFinder, connectors_text, drawing_of, grey
 from tests.trainer.conftest import tiny_rows, write_dataset
 from trainer import adapt, export, predict
+from trainer.core.picture_transform import PictureTransform
 from trainer.core.run_folder import save_tensors
 from trainer.gauge import adapting, prediction
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.run import GaugeConfig, TrainingConfig, Uncertainty, load_run, save_config, save_uncertainty
+from trainer.gauge.station_parts import Candidate, see, widened
 
 LIMITS = {"connector_3x9": {"true_position_mm": 0.8, "retraction_mm": 0.6, "protrusion_mm": 0.6}}
 PARTS = 8
@@ -179,3 +182,16 @@ def test_with_several_views_a_reference_corrects_only_those_it_measured(station,
 def test_a_scatter_near_the_limits_is_refused(station, tmp_path, capsys):
     assert adapted(station, tmp_path / "adapted", "--scatter", "0.3") == 2
     assert "--scatter 0.3: expected at most 0.1 mm" in capsys.readouterr().err
+
+
+def test_limits_follow_only_parts_that_the_pose_s_fit_accepts(station, monkeypatch):
+    bench, shown = prediction.load_bench(station[0], prediction.Options()), []
+    monkeypatch.setattr(Gates, "widened", lambda self, pictures, most: shown.append(len(pictures)) or self)
+    parts = {f"part{number}": {"center": photograph(number)} for number in range(PARTS)}
+    same = {"center": PictureTransform("none", np.tile(np.arange(256.0), (3, 1)))}
+    strict = replace(bench, gauge=replace(bench.gauge, limits=FitLimits(residual=0.0)))
+    for each, count in ((bench, [PARTS]), (strict, [])):
+        seen = [see(each, name, pictures) for name, pictures in parts.items()]
+        widened(each, Candidate("none", same, seen), parts, 1.5)
+        assert shown == count
+        shown.clear()

@@ -1,15 +1,18 @@
 """A tiny ViT is adapted to a station with less and warmer light."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from generator.io.checksum import sha256_of
-from tests.trainer.conftest import draw_pins
+from tests.trainer.conftest import draw_pins, tiny_rows, write_dataset
 from trainer import adapt, evaluate, export, predict
 from trainer.core import frozen_threshold
+from trainer.core.errors import InputError
+from trainer.vit.adapting import Asked, _photographs
 
 
 @pytest.fixture(scope="module")
@@ -60,6 +63,9 @@ def test_an_evaluation_changes_the_pictures_too_and_other_commands_refuse(adapte
         out.mkdir()
         assert evaluate.main(["--model", str(run), "--data", str(tiny_dataset), "--out", str(out / "e")]) == 0
         shares.append((out / "e" / "predictions.csv").read_text())
+        document = json.loads((out / "e" / "evaluation.json").read_text())
+        page = (out / "e" / "report.html").read_text()
+        assert ("adapted" in document) == ("has not been shown" in page) == (run is adapted)
     assert shares[0] != shares[1]
     assert export.main(["--model", str(adapted), "--to", str(tmp_path / "vit.onnx")]) == 2
     options = ["--data", str(tiny_dataset), "--out", str(tmp_path / "m"), "--max-escape", "0.1"]
@@ -73,3 +79,33 @@ def test_too_few_photographs_are_refused(trained_run, tiny_dataset, station, tmp
     options = ["--data", str(tiny_dataset), "--photos", str(few), "--out", str(tmp_path / "out")]
     assert adapt.main(["--model", str(trained_run), *options]) == 2
     assert "at least 8 good parts, got 1" in capsys.readouterr().err
+
+
+def test_copies_and_pictures_of_one_part_do_not_count_as_parts(trained_run, station, tmp_path):
+    copies, shown = tmp_path / "copies", tmp_path / "shown"
+    for folder in (copies, shown):
+        folder.mkdir()
+    rows = tiny_rows("train", 6, 0)
+    for number, row in enumerate(rows):
+        row["camera"] = ("center", "top")[number % 2]
+    data = write_dataset(tmp_path / "data", {"train": rows})
+    for number in range(8):
+        shutil.copyfile(station / "part0.png", copies / f"part{number}.png")
+        name = f"part{number // 2}_{('center', 'top')[number % 2]}.png"
+        shutil.copyfile(station / f"part{number}.png", shown / name)
+    for folder, why in ((copies, "part0.png, got a copy of it"), (shown, "at least 8 good parts, got 4 of them")):
+        with pytest.raises(InputError, match=why):
+            _photographs(Asked(trained_run, data, sorted(folder.iterdir()), tmp_path, ()), ())
+
+
+def test_no_threshold_and_no_gate_is_chosen_for_an_adapted_run(trained_run, tiny_dataset, station, tmp_path, capsys):
+    run, out = tmp_path / "run", tmp_path / "out"
+    shutil.copytree(trained_run, run)
+    for name in ("frozen.json", "gates.npz", "gates.safetensors"):
+        (run / name).unlink()
+    options = ["--data", str(tiny_dataset), "--photos", str(station), "--out", str(out), "--change", "none"]
+    assert adapt.main(["--model", str(run), *options]) == 0
+    before = sorted(path.name for path in out.iterdir())
+    assert evaluate.main(["--model", str(out), "--data", str(tiny_dataset), "--out", str(tmp_path / "e")]) == 2
+    assert "expected an adapted run with frozen.json" in capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == before
