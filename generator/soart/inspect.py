@@ -35,7 +35,7 @@ from generator.soart.learning import DEFAULTS, EDGE_GRID, few_of, part_station_o
 from generator.soart.part_station import is_of_parts
 from generator.soart.straighteners import OF_MODEL
 from generator.soart.verdict_log import VerdictLog, files_of
-from generator.soart.watch import arrivals, arriving_parts
+from generator.soart.watch import Arrival, arrivals, arriving_parts
 
 # Seconds that --watch waits for the missing views of a part.
 WAIT_S = 10.0
@@ -154,6 +154,8 @@ def _run_on_parts(options: argparse.Namespace) -> int:
         options.save.parent.mkdir(parents=True, exist_ok=True)
         station.save(options.save)
     with VerdictLog(options.out, resume=options.watch) as log:
+        if not options.watch:
+            log.read()  # or a picture of an earlier part would not be noticed
         judge = PartJudge(station, log, options.golden.stem, colour, options.figures, straighteners)
         if options.watch:
             return _watch_parts(judge, options.images[0], WAIT_S if options.wait is None else options.wait)
@@ -175,6 +177,7 @@ def _inspect_all(judge: Judge, paths: list[Path]) -> int:
     problems: list[str] = []
     for path in paths:  # or an earlier OK would stay if a picture cannot be read, or the program is stopped
         judge.log.remove_earlier(path.stem)
+    judge.log.remove_earlier_on(paths, of_parts=True)
     for path in tqdm(paths, disable=None if len(paths) > 4 else True, unit="picture"):
         sha256 = ""
         try:
@@ -194,8 +197,9 @@ def _inspect_parts(judge: PartJudge, parts: dict[str, dict[str, Path]]) -> int:
     problems: list[str] = []
     for part in parts:
         judge.log.remove_earlier(Path(part).name)
+    judge.log.remove_earlier_on([path for files in parts.values() for path in files.values()], of_parts=False)
     for part, files in tqdm(parts.items(), disable=None if len(parts) > 4 else True, unit="part"):
-        said, wrong = judge.write(Path(part).name, files, Path(part).name)
+        said, wrong = judge.write(Arrival(part, files), Path(part).name)
         tqdm.write(said)
         problems += wrong
     if problems:
@@ -362,18 +366,15 @@ def _watch_parts(judge: PartJudge, folder: Path, wait_s: float) -> int:
     """Inspect the parts whose pictures come into a folder, except pictures with a verdict in the log, until Ctrl-C."""
     print(f"waiting for pictures in {folder}; press Ctrl-C to stop", flush=True)
 
-    def is_judged(part: str, view: str, path: Path) -> bool:
-        try:
-            return judge.log.has_view(Path(part).name, view, hashlib.sha256(path.read_bytes()).hexdigest())
-        except OSError:  # it is gone: the part will lack this view
-            return False
+    def is_judged(part: str, view: str, sha256: str) -> bool:
+        return judge.log.has_view(Path(part).name, view, sha256)
 
     try:
-        for part, files, problem in arriving_parts(folder, tuple(judge.station.stations), wait_s, is_judged):
-            if problem:
-                said = _unknown(judge, Path(part), problem)
+        for arrival in arriving_parts(folder, tuple(judge.station.stations), wait_s, is_judged):
+            if arrival.problem:
+                said = _unknown(judge, Path(arrival.part), arrival.problem)
             else:
-                said, _ = judge.write(Path(part).name, files)
+                said, _ = judge.write(arrival)
             if said:
                 print(said, flush=True)
     except KeyboardInterrupt:

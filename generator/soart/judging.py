@@ -21,6 +21,7 @@ from generator.soart.figure import figure, overlay, sheet_of_views, unreadable
 from generator.soart.inspection import Finding, Station, as_values
 from generator.soart.part_station import PartFinding, PartStation, Unjudged, reasons_of, verdict_of
 from generator.soart.verdict_log import VerdictLog, files_of
+from generator.soart.watch import Arrival
 from generator.verdict.envelope import Envelope, Verdict
 
 
@@ -135,29 +136,33 @@ class PartJudge:
         self.straighteners = straighteners or {}
         self._model = {"name": name, "hash": station.hash(), **_features(next(iter(station.stations.values())))}
 
-    def write(self, part: str, files: Mapping[str, Path], name: str | None = None) -> tuple[str, list[str]]:
-        """Inspect one part, and write its files and log line; a view without a readable picture is INVALID.
+    def write(self, arrival: Arrival, name: str | None = None) -> tuple[str, list[str]]:
+        """Inspect one part, and write its files and log line.
+
+        A view is INVALID without a readable picture; if its file has changed since the arrival; and if the log has a
+        verdict on another part with the same picture, as of a camera that repeats its last picture.
 
         Args:
-            part: the part's name.
-            files: its pictures by view; views may be missing.
+            arrival: the part, by name or path, and its pictures.
             name: name of the files to write, without suffix; None: the log chooses it.
 
         Returns:
             The verdict as a line of text, and the reasons why pictures are missing or cannot be read.
         """
         start = time.perf_counter()
+        part, files = Path(arrival.part).name, arrival.files
         by_view: dict[str, Finding | Unjudged] = {}
         sheets, maps, places, sha256, problems = {}, {}, dict[str, dict[str, Any]](), dict[str, str](), []
         for view in self.station.stations:
             shown = None
             try:
-                by_view[view], shown, places[view] = self._found(view, files.get(view), part, sha256)
+                by_view[view], shown, places[view] = self._found(view, arrival, sha256)
             except NotFoundError as error:
                 by_view[view] = Unjudged(error.reasons)
             except InputError as error:
                 problems += error.problems
-                by_view[view] = Unjudged(("file: " + error.problems[0].removeprefix(f"{files.get(view, part)}: "),))
+                told = error.problems[0].removeprefix(f"{files.get(view, arrival.part)}: ")
+                by_view[view] = Unjudged((f"file: {told}",))
             one = by_view[view]
             if shown is None or isinstance(one, Unjudged):
                 sheets[view] = unreadable("  ".join(reasons_of(one)))
@@ -200,13 +205,13 @@ class PartJudge:
         return f"{Verdict.INVALID}  {path.name}  {reason}"
 
     def _found(
-        self, view: str, path: Path | None, part: str, sha256: dict[str, str]
+        self, view: str, arrival: Arrival, sha256: dict[str, str]
     ) -> tuple[Finding, Image.Image, dict[str, Any]]:
         """Inspect the picture of a view; its SHA-256 is put into `sha256`; also return the picture and its place."""
+        path = arrival.files.get(view)
         if path is None:
-            raise InputError(f"{part}: expected a picture of view {view}, got none")
-        content = bytes_of(path)
-        sha256[view] = hashlib.sha256(content).hexdigest()
+            raise InputError(f"{arrival.part}: expected a picture of view {view}, got none")
+        content = self._content(view, path, arrival, sha256)
         picture, place = _read(content, str(path), self.straighteners.get(view))
         image = as_values(picture, self.colour)
         shown = Image.fromarray(np.round(255 * image).astype(np.uint8))
@@ -214,6 +219,23 @@ class PartJudge:
             return self.station.stations[view].inspect(image), shown, place
         except ValueError as error:
             raise InputError(f"{path}: {error}") from None
+
+    def _content(self, view: str, path: Path, arrival: Arrival, sha256: dict[str, str]) -> bytes:
+        """Read the picture of a view, and put its SHA-256 into `sha256`; InputError if it must not be judged."""
+        arrived = arrival.sha256.get(view)
+        if arrived:  # also if the file is another by now, which must not count as judged
+            sha256[view] = arrived
+        if view in arrival.wrong:
+            raise InputError(arrival.wrong[view])
+        content = bytes_of(path)
+        found = hashlib.sha256(content).hexdigest()
+        if arrived is not None and found != arrived:
+            raise InputError(f"{path}: expected the picture that arrived, got a file that has changed since")
+        sha256[view] = found
+        other = self.log.part_with(found)
+        if other not in (None, Path(arrival.part).name):
+            raise InputError(f"{path}: expected a picture of its own, got the same picture as part {other}")
+        return content
 
 
 def _features(station: Station) -> dict[str, str]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -63,9 +63,11 @@ class VerdictLog:
         self._owners: dict[str, Picture] = {}
         self._done: set[Picture] = set()
         self._views: set[tuple[str, str, str]] = set()
+        self._parts: dict[str, str] = {}
         self._end_last_line()
         if resume:
-            self._read()
+            self.read()
+            self._add_missing()
 
     def __enter__(self) -> VerdictLog:
         return self
@@ -90,6 +92,7 @@ class VerdictLog:
             raise OSError(f"{self.path}: expected space on the disk for a verdict, got a full disk")
         os.fsync(self._file)
         self._note(document)
+        self._note_pictures(document)
 
     def name_for(self, path: Path, sha256: str) -> str:
         """Return the name, without suffix, for a picture's output files: that of the picture's file `path`.
@@ -105,6 +108,10 @@ class VerdictLog:
     def has_view(self, part: str, view: str, sha256: str) -> bool:
         """Whether a verdict on the part has judged this picture of the view."""
         return (part, view, sha256) in self._views
+
+    def part_with(self, sha256: str) -> str | None:
+        """Return the part of the first verdict with this picture, in any view; None if there is none."""
+        return self._parts.get(sha256)
 
     def _name(self, stem: str, picture: Picture) -> str:
         stem, sha256 = _shortened(stem), picture[1]
@@ -123,12 +130,31 @@ class VerdictLog:
         nothing is removed.
         """
         report, drawn, maps = (self.folder / file for file in files_of(name))
-        if _document_in(report) is None:
+        document = _document_in(report)
+        if document is None:
             return
+        for sha256 in document["sha256"].values() if isinstance(document["sha256"], dict) else ():
+            if self._parts.get(sha256) == document["part"]:
+                del self._parts[sha256]
         # NAME_maps.png is the overlay of a picture NAME_maps, if that has a verdict of its own.
         is_of_another = _document_in(maps.with_suffix(".json")) is not None
         for file in (drawn, *(() if is_of_another else (maps,)), report):
             file.unlink(missing_ok=True)
+
+    def remove_earlier_on(self, pictures: Iterable[Path], of_parts: bool) -> None:
+        """Remove, like `remove_earlier`, the files of verdicts on these pictures, as parts or each on its own.
+
+        Pictures are told apart by the names of their file and folder, as the folder itself may have been moved.
+        """
+        whole = [one for path in pictures for one in (path.absolute(), path.resolve())]
+        ends = {path.parts[-count:] for path in whole for count in (1, 2)}
+        for report in sorted(self.folder.glob("*.json")):
+            document = _document_in(report)
+            if document is None or isinstance(document["sha256"], dict) != of_parts:
+                continue
+            files = [Path(file) for file in _files_in(document)]
+            if any({file.parts[-2:], file.resolve().parts[-2:]} & ends for file in files):
+                self.remove_earlier(report.stem)
 
     def _note(self, document: dict[str, Any]) -> None:
         picture = _identity(document)
@@ -137,6 +163,10 @@ class VerdictLog:
             self._views |= {(document["part"], view, sha256) for view, sha256 in document["sha256"].items()}
         self._owners |= dict.fromkeys(files_of(document["report"].removesuffix(".json")), picture)
 
+    def _note_pictures(self, document: dict[str, Any]) -> None:
+        for sha256 in document["sha256"].values() if isinstance(document["sha256"], dict) else ():
+            self._parts.setdefault(sha256, document["part"])
+
     def _end_last_line(self) -> None:
         """End a line that was cut off when the program was killed, so that the next one is whole."""
         if os.lseek(self._file, 0, os.SEEK_END):
@@ -144,13 +174,21 @@ class VerdictLog:
             if os.read(self._file, 1) != b"\n":
                 os.write(self._file, b"\n")
 
-    def _read(self) -> None:
-        """Read the log, and add verdicts to it that have a JSON file but no line."""
+    def read(self) -> None:
+        """Read from the log which pictures have a verdict, as `resume` does."""
+        latest: dict[str, dict[str, Any]] = {}
         with self.path.open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
                 # Without its file, an earlier verdict was removed by a call that then did not judge the picture.
                 if (document := _document(line)) and (self.folder / document["report"]).is_file():
                     self._note(document)
+                    if isinstance(document["sha256"], dict):
+                        latest[document["report"]] = {key: document[key] for key in ("part", "sha256")}
+        for document in latest.values():
+            self._note_pictures(document)
+
+    def _add_missing(self) -> None:
+        """Add verdicts to the log that have a JSON file but no line."""
         for file in sorted(self.folder.glob("*.json")):
             document = _document_in(file)
             if document is None:
@@ -187,6 +225,13 @@ def _identity(document: Mapping[str, Any]) -> Picture:
     if isinstance(document["sha256"], dict):
         return document["part"], _digest(document["sha256"])
     return document["picture"], document["sha256"]
+
+
+def _files_in(document: Mapping[str, Any]) -> list[str]:
+    """Return the paths of the pictures of a verdict, as the command was given them."""
+    if isinstance(document["sha256"], dict):
+        return list(document.get("files", {}).values())
+    return [document.get("file", document["picture"])]
 
 
 def _digest(sha256: Mapping[str, str]) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -221,7 +223,7 @@ def test_a_damaged_file_of_views_judges_nothing(folder: Path, tmp_path: Path, ca
 
 
 def arrived(folder: Path, count: int, wait_s: float = 60.0, judged: Sequence[str] = ()) -> list[Arrival]:
-    incoming = arriving_parts(folder, VIEWS, wait_s, lambda part, view, path: path.name in judged, pause_s=0.01)
+    incoming = arriving_parts(folder, VIEWS, wait_s, lambda part, view, sha256: view in judged, pause_s=0.01)
     return [next(incoming) for _ in range(count)]
 
 
@@ -248,7 +250,7 @@ def test_views_of_two_parts_of_one_name_are_not_mixed(tmp_path: Path) -> None:
     assert len(next(incoming).files) == 2
     write_part(tmp_path, "p", 2, views=("center",))  # the file `left` is still that of the first part
     assert next(incoming).files == {"center": tmp_path / "p_center.png"}
-    assert arrived(tmp_path, 1, 0.05, judged=["p_left.png"])[0].files == {"center": tmp_path / "p_center.png"}
+    assert arrived(tmp_path, 1, 0.05, judged=["left"])[0].files == {"center": tmp_path / "p_center.png"}
 
 
 def test_watching_judges_each_part_once(folder: Path, tmp_path: Path, monkeypatch, capsys) -> None:
@@ -285,3 +287,130 @@ def test_watching_judges_each_part_once(folder: Path, tmp_path: Path, monkeypatc
     with VerdictLog(out, resume=True) as log:
         assert log.has_view("late", "center", found["late"]["sha256"]["center"])
         assert not log.has_view("late", "left", found["late"]["sha256"]["center"])
+
+
+def digests(*files: Path) -> list[str]:
+    return [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+
+def test_a_replaced_picture_is_not_mixed_with_the_next_part(tmp_path: Path) -> None:
+    write_part(tmp_path, "cam", 1, views=("center",))
+    write_part(tmp_path, "z", 2)
+    center, left = (tmp_path / f"cam_{name}.png" for name in VIEWS)
+    first = digests(center)
+    incoming = arriving_parts(tmp_path, VIEWS, 60.0, lambda *_: False, pause_s=0.01)
+    assert Path(next(incoming).part).name == "z"
+    write_part(tmp_path, "cam", 3, views=("center",))
+    replaced = next(incoming)
+    assert (list(replaced.files), list(replaced.sha256.values())) == (["center"], first)
+    view(1, "left").save(left)
+    second = next(incoming)
+    assert list(second.sha256.values()) == digests(center, left) and list(second.wrong) == ["left"]
+    write_part(tmp_path, "cam", 4)
+    assert next(incoming).wrong == {}
+
+
+def test_a_picture_that_changes_after_its_arrival_is_not_judged(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    incoming, out = tmp_path / "incoming", tmp_path / "out"
+    write_part(incoming, "p", 60)
+    arrived_first = digests(*(incoming / f"p_{name}.png" for name in VIEWS))
+
+    def overwritten(*arguments) -> Iterator[Arrival]:
+        arrival = next(arriving_parts(*arguments, pause_s=0.01))
+        write_part(incoming, "p", 61, views=("center",))
+        yield arrival
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspect_command, "arriving_parts", overwritten)
+    assert inspect(incoming, folder / "unit.npz", out, "--watch") == 0
+    found = verdicts(out)["p"]
+    changed = "file: expected the picture that arrived, got a file that has changed since (view center)"
+    assert (found["verdict"], found["reasons"]) == ("INVALID", [changed])
+    assert [found["sha256"][name] for name in VIEWS] == arrived_first
+
+
+def test_two_files_of_one_view_are_never_ok(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    incoming, out = tmp_path / "incoming", tmp_path / "out"
+    write_part(incoming, "p", 62)
+    view(63, "left").save(incoming / "p_left.bmp")
+
+    def limited(*arguments) -> Iterator[Arrival]:
+        found = arriving_parts(*arguments, pause_s=0.01)
+        yield from (next(found) for _ in range(2))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(inspect_command, "arriving_parts", limited)
+    assert inspect(incoming, folder / "unit.npz", out, "--watch", "--wait", "0.05") == 0
+    found = list(verdicts(out).values())
+    assert [one["verdict"] for one in found] == ["INVALID"] * 2
+    assert all(any("expected one picture of view left, got" in why for why in one["reasons"]) for one in found)
+
+
+def test_the_wait_for_a_view_does_not_run_out_while_another_part_is_judged(tmp_path: Path, monkeypatch) -> None:
+    now = [0.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], sleep=lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr("generator.soart.watch.time", clock)
+    write_part(tmp_path, "a", 1)
+    write_part(tmp_path, "b", 2, views=("center",))
+    incoming = arriving_parts(tmp_path, VIEWS, 2.0, lambda *_: False)
+    assert Path(next(incoming).part).name == "a"
+    write_part(tmp_path, "c", 3)
+    assert Path(next(incoming).part).name == "c"  # b waits now
+    clock.sleep(3)  # the judge is busy
+    view(2, "left").save(tmp_path / "b_left.png")
+    assert list(next(incoming).files) == ["center", "left"]
+    write_part(tmp_path, "d", 4, views=("center",))
+    assert list(next(incoming).files) == ["center"]
+
+
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_picture_of_another_part_is_not_judged_again(folder: Path, tmp_path: Path, runs: int) -> None:
+    stations = [tmp_path / "station", tmp_path / ("station" if runs == 1 else "later")]
+    write_part(stations[0], "p1", 64)
+    write_part(stations[1], "p8", 65)
+    shutil.copy(stations[0] / "p1_left.png", stations[1] / "p8_left.png")
+    out, expected = tmp_path / "out", "file: expected a picture of its own, got the same picture as part p1 (view left)"
+    codes = [inspect(station, folder / "unit.npz", out) for station in stations[:runs]]
+    assert codes == [2] if runs == 1 else [0, 2]
+    for _ in range(2):
+        found = verdicts(out)
+        assert {name: one["verdict"] for name, one in found.items()} == {"p1": "OK", "p8": "INVALID"}
+        assert found["p8"]["reasons"] == [expected]
+        inspect(stations[0], folder / "unit.npz", out)  # the same part again
+
+
+def test_a_renamed_part_is_judged(folder: Path, tmp_path: Path) -> None:
+    station, out = tmp_path / "station", tmp_path / "out"
+    write_part(station, "p1", 66)
+    assert inspect(station, folder / "unit.npz", out) == 0
+    for name in VIEWS:
+        (station / f"p1_{name}.png").rename(station / f"p2_{name}.png")
+    write_part(station, "p1", 67)
+    for _ in range(2):
+        assert inspect(station, folder / "unit.npz", out) == 0
+    assert {name: one["verdict"] for name, one in verdicts(out).items()} == {"p1": "OK", "p2": "OK"}
+
+
+def test_no_verdict_on_a_picture_stays_beside_that_on_its_part(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    station, out, golden, unit = (tmp_path / name for name in ("station", "out", "center", "center.npz"))
+    golden.mkdir()
+    for file in sorted((folder / "ok").glob("g*_center.png"))[:5]:
+        shutil.copy(file, golden)
+    write_part(station, "p7", 68, views=("center",))
+    write_part(station, "p8", 69)
+    (station / "p9").mkdir()
+    view(70, "center").save(station / "p9" / "center.png")
+    alone = ["p7_center.png", "p9/center.png"]
+    monkeypatch.chdir(station)
+    assert inspect(Path(alone[0]), golden, out, "--save", str(unit)) == 0
+    assert inspect(Path(alone[1]), unit, out) == 0
+    assert set(verdicts(out)) == {"p7_center", "center"}
+    monkeypatch.chdir(tmp_path)
+    assert inspect(station, folder / "unit.npz", out) == 2
+    assert {name: one["verdict"] for name, one in verdicts(out).items()} == {
+        "p7": "INVALID",
+        "p8": "OK",
+        "p9": "INVALID",
+    }
+    assert inspect(station / alone[0], unit, out) == inspect(station / alone[1], unit, out) == 0
+    assert set(verdicts(out)) == {"p7_center", "p8", "center"}
