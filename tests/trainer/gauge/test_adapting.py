@@ -151,7 +151,7 @@ def test_a_reference_that_does_not_fit_the_photographs_is_refused(station, tmp_p
 def test_with_several_views_a_reference_corrects_only_those_it_measured(station, tmp_path, monkeypatch):
     monkeypatch.setattr(prediction, "load_gates", lambda run: {"center": Gates(), "left": Gates()})
     monkeypatch.setattr(adapting, "renders_by_light", lambda data, view, part: {"": [grey(0)] * 8})
-    see, seen = adapting.see, []
+    seen = []
 
     def half_blind(bench, part, pictures):
         """See bent pins where they are by the view center, alone or not; the view left alone finds no bent part."""
@@ -186,7 +186,12 @@ def test_a_scatter_near_the_limits_is_refused(station, tmp_path, capsys):
 
 def test_limits_follow_only_parts_that_the_pose_s_fit_accepts(station, monkeypatch):
     bench, shown = prediction.load_bench(station[0], prediction.Options()), []
-    monkeypatch.setattr(Gates, "widened", lambda self, pictures, most: shown.append(len(pictures)) or self)
+
+    def not_widened(self, pictures, most):
+        shown.append(len(pictures))
+        return self
+
+    monkeypatch.setattr(Gates, "widened", not_widened)
     parts = {f"part{number}": {"center": photograph(number)} for number in range(PARTS)}
     same = {"center": PictureTransform("none", np.tile(np.arange(256.0), (3, 1)))}
     strict = replace(bench, gauge=replace(bench.gauge, limits=FitLimits(residual=0.0)))
