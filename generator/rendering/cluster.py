@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import csv
 import hashlib
 import json
 import pickle
@@ -27,6 +28,8 @@ from blender_scripts.manifest.output_folder import EXTRAS, SCENES, OutputFolder
 from blender_scripts.manifest.record import read_record
 from generator.rendering.node import Answer, Chunk, Job, RowFiles, code
 
+# With --mixed, file in the render folder that names the node of each row; the last line of a run name holds.
+NODES = "nodes.csv"
 # A task has as many rows as take about so many seconds, at most so many: a lost node loses few pictures, and what a
 # task itself costs (about 10 ms) is small beside its rows.
 _TASK_S, _MOST_ROWS = 2.0, 8
@@ -217,10 +220,25 @@ class Scheduler:
             return
         if answer.blender and not (self._first and self._first.cpu):
             self._first = answer
+        if self._options.mixed:
+            self._note_node(answer)
         for each in answer.rows:
             self._keep(each)
         # The first row of a worker includes the start of Blender: the mean with what was known forgets that soon.
         self._row_s = (self._row_s + answer.seconds / len(rows)) / 2
+
+    def _note_node(self, answer: Answer) -> None:
+        """Add to NODES which node rendered which row, before the row's files are written: their bytes may differ."""
+        lines = [
+            (self._names[each.row], answer.name, str(json.loads(each.record)["blender"]), answer.cpu)
+            for each in answer.rows
+            if each.files and not each.problem
+        ]
+        path = self._output.root / NODES
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerows([] if file.tell() else [("run", "node", "blender", "processor")])
+            writer.writerows(lines)
 
     def _difference(self, answer: Answer) -> str:
         """Return why a node's pictures differ from those of the first node, in a sentence; empty: they do not."""

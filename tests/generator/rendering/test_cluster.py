@@ -5,6 +5,7 @@ then lets the real renderer work.
 """
 
 import contextlib
+import csv
 import json
 import os
 import shlex
@@ -29,6 +30,7 @@ from ray.scripts.scripts import start
 from blender_scripts.manifest.record import encode_record
 from generator.__main__ import main
 from generator.rendering import cluster, joining
+from generator.rendering.shards import cpu
 from tests.conftest import COLUMNS, ROOT, assert_same_files, folder_bytes, records, write_manifest
 from tests.generator.rendering.test_render import command, wait_for
 
@@ -224,6 +226,9 @@ def test_a_node_of_another_blender(
     versions = {record["blender"] for record in records(tmp_path / "out").values()}
     if more:
         assert "9.9.9" in versions and len(versions) == 2 and words == ""
+        with (tmp_path / "out" / "nodes.csv").open(encoding="utf-8", newline="") as file:
+            noted = {line["run"]: (line["blender"], line["processor"]) for line in csv.DictReader(file)}
+        assert noted == {run: (one["blender"], cpu()) for run, one in records(tmp_path / "out").items()}
     else:
         assert "got Blender 9.9.9 on " in words and words.endswith(": other nodes get its rows\n")
         assert_same_files(tmp_path / "out", whole)
