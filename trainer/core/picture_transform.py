@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
 from generator.io.srgb import coded, linear
 from generator.verdict.appearance import grey_values
@@ -215,6 +214,8 @@ def _blur(photographs: Sequence[np.ndarray], fine: float) -> float:
 def _smoothed(picture: np.ndarray, blur_px: float) -> np.ndarray:
     if not blur_px:
         return picture
+    from scipy.ndimage import gaussian_filter  # slow to import; predictions of most runs do not need it
+
     smooth: np.ndarray = gaussian_filter(picture.astype(np.float32), (blur_px, blur_px, 0.0), mode="nearest")
     return np.rint(smooth).astype(np.uint8)
 
