@@ -50,10 +50,10 @@ def test_two_machines_equal_one_and_resume_when_one_is_killed(
 ) -> None:
     alone, run = tmp_path / "alone", tmp_path / "run"
     if trainer == "trainer.vit":
-        given, main, weights = ("--data", str(tiny_dataset), *small_options, *OPTIONS), vit_main, "last.safetensors"
+        given, main = ("--data", str(tiny_dataset), *small_options, *OPTIONS), vit_main
     else:
         drawn = write_drawn(tmp_path / "drawn", {"train": 24, "validation": 6})
-        given, main, weights = ("--data", str(drawn), *OF_A_GAUGE), gauge_main, "best.safetensors"
+        given, main = ("--data", str(drawn), *OF_A_GAUGE), gauge_main
     sides = [torchrun(trainer, name, rank, *given, "--out", str(run)) for rank, name in enumerate(machines)]
     end = time.monotonic() + SECONDS
     while not (run / "state.safetensors").is_file() and time.monotonic() < end:
@@ -68,7 +68,9 @@ def test_two_machines_equal_one_and_resume_when_one_is_killed(
     assert [side.returncode for side in sides] == [0, 0], said
     assert "2 processes, each on cpu" in said[0]
     assert main([*given, "--out", str(alone)]) == 0
+    weights = "last.safetensors" if trainer == "trainer.vit" else "best.safetensors"
     first, second = (load_file(each / weights) for each in (alone, run))
     for key, tensor in first.items():
-        # AdamW enlarges the rounding of small gradients; the weights moved by up to 7e-3.
-        torch.testing.assert_close(second[key], tensor, rtol=0, atol=1e-5 if trainer == "trainer.vit" else 1e-4)
+        # The loss does not depend on this bias of a softmax: AdamW turns the rounding of its gradient into steps.
+        if key != "votes.bias":
+            torch.testing.assert_close(second[key], tensor, rtol=0, atol=1e-5 if trainer == "trainer.vit" else 1e-4)
