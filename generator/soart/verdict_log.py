@@ -144,7 +144,7 @@ class VerdictLog:
     def remove_earlier_on(self, pictures: Iterable[Path], of_parts: bool) -> None:
         """Remove, like `remove_earlier`, the files of verdicts on these pictures, as parts or each on its own.
 
-        Pictures are told apart by the names of their file and folder, as the folder itself may have been moved.
+        A picture is identified by the names of its file and folder, as the folder itself may have been moved.
         """
         whole = [one for path in pictures for one in (path.absolute(), path.resolve())]
         ends = {path.parts[-count:] for path in whole for count in (1, 2)}
