@@ -160,7 +160,7 @@ def _at_true_pose(measured: Sequence[Measured], data: GaugeData, run: GaugeRun) 
         queries = data.queries[first.key]
         seen = [sight(view, queries, finder, first.pose, np.arange(queries.pins)) for view in one.capture.views]
         looks = {view: found.features for view, found in one.looks.items()}
-        pins = measure(seen, queries, pose, factors.of(looks), factors.slope(first.key[2]))
+        pins = measure(seen, queries, pose, factors.correction(looks, first.key))
         found.append(Measured(one.capture, pose, pins))
     return found
 

@@ -1,10 +1,11 @@
-"""What validation showed of measures in mm: slopes, and factors for their standard deviations.
+"""What validation showed of measures in mm: slopes and biases, and factors for their standard deviations.
 
 Displacements of tips are found a little smaller than they are. Measures are divided by a slope, the found over the true
-displacement. With the factors, U (k = 2) covers 95 % of the errors. They come from the errors of parts of the
-validation split. Under one light, or in one housing, errors are larger than under another, which the network does not
-know. Therefore the factors of a part that several views measure are taken from those validation parts that look most
-like it to the network. A part measured by one view gets the factors of this view.
+displacement, and biases are subtracted (`generator.locating.bias`). With the factors, U (k = 2) covers 95 % of the
+errors. They come from the errors of parts of the validation split. Under one light, or in one housing, errors are
+larger than under another, which the network does not know. Therefore the factors of a part that several views measure
+are taken from those validation parts that look most like it to the network. A part measured by one view gets the
+factors of this view.
 """
 
 from __future__ import annotations
@@ -19,10 +20,13 @@ import numpy as np
 from blender_scripts.contract.errors import InputError
 from generator.io import array_file
 from generator.io.output_file import write_whole
+from generator.locating.bias import PartBiases, name_of
+from generator.locating.measure import Correction
 
 FILE = "errors.npz"
 SCHEMA = 1
 COVERED = 0.95
+_BIAS = "bias "
 # So many validation parts that look most like a part give its factors.
 NEAREST = 12
 # Limits of a factor.
@@ -53,13 +57,16 @@ class ValidationErrors:
     """Errors of P validation parts, each measured by several views together, and what these parts look like.
 
     Attributes:
-        features: (P, F) mean of the network's features over points of the housing's edges, by name of the view.
+        features: (P, F) mean of the network's features over points of the housing's edges, by name of the view; none
+            if validation has no parts with several views.
         sizes: (P, N, 3) sizes of the errors of dx, dy and retraction of up to N pins, in stated standard deviations;
             NaN where a pin is missing or its measure is not determined.
+        biases: biases of parts measured by the same views, by the views' names (`bias.name_of`).
     """
 
     features: Mapping[str, np.ndarray]
     sizes: np.ndarray
+    biases: Mapping[str, PartBiases] = field(default_factory=dict)
 
     def near(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray | None:
         """Return the sizes of the errors of those validation parts that look most like a given part.
@@ -114,7 +121,10 @@ class ValidationErrors:
     def to_bytes(self) -> bytes:
         """Return the content of the file that `save` writes."""
         arrays = {f"features {view}": each.astype(np.float32) for view, each in self.features.items()}
-        return array_file.pack({"schema": SCHEMA}, {"sizes": self.sizes.astype(np.float32), **arrays})
+        for number, each in enumerate(self.biases.values()):
+            arrays |= {f"{_BIAS}{number} {name}": array for name, array in each.arrays().items()}
+        header = {"schema": SCHEMA, "biases": list(self.biases)}
+        return array_file.pack(header, {"sizes": self.sizes.astype(np.float32), **arrays})
 
     @classmethod
     def of_bytes(cls, content: Path | io.BytesIO, place: str) -> ValidationErrors:
@@ -124,8 +134,13 @@ class ValidationErrors:
             InputError: the content is damaged.
         """
         try:
-            _, arrays = array_file.unpack(content, SCHEMA)
+            header, arrays = array_file.unpack(content, SCHEMA)
             sizes = arrays.pop("sizes").astype(float)
+            biases = {}
+            for number, name in enumerate(header.get("biases", ())):  # earlier versions knew no biases
+                begin = f"{_BIAS}{number} "
+                own = {each: arrays.pop(each) for each in list(arrays) if each.startswith(begin)}
+                biases[name] = PartBiases.of_arrays({each.removeprefix(begin): a for each, a in own.items()})
             features = {name.removeprefix("features "): each.astype(float) for name, each in arrays.items()}
             shapes = {(each.ndim, len(each)) for each in features.values()}
             if sizes.ndim != 3 or sizes.shape[2] != 3 or shapes - {(2, len(sizes))}:
@@ -134,7 +149,7 @@ class ValidationErrors:
                 raise ValueError("features that are not finite")
         except array_file.DAMAGED as error:
             raise InputError(f"{place}: expected a gauge's validation errors, got damaged content: {error}") from None
-        return cls(features, sizes)
+        return cls(features, sizes, biases)
 
 
 @dataclass(frozen=True)
@@ -146,8 +161,8 @@ class Factors:
     Attributes:
         together: factors for measures by several views together, over all validation parts.
         alone: factors for measures by one view alone, by name of the view; under "" over all views.
-        errors: errors of the validation parts, from which the factors of a part measured by several views are taken;
-            None: `together` applies to every such part.
+        errors: errors of the validation parts, from which biases, and the factors of a part measured by several views,
+            are taken; None: no biases, and `together` applies to every such part.
         widening: what factors taken from `errors` are multiplied by, see `ValidationErrors.widening`.
         slopes: found displacements of validation tips divided by the true ones, by name of the terminal; under "" for
             all terminals together.
@@ -159,9 +174,18 @@ class Factors:
     widening: Sequence[float] = ONES
     slopes: Mapping[str, float] = field(default_factory=dict)
 
-    def slope(self, terminal: str) -> float:
-        """Return the number by which measured dx and dy of a terminal are divided; 1 if validation found none."""
-        return self.slopes.get(terminal, self.slopes.get("", 1.0))
+    def correction(self, looks: Mapping[str, np.ndarray | None], key: tuple[str, str, str]) -> Correction:
+        """Return how the measures of a part are corrected.
+
+        Args:
+            looks: features (F,) of the part in each view that measures it, by name of the view; None: not known.
+            key: scene, housing and terminal of the part.
+        """
+        scene, _, terminal = key
+        slope = self.slopes.get(terminal, self.slopes.get("", 1.0))
+        known = self.errors.biases.get(name_of(looks)) if self.errors is not None else None
+        bias = np.zeros(3) if known is None else known.bias(looks, (scene, terminal))
+        return Correction(self.of(looks), slope, bias)
 
     def of(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray:
         """Return the factors (3,) by which the standard deviations of a part's dx, dy and retraction are multiplied.

@@ -159,10 +159,10 @@ def inspect_part(
             lost += gauge.likeness.reasons(drawing.key, looks_of(part))
         if lost:
             return Inspected(Verdict.INVALID, tuple(lost), (), views, part.pose, part.fits, scale)
-        slope = gauge.factors.slope(drawing.key[2])
-        pins = measure(part.pins, found, part.pose, gauge.factors.of(part.features), slope)
+        correction = gauge.factors.correction(part.features, drawing.key)
+        pins = measure(part.pins, found, part.pose, correction)
         if gauge.certificate is not None:
-            pins = with_camera_errors(pins, part, found, gauge.certificate, drawing.cameras, deviations, slope)
+            pins = with_camera_errors(pins, part, found, gauge.certificate, drawing.cameras, deviations, correction)
     except (NotDeterminedError, np.linalg.LinAlgError) as error:
         return Inspected(Verdict.INVALID, (f"not located: {error}",), views=views, scale=scale)
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
@@ -214,8 +214,8 @@ def inspect_photograph(
     outcome = Inspected(Verdict.INVALID, found.reasons, (), [shown], place.pose, {view: place.fit}, found=found)
     if found.reasons:
         return outcome
-    factors, slope = gauge.factors.of({view: None}), gauge.factors.slope(drawing.key[2])
-    pins = measure([place.pins], queries(drawing), place.pose, factors, slope)
+    correction = gauge.factors.correction({view: None}, drawing.key)
+    pins = measure([place.pins], queries(drawing), place.pose, correction)
     verdict, reasons, entries = judge_part(drawing, pins, tolerance, judged)
     noted = [{**entry, "note": CAMERA_NOTE} for entry in entries]
     return replace(outcome, verdict=verdict, reasons=tuple(reasons), pins=noted)

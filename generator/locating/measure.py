@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -46,8 +46,26 @@ class MeasuredPin:
     bend_mm: float
 
 
+@dataclass(frozen=True)
+class Correction:
+    """How the measures of a part are corrected by what validation showed, see `generator.locating.factors`.
+
+    Attributes:
+        factors: (3,) factors by which the standard deviations of dx, dy and retraction are multiplied.
+        slope: number by which dx, dy and their standard deviations are divided.
+        bias: (3,) what is then subtracted from dx, dy and retraction, mm.
+    """
+
+    factors: np.ndarray = field(default_factory=lambda: np.ones(3))
+    slope: float = 1.0
+    bias: np.ndarray = field(default_factory=lambda: np.zeros(3))
+
+
+NOT_CORRECTED = Correction()
+
+
 def measure(
-    seen: Sequence[Sighting], queries: Queries, pose: Pose, factors: np.ndarray | None = None, slope: float = 1.0
+    seen: Sequence[Sighting], queries: Queries, pose: Pose, correction: Correction = NOT_CORRECTED
 ) -> list[MeasuredPin]:
     """Measure every pin position of a part, also one without a pin; returns them in the drawing's order.
 
@@ -55,20 +73,17 @@ def measure(
         seen: the network's answers for all pins, one `Sighting` per view; the part was not moved between the views.
         queries: queries of the part's connector.
         pose: pose of the part on the station.
-        factors: (3,) factors by which the standard deviations of dx, dy and retraction are multiplied, see
-            `generator.locating.factors`; None: all are 1.
-        slope: number by which dx, dy and their standard deviations are divided, see `Factors.slope`.
+        correction: how the measures are corrected by what validation showed.
     """
     pins = queries.pins
     tips = _places(0, seen, pose, queries.marks[:pins], _variances(_ASIDE_MM, _HEIGHT_MM))
-    tips = [_stretched(tip, nominal, slope) for tip, nominal in zip(tips, queries.marks, strict=False)]
+    tips = [_stretched(tip, nominal, correction.slope) for tip, nominal in zip(tips, queries.marks, strict=False)]
     feet = _places(1, seen, pose, queries.besides[:pins], _variances(_ASIDE_MM, _FOOT_MM))
     present = np.array([_present(index, seen) for index in range(pins)])
     views = np.sum([each.sees(0)[:pins] for each in seen], axis=0)
     larger = larger_variance(np.array([each.disagreement for each in tips]), present > 0.5, views)
-    scale = np.ones(3) if factors is None else factors
     return [
-        _pin(float(present[index]), float(larger[index]), index, seen, queries, tips[index], feet[index], scale)
+        _pin(float(present[index]), float(larger[index]), index, seen, queries, tips[index], feet[index], correction)
         for index in range(pins)
     ]
 
@@ -120,7 +135,7 @@ def _pin(
     queries: Queries,
     tip: Place,
     foot: Place,
-    factors: np.ndarray,
+    correction: Correction,
 ) -> MeasuredPin:
     sigma = min(float(np.sqrt(np.linalg.eigvalsh(each.found.covariances[index, 0])[1])) for each in seen)
     length = float(queries.marks[index, 2] - queries.besides[index, 2])
@@ -128,10 +143,10 @@ def _pin(
     sag = bend**2 / length
     off = tip.mean - queries.marks[index]
     turn = np.diag([1.0, 1.0, -1.0])
-    scale = np.diag(factors)
+    scale = np.diag(correction.factors)
     covariance = larger * scale @ turn @ tip.covariance @ turn @ scale
     covariance[2, 2] += (_SAG_DEVIATION * sag) ** 2
-    offsets = np.array([off[0], off[1], -off[2] - _SAG * sag])
+    offsets = np.array([off[0], off[1], -off[2] - _SAG * sag]) - correction.bias
     return MeasuredPin(present, sigma, offsets, covariance, tip.determined, bend)
 
 

@@ -18,7 +18,7 @@ from generator.io.certificate import LENS, PLACE, CalibratedCamera, Certificate,
 from generator.locating.cameras import StationCamera
 from generator.locating.landmarks import Queries
 from generator.locating.locate import Located
-from generator.locating.measure import MeasuredPin, measure
+from generator.locating.measure import NOT_CORRECTED, Correction, MeasuredPin, measure
 from generator.locating.pose import NotDeterminedError, find_pose, motion, small_motion
 
 NOMINAL = "nominal millimetres, as there is no calibration certificate: no conformity is stated"
@@ -106,7 +106,7 @@ def with_camera_errors(
     certificate: Certificate,
     nominal: Entries,
     deviations: np.ndarray,
-    slope: float = 1.0,
+    correction: Correction = NOT_CORRECTED,
 ) -> list[MeasuredPin]:
     """Return the measured pins with the uncertainty of the cameras added to their covariances.
 
@@ -120,19 +120,20 @@ def with_camera_errors(
         certificate: the calibration certificate of the cameras.
         nominal: entries of the station's cameras in connectors.json, by camera.
         deviations: (6,) standard deviations of the part's placing, from `locate.placing_deviations`.
-        slope: that with which `pins` were measured, see `Factors.slope`.
+        correction: that with which `pins` were measured.
 
     Raises:
         NotDeterminedError: the found points do not determine a pose with moved cameras.
     """
     sizes = {each.view.name: (each.view.pixels.shape[1], each.view.pixels.shape[0]) for each in part.pins}
+    bare = replace(correction, factors=NOT_CORRECTED.factors)
     start, added = _offsets(pins), np.zeros((len(pins), 3, 3))
     for off in _components(certificate, {_first(certificate, nominal), *sizes}):
         cameras = station_cameras(certificate, nominal, sizes, off)
         points = [replace(each, view=cameras[view]) for view, own in part.points.items() for each in own]
         pose = find_pose(points, part.pose.matrix, deviations, _STEP)
         seen = [each._replace(view=replace(each.view, camera=cameras[each.view.name])) for each in part.pins]
-        moved = _offsets(measure(seen, queries, pose, None, slope)) - start
+        moved = _offsets(measure(seen, queries, pose, bare)) - start
         added += moved[:, :, None] * moved[:, None, :]
     if not np.isfinite(added).all():
         raise NotDeterminedError(f"{certificate.path}: the cameras are too uncertain to measure with; calibrate again")

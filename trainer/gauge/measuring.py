@@ -101,8 +101,7 @@ def measure_captures(
         views = capture.views
         try:
             part = located(views, queries, finder, placing_deviations(data.connectors[key].placing))
-            known = factors or Factors()
-            pins = measure(part.pins, queries, part.pose, known.of(part.features), known.slope(key[2]))
+            pins = measure(part.pins, queries, part.pose, (factors or Factors()).correction(part.features, key))
             found.append(Measured(capture, part.pose, pins, part.fits, part.pins, looks_of(part)))
         except (ValueError, np.linalg.LinAlgError):
             found.append(Measured(capture, None, ()))

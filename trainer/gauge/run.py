@@ -135,8 +135,8 @@ class GaugeRun:
 
     `pitch_px` is the distance of neighbouring pins in px to which pictures are resampled. `uncertainty` has the factors
     by which standard deviations are multiplied. `likeness` has limits beyond which a part is unlike those of the
-    training. `errors` are the errors in measuring the validation parts by several views together; None: there was no
-    validation part with several views.
+    training. `errors` are the errors in measuring the validation parts; None: an earlier version's run, trained on
+    single views.
     """
 
     network: GaugeNetwork

@@ -80,7 +80,7 @@ def see(bench: Bench, part: str, pictures: Pictures) -> SeenPart:
         one = located(views, found, gauge.finder, placing_deviations(drawing.placing))
     except (ValueError, np.linalg.LinAlgError):
         return SeenPart(part, reasons=(*refused, "not located"))
-    pins = measure(one.pins, found, one.pose, gauge.factors.of(one.features), gauge.factors.slope(drawing.key[2]))
+    pins = measure(one.pins, found, one.pose, gauge.factors.correction(one.features, drawing.key))
     looks = looks_of(one)
     misplaced = [*gauge.limits.reasons(one.fits), *beyond_placing(one.pose, drawing.placing)]
     refused += misplaced

@@ -1,4 +1,4 @@
-"""Calibrate the gauge: find slopes of its measures, and factors with which 95 % of the errors lie within U (k = 2).
+"""Calibrate the gauge: find slopes and biases of its measures, and factors with which U (k = 2) covers 95 % of errors.
 
 The pictures are those of validation. The limits beyond which a part counts as not located are learned from them too.
 """
@@ -11,11 +11,12 @@ import numpy as np
 
 from generator.dataset.connectors import NominalPosition
 from generator.dataset.rows import ObjectRow
-from generator.locating.factors import FEWEST, ONES, Factors, ValidationErrors, by_axis, factor
+from generator.locating.bias import PartBiases, mean_errors, name_of
+from generator.locating.factors import FEWEST, Factors, ValidationErrors, by_axis, factor
 from generator.locating.fit import FitLimits
 from generator.locating.measure import measure
 from trainer.gauge.finder import TorchFinder
-from trainer.gauge.measuring import AXES, Measured, captures_of, measure_captures, some_of, table_of
+from trainer.gauge.measuring import AXES, Capture, Measured, captures_of, measure_captures, some_of, table_of
 from trainer.gauge.network import GaugeNetwork
 from trainer.gauge.picture import GaugeData
 from trainer.gauge.run import Triple, Uncertainty
@@ -32,12 +33,12 @@ _SLOPES = 0.9, 1.1
 
 def learn_uncertainty(
     network: GaugeNetwork, data: GaugeData, split: str = "validation"
-) -> tuple[Uncertainty, ValidationErrors | None]:
+) -> tuple[Uncertainty, ValidationErrors]:
     """Find slopes of the measures, factors on standard deviations, and limits beyond which a part is not located.
 
     They are learned from `split`, on which the network was not trained: at most 60 captures by all views together, and
-    60 pictures by each camera alone. Also returns the errors of the measures of parts that several views measured
-    together; None if there is no such part.
+    60 pictures by each camera alone. Also returns biases, and the errors of parts that several views measured together,
+    each without the bias that the other parts show.
     """
     pictures = data.splits[split]
     together = some_of(captures_of(pictures), _CAPTURES)
@@ -51,10 +52,10 @@ def learn_uncertainty(
     measured = measure_captures([*together, *alone], data, TorchFinder(network, found.scales))
     fit = FitLimits.of([each for one in measured for each in one.fits.values()])
     slopes = slopes_of(measured[: len(together)], data)
-    measured = [_with_slope(one, data, slopes) for one in measured]
+    measured, biases = _without_bias([_with_slope(one, data, slopes) for one in measured], data, alone)
     several, single = measured[: len(together)], measured[len(together) :] or measured
     sizes = _sizes(several, data)
-    errors = _errors(several, sizes)
+    errors = replace(_errors(several, sizes), biases=biases)
     pooled = _factors_in_mm(_sizes(single, data))
     by_camera = {each: _sizes([one for one in single if _camera(one) == each], data) for each in cameras}
     found = replace(
@@ -62,7 +63,7 @@ def learn_uncertainty(
         slopes=slopes,
         together=_factors_in_mm(sizes),
         alone={"": pooled, **{each: _factors_in_mm(those, pooled) for each, those in by_camera.items()}},
-        widening=_triple(errors.widening()) if errors is not None else ONES,
+        widening=_triple(errors.widening()),
         **asdict(fit),
     )
     return found, errors
@@ -101,7 +102,48 @@ def _with_slope(one: Measured, data: GaugeData, slopes: Mapping[str, float]) -> 
     if one.pose is None:
         return one
     key = one.capture.pictures[0].key
-    return replace(one, pins=measure(one.seen, data.queries[key], one.pose, None, Factors(slopes=slopes).slope(key[2])))
+    correction = Factors(slopes=slopes).correction({}, key)
+    return replace(one, pins=measure(one.seen, data.queries[key], one.pose, correction))
+
+
+def _without_bias(
+    measured: Sequence[Measured], data: GaugeData, alone: Sequence[Capture]
+) -> tuple[list[Measured], dict[str, PartBiases]]:
+    """Subtract from each capture's measures the bias that the other ones show; also returns the biases, by views.
+
+    `alone`: the captures, last in `measured`, of one view each; if there are any, single views of others show no bias,
+    as their pictures may be among these.
+    """
+    found, biases = list(measured), dict[str, PartBiases]()
+    groups = dict[str, list[int]]()
+    for index, one in enumerate(measured):
+        shows = len(one.looks) > 1 or index >= len(measured) - len(alone) or not alone
+        if one.pose is not None and shows and len(_features(one)) == len(one.looks):
+            groups.setdefault(name_of(one.looks), []).append(index)
+    for name, indices in groups.items():
+        shown = [_features(measured[index]) for index in indices]
+        features = {view: np.stack([each[view] for each in shown]) for view in shown[0]}
+        keys = [measured[index].capture.pictures[0].key for index in indices]
+        means = np.stack([mean_errors(*_signed_errors(measured[index], data)) for index in indices])
+        biases[name] = PartBiases.of(features, [(scene, terminal) for scene, _, terminal in keys], means)
+        for index, bias in zip(indices, biases[name].left_out(), strict=True):
+            pins = [replace(pin, offsets_mm=pin.offsets_mm - bias) for pin in measured[index].pins]
+            found[index] = replace(measured[index], pins=pins)
+    return found, biases
+
+
+def _features(one: Measured) -> dict[str, np.ndarray]:
+    """The network's features of a part, by view, of the views in which it gives some."""
+    return {view: each.features for view, each in one.looks.items() if each.features is not None}
+
+
+def _signed_errors(one: Measured, data: GaugeData) -> tuple[np.ndarray, np.ndarray]:
+    """Errors (N, 3) of the pins' dx, dy and retraction, mm (NaN: not measured), and their standard deviations (N, 3)."""
+    table = table_of([one], data)
+    deviations = np.stack([table[f"sigma_{axis}"] for axis in AXES], axis=1)
+    known = [table.there & table[f"determined_{axis}"] for axis in AXES]
+    errors = [table[f"found_{axis}"] - table[f"true_{axis}"] for axis in AXES]
+    return np.where(np.stack(known, axis=1), np.stack(errors, axis=1), np.nan), deviations
 
 
 def _sizes(measured: Sequence[Measured], data: GaugeData) -> list[np.ndarray]:
@@ -144,8 +186,8 @@ def _camera(one: Measured) -> str:
     return str(one.capture.pictures[0].row["camera"])
 
 
-def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> ValidationErrors | None:
-    """The errors of parts measured by the same views together, several; None without such parts or their features.
+def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> ValidationErrors:
+    """The errors of parts measured by the same views together, several; none without such parts or their features.
 
     Args:
         measured: captures, of which those of most views are used.
@@ -155,12 +197,12 @@ def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> Valida
     views = max((tuple(one.looks) for one in located), key=len, default=())
     kept, features = list[np.ndarray](), list[list[np.ndarray]]()
     for one, own in zip(located, sizes, strict=True):
-        known = [each.features for each in one.looks.values() if each.features is not None]
+        known = list(_features(one).values())
         if tuple(one.looks) == views and len(known) == len(views):
             kept.append(own)
             features.append(known)
     if len(views) < 2 or not kept:
-        return None
+        return ValidationErrors({}, np.zeros((0, 0, 3)))
     whole = np.full((len(kept), max(map(len, kept)), 3), np.nan)
     for row, own in zip(whole, kept, strict=True):
         row[: len(own)] = own

@@ -44,7 +44,8 @@ def test_calibration_learns_factors_and_when_a_part_counts_as_located(monkeypatc
     assert (found.tip, found.edge, found.together) == (0.3, 0.3, (0.3, 0.3, 0.3))
     assert found.inliers == pytest.approx(0.85) and 0.0 < found.residual < Uncertainty().residual
     assert SIGMA_PX < found.sigma_px < 2.0 * SIGMA_PX
-    assert found.fit_limits.sigma_px == found.sigma_px and errors is None  # this finder gives no features
+    assert found.fit_limits.sigma_px == found.sigma_px and not errors.features  # this finder gives none
+    assert not errors.biases
     assert set(found.alone) == {"", "center", "top"} and found.widening == (1.0, 1.0, 1.0)
     factors = factors_of(replace(found, alone={"": (2.0, 2.5, 3.0), "top": (1.0, 1.5, 2.0)}), None)
     assert factors.of({"top": None}).tolist() == [1.0, 1.5, 2.0]
@@ -86,7 +87,9 @@ def test_displacements_that_are_found_too_small_are_stretched(monkeypatch, leani
     monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: finder)
     found, errors = uncertainty.learn_uncertainty(None, data)
     factors = factors_of(found, errors)
-    assert factors.slope("round") == factors.slope("a terminal not in validation") == pytest.approx(expected, abs=0.003)
+    for terminal in ("round", "a terminal not in validation"):
+        found_slope = factors.correction({}, ("connector_3x9", "plain", terminal)).slope
+        assert found_slope == pytest.approx(expected, abs=0.003)
     table = table_of(measure_captures(captures_of(shown), data, finder, factors), data)
     assert (table.found_dx / table.true_dx).mean() == pytest.approx(0.96 / expected, abs=0.003)
 
