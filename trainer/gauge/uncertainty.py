@@ -138,7 +138,7 @@ def _features(one: Measured) -> dict[str, np.ndarray]:
 
 
 def _signed_errors(one: Measured, data: GaugeData) -> tuple[np.ndarray, np.ndarray]:
-    """Errors (N, 3) of the pins' dx, dy and retraction, mm (NaN: not measured), and their standard deviations (N, 3)."""
+    """Errors (N, 3) of dx, dy and retraction of the pins, mm (NaN: not measured), and their standard deviations."""
     table = table_of([one], data)
     deviations = np.stack([table[f"sigma_{axis}"] for axis in AXES], axis=1)
     known = [table.there & table[f"determined_{axis}"] for axis in AXES]
