@@ -97,7 +97,7 @@ def test_a_file_that_answers_otherwise_is_not_written(trained_run, tmp_path, mon
         other.class_head.bias[0] += 1
     real = export.largest_difference
     wrong = export.Probabilities(other).eval()
-    monkeypatch.setattr(export, "largest_difference", lambda path, _: real(path, wrong))
+    monkeypatch.setattr(export, "largest_difference", lambda path, _, inputs: real(path, wrong, inputs))
     _, settings = vit_run.load_config(trained_run)
     with pytest.raises(RuntimeError, match="expected outputs that differ"):
         export.export(model, settings, tmp_path / "model.onnx")
@@ -108,7 +108,8 @@ def test_outputs_that_are_no_numbers_differ_without_bound(exported, trained_run)
     model = vit_run.load_model(trained_run)
     with torch.no_grad():
         model.class_head.bias[0] = float("nan")
-    assert export.largest_difference(exported, export.Probabilities(model).eval()) == float("inf")
+    inputs = [(pixels,) for pixels in export.probes(model)]
+    assert export.largest_difference(exported, export.Probabilities(model).eval(), inputs) == float("inf")
 
 
 def test_wrong_requests_are_refused(exported, trained_run, tmp_path, capsys):

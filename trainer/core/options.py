@@ -80,6 +80,16 @@ def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -
         groups[one.asked.get("group", "")].add_argument(one.option, **words)
 
 
+def add_device(p: argparse._ActionsContainer) -> None:
+    """Add --device."""
+    p.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device; auto: a GPU if there is one (default: auto)",
+    )
+
+
 def device_of(name: str) -> torch.device:
     """Return the device for --device `auto`, `cpu` or `cuda`; under `accelerate launch --cpu` no GPU is usable.
 

@@ -9,7 +9,6 @@ of `--data` and `--out`: `trainer.core.default_paths`.
 import argparse
 import resource
 import sys
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,12 +19,13 @@ import torch
 
 from generator.dataset.hub import HubError, name_problem
 from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, results_folder, run_folder
-from trainer.core.console import never_silent, say, stage
+from trainer.core.console import say, stage
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome
-from trainer.core.options import amp_of, device_of, exit_code, repeatable
+from trainer.core.options import amp_of, device_of, repeatable
 from trainer.core.time_limit import fit
+from trainer.core.training_command import run_training
 from trainer.florence2.beginning import Beginning, begin, resumed_settings, settings_of
 from trainer.florence2.network import TINY
 from trainer.florence2.options import parser
@@ -220,17 +220,6 @@ def _finish(
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
-
-    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
-    """
-    argv = sys.argv[1:] if argv is None else argv
-    args = parser().parse_args(argv)
-    args.began = time.monotonic() if began is None else began
-
-    def interrupted() -> str:
-        again = "the same command" if args.compare or args.out is None else f"--resume --out {args.out}"
-        return f"interrupted: finished epochs are saved; continue with {again}"
-
-    with never_silent():
-        return exit_code(lambda: run(args, argv), interrupted)
+    """Run the command with the arguments `argv` and the time of its start `began`: see `run_training`."""
+    words = sys.argv[1:] if argv is None else argv
+    return run_training(parser(), lambda args: run(args, words), words, began)

@@ -6,7 +6,6 @@ an unfinished run with the same settings and dataset is resumed.
 """
 
 import argparse
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +16,16 @@ import torch
 
 from generator.locating import factors, likeness
 from trainer.core import default_paths, event_files, run_folder
-from trainer.core.console import never_silent, say, stage
+from trainer.core.console import say, stage
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Schedule
-from trainer.core.options import amp_of, device_of, exit_code, repeatable
+from trainer.core.options import amp_of, device_of, repeatable
 from trainer.core.run_folder import Row, load_weights
 from trainer.core.settings import given_settings, other_settings
 from trainer.core.time_limit import fit
 from trainer.core.tolerance import tolerances_of
+from trainer.core.training_command import run_training
 from trainer.gauge import gates
 from trainer.gauge.data import read_gauge_data
 from trainer.gauge.finish import finish
@@ -218,16 +218,5 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
-
-    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
-    """
-    args = parser().parse_args(argv)
-    args.began = time.monotonic() if began is None else began
-
-    def interrupted() -> str:
-        again = f"--resume --out {args.out}" if args.out is not None else "the same command"
-        return f"interrupted: finished epochs are saved; continue with {again}"
-
-    with never_silent():
-        return exit_code(lambda: run(args), interrupted)
+    """Run the command with the arguments `argv` and the time of its start `began`: see `run_training`."""
+    return run_training(parser(), run, argv, began)

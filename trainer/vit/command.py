@@ -6,7 +6,6 @@ measures, figures and report.html: see docs/reference/runs.md. Defaults of --dat
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +22,13 @@ from trainer.core import (
     row_facts,
     run_folder,
 )
-from trainer.core.console import never_silent, say, stage
+from trainer.core.console import say, stage
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome, Report, Schedule
-from trainer.core.options import device_of, exit_code, repeatable
+from trainer.core.options import device_of, repeatable
 from trainer.core.time_limit import fit
+from trainer.core.training_command import run_training
 from trainer.vit import attention, hub_files, results, training, training_check
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
@@ -233,16 +233,5 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
-
-    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
-    """
-    args = parser().parse_args(argv)
-    args.began = time.monotonic() if began is None else began
-
-    def interrupted() -> str:
-        again = f"--resume --out {args.out}" if args.out is not None else "the same command"
-        return f"interrupted: finished epochs are saved; continue with {again}"
-
-    with never_silent():
-        return exit_code(lambda: run(args), interrupted)
+    """Run the command with the arguments `argv` and the time of its start `began`: see `run_training`."""
+    return run_training(parser(), run, argv, began)
