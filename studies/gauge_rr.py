@@ -20,7 +20,7 @@ import math
 import random
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from generator.doe.displacement import Curve, Displacement, displacement_text
 from studies.gauge_capability import Capability, Design, capability, tables
 from studies.page import marked
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.options import number, run_command
+from trainer.core.options import main_of, number
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "explanation" / "gauge.md"
@@ -226,10 +226,7 @@ def _kept(results: Path) -> list[Capability]:
     return [Capability(**each) for each in found]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,6 +10,7 @@ from PIL import Image
 
 from blender_scripts.manifest.output_folder import PATHS, SCENE_PATHS
 from tests.conftest import COLUMNS, ROOT, ROWS, blender_executable, folder_bytes, records, run_renderer, write_manifest
+from tests.other_python import other_python
 
 SMOKE = ROOT / "manifests" / "smoke.csv"
 # One of each view and lamp; a sample a pixel, since a Debian build without denoiser takes eight times as many.
@@ -139,9 +140,7 @@ def test_the_projects_smoke_test(tmp_path: Path) -> None:
 def test_five_mistakes_are_five_lines_here_and_in_the_check(tmp_path: Path) -> None:
     path = write_manifest(tmp_path / "five.csv", FIVE)
     done = blender(path, "--out", tmp_path / "out")
-    check = subprocess.run(
-        [sys.executable, "-m", "generator", "check", path], capture_output=True, text=True, cwd=ROOT, timeout=120
-    )
+    check = other_python("-m", "generator", "check", path, check=False)
     assert done.returncode == check.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     found = [line for line in done.stderr.splitlines() if line.startswith("five.csv:")]

@@ -21,7 +21,6 @@ from generator.locating.gauge_file import FORMAT
 from trainer.core import onnx_file, run_folder
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import digest
-from trainer.core.onnx_file import largest_difference
 from trainer.gauge.gates import load_gates
 from trainer.gauge.network import KINDS, GaugeNetwork
 from trainer.gauge.run import load_run
@@ -73,7 +72,13 @@ def export_run(run: Path, path: Path) -> float:
     inputs = probes(network.network.side)[::-1]
     axes = {name: {0: "crops"} for name in INPUTS}, {name: {0: "crops"} for name in OUTPUTS}
     return onnx_file.export(
-        path, network, inputs, axes, _metadata(run), lambda file: largest_difference(file, network, inputs), TOLERANCE
+        path,
+        network,
+        inputs,
+        axes,
+        _metadata(run),
+        lambda file: onnx_file.largest_difference(file, network, inputs),
+        TOLERANCE,
     )
 
 

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from trainer.core import frozen_threshold, onnx_file
 from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
-from trainer.core.onnx_file import largest_difference
 from trainer.core.tolerance import NOT_RECORDED
 from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT, ViTConfig
@@ -81,7 +80,13 @@ def export(model: ViT, settings: TrainingConfig, path: Path, held: FrozenThresho
     axes = {"pixels": free}, {"probabilities": free, "patch_probabilities": free}
     metadata = _metadata(model.config, settings, held)
     return onnx_file.export(
-        path, network, inputs, axes, metadata, lambda file: largest_difference(file, network, inputs), TOLERANCE
+        path,
+        network,
+        inputs,
+        axes,
+        metadata,
+        lambda file: onnx_file.largest_difference(file, network, inputs),
+        TOLERANCE,
     )
 
 

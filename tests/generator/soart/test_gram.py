@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.soart.soart3_maps import mean_window, soart3_map
+from tests.other_python import other_python
 from tests.soak import times
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -90,15 +88,5 @@ image, golden = np.random.default_rng(3).random((2, 90, 700)).astype(np.float32)
 maps = [soart3_map(image, r, 16, 1, s) for s in ("pixels", "gram") for r in (None, golden, golden[:16, :16])]
 print([zlib.crc32(m.tobytes()) for m in maps])
 """
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=ROOT,
-            env={**os.environ, "NUMBA_NUM_THREADS": threads},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for threads in ("1", "2")
-    }
+    found = {other_python("-c", program, NUMBA_NUM_THREADS=threads).stdout for threads in ("1", "2")}
     assert len(found) == 1

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ from PIL import Image
 
 from generator.soart import nsoart
 from generator.soart.soart3_maps import encode_nsoart, mean_window, soart3, soart3_map
+from tests.other_python import other_python
 from tests.soak import times
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -224,16 +222,7 @@ for threads in (1, 2):
 
 
 def run_python(code: str, cwd: Path = ROOT, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return other_python("-c", code, cwd=cwd, **environment).stdout
 
 
 def test_one_and_two_threads_give_the_same_bits() -> None:
