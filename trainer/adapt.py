@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from trainer.core import adaptation_page
+from trainer.core import adaptation, adaptation_page
 from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.options import main_of, number
@@ -104,7 +104,7 @@ def _of_vit(args: argparse.Namespace, photos: list[Path], kinds: tuple[str, ...]
     given = [f"--{name}" for name in (*PART, "judge", "scatter", "reference") if getattr(args, name) is not None]
     if given:
         raise InputError(f"{', '.join(given)}: expected for gauges only, got the run of a ViT, {args.model}")
-    return adapting.adapt(adapting.Asked(args.model, args.data, photos, args.out, kinds))
+    return adapting.adapt(adaptation.Asked(args.model, args.data, photos, args.out, kinds))
 
 
 def run(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from generator.dataset.connectors import NominalPosition
+from blender_scripts.contract.nominal_position import NominalPosition
 from generator.dataset.rows import ObjectRow
 from generator.locating.factors import FEWEST, ONES, Factors, ValidationErrors, by_axis, factor
 from generator.locating.fit import FitLimits
