@@ -10,18 +10,12 @@ from PIL import Image
 
 from blender_scripts.manifest.output_folder import PATHS, SCENE_PATHS
 from tests.conftest import COLUMNS, ROOT, ROWS, blender_executable, folder_bytes, records, run_renderer, write_manifest
+from tests.generator.doe.test_check import FIVE
 from tests.other_python import other_python
 
 SMOKE = ROOT / "manifests" / "smoke.csv"
 # One of each view and lamp; a sample a pixel, since a Debian build without denoiser takes eight times as many.
 CHOSEN = [row for row in ROWS if row[0] in ("bent", "retracted", "missing", "several", "below")]
-FIVE = [
-    ("a", "train", 1, 1, "plain", "round", "", "behind", "ring", "none"),
-    ("b", "train", 2, 2, "plain", "round", "bent@r9c9", "center", "ring", "none"),
-    ("a", "train", 3, 3, "plain", "round", "", "center", "ring", "none"),
-    ("d", "train", 4, -4, "plain", "round", "", "center", "ring", "none"),
-    ("e", "train", 5, 5, "oak", "round", "", "center", "ring", "none"),
-]
 
 
 def blender(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -93,20 +93,16 @@ def _unfitted(run: Path) -> DetectionConfig:
 def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, hold: default_paths.Hold) -> Path:
     """Make and lock the run's folder; write config.json, so that a killed run can be resumed; returns the folder."""
 
-    def write(run: Path) -> None:
+    def save(run: Path) -> None:
         save_config(run, begun.settings, detector, begun.tolerance)
-        default_paths.copy_dataset_files(args.data, run)
 
-    out: Path | None = args.out
-    if out is None:
-        made = default_paths.make_run(default_paths.base_of(args.data, KIND), write, hold)
-        say(f"--out {made}")
-        return made
-    out.mkdir(parents=True, exist_ok=True)
-    hold.take(out)
+    out, is_new = default_paths.take_place(args, KIND, save, hold)
+    if is_new:
+        return out
     run_folder.take_folder(out, args.overwrite, RUN_FILES, RUN_FOLDERS)
     if not args.resume:
-        write(out)
+        save(out)
+        default_paths.copy_dataset_files(args.data, out)
     return out
 
 

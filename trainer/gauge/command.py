@@ -108,22 +108,17 @@ def _save(run: Path, begun: Setup, settings: TrainingConfig) -> None:
 def _take(args: argparse.Namespace, begun: Setup, hold: default_paths.Hold) -> Path:
     """Make and lock the run's folder, so that the run can be resumed whenever it is killed; returns the folder."""
 
-    def write(run: Path) -> None:
+    def save(run: Path) -> None:
         _save(run, begun, begun.settings)
-        default_paths.copy_dataset_files(args.data, run)
 
-    out: Path | None = args.out
-    if out is None:
-        made = default_paths.make_run(default_paths.base_of(args.data, KIND), write, hold)
-        say(f"--out {made}")
-        return made
-    out.mkdir(parents=True, exist_ok=True)
-    hold.take(out)
+    out, is_new = default_paths.take_place(args, KIND, save, hold)
+    if is_new:
+        return out
     if args.resume:
         run_folder.take_folder(out, False, RUN_FILES, FOLDERS)
         return out
     (out / run_folder.STATE).unlink(missing_ok=True)  # it does not belong to the new settings
-    _save(out, begun, begun.settings)
+    save(out)
     run_folder.take_folder(out, args.overwrite, RUN_FILES, FOLDERS, [])
     default_paths.copy_dataset_files(args.data, out)
     return out

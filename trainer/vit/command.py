@@ -76,17 +76,12 @@ def _take(
     Where --init names weights in that folder, --overwrite removes them: so they are first saved as state of epoch 0.
     """
 
-    def write(run: Path) -> None:
+    def save(run: Path) -> None:
         save_config(run, begun.config, begun.settings, begun.tolerance)
-        default_paths.copy_dataset_files(args.data, run)
 
-    out: Path | None = args.out
-    if out is None:
-        made = default_paths.make_run(default_paths.base_of(args.data, KIND), write, hold)
-        say(f"--out {made}")
-        return made
-    out.mkdir(parents=True, exist_ok=True)
-    hold.take(out)
+    out, is_new = default_paths.take_place(args, KIND, save, hold)
+    if is_new:
+        return out
     if args.resume:
         run_folder.take_folder(out, False, RUN_FILES, RUN_FOLDERS)
         return out
@@ -97,7 +92,7 @@ def _take(
         kept.append(run_folder.STATE)
     else:
         (out / run_folder.STATE).unlink(missing_ok=True)  # it does not belong to the new settings
-    save_config(out, begun.config, begun.settings, begun.tolerance)
+    save(out)
     run_folder.take_folder(out, args.overwrite, RUN_FILES, RUN_FOLDERS, kept)
     default_paths.copy_dataset_files(args.data, out)
     return out

@@ -86,6 +86,7 @@ import sys, zlib, numpy as np
 from generator.soart import soart3_map
 image, golden = np.random.default_rng(3).random((2, 90, 700)).astype(np.float32)
 maps = [soart3_map(image, r, 16, 1, s) for s in ("pixels", "gram") for r in (None, golden, golden[:16, :16])]
+maps += [soart3_map(image, r, 7, 3) for r in (None, golden)]
 print([zlib.crc32(m.tobytes()) for m in maps])
 """
     found = {other_python("-c", program, NUMBA_NUM_THREADS=threads).stdout for threads in ("1", "2")}

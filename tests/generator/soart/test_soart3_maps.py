@@ -209,25 +209,8 @@ def test_no_memory_of_windows_times_pixels() -> None:
     assert int(run_python(MEMORY)) < 60_000
 
 
-THREADS = """
-import hashlib, numba, numpy as np
-from generator.soart import soart3_map
-rng = np.random.default_rng(3)
-image, golden = rng.random((90, 140)), rng.random((90, 140))
-for threads in (1, 2):
-    numba.set_num_threads(threads)
-    maps = [soart3_map(image, r, w, s) for r in (None, golden) for w, s in ((16, 1), (7, 3))]
-    print(hashlib.sha256(b"".join(m.tobytes() for m in maps)).hexdigest())
-"""
-
-
 def run_python(code: str, cwd: Path = ROOT, **environment: str) -> str:
     return other_python("-c", code, cwd=cwd, **environment).stdout
-
-
-def test_one_and_two_threads_give_the_same_bits() -> None:
-    one, two = run_python(THREADS, NUMBA_NUM_THREADS="2").split()
-    assert one == two
 
 
 def test_import_pulls_nothing_heavy() -> None:
