@@ -6,7 +6,6 @@ The errors are printed beside the goals: focal length over distance 0.3 %, pins 
 """
 
 import argparse
-import csv
 import json
 import random
 import sys
@@ -23,6 +22,7 @@ from blender_scripts.geometry.optics import Camera
 from blender_scripts.manifest.record import read_record
 from generator.__main__ import main as generator
 from generator.dataset.connectors import nominal_connector
+from generator.io.csv_text import csv_text
 from generator.matching.scene_text import Key, with_values
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
@@ -83,10 +83,7 @@ def render_station(seed: int, width: int, folder: Path, count: int) -> tuple[Pat
         for i in range(count)
     ]
     manifest = folder / f"{name}.csv"
-    with manifest.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    manifest.write_text(csv_text(list(rows[0]), rows), "utf-8", newline="")
     out = folder / name
     if generator(["render", str(manifest), "--out", str(out), "--scenes", str(folder)]):
         raise RuntimeError("the hidden station could not be rendered")

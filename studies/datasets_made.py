@@ -26,6 +26,7 @@ from datasets import ClassLabel, Features
 from generator.augmenting.plan import PROPOSED
 from generator.dataset.folder import NSOART, read_features, split_files
 from generator.dataset.writer import ShardWriter
+from generator.io.csv_text import csv_text
 from studies.locks import locked
 from studies.run import ROOT, Data, Design, Take, described, design_described, digest, source_text
 
@@ -129,10 +130,8 @@ class Workshop:
                 for split in dict.fromkeys(row["split"] for row in rows):
                     some = [row for row in rows if row["split"] == split]
                     kept += every_nth(some, dict(design.rows).get(split, 0))
-                with path.with_suffix(".tmp").open("w", encoding="utf-8", newline="") as file:
-                    writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-                    writer.writeheader()
-                    writer.writerows(sorted(kept, key=lambda row: row["run"]))
+                text = csv_text(list(rows[0]), sorted(kept, key=lambda row: row["run"]), "\n")
+                path.with_suffix(".tmp").write_text(text, "utf-8", newline="")
                 path.with_suffix(".tmp").replace(path)
             found.append(path)
         return found
@@ -201,11 +200,9 @@ class Workshop:
         with plan.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         # The source's rule crops pictures above 600 px; for these small renders the plan is edited to crop them too.
-        with plan.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            # `augment plan` proposes operations for training rows only; validation and test stay unchanged.
-            writer.writerows(row | dict.fromkeys(PROPOSED, "yes") if proposed(row) else row for row in rows)
+        # `augment plan` proposes operations for training rows only; validation and test stay unchanged.
+        edited = [row | dict.fromkeys(PROPOSED, "yes") if proposed(row) else row for row in rows]
+        plan.write_text(csv_text(list(rows[0]), edited, "\n"), "utf-8", newline="")
         words = ["-m", "generator", "augment", "apply", str(plan), "--to", str(to), "--mirror-text"]
         self.command([*words, *self.workers], log)
         for left in (plan, log):

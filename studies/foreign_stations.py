@@ -7,8 +7,6 @@ changes the own station in one respect. A dirty window is no scene: it is laid o
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import random
 import tomllib
@@ -24,6 +22,7 @@ from benchmarks.bench_match import hidden
 from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.world import Spot
 from blender_scripts.geometry.soiled_lens import through_dirt
+from generator.io.csv_text import csv_text
 from generator.io.srgb import coded, linear
 from generator.matching.scene_text import Key, with_values
 
@@ -194,11 +193,7 @@ def manifest(station: Station, connector: Connector, parts: int, width: int, pho
         for name, part, defects in shown
         for camera in cameras
     ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(list(rows[0]), rows)
 
 
 def _defect(connector: Connector, index: int, seed: int) -> str:

@@ -34,7 +34,7 @@ from studies.page import marked
 from studies.tables import table
 from trainer.core.errors import InputError
 from trainer.core.gates import Gates
-from trainer.core.options import run_command
+from trainer.core.options import main_of
 from trainer.core.run_folder import kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 
@@ -285,10 +285,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -31,7 +31,7 @@ from studies.locks import locked
 from studies.page import marked
 from studies.tables import table
 from trainer.core.errors import InputError
-from trainer.core.options import number, run_command
+from trainer.core.options import main_of, number
 from trainer.core.run_folder import write_text
 
 _SPEC = ROOT / "manifests" / "gauge_connector_3x9.toml"
@@ -300,10 +300,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,25 +12,24 @@ the last. Without --model, nothing is measured. --write puts the tables into doc
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
-import io
 import json
 import math
 import random
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from blender_scripts.contract.connector import Connector, read_connector
 from generator.doe.displacement import Curve, Displacement, displacement_text
+from generator.io.csv_text import csv_text
 from studies.gauge_capability import Capability, Design, capability, tables
 from studies.page import marked
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.options import number, run_command
+from trainer.core.options import main_of, number
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "explanation" / "gauge.md"
@@ -93,11 +92,7 @@ def manifest(connector: Connector, look: Look, design: Design) -> str:
                     {"run": f"{run}_{camera}", "fixture": fixture, "seed": seed, "camera": camera, **facts}
                     for camera in CAMERAS
                 ]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0])
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(list(rows[0]), rows)
 
 
 def _defects(connector: Connector, look: Look, levels: Mapping[str, int], count: int, source: random.Random) -> str:
@@ -226,10 +221,7 @@ def _kept(results: Path) -> list[Capability]:
     return [Capability(**each) for each in found]
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -34,7 +34,7 @@ from studies.page import marked
 from studies.search_pictures import BACKGROUNDS, Composite, composite, manifest, read_parts
 from studies.tables import table
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.options import number, run_command
+from trainer.core.options import main_of, number
 from trainer.core.run_folder import write_text
 
 _SCENE, _ANGLE_DEG = "connector_3x9", 10
@@ -239,10 +239,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

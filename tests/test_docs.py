@@ -33,6 +33,7 @@ from docs import commands as commands_page
 from generator.__main__ import COMMANDS
 from generator.__main__ import main as generator
 from tests.conftest import ROOT, SCENES, records
+from tests.other_python import other_python
 
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md")])
@@ -665,10 +666,8 @@ def test_the_reference_of_commands_has_every_option():
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The web site that `make docs` makes."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)]
-    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
+    words = ("-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder)
+    other_python(*words, NO_MKDOCS_2_WARNING="1")
     return folder
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import torch
 
-from trainer.core import adaptation_page
+from trainer.core import adaptation, adaptation_page
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import number, run_command
+from trainer.core.options import main_of, number
 from trainer.core.picture_transform import KINDS
 from trainer.core.prediction import find_pictures
 from trainer.core.run_folder import check_place, kind_of
@@ -104,7 +104,7 @@ def _of_vit(args: argparse.Namespace, photos: list[Path], kinds: tuple[str, ...]
     given = [f"--{name}" for name in (*PART, "judge", "scatter", "reference") if getattr(args, name) is not None]
     if given:
         raise InputError(f"{', '.join(given)}: expected for gauges only, got the run of a ViT, {args.model}")
-    return adapting.adapt(adapting.Asked(args.model, args.data, photos, args.out, kinds))
+    return adapting.adapt(adaptation.Asked(args.model, args.data, photos, args.out, kinds))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -133,10 +133,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,7 +12,7 @@ import torch
 
 from trainer.core import adaptation, settings
 from trainer.core.errors import InputError
-from trainer.core.options import device_of, number, run_command
+from trainer.core.options import add_device, device_of, main_of, number
 from trainer.core.run_folder import check_place, kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 from trainer.gauge.run import FORMAT as GAUGE_FORMAT
@@ -58,12 +58,7 @@ def parser() -> argparse.ArgumentParser:
         "--probes", type=number(int, 1, 48), default=PROBES, help=f"number of pictures on a sheet (default: {PROBES})"
     )
     p.add_argument("--threads", type=number(int, 1, 1024), help="number of CPU threads (default: number of cores)")
-    p.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="device; auto: a GPU if there is one (default: auto)",
-    )
+    add_device(p)
     return p
 
 
@@ -93,10 +88,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -12,11 +12,12 @@ from pathlib import Path
 from trainer.core import adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import run_command
+from trainer.core.onnx_file import OPSET
+from trainer.core.options import main_of
 from trainer.core.run_folder import kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 from trainer.gauge.run import FORMAT as GAUGE_FORMAT
-from trainer.vit.onnx_export import OPSET, export_run
+from trainer.vit.onnx_export import export_run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
             raise InputError(f"--weights {args.weights}: expected best, as the run of a gauge has no other weights")
         worst = measuring.export_run(args.model, args.to)
         size = args.to.stat().st_size / 1e6
-        say(f"{args.to}: {size:.1f} MB, opset {measuring.OPSET}; outputs differ from PyTorch's by up to {worst:.1e}")
+        say(f"{args.to}: {size:.1f} MB, opset {OPSET}; outputs differ from PyTorch's by up to {worst:.1e}")
         return 0
     worst = export_run(args.model, args.weights, args.to)
     size = args.to.stat().st_size / 1e6
@@ -109,10 +110,7 @@ def _export_features(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

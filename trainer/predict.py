@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from trainer.core import run_folder
 from trainer.core.errors import InputError
-from trainer.core.options import run_command
+from trainer.core.options import main_of
 from trainer.core.prediction import (
     PREDICTIONS,
     Judging,
@@ -226,10 +226,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

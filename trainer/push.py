@@ -13,7 +13,7 @@ from generator.dataset.hub import HubError, name_problem
 from trainer.core import adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import run_command
+from trainer.core.options import main_of
 from trainer.core.publication import CARD, push
 from trainer.core.run_folder import kind_of
 from trainer.florence2 import publication as detection
@@ -83,10 +83,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

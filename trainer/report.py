@@ -7,7 +7,7 @@ from pathlib import Path
 from trainer.core import adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import run_command
+from trainer.core.options import main_of
 from trainer.core.run_folder import REPORT, kind_of
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 from trainer.gauge.run import FORMAT as GAUGE_FORMAT
@@ -37,10 +37,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,6 +6,7 @@ contour.py  lettering.py    outlines of openings and blocks; the font of the pri
 scene_hash.py      SHA-256 of what pictures depend on in a scene file
 scatter.py  photographs.py  manufacturing scatter; pictures of the table under the part
 datum.py  tolerance.py      the datum of measurements; limits on a pin's measures
+nominal_position.py         a pin position as on a connector's drawing
 toml_section.py  csv_file.py  text_file.py     readers of TOML, CSV and text files, which report every mistake
 errors.py          InputError: a mistake of the user, reported with exit code 2
 defect.py          one defect: kind, target, values of parameters

@@ -130,69 +130,54 @@ class TomlSection:
         """
         return self._take(key, expected, default)
 
+    def _checked(self, key: str, expected: str, default: Any, instead: Any, is_right: Callable[[Any], bool]) -> Any:
+        """Return the value of a key, or `instead` for a wrong one or, without a default, for a missing one."""
+        value = self._take(key, expected, default)
+        if value is None or is_right(value):
+            return instead if value is None else value
+        self.wrong(key, expected, shown(value))
+        return instead
+
     def number(self, key: str, low: float, high: float, default: float | None = None) -> float:
         """Read a number from `low` to `high`. A wrong value is noted as a mistake, and `low` is returned in its place.
 
         A missing key gives `default`; if this is None, it is a mistake too.
         """
         expected = f"a number from {low:g} to {high:g}"
-        value = self._take(key, expected, default)
-        if value is None:
-            return low
-        if not _is_number(value, low, high):
-            self.wrong(key, expected, shown(value))
-            return low
-        return float(value)
+        return float(self._checked(key, expected, default, low, lambda value: _is_number(value, low, high)))
 
     def integer(self, key: str, low: int, high: int, default: int | None = None) -> int:
         """Read an integer, `low` to `high`, at `key`; returns `default` for a missing key, `low` for a wrong value."""
-        expected = f"an integer from {low} to {high}"
-        value = self._take(key, expected, default)
-        if value is None:
-            return low
-        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            self.wrong(key, expected, shown(value))
-            return low
-        return value
+
+        def is_right(value: Any) -> bool:
+            return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+        return int(self._checked(key, f"an integer from {low} to {high}", default, low, is_right))
 
     def numbers(
         self, key: str, count: int, low: float, high: float, default: tuple[float, ...] | None = None
     ) -> tuple[float, ...]:
         """Read `count` numbers, `low` to `high`, at `key`; `default` for a missing key, all `low` for a wrong value."""
+
+        def is_right(value: Any) -> bool:
+            good = isinstance(value, list | tuple) and len(value) == count
+            return good and all(_is_number(each, low, high) for each in value)
+
         expected = f"{count} numbers from {low:g} to {high:g}"
-        value = self._take(key, expected, default)
-        if value is None:
-            return (low,) * count
-        good = isinstance(value, list | tuple) and len(value) == count
-        if not good or not all(_is_number(v, low, high) for v in value):
-            self.wrong(key, expected, shown(value))
-            return (low,) * count
-        return tuple(float(v) for v in value)
+        return tuple(float(each) for each in self._checked(key, expected, default, (low,) * count, is_right))
 
     def choice(self, key: str, choices: tuple[str, ...], default: str | None = None) -> str:
         """Read one of `choices` at `key`; returns `default` for a missing key, the first choice for a wrong value."""
-        expected = "one of " + ", ".join(choices)
-        value = self._take(key, expected, default)
-        if value is None:
-            return choices[0] if choices else ""
-        if not isinstance(value, str) or value not in choices:
-            self.wrong(key, expected, shown(value))
-            return choices[0] if choices else ""
-        return value
+        expected, first = "one of " + ", ".join(choices), choices[0] if choices else ""
+        return str(self._checked(key, expected, default, first, lambda v: isinstance(v, str) and v in choices))
 
     def text(self, key: str, default: str | None = None) -> str:
         """Read a text at `key`; returns `default` for a missing key, an empty text for a wrong value."""
-        value = self._take(key, "a text", default)
-        if value is not None and not isinstance(value, str):
-            self.wrong(key, "a text", shown(value))
-        return value if isinstance(value, str) else ""
+        return str(self._checked(key, "a text", default, "", lambda value: isinstance(value, str)))
 
     def boolean(self, key: str, default: bool) -> bool:
         """Read `true` or `false` at `key`; returns `default` for a missing key, False for a wrong value."""
-        value = self._take(key, "true or false", default)
-        if not isinstance(value, bool):
-            self.wrong(key, "true or false", shown(value))
-        return value is True
+        return bool(self._checked(key, "true or false", default, False, lambda value: isinstance(value, bool)))
 
     def table(self, key: str, optional: bool = False) -> TomlSection:
         """Return the sub-table `key`; a missing one gives an empty table, and is a mistake unless `optional`."""

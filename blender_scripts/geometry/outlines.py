@@ -51,14 +51,7 @@ class FlawOutline:
 def project_pins(pins: Sequence[Pin], camera: Camera) -> list[Outline]:
     """Project each pin as it stands, and as an intact pin at true position; returns one outline per pin, in order."""
     amodal: list[Box | None] = [None] * len(pins)
-    groups: dict[Form, list[int]] = {}
-    for number, pin in enumerate(pins):
-        if not pin.missing:
-            groups.setdefault(pin.form, []).append(number)
-    for form, members in groups.items():
-        frames = np.array([solids.pin_matrix(pins[number]) for number in members])
-        local = solids.pin_mesh(form).vertices
-        world = local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3]
+    for form, members, world in solids.pins_by_form(pins):
         for number, box in zip(members, _pin_boxes(form, world, camera), strict=True):
             amodal[number] = box
 

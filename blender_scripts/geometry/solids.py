@@ -8,6 +8,7 @@ fillets are additional rings.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -139,6 +140,17 @@ def pin_matrix(pin: Pin) -> np.ndarray:
     matrix[:3, :3] = pin.rotation
     matrix[:3, 3] = pin.root_mm
     return matrix
+
+
+def pins_by_form(pins: Sequence[Pin]) -> Iterator[tuple[Form, list[int], np.ndarray]]:
+    """Yield each form of the pins that are there, these pins' indices, and their vertices (n, v, 3), world axes, mm."""
+    groups: dict[Form, list[int]] = {}
+    for number, pin in enumerate(pins):
+        if not pin.missing:
+            groups.setdefault(pin.form, []).append(number)
+    for form, members in groups.items():
+        frames = np.array([pin_matrix(pins[number]) for number in members])
+        yield form, members, pin_mesh(form).vertices @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3]
 
 
 def _stations(form: Form) -> list[float]:

@@ -72,14 +72,7 @@ def views_of(points: np.ndarray, camera: Camera) -> np.ndarray:
 def pin_targets(pins: Sequence[Pin], camera: Camera, from_floor: bool = False) -> list[Target | None]:
     """Make a target of each pin (None: a missing pin); `from_floor`: the end that is buried in the floor is cut off."""
     found: list[Target | None] = [None] * len(pins)
-    groups: dict[Form, list[int]] = {}
-    for number, pin in enumerate(pins):
-        if not pin.missing:
-            groups.setdefault(pin.form, []).append(number)
-    for form, members in groups.items():
-        frames = np.array([solids.pin_matrix(pins[number]) for number in members])
-        local = solids.pin_mesh(form).vertices
-        world = local @ frames[:, :3, :3].swapaxes(1, 2) + frames[:, None, :3, 3]
+    for form, members, world in solids.pins_by_form(pins):
         if from_floor:
             _cut_at_floor(world, solids.sides(form.terminal), np.array([pins[number].floor_mm for number in members]))
         seen = views_of(world, camera)

@@ -18,12 +18,12 @@ from PIL import Image
 
 from blender_scripts.contract.connector import read_connector
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.nominal_position import NominalPosition
 from generator.augmenting.camera import moved_camera
 from generator.augmenting.copies import Copy, copies
 from generator.augmenting.orientation import Naming, Place, naming
 from generator.augmenting.plan import Options
 from generator.augmenting.relabel import Settings, moved_housing, moved_objects, relabelled, renamed
-from generator.dataset.connectors import NominalPosition
 from generator.dataset.labels import OK
 from generator.dataset.rows import ObjectRow, PictureRow, columns_of, row_of
 from generator.dataset.writer import encoded_png

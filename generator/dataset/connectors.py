@@ -18,6 +18,7 @@ import numpy as np
 from blender_scripts.contract.connector import Connector, Nuisance
 from blender_scripts.contract.contour import Contour
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.nominal_position import NominalPosition
 from blender_scripts.contract.positions import Position
 from blender_scripts.contract.rig import CAMERAS, MODELS
 from blender_scripts.geometry.optics import set_up_station
@@ -34,30 +35,6 @@ SYMMETRIES: dict[str, Callable[[float, float], tuple[float, float]]] = {
     "mirror_x": lambda x, y: (-x, y),
     "mirror_y": lambda x, y: (x, -y),
 }
-
-
-@dataclass(frozen=True)
-class NominalPosition:
-    """One pin position of a connector as on its drawing.
-
-    Attributes:
-        address: row and position in the row, both counted from 1, such as r2c5.
-        cavity: label of the cavity on the drawing.
-        x_mm, y_mm, z_mm: nominal coordinates of the terminal's tip: X right, Y up, Z from the mating face outwards.
-        standing_mm: length of the terminal above the cavity floor.
-        width_mm, thickness_mm: size of the terminal's cross-section.
-
-    `z_mm`, `standing_mm`, `width_mm` and `thickness_mm` are None where the terminals of a mixture differ in them.
-    """
-
-    address: str
-    cavity: str
-    x_mm: float
-    y_mm: float
-    z_mm: float | None
-    standing_mm: float | None
-    width_mm: float | None
-    thickness_mm: float | None
 
 
 @dataclass(frozen=True)

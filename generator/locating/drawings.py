@@ -11,32 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from blender_scripts.contract.errors import InputError
+from blender_scripts.contract.nominal_position import NominalPosition
 
 SCHEMA = 1
 Key = tuple[str, str, str]
-
-
-@dataclass(frozen=True)
-class StatedPosition:
-    """One pin position of a connector.
-
-    Attributes:
-        address: row and position in the row, both counted from 1, such as r2c5.
-        cavity: label of the cavity on the drawing.
-        x_mm, y_mm, z_mm: nominal place of the terminal's tip in the housing's axes.
-        standing_mm: length of the terminal above the cavity floor.
-        width_mm, thickness_mm: size of the terminal's cross-section. This, `z_mm` and `standing_mm` are None where the
-            terminals of a mixture differ in the value.
-    """
-
-    address: str
-    cavity: str
-    x_mm: float
-    y_mm: float
-    z_mm: float | None
-    standing_mm: float | None
-    width_mm: float | None
-    thickness_mm: float | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +33,7 @@ class StatedDrawing:
     """
 
     key: Key
-    positions: tuple[StatedPosition, ...]
+    positions: tuple[NominalPosition, ...]
     outline_mm: Sequence[tuple[float, float]] | None
     opening_mm: Sequence[tuple[float, float]] | None
     symmetries: tuple[str, ...]
@@ -129,7 +107,7 @@ def _drawing(entry: Mapping[str, Any]) -> StatedDrawing:
     ]
     return StatedDrawing(
         key=(entry["scene"], entry["housing"], entry["terminal"]),
-        positions=tuple(StatedPosition(**each) for each in entry["positions"]),
+        positions=tuple(NominalPosition(**each) for each in entry["positions"]),
         outline_mm=edges[0],
         opening_mm=edges[1],
         symmetries=tuple(entry["symmetries"]),

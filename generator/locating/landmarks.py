@@ -13,6 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
+from blender_scripts.contract.nominal_position import NominalPosition
+
 PIN, OUTLINE, OPENING = KINDS = (0, 1, 2)
 # Points on each edge of the walls, at equal distances.
 _EDGE_POINTS = 16
@@ -20,39 +22,11 @@ _EDGE_POINTS = 16
 _INSIDE = 0.25
 
 
-class Position(Protocol):
-    """A pin position of a drawing: attributes common to `StatedPosition` and `dataset.connectors.NominalPosition`."""
-
-    @property
-    def address(self) -> str:
-        """Row and position in the row, both counted from 1, such as r2c5."""
-
-    @property
-    def x_mm(self) -> float:
-        """X of the nominal tip in the housing's axes, mm."""
-
-    @property
-    def y_mm(self) -> float:
-        """Y of the nominal tip in the housing's axes, mm."""
-
-    @property
-    def z_mm(self) -> float | None:
-        """Height of the nominal tip above the mating face, mm; None if the terminals of a mixture differ in length."""
-
-    @property
-    def standing_mm(self) -> float | None:
-        """Height of the nominal tip above its foot, mm; None if the terminals of a mixture differ in length."""
-
-    @property
-    def width_mm(self) -> float | None:
-        """Width of the terminal's cross-section, mm; None if it is not stated."""
-
-
 class Drawing(Protocol):
     """A connector's drawing: the attributes common to `StatedDrawing` and `dataset.connectors.NominalConnector`."""
 
     @property
-    def positions(self) -> Sequence[Position]:
+    def positions(self) -> Sequence[NominalPosition]:
         """All pin positions, in the drawing's order."""
 
     @property

@@ -21,11 +21,6 @@ _FEWEST_PX = 60
 CLIPPED = (2, 253)
 
 
-def world_z(render: Rendered) -> np.ndarray:
-    """Return z (H, W), mm in the housing's axes, of the surface in each pixel."""
-    return _all_places(render)[..., 2]
-
-
 def _all_places(render: Rendered) -> np.ndarray:
     height, width = render.depth.shape
     x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)

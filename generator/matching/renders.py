@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import io
 import math
 import shutil
@@ -27,6 +26,7 @@ from blender_scripts.contract.connector import Connector, Nuisance, read_connect
 from blender_scripts.geometry.optics import Camera, away_from_part, placing_draws
 from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.record import read_record
+from generator.io.csv_text import csv_text
 from generator.io.pictures import open_picture
 from generator.matching.scene_text import Key, with_values
 from generator.rendering import render
@@ -126,10 +126,7 @@ def render_all(shot: Shot, wanted: Sequence[Wanted], name: str) -> list[Rendered
         rows[-1] |= {"housing": shot.housing, "terminal": shot.terminal, "defects": "", "camera": shot.view}
         rows[-1] |= {"lighting": each.lighting or shot.lighting, "marking": shot.marking, "samples": each.samples or ""}
     manifest = shot.folder / f"{name}.csv"
-    with manifest.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    manifest.write_text(csv_text(list(rows[0]), rows), "utf-8", newline="")
     parser = argparse.ArgumentParser()
     render.add_arguments(parser)
     out = shot.folder / f"{name}_out"

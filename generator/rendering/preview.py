@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import math
 import sys
 import tempfile
@@ -24,6 +22,7 @@ from blender_scripts.manifest.output_folder import OutputFolder
 from blender_scripts.manifest.reader import OPTIONAL, REQUIRED, Run, read_manifest
 from blender_scripts.manifest.record import read_record
 from generator.doe.check import add_scenes_argument
+from generator.io.csv_text import csv_text
 from generator.io.drawing import QUIET, Cell, Ink, grid, placeholder
 from generator.io.output_file import check_file
 from generator.io.pictures import open_picture
@@ -141,11 +140,9 @@ def spread(runs: Sequence[Run], count: int) -> list[Run]:
 
 
 def _manifest(runs: Sequence[Run], samples: int) -> str:
-    buffer = io.StringIO(newline="")
-    writer = csv.DictWriter(buffer, (*REQUIRED, *OPTIONAL), extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({**run.row(), "samples": samples} for run in runs)
-    return buffer.getvalue()
+    columns = (*REQUIRED, *OPTIONAL)
+    rows = ({**run.row(), "samples": samples} for run in runs)
+    return csv_text(columns, ({name: row[name] for name in columns if name in row} for row in rows), "\n")
 
 
 def _render(manifest: Path, out: Path, options: argparse.Namespace) -> int:

@@ -72,12 +72,8 @@ class FeatureNetwork:
         return kept
 
 
-def read_feature_file(path: Path, threads: int = 0) -> FeatureNetwork:
+def read_feature_file(path: Path) -> FeatureNetwork:
     """Read a feature network's ONNX file.
-
-    Args:
-        path: the file.
-        threads: number of threads of onnxruntime; 0: one per core.
 
     Raises:
         InputError: onnxruntime is not installed, or `trainer.export` did not write the file as a feature network.
@@ -86,11 +82,9 @@ def read_feature_file(path: Path, threads: int = 0) -> FeatureNetwork:
         import onnxruntime
     except ImportError:
         raise InputError(f'{path}: reading it needs onnxruntime: pip install "pinsight[features]"') from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
     try:
         content = path.read_bytes()
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
         stated = session.get_modelmeta().custom_metadata_map
     except Exception as error:  # onnxruntime raises several types of its own on damaged files
         raise InputError(f"{path}: expected an ONNX file, got {error}") from None

@@ -10,17 +10,12 @@ from PIL import Image
 
 from blender_scripts.manifest.output_folder import PATHS, SCENE_PATHS
 from tests.conftest import COLUMNS, ROOT, ROWS, blender_executable, folder_bytes, records, run_renderer, write_manifest
+from tests.generator.doe.test_check import FIVE
+from tests.other_python import other_python
 
 SMOKE = ROOT / "manifests" / "smoke.csv"
 # One of each view and lamp; a sample a pixel, since a Debian build without denoiser takes eight times as many.
 CHOSEN = [row for row in ROWS if row[0] in ("bent", "retracted", "missing", "several", "below")]
-FIVE = [
-    ("a", "train", 1, 1, "plain", "round", "", "behind", "ring", "none"),
-    ("b", "train", 2, 2, "plain", "round", "bent@r9c9", "center", "ring", "none"),
-    ("a", "train", 3, 3, "plain", "round", "", "center", "ring", "none"),
-    ("d", "train", 4, -4, "plain", "round", "", "center", "ring", "none"),
-    ("e", "train", 5, 5, "oak", "round", "", "center", "ring", "none"),
-]
 
 
 def blender(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -139,9 +134,7 @@ def test_the_projects_smoke_test(tmp_path: Path) -> None:
 def test_five_mistakes_are_five_lines_here_and_in_the_check(tmp_path: Path) -> None:
     path = write_manifest(tmp_path / "five.csv", FIVE)
     done = blender(path, "--out", tmp_path / "out")
-    check = subprocess.run(
-        [sys.executable, "-m", "generator", "check", path], capture_output=True, text=True, cwd=ROOT, timeout=120
-    )
+    check = other_python("-m", "generator", "check", path, check=False)
     assert done.returncode == check.returncode == 2
     assert "Traceback" not in done.stdout + done.stderr
     found = [line for line in done.stderr.splitlines() if line.startswith("five.csv:")]

@@ -40,8 +40,6 @@ from tests.conftest import (
 )
 from tests.soak import rounds
 
-TWO_ROWS = ROWS[:2]
-
 
 @pytest.fixture(scope="module", params=["bpy", "blender"])
 def engine(request: pytest.FixtureRequest) -> str:

@@ -1,8 +1,6 @@
 """The ONNX file gives the network's results without torch, and is not written if its results differ."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import onnx
@@ -10,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from trainer.core import frozen_threshold
+from tests.other_python import other_python
+from trainer.core import frozen_threshold, onnx_file
 from trainer.export import main
 from trainer.vit import onnx_export as export
 from trainer.vit import run as vit_run
@@ -45,14 +44,7 @@ def test_onnxruntime_alone_says_what_predict_says(exported, trained_run, make_ro
     for row in make_rows("test", 3, 5):
         files.append(tmp_path / f"{row['run']}.png")
         files[-1].write_bytes(row["image"]["bytes"])
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE, str(exported), *map(str, files)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        check=True,
-    )
-    said = json.loads(done.stdout)
+    said = json.loads(other_python("-c", ALONE, exported, *files, cwd=tmp_path).stdout)
     model, held = vit_run.load_model(trained_run), frozen_threshold.load(trained_run)
     assert (float(said["meta"]["temperature"]), float(said["meta"]["threshold_ng"])) == (
         held.temperature,
@@ -95,9 +87,9 @@ def test_a_file_that_answers_otherwise_is_not_written(trained_run, tmp_path, mon
     other = vit_run.load_model(trained_run)
     with torch.no_grad():
         other.class_head.bias[0] += 1
-    real = export.largest_difference
+    real = onnx_file.largest_difference
     wrong = export.Probabilities(other).eval()
-    monkeypatch.setattr(export, "largest_difference", lambda path, _: real(path, wrong))
+    monkeypatch.setattr(onnx_file, "largest_difference", lambda path, _, inputs: real(path, wrong, inputs))
     _, settings = vit_run.load_config(trained_run)
     with pytest.raises(RuntimeError, match="expected outputs that differ"):
         export.export(model, settings, tmp_path / "model.onnx")
@@ -108,7 +100,8 @@ def test_outputs_that_are_no_numbers_differ_without_bound(exported, trained_run)
     model = vit_run.load_model(trained_run)
     with torch.no_grad():
         model.class_head.bias[0] = float("nan")
-    assert export.largest_difference(exported, export.Probabilities(model).eval()) == float("inf")
+    inputs = [(pixels,) for pixels in export.probes(model)]
+    assert onnx_file.largest_difference(exported, export.Probabilities(model).eval(), inputs) == float("inf")
 
 
 def test_wrong_requests_are_refused(exported, trained_run, tmp_path, capsys):

@@ -3,8 +3,6 @@
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import pytest
 from PIL import Image
 
 from generator.io.palette import hue, rgb
+from tests.other_python import other_python
 from trainer import predict
 from trainer.core.frozen_threshold import digest
 from trainer.core.prediction import sheet_names
@@ -258,6 +257,4 @@ def test_pictures_of_one_name_do_not_overwrite_each_other(tmp_path):
 def test_a_prediction_starts_without_what_only_training_and_evaluation_need():
     modules = "trainer.predict, trainer.vit.prediction, trainer.florence2.prediction, trainer.vit.command"
     slow = "{'torchvision', 'sklearn', 'scipy', 'transformers'} & set(sys.modules)"
-    command = [sys.executable, "-c", f"import sys, {modules}\nprint({slow})"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stdout.strip() == "set()", done.stderr
+    assert other_python("-c", f"import sys, {modules}\nprint({slow})").stdout == "set()\n"

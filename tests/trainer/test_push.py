@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.generator.dataset.local_hub import TOKEN, Hub, local_hub
+from tests.generator.dataset.local_hub import TOKEN, Hub, environment, local_hub
 from tests.generator.reporting.page_reader import read_page
 from tests.trainer.conftest import dying_in_epoch
 from trainer.core.card import is_ours
@@ -35,20 +34,9 @@ def run(trained_run: Path, tmp_path: Path) -> Path:
 
 
 def push(hub: Hub, home: Path, run: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    environment = {
-        **clean,
-        "HF_ENDPOINT": hub.url,
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HOME": str(home),
-        "HF_TOKEN": TOKEN,
-        **changes,
-    }
-    return subprocess.run(
-        [sys.executable, "-m", "trainer.push", str(run), "--to", *words],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "trainer.push", str(run), "--to", *words]
+    own = environment(hub, home, **changes)
+    return subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, timeout=300)
 
 
 def metadata(text: str) -> dict:

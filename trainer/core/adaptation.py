@@ -45,6 +45,24 @@ WARNING = (
 
 
 @dataclass(frozen=True)
+class Asked:
+    """Options of an adaptation.
+
+    Attributes:
+        run, data: folders of the run and of the dataset of its training.
+        photos: picture files of good parts.
+        out: folder of the new run, which exists.
+        kinds: kinds of change that are tried.
+    """
+
+    run: Path
+    data: Path
+    photos: Sequence[Path]
+    out: Path
+    kinds: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Adaptation:
     """How pictures of a station are changed before a run judges them.
 

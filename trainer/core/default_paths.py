@@ -260,6 +260,32 @@ def make_run(base: Path, write: Callable[[Path], None], hold: Hold) -> Path:
         shutil.rmtree(begun, ignore_errors=True)
 
 
+def take_place(args: argparse.Namespace, kind: str, save: Callable[[Path], None], hold: Hold) -> tuple[Path, bool]:
+    """Make and lock a training's folder: --out as it is or, without --out, a new default run, whose name is printed.
+
+    Args:
+        args: Options `data` and `out`.
+        kind: End of the default names.
+        save: Writes the run's settings into a new default run; the files of its dataset are added.
+        hold: Takes the lock on the folder.
+
+    Returns:
+        The folder, and whether it is a new default run.
+    """
+
+    def write(run: Path) -> None:
+        save(run)
+        copy_dataset_files(args.data, run)
+
+    if args.out is None:
+        made = make_run(base_of(args.data, kind), write, hold)
+        say(f"--out {made}")
+        return made, True
+    args.out.mkdir(parents=True, exist_ok=True)
+    hold.take(args.out)
+    return args.out, False
+
+
 def copy_dataset_files(data: Path, run: Path) -> None:
     """Copy nsoart.json, connectors.json and the folder nsoart, where they exist, from dataset `data` to `run`."""
     for name in DATASET_FILES:

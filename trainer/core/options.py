@@ -5,7 +5,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import torch
 from pydantic import Field
@@ -16,6 +16,12 @@ from blender_scripts.contract.errors import grouped
 from trainer.core.console import speaks
 from trainer.core.errors import InputError
 from trainer.core.settings import Setting, fields_of
+
+
+class Main(Protocol):
+    """A command: runs with the arguments `argv` (None: those of the process) and returns its exit code."""
+
+    def __call__(self, argv: Sequence[str] | None = None) -> int: ...
 
 
 def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambda: "interrupted") -> int:
@@ -44,12 +50,15 @@ def exit_code(command: Callable[[], int], interrupted: Callable[[], str] = lambd
         return 1
 
 
-def run_command(
-    parser: argparse.ArgumentParser, run: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
-) -> int:
-    """Parse the arguments `argv` (None: the process's own) by `parser`, and call `run`; returns the exit code."""
-    args = parser.parse_args(argv)
-    return exit_code(lambda: run(args))
+def main_of(parser: Callable[[], argparse.ArgumentParser], run: Callable[[argparse.Namespace], int]) -> Main:
+    """Return the function that parses a command's arguments by the parser made, and calls `run`."""
+
+    def main(argv: Sequence[str] | None = None) -> int:
+        """Run the command with the arguments `argv` (None: those of the process); returns its exit code."""
+        args = parser().parse_args(argv)
+        return exit_code(lambda: run(args))
+
+    return main
 
 
 def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], Any]:
@@ -78,6 +87,16 @@ def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -
         default = f" (default: {one.default})" if one.default else ""
         words["help"] = f"{one.field.description}{default}".replace("%", "%%")
         groups[one.asked.get("group", "")].add_argument(one.option, **words)
+
+
+def add_device(p: argparse._ActionsContainer) -> None:
+    """Add --device."""
+    p.add_argument(
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        default="auto",
+        help="device; auto: a GPU if there is one (default: auto)",
+    )
 
 
 def device_of(name: str) -> torch.device:

@@ -10,7 +10,6 @@ Every file is written to a temporary name and renamed.
 """
 
 import csv
-import io
 import json
 import os
 import shutil
@@ -23,6 +22,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from blender_scripts.contract.output_path import check_parents
+from generator.io.csv_text import csv_text
 from generator.io.json_text import parse_json
 from trainer.core.errors import InputError, as_input_error
 
@@ -83,13 +83,8 @@ def tolerance_of(run: Path) -> dict[str, Any] | None:
 
 def write_table(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     """Write `rows` as CSV, atomically: floats with six significant digits, None and missing keys as empty cells."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    writer.writerows(
-        {key: f"{cell:.6g}" if isinstance(cell, float) else cell for key, cell in row.items()} for row in rows
-    )
-    write_text(path, text.getvalue())
+    written = ({key: f"{cell:.6g}" if isinstance(cell, float) else cell for key, cell in row.items()} for row in rows)
+    write_text(path, csv_text(columns, written))
 
 
 def write_metrics(run: Path, rows: Sequence[Row]) -> None:

@@ -98,6 +98,14 @@ FITTED_EPOCHS = setting(
     no_option="computed from --time-limit",
     earlier=0,
 )
+THREADS = setting(1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores")
+DATA_SHA256 = setting(
+    "",
+    "SHA-256 of the dataset's content; empty if its card has none",
+    expected="a SHA-256, or nothing",
+    no_option="read from the dataset",
+    earlier="",
+)
 
 
 class Setting(NamedTuple):

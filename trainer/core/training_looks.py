@@ -1,7 +1,8 @@
 """Photographs of a station, and pictures of a training dataset that show how its renders look, light by light."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,6 +12,7 @@ from generator.verdict.measures import NAMES, measures_of
 from trainer.core.data import read_dataset
 from trainer.core.default_paths import dataset_facts
 from trainer.core.errors import InputError
+from trainer.core.picture_transform import PictureTransform
 from trainer.core.split import open_picture
 
 # Pictures of one light, at most; so many of one housing and terminal are enough to use no others.
@@ -91,6 +93,29 @@ def difference(photographs: Sequence[np.ndarray], renders: Sequence[np.ndarray])
         for pictures in (photographs, renders)
     )
     return {name: round(float(each), 3) for name, each in zip(NAMES, ours - theirs, strict=True)}
+
+
+def view_facts(
+    transforms: Mapping[str, PictureTransform],
+    renders: Mapping[str, tuple[Any, ...]],
+    changed: Callable[[str, PictureTransform], Sequence[np.ndarray]],
+) -> dict[str, dict[str, Any]]:
+    """Return the key `views` of adaptation.json: light, change of the pictures and remaining difference, by view.
+
+    Args:
+        transforms: the change of each view's pictures.
+        renders: for each view, first the name of the training's light that is most like the station's, last its
+            pictures.
+        changed: returns the pixels of a view's photographs after the change.
+    """
+    return {
+        view: {
+            "light": renders[view][0],
+            "transform": transform.to_json(),
+            "difference": difference(changed(view, transform), renders[view][-1]),
+        }
+        for view, transform in transforms.items()
+    }
 
 
 def check_data(folder: Path, run: Path, sha256: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ more than a share of TOLERANCE of the features' standard deviation.
 
 import json
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from generator.soart.feature_file import FORMAT, read_feature_file
-from trainer.core import run_folder
 from trainer.core.errors import InputError
+from trainer.core.onnx_file import export
 
-OPSET = 18
 TOLERANCE = 1e-2
 
 
@@ -90,20 +88,28 @@ def write(features: Features, path: Path) -> float:
     Raises:
         RuntimeError: The features differ by more; no file is written.
     """
-    worst = 0.0
-
-    def checked(temporary: Path) -> None:
-        nonlocal worst
-        _trace(features, temporary)
-        worst = largest_difference(temporary, features)
-        if not worst <= TOLERANCE:
-            raise RuntimeError(
-                f"{path}: expected features that differ from PyTorch's by up to {TOLERANCE:g} of their standard "
-                f"deviation, got up to {worst:g}"
-            )
-
-    run_folder.replace_file(path, checked)
-    return worst
+    metadata = {
+        "format": FORMAT,
+        "name": features.name,
+        "kind": features.kind,
+        "weights_sha256": features.weights_sha256,
+        "multiple": str(features.multiple),
+        "stride": str(features.stride),
+        "mean": json.dumps(list(features.mean)),
+        "std": json.dumps(list(features.std)),
+        "pixels": "float32 in [0, 1], RGB order, (N, 3, H, W)",
+    }
+    pixels, places = ({name: {0: "pictures", 2: f"{name}_high", 3: f"{name}_wide"}} for name in ("pixels", "features"))
+    inputs = [(picture,) for picture in probes(features.multiple)]
+    return export(
+        path,
+        features.network,
+        inputs,
+        (pixels, places),
+        metadata,
+        lambda file: largest_difference(file, features),
+        TOLERANCE,
+    )
 
 
 def probes(multiple: int) -> list[Tensor]:
@@ -124,39 +130,3 @@ def largest_difference(path: Path, features: Features) -> float:
             return math.inf
         worst = max(worst, float((got - expected).abs().max() / expected.std()))
     return worst
-
-
-def _trace(features: Features, path: Path) -> None:
-    """Write the network with its metadata, and let onnx check the file."""
-    import onnx  # takes long to import; --help does not need it
-
-    with warnings.catch_warnings():
-        # PyTorch warns that this exporter is old; it needs no further package.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            features.network,
-            (probes(features.multiple)[0],),
-            path,
-            input_names=["pixels"],
-            output_names=["features"],
-            dynamic_axes={
-                name: {0: "pictures", 2: f"{name}_high", 3: f"{name}_wide"} for name in ("pixels", "features")
-            },
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    document = onnx.load(path)
-    stated = {
-        "format": FORMAT,
-        "name": features.name,
-        "kind": features.kind,
-        "weights_sha256": features.weights_sha256,
-        "multiple": str(features.multiple),
-        "stride": str(features.stride),
-        "mean": json.dumps(list(features.mean)),
-        "std": json.dumps(list(features.std)),
-        "pixels": "float32 in [0, 1], RGB order, (N, 3, H, W)",
-    }
-    onnx.helper.set_model_props(document, stated)
-    onnx.checker.check_model(document)
-    onnx.save(document, path)

@@ -9,7 +9,6 @@ of `--data` and `--out`: `trainer.core.default_paths`.
 import argparse
 import resource
 import sys
-import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,12 +19,13 @@ import torch
 
 from generator.dataset.hub import HubError, name_problem
 from trainer.core import default_paths, event_files, frozen_threshold, gates, max_escape, results_folder, run_folder
-from trainer.core.console import never_silent, say, stage
+from trainer.core.console import say, stage
 from trainer.core.distributed import start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome
-from trainer.core.options import amp_of, device_of, exit_code, repeatable
+from trainer.core.options import amp_of, device_of, repeatable
 from trainer.core.time_limit import fit
+from trainer.core.training_command import run_training
 from trainer.florence2.beginning import Beginning, begin, resumed_settings, settings_of
 from trainer.florence2.network import TINY
 from trainer.florence2.options import parser
@@ -93,20 +93,16 @@ def _unfitted(run: Path) -> DetectionConfig:
 def _make_run(args: argparse.Namespace, begun: Beginning, detector: Detector, hold: default_paths.Hold) -> Path:
     """Make and lock the run's folder; write config.json, so that a killed run can be resumed; returns the folder."""
 
-    def write(run: Path) -> None:
+    def save(run: Path) -> None:
         save_config(run, begun.settings, detector, begun.tolerance)
-        default_paths.copy_dataset_files(args.data, run)
 
-    out: Path | None = args.out
-    if out is None:
-        made = default_paths.make_run(default_paths.base_of(args.data, KIND), write, hold)
-        say(f"--out {made}")
-        return made
-    out.mkdir(parents=True, exist_ok=True)
-    hold.take(out)
+    out, is_new = default_paths.take_place(args, KIND, save, hold)
+    if is_new:
+        return out
     run_folder.take_folder(out, args.overwrite, RUN_FILES, RUN_FOLDERS)
     if not args.resume:
-        write(out)
+        save(out)
+        default_paths.copy_dataset_files(args.data, out)
     return out
 
 
@@ -220,17 +216,6 @@ def _finish(
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
-
-    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
-    """
-    argv = sys.argv[1:] if argv is None else argv
-    args = parser().parse_args(argv)
-    args.began = time.monotonic() if began is None else began
-
-    def interrupted() -> str:
-        again = "the same command" if args.compare or args.out is None else f"--resume --out {args.out}"
-        return f"interrupted: finished epochs are saved; continue with {again}"
-
-    with never_silent():
-        return exit_code(lambda: run(args, argv), interrupted)
+    """Run the command with the arguments `argv` and the time of its start `began`: see `run_training`."""
+    words = sys.argv[1:] if argv is None else argv
+    return run_training(parser(), lambda args: run(args, words), words, began)

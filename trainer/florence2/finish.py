@@ -105,9 +105,7 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
     pictures = list(zip(validation.truths, found["validation"], strict=True))
     threshold = metrics.best_threshold(pictures)
     seen = data.seen_positions(examples.rows)
-    precision = metrics.mean_average_precision(
-        list(zip(validation.truths, found["validation"], strict=True)), data.labels
-    )
+    precision = metrics.mean_average_precision(pictures, data.labels)
     rate = examples.config.max_escape
     frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen, rate)
     reports = {

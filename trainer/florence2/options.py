@@ -3,8 +3,8 @@
 import argparse
 from pathlib import Path
 
-from trainer.core import event_files
-from trainer.core.options import add_options, number
+from trainer.core.options import add_options
+from trainer.core.training_command import add_again, add_places, add_running
 from trainer.florence2.run import DetectionConfig
 
 DESCRIPTION = """Train Florence-2 to draw a box around each defective pin and name its class (BENDNG: bent; NUKENG:
@@ -21,10 +21,7 @@ EXAMPLE = """examples:
 
 def _again(p: argparse.ArgumentParser) -> None:
     """Add the options that resume or replace a run, compare modes, or do a dry run."""
-    again = p.add_mutually_exclusive_group()
-    resume = "continue the training of RUN after its last finished epoch, with the settings with which it was started"
-    again.add_argument("--resume", action="store_true", help=resume)
-    again.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in RUN")
+    again = add_again(p)
     again.add_argument(
         "--compare",
         metavar="MODES",
@@ -35,26 +32,6 @@ def _again(p: argparse.ArgumentParser) -> None:
         "--dry-run",
         action="store_true",
         help="only print tensor shapes, which parameters would be trained, and estimated memory",
-    )
-
-
-def _running(train: argparse._ActionsContainer) -> None:
-    """Add the options that change no result, such as device and threads."""
-    train.add_argument(
-        "--time-limit",
-        type=number(float, 0, 1e6, True),
-        metavar="MIN",
-        help="minutes from the start of the command: the schedule is shortened to the epochs that fit; with --resume "
-        "the training stops after the epoch in which the time ends",
-    )
-    train.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="device; auto: a GPU if there is one (default: auto)",
-    )
-    train.add_argument(
-        "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
     )
 
 
@@ -81,16 +58,12 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
-    )
-    out = "folder of the run, new or empty (default: unfinished run with these settings, or new runs/DATASET-florence2)"
-    p.add_argument("--out", type=Path, metavar="RUN", help=out)
+    add_places(p, "florence2")
     _again(p)
     train = p.add_argument_group("training")
     lora = p.add_argument_group("LoRA", "with --mode lora: small matrices train beside frozen linear layers")
     data = p.add_argument_group("data")
     add_options({"model": p, "": train, "LoRA": lora, "data": data}, DetectionConfig)
-    _running(train)
+    add_running(train)
     _afterwards(p)
     return p

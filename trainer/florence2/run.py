@@ -18,7 +18,7 @@ from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.held_out import ANY_SCENE
 from trainer.core.run_folder import TOLERANCE
-from trainer.core.settings import FITTED_EPOCHS, MAX_ESCAPE, Settings, fields_of, section, setting
+from trainer.core.settings import DATA_SHA256, FITTED_EPOCHS, MAX_ESCAPE, THREADS, Settings, fields_of, section, setting
 from trainer.florence2.network import MODE_WORDS, Mode, load
 from trainer.vit.network.model import OK_CLASS
 
@@ -132,9 +132,7 @@ class DetectionConfig(Settings):
     remove_hyphens: bool = setting(False, "write classes in answers without hyphens: BENDNG for BEND-NG", group="data")
     limit: int = setting(0, "use up to N pictures, drawn by --seed; 0: all", ge=0, le=10**9, group="data", metavar="N")
     seed: int = setting(0, "seed of weights, order and augmentation", ge=0, le=2**31 - 1)
-    threads: int = setting(
-        1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
-    )
+    threads: int = THREADS
     input: Literal["image", "nsoart"] = setting(
         "image",
         "the dataset's pictures to train on. image: RGB; nsoart: how much each small window differs from the picture's "
@@ -152,13 +150,7 @@ class DetectionConfig(Settings):
     )
     max_escape: float = MAX_ESCAPE
     fitted_epochs: int = FITTED_EPOCHS
-    data_sha256: str = setting(
-        "",
-        "SHA-256 of the dataset's content; empty if its card states none",
-        expected="a SHA-256, or nothing",
-        no_option="read from the dataset",
-        earlier="",
-    )
+    data_sha256: str = DATA_SHA256
 
     @property
     def scheduled(self) -> int:

@@ -10,6 +10,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.picture_transform import PictureStatistics, PictureTransform
 from trainer.core.run_folder import CONFIG, SUMMARY
-from trainer.core.training_looks import check_data, difference, open_photographs, renders_by_light
+from trainer.core.training_looks import check_data, open_photographs, renders_by_light, view_facts
 from trainer.gauge import prediction, station_uncertainty
 from trainer.gauge.finish import DISPLACED
 from trainer.gauge.gates import FOLDER as GATES
@@ -50,24 +51,15 @@ _SEVERAL = "several views"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """Options of an adaptation.
+class Asked(adaptation.Asked):
+    """Options of an adaptation; `photos` are of good parts, and of the parts of `reference`.
 
     Attributes:
-        run, data: folders of the run and of the dataset of its training.
-        photos: picture files of good parts, and of the parts of `reference`.
-        out: folder of the new run, which exists.
-        kinds: kinds of change that are tried.
         options: names of the part and of the photographs' camera.
         scatter_mm: standard deviation of good pins in production along x, y and z.
         reference: CSV file with measures of photographed parts; None: none.
     """
 
-    run: Path
-    data: Path
-    photos: Sequence[Path]
-    out: Path
-    kinds: Sequence[str]
     options: prediction.Options
     scatter_mm: float = 0.0
     reference: Path | None = None
@@ -107,14 +99,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
     document = {
         "data": facts,
         "photographs": files,
-        "views": {
-            view: {
-                "light": renders[view][0],
-                "transform": transform.to_json(),
-                "difference": difference(_applied(bench, good, view, transform), renders[view][2]),
-            }
-            for view, transform in chosen.transforms.items()
-        },
+        "views": view_facts(chosen.transforms, renders, partial(_applied, bench, good)),
         "tried": [each.to_json() for each in tried],
         "scatter_mm": asked.scatter_mm,
         "reference": stated,

@@ -6,7 +6,6 @@ an unfinished run with the same settings and dataset is resumed.
 """
 
 import argparse
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,15 +16,16 @@ import torch
 
 from generator.locating import factors, likeness
 from trainer.core import default_paths, event_files, run_folder
-from trainer.core.console import never_silent, say, stage
+from trainer.core.console import say, stage
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Schedule
-from trainer.core.options import amp_of, device_of, exit_code, repeatable
+from trainer.core.options import amp_of, device_of, repeatable
 from trainer.core.run_folder import Row, load_weights
 from trainer.core.settings import given_settings, other_settings
 from trainer.core.time_limit import fit
 from trainer.core.tolerance import tolerances_of
+from trainer.core.training_command import run_training
 from trainer.gauge import gates
 from trainer.gauge.data import read_gauge_data
 from trainer.gauge.finish import finish
@@ -108,22 +108,17 @@ def _save(run: Path, begun: Setup, settings: TrainingConfig) -> None:
 def _take(args: argparse.Namespace, begun: Setup, hold: default_paths.Hold) -> Path:
     """Make and lock the run's folder, so that the run can be resumed whenever it is killed; returns the folder."""
 
-    def write(run: Path) -> None:
+    def save(run: Path) -> None:
         _save(run, begun, begun.settings)
-        default_paths.copy_dataset_files(args.data, run)
 
-    out: Path | None = args.out
-    if out is None:
-        made = default_paths.make_run(default_paths.base_of(args.data, KIND), write, hold)
-        say(f"--out {made}")
-        return made
-    out.mkdir(parents=True, exist_ok=True)
-    hold.take(out)
+    out, is_new = default_paths.take_place(args, KIND, save, hold)
+    if is_new:
+        return out
     if args.resume:
         run_folder.take_folder(out, False, RUN_FILES, FOLDERS)
         return out
     (out / run_folder.STATE).unlink(missing_ok=True)  # it does not belong to the new settings
-    _save(out, begun, begun.settings)
+    save(out)
     run_folder.take_folder(out, args.overwrite, RUN_FILES, FOLDERS, [])
     default_paths.copy_dataset_files(args.data, out)
     return out
@@ -218,16 +213,5 @@ def run(args: argparse.Namespace) -> int:
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
-
-    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
-    """
-    args = parser().parse_args(argv)
-    args.began = time.monotonic() if began is None else began
-
-    def interrupted() -> str:
-        again = f"--resume --out {args.out}" if args.out is not None else "the same command"
-        return f"interrupted: finished epochs are saved; continue with {again}"
-
-    with never_silent():
-        return exit_code(lambda: run(args), interrupted)
+    """Run the command with the arguments `argv` and the time of its start `began`: see `run_training`."""
+    return run_training(parser(), run, argv, began)

@@ -1,6 +1,6 @@
 """Plots of a gauge's evaluation: found over true measures, errors and uncertainty over true position and retraction."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,25 +20,20 @@ def linearity(tables: Mapping[str, pd.DataFrame], path: Path) -> None:
 
     `tables` has measured pins (`table_of`) by set of cameras; each set gets a row of three plots.
     """
-    rows = len(tables)
-    figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
-    for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
-        for axes, axis in zip(line, AXES, strict=True):
-            axes.set_title(f"{cameras}: {axis}", fontsize=9)
-            known = _known(table, axis)
-            if len(known) < 3 or np.ptp(known[f"true_{axis}"]) < 1e-6:
-                axes.text(0.5, 0.5, "not determined", ha="center", transform=axes.transAxes)
-                continue
-            true, found = known[f"true_{axis}"].to_numpy(), known[f"found_{axis}"].to_numpy()
-            slope, offset = np.polyfit(true, found, 1)
-            ends = np.array([true.min(), true.max()])
-            axes.plot(ends, ends, color="grey", linestyle=":", label="found = true")
-            axes.scatter(true, found, 6, color="tab:blue", alpha=0.4, linewidths=0)
-            axes.plot(ends, offset + slope * ends, color="tab:red", label=f"slope {slope:.3f}, offset {offset:+.3f} mm")
-            axes.set(xlabel="true, mm", ylabel="found, mm")
-            axes.legend(fontsize=7, loc="upper left")
-            axes.grid(alpha=0.3)
-    save_figure(figure, path)
+
+    def draw(axes: Axes, axis: str, known: pd.DataFrame) -> bool:
+        if np.ptp(known[f"true_{axis}"]) < 1e-6:
+            return False
+        true, found = known[f"true_{axis}"].to_numpy(), known[f"found_{axis}"].to_numpy()
+        slope, offset = np.polyfit(true, found, 1)
+        ends = np.array([true.min(), true.max()])
+        axes.plot(ends, ends, color="grey", linestyle=":", label="found = true")
+        axes.scatter(true, found, 6, color="tab:blue", alpha=0.4, linewidths=0)
+        axes.plot(ends, offset + slope * ends, color="tab:red", label=f"slope {slope:.3f}, offset {offset:+.3f} mm")
+        axes.set(xlabel="true, mm", ylabel="found, mm")
+        return True
+
+    _write(tables, draw, path)
 
 
 def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> None:
@@ -48,22 +43,31 @@ def errors(tables: Mapping[str, pd.DataFrame], limit_mm: float, path: Path) -> N
         tables: measured pins (`table_of`) by set of cameras; each set gets a row of three plots.
         limit_mm: limit of true position in mm, drawn as a line; infinite: no line.
     """
+
+    def draw(axes: Axes, axis: str, known: pd.DataFrame) -> bool:
+        size = known.true_retraction if axis == "retraction" else true_position(known)
+        axes.scatter(size, known[f"found_{axis}"] - known[f"true_{axis}"], 6, alpha=0.4, linewidths=0)
+        _band(axes, size.to_numpy(), 2.0 * known[f"sigma_{axis}"].to_numpy())
+        if axis != "retraction" and np.isfinite(limit_mm):
+            axes.axvline(limit_mm, color="tab:red", linestyle=":", label="limit")
+        label = "true retraction, mm" if axis == "retraction" else "true position, mm"
+        axes.set(xlabel=label, ylabel="error, mm")
+        return True
+
+    _write(tables, draw, path)
+
+
+def _write(tables: Mapping[str, pd.DataFrame], draw: Callable[[Axes, str, pd.DataFrame], bool], path: Path) -> None:
+    """Write a PNG with a row of plots for each set of cameras; `draw` returns whether it could draw the known pins."""
     rows = len(tables)
     figure = Figure(figsize=(11, 3.6 * rows), layout="constrained")
     for line, (cameras, table) in zip(figure.subplots(rows, 3, squeeze=False), tables.items(), strict=True):
         for axes, axis in zip(line, AXES, strict=True):
             axes.set_title(f"{cameras}: {axis}", fontsize=9)
             known = _known(table, axis)
-            if len(known) < 3:
+            if len(known) < 3 or not draw(axes, axis, known):
                 axes.text(0.5, 0.5, "not determined", ha="center", transform=axes.transAxes)
                 continue
-            size = known.true_retraction if axis == "retraction" else true_position(known)
-            axes.scatter(size, known[f"found_{axis}"] - known[f"true_{axis}"], 6, alpha=0.4, linewidths=0)
-            _band(axes, size.to_numpy(), 2.0 * known[f"sigma_{axis}"].to_numpy())
-            if axis != "retraction" and np.isfinite(limit_mm):
-                axes.axvline(limit_mm, color="tab:red", linestyle=":", label="limit")
-            label = "true retraction, mm" if axis == "retraction" else "true position, mm"
-            axes.set(xlabel=label, ylabel="error, mm")
             axes.legend(fontsize=7, loc="upper left")
             axes.grid(alpha=0.3)
     save_figure(figure, path)

@@ -11,24 +11,20 @@ network's by more than 0.01; `points` are in px.
 
 import base64
 import json
-import math
-import warnings
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from generator.locating.gauge_file import FORMAT
-from trainer.core import run_folder
+from trainer.core import onnx_file, run_folder
 from trainer.core.errors import InputError
 from trainer.core.frozen_threshold import digest
 from trainer.gauge.gates import load_gates
 from trainer.gauge.network import KINDS, GaugeNetwork
 from trainer.gauge.run import load_run
 
-OPSET = 18
 # Largest difference of any output: onnxruntime adds float32 products in another order.
 TOLERANCE = 0.01
 INPUTS, OUTPUTS = ("crops", "marks", "besides", "kinds"), ("points", "sharpness", "present", "features")
@@ -62,23 +58,6 @@ def probes(side: int) -> list[tuple[Tensor, ...]]:
     ]
 
 
-def largest_difference(path: Path, reference: FromBytes) -> float:
-    """Return the largest difference between outputs of the file `path` and of `reference`; inf if shapes differ."""
-    import onnxruntime  # takes a second to import; --help does not need it
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for inputs in probes(reference.network.side):
-        with torch.inference_mode():
-            expected = reference(*inputs)
-        given = {name: each.numpy() for name, each in zip(INPUTS, inputs, strict=True)}
-        for got, wanted in zip(session.run(list(OUTPUTS), given), expected, strict=True):
-            if got.shape != tuple(wanted.shape):
-                return math.inf
-            worst = max(worst, float(np.abs(got - wanted.numpy()).max()))
-    return worst
-
-
 def export_run(run: Path, path: Path) -> float:
     """Write a gauge's run as the ONNX file `path`, unless its outputs differ from the network's.
 
@@ -89,21 +68,18 @@ def export_run(run: Path, path: Path) -> float:
         InputError: The run cannot be read.
         RuntimeError: The outputs differ from the network's by more than `TOLERANCE`; no file is written.
     """
-    loaded = load_run(run)
-    network, worst = FromBytes(loaded.network).eval(), 0.0
-    metadata = _metadata(run)
-
-    def write(temporary: Path) -> None:
-        nonlocal worst
-        _trace(network, temporary, metadata)
-        worst = largest_difference(temporary, network)
-        if not worst <= TOLERANCE:
-            raise RuntimeError(
-                f"{path}: expected differences of up to {TOLERANCE:g} from PyTorch's outputs, got up to {worst:g}"
-            )
-
-    run_folder.replace_file(path, write)
-    return worst
+    network = FromBytes(load_run(run).network).eval()
+    inputs = probes(network.network.side)[::-1]
+    axes = {name: {0: "crops"} for name in INPUTS}, {name: {0: "crops"} for name in OUTPUTS}
+    return onnx_file.export(
+        path,
+        network,
+        inputs,
+        axes,
+        _metadata(run),
+        lambda file: onnx_file.largest_difference(file, network, inputs),
+        TOLERANCE,
+    )
 
 
 def _metadata(run: Path) -> dict[str, str]:
@@ -127,26 +103,3 @@ def _metadata(run: Path) -> dict[str, str]:
         "likeness": base64.b64encode(loaded.likeness.to_bytes()).decode(),
         "errors": "" if loaded.errors is None else base64.b64encode(loaded.errors.to_bytes()).decode(),
     }
-
-
-def _trace(network: FromBytes, path: Path, metadata: dict[str, str]) -> None:
-    """Write a network with metadata into an ONNX file, and let onnx check the file."""
-    import onnx
-
-    with warnings.catch_warnings():
-        # PyTorch warns that this exporter is old, and that shapes are constant: only the number of crops may vary here.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            probes(network.network.side)[1],
-            path,
-            input_names=list(INPUTS),
-            output_names=list(OUTPUTS),
-            dynamic_axes={name: {0: "crops"} for name in (*INPUTS, *OUTPUTS)},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    document = onnx.load(path)
-    onnx.helper.set_model_props(document, metadata)
-    onnx.checker.check_model(document)
-    onnx.save(document, path)

@@ -1,10 +1,9 @@
 """The options of `python -m trainer.gauge`."""
 
 import argparse
-from pathlib import Path
 
-from trainer.core import event_files
-from trainer.core.options import add_options, number
+from trainer.core.options import add_options
+from trainer.core.training_command import add_again, add_places, add_running
 from trainer.gauge.run import GaugeConfig, TrainingConfig
 
 EXAMPLE = """example:
@@ -24,38 +23,10 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
-    )
-    out = "folder of the run, new or empty (default: unfinished run with these settings, or new runs/DATASET-gauge)"
-    p.add_argument("--out", type=Path, metavar="RUN", help=out)
-    again = p.add_mutually_exclusive_group()
-    again.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue the training of RUN after its last finished epoch, with the settings with which it was started",
-    )
-    again.add_argument(
-        "--overwrite", action="store_true", help="delete the files of an earlier run in RUN and start a new one"
-    )
+    add_places(p, "gauge")
+    add_again(p)
     training, running = map(p.add_argument_group, ("training", "running"))
     add_options({"": training, "beginning": training}, TrainingConfig)
     add_options({"": training}, GaugeConfig)
-    running.add_argument(
-        "--time-limit",
-        type=number(float, 0, 1e6, True),
-        metavar="MIN",
-        help="minutes from the start of the command, within which the training ends: the number of epochs is reduced "
-        "to those that fit. With --resume the number is kept, but the training stops after the epoch in which the time "
-        "ends (default: no limit)",
-    )
-    running.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="device; auto: a GPU if there is one (default: auto)",
-    )
-    running.add_argument(
-        "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
-    )
+    add_running(running)
     return p

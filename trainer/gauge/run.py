@@ -25,7 +25,7 @@ from trainer.core.run_folder import (
     write_text,
 )
 from trainer.core.run_folder import read_config as read_document
-from trainer.core.settings import FITTED_EPOCHS, Settings, section, setting
+from trainer.core.settings import DATA_SHA256, FITTED_EPOCHS, THREADS, Settings, section, setting
 from trainer.gauge.network import GaugeNetwork
 
 FORMAT = "pinsight-gauge"
@@ -66,9 +66,7 @@ class TrainingConfig(Settings):
     patience: int = setting(0, "stop after N epochs without a new best one; 0: never", ge=0, le=100_000, metavar="N")
     augment: bool = setting(True, "train without random exposure, colour, sharpness, noise and mirroring")
     seed: int = setting(0, "seed of all random numbers", ge=0, le=2**31 - 1)
-    threads: int = setting(
-        1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
-    )
+    threads: int = THREADS
     init: str = setting(
         "", "start with the weights of a gauge's RUN, and its network's shape in place of --width",
         metavar="RUN", group="beginning", expected="a gauge's run",
@@ -81,9 +79,7 @@ class TrainingConfig(Settings):
         shown="auto: bf16 on a GPU or CPU that computes in bfloat16",
     )
     fitted_epochs: int = FITTED_EPOCHS
-    data_sha256: str = setting(
-        "", "SHA-256 of the dataset's content", expected="a SHA-256, or nothing", no_option="read from the dataset"
-    )
+    data_sha256: str = DATA_SHA256
 
     @property
     def scheduled(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 
-from generator.dataset.connectors import NominalPosition
+from blender_scripts.contract.nominal_position import NominalPosition
 from generator.dataset.rows import ObjectRow
 from generator.locating.bias import PartBiases, mean_errors, name_of
 from generator.locating.factors import FEWEST, Factors, ValidationErrors, by_axis, factor

@@ -30,7 +30,7 @@ from trainer.core.errors import InputError
 from trainer.core.gates import Gates
 from trainer.core.picture_transform import PictureStatistics, PictureTransform
 from trainer.core.run_folder import CONFIG, SUMMARY
-from trainer.core.training_looks import check_data, difference, open_photographs, renders_by_light, training_views
+from trainer.core.training_looks import check_data, open_photographs, renders_by_light, training_views, view_facts
 from trainer.vit import run as vit_run
 from trainer.vit.gates import watch
 from trainer.vit.network.letterbox import rgb
@@ -43,24 +43,6 @@ _KEPT = (CONFIG, *DATASET_FILES)
 _SIDE_PX = 512
 _FROM_GOOD_TO_BAD = (Verdict.OK, Verdict.UNSURE, Verdict.INVALID, Verdict.NG)
 Pictures = Mapping[str, Image.Image]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Options of an adaptation.
-
-    Attributes:
-        run, data: folders of the run and of the dataset of its training.
-        photos: picture files of good parts.
-        out: folder of the new run, which exists.
-        kinds: kinds of change that are tried.
-    """
-
-    run: Path
-    data: Path
-    photos: Sequence[Path]
-    out: Path
-    kinds: Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -119,7 +101,7 @@ class Tried:
         }
 
 
-def adapt(asked: Asked) -> dict[str, Any]:
+def adapt(asked: adaptation.Asked) -> dict[str, Any]:
     """Make the adapted run; returns the content of its adaptation.json.
 
     Raises:
@@ -150,16 +132,9 @@ def adapt(asked: Asked) -> dict[str, Any]:
     document = {
         "data": facts,
         "photographs": files,
-        "views": {
-            view: {
-                "light": renders[view][0],
-                "transform": transform.to_json(),
-                "difference": difference(
-                    [_small(transform.apply(one[view])) for one in parts.values()], renders[view][1]
-                ),
-            }
-            for view, transform in chosen.transforms.items()
-        },
+        "views": view_facts(
+            chosen.transforms, renders, lambda view, by: [_small(by.apply(one[view])) for one in parts.values()]
+        ),
         "tried": [each.to_json() for each in tried],
         "good_parts": _judged(final, parts, training_views(asked.data)),
     }
@@ -170,7 +145,7 @@ def adapt(asked: Asked) -> dict[str, Any]:
     return document
 
 
-def _photographs(asked: Asked, views: Sequence[str]) -> tuple[dict[str, Pictures], list[dict[str, str]]]:
+def _photographs(asked: adaptation.Asked, views: Sequence[str]) -> tuple[dict[str, Pictures], list[dict[str, str]]]:
     """Open the photographs: pictures by part and view ("" without views); name, view and SHA-256 of each file."""
     if views:
         parts, problems = parts_of(asked.photos, views)
@@ -256,7 +231,7 @@ def _judged(by: Network, parts: Mapping[str, Pictures], views: Sequence[str]) ->
     return false_alarms(Counter(str(each) for each in worst.values()), said)
 
 
-def _write_frozen(asked: Asked) -> None:
+def _write_frozen(asked: adaptation.Asked) -> None:
     """Write frozen.json with the run's thresholds and without its promises, and a summary without its results."""
     held = frozen_threshold.load(asked.run)
     sha256 = sha256_of(asked.out / run_folder.BEST)

@@ -6,7 +6,6 @@ measures, figures and report.html: see docs/reference/runs.md. Defaults of --dat
 """
 
 import argparse
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +22,13 @@ from trainer.core import (
     row_facts,
     run_folder,
 )
-from trainer.core.console import never_silent, say, stage
+from trainer.core.console import say, stage
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Outcome, Report, Schedule
-from trainer.core.options import device_of, exit_code, repeatable
+from trainer.core.options import device_of, repeatable
 from trainer.core.time_limit import fit
+from trainer.core.training_command import run_training
 from trainer.vit import attention, hub_files, results, training, training_check
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
@@ -76,17 +76,12 @@ def _take(
     Where --init names weights in that folder, --overwrite removes them: so they are first saved as state of epoch 0.
     """
 
-    def write(run: Path) -> None:
+    def save(run: Path) -> None:
         save_config(run, begun.config, begun.settings, begun.tolerance)
-        default_paths.copy_dataset_files(args.data, run)
 
-    out: Path | None = args.out
-    if out is None:
-        made = default_paths.make_run(default_paths.base_of(args.data, KIND), write, hold)
-        say(f"--out {made}")
-        return made
-    out.mkdir(parents=True, exist_ok=True)
-    hold.take(out)
+    out, is_new = default_paths.take_place(args, KIND, save, hold)
+    if is_new:
+        return out
     if args.resume:
         run_folder.take_folder(out, False, RUN_FILES, RUN_FOLDERS)
         return out
@@ -97,7 +92,7 @@ def _take(
         kept.append(run_folder.STATE)
     else:
         (out / run_folder.STATE).unlink(missing_ok=True)  # it does not belong to the new settings
-    save_config(out, begun.config, begun.settings, begun.tolerance)
+    save(out)
     run_folder.take_folder(out, args.overwrite, RUN_FILES, RUN_FOLDERS, kept)
     default_paths.copy_dataset_files(args.data, out)
     return out
@@ -233,16 +228,5 @@ def _ended(args: argparse.Namespace, begun: Setup, model: ViT, outcome: Outcome,
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:
-    """Run the command with the arguments `argv` (None: those of the process); returns its exit code.
-
-    --time-limit counts from `began`, a value of `time.monotonic()`; None: from now.
-    """
-    args = parser().parse_args(argv)
-    args.began = time.monotonic() if began is None else began
-
-    def interrupted() -> str:
-        again = f"--resume --out {args.out}" if args.out is not None else "the same command"
-        return f"interrupted: finished epochs are saved; continue with {again}"
-
-    with never_silent():
-        return exit_code(lambda: run(args), interrupted)
+    """Run the command with the arguments `argv` and the time of its start `began`: see `run_training`."""
+    return run_training(parser(), run, argv, began)

@@ -6,20 +6,16 @@ V views `pixels` is (N, V, C, H, W), in the order of `views` in the metadata, an
 The file's metadata has classes, picture size, patch size, kind of pictures, temperature and thresholds.
 
 Before the file gets its name, onnxruntime runs it on flat pictures and on noise. No probability may differ from the
-network's by more than 0.0001. PyTorch's older exporter (tracing) is used: it needs no further package, and the
-network's computation does not depend on pixel values.
+network's by more than 0.0001.
 """
 
 import json
-import math
-import warnings
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from trainer.core import frozen_threshold, run_folder
+from trainer.core import frozen_threshold, onnx_file
 from trainer.core.fitness import fitness_said
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.tolerance import NOT_RECORDED
@@ -27,7 +23,6 @@ from trainer.vit import run as vit_run
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig
 
-OPSET = 18
 # Largest difference of a probability: onnxruntime adds float32 products in another order.
 TOLERANCE = 1e-4
 
@@ -64,23 +59,6 @@ def probes(model: ViT) -> list[Tensor]:
     return [flat, noise]
 
 
-def largest_difference(path: Path, reference: Probabilities) -> float:
-    """Return the largest difference between probabilities of file `path` and of `reference`; inf if shapes differ."""
-    import onnxruntime  # takes a second to import; --help does not need it
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    worst = 0.0
-    for pixels in probes(reference.model):
-        with torch.inference_mode():
-            expected = reference(pixels)
-        for got, wanted in zip(session.run(None, {"pixels": pixels.numpy()}), expected, strict=True):
-            if got.shape != tuple(wanted.shape):
-                return math.inf
-            difference = float(np.abs(got - wanted.numpy()).max())
-            worst = max(worst, difference) if math.isfinite(difference) else math.inf
-    return worst
-
-
 def export(model: ViT, settings: TrainingConfig, path: Path, held: FrozenThreshold | None = None) -> float:
     """Write a network as an ONNX file, if its outputs equal the network's.
 
@@ -97,20 +75,19 @@ def export(model: ViT, settings: TrainingConfig, path: Path, held: FrozenThresho
         RuntimeError: A probability differs by more than `TOLERANCE`; no file is written.
     """
     network = Probabilities(model, held.temperature if held else 1.0).eval()
+    inputs = [(pixels,) for pixels in probes(model)]
+    free = {0: "pictures"}
+    axes = {"pixels": free}, {"probabilities": free, "patch_probabilities": free}
     metadata = _metadata(model.config, settings, held)
-    worst = 0.0
-
-    def write(temporary: Path) -> None:
-        nonlocal worst
-        _trace(network, temporary, metadata)
-        worst = largest_difference(temporary, network)
-        if not worst <= TOLERANCE:
-            raise RuntimeError(
-                f"{path}: expected outputs that differ from PyTorch's by up to {TOLERANCE:g}, got up to {worst:g}"
-            )
-
-    run_folder.replace_file(path, write)
-    return worst
+    return onnx_file.export(
+        path,
+        network,
+        inputs,
+        axes,
+        metadata,
+        lambda file: onnx_file.largest_difference(file, network, inputs),
+        TOLERANCE,
+    )
 
 
 def _metadata(config: ViTConfig, settings: TrainingConfig, held: FrozenThreshold | None) -> dict[str, str]:
@@ -137,30 +114,6 @@ def _metadata(config: ViTConfig, settings: TrainingConfig, held: FrozenThreshold
         found["views"] = json.dumps(config.views)
         found["pixels"] = found["pixels"].replace("N, C", "N, V, C")
     return found
-
-
-def _trace(network: Probabilities, path: Path, metadata: dict[str, str]) -> None:
-    """Write a network with metadata into an ONNX file, and let onnx check the file."""
-    import onnx
-
-    names = ["pixels", "probabilities", "patch_probabilities"]
-    with warnings.catch_warnings():
-        # PyTorch warns that this exporter is old, and that shapes are constant: only the batch size may vary here.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network,
-            (probes(network.model)[0],),
-            path,
-            input_names=names[:1],
-            output_names=names[1:],
-            dynamic_axes={name: {0: "pictures"} for name in names},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-    document = onnx.load(path)
-    onnx.helper.set_model_props(document, metadata)
-    onnx.checker.check_model(document)
-    onnx.save(document, path)
 
 
 def export_run(run: Path, weights: str, path: Path) -> float:

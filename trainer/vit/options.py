@@ -3,8 +3,9 @@
 import argparse
 from pathlib import Path
 
-from trainer.core import event_files, views
-from trainer.core.options import add_options, number
+from trainer.core import views
+from trainer.core.options import add_options
+from trainer.core.training_command import add_again, add_places, add_running
 from trainer.vit.network.model import SIZES, ViTConfig
 from trainer.vit.run import TrainingConfig
 
@@ -26,15 +27,7 @@ def picture_size(text: str) -> tuple[int, int]:
 
 def _beginning(p: argparse.ArgumentParser) -> argparse._ActionsContainer:
     """Add --resume, --overwrite and --config; returns the group for --init, which excludes --config."""
-    again = p.add_mutually_exclusive_group()
-    again.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue the training of RUN after its last finished epoch, with the settings with which it was started",
-    )
-    again.add_argument(
-        "--overwrite", action="store_true", help="delete the files of an earlier run in RUN and start a new one"
-    )
+    add_again(p)
     begin = p.add_mutually_exclusive_group()
     begin.add_argument(
         "--config",
@@ -72,22 +65,7 @@ def _running(p: argparse._ActionsContainer) -> None:
         action="store_false",
         help="skip the checks before the training: of the labels, and whether the network learns one batch",
     )
-    p.add_argument(
-        "--time-limit",
-        type=number(float, 0, 1e6, True),
-        metavar="MIN",
-        help="minutes from the start of the command: the schedule is shortened to the epochs that fit; with --resume "
-        "the training stops after the epoch in which the time ends",
-    )
-    p.add_argument(
-        "--device",
-        choices=("auto", "cpu", "cuda"),
-        default="auto",
-        help="device; auto: a GPU if there is one (default: auto)",
-    )
-    p.add_argument(
-        "--tensorboard", action="store_true", help=f"write event files for TensorBoard, in RUN/{event_files.FOLDER}"
-    )
+    add_running(p)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -100,11 +78,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    p.add_argument(
-        "--data", type=Path, metavar="DATASET", help="folder of the dataset (default: the only one in datasets/)"
-    )
-    out = "folder of the run, new or empty (default: unfinished run with these settings, or new runs/DATASET-vit)"
-    p.add_argument("--out", type=Path, metavar="RUN", help=out)
+    add_places(p, "vit")
     beginning = _beginning(p)
     training, pictures, network, running = map(p.add_argument_group, ("training", "pictures", "network", "running"))
     add_options({"": training, "pictures": pictures, "beginning": beginning}, TrainingConfig)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from trainer.core.run_folder import BEST, CONFIG, LAST, TOLERANCE, load_weights, read_tensors, write_text
 from trainer.core.run_folder import read_config as read_document
-from trainer.core.settings import FITTED_EPOCHS, MAX_ESCAPE, Rows, Settings, section, setting
+from trainer.core.settings import DATA_SHA256, FITTED_EPOCHS, MAX_ESCAPE, THREADS, Rows, Settings, section, setting
 from trainer.vit import hub_files
 from trainer.vit.network.model import ViT, ViTConfig
 
@@ -65,9 +65,7 @@ class TrainingConfig(Settings):
         64, "side in px of a close-up, which shows a pin and its neighbours", ge=32, le=4096, metavar="PX"
     )
     seed: int = setting(0, "seed of all random numbers: weights, order, augmentation", ge=0, le=2**31 - 1)
-    threads: int = setting(
-        1, "CPU threads; results repeat only with the same number", ge=1, le=1024, shown="number of cores"
-    )
+    threads: int = THREADS
     input: Literal["image", "nsoart", "image+nsoart"] = setting(
         "image",
         "the dataset's pictures to train on. image: RGB; nsoart: how much each small window differs from the picture's "
@@ -138,13 +136,7 @@ class TrainingConfig(Settings):
     )
     max_escape: float = MAX_ESCAPE
     fitted_epochs: int = FITTED_EPOCHS
-    data_sha256: str = setting(
-        "",
-        "SHA-256 of the dataset's content; empty if its card has none",
-        expected="a SHA-256, or nothing",
-        no_option="read from the dataset",
-        earlier="",
-    )
+    data_sha256: str = DATA_SHA256
     measure_weight: float = setting(
         0.0,
         "weight of the losses from measures, which teach patches the displacement in mm and the presence of each pin; "

@@ -2,15 +2,13 @@
 
 import math
 import statistics
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_scripts.contract import draws
-from tests.conftest import ROOT
+from tests.other_python import other_python
 
 
 def test_the_numbers_never_change() -> None:
@@ -22,17 +20,7 @@ def test_the_numbers_never_change() -> None:
 
 def test_another_process_draws_the_same() -> None:
     code = "from blender_scripts.contract import draws; print(draws.generator(3, 'pose', 'left').random().hex())"
-    told = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=ROOT,
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for seed in ("0", "1")
-    }
+    told = {other_python("-c", code, PYTHONHASHSEED=seed).stdout.strip() for seed in ("0", "1")}
     assert told == {draws.generator(3, "pose", "left").random().hex()}
 
 

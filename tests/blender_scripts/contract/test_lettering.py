@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from blender_scripts.contract.lettering import ALPHABET, is_symmetric, outline, size
 
@@ -46,18 +47,7 @@ def raster(text, cap_px, stroke=0.14, supersampling=8):
 
 def regions(mask):
     """Number of 4-connected regions of True in `mask` (H, W)."""
-    left = {(int(y), int(x)) for y, x in np.argwhere(mask)}
-    count = 0
-    while left:
-        count += 1
-        front = [left.pop()]
-        while front:
-            y, x = front.pop()
-            for neighbour in ((y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)):
-                if neighbour in left:
-                    left.remove(neighbour)
-                    front.append(neighbour)
-    return count
+    return ndimage.label(mask)[1]
 
 
 def covered(points, vertices, faces):

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from blender_scripts.contract.cad_file import FORMATS, FileProblem
 from blender_scripts.contract.errors import InputError
-from blender_scripts.geometry.mesh import Mesh
 from blender_scripts.geometry.mesh_files import mesh_of
 from tests.blender_scripts.broken_files import cpu_limit, mutations
 from tests.blender_scripts.geometry.mesh_bytes import (
@@ -27,19 +26,10 @@ from tests.blender_scripts.geometry.mesh_bytes import (
     obj,
     ply,
 )
+from tests.blender_scripts.geometry.meshes import volume
 from tests.soak import rounds, times
 
 FILES = every_format()
-
-
-def volume(mesh: Mesh) -> float:
-    """Signed: positive where faces are counter-clockwise from outside."""
-    total = 0.0
-    for face in mesh.faces:
-        points = mesh.vertices[list(face)]
-        for i in range(1, len(face) - 1):
-            total += np.linalg.det(np.array([points[0], points[i], points[i + 1]])) / 6.0
-    return total
 
 
 def problem_of(content: bytes, name: str) -> str:

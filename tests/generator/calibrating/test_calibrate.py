@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
@@ -18,6 +16,7 @@ from blender_scripts.geometry.lens import undistort  # noqa: E402
 from generator.__main__ import main  # noqa: E402
 from generator.calibrating.target import Target  # noqa: E402
 from generator.io.certificate import read_certificate  # noqa: E402
+from tests.other_python import other_python  # noqa: E402
 
 CHARUCO, DOTS = "charuco:11x8:5:3.7", "dots:11x9:4"
 WIDTH, HEIGHT, FOCAL, CENTRE = 480, 360, 900.0, (246.0, 175.5)
@@ -205,5 +204,5 @@ def test_other_commands_do_not_need_opencv():
     code = (
         "import sys; sys.modules['cv2'] = None; from generator.__main__ import main; sys.exit(main(['calibrate', 'x']))"
     )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    found = other_python("-c", code, check=False)
     assert found.returncode == 2 and "pinsight[calibrate]" in found.stderr

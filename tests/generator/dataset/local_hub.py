@@ -9,12 +9,14 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -311,3 +313,17 @@ def local_hub() -> Iterator[Hub]:
         hub.release.set()
         hub.shutdown()
         hub.server_close()
+
+
+def environment(hub: Hub | None, home: Path, **changes: str) -> dict[str, str]:
+    """Variables of a process that knows this Hub, or none, and keeps its files in `home`."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    return {
+        **clean,
+        "HF_ENDPOINT": hub.url if hub else "http://127.0.0.1:9",
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
+        "HF_HOME": str(home),
+        "HF_TOKEN": TOKEN,
+        **changes,
+    }

@@ -8,7 +8,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import shutil
 import signal
 import subprocess
@@ -42,6 +41,7 @@ from tests.generator.made_renders import (
     write_record,
     write_renders,
 )
+from tests.other_python import other_python
 
 ROOT = Path(__file__).resolve().parents[3]
 ROWS = [
@@ -124,17 +124,15 @@ print(json.dumps({"rows": rows, "names": data["train"].features["label"].names, 
 """
 
 
+def loaded(code: str, folder: Path) -> str:
+    """What a process of its own prints that loads `set` in the folder with a cache in there."""
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "home")}
+    return other_python("-c", code, folder / "set", folder / "cache", **offline).stdout
+
+
 def test_loads_in_a_fresh_process(renders: Path, tmp_path: Path) -> None:
     build(renders, tmp_path / "set", SCENES, Options({}))
-    done = subprocess.run(
-        [sys.executable, "-c", FRESH, str(tmp_path / "set"), str(tmp_path / "cache")],
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    said = json.loads(done.stdout)
+    said = json.loads(loaded(FRESH, tmp_path))
     assert said["names"] == ["BENDNG", "NUKENG", "OK"]
     assert said["splits"] == ["train", "validation", "test_housing"]
     assert {run: (split, label, kinds) for run, (split, label, _, kinds, *_) in said["rows"].items()} == {
@@ -210,7 +208,7 @@ def test_same_renders_give_the_same_bytes_anywhere(renders: Path, tmp_path: Path
     code += "; a = [Path(p) for p in sys.argv[1:]]"
     code += "; build(*a, Options({}))"
     target = tmp_path / "elsewhere" / "second"
-    subprocess.run([sys.executable, "-c", code, str(renders), str(target), str(SCENES)], cwd=ROOT, check=True)
+    other_python("-c", code, renders, target, SCENES)
     assert bytes_of(target) == bytes_of(tmp_path / "first")
 
 
@@ -669,23 +667,14 @@ print(row["image"].getpixel((0, 0)), row["label"])
 
 
 def test_a_rebuilt_folder_is_not_served_from_the_cache(renders: Path, tmp_path: Path) -> None:
-    def first_row() -> str:
-        return subprocess.run(
-            [sys.executable, "-c", REBUILT, str(tmp_path / "set"), str(tmp_path / "cache")],
-            env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-
     build(renders, tmp_path / "set", SCENES, Options({}))
-    before = first_row()
+    before = loaded(REBUILT, tmp_path)
     record = read_json(renders, "t1")
     write_picture(renders, record, np.full((48, 96, 3), 7, np.uint8))
     build(renders, tmp_path / "set", SCENES, Options({}))
-    assert first_row() == "(7, 7, 7) 2\n" != before
+    assert loaded(REBUILT, tmp_path) == "(7, 7, 7) 2\n" != before
     build(renders, tmp_path / "set", SCENES, Options({"true_position_mm": 0.01}))
-    assert first_row() == "(7, 7, 7) 0\n"
+    assert loaded(REBUILT, tmp_path) == "(7, 7, 7) 0\n"
 
 
 def test_answers_in_words_and_with_hyphens(renders: Path, tmp_path: Path) -> None:
@@ -723,15 +712,8 @@ print([data[i][1] for i in range(len(data))], data[0][2].size)
 
 def test_the_sources_reader_runs_on_it_unchanged(renders: Path, tmp_path: Path) -> None:
     build(renders, tmp_path / "set", SCENES, Options({}))
-    done = subprocess.run(
-        [sys.executable, "-c", OD_DATASET, str(tmp_path / "set")],
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
     rows = rows_of(tmp_path / "set")
-    assert done.stdout == f"{[rows[run]['bbox_str'] for run in ('t1', 't2', 't3')]} (96, 48)\n"
+    assert loaded(OD_DATASET, tmp_path) == f"{[rows[run]['bbox_str'] for run in ('t1', 't2', 't3')]} (96, 48)\n"
 
 
 STREAMED = """
@@ -744,14 +726,7 @@ print([row["run"] for row in rows], rows[0]["image"].size, rows[0]["objects"]["a
 
 def test_streams_in_a_fresh_process(renders: Path, tmp_path: Path) -> None:
     build(renders, tmp_path / "set", SCENES, Options({}))
-    done = subprocess.run(
-        [sys.executable, "-c", STREAMED, str(tmp_path / "set")],
-        env={**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout == "['t1', 't2', 't3'] (96, 48) r3c9\n"
+    assert loaded(STREAMED, tmp_path) == "['t1', 't2', 't3'] (96, 48) r3c9\n"
 
 
 def test_the_card_shows_some_rows(renders: Path, tmp_path: Path) -> None:

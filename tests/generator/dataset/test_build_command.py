@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from generator.__main__ import main
 from generator.dataset import build, connectors
 from generator.dataset.folder import read_rows, split_files
 from tests.generator.made_renders import SCENES, read_json, row, write_record, write_renders
+from tests.other_python import other_python
 
 ROOT = Path(__file__).resolve().parents[3]
 ROWS = [row("t1"), row("t2", "test", defects="bent@r1c2:tilt_deg=12")]
@@ -201,17 +201,14 @@ def test_a_folder_called_datasets_does_not_hide_the_library(here: Path) -> None:
     """In processes of their own, the workers too: the working directory is first where modules are looked for."""
     many = [row(f"m{n}", width=48, height=32) for n in range(400)]
     write_renders(here / "renders" / "smoke", many)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", "generator", "build", "--workers", "2"]
+    environment = {"PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    command = ["-m", "generator", "build", "--workers", "2"]
     for word in ("400 rows in datasets/smoke", "nothing to do", "400 rows in datasets/smoke"):
-        done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        assert word in done.stdout
+        assert word in other_python(*command, cwd=here, **environment).stdout
         command += ["--overwrite"] if "nothing" in word else []
         assert (here / "datasets").is_dir()
     code = "import datasets; print(datasets.load_dataset('datasets/smoke', split='train', cache_dir='c').num_rows)"
-    done = subprocess.run([sys.executable, "-c", code], cwd=here, env=environment, capture_output=True, text=True)
-    assert done.stdout == "400\n", done.stderr
+    assert other_python("-c", code, cwd=here, **environment).stdout == "400\n"
     assert len([*read_rows(split_files(here / "datasets" / "smoke")["train"], ["run"])]) == 400
 
 
@@ -222,9 +219,8 @@ def test_linters_take_datasets_for_the_library_too(here: Path) -> None:
     sorted_so = [sys.executable, "-m", "ruff", "check", "--config", settings, "--select", "I", "-"]
     done = subprocess.run(sorted_so, cwd=here, input=code, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
-    command = [sys.executable, "-m", "mypy", "--config-file", settings, "--cache-dir", "cache"]
+    command = ["-m", "mypy", "--config-file", settings, "--cache-dir", "cache"]
     (here / "probe").mkdir()
     (here / "probe" / "__init__.py").write_text("from datasets import Features\n\nFeatures()\n")
     command += ["-p", "probe"]
-    done = subprocess.run(command, cwd=here, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout
+    other_python(*command, cwd=here)

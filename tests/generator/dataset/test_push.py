@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from generator.__main__ import main
 from generator.dataset.build import Options, build
 from generator.dataset.folder import split_files
 from generator.dataset.push import check_folder
-from tests.generator.dataset.local_hub import TOKEN, Hub, local_hub
+from tests.generator.dataset.local_hub import Hub, environment, local_hub
 from tests.generator.made_renders import SCENES, row, write_renders
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,24 +44,10 @@ def hub() -> Iterator[Hub]:
         yield running
 
 
-def environment(hub: Hub | None, home: Path, **changes: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    return {
-        **clean,
-        "HF_ENDPOINT": hub.url if hub else "http://127.0.0.1:9",
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "HF_HOME": str(home),
-        "HF_TOKEN": TOKEN,
-        **changes,
-    }
-
-
 def push(hub: Hub | None, home: Path, dataset: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "generator", "push", str(dataset), *words],
-        cwd=ROOT, env=environment(hub, home, **changes), capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "generator", "push", str(dataset), *words]
+    own = environment(hub, home, **changes)
+    return subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, timeout=120)
 
 
 def contents(dataset: Path) -> dict[str, bytes]:

@@ -19,6 +19,7 @@ from generator.soart.estimator import SoartC
 from generator.soart.feature_space import FeatureSpace
 from generator.soart.feature_stage import FeatureStage
 from generator.soart.inspection import Station
+from tests.generator.soart.test_inspect import part
 
 STATED = {
     "format": feature_file.FORMAT,
@@ -45,15 +46,6 @@ def write_network(path: Path, **stated: str | None) -> Path:
     helper.set_model_props(model, given)
     onnx.save(model, path)
     return path
-
-
-def part(seed: int, word: bool = True) -> Image.Image:
-    y, x = np.mgrid[0:60, 0:90]
-    picture = 0.3 + 0.2 * ((x > 10) & (x < 80) & (y > 8) & (y < 52))
-    if word:
-        picture = picture + 0.3 * ((y > 30) & (y < 40) & (x > 30) & (x < 60) & (x // 3 % 2 == 0))
-    picture = picture + np.random.default_rng(seed).normal(0, 0.01, picture.shape)
-    return Image.fromarray(np.round(255 * np.clip(picture, 0, 1)).astype(np.uint8))
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.soart.soart3_maps import mean_window, soart3_map
+from tests.generator.soart.test_soart3_maps import plain_soart3
+from tests.other_python import other_python
 from tests.soak import times
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -23,13 +22,6 @@ def grams(picture: np.ndarray, window: int, stride: int) -> np.ndarray:
     cut = cut[::stride, ::stride]
     s = cut @ cut.swapaxes(-1, -2)
     return s.reshape(*s.shape[:2], -1)
-
-
-def plain(y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    beta = ((x * y).sum(-1) + 1e-4) / ((x * x).sum(-1) + 1e-4)
-    rest = np.abs(y - beta[..., None] * x)
-    log_yita = np.log(rest.sum(-1) + 1)
-    return np.stack([np.log(beta), log_yita, np.log(rest.max(-1) + 1) - log_yita])
 
 
 @settings(max_examples=times(25))
@@ -48,7 +40,7 @@ def test_gram_maps_match_numpy(data: st.DataObject) -> None:
         (None, (own @ own.T).ravel()),
     ):
         maps = soart3_map(image, reference, window, stride, "gram")
-        assert np.abs(maps - plain(y, np.broadcast_to(x, y.shape))).max() < 1e-5
+        assert np.abs(maps - plain_soart3(y, np.broadcast_to(x, y.shape))).max() < 1e-5
 
 
 def test_scaling_the_signal_moves_the_gram_s_beta_by_its_square() -> None:
@@ -72,7 +64,7 @@ def test_constant_bright_windows_stay_within_the_bound() -> None:
     # The hardest case for single precision: the residual is 0, so all roundings of beta x add up with one sign.
     for y, x in np.random.default_rng(11).random((50, 2)).astype(np.float32):
         image, golden = np.full((20, 20), y), np.full((20, 20), x)
-        expected = plain(np.full((1, 256), np.float64(y)), np.full((1, 256), np.float64(x)))
+        expected = plain_soart3(np.full((1, 256), np.float64(y)), np.full((1, 256), np.float64(x)))
         maps = soart3_map(image, golden)
         assert np.abs(maps.reshape(3, -1) - expected).max() < 1e-5
 
@@ -88,17 +80,8 @@ import sys, zlib, numpy as np
 from generator.soart import soart3_map
 image, golden = np.random.default_rng(3).random((2, 90, 700)).astype(np.float32)
 maps = [soart3_map(image, r, 16, 1, s) for s in ("pixels", "gram") for r in (None, golden, golden[:16, :16])]
+maps += [soart3_map(image, r, 7, 3) for r in (None, golden)]
 print([zlib.crc32(m.tobytes()) for m in maps])
 """
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            cwd=ROOT,
-            env={**os.environ, "NUMBA_NUM_THREADS": threads},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for threads in ("1", "2")
-    }
+    found = {other_python("-c", program, NUMBA_NUM_THREADS=threads).stdout for threads in ("1", "2")}
     assert len(found) == 1

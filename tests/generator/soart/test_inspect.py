@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +19,7 @@ from generator.soart.registration import Pose, register
 from generator.soart.verdict_log import VerdictLog
 from generator.soart.watch import arrivals
 from generator.verdict.envelope import SCHEMA
+from tests.other_python import other_python
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -428,19 +426,12 @@ print(code, loaded, *(int(status.split(key)[1].split()[0]) // 1024 for key in ("
 """
     # The first run after an installation compiles loops, which takes more. The test keeps loops in a folder of its own:
     # processes that write one such folder at the same time lose loops of each other, which then are compiled again.
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder / "loops"), "NUMBA_DEBUG_CACHE": "1"}
-    command = [sys.executable, "-c", program, str(folder / "large_no_word.png"), str(folder / "large")]
+    environment = {"NUMBA_CACHE_DIR": str(folder / "loops"), "NUMBA_DEBUG_CACHE": "1"}
+    words = ("-c", program, folder / "large_no_word.png", folder / "large")
 
     def measured(folder_of_run: str) -> tuple[int, str]:
         """Peak in MB, and what explains it."""
-        run = subprocess.run(
-            [*command, str(folder / folder_of_run)],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-            env=environment,
-        )
+        run = other_python(*words, folder / folder_of_run, **environment)
         *lines, last = run.stdout.strip().splitlines()
         code, loaded, peak, own, shared = last.split()
         assert (code, loaded) == ("0", "[]")

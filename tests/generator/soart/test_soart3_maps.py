@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +15,7 @@ from PIL import Image
 
 from generator.soart import nsoart
 from generator.soart.soart3_maps import encode_nsoart, mean_window, soart3, soart3_map
+from tests.other_python import other_python
 from tests.soak import times
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -211,34 +209,8 @@ def test_no_memory_of_windows_times_pixels() -> None:
     assert int(run_python(MEMORY)) < 60_000
 
 
-THREADS = """
-import hashlib, numba, numpy as np
-from generator.soart import soart3_map
-rng = np.random.default_rng(3)
-image, golden = rng.random((90, 140)), rng.random((90, 140))
-for threads in (1, 2):
-    numba.set_num_threads(threads)
-    maps = [soart3_map(image, r, w, s) for r in (None, golden) for w, s in ((16, 1), (7, 3))]
-    print(hashlib.sha256(b"".join(m.tobytes() for m in maps)).hexdigest())
-"""
-
-
 def run_python(code: str, cwd: Path = ROOT, **environment: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=cwd,
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def test_one_and_two_threads_give_the_same_bits() -> None:
-    one, two = run_python(THREADS, NUMBA_NUM_THREADS="2").split()
-    assert one == two
+    return other_python("-c", code, cwd=cwd, **environment).stdout
 
 
 def test_import_pulls_nothing_heavy() -> None:

@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.other_python import other_python
 from tests.trainer.conftest import dying_in_epoch
 from trainer.core import default_paths
 from trainer.core.errors import InputError
@@ -190,8 +189,6 @@ def test_resume_without_a_place_takes_no_run_of_another_dataset(place, tiny_data
 def test_the_folder_datasets_does_not_hide_the_library(place, tiny_dataset, small_options):
     """With `-m` the current folder is where Python looks first."""
     put(tiny_dataset)
-    command = [sys.executable, "-m", "trainer.vit", *small_options, "--epochs", "1", "--no-check"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-    assert done.returncode == 0, done.stderr
+    words = ("-m", "trainer.vit", *small_options, "--epochs", "1", "--no-check")
+    other_python(*words, cwd=Path.cwd(), PYTHONPATH=str(ROOT))
     assert Path("runs/ladder-vit/summary.json").is_file()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.trainer.conftest import dying_in_epoch
-from trainer.core import console, time_limit
+from trainer.core import console, time_limit, training_command
 from trainer.core.loop import Outcome
 from trainer.core.time_limit import Cost, close_up_epochs, fitted_epochs, seconds_per_step
 from trainer.vit import command
@@ -183,7 +183,7 @@ def test_no_ten_seconds_of_a_training_are_silent(tiny_dataset, small_options, tm
 
     begin = command._begin
     monkeypatch.setattr(command, "_begin", slow_begin)
-    monkeypatch.setattr(command, "never_silent", lambda: console.never_silent(0.1))
+    monkeypatch.setattr(training_command, "never_silent", lambda: console.never_silent(0.1))
     words = ["--data", str(tiny_dataset), "--out", str(tmp_path / "run"), "--device", "cpu", *small_options]
     assert command.main([*words, "--epochs", "2", "--lr", "1e-3"]) in (0, 2)
     said = capsys.readouterr().out

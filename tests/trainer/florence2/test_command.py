@@ -36,20 +36,8 @@ from trainer.florence2.run import load_config
 from trainer.florence2.samples import close_up, overlay
 from trainer.florence2.truth import Truth, truth_of
 
-SMALL = [
-    "--model",
-    "tiny",
-    "--batch-size",
-    "4",
-    "--evaluate-every",
-    "3",
-    "--threads",
-    "1",
-    "--seed",
-    "1",
-    "--device",
-    "cpu",
-]
+SMALL = ["--model", "tiny", "--batch-size", "4", "--evaluate-every", "3"]
+SMALL += ["--threads", "1", "--seed", "1", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")

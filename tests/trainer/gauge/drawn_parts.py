@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from blender_scripts.contract.nominal_position import NominalPosition
 from blender_scripts.geometry.optics import look_at
-from generator.dataset.connectors import CONNECTORS, NominalConnector, NominalPosition, connectors_json
+from generator.dataset.connectors import CONNECTORS, NominalConnector, connectors_json
 from generator.dataset.rows import MANIFEST_COLUMNS, CameraRow, ObjectRow, PictureRow, columns_of
 from generator.locating.cameras import StationCamera
 from generator.locating.pose import motion

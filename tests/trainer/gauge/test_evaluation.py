@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from blender_scripts.contract.nominal_position import NominalPosition
 from blender_scripts.contract.tolerance import Tolerance
-from generator.dataset.connectors import NominalConnector, NominalPosition
+from generator.dataset.connectors import NominalConnector
 from generator.dataset.rows import ObjectRow
 from generator.locating.landmarks import queries
 from generator.locating.likeness import Likeness

@@ -20,22 +20,8 @@ from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import captures_of, measure_captures, table_of
 from trainer.gauge.run import load_run
 
-SMALL = (
-    "--pictures",
-    "4",
-    "--lr",
-    "4e-3",
-    "--width",
-    "8",
-    "--seed",
-    "1",
-    "--threads",
-    "1",
-    "--amp",
-    "off",
-    "--device",
-    "cpu",
-)
+SMALL = ["--pictures", "4", "--lr", "4e-3", "--width", "8"]
+SMALL += ["--seed", "1", "--threads", "1", "--amp", "off", "--device", "cpu"]
 
 
 @pytest.fixture(scope="module")

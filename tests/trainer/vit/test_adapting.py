@@ -11,8 +11,9 @@ from generator.io.checksum import sha256_of
 from tests.trainer.conftest import draw_pins, tiny_rows, write_dataset
 from trainer import adapt, evaluate, export, predict
 from trainer.core import frozen_threshold
+from trainer.core.adaptation import Asked
 from trainer.core.errors import InputError
-from trainer.vit.adapting import Asked, _photographs
+from trainer.vit.adapting import _photographs
 
 
 @pytest.fixture(scope="module")

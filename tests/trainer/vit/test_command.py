@@ -88,19 +88,7 @@ def test_patience_counts_epochs_with_pictures():
     assert not replace(schedule, patience=0).is_over(RunState(epoch=9))
 
 
-OPTIONS = (
-    "--epochs",
-    "4",
-    "--close-ups",
-    "0.25",
-    "--ema",
-    "0.9",
-    "--accumulate",
-    "2",
-    "--stages",
-    "2,4",
-    "--balanced",
-)
+OPTIONS = ["--epochs", "4", "--close-ups", "0.25", "--ema", "0.9", "--accumulate", "2", "--stages", "2,4", "--balanced"]
 
 
 @pytest.fixture(scope="module")

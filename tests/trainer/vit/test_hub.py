@@ -1,14 +1,13 @@
 """transformers loads a run as it is, says what `trainer.predict` says, and executes nothing of it unasked."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from tests.other_python import other_python
 from trainer.core import frozen_threshold, run_folder
 from trainer.vit import hub_files
 from trainer.vit import run as vit_run
@@ -71,15 +70,7 @@ def test_transformers_alone_asks_for_trust_and_then_says_the_same(trained_run, p
     monkeypatch.setenv("HF_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("PYTHONPATH", raising=False)
     (tmp_path / "elsewhere").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", ALONE, str(trained_run), *map(str, pictures)],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path / "elsewhere",
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode == 0, done.stderr
-    document = json.loads(done.stdout)
+    document = json.loads(other_python("-c", ALONE, trained_run, *pictures, cwd=tmp_path / "elsewhere").stdout)
     assert "trust_remote_code" in document["refused"]
     for file, found in zip(pictures, document["said"], strict=True):
         assert by_label(found) == pytest.approx(said_by_predict(trained_run, file), abs=1e-5)

@@ -147,13 +147,6 @@ def test_a_resumed_run_stops_at_the_time_limit_and_keeps_its_schedule(tiny_datas
     assert len(table(run)) == 3
 
 
-def test_an_empty_class_is_warned_of(make_dataset, make_rows, tmp_path, small_options, capsys):
-    rows = [row for row in make_rows("train", 9, 0) if row["label"] != 1]
-    data = make_dataset(tmp_path / "data", {"train": rows, "validation": make_rows("validation", 3, 1)})
-    assert train(data, tmp_path / "run", "--epochs", "1", *small_options) == 0
-    assert "WARNING: split train has no picture of class NUKENG" in capsys.readouterr().out
-
-
 def test_nsoart_pictures_and_another_size(tiny_dataset, tmp_path, small_options):
     run = tmp_path / "run"
     options = ["--epochs", "1", "--input", "nsoart", "--image-size", "48x40", *small_options]

@@ -84,7 +84,9 @@ def test_a_missing_class_is_named_before_training(make_dataset, make_rows, tmp_p
     rows = [row for row in make_rows("train", 12, 0) if row["label"] != 1]
     data = make_dataset(tmp_path / "data", {"train": rows, "validation": make_rows("validation", 6, 1)})
     assert train(data, tmp_path / "run", "--epochs", "1", *small_options) == 0
-    assert "no training picture is NUKENG, but 2 validation pictures are" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "no training picture is NUKENG, but 2 validation pictures are" in said
+    assert "WARNING: split train has no picture of class NUKENG" in said
 
 
 def test_equal_pictures_with_different_labels_are_named(make_dataset, make_rows, tmp_path, small_options, capsys):
