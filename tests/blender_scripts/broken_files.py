@@ -46,7 +46,7 @@ def mutations(content: bytes, seed: int, count: int, separator: str) -> Iterator
         source = random.Random(f"{seed} {number}")
         broken = content
         for _ in range(source.choice((1, 1, 1, 2, 4))):
-            change = source.choice((*BYTES, _with_junk, lines_changed, lines_changed, None, None, None, None))
+            change = source.choice((*BYTES, _with_junk, *[lines_changed] * 3, *[None] * 6))
             broken = _in_cells(broken, source, separator) if change is None else change(source, broken)
         yield broken
 

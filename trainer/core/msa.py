@@ -1,6 +1,6 @@
 """Measurement system analysis (MSA): how well a gauge repeats, and how much of a tolerance its own scatter takes.
 
-Type 1 study (one part, one place), nested gauge R&R by analysis of variance, bias and linearity. Terms and
+Type 1 study (one part, one place), nested and crossed gauge R&R by analysis of variance, bias and linearity. Terms and
 conventions follow the MSA manual of the Automotive Industry Action Group (AIAG, 4th edition, 2010) unless a function
 says otherwise. The width of a scatter is taken as six standard deviations.
 """
@@ -15,6 +15,8 @@ import pandas as pd
 from scipy import stats
 
 SPREAD = 6.0
+# AIAG: an interaction of part and appraiser with a larger p-value is pooled with the repeatability.
+POOLED_ABOVE = 0.25
 # AIAG: ndc = 1.41 PV / GRR.
 _NDC_FACTOR = 1.41
 
@@ -41,7 +43,9 @@ class Type1:
     cgk: float
 
 
-def type1(values: np.ndarray, reference: float, tolerance: float, *, share: float = 0.2) -> Type1:
+def type1(
+    values: np.ndarray, reference: float, tolerance: float, *, share: float = 0.2, upper_only: bool = False
+) -> Type1:
     """Compute repeatability and bias from repeated measurements of one part.
 
     Cg = share * T / (6 s) and Cgk = (share * T / 2 - |bias|) / (3 s), with the standard deviation s. The usual share is
@@ -53,6 +57,8 @@ def type1(values: np.ndarray, reference: float, tolerance: float, *, share: floa
         tolerance: width T of the tolerance zone: upper minus lower limit; for a measure that is never negative, the
             upper limit.
         share: the share of T that six standard deviations of the measurements may take, in (0, 1].
+        upper_only: whether there is only an upper limit. If so, Cgk counts only a negative bias, since measured values
+            that are too low would release bad parts.
 
     Raises:
         ValueError: fewer than two measurements, or a tolerance that is not above 0.
@@ -65,6 +71,7 @@ def type1(values: np.ndarray, reference: float, tolerance: float, *, share: floa
         )
     s = float(values.std(ddof=1))
     bias = float(values.mean()) - reference
+    harmful = max(0.0, -bias) if upper_only else abs(bias)
     t = _ratio(bias, s / math.sqrt(len(values)))
     p = float(2.0 * stats.t.sf(abs(t), len(values) - 1))
     return Type1(
@@ -74,7 +81,7 @@ def type1(values: np.ndarray, reference: float, tolerance: float, *, share: floa
         p=p,
         s=s,
         cg=_ratio(share * tolerance, SPREAD * s),
-        cgk=_ratio(0.5 * share * tolerance - abs(bias), 0.5 * SPREAD * s),
+        cgk=_ratio(0.5 * share * tolerance - harmful, 0.5 * SPREAD * s),
     )
 
 
@@ -84,20 +91,33 @@ class GaugeRR:
 
     Attributes:
         repeatability: EV, the scatter of repeated captures.
-        reproducibility: AV, the scatter between placings.
+        reproducibility: AV, the scatter between appraisers (with the interaction of part and appraiser, unless it is
+            pooled) or between placings.
         part: PV, the scatter between the parts.
         anova: one row per source with columns `sum_sq`, `df`, `mean_sq`, `f`, `p`.
+        pooled: whether the interaction is pooled with the repeatability (crossed studies only).
     """
 
     repeatability: float
     reproducibility: float
     part: float
     anova: pd.DataFrame
+    pooled: bool = False
 
     @property
     def grr(self) -> float:
         """GRR, the gauge's own scatter: root of the sum of the squares of repeatability and reproducibility."""
         return math.hypot(self.repeatability, self.reproducibility)
+
+    @property
+    def total(self) -> float:
+        """TV, the total variation: root of the sum of the squares of `grr` and `part`."""
+        return math.hypot(self.grr, self.part)
+
+    @property
+    def percent_of_variation(self) -> float:
+        """%GRR, in percent of the total variation: 100 * `grr` / `total`."""
+        return 100.0 * _ratio(self.grr, self.total)
 
     def percent_of_tolerance(self, tolerance: float) -> float:
         """Return %GRR, in percent of a tolerance zone of width `tolerance`: 100 * 6 * `grr` / `tolerance`."""
@@ -159,6 +179,65 @@ def nested_rr(table: pd.DataFrame, *, part: str = "part", fixture: str = "fixtur
         reproducibility=_root((mean_sq["placing"] - mean_sq["repeatability"]) / captures),
         part=_root((mean_sq["part"] - mean_sq["placing"]) / (placings * captures)),
         anova=anova,
+    )
+
+
+def crossed_rr(
+    table: pd.DataFrame, *, part: str = "part", appraiser: str = "appraiser", value: str = "value"
+) -> GaugeRR:
+    """Compute a crossed gauge R&R: every appraiser measures every part equally often (two-way random effects).
+
+    The interaction of part and appraiser is pooled with the repeatability if its p-value is above 0.25 (AIAG). Negative
+    components of variance count as 0.
+
+    Args:
+        table: one row per measurement.
+        part, appraiser, value: names of the columns with the part, the appraiser and the measured value.
+
+    Raises:
+        ValueError: the number of measurements per part and appraiser differs or is below 2; or there are fewer than
+            two parts or appraisers.
+    """
+    cells = table.pivot_table(index=part, columns=appraiser, values=value, aggfunc="count", observed=True)
+    trials = int(cells.iloc[0, 0]) if cells.size and cells.notna().all(axis=None) else 0
+    parts, appraisers = cells.shape
+    if not (cells == trials).all(axis=None) or min(parts, appraisers, trials) < 2:
+        found = sorted({int(count) for count in cells.fillna(0).to_numpy().ravel()})
+        raise ValueError(
+            "expected at least 2 parts and 2 appraisers, and each part measured equally often (at least twice) by each "
+            f"appraiser, got {parts} parts, {appraisers} appraisers and {found} measurements of a part by an appraiser"
+        )
+    means = table.pivot_table(index=part, columns=appraiser, values=value, aggfunc="mean", observed=True).to_numpy()
+    grand, by_part, by_appraiser = means.mean(), means.mean(axis=1), means.mean(axis=0)
+    cross = means - by_part[:, None] - by_appraiser + grand
+    within = table[value] - table.groupby([part, appraiser], observed=True)[value].transform("mean")
+    sums = {
+        "part": appraisers * trials * float(((by_part - grand) ** 2).sum()),
+        "appraiser": parts * trials * float(((by_appraiser - grand) ** 2).sum()),
+        "interaction": trials * float((cross**2).sum()),
+        "repeatability": float((within**2).sum()),
+    }
+    freedom = {
+        "part": parts - 1,
+        "appraiser": appraisers - 1,
+        "interaction": (parts - 1) * (appraisers - 1),
+        "repeatability": parts * appraisers * (trials - 1),
+    }
+    against = {"part": "interaction", "appraiser": "interaction", "interaction": "repeatability"}
+    anova = _anova(sums, freedom, against)
+    error, pooled = anova["mean_sq"]["interaction"], bool(anova["p"]["interaction"] > POOLED_ABOVE)
+    noise = anova["mean_sq"]["repeatability"]
+    if pooled:
+        noise = (sums["interaction"] + sums["repeatability"]) / (freedom["interaction"] + freedom["repeatability"])
+        error = noise
+    between = max(0.0, (anova["mean_sq"]["appraiser"] - error) / (parts * trials))
+    interaction = 0.0 if pooled else max(0.0, (error - noise) / trials)
+    return GaugeRR(
+        repeatability=math.sqrt(noise),
+        reproducibility=math.sqrt(between + interaction),
+        part=_root((anova["mean_sq"]["part"] - error) / (appraisers * trials)),
+        anova=anova,
+        pooled=pooled,
     )
 
 

@@ -47,6 +47,7 @@ def export(
     metadata: Mapping[str, str],
     difference: Callable[[Path], float],
     most: float,
+    what: str = "outputs that differ from PyTorch's by up to {:g}",
 ) -> float:
     """Write a network with metadata as the ONNX file `path`, if the file's outputs equal PyTorch's.
 
@@ -58,6 +59,7 @@ def export(
         metadata: Texts by key.
         difference: Returns a file's largest difference from PyTorch, such as by `largest_difference`.
         most: The difference that is allowed.
+        what: What is expected, for the error, with a place for `most`.
 
     Returns:
         The file's largest difference.
@@ -72,9 +74,7 @@ def export(
         _trace(network, probes[0], temporary, axes, metadata)
         worst = difference(temporary)
         if not worst <= most:
-            raise RuntimeError(
-                f"{path}: expected outputs that differ from PyTorch's by up to {most:g}, got up to {worst:g}"
-            )
+            raise RuntimeError(f"{path}: expected {what.format(most)}, got up to {worst:g}")
 
     replace_file(path, write)
     return worst

@@ -109,6 +109,7 @@ def write(features: Features, path: Path) -> float:
         metadata,
         lambda file: largest_difference(file, features),
         TOLERANCE,
+        "features that differ from PyTorch's by up to {:g} of their standard deviation",
     )
 
 

@@ -25,7 +25,7 @@ from trainer.core.run_folder import (
     write_text,
 )
 from trainer.core.run_folder import read_config as read_document
-from trainer.core.settings import DATA_SHA256, FITTED_EPOCHS, THREADS, Settings, section, setting
+from trainer.core.settings import FITTED_EPOCHS, THREADS, Settings, section, setting
 from trainer.gauge.network import GaugeNetwork
 
 FORMAT = "pinsight-gauge"
@@ -79,7 +79,9 @@ class TrainingConfig(Settings):
         shown="auto: bf16 on a GPU or CPU that computes in bfloat16",
     )
     fitted_epochs: int = FITTED_EPOCHS
-    data_sha256: str = DATA_SHA256
+    data_sha256: str = setting(
+        "", "SHA-256 of the dataset's content", expected="a SHA-256, or nothing", no_option="read from the dataset"
+    )
 
     @property
     def scheduled(self) -> int:
