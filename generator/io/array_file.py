@@ -24,16 +24,16 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     return content.getvalue()
 
 
-def unpack(content: Path | io.BytesIO, schema: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def unpack(content: Path | io.BytesIO, *schemas: int) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Read what `pack` returned, from a file or from memory; returns the header, and the arrays by name.
 
     Raises:
-        ValueError: the header's key `schema` is not `schema`.
+        ValueError: the header's key `schema` is none of `schemas`.
         One of DAMAGED: the content is damaged.
     """
     with np.load(content, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     header = json.loads(arrays.pop(HEADER).tobytes())
-    if header["schema"] != schema:
+    if header["schema"] not in schemas:
         raise ValueError(f"schema {header['schema']!r}")
     return header, arrays

@@ -8,13 +8,13 @@ terminal that look most like a part to the network show how large this bias is: 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-# So many validation parts that look most like a part give its bias; with fewer than twice as many of its terminal, it
-# gets none.
+# So many validation parts that look most like a part give its bias; with fewer than twice as many of its terminal, its
+# bias is not known.
 NEAREST = 5
 # A validation part shows the bias along an axis if at least so many of its pins are measured along it.
 _FEWEST_PINS = 3
@@ -29,23 +29,35 @@ def name_of(views: Mapping[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class PartBiases:
-    """Mean errors of P validation parts, all measured by the same views, and what these parts look like.
+    """Mean errors of validation parts in P captures, all measured by the same views, and what these look like.
 
     Attributes:
         features: (P, F) mean of the network's features over points of the housing's edges, by name of the view.
-        terminals: scene and terminal of each part.
+        terminals: scene and terminal of each captured part.
+        parts: (P,) number of each captured part: a part may be captured several times.
         means: (P, 3) mean error (found minus true) of dx, dy and retraction of the part's pins, mm, from `mean_errors`.
         applied: (3,) bool, for which of the three the bias is subtracted.
+        reach: largest squared distance of a captured part from the nearest other ones; farther away, the bias of a part
+            is not known.
+        enlarged: (3,) factors, >= 1, on the standard deviations of a part whose bias is not known: those that stand in
+            the gauge's files are for parts whose bias is subtracted.
     """
 
     features: Mapping[str, np.ndarray]
     terminals: Sequence[tuple[str, str]]
+    parts: np.ndarray
     means: np.ndarray
-    applied: np.ndarray
+    applied: np.ndarray = field(default_factory=lambda: np.ones(3, bool))
+    reach: float = np.inf
+    enlarged: np.ndarray = field(default_factory=lambda: np.ones(3))
 
     @classmethod
     def of(
-        cls, features: Mapping[str, np.ndarray], terminals: Sequence[tuple[str, str]], means: np.ndarray
+        cls,
+        features: Mapping[str, np.ndarray],
+        terminals: Sequence[tuple[str, str]],
+        parts: np.ndarray,
+        means: np.ndarray,
     ) -> PartBiases:
         """Make the biases of validation parts.
 
@@ -54,62 +66,75 @@ class PartBiases:
         explains (one-sided, 5 %).
 
         Args:
-            features, terminals: as the attributes.
+            features, terminals, parts: as the attributes.
             means: (P, 3), NaN where too few pins are measured: such parts show no bias.
         """
-        every = cls(features, terminals, means, np.ones(3, bool))
-        left = np.array([every._nearest(every._far_from(index), terminals[index]) for index in range(len(means))])
-        gained = np.abs(means) - np.abs(means - left.reshape(means.shape))
+        every = cls(features, terminals, parts, means)
+        found = [every._nearest(every._far_from(index), each, 1) for index, each in enumerate(terminals)]
+        left = np.nan_to_num(np.reshape([bias for bias, _ in found], (-1, 3)))
+        gained = np.abs(means) - np.abs(means - left)
         total, squares = np.nansum(gained, axis=0), np.nansum(np.square(gained), axis=0)
         by_chance = squares - np.square(total) / np.maximum(np.isfinite(gained).sum(axis=0), 1)  # variance of the total
-        return cls(features, terminals, means, total > _NORMAL_95 * np.sqrt(np.maximum(by_chance, 0.0)))
+        applied = total > _NORMAL_95 * np.sqrt(np.maximum(by_chance, 0.0))
+        reach = max((far for _, far in found if np.isfinite(far)), default=0.0)
+        return cls(features, terminals, parts, means, applied, reach)
 
     def bias(self, looks: Mapping[str, np.ndarray | None], terminal: tuple[str, str]) -> np.ndarray:
-        """Return the bias (3,) of dx, dy and retraction of a part, mm; 0 where none is known or none is subtracted.
+        """Return the bias (3,) of dx, dy and retraction of a part, mm; NaN: not known, 0: none is subtracted.
 
         Args:
             looks: features (F,) of the part by name of the view; None if the network gives none.
             terminal: scene and terminal of the part.
         """
-        far = np.zeros(len(self.means))
-        for view, known in self.features.items():
-            found = looks.get(view)
-            if found is None:
-                return np.zeros(3)
-            far += np.square((known - found) / (known.std(axis=0) + 1e-6)).sum(axis=1)
-        return np.where(self.applied, self._nearest(far, terminal), 0.0)
+        found, far = np.full(3, np.nan), np.zeros(len(self.means))
+        shown = [(known, looks.get(view)) for view, known in self.features.items()]
+        if all(each is not None for _, each in shown):
+            for known, each in shown:
+                far += np.square((known - each) / (known.std(axis=0) + 1e-6)).sum(axis=1)
+            found, farthest = self._nearest(far, terminal, 0)
+            found = found if farthest <= self.reach else np.full(3, np.nan)
+        return np.where(self.applied, found, 0.0)
 
     def left_out(self) -> np.ndarray:
-        """Return the bias (P, 3) that each of the validation parts gets from the other ones, as `bias` returns it."""
-        found = [self._nearest(self._far_from(index), each) for index, each in enumerate(self.terminals)]
-        return np.where(self.applied, np.reshape(found, (-1, 3)), 0.0)
+        """Return the bias (P, 3) that each captured part gets from the other parts; 0 where it is not known."""
+        found = [self._nearest(self._far_from(index), each, 1)[0] for index, each in enumerate(self.terminals)]
+        return np.where(self.applied, np.nan_to_num(np.reshape(found, (-1, 3))), 0.0)
 
     def _far_from(self, index: int) -> np.ndarray:
-        """Squared distances (P,) of the parts from one of them; infinite to itself."""
+        """Squared distances (P,) of the captured parts from one of them; infinite for the same part."""
         far = np.zeros(len(self.means))
         for known in self.features.values():
             far += np.square((known - known[index]) / (known.std(axis=0) + 1e-6)).sum(axis=1)
-        far[index] = np.inf
-        return far
+        return np.where(self.parts == self.parts[index], np.inf, far)
 
-    def _nearest(self, far: np.ndarray, terminal: tuple[str, str]) -> np.ndarray:
-        """Median (3,) of the means of the nearest parts of a terminal, by their distances (P,)."""
+    def _nearest(self, far: np.ndarray, terminal: tuple[str, str], left: int) -> tuple[np.ndarray, float]:
+        """Medians (3,) of the means of the nearest parts of a terminal, NaN if too few are known, and their distance.
+
+        `far` has the squared distances (P,); `left` is how many parts are left out of them. Of each part, the nearest
+        capture counts.
+        """
         same = np.array([each == terminal for each in self.terminals], bool) & np.isfinite(far)
-        found = np.zeros(3)
+        found, farthest = np.full(3, np.nan), np.inf
         for axis in range(3):
             of_axis = np.flatnonzero(same & np.isfinite(self.means[:, axis]))
-            if len(of_axis) >= 2 * NEAREST - 1:
-                nearest = of_axis[np.argsort(far[of_axis], kind="stable")[:NEAREST]]
+            of_axis = of_axis[np.argsort(far[of_axis], kind="stable")]
+            first = np.sort(np.unique(self.parts[of_axis], return_index=True)[1])
+            if len(first) >= 2 * NEAREST - left:
+                nearest = of_axis[first[:NEAREST]]
                 found[axis] = np.median(self.means[nearest, axis])
-        return found
+                farthest = min(farthest, float(far[nearest].max()))
+        return found, farthest
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays of a file that keeps the biases, by name."""
         of_views = {f"features {view}": each.astype(np.float32) for view, each in self.features.items()}
         return of_views | {
             "terminals": np.array(self.terminals, str).reshape(-1, 2),
+            "parts": self.parts,
             "means": self.means.astype(np.float32),
             "applied": self.applied,
+            "reach": np.array(self.reach),
+            "enlarged": self.enlarged,
         }
 
     @classmethod
@@ -119,17 +144,20 @@ class PartBiases:
         Raises:
             KeyError, ValueError: arrays are missing, or do not fit together.
         """
-        means, terminals = arrays["means"].astype(float), arrays["terminals"]
         begin = "features "
         features = {name.removeprefix(begin): a.astype(float) for name, a in arrays.items() if name.startswith(begin)}
-        count = len(means)
-        shapes = [each.shape[:1] for each in features.values() if each.ndim == 2]
-        if means.shape != (count, 3) or terminals.shape != (count, 2) or arrays["applied"].shape != (3,):
-            raise ValueError(f"biases of the shapes {means.shape}, {terminals.shape} and {arrays['applied'].shape}")
-        if shapes != [(count,)] * len(features) or not all(np.isfinite(each).all() for each in features.values()):
+        count = len(arrays["means"])
+        shapes = {"means": (count, 3), "terminals": (count, 2), "parts": (count,), "applied": (3,), "enlarged": (3,)}
+        if wrong := [f"{name} {arrays[name].shape}" for name, shape in shapes.items() if arrays[name].shape != shape]:
+            raise ValueError(f"biases of {count} parts of the shapes {', '.join(wrong)}")
+        if any(each.ndim != 2 or len(each) != count or not np.isfinite(each).all() for each in features.values()):
             raise ValueError(f"features of {count} parts that do not fit their biases, or are not finite")
-        named = [(str(scene), str(terminal)) for scene, terminal in terminals.tolist()]
-        return cls(features, named, means, arrays["applied"].astype(bool))
+        named = [(str(scene), str(terminal)) for scene, terminal in arrays["terminals"].tolist()]
+        means, applied = arrays["means"].astype(float), arrays["applied"].astype(bool)
+        reach, enlarged = float(arrays["reach"]), arrays["enlarged"].astype(float)
+        if not (np.isfinite(enlarged).all() and (enlarged >= 1.0).all() and reach >= 0.0):
+            raise ValueError(f"factors {enlarged} below 1, or a distance {reach} below 0")
+        return cls(features, named, arrays["parts"], means, applied, reach, enlarged)
 
 
 def mean_errors(errors: np.ndarray, deviations: np.ndarray) -> np.ndarray:

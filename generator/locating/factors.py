@@ -24,7 +24,7 @@ from generator.locating.bias import PartBiases, name_of
 from generator.locating.measure import Correction
 
 FILE = "errors.npz"
-SCHEMA = 1
+SCHEMA, OLD_SCHEMA = 2, 1  # 1 knew no biases
 COVERED = 0.95
 _BIAS = "bias "
 # So many validation parts that look most like a part give its factors.
@@ -86,18 +86,22 @@ class ValidationErrors:
             return None
         return self._nearest(self._far(shown))
 
-    def widening(self) -> np.ndarray:
+    def widening(self, parts: np.ndarray | None = None) -> np.ndarray:
         """Return the factors (3,), >= 1, by which factors of the nearest parts are too small for another part.
 
         Each validation part gets the factors of the nearest other ones. A quantile of few parts is too small on
         average, so these cover less than 95 % of the part's errors; multiplied by the result, they cover 95 %.
+
+        Args:
+            parts: (P,) number of each part, if parts were captured several times; None: each was captured once.
         """
+        numbers = np.arange(len(self.sizes)) if parts is None else parts
         if len(self.sizes) <= 2 * NEAREST:
             return np.ones(3)
         relative = []
         for index, own in enumerate(self.sizes):
             far = self._far({view: each[index] for view, each in self.features.items()})
-            far[index] = np.inf
+            far[numbers == numbers[index]] = np.inf
             relative.append(own / by_axis(self._nearest(far)))
         wider: np.ndarray = np.maximum(1.0, by_axis(np.concatenate(relative)))
         return wider
@@ -134,10 +138,10 @@ class ValidationErrors:
             InputError: the content is damaged.
         """
         try:
-            header, arrays = array_file.unpack(content, SCHEMA)
+            header, arrays = array_file.unpack(content, SCHEMA, OLD_SCHEMA)
             sizes = arrays.pop("sizes").astype(float)
             biases = {}
-            for number, name in enumerate(header.get("biases", ())):  # earlier versions knew no biases
+            for number, name in enumerate(header.get("biases", ())):
                 begin = f"{_BIAS}{number} "
                 own = {each: arrays.pop(each) for each in list(arrays) if each.startswith(begin)}
                 biases[name] = PartBiases.of_arrays({each.removeprefix(begin): a for each, a in own.items()})
@@ -177,15 +181,21 @@ class Factors:
     def correction(self, looks: Mapping[str, np.ndarray | None], key: tuple[str, str, str]) -> Correction:
         """Return how the measures of a part are corrected.
 
+        If its bias is not known, because no validation part of its terminal that looks like it was measured by the same
+        views, its standard deviations are enlarged instead.
+
         Args:
             looks: features (F,) of the part in each view that measures it, by name of the view; None: not known.
             key: scene, housing and terminal of the part.
         """
         scene, _, terminal = key
         slope = self.slopes.get(terminal, self.slopes.get("", 1.0))
-        known = self.errors.biases.get(name_of(looks)) if self.errors is not None else None
-        bias = np.zeros(3) if known is None else known.bias(looks, (scene, terminal))
-        return Correction(self.of(looks), slope, bias)
+        biases = self.errors.biases if self.errors is not None else {}
+        known = biases.get(name_of(looks))
+        bias = np.full(3, np.nan) if known is None else known.bias(looks, (scene, terminal))
+        enlarged = np.max([np.ones(3), *(each.enlarged for each in ([known] if known else biases.values()))], axis=0)
+        factors = np.where(np.isnan(bias), enlarged, 1.0) * self.of(looks)
+        return Correction(factors, slope, np.nan_to_num(bias))
 
     def of(self, looks: Mapping[str, np.ndarray | None]) -> np.ndarray:
         """Return the factors (3,) by which the standard deviations of a part's dx, dy and retraction are multiplied.

@@ -91,7 +91,7 @@ def measure_captures(
         captures: the captures, from `captures_of`.
         data: drawings and queries of the captures' connectors.
         finder: the network, which finds points in crops.
-        factors: factors on the standard deviations in mm, and slopes of the measures; None: all are 1.
+        factors: factors on the standard deviations in mm, slopes and biases of the measures; None: no correction.
         progress: called with the captures; returns an iterator over them that shows progress.
     """
     found = []

@@ -55,7 +55,8 @@ def learn_uncertainty(
     measured, biases = _without_bias([_with_slope(one, data, slopes) for one in measured], data, alone)
     several, single = measured[: len(together)], measured[len(together) :] or measured
     sizes = _sizes(several, data)
-    errors = replace(_errors(several, sizes), biases=biases)
+    errors, parts = _errors(several, sizes)
+    errors = replace(errors, biases=biases)
     pooled = _factors_in_mm(_sizes(single, data))
     by_camera = {each: _sizes([one for one in single if _camera(one) == each], data) for each in cameras}
     found = replace(
@@ -63,7 +64,7 @@ def learn_uncertainty(
         slopes=slopes,
         together=_factors_in_mm(sizes),
         alone={"": pooled, **{each: _factors_in_mm(those, pooled) for each, those in by_camera.items()}},
-        widening=_triple(errors.widening()),
+        widening=_triple(errors.widening(parts)),
         **asdict(fit),
     )
     return found, errors
@@ -124,12 +125,25 @@ def _without_bias(
         shown = [_features(measured[index]) for index in indices]
         features = {view: np.stack([each[view] for each in shown]) for view in shown[0]}
         keys = [measured[index].capture.pictures[0].key for index in indices]
-        means = np.stack([mean_errors(*_signed_errors(measured[index], data)) for index in indices])
-        biases[name] = PartBiases.of(features, [(scene, terminal) for scene, _, terminal in keys], means)
-        for index, bias in zip(indices, biases[name].left_out(), strict=True):
+        signed = [_signed_errors(measured[index], data) for index in indices]
+        terminals, parts = [(scene, terminal) for scene, _, terminal in keys], _parts([measured[i] for i in indices])
+        means = np.stack([mean_errors(*each) for each in signed])
+        group = PartBiases.of(features, terminals, parts, means)
+        left = group.left_out()
+        before = by_axis(np.concatenate([np.abs(off) / by for off, by in signed]))
+        after = by_axis(np.concatenate([np.abs(off - b) / by for (off, by), b in zip(signed, left, strict=True)]))
+        biases[name] = replace(group, enlarged=np.maximum(1.0, before / after))
+        for index, bias in zip(indices, left, strict=True):
             pins = [replace(pin, offsets_mm=pin.offsets_mm - bias) for pin in measured[index].pins]
             found[index] = replace(measured[index], pins=pins)
     return found, biases
+
+
+def _parts(measured: Sequence[Measured]) -> np.ndarray:
+    """Number (P,) of the part in each capture: captures of the same part have the same number."""
+    rows = [one.capture.pictures[0].row for one in measured]
+    names = [(row.get("scene"), row.get("part") or f"capture {index}") for index, row in enumerate(rows)]
+    return np.array([names.index(each) for each in names], int)
 
 
 def _features(one: Measured) -> dict[str, np.ndarray]:
@@ -186,8 +200,10 @@ def _camera(one: Measured) -> str:
     return str(one.capture.pictures[0].row["camera"])
 
 
-def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> ValidationErrors:
+def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> tuple[ValidationErrors, np.ndarray]:
     """The errors of parts measured by the same views together, several; none without such parts or their features.
+
+    Also returns the parts' numbers (P,), from `_parts`.
 
     Args:
         measured: captures, of which those of most views are used.
@@ -195,19 +211,21 @@ def _errors(measured: Sequence[Measured], sizes: Sequence[np.ndarray]) -> Valida
     """
     located = [one for one in measured if one.pose is not None]
     views = max((tuple(one.looks) for one in located), key=len, default=())
-    kept, features = list[np.ndarray](), list[list[np.ndarray]]()
+    kept, features, chosen = list[np.ndarray](), list[list[np.ndarray]](), list[Measured]()
     for one, own in zip(located, sizes, strict=True):
         known = list(_features(one).values())
         if tuple(one.looks) == views and len(known) == len(views):
             kept.append(own)
+            chosen.append(one)
             features.append(known)
     if len(views) < 2 or not kept:
-        return ValidationErrors({}, np.zeros((0, 0, 3)))
+        return ValidationErrors({}, np.zeros((0, 0, 3))), np.zeros(0, int)
     whole = np.full((len(kept), max(map(len, kept)), 3), np.nan)
     for row, own in zip(whole, kept, strict=True):
         row[: len(own)] = own
     by_view = zip(*features, strict=True)
-    return ValidationErrors({view: np.stack(each) for view, each in zip(views, by_view, strict=True)}, whole)
+    shown = {view: np.stack(each) for view, each in zip(views, by_view, strict=True)}
+    return ValidationErrors(shown, whole), _parts(chosen)
 
 
 def _pose_errors(measured: Sequence[Measured]) -> np.ndarray:

@@ -10,7 +10,9 @@ from blender_scripts.contract.tolerance import Tolerance
 from generator.io.certificate import PLACE, read_certificate, to_rig
 from generator.locating.fit import FitLimits
 from generator.locating.gauge import inspect_part
-from generator.locating.rig import check_views, scale_note, station_cameras
+from generator.locating.locate import View, located, placing_deviations
+from generator.locating.measure import Correction, measure
+from generator.locating.rig import check_views, scale_note, station_cameras, with_camera_errors
 from tests.generator.locating.certificates import SIZE, write_certificate
 from tests.generator.locating.exact_finder import ExactFinder, drawing_of, gauge_of, pictures_of
 
@@ -89,6 +91,24 @@ def test_cameras_off_by_one_standard_deviation_shift_measures_within_the_stated_
     # One component adds exactly its shift: U^2 - U0^2 is (2 d)^2. Entries are rounded to 0.0001 mm.
     added = np.sqrt(np.maximum(true[:, 3:] ** 2 - measures(None)[:, 3:] ** 2, 0.0)) / 2.0
     assert added == pytest.approx(shift, rel=0.1, abs=2.5e-3)
+
+
+def test_a_bias_is_subtracted_and_leaves_the_uncertainty_of_the_cameras_as_it_is(tmp_path):
+    certificate = certified(tmp_path, parameters=("center.f",), covariance=[[4.0]])
+    finder, deviations = ExactFinder(DRAWING, THREE, DISPLACED), placing_deviations(DRAWING.placing)
+    views = [View(name, np.full((128, 256, 3), at, np.uint8), finder.cameras[at]) for at, name in enumerate(THREE)]
+    part = located(views, finder.queries, finder, deviations)
+    bias = np.array([0.01, -0.02, 0.03])
+    found = [
+        with_camera_errors(
+            measure(part.pins, finder.queries, part.pose, each),
+            part, finder.queries, certificate, DRAWING.cameras, deviations, each,
+        )
+        for each in (Correction(), Correction(bias=bias))
+    ]  # fmt: skip
+    for plain, corrected in zip(*found, strict=True):
+        assert plain.offsets_mm - corrected.offsets_mm == pytest.approx(bias)
+        assert corrected.covariance == pytest.approx(plain.covariance, abs=1e-12)
 
 
 def test_pictures_of_another_size_have_the_same_camera(tmp_path):

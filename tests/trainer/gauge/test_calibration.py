@@ -94,6 +94,29 @@ def test_displacements_that_are_found_too_small_are_stretched(monkeypatch, leani
     assert (table.found_dx / table.true_dx).mean() == pytest.approx(0.96 / expected, abs=0.003)
 
 
+def test_a_bias_of_all_parts_is_subtracted_and_u_is_that_of_what_is_left(monkeypatch):
+    drawing = drawing_of()
+    addresses = [each.address for each in drawing.positions]
+    finder = WithFeatures(ExactFinder(drawing, VIEWS, dict.fromkeys(addresses, (0.0, 0.05, 0.0))))
+    shown = [picture(finder.finder, part, number) for part in range(12) for number in (0, 1)]
+    data = GaugeData({"validation": shown}, {drawing.key: drawing}, {drawing.key: queries(drawing)}, PITCH_PX, ())
+    monkeypatch.setattr(uncertainty, "TorchFinder", lambda network, scales=None: finder)
+    found, errors = uncertainty.learn_uncertainty(None, data)
+    factors = factors_of(found, errors)
+    assert set(errors.biases) == {"center", "top", "center+top"} and errors.biases["center+top"].enlarged[1] > 2.0
+    for cameras in (VIEWS, ("center",)):
+        captures = captures_of(shown, cameras)
+        plain, corrected = (table_of(measure_captures(captures, data, finder, each), data) for each in (None, factors))
+        assert plain.found_dy.mean() == pytest.approx(0.05, abs=0.005)
+        assert corrected.found_dy.mean() == pytest.approx(0.0, abs=0.002)
+        assert (corrected.sigma_dy < plain.sigma_dy).all()
+        assert corrected.found_dx.to_numpy() == pytest.approx(plain.found_dx.to_numpy(), abs=1e-3)
+    unknown = table_of(measure_captures(captures_of(shown), data, finder.finder, factors), data)  # without features
+    assert unknown.found_dy.mean() == pytest.approx(0.05, abs=0.005)
+    together = factors.correction({"center": np.zeros(5), "top": np.ones(5)}, drawing.key)
+    assert factors.correction(dict.fromkeys(VIEWS), drawing.key).factors[1] > 2.0 * together.factors[1]
+
+
 class WithFeatures:
     """A finder that gives five features for each crop: the crop's grey value."""
 
