@@ -11,12 +11,12 @@ repeated. --write replaces trainer/vit/learning_curves.csv and the table in docs
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+import pandas as pd
 
 from studies.execution import CommandFailed, Execution
 from studies.page import marked
@@ -30,21 +30,15 @@ from trainer.core.run_folder import write_text
 from trainer.vit.forecast import CURVES
 
 PAGE = ROOT / "docs" / "explanation" / "vit.md"
-TAUGHT = ("--measure-weight", "1")
-Row = dict[str, object]
+KEYS = ["pictures", "init", "epochs", "options"]
+# Smallest defect: multiple of the tolerance. Balanced accuracy: on test pictures, with its 95 % interval.
+COLUMNS = [*KEYS, "seed", "picture_px", "smallest_defect", "minutes", "balanced_accuracy", "low", "high"]
+_KIND = ("256x128", 0.5)
 # Run 1 of docs/explanation/vit.md: shares of right pictures at held-out pins (two classes NG), and of OK pictures; the
 # bounds are those of both shares' intervals.
 _NG, _OK = (0.812, 0.746, 0.877), (0.970, 0.949, 0.991)
-_SHARES = ("balanced_accuracy", "low", "high")
-DOCUMENTED: Row = {
-    "pictures": 1514,
-    "init": 0,
-    "epochs": 30,
-    "options": "--batch-size 16 --ema 0.995",
-    "seed": 0,
-    "minutes": 60,
-    **{name: round((2 * ng + ok) / 3, 3) for name, ng, ok in zip(_SHARES, _NG, _OK, strict=True)},
-}
+_SHARES = (round((2 * ng + ok) / 3, 3) for ng, ok in zip(_NG, _OK, strict=True))
+DOCUMENTED: tuple[object, ...] = (1514, 0, 30, "--batch-size 16 --ema 0.995", 0, *_KIND, 60.0, *_SHARES)
 
 
 def datasets() -> dict[int, Data]:
@@ -54,7 +48,8 @@ def datasets() -> dict[int, Data]:
 
 def plan() -> list[Run]:
     """List the trainings beyond the study's, in their order."""
-    wanted = ((504, 16, TAUGHT), (150, 120, ()), (504, 40, ()))
+    taught = ("--measure-weight", "1")
+    wanted = ((504, 16, taught), (504, 28, (*taught, "--no-check")), (150, 40, (*taught, "--no-check")))
     return [
         Run(5, f"{pictures} pictures", 0, datasets()[pictures], "vit", ("--epochs", str(epochs), *more))
         for pictures, epochs, more in wanted
@@ -63,62 +58,34 @@ def plan() -> list[Run]:
 
 def studied() -> list[Run]:
     """List the study's trainings that are points of the curves: those with RGB pictures and augmentation."""
-    hidden = {"nsoart", "image+nsoart", "--no-augment", "--patch-weight"}
+    left_out = {"nsoart", "image+nsoart", "--no-augment", "--patch-weight"}
     data = datasets().values()
-    return [run for run in all_runs() if run.question in (3, 5) and run.data in data and not hidden & {*run.options}]
+    return [run for run in all_runs() if run.question in (3, 5) and run.data in data and not left_out & {*run.options}]
 
 
-def point(document: Document) -> Row:
-    """Select a row of the curves from the result of a training."""
-    config, measured = document["config"], document["result"]["splits"]["test"]["balanced_accuracy"]
-    _, epochs, *options = config["options"]  # --epochs comes first
-    shares = (measured["share"], *measured["interval"])
-    return {
-        "pictures": document["data"]["rows"]["train"],
-        "init": int(bool(config["init"])),
-        "epochs": int(epochs),
-        "options": " ".join(word for word in options if word not in ("--input", "image")),
-        "seed": document["seed"],
-        "minutes": round(document["seconds"]["training_cpu"] / 60, 1),
-        **{name: round(float(share), 3) for name, share in zip(_SHARES, shares, strict=True)},
-    }
+def curves(documents: Mapping[str, Document]) -> pd.DataFrame:
+    """Make the table of the curves, with `COLUMNS`, from those trainings that have a result in `documents`, by key."""
+    rows = [DOCUMENTED]
+    for key in dict.fromkeys(run.key for run in (*studied(), *plan())):
+        if (found := documents.get(key)) is None:
+            continue
+        _, epochs, *options = found["config"]["options"]  # --epochs comes first
+        shown = " ".join(word for word in options if word not in ("--input", "image", "--no-check"))
+        measured = found["result"]["splits"]["test"]["balanced_accuracy"]
+        shares = [round(float(share), 3) for share in (measured["share"], *measured["interval"])]
+        what = (found["data"]["rows"]["train"], int(bool(found["config"]["init"])), int(epochs), shown, found["seed"])
+        rows.append((*what, *_KIND, round(found["seconds"]["training_cpu"] / 60, 1), *shares))
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values([*KEYS, "seed"], ignore_index=True)
 
 
-def curves(documents: Mapping[str, Document]) -> list[Row]:
-    """List the rows of the curves: of the study's trainings and of `plan` those that have a result in `documents`."""
-    keys = dict.fromkeys(run.key for run in (*studied(), *plan()))
-    rows = [point(documents[key]) for key in keys if key in documents]
-    return sorted([*rows, DOCUMENTED], key=lambda row: tuple(str(row[name]).zfill(40) for name in DOCUMENTED))
-
-
-def written(rows: Iterable[Row]) -> str:
-    """Write the curves as CSV."""
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(DOCUMENTED), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return file.getvalue()
-
-
-def page_table(rows: Iterable[Row]) -> str:
+def page_table(rows: pd.DataFrame) -> str:
     """Write the curves as a Markdown table, one row for the seeds of a training."""
-    groups: dict[tuple[object, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[name] for name in ("pictures", "init", "epochs", "options")), []).append(row)
     lines = []
-    for (pictures, init, epochs, options), found in groups.items():
-        shares = ", ".join(f"{float(str(row['balanced_accuracy'])):.3f}" for row in found)
-        minutes = max(float(str(row["minutes"])) for row in found)
-        begun = "other connectors" if str(init) == "1" else "random"
-        lines.append([pictures, begun, epochs, f"`{options}`" if options else "", f"{minutes:.0f}", shares])
-    header = [
-        "pictures",
-        "weights at the start",
-        "epochs",
-        "other options",
-        "minutes",
-        "balanced accuracy of each seed",
-    ]
+    for (pictures, init, epochs, options), found in rows.groupby(KEYS):
+        shares = ", ".join(f"{share:.3f}" for share in found.balanced_accuracy)
+        begun, more = "other connectors" if init else "random", f"`{options}`" if options else ""
+        lines.append([pictures, begun, epochs, more, f"{found.minutes.max():.0f}", shares])
+    header = ["pictures", "first weights", "epochs", "other options", "minutes", "balanced accuracy of each seed"]
     return table(header, lines)
 
 
@@ -132,8 +99,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--time", type=number(float, 0, 1e6), metavar="MIN", help="start no training after so many minutes")
     work = "folder of renders, datasets, runs and results, which the study can share (default: out/study)"
     p.add_argument("--work", type=Path, default=ROOT / "out" / "study", metavar="DIR", help=work)
-    workers = "number of processes that render pictures and build datasets (default: 1)"
-    p.add_argument("--workers", type=number(int, 1, 1024), default=1, metavar="N", help=workers)
     write = "write the curves: trainer/vit/learning_curves.csv, and the table in docs/explanation/vit.md"
     p.add_argument("--write", action="store_true", help=write)
     return p
@@ -141,21 +106,20 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Do the trainings that have no result yet, and print the curves; returns the exit code."""
-    execution, began = Execution(args.work, TABLE, args.workers), time.monotonic()
+    execution, began = Execution(args.work, TABLE, workers=1), time.monotonic()
     for training in plan():
         if args.time is not None and time.monotonic() - began > 60 * args.time:
             break
-        if not execution.is_done(training):
-            print(f"{training.name}: {' '.join(training.options)}", flush=True)
-            try:
+        try:
+            if not execution.is_done(training):
                 execution.do(training)
-            except CommandFailed as error:
-                raise InputError(str(error)) from None
+        except CommandFailed as error:
+            raise InputError(str(error)) from None
     rows = curves(execution.results.documents())
     print(page_table(rows))
     if args.write:
-        write_text(CURVES, written(rows))
-        PAGE.write_text(marked(PAGE.read_text("utf-8"), "learning curves", page_table(rows)), "utf-8")
+        write_text(CURVES, rows.to_csv(index=False, lineterminator="\n"))
+        write_text(PAGE, marked(PAGE.read_text("utf-8"), "learning curves", page_table(rows)))
     return 0
 
 

@@ -1,29 +1,23 @@
-"""The learning curves of the ViT: the committed table is what the study's results give, and has a place in the docs."""
+"""The learning curves of the ViT: the committed table is what the results of the study give, and the docs show it."""
 
-import csv
+import pandas as pd
 
 from studies import vit_learning
 from studies.page import marked
 from studies.results import TABLE, read_table
 from trainer.vit.forecast import CURVES
 
-
-def committed() -> list[dict[str, str]]:
-    with CURVES.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+COMMITTED = pd.read_csv(CURVES, keep_default_na=False)
 
 
-def test_the_committed_curves_hold_the_results_of_the_study():
-    rows = [{name: str(value) for name, value in row.items()} for row in vit_learning.curves(read_table(TABLE))]
-    assert len(rows) == 22 and all(row in committed() for row in rows)
-
-
-def test_the_other_trainings_are_those_of_the_plan():
-    wanted = {(str(run.data.rows("train")), " ".join(run.options)) for run in vit_learning.plan()}
-    assert wanted <= {(row["pictures"], f"--epochs {row['epochs']} {row['options']}".strip()) for row in committed()}
+def test_the_committed_curves_hold_the_results_of_the_study_and_the_trainings_of_the_plan():
+    rows = vit_learning.curves(read_table(TABLE))
+    assert len(rows) == 22 and len(rows.merge(COMMITTED)) == 22
+    others = {(pictures, epochs) for pictures, epochs in COMMITTED[["pictures", "epochs"]].to_numpy().tolist()}
+    assert {(run.data.rows("train"), int(run.options[1])) for run in vit_learning.plan()} <= others
+    assert len(COMMITTED) == 22 + len(vit_learning.plan())
 
 
 def test_the_docs_show_the_committed_curves():
-    text = vit_learning.page_table(committed())
     page = vit_learning.PAGE.read_text("utf-8")
-    assert marked(page, "learning curves", text) == page
+    assert marked(page, "learning curves", vit_learning.page_table(COMMITTED)) == page

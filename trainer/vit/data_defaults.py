@@ -17,6 +17,7 @@ from trainer.vit.run import TrainingConfig
 # are interpolated.
 EPOCHS = ((150, 120), (500, 60), (1500, 30), (4500, 12))
 UNEQUAL = 4
+MEASURE_WEIGHT = 1.0
 
 
 def epochs_for(pictures: int) -> int:
@@ -25,18 +26,21 @@ def epochs_for(pictures: int) -> int:
     return round(math.exp(np.interp(math.log(max(pictures, 1)), known, epochs)))
 
 
-def fitted(settings: TrainingConfig, given: Container[str], split: Split) -> tuple[TrainingConfig, tuple[str, ...]]:
+def fitted(
+    settings: TrainingConfig, given: Container[str], split: Split, measures: bool
+) -> tuple[TrainingConfig, tuple[str, ...]]:
     """Fit to the training data those settings of a new training that are not given.
 
     Args:
         settings: The settings, with defaults for those not given.
         given: Names of the settings that options give.
         split: The training split, with the rows that `--rows` keeps.
+        measures: Whether it states the displacement of pins.
 
     Returns:
         The settings, and what was chosen and why, as sentences without full stop.
     """
-    chosen: dict[str, int | bool] = {}
+    chosen: dict[str, int | float | bool] = {}
     said = []
     pictures = len(split) * split.views
     if "epochs" not in given:
@@ -49,4 +53,7 @@ def fitted(settings: TrainingConfig, given: Container[str], split: Split) -> tup
         said.append(
             f"--balanced, because a class has {int(counts.min())} training examples, another {int(counts.max())}"
         )
+    if "measure_weight" not in given and settings.patch_weight > 0 and measures:
+        chosen["measure_weight"] = MEASURE_WEIGHT
+        said.append(f"--measure-weight {MEASURE_WEIGHT:g}, because the dataset states the displacement of its pins")
     return settings.changed(chosen), tuple(said)

@@ -8,7 +8,7 @@ there is no forecast.
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -33,29 +33,38 @@ class Point(NamedTuple):
         pictures: Number of training pictures.
         share: Mean of the trainings' balanced accuracies (mean recall of three classes) on test pictures.
         low, high: Lowest and highest bound of the 95 % intervals of these balanced accuracies.
+        epochs: Number of epochs of the trainings.
     """
 
     pictures: int
     share: float
     low: float
     high: float
+    epochs: int
+
+
+def _rank(row: Mapping[str, str]) -> tuple[bool, int]:
+    return MEASURES in row["options"], int(row["epochs"])
 
 
 @cache
-def curve(init: bool) -> tuple[Point, ...]:
+def curve(init: bool, taught: bool) -> tuple[Point, ...]:
     """Read the curve of trainings from a run of other connectors, or from random weights; by rising pictures.
 
-    Of several trainings with equally many pictures, those with the most epochs count.
+    Of several trainings with equally many pictures, those with --measure-weight count if there are any and the new
+    training has it (`taught`), and of these the ones with the most epochs.
     """
     with CURVES.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if (row["init"] == "1") == init and MEASURES not in row["options"]]
+        every = [row for row in csv.DictReader(file) if (row["init"] == "1") == init]
+    rows = [row for row in every if taught or MEASURES not in row["options"]]
     found = []
     for pictures in sorted({int(row["pictures"]) for row in rows}):
         own = [row for row in rows if int(row["pictures"]) == pictures]
-        longest = max(int(row["epochs"]) for row in own)
+        best = max(map(_rank, own))
         columns = ("balanced_accuracy", "low", "high")
-        shares = np.array([[float(row[name]) for name in columns] for row in own if int(row["epochs"]) == longest])
-        found.append(Point(pictures, shares[:, 0].mean().item(), shares[:, 1].min().item(), shares[:, 2].max().item()))
+        shares = np.array([[float(row[name]) for name in columns] for row in own if _rank(row) == best])
+        share, low, high = shares[:, 0].mean().item(), shares[:, 1].min().item(), shares[:, 2].max().item()
+        found.append(Point(pictures, share, low, high, best[1]))
     return tuple(found)
 
 
@@ -98,15 +107,17 @@ def forecast(pictures: int, settings: TrainingConfig, network: ViTConfig, boxes:
     """
     if differs := unmeasured(settings, network, boxes):
         return f"none: no learning curve was measured for {differs} ({WHERE})"
-    own, other = curve(bool(settings.init)), curve(not settings.init)
+    taught = settings.measure_weight > 0
+    own, other = curve(bool(settings.init), taught), curve(not settings.init, taught)
     more = [f"{point.pictures} reached {point.share:.2f}" for point in own if point.pictures > ABOUT * pictures]
     begun = "from random weights" if settings.init else "with --init, a run of other connectors,"
     others = [f"{point.pictures} reached {point.share:.2f}" for point in other if point.pictures >= pictures / ABOUT]
     text = f"{pictures} training pictures: expect a balanced accuracy of {expected(pictures, own)} on test pictures"
     text += f"; {', '.join(more)}" if more else ""
     text += f"; {begun} {', '.join(others)}" if others else ""
-    if settings.fitted_epochs:
-        text += f". --time-limit leaves {settings.fitted_epochs} of {settings.epochs} epochs: expect less"
+    nearest = min(own, key=lambda point: abs(math.log(point.pictures / pictures)))
+    if settings.scheduled < nearest.epochs:
+        text += f". {settings.scheduled} epochs, measured with {nearest.epochs}: expect less"
     return (
         f"{text}. By guessing: 0.33. Measured on renders of one connector, defects of 0.5 to 3 times the tolerance, "
         f"tested at other pins than trained; larger defects are easier ({WHERE})"

@@ -162,6 +162,7 @@ class TrainingConfig(Settings):
         "0: none",
         ge=0,
         le=1000,
+        shown="1 if the dataset states measures and --patch-weight is not 0, else 0",
         earlier=0.0,
     )
 

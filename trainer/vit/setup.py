@@ -24,6 +24,7 @@ from trainer.core.settings import given_settings, other_settings
 from trainer.core.split import Data, channel_statistics
 from trainer.core.tolerance import tolerances_of
 from trainer.vit import data_defaults, pretrained
+from trainer.vit.measures import are_stated
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig, load_classes, load_config, read_config
 
@@ -67,10 +68,12 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
         # About the same number of pictures per step, and so of steps, as with single pictures.
         settings = settings.changed({"batch_size": max(1, round(settings.batch_size / len(cameras)))})
     config = _network(args, data, settings, source, cameras)
-    data, chosen = _kept(data, settings.rows, args.data), ()
+    data = _kept(data, settings.rows, args.data)
+    chosen: tuple[str, ...] = ()
     if args.config is None:
         given = given_settings(args, TrainingConfig)
-        settings, chosen = data_defaults.fitted(settings, given, data.splits["train"])
+        split = data.splits["train"]
+        settings, chosen = data_defaults.fitted(settings, given, split, are_stated(split))
     if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
         raise InputError(f"--stages: expected epochs up to --epochs {settings.epochs}, got {late}")
     return Setup(config, settings, data, source, chosen)

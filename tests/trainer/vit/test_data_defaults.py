@@ -13,7 +13,11 @@ from trainer.vit.network.model import ViTConfig
 from trainer.vit.run import TrainingConfig
 
 NETWORK = ViTConfig(("BENDNG", "NUKENG", "OK"), 256, 128)
-CURVE = tuple(forecast.Point(*point) for point in ((50, 0.45, 0.4, 0.5), (500, 0.65, 0.6, 0.7), (1500, 0.86, 0.8, 0.9)))
+CURVE = (
+    forecast.Point(50, 0.45, 0.4, 0.5, 40),
+    forecast.Point(500, 0.65, 0.6, 0.7, 40),
+    forecast.Point(1500, 0.86, 0.8, 0.9, 40),
+)
 
 
 def test_epochs_follow_the_pictures_within_bounds():
@@ -26,11 +30,13 @@ def test_epochs_follow_the_pictures_within_bounds():
 def test_what_is_given_wins_and_unequal_classes_are_balanced(tiny_dataset):
     split = load_data(tiny_dataset).splits["train"]
     unequal = replace(split, labels=torch.tensor([0, 1, *[2] * (len(split) - 2)]))
-    chosen, said = data_defaults.fitted(TrainingConfig(), (), split)
-    assert (chosen.epochs, chosen.balanced) == (120, False) and len(said) == 1
-    assert data_defaults.fitted(TrainingConfig(), (), unequal)[0].balanced
+    chosen, said = data_defaults.fitted(TrainingConfig(), (), split, True)
+    assert (chosen.epochs, chosen.balanced, chosen.measure_weight) == (120, False, 1) and len(said) == 2
+    assert data_defaults.fitted(TrainingConfig(), (), unequal, False)[0].balanced
     kept = TrainingConfig(epochs=7)
-    assert data_defaults.fitted(kept, ("epochs", "balanced"), unequal) == (kept, ())
+    assert data_defaults.fitted(kept, ("epochs", "balanced", "measure_weight"), unequal, True) == (kept, ())
+    labels_only = TrainingConfig(patch_weight=0)
+    assert data_defaults.fitted(labels_only, (), split, True)[0].measure_weight == 0
 
 
 @pytest.mark.parametrize(
@@ -48,10 +54,10 @@ def test_what_is_expected_lies_between_the_measured_trainings(pictures, text):
 
 
 def test_the_measured_curves_rise_and_a_run_to_begin_with_helps():
-    for init in (False, True):
-        means = [point.share for point in forecast.curve(init)]
+    for init, taught in ((False, False), (False, True), (True, False)):
+        means = [point.share for point in forecast.curve(init, taught)]
         assert len(means) >= 3 and means == sorted(means)
-    random, begun = ({point.pictures: point.share for point in forecast.curve(init)} for init in (False, True))
+    random, begun = ({point.pictures: point.share for point in forecast.curve(init, False)} for init in (False, True))
     assert all(begun[pictures] > random[pictures] for pictures in begun)
 
 
@@ -61,7 +67,7 @@ def test_a_forecast_says_what_helps_and_what_the_time_limit_takes(tmp_path):
     assert "expect less" not in text
     short = TrainingConfig(epochs=120, fitted_epochs=30, init=str(tmp_path))
     text = forecast.forecast(150, short, NETWORK, True)
-    assert "30 of 120 epochs: expect less" in text and "from random weights" in text
+    assert "30 epochs, measured with 40: expect less" in text and "from random weights" in text
 
 
 @pytest.mark.parametrize(
