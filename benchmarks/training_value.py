@@ -64,8 +64,8 @@ def train(folder: Path, samples: int, seed: int, test: Path) -> None:
     here.mkdir(exist_ok=True)
     if not (here / "evaluation" / "evaluation.json").is_file():
         paths = ("--data", folder / f"train_{samples}_dataset", "--out", here / "run")
-        settings = ("--epochs", EPOCHS, "--seed", seed, "--threads", 1, "--no-check", "--overwrite")
-        run(here, "trainer.vit", *paths, *settings)
+        settings = ("--epochs", EPOCHS, "--measure-weight", 0, "--seed", seed, "--threads", 1, "--no-check")
+        run(here, "trainer.vit", *paths, *settings, "--overwrite")
         measured = ("--model", here / "run", "--data", test, "--out", here / "evaluation")
         run(here, "trainer.evaluate", *measured, "--split", "test", "--threads", 1)
 

@@ -10,6 +10,7 @@ locks                locks between processes
 gates                how often the judges call unsuitable and regular pictures INVALID, for docs/explanation/gates.md
 gauge_rr, gauge_capability    gauge R&R of trained gauges, for docs/explanation/gauge.md
 gauge_learning       errors of gauges by number of training pictures, epochs, seed and scene, for the same page
+vit_learning         learning curves for the forecasts of trainer.vit, and a table for docs/explanation/vit.md
 gauge_search, search_pictures    how often a gauge finds its connector in composed photographs, for the same page
 reality_gap          what runs do on foreign stations and on a disturbed shop floor, for docs/explanation/reality_gap.md
 foreign_stations, gap_measures, gap_tables    its stations; verdicts beside the truth; its tables

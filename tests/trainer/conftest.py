@@ -164,7 +164,7 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 SMALL = (
     *("--dim", "32", "--depth", "1", "--heads", "2", "--batch-size", "6", "--lr", "3e-3"),
-    *("--seed", "1", "--threads", "1", "--device", "cpu"),
+    *("--seed", "1", "--threads", "1", "--device", "cpu", "--measure-weight", "0"),
 )
 
 

@@ -78,7 +78,9 @@ def add_options(groups: Mapping[str, argparse._ActionsContainer], model: type) -
         if not one.option:
             continue
         words: dict[str, Any] = {"dest": name}
-        if one.kind is bool:
+        if one.asked.get("either"):
+            words["action"] = argparse.BooleanOptionalAction
+        elif one.kind is bool:
             words |= {"action": "store_const", "const": not one.field.default}
         else:
             words |= {"metavar": one.asked.get("metavar"), "choices": one.choices or None}

@@ -40,6 +40,7 @@ class Asked(TypedDict, total=False):
         metavar: Name of the value in `--help`.
         choices: Values that the option accepts; by default those of a `Literal` type.
         shown: Text for the default in `--help`; by default the default's value.
+        either: Whether a switch has options for both values: --NAME and --no-NAME.
         published: Default if the network starts from a published checkpoint: one value, or values by training mode.
         earlier: Value for runs of earlier versions, which did not write this setting.
     """
@@ -54,6 +55,7 @@ class Asked(TypedDict, total=False):
     metavar: str
     choices: Sequence[Any]
     shown: str
+    either: bool
     published: Any
     earlier: Any
 

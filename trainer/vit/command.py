@@ -6,7 +6,7 @@ measures, figures and report.html: see docs/reference/runs.md. Defaults of --dat
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from trainer.core.loop import Loop, Outcome, Report, Schedule
 from trainer.core.options import device_of, repeatable
 from trainer.core.time_limit import fit
 from trainer.core.training_command import run_training
-from trainer.vit import attention, hub_files, results, training, training_check
+from trainer.vit import attention, forecast, hub_files, results, training, training_check
 from trainer.vit.epoch_report import EpochReport
 from trainer.vit.finish import finish
 from trainer.vit.loader import Portion
@@ -69,15 +69,22 @@ def _unfitted(run: Path) -> tuple[ViTConfig, TrainingConfig]:
 
 
 def _take(
-    args: argparse.Namespace, begun: Setup, loop_in: Callable[[Path], Loop[Portion]], hold: default_paths.Hold
+    args: argparse.Namespace,
+    begun: Setup,
+    loop_in: Callable[[Path], Loop[Portion]],
+    hold: default_paths.Hold,
+    before: Mapping[str, object],
 ) -> Path:
     """Make and lock the run's folder, so that the run can be resumed whenever it is killed; returns the folder.
+
+    A new run gets `before`, what was found and said before the training, as examination.json.
 
     Where --init names weights in that folder, --overwrite removes them: so they are first saved as state of epoch 0.
     """
 
     def save(run: Path) -> None:
         save_config(run, begun.config, begun.settings, begun.tolerance)
+        run_folder.write_json(run / training_check.EXAMINATION, before)
 
     out, is_new = default_paths.take_place(args, KIND, save, hold)
     if is_new:
@@ -95,6 +102,7 @@ def _take(
     save(out)
     run_folder.take_folder(out, args.overwrite, RUN_FILES, RUN_FOLDERS, kept)
     default_paths.copy_dataset_files(args.data, out)
+    run_folder.write_json(out / training_check.EXAMINATION, before)
     return out
 
 
@@ -110,6 +118,16 @@ def _described(begun: Setup, model: ViT, share: Share, device: torch.device) -> 
         + f"{device}, {settings.threads} threads{', bfloat16' if settings.amp == 'bf16' else ''}; "
         + ("trains on labels and boxes" if boxed and settings.patch_weight > 0 else "trains on labels only")
     )
+
+
+def _forecast(begun: Setup) -> str:
+    """Say which settings were chosen by the data, and what to expect of the training; returns the forecast."""
+    split = begun.data.splits["train"]
+    boxes = bool(split.boxes_known.any())
+    expected = forecast.forecast(len(split), begun.settings, begun.config, boxes)
+    for text in (*(f"chosen by the data: {text}" for text in begun.chosen), f"forecast: {expected}"):
+        say(text)
+    return expected
 
 
 def run(args: argparse.Namespace) -> int:
@@ -148,6 +166,7 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     trainee = training.ViTTrainee(data, model, optimizer, settings, share)
     if args.time_limit and not args.resume:
         begun = replace(begun, settings=fit(trainee, args.time_limit, args.began))
+    expected = "" if args.resume else _forecast(begun)
 
     def shorten(epoch: int) -> Schedule:
         trainee.adopt(trainee.config.changed({"fitted_epochs": epoch + 1}))
@@ -161,9 +180,8 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
         return loop
 
     if share.first:
-        args.out = _take(args, begun, loop_in, hold)
-        if found:
-            run_folder.write_json(args.out / training_check.EXAMINATION, {"found": found})
+        before = {"found": found, "chosen": begun.chosen, "forecast": expected}
+        args.out = _take(args, begun, loop_in, hold, before)
     args.out = share.agreed(args.out)
     say(_described(begun, model, share, device))
     loop = loop_in(args.out)

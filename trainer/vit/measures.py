@@ -44,6 +44,11 @@ def pins_of(split: Split, size: tuple[int, int]) -> Tensor:
     return pins
 
 
+def are_stated(split: Split) -> bool:
+    """Return whether the dataset states tip and displacement of at least one pin of a split."""
+    return any(pin[2] == 1 for index in range(len(split.runs)) for pin in _pins(split, index, (256, 256)))
+
+
 def _pins(split: Split, index: int, size: tuple[int, int]) -> list[list[float]]:
     """Return the pins of one picture that can be seen; those without the needed values are left out."""
     row, objects = split.rows[index], split.objects[index] if split.objects else None

@@ -32,7 +32,13 @@ def _rising(epochs: tuple[int, ...]) -> tuple[int, ...]:
 class TrainingConfig(Settings):
     """Settings of a ViT's training that change its result."""
 
-    epochs: int = setting(60, "passes over the training split", ge=1, le=100_000)
+    epochs: int = setting(
+        60,
+        "passes over the training split",
+        ge=1,
+        le=100_000,
+        shown="by the number of training pictures, 120 for 150, 12 for 4,500 or more",
+    )
     batch_size: int = setting(
         8,
         "pictures per batch of all processes; with --views: parts, by default 8 divided by the number of views",
@@ -108,7 +114,12 @@ class TrainingConfig(Settings):
         earlier=(),
     )
     balanced: bool = setting(
-        False, "draw all classes equally often, whatever their share of the pictures", group="pictures", earlier=False
+        False,
+        "draw all classes equally often, whatever their share of the pictures",
+        group="pictures",
+        either=True,
+        shown="if one class has over four times the pictures of another",
+        earlier=False,
     )
     rows: Rows = setting(
         "observable",
@@ -143,6 +154,7 @@ class TrainingConfig(Settings):
         "0: none",
         ge=0,
         le=1000,
+        shown="1 if the dataset states measures and --patch-weight is not 0, else 0",
         earlier=0.0,
     )
 

@@ -114,6 +114,13 @@ def warnings_of(
     return list(found.values())
 
 
+def _before(run: Path) -> Mapping[str, Any]:
+    """Read what was found and said before the training: `found`, and in newer runs `chosen` and `forecast`."""
+    path = run / training_check.EXAMINATION
+    known = path.is_file()
+    return results_folder.read(path, "what was found before the training", found=list) if known else {"found": []}
+
+
 def _checks(
     run: Path,
     settings: TrainingConfig,
@@ -122,11 +129,12 @@ def _checks(
     summary: Mapping[str, Any],
 ) -> Iterator[str]:
     """Write sentences on the check before the training and on the warnings from its epochs."""
-    path = run / training_check.EXAMINATION
-    if path.is_file():
-        before = results_folder.read(path, "the result of the check before the training", found=list)["found"]
-        yield from (f"Before the training: {text}." for text in before)
-    else:
+    before = _before(run)
+    yield from (f"Chosen by the data: {text}." for text in before.get("chosen", ()))
+    if before.get("forecast"):
+        yield f"Forecast: {before['forecast']}."
+    yield from (f"Before the training: {text}." for text in before["found"])
+    if not before["found"]:
         yield "Before the training: not checked (--no-check), or no result saved."
     during = warnings_of(rows, classes, settings)
     for first, last, text in during:

@@ -23,7 +23,8 @@ from trainer.core.run_folder import CONFIG
 from trainer.core.settings import given_settings, other_settings
 from trainer.core.split import Data, channel_statistics
 from trainer.core.tolerance import tolerances_of
-from trainer.vit import pretrained
+from trainer.vit import data_defaults, pretrained
+from trainer.vit.measures import are_stated
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig, load_classes, load_config, read_config
 
@@ -36,12 +37,14 @@ class Setup:
         config, settings: Configuration of the network, and settings of the training.
         data: The dataset, with the rows that `--rows` keeps.
         source: The checkpoint that `--init` names; None if it names none.
+        chosen: Settings that were chosen by the data, and why: see `data_defaults.fitted`.
     """
 
     config: ViTConfig
     settings: TrainingConfig
     data: Data
     source: pretrained.Pretrained | None = None
+    chosen: tuple[str, ...] = ()
 
     @property
     def tolerance(self) -> dict[str, Any]:
@@ -56,8 +59,6 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
         InputError: Options contradict each other or the dataset, or dataset, run or checkpoint cannot be read.
     """
     settings = _settings(args, device)
-    if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
-        raise InputError(f"--stages: expected epochs up to --epochs {settings.epochs}, got {late}")
     data = load_data(args.data, settings.input, _size(args))
     is_checkpoint = settings.init and pretrained.is_checkpoint(settings.init)
     source = pretrained.read(settings.init) if is_checkpoint else None
@@ -67,7 +68,15 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
         # About the same number of pictures per step, and so of steps, as with single pictures.
         settings = settings.changed({"batch_size": max(1, round(settings.batch_size / len(cameras)))})
     config = _network(args, data, settings, source, cameras)
-    return Setup(config, settings, _kept(data, settings.rows, args.data), source)
+    data = _kept(data, settings.rows, args.data)
+    chosen: tuple[str, ...] = ()
+    if args.config is None:
+        given = given_settings(args, TrainingConfig)
+        split = data.splits["train"]
+        settings, chosen = data_defaults.fitted(settings, given, split, are_stated(split))
+    if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
+        raise InputError(f"--stages: expected epochs up to --epochs {settings.epochs}, got {late}")
+    return Setup(config, settings, data, source, chosen)
 
 
 def resumed_setup(args: argparse.Namespace) -> Setup:

@@ -1,0 +1,132 @@
+"""`python -m studies.vit_learning`: the learning curves by which `trainer.vit` forecasts the result of a training.
+
+    python -m studies.vit_learning --time 60 --write
+
+The trainings use the study's datasets of a new connector: up to 504 pictures of its first design, tested at pins that
+training never shows defective. The study's own trainings with these datasets (studies/results.parquet) and a documented
+one with 1,514 pictures are points of the curves too. A repeated command continues, and finished trainings are not
+repeated. --write replaces trainer/vit/learning_curves.csv and the table in docs/explanation/vit.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from studies.execution import CommandFailed, Execution
+from studies.page import marked
+from studies.plan import NEW, all_runs
+from studies.results import TABLE, Document
+from studies.run import ROOT, Data, Run
+from studies.tables import table
+from trainer.core.errors import InputError
+from trainer.core.options import number, run_command
+from trainer.core.run_folder import write_text
+from trainer.vit.forecast import CURVES
+
+PAGE = ROOT / "docs" / "explanation" / "vit.md"
+KEYS = ["pictures", "init", "epochs", "options"]
+# Smallest defect: multiple of the tolerance. Balanced accuracy: on test pictures, with its 95 % interval.
+COLUMNS = [*KEYS, "seed", "picture_px", "smallest_defect", "minutes", "balanced_accuracy", "low", "high"]
+_KIND = ("256x128", 0.5)
+# Run 1 of docs/explanation/vit.md: shares of right pictures at held-out pins (two classes NG), and of OK pictures; the
+# bounds are those of both shares' intervals.
+_NG, _OK = (0.812, 0.746, 0.877), (0.970, 0.949, 0.991)
+_SHARES = (round((2 * ng + ok) / 3, 3) for ng, ok in zip(_NG, _OK, strict=True))
+DOCUMENTED: tuple[object, ...] = (1514, 0, 30, "--batch-size 16 --ema 0.995", 0, *_KIND, 60.0, *_SHARES)
+
+
+def datasets() -> dict[int, Data]:
+    """Return the study's datasets of a new connector, by number of training pictures."""
+    return {run.data.rows("train"): run.data for run in all_runs() if run.variant.startswith(NEW[0])}
+
+
+def plan() -> list[Run]:
+    """List the trainings beyond the study's, in their order."""
+    taught = ("--measure-weight", "1")
+    wanted = ((504, 16, taught), (504, 28, (*taught, "--no-check")), (150, 40, (*taught, "--no-check")))
+    return [
+        Run(5, f"{pictures} pictures", 0, datasets()[pictures], "vit", ("--epochs", str(epochs), *more))
+        for pictures, epochs, more in wanted
+    ]
+
+
+def studied() -> list[Run]:
+    """List the study's trainings that are points of the curves: those with RGB pictures and augmentation."""
+    left_out = {"nsoart", "image+nsoart", "--no-augment", "--patch-weight"}
+    data = datasets().values()
+    return [run for run in all_runs() if run.question in (3, 5) and run.data in data and not left_out & {*run.options}]
+
+
+def curves(documents: Mapping[str, Document]) -> pd.DataFrame:
+    """Make the table of the curves, with `COLUMNS`, from those trainings that have a result in `documents`, by key."""
+    rows = [DOCUMENTED]
+    for key in dict.fromkeys(run.key for run in (*studied(), *plan())):
+        if (found := documents.get(key)) is None:
+            continue
+        _, epochs, *options = found["config"]["options"]  # --epochs comes first
+        shown = " ".join(word for word in options if word not in ("--input", "image", "--no-check"))
+        measured = found["result"]["splits"]["test"]["balanced_accuracy"]
+        shares = [round(float(share), 3) for share in (measured["share"], *measured["interval"])]
+        what = (found["data"]["rows"]["train"], int(bool(found["config"]["init"])), int(epochs), shown, found["seed"])
+        rows.append((*what, *_KIND, round(found["seconds"]["training_cpu"] / 60, 1), *shares))
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values([*KEYS, "seed"], ignore_index=True)
+
+
+def page_table(rows: pd.DataFrame) -> str:
+    """Write the curves as a Markdown table, one row for the seeds of a training."""
+    lines = []
+    for (pictures, init, epochs, options), found in rows.groupby(KEYS):
+        shares = ", ".join(f"{share:.3f}" for share in found.balanced_accuracy)
+        begun, more = "other connectors" if init else "random", f"`{options}`" if options else ""
+        lines.append([pictures, begun, epochs, more, f"{found.minutes.max():.0f}", shares])
+    header = ["pictures", "first weights", "epochs", "other options", "minutes", "balanced accuracy of each seed"]
+    return table(header, lines)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of the command's options."""
+    p = argparse.ArgumentParser(
+        prog="python -m studies.vit_learning",
+        description="Train ViTs on different numbers of pictures and make the learning curves of the forecasts.",
+        allow_abbrev=False,
+    )
+    p.add_argument("--time", type=number(float, 0, 1e6), metavar="MIN", help="start no training after so many minutes")
+    work = "folder of renders, datasets, runs and results, which the study can share (default: out/study)"
+    p.add_argument("--work", type=Path, default=ROOT / "out" / "study", metavar="DIR", help=work)
+    write = "write the curves: trainer/vit/learning_curves.csv, and the table in docs/explanation/vit.md"
+    p.add_argument("--write", action="store_true", help=write)
+    return p
+
+
+def run(args: argparse.Namespace) -> int:
+    """Do the trainings that have no result yet, and print the curves; returns the exit code."""
+    execution, began = Execution(args.work, TABLE, workers=1), time.monotonic()
+    for training in plan():
+        if args.time is not None and time.monotonic() - began > 60 * args.time:
+            break
+        try:
+            if not execution.is_done(training):
+                execution.do(training)
+        except CommandFailed as error:
+            raise InputError(str(error)) from None
+    rows = curves(execution.results.documents())
+    print(page_table(rows))
+    if args.write:
+        write_text(CURVES, rows.to_csv(index=False, lineterminator="\n"))
+        write_text(PAGE, marked(PAGE.read_text("utf-8"), "learning curves", page_table(rows)))
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns its exit code."""
+    return run_command(parser(), run, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Settings that follow the data: those that neither options nor --config give.
+
+The number of epochs follows the number of training pictures, along trainings that were measured: about as many
+pictures are shown for many different ones, fewer in all for few, so that a training ends within an hour or so.
+"""
+
+import math
+from collections.abc import Container
+
+import numpy as np
+import torch
+
+from trainer.core.split import Split
+from trainer.vit.run import TrainingConfig
+
+# Training pictures and epochs of the measured trainings (docs/explanation/vit.md#measured); between them the logarithms
+# are interpolated.
+EPOCHS = ((150, 120), (500, 60), (1500, 30), (4500, 12))
+UNEQUAL = 4
+MEASURE_WEIGHT = 1.0
+
+
+def epochs_for(pictures: int) -> int:
+    """Return the number of epochs for a number of training pictures: 120 for the smallest sets, 12 for the largest."""
+    known, epochs = np.log(np.array(EPOCHS, float)).T
+    return round(math.exp(np.interp(math.log(max(pictures, 1)), known, epochs)))
+
+
+def fitted(
+    settings: TrainingConfig, given: Container[str], split: Split, measures: bool
+) -> tuple[TrainingConfig, tuple[str, ...]]:
+    """Fit to the training data those settings of a new training that are not given.
+
+    Args:
+        settings: The settings, with defaults for those not given.
+        given: Names of the settings that options give.
+        split: The training split, with the rows that `--rows` keeps.
+        measures: Whether it states the displacement of pins.
+
+    Returns:
+        The settings, and what was chosen and why, as sentences without full stop.
+    """
+    chosen: dict[str, int | float | bool] = {}
+    said = []
+    pictures = len(split) * split.views
+    if "epochs" not in given:
+        epochs = chosen["epochs"] = epochs_for(pictures)
+        said.append(f"--epochs {epochs}, because there are {pictures} training pictures: {epochs * pictures} are shown")
+    counts = torch.bincount(split.labels)
+    counts = counts[counts > 0]
+    if "balanced" not in given and counts.max() > UNEQUAL * counts.min():
+        chosen["balanced"] = True
+        said.append(
+            f"--balanced, because a class has {int(counts.min())} training examples, another {int(counts.max())}"
+        )
+    if "measure_weight" not in given and settings.patch_weight > 0 and measures:
+        chosen["measure_weight"] = MEASURE_WEIGHT
+        said.append(f"--measure-weight {MEASURE_WEIGHT:g}, because the dataset states the displacement of its pins")
+    return settings.changed(chosen), tuple(said)
