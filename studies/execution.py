@@ -189,6 +189,8 @@ class Execution:
         words = ["-m", f"trainer.{run.trainer}", "--data", str(data), "--out", str(out)]
         words += ["--seed", str(run.seed), "--threads", str(self.threads), "--device", self.device]
         words += run.options
+        if run.trainer == "florence2" and "--digits" not in run.options:
+            words += ["--digits", "as-is"]  # the default when the results in the table were made
         if begin is not None:
             words += ["--model", str(begin / "model")] if run.trainer == "florence2" else ["--init", str(begin)]
         if (out / "state.safetensors").is_file():
