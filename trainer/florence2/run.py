@@ -126,11 +126,11 @@ class DetectionConfig(Settings):
         group="data",
     )
     digits_share: float = setting(
-        0.5,
+        0.25,
         "with --digits varied, printed or overlaid: share of the training pictures that have texts, print or numbers",
         ge=0,
         le=1,
-        shown="0.5 with varied, otherwise 1",
+        shown="0.25 with varied, otherwise 1",
         group="data",
         metavar="S",
     )

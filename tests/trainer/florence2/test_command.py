@@ -575,7 +575,7 @@ def test_lora_begins_alike_with_the_same_seed(finished):
 @pytest.mark.parametrize(
     "words, digits",
     [
-        ([], ("varied", 0.5)),
+        ([], ("varied", 0.25)),
         (["--no-augment"], ("as-is", 1.0)),
         (["--input", "nsoart"], ("as-is", 1.0)),
         (["--digits", "varied", "--no-augment", "--digits-share", "0.2"], ("varied", 0.2)),
