@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -25,7 +25,7 @@ from studies.results import TABLE, Document
 from studies.run import ROOT, Data, Run
 from studies.tables import table
 from trainer.core.errors import InputError
-from trainer.core.options import number, run_command
+from trainer.core.options import main_of, number
 from trainer.core.run_folder import write_text
 from trainer.vit.forecast import CURVES
 
@@ -123,10 +123,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns its exit code."""
-    return run_command(parser(), run, argv)
-
+main = main_of(parser, run)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -16,6 +16,7 @@ from trainer.core import settings
 from trainer.core.errors import InputError
 from trainer.core.options import add_device, device_of, main_of, number
 from trainer.core.run_folder import check_place, kind_of
+from trainer.florence2.run import DRAWN_TEXTS
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 from trainer.gauge.run import FORMAT as GAUGE_FORMAT
 
@@ -60,6 +61,14 @@ def parser() -> argparse.ArgumentParser:
         "(default: the threshold in RUN)",
     )
     p.add_argument(
+        "--digits",
+        action="append",
+        choices=DRAWN_TEXTS,
+        help="Florence-2 only: measure again with texts drawn on the pictures, which takes as long as the measurement "
+        "without; may be repeated. overlaid: the cavity's number above each pin; edges: a date, a part number and two "
+        "other texts along the picture's edges; varied: random texts, as a training with --digits varied draws them",
+    )
+    p.add_argument(
         "--tolerance",
         action="append",
         metavar="LIMITS",
@@ -100,6 +109,7 @@ def _of_florence2(args: argparse.Namespace, splits: tuple[str, ...], out: Path) 
         device,
         own_folder=args.out is None,
         max_escape=args.max_escape or 0.0,
+        texts=tuple(dict.fromkeys(args.digits or ())),
     )
 
 
@@ -158,6 +168,8 @@ def run(args: argparse.Namespace) -> int:
     out = args.out or args.model / OUT
     check_place(out)
     splits = tuple(dict.fromkeys(args.split or ()))
+    if args.digits and kind_of(args.model) != DETECTION_FORMAT:
+        raise InputError(f"--digits applies to Florence-2 runs only; {args.model} is the run of another network")
     if kind_of(args.model) == DETECTION_FORMAT:
         _of_florence2(args, splits, out)
     elif kind_of(args.model) == GAUGE_FORMAT:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -222,6 +223,32 @@ def _draw_ring_line(
         return
     for index in range(0, len(ring), 3):
         draw.line(ring[index : index + 2], fill=ink, width=width)
+
+
+@cache
+def _font(px: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(px)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    return font
+
+
+def label(text: str, px: float, ink: Ink, paper: Ink | None = None, edge: Ink | None = None) -> Image.Image:
+    """Return a text as an RGBA picture that is just large enough for it.
+
+    Args:
+        text: the text, not empty.
+        px: font size, px.
+        ink: colour of the letters.
+        paper: colour of a rectangle behind the text; None: what is behind it stays visible.
+        edge: colour of an outline of letters of at least 10 px; None: no outline.
+    """
+    font, line = _font(round(px)), 0 if edge is None else int(px / 10)
+    left, top, right, bottom = font.getbbox(text, stroke_width=line)
+    margin = 0 if paper is None else max(1, round(px / 5))
+    size = int(np.ceil(right - left)) + 2 * margin, int(np.ceil(bottom - top)) + 2 * margin
+    sheet = Image.new("RGBA", size, (*(edge or ink), 0) if paper is None else (*paper, 255))
+    ImageDraw.Draw(sheet).text((margin - left, margin - top), text, ink, font, stroke_width=line, stroke_fill=edge)
+    return sheet
 
 
 def placeholder(size: tuple[int, int], text: str) -> Image.Image:

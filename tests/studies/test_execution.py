@@ -44,6 +44,12 @@ def test_a_result_says_what_it_was_made_with(runs, tmp_path, commands):
     assert document["versions"]["python"] and document["seconds"]["training_wall"] >= 0
 
 
+def test_florence2_trains_on_pictures_as_they_are(runs, tmp_path, commands):
+    execute(at(tmp_path, commands), some_runs(runs, 7, 3))
+    said = [words[words.index("--digits") + 1] for words in commands.said if words[1] == "trainer.florence2"]
+    assert said == ["as-is", "as-is", "printed"]
+
+
 def test_a_run_that_two_questions_share_is_done_once(runs, tmp_path, commands):
     ladder, looked_at = some_runs(runs, 1, 1)[0], some_runs(runs, 6, 1)[0]
     assert distinct([ladder, looked_at]) == [ladder]

@@ -222,7 +222,12 @@ def test_what_is_frozen_again_is_of_the_rows_that_trained(
 
 @pytest.mark.parametrize(
     ("options", "said"),
-    [(["--split", "nowhere"], "nowhere"), (["--model", "nowhere"], "config.json"), (["--data", "nowhere"], "nowhere")],
+    [
+        (["--split", "nowhere"], "nowhere"),
+        (["--model", "nowhere"], "config.json"),
+        (["--data", "nowhere"], "nowhere"),
+        (["--digits", "edges"], "--digits applies to Florence-2 runs only"),
+    ],
 )
 def test_wrong_inputs_exit_with_2(trained_run, tiny_dataset, tmp_path, capsys, options, said):
     base = {"--model": str(trained_run), "--data": str(tiny_dataset), "--out": str(tmp_path / "out")}

@@ -73,6 +73,7 @@ class Pictures:
     ) -> None:
         self._rows, self._columns, self._size, self._fitted = rows, column.split("+"), size, fitted
         self._seen = seen
+        self._change: Callable[[Image.Image, int], Image.Image] | None = None
         self.channels = 3 * len(self._columns)
         need = len(rows) * self.channels * size[0] * size[1]
         if memory is None:
@@ -108,7 +109,8 @@ class Pictures:
 
     def _opened(self, row: Mapping[str, Any], index: int, column: str) -> Image.Image:
         picture = open_picture(row[column], f"row {index}, column {column!r}")
-        return picture if self._seen is None else self._seen(picture, str(row.get("camera") or ""))
+        picture = picture if self._seen is None else self._seen(picture, str(row.get("camera") or ""))
+        return picture if self._change is None else self._change(picture, index)
 
     def parts(self) -> list[Hashable]:
         """Return the part that each picture shows, as (scene, part); the picture's index if its row names no part."""
@@ -130,6 +132,12 @@ class Pictures:
         if len(indices) == 0:
             return torch.empty((0, self.channels, self._size[1], self._size[0]), dtype=torch.uint8)
         return torch.stack([self._decode(int(i)) for i in indices])
+
+    def changed(self, change: Callable[[Image.Image, int], Image.Image]) -> "Pictures":
+        """Return the pictures, each changed by `change(picture, index)`; they are decoded at each access."""
+        some = copy.copy(self)
+        some._held, some._change = None, change
+        return some
 
     def subset(self, indices: Sequence[int]) -> "Pictures":
         """Return the pictures at `indices`, in that order; pictures in memory are not decoded again."""

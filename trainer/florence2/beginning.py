@@ -74,9 +74,12 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
             for option, name in LORA.items()
             if name in given
         ]
-    if "digits_share" in given and given.get("digits") not in ("printed", "overlaid"):
-        digits = given.get("digits", "as-is")
-        problems.append(f"--digits-share: expected only with --digits printed or overlaid, got the value {digits}")
+    if given.get("input") == "nsoart" or not given.get("augment", True):
+        given.setdefault("digits", "as-is")
+    if (digits := given.get("digits", "varied")) != "varied":
+        if "digits_share" in given and digits not in ("printed", "overlaid"):
+            problems.append(f"--digits-share: expected --digits varied, printed or overlaid, got {digits}")
+        given.setdefault("digits_share", 1.0)
     if problems:
         raise InputError(problems)
     return DetectionConfig(**given)

@@ -32,6 +32,7 @@ from trainer.florence2 import decision, gates, metrics, plots, sheets
 from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
 from trainer.florence2.detect import Inspector, answers
+from trainer.florence2.drawn_texts import with_texts
 from trainer.florence2.evaluation_page import write_page
 from trainer.florence2.metrics import matches, pin_at
 from trainer.florence2.run import Detector, load_config
@@ -179,6 +180,29 @@ def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
     gates.learn(run, inspector.model, inspector.collator, splits)
 
 
+def _judged(
+    inspector: Inspector, split: DetectionSplit, batch_size: int, own: Gates | None
+) -> tuple[list[list[Found]], Sequence[Sequence[str]]]:
+    """Return the boxes found in each picture of a split, and the reasons of the gates why it cannot be judged."""
+    with gates.watch(inspector.model) as watched:
+        found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
+    return found, own.of_split(split.pictures, watched.features) if own else ()
+
+
+def _with_texts(
+    inspector: Inspector, split: DetectionSplit, batch_size: int, limits: Limits, own: Gates | None, kind: str
+) -> dict[str, Any]:
+    """Measure a split with texts drawn on its pictures (`drawn_texts.with_texts`); returns measures and verdicts."""
+    pictures = split.pictures.changed(lambda picture, index: with_texts(picture, split.truths[index], kind))
+    found, unsuitable = _judged(inspector, DetectionSplit(pictures, split.truths), batch_size, own)
+    pairs = list(zip(split.truths, found, strict=True))
+    detector = inspector.detector
+    return {
+        **metrics.measures_of(pairs, detector.labels, detector.threshold, interval=True),
+        "verdicts": metrics.verdicts_at(pairs, limits, unsuitable),
+    }
+
+
 def measure(
     inspector: Inspector,
     splits: dict[str, DetectionSplit],
@@ -186,6 +210,7 @@ def measure(
     out: Path,
     frozen: FrozenThreshold | None = None,
     own: Gates | None = None,
+    texts: Sequence[str] = (),
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Measure the splits, and write OUT/mistakes_SPLIT.png for each split with false or missed boxes.
 
@@ -194,6 +219,7 @@ def measure(
         batch_size, out: Pictures per batch, and the folder of the results.
         frozen: Thresholds of the verdicts; None: verdicts use the threshold from which a box counts.
         own: The run's gates, which find pictures that cannot be judged; None: no gates.
+        texts: Kinds of texts (`run.DRAWN_TEXTS`) with which the pictures are measured again.
 
     Returns:
         Reports by split, and the lines of predictions.csv.
@@ -204,14 +230,16 @@ def measure(
     reports: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for name, split in splits.items():
-        with gates.watch(inspector.model) as watched:
-            found = answers(inspector.model, split, inspector.collator, inspector.grammar, batch_size, bar=True)
-        unsuitable = own.of_split(split.pictures, watched.features) if own else ()
+        found, unsuitable = _judged(inspector, split, batch_size, own)
         reports[name] = metrics.report(
             split.truths, found, detector.labels, threshold, seen, limits=limits, unsuitable=unsuitable
         )
         points = decision.operating_points_of(split.truths, found, frozen, threshold, unsuitable)
         reports[name]["operating_points"] = points
+        if texts:
+            reports[name]["drawn"] = {
+                kind: _with_texts(inspector, split, batch_size, limits, own, kind) for kind in texts
+            }
         lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
         rows += [line for some in lines for line in some]
         if shown := worst(lines):
@@ -229,6 +257,7 @@ def evaluate(
     device: torch.device,
     own_folder: bool = False,
     max_escape: float = 0.0,
+    texts: Sequence[str] = (),
 ) -> None:
     """Measure a finished run's model on a dataset, write the results into `out` and print the main ones.
 
@@ -240,6 +269,7 @@ def evaluate(
         batch_size, device: Pictures per batch, and the model's device.
         own_folder: Whether `out` is RUN/evaluation, whose files may be replaced without a check.
         max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
+        texts: Kinds of texts (`run.DRAWN_TEXTS`) with which the pictures are measured again.
 
     Raises:
         InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, or
@@ -248,6 +278,8 @@ def evaluate(
     inspector = Inspector.load(run, device)
     detector = inspector.detector
     check_reference(run, folder, detector.input)
+    if texts and detector.input != "image":
+        raise InputError(f"--digits: expected a run trained on pictures, got {run}, trained with --input nsoart")
     data = _data(folder, wanted, detector)
     if not own_folder:
         new = evaluation_files({"splits": data.splits})
@@ -256,7 +288,7 @@ def evaluate(
     frozen = frozen_of(run, inspector, folder, data, batch_size, max_escape)
     _learn_gates(run, inspector, folder)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        reports, rows = measure(inspector, data.splits, batch_size, stage, frozen, Gates.load(run))
+        reports, rows = measure(inspector, data.splits, batch_size, stage, frozen, Gates.load(run), texts)
         document = {
             "model": run.resolve().name,
             "data": folder.resolve().name,
@@ -286,4 +318,6 @@ def _headlines(reports: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)"
         for group, part in measured["positions"].items():
             yield f"  {group} positions: {metrics.headline(part)}"
+        for kind, part in measured.get("drawn", {}).items():
+            yield f"  texts drawn, {kind}: {metrics.headline(part)}"
     yield from verdict_shares.worse_than_validation(reports)

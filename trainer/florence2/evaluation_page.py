@@ -26,6 +26,8 @@ MEASURES = (
     ("recall", "recall"),
 )
 
+DRAWN = [one for one in MEASURES if one[0] in ("map50", "map50_interval", "false_boxes_per_ok_picture")]
+
 
 def parts_of(measured: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """Return name and measures of each group of a split's pictures, from the split's entry in evaluation.json.
@@ -54,6 +56,12 @@ def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
         "classes": per_class,
         "verdicts": verdict_shares.cells(measured["verdicts"]) if "verdicts" in measured else None,
         "ceiling": measured["ceiling"],
+        "drawn_header": ("texts drawn on the pictures", *(title for _, title in DRAWN), *verdict_shares.SHORT_HEADER),
+        "drawn": [
+            [kind, *(part[key] for key, _ in DRAWN), *verdict_shares.short_cells(part["verdicts"])]
+            for kind, part in (("none", measured), *measured.get("drawn", {}).items())
+            if "drawn" in measured
+        ],
     }
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from trainer.florence2.auxiliary_loss import cell_targets
 from trainer.florence2.batches import Batch, Collator
 from trainer.florence2.data import DetectionData, sample_of, training_rows
+from trainer.florence2.drawn_texts import seeded, varied
 from trainer.florence2.run import DetectionConfig
 from trainer.florence2.samples import Sample, augmented, close_up, overlay
 from trainer.vit.network.model import OK_CLASS
@@ -85,4 +86,9 @@ class Examples:
             texts = [pin.cavity or pin.address for pin in truth.pins]
             sample = sample._replace(pixels=overlay(sample.pixels, sample.boxes, texts))
             may_flip = (False, False)
-        return augmented(sample, may_flip, generator) if config.augment else sample
+        if config.augment:
+            sample = augmented(sample, may_flip, generator)
+        if config.digits == "varied" and torch.rand((), generator=generator) < config.digits_share:
+            only_defects = bool(sample.in_answer.all())
+            sample = sample._replace(pixels=varied(sample.pixels, sample.boxes, seeded(generator), not only_defects))
+        return sample

@@ -369,7 +369,7 @@ def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) 
     return [group_of(*truth.defects, seen) if truth.targets else "ok" for truth in truths]
 
 
-def _part(pictures: Pictures, labels: Sequence[str], threshold: float, interval: bool) -> dict[str, Any]:
+def measures_of(pictures: Pictures, labels: Sequence[str], threshold: float, interval: bool) -> dict[str, Any]:
     """Measures of some pictures: counts, mAP and, with `interval`, the interval of mAP50."""
     precisions = mean_average_precision(pictures, labels)
     row: dict[str, Any] = {
@@ -395,7 +395,7 @@ def report(
 ) -> dict[str, Any]:
     """Compute all measures of one split, as evaluation.json stores them.
 
-    A new measure is a function in this module and a key here or in `_part`; `evaluation_page` shows it.
+    A new measure is a function in this module and a key here or in `measures_of`; `evaluation_page` shows it.
 
     Args:
         truths, found: Truth and found boxes of each picture, in px of the picture.
@@ -410,11 +410,11 @@ def report(
 
     def part(keep: Iterable[bool], interval: bool = intervals) -> dict[str, Any]:
         some = [picture for picture, kept in zip(pictures, keep, strict=True) if kept]
-        return _part(some, labels, threshold, interval)
+        return measures_of(some, labels, threshold, interval)
 
     groups = position_groups(truths, seen)
     out: dict[str, Any] = {
-        **_part(pictures, labels, threshold, intervals),
+        **measures_of(pictures, labels, threshold, intervals),
         **{k: v for k, v in mean_average_precision(pictures, labels).items() if k not in ("map", "map50")},
         "verdicts": verdicts_at(pictures, limits or Limits.at(threshold), unsuitable),
         "ceiling": ceilings(truths, labels),

@@ -25,6 +25,8 @@ from trainer.vit.network.model import OK_CLASS
 FORMAT = "pinsight-florence2"
 VERSION = 1
 MODEL, ADAPTER = "model", "adapter"
+# Kinds of texts that are drawn on pictures to test a run: see `drawn_texts.with_texts`.
+DRAWN_TEXTS = ("overlaid", "edges", "varied")
 UNFINISHED = "finish the training with `python -m trainer.florence2 --resume`"
 
 
@@ -115,17 +117,20 @@ class DetectionConfig(Settings):
     gradient_checkpointing: bool = setting(
         False, "compute activations again in the backward pass: less memory, more time"
     )
-    digits: Literal["as-is", "printed", "overlaid", "none"] = setting(
-        "as-is",
-        "pictures to train on. as-is: all; printed: those with print on the housing; overlaid: all, with cavity "
+    digits: Literal["varied", "as-is", "printed", "overlaid", "none"] = setting(
+        "varied",
+        "pictures to train on. varied: all, with random numbers and other texts drawn beside the pins and anywhere "
+        "else, never on them; as-is: all; printed: those with print on the housing; overlaid: all, with cavity "
         "numbers drawn above the pins; none: those without print",
+        shown="varied; as-is with --no-augment or --input nsoart",
         group="data",
     )
     digits_share: float = setting(
-        1.0,
-        "with --digits printed or overlaid: share of the training pictures that have print or numbers",
+        0.25,
+        "with --digits varied, printed or overlaid: share of the training pictures that have texts, print or numbers",
         ge=0,
         le=1,
+        shown="0.25 with varied, otherwise 1",
         group="data",
         metavar="S",
     )

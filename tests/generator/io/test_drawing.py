@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from generator.io.drawing import Box, Cell, draw_boxes, enlargement, fit, grid, line_px, under_verdict
+from generator.io.drawing import Box, Cell, draw_boxes, enlargement, fit, grid, label, line_px, under_verdict
 from generator.io.palette import hue, rgb
 
 GREY = (120, 120, 120)
@@ -122,3 +122,16 @@ def test_a_sheet_holds_every_picture_whole():
 @pytest.mark.parametrize("caption", ["x" * 9, "NG", "日", ""])
 def test_a_caption_fits_a_picture_of_one_pixel(caption):
     assert grid([[Cell(Image.new("RGB", (1, 1)), [caption])]]).height > 12
+
+
+def test_a_label_is_as_large_as_its_text_and_paper_fills_it():
+    ink, paper, edge = (250, 240, 10), (10, 20, 30), (0, 0, 200)
+    bare, framed = label("27", 20, ink), label("27", 20, ink, paper, edge)
+    opaque = np.asarray(bare)[:, :, 3] > 0
+    columns = np.flatnonzero(opaque.any(axis=0))  # a font leaves a little space beside a letter
+    assert opaque.any(axis=1)[[0, -1]].all() and columns[0] <= 3 and columns[-1] >= bare.width - 4
+    assert (np.asarray(bare)[opaque][:, :3] == ink).all()
+    assert framed.width > bare.width and (np.asarray(framed)[:, :, 3] == 255).all()
+    assert framed.getpixel((0, 0)) == (*paper, 255)
+    colours = {colour[:3] for _, colour in framed.getcolors(10_000)}
+    assert {ink, edge} <= colours

@@ -145,7 +145,9 @@ def test_sections_of_the_first_version_are_read_with_the_values_of_then():
     assert section(ViTConfig, FIRST_MODEL, "model") == ViTConfig(("NG", "OK"), 64, 32, dim=64, depth=1, heads=2)
     training = section(TrainingConfig, FIRST_TRAINING, "training")
     assert training == TrainingConfig(epochs=3, threads=2, input="nsoart", rows="all")
-    assert section(DetectionConfig, FIRST_DETECTION, "training") == DetectionConfig(mode="lora", rank=4)
+    assert section(DetectionConfig, FIRST_DETECTION, "training") == DetectionConfig(
+        mode="lora", rank=4, digits="as-is", digits_share=1.0
+    )
     detector = section(Detector, DETECTOR, "detector")
     assert detector == Detector(("NG", "OK"), (64, 32), 0.5, {"s": ["r1c1"]}, False, "image")
 

@@ -30,9 +30,13 @@ from trainer.core.golden_input import GoldenInput
 from trainer.core.run_folder import read_tensors
 from trainer.florence2 import command, comparison, evaluation, forgetting, lora, prediction, verdicts
 from trainer.florence2.answers import Found
+from trainer.florence2.beginning import settings_of
 from trainer.florence2.data import DetectionSplit, chosen_rows, sample_of, training_rows
+from trainer.florence2.detect import Inspector
+from trainer.florence2.examples import Examples
 from trainer.florence2.network import load
-from trainer.florence2.run import load_config
+from trainer.florence2.options import parser
+from trainer.florence2.run import DetectionConfig, load_config
 from trainer.florence2.samples import close_up, overlay
 from trainer.florence2.truth import Truth, truth_of
 
@@ -381,6 +385,26 @@ def test_evaluate_says_of_validation_what_the_training_said(dataset, finished, t
     assert {p.name for p in out.glob("mistakes_*")} <= {"mistakes_train.png"}
 
 
+def test_evaluate_measures_again_with_texts_drawn(dataset, finished, tmp_path, monkeypatch, capsys):
+    seen = []
+
+    def unchanged(picture, truth, kind):
+        seen.append((truth.run, kind))
+        return picture
+
+    monkeypatch.setattr(evaluation, "with_texts", unchanged)
+    words = ["--model", str(finished), "--data", str(dataset), "--out", str(tmp_path / "out"), "--threads", "1"]
+    assert evaluate.main([*words, "--device", "cpu", "--digits", "edges", "--digits", "overlaid"]) == 0
+    own = json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["validation"]
+    drawn = own.pop("drawn")
+    assert list(drawn) == ["edges", "overlaid"]
+    assert all(own[key] == value for part in drawn.values() for key, value in part.items())
+    runs = {truth.run for truth in detection_of(dataset).splits["validation"].truths}
+    assert set(seen) == {(run, kind) for run in runs for kind in drawn}
+    assert "texts drawn, edges: mAP" in capsys.readouterr().out
+    assert "texts drawn on the pictures" in read_page(tmp_path / "out" / "report.html").text
+
+
 def test_a_killed_evaluation_of_a_detector_leaves_nothing_and_no_file_of_a_person_goes(
     dataset, finished, tmp_path, monkeypatch, capsys
 ):
@@ -536,6 +560,36 @@ def test_lora_begins_alike_with_the_same_seed(finished):
     assert not any(torch.equal(weight, other[name]) for name, weight in one.items())
 
 
+@pytest.mark.parametrize(
+    "words, digits",
+    [
+        ([], ("varied", 0.25)),
+        (["--no-augment"], ("as-is", 1.0)),
+        (["--input", "nsoart"], ("as-is", 1.0)),
+        (["--digits", "varied", "--no-augment", "--digits-share", "0.2"], ("varied", 0.2)),
+        (["--digits", "overlaid"], ("overlaid", 1.0)),
+    ],
+)
+def test_which_pictures_get_texts_by_default(dataset, words, digits):
+    settings = settings_of(parser().parse_args(["--data", str(dataset), *words]))
+    assert (settings.digits, settings.digits_share) == digits
+
+
+def test_a_share_of_the_training_pictures_gets_texts(dataset, finished):
+    data, inspector = detection_of(dataset), Inspector.load(finished, torch.device("cpu"))
+    count = len(data.splits["train"])
+
+    def changed(share: float) -> int:
+        config = DetectionConfig(digits_share=share, augment=False)
+        examples = Examples(data, inspector.collator, config, (8, 4), torch.device("cpu"))
+        generator = torch.Generator().manual_seed(0)
+        samples = [examples._sample(row, generator) for row in range(count)]
+        plain = [sample_of(examples.split, row, data.size, data.classes) for row in range(count)]
+        return sum(not torch.equal(one.pixels, other.pixels) for one, other in zip(samples, plain, strict=True))
+
+    assert changed(0.0) == 0 < changed(0.5) < changed(1.0)
+
+
 @pytest.mark.parametrize("pattern", [r".*decoder.*q_proj", r".*no_such_layer"])
 def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
     model, _ = load(str(finished / "model"), (), (64, 32), 0)
@@ -550,7 +604,7 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
     [
         (["--mode", "full", "--lora-rank", "4"], "--lora-rank: expected only with --mode lora"),
         (["--mode", "lora", "--train-share", "50"], "--train-share: expected a mode other than lora"),
-        (["--digits-share", "0.5"], "--digits-share: expected only"),
+        (["--digits-share", "0.5", "--digits", "none"], "--digits-share: expected --digits varied, printed or"),
         (["--private"], "--private: expected only with --push"),
         (["--compare", "full,best"], "--compare: expected modes"),
         (["--compare", "lora:50"], "--compare: expected modes"),
