@@ -74,9 +74,10 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
             for option, name in LORA.items()
             if name in given
         ]
-    if given.get("input") == "nsoart" or not given.get("augment", True):
-        given.setdefault("digits", "as-is")
-    if (digits := given.get("digits", "varied")) != "varied":
+    digits = given.get("digits", "as-is")
+    if digits == "varied" and given.get("input") == "nsoart":
+        problems.append("--digits varied: expected --input image, got nsoart, whose pictures show no texts as they are")
+    if digits != "varied":
         if "digits_share" in given and digits not in ("printed", "overlaid"):
             problems.append(f"--digits-share: expected --digits varied, printed or overlaid, got {digits}")
         given.setdefault("digits_share", 1.0)

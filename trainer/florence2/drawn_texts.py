@@ -156,10 +156,13 @@ def _number(pixels: Tensor, boxes: Tensor, taken: list[list[float]], draws: Rand
         drawn = _drawn(f"{before}{abs(begin + step * index)}", look)
         height, width = drawn.shape[1:]
         moved = [look.px * draws.uniform(-0.2, 0.2) for _ in "xy"]
-        x = (x1 + x2 - width) / 2 + across * ((x2 - x1 + width) / 2 + gap) + moved[0] * abs(down)
-        y = (y1 + y2 - height) / 2 + down * ((y2 - y1 + height) / 2 + gap) + moved[1] * abs(across)
-        if _is_free(round(x), round(y), drawn, pixels, taken):
-            _put(round(x), round(y), drawn, pixels, taken)
+        for farther in (0.0, 0.35, 0.7, 1.05):  # a bent pin's box is large: without this, it would often get no number
+            off = gap + farther * look.px
+            x = (x1 + x2 - width) / 2 + across * ((x2 - x1 + width) / 2 + off) + moved[0] * abs(down)
+            y = (y1 + y2 - height) / 2 + down * ((y2 - y1 + height) / 2 + off) + moved[1] * abs(across)
+            if _is_free(round(x), round(y), drawn, pixels, taken):
+                _put(round(x), round(y), drawn, pixels, taken)
+                break
 
 
 def _write(pixels: Tensor, taken: list[list[float]], text: str, draws: Random, at_edge: bool) -> None:

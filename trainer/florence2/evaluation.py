@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from trainer.core import frozen_threshold, results_folder, run_folder, tolerance, verdict_shares
 from trainer.core import gates as core_gates
@@ -37,6 +38,10 @@ from trainer.florence2.evaluation_page import write_page
 from trainer.florence2.metrics import matches, pin_at
 from trainer.florence2.run import Detector, load_config
 from trainer.florence2.truth import Truth
+from trainer.vit.network.letterbox import rgb
+
+# A larger share of pictures without room for a text is reported.
+_MOST_BARE = 0.1
 
 COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", "x1", "y1", "x2", "y2")
 SHOWN = 6
@@ -193,11 +198,22 @@ def _with_texts(
     inspector: Inspector, split: DetectionSplit, batch_size: int, limits: Limits, own: Gates | None, kind: str
 ) -> dict[str, Any]:
     """Measure a split with texts drawn on its pictures (`drawn_texts.with_texts`); returns measures and verdicts."""
-    pictures = split.pictures.changed(lambda picture, index: with_texts(picture, split.truths[index], kind))
+    bare = set[int]()
+
+    def drawn(picture: Image.Image, index: int) -> Image.Image:
+        changed = with_texts(picture, split.truths[index], kind)
+        if changed.tobytes() == rgb(picture).tobytes():
+            bare.add(index)
+        return changed
+
+    pictures = split.pictures.changed(drawn)
     found, unsuitable = _judged(inspector, DetectionSplit(pictures, split.truths), batch_size, own)
     pairs = list(zip(split.truths, found, strict=True))
     detector = inspector.detector
+    if len(bare) > _MOST_BARE * len(split.truths):
+        say(f"--digits {kind}: {len(bare)} of {len(split.truths)} pictures have no room for a text beside their boxes")
     return {
+        "pictures_without_texts": len(bare),
         **metrics.measures_of(pairs, detector.labels, detector.threshold, interval=True),
         "verdicts": metrics.verdicts_at(pairs, limits, unsuitable),
     }

@@ -10,7 +10,7 @@ from trainer.florence2.batches import Batch, Collator
 from trainer.florence2.data import DetectionData, sample_of, training_rows
 from trainer.florence2.drawn_texts import seeded, varied
 from trainer.florence2.run import DetectionConfig
-from trainer.florence2.samples import Sample, augmented, close_up, overlay
+from trainer.florence2.samples import Sample, close_up, moved, overlay, shown
 from trainer.vit.network.model import OK_CLASS
 
 # Side of a close-up in px, and close-ups per picture: together a quarter of a picture of 256 x 128 px.
@@ -87,8 +87,8 @@ class Examples:
             sample = sample._replace(pixels=overlay(sample.pixels, sample.boxes, texts))
             may_flip = (False, False)
         if config.augment:
-            sample = augmented(sample, may_flip, generator)
+            sample = moved(sample, may_flip, generator)
         if config.digits == "varied" and torch.rand((), generator=generator) < config.digits_share:
             only_defects = bool(sample.in_answer.all())
             sample = sample._replace(pixels=varied(sample.pixels, sample.boxes, seeded(generator), not only_defects))
-        return sample
+        return shown(sample) if config.augment else sample

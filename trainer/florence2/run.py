@@ -117,12 +117,11 @@ class DetectionConfig(Settings):
     gradient_checkpointing: bool = setting(
         False, "compute activations again in the backward pass: less memory, more time"
     )
-    digits: Literal["varied", "as-is", "printed", "overlaid", "none"] = setting(
-        "varied",
-        "pictures to train on. varied: all, with random numbers and other texts drawn beside the pins and anywhere "
-        "else, never on them; as-is: all; printed: those with print on the housing; overlaid: all, with cavity "
+    digits: Literal["as-is", "varied", "printed", "overlaid", "none"] = setting(
+        "as-is",
+        "pictures to train on. as-is: all; varied: all, with random numbers and other texts drawn beside the pins and "
+        "anywhere else, never on them; printed: those with print on the housing; overlaid: all, with cavity "
         "numbers drawn above the pins; none: those without print",
-        shown="varied; as-is with --no-augment or --input nsoart",
         group="data",
     )
     digits_share: float = setting(

@@ -60,7 +60,7 @@ class Sample(NamedTuple):
         )
 
 
-def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
+def moved(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Generator) -> Sample:
     """Shift, turn, zoom, mirror and relight a picture at random; defective pins stay whole inside it.
 
     Args:
@@ -68,7 +68,7 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
         may_flip: Whether the picture may be mirrored left-right, and whether up-down.
 
     Returns:
-        The changed picture, of equal size, with the moved pins. Good pins whose centre moved outside are left out.
+        The changed picture, of equal size, with the moved pins, also those that moved outside: see `shown`.
     """
     pixels, boxes, in_answer = sample.pixels, sample.boxes, sample.in_answer
     height, width = pixels.shape[1:]
@@ -80,10 +80,14 @@ def augmented(sample: Sample, may_flip: tuple[bool, bool], generator: torch.Gene
     most = (int(REACH[0] * width), int(REACH[1] * height))
     pixels, boxes = shift(pixels, boxes, *drawn_shift(boxes[in_answer], (width, height), most, draw[3:5]))
     pixels, boxes = mirror(pixels, boxes, may_flip[0] and draw[5] < 0.5, may_flip[1] and draw[6] < 0.5)
-    pixels = photometric(pixels, draw[7:11], generator)
-    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-    held = ((centres >= 0) & (centres <= boxes.new_tensor([width, height]))).all(1)
-    return sample._replace(pixels=pixels, boxes=boxes).kept(held)
+    return sample._replace(pixels=photometric(pixels, draw[7:11], generator), boxes=boxes)
+
+
+def shown(sample: Sample) -> Sample:
+    """Return a moved picture without the good pins whose centre lies outside."""
+    height, width = sample.pixels.shape[1:]
+    centres = (sample.boxes[:, :2] + sample.boxes[:, 2:]) / 2
+    return sample.kept(((centres >= 0) & (centres <= sample.boxes.new_tensor([width, height]))).all(1))
 
 
 def close_up(sample: Sample, side: int, stride: int, generator: torch.Generator, on_answer: bool) -> Sample:

@@ -13,10 +13,11 @@ import torch
 from trainer.core.split import Split
 from trainer.vit.run import TrainingConfig
 
-# Training pictures and epochs of the measured trainings (docs/explanation/vit.md#measured); between them the logarithms
-# are interpolated.
+# Training pictures and epochs: the last two as in measured trainings (docs/explanation/vit.md#measured), the others
+# chosen so that fewer pictures do not mean as few steps. Between them the logarithms are interpolated.
 EPOCHS = ((150, 120), (500, 60), (1500, 30), (4500, 12))
-UNEQUAL = 4
+# A class with fewer examples than FEWEST is not drawn more often: the same few would be learned by heart.
+UNEQUAL, FEWEST = 4, 20
 MEASURE_WEIGHT = 1.0
 
 
@@ -48,7 +49,7 @@ def fitted(
         said.append(f"--epochs {epochs}, because there are {pictures} training pictures: {epochs * pictures} are shown")
     counts = torch.bincount(split.labels)
     counts = counts[counts > 0]
-    if "balanced" not in given and counts.max() > UNEQUAL * counts.min():
+    if "balanced" not in given and counts.max() > UNEQUAL * counts.min() >= UNEQUAL * FEWEST:
         chosen["balanced"] = True
         said.append(
             f"--balanced, because a class has {int(counts.min())} training examples, another {int(counts.max())}"

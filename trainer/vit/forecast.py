@@ -21,6 +21,7 @@ from trainer.vit.run import TrainingConfig
 
 CURVES = Path(__file__).with_name("learning_curves.csv")
 SIZE = (256, 128)
+CLASSES = 3
 MEASURES = "--measure-weight"
 ABOUT = 1.1  # so many times a number of pictures counts as the same number
 WHERE = "docs/explanation/vit.md#forecast"
@@ -73,6 +74,8 @@ def unmeasured(settings: TrainingConfig, network: ViTConfig, boxes: bool) -> str
     usual = ViTConfig(("OK", "NG"), *SIZE)
     shape = ("patch_size", "dim", "depth", "stem")
     reasons = {
+        f"{len(network.classes)} classes": len(network.classes) != CLASSES,
+        "--no-augment": not settings.augment,
         f"pictures of {network.width} x {network.height} px": (network.width, network.height) != SIZE,
         "--views": bool(network.views),
         f"--input {settings.input}": settings.input != "image",

@@ -118,7 +118,7 @@ class TrainingConfig(Settings):
         "draw all classes equally often, whatever their share of the pictures",
         group="pictures",
         either=True,
-        shown="if one class has over four times the pictures of another",
+        shown="if one class has over four times the pictures of another, and each has at least 20",
         earlier=False,
     )
     rows: Rows = setting(

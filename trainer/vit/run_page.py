@@ -117,8 +117,11 @@ def warnings_of(
 def _before(run: Path) -> Mapping[str, Any]:
     """Read what was found and said before the training: `found`, and in newer runs `chosen` and `forecast`."""
     path = run / training_check.EXAMINATION
-    known = path.is_file()
-    return results_folder.read(path, "what was found before the training", found=list) if known else {"found": []}
+    if not path.is_file():
+        return {"found": []}
+    found = results_folder.read(path, "what was found before the training", found=list)
+    newer = {"chosen": list, "forecast": str} if found.keys() & {"chosen", "forecast"} else {}
+    return results_folder.read(path, "what was found before the training", found=list, **newer)
 
 
 def _checks(

@@ -5,6 +5,7 @@ import io
 import json
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -563,9 +564,8 @@ def test_lora_begins_alike_with_the_same_seed(finished):
 @pytest.mark.parametrize(
     "words, digits",
     [
-        ([], ("varied", 0.25)),
-        (["--no-augment"], ("as-is", 1.0)),
-        (["--input", "nsoart"], ("as-is", 1.0)),
+        ([], ("as-is", 1.0)),
+        (["--digits", "varied"], ("varied", 0.25)),
         (["--digits", "varied", "--no-augment", "--digits-share", "0.2"], ("varied", 0.2)),
         (["--digits", "overlaid"], ("overlaid", 1.0)),
     ],
@@ -580,7 +580,7 @@ def test_a_share_of_the_training_pictures_gets_texts(dataset, finished):
     count = len(data.splits["train"])
 
     def changed(share: float) -> int:
-        config = DetectionConfig(digits_share=share, augment=False)
+        config = DetectionConfig(digits="varied", digits_share=share, augment=False)
         examples = Examples(data, inspector.collator, config, (8, 4), torch.device("cpu"))
         generator = torch.Generator().manual_seed(0)
         samples = [examples._sample(row, generator) for row in range(count)]
@@ -588,6 +588,27 @@ def test_a_share_of_the_training_pictures_gets_texts(dataset, finished):
         return sum(not torch.equal(one.pixels, other.pixels) for one, other in zip(samples, plain, strict=True))
 
     assert changed(0.0) == 0 < changed(0.5) < changed(1.0)
+
+
+def test_texts_lie_on_no_pin_that_a_shift_moved_half_outside(monkeypatch, dataset, finished):
+    data, inspector = detection_of(dataset), Inspector.load(finished, torch.device("cpu"))
+    examples = Examples(
+        data, inspector.collator, DetectionConfig(digits="varied", digits_share=1.0), (8, 4), torch.device("cpu")
+    )
+    seen = []
+    monkeypatch.setattr(
+        "trainer.florence2.examples.varied", lambda pixels, boxes, *_: seen.append(len(boxes)) or pixels
+    )
+    generator = torch.Generator().manual_seed(0)
+    kept = [len(examples._sample(0, generator).boxes) for _ in range(40)]
+    assert set(seen) == {len(examples.split.truths[0].pins)} and min(kept) < max(kept)
+
+
+def test_boxes_of_defects_alone_are_refused_for_varied_texts(dataset):
+    split = detection_of(dataset).splits["train"]
+    truths = [replace(truth, answer=tuple(range(len(truth.pins)))) for truth in split.truths]
+    with pytest.raises(InputError, match=r"--digits varied: expected .* boxes of good pins too, got boxes of defects"):
+        chosen_rows(replace(split, truths=truths), "varied", 0.25)
 
 
 @pytest.mark.parametrize("pattern", [r".*decoder.*q_proj", r".*no_such_layer"])
@@ -605,6 +626,7 @@ def test_a_pattern_that_leaves_out_a_part_is_an_error(finished, pattern):
         (["--mode", "full", "--lora-rank", "4"], "--lora-rank: expected only with --mode lora"),
         (["--mode", "lora", "--train-share", "50"], "--train-share: expected a mode other than lora"),
         (["--digits-share", "0.5", "--digits", "none"], "--digits-share: expected --digits varied, printed or"),
+        (["--digits", "varied", "--input", "nsoart"], "--digits varied: expected --input image, got nsoart"),
         (["--private"], "--private: expected only with --push"),
         (["--compare", "full,best"], "--compare: expected modes"),
         (["--compare", "lora:50"], "--compare: expected modes"),

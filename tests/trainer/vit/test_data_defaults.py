@@ -29,12 +29,13 @@ def test_epochs_follow_the_pictures_within_bounds():
 
 def test_what_is_given_wins_and_unequal_classes_are_balanced(tiny_dataset):
     split = load_data(tiny_dataset).splits["train"]
-    unequal = replace(split, labels=torch.tensor([0, 1, *[2] * (len(split) - 2)]))
+    few, enough = (replace(split, labels=torch.arange(3).repeat_interleave(torch.tensor([n, n, 90]))) for n in (19, 20))
     chosen, said = data_defaults.fitted(TrainingConfig(), (), split, True)
     assert (chosen.epochs, chosen.balanced, chosen.measure_weight) == (120, False, 1) and len(said) == 2
-    assert data_defaults.fitted(TrainingConfig(), (), unequal, False)[0].balanced
+    assert data_defaults.fitted(TrainingConfig(), (), enough, False)[0].balanced
+    assert not data_defaults.fitted(TrainingConfig(), (), few, False)[0].balanced
     kept = TrainingConfig(epochs=7)
-    assert data_defaults.fitted(kept, ("epochs", "balanced", "measure_weight"), unequal, True) == (kept, ())
+    assert data_defaults.fitted(kept, ("epochs", "balanced", "measure_weight"), enough, True) == (kept, ())
     labels_only = TrainingConfig(patch_weight=0)
     assert data_defaults.fitted(labels_only, (), split, True)[0].measure_weight == 0
 
@@ -76,6 +77,8 @@ def test_a_forecast_says_what_helps_and_what_the_time_limit_takes(tmp_path):
         ({}, {"width": 512}, True, "512 x 128 px"),
         ({"input": "nsoart"}, {}, True, "--input nsoart"),
         ({}, {}, False, "no boxes"),
+        ({}, {"classes": ("NG", "OK")}, True, "2 classes"),
+        ({"augment": False}, {}, True, "--no-augment"),
         ({"init": "google/vit-base-patch16-224"}, {"dim": 64}, True, "another network, --init google"),
     ],
 )
