@@ -151,8 +151,8 @@ def chosen_rows(split: DetectionSplit, digits: str, share: float) -> list[int]:
         rows = list(range(len(split)))
     if digits == "varied" and all(len(t.answer) == len(t.pins) for t in split.truths):
         raise InputError(
-            "--digits varied: expected training pictures with boxes of good pins too, got boxes of defects alone: texts "
-            "would lie on good pins only, and a model would learn that a text means OK"
+            "--digits varied: expected training pictures with boxes of good pins too, got boxes of defects alone; "
+            "texts would lie on good pins only, and a model would learn that a text means OK"
         )
     if not rows:
         wanted = "without" if digits == "none" else "with" if share == 1 else "with and without"

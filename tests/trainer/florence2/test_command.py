@@ -399,10 +399,12 @@ def test_evaluate_measures_again_with_texts_drawn(dataset, finished, tmp_path, m
     own = json.loads((tmp_path / "out" / "evaluation.json").read_text())["splits"]["validation"]
     drawn = own.pop("drawn")
     assert list(drawn) == ["edges", "overlaid"]
+    assert [part.pop("pictures_without_texts") for part in drawn.values()] == [6, 6]
     assert all(own[key] == value for part in drawn.values() for key, value in part.items())
     runs = {truth.run for truth in detection_of(dataset).splits["validation"].truths}
     assert set(seen) == {(run, kind) for run in runs for kind in drawn}
-    assert "texts drawn, edges: mAP" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "texts drawn, edges: mAP" in said and "edges: 6 of 6 pictures have no room for a text" in said
     assert "texts drawn on the pictures" in read_page(tmp_path / "out" / "report.html").text
 
 
@@ -596,9 +598,12 @@ def test_texts_lie_on_no_pin_that_a_shift_moved_half_outside(monkeypatch, datase
         data, inspector.collator, DetectionConfig(digits="varied", digits_share=1.0), (8, 4), torch.device("cpu")
     )
     seen = []
-    monkeypatch.setattr(
-        "trainer.florence2.examples.varied", lambda pixels, boxes, *_: seen.append(len(boxes)) or pixels
-    )
+
+    def drawn(pixels, boxes, *_):
+        seen.append(len(boxes))
+        return pixels
+
+    monkeypatch.setattr("trainer.florence2.examples.varied", drawn)
     generator = torch.Generator().manual_seed(0)
     kept = [len(examples._sample(0, generator).boxes) for _ in range(40)]
     assert set(seen) == {len(examples.split.truths[0].pins)} and min(kept) < max(kept)
