@@ -21,6 +21,10 @@ from trainer.florence2.run import FORMAT as DETECTION_FORMAT
 from trainer.gauge.run import FORMAT as GAUGE_FORMAT
 
 OUT, BATCH = "evaluation", 16
+DIGITS_HELP = (
+    "Florence-2 only: measure again with texts drawn on the pictures, as long as without; may be repeated. overlaid: "
+    "the cavity's number above each pin; edges: texts along the picture's edges; varied: as --digits varied trains"
+)
 EXAMPLE = """example:
   python -m trainer.evaluate --model out/run --data out/dataset --split test --out out/evaluation
   python -m trainer.evaluate --model out/gauge --data out/dataset --tolerance true_position_mm=0.5 \\
@@ -60,14 +64,7 @@ def parser() -> argparse.ArgumentParser:
         "share of NG parts is judged OK, and save it in RUN; needs the dataset of the training "
         "(default: the threshold in RUN)",
     )
-    p.add_argument(
-        "--digits",
-        action="append",
-        choices=DRAWN_TEXTS,
-        help="Florence-2 only: measure again with texts drawn on the pictures, which takes as long as the measurement "
-        "without; may be repeated. overlaid: the cavity's number above each pin; edges: a date, a part number and two "
-        "other texts along the picture's edges; varied: random texts, as a training with --digits varied draws them",
-    )
+    p.add_argument("--digits", action="append", choices=DRAWN_TEXTS, help=DIGITS_HELP)
     p.add_argument(
         "--tolerance",
         action="append",

@@ -32,10 +32,7 @@ LETTERS = "ABCDEFGHJKLMNPRSTUVWXYZ"
 
 
 class Look(NamedTuple):
-    """The look of texts: font size in px, colours, factor on the width, and opacity from 0 to 1.
-
-    `paper` is the colour of the rectangle behind a text, `edge` that of the letters' outline; None if there is none.
-    """
+    """The look of texts: font size in px, colours (see `drawing.label`), factor on the width, opacity from 0 to 1."""
 
     px: float
     ink: Ink
@@ -75,8 +72,7 @@ def with_texts(picture: Image.Image, truth: Truth, kind: str) -> Image.Image:
     Args:
         picture, truth: The picture as stored, and its true boxes.
         kind: One of `run.DRAWN_TEXTS`. `overlaid`: the cavity's number above each pin, white; `edges`: a date, a part
-            number and two other texts along the picture's edges; `varied`: random texts, as the function `varied`
-            draws them.
+            number and two other texts along the picture's edges; `varied`: as the function `varied` draws them.
     """
     draws = Random(f"{kind} {truth.run}")
     pixels = torch.from_numpy(np.asarray(rgb(picture), dtype=np.uint8).copy()).permute(2, 0, 1).float() / 255
@@ -131,18 +127,16 @@ def _drawn(text: str, look: Look) -> Tensor:
     return drawn
 
 
-def _is_free(x: int, y: int, drawn: Tensor, pixels: Tensor, taken: list[list[float]]) -> bool:
-    height, width = drawn.shape[1:]
-    if x < 0 or y < 0 or x + width > pixels.shape[2] or y + height > pixels.shape[1]:
+def _put(x: int, y: int, drawn: Tensor, pixels: Tensor, taken: list[list[float]]) -> bool:
+    """Put a text with its left upper corner at (x, y), in place, if it fits there clear of all boxes in `taken`."""
+    right, bottom = x + drawn.shape[2], y + drawn.shape[1]
+    if x < 0 or y < 0 or right > pixels.shape[2] or bottom > pixels.shape[1]:
         return False
-    return all(x >= x2 or y >= y2 or x + width <= x1 or y + height <= y1 for x1, y1, x2, y2 in taken)
-
-
-def _put(x: int, y: int, drawn: Tensor, pixels: Tensor, taken: list[list[float]]) -> None:
-    """Put a text with its left upper corner at (x, y) on the pixels, in place, and add its box to `taken`."""
-    height, width = drawn.shape[1:]
-    pixels[:, y : y + height, x : x + width].lerp_(drawn[:3], drawn[3:].expand(3, -1, -1))
-    taken.append([x, y, x + width, y + height])
+    if any(x < x2 and y < y2 and right > x1 and bottom > y1 for x1, y1, x2, y2 in taken):
+        return False
+    pixels[:, y:bottom, x:right].lerp_(drawn[:3], drawn[3:].expand(3, -1, -1))
+    taken.append([x, y, right, bottom])
+    return True
 
 
 def _number(pixels: Tensor, boxes: Tensor, taken: list[list[float]], draws: Random) -> None:
@@ -160,8 +154,7 @@ def _number(pixels: Tensor, boxes: Tensor, taken: list[list[float]], draws: Rand
             off = gap + farther * look.px
             x = (x1 + x2 - width) / 2 + across * ((x2 - x1 + width) / 2 + off) + moved[0] * abs(down)
             y = (y1 + y2 - height) / 2 + down * ((y2 - y1 + height) / 2 + off) + moved[1] * abs(across)
-            if _is_free(round(x), round(y), drawn, pixels, taken):
-                _put(round(x), round(y), drawn, pixels, taken)
+            if _put(round(x), round(y), drawn, pixels, taken):
                 break
 
 
@@ -176,6 +169,5 @@ def _write(pixels: Tensor, taken: list[list[float]], text: str, draws: Random, a
         if at_edge:
             near = draws.randint(0, 2)
             x, y = draws.choice(((x, near), (x, down - near), (near, y), (across - near, y)))
-        if _is_free(x, y, drawn, pixels, taken):
-            _put(x, y, drawn, pixels, taken)
+        if _put(x, y, drawn, pixels, taken):
             return

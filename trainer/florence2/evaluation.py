@@ -208,8 +208,7 @@ def _with_texts(
 
     pictures = split.pictures.changed(drawn)
     found, unsuitable = _judged(inspector, DetectionSplit(pictures, split.truths), batch_size, own)
-    pairs = list(zip(split.truths, found, strict=True))
-    detector = inspector.detector
+    pairs, detector = list(zip(split.truths, found, strict=True)), inspector.detector
     if len(bare) > _MOST_BARE * len(split.truths):
         say(f"--digits {kind}: {len(bare)} of {len(split.truths)} pictures have no room for a text beside their boxes")
     return {
@@ -281,11 +280,10 @@ def evaluate(
 
     Args:
         run, folder, out: Folders of the run, of the dataset and of the results.
-        wanted: Splits to measure; empty: all but `train`.
+        wanted, texts: Splits to measure (empty: all but `train`); kinds of texts, see `measure`.
         batch_size, device: Pictures per batch, and the model's device.
         own_folder: Whether `out` is RUN/evaluation, whose files may be replaced without a check.
         max_escape: Largest escape rate, for which the escape threshold is chosen again and saved; 0: the run's is kept.
-        texts: Kinds of texts (`run.DRAWN_TEXTS`) with which the pictures are measured again.
 
     Raises:
         InputError: The run is unfinished, the dataset cannot be read or has classes that the run does not know, or
@@ -321,9 +319,8 @@ def evaluate(
         operating_points(reports, decision.SCORE, stage / results_folder.OPERATING_POINTS)
         write_page(stage, document)
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
-    for text in [*_headlines(reports), compared.sentence()]:
-        say(text)
-    for text in frozen.sentences() if frozen else [fitness_said(None)]:
+    fitness = frozen.sentences() if frozen else [fitness_said(None)]
+    for text in [*_headlines(reports), compared.sentence(), *fitness]:
         say(text)
     say(f"page: {out / REPORT}")
 

@@ -44,6 +44,8 @@ from trainer.florence2.truth import Truth, truth_of
 SMALL = ["--model", "tiny", "--batch-size", "4", "--evaluate-every", "3"]
 SMALL += ["--threads", "1", "--seed", "1", "--device", "cpu"]
 
+THREE = ("--epochs", "3")
+
 
 @pytest.fixture(scope="module")
 def dataset(make_rows, make_dataset, tmp_path_factory) -> Path:
@@ -61,7 +63,7 @@ def train(dataset: Path, run: Path, *words: str) -> int:
 @pytest.fixture(scope="module")
 def finished(dataset, tmp_path_factory) -> Path:
     run = tmp_path_factory.mktemp("finished") / "run"
-    assert train(dataset, run, "--epochs", "3") == 0
+    assert train(dataset, run, *THREE) == 0
     return run
 
 
@@ -95,7 +97,7 @@ def resume(dataset: Path, run: Path, *words: str) -> int:
 def test_a_killed_run_resumed_equals_one_that_was_not(dataset, finished, tmp_path, number):
     run = tmp_path / "run"
     with dying_in_epoch(number):
-        assert train(dataset, run, "--epochs", "3") == 1
+        assert train(dataset, run, *THREE) == 1
     assert resume(dataset, run) == 0
     assert (run / "config.json").read_bytes() == (finished / "config.json").read_bytes()
     ours, _ = read_tensors(run / "state.safetensors")
@@ -112,7 +114,7 @@ def test_a_run_that_ran_out_of_time_and_went_on_has_the_same_model(dataset, fini
     """A run also measures the epoch in which its time ends, although not due: that epoch may well be the best."""
     run = tmp_path / "run"
     with dying_in_epoch(1):
-        assert train(dataset, run, "--epochs", "3") == 1
+        assert train(dataset, run, *THREE) == 1
     assert resume(dataset, run, "--time-limit", "1e-6") == 0
     summary = json.loads((run / "summary.json").read_text())
     assert (summary["epochs"], summary["best_epoch"]) == (1, 1)
@@ -563,31 +565,26 @@ def test_lora_begins_alike_with_the_same_seed(finished):
     assert not any(torch.equal(weight, other[name]) for name, weight in one.items())
 
 
-@pytest.mark.parametrize(
-    "words, digits",
-    [
-        ([], ("as-is", 1.0)),
-        (["--digits", "varied"], ("varied", 0.25)),
-        (["--digits", "varied", "--no-augment", "--digits-share", "0.2"], ("varied", 0.2)),
-        (["--digits", "overlaid"], ("overlaid", 1.0)),
-    ],
-)
-def test_which_pictures_get_texts_by_default(dataset, words, digits):
-    settings = settings_of(parser().parse_args(["--data", str(dataset), *words]))
-    assert (settings.digits, settings.digits_share) == digits
+def test_which_pictures_get_texts_by_default(dataset):
+    for words, digits in {
+        "": ("as-is", 1.0),
+        "--digits varied": ("varied", 0.25),
+        "--digits varied --no-augment --digits-share 0.2": ("varied", 0.2),
+        "--digits overlaid": ("overlaid", 1.0),
+    }.items():
+        settings = settings_of(parser().parse_args(["--data", str(dataset), *words.split()]))
+        assert (settings.digits, settings.digits_share) == digits
 
 
 def test_a_share_of_the_training_pictures_gets_texts(dataset, finished):
-    data, inspector = detection_of(dataset), Inspector.load(finished, torch.device("cpu"))
-    count = len(data.splits["train"])
+    device, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
+    data, collator = detection_of(dataset), Inspector.load(finished, device).collator
+    plain = [sample_of(data.splits["train"], row, data.size, data.classes).pixels for row in range(8)]
 
     def changed(share: float) -> int:
         config = DetectionConfig(digits="varied", digits_share=share, augment=False)
-        examples = Examples(data, inspector.collator, config, (8, 4), torch.device("cpu"))
-        generator = torch.Generator().manual_seed(0)
-        samples = [examples._sample(row, generator) for row in range(count)]
-        plain = [sample_of(examples.split, row, data.size, data.classes) for row in range(count)]
-        return sum(not torch.equal(one.pixels, other.pixels) for one, other in zip(samples, plain, strict=True))
+        examples = Examples(data, collator, config, (8, 4), device)
+        return sum(not torch.equal(examples._sample(row, generator).pixels, plain[row]) for row in range(8))
 
     assert changed(0.0) == 0 < changed(0.5) < changed(1.0)
 
