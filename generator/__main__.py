@@ -83,10 +83,7 @@ def _main(given: list[str]) -> int:
         if error.errno is None:  # raised by a library, not about a file
             raise
         place = f"{error.filename}: " if error.filename else ""
-        print(
-            f"{place}expected a file or folder that can be read and written, got: {error.strerror}",
-            file=sys.stderr,
-        )
+        print(f"{place}expected a file or folder that can be read and written, got: {error.strerror}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         resumes = options.command in _RESUMING and getattr(options, "step", "apply") == "apply"

@@ -104,8 +104,7 @@ class Workshop:
     def alone(self, folder: Path, name: str) -> AbstractContextManager[None]:
         """Return a context manager that holds the lock of `folder`; if it must wait, it reports a wait for `name`."""
         return locked(
-            folder.with_suffix(".lock"),
-            waiting=lambda: self.report(f"  waiting until another process has made {name}"),
+            folder.with_suffix(".lock"), waiting=lambda: self.report(f"  waiting until another process has made {name}")
         )
 
     def is_built(self, design: Design) -> bool:

@@ -37,10 +37,7 @@ def _changes(what: str, changes: Mapping[str, Difference | None]) -> str:
 
 
 def _ladder(found: Found) -> list[str]:
-    tests = {
-        "test_shifted": "on the test with held-out pins",
-        "test_latched": "on a housing in no training picture",
-    }
+    tests = {"test_shifted": "on the test with held-out pins", "test_latched": "on a housing in no training picture"}
     changes = {words: found.difference(LADDER[0], LADDER[-1], answered(test)) for test, words in tests.items()}
     return [_changes("Training with all four kinds of pictures instead of the first kind alone", changes)]
 

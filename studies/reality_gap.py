@@ -46,14 +46,7 @@ from studies.foreign_stations import (
     through_window,
     write_scene,
 )
-from studies.gap_measures import (
-    JudgedPart,
-    Truth,
-    judged_by_classifier,
-    judged_by_gauge,
-    judged_by_inspect,
-    truths,
-)
+from studies.gap_measures import JudgedPart, Truth, judged_by_classifier, judged_by_gauge, judged_by_inspect, truths
 from studies.gap_runs import INSPECTION, MeasuredRun
 from studies.gap_tables import ADAPTED, AS_TRAINED, GAUGE, MATCHED, Result, silent, tables
 from studies.locks import locked

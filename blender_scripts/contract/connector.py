@@ -212,8 +212,7 @@ def read_connector(path: Path) -> Connector:
     sound = "shell" in top.data and top.table("shell").is_sound()
     marking = _marking(top.table("marking"))
     housings = top.named_tables(
-        "housings",
-        partial(read_housing, shell=shell, ink=marking.color, sound=sound, folder=path.parent),
+        "housings", partial(read_housing, shell=shell, ink=marking.color, sound=sound, folder=path.parent)
     )
     fixture = top.table("fixture", optional=True)
     cameras = read_cameras(top.table("camera"))

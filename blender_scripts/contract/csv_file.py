@@ -62,10 +62,7 @@ class CsvRows:
         first, self._skipped, given = _first_line(lines)
         self.delimiter = given or _delimiter(first, known, named)
         self._reader = csv.reader(
-            chain([first] if first else [], lines),
-            delimiter=self.delimiter,
-            strict=True,
-            skipinitialspace=not exact,
+            chain([first] if first else [], lines), delimiter=self.delimiter, strict=True, skipinitialspace=not exact
         )
         self.names: list[str] = []
         line = self._skipped + 1

@@ -236,11 +236,7 @@ class TomlSection:
                 known = ", ".join(sorted(self._used)) or "nothing"
                 found = f"{self._name(key)}: expected a known key ({known}), got {shown(key)}"
                 unknown.append((self.line(key), found))
-        return [
-            *self.problems,
-            *unknown,
-            *(p for child in self._children.values() for p in child._all_problems()),
-        ]
+        return [*self.problems, *unknown, *(p for child in self._children.values() for p in child._all_problems())]
 
     def finish(self) -> None:
         """Raise InputError with every mistake of this table and its sub-tables, if any; a key never read is one."""

@@ -220,11 +220,7 @@ class _Document:
                 raise self._wrong(where, expected, str(order.max()))
             triangles = _triangles(order, mode)
             if triangles is None:
-                raise self._wrong(
-                    where,
-                    "three vertices for each triangle",
-                    f"{len(order)} vertices in all",
-                )
+                raise self._wrong(where, "three vertices for each triangle", f"{len(order)} vertices in all")
             self.triangles += len(triangles)
             check_count(self.triangles, self.name)
             found.append((vertices, triangles))

@@ -85,12 +85,7 @@ class Window:
 
     def around(self, other: Window) -> Window:
         """The smallest window that holds this one and the other."""
-        return Window(
-            min(self.x1, other.x1),
-            min(self.y1, other.y1),
-            max(self.x2, other.x2),
-            max(self.y2, other.y2),
-        )
+        return Window(min(self.x1, other.x1), min(self.y1, other.y1), max(self.x2, other.x2), max(self.y2, other.y2))
 
 
 @dataclass(frozen=True)

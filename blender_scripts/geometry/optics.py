@@ -20,13 +20,7 @@ from blender_scripts.contract.world import World, tint
 from blender_scripts.geometry.lens import NO_DISTORTION, Lens
 from blender_scripts.geometry.sensor import Capture
 
-_DIRECTIONS = {
-    "center": (0.0, 0.0),
-    "left": (-1.0, 0.0),
-    "right": (1.0, 0.0),
-    "top": (0.0, 1.0),
-    "bottom": (0.0, -1.0),
-}
+_DIRECTIONS = {"center": (0.0, 0.0), "left": (-1.0, 0.0), "right": (1.0, 0.0), "top": (0.0, 1.0), "bottom": (0.0, -1.0)}
 
 
 @dataclass(frozen=True)
@@ -181,12 +175,7 @@ def look_at(position: np.ndarray, target: np.ndarray, up: np.ndarray) -> np.ndar
     right = np.cross(up, backward)
     right /= np.linalg.norm(right)
     matrix = np.eye(4)
-    matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3] = (
-        right,
-        np.cross(backward, right),
-        backward,
-        position,
-    )
+    matrix[:3, 0], matrix[:3, 1], matrix[:3, 2], matrix[:3, 3] = (right, np.cross(backward, right), backward, position)
     return matrix
 
 

@@ -107,11 +107,7 @@ def rotation_onto(lean: tuple[float, float]) -> tuple[Vector, Vector, Vector]:
     scale = 1.0 / math.sqrt(slope_x**2 + slope_y**2 + 1.0)
     x, y, z = slope_x * scale, slope_y * scale, scale
     shared = 1.0 / (1.0 + z)
-    return (
-        (1.0 - x * x * shared, -x * y * shared, x),
-        (-x * y * shared, 1.0 - y * y * shared, y),
-        (-x, -y, z),
-    )
+    return ((1.0 - x * x * shared, -x * y * shared, x), (-x * y * shared, 1.0 - y * y * shared, y), (-x, -y, z))
 
 
 STRAIGHT = Bend(0.0, 0.0, ())

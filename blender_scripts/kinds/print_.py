@@ -42,9 +42,7 @@ def _printed(part: Part, defect: Defect, how: str, letters: Letters) -> Letters:
     if how == "misplaced":
         shift, azimuth = defect["shift_mm"], math.radians(defect["azimuth_deg"])
         return replace(
-            letters,
-            x_mm=letters.x_mm + shift * math.cos(azimuth),
-            y_mm=letters.y_mm + shift * math.sin(azimuth),
+            letters, x_mm=letters.x_mm + shift * math.cos(azimuth), y_mm=letters.y_mm + shift * math.sin(azimuth)
         )
     # `wrong`: another digit replaces a digit, another letter a letter.
     source = draws.generator(part.seed, "misprint", letters.text)

@@ -11,17 +11,7 @@ import re
 from collections.abc import Sequence
 from itertools import combinations
 
-from blender_scripts.contract.defect import (
-    HOUSING,
-    PAIR,
-    PIN,
-    PRINT,
-    Choice,
-    Defect,
-    Parameter,
-    Value,
-    written,
-)
+from blender_scripts.contract.defect import HOUSING, PAIR, PIN, PRINT, Choice, Defect, Parameter, Value, written
 from blender_scripts.contract.errors import shown
 from blender_scripts.kinds import KINDS
 from blender_scripts.kinds.kind import EVERY_OTHER, Kind

@@ -194,10 +194,7 @@ class OutputFolder:
         Raises:
             OSError: a file cannot be written, or does not have the size that was written.
         """
-        hashes = {
-            "image_sha256": hashlib.sha256(image).hexdigest(),
-            "mask_sha256": hashlib.sha256(mask).hexdigest(),
-        }
+        hashes = {"image_sha256": hashlib.sha256(image).hexdigest(), "mask_sha256": hashlib.sha256(mask).hexdigest()}
         filled = {key: hashes.get(key, value) for key, value in record.items()}
         if extras:
             filled["extras_sha256"] = {kind: hashlib.sha256(data).hexdigest() for kind, data in extras.items()}

@@ -26,15 +26,7 @@ from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.offered import not_offered
 from blender_scripts.manifest.repeats import Repeats
-from blender_scripts.manifest.run import (
-    OPTIONAL,
-    REQUIRED,
-    RESERVED,
-    Manifest,
-    Run,
-    housings_by_scene,
-    input_sha256,
-)
+from blender_scripts.manifest.run import OPTIONAL, REQUIRED, RESERVED, Manifest, Run, housings_by_scene, input_sha256
 
 __all__ = ["OPTIONAL", "REQUIRED", "RESERVED", "Manifest", "Run", "ValidatedManifest"]
 __all__ += ["conflicts", "read_manifest", "read_validated", "run_names", "stream_manifest", "stream_runs"]

@@ -76,13 +76,7 @@ def _row_sha256(
         stated.pop("world", None)
     else:
         stated["world"] = f"{stated['world']} {WIDE_VERSION}"
-    parts = {
-        "picture": stated,
-        "scene": scene,
-        "renderer": renderer,
-        "blender": blender,
-        "settings": settings,
-    }
+    parts = {"picture": stated, "scene": scene, "renderer": renderer, "blender": blender, "settings": settings}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -58,12 +58,7 @@ class Run:
 
     def row(self) -> dict[str, str | int]:
         """The values of all columns by name, as records and datasets store them."""
-        return {
-            "run": self.run,
-            "split": self.split,
-            **self.picture(),
-            **self.extra,
-        }
+        return {"run": self.run, "split": self.split, **self.picture(), **self.extra}
 
     def picture(self) -> dict[str, str | int]:
         """The values, by name, of the columns on which the picture depends."""

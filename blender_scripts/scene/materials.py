@@ -212,11 +212,7 @@ def plating(name: str, terminal: Terminal, stain: Stain | None, finish: Finish, 
 
 
 def _tarnished(
-    tree: bpy.types.NodeTree,
-    clean: bpy.types.NodeSocket,
-    place: bpy.types.NodeSocket,
-    stain: Stain,
-    part: int,
+    tree: bpy.types.NodeTree, clean: bpy.types.NodeSocket, place: bpy.types.NodeSocket, stain: Stain, part: int
 ) -> bpy.types.NodeSocket:
     """Brown patches over a length of the pin: where noise exceeds a level that is lowest in the stain's middle."""
     dull = _gloss(tree, (0.10, 0.055, 0.025), 0.55)

@@ -191,9 +191,6 @@ class Renderer:
         """The housing's boxes: nothing hides it, so its visible box is the amodal one clipped to the picture."""
         walls = self.stage.housing_walls
         whole = edges_box(walls.vertices, walls.edges, camera)
-        low, high = (
-            (max(whole[0], 0.0), max(whole[1], 0.0)),
-            (min(whole[2], run.width), min(whole[3], run.height)),
-        )
+        low, high = ((max(whole[0], 0.0), max(whole[1], 0.0)), (min(whole[2], run.width), min(whole[3], run.height)))
         visible = [*low, *high] if low[0] < high[0] and low[1] < high[1] else None
         return {"visible": visible, "amodal": whole, "expected": whole}

@@ -41,10 +41,7 @@ def _floor(connector: Connector, terminals: tuple[Terminal, ...], places: Places
     outer = solids.floor_outline(connector.shell)
     cavity = connector.cavity
     holes = [solids.cavity_outline(terminal, cavity, cavity.chamfer_mm) for terminal in terminals]
-    loops = [
-        outer,
-        *(hole + np.array(place) for hole, place in zip(holes, places, strict=True)),
-    ]
+    loops = [outer, *(hole + np.array(place) for hole, place in zip(holes, places, strict=True))]
     edges, start = [], 0
     for loop in loops:
         edges += [(start + i, start + (i + 1) % len(loop)) for i in range(len(loop))]

@@ -51,11 +51,7 @@ def positions_truth(part: Part, camera: Camera, outlines: list[Outline], seen: l
     tips = camera.project(np.array([pin.tip_mm for pin in pins])).tolist()
     bases = camera.project(np.array([pin.base_mm for pin in pins])).tolist()
     for pin, outline, (visible, share), tip, base in zip(pins, outlines, seen, tips, bases, strict=True):
-        boxes = {
-            "visible": None if pin.missing else visible,
-            "amodal": outline.amodal,
-            "expected": outline.expected,
-        }
+        boxes = {"visible": None if pin.missing else visible, "amodal": outline.amodal, "expected": outline.expected}
         found.append(
             {
                 "index": pin.position.index,

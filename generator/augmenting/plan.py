@@ -32,17 +32,7 @@ PROPOSED = ("cut", "reverse", "plus90")
 CUT_WIDTH, CUT_RATIO = 600, 1.5
 # File in a folder of copies that holds the settings they were made with.
 SETTINGS = ".augment.json"
-_YES = {
-    "yes": True,
-    "y": True,
-    "1": True,
-    "true": True,
-    "no": False,
-    "n": False,
-    "0": False,
-    "false": False,
-    "": False,
-}
+_YES = {"yes": True, "y": True, "1": True, "true": True, "no": False, "n": False, "0": False, "false": False, "": False}
 _INDEX = {"index", "unnamed: 0", "no", "no."}
 _COLUMNS = ("file", "height", "width", *PROPOSED)
 

@@ -11,16 +11,7 @@ import numpy as np
 from blender_scripts.contract.tolerance import Tolerance
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.manifest.reader import Run
-from generator.dataset.labels import (
-    NUKENG,
-    OBSERVABLE_PX,
-    OK,
-    OTHERNG,
-    is_grey,
-    is_in_answer,
-    judge,
-    worst_class,
-)
+from generator.dataset.labels import NUKENG, OBSERVABLE_PX, OK, OTHERNG, is_grey, is_in_answer, judge, worst_class
 from generator.dataset.rows import (
     MANIFEST_COLUMNS,
     Box,

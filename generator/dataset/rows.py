@@ -399,12 +399,7 @@ def clipped(box: Iterable[float], size: tuple[int, int]) -> Box:
     """Clip a box xyxy to a picture of (W, H) px; a box outside of it becomes a point or line on the picture's edge."""
     width, height = size
     x1, y1, x2, y2 = (float(edge) for edge in box)
-    return (
-        min(max(x1, 0.0), width),
-        min(max(y1, 0.0), height),
-        min(max(x2, 0.0), width),
-        min(max(y2, 0.0), height),
-    )
+    return (min(max(x1, 0.0), width), min(max(y1, 0.0), height), min(max(x2, 0.0), width), min(max(y2, 0.0), height))
 
 
 def shown_part(box: Iterable[float] | None, size: tuple[int, int]) -> Box | None:

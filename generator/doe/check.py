@@ -42,11 +42,7 @@ _LONGEST_LABEL = 40
 def add_scenes_argument(parser: argparse.ArgumentParser) -> None:
     """Add the option `--scenes` to a parser."""
     parser.add_argument(
-        "--scenes",
-        type=Path,
-        default=SCENES,
-        metavar="DIR",
-        help="folder of the scene files (default: %(default)s)",
+        "--scenes", type=Path, default=SCENES, metavar="DIR", help="folder of the scene files (default: %(default)s)"
     )
 
 

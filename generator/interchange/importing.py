@@ -278,14 +278,7 @@ def _write(
         how.append(f"Mixed with the dataset `{other.folder.resolve().name}`: {by}.")
     settings = {**(other.card if other is not None else {}), "answer": rules.answer}
     text = make_derived_card(
-        title,
-        how,
-        writer.counts,
-        writer.origins,
-        writer.classes,
-        settings,
-        args.license,
-        writer.content_sha256,
+        title, how, writer.counts, writer.origins, writer.classes, settings, args.license, writer.content_sha256
     )
     if other is not None:
         copy_references(other.folder, writer.building)

@@ -14,16 +14,7 @@ from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from generator.dataset.labels import OK, is_in_answer, worst_class
-from generator.dataset.rows import (
-    MANIFEST_COLUMNS,
-    Box,
-    ObjectRow,
-    PictureRow,
-    answer,
-    clipped,
-    columns_of,
-    features,
-)
+from generator.dataset.rows import MANIFEST_COLUMNS, Box, ObjectRow, PictureRow, answer, clipped, columns_of, features
 from generator.dataset.writer import Kept, Spool, encoded_png
 from generator.interchange.coco_masks import pixels_of
 from generator.interchange.labelled import Labelled, LabelledObject, kind_of

@@ -20,11 +20,7 @@ from generator.io.view_names import parts_of
 
 
 def placed(
-    found: Found,
-    shares: Mapping[str, float],
-    seed: int,
-    others: Mapping[str, int],
-    views: Sequence[str] = (),
+    found: Found, shares: Mapping[str, float], seed: int, others: Mapping[str, int], views: Sequence[str] = ()
 ) -> list[Photo]:
     """Return imported pictures with their run name, split and, with `views`, part number and camera.
 

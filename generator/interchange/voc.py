@@ -76,15 +76,7 @@ def read_voc(source: Path, images: Path | None, names: ClassNames, zero_based: b
             unlisted.append(where)
         groups.append(folder_of(own.as_posix()))
         found.pictures.append(
-            Labelled(
-                picture.path,
-                picture.name,
-                split,
-                None,
-                objects,
-                size=_size(root),
-                problems=tuple(problems),
-            )
+            Labelled(picture.path, picture.name, split, None, objects, size=_size(root), problems=tuple(problems))
         )
     if unlisted:
         got = f"{len(unlisted)} that no list names (first: {unlisted[0]}): their pictures are put into train"

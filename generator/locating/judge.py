@@ -132,10 +132,4 @@ def _u_true_position(pin: MeasuredPin) -> float:
     return 2.0 * COVERAGE_FACTOR * float(np.sqrt(offset @ covariance @ offset)) / size
 
 
-_ORDER = (
-    Decision.NONCONFORM,
-    Decision.NOT_SEEN,
-    Decision.UNDETERMINED,
-    Decision.UNDECIDED,
-    Decision.CONFORM,
-)
+_ORDER = (Decision.NONCONFORM, Decision.NOT_SEEN, Decision.UNDETERMINED, Decision.UNDECIDED, Decision.CONFORM)

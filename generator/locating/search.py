@@ -143,12 +143,7 @@ def orientation_note(orientations: int) -> dict[str, str]:
 
 
 def search(
-    photograph: Image.Image,
-    drawing: Drawing,
-    entry: Mapping[str, Any],
-    finder: Finder,
-    pitch: float,
-    limits: FitLimits,
+    photograph: Image.Image, drawing: Drawing, entry: Mapping[str, Any], finder: Finder, pitch: float, limits: FitLimits
 ) -> Found:
     """Find the part of a drawing in a photograph.
 

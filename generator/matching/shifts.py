@@ -126,12 +126,7 @@ def _profiles(grey: np.ndarray, pixels: np.ndarray, normals: np.ndarray, reach: 
 
 
 def profiles(
-    grey: np.ndarray,
-    pixels: np.ndarray,
-    normals: np.ndarray,
-    steps: np.ndarray,
-    along_px: Sequence[float],
-    order: int,
+    grey: np.ndarray, pixels: np.ndarray, normals: np.ndarray, steps: np.ndarray, along_px: Sequence[float], order: int
 ) -> np.ndarray:
     """Return the values (n, k) of a picture (H, W) across n edges, each averaged over places along its edge.
 

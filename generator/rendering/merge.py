@@ -17,14 +17,7 @@ from tqdm import tqdm
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.output_path import check_parents
-from blender_scripts.manifest.output_folder import (
-    EXTRAS,
-    PATHS,
-    SCENE_PATHS,
-    SCENES,
-    OutputFolder,
-    original_paths,
-)
+from blender_scripts.manifest.output_folder import EXTRAS, PATHS, SCENE_PATHS, SCENES, OutputFolder, original_paths
 from blender_scripts.manifest.reader import run_names
 from blender_scripts.manifest.record import made_with, read_record
 from blender_scripts.manifest.render_settings import RenderSettings

@@ -91,11 +91,7 @@ class Finding:
 
     def to_json(self) -> dict[str, Any]:
         """Return what a verdict's JSON has besides the keys of `Envelope`: score, number of anomalies, evidence."""
-        return {
-            "score": round(self.score, 4),
-            "anomalies": len(self.boxes),
-            "evidence": self.look.evidence.to_json(),
-        }
+        return {"score": round(self.score, 4), "anomalies": len(self.boxes), "evidence": self.look.evidence.to_json()}
 
     def boxes_to_json(self) -> list[list[float]]:
         """Return `boxes` for the JSON document."""

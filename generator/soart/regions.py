@@ -62,12 +62,7 @@ def _components(above: np.ndarray, degrees: np.ndarray) -> np.ndarray:
                 more = np.empty((2 * count, 7), np.float64)
                 more[:count] = found
                 found = more
-            found[count, 0], found[count, 1], found[count, 2], found[count, 3] = (
-                first,
-                top,
-                last + 1,
-                bottom + 1,
-            )
+            found[count, 0], found[count, 1], found[count, 2], found[count, 3] = (first, top, last + 1, bottom + 1)
             found[count, 4], found[count, 5], found[count, 6] = worst, worst_x, worst_y
             count += 1
     return found[:count].copy()

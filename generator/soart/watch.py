@@ -61,11 +61,7 @@ class Arrival(NamedTuple):
 
 
 def arriving_parts(
-    folder: Path,
-    views: Sequence[str],
-    wait_s: float,
-    is_judged: Callable[[str, str, str], bool],
-    pause_s: float = 0.5,
+    folder: Path, views: Sequence[str], wait_s: float, is_judged: Callable[[str, str, str], bool], pause_s: float = 0.5
 ) -> Iterator[Arrival]:
     """Yield the parts whose pictures come into a folder or its subfolders, without end; see `arrivals`.
 

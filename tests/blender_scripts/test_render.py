@@ -287,10 +287,9 @@ print(tracer.picture(16, 8, 1, 0).shape)
 def test_windows_of_a_wide_view_lie_where_they_should(engine: str, tmp_path: Path) -> None:
     done = run_code(engine, WINDOWS.format(root=str(ROOT)), tmp_path)
     found = [line for line in done.stdout.splitlines() if line.startswith(("expected", "(8"))]
-    assert found == [
-        "expected a view of at most 65536 px along a side, got 65540 x 64 px",
-        "(8, 16, 3)",
-    ], done.stdout + done.stderr
+    assert found == ["expected a view of at most 65536 px along a side, got 65540 x 64 px", "(8, 16, 3)"], (
+        done.stdout + done.stderr
+    )
 
 
 LEFT_SHOWN = """
@@ -548,12 +547,7 @@ def test_arrays_of_an_earlier_picture_go(tmp_path: Path) -> None:
     output, arrays = OutputFolder(tmp_path / "out"), {"depth": b"d", "normal": b"n"}
     for extras in (arrays, {"depth": b"e"}):
         output.write("a", b"image", b"mask", {}, extras)
-    assert folder_bytes(tmp_path / "out").keys() == {
-        "images/a.png",
-        "masks/a.png",
-        "records/a.json",
-        "depth/a.npy",
-    }
+    assert folder_bytes(tmp_path / "out").keys() == {"images/a.png", "masks/a.png", "records/a.json", "depth/a.npy"}
     (tmp_path / "normal").mkdir()
     (tmp_path / "normal" / "a.npy").touch()
     (tmp_path / "out" / "normal").rmdir()

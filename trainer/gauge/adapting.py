@@ -32,16 +32,7 @@ from trainer.gauge.finish import DISPLACED
 from trainer.gauge.gates import FOLDER as GATES
 from trainer.gauge.prediction import CONNECTORS, Bench
 from trainer.gauge.run import factors_of, load_config, load_run, save_uncertainty
-from trainer.gauge.station_parts import (
-    Candidate,
-    Pictures,
-    SeenPart,
-    at_scale,
-    candidates,
-    changed,
-    see,
-    widened,
-)
+from trainer.gauge.station_parts import Candidate, Pictures, SeenPart, at_scale, candidates, changed, see, widened
 from trainer.gauge.station_uncertainty import Reference
 
 # Files of a run that an adapted one keeps as they are. The training's results stay behind: they do not hold for it.
@@ -174,11 +165,7 @@ def _apart(
 
 
 def _check(
-    asked: Asked,
-    bench: Bench,
-    reference: Reference | None,
-    views: Sequence[str],
-    measured: Mapping[str, Pictures],
+    asked: Asked, bench: Bench, reference: Reference | None, views: Sequence[str], measured: Mapping[str, Pictures]
 ) -> None:
     """Refuse a scatter that the limits do not allow, and a reference that does not fit the photographs."""
     station_uncertainty.check_scatter(asked.scatter_mm, _limits(bench))
@@ -221,11 +208,7 @@ def _enlarged(
 
 
 def _by_reference(
-    bench: Bench,
-    chosen: Candidate,
-    parts: Mapping[str, Pictures],
-    reference: Reference,
-    good: Mapping[str, np.ndarray],
+    bench: Bench, chosen: Candidate, parts: Mapping[str, Pictures], reference: Reference, good: Mapping[str, np.ndarray]
 ) -> tuple[float, dict[str, np.ndarray]]:
     """Slope, and factors (3,) on U as from `_enlarged`, from those measured parts that the run accepts."""
     addresses = [each.address for each in bench.drawing.positions]

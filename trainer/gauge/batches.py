@@ -32,12 +32,7 @@ def misplaced(pose: np.ndarray, pitch_mm: float, source: np.random.Generator) ->
 
 
 def crops_of(
-    picture: Picture,
-    queries: Queries,
-    pitch_mm: float,
-    side: int,
-    counts: tuple[int, int],
-    source: np.random.Generator,
+    picture: Picture, queries: Queries, pitch_mm: float, side: int, counts: tuple[int, int], source: np.random.Generator
 ) -> tuple[np.ndarray, ...]:
     """Cut crops of some pins, and of some points on the walls' edges, from one picture.
 

@@ -96,10 +96,7 @@ def beside(parts: pd.DataFrame, split: str, classifier: Classifier) -> dict[str,
             for title, of in (("OK", compared[~compared.ng]), ("NG", compared[compared.ng]))
         },
         "alike": share(len(both) - len(apart), len(both)),
-        "right": {
-            "gauge": int((apart.verdict == truth).sum()),
-            "classifier": int((apart.classifier == truth).sum()),
-        },
+        "right": {"gauge": int((apart.verdict == truth).sum()), "classifier": int((apart.classifier == truth).sum())},
     }
 
 

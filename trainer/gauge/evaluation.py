@@ -172,11 +172,7 @@ def measure_split(
     captures = captures_of(pictures, cameras)
     bar = f"measuring parts by pictures of {'+'.join(cameras) or 'all cameras'}"
     found = measure_captures(
-        captures,
-        data,
-        finder,
-        run.factors,
-        lambda each: tqdm(each, bar, len(captures), leave=False, disable=None),
+        captures, data, finder, run.factors, lambda each: tqdm(each, bar, len(captures), leave=False, disable=None)
     )
     found = [_refused(one, data, run) for one in found]
     table = table_of(found, data)

@@ -24,11 +24,7 @@ TRAINED = (
     Picture("operating_points.png", "operating_points.png", "Escapes and overkill over the threshold"),
     Picture("confusion.png", "confusion.png", "Confusion matrices"),
     Picture("curves.png", "curves.png", "Training"),
-    Picture(
-        "attention/attention_best.png",
-        "attention.png",
-        "Attention: where the network looks; box: the defect",
-    ),
+    Picture("attention/attention_best.png", "attention.png", "Attention: where the network looks; box: the defect"),
 )
 
 

@@ -245,7 +245,7 @@ def test_unknown_keys_and_tables(tmp_path: Path) -> None:
     more = "[housings.Oak]\ncolor = [0, 0, 0]\nroughness = 0.5\n[plating]\n[housings.plain.finish]\n"
     problems = problems_of(scene(tmp_path, {"cavity.depth_mm": "7.0\ndepth = 7.0"}, more))
     assert [problem.split(": ")[0].split(" ")[1] for problem in problems] == [
-        *("cavity.depth", "housings.Oak", "plating", "housings.plain.finish"),
+        *("cavity.depth", "housings.Oak", "plating", "housings.plain.finish")
     ]
     assert "expected a known key (chamfer_mm, clearance_mm, depth_mm), got 'depth'" in problems[0]
     assert "a table name of up to 32 lower-case letters, digits and _, first a letter, got 'Oak'" in problems[1]
@@ -338,9 +338,7 @@ def hybrid(folder: Path, old: str = "", new: str = "") -> Connector:
 
 def test_a_hybrid_has_a_terminal_and_a_tolerance_by_position(tmp_path: Path) -> None:
     found = hybrid(tmp_path)
-    assert [p.address for p in found.positions] == [
-        *("r1c1", "r1c2", "r1c3", "r1c5", "r1c6", "r2c2", "r2c3", "r2c4"),
-    ]
+    assert [p.address for p in found.positions] == [*("r1c1", "r1c2", "r1c3", "r1c5", "r1c6", "r2c2", "r2c3", "r2c4")]
     assert [p.cavity for p in found.blanks] == ["3", "5"]
     # What stands in single positions only is not offered for all of them.
     assert found.terminal_names == ("signal", "hybrid")
@@ -359,11 +357,7 @@ def test_a_hybrid_has_a_terminal_and_a_tolerance_by_position(tmp_path: Path) -> 
         ),
         ('r1c3 = "earth"', 'r1c4 = "earth"', "terminals.hybrid.at.r1c4: expected the address of a position with a pin"),
         # A wide terminal must fit where it stands, not where others do.
-        (
-            'r1c6 = "power"',
-            'r1c5 = "power"',
-            "positions: expected positions 1.12 mm or more apart in X, or 2.22",
-        ),
+        ('r1c6 = "power"', 'r1c5 = "power"', "positions: expected positions 1.12 mm or more apart in X, or 2.22"),
         (
             "thickness_mm = 3.0",
             "thickness_mm = 5.8",

@@ -18,10 +18,7 @@ def reference(x: float, y: float, k1: float, k2: float, p1: float, p2: float, k3
     """OpenCV's formula, written out for one point."""
     r2 = x * x + y * y
     radial = 1 + k1 * r2 + k2 * r2**2 + k3 * r2**3
-    return (
-        x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x),
-        y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y,
-    )
+    return (x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y)
 
 
 @pytest.mark.parametrize("distortion", [NO_DISTORTION, BARREL, PINCUSHION])

@@ -140,11 +140,7 @@ def test_look_at_is_a_rotation_that_looks_at_its_target(target, direction, dista
     assert matrix[3].tolist() == [0.0, 0.0, 0.0, 1.0]
 
 
-@given(
-    st.integers(0, 2**63 - 1),
-    st.sampled_from(CAMERAS),
-    st.tuples(*[st.floats(-15, 15)] * 2, st.floats(-7, 3)),
-)
+@given(st.integers(0, 2**63 - 1), st.sampled_from(CAMERAS), st.tuples(*[st.floats(-15, 15)] * 2, st.floats(-7, 3)))
 def test_a_record_has_what_it_takes_to_project(seed: int, name: str, point: tuple[float, float, float]) -> None:
     view = camera(name, 320, 200, seed, replace(SCENE, cameras=STILL.cameras))
     record = view.as_record()

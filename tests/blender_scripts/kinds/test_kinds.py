@@ -126,14 +126,7 @@ SIZES = [
     *("crushed:depth_mm=0.02", "crushed", "crushed:depth_mm=1.5", "crushed:start_mm=4,depth_mm=0.3"),
     *("twisted:angle_deg=2", "twisted", "twisted:angle_deg=180"),
     *("stained:from_mm=0,length_mm=0.2", "stained", "wrong", "wrong:plating=gold", "wrong:terminal=blade"),
-    *(
-        "bent;retracted",
-        "bent;protruding",
-        "bent;broken",
-        "bent;twisted",
-        "broken;twisted",
-        "crushed;twisted",
-    ),
+    *("bent;retracted", "bent;protruding", "bent;broken", "bent;twisted", "broken;twisted", "crushed;twisted"),
     *("wrong;bent;stained", "retracted;crushed", "protruding;broken", "broken:slope_deg=60;bent:tilt_deg=60"),
 ]
 
@@ -323,41 +316,20 @@ REFUSED = [
         "retracted@r1c1:depth_mm=7.1",
         "expected depth_mm of at most 7 mm (the cavity's depth), got 7.1 in retracted@r1c1",
     ),
-    (
-        "broken@r1c1:lost_mm=6.21",
-        "expected lost_mm of at most 6.2 mm for a pin 6.3 mm long, got 6.21 in broken@r1c1",
-    ),
+    ("broken@r1c1:lost_mm=6.21", "expected lost_mm of at most 6.2 mm for a pin 6.3 mm long, got 6.21 in broken@r1c1"),
     ("crushed@r1c1:depth_mm=2", "expected depth_mm of at most 1.5 mm, as only 5.1 mm of the pin can buckle ("),
     ("crushed@r1c1:start_mm=5.5", "expected depth_mm of at most 0 mm, as only 0 mm of the pin can buckle ("),
-    (
-        "crushed@r1c1:start_mm=7",
-        "expected start_mm below 6.3 mm (the pin's length above the cavity floor), got 7 in",
-    ),
-    (
-        "bent@r1c1:start_mm=6.3",
-        "expected start_mm below 6.3 mm (the pin's length above the cavity floor), got 6.3 in",
-    ),
-    (
-        "bent@r1c1;broken@r1c1:lost_mm=6.1",
-        "expected start_mm below 0.2 mm (the pin's length above the cavity floor)",
-    ),
+    ("crushed@r1c1:start_mm=7", "expected start_mm below 6.3 mm (the pin's length above the cavity floor), got 7 in"),
+    ("bent@r1c1:start_mm=6.3", "expected start_mm below 6.3 mm (the pin's length above the cavity floor), got 6.3 in"),
+    ("bent@r1c1;broken@r1c1:lost_mm=6.1", "expected start_mm below 0.2 mm (the pin's length above the cavity floor)"),
     ("bent@r1c1:tip_offset_mm=6", "for a pin 6.3 mm long, got 6 in bent@r1c1:tip_offset_mm=6"),
     ("stained@r1c1:from_mm=6.3", "expected from_mm below 6.3 mm (the pin's length), got 6.3 in stained@r1c1"),
-    (
-        "stained@r1c1:from_mm=4;broken@r1c1",
-        "expected from_mm below 3.3 mm (the pin's length), got 4 in stained@r1c1",
-    ),
+    ("stained@r1c1:from_mm=4;broken@r1c1", "expected from_mm below 3.3 mm (the pin's length), got 4 in stained@r1c1"),
     ("wrong@r1c1:terminal=square", "expected another terminal of scene connector_3x9 (round, "),
     ("wrong@r1c1:terminal=oak", "got 'oak' in wrong@r1c1:terminal=oak"),
     ("wrong@r1c1:plating=tin", "expected a plating that differs from the terminal's, got tin in wrong@r1c1"),
-    (
-        "cracked@housing:length_mm=7.6",
-        "expected length_mm of at most 7.5 mm (the shell's depth), got 7.6 in cracked",
-    ),
-    (
-        "chipped@housing:depth_mm=7.6",
-        "expected depth_mm of at most 7.5 mm (the shell's depth), got 7.6 in chipped",
-    ),
+    ("cracked@housing:length_mm=7.6", "expected length_mm of at most 7.5 mm (the shell's depth), got 7.6 in cracked"),
+    ("chipped@housing:depth_mm=7.6", "expected depth_mm of at most 7.5 mm (the shell's depth), got 7.6 in chipped"),
     (
         "chipped@housing:size_mm=32",
         "expected size_mm of at most 31.6 mm (0.3 of the rim's length), got 32 in chipped@housing",
@@ -372,10 +344,7 @@ REFUSED = [
     ("foreign@r1c1-r1c2:type=burr", "expected two pins (r1c1-r1c2) for a bridge"),
     ("foreign@housing:type=burr", "expected a pin's address as the target of a burr, got foreign@housing"),
     ("foreign@housing:x_mm=19.1", "expected x_mm and y_mm of a point inside the opening"),
-    (
-        "foreign@housing:x_mm=-16,y_mm=4.6",
-        "for a ball of 0.9 mm diameter, got the pin at r1c1 in the way of",
-    ),
+    ("foreign@housing:x_mm=-16,y_mm=4.6", "for a ball of 0.9 mm diameter, got the pin at r1c1 in the way of"),
     ("foreign@housing:type=fibre,size_mm=3,x_mm=-16,y_mm=4.6", "expected free space for a fibre, got"),
     ("foreign@r1c1:size_mm=6", "expected free space for a ball of 6 mm diameter, got"),
     (
@@ -385,14 +354,8 @@ REFUSED = [
     ("foreign@r1c1:type=burr,size_mm=4", "expected free space for a burr 4 mm long, got the pin at r1c2 in the way of"),
     ("foreign@r1c1-r1c3:type=bridge", "expected free space between the two pins, got the pin at r1c2 in the way of"),
     ("foreign@r1c1-r1c2:type=bridge,height_mm=6", "expected height_mm below the tapered tip of r1c1, got 6 in"),
-    (
-        "foreign@r1c1-r1c2:type=bridge;missing@r1c2",
-        "azimuth_deg=0,x_mm=0,y_mm=0, got a position whose pin is missing",
-    ),
-    (
-        "foreign@r1c1;retracted@r1c1:depth_mm=6.6",
-        "at a pin that ends above the cavity floor, got one that does not",
-    ),
+    ("foreign@r1c1-r1c2:type=bridge;missing@r1c2", "azimuth_deg=0,x_mm=0,y_mm=0, got a position whose pin is missing"),
+    ("foreign@r1c1;retracted@r1c1:depth_mm=6.6", "at a pin that ends above the cavity floor, got one that does not"),
 ]
 
 

@@ -121,10 +121,7 @@ def test_what_a_kind_excludes_is_a_kind() -> None:
         ("crushed@r1c1;bent@r1c1", "expected either crushed or bent at a pin, got both at r1c1"),
         ("bent@r1c1;crushed@r1c1", "expected either bent or crushed at a pin, got both at r1c1"),
         ("broken@r1c1;crushed@r1c1", "expected either broken or crushed at a pin, got both at r1c1"),
-        (
-            "retracted@r1c1;protruding@r1c1",
-            "expected either retracted or protruding at a pin, got both at r1c1",
-        ),
+        ("retracted@r1c1;protruding@r1c1", "expected either retracted or protruding at a pin, got both at r1c1"),
         ("stained@r1c1;missing@r1c1", "no other defect at a pin that is missing, got missing and stained at r1c1"),
         ("foreign@r1c1;missing@r1c1", "no other defect at a pin that is missing, got missing and foreign at r1c1"),
         ("foreign@r1c1-r1c1:type=bridge", "expected two different addresses"),
@@ -132,10 +129,7 @@ def test_what_a_kind_excludes_is_a_kind() -> None:
         ("foreign@r1c1:type=wasp", "expected type as one of ball, bridge, fibre, burr, got 'wasp'"),
         ("foreign@r1c1:type=", "expected type as one of ball, bridge, fibre, burr, got ''"),
         ("foreign@r1c1:type=ball,type=ball", "expected type once, got it twice"),
-        (
-            "wrong@r1c1:terminal=a b",
-            "expected terminal as a name of letters, digits and underscores, got 'a b'",
-        ),
+        ("wrong@r1c1:terminal=a b", "expected terminal as a name of letters, digits and underscores, got 'a b'"),
         ("wrong@r1c1:terminal=" + "a" * 65, "expected terminal as a name"),
         ("wrong@r1c1:terminal=square,plating=gold", "expected either terminal or plating, got both"),
         (

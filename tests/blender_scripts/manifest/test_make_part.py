@@ -149,13 +149,7 @@ def wall(text: str, azimuth: float) -> tuple[Mesh, float]:
     return mesh, height_at(mesh, *station.at(SHELL.opening.radius_mm + 0.5 * SHELL.wall_mm))
 
 
-CHIPS = [
-    "",
-    ":size_mm=0.3,depth_mm=0.1",
-    ":size_mm=31,depth_mm=7.5",
-    ":azimuth_deg=0,depth_mm=5",
-    ":azimuth_deg=22",
-]
+CHIPS = ["", ":size_mm=0.3,depth_mm=0.1", ":size_mm=31,depth_mm=7.5", ":azimuth_deg=0,depth_mm=5", ":azimuth_deg=22"]
 
 
 @pytest.mark.parametrize("values", CHIPS)

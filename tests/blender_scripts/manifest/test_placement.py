@@ -192,11 +192,7 @@ def test_scatter_has_the_scenes_deviations_and_is_truncated() -> None:
     shifts = [p.root_mm[axis] - (p.position.x_mm, p.position.y_mm)[axis] for p in pins for axis in (0, 1)]
     leans = [math.degrees(math.atan(slope)) for p in pins for slope in p.lean]
     heights = [p.root_mm[2] - FLOOR for p in pins]
-    for values, deviation in (
-        (shifts, scatter.position_mm),
-        (leans, scatter.tilt_deg),
-        (heights, scatter.height_mm),
-    ):
+    for values, deviation in ((shifts, scatter.position_mm), (leans, scatter.tilt_deg), (heights, scatter.height_mm)):
         assert statistics.pstdev(values) == pytest.approx(deviation * keeps, rel=0.04)
         assert statistics.fmean(values) == pytest.approx(0.0, abs=0.06 * deviation)
         assert 2.3 * deviation < max(map(abs, values)) <= 2.5 * deviation * (1 + 1e-9)
@@ -321,14 +317,8 @@ def test_the_base_lies_on_the_centre_line_in_the_floor() -> None:
             "retracted@r1c1:depth_mm=7.5",
             "expected depth_mm of at most 7 mm (the cavity's depth), got 7.5 in retracted@r1c1",
         ),
-        (
-            "bent@r1c1:start_mm=6.3",
-            "expected start_mm below 6.3 mm (the pin's length above the cavity floor), got 6.3",
-        ),
-        (
-            "bent@r1c1:tip_offset_mm=5.4",
-            "expected tip_offset_mm of at most 5.29 mm for a pin 6.3 mm long, got 5.4",
-        ),
+        ("bent@r1c1:start_mm=6.3", "expected start_mm below 6.3 mm (the pin's length above the cavity floor), got 6.3"),
+        ("bent@r1c1:tip_offset_mm=5.4", "expected tip_offset_mm of at most 5.29 mm for a pin 6.3 mm long, got 5.4"),
         (
             "bent@r1c1:start_mm=1;retracted@r1c1:depth_mm=5.5",
             "below 0.8 mm (the pin's length above the cavity floor), got 1",

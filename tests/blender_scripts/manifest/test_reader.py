@@ -161,11 +161,7 @@ MISTAKES = [
     ("defects", "bent@r2c5:tip_offset_mm=20", "expected tip_offset_mm of at most 5.29"),
     ("defects", "bent@r2c5:start_mm=6.3", "expected start_mm below 6.3 mm (the pin's length"),
     ("defects", "retracted@r2c5:depth_mm=0.01", "expected depth_mm from 0.02 to 30, got 0.01"),
-    (
-        "defects",
-        "retracted@r2c5:depth_mm=7.01",
-        "expected depth_mm of at most 7 mm (the cavity's depth), got 7.01",
-    ),
+    ("defects", "retracted@r2c5:depth_mm=7.01", "expected depth_mm of at most 7 mm (the cavity's depth), got 7.01"),
     ("defects", "missing@r2c5:depth_mm=1", "expected no parameters for missing, got 'depth_mm=1'"),
     (
         "defects",
@@ -206,16 +202,8 @@ MISTAKES = [
     ("defects", "chipped@r2c5", "expected chipped@ followed by `housing`, got 'chipped@r2c5'"),
     ("defects", "chipped@housing:depth_mm=8", "expected depth_mm of at most 7.5 mm (the shell's depth), got 8"),
     ("defects", "chipped@housing:size_mm=40", "expected size_mm of at most 31.6 mm (0.3 of the rim's length), got 40"),
-    (
-        "defects",
-        "cracked@housing:length_mm=8",
-        "expected length_mm of at most 7.5 mm (the shell's depth), got 8",
-    ),
-    (
-        "defects",
-        "print@print",
-        "expected a print (column `marking`) on the housing for print@print",
-    ),
+    ("defects", "cracked@housing:length_mm=8", "expected length_mm of at most 7.5 mm (the shell's depth), got 8"),
+    ("defects", "print@print", "expected a print (column `marking`) on the housing for print@print"),
     ("defects", "print@housing", "expected print@ followed by `print`, got 'print@housing'"),
     ("defects", "bent@r2c5:tilt_deg=40", "expected a pin clear of the pin at r2c6, got bent@r2c5:tilt_deg=40"),
     ("defects", "bent@r1c5:tilt_deg=40,azimuth_deg=90", "expected a pin clear of the wall"),
@@ -279,22 +267,10 @@ def test_without_a_fixture_each_seed_is_a_placing(tmp_path: Path) -> None:
 
 
 def test_what_is_wrong_by_itself_brings_no_second_line(tmp_path: Path) -> None:
-    rows = [
-        row("a", seed="x", part="x"),
-        row("b", seed="x", part="x", split="test"),
-        row("c", split="trian", part="1"),
-    ]
+    rows = [row("a", seed="x", part="x"), row("b", seed="x", part="x", split="test"), row("c", split="trian", part="1")]
     problems = problems_of(write(tmp_path, *rows, row("d", part="1"), row("a/b"), row("a/b", part="3")))
     assert [problem.split(": ")[0] for problem in problems] == [
-        *(
-            "m.csv:2 seed",
-            "m.csv:2 part",
-            "m.csv:3 seed",
-            "m.csv:3 part",
-            "m.csv:4 split",
-            "m.csv:6 run",
-            "m.csv:7 run",
-        ),
+        *("m.csv:2 seed", "m.csv:2 part", "m.csv:3 seed", "m.csv:3 part", "m.csv:4 split", "m.csv:6 run", "m.csv:7 run")
     ]
 
 
@@ -340,10 +316,7 @@ FILES = [
     (HEADER + "\n,,,,,,,,,,\n", "m.csv:2 file: expected at least one row"),
     (f"{HEADER}\n{LINE},\n", "m.csv:2 row: expected 11 values as in the header, got 12"),
     (f"{HEADER}\n{LINE[:-20]}", "m.csv:2 row: expected 11 values as in the header, got 7 (a truncated line"),
-    (
-        f'{HEADER}\n{LINE}\n"a2,train,1',
-        "m.csv:3 row: expected a valid CSV record, got unexpected end of data",
-    ),
+    (f'{HEADER}\n{LINE}\n"a2,train,1', "m.csv:3 row: expected a valid CSV record, got unexpected end of data"),
     (f'{HEADER}\n"a"b{LINE}\n', "m.csv:2 row: expected a valid CSV record, got ',' expected after '\"'"),
     (f'"{HEADER}"\n"{LINE}"\n', "m.csv:1 header: expected columns separated by commas, semicolons or tabs"),
     (
@@ -358,10 +331,7 @@ FILES = [
         f"{HEADER},,\n{LINE},,x\n{LINE.replace('good', 'b')},,x\n",
         "m.csv:2 column 13: expected a name for this column in the header",
     ),
-    (
-        f"{HEADER.replace('seed,', '')}\n",
-        "m.csv:1 header: expected the column seed, got no such column",
-    ),
+    (f"{HEADER.replace('seed,', '')}\n", "m.csv:1 header: expected the column seed, got no such column"),
     (f"{HEADER.replace('seed', 'Seed')}\n{LINE}", "m.csv:1 header: expected the column seed"),
     (LINE.replace(",,", ",x,") + "\n", "m.csv:1 header: expected the columns run, split"),
     (f"{HEADER},seed\n{LINE},1", "m.csv:1 header: expected each column once, got 'seed' twice"),
@@ -374,10 +344,7 @@ FILES = [
     (f'{HEADER},"a\nb"\n{LINE},1', r"m.csv:1 header: expected a column name of 1 to 64 printable characters"),
     (f"{HEADER}\n{LINE}\n{LINE[:9]}\0{LINE}", "m.csv:3 file: expected text, got a NUL byte"),
     (f"{HEADER},factory\n{LINE},品川\n".encode("cp932"), "m.csv:2 file: expected UTF-8 text"),
-    (
-        b"\xef\xbb\xbf" + f"{HEADER},factory\n{LINE},".encode() + b"\x93\xfa\n",
-        "(save as 'CSV UTF-8'), got byte 0x93",
-    ),
+    (b"\xef\xbb\xbf" + f"{HEADER},factory\n{LINE},".encode() + b"\x93\xfa\n", "(save as 'CSV UTF-8'), got byte 0x93"),
     (f"{HEADER}\n{LINE}\n".encode("utf-16"), "m.csv:1 file: expected UTF-8 text"),
     (f"{HEADER}\n{LINE}\n".encode("utf-16-le"), "m.csv:1 file: expected text, got a NUL byte"),
     (f"{HEADER}\n{LINE},".encode() + b"\xff\n", "m.csv:2 file: expected UTF-8 text"),

@@ -94,7 +94,7 @@ def test_apply_keeps_class_folders_and_originals(tmp_path):
     assert {p: p.read_bytes() for p in (wide, tall)} == before
     found = files(tmp_path / "out")
     assert set(found) == {
-        *("NG/a.png", "NG/a_left.png", "NG/a_right.png", "OK/b.jpg", "OK/b_reverse.png", "OK/b_plus90.png"),
+        *("NG/a.png", "NG/a_left.png", "NG/a_right.png", "OK/b.jpg", "OK/b_reverse.png", "OK/b_plus90.png")
     }
     assert found["OK/b.jpg"].read_bytes() == before[tall]
     # Halves of 350 x 300 are trimmed by 5 px, and by 0.3 to 0.5 of 50 px where they are long.
@@ -156,10 +156,7 @@ def test_a_plan_of_the_source_or_of_a_spreadsheet_is_read(tmp_path, text):
     [
         ("file,height,width,cut,reverse\n", "header: expected the column plus90, got no such column"),
         ("file,height,width,cut,reverse,plus90,flip\n", "got 'flip'"),
-        (
-            "file,height,width,cut,reverse,plus90\na,1,1,maybe,no,no\n",
-            ":2 cut: expected yes or no, got 'maybe'",
-        ),
+        ("file,height,width,cut,reverse,plus90\na,1,1,maybe,no,no\n", ":2 cut: expected yes or no, got 'maybe'"),
         (
             "file,height,width,cut,reverse,plus90\na,0,1,no,no,no\n",
             ":2 height: expected a whole number of px, at least 1, got '0'",
@@ -288,15 +285,9 @@ def test_originals_are_never_written_over(tmp_path, capsys, to):
             ("apply", "plan.csv", "--to", "out", "--sheet", "out/a.png"),
             "--sheet: expected an output file outside the input out, got out/a.png",
         ),
-        (
-            ("apply", "plan.csv", "--to", "out", "--sheet", "plan.csv"),
-            "ends in .jpg or .jpeg or .png, got plan",
-        ),
+        (("apply", "plan.csv", "--to", "out", "--sheet", "plan.csv"), "ends in .jpg or .jpeg or .png, got plan"),
         (("apply", "plan.csv", "--to", "in/a.png/out"), "--to in/a.png/out: expected a folder, got the file"),
-        (
-            ("apply", "plan.csv", "--to", "out", "--scenes", "nope"),
-            "--scenes nope: expected a folder of scene",
-        ),
+        (("apply", "plan.csv", "--to", "out", "--scenes", "nope"), "--scenes nope: expected a folder of scene"),
     ],
 )
 def test_a_place_that_is_an_input_or_none_to_write_to_is_refused(tmp_path, monkeypatch, capsys, words, message):
@@ -650,11 +641,7 @@ def test_what_a_dataset_of_an_earlier_version_does_not_say_is_not_guessed(built,
     assert whole["kinds"] == ["missing", "retracted"] and len(objects_of(half)) < len(objects_of(whole))
     assert half["label"] == CLASSES.index("NUKENG") and half["kinds"] is None
     assert whole["camera_json"] is None and set(whole["objects"]["dx_mm"]) == {None}
-    assert json.loads(half["tolerance_json"]) == {
-        "true_position_mm": 0.8,
-        "retraction_mm": 0.6,
-        "protrusion_mm": 0.6,
-    }
+    assert json.loads(half["tolerance_json"]) == {"true_position_mm": 0.8, "retraction_mm": 0.6, "protrusion_mm": 0.6}
     # Whether an object is in the answer follows from its class, box and visible share.
     assert sum(whole["objects"]["in_answer"]) == 2 and whole["bbox_str"].count("<loc_") == 8
     assert found["t000"]["objects"]["kinds"] == [None] * 27

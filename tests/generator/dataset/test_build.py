@@ -32,15 +32,7 @@ from generator.dataset.build import Options, build
 from generator.dataset.folder import read_features, read_rows, split_files
 from generator.dataset.labels import CLASSES
 from generator.soart.nsoart import nsoart_picture
-from tests.generator.made_renders import (
-    SCENES,
-    make_record,
-    read_json,
-    row,
-    write_picture,
-    write_record,
-    write_renders,
-)
+from tests.generator.made_renders import SCENES, make_record, read_json, row, write_picture, write_record, write_renders
 from tests.other_python import other_python
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -156,10 +148,7 @@ def test_rows_hold_the_truth_of_their_records(renders: Path, tmp_path: Path) -> 
     assert list(found) == [cells["run"] for cells in ROWS]
     for run, columns in found.items():
         record = read_json(renders, run)
-        assert columns["image"] == {
-            "bytes": (renders / "images" / f"{run}.png").read_bytes(),
-            "path": f"{run}.png",
-        }
+        assert columns["image"] == {"bytes": (renders / "images" / f"{run}.png").read_bytes(), "path": f"{run}.png"}
         for name, value in record["row"].items():
             assert columns[name] == value
         for number, position in enumerate(record["positions"]):
@@ -281,11 +270,7 @@ def test_card_says_what_it_is(renders: Path, tmp_path: Path) -> None:
     facts = build(renders, tmp_path / "set", SCENES, Options({}, license="cc-by-4.0"))
     card = DatasetCard.load(tmp_path / "set" / "README.md")
     assert card.data.license == "cc-by-4.0"
-    assert [entry["split"] for entry in card.data.configs[0]["data_files"]] == [
-        "train",
-        "validation",
-        "test_housing",
-    ]
+    assert [entry["split"] for entry in card.data.configs[0]["data_files"]] == ["train", "validation", "test_housing"]
     assert "| train | 1 | 1 | 1 | 3 |" in card.content
     assert "| test_housing | 0 | 1 | 1 | 2 |" in card.content
     for phrase in ("Synthetic", "NSOART", "design.csv", "Blender 5.2.0", "| connector_3x9 | 0.8 | 0.6 |"):
@@ -477,11 +462,7 @@ def test_a_mask_that_is_not_the_rendered_one_is_named(renders: Path, tmp_path: P
             [10, 10, 97, 9],
             "records/t1.json: r1c1: expected the box 'visible' with x1 <= x2 and y1 <= y2, got [10",
         ),
-        (
-            "expected",
-            [10, 10, 5, 20],
-            "records/t1.json: r1c1: expected the box 'expected' with x1 <= x2 and y1 <= y2",
-        ),
+        ("expected", [10, 10, 5, 20], "records/t1.json: r1c1: expected the box 'expected' with x1 <= x2 and y1 <= y2"),
         (
             "amodal",
             [10, 10, 20, float("inf")],
@@ -504,32 +485,12 @@ def test_a_box_that_no_picture_holds_is_named(
     [
         (("positions", 0, "boxes"), [], "r1c1: expected boxes as a JSON object, got []"),
         (("positions",), [], "expected positions with index 1, 2, 3, …, got []"),
-        (
-            ("positions", 3, "index"),
-            9,
-            "expected positions with index 1, 2, 3, …, got [1, 2, 3, 9, 5, 6, ...]",
-        ),
-        (
-            ("positions", 0, "true_position_mm"),
-            math.nan,
-            "expected positions[0].true_position_mm as a finite number, ",
-        ),
-        (
-            ("positions", 0, "tip_px"),
-            [0.0, -math.inf],
-            "expected positions[0].tip_px[1] as a finite number, got -inf",
-        ),
+        (("positions", 3, "index"), 9, "expected positions with index 1, 2, 3, …, got [1, 2, 3, 9, 5, 6, ...]"),
+        (("positions", 0, "true_position_mm"), math.nan, "expected positions[0].true_position_mm as a finite number, "),
+        (("positions", 0, "tip_px"), [0.0, -math.inf], "expected positions[0].tip_px[1] as a finite number, got -inf"),
         (("camera", "fx"), math.nan, "expected camera.fx as a finite number, got nan"),
-        (
-            ("tolerance", "retraction_mm"),
-            math.nan,
-            "expected tolerance.retraction_mm as a finite number, got nan",
-        ),
-        (
-            ("camera", "matrix_world"),
-            [],
-            "expected a complete record, got: camera.matrix_world must be 4 x 4 numbers",
-        ),
+        (("tolerance", "retraction_mm"), math.nan, "expected tolerance.retraction_mm as a finite number, got nan"),
+        (("camera", "matrix_world"), [], "expected a complete record, got: camera.matrix_world must be 4 x 4 numbers"),
         (("positions", 0), [], "expected a complete record, got: "),
         (("positions", 0, "visible_fraction"), 10**400, "expected a complete record, got: "),
         (("positions", 0, "boxes", "visible", 0), 10**400, "expected a complete record, got: "),
@@ -593,8 +554,7 @@ def many(folder: Path, count: int = 500) -> Path:
     defects = ("", "bent@r1c2:tilt_deg=12", "missing@r3c4")
     splits = ("train", "train", "train", "validation", "test_more")
     return write_renders(
-        folder,
-        [row(f"m{n}", splits[n % 5], defects[n % 3], camera=("center", "top")[n % 2]) for n in range(count)],
+        folder, [row(f"m{n}", splits[n % 5], defects[n % 3], camera=("center", "top")[n % 2]) for n in range(count)]
     )
 
 

@@ -19,11 +19,7 @@ VISIBLE, AMODAL, EXPECTED = [12.0, 12.0, 18.0, 19.0], [11.0, 11.0, 19.0, 20.0], 
 
 
 def pin(
-    index: int = 1,
-    true_position: float | None = 0.1,
-    retraction: float | None = 0.1,
-    kind: str = "ok",
-    **changes: Any,
+    index: int = 1, true_position: float | None = 0.1, retraction: float | None = 0.1, kind: str = "ok", **changes: Any
 ) -> dict[str, Any]:
     if kind == "missing":
         true_position = retraction = None
@@ -44,10 +40,7 @@ def pin(
 
 
 def thing(kind: str = "foreign", **boxes: Any) -> dict[str, Any]:
-    return {
-        "kind": kind,
-        "boxes": {"visible": [1.0, 2.0, 3.0, 4.0], "amodal": None, "expected": None, **boxes},
-    }
+    return {"kind": kind, "boxes": {"visible": [1.0, 2.0, 3.0, 4.0], "amodal": None, "expected": None, **boxes}}
 
 
 def record(*positions: dict[str, Any], other: tuple[dict[str, Any], ...] = ()) -> dict[str, Any]:
@@ -74,12 +67,7 @@ BENT, LOW, GONE = pin(1, true_position=0.9), pin(2, retraction=0.7), pin(3, kind
         ([BROKEN | {"true_position_mm": 0.9}], [], "OTHERNG", ("broken",)),
         ([BROKEN | {"retraction_mm": 0.7}], [], "NUKENG", ("broken", "retracted")),
         ([BROKEN | {"retraction_mm": 0.5}], [], "OTHERNG", ("broken",)),
-        (
-            [pin(kind="bent", true_position=0.9) | {"defects": [STAIN, BEND]}],
-            [],
-            "BENDNG",
-            ("bent", "stained"),
-        ),
+        ([pin(kind="bent", true_position=0.9) | {"defects": [STAIN, BEND]}], [], "BENDNG", ("bent", "stained")),
         ([pin(kind="bent", true_position=0.7) | {"defects": [STAIN, BEND]}], [], "OTHERNG", ("stained",)),
         ([pin(kind="bent", true_position=0.7) | {"defects": [BEND]}], [], "OK", ()),
         ([BENT, LOW], [], "NUKENG", ("bent", "retracted")),
@@ -259,10 +247,7 @@ def test_grey_zone(position: dict[str, Any], grey: float, flagged: bool) -> None
 
 
 def test_tolerances_as_text() -> None:
-    assert parse_tolerance("true_position_mm=0.6,retraction_mm=0.5") == {
-        "true_position_mm": 0.6,
-        "retraction_mm": 0.5,
-    }
+    assert parse_tolerance("true_position_mm=0.6,retraction_mm=0.5") == {"true_position_mm": 0.6, "retraction_mm": 0.5}
     assert parse_tolerance(" retraction_mm = 1e-1 ") == {"retraction_mm": 0.1}
     assert parse_tolerance("r2c5.protrusion_mm=0.3") == {"r2c5.protrusion_mm": 0.3}
 
@@ -302,13 +287,7 @@ measures = st.floats(0.0, 3.0)
 limits = st.floats(0.05, 2.5)
 
 
-@given(
-    st.lists(st.tuples(measures, measures, st.booleans()), min_size=1, max_size=12),
-    limits,
-    limits,
-    limits,
-    limits,
-)
+@given(st.lists(st.tuples(measures, measures, st.booleans()), min_size=1, max_size=12), limits, limits, limits, limits)
 def test_another_tolerance_changes_exactly_what_truth_says(
     pins: list[tuple[float, float, bool]], a1: float, a2: float, b1: float, b2: float
 ) -> None:

@@ -135,8 +135,7 @@ def test_limits_of_single_pins_on_the_command_line(renders: Path, tmp_path: Path
     }
     assert "| connector_3x9, r1c2 | 1.5 | 0.6 | 0.6 |" in (tmp_path / "set" / "README.md").read_text()
     with pytest.raises(
-        InputError,
-        match=r"--tolerance: expected addresses .* of pins of scene connector_3x9, got r9c9",
+        InputError, match=r"--tolerance: expected addresses .* of pins of scene connector_3x9, got r9c9"
     ):
         build(renders, tmp_path / "set", None, Options({"r9c9.retraction_mm": 0.1}))
     scene = tmp_path / "scenes" / "connector_3x9.toml"

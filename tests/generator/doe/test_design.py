@@ -392,10 +392,7 @@ MISTAKES = {
     "made.toml:17 positions.held_out: expected a number of positions, a share of all positions between 0 and 1, or "
     "a list of addresses, got 1.5": ("held_out = 9", "held_out = 1.5"),
     "made.toml: positions.held_out: expected fewer positions than the 27 of scene connector_3x9, so that one is left "
-    "for training, got 40": (
-        "held_out = 9",
-        "held_out = 40",
-    ),
+    "for training, got 40": ("held_out = 9", "held_out = 40"),
     "made.toml: positions.held_out: expected addresses of scene connector_3x9 (r1c1 to r3c9), got r9c9": (
         "held_out = 9",
         'held_out = ["r9c9"]',
@@ -415,10 +412,7 @@ MISTAKES = {
     ),
     "made.toml:10 factors.defects: expected one of scene, housing, terminal, camera, lighting, marking, fixture, "
     "width, height, samples, world, or a factor with a name of your own, got 'defects', a column that "
-    "`generator design` fills in": (
-        'scene = "connector_3x9"',
-        'scene = "connector_3x9"\ndefects = "x"',
-    ),
+    "`generator design` fills in": ('scene = "connector_3x9"', 'scene = "connector_3x9"\ndefects = "x"'),
     "made.toml:16 defects.cut: expected a kind of defect: one of wrong, ": (
         "[positions]",
         "[defects.cut]\n[positions]",
@@ -432,10 +426,7 @@ MISTAKES = {
         "[defects.bent]\n[positions]",
     ),
     "made.toml:20 splits.train.hold_out.housing: expected levels that [factors] lists for this factor (plain, "
-    "ribbed), got oak": (
-        "replicates = 2",
-        'hold_out = { housing = "oak" }',
-    ),
+    "ribbed), got oak": ("replicates = 2", 'hold_out = { housing = "oak" }'),
     "made.toml:17 defects.print.type: expected one or more of missing, wrong, misplaced, mirrored, got 'blue'": (
         "[positions]",
         '[defects.print]\ntype = "blue"\n[positions]',
@@ -516,10 +507,7 @@ def test_the_manifest_and_the_map_replace_no_spec(tmp_path: Path, capsys: pytest
     for words, problem in (
         ([toml, "-o", toml], f"-o: expected an output file outside the input {toml}, got {toml}"),
         ([csv_, "-o", csv_], f"-o: expected an output file outside the input {csv_}, got {csv_}"),
-        (
-            [png, "-o", new, "--map", png],
-            f"--map: expected an output file outside the input {png}, got {png}",
-        ),
+        ([png, "-o", new, "--map", png], f"--map: expected an output file outside the input {png}, got {png}"),
         ([toml, "-o", new, "--map", new], f"--map: expected a name that ends in .png, got {new}"),
         ([toml, "-o", f"{csv_}/m.csv"], f"-o {csv_}: expected a folder, got the file {csv_}"),
     ):

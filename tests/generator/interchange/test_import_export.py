@@ -24,14 +24,7 @@ from generator.dataset.labels import CLASSES
 from generator.dataset.rows import objects_of
 from generator.interchange import importing, photo_rows
 from generator.interchange.photo_rows import opened
-from tests.generator.augmenting.test_augment import (
-    broken_folder,
-    files,
-    made_rows,
-    masked_renders,
-    picture,
-    rows_of,
-)
+from tests.generator.augmenting.test_augment import broken_folder, files, made_rows, masked_renders, picture, rows_of
 from tests.generator.made_renders import SCENES, write_renders
 
 FORMATS = ("coco", "yolo", "imagefolder")
@@ -119,11 +112,7 @@ def test_stock_readers_read_coco_and_yolo(built):
 
 def test_yolo_s_folders_are_named_from_where_data_yaml_lies(built):
     content = yaml.safe_load((built / "yolo/data.yaml").read_text("utf-8"))
-    assert content == {
-        "train": "images/train",
-        "val": "images/validation",
-        "names": {0: "BENDNG", 1: "NUKENG"},
-    }
+    assert content == {"train": "images/train", "val": "images/validation", "names": {0: "BENDNG", 1: "NUKENG"}}
 
 
 def test_yolo_boxes_are_right_to_a_millionth(built):
@@ -158,11 +147,7 @@ def test_exported_and_imported_it_has_the_same_boxes_and_classes(built, tmp_path
         found = boxes_of(back)
         assert [f[0] for f in found] == [e[0] for e in expected]
         assert np.allclose([f[1:] for f in found], [e[1:] for e in expected], atol=1e-6 * 96)
-        assert (back["label"], back["verdict"], back["_split"]) == (
-            row["label"],
-            row["verdict"],
-            row["_split"],
-        )
+        assert (back["label"], back["verdict"], back["_split"]) == (row["label"], row["verdict"], row["_split"])
         assert back["image"]["bytes"] == row["image"]["bytes"]
         assert back["bbox_str"] == row["bbox_str"]
 
@@ -557,12 +542,7 @@ def test_words_that_nobody_explained_are_asked_for(tmp_path, capsys):
 @pytest.mark.parametrize("words", [("bent, left", "gap=big"), ("pin's", " odd "), ("",)], ids=str)
 def test_the_classes_that_are_proposed_are_taken(tmp_path, capsys, words):
     picture(tmp_path / "in/a.png")
-    coco(
-        tmp_path / "in",
-        [image(1, "a.png")],
-        [box(1, 1, 1, 5, 5, category=n + 1) for n in range(len(words))],
-        words,
-    )
+    coco(tmp_path / "in", [image(1, "a.png")], [box(1, 1, 1, 5, 5, category=n + 1) for n in range(len(words))], words)
     arguments = (tmp_path / "in", "--format", "coco", "--to", tmp_path / "out")
     assert import_(*arguments) == 2
     hint = re.search("they mean, as in (--classes .*)", capsys.readouterr().err)[1]
@@ -576,10 +556,7 @@ def test_the_classes_that_are_proposed_are_taken(tmp_path, capsys, words):
     ("line", "message"),
     [
         ("0 0.5 0.5 0.2\n", "a.txt:1: expected a class number and 4 numbers, or "),
-        (
-            "0 0.25 0.5 0.1 0.2 0.93\n",
-            "or a class number and a polygon (x y of three points or more), got '0 0.25 0.5",
-        ),
+        ("0 0.25 0.5 0.1 0.2 0.93\n", "or a class number and a polygon (x y of three points or more), got '0 0.25 0.5"),
         ("7 0.5 0.5 0.2 0.2\n", "a.txt:1: expected a class number that has a name in data.yaml, got 7"),
         ("0 1.5 0.5 0.2 0.2\n", "images/train/a.png box 1: expected a box inside 64 x 40 px"),
     ],
@@ -672,15 +649,7 @@ def test_the_views_of_a_part_stay_together(built, tmp_path, capsys):
         for view in ("center", "left"):
             label = "OK" if part % 2 else "BENDNG"
             picture(tmp_path / f"in/{label}/p{part}_{view}.png", 96, 48, part)
-    words = (
-        tmp_path / "in",
-        "--format",
-        "imagefolder",
-        "--views",
-        "center,left",
-        "--with",
-        built / "dataset",
-    )
+    words = (tmp_path / "in", "--format", "imagefolder", "--views", "center,left", "--with", built / "dataset")
     assert import_(*words, "--splits", "validation=0.4,test=0.6", "--to", tmp_path / "out") == 0
     rows = [row for row in rows_of(tmp_path / "out").values() if not row["synthetic"]]
     parts = {}

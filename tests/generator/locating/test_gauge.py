@@ -11,14 +11,7 @@ from generator.locating.gauge import inspect_part
 from generator.locating.pose import motion
 from generator.locating.sheet import draw_sheet, sentence
 from generator.verdict.envelope import Verdict
-from tests.generator.locating.exact_finder import (
-    POSE,
-    ExactFinder,
-    connectors_text,
-    drawing_of,
-    gauge_of,
-    pictures_of,
-)
+from tests.generator.locating.exact_finder import POSE, ExactFinder, connectors_text, drawing_of, gauge_of, pictures_of
 
 THREE = ("center", "top", "left")
 TOLERANCE = Tolerance(0.8, 0.6)

@@ -204,10 +204,7 @@ def test_an_interrupt_ends_the_tasks(whole: Path, joined: Cluster, tmp_path) -> 
 
 @pytest.mark.parametrize(
     "more",
-    [
-        pytest.param((), id="refused"),
-        pytest.param(("--mixed",), id="accepted on request", marks=pytest.mark.soak),
-    ],
+    [pytest.param((), id="refused"), pytest.param(("--mixed",), id="accepted on request", marks=pytest.mark.soak)],
 )
 def test_a_node_of_another_blender(
     more: tuple[str, ...], whole: Path, joined: Cluster, other, tmp_path, capsys

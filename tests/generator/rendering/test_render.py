@@ -232,8 +232,7 @@ def test_an_edit_of_the_manifest_while_it_renders_reaches_no_worker(tmp_path: Pa
 def test_a_blender_that_is_too_old_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     line = "blender: expected Blender 3.4 or newer with Python 3.11 or newer, got Blender 2.79 with Python 3.5"
     old = stand_in(
-        tmp_path,
-        f"print('Warning: no sound', file=sys.stderr)\nprint({line!r}, file=sys.stderr)\nsys.exit(2)",
+        tmp_path, f"print('Warning: no sound', file=sys.stderr)\nprint({line!r}, file=sys.stderr)\nsys.exit(2)"
     )
     done = drive(small_manifest(tmp_path), tmp_path / "out", "--blender", old, "--workers", 2)
     assert done.returncode == 2

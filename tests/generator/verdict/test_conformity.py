@@ -3,13 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from generator.verdict.conformity import (
-    Decision,
-    decide_height,
-    decide_true_position,
-    disc_outside,
-    part_verdict,
-)
+from generator.verdict.conformity import Decision, decide_height, decide_true_position, disc_outside, part_verdict
 from generator.verdict.envelope import Verdict
 
 

@@ -56,10 +56,7 @@ def test_several_datasets_are_listed(place, tiny_dataset, capsys):
     ("option", "said"),
     [
         ("--overwrite", "--overwrite: expected --out RUN with it, the run to overwrite; got no --out"),
-        (
-            "--resume",
-            "of datasets/ladder with a default name such as runs/ladder-vit, got none; give --out RUN",
-        ),
+        ("--resume", "of datasets/ladder with a default name such as runs/ladder-vit, got none; give --out RUN"),
     ],
 )
 def test_options_that_need_a_run(place, tiny_dataset, capsys, option, said):
