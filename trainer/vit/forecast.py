@@ -120,7 +120,7 @@ def forecast(pictures: int, settings: TrainingConfig, network: ViTConfig, boxes:
     text += f"; {begun} {', '.join(others)}" if others else ""
     nearest = min(own, key=lambda point: abs(math.log(point.pictures / pictures)))
     if settings.scheduled < nearest.epochs:
-        text += f". {settings.scheduled} epochs, measured with {nearest.epochs}: expect less"
+        text += f". Only {settings.scheduled} of the {nearest.epochs} epochs that were measured: expect less"
     return (
         f"{text}. By guessing: 0.33. Measured on renders of one connector, defects of 0.5 to 3 times the tolerance, "
         f"tested at other pins than trained; larger defects are easier ({WHERE})"

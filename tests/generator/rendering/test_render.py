@@ -153,7 +153,10 @@ def test_a_renderer_that_does_not_listen_is_killed(tmp_path: Path) -> None:
         driver.send_signal(signal.SIGINT)
         _, words = driver.communicate(timeout=60)
     assert driver.returncode == 1 and words == "interrupted: repeat the command to resume\n"
-    assert workers and not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert workers
+    wait_for(
+        lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    )  # a killed one ends a little later
 
 
 def test_only_the_rows_that_are_asked_for(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_a_forecast_says_what_helps_and_what_the_time_limit_takes(tmp_path):
     assert "expect less" not in text
     short = TrainingConfig(epochs=120, fitted_epochs=30, init=str(tmp_path))
     text = forecast.forecast(150, short, NETWORK, True)
-    assert "30 epochs, measured with 40: expect less" in text and "from random weights" in text
+    assert "Only 30 of the 40 epochs that were measured: expect less" in text and "from random weights" in text
 
 
 @pytest.mark.parametrize(
