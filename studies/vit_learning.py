@@ -49,7 +49,7 @@ def datasets() -> dict[int, Data]:
 def plan() -> list[Run]:
     """List the trainings beyond the study's, in their order."""
     taught = ("--measure-weight", "1")
-    wanted = ((504, 16, taught), (504, 28, (*taught, "--no-check")))
+    wanted = ((504, 16, taught), (504, 28, (*taught, "--no-check")), (150, 120, (*taught, "--no-check")))
     return [
         Run(5, f"{pictures} pictures", 0, datasets()[pictures], "vit", ("--epochs", str(epochs), *more))
         for pictures, epochs, more in wanted
