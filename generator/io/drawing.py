@@ -226,7 +226,8 @@ def _draw_ring_line(
 
 
 @cache
-def _font(px: int) -> ImageFont.FreeTypeFont:
+def _font(px: float) -> ImageFont.FreeTypeFont:
+    """Pillow's built-in font."""
     font = ImageFont.load_default(px)
     assert isinstance(font, ImageFont.FreeTypeFont)
     return font
@@ -362,9 +363,7 @@ class _Letters:
 
     def __init__(self, px: float) -> None:
         px = max(12.0, px)
-        font = ImageFont.load_default(px)
-        assert isinstance(font, ImageFont.FreeTypeFont)
-        self.font, self.step = font, round(1.4 * px)
+        self.font, self.step = _font(px), round(1.4 * px)
 
     def width(self, text: str) -> float:
         """Width of a text in px."""

@@ -27,6 +27,17 @@ def name_of(views: Mapping[str, Any]) -> str:
     return "+".join(sorted(views))
 
 
+def squared_distances(features: Mapping[str, np.ndarray], looks: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return how far P validation parts lie from a part, (P,): squared, each feature over its standard deviation.
+
+    Args:
+        features: (P, F) features of the validation parts by name of the view.
+        looks: features (F,) of the part, by name of the view, of one or more of these views.
+    """
+    apart = [(features[view] - found) / (features[view].std(axis=0) + 1e-6) for view, found in looks.items()]
+    return np.sum([np.square(each).sum(axis=1) for each in apart], axis=0)
+
+
 @dataclass(frozen=True)
 class PartBiases:
     """Mean errors of validation parts in P captures, all measured by the same views, and what these look like.
@@ -69,15 +80,12 @@ class PartBiases:
             features, terminals, parts: as the attributes.
             means: (P, 3), NaN where too few pins are measured: such parts show no bias.
         """
-        every = cls(features, terminals, parts, means)
-        found = [every._nearest(every._far_from(index), each, 1) for index, each in enumerate(terminals)]
-        left = np.nan_to_num(np.reshape([bias for bias, _ in found], (-1, 3)))
+        left, far = cls(features, terminals, parts, means)._from_others()
         gained = np.abs(means) - np.abs(means - left)
         total, squares = np.nansum(gained, axis=0), np.nansum(np.square(gained), axis=0)
         by_chance = squares - np.square(total) / np.maximum(np.isfinite(gained).sum(axis=0), 1)  # variance of the total
         applied = total > _NORMAL_95 * np.sqrt(np.maximum(by_chance, 0.0))
-        reach = max((far for _, far in found if np.isfinite(far)), default=0.0)
-        return cls(features, terminals, parts, means, applied, reach)
+        return cls(features, terminals, parts, means, applied, max(far[np.isfinite(far)], default=0.0))
 
     def bias(self, looks: Mapping[str, np.ndarray | None], terminal: tuple[str, str]) -> np.ndarray:
         """Return the bias (3,) of dx, dy and retraction of a part, mm; NaN: not known, 0: none is subtracted.
@@ -86,26 +94,24 @@ class PartBiases:
             looks: features (F,) of the part by name of the view; None if the network gives none.
             terminal: scene and terminal of the part.
         """
-        found, far = np.full(3, np.nan), np.zeros(len(self.means))
-        shown = [(known, looks.get(view)) for view, known in self.features.items()]
-        if all(each is not None for _, each in shown):
-            for known, each in shown:
-                far += np.square((known - each) / (known.std(axis=0) + 1e-6)).sum(axis=1)
-            found, farthest = self._nearest(far, terminal, 0)
-            found = found if farthest <= self.reach else np.full(3, np.nan)
-        return np.where(self.applied, found, 0.0)
+        found, farthest = np.full(3, np.nan), np.inf
+        shown = {view: each for view in self.features if (each := looks.get(view)) is not None}
+        if len(shown) == len(self.features):
+            found, farthest = self._nearest(squared_distances(self.features, shown), terminal, 0)
+        return np.where(self.applied, found if farthest <= self.reach else np.nan, 0.0)
 
     def left_out(self) -> np.ndarray:
         """Return the bias (P, 3) that each captured part gets from the other parts; 0 where it is not known."""
-        found = [self._nearest(self._far_from(index), each, 1)[0] for index, each in enumerate(self.terminals)]
-        return np.where(self.applied, np.nan_to_num(np.reshape(found, (-1, 3))), 0.0)
+        return np.where(self.applied, self._from_others()[0], 0.0)
 
-    def _far_from(self, index: int) -> np.ndarray:
-        """Squared distances (P,) of the captured parts from one of them; infinite for the same part."""
-        far = np.zeros(len(self.means))
-        for known in self.features.values():
-            far += np.square((known - known[index]) / (known.std(axis=0) + 1e-6)).sum(axis=1)
-        return np.where(self.parts == self.parts[index], np.inf, far)
+    def _from_others(self) -> tuple[np.ndarray, np.ndarray]:
+        """Biases (P, 3) that each captured part gets from the other parts, 0: not known; distances (P,) of these."""
+        found = []
+        for index, terminal in enumerate(self.terminals):
+            far = squared_distances(self.features, {view: each[index] for view, each in self.features.items()})
+            found.append(self._nearest(np.where(self.parts == self.parts[index], np.inf, far), terminal, 1))
+        biases, distances = np.reshape([bias for bias, _ in found], (-1, 3)), np.array([far for _, far in found])
+        return np.nan_to_num(biases), distances
 
     def _nearest(self, far: np.ndarray, terminal: tuple[str, str], left: int) -> tuple[np.ndarray, float]:
         """Medians (3,) of the means of the nearest parts of a terminal, NaN if too few are known, and their distance.

@@ -20,7 +20,7 @@ import numpy as np
 from blender_scripts.contract.errors import InputError
 from generator.io import array_file
 from generator.io.output_file import write_whole
-from generator.locating.bias import PartBiases, name_of
+from generator.locating.bias import PartBiases, name_of, squared_distances
 from generator.locating.measure import Correction
 
 FILE = "errors.npz"
@@ -84,7 +84,7 @@ class ValidationErrors:
         shown = {view: found for view, found in looks.items() if view in self.features and found is not None}
         if not shown or len(self.sizes) < 2 * NEAREST:
             return None
-        return self._nearest(self._far(shown))
+        return self._nearest(squared_distances(self.features, shown))
 
     def widening(self, parts: np.ndarray | None = None) -> np.ndarray:
         """Return the factors (3,), >= 1, by which factors of the nearest parts are too small for another part.
@@ -100,7 +100,7 @@ class ValidationErrors:
             return np.ones(3)
         relative = []
         for index, own in enumerate(self.sizes):
-            far = self._far({view: each[index] for view, each in self.features.items()})
+            far = squared_distances(self.features, {view: each[index] for view, each in self.features.items()})
             far[numbers == numbers[index]] = np.inf
             relative.append(own / by_axis(self._nearest(far)))
         wider: np.ndarray = np.maximum(1.0, by_axis(np.concatenate(relative)))
@@ -109,14 +109,6 @@ class ValidationErrors:
     def _nearest(self, far: np.ndarray) -> np.ndarray:
         """The sizes (`NEAREST` * N, 3) of the parts that are nearest by their distances (P,)."""
         return self.sizes[np.argsort(far, kind="stable")[:NEAREST]].reshape(-1, 3)
-
-    def _far(self, looks: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Squared distances (P,) of the validation parts from a part with these features (F,) by view."""
-        far = np.zeros(len(self.sizes))
-        for view, found in looks.items():
-            known = self.features[view]
-            far += np.square((known - found) / (known.std(axis=0) + 1e-6)).sum(axis=1)
-        return far
 
     def save(self, folder: Path) -> None:
         """Write FOLDER/errors.npz, atomically and without pickled objects."""

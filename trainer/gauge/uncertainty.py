@@ -162,21 +162,8 @@ def _signed_errors(one: Measured, data: GaugeData) -> tuple[np.ndarray, np.ndarr
 
 def _sizes(measured: Sequence[Measured], data: GaugeData) -> list[np.ndarray]:
     """For each located part, sizes (N, 3) of its pins' errors in stated standard deviations; NaN: not measured."""
-    if not any(one.pins for one in measured):
-        return []
-    table = table_of(measured, data)
-    found = np.stack(
-        [
-            np.where(
-                table.there & table[f"determined_{axis}"],
-                np.abs(table[f"found_{axis}"] - table[f"true_{axis}"]) / table[f"sigma_{axis}"],
-                np.nan,
-            )
-            for axis in AXES
-        ],
-        axis=1,
-    )
-    return [found[table.capture == number] for number in np.unique(table.capture)]
+    signed = [_signed_errors(one, data) for one in measured if one.pins]
+    return [np.abs(errors) / deviations for errors, deviations in signed]
 
 
 def _factors_in_mm(sizes: Sequence[np.ndarray], otherwise: Sequence[float] | None = None) -> Triple:
