@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from generator.io.view_names import view_list
 from trainer.core import run_folder
 from trainer.core.errors import InputError
 from trainer.core.options import main_of
@@ -37,6 +38,7 @@ VIT, FLORENCE, GAUGE = "ViT", "Florence-2", "gauge"
 OPTIONS_OF = {
     "weights": (VIT,),
     "positions": (FLORENCE,),
+    "views": (FLORENCE,),
     "batch_size": (FLORENCE,),
     "threshold": (VIT, FLORENCE),
     "allow_unfit": (VIT, FLORENCE),
@@ -72,6 +74,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="Florence-2 only: file with a box around each pin, by which the boxes of the answer get the pins' "
         "addresses: a render's record (.json), or CSV with columns address, x1, y1, x2, y2 in px and, if known, cavity",
+    )
+    p.add_argument(
+        "--views",
+        type=view_list,
+        metavar="C,C,…",
+        help="Florence-2 only: cameras that show each part: its pictures, named after part and view such as "
+        "part7_left.png, get one verdict, the first of NG, INVALID, UNSURE, OK that one of them has (default: a "
+        "verdict for each picture; a ViT trained with --views and a gauge judge parts by themselves)",
     )
     p.add_argument(
         "--threshold",
@@ -153,6 +163,8 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
         for name in ("batch_size", "threads")
         if getattr(args, name) is not None and getattr(args, name) < 1
     ]
+    if args.views and args.positions is not None:
+        problems.append("--views: expected without --positions, because pins lie elsewhere in each view's pictures")
     if args.find and args.calibration is not None:
         problems.append("--find: expected without --calibration, because --find takes photographs of any camera")
     if problems:
@@ -167,7 +179,8 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
         from trainer.florence2 import prediction as detection
 
         boxes = args.positions, args.threshold, args.batch_size, args.allow_unfit
-        return detection.judging(args.model, files, detection.Options(*boxes, sheets, tolerance, named))
+        options = detection.Options(*boxes, sheets, tolerance, named, args.views or ())
+        return detection.judging(args.model, files, options)
     if kind == GAUGE:
         from trainer.gauge import prediction as measuring
 
@@ -177,8 +190,8 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
         return measuring.judging(args.model, files, of_gauge)
     from trainer.vit import prediction
 
-    options = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance, named)
-    return prediction.judging(args.model, files, options)
+    of_vit = prediction.Options(args.weights, args.threshold, args.allow_unfit, sheets, tolerance, named)
+    return prediction.judging(args.model, files, of_vit)
 
 
 def _tolerance(args: argparse.Namespace) -> dict[str, float]:

@@ -16,6 +16,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from generator.io import pictures as decoder
 from generator.io.checksum import sha256_of
+from generator.io.view_names import parts_of
 from generator.verdict.envelope import Envelope, Verdict
 from trainer.core import run_folder
 from trainer.core.console import say
@@ -160,6 +161,42 @@ class Judged:
     line: str = ""
     sheet: Image.Image | None = None
     problems: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class PartFiles:
+    """Picture files sorted into parts, each with a picture of every view.
+
+    Args:
+        parts: The files of each part by view, by the part's place: a path whose name without suffix is the part's.
+        left: Files that belong to no complete part.
+        problems: Why they do not.
+    """
+
+    parts: Mapping[Path, Mapping[str, Path]]
+    left: Sequence[Path]
+    problems: Sequence[str]
+
+    @classmethod
+    def of(cls, files: Sequence[Path], views: Sequence[str]) -> "PartFiles":
+        """Read part and view from the files' names: see `generator.io.view_names`."""
+        found, problems = parts_of(files, views)
+        judged = {file for pictures in found.values() for file in pictures.values()}
+        # The suffix is added so that `with_suffix` does not cut a part's name at a dot.
+        parts = {Path(f"{part}.png"): pictures for part, pictures in found.items()}
+        return cls(parts, [file for file in files if file not in judged], problems)
+
+    @property
+    def places(self) -> list[Path]:
+        """The places of the outcomes: those of the parts, then the files left."""
+        return [*self.parts, *self.left]
+
+    def left_out(self, judge: Judge) -> Iterator[Judged]:
+        """Yield an outcome, INVALID, for each file left; the first one has the problems."""
+        for number, file in enumerate(self.left):
+            why = [one for one in self.problems if one.startswith(f"{file}:")]
+            why = why or ["expected one picture of the part from each view, got more or fewer"]
+            yield Judged(file, judge.unjudged(file, why), problems=[] if number else self.problems)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from trainer.core.decision import Limits
 from trainer.core.fitness import fitness_of
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.florence2.answers import Found
-from trainer.florence2.metrics import score_of
 from trainer.florence2.truth import Truth
+from trainer.florence2.verdict_counts import score_of
 
-SCORE = "the highest confidence of a box"  # the score of a picture: see `metrics.score_of`
+SCORE = "the highest confidence of a box"  # the score of a picture: see `verdict_counts.score_of`
 CRITERION = "highest F1 of the boxes on validation, with at most 0.1 false boxes per OK picture"
 
 

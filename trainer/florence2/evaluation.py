@@ -38,6 +38,7 @@ from trainer.florence2.evaluation_page import write_page
 from trainer.florence2.metrics import matches, pin_at
 from trainer.florence2.run import Detector, load_config
 from trainer.florence2.truth import Truth
+from trainer.florence2.verdict_counts import verdicts_at
 from trainer.vit.network.letterbox import rgb
 
 # A larger share of pictures without room for a text is reported.
@@ -214,7 +215,7 @@ def _with_texts(
     return {
         "pictures_without_texts": len(bare),
         **metrics.measures_of(pairs, detector.labels, detector.threshold, interval=True),
-        "verdicts": metrics.verdicts_at(pairs, limits, unsuitable),
+        "verdicts": verdicts_at(pairs, limits, unsuitable),
     }
 
 

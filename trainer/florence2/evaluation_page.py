@@ -55,6 +55,7 @@ def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
         "parts": [[part, *(values.get(key) for key, _ in MEASURES)] for part, values in parts_of(measured)],
         "classes": per_class,
         "verdicts": verdict_shares.cells(measured["verdicts"]) if "verdicts" in measured else None,
+        "on_parts": verdict_shares.cells(parts) if (parts := measured.get("verdicts_on_parts")) else None,
         "ceiling": measured["ceiling"],
         "drawn_header": ("texts drawn on the pictures", *(title for _, title in DRAWN), *verdict_shares.SHORT_HEADER),
         "drawn": [

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainer.core.decision import Limits, verdicts_of
+from trainer.core.decision import Limits
 from trainer.core.held_out import group_of
 from trainer.core.metrics import reliability
-from trainer.core.verdict_shares import sentence, verdict_shares
+from trainer.core.verdict_shares import sentence
 from trainer.florence2.answers import Found
 from trainer.florence2.truth import FACTORS, Pin, Truth, quantised
+from trainer.florence2.verdict_counts import parts_at, verdicts_at
 
 MATCH_IOU = 0.5
 BOOTSTRAPS = 1000
@@ -222,24 +223,6 @@ def pin_at(box: Sequence[float], pins: Sequence[Pin]) -> Pin | None:
     return None
 
 
-def score_of(found: Sequence[Found]) -> float:
-    """Return a picture's score: the highest confidence of its boxes; 0 without a box."""
-    return max((one.confidence for one in found), default=0.0)
-
-
-def verdicts_at(pictures: Pictures, limits: Limits, unsuitable: Sequence[Sequence[str]] = ()) -> dict[str, Any]:
-    """Compute escapes, overkill, UNSURE and INVALID (`core.verdict_shares`); a picture with a true box is NG in truth.
-
-    Args:
-        pictures: Truth and found boxes of each picture.
-        limits: Thresholds of a picture's score, which is the highest confidence of its boxes.
-        unsuitable: For each picture the reasons why it cannot be judged; empty: all can be judged.
-    """
-    scores = np.array([score_of(found) for _, found in pictures])
-    ng = np.array([bool(truth.targets) for truth, _ in pictures], dtype=bool)
-    return verdict_shares(ng, verdicts_of(scores, limits, unsuitable))
-
-
 def best_threshold(pictures: Pictures, most_false: float = 0.1) -> float:
     """Choose the threshold of confidence with the highest F1 of boxes.
 
@@ -417,6 +400,7 @@ def report(
         **measures_of(pictures, labels, threshold, intervals),
         **{k: v for k, v in mean_average_precision(pictures, labels).items() if k not in ("map", "map50")},
         "verdicts": verdicts_at(pictures, limits or Limits.at(threshold), unsuitable),
+        "verdicts_on_parts": parts_at(pictures, limits or Limits.at(threshold), unsuitable),
         "ceiling": ceilings(truths, labels),
         "calibration": calibration(pictures),
         # OK pictures belong to both groups, so that their false boxes count in each.

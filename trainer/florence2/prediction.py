@@ -10,20 +10,21 @@ from pathlib import Path
 from PIL import Image
 
 from generator.io.pin_boxes import read_pin_boxes
+from generator.verdict.envelope import overall
 from trainer.core import frozen_threshold
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.fitness import NOT_MEASURED
 from trainer.core.gates import Gates
 from trainer.core.golden_input import GoldenInput
-from trainer.core.prediction import Judge, Judged, Judging
+from trainer.core.prediction import Judge, Judged, Judging, PartFiles
 from trainer.core.run_folder import BEST
 from trainer.core.split import open_picture
 from trainer.florence2.detect import Inspector
 from trainer.florence2.gates import watch
 from trainer.florence2.run import load_config
 from trainer.florence2.truth import Pin
-from trainer.florence2.verdicts import annotate, verdict_of
+from trainer.florence2.verdicts import DetectionVerdict, annotate, annotate_part, verdict_of
 from trainer.vit.network.letterbox import rgb
 
 BATCH = 8
@@ -42,6 +43,7 @@ class Options:
         tolerance: Limits in mm of `--tolerance`, by name; empty: not given.
         part: The options `scene`, `housing`, `terminal`, `camera` and `marking` by name, which choose NSOART's golden
             reference; None: not given.
+        views: Cameras whose pictures of a part get one verdict; empty: each picture gets its own.
     """
 
     positions: Path | None = None
@@ -51,6 +53,7 @@ class Options:
     sheets: bool = False
     tolerance: Mapping[str, float] = field(default_factory=dict)
     part: Mapping[str, str | None] = field(default_factory=dict)
+    views: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     """Prepare to judge picture files; the verdicts are computed, one batch at a time, while `outcomes` is read.
 
     A picture that cannot be read, or differs in shape from its golden reference, gets the verdict INVALID. The outcomes
-    are in the order of the files.
+    are in the order of the files. With `options.views` there is one outcome per part, then one, INVALID, for each file
+    that belongs to no complete part.
 
     Raises:
         InputError: RUN/config.json or RUN/nsoart.json cannot be read, or the run has no golden reference for a
@@ -91,7 +95,10 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
     """
     golden = GoldenInput.of(run, load_config(run)[1].input, options.part)
     if golden is not None:
-        golden.check(files)
+        golden.check(files, options.views)
+    if options.views:
+        found = PartFiles.of(files, options.views)
+        return Judging(_of_parts(run, found, options, golden), found.places)
     return Judging(_outcomes(run, files, options, golden), list(files))
 
 
@@ -119,6 +126,44 @@ def _outcomes(run: Path, files: Sequence[Path], options: Options, golden: Golden
         yield from _batch(by, files[start : start + size])
 
 
+def _of_parts(run: Path, found: PartFiles, options: Options, golden: GoldenInput | None) -> Iterator[Judged]:
+    """Judge each part by its pictures: its verdict is the first of NG, INVALID, UNSURE, OK that one of them has."""
+    by = _by(run, options, golden)
+    for place, files in found.parts.items():
+        part = str(place.with_suffix(""))
+        pictures: list[tuple[Path, Image.Image, Image.Image]] = []
+        unread: list[str] = []
+        for view, file in files.items():
+            try:
+                picture = rgb(open_picture(file, str(file)))
+                pictures.append((file, picture, by.golden.chart(picture, file, view) if by.golden else picture))
+            except InputError as e:
+                unread += e.problems
+        if unread:
+            yield Judged(place, by.judge.unjudged(files, unread, part=part), problems=unread)
+            continue
+        yield _part(by, part, files, dict(zip(files, _verdicts(by, pictures), strict=True)))
+    yield from found.left_out(by.judge)
+
+
+def _part(
+    by: _By, part: str, files: Mapping[str, Path], judged: Mapping[str, tuple[Image.Image, DetectionVerdict]]
+) -> Judged:
+    """Combine the verdicts of a part's views, each given with its picture, into the part's outcome."""
+    verdicts = {view: verdict for view, (_, verdict) in judged.items()}
+    verdict = overall(one.verdict for one in verdicts.values())
+    reasons = [f"{reason} (view {view})" for view, one in verdicts.items() for reason in one.reasons]
+    of_views = {view: asdict(one) for view, one in verdicts.items()}
+    entry = by.judge.document(verdict, reasons, files, part=part, by_view=of_views)
+    said = "; ".join(f"{view}: {one.said}" for view, one in verdicts.items() if one.said) if verdict == "NG" else ""
+    return Judged(
+        Path(f"{part}.png"),
+        entry,
+        by.judge.line(verdict, said, part, reasons),
+        annotate_part(judged, verdict, reasons) if by.sheets else None,
+    )
+
+
 def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
     pictures: list[tuple[Path, Image.Image, Image.Image]] = []  # the last one is given to the network
     outcomes = dict[Path, Judged]()
@@ -133,14 +178,23 @@ def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
 
 
 def _of_readable(by: _By, pictures: Sequence[tuple[Path, Image.Image, Image.Image]]) -> Iterator[Judged]:
-    if not pictures:
-        return
-    with watch(by.inspector.model) as seen:
-        found = by.inspector.find([given for *_, given in pictures])
-    unsuitable = by.gates.reasons([given for *_, given in pictures], seen.features)
-    for (file, picture, _), boxes, reasons in zip(pictures, found, unsuitable, strict=True):
-        verdict = verdict_of(boxes, picture.size, by.limits, by.pins, [*by.judge.invalid, *reasons])
+    for (file, *_), (picture, verdict) in zip(pictures, _verdicts(by, pictures), strict=True):
         own = asdict(verdict)
         entry = by.judge.document(own.pop("verdict"), own.pop("reasons"), file, own.pop("boxes"), **own)
         line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
         yield Judged(file, entry, line, annotate(picture, verdict) if by.sheets else None)
+
+
+def _verdicts(
+    by: _By, pictures: Sequence[tuple[Path, Image.Image, Image.Image]]
+) -> list[tuple[Image.Image, DetectionVerdict]]:
+    """Return each picture with its verdict."""
+    if not pictures:
+        return []
+    with watch(by.inspector.model) as seen:
+        found = by.inspector.find([given for *_, given in pictures])
+    unsuitable = by.gates.reasons([given for *_, given in pictures], seen.features)
+    return [
+        (picture, verdict_of(boxes, picture.size, by.limits, by.pins, [*by.judge.invalid, *reasons]))
+        for (_, picture, _), boxes, reasons in zip(pictures, found, unsuitable, strict=True)
+    ]

@@ -1,17 +1,18 @@
 """A detector's verdict on a picture, with a box around each defect, and the drawing of the verdict."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from PIL import Image
 
-from generator.io.drawing import Box, draw_boxes, enlargement, under_verdict
+from generator.io.drawing import Box, Cell, draw_boxes, enlargement, grid, under_verdict
 from generator.verdict.envelope import Verdict
 from trainer.core.decision import Limits
 from trainer.core.decision import verdict_of as verdict_of_score
 from trainer.florence2.answers import Found
-from trainer.florence2.metrics import pin_at, score_of
+from trainer.florence2.metrics import pin_at
 from trainer.florence2.truth import Pin
+from trainer.florence2.verdict_counts import score_of
 
 SIDE_PX = 768
 
@@ -80,10 +81,30 @@ def annotate(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
     """Return a sheet: a bar with the verdict and, if NG, address and class of each box, otherwise the reasons; below
     it the picture with its boxes.
     """
+    shown = _named(verdict) if verdict.verdict is Verdict.NG else verdict.reasons
+    return under_verdict(_with_boxes(picture, verdict), verdict.verdict, "  ".join(shown))
+
+
+def annotate_part(
+    views: Mapping[str, tuple[Image.Image, DetectionVerdict]], verdict: Verdict, reasons: Sequence[str]
+) -> Image.Image:
+    """Return a part's sheet: a bar with its verdict; below it each view's picture with its boxes.
+
+    Args:
+        views: Picture and verdict of each view, by its name.
+        verdict, reasons: Verdict on the part, and why it is not OK.
+    """
+    cells = [Cell(_with_boxes(picture, one), [f"{view}: {one.verdict}"]) for view, (picture, one) in views.items()]
+    named = [f"{view}: {', '.join(_named(one))}" for view, (_, one) in views.items() if one.verdict is Verdict.NG]
+    return under_verdict(grid([cells]), verdict, "  ".join(named if verdict is Verdict.NG else reasons))
+
+
+def _named(verdict: DetectionVerdict) -> list[str]:
+    return [f"{b.address or '?'} {b.label}" for b in verdict.boxes]
+
+
+def _with_boxes(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
     boxes = [
         Box(b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}")))) for b in verdict.boxes
     ]
-    sheet = draw_boxes(picture, boxes, enlargement(picture.size, SIDE_PX))
-    named = [f"{b.address or '?'} {b.label}" for b in verdict.boxes]
-    shown = named if verdict.verdict is Verdict.NG else verdict.reasons
-    return under_verdict(sheet, verdict.verdict, "  ".join(shown))
+    return draw_boxes(picture, boxes, enlargement(picture.size, SIDE_PX))

@@ -14,7 +14,6 @@ from typing import Any
 
 from PIL import Image
 
-from generator.io.view_names import parts_of
 from trainer.core import adaptation, frozen_threshold
 from trainer.core.adaptation import Adaptation
 from trainer.core.decision import Limits
@@ -22,7 +21,7 @@ from trainer.core.errors import InputError
 from trainer.core.fitness import NOT_MEASURED
 from trainer.core.gates import Gates
 from trainer.core.golden_input import GoldenInput
-from trainer.core.prediction import Judge, Judged, Judging
+from trainer.core.prediction import Judge, Judged, Judging, PartFiles
 from trainer.core.split import open_picture
 from trainer.vit import results
 from trainer.vit import run as vit_run
@@ -154,12 +153,8 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
         golden.check(files, views)
     if not views:
         return Judging(_of_pictures(run, files, options), list(files))
-    found, problems = parts_of(files, views)
-    # The suffix is added so that `with_suffix` below does not cut a part's name at a dot.
-    parts = {Path(f"{part}.png"): pictures for part, pictures in found.items()}
-    judged = {file for pictures in found.values() for file in pictures.values()}
-    left = [file for file in files if file not in judged]
-    return Judging(_of_parts(run, parts, left, problems, options), [*parts, *left])
+    found = PartFiles.of(files, views)
+    return Judging(_of_parts(run, found, options), found.places)
 
 
 def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator[Judged]:
@@ -178,12 +173,10 @@ def _of_pictures(run: Path, files: Sequence[Path], options: Options) -> Iterator
         yield Judged(file, _entry(by, verdict, file), line, sheet)
 
 
-def _of_parts(
-    run: Path, parts: Mapping[Path, Mapping[str, Path]], left: Sequence[Path], problems: Sequence[str], options: Options
-) -> Iterator[Judged]:
-    """Judge each part, whose files are given by view; then name the files `left`, which `problems` explain."""
+def _of_parts(run: Path, found: PartFiles, options: Options) -> Iterator[Judged]:
+    """Judge each part; then name the files that belong to none."""
     by = load_classifier(run, options)
-    for place, files in parts.items():
+    for place, files in found.parts.items():
         part = str(place.with_suffix(""))
         pictures: dict[str, Image.Image] = {}
         inputs: dict[str, list[Image.Image]] = {}
@@ -202,10 +195,7 @@ def _of_parts(
         line = by.judge.line(verdict.verdict, verdict.said, f"{part}{where}", verdict.reasons)
         sheet = annotate_part(pictures, verdict, heats, by.model) if options.sheets else None
         yield Judged(place, _entry(by, verdict, files, part=part), line, sheet)
-    for number, file in enumerate(left):
-        why = [one for one in problems if one.startswith(f"{file}:")]
-        why = why or ["expected one picture of the part from each view, got more or fewer"]
-        yield Judged(file, by.judge.unjudged(file, why), problems=[] if number else problems)
+    yield from found.left_out(by.judge)
 
 
 def _entry(

@@ -348,6 +348,54 @@ def test_predict_makes_the_nsoart_pictures_of_golden_references(finished, tmp_pa
     assert "no golden reference for NSOART of camera left, marking lot" in capsys.readouterr().err
 
 
+def test_a_part_gets_the_gravest_verdict_of_its_views(finished, make_rows, tmp_path, capsys, monkeypatch):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    names = [f"part{part}_{view}.png" for part in (1, 2, 3) for view in ("center", "left")][:-1]
+    for name, row in zip(names, make_rows("test", 5, 2), strict=True):
+        (pictures / name).write_bytes(row["image"]["bytes"])
+    black = np.zeros((32, 64, 3), np.uint8)
+    Image.fromarray(black).save(pictures / "part2_left.png")  # cannot be judged
+
+    with Image.open(pictures / "part1_left.png") as shown:
+        bad = np.asarray(shown.convert("RGB"))
+    whole = Inspector.find
+
+    def find(self, given):
+        whole(self, given)  # the gates see the network's features
+        defect = [Found((2.0, 2.0, 9.0, 9.0), "BENDNG", 0.9)]
+        return [defect if np.array_equal(one, bad) else [] for one in map(np.asarray, given)]
+
+    monkeypatch.setattr(Inspector, "find", find)
+    words = ["--model", str(finished), str(pictures), "--allow-unfit", "-o"]
+    assert predict.main([*words, str(tmp_path / "single")]) == 0
+    single = {Path(v["file"]).stem: v for v in json.loads((tmp_path / "single" / "predictions.json").read_text())}
+    assert predict.main([*words, str(tmp_path / "out"), "--views", "center,left"]) == 2
+    assert "part3: expected a picture of every view, got none of left" in capsys.readouterr().err
+    first, second, left = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert (first["verdict"], second["verdict"], left["verdict"]) == ("NG", "INVALID", "INVALID")
+    assert Path(first["part"]).name == "part1" and set(first["files"]) == {"center", "left"} and "file" not in first
+    for part, name in ((first, "part1"), (second, "part2")):
+        for view, found in part["by_view"].items():
+            own = single[f"{name}_{view}"]
+            assert {key: own[key] for key in found} == found
+            assert all(f"{reason} (view {view})" in part["reasons"] for reason in own["reasons"])
+    assert first["by_view"]["left"]["boxes"][0]["label"] == "BENDNG" and first["boxes"] == []
+    with Image.open(tmp_path / "out" / "part1.png") as sheet:
+        assert sheet.width > 2 * 768
+    refused = [
+        "--model",
+        str(finished),
+        str(pictures),
+        "--views",
+        "center,left",
+        "--positions",
+        str(tmp_path / "t.csv"),
+    ]
+    assert predict.main(refused) == 2
+    assert "--views: expected without --positions" in capsys.readouterr().err
+
+
 def test_an_annotated_picture_shows_the_box():
     found = Found((20.0, 10.0, 60.0, 40.0), "NUKENG", 0.9)
     verdict = verdicts.verdict_of([found], (128, 64), Limits.at(0.5))

@@ -1,10 +1,13 @@
 """Detection metrics against values worked out by hand, and against pycocotools' own."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("pycocotools")
 
+from trainer.core.decision import Limits
 from trainer.florence2.answers import Found
 from trainer.florence2.metrics import (
     _average_precision,
@@ -21,6 +24,7 @@ from trainer.florence2.metrics import (
     report,
 )
 from trainer.florence2.truth import Pin, Truth
+from trainer.florence2.verdict_counts import parts_at
 
 LABELS = ("BENDNG", "NUKENG")
 A = Pin("r1c1", "1", (10.0, 10.0, 20.0, 20.0), "BENDNG")
@@ -149,6 +153,29 @@ def test_groups_of_positions():
     body = Truth("d", (100, 50), (Pin("", "", (0.0, 0.0, 9.0, 9.0), "OTHERNG"),), (0,))
     bridge = Truth("e", (100, 50), (Pin("r1c1-r1c2", "", (0.0, 0.0, 9.0, 9.0), "OTHERNG"),), (0,))
     assert position_groups([body, bridge], {"": ["r1c1", "r1c2"]}) == ["no position", "seen"]
+
+
+def test_parts_get_the_gravest_verdict_of_their_pictures():
+    def shown(part: str, truth: Truth, *found: Found) -> tuple[Truth, list[Found]]:
+        return replace(truth, columns={"scene": "s", "part": part}), list(found)
+
+    limits = Limits(0.5, 0.3, 0.8)
+    pictures = [
+        shown("1", NG), shown("1", NG, on(A)),  # one view shows the defect
+        shown("2", OK), shown("2", OK, on(C, 0.4, "BENDNG")),
+        shown("3", OK), shown("3", OK),
+        shown("4", NG), shown("4", OK),  # an escape
+        shown("5", OK, on(C, 0.9, "BENDNG")), shown("5", OK),  # of which one picture cannot be judged
+    ]  # fmt: skip
+    unsuitable: list[tuple[str, ...]] = [()] * 9 + [("blur: 2",)]
+    found = parts_at(pictures, limits, unsuitable)
+    assert found is not None and found["parts"] == 5
+    counted = {key: (found[key]["count"], found[key]["of"]) for key in ("escapes", "overkill")}
+    assert counted == {"escapes": (1, 2), "overkill": (1, 3)}
+    assert found["unsure"]["ok"]["count"] == 1 and found["invalid"]["ok"]["count"] == 0
+    assert parts_at(pictures[::2], limits) is None
+    said = report(*zip(*pictures, strict=True), LABELS, 0.5, {}, intervals=False, limits=limits)
+    assert said["verdicts_on_parts"]["parts"] == 5
 
 
 def test_a_report_has_every_part():
