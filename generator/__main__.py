@@ -14,6 +14,7 @@ import sys
 from blender_scripts.contract.errors import InputError, grouped
 
 COMMANDS = {
+    "connectors": ("generator.doe.random_connectors", "write scene files of random connectors, to train for many"),
     "design": ("generator.doe.design", "make a balanced manifest from a SPEC of factors and levels"),
     "check": ("generator.doe.check", "check a manifest: mistakes, balance, number of pictures, time"),
     "preview": ("generator.rendering.preview", "render some rows of a manifest fast, on one contact sheet"),

