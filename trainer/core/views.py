@@ -21,11 +21,13 @@ from trainer.core.split import Split
 from trainer.vit.network.model import OK_CLASS
 
 ALL = ("all",)
+# What --views gives for `single`: pictures one by one.
+SINGLE: tuple[str, ...] = ()
 MOST_NAMED = 5
 
 
 def view_list(text: str) -> tuple[str, ...]:
-    """Parse --views; returns the names of two or more different cameras, such as `center,left`, or ("all",) for `all`.
+    """Parse --views: two or more different cameras, such as `center,left`; `all`, returned as ALL; `single`, as SINGLE.
 
     Whether there are such cameras is not checked.
 
@@ -35,9 +37,11 @@ def view_list(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if names == ALL:
         return names
+    if names == ("single",):
+        return SINGLE
     if len(names) < 2 or "" in names or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(
-            f"expected two or more different cameras, such as center,left,right, or the word all, got {text!r}"
+            f"expected two or more different cameras, such as center,left,right, or all, or single, got {text!r}"
         )
     return names
 
@@ -54,6 +58,20 @@ def cameras_of(splits: Mapping[str, Split]) -> tuple[str, ...]:
             f"--views all: expected pictures of two or more cameras in the split train, got the cameras {found}"
         )
     return tuple(found)
+
+
+def common_cameras(splits: Mapping[str, Split], classes: Sequence[str]) -> tuple[str, ...]:
+    """Return the cameras, sorted by name, if every part in every split has one picture from each; else SINGLE."""
+    rows = [row for split in splits.values() for row in split.rows]
+    cameras = {row.get("camera") for row in rows}
+    if len(cameras) < 2 or None in cameras or "" in cameras:
+        return SINGLE
+    found = tuple(sorted(map(str, cameras)))
+    try:
+        by_part(splits, found, classes, "")
+    except InputError:
+        return SINGLE
+    return found
 
 
 def _part(row: Mapping[str, Any]) -> tuple[str, str]:

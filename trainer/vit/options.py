@@ -44,8 +44,8 @@ def _pictures(p: argparse._ActionsContainer) -> None:
         "--views",
         type=views.view_list,
         metavar="C,C,…",
-        help="judge parts, each from the pictures of these cameras together; all: every camera of the training split "
-        "(default: pictures one by one)",
+        help="judge parts, each from the pictures of these cameras together; all: every camera of the training split; "
+        "single: judge pictures one by one (default: all if every part has one picture from each camera, else single)",
     )
     p.add_argument(
         "--image-size",

@@ -63,6 +63,7 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
     is_checkpoint = settings.init and pretrained.is_checkpoint(settings.init)
     source = pretrained.read(settings.init) if is_checkpoint else None
     cameras = _views(args, data)
+    by_data = args.views is None and args.config is None and bool(cameras)
     data = _by_part(data, cameras, args.data)
     if cameras and args.batch_size is None and args.config is None:
         # About the same number of pictures per step, and so of steps, as with single pictures.
@@ -74,6 +75,9 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
         given = given_settings(args, TrainingConfig)
         split = data.splits["train"]
         settings, chosen = data_defaults.fitted(settings, given, split, are_stated(split))
+    if by_data:
+        why = "every part has one picture from each of these cameras; --views single judges pictures one by one"
+        chosen = (f"--views {','.join(cameras)}, because {why}", *chosen)
     if late := [epoch for epoch in settings.stages if epoch > settings.epochs]:
         raise InputError(f"--stages: expected epochs up to --epochs {settings.epochs}, got {late}")
     return Setup(config, settings, data, source, chosen)
@@ -165,11 +169,11 @@ def _size(args: argparse.Namespace) -> tuple[int, int] | None:
 
 
 def _views(args: argparse.Namespace, data: Data) -> tuple[str, ...]:
-    """Return the cameras of --views or --config whose pictures of a part are one example; empty: single pictures."""
+    """Return the cameras whose pictures of a part are one example: of --views, --config or the data; or SINGLE."""
     given: tuple[str, ...] | None = args.views
     if given is not None:
         return views.cameras_of(data.splits) if given == views.ALL else given
-    return read_config(args.config)[0].views if args.config else ()
+    return read_config(args.config)[0].views if args.config else views.common_cameras(data.splits, data.classes)
 
 
 def _by_part(data: Data, cameras: tuple[str, ...], folder: Path) -> Data:

@@ -4,6 +4,7 @@ import argparse
 import csv
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,13 +22,15 @@ from trainer.core import row_facts
 from trainer.core.data import load_data
 from trainer.core.distributed import Share, SharedDropout
 from trainer.core.errors import InputError
-from trainer.core.views import by_part, view_list
+from trainer.core.views import SINGLE, by_part, common_cameras, view_list
 from trainer.vit import run as vit_run
 from trainer.vit.closeups import CloseUps
 from trainer.vit.command import main
 from trainer.vit.loader import plan_of, steps_of
 from trainer.vit.network.model import ViT, ViTConfig
+from trainer.vit.options import parser
 from trainer.vit.run import TrainingConfig
+from trainer.vit.setup import new_setup
 
 VIEWS = ("center", "left", "top")
 
@@ -193,6 +196,36 @@ def test_many_problems_are_counted(make_dataset, tmp_path):
     assert caught.value.problems[5] == "data split train: and 4 more"
 
 
+def only(camera: str, splits: dict[str, list[dict]]) -> None:
+    for rows in splits.values():
+        rows[:] = [row for row in rows if row["camera"] == camera]
+
+
+def test_parts_with_a_picture_of_each_camera_are_judged_by_them_without_an_option(
+    few_parts, make_dataset, small_options, tmp_path
+):
+    data = load_data(few_parts)
+    assert common_cameras(data.splits, data.classes) == VIEWS
+    wanted = {"train": part_rows("train", 6, 0), "validation": part_rows("validation", 3, 1)}
+
+    def cameras(change: Callable[[dict[str, list[dict]]], object]) -> tuple[str, ...]:
+        splits = {name: [dict(row) for row in rows] for name, rows in wanted.items()}
+        change(splits)
+        spoiled = load_data(make_dataset(tmp_path / str(len(list(tmp_path.iterdir()))), splits))
+        return common_cameras(spoiled.splits, spoiled.classes)
+
+    assert cameras(lambda splits: splits["validation"].pop()) == SINGLE  # a part lacks a view
+    assert cameras(lambda splits: splits["train"].append({**splits["train"][0], "run": "again"})) == SINGLE
+    assert cameras(lambda splits: splits["train"][0].update(camera="right")) == SINGLE
+    assert cameras(lambda splits: splits["train"][0].update(camera=None)) == SINGLE
+    assert cameras(lambda splits: only("top", splits)) == SINGLE
+    words = ["--data", str(few_parts), *small_options]
+    begun = new_setup(parser().parse_args(words), torch.device("cpu"))
+    assert begun.config.views == VIEWS and begun.chosen[0].startswith("--views center,left,top, because every part")
+    single = new_setup(parser().parse_args([*words, "--views", "single"]), torch.device("cpu"))
+    assert single.config.views == () and not any("--views" in text for text in single.chosen)
+
+
 @pytest.mark.parametrize("text", ["center", "", "left,", "left,left", "all,left,all"])
 def test_views_are_at_least_two_that_differ(text):
     with pytest.raises(argparse.ArgumentTypeError, match="two or more different cameras"):
@@ -346,7 +379,7 @@ def test_a_run_on_pictures_begins_one_on_parts_and_back(
     assert vit_run.load_config(parts)[0].views == VIEWS
     begun, own = load_file(trained_run / "best.safetensors"), load_file(parts / "last.safetensors")
     assert all(torch.allclose(own[name], begun[name], atol=1e-5) for name in begun)
-    assert main([*common, "--out", str(pictures), "--init", str(quick_run)]) == 0
+    assert main([*common, "--out", str(pictures), "--init", str(quick_run), "--views", "single"]) == 0
     assert vit_run.load_config(pictures)[0].views == ()
 
 
