@@ -126,17 +126,22 @@ def _apply(args: argparse.Namespace) -> int:
             sys.stderr.write(f"{count} copies not made: {why}\n")
         sys.stdout.write(
             f"{args.to}: {done.rows} rows, {done.copies} of them copies; {done.became_ok} copies of NG pictures are "
-            f"OK, since no part of a defect remains in them\n{sheet}: originals beside their copies\n"
+            f"OK, since no part of a defect remains in them\n{_named(sheet)}"
         )
         return 0
     made = apply_to_folder(plan, args.to, sheet, options)
     for problem in made.problems:
         sys.stderr.write(f"{problem}\n")
     kept = f", {made.kept} were there already" if made.kept else ""
-    sys.stdout.write(f"{args.to}: {made.written} files written{kept}\n{sheet}: originals beside their copies\n")
+    sys.stdout.write(f"{args.to}: {made.written} files written{kept}\n{_named(sheet)}")
     if made.problems:
         raise InputError(
             f"{plan.folder}: expected pictures that can be copied, got {len(made.problems)} of {made.pictures} with "
             "the faults above; all others are copied"
         )
     return 0
+
+
+def _named(sheet: Path) -> str:
+    """Return the output's line on the sheet; empty if no copy was made, so that there is none."""
+    return f"{sheet}: originals beside their copies\n" if sheet.is_file() else ""

@@ -50,7 +50,9 @@ class Sheet:
         )
 
     def save(self, path: Path) -> None:
-        """Draw the sheet and write it in the format of the path's suffix; writes nothing if no line was added."""
+        """Draw the sheet and write it in the format of the path's suffix; without a line, remove an earlier sheet."""
         if self.lines:
             path.parent.mkdir(parents=True, exist_ok=True)
             grid(self.lines).save(path, quality=90)
+        else:
+            path.unlink(missing_ok=True)

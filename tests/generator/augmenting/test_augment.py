@@ -85,6 +85,16 @@ def test_a_plan_has_one_line_per_picture(tmp_path):
     assert [r["light"] + r["warp"] for r in cells(tmp_path / "more.csv")] == ["yesyes", "yesyes"]
 
 
+def test_without_copies_there_is_no_sheet_and_none_is_named(tmp_path, capsys):
+    picture(tmp_path / "in/OK/a.png")
+    (tmp_path / "out_before_after.jpg").write_bytes(b"of an earlier plan")
+    columns = "file,height,width,cut,reverse,plus90,folder"
+    (tmp_path / "plan.csv").write_text(f"{columns}\nOK/a.png,40,64,no,no,no,{tmp_path / 'in'}\n")
+    assert run("apply", tmp_path / "plan.csv", "--to", tmp_path / "out") == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out'}: 1 files written\n"
+    assert set(files(tmp_path / "out")) == {"OK/a.png"} and not (tmp_path / "out_before_after.jpg").exists()
+
+
 def test_apply_keeps_class_folders_and_originals(tmp_path):
     wide = picture(tmp_path / "in/NG/a.png", 700, 300)
     tall = picture(tmp_path / "in/OK/b.jpg", 300, 700, quality=90)
