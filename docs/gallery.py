@@ -1,4 +1,4 @@
-"""Make the sheets of docs/explanation/gallery.md: every scene and housing, every kind of defect at three sizes, boxed.
+"""Make the sheets of docs/explanation/gallery.md: every scene and housing, random connectors, every kind of defect.
 
     python -m docs.gallery [--only scenes]
 
@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -78,14 +79,14 @@ SIZES: dict[str, tuple[str, ...]] = {
 }
 
 
-def render(rows: list[list[object]], folder: Path) -> Path:
+def render(rows: list[list[object]], folder: Path, *options: str) -> Path:
     """Render manifest rows, each with the values of COLUMNS in order; returns the render folder."""
     manifest = folder / "gallery.csv"
     with manifest.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS.split(","))
         writer.writerows(rows)
-    command = ["-m", "generator", "render", str(manifest), "--out", str(folder / "out")]
+    command = ["-m", "generator", "render", str(manifest), "--out", str(folder / "out"), *options]
     subprocess.run([sys.executable, *command], check=True, cwd=ROOT)
     return folder / "out"
 
@@ -112,6 +113,20 @@ def scenes_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
         square.paste(picture, ((320 - picture.width) // 2, 0))
         cells.append((label, square))
     return cells
+
+
+def random_sheet(folder: Path) -> list[tuple[str, Image.Image]]:
+    """Render 24 random connectors from the front; returns their names and pictures."""
+    scenes = folder / "scenes"
+    command = ["-m", "generator", "connectors", "-o", str(scenes), "--count", "24"]
+    subprocess.run([sys.executable, *command], check=True, cwd=ROOT)
+    lights = ("ring", "dome", "mixed")
+    rows: list[list[object]] = [
+        [f"cell_{n}", "train", n, n, path.stem, "plain", "pin", "", "center", lights[n % 3], "numbers", 256, 128, 12]
+        for n, path in enumerate(sorted(scenes.iterdir()))
+    ]
+    out = render(rows, folder, "--scenes", str(scenes))
+    return [(str(row[4]), Image.open(out / "images" / f"{row[0]}.png")) for row in rows]
 
 
 def defect_sheet(kind: str, folder: Path) -> list[tuple[str, Image.Image]]:
@@ -147,16 +162,18 @@ def defect_sheet(kind: str, folder: Path) -> list[tuple[str, Image.Image]]:
 
 def main() -> int:
     """Make all sheets, or the one that --only names; returns the exit code."""
-    names = ["scenes", *KINDS]
+    sheets = {"scenes": (scenes_sheet, 3), "random": (random_sheet, 4)}
+    names = [*sheets, *KINDS]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=names, default=None, help="make only this sheet (default: all)")
     only = parser.parse_args().only
     for name in names:
         if only in (None, name):
             with tempfile.TemporaryDirectory() as folder:
-                cells = scenes_sheet(Path(folder)) if name == "scenes" else defect_sheet(name, Path(folder))
+                make, columns = sheets.get(name, (partial(defect_sheet, name), 4))
+                cells = make(Path(folder))
             path = ROOT / "docs" / "images" / f"gallery_{name}.jpg"
-            save_labelled(cells, 3 if name == "scenes" else 4, path)
+            save_labelled(cells, columns, path)
             print(path.relative_to(ROOT))
     return 0
 
