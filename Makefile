@@ -6,7 +6,7 @@
 #   make study STUDY_ARGS="--only ladder --seeds 1 --time 60"   only a part of the study
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test soak lint bench study docs clean-demo say-demo say-test
+.PHONY: help venv demo base test soak lint bench study docs clean-base clean-demo say-demo say-base say-test
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 export PYTHON
@@ -28,8 +28,14 @@ BENCHMARKS := $(basename $(notdir $(wildcard benchmarks/bench_*.py)))
 DEMO := demo
 DEMO_MANIFEST := manifests/demo.csv
 
+BASE := base
+BASE_DATA := $(BASE)/data.sha256
+BASE_SCENES := $(addprefix scenes/,auto_2x11.toml circular_5.toml connector_3x9.toml dsub_9.toml header_2x8.toml wire_to_board_1x6.toml)
+BASE_SPECS := manifests/base_defects.toml manifests/base_gauge.toml
+
 help:
 	@echo "make demo    render manifests/demo.csv, build the dataset, train a ViT, judge an unseen render: 4 minutes"
+	@echo "make base    train a ViT and a gauge on 54 connectors, for the trainers' option --init base: 80 minutes"
 	@echo "make test    lint, then every test: 15 minutes; needs a blender executable (installed if you are root)"
 	@echo "make soak    the tests with random input, killed processes and memory, at length: hours; with SOAK=5 a quarter of them"
 	@echo "make lint    ruff and mypy"
@@ -37,7 +43,7 @@ help:
 	@echo "make study   do the trainings behind docs/explanation/results.md: 21 hours; STUDY_ARGS=\"--list\" lists what is left"
 	@echo "make docs    the documentation as a web site in site/"
 	@echo "make venv    only make .venv and install"
-	@echo "make clean-demo   remove the results of make demo"
+	@echo "make clean-demo, make clean-base   remove the results of make demo, of make base"
 
 venv: $(INSTALLED)
 
@@ -46,7 +52,7 @@ $(INSTALLED): pyproject.toml constraints.txt .python-version
 	touch $@
 
 # No access to the Hugging Face Hub: data and models are made here.
-demo bench study test soak: export HF_HUB_OFFLINE := 1
+demo base bench study test soak: export HF_HUB_OFFLINE := 1
 
 say-demo:
 	@echo "make demo: renders 120 pictures of a connector with defects, builds a dataset, trains a small model, judges unseen"
@@ -73,6 +79,44 @@ demo: say-demo $(INSTALLED)
 	@echo "  $(DEMO)/report.html        the report on it: open it in a browser"
 	@echo "  $(DEMO)/run                the trained model, its metrics and curves"
 	@echo "  $(DEMO)/predictions        the model's verdicts on renders it has not seen"
+
+say-base:
+	@echo "make base: renders 2,448 pictures of 54 connectors, the six in scenes/ and 48 random ones, and trains a ViT and a gauge on"
+	@echo "them, which --init base begins with. About 80 minutes on two cores, after 2 minutes of set-up the first time. Repeated"
+	@echo "after an interruption it continues. Results: $(BASE)/vit and $(BASE)/gauge"
+
+base: say-base $(BASE)/vit/report.html $(BASE)/gauge/report.html
+	@echo
+	@echo "Trained: $(BASE)/vit and $(BASE)/gauge. From this folder: python -m trainer.vit --init base, python -m trainer.gauge --init base"
+
+# $(BASE_DATA) holds the digest of the dataset. Other pictures than before: the runs are trained again.
+$(BASE_DATA): $(BASE_SPECS) $(BASE_SCENES) generator/doe/random_connectors.py | $(INSTALLED)
+	@$(RUN) "1 of 6: look for system libraries, seconds" $(BIN)/python .ci/system_packages.py
+	@mkdir -p $(BASE)/scenes && cp $(BASE_SCENES) $(BASE)/scenes
+	@$(RUN) "2 of 6: write scene files of random connectors, seconds" $(BIN)/python -m generator connectors -o $(BASE)/scenes
+	@for spec in $(BASE_SPECS); do name=$$(basename $$spec .toml); \
+	    $(RUN) "3 of 6: design the pictures of $$name, seconds" \
+	        $(BIN)/python -m generator design $$spec --scenes $(BASE)/scenes -o $(BASE)/$$name.csv && \
+	    $(RUN) "and render them, about 5 minutes" $(BIN)/python -m generator render $(BASE)/$$name.csv \
+	        --scenes $(BASE)/scenes --out $(BASE)/renders --workers $(WORKERS) || exit 1; done
+	@$(RUN) "4 of 6: build the dataset, seconds" $(BIN)/python -m generator build $(BASE)/renders --to $(BASE)/dataset
+	@grep content_sha256 $(BASE)/dataset/README.md > $(BASE)/new.sha256
+	@if test -f $@ && ! cmp -s $@ $(BASE)/new.sha256; then \
+	    echo "The pictures differ from those before: $(BASE)/vit and $(BASE)/gauge are trained again."; \
+	    rm -rf $(BASE)/vit $(BASE)/gauge; fi
+	@mv $(BASE)/new.sha256 $@
+	@for run in vit gauge; do test ! -f $(BASE)/$$run/report.html || touch $(BASE)/$$run/report.html; done
+
+$(BASE)/vit/report.html: $(BASE_DATA)
+	@$(RUN) "5 of 6: train the ViT, about 30 minutes" $(BIN)/python -m trainer.vit --data $(BASE)/dataset --out $(@D) \
+	    $$(test ! -f $(@D)/config.json || echo --resume) --epochs 20 --image-size 256x128
+
+$(BASE)/gauge/report.html: $(BASE_DATA)
+	@$(RUN) "6 of 6: train the gauge, about 40 minutes" $(BIN)/python -m trainer.gauge --data $(BASE)/dataset --out $(@D) \
+	    $$(test ! -f $(@D)/config.json || echo --resume) --epochs 20
+
+clean-base:
+	rm -rf $(BASE)
 
 say-test:
 	@echo "make test: ruff, mypy, then every test on all cores: about 15 minutes on two, after 2 minutes of set-up the first time."

@@ -70,6 +70,7 @@ def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
         PlanError: The `Take` selects no row.
     """
     found = [row for row in rows if row["split"] == take.split and take.camera in ("", row["camera"])]
+    found = [row for row in found if not take.without or row["scene"] != take.without]
     found = every_nth(every_nth(found, 0)[take.fold :: take.folds], take.count)
     if not found:
         camera = f" and camera {take.camera}" if take.camera else ""
@@ -121,7 +122,8 @@ class Workshop:
             if not path.is_file():
                 whole = folder / f".source_{number}.csv"
                 if source.endswith(".toml"):
-                    self.command(["-m", "generator", "design", str(ROOT / source), "-o", str(whole)], log)
+                    words = ["-m", "generator", "design", str(ROOT / source), "-o", str(whole)]
+                    self.command([*words, *self._scenes(design, log)], log)
                 else:
                     whole.write_text(source_text(source), encoding="utf-8", newline="")
                 rows = read_rows_of([whole])
@@ -134,6 +136,19 @@ class Workshop:
                 path.with_suffix(".tmp").replace(path)
             found.append(path)
         return found
+
+    def _scenes(self, design: Design, log: Path) -> tuple[str, ...]:
+        """Return the option --scenes of a design with random connectors; their scene files are written, if missing."""
+        if not design.random_connectors:
+            return ()
+        scenes = self.design_folder(design) / "scenes"
+        if not scenes.is_dir():
+            new = scenes.with_name(".scenes")
+            shutil.copytree(ROOT / "scenes", new, dirs_exist_ok=True)
+            words = ["-m", "generator", "connectors", "-o", str(new), "--count", str(design.random_connectors)]
+            self.command(words, log)
+            new.rename(scenes)
+        return "--scenes", str(scenes)
 
     def renders(self, design: Design) -> Path:
         """Return a design's render folder; missing pictures are rendered, and a missing dataset is built."""
@@ -151,7 +166,7 @@ class Workshop:
                 self.report(f"  rendering {design.name}: {count} pictures (log: {log})")
                 for manifest in manifests:
                     words = ["-m", "generator", "render", str(manifest), "--out", str(folder / "renders")]
-                    self.command([*words, *self.workers], log)
+                    self.command([*words, *self._scenes(design, log), *self.workers], log)
                 words = ["-m", "generator", "build", str(folder / "renders"), "--to", str(folder / "dataset")]
                 self.command([*words, *design.build, *self.workers], log)
                 _mark(folder, {"design": design_described(design)})

@@ -4,8 +4,9 @@
 
 Every gauge is measured on the test split of manifests/gauge_connector_3x9.toml. In the topic `scenes`, one gauge is
 trained on four other connectors, and a second one begins with its weights and is trained on few pictures of this
-connector. Renders, datasets, runs and results stay in the work folder, and a repeated command continues. --write puts
-the table into docs/explanation/gauge.md.
+connector. In the topic `base`, the first gauge is that of `make base`, trained without this connector. Renders,
+datasets, runs and results stay in the work folder, and a repeated command continues. --write puts the table into
+docs/explanation/gauge.md.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from blender_scripts.contract.connector import read_connector
 from studies.execution import CommandFailed, python
 from studies.gauge_rr import PAGE, ROOT
 from studies.locks import locked
-from studies.page import marked
+from studies.page import marked, rows_of
 from studies.tables import table
 from trainer.core.errors import InputError
 from trainer.core.options import main_of, number
@@ -86,7 +87,7 @@ class Training:
     Attributes:
         name: name of the run's folder.
         title: what is trained, for the table.
-        topic: value of --only: `seeds`, `pictures`, `epochs` or `scenes`.
+        topic: value of --only: `seeds`, `pictures`, `epochs`, `scenes` or `base`.
         pictures: the dataset.
         seed: the training's seed.
         options: further options of `trainer.gauge`.
@@ -106,6 +107,9 @@ ALL = Pictures("all", (_MEASURED,), 900, 180)
 # Epochs of the gauge trained on other connectors, which is compared with `epochs_25`.
 _SHORT = ("--epochs", "25")
 _FOUR, _FEW = Pictures("four", _OTHERS, 225, 45), Pictures("few", (_MEASURED,), 36, 15)
+# The pictures of `make base`, which its SPECs describe, without those of this connector.
+_BASE = Pictures("base", (), 0, 0)
+_BASE_SPECS = ("base_gauge", "base_defects")
 PLAN = (
     *(Training(f"all_{seed}", "900 pictures, 75 epochs", "seeds", ALL, seed) for seed in range(3)),
     Training("pictures_90", "90 pictures, 75 epochs", "pictures", Pictures("p90", (_MEASURED,), 90, 45)),
@@ -117,6 +121,8 @@ PLAN = (
     Training("four", "225 pictures of each of four other connectors, 25 epochs", "scenes", _FOUR, options=_SHORT),
     Training("few", "36 pictures, 75 epochs", "scenes", _FEW),
     Training("four_few", "the four other connectors, then 36 pictures, 75 epochs", "scenes", _FEW, init="four"),
+    Training("base", "the base without this connector, 20 epochs", "base", _BASE, options=("--epochs", "20")),
+    Training("base_few", "the base without this connector, then 36 pictures, 75 epochs", "base", _FEW, init="base"),
 )
 
 
@@ -175,21 +181,43 @@ class Study:
             if not manifest.is_file():
                 self._design(pictures, manifest, log)
             workers = ("--workers", self.workers)
-            python(["-m", "generator", "render", str(manifest), "--out", str(renders), *workers], log)
+            words = ["-m", "generator", "render", str(manifest), "--out", str(renders)]
+            python([*words, *self._scenes(pictures, log), *workers], log)
             python(["-m", "generator", "build", str(renders), "--to", str(folder), *workers], log)
         return folder
 
     def _design(self, pictures: Pictures, manifest: Path, log: Path) -> None:
         """Write the manifest of a dataset: the rows of a design for each scene."""
         rows: list[dict[str, str]] = []
-        for scene in pictures.scenes:
-            path = self.work / "specs" / f"{pictures.name}_{scene}.toml"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(spec(scene, pictures), "utf-8")
-            python(["-m", "generator", "design", str(path), "-o", str(path.with_suffix(".csv"))], log)
+        scenes = self._scenes(pictures, log)
+        for path in self._specs(pictures):
+            python(["-m", "generator", "design", str(path), "-o", str(path.with_suffix(".csv")), *scenes], log)
             with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
                 rows += csv.DictReader(file)
+        if pictures is _BASE:
+            rows = [row for row in rows if row["scene"] != _MEASURED]
         pd.DataFrame(rows).to_csv(manifest, index=False)
+
+    def _scenes(self, pictures: Pictures, log: Path) -> list[str]:
+        """Return the option --scenes of a dataset with random connectors, whose scene files are written."""
+        if pictures is not _BASE:
+            return []
+        scenes = self.work / "scenes"
+        shutil.copytree(ROOT / "scenes", scenes, dirs_exist_ok=True)
+        python(["-m", "generator", "connectors", "-o", str(scenes)], log)
+        return ["--scenes", str(scenes)]
+
+    def _specs(self, pictures: Pictures) -> list[Path]:
+        """Write the SPECs of a dataset into the work folder; returns their paths."""
+        folder = self.work / "specs"
+        folder.mkdir(parents=True, exist_ok=True)
+        if pictures is _BASE:
+            texts = {name: (ROOT / "manifests" / f"{name}.toml").read_text("utf-8") for name in _BASE_SPECS}
+        else:
+            texts = {f"{pictures.name}_{scene}": spec(scene, pictures) for scene in pictures.scenes}
+        for name, text in texts.items():
+            (folder / f"{name}.toml").write_text(text, "utf-8")
+        return [folder / f"{name}.toml" for name in texts]
 
 
 def spec(scene: str, pictures: Pictures) -> str:
@@ -240,8 +268,13 @@ def figures(title: str, minutes: float, found: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def written(results: Sequence[Mapping[str, Any]]) -> str:
-    """Write the table of results, Markdown."""
+def written(results: Sequence[Mapping[str, Any]], known: Sequence[Sequence[str]] = ()) -> str:
+    """Write the table of results, Markdown, in the order of `PLAN`.
+
+    Args:
+        results: the results, from `figures`.
+        known: rows of an earlier table; those of a training that has no result stay.
+    """
     header = ["training", "minutes", "center: dx, dy", "slope of dx", "three views: dx, dy", "height", "within U"]
     rows = []
     for each in results:
@@ -251,7 +284,9 @@ def written(results: Sequence[Mapping[str, Any]]) -> str:
         ]
         within = ", ".join(f"{100 * share:.0f}" for share in each["within"])
         rows.append([each["title"], f"{each['minutes']:.0f}", *lengths, f"{within} %"])
-    return table(header, rows)
+    rows += [list(row) for row in known if row[0] not in {each["title"] for each in results}]
+    order = list(dict.fromkeys(training.title for training in PLAN))
+    return table(header, sorted(rows, key=lambda row: order.index(str(row[0]))))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -272,7 +307,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--threads", type=number(int, 1, 1024), default=2, metavar="N", help=threads)
     work = "folder of renders, datasets, runs and results (default: out/gauge_learning)"
     p.add_argument("--work", type=Path, default=ROOT / "out" / "gauge_learning", metavar="DIR", help=work)
-    write = "write the table of all results in the work folder into docs/explanation/gauge.md"
+    write = "write the table into docs/explanation/gauge.md; rows of trainings without a result in the work folder stay"
     p.add_argument("--write", action="store_true", help=write)
     return p
 
@@ -293,10 +328,11 @@ def run(args: argparse.Namespace) -> int:
     results = [json.loads(path.read_text("utf-8")) for path in paths if path.is_file()]
     if not results:
         raise InputError(f"{study.results}: expected at least one finished training, got none: use a longer --time")
-    text = written(results)
+    page = PAGE.read_text("utf-8")
+    text = written(results, rows_of(page, "gauge learning"))
     print(text)
     if args.write:
-        PAGE.write_text(marked(PAGE.read_text("utf-8"), "gauge learning", text), "utf-8")
+        PAGE.write_text(marked(page, "gauge learning", text), "utf-8")
     return 0
 
 

@@ -40,6 +40,15 @@ def marked(text: str, part: int | str, content: str) -> str:
     return f"{head}{begin}\n\n{content.strip()}\n\n{end}{rest.split(end)[1]}"
 
 
+def rows_of(text: str, part: int | str) -> list[list[str]]:
+    """Return the cells of each row of the first table between two marker comments of a page (see `marked`)."""
+    inside = text.partition(f"<!-- study {part}: written by --write -->")[2].partition(f"<!-- end of study {part} -->")[
+        0
+    ]
+    lines = [line for line in inside.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
+
+
 def head_of(found: Found) -> str:
     """Write the first paragraph of a question's section: numbers of runs and seeds, devices, command."""
     documents = [d for some in found.variants.values() for d in some]

@@ -28,12 +28,14 @@ class Design:
         sources: Manifests (.csv) or SPECs (.toml), relative to the repository.
         rows: Pairs of a split and its largest number of rows to render; any other split is rendered whole.
         build: Options of `generator build`.
+        random_connectors: Number of random connectors that join those in scenes/.
     """
 
     name: str
     sources: tuple[str, ...]
     rows: tuple[tuple[str, int], ...] = ()
     build: tuple[str, ...] = ()
+    random_connectors: int = 0
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Take:
         fold: Number, from 0, of the fold from which the rows are taken.
         folds: Number of folds into which the split's rows are divided; no row is in two folds.
         camera: Camera of the rows; empty: all cameras.
+        without: A scene whose rows are left out; empty: none.
     """
 
     design: Design
@@ -55,6 +58,7 @@ class Take:
     fold: int = 0
     folds: int = 1
     camera: str = ""
+    without: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,18 +148,23 @@ class Run:
 def described(data: Data) -> dict[str, Any]:
     """Return what a dataset's content depends on, for hashing: selections of rows, and each design's description."""
     return {
-        "splits": {
-            split: [{**asdict(take), "design": design_described(take.design)} for take in takes]
-            for split, takes in data.splits
-        },
+        "splits": {split: [_take_described(take) for take in takes] for split, takes in data.splits},
         "improve": data.improve,
     }
 
 
+def _take_described(take: Take) -> dict[str, Any]:
+    found = {**asdict(take), "design": design_described(take.design)}
+    if not take.without:
+        found.pop("without")  # the study's first selections did not have it, and their hashes stay
+    return found
+
+
 def design_described(design: Design) -> dict[str, Any]:
-    """Return, for hashing, what a design's content depends on: its `rows`, `build`, and hashes of its source files."""
+    """Return, for hashing, what a design's content depends on: its fields, and hashes of its source files."""
     sources = {Path(name).name: _source_hash(ROOT / name) for name in design.sources}
-    return {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
+    found = {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
+    return {**found, "random_connectors": design.random_connectors} if design.random_connectors else found
 
 
 def source_text(name: str) -> str:

@@ -5,7 +5,8 @@
 The trainings use the study's datasets of a new connector: up to 504 pictures of its first design, tested at pins that
 training never shows defective. The study's own trainings with these datasets (studies/results.parquet) and a documented
 one with 1,514 pictures are points of the curves too. A repeated command continues, and finished trainings are not
-repeated. --write replaces trainer/vit/learning_curves.csv and the table in docs/explanation/vit.md.
+repeated. --write puts their results into trainer/vit/learning_curves.csv and the table in docs/explanation/vit.md;
+trainings in the table that this work folder has not done stay there.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ import pandas as pd
 
 from studies.execution import CommandFailed, Execution
 from studies.page import marked
-from studies.plan import NEW, all_runs
+from studies.plan import NEW, SEEDS, all_runs
 from studies.results import TABLE, Document
-from studies.run import ROOT, Data, Run
+from studies.run import ROOT, Data, Design, Run, Take
 from studies.tables import table
 from trainer.core.errors import InputError
 from trainer.core.options import main_of, number
 from trainer.core.run_folder import write_text
+from trainer.vit import forecast
 from trainer.vit.forecast import CURVES
 
 PAGE = ROOT / "docs" / "explanation" / "vit.md"
@@ -34,11 +36,15 @@ KEYS = ["pictures", "init", "epochs", "options"]
 # Smallest defect: multiple of the tolerance. Balanced accuracy: on test pictures, with its 95 % interval.
 COLUMNS = [*KEYS, "seed", "picture_px", "smallest_defect", "minutes", "balanced_accuracy", "low", "high"]
 _KIND = ("256x128", 0.5)
+BASE = ("manifests/base_gauge.toml", "manifests/base_defects.toml")
+# Pictures and epochs of the trainings that begin with a base.
+BEGUN = ((504, 28), (150, 60))
+_TAUGHT = ("--measure-weight", "1", "--no-check")
 # Run 1 of docs/explanation/vit.md: shares of right pictures at held-out pins (two classes NG), and of OK pictures; the
 # bounds are those of both shares' intervals.
 _NG, _OK = (0.812, 0.746, 0.877), (0.970, 0.949, 0.991)
 _SHARES = (round((2 * ng + ok) / 3, 3) for ng, ok in zip(_NG, _OK, strict=True))
-DOCUMENTED: tuple[object, ...] = (1514, 0, 30, "--batch-size 16 --ema 0.995", 0, *_KIND, 60.0, *_SHARES)
+DOCUMENTED: tuple[object, ...] = (1514, forecast.RANDOM, 30, "--batch-size 16 --ema 0.995", 0, *_KIND, 60.0, *_SHARES)
 
 
 def datasets() -> dict[int, Data]:
@@ -46,13 +52,21 @@ def datasets() -> dict[int, Data]:
     return {run.data.rows("train"): run.data for run in all_runs() if run.variant.startswith(NEW[0])}
 
 
+def base() -> Run:
+    """Return the training of a base as by `make base`, but without the connector on which it is then tested."""
+    design = Design("base", BASE, random_connectors=48)
+    takes = ((split, (Take(design, split, without="connector_3x9"),)) for split in ("train", "validation"))
+    options = ("--epochs", "20", "--image-size", "256x128", *_TAUGHT)
+    return Run(5, "base without connector_3x9", 0, Data("base", tuple(takes)), "vit", options)
+
+
 def plan() -> list[Run]:
     """List the trainings beyond the study's, in their order."""
-    taught = ("--measure-weight", "1")
-    wanted = ((504, 16, taught), (504, 28, (*taught, "--no-check")), (150, 120, (*taught, "--no-check")))
+    scratch = [(504, 16, 0, _TAUGHT[:2], None), (504, 28, 0, _TAUGHT, None), (150, 120, 0, _TAUGHT, None)]
+    begun = [(count, epochs, seed, _TAUGHT, base()) for seed in range(SEEDS) for count, epochs in BEGUN]
     return [
-        Run(5, f"{pictures} pictures", 0, datasets()[pictures], "vit", ("--epochs", str(epochs), *more))
-        for pictures, epochs, more in wanted
+        Run(5, f"{pictures} pictures", seed, datasets()[pictures], "vit", ("--epochs", str(epochs), *more), init)
+        for pictures, epochs, seed, more, init in begun + scratch
     ]
 
 
@@ -73,9 +87,17 @@ def curves(documents: Mapping[str, Document]) -> pd.DataFrame:
         shown = " ".join(word for word in options if word not in ("--input", "image", "--no-check"))
         measured = found["result"]["splits"]["test"]["balanced_accuracy"]
         shares = [round(float(share), 3) for share in (measured["share"], *measured["interval"])]
-        what = (found["data"]["rows"]["train"], int(bool(found["config"]["init"])), int(epochs), shown, found["seed"])
+        init = found["config"]["init"]
+        start = forecast.RANDOM if not init else forecast.BASE if init == base().key else forecast.RUN
+        what = (found["data"]["rows"]["train"], start, int(epochs), shown, found["seed"])
         rows.append((*what, *_KIND, round(found["seconds"]["training_cpu"] / 60, 1), *shares))
     return pd.DataFrame(rows, columns=COLUMNS).sort_values([*KEYS, "seed"], ignore_index=True)
+
+
+def joined(new: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+    """Add to the trainings of `new` those of `known` that it lacks (done in another work folder), in order."""
+    rows = pd.concat([new, known]).drop_duplicates([*KEYS, "seed"])
+    return rows.sort_values([*KEYS, "seed"], ignore_index=True)
 
 
 def page_table(rows: pd.DataFrame) -> str:
@@ -83,8 +105,8 @@ def page_table(rows: pd.DataFrame) -> str:
     lines = []
     for (pictures, init, epochs, options), found in rows.groupby(KEYS):
         shares = ", ".join(f"{share:.3f}" for share in found.balanced_accuracy)
-        begun, more = "other connectors" if init else "random", f"`{options}`" if options else ""
-        lines.append([pictures, begun, epochs, more, f"{found.minutes.max():.0f}", shares])
+        more = f"`{options}`" if options else ""
+        lines.append([pictures, init, epochs, more, f"{found.minutes.max():.0f}", shares])
     header = ["pictures", "first weights", "epochs", "other options", "minutes", "balanced accuracy of each seed"]
     return table(header, lines)
 
@@ -115,7 +137,7 @@ def run(args: argparse.Namespace) -> int:
                 execution.do(training)
         except CommandFailed as error:
             raise InputError(str(error)) from None
-    rows = curves(execution.results.documents())
+    rows = joined(curves(execution.results.documents()), pd.read_csv(CURVES, keep_default_na=False))
     print(page_table(rows))
     if args.write:
         write_text(CURVES, rows.to_csv(index=False, lineterminator="\n"))

@@ -64,7 +64,7 @@ def test_a_terminal_stays_a_terminal_for_the_command():
 
 
 def test_what_a_recipe_does_is_said_before_anything_else():
-    for target in ("demo", "test"):
+    for target in ("demo", "base", "test"):
         told = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
         first = next(line for line in told.stdout.splitlines() if not line.startswith("make["))
         assert re.match(rf'echo "make {target}: .*', first)

@@ -8,7 +8,7 @@ import pytest
 from studies import gauge_learning
 from studies.gauge_learning import ALL, PLAN, Pictures, Study, figures, spec, written
 from studies.gauge_rr import PAGE
-from studies.page import marked
+from studies.page import marked, rows_of
 
 
 @pytest.mark.parametrize("scene", ["connector_3x9", "circular_5"])
@@ -37,9 +37,18 @@ def groups(share: float) -> dict:
 def test_the_table_holds_the_figures_of_the_split_and_has_a_place_in_the_docs():
     found = {"center": groups(0.9), "center+left+top": groups(0.953)}
     found["center+left+top"]["groups"][gauge_learning._NEAR] = {"rms_dx": 0.01, "rms_dy": 0.02}
-    text = written([figures("900 pictures", 49.6, found)])
-    assert "| 900 pictures | 50 | 0.030, 0.040 | 0.980 | 0.010, 0.020 | 0.050 | 95, 95, 95 % |" in text
+    text = written([figures("900 pictures, 75 epochs", 49.6, found)])
+    assert "| 900 pictures, 75 epochs | 50 | 0.030, 0.040 | 0.980 | 0.010, 0.020 | 0.050 | 95, 95, 95 % |" in text
     assert text in marked(PAGE.read_text("utf-8"), "gauge learning", text)
+
+
+def test_rows_of_trainings_without_a_result_stay_in_the_order_of_the_plan():
+    page = PAGE.read_text("utf-8")
+    known = rows_of(page, "gauge learning")
+    found = {"center": groups(0.9), "center+left+top": groups(0.953)}
+    again = rows_of(marked(page, "gauge learning", written([figures(known[1][0], 1, found)], known)), "gauge learning")
+    assert again[1][:3] == [known[1][0], "1", "0.030, 0.040"] and again[0] == known[0] and again[2:] == known[2:]
+    assert written([], known) in page
 
 
 def test_a_finished_training_is_only_measured_and_a_result_is_kept(tmp_path, monkeypatch):

@@ -3,8 +3,10 @@
 import pandas as pd
 
 from studies import vit_learning
+from studies.datasets_made import taken
 from studies.page import marked
 from studies.results import TABLE, read_table
+from trainer.vit import forecast
 from trainer.vit.forecast import CURVES
 
 COMMITTED = pd.read_csv(CURVES, keep_default_na=False)
@@ -13,9 +15,27 @@ COMMITTED = pd.read_csv(CURVES, keep_default_na=False)
 def test_the_committed_curves_hold_the_results_of_the_study_and_the_trainings_of_the_plan():
     rows = vit_learning.curves(read_table(TABLE))
     assert len(rows) == 22 and len(rows.merge(COMMITTED)) == 22
-    others = {(pictures, epochs) for pictures, epochs in COMMITTED[["pictures", "epochs"]].to_numpy().tolist()}
-    assert {(run.data.rows("train"), int(run.options[1])) for run in vit_learning.plan()} <= others
-    assert len(COMMITTED) == 22 + len(vit_learning.plan())
+    done = {tuple(row) for row in COMMITTED[["pictures", "init", "epochs", "seed"]].to_numpy().tolist()}
+    starts = {True: forecast.BASE, False: forecast.RANDOM}
+    planned = {
+        (run.data.rows("train"), starts[run.init is not None], int(run.options[1]), run.seed)
+        for run in vit_learning.plan()
+    }
+    assert planned <= done and len(COMMITTED) == 22 + len(vit_learning.plan())
+
+
+def test_a_work_folder_with_some_trainings_keeps_the_others_of_the_table():
+    new = COMMITTED.iloc[[3]].assign(balanced_accuracy=0.99)
+    joined = vit_learning.joined(new, COMMITTED)
+    assert joined.balanced_accuracy[3] == 0.99 and len(joined) == len(COMMITTED)
+    assert joined.drop(3).equals(COMMITTED.drop(3))
+
+
+def test_the_tested_connector_is_not_in_the_base():
+    takes = [take for _, some in vit_learning.base().data.splits for take in some]
+    assert [take.without for take in takes] == ["connector_3x9"] * 2
+    rows = [{"run": scene, "split": "train", "scene": scene} for scene in ("dsub_9", "connector_3x9")]
+    assert taken(rows, takes[0]) == rows[:1]
 
 
 def test_the_docs_show_the_committed_curves():

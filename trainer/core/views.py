@@ -60,18 +60,21 @@ def cameras_of(splits: Mapping[str, Split]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def common_cameras(splits: Mapping[str, Split], classes: Sequence[str]) -> tuple[str, ...]:
-    """Return the cameras, sorted by name, if every part in every split has one picture from each; else SINGLE."""
-    rows = [row for split in splits.values() for row in split.rows]
-    cameras = {row.get("camera") for row in rows}
+def common_cameras(splits: Mapping[str, Split]) -> tuple[str, ...]:
+    """Return the cameras, sorted by name, if every part has one picture from each, all in one split; else SINGLE."""
+    cameras = {row.get("camera") for split in splits.values() for row in split.rows}
     if len(cameras) < 2 or None in cameras or "" in cameras:
         return SINGLE
-    found = tuple(sorted(map(str, cameras)))
-    try:
-        by_part(splits, found, classes, "")
-    except InputError:
-        return SINGLE
-    return found
+    seen: dict[tuple[str, str], tuple[str, set[Any]]] = {}
+    for name, split in splits.items():
+        for row in split.rows:
+            if row.get("part") in (None, ""):
+                return SINGLE
+            home, found = seen.setdefault(_part(row), (name, set()))
+            if home != name or row["camera"] in found:
+                return SINGLE
+            found.add(row["camera"])
+    return tuple(sorted(map(str, cameras))) if all(found == cameras for _, found in seen.values()) else SINGLE
 
 
 def _part(row: Mapping[str, Any]) -> tuple[str, str]:

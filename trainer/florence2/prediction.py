@@ -5,6 +5,7 @@ With a table of the pins' positions each box also gets address and cavity of the
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import batched
 from pathlib import Path
 
 from PIL import Image
@@ -140,9 +141,11 @@ def _of_parts(run: Path, found: PartFiles, options: Options, golden: GoldenInput
             except InputError as e:
                 unread += e.problems
         if unread:
-            yield Judged(place, by.judge.unjudged(files, unread, part=part), problems=unread)
+            yield Judged(place, by.judge.unjudged(files, unread, part=part, by_view={}), problems=unread)
             continue
-        yield _part(by, part, files, dict(zip(files, _verdicts(by, pictures), strict=True)))
+        size = options.batch_size or BATCH
+        verdicts = [one for some in batched(pictures, size) for one in _verdicts(by, some)]
+        yield _part(by, part, files, dict(zip(files, verdicts, strict=True)))
     yield from found.left_out(by.judge)
 
 

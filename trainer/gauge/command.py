@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from generator.locating import factors, likeness
-from trainer.core import default_paths, event_files, run_folder
+from trainer.core import base, default_paths, event_files, run_folder
 from trainer.core.console import say, stage
 from trainer.core.distributed import Share, start
 from trainer.core.errors import InputError
@@ -139,6 +139,7 @@ def _report(row: Row, warnings: list[str], epochs: int) -> None:
 def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
     device = device_of(args.device)
     default_paths.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
+    args.init = base.begun_with(args.init, KIND)
     if args.tensorboard:
         event_files.event_writer_class()  # fails early where the package is missing
     stage("reading the dataset")

@@ -68,7 +68,8 @@ class TrainingConfig(Settings):
     seed: int = setting(0, "seed of all random numbers", ge=0, le=2**31 - 1)
     threads: int = THREADS
     init: str = setting(
-        "", "start with the weights of a gauge's RUN, and its network's shape in place of --width",
+        "", "start with the weights of a gauge's RUN, and its network's shape in place of --width; base: the run that "
+        "`make base` trained",
         metavar="RUN", group="beginning", expected="a gauge's run",
         shown="random weights",
     )  # fmt: skip

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from trainer.core import (
+    base,
     default_paths,
     event_files,
     frozen_threshold,
@@ -142,6 +143,7 @@ def _train(args: argparse.Namespace, hold: default_paths.Hold) -> int:
             setattr(args, field, value)
     device = device_of(args.device)
     default_paths.settle(args, KIND, FORMAT, lambda run: load_config(run)[1].data_sha256)
+    args.init = base.begun_with(args.init, KIND)
     if args.tensorboard:
         event_files.event_writer_class()  # fails early where the package is missing
     stage("reading the dataset")

@@ -10,21 +10,27 @@ from collections.abc import Container
 import numpy as np
 import torch
 
+from trainer.core.base import is_base
 from trainer.core.split import Split
 from trainer.vit.run import TrainingConfig
 
 # Training pictures and epochs: the last two as in measured trainings (docs/explanation/vit.md#measured), the others
 # chosen so that fewer pictures do not mean as few steps. Between them the logarithms are interpolated.
 EPOCHS = ((150, 120), (500, 60), (1500, 30), (4500, 12))
+BASE_SHARE = 0.5
 # A class with fewer examples than FEWEST is not drawn more often: the same few would be learned by heart.
 UNEQUAL, FEWEST = 4, 20
 MEASURE_WEIGHT = 1.0
 
 
-def epochs_for(pictures: int) -> int:
-    """Return the number of epochs for a number of training pictures: 120 for the smallest sets, 12 for the largest."""
+def epochs_for(pictures: int, init: str = "") -> int:
+    """Return the number of epochs for a number of training pictures: 120 for the smallest sets, 12 for the largest.
+
+    A training that begins with the base (`init`: value of --init) needs half of them.
+    """
     known, epochs = np.log(np.array(EPOCHS, float)).T
-    return round(math.exp(np.interp(math.log(max(pictures, 1)), known, epochs)))
+    share = BASE_SHARE if is_base(init) else 1.0
+    return round(share * math.exp(np.interp(math.log(max(pictures, 1)), known, epochs)))
 
 
 def fitted(
@@ -45,8 +51,11 @@ def fitted(
     said = []
     pictures = len(split) * split.views
     if "epochs" not in given:
-        epochs = chosen["epochs"] = epochs_for(pictures)
-        said.append(f"--epochs {epochs}, because there are {pictures} training pictures: {epochs * pictures} are shown")
+        epochs = chosen["epochs"] = epochs_for(pictures, settings.init)
+        because = f"because there are {pictures} training pictures" + (
+            " and the base has learned much already" if is_base(settings.init) else ""
+        )
+        said.append(f"--epochs {epochs}, {because}: {epochs * pictures} are shown")
     counts = torch.bincount(split.labels)
     counts = counts[counts > 0]
     if "balanced" not in given and counts.max() > UNEQUAL * counts.min() >= UNEQUAL * FEWEST:

@@ -1,9 +1,9 @@
 """Forecast of a training's result, from measured learning curves (learning_curves.csv, by `studies.vit_learning`).
 
-A curve holds trainings with different numbers of pictures, from random weights or from a run of other connectors
-(--init). All used pictures of 256 x 128 px of one connector in scenes/, with defects of 0.5 to 3 times the tolerance,
-the default network and boxes, and were tested at pins that training never shows defective. Of other kinds of training
-there is no forecast.
+A curve holds trainings with different numbers of pictures, from random weights, from a run of other connectors
+(--init RUN) or from the base (--init base, trained without the connector). All used pictures of 256 x 128 px of one
+connector in scenes/, with defects of 0.5 to 3 times the tolerance, the default network and boxes, and were tested at
+pins that training never shows defective. Of other kinds of training there is no forecast.
 """
 
 import csv
@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainer.core import base
 from trainer.vit.network.model import ViTConfig
 from trainer.vit.pretrained import is_checkpoint
 from trainer.vit.run import TrainingConfig
@@ -24,6 +25,9 @@ SIZE = (256, 128)
 CLASSES = 3
 MEASURES = "--measure-weight"
 ABOUT = 1.1  # so many times a number of pictures counts as the same number
+# First weights, as the column `init` of the curves names them.
+RANDOM, RUN, BASE = "random", "other connectors", "base"
+_BEGUN = {RANDOM: "from random weights", RUN: "with --init, a run of other connectors,", BASE: "with --init base"}
 WHERE = "docs/explanation/vit.md#forecast"
 
 
@@ -49,14 +53,14 @@ def _rank(row: Mapping[str, str]) -> tuple[bool, int]:
 
 
 @cache
-def curve(init: bool, taught: bool) -> tuple[Point, ...]:
-    """Read the curve of trainings from a run of other connectors, or from random weights; by rising pictures.
+def curve(init: str, taught: bool) -> tuple[Point, ...]:
+    """Read the curve of trainings that begin with the weights `init`: RANDOM, RUN or BASE; by rising pictures.
 
     Of several trainings with equally many pictures, those with --measure-weight count if there are any and the new
     training has it (`taught`), and of these the ones with the most epochs.
     """
     with CURVES.open(encoding="utf-8", newline="") as file:
-        every = [row for row in csv.DictReader(file) if (row["init"] == "1") == init]
+        every = [row for row in csv.DictReader(file) if row["init"] == init]
     rows = [row for row in every if taught or MEASURES not in row["options"]]
     found = []
     for pictures in sorted({int(row["pictures"]) for row in rows}):
@@ -111,13 +115,17 @@ def forecast(pictures: int, settings: TrainingConfig, network: ViTConfig, boxes:
     if differs := unmeasured(settings, network, boxes):
         return f"none: no learning curve was measured for {differs} ({WHERE})"
     taught = settings.measure_weight > 0
-    own, other = curve(bool(settings.init), taught), curve(not settings.init, taught)
+    start = BASE if base.is_base(settings.init) else RUN if settings.init else RANDOM
+    own = curve(start, taught)
+    if not own:
+        return f"none: no learning curve was measured {_BEGUN[start]} without {MEASURES} ({WHERE})"
     more = [f"{point.pictures} reached {point.share:.2f}" for point in own if point.pictures > ABOUT * pictures]
-    begun = "from random weights" if settings.init else "with --init, a run of other connectors,"
-    others = [f"{point.pictures} reached {point.share:.2f}" for point in other if point.pictures >= pictures / ABOUT]
     text = f"{pictures} training pictures: expect a balanced accuracy of {expected(pictures, own)} on test pictures"
     text += f"; {', '.join(more)}" if more else ""
-    text += f"; {begun} {', '.join(others)}" if others else ""
+    for other, begun in _BEGUN.items():
+        points = [point for point in curve(other, taught) if point.pictures >= pictures / ABOUT and other != start]
+        reached = ", ".join(f"{point.pictures} reached {point.share:.2f}" for point in points)
+        text += f"; {begun} {reached}" if points else ""
     nearest = min(own, key=lambda point: abs(math.log(point.pictures / pictures)))
     if settings.scheduled < nearest.epochs:
         text += f". Only {settings.scheduled} of the {nearest.epochs} epochs that were measured: expect less"

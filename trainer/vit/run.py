@@ -131,7 +131,7 @@ class TrainingConfig(Settings):
     init: str = setting(
         "",
         "start with the weights of this run (its classes may differ), or of a ViT in the format of transformers: "
-        "a folder, or a name on the Hub such as google/vit-base-patch16-224",
+        "a folder, or a name on the Hub such as google/vit-base-patch16-224; base: the run that `make base` trained",
         expected="a run, or a ViT saved by transformers",
         group="beginning",
         metavar="WEIGHTS",

@@ -5,6 +5,7 @@ come from the run itself.
 """
 
 import argparse
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -66,8 +67,9 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
     by_data = args.views is None and args.config is None and bool(cameras)
     data = _by_part(data, cameras, args.data)
     if cameras and args.batch_size is None and args.config is None:
-        # About the same number of pictures per step, and so of steps, as with single pictures.
-        settings = settings.changed({"batch_size": max(1, round(settings.batch_size / len(cameras)))})
+        # About the same number of pictures per step, and so of steps, as with single pictures; a part for each process.
+        count = max(round(settings.batch_size / len(cameras)), int(os.environ.get("WORLD_SIZE", 1)))
+        settings = settings.changed({"batch_size": count})
     config = _network(args, data, settings, source, cameras)
     data = _kept(data, settings.rows, args.data)
     chosen: tuple[str, ...] = ()
@@ -107,8 +109,8 @@ def resumed_setup(args: argparse.Namespace) -> Setup:
         raise InputError(f"--data {args.data}: expected the classes {config.classes} of {args.out}, got {data.classes}")
     if args.views is not None and (given := _views(args, data)) != config.views:
         raise InputError(
-            f"--views: {args.out} was trained with {','.join(config.views) or 'single pictures'}, "
-            f"got {','.join(given)}; --resume keeps the run's views"
+            f"--views: expected {','.join(config.views) or 'single'}, with which {args.out} was trained, got "
+            f"{','.join(given) or 'single'}; --resume keeps the run's views"
         )
     data = _by_part(data, config.views, args.data)
     return Setup(config, settings, _kept(data, settings.rows, args.data))
@@ -173,7 +175,7 @@ def _views(args: argparse.Namespace, data: Data) -> tuple[str, ...]:
     given: tuple[str, ...] | None = args.views
     if given is not None:
         return views.cameras_of(data.splits) if given == views.ALL else given
-    return read_config(args.config)[0].views if args.config else views.common_cameras(data.splits, data.classes)
+    return read_config(args.config)[0].views if args.config else views.common_cameras(data.splits)
 
 
 def _by_part(data: Data, cameras: tuple[str, ...], folder: Path) -> Data:

@@ -205,19 +205,21 @@ def test_parts_with_a_picture_of_each_camera_are_judged_by_them_without_an_optio
     few_parts, make_dataset, small_options, tmp_path
 ):
     data = load_data(few_parts)
-    assert common_cameras(data.splits, data.classes) == VIEWS
+    assert common_cameras(data.splits) == VIEWS
     wanted = {"train": part_rows("train", 6, 0), "validation": part_rows("validation", 3, 1)}
 
     def cameras(change: Callable[[dict[str, list[dict]]], object]) -> tuple[str, ...]:
         splits = {name: [dict(row) for row in rows] for name, rows in wanted.items()}
         change(splits)
         spoiled = load_data(make_dataset(tmp_path / str(len(list(tmp_path.iterdir()))), splits))
-        return common_cameras(spoiled.splits, spoiled.classes)
+        return common_cameras(spoiled.splits)
 
     assert cameras(lambda splits: splits["validation"].pop()) == SINGLE  # a part lacks a view
     assert cameras(lambda splits: splits["train"].append({**splits["train"][0], "run": "again"})) == SINGLE
     assert cameras(lambda splits: splits["train"][0].update(camera="right")) == SINGLE
     assert cameras(lambda splits: splits["train"][0].update(camera=None)) == SINGLE
+    assert cameras(lambda splits: splits["train"][0].update(part=None)) == SINGLE
+    assert cameras(lambda splits: splits["validation"].append(splits["train"].pop())) == SINGLE
     assert cameras(lambda splits: only("top", splits)) == SINGLE
     words = ["--data", str(few_parts), *small_options]
     begun = new_setup(parser().parse_args(words), torch.device("cpu"))
@@ -343,7 +345,10 @@ def test_resumed_it_is_the_same_to_the_bit(quick_run, few_parts, small_options, 
     with dying_in_epoch(3):
         assert main([*data, "--out", str(run), *small_options, *QUICK, "--views", "all"]) == 1
     assert main([*data, "--out", str(run), "--resume", "--views", "left,top"]) == 2
-    assert "was trained with center,left,top, got left,top" in capsys.readouterr().err
+    assert main([*data, "--out", str(run), "--resume", "--views", "single"]) == 2
+    error = capsys.readouterr().err
+    assert f"--views: expected center,left,top, with which {run} was trained, got left,top; " in error
+    assert f"--views: expected center,left,top, with which {run} was trained, got single; " in error
     assert main([*data, "--out", str(run), "--resume", "--views", "all", "--device", "cpu"]) == 0
     assert numbers(run) == numbers(quick_run)
     for name in ("best.safetensors", "last.safetensors", "state.safetensors"):

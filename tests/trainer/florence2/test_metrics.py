@@ -174,7 +174,8 @@ def test_parts_get_the_gravest_verdict_of_their_pictures():
     assert counted == {"escapes": (1, 2), "overkill": (1, 3)}
     assert found["unsure"]["ok"]["count"] == 1 and found["invalid"]["ok"]["count"] == 0
     assert parts_at(pictures[::2], limits) is None
-    said = report(*zip(*pictures, strict=True), LABELS, 0.5, {}, intervals=False, limits=limits)
+    truths, boxes = zip(*pictures, strict=True)
+    said = report(truths, boxes, LABELS, 0.5, {}, intervals=False, limits=limits)
     assert said["verdicts_on_parts"]["parts"] == 5
 
 

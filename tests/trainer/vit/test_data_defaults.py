@@ -20,11 +20,20 @@ CURVE = (
 )
 
 
-def test_epochs_follow_the_pictures_within_bounds():
+@pytest.fixture
+def base_run(tmp_path) -> str:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "data.sha256").touch()
+    return str(tmp_path / "base" / "vit")
+
+
+def test_epochs_follow_the_pictures_within_bounds(base_run):
     counts = [1, 50, 150, 300, 500, 1000, 1500, 5000, 100_000]
     epochs = [data_defaults.epochs_for(count) for count in counts]
     assert epochs == sorted(epochs, reverse=True)
     assert (epochs[0], epochs[2], epochs[4], epochs[6], epochs[-1]) == (120, 120, 60, 30, 12)
+    assert [data_defaults.epochs_for(count, base_run) for count in (150, 500, 1500)] == [60, 30, 15]
+    assert data_defaults.epochs_for(500, "runs/vit") == 60
 
 
 def test_what_is_given_wins_and_unequal_classes_are_balanced(tiny_dataset):
@@ -55,20 +64,34 @@ def test_what_is_expected_lies_between_the_measured_trainings(pictures, text):
 
 
 def test_the_measured_curves_rise_and_a_run_to_begin_with_helps():
-    for init, taught in ((False, False), (False, True), (True, False)):
-        means = [point.share for point in forecast.curve(init, taught)]
-        assert len(means) >= 3 and means == sorted(means)
-    random, begun = ({point.pictures: point.share for point in forecast.curve(init, False)} for init in (False, True))
-    assert all(begun[pictures] > random[pictures] for pictures in begun)
+    curves = {}
+    for init, taught, least in (
+        *((forecast.RANDOM, False, 3), (forecast.RANDOM, True, 3)),
+        *((forecast.RUN, False, 3), (forecast.BASE, True, 2)),
+    ):
+        points = forecast.curve(init, taught)
+        means = [point.share for point in points]
+        assert len(means) >= least and means == sorted(means)
+        curves[init, taught] = {point.pictures: point.share for point in points}
+    for begun, taught in ((forecast.RUN, False), (forecast.BASE, True)):
+        random = curves[forecast.RANDOM, taught]
+        assert all(share > random[pictures] for pictures, share in curves[begun, taught].items())
 
 
-def test_a_forecast_says_what_helps_and_what_the_time_limit_takes(tmp_path):
+def test_a_forecast_says_what_helps_and_what_the_time_limit_takes(base_run, tmp_path):
     text = forecast.forecast(150, TrainingConfig(), NETWORK, True)
     assert text.startswith("150 training pictures: expect a balanced accuracy of about 0.") and "with --init" in text
     assert "expect less" not in text
     short = TrainingConfig(epochs=120, fitted_epochs=30, init=str(tmp_path))
     text = forecast.forecast(150, short, NETWORK, True)
     assert "Only 30 of the 40 epochs that were measured: expect less" in text and "from random weights" in text
+    based = forecast.forecast(150, TrainingConfig(measure_weight=1, init=base_run), NETWORK, True)
+    share = forecast.curve(forecast.BASE, True)[0].share
+    assert f"of about {share:.2f} (" in based and "--init base" not in based
+    untaught = forecast.forecast(150, TrainingConfig(measure_weight=0, init=base_run), NETWORK, True)
+    assert untaught.startswith("none: no learning curve was measured with --init base without --measure-weight")
+    scratch = forecast.forecast(150, TrainingConfig(measure_weight=1), NETWORK, True)
+    assert f"with --init base 150 reached {share:.2f}" in scratch
 
 
 @pytest.mark.parametrize(

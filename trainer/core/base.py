@@ -1,0 +1,44 @@
+"""The base: a ViT and a gauge that `make base` trains on many connectors, for `--init base`.
+
+Its folder `base` holds a run of each kind, `base/vit` and `base/gauge`, and the digest of their dataset, by which a
+base is known. It is looked for in the current folder, then in the clone of the repository from which this program runs.
+"""
+
+import os
+from pathlib import Path
+
+from trainer.core.default_paths import is_finished
+from trainer.core.errors import InputError
+from trainer.core.run_folder import CONFIG
+
+NAME = "base"
+# Written by `make base` beside the runs: the dataset's content_sha256.
+DIGEST = "data.sha256"
+_CLONE = Path(__file__).resolve().parents[2]
+
+
+def begun_with(init: str | None, kind: str) -> str | None:
+    """Return the run that `--init` names: for the word `base` that of the base, as a full path; else the value itself.
+
+    Args:
+        init: Value of --init. A run in a folder of the name `base` is that run.
+        kind: Name of the base's run: `vit` or `gauge`.
+
+    Raises:
+        InputError: There is no base, or its training has not ended.
+    """
+    if init != NAME or (Path(NAME) / CONFIG).is_file():
+        return init
+    places = list(dict.fromkeys(os.path.abspath(folder / NAME / kind) for folder in (Path(), _CLONE)))
+    for run in places:
+        if is_finished(Path(run)):
+            return run
+    raise InputError(
+        f"--init {NAME}: expected a trained run in {' or '.join(places)}, got none: `make base`, in a clone of the "
+        "repository, trains it in 80 minutes"
+    )
+
+
+def is_base(init: str) -> bool:
+    """Return whether a run that `--init` names is one of a base."""
+    return bool(init) and (Path(os.path.abspath(init)).parent / DIGEST).is_file()
