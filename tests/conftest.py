@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from blender_scripts.contract.errors import InputError
 from tests.soak import SOAK, times
 
 # A shell that starts the tests in the background leaves SIGINT ignored, and every child would inherit that.
@@ -88,6 +89,13 @@ def run_code(engine: str, code: str, scratch: Path) -> subprocess.CompletedProce
         timeout=600,
         env={**os.environ, "TMPDIR": str(scratch)},
     )
+
+
+def faults_of(call: Callable[..., object], *arguments: object, **options: object) -> list[str]:
+    """The messages of the InputError that a call raises."""
+    with pytest.raises(InputError) as caught:
+        call(*arguments, **options)
+    return caught.value.problems
 
 
 def folder_bytes(folder: Path) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ from generator.__main__ import main
 from generator.dataset.build import Options, build
 from generator.dataset.folder import split_files
 from generator.dataset.push import check_folder
+from tests.conftest import faults_of
 from tests.generator.dataset.local_hub import Hub, environment, local_hub
 from tests.generator.made_renders import SCENES, row, write_renders
 
@@ -187,10 +188,9 @@ def test_a_folder_that_is_no_dataset_is_refused(dataset: Path, tmp_path: Path) -
     (broken / "README.md").write_bytes((dataset / "README.md").read_bytes() + b"x" * 1_000_000)
     train = split_files(broken)["train"][0]
     train.write_bytes(train.read_bytes()[:-10])
-    with pytest.raises(InputError) as caught:
-        check_folder(broken)
-    assert "expected a card of at most 1,000,000 bytes" in caught.value.problems[0]
-    assert "expected an undamaged Parquet file" in caught.value.problems[1]
+    problems = faults_of(check_folder, broken)
+    assert "expected a card of at most 1,000,000 bytes" in problems[0]
+    assert "expected an undamaged Parquet file" in problems[1]
     (broken / "README.md").write_text("# Somebody's")
     with pytest.raises(InputError, match="expected a card that Pinsight wrote"):
         check_folder(broken)
