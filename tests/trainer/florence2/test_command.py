@@ -17,10 +17,11 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 pytest.importorskip("pycocotools")
 
+from benchmarks.florence2_drawn import png_bytes
 from generator.io.palette import hue, rgb
 from tests.generator.reporting.page_reader import read_page
 from tests.generator.soart.golden_files import drawn_part, golden_run, write_golden
-from tests.trainer.conftest import dying_in_epoch, png_bytes
+from tests.trainer.conftest import dying_in_epoch
 from tests.trainer.core.test_distributed import together
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
