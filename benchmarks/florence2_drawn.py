@@ -82,7 +82,7 @@ def row(run: str, split: str, part: int, kind: str, target: int, rng: np.random.
     """Draw a picture by `draw(rng, kind, target)`; returns its dataset row, whose nsoart is the picture's negative."""
     picture, boxes, categories = draw(rng, kind, target)
     pins = pins_of(boxes, categories, kind)
-    manifest = {name: "" if of == "string" else None for name, of in MANIFEST_COLUMNS.items()}
+    manifest: dict[str, Any] = {name: "" if of == "string" else None for name, of in MANIFEST_COLUMNS.items()}
     manifest |= {"run": run, "split": split, "part": part, "camera": "center", "marking": "none"}
     made = PictureRow(
         label=CLASSES[min(categories)],
@@ -91,12 +91,7 @@ def row(run: str, split: str, part: int, kind: str, target: int, rng: np.random.
         grey=False,
         bbox_str=answer(pins, (64, 32)),
         objects=pins,
-        camera=None,
-        tolerance=None,
-        housing_box=None,
         synthetic=True,
-        original=None,
-        augmentation=None,
         width=64,
         height=32,
         manifest=manifest,

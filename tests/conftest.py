@@ -6,9 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -96,6 +98,14 @@ def faults_of(call: Callable[..., object], *arguments: object, **options: object
     with pytest.raises(InputError) as caught:
         call(*arguments, **options)
     return caught.value.problems
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[Any]:
+    """The content of a JSON file, which the block may change."""
+    content = json.loads(path.read_text("utf-8"))
+    yield content
+    path.write_text(json.dumps(content), "utf-8")
 
 
 def folder_bytes(folder: Path) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 """A tiny dataset with the columns of a built one: 2 x 4 drawn pins at 64 x 32 px, one bent, missing or none."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -83,6 +84,14 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("tiny") / "dataset", splits)
 
 
+@pytest.fixture(scope="module")
+def tiny(tiny_dataset: Path):
+    """The tiny dataset, loaded."""
+    from trainer.core.data import load_data
+
+    return load_data(tiny_dataset)
+
+
 SMALL = (
     *("--dim", "32", "--depth", "1", "--heads", "2", "--batch-size", "6", "--lr", "3e-3"),
     *("--seed", "1", "--threads", "1", "--device", "cpu", "--measure-weight", "0"),
@@ -106,6 +115,12 @@ def trained_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) ->
     )
     assert code == 0
     return run
+
+
+@pytest.fixture
+def run(trained_run: Path, tmp_path: Path) -> Path:
+    """A copy of the trained run, which a test may change."""
+    return shutil.copytree(trained_run, tmp_path / "run")
 
 
 @contextmanager

@@ -51,11 +51,11 @@ replicates = 1
 """
 
 
-def made(tmp_path: Path, text: str, name: str = "made") -> Manifest:
+def made(tmp_path: Path, text: str, name: str = "made", scenes: Path = SCENES) -> Manifest:
     spec, manifest = tmp_path / f"{name}.toml", tmp_path / f"{name}.csv"
     spec.write_text(text, "utf-8")
-    manifest.write_text(design(read_spec(spec), SCENES), "utf-8")
-    return read_manifest(manifest, SCENES)
+    manifest.write_text(design(read_spec(spec), scenes), "utf-8")
+    return read_manifest(manifest, scenes)
 
 
 def class_of(run) -> str:

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 
 from blender_scripts.contract.connector import read_connector
-from blender_scripts.manifest.reader import Manifest, Run, read_manifest
+from blender_scripts.manifest.reader import Run, read_manifest
 from generator.__main__ import main
 from generator.doe.check import summary
 from generator.doe.design import design
 from generator.doe.pin_table import pin_tables
 from generator.doe.spec_reader import read_spec
 from tests.conftest import ROOT, SCENES, faults_of
+from tests.generator.doe.test_design import made
 
 SPEC = """
 schema = 1
@@ -49,13 +50,6 @@ rows = 60
 rows = 30
 positions = "all"
 """
-
-
-def made(tmp_path: Path, text: str, scenes: Path = SCENES) -> Manifest:
-    spec, manifest = tmp_path / "made.toml", tmp_path / "made.csv"
-    spec.write_text(text, "utf-8")
-    manifest.write_text(design(read_spec(spec), scenes), "utf-8")
-    return read_manifest(manifest, scenes)
 
 
 def moved(run: Run) -> dict[str, tuple[float, float, float]]:
@@ -155,7 +149,7 @@ def test_single_pins_have_sizes_by_their_own_limits_and_groups_by_the_connectors
     text = "own = 0\ntrue_position = [2, 2]\nprotrusion = [2, 2]\nnear_limit = 0\n"
     text += "[measurement.kinds]\nbent_protruding = 1\n[measurement.patterns]\nPATTERN = 1\n[splits.train]\nrows = 3\n"
     for pattern, first in (("pins", (0.2, 0.2)), ("field", (0.8, 1.2))):
-        found = moved(made(tmp_path, SPEC + text.replace("PATTERN", pattern), tmp_path).runs[0])
+        found = moved(made(tmp_path, SPEC + text.replace("PATTERN", pattern), scenes=tmp_path).runs[0])
         for address, expected in (("r1c1", first), ("r1c2", (0.8, 1.2))):
             x, y, z = found[address]
             assert (math.hypot(x, y), z) == pytest.approx(expected, abs=1e-3)
