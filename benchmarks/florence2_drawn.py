@@ -17,9 +17,7 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 
-from generator.bbox_str import encode
-from generator.dataset.rows import features
-from trainer.florence2 import command
+from generator.dataset.rows import MANIFEST_COLUMNS, ObjectRow, PictureRow, answer, columns_of, features
 
 CLASSES = ("BENDNG", "NUKENG", "OK")
 SEEN, HELD_OUT = (0, 1, 3, 4, 6, 7), (2, 5)
@@ -55,43 +53,58 @@ def draw(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, 
     return np.repeat(np.clip(grey, 0, 255).astype(np.uint8)[..., None], 3, axis=2), boxes, categories
 
 
-def row(split: str, number: int, kind: str, target: int, rng: np.random.Generator) -> dict[str, Any]:
-    """Draw a picture by `draw(rng, kind, target)`; returns its dataset row, number `number` of a split."""
+def pins_of(boxes: list[list[float]], categories: list[int], kind: str) -> tuple[ObjectRow, ...]:
+    """Make the objects of a picture from `draw`, with its boxes and categories; `kind` is that of the defective pin."""
+    return tuple(
+        ObjectRow(
+            id=index + 1,
+            box=(x, y, x + width, y + height),
+            category=CLASSES[category],
+            kinds=() if category == 2 else (kind,),
+            in_answer=category != 2,
+            address=f"r{index // 4 + 1}c{index % 4 + 1}",
+            cavity=str(index + 1),
+            visible=1.0,
+            true_position_mm=None if category == 1 else 0.1,
+            retraction_mm=None if category == 1 else 0.0,
+            # 10 px are 1 mm.
+            dx_mm=None if category == 1 else (x + 3 - foot[0]) / 10,
+            dy_mm=None if category == 1 else (foot[1] - y - 3) / 10,
+            tip_px=None if category == 1 else (x + 3, y + 3),
+            base_px=foot,
+        )
+        for index, ((x, y, width, height), category) in enumerate(zip(boxes, categories, strict=True))
+        for foot in [(8.0 + 16 * (index % 4), 8.0 + 16 * (index // 4))]
+    )
+
+
+def row(run: str, split: str, part: int, kind: str, target: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Draw a picture by `draw(rng, kind, target)`; returns its dataset row, whose nsoart is the picture's negative."""
     picture, boxes, categories = draw(rng, kind, target)
+    pins = pins_of(boxes, categories, kind)
+    manifest: dict[str, Any] = {name: "" if of == "string" else None for name, of in MANIFEST_COLUMNS.items()}
+    manifest |= {"run": run, "split": split, "part": part, "camera": "center", "marking": "none"}
+    made = PictureRow(
+        label=CLASSES[min(categories)],
+        kinds=() if kind == "ok" else (kind,),
+        observable=True,
+        grey=False,
+        bbox_str=answer(pins, (64, 32)),
+        objects=pins,
+        synthetic=True,
+        width=64,
+        height=32,
+        manifest=manifest,
+    )
+    pictures = {"image": picture, "nsoart": 255 - picture}
+    return {**{name: {"bytes": png_bytes(each), "path": None} for name, each in pictures.items()}, **columns_of(made)}
+
+
+def png_bytes(picture: np.ndarray) -> bytes:
+    """Return a picture (H, W, 3) uint8 as a PNG file."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "PNG")
-    defective = [i for i, c in enumerate(categories) if c != 2]
-    answer = [[x, y, x + w, y + h] for x, y, w, h in (boxes[i] for i in defective)]
-    label = min(categories)
-    return {
-        "image": {"bytes": file.getvalue(), "path": None},
-        "nsoart": {"bytes": file.getvalue(), "path": None},
-        "label": label,
-        "verdict": int(label != 2),
-        "kinds": [] if kind == "ok" else [kind],
-        "observable": True,
-        "grey": False,
-        "bbox_str": encode(answer, [CLASSES[categories[i]] for i in defective], 64, 32),
-        "objects": {
-            "id": list(range(1, 9)),
-            "bbox": boxes,
-            "category": categories,
-            "area": [36.0] * 8,
-            "address": [f"r{i // 4 + 1}c{i % 4 + 1}" for i in range(8)],
-            "cavity": [str(i + 1) for i in range(8)],
-            "visible": [1.0] * 8,
-            "true_position_mm": [None if c == 1 else 0.1 for c in categories],
-            "retraction_mm": [None if c == 1 else 0.0 for c in categories],
-        },
-        "width": 64,
-        "height": 32,
-        **dict.fromkeys(("part", "seed", "samples"), 0),
-        **dict.fromkeys(("scene", "housing", "terminal", "defects", "lighting"), ""),
-        "run": f"{split}_{number:04d}",
-        "split": split,
-        "camera": "center",
-        "marking": "none",
-    }
+    return file.getvalue()
 
 
 def write_dataset(folder: Path) -> None:
@@ -103,16 +116,16 @@ def write_dataset(folder: Path) -> None:
         held = rows.setdefault(split, [])
         for number in range(count):
             kind, target = ("bent", "missing", "ok")[number % 3], int(rng.choice(positions))
-            held.append(row(split, len(held), kind, target, rng))
-    columns = features(other=False)
+            held.append(row(f"{split}_{len(held):04d}", split, 0, kind, target, rng))
     for split, some in rows.items():
-        whole = [{name: one.get(name) for name in columns} for one in some]
-        data = Dataset.from_list(whole, features=columns)
+        data = Dataset.from_list(some, features=features(other=False))
         data.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
 
 
 def main() -> int:
     """Draw the dataset, train, and print the results on the test pictures; returns the trainer's exit code."""
+    from trainer.florence2 import command
+
     p = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     p.add_argument("--out", type=Path, required=True, help="folder to write dataset and run into")
     args, others = p.parse_known_args()

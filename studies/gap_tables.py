@@ -186,7 +186,7 @@ def _classifier(results: Sequence[Result], bases: Mapping[Base, Result]) -> str:
         if each.step != AS_TRAINED and own is not None and gap is not None and before is not None:
             was = own - classifier_figures(before.parts)["accuracy"][0]
             closed = f"{100.0 * (1.0 - gap / was):.0f} %" if was > 0.0 else "no gap"
-        cells = [_percent(found), "–" if gap is None else f"{100.0 * gap:.0f} %", closed]
+        cells = [_share(found), "–" if gap is None else f"{100.0 * gap:.0f} %", closed]
         rows.append([each.run, each.title, each.step, *_verdicts(each, base), *cells])
     return table(header, rows)
 
@@ -210,10 +210,6 @@ def _value(found: tuple[float, float, float] | None) -> float:
 
 def _share(found: tuple[float, float, float] | None) -> str:
     return "–" if found is None else f"{100.0 * found[0]:.0f} ({100.0 * found[1]:.0f}–{100.0 * found[2]:.0f})"
-
-
-def _percent(found: tuple[float, float, float]) -> str:
-    return _share(found)
 
 
 def _interval(found: tuple[float, float, float] | None) -> str:

@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from blender_scripts.contract.errors import InputError
 from tests.soak import SOAK, times
 
 # A shell that starts the tests in the background leaves SIGINT ignored, and every child would inherit that.
@@ -88,6 +91,21 @@ def run_code(engine: str, code: str, scratch: Path) -> subprocess.CompletedProce
         timeout=600,
         env={**os.environ, "TMPDIR": str(scratch)},
     )
+
+
+def faults_of(call: Callable[..., object], *arguments: object, **options: object) -> list[str]:
+    """The messages of the InputError that a call raises."""
+    with pytest.raises(InputError) as caught:
+        call(*arguments, **options)
+    return caught.value.problems
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[Any]:
+    """The content of a JSON file, which the block may change."""
+    content = json.loads(path.read_text("utf-8"))
+    yield content
+    path.write_text(json.dumps(content), "utf-8")
 
 
 def folder_bytes(folder: Path) -> dict[str, bytes]:

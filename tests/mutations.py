@@ -48,10 +48,6 @@ def write_tree(tree: Tree, folder: Path) -> Path:
     return folder
 
 
-def read_tree(folder: Path) -> Tree:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 def mutated(tree: Tree, seed: int, fixed: tuple[str, ...] = ()) -> tuple[Tree, list[str]]:
     """Change a tree once to three times; returns it and what was done.
 

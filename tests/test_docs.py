@@ -567,8 +567,7 @@ def test_pictures_are_small_enough_to_be_kept():
 def test_the_example_manifests_are_right(tmp_path: Path):
     examples = [(page, content) for page, content in blocks_of_pages("csv") if content.startswith("run,")]
     assert examples
-    scenes = tmp_path / "scenes"
-    shutil.copytree(SCENES, scenes)
+    scenes = shutil.copytree(SCENES, tmp_path / "scenes")
     for name, content in files_of(text_of(TUTORIAL)).items():
         if name.startswith("scenes/"):
             (tmp_path / name).write_text(content, "utf-8")

@@ -15,7 +15,7 @@ import torch
 from trainer.core import adaptation, adaptation_page
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import main_of, number
+from trainer.core.options import main_of, number, parser_with_example
 from trainer.core.picture_transform import KINDS
 from trainer.core.prediction import find_pictures
 from trainer.core.run_folder import check_place, kind_of
@@ -31,13 +31,11 @@ PART = ("scene", "housing", "terminal", "camera")
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
-    p = argparse.ArgumentParser(
-        prog="python -m trainer.adapt",
-        description="Adapt a ViT or gauge, trained on renders, to a station by photographs of good parts. The result "
+    p = parser_with_example(
+        "adapt",
+        "Adapt a ViT or gauge, trained on renders, to a station by photographs of good parts. The result "
         "is a new run with a hash of its own; what was shown or released for RUN does not hold for it.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        EXAMPLE,
     )
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT or gauge")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="dataset that RUN was trained on")

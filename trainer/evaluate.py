@@ -14,7 +14,7 @@ import torch
 
 from trainer.core import settings
 from trainer.core.errors import InputError
-from trainer.core.options import add_device, device_of, main_of, number
+from trainer.core.options import add_device, device_of, main_of, number, parser_with_example
 from trainer.core.run_folder import check_place, kind_of
 from trainer.florence2.run import DRAWN_TEXTS
 from trainer.florence2.run import FORMAT as DETECTION_FORMAT
@@ -35,13 +35,11 @@ exit codes: 0 done, whatever the numbers; 2 the run or the dataset cannot be use
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
-    p = argparse.ArgumentParser(
-        prog="python -m trainer.evaluate",
-        description="Measure how well a trained network judges a dataset. A ViT or Florence-2 decides between OK and "
+    p = parser_with_example(
+        "evaluate",
+        "Measure how well a trained network judges a dataset. A ViT or Florence-2 decides between OK and "
         "NG with the threshold that its training chose on the validation split, a gauge by a tolerance.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        EXAMPLE,
     )
     p.add_argument("--model", type=Path, required=True, metavar="RUN", help="run folder of a ViT, Florence-2 or gauge")
     p.add_argument("--data", type=Path, required=True, metavar="DATASET", help="folder of the dataset")

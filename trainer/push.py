@@ -13,7 +13,7 @@ from generator.dataset.hub import HubError, name_problem
 from trainer.core import adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError
-from trainer.core.options import main_of
+from trainer.core.options import main_of, parser_with_example
 from trainer.core.publication import CARD, push
 from trainer.core.run_folder import kind_of
 from trainer.florence2 import publication as detection
@@ -29,13 +29,7 @@ exit codes: 0 done; 2 the run or an option is wrong; 1 the Hub cannot be reached
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options."""
-    p = argparse.ArgumentParser(
-        prog="python -m trainer.push",
-        description="Upload a trained model with its card to the Hugging Face Hub.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    p = parser_with_example("push", "Upload a trained model with its card to the Hugging Face Hub.", EXAMPLE)
     p.add_argument("run", type=Path, metavar="RUN", help="folder of a finished run of a ViT or Florence-2")
     p.add_argument("--to", required=True, metavar="OWNER/NAME", help="the model's name on the Hub")
     p.add_argument("--private", action="store_true", help="if the repository is new, make it private")

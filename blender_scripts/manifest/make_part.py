@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from blender_scripts.contract import lettering
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.defect import Defect
 from blender_scripts.contract.errors import InputError
@@ -74,8 +73,3 @@ def print_items(connector: Connector, marking: str) -> tuple[Letters, ...]:
     columns = {p.position: p.x_mm for p in places if p.row == 1}
     items = [Letters(str(row), where.row_numbers_x_mm, y) for row, y in rows.items()]
     return (*items, *(Letters(str(column), x, where.position_numbers_y_mm) for column, x in columns.items()))
-
-
-def size_mm(connector: Connector, letters: Letters) -> tuple[float, float]:
-    """Width and height of a printed item, mm."""
-    return lettering.size(letters.text, connector.marking.height_mm, connector.marking.stroke_mm)

@@ -17,7 +17,6 @@ import numpy as np
 
 from blender_scripts.contract.errors import InputError, shown
 
-KINDS = ("charuco", "dots")
 # A dot's diameter and the white border of a drawn target, as shares of the pitch.
 _DOT, _BORDER = 0.5, 1.0
 _LEAST_POINTS = 6

@@ -91,8 +91,6 @@ def picture_row(run: Run, record: Mapping[str, Any], how: Labelling, extras: Seq
         tolerance=tolerance.complete(),
         housing_box=shown_part(record["housing"]["boxes"]["visible"], size),
         synthetic=True,
-        original=None,
-        augmentation=None,
         width=size[0],
         height=size[1],
         manifest={name: row[name] for name in MANIFEST_COLUMNS},

@@ -166,7 +166,7 @@ class CameraRow:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PictureRow:
     """One picture of a dataset: its class under one tolerance, its objects, its camera, its manifest row.
 
@@ -191,15 +191,15 @@ class PictureRow:
     label: str = _column(_CLASS)
     kinds: tuple[str, ...] | None = _column(_TEXTS)
     observable: bool | None = _column(_FLAG)
-    grey: bool | None = _column(_FLAG)
+    grey: bool | None = _column(_FLAG, default=None)
     bbox_str: str | None = _column(_TEXT)
     objects: tuple[ObjectRow, ...] | None = _column("objects")
-    camera: CameraRow | None = _column(_CAMERA)
-    tolerance: Mapping[str, Any] | None = _column(_TOLERANCE)
-    housing_box: Box | None = _column(_HOUSING)
+    camera: CameraRow | None = _column(_CAMERA, default=None)
+    tolerance: Mapping[str, Any] | None = _column(_TOLERANCE, default=None)
+    housing_box: Box | None = _column(_HOUSING, default=None)
     synthetic: bool = _column(_FLAG)
-    original: str | None = _column(_TEXT)
-    augmentation: str | None = _column(_TEXT)
+    original: str | None = _column(_TEXT, default=None)
+    augmentation: str | None = _column(_TEXT, default=None)
     width: int = _column(_WHOLE)
     height: int = _column(_WHOLE)
     manifest: Mapping[str, Any] = _column(_MANIFEST)

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def view_list(text: str) -> tuple[str, ...]:
+def view_list(text: str, more: str = "") -> tuple[str, ...]:
     """Parse the names of two or more different cameras (views), such as `center,left`, the value of an option.
+
+    Args:
+        text: the value.
+        more: what else the option accepts, for the error, such as ", or the word all".
 
     Raises:
         ArgumentTypeError: the text names fewer than two cameras, or one twice.
@@ -16,7 +20,7 @@ def view_list(text: str) -> tuple[str, ...]:
     names = tuple(name.strip() for name in text.split(","))
     if len(names) < 2 or "" in names or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(
-            f"expected two or more different cameras, such as center,left,right, got {text!r}"
+            f"expected two or more different cameras, such as center,left,right{more}, got {text!r}"
         )
     return names
 

@@ -137,11 +137,6 @@ class Located(NamedTuple):
     features: dict[str, np.ndarray | None]
 
 
-def locate(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Pose:
-    """Find the pose of a part on the station from all its views; arguments and errors are those of `located`."""
-    return located(views, queries, finder, deviations).pose
-
-
 def located(views: Sequence[View], queries: Queries, finder: Finder, deviations: np.ndarray) -> Located:
     """Find the pose of a part on the station from all its views together, how well it fits each view, and the pins.
 

@@ -18,6 +18,7 @@ With --views, each part gets one verdict by its pictures of several views, whose
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import math
 import os
@@ -341,7 +342,7 @@ def _wrong_settings(options: argparse.Namespace, has_views: bool) -> Iterator[st
 def _watch(judge: Judge, folder: Path) -> int:
     """Inspect the pictures that come into a folder, except those that have a verdict in the log, until Ctrl-C."""
     print(f"waiting for pictures in {folder}; press Ctrl-C to stop", flush=True)
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         for path in arrivals(folder):
             try:
                 content = bytes_of(path)
@@ -357,8 +358,6 @@ def _watch(judge: Judge, folder: Path) -> int:
             except InputError as error:
                 said = judge.write_unreadable(path, sha256, name, error)
             print(said, flush=True)
-    except KeyboardInterrupt:
-        return 0
     return 0
 
 
@@ -369,7 +368,7 @@ def _watch_parts(judge: PartJudge, folder: Path, wait_s: float) -> int:
     def is_judged(part: str, view: str, sha256: str) -> bool:
         return judge.log.has_view(Path(part).name, view, sha256)
 
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         for arrival in arriving_parts(folder, tuple(judge.station.stations), wait_s, is_judged):
             if arrival.problem:
                 said = _unknown(judge, Path(arrival.part), arrival.problem)
@@ -377,8 +376,6 @@ def _watch_parts(judge: PartJudge, folder: Path, wait_s: float) -> int:
                 said, _ = judge.write(arrival)
             if said:
                 print(said, flush=True)
-    except KeyboardInterrupt:
-        return 0
     return 0
 
 

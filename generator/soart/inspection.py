@@ -19,9 +19,9 @@ The verdict is the first of these that applies:
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -40,7 +40,6 @@ from generator.soart.regions import boxes_of, holds, standing_out
 from generator.soart.registration import Placed
 from generator.soart.saved_space import EXPECTED
 from generator.verdict.envelope import Verdict
-from generator.verdict.gates import FILE as GATES_FILE
 from generator.verdict.gates import PictureGates
 
 # A limit is taken for uncertain by at most these shares: by one OK picture, and because the OK pictures are few.
@@ -141,7 +140,7 @@ class Station:
         self.lacks = [*model.lacks, *([] if gates else ["limits of size, exposure, contrast, sharpness and noise"])]
         model.notes["positions"] = [[pin.address, *pin.box] for pin in pins]
         if gates:
-            model.extras["gates"] = _packed(gates)
+            model.extras["gates"] = np.frombuffer(gates.to_bytes(), np.uint8)
 
     def set_limits(self, scores: Sequence[np.ndarray], above: int, limit: Threshold) -> None:
         """Set the limits of the picture's anomaly degree and of a pin's degree, and how uncertain they are.
@@ -173,7 +172,8 @@ class Station:
         model = SoartC.load(path)
         pins = [Pin(address, as_box(box)) for address, *box in model.notes.get("positions", [])]
         try:
-            gates = _unpacked(model.extras["gates"]) if "gates" in model.extras else None
+            content = model.extras.get("gates")
+            gates = None if content is None else PictureGates.of_bytes(io.BytesIO(content.tobytes()), str(path))
         except InputError:
             raise ValueError(f"{path}: expected {EXPECTED}, got a damaged array extra_gates") from None
         return cls(model, pins, gates)
@@ -355,18 +355,6 @@ def _doubt(scores: np.ndarray, above: int) -> float:
     extreme = float(np.exp(logs.mean() + z * logs.std(ddof=1)))
     by_one, by_few = 1.0 - float(following / limit), extreme / float(limit) - 1.0
     return max(0.0, min(MOST_OF_ONE, by_one), min(MOST_UNCERTAIN, by_few))
-
-
-def _packed(gates: PictureGates) -> np.ndarray:
-    with tempfile.TemporaryDirectory() as folder:
-        gates.save(Path(folder))
-        return np.frombuffer((Path(folder) / GATES_FILE).read_bytes(), dtype=np.uint8)
-
-
-def _unpacked(content: np.ndarray) -> PictureGates | None:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / GATES_FILE).write_bytes(content.tobytes())
-        return PictureGates.load(Path(folder))
 
 
 def read_picture(path: Path, colour: bool = False) -> np.ndarray:

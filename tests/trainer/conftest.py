@@ -1,14 +1,13 @@
 """A tiny dataset with the columns of a built one: 2 x 4 drawn pins at 64 x 32 px, one bent, missing or none."""
 
-import io
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image as PillowImage
 
 # Before torch starts its threads: the machine is shared and results must repeat.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -16,92 +15,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 CLASSES = ["BENDNG", "NUKENG", "OK"]
 
 
-def draw_pins(rng: np.random.Generator, kind: str, target: int) -> tuple[np.ndarray, list[list[float]], list[int]]:
-    """A picture (32, 64, 3) uint8, the pins' boxes (COCO xywh px) and their classes."""
-    picture = np.full((32, 64), 30.0)
-    y, x = np.mgrid[0:32, 0:64] + 0.5
-    boxes, categories = [], []
-    for index in range(8):
-        cx, cy = 8 + 16 * (index % 4), 8 + 16 * (index // 4)
-        category, value = 2, 200 + rng.normal(0, 4)
-        tip = np.array([cx, cy], dtype=float)
-        if index == target and kind == "bent":
-            category = 0
-            tip += rng.choice([-4, 4], size=2)
-        if index == target and kind == "missing":
-            category, value = 1, 5.0
-        picture[np.hypot(x - tip[0], y - tip[1]) < 3] = value
-        boxes.append([float(tip[0] - 3), float(tip[1] - 3), 6.0, 6.0])
-        categories.append(category)
-    picture += rng.normal(0, 2, picture.shape)
-    return np.repeat(np.clip(picture, 0, 255).astype(np.uint8)[..., None], 3, axis=2), boxes, categories
-
-
-def png_bytes(picture: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    PillowImage.fromarray(picture).save(file, "PNG")
-    return file.getvalue()
-
-
-def tiny_objects(boxes: list[list[float]], categories: list[int], kind: str) -> tuple:
-    """The pins of a drawn picture as `ObjectRow`; `kind` is that of the defective one."""
-    from generator.dataset.rows import ObjectRow
-
-    return tuple(
-        ObjectRow(
-            id=index + 1,
-            box=(x, y, x + width, y + height),
-            category=CLASSES[category],
-            kinds=() if category == 2 else (kind,),
-            in_answer=category != 2,
-            address=f"r{index // 4 + 1}c{index % 4 + 1}",
-            cavity=str(index + 1),
-            visible=1.0,
-            true_position_mm=None if category == 1 else 0.1,
-            retraction_mm=None if category == 1 else 0.0,
-            # 10 px are 1 mm.
-            dx_mm=None if category == 1 else (x + 3 - foot[0]) / 10,
-            dy_mm=None if category == 1 else (foot[1] - y - 3) / 10,
-            tip_px=None if category == 1 else (x + 3, y + 3),
-            base_px=foot,
-        )
-        for index, ((x, y, width, height), category) in enumerate(zip(boxes, categories, strict=True))
-        for foot in [(8.0 + 16 * (index % 4), 8.0 + 16 * (index // 4))]
-    )
-
-
 def tiny_rows(split: str, count: int, seed: int, objects: bool = True) -> list[dict]:
-    from generator.dataset.rows import MANIFEST_COLUMNS, PictureRow, columns_of
+    from benchmarks.florence2_drawn import row
 
     rng = np.random.default_rng(seed)
-    rows = []
-    for index in range(count):
-        kind = ("bent", "missing", "ok")[index % 3]
-        picture, boxes, categories = draw_pins(rng, kind, index % 8)
-        manifest = {name: "" if of == "string" else None for name, of in MANIFEST_COLUMNS.items()}
-        manifest |= {"run": f"{split}{index:03d}", "split": split, "part": index}
-        manifest |= {"camera": "center", "marking": "none"}
-        row = PictureRow(
-            label=CLASSES[min(categories) if kind != "ok" else 2],
-            kinds=() if kind == "ok" else (kind,),
-            observable=True,
-            grey=False,
-            bbox_str="",
-            objects=tiny_objects(boxes, categories, kind) if objects else None,
-            camera=None,
-            tolerance=None,
-            housing_box=None,
-            synthetic=True,
-            original=None,
-            augmentation=None,
-            width=64,
-            height=32,
-            manifest=manifest,
-        )
-        pictures = {"image": picture, "nsoart": 255 - picture}
-        columns = {name: {"bytes": png_bytes(each), "path": None} for name, each in pictures.items()}
-        rows.append({**columns, **columns_of(row)})
-    return rows
+    rows = [
+        row(f"{split}{index:03d}", split, index, ("bent", "missing", "ok")[index % 3], index % 8, rng)
+        for index in range(count)
+    ]
+    return [{**each, "bbox_str": "", **({} if objects else {"objects": None})} for each in rows]
 
 
 def write_dataset(folder: Path, splits: dict[str, list[dict]], classes: list[str] = CLASSES) -> Path:
@@ -162,6 +84,14 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("tiny") / "dataset", splits)
 
 
+@pytest.fixture(scope="module")
+def tiny(tiny_dataset: Path):
+    """The tiny dataset, loaded."""
+    from trainer.core.data import load_data
+
+    return load_data(tiny_dataset)
+
+
 SMALL = (
     *("--dim", "32", "--depth", "1", "--heads", "2", "--batch-size", "6", "--lr", "3e-3"),
     *("--seed", "1", "--threads", "1", "--device", "cpu", "--measure-weight", "0"),
@@ -185,6 +115,12 @@ def trained_run(tiny_dataset: Path, tmp_path_factory: pytest.TempPathFactory) ->
     )
     assert code == 0
     return run
+
+
+@pytest.fixture
+def run(trained_run: Path, tmp_path: Path) -> Path:
+    """A copy of the trained run, which a test may change."""
+    return shutil.copytree(trained_run, tmp_path / "run")
 
 
 @contextmanager

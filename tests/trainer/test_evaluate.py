@@ -2,13 +2,13 @@
 
 import csv
 import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.conftest import edited, folder_bytes
 from tests.generator.reporting.page_reader import read_page
 from trainer.core import frozen_threshold, plots, row_facts, settings
 from trainer.core.data import load_frozen_classes
@@ -98,10 +98,8 @@ def test_classes_are_matched_by_name(trained_run, make_dataset, make_rows, tmp_p
 
 
 def test_a_run_without_a_threshold_gets_one_from_validation_only(
-    trained_run, tiny_dataset, make_dataset, make_rows, tmp_path, capsys
+    run, trained_run, tiny_dataset, make_dataset, make_rows, tmp_path, capsys
 ):
-    run = tmp_path / "run"
-    shutil.copytree(trained_run, run)
     (run / FROZEN).unlink()
     only_test = make_dataset(tmp_path / "data", {"test": make_rows("test", 6, 3)})
     assert evaluate(run, only_test, tmp_path / "out") == 2
@@ -122,17 +120,12 @@ def test_rows_whose_defect_cannot_be_seen_are_left_out(trained_run, make_dataset
     assert counts == {"all": (6, 0), "observable": (5, 1), "clear": (4, 2)}
 
 
-def contents(folder) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def test_a_killed_evaluation_leaves_the_numbers_and_pictures_of_one(
-    trained_run, tiny_dataset, make_dataset, make_rows, tmp_path, monkeypatch
+    run, tiny_dataset, make_dataset, make_rows, tmp_path, monkeypatch
 ):
     """Files of the old evaluation or of the new one, or none that would count as an evaluation of these weights."""
-    run = shutil.copytree(trained_run, tmp_path / "run")
     assert evaluate(run, tiny_dataset, run / "evaluation") == 0
-    before = contents(run / "evaluation")
+    before = folder_bytes(run / "evaluation")
     other = make_dataset(tmp_path / "other", {"test": make_rows("test", 6, 5)})
 
     def killed(*args):
@@ -142,7 +135,7 @@ def test_a_killed_evaluation_leaves_the_numbers_and_pictures_of_one(
         patch.setattr(plots, "confusion", killed)
         assert evaluate(run, other, run / "evaluation") == 1
         assert evaluate(run, other, tmp_path / "new") == 1
-    assert contents(run / "evaluation") == before and not (tmp_path / "new").exists()
+    assert folder_bytes(run / "evaluation") == before and not (tmp_path / "new").exists()
     # Killed while the new files are moved in: evaluation.json is gone, and the next evaluation may replace the rest.
     real = Path.unlink
 
@@ -157,7 +150,7 @@ def test_a_killed_evaluation_leaves_the_numbers_and_pictures_of_one(
     assert evaluation_of(run) is None
     (run / "evaluation" / "mistakes_mine.png").write_bytes(b"mine")
     assert evaluate(run, tiny_dataset, run / "evaluation") == 0
-    assert set(contents(run / "evaluation")) == {*before, "mistakes_mine.png"}
+    assert set(folder_bytes(run / "evaluation")) == {*before, "mistakes_mine.png"}
     assert evaluation_of(run) is not None
 
 
@@ -187,27 +180,21 @@ def test_names_are_those_of_the_folders_however_they_are_given(trained_run, tiny
     assert (document["model"], document["data"]) == (trained_run.name, tiny_dataset.name)
 
 
-def test_a_threshold_never_comes_from_another_dataset(trained_run, tiny_dataset, tmp_path, capsys):
-    run = shutil.copytree(trained_run, tmp_path / "run")
+def test_a_threshold_never_comes_from_another_dataset(run, tiny_dataset, tmp_path, capsys):
     (run / FROZEN).unlink()
-    config = json.loads((run / "config.json").read_text())
-    config["training"]["data_sha256"] = "0" * 64
-    (run / "config.json").write_text(json.dumps(config))
+    with edited(run / "config.json") as config:
+        config["training"]["data_sha256"] = "0" * 64
     assert evaluate(run, tiny_dataset, tmp_path / "out") == 2
     assert f"expected the dataset that {run} was trained on, because the run has no {FROZEN}" in capsys.readouterr().err
     assert not (run / FROZEN).exists() and not (tmp_path / "out" / "evaluation.json").exists()
 
 
 @pytest.mark.parametrize(("rows", "measured"), [("observable", "all"), ("all", "observable")])
-def test_what_is_frozen_again_is_of_the_rows_that_trained(
-    trained_run, make_dataset, make_rows, tmp_path, rows, measured
-):
+def test_what_is_frozen_again_is_of_the_rows_that_trained(run, make_dataset, make_rows, tmp_path, rows, measured):
     """Training has one hidden defect, at r2c2, and so has one picture of validation."""
-    run = shutil.copytree(trained_run, tmp_path / "run")
     (run / FROZEN).unlink()
-    config = json.loads((run / "config.json").read_text())
-    config["training"]["rows"] = rows
-    (run / "config.json").write_text(json.dumps(config))
+    with edited(run / "config.json") as config:
+        config["training"]["rows"] = rows
     splits = {name: make_rows(name, 12, seed) for seed, name in enumerate(("train", "validation"))}
     hidden = [row for row in splits["train"] if row["objects"]["category"][5] != 2]
     assert not hidden

@@ -1,7 +1,6 @@
 """The gates of a run: written by a training, applied by `trainer.predict`, made again by `trainer.evaluate`."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -54,9 +53,8 @@ def test_pictures_that_cannot_be_judged_are_invalid_with_reasons(trained_run, pi
 
 
 def test_a_run_without_gates_judges_nothing_until_an_evaluation_has_made_them(
-    trained_run, tiny_dataset, pictures, tmp_path, capsys
+    run, tiny_dataset, pictures, tmp_path, capsys
 ):
-    run = shutil.copytree(trained_run, tmp_path / "run")
     for name in FILES:
         (run / name).unlink()
     for one in verdicts(run, [pictures], tmp_path):

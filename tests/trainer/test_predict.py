@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from generator.io.palette import hue, rgb
+from tests.conftest import edited
 from tests.other_python import other_python
 from trainer import predict
 from trainer.core.frozen_threshold import digest
@@ -171,12 +172,10 @@ def test_a_verdict_is_an_envelope_with_the_keys_of_before(trained_run, pictures,
         assert (one["reasons"] == []) == (one["verdict"] == "OK")
 
 
-def test_an_unfit_run_judges_nothing_until_it_is_allowed(trained_run, pictures, tmp_path, capsys):
-    run = shutil.copytree(trained_run, tmp_path / "run")
-    document = json.loads((run / "frozen.json").read_text())
-    why = "unfit: balanced accuracy is too low"
-    document["fitness"]["unfit"] = [why]
-    (run / "frozen.json").write_text(json.dumps(document))
+def test_an_unfit_run_judges_nothing_until_it_is_allowed(run, pictures, tmp_path, capsys):
+    with edited(run / "frozen.json") as document:
+        why = "unfit: balanced accuracy is too low"
+        document["fitness"]["unfit"] = [why]
     words = ["--model", str(run), str(pictures), "-o", str(tmp_path / "out")]
     assert main(words) == 0
     found = json.loads((tmp_path / "out" / "predictions.json").read_text())
@@ -192,12 +191,10 @@ def test_an_unfit_run_judges_nothing_until_it_is_allowed(trained_run, pictures, 
     assert why in capsys.readouterr().out
 
 
-def test_a_run_of_an_earlier_version_is_as_fit_as_its_summary_says(trained_run, pictures, tmp_path):
-    run = shutil.copytree(trained_run, tmp_path / "run")
-    document = json.loads((run / "frozen.json").read_text())
-    for key in ("fitness", "escape_threshold", "overkill_threshold"):
-        del document[key]
-    (run / "frozen.json").write_text(json.dumps(document))
+def test_a_run_of_an_earlier_version_is_as_fit_as_its_summary_says(run, pictures):
+    with edited(run / "frozen.json") as document:
+        for key in ("fitness", "escape_threshold", "overkill_threshold"):
+            del document[key]
     assert unfit_reasons(run) == ()
     summary = json.loads((run / "summary.json").read_text())
     summary["splits"]["validation"]["confusion"] = [[0, 0, 2], [0, 0, 2], [0, 0, 2]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,12 +24,6 @@ from trainer.vit.results import evaluation_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = ("state.safetensors", "last.safetensors", "metrics.csv")
-
-
-@pytest.fixture
-def run(trained_run: Path, tmp_path: Path) -> Path:
-    """A copy, for the card is written into the run."""
-    return Path(shutil.copytree(trained_run, tmp_path / "run"))
 
 
 def push(hub: Hub, home: Path, run: Path, *words: str, **changes: str) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,12 @@ class Schedule:
     ema: float = 0.0
     patience: int = 0
     uncounted: int = 0
+
+    @classmethod
+    def of(cls, config: Any, uncounted: int = 0) -> "Schedule":
+        """Return the schedule of a training's settings, whose names it has, but for `scheduled`, its epochs."""
+        same = {name: getattr(config, name) for name in ("lr", "warmup", "clip", "ema", "patience")}
+        return cls(epochs=config.scheduled, uncounted=uncounted, **same)
 
     def is_over(self, state: RunState) -> bool:
         """Return whether to stop: no new best epoch for `patience` epochs, the first `uncounted` epochs not counted."""

@@ -61,6 +61,17 @@ def main_of(parser: Callable[[], argparse.ArgumentParser], run: Callable[[argpar
     return main
 
 
+def parser_with_example(command: str, description: str, example: str) -> argparse.ArgumentParser:
+    """Make the parser of `python -m trainer.COMMAND`; its --help shows description and example line by line."""
+    return argparse.ArgumentParser(
+        prog=f"python -m trainer.{command}",
+        description=description,
+        epilog=example,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
 def number(kind: type, low: float, high: float, above: bool = False) -> Callable[[str], Any]:
     """Return a parser for an option's text: an int or float (`kind`) from `low`, or above it (`above`), to `high`."""
     limits: Any = {"gt" if above else "ge": low, "le": high}

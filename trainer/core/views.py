@@ -8,7 +8,6 @@ A part's class is the gravest of its pictures' classes, so a part is NG if at le
 belong to the single picture: patches are trained on the defects that their own view shows.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 
 from generator.dataset.labels import PRECEDENCE
+from generator.io import view_names
 from trainer.core.errors import InputError
 from trainer.core.split import Split
 from trainer.vit.network.model import OK_CLASS
@@ -34,16 +34,8 @@ def view_list(text: str) -> tuple[str, ...]:
     Raises:
         ArgumentTypeError: the text names fewer than two cameras, or one twice.
     """
-    names = tuple(name.strip() for name in text.split(","))
-    if names == ALL:
-        return names
-    if names == ("single",):
-        return SINGLE
-    if len(names) < 2 or "" in names or len(set(names)) < len(names):
-        raise argparse.ArgumentTypeError(
-            f"expected two or more different cameras, such as center,left,right, or all, or single, got {text!r}"
-        )
-    return names
+    named = {ALL[0]: ALL, "single": SINGLE}.get(text.strip())
+    return view_names.view_list(text, ", or all, or single") if named is None else named
 
 
 def cameras_of(splits: Mapping[str, Split]) -> tuple[str, ...]:

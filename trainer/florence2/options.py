@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from trainer.core.options import add_options
+from trainer.core.options import add_options, parser_with_example
 from trainer.core.training_command import add_again, add_places, add_running
 from trainer.florence2.run import DetectionConfig
 
@@ -51,13 +51,7 @@ def _afterwards(p: argparse.ArgumentParser) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options; a setting of the run is None if its option is not given."""
-    p = argparse.ArgumentParser(
-        prog="python -m trainer.florence2",
-        description=DESCRIPTION,
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    p = parser_with_example("florence2", DESCRIPTION, EXAMPLE)
     add_places(p, "florence2")
     _again(p)
     train = p.add_argument_group("training")

@@ -2,7 +2,7 @@
 
 import argparse
 
-from trainer.core.options import add_options
+from trainer.core.options import add_options, parser_with_example
 from trainer.core.training_command import add_again, add_places, add_running
 from trainer.gauge.run import GaugeConfig, TrainingConfig
 
@@ -15,13 +15,11 @@ EXAMPLE = """example:
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options; a setting of the run is None if its option is not given."""
-    p = argparse.ArgumentParser(
-        prog="python -m trainer.gauge",
-        description="Train a gauge on a dataset made by `python -m generator build`: a network that measures every pin "
+    p = parser_with_example(
+        "gauge",
+        "Train a gauge on a dataset made by `python -m generator build`: a network that measures every pin "
         "of a connector in mm, and states the uncertainty of each measure.",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        EXAMPLE,
     )
     add_places(p, "gauge")
     add_again(p)

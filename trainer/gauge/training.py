@@ -79,14 +79,7 @@ class GaugeTrainee:
     def adopt(self, config: TrainingConfig) -> None:
         """Set the settings; `time_limit.fit` calls it once more, with fewer epochs, to shorten the training."""
         self.config = config
-        self.schedule = Schedule(
-            epochs=config.scheduled,
-            lr=config.lr,
-            warmup=config.warmup,
-            clip=config.clip,
-            ema=config.ema,
-            patience=config.patience,
-        )
+        self.schedule = Schedule.of(config)
 
     def steps(self, epoch: int) -> int:
         """Return the number of steps of an epoch: training pictures divided by pictures per step, rounded up."""

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from trainer.core import views
-from trainer.core.options import add_options
+from trainer.core.options import add_options, parser_with_example
 from trainer.core.training_command import add_again, add_places, add_running
 from trainer.vit.network.model import SIZES, ViTConfig
 from trainer.vit.run import TrainingConfig
@@ -70,13 +70,11 @@ def _running(p: argparse._ActionsContainer) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command's options; a setting of the run is None if its option is not given."""
-    p = argparse.ArgumentParser(
-        prog="python -m trainer.vit",
-        description="Train a small vision transformer (ViT) on a dataset made by `python -m generator build`.\n"
+    p = parser_with_example(
+        "vit",
+        "Train a small vision transformer (ViT) on a dataset made by `python -m generator build`.\n"
         "It classifies a picture of a connector as OK or as a class of defect (NG).",
-        epilog=EXAMPLE,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+        EXAMPLE,
     )
     add_places(p, "vit")
     beginning = _beginning(p)

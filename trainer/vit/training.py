@@ -47,15 +47,7 @@ def build(
 
 def schedule_of(config: TrainingConfig, plan: Plan) -> Schedule:
     """Make the settings for `trainer.core.loop`; an epoch of close-ups alone is never the best one (`uncounted`)."""
-    return Schedule(
-        epochs=config.scheduled,
-        lr=config.lr,
-        warmup=config.warmup,
-        clip=config.clip,
-        ema=config.ema,
-        patience=config.patience,
-        uncounted=plan.close_up_epochs,
-    )
+    return Schedule.of(config, uncounted=plan.close_up_epochs)
 
 
 def close_up_size(model: ViTConfig, config: TrainingConfig) -> int:

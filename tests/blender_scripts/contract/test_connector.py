@@ -11,7 +11,7 @@ from blender_scripts.geometry.clearance import collisions
 from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.placement import place_pins
 from tests.blender_scripts.broken_files import assert_problems, cpu_limit, mutations
-from tests.conftest import ROOT, SCENES
+from tests.conftest import ROOT, SCENES, faults_of
 from tests.soak import rounds
 
 TEXT = (SCENES / "connector_3x9.toml").read_text("utf-8")
@@ -50,10 +50,9 @@ def line_of(text: str, place: str) -> int:
 
 
 def problems_of(path: Path) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        read_connector(path)
-    assert_problems(caught.value.problems, "s.toml")
-    return caught.value.problems
+    problems = faults_of(read_connector, path)
+    assert_problems(problems, "s.toml")
+    return problems
 
 
 @pytest.fixture(scope="module")
@@ -272,9 +271,7 @@ def test_every_mistake_comes_at_once_in_the_order_of_lines(tmp_path: Path) -> No
 
 
 def test_a_scene_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        read_connector(tmp_path / "s.toml")
-    assert_problems(caught.value.problems, "s.toml")
+    assert_problems(faults_of(read_connector, tmp_path / "s.toml"), "s.toml")
 
 
 @pytest.mark.parametrize("part", rounds(3))
@@ -373,9 +370,7 @@ def test_a_hybrid_has_a_terminal_and_a_tolerance_by_position(tmp_path: Path) -> 
     ],
 )
 def test_mistakes_of_a_hybrid(old: str, new: str, problem: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        hybrid(tmp_path, old, new)
-    assert [found.split(" ", 1)[1][: len(problem)] for found in caught.value.problems] == [problem]
+    assert [found.split(" ", 1)[1][: len(problem)] for found in faults_of(hybrid, tmp_path, old, new)] == [problem]
 
 
 def test_a_wall_that_was_not_read_is_compared_with_nothing(tmp_path: Path) -> None:

@@ -8,11 +8,10 @@ import pytest
 
 from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.contract.datum import Datum
-from blender_scripts.contract.errors import InputError
 from blender_scripts.geometry.optics import Camera, set_up_station
 from blender_scripts.geometry.outlines import project_pins
 from blender_scripts.manifest.placement import PartScatter, place_pins
-from tests.conftest import SCENES
+from tests.conftest import SCENES, faults_of
 
 TEXT = (SCENES / "connector_3x9.toml").read_text("utf-8")
 
@@ -47,9 +46,7 @@ def test_the_features_lie_where_the_shell_has_them(tmp_path: Path, text: str, ex
 
 @pytest.mark.parametrize("value", ['"top"', "true", "501", "[1.0]"])
 def test_an_unknown_feature_is_refused(tmp_path: Path, value: str) -> None:
-    with pytest.raises(InputError) as caught:
-        scene(tmp_path, f"[datum]\nx = {value}")
-    (problem,) = caught.value.problems
+    (problem,) = faults_of(scene, tmp_path, f"[datum]\nx = {value}")
     assert "datum.x: expected origin, left, right, middle or a number: the X of another feature on the" in problem
 
 

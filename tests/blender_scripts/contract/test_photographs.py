@@ -8,9 +8,8 @@ import pytest
 from PIL import Image
 
 from blender_scripts.contract.connector import Connector, read_connector
-from blender_scripts.contract.errors import InputError
 from generator.__main__ import main
-from tests.conftest import COLUMNS, SCENES
+from tests.conftest import COLUMNS, SCENES, faults_of
 
 SCENE = (SCENES / "connector_3x9.toml").read_text("utf-8")
 
@@ -89,9 +88,7 @@ def test_what_is_no_folder_of_pictures_is_refused(tmp_path: Path, keys: str, say
     (own / "text" / "a.png").write_bytes(b"GIF89a" + bytes(40))
     huge = coded((3, 2))
     (own / "huge" / "a.png").write_bytes(huge[:16] + (99999).to_bytes(4) + huge[20:])
-    with pytest.raises(InputError) as caught:
-        read_connector(scene(own, keys))
-    (problem,) = caught.value.problems
+    (problem,) = faults_of(read_connector, scene(own, keys))
     assert problem.startswith("mine.toml:") and says in problem
 
 

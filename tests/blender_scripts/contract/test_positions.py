@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.positions import Position, read_positions
 from blender_scripts.contract.toml_section import TomlSection
+from tests.conftest import faults_of
 
 
 def positions(text: str, folder: Path) -> tuple[Position, ...]:
@@ -17,12 +17,6 @@ def positions(text: str, folder: Path) -> tuple[Position, ...]:
     found, _ = read_positions(table)
     table.finish()
     return found
-
-
-def problems_of(text: str, folder: Path) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        positions(text, folder)
-    return caught.value.problems
 
 
 def places(found: tuple[Position, ...]) -> list[tuple[float, float]]:
@@ -119,7 +113,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("text", "says"), MISTAKES, ids=[f"{text[-30:]!r}" for text, _ in MISTAKES])
 def test_one_mistake_is_one_line(tmp_path: Path, text: str, says: str) -> None:
-    (problem,) = problems_of(text, tmp_path)
+    (problem,) = faults_of(positions, text, tmp_path)
     assert says in problem and problem.isprintable()
 
 
@@ -138,5 +132,5 @@ def test_blanks_keep_the_addresses_and_labels_of_the_other_positions(tmp_path: P
     "blanks", ['["r3c1"]', '["r1c1", "r1c1"]', '"r1c1"', "[1]", '["r1c1", "r1c2", "r2c1", "r2c2"]']
 )
 def test_blanks_are_some_of_the_positions(blanks: str, tmp_path: Path) -> None:
-    [problem] = problems_of(f"{GRID}blanks = {blanks}\n", tmp_path)
+    [problem] = faults_of(positions, f"{GRID}blanks = {blanks}\n", tmp_path)
     assert problem.startswith("p.toml:5 blanks: expected a list of different addresses (r1c1 to r2c2), not")

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.positions import Position
 from blender_scripts.contract.terminals import PLATINGS, Mix, Terminal, read_terminals
 from blender_scripts.contract.toml_section import TomlSection
 from blender_scripts.geometry import solids
 from blender_scripts.geometry.pin import Form
+from tests.conftest import faults_of
 
 SHAPE = "standing_mm = 8\ntip_mm = 1\ntip_share = 0.4\n"
 ROUND = f'[terminals.round]\nsection = "round"\nwidth_mm = 1.2\nplating = "tin"\n{SHAPE}'
@@ -28,12 +28,6 @@ def read(text: str, folder: Path) -> tuple[dict[str, Terminal], dict[str, Mix]]:
     found = read_terminals(top, ("r1c1", "r2c1"))
     top.finish()
     return found
-
-
-def problems_of(text: str, folder: Path) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        read(text, folder)
-    return caught.value.problems
 
 
 @pytest.mark.parametrize("turn", [0.0, 90.0, 30.0, -45.0])
@@ -114,12 +108,12 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("text", "says"), MISTAKES, ids=[says[:70] for _, says in MISTAKES])
 def test_one_mistake_is_one_line(tmp_path: Path, text: str, says: str) -> None:
-    (problem,) = problems_of(text, tmp_path)
+    (problem,) = faults_of(read, text, tmp_path)
     assert says in problem
 
 
 def test_a_mix_alone_is_nothing(tmp_path: Path) -> None:
-    problems = problems_of('[terminals.m]\nmix = ["a", "b"]\n', tmp_path)
+    problems = faults_of(read, '[terminals.m]\nmix = ["a", "b"]\n', tmp_path)
     assert any(
         "expected at least one terminal that is not a mix, got only the mixes m" in problem for problem in problems
     )
@@ -161,4 +155,4 @@ def test_a_position_may_have_a_terminal_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_in_terminals_by_address(text: str, problem: str, tmp_path: Path) -> None:
-    assert [found[: len(problem)] for found in problems_of(ALL + text, tmp_path)] == [problem]
+    assert [found[: len(problem)] for found in faults_of(read, ALL + text, tmp_path)] == [problem]

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.tolerance import Limits, Tolerance, read_tolerance
 from blender_scripts.contract.toml_section import TomlSection
+from tests.conftest import faults_of
 
 ADDRESSES = ("r1c1", "r1c2")
 PLAIN = "true_position_mm = 0.5\nretraction_mm = 0.4\n"
@@ -56,9 +56,7 @@ def test_a_position_has_limits_of_its_own(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_named_with_file_and_line(text: str, problem: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        read(PLAIN + text, tmp_path)
-    assert [found[: len(problem)] for found in caught.value.problems] == [problem]
+    assert [found[: len(problem)] for found in faults_of(read, PLAIN + text, tmp_path)] == [problem]
 
 
 def test_a_limit_on_the_command_line_replaces_that_of_every_position() -> None:

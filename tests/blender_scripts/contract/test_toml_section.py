@@ -6,6 +6,7 @@ import pytest
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.toml_section import TomlSection
+from tests.conftest import faults_of
 
 TEXT = """\
 # a comment
@@ -42,12 +43,6 @@ def read(folder: Path, content: str | bytes) -> TomlSection:
     return TomlSection.read(path)
 
 
-def problems(section: TomlSection) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        section.finish()
-    return caught.value.problems
-
-
 def test_a_table_that_is_read_completely_is_good(section: TomlSection) -> None:
     assert section.integer("top", 0, 9) == 1
     assert section.integer("quoted key", 0, 9) == 2
@@ -78,7 +73,7 @@ def test_lines_of_inline_tables_are_those_of_their_key(tmp_path: Path) -> None:
 
 def test_what_is_not_asked_for_is_unknown(section: TomlSection) -> None:
     section.integer("top", 0, 9)
-    found = problems(section)
+    found = faults_of(section.finish)
     assert found == [
         "s.toml:3 'quoted key': expected a known key (top), got 'quoted key'",
         "s.toml:5 a: expected a known key (top), got 'a'",
@@ -93,14 +88,14 @@ def test_defaults_only_where_they_are_offered(section: TomlSection) -> None:
     assert a.choice("c", ("p", "q"), "q") == "q" and a.text("t", "") == ""
     assert section.table("nowhere", optional=True).number("n", 0, 1, 0.25) == 0.25
     a.number("missing", 0, 1)
-    assert "s.toml:5 a.missing: expected a number from 0 to 1, got nothing" in problems(section)
+    assert "s.toml:5 a.missing: expected a number from 0 to 1, got nothing" in faults_of(section.finish)
 
 
 @pytest.mark.parametrize("value", ['"1"', "true", "nan", "inf", "-inf", "-1", "10.01", "[1]", "{}", "1979-05-27"])
 def test_what_is_no_number_in_range(tmp_path: Path, value: str) -> None:
     section = read(tmp_path, f"n = {value}\n")
     assert section.number("n", 0, 10) == 0
-    (problem,) = problems(section)
+    (problem,) = faults_of(section.finish)
     assert problem.startswith("s.toml:1 n: expected a number from 0 to 10, got ")
 
 
@@ -108,7 +103,7 @@ def test_what_is_no_number_in_range(tmp_path: Path, value: str) -> None:
 def test_what_is_no_integer_in_range(tmp_path: Path, value: str) -> None:
     section = read(tmp_path, f"n = {value}\n")
     assert section.integer("n", 0, 10) == 0
-    (problem,) = problems(section)
+    (problem,) = faults_of(section.finish)
     assert problem.startswith("s.toml:1 n: expected an integer from 0 to 10, got ") and len(problem) < 200
 
 
@@ -118,7 +113,7 @@ def test_what_is_no_integer_in_range(tmp_path: Path, value: str) -> None:
 def test_what_is_no_pair_in_range(tmp_path: Path, value: str) -> None:
     section = read(tmp_path, f"n = {value}\n")
     assert section.numbers("n", 2, 0, 10) == (0, 0)
-    assert problems(section)[0].startswith("s.toml:1 n: expected 2 numbers from 0 to 10, got ")
+    assert faults_of(section.finish)[0].startswith("s.toml:1 n: expected 2 numbers from 0 to 10, got ")
 
 
 def test_what_is_no_text_choice_or_table(tmp_path: Path) -> None:
@@ -128,7 +123,7 @@ def test_what_is_no_text_choice_or_table(tmp_path: Path) -> None:
     section.table("c").number("n", 0, 1)
     assert section.array_of_tables("d", lambda child: child) == ()
     assert section.array_of_tables("e", lambda child: child) == ()
-    assert problems(section) == [
+    assert faults_of(section.finish) == [
         "s.toml:1 a: expected a text, got 1",
         "s.toml:2 b: expected one of x, y, got 'z'",
         "s.toml:3 c: expected a table, got 3",
@@ -142,7 +137,7 @@ def test_named_tables_need_a_name_and_at_least_one(tmp_path: Path) -> None:
     assert set(section.named_tables("t", lambda name, table: name)) == {"Big One", "good"}
     section.named_tables("u", lambda name, table: name)
     section.named_tables("v", lambda name, table: name)
-    assert problems(section) == [
+    assert faults_of(section.finish) == [
         "s.toml:1 t.'Big One': expected a table name of up to 32 lower-case letters, digits and _, first a letter, "
         "got 'Big One'",
         "s.toml:3 u: expected at least one table [u.NAME], got none",
@@ -154,7 +149,7 @@ def test_mistakes_come_in_the_order_of_lines(tmp_path: Path) -> None:
     section = read(tmp_path, "[z]\nn = 9\n[b]\nn = 9\n[a]\nn = 9\n")
     for name in "abz":
         section.table(name).number("n", 0, 1)
-    assert [problem.split(" ")[0] for problem in problems(section)] == ["s.toml:2", "s.toml:4", "s.toml:6"]
+    assert [problem.split(" ")[0] for problem in faults_of(section.finish)] == ["s.toml:2", "s.toml:4", "s.toml:6"]
 
 
 BROKEN = [
@@ -173,9 +168,7 @@ BROKEN = [
 
 @pytest.mark.parametrize(("content", "says"), BROKEN, ids=[says[7:60] + str(i) for i, (_, says) in enumerate(BROKEN)])
 def test_a_file_that_is_no_toml_is_one_line(tmp_path: Path, content: str | bytes, says: str) -> None:
-    with pytest.raises(InputError) as caught:
-        read(tmp_path, content)
-    (problem,) = caught.value.problems
+    (problem,) = faults_of(read, tmp_path, content)
     assert problem.startswith(says) and problem.isprintable()
 
 
@@ -189,7 +182,7 @@ def test_a_byte_order_mark_and_carriage_returns_are_no_mistake(tmp_path: Path) -
     a = section.table("a")
     a.integer("n", 0, 9)
     a.integer("m", 0, 9)
-    assert problems(section) == ["s.toml:4 a.m: expected an integer from 0 to 9, got 99"]
+    assert faults_of(section.finish) == ["s.toml:4 a.m: expected an integer from 0 to 9, got 99"]
 
 
 def test_keys_and_values_of_any_shape_are_shown_in_one_short_line(tmp_path: Path) -> None:
@@ -197,6 +190,6 @@ def test_keys_and_values_of_any_shape_are_shown_in_one_short_line(tmp_path: Path
     section = read(tmp_path, '"a\\nb" = 1\nlong = "' + "y" * 9999 + '"\n' + deep)
     section.number("long", 0, 1)
     section.number("x", 0, 1)
-    found = problems(section)
+    found = faults_of(section.finish)
     assert len(found) == 3
     assert all(problem.isprintable() and len(problem) < 250 for problem in found)

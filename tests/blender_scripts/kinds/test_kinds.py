@@ -19,7 +19,7 @@ from blender_scripts.geometry.pin import Pin
 from blender_scripts.manifest.defects import KINDS, parse_defects
 from blender_scripts.manifest.make_part import make_part
 from tests.blender_scripts.geometry.meshes import closed, volume
-from tests.conftest import SCENES
+from tests.conftest import SCENES, faults_of
 from tests.soak import times
 
 CONNECTOR = read_connector(SCENES / "connector_3x9.toml")
@@ -36,12 +36,6 @@ def defects(text: str) -> tuple[Defect, ...]:
 
 def part(text: str, terminal: str = "square", connector: Connector = EXACT, seed: int = 3) -> Part:
     return make_part(connector, "plain", terminal, "numbers", seed, defects(text))
-
-
-def problems_of(text: str, terminal: str = "square") -> list[str]:
-    with pytest.raises(InputError) as caught:
-        part(text, terminal)
-    return caught.value.problems
 
 
 class Measured:
@@ -195,7 +189,7 @@ def test_the_tip_of_an_s_bend_stands_aside_and_upright(offset: float) -> None:
     ],
 )
 def test_a_bend_sharper_than_the_metal_allows_is_refused(values: str, says: str) -> None:
-    (problem,) = problems_of(f"bent@r2c5:{values}")
+    (problem,) = faults_of(part, f"bent@r2c5:{values}")
     assert says in problem and problem.endswith(f"in {defects(f'bent@r2c5:{values}')[0].text}")
 
 
@@ -361,19 +355,19 @@ REFUSED = [
 
 @pytest.mark.parametrize(("text", "says"), REFUSED, ids=[text for text, _ in REFUSED])
 def test_what_geometry_does_not_allow(text: str, says: str) -> None:
-    (problem,) = problems_of(text)
+    (problem,) = faults_of(part, text)
     assert says in problem and problem.startswith("expected ") and problem.count(", got ") == 1
     assert problem.isprintable()
 
 
 def test_a_round_pin_cannot_be_seen_to_be_twisted() -> None:
-    (problem,) = problems_of("twisted@r1c1", terminal="round")
+    (problem,) = faults_of(part, "twisted@r1c1", terminal="round")
     assert problem.startswith("expected twisted@r1c1:angle_deg=35")
 
 
 def test_everything_that_is_refused_comes_at_once() -> None:
     text = "retracted@r1c1:depth_mm=9;crushed@r1c2:depth_mm=9;foreign@r2c2:size_mm=20;print@print:item=99"
-    assert len(problems_of(text)) == 4
+    assert len(faults_of(part, text)) == 4
 
 
 @st.composite

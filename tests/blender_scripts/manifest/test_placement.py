@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from blender_scripts.contract.connector import Connector, read_connector
-from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.scatter import Scatter
 from blender_scripts.geometry.pin import STRAIGHT, Bend, Pin
 from blender_scripts.geometry.solids import pin_mesh
 from blender_scripts.manifest.defects import Defect, parse_defects, worst_kind
 from blender_scripts.manifest.placement import place_pins
+from tests.conftest import faults_of
 
 SCENE = Path(__file__).resolve().parents[3] / "scenes" / "connector_3x9.toml"
 CONNECTOR = read_connector(SCENE)
@@ -43,12 +43,6 @@ def defects(text: str) -> tuple[Defect, ...]:
 def pin(text: str, address: str = "r2c5", connector: Connector = EXACT, part: int = 1, terminal: str = "round") -> Pin:
     pins = place_pins(connector, terminal, part, defects(text))
     return next(p for p in pins if p.position.address == address)
-
-
-def problems_of(text: str) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        place_pins(CONNECTOR, "round", 1, defects(text))
-    return caught.value.problems
 
 
 @given(bends)
@@ -326,10 +320,11 @@ def test_the_base_lies_on_the_centre_line_in_the_floor() -> None:
     ],
 )
 def test_what_geometry_does_not_allow(text: str, says: str) -> None:
-    (problem,) = problems_of(text)
+    (problem,) = faults_of(place_pins, CONNECTOR, "round", 1, defects(text))
     assert says in problem
     assert problem.count("expected") == problem.count("got") == 1
 
 
 def test_everything_that_is_not_allowed_comes_at_once() -> None:
-    assert len(problems_of("retracted@r1c1:depth_mm=8;bent@r1c2:start_mm=7;bent@r3c9:tip_offset_mm=6;bent@r2c2")) == 3
+    found = defects("retracted@r1c1:depth_mm=8;bent@r1c2:start_mm=7;bent@r3c9:tip_offset_mm=6;bent@r2c2")
+    assert len(faults_of(place_pins, CONNECTOR, "round", 1, found)) == 3

@@ -20,7 +20,7 @@ from blender_scripts.manifest.reader import (
 )
 from blender_scripts.manifest.record import row_sha256
 from tests.blender_scripts.broken_files import assert_problems, cpu_limit, mutations
-from tests.conftest import ROOT, SCENES
+from tests.conftest import ROOT, SCENES, faults_of
 from tests.soak import rounds
 
 GOOD = {
@@ -69,10 +69,9 @@ def read(path: Path) -> Manifest:
 
 
 def problems_of(path: Path) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        read(path)
-    assert_problems(caught.value.problems, path.name)
-    return caught.value.problems
+    problems = faults_of(read, path)
+    assert_problems(problems, path.name)
+    return problems
 
 
 # Column, cell, and a piece of the expected message.
@@ -301,9 +300,7 @@ def test_a_scene_that_is_wrong_is_reported_once(tmp_path: Path) -> None:
     good = (SCENES / "connector_3x9.toml").read_text("utf-8")
     (tmp_path / "bad.toml").write_text(good.replace("depth_mm = 7.5", "depth_mm = -1"), encoding="utf-8")
     path = write(tmp_path, row("a", scene="bad"), row("b", scene="bad", camera="behind"))
-    with pytest.raises(InputError) as caught:
-        read_manifest(path, tmp_path)
-    assert [problem.split(": ")[0] for problem in caught.value.problems] == [
+    assert [problem.split(": ")[0] for problem in faults_of(read_manifest, path, tmp_path)] == [
         "bad.toml:31 shell.depth_mm",
         "m.csv:3 camera",
     ]
@@ -521,9 +518,8 @@ def test_a_blank_has_no_defect_and_a_terminal_of_one_position_is_not_offered(tmp
         ({"defects": "missing@r1c4"}, "defects: expected an address of scene hybrid (r1c1 to r2c4), got r1c4, a blank"),
         ({"terminal": "power"}, "terminal: expected one of signal, hybrid (scene hybrid), got 'power'"),
     ):
-        with pytest.raises(InputError) as caught:
-            read_manifest(write(tmp_path, row("a", **{**cells, **changes})), tmp_path)
-        assert [problem[: len(says) + 8] for problem in caught.value.problems] == [f"m.csv:2 {says}"]
+        problems = faults_of(read_manifest, write(tmp_path, row("a", **{**cells, **changes})), tmp_path)
+        assert [problem[: len(says) + 8] for problem in problems] == [f"m.csv:2 {says}"]
     assert read_manifest(write(tmp_path, row("a", **cells, defects="wrong@r1c3:terminal=signal")), tmp_path).runs
 
 
@@ -547,6 +543,4 @@ def test_rows_that_are_read_when_they_are_used_are_those_that_are_kept(tmp_path:
 )
 def test_a_streamed_manifest_has_the_mistakes_of_the_whole(tmp_path: Path, rows: list[dict[str, str]]) -> None:
     path = write(tmp_path, *rows)
-    with pytest.raises(InputError) as caught:
-        stream_manifest(path, SCENES)
-    assert caught.value.problems == problems_of(path)
+    assert faults_of(stream_manifest, path, SCENES) == problems_of(path)

@@ -15,7 +15,7 @@ from blender_scripts.manifest.defects import parse_defects
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.reader import Run
 from blender_scripts.manifest.record import RENDERER, encode_record, read_record, row_sha256
-from tests.conftest import SCENES
+from tests.conftest import SCENES, faults_of
 
 RUN = Run(
     run="a",
@@ -110,9 +110,7 @@ JUNK = [
 
 @pytest.mark.parametrize(("content", "says"), JUNK, ids=[str(content[:20]) for content, _ in JUNK])
 def test_junk_is_refused(tmp_path: Path, content: bytes, says: str) -> None:
-    with pytest.raises(InputError) as caught:
-        read_record(written(tmp_path, content))
-    (problem,) = caught.value.problems
+    (problem,) = faults_of(read_record, written(tmp_path, content))
     assert problem.startswith("a.json: ") and says in problem and "\n" not in problem
 
 

@@ -16,7 +16,7 @@ from blender_scripts.contract.errors import InputError
 from generator.doe import check
 from tests.blender_scripts.geometry.mesh_bytes import binary_stl, glb, obj, ply
 from tests.blender_scripts.scene.test_blend_files import run
-from tests.conftest import COLUMNS, ROOT, SCENES, records, run_renderer
+from tests.conftest import COLUMNS, ROOT, SCENES, faults_of, records, run_renderer
 
 FILES = ("own.stl", "own.obj", "own.ply", "own.glb", "own.blend")
 DEFECTS = "bent@r2c5:tilt_deg=16,azimuth_deg=90;missing@r3c7"
@@ -105,8 +105,7 @@ def test_the_same_housing_from_every_format_gives_the_same_picture_and_truth(sce
 def test_a_broken_or_missing_file_is_exit_code_2_and_nothing_is_rendered(
     engine: str, name: str, content: bytes | None, expected: str, scenes: Path, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "scenes"
-    shutil.copytree(scenes, copy)
+    copy = shutil.copytree(scenes, tmp_path / "scenes")
     (copy / "meshes" / name).unlink()
     if content is not None:
         (copy / "meshes" / name).write_bytes(content)
@@ -127,20 +126,19 @@ def test_a_broken_or_missing_file_is_exit_code_2_and_nothing_is_rendered(
 
 
 def test_the_check_names_every_bad_mesh_and_a_wrong_unit(scenes: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "scenes"
-    shutil.copytree(scenes, copy)
+    copy = shutil.copytree(scenes, tmp_path / "scenes")
     (copy / "meshes" / "own.obj").write_text("v 0 0 0\n")
     text = (copy / "cad.toml").read_text("utf-8").replace("unit_mm = 25.4", "unit_mm = 25400", 1)
     (copy / "cad.toml").write_text(text, "utf-8")
-    with pytest.raises(InputError) as caught:
-        check.run(argparse.Namespace(manifest=manifest(tmp_path / "rows.csv", ("plain", *FILES)), scenes=copy))
-    assert [problem.partition(":")[0] for problem in caught.value.problems] == ["meshes/own.obj", "meshes/own.stl"]
-    assert "expected a mesh 0.5 to 1000 mm long with unit_mm = 25400, got " in caught.value.problems[1]
+    problems = faults_of(
+        check.run, argparse.Namespace(manifest=manifest(tmp_path / "rows.csv", ("plain", *FILES)), scenes=copy)
+    )
+    assert [problem.partition(":")[0] for problem in problems] == ["meshes/own.obj", "meshes/own.stl"]
+    assert "expected a mesh 0.5 to 1000 mm long with unit_mm = 25400, got " in problems[1]
 
 
 def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "scenes"
-    shutil.copytree(scenes, copy)
+    copy = shutil.copytree(scenes, tmp_path / "scenes")
     with (copy / "cad.toml").open("a", encoding="utf-8") as file:
         file.write("offset_mm = [0, 0, 140]\n")
     path = manifest(tmp_path / "rows.csv", ("plain", FILES[-1]))
@@ -165,8 +163,7 @@ def test_a_mesh_in_a_camera_s_way_is_refused(scenes: Path, tmp_path: Path) -> No
 def test_a_blend_file_with_scripts_is_rendered_and_nothing_of_it_runs(
     engine: str, scenes: Path, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "scenes"
-    shutil.copytree(scenes, copy)
+    copy = shutil.copytree(scenes, tmp_path / "scenes")
     run(engine, "make", tmp_path / "made")
     shutil.copy(tmp_path / "made" / "trap.blend", copy / "meshes" / "own.blend")
     done = run_renderer(
@@ -191,15 +188,12 @@ def test_a_blend_file_with_scripts_is_rendered_and_nothing_of_it_runs(
 def test_a_mesh_path_that_leads_outside_is_refused_by_key_and_line(
     value: str, expected: str, scenes: Path, tmp_path: Path
 ) -> None:
-    copy = tmp_path / "scenes"
-    shutil.copytree(scenes, copy)
+    copy = shutil.copytree(scenes, tmp_path / "scenes")
     shutil.copy(scenes / "meshes" / "own.stl", tmp_path / "outside.stl")
     (copy / "meshes" / "link.stl").symlink_to(tmp_path / "outside.stl")
     (copy / "linked").symlink_to(tmp_path)
     text = (copy / "cad.toml").read_text("utf-8").replace("meshes/own.obj", value)
     (copy / "cad.toml").write_text(text, "utf-8")
     line = text[: text.index(f'"{value}"')].count("\n") + 1
-    with pytest.raises(InputError) as caught:
-        read_connector(copy / "cad.toml")
-    (problem,) = caught.value.problems
+    (problem,) = faults_of(read_connector, copy / "cad.toml")
     assert problem.startswith(f"cad.toml:{line} housings.own_obj.mesh.file: expected ") and expected in problem

@@ -57,7 +57,6 @@ def row_of(connector, scene, camera, view):
         pin = ObjectRow(number, box, "OK", (), False, place.address, place.cavity, 1.0, dx, dy, tip_px=tuple(tip))
         objects.append(pin)
     manifest = {"run": "a", "scene": scene, "camera": view, "marking": "none", "defects": ""}
-    values = dict.fromkeys(("grey", "housing_box", "original", "augmentation"))
     row = PictureRow(
         label="OK",
         kinds=(),
@@ -65,12 +64,10 @@ def row_of(connector, scene, camera, view):
         bbox_str="",
         objects=tuple(objects),
         camera=camera,
-        tolerance=None,
         synthetic=True,
         width=SIZE[0],
         height=SIZE[1],
         manifest=manifest,
-        **values,
     )
     return row, heights
 

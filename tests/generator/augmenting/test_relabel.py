@@ -21,7 +21,6 @@ def thing(id_, category, kinds, box=LEFT, visible=0.9, **more):
 
 
 def row_of(objects, kinds, observable=True, grey=False, tolerance=None):
-    unknown = ("camera", "housing_box", "original", "augmentation")
     return PictureRow(
         label=NUKENG,
         kinds=kinds,
@@ -34,7 +33,6 @@ def row_of(objects, kinds, observable=True, grey=False, tolerance=None):
         width=SIZE[0],
         height=SIZE[1],
         manifest={},
-        **dict.fromkeys(unknown),
     )
 
 

@@ -32,6 +32,7 @@ from generator.dataset.build import Options, build
 from generator.dataset.folder import read_features, read_rows, split_files
 from generator.dataset.labels import CLASSES
 from generator.soart.nsoart import nsoart_picture
+from tests.conftest import faults_of
 from tests.generator.made_renders import SCENES, make_record, read_json, row, write_picture, write_record, write_renders
 from tests.other_python import other_python
 
@@ -69,9 +70,7 @@ def scene_of(record: dict[str, Any]) -> Connector:
 def test_records_of_the_version_before_are_built_but_not_mixed(renders: Path, tmp_path: Path) -> None:
     for each in ROWS[:-1]:
         age(renders, each["run"])
-    with pytest.raises(InputError) as caught:
-        build(renders, tmp_path / "data", SCENES, Options({}))
-    assert caught.value.problems == [
+    assert faults_of(build, renders, tmp_path / "data", SCENES, Options({})) == [
         f"{renders}: expected records of one version of the renderer, got versions 1 and 4: repeat "
         f"`render --out {renders}` with every manifest, which renders the older rows again"
     ]
@@ -96,11 +95,10 @@ def bytes_of(dataset: Path) -> dict[str, str]:
 
 
 def problems_of(directory: Path, to: Path, **options: Any) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        build(directory, to, SCENES, Options(**{"limits": {}, **options}))
+    problems = faults_of(build, directory, to, SCENES, Options(**{"limits": {}, **options}))
     assert not to.exists()
     assert list(to.parent.glob(".*")) == []
-    return caught.value.problems
+    return problems
 
 
 FRESH = """
@@ -342,9 +340,7 @@ def test_records_that_do_not_fit_their_rows_are_named(renders: Path, tmp_path: P
     broken = read_json(renders, "t5")
     del broken["positions"][3]["visible_fraction"]
     write_record(renders, broken)
-    with pytest.raises(InputError) as caught:
-        build(renders, tmp_path / "set", None, Options({}))
-    problems = caught.value.problems
+    problems = faults_of(build, renders, tmp_path / "set", None, Options({}))
     assert problems[0].startswith("records/t2.json: expected camera 'center' as in design.csv, got 'top'")
     assert problems[1].startswith("records/t2.json: expected samples 4 as in design.csv, got 9")
     assert problems[2].startswith(
@@ -742,9 +738,8 @@ def test_command(renders: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         "bbox_str: 3 boxes; their edges are rounded to a thousandth of the picture, so that a perfect answer has an "
         "IoU of 0."
     )
-    with pytest.raises(InputError) as caught:
-        command(*words, "--tolerance", "tilt=2", "--grey", "1.5")
-    assert [problem.split(":")[0] for problem in caught.value.problems] == ["--tolerance", "--grey"]
+    problems = faults_of(command, *words, "--tolerance", "tilt=2", "--grey", "1.5")
+    assert [problem.split(":")[0] for problem in problems] == ["--tolerance", "--grey"]
 
 
 def test_picture_of_a_made_record_has_the_recorded_size() -> None:

@@ -12,6 +12,7 @@ import pytest
 from generator.__main__ import main
 from generator.dataset import build, connectors
 from generator.dataset.folder import read_rows, split_files
+from tests.conftest import folder_bytes
 from tests.generator.made_renders import SCENES, read_json, row, write_record, write_renders
 from tests.other_python import other_python
 
@@ -25,10 +26,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def bytes_of(folder: Path) -> dict[str, bytes]:
-    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
 def test_bare_it_takes_the_only_renders_and_says_so(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_renders(here / "renders" / "smoke", ROWS)
     write_renders(here / "renders" / ".hidden", ROWS)
@@ -36,17 +33,17 @@ def test_bare_it_takes_the_only_renders_and_says_so(here: Path, capsys: pytest.C
     (here / "renders" / "notes.txt").write_text("")
     assert main(["build"]) == 0
     assert capsys.readouterr().out.startswith("building the dataset datasets/smoke from renders/smoke\n")
-    before = bytes_of(here / "datasets")
+    before = folder_bytes(here / "datasets")
     assert "smoke/README.md" in before
     assert main(["build"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[-1] == "datasets/smoke is already the dataset of these renders: nothing to do"
     assert main(["build", "renders/smoke"]) == 0
     assert "nothing to do" in capsys.readouterr().out
-    assert bytes_of(here / "datasets") == before
+    assert folder_bytes(here / "datasets") == before
     # A place that is named is replaced, as ever.
     assert main(["build", "renders/smoke", "--to", "datasets/smoke", "--grey", "0.1"]) == 0
-    assert bytes_of(here / "datasets") != before
+    assert folder_bytes(here / "datasets") != before
 
 
 def test_none_and_several_renders_are_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,16 +124,16 @@ def test_what_is_there_is_not_replaced_unasked(here: Path, capsys, change, optio
         damage(dataset, change)
     elif change is not None:
         change(renders)
-    before = bytes_of(dataset)
+    before = folder_bytes(dataset)
     capsys.readouterr()
     assert main(["build", *options]) == 2
     error = capsys.readouterr().err
     assert error.startswith("datasets/smoke: expected a new folder, or a dataset built from renders/smoke ")
     assert got in error and error.endswith("give another folder with --to, or --overwrite to replace this one\n")
-    assert bytes_of(dataset) == before
+    assert folder_bytes(dataset) == before
     if change is not another_record:  # whose records contradict each other
         assert main(["build", *options, "--overwrite"]) == 0
-        assert bytes_of(dataset) != before
+        assert folder_bytes(dataset) != before
 
 
 def test_another_scene_file_makes_another_dataset(here: Path, capsys) -> None:
@@ -171,10 +168,10 @@ def test_renders_that_change_during_the_build_are_built_again(here: Path, monkey
 def test_a_dataset_that_a_killed_command_moved_away_is_found(here: Path, capsys) -> None:
     write_renders(here / "renders" / "smoke", ROWS)
     assert main(["build"]) == 0
-    before = bytes_of(here / "datasets")
+    before = folder_bytes(here / "datasets")
     Path("datasets/smoke").rename("datasets/.smoke.replaced")
     assert main(["build"]) == 0
-    assert "nothing to do" in capsys.readouterr().out and bytes_of(here / "datasets") == before
+    assert "nothing to do" in capsys.readouterr().out and folder_bytes(here / "datasets") == before
 
 
 def test_an_augmented_dataset_is_not_the_dataset_of_the_renders(here: Path, capsys) -> None:

@@ -17,6 +17,7 @@ from generator.dataset.build import Options, build, source_sha256
 from generator.dataset.folder import is_whole, read_rows, split_files
 from generator.dataset.push import check_folder
 from generator.soart.nsoart import nsoart_picture
+from tests.conftest import faults_of
 from tests.generator.made_renders import SCENES, row, write_renders
 
 GOLDEN = Options({}, nsoart="golden", workers=1)
@@ -93,7 +94,5 @@ def test_any_order_gives_the_same_pictures(built: Path, tmp_path: Path) -> None:
 )
 def test_what_no_reference_fits_is_refused_by_name(tmp_path: Path, more: list[dict[str, Any]], message: str) -> None:
     write_renders(tmp_path / "out", [*ROWS[:5], *more])
-    with pytest.raises(InputError) as caught:
-        build(tmp_path / "out", tmp_path / "set", SCENES, GOLDEN)
-    [problem] = caught.value.problems
+    [problem] = faults_of(build, tmp_path / "out", tmp_path / "set", SCENES, GOLDEN)
     assert problem.startswith(message) and not (tmp_path / "set").exists()

@@ -16,6 +16,7 @@ from generator.__main__ import main
 from generator.dataset.build import Options, build
 from generator.dataset.folder import split_files
 from generator.dataset.push import check_folder
+from tests.conftest import faults_of, folder_bytes
 from tests.generator.dataset.local_hub import Hub, environment, local_hub
 from tests.generator.made_renders import SCENES, row, write_renders
 
@@ -50,10 +51,6 @@ def push(hub: Hub | None, home: Path, dataset: Path, *words: str, **changes: str
     return subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, timeout=120)
 
 
-def contents(dataset: Path) -> dict[str, bytes]:
-    return {path.relative_to(dataset).as_posix(): path.read_bytes() for path in dataset.rglob("*") if path.is_file()}
-
-
 LOAD = """
 import json, sys
 from datasets import load_dataset
@@ -79,7 +76,7 @@ def test_what_was_pushed_loads_with_equal_bytes_and_features(hub: Hub, dataset: 
     assert done.stdout.splitlines()[0].endswith("rows: train 2, validation 1")
     repository = hub.repositories["me/pins"]
     assert repository.private and len(repository.branches["main"]) == 2  # nothing, then everything
-    assert repository.head("main") == contents(dataset)
+    assert repository.head("main") == folder_bytes(dataset)
     there = loaded("me/pins", environment(hub, tmp_path / "home2"))
     here = loaded(str(dataset), environment(None, tmp_path / "home3", HF_HUB_OFFLINE="1"))
     assert there == here
@@ -90,7 +87,7 @@ def test_pushed_again_old_files_go_in_the_same_commit(hub: Hub, dataset: Path, l
     assert push(hub, tmp_path, larger, "me/pins").returncode == 0
     assert push(hub, tmp_path, dataset, "me/pins").returncode == 0
     repository = hub.repositories["me/pins"]
-    assert repository.head("main") == contents(dataset)
+    assert repository.head("main") == folder_bytes(dataset)
     assert len(repository.branches["main"]) == 3
     done = push(hub, tmp_path, dataset, "me/pins")
     assert done.returncode == 0 and len(repository.branches["main"]) <= 4
@@ -98,7 +95,7 @@ def test_pushed_again_old_files_go_in_the_same_commit(hub: Hub, dataset: Path, l
 
 def test_killed_in_the_middle_nothing_is_visible(hub: Hub, dataset: Path, larger: Path, tmp_path: Path) -> None:
     assert push(hub, tmp_path, dataset, "me/pins").returncode == 0
-    before = contents(dataset)
+    before = folder_bytes(dataset)
     hub.stall_from = hub.uploads + 2
     process = subprocess.Popen(
         [sys.executable, "-m", "generator", "push", str(larger), "me/pins"],
@@ -112,19 +109,19 @@ def test_killed_in_the_middle_nothing_is_visible(hub: Hub, dataset: Path, larger
     hub.stall_from = None
     hub.release.set()
     assert push(hub, tmp_path, larger, "me/pins").returncode == 0
-    assert hub.repositories["me/pins"].head("main") == contents(larger)
+    assert hub.repositories["me/pins"].head("main") == folder_bytes(larger)
 
 
 def test_branches_and_pull_requests(hub: Hub, dataset: Path, larger: Path, tmp_path: Path) -> None:
     assert push(hub, tmp_path, dataset, "me/pins").returncode == 0
     assert push(hub, tmp_path, larger, "me/pins", "--revision", "strict").returncode == 0
     repository = hub.repositories["me/pins"]
-    assert repository.head("main") == contents(dataset)
-    assert repository.head("strict") == contents(larger)
+    assert repository.head("main") == folder_bytes(dataset)
+    assert repository.head("strict") == folder_bytes(larger)
     done = push(hub, tmp_path, larger, "me/pins", "--create-pr")
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].endswith("/discussions/1")
-    assert repository.head("main") == contents(dataset)
+    assert repository.head("main") == folder_bytes(dataset)
     done = push(hub, tmp_path, larger, "me/none", "--create-pr")
     assert done.returncode == 2
     assert (
@@ -181,16 +178,15 @@ def test_a_folder_that_is_no_dataset_is_refused(dataset: Path, tmp_path: Path) -
     with pytest.raises(InputError, match=r"got no data/\*\.parquet file"):
         check_folder(tmp_path)
     broken = tmp_path / "broken"
-    for name, content in contents(dataset).items():
+    for name, content in folder_bytes(dataset).items():
         (broken / name).parent.mkdir(parents=True, exist_ok=True)
         (broken / name).write_bytes(content)
     (broken / "README.md").write_bytes((dataset / "README.md").read_bytes() + b"x" * 1_000_000)
     train = split_files(broken)["train"][0]
     train.write_bytes(train.read_bytes()[:-10])
-    with pytest.raises(InputError) as caught:
-        check_folder(broken)
-    assert "expected a card of at most 1,000,000 bytes" in caught.value.problems[0]
-    assert "expected an undamaged Parquet file" in caught.value.problems[1]
+    problems = faults_of(check_folder, broken)
+    assert "expected a card of at most 1,000,000 bytes" in problems[0]
+    assert "expected an undamaged Parquet file" in problems[1]
     (broken / "README.md").write_text("# Somebody's")
     with pytest.raises(InputError, match="expected a card that Pinsight wrote"):
         check_folder(broken)

@@ -14,6 +14,7 @@ from blender_scripts.manifest.output_folder import SCENE_PATHS, original_path
 from blender_scripts.manifest.reader import read_manifest
 from generator.dataset.build import Options, build, source_sha256
 from generator.dataset.scene_files import find_scenes
+from tests.conftest import faults_of
 from tests.generator.dataset.test_build import rows_of
 from tests.generator.made_renders import SCENES, row, write_renders
 
@@ -107,9 +108,7 @@ def test_a_scene_that_is_nowhere_is_one_line(tmp_path: Path, capsys) -> None:
     manifest.write_text(manifest.read_text().replace("connector_3x9", "mine"))
     nothing = "no --scenes, and no copy of the file in the render folder"
     for scenes, got in ((None, nothing), (SCENES, "one without this file")):
-        with pytest.raises(InputError) as caught:
-            build(renders, tmp_path / "set", scenes, Options({}))
-        [problem] = caught.value.problems
+        [problem] = faults_of(build, renders, tmp_path / "set", scenes, Options({}))
         assert problem.startswith("--scenes") and problem.endswith(
             f"with the scene file mine.toml, which the manifests in {renders} need, got {got}"
         )

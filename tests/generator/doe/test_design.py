@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from blender_scripts.contract.connector import read_connector
-from blender_scripts.contract.errors import InputError
 from blender_scripts.manifest.make_part import make_part
 from blender_scripts.manifest.reader import Manifest, Run, read_manifest
 from generator.__main__ import main
@@ -20,7 +19,7 @@ from generator.doe.blocks import edge_addresses, held_out_addresses
 from generator.doe.design import design
 from generator.doe.part_class import part_class
 from generator.doe.spec_reader import read_spec
-from tests.conftest import ROOT, SCENES
+from tests.conftest import ROOT, SCENES, faults_of
 from tests.soak import rounds
 
 MANIFESTS = ROOT / "manifests"
@@ -52,17 +51,11 @@ replicates = 1
 """
 
 
-def made(tmp_path: Path, text: str, name: str = "made") -> Manifest:
+def made(tmp_path: Path, text: str, name: str = "made", scenes: Path = SCENES) -> Manifest:
     spec, manifest = tmp_path / f"{name}.toml", tmp_path / f"{name}.csv"
     spec.write_text(text, "utf-8")
-    manifest.write_text(design(read_spec(spec), SCENES), "utf-8")
-    return read_manifest(manifest, SCENES)
-
-
-def problems_of(tmp_path: Path, text: str) -> list[str]:
-    with pytest.raises(InputError) as caught:
-        made(tmp_path, text)
-    return caught.value.problems
+    manifest.write_text(design(read_spec(spec), scenes), "utf-8")
+    return read_manifest(manifest, scenes)
 
 
 def class_of(run) -> str:
@@ -326,7 +319,7 @@ def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path:
         '[classes]\nOTHERNG = 1\n[defects]\nper_picture = 2\n[defects.foreign]\nat = "pair"\ntype = "bridge"\n'
         "[defects.stained]\n[positions]",
     )
-    [problem] = problems_of(tmp_path, text)
+    [problem] = faults_of(made, tmp_path, text)
     assert problem == (
         "made.toml: splits.validation: expected, for stained, a pin without a defect, got defects at all pins "
         "(r1c1-r1c2): decrease per_picture, or allow more positions"
@@ -335,7 +328,7 @@ def test_a_bridge_that_leaves_no_position_for_the_next_defect_is_named(tmp_path:
 
 def test_a_kind_that_no_row_can_show_is_named(tmp_path: Path):
     text = SPEC.replace("[positions]", "[classes]\nOTHERNG = 1\n[defects.print]\n[defects.twisted]\n[positions]")
-    [problem] = problems_of(tmp_path, text.replace('["none", "numbers"]', '"none"'))
+    [problem] = faults_of(made, tmp_path, text.replace('["none", "numbers"]', '"none"'))
     assert "expected a kind of defect of class OTHERNG that is possible with scene connector_3x9" in problem
     assert problem.endswith("got only impossible ones: print, twisted")
 
@@ -450,13 +443,13 @@ MISTAKES = {
 def test_a_mistake_in_a_spec_is_named(tmp_path: Path, expected: str):
     old, new = MISTAKES[expected]
     assert old in SPEC
-    problems = problems_of(tmp_path, SPEC.replace(old, new, 1))
+    problems = faults_of(made, tmp_path, SPEC.replace(old, new, 1))
     assert any(expected in problem for problem in problems), problems
 
 
 def test_all_mistakes_at_once(tmp_path: Path):
     text = SPEC.replace("schema = 1", "schema = 2\ncolour = 1").replace("replicates = 2", "replicates = 0")
-    assert [problem.split(":")[1].split(" ")[1] for problem in problems_of(tmp_path, text)] == [
+    assert [problem.split(":")[1].split(" ")[1] for problem in faults_of(made, tmp_path, text)] == [
         "schema",
         "colour",
         "splits.train.replicates",
@@ -553,5 +546,5 @@ def test_an_option_or_a_factor_puts_the_pictures_into_a_world(tmp_path: Path, ca
     }
     assert main(["design", str(tmp_path / "own.toml"), "-o", str(tmp_path / "x.csv"), "--world", "wide"]) == 2
     assert capsys.readouterr().err == "--world: expected a SPEC without the factor world, got own.toml, which has one\n"
-    (problem,) = problems_of(tmp_path, SPEC.replace("[factors]", '[factors]\nworld = "wider"'))[:1]
+    (problem,) = faults_of(made, tmp_path, SPEC.replace("[factors]", '[factors]\nworld = "wider"'))[:1]
     assert "world" in problem and "expected one of scene, wide" in problem

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from blender_scripts.contract.connector import read_connector
-from blender_scripts.contract.errors import InputError
-from blender_scripts.manifest.reader import Manifest, Run, read_manifest
+from blender_scripts.manifest.reader import Run, read_manifest
 from generator.__main__ import main
 from generator.doe.check import summary
 from generator.doe.design import design
 from generator.doe.pin_table import pin_tables
 from generator.doe.spec_reader import read_spec
-from tests.conftest import ROOT, SCENES
+from tests.conftest import ROOT, SCENES, faults_of
+from tests.generator.doe.test_design import made
 
 SPEC = """
 schema = 1
@@ -50,13 +50,6 @@ rows = 60
 rows = 30
 positions = "all"
 """
-
-
-def made(tmp_path: Path, text: str, scenes: Path = SCENES) -> Manifest:
-    spec, manifest = tmp_path / "made.toml", tmp_path / "made.csv"
-    spec.write_text(text, "utf-8")
-    manifest.write_text(design(read_spec(spec), scenes), "utf-8")
-    return read_manifest(manifest, scenes)
 
 
 def moved(run: Run) -> dict[str, tuple[float, float, float]]:
@@ -156,7 +149,7 @@ def test_single_pins_have_sizes_by_their_own_limits_and_groups_by_the_connectors
     text = "own = 0\ntrue_position = [2, 2]\nprotrusion = [2, 2]\nnear_limit = 0\n"
     text += "[measurement.kinds]\nbent_protruding = 1\n[measurement.patterns]\nPATTERN = 1\n[splits.train]\nrows = 3\n"
     for pattern, first in (("pins", (0.2, 0.2)), ("field", (0.8, 1.2))):
-        found = moved(made(tmp_path, SPEC + text.replace("PATTERN", pattern), tmp_path).runs[0])
+        found = moved(made(tmp_path, SPEC + text.replace("PATTERN", pattern), scenes=tmp_path).runs[0])
         for address, expected in (("r1c1", first), ("r1c2", (0.8, 1.2))):
             x, y, z = found[address]
             assert (math.hypot(x, y), z) == pytest.approx(expected, abs=1e-3)
@@ -186,9 +179,8 @@ def test_what_a_measurement_refuses(tmp_path: Path):
     text += "[defects.bent]\n[splits.train]\nrows = 3\nper_picture = 2\n"
     spec = tmp_path / "wrong.toml"
     spec.write_text(text, "utf-8")
-    with pytest.raises(InputError) as caught:
-        read_spec(spec)
-    found = "\n".join(caught.value.problems)
+    problems = faults_of(read_spec, spec)
+    found = "\n".join(problems)
     assert "measurement.true_position: expected two numbers, the smaller one first, got 3, 1" in found
     assert "measurement.shape: expected one or more of arc, kink, s_bend, got 'wave'" in found
     assert "measurement.kinds: expected a weight above 0 for at least one of bent, " in found
@@ -196,7 +188,7 @@ def test_what_a_measurement_refuses(tmp_path: Path):
     assert "factors.pattern: expected another name" in found
     for key in ("classes", "defects", "splits.train.per_picture"):
         assert f"{key}: expected this key only without [measurement]" in found
-    assert len(caught.value.problems) == 8
+    assert len(problems) == 8
 
 
 def test_check_counts_each_pin_of_a_part_once_and_no_classes_of_pictures(tmp_path: Path):

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.manifest.make_part import make_part
 from generator.__main__ import main
 from generator.dataset.labels import OK
@@ -123,16 +123,22 @@ def test_few_pixels_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "may move by 0.15 mm, which is 0.77 px" in line
 
 
+def share_of_good_parts(folder: Path, line: str, terminal: str) -> tuple[Connector, float]:
+    """The scene, and the share in a line's text, which is compared with that of 400 parts."""
+    connector = read_connector(folder / "mine.toml")
+    parts = [make_part(connector, "plain", terminal, "none", part, ()) for part in range(400)]
+    share = float(line.partition(f"terminal {terminal}: ")[2].partition("%")[0]) / 100
+    assert share == pytest.approx(np.mean([part_class(part, connector) != OK for part in parts]), abs=0.07)
+    return connector, share
+
+
 def test_scatter_beyond_the_tolerance_is_a_share_of_good_parts(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     scene = SCENE.replace("position_mm = 0.03\n", "position_mm = 0.14\n", 1)
     (line,) = found(tmp_path, capsys, scene)
-    connector = read_connector(tmp_path / "mine.toml")
-    parts = [make_part(connector, "plain", "round", "none", part, ()) for part in range(400)]
-    true = np.mean([part_class(part, connector) != OK for part in parts])
-    share = float(line.partition("terminal round: ")[2].partition("%")[0]) / 100
-    assert share == pytest.approx(true, abs=0.07) and 0.1 < share < 0.95
+    connector, share = share_of_good_parts(tmp_path, line, "round")
+    assert 0.1 < share < 0.95
     terminal, limits = connector.terminals["round"], connector.tolerance.limits()
     assert 1 - (1 - ng_share(connector, terminal, limits)) ** 27 == pytest.approx(share, abs=0.006)
     (line,) = found(tmp_path, capsys, SCENE.replace("height_mm = 0.08\n", "height_mm = 0.5\n", 1))
@@ -153,11 +159,7 @@ def test_scatter_that_pins_of_a_part_share_is_simulated_by_part(
 ) -> None:
     keys = "".join(f"{name} = {value}\n" for name, value in scatter.items())
     (line,) = found(tmp_path, capsys, SCENE.replace("[scatter]", f"[scatter]\n{keys}", 1), terminal="mixed")
-    connector = read_connector(tmp_path / "mine.toml")
-    parts = [make_part(connector, "plain", "mixed", "none", part, ()) for part in range(400)]
-    true = np.mean([part_class(part, connector) != OK for part in parts])
-    share = float(line.partition("terminal mixed: ")[2].partition("%")[0]) / 100
-    assert share == pytest.approx(true, abs=0.07) and 0.05 < share < 0.95
+    assert 0.05 < share_of_good_parts(tmp_path, line, "mixed")[1] < 0.95
 
 
 @pytest.mark.parametrize(

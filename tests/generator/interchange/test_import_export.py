@@ -24,6 +24,7 @@ from generator.dataset.labels import CLASSES
 from generator.dataset.rows import objects_of
 from generator.interchange import importing, photo_rows
 from generator.interchange.photo_rows import opened
+from tests.conftest import edited
 from tests.generator.augmenting.test_augment import broken_folder, files, made_rows, masked_renders, picture, rows_of
 from tests.generator.made_renders import SCENES, write_renders
 
@@ -744,10 +745,9 @@ def test_hidden_objects_are_exported_on_request(tmp_path, capsys):
     source = tmp_path / "renders"
     write_renders(source, made_rows(2))
     for path in (source / "records").glob("t001.json"):
-        record = json.loads(path.read_text())
-        for position in record["positions"]:
-            position["visible_fraction"] = 0.05
-        path.write_text(json.dumps(record))
+        with edited(path) as record:
+            for position in record["positions"]:
+                position["visible_fraction"] = 0.05
     build(source, tmp_path / "set", SCENES, Options({}))
     for option, count in (((), 0), (("--hidden",), 1)):
         to = tmp_path / f"out{count}"
@@ -769,9 +769,8 @@ def test_a_defect_without_a_box_does_not_come_back_as_good(tmp_path, capsys, opt
     (good,) = made_rows(1)
     write_renders(tmp_path / "renders", [good, {**good, "run": "t001", "defects": "missing@r1c5"}])
     path = tmp_path / "renders/records/t001.json"
-    record = json.loads(path.read_text())
-    record["positions"][4]["boxes"]["expected"] = [-9, 2, -3, 8]
-    path.write_text(json.dumps(record))
+    with edited(path) as record:
+        record["positions"][4]["boxes"]["expected"] = [-9, 2, -3, 8]
     build(tmp_path / "renders", tmp_path / "set", SCENES, Options({}))
     before = rows_of(tmp_path / "set")
     for kind in FORMATS:
@@ -855,8 +854,7 @@ def test_a_dataset_is_not_replaced_by_itself_with_more(built, tmp_path, capsys, 
 
 
 def test_damaged_datasets_are_named(built, tmp_path, capsys):
-    copy = tmp_path / "set"
-    shutil.copytree(built / "dataset", copy)
+    copy = shutil.copytree(built / "dataset", tmp_path / "set")
     (copy / "nsoart.json").unlink()
     words = (photos(tmp_path / "in"), "--format", "imagefolder", "--with", copy)
     assert import_(*words, "--to", tmp_path / "mixed") == 2
@@ -897,8 +895,7 @@ def test_damaged_datasets_are_named(built, tmp_path, capsys):
     ],
 )
 def test_damaged_files_of_a_dataset_to_mix_with_are_named(built, tmp_path, capsys, name, content, message):
-    copy = tmp_path / "set"
-    shutil.copytree(built / "dataset", copy)
+    copy = shutil.copytree(built / "dataset", tmp_path / "set")
     (copy / name).write_bytes(content)
     words = (photos(tmp_path / "in", 2), "--format", "imagefolder", "--with", copy)
     assert import_(*words, "--to", tmp_path / "mixed") == 2
@@ -908,8 +905,7 @@ def test_damaged_files_of_a_dataset_to_mix_with_are_named(built, tmp_path, capsy
 
 
 def test_statistics_of_a_group_that_no_build_wrote_are_named(built, tmp_path, capsys):
-    copy = tmp_path / "set"
-    shutil.copytree(built / "dataset", copy)
+    copy = shutil.copytree(built / "dataset", tmp_path / "set")
     parameters = json.loads((copy / "nsoart.json").read_text())
     words = (photos(tmp_path / "in", 2), "--format", "imagefolder", "--with", copy, "--to", tmp_path / "out")
     for change, message in (({"mean": [1, 2]}, "mean and sd must be three"), ({"scene": None}, "")):

@@ -13,7 +13,8 @@ from blender_scripts.contract.errors import InputError
 from generator.__main__ import main
 from generator.augmenting.plan import read_plan
 from generator.io.pin_boxes import read_pin_boxes
-from tests.mutations import mutated, read_tree, write_tree
+from tests.conftest import folder_bytes
+from tests.mutations import mutated, write_tree
 from tests.soak import rounds
 
 PER_ROUND = 25  # 500 in a soak of 20
@@ -59,7 +60,7 @@ def make_unit(folder):
 def check(unit, folder, seed):
     """Apply a changed plan; returns the exit code."""
     check_positions(folder / "positions", seed)
-    tree, done = mutated(read_tree(unit), seed, fixed=("plan.csv",))
+    tree, done = mutated(folder_bytes(unit), seed, fixed=("plan.csv",))
     source = write_tree(tree, folder / "in")
     words = ["apply", str(source / "plan.csv"), "--to", str(folder / "out"), "--workers", "1"]
     with contextlib.redirect_stderr(io.StringIO()) as stderr, contextlib.redirect_stdout(io.StringIO()):

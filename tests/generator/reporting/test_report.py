@@ -215,8 +215,7 @@ def test_every_card_tells_its_levels_to_the_filters(dataset: Path, tmp_path: Pat
 def test_what_is_refused(dataset: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"got no data/\*\.parquet"):
         write_report(tmp_path, tmp_path / "report.html")
-    hostile = tmp_path / "hostile"
-    shutil.copytree(dataset, hostile)
+    hostile = shutil.copytree(dataset, tmp_path / "hostile")
     for path in (hostile / "data").iterdir():
         table = pq.read_table(path)
         told = {k: v.replace(b'"BENDNG"', b'"B</style><script>"') for k, v in table.schema.metadata.items()}

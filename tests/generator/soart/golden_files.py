@@ -12,6 +12,7 @@ from PIL import Image
 
 from generator.soart import nsoart
 from generator.soart.golden_reference import FOLDER, Reference, aligned
+from tests.conftest import edited
 
 PART = {"scene": "s", "housing": "plain", "terminal": "round", "camera": "center", "marking": "none"}
 
@@ -61,7 +62,6 @@ def golden_run(trained: Path, references: Path, folder: Path, section: str) -> P
     """
     shutil.copytree(trained, folder)
     shutil.copytree(references, folder, dirs_exist_ok=True)
-    document = json.loads((folder / "config.json").read_text())
-    document[section]["input"] = "nsoart"
-    (folder / "config.json").write_text(json.dumps(document))
+    with edited(folder / "config.json") as document:
+        document[section]["input"] = "nsoart"
     return folder

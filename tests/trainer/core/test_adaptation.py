@@ -60,13 +60,11 @@ def test_an_adapted_run_without_its_changes_or_with_other_ones_is_refused(runs):
         adaptation.load(runs[1])
 
 
+@pytest.mark.parametrize("is_missing", [False, True])
 @pytest.mark.parametrize("name", ["frozen.json", "config.json", "gates/center/gates.npz"])
-def test_a_changed_or_missing_file_of_an_adapted_run_is_refused(runs, name):
+def test_a_changed_or_missing_file_of_an_adapted_run_is_refused(runs, name, is_missing):
     path = runs[1] / name
-    path.write_bytes(path.read_bytes() + b" ")
-    with pytest.raises(InputError, match=f"{name}: expected the file that {FILE} states"):
-        adaptation.load(runs[1])
-    path.unlink()
+    path.unlink() if is_missing else path.write_bytes(path.read_bytes() + b" ")
     with pytest.raises(InputError, match=f"{name}: expected the file that {FILE} states"):
         adaptation.load(runs[1])
 

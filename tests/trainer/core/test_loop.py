@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from trainer.core import loop
+from tests.trainer.conftest import dying_in_epoch
 from trainer.core.distributed import Share
 from trainer.core.errors import InputError
 from trainer.core.loop import Loop, Measured, Schedule, Trained, Trainee
@@ -99,18 +99,9 @@ def test_a_loop_learns_keeps_and_reports(tmp_path):
 
 
 @pytest.mark.parametrize("number", [1, 3])
-def test_killed_and_resumed_equals_uninterrupted(tmp_path, monkeypatch, number):
+def test_killed_and_resumed_equals_uninterrupted(tmp_path, number):
     trained(tmp_path / "whole", Plane())
-    real, calls = loop.train_epoch, []
-
-    def dying(*args, **kwargs):
-        calls.append(1)
-        if len(calls) == number:
-            raise KeyboardInterrupt
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(loop, "train_epoch", dying)
-    with pytest.raises(KeyboardInterrupt):
+    with dying_in_epoch(number), pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "broken", Plane())
     trained(tmp_path / "broken", Plane(), resume=number > 1)
     for name in ("best.safetensors", "state.safetensors"):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.trainer.conftest import tiny_objects
+from benchmarks.florence2_drawn import pins_of
 from trainer import evaluate, predict
 from trainer.core import run_folder
 from trainer.core.frozen_threshold import FROZEN
@@ -29,7 +29,7 @@ def test_tolerances_are_collected_by_scene():
 
 def test_pins_in_between_count_once_a_part():
     """The seven good pins of a tiny picture are 0.1 mm off; the missing one has no measure."""
-    objects = tiny_objects([[0, 0, 1, 1]] * 8, [1] + [2] * 7, "missing")
+    objects = pins_of([[0, 0, 1, 1]] * 8, [1] + [2] * 7, "missing")
     rows = [(row("a", TIGHT, part), objects) for part in (1, 1, 2)]
     found = compare({"a": WIDE}, rows)
     assert (found.other, found.pins, found.between) == (["a"], 14, 14)
@@ -48,7 +48,7 @@ def test_pins_in_between_count_once_a_part():
     ],
 )
 def test_a_measure_lies_between_two_limits(first, second, expected):
-    (pin,) = tiny_objects([[0, 0, 1, 1]], [2], "")
+    (pin,) = pins_of([[0, 0, 1, 1]], [2], "")
     assert is_between(pin, first, second) == is_between(pin, second, first) == expected
 
 

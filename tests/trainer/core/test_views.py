@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file
 
+from benchmarks.florence2_drawn import draw, png_bytes
 from generator.io.view_names import parts_of, view_of
-from tests.trainer.conftest import draw_pins, dying_in_epoch, png_bytes, tiny_rows
+from tests.trainer.conftest import dying_in_epoch, tiny_rows
 from tests.trainer.core.test_distributed import together
 from trainer.core import row_facts
 from trainer.core.data import load_data
@@ -44,7 +45,7 @@ def part_rows(split: str, count: int, seed: int, views: tuple[str, ...] = VIEWS)
         shows = views[index // 3 % len(views)]
         for view in views:
             seen = view == shows or kind == "ok"
-            picture, boxes, categories = draw_pins(rng, kind if seen else "ok", target)
+            picture, boxes, categories = draw(rng, kind if seen else "ok", target)
             if not seen:
                 categories[target] = {"bent": 0, "missing": 1}[kind]
             objects = {**part["objects"], "bbox": boxes, "category": categories}

@@ -17,10 +17,12 @@ pytest.importorskip("transformers")
 pytest.importorskip("peft")
 pytest.importorskip("pycocotools")
 
+from benchmarks.florence2_drawn import png_bytes
 from generator.io.palette import hue, rgb
+from tests.conftest import edited
 from tests.generator.reporting.page_reader import read_page
 from tests.generator.soart.golden_files import drawn_part, golden_run, write_golden
-from tests.trainer.conftest import dying_in_epoch, png_bytes
+from tests.trainer.conftest import dying_in_epoch
 from tests.trainer.core.test_distributed import together
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
@@ -224,8 +226,7 @@ def enlarged(rows: list[dict]) -> list[dict]:
 def test_resume_refuses_data_that_the_run_does_not_know(
     finished, make_rows, make_dataset, tmp_path, capsys, change, classes, message
 ):
-    run = tmp_path / "run"
-    shutil.copytree(finished, run)
+    run = shutil.copytree(finished, tmp_path / "run")
     names = ("train", "validation")
     other = {name: change(with_answers(make_rows(name, 4, 0))) for name in names}
     assert resume(make_dataset(tmp_path / "other", other, classes), run) == 2
@@ -234,11 +235,9 @@ def test_resume_refuses_data_that_the_run_does_not_know(
 
 
 def test_resume_refuses_another_dataset(dataset, finished, tmp_path, capsys):
-    run = tmp_path / "run"
-    shutil.copytree(finished, run)
-    document = json.loads((run / "config.json").read_text())
-    document["training"]["data_sha256"] = "a" * 64
-    (run / "config.json").write_text(json.dumps(document))
+    run = shutil.copytree(finished, tmp_path / "run")
+    with edited(run / "config.json") as document:
+        document["training"]["data_sha256"] = "a" * 64
     assert resume(dataset, run) == 2
     assert (
         f"expected the dataset that {run} was started with (whose README.md has content_sha256"
@@ -249,9 +248,9 @@ def test_resume_refuses_another_dataset(dataset, finished, tmp_path, capsys):
 def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_path, monkeypatch):
     from trainer.core import loop
 
-    run = tmp_path / "run"
-    shutil.copytree(finished, run)
-    set_threshold(run, 0.321)
+    run = shutil.copytree(finished, tmp_path / "run")
+    with edited(run / "config.json") as document:
+        document["detector"]["threshold"] = 0.321
 
     def killed(self, *args, **kwargs):
         raise KeyboardInterrupt
@@ -261,15 +260,8 @@ def test_a_run_that_dies_on_resuming_keeps_its_threshold(dataset, finished, tmp_
     assert load_config(run)[1].threshold == 0.321
 
 
-def set_threshold(run: Path, threshold: float) -> None:
-    document = json.loads((run / "config.json").read_text())
-    document["detector"]["threshold"] = threshold
-    (run / "config.json").write_text(json.dumps(document))
-
-
 def test_overwrite_removes_nothing_before_all_is_checked(dataset, finished, tmp_path, capsys):
-    run = tmp_path / "run"
-    shutil.copytree(finished, run)
+    run = shutil.copytree(finished, tmp_path / "run")
     assert train(dataset, run, "--model", str(run / "model"), "--overwrite") == 2
     assert f"--model {run / 'model'}: expected a folder outside of {run}" in capsys.readouterr().err
     assert train(tmp_path / "nowhere", run, "--overwrite") == 2
@@ -566,8 +558,7 @@ def test_a_box_gets_its_pin_of_a_table_or_a_record(tmp_path, cavity):
 
 
 def test_weights_that_are_cut_off_are_named(finished, tmp_path, capsys):
-    run = tmp_path / "run"
-    shutil.copytree(finished, run)
+    run = shutil.copytree(finished, tmp_path / "run")
     weights = run / "model" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:1000])
     picture = tmp_path / "picture.png"

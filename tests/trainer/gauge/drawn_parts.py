@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from benchmarks.florence2_drawn import png_bytes
 from blender_scripts.contract.nominal_position import NominalPosition
 from blender_scripts.geometry.optics import look_at
 from generator.dataset.connectors import CONNECTORS, NominalConnector, connectors_json
 from generator.dataset.rows import MANIFEST_COLUMNS, CameraRow, ObjectRow, PictureRow, columns_of
 from generator.locating.cameras import StationCamera
 from generator.locating.pose import motion
-from tests.trainer.conftest import png_bytes, write_dataset
+from tests.trainer.conftest import write_dataset
 
 SIZE = (96, 64)
 TIP_Z, STANDING = -1.0, 5.0
@@ -128,10 +129,7 @@ def _row(split: str, part: int, name: str, pose: np.ndarray, tips: np.ndarray, s
         objects=tuple(objects),
         camera=CameraRow(tuple(map(tuple, world.tolist())), camera.fx, camera.fy, camera.cx, camera.cy),
         tolerance=LIMIT,
-        housing_box=None,
         synthetic=True,
-        original=None,
-        augmentation=None,
         width=SIZE[0],
         height=SIZE[1],
         manifest=manifest,

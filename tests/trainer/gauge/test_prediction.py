@@ -184,8 +184,7 @@ def test_a_part_is_found_in_a_photograph_whose_name_says_no_view(gauge_run, tmp_
 
 
 def test_a_part_that_training_never_showed_is_invalid(gauge_run, tmp_path, exact):
-    run = tmp_path / "run"
-    shutil.copytree(gauge_run, run)
+    run = shutil.copytree(gauge_run, tmp_path / "run")
     Likeness(frozenset({("connector_3x9", "plain", "square")}), {}).save(run)
     code, (one,) = predicted(run, tmp_path, "--terminal", "round")
     assert code == 0 and one["verdict"] == "INVALID" and not one["pins"]
@@ -258,8 +257,7 @@ def test_another_file_is_no_gauge(tmp_path):
 
 
 def test_a_run_of_an_earlier_version_keeps_its_factors_and_a_damaged_one_is_named(gauge_run, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(gauge_run, run)
+    run = shutil.copytree(gauge_run, tmp_path / "run")
     file = run / "uncertainty.json"
     old = {"tip": 1.3, "aside": 0.9, "height": 1.2, "aside_alone": 0.8, "height_alone": 1.1, "slopes": {"": 0.98}}
     file.write_text(json.dumps(old))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from generator.locating.locate import View, locate, placing_deviations
+from generator.locating.locate import View, located, placing_deviations
 from tests.trainer.conftest import dying_in_epoch
 from tests.trainer.gauge.drawn_parts import DRAWING, KEY, write_drawn
 from trainer.core.errors import InputError
@@ -111,8 +111,8 @@ def test_locate_finds_the_part_where_it_lies(run: Path, dataset: Path) -> None:
     off = []
     for capture in captures_of(data.splits["test"]):
         views = [View(each.row["camera"], each.pixels, each.camera) for each in capture.pictures]
-        pose = locate(views, data.queries[KEY], TorchFinder(trained.network), placing_deviations(DRAWING.placing))
-        off.append(pose.matrix[:2, 3] - capture.pictures[0].pose[:2, 3])
+        found = located(views, data.queries[KEY], TorchFinder(trained.network), placing_deviations(DRAWING.placing))
+        off.append(found.pose.matrix[:2, 3] - capture.pictures[0].pose[:2, 3])
     assert np.sqrt(np.mean(np.square(off))) < 0.1
 
 

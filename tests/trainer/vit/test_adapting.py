@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.florence2_drawn import draw
 from generator.io.checksum import sha256_of
-from tests.trainer.conftest import draw_pins, tiny_rows, write_dataset
+from tests.trainer.conftest import tiny_rows, write_dataset
 from trainer import adapt, evaluate, export, predict
 from trainer.core import frozen_threshold
 from trainer.core.adaptation import Asked
@@ -21,7 +22,7 @@ def station(tmp_path_factory):
     """Photographs of good parts under another light."""
     folder, source = tmp_path_factory.mktemp("station"), np.random.default_rng(5)
     for number in range(10):
-        pixels = draw_pins(source, "ok", 0)[0] * (0.8, 0.6, 0.45)
+        pixels = draw(source, "ok", 0)[0] * (0.8, 0.6, 0.45)
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f"part{number}.png")
     return folder
 

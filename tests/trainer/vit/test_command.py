@@ -1,7 +1,6 @@
 """Averages, accumulation, stages, other beginnings, stopping, re-running: each against what it promises."""
 
 import json
-import shutil
 import sys
 from dataclasses import replace
 
@@ -9,29 +8,20 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.conftest import edited
 from tests.trainer.conftest import dying_in_epoch
+from tests.trainer.vit.test_training import train
 from trainer.core import loop, run_folder
-from trainer.core.data import load_data
 from trainer.core.ema import Average
 from trainer.core.loop import Schedule, train_epoch
 from trainer.core.settings import fields_of
 from trainer.core.state import RunState, save_state
 from trainer.vit import loader, training
 from trainer.vit import run as vit_run
-from trainer.vit.command import main
 from trainer.vit.network.model import ViT, ViTConfig
 from trainer.vit.run import TrainingConfig
 
 CPU = torch.device("cpu")
-
-
-def train(data, run, *options: str) -> int:
-    return main(["--data", str(data), "--out", str(run), *options])
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_dataset):
-    return load_data(tiny_dataset)
 
 
 def small(data, **changes) -> ViTConfig:
@@ -260,15 +250,12 @@ def test_rows_that_cannot_be_seen_do_not_train(make_dataset, make_rows, tmp_path
     assert "expected rows to use, got none with --rows clear" in capsys.readouterr().err
 
 
-def test_a_run_from_before_these_options_is_read(trained_run, tmp_path):
-    run = tmp_path / "run"
-    shutil.copytree(trained_run, run)
-    document = json.loads((run / "config.json").read_text())
-    for part, model in (("training", vit_run.TrainingConfig), ("model", ViTConfig)):
-        for key, one in fields_of(model).items():
-            if "earlier" in one.asked:
-                document[part].pop(key)
-    (run / "config.json").write_text(json.dumps(document))
+def test_a_run_from_before_these_options_is_read(run):
+    with edited(run / "config.json") as document:
+        for part, model in (("training", vit_run.TrainingConfig), ("model", ViTConfig)):
+            for key, one in fields_of(model).items():
+                if "earlier" in one.asked:
+                    document[part].pop(key)
     _, settings = vit_run.load_config(run)
     assert settings.ema == 0 and settings.rows == "all" and settings.stages == ()
 

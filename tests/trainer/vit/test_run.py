@@ -1,27 +1,15 @@
 """A run's files are read strictly, and never as code."""
 
-import json
 import pickle
-import shutil
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.conftest import edited
 from trainer.core.errors import InputError
 from trainer.core.run_folder import write_text
 from trainer.vit.run import load_config, load_model
-
-
-@pytest.fixture
-def run(trained_run, tmp_path):
-    return shutil.copytree(trained_run, tmp_path / "run")
-
-
-def edit(run, change):
-    document = json.loads((run / "config.json").read_text())
-    change(document)
-    (run / "config.json").write_text(json.dumps(document))
 
 
 def test_what_was_saved_is_what_is_loaded(run):
@@ -49,7 +37,8 @@ def test_what_was_saved_is_what_is_loaded(run):
     ],
 )
 def test_config_with_other_keys_is_refused(run, change, said):
-    edit(run, change)
+    with edited(run / "config.json") as document:
+        change(document)
     with pytest.raises(InputError, match=said):
         load_config(run)
 

@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from tests.conftest import folder_bytes
 from tests.trainer.conftest import dying_in_epoch
 from trainer.core.loop import Schedule, learning_rate
 from trainer.core.options import exit_code
@@ -125,9 +126,7 @@ def test_collapse_is_said_in_plain_words(tiny_dataset, tmp_path, small_options, 
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["warnings"]
 
 
-def test_a_healthy_run_is_not_called_collapsed(trained_run, tiny_dataset, tmp_path, capsys):
-    run = tmp_path / "run"
-    shutil.copytree(trained_run, run)
+def test_a_healthy_run_is_not_called_collapsed(run, tiny_dataset, capsys):
     assert train(tiny_dataset, run, "--resume", "--device", "cpu") == 0
     assert "collapsed" not in capsys.readouterr().out
     assert json.loads((run / "summary.json").read_text())["warnings"] == []
@@ -158,16 +157,12 @@ def test_nsoart_pictures_and_another_size(tiny_dataset, tmp_path, small_options)
     assert min(config["model"]["mean"]) > 0.5
 
 
-def test_missing_dataset(tmp_path, capsys):
-    assert train(tmp_path / "nowhere", tmp_path / "run") == 2
-    assert "nowhere" in capsys.readouterr().err
-    assert not (tmp_path / "run" / "config.json").exists()
-
-
-def test_folder_that_is_no_dataset(tmp_path, capsys):
+@pytest.mark.parametrize(("name", "said"), [("nowhere", "nowhere"), ("data", "expected a dataset")])
+def test_a_folder_that_is_missing_or_no_dataset(tmp_path, capsys, name, said):
     (tmp_path / "data").mkdir()
-    assert train(tmp_path / "data", tmp_path / "run") == 2
-    assert "expected a dataset" in capsys.readouterr().err
+    assert train(tmp_path / name, tmp_path / "run") == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "run" / "config.json").exists()
 
 
 def test_no_validation_split(make_dataset, make_rows, tmp_path, capsys):
@@ -192,7 +187,7 @@ def test_missing_label_is_named(make_dataset, make_rows, tmp_path, capsys):
     assert "the first of them [2]" in capsys.readouterr().err
 
 
-def test_filled_folder_needs_resume_or_overwrite(trained_run, tiny_dataset, tmp_path, small_options, capsys):
+def test_filled_folder_needs_resume_or_overwrite(run, trained_run, tiny_dataset, tmp_path, small_options, capsys):
     before = (trained_run / "best.safetensors").read_bytes()
     assert train(tiny_dataset, trained_run, "--epochs", "1", *small_options) == 2
     assert "give --resume to continue its training, --overwrite to replace it" in capsys.readouterr().err
@@ -215,8 +210,6 @@ def test_filled_folder_needs_resume_or_overwrite(trained_run, tiny_dataset, tmp_
     said = capsys.readouterr()
     assert f"--out {below}: expected a folder, got the file {strange / 'thesis.txt'}" in said.err and not said.out
 
-    run = tmp_path / "run"
-    shutil.copytree(trained_run, run)
     (run / "notes.txt").write_text("mine")
     assert train(tiny_dataset, run, "--overwrite", "--epochs", "1", *small_options) == 0
     assert len(table(run)) == 1
@@ -231,10 +224,6 @@ def test_what_lies_below_a_file_is_a_user_s_mistake_wherever_it_shows(tmp_path, 
     )
 
 
-def contents(run: Path) -> dict[Path, bytes]:
-    return {path.relative_to(run): path.read_bytes() for path in run.rglob("*") if path.is_file()}
-
-
 @pytest.mark.parametrize(
     "options",
     [
@@ -245,17 +234,13 @@ def contents(run: Path) -> dict[Path, bytes]:
     ],
     ids=["data", "weights", "examination", "shape"],
 )
-def test_overwrite_removes_nothing_before_all_is_checked(trained_run, tiny_dataset, tmp_path, small_options, options):
-    run = tmp_path / "run"
-    shutil.copytree(trained_run, run)
+def test_overwrite_removes_nothing_before_all_is_checked(run, trained_run, tiny_dataset, small_options, options):
     assert train(tiny_dataset, run, "--overwrite", *small_options, *options) == 2
-    assert contents(run) == contents(trained_run)
+    assert folder_bytes(run) == folder_bytes(trained_run)
 
 
 @pytest.mark.parametrize("option, file", [("--config", "config.json"), ("--init", "")])
-def test_a_run_may_be_replaced_by_what_begins_with_it(trained_run, tiny_dataset, tmp_path, option, file):
-    run = tmp_path / "run"
-    shutil.copytree(trained_run, run)
+def test_a_run_may_be_replaced_by_what_begins_with_it(run, tiny_dataset, option, file):
     options = [option, str(run / file), "--epochs", "1", "--no-check", "--device", "cpu"]
     assert train(tiny_dataset, run, "--overwrite", *options) == 0
     assert len(table(run)) == 1
@@ -294,7 +279,7 @@ def test_resume_refuses_another_dataset(make_dataset, make_rows, tmp_path, small
             (datasets[seed] / "README.md").write_text(card)
     with dying_in_epoch(2):
         assert train(datasets[0], run, *small_options, "--epochs", "2", "--no-check") == 1
-    before = contents(run)
+    before = folder_bytes(run)
     capsys.readouterr()
     for other, got in ((datasets[1], f"one with {'b' * 16}…"), (datasets[2], "one without content_sha256")):
         assert train(other, run, "--resume", "--device", "cpu") == 2
@@ -302,7 +287,7 @@ def test_resume_refuses_another_dataset(make_dataset, make_rows, tmp_path, small
         expected = f"started with (whose README.md has content_sha256 {'a' * 16}…), got {got}; give the run's dataset"
         assert expected in said
         assert said.count("\n") == 1
-    assert contents(run) == before
+    assert folder_bytes(run) == before
     moved = datasets[0].rename(tmp_path / "moved")
     assert train(moved, run, "--resume", "--device", "cpu") == 0
 

@@ -5,20 +5,10 @@ import random
 import pytest
 import torch
 
-from trainer.core.data import load_data
+from tests.trainer.vit.test_training import train
 from trainer.vit import training, training_check
-from trainer.vit.command import main
 from trainer.vit.network.model import ViTConfig
 from trainer.vit.run import TrainingConfig
-
-
-def train(data, run, *options: str) -> int:
-    return main(["--data", str(data), "--out", str(run), *options])
-
-
-@pytest.fixture(scope="module")
-def tiny(tiny_dataset):
-    return load_data(tiny_dataset)
 
 
 def network(data, config: TrainingConfig):
