@@ -285,8 +285,8 @@ def written(results: Sequence[Mapping[str, Any]], known: Sequence[Sequence[str]]
         within = ", ".join(f"{100 * share:.0f}" for share in each["within"])
         rows.append([each["title"], f"{each['minutes']:.0f}", *lengths, f"{within} %"])
     rows += [list(row) for row in known if row[0] not in {each["title"] for each in results}]
-    order = list(dict.fromkeys(training.title for training in PLAN))
-    return table(header, sorted(rows, key=lambda row: order.index(str(row[0]))))
+    order = {training.title: number for number, training in enumerate(PLAN)}
+    return table(header, sorted(rows, key=lambda row: order.get(str(row[0]), len(order))))
 
 
 def parser() -> argparse.ArgumentParser:

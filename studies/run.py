@@ -17,6 +17,8 @@ from benchmarks.soart_plan import manifest_text
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = 2
+# The module that draws random connectors, on which their pictures depend.
+RANDOM_CONNECTORS = "generator/doe/random_connectors.py"
 
 
 @dataclass(frozen=True)
@@ -163,8 +165,11 @@ def _take_described(take: Take) -> dict[str, Any]:
 def design_described(design: Design) -> dict[str, Any]:
     """Return, for hashing, what a design's content depends on: its fields, and hashes of its source files."""
     sources = {Path(name).name: _source_hash(ROOT / name) for name in design.sources}
-    found = {"sources": sources, "rows": [list(pair) for pair in design.rows], "build": list(design.build)}
-    return {**found, "random_connectors": design.random_connectors} if design.random_connectors else found
+    rows = [list(pair) for pair in design.rows]
+    found: dict[str, Any] = {"sources": sources, "rows": rows, "build": list(design.build)}
+    if design.random_connectors:
+        found["random_connectors"] = [design.random_connectors, _source_hash(ROOT / RANDOM_CONNECTORS)]
+    return found
 
 
 def source_text(name: str) -> str:

@@ -34,7 +34,9 @@ def test_a_work_folder_with_some_trainings_keeps_the_others_of_the_table():
 def test_the_tested_connector_is_not_in_the_base():
     takes = [take for _, some in vit_learning.base().data.splits for take in some]
     assert [take.without for take in takes] == ["connector_3x9"] * 2
-    rows = [{"run": scene, "split": "train", "scene": scene} for scene in ("dsub_9", "connector_3x9")]
+    rows = [
+        {"run": scene, "split": "train", "scene": scene, "camera": "center"} for scene in ("dsub_9", "connector_3x9")
+    ]
     assert taken(rows, takes[0]) == rows[:1]
 
 

@@ -7,9 +7,8 @@ base is known. It is looked for in the current folder, then in the clone of the 
 import os
 from pathlib import Path
 
-from trainer.core.default_paths import is_finished
 from trainer.core.errors import InputError
-from trainer.core.run_folder import CONFIG
+from trainer.core.run_folder import CONFIG, REPORT
 
 NAME = "base"
 # Written by `make base` beside the runs: the dataset's content_sha256.
@@ -31,7 +30,7 @@ def begun_with(init: str | None, kind: str) -> str | None:
         return init
     places = list(dict.fromkeys(os.path.abspath(folder / NAME / kind) for folder in (Path(), _CLONE)))
     for run in places:
-        if is_finished(Path(run)):
+        if (Path(run) / REPORT).is_file():  # the last file of a training
             return run
     raise InputError(
         f"--init {NAME}: expected a trained run in {' or '.join(places)}, got none: `make base`, in a clone of the "
