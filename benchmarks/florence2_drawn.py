@@ -116,7 +116,8 @@ def write_dataset(folder: Path) -> None:
         held = rows.setdefault(split, [])
         for number in range(count):
             kind, target = ("bent", "missing", "ok")[number % 3], int(rng.choice(positions))
-            held.append(row(f"{split}_{len(held):04d}", split, 0, kind, target, rng))
+            part = sum(map(len, rows.values()))
+            held.append(row(f"{split}_{len(held):04d}", split, part, kind, target, rng))
     for split, some in rows.items():
         data = Dataset.from_list(some, features=features(other=False))
         data.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")

@@ -24,7 +24,7 @@ MOST = 999
 _ATTEMPTS = 20
 _THINNEST_PX = 4
 _PITCHES_MM = (2.0, 2.5, 2.54, 3.0, 3.5, 3.96, 4.0, 4.2, 5.0)
-# Linear colours of the plastic; the first three, black, are as frequent as all others together.
+# Linear colours of the plastic: 60 % of the housings are black.
 _BLACKS = ([0.012, 0.012, 0.013], [0.014, 0.014, 0.015], [0.02, 0.02, 0.022])
 _COLORS = (
     *([0.1, 0.1, 0.105], [0.3, 0.29, 0.27], [0.62, 0.6, 0.55], [0.75, 0.72, 0.62], [0.03, 0.05, 0.11]),

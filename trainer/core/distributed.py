@@ -153,6 +153,17 @@ def start(device: torch.device, amp: str) -> Share:
     return Share(accelerator.process_index, accelerator.num_processes, accelerator)
 
 
+def process_count() -> int:
+    """Return the number of processes that `torchrun` started; 1 without it.
+
+    Raises:
+        InputError: The environment variable WORLD_SIZE is not a number.
+    """
+    if not (value := os.environ.get("WORLD_SIZE", "1")).isdecimal():
+        raise InputError(f"environment variable WORLD_SIZE: expected a whole number, got {value!r}")
+    return int(value)
+
+
 def _check_environment(device: torch.device) -> None:
     """Check the environment variables of a launcher, and that there is a GPU for each process."""
     for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):

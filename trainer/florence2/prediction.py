@@ -155,7 +155,9 @@ def _part(
     """Combine the verdicts of a part's views, each given with its picture, into the part's outcome."""
     verdicts = {view: verdict for view, (_, verdict) in judged.items()}
     verdict = overall(one.verdict for one in verdicts.values())
-    reasons = [f"{reason} (view {view})" for view, one in verdicts.items() for reason in one.reasons]
+    of_run = by.judge.invalid
+    reasons = [f"{why} (view {view})" for view, one in verdicts.items() for why in one.reasons if why not in of_run]
+    reasons = [*of_run, *reasons]
     of_views = {view: asdict(one) for view, one in verdicts.items()}
     entry = by.judge.document(verdict, reasons, files, part=part, by_view=of_views)
     said = "; ".join(f"{view}: {one.said}" for view, one in verdicts.items() if one.said) if verdict == "NG" else ""

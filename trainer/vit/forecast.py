@@ -127,8 +127,10 @@ def forecast(pictures: int, settings: TrainingConfig, network: ViTConfig, boxes:
         reached = ", ".join(f"{point.pictures} reached {point.share:.2f}" for point in points)
         text += f"; {begun} {reached}" if points else ""
     nearest = min(own, key=lambda point: abs(math.log(point.pictures / pictures)))
-    if settings.scheduled < nearest.epochs:
-        text += f". Only {settings.scheduled} of the {nearest.epochs} epochs that were measured: expect less"
+    # More pictures need fewer epochs: what counts is how many pictures a training shows.
+    needed = round(nearest.epochs * min(1.0, nearest.pictures / pictures))
+    if settings.scheduled < needed:
+        text += f". Only {settings.scheduled} of the {needed} epochs that were measured: expect less"
     return (
         f"{text}. By guessing: 0.33. Measured on renders of one connector, defects of 0.5 to 3 times the tolerance, "
         f"tested at other pins than trained; larger defects are easier ({WHERE})"

@@ -5,7 +5,6 @@ come from the run itself.
 """
 
 import argparse
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from trainer.core.console import say
 from trainer.core.data import load_data
 from trainer.core.dataset_columns import lacking_line
 from trainer.core.default_paths import dataset_facts, same_data
+from trainer.core.distributed import process_count
 from trainer.core.errors import InputError
 from trainer.core.options import amp_of
 from trainer.core.run_folder import CONFIG
@@ -68,7 +68,7 @@ def new_setup(args: argparse.Namespace, device: torch.device) -> Setup:
     data = _by_part(data, cameras, args.data)
     if cameras and args.batch_size is None and args.config is None:
         # About the same number of pictures per step, and so of steps, as with single pictures; a part for each process.
-        count = max(round(settings.batch_size / len(cameras)), int(os.environ.get("WORLD_SIZE", 1)))
+        count = max(round(settings.batch_size / len(cameras)), process_count())
         settings = settings.changed({"batch_size": count})
     config = _network(args, data, settings, source, cameras)
     data = _kept(data, settings.rows, args.data)

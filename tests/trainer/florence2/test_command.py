@@ -364,6 +364,11 @@ def test_a_part_gets_the_gravest_verdict_of_its_views(finished, make_rows, tmp_p
     single = {Path(v["file"]).stem: v for v in json.loads((tmp_path / "single" / "predictions.json").read_text())}
     assert predict.main([*words, str(tmp_path / "out"), "--views", "center,left"]) == 2
     assert "part3: expected a picture of every view, got none of left" in capsys.readouterr().err
+    unfit = ["--model", str(finished), *map(str, sorted(pictures.glob("part1_*"))), "--views", "center,left"]
+    assert predict.main([*unfit, "--json", str(tmp_path / "unfit.json")]) == 0
+    (entry,) = json.loads((tmp_path / "unfit.json").read_text())
+    assert entry["reasons"] == list(dict.fromkeys(entry["reasons"])) and "(view" not in "".join(entry["reasons"])
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["INVALID", str(pictures / "part1"), "unfit"]
     first, second, left = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert (first["verdict"], second["verdict"], left["verdict"]) == ("NG", "INVALID", "INVALID")
     assert Path(first["part"]).name == "part1" and set(first["files"]) == {"center", "left"} and "file" not in first

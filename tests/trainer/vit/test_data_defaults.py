@@ -94,6 +94,15 @@ def test_a_forecast_says_what_helps_and_what_the_time_limit_takes(base_run, tmp_
     assert f"with --init base 150 reached {share:.2f}" in scratch
 
 
+@pytest.mark.parametrize("pictures", [50, 150, 300, 504, 700, 1000, 1514, 2000, 5000])
+def test_no_training_with_the_default_epochs_is_said_to_be_too_short(base_run, pictures):
+    epochs = data_defaults.epochs_for(pictures, base_run)
+    based = forecast.forecast(pictures, TrainingConfig(epochs=epochs, measure_weight=1, init=base_run), NETWORK, True)
+    assert "expect less" not in based
+    scratch = TrainingConfig(epochs=data_defaults.epochs_for(pictures), measure_weight=1)
+    assert "expect less" not in forecast.forecast(pictures, scratch, NETWORK, True)
+
+
 @pytest.mark.parametrize(
     ("settings", "network", "boxes", "reason"),
     [
