@@ -78,6 +78,21 @@ def taken(rows: Sequence[dict[str, str]], take: Take) -> list[dict[str, str]]:
     return found
 
 
+def random_scenes(folder: Path, count: int, command: Command, log: Path) -> tuple[str, str]:
+    """Return the option --scenes for a folder with the scenes of scenes/ and random connectors, written if missing.
+
+    Args:
+        folder, count: The folder, and the number of random connectors.
+        command, log: As for `Workshop`.
+    """
+    if not folder.is_dir():
+        new = folder.with_name(f".{folder.name}")
+        shutil.copytree(ROOT / "scenes", new, dirs_exist_ok=True)
+        command(["-m", "generator", "connectors", "-o", str(new), "--count", str(count)], log)
+        new.rename(folder)
+    return "--scenes", str(folder)
+
+
 class Workshop:
     """Renders designs and makes datasets in a work folder.
 
@@ -138,17 +153,10 @@ class Workshop:
         return found
 
     def _scenes(self, design: Design, log: Path) -> tuple[str, ...]:
-        """Return the option --scenes of a design with random connectors; their scene files are written, if missing."""
+        """Return the option --scenes of a design with random connectors."""
         if not design.random_connectors:
             return ()
-        scenes = self.design_folder(design) / "scenes"
-        if not scenes.is_dir():
-            new = scenes.with_name(".scenes")
-            shutil.copytree(ROOT / "scenes", new, dirs_exist_ok=True)
-            words = ["-m", "generator", "connectors", "-o", str(new), "--count", str(design.random_connectors)]
-            self.command(words, log)
-            new.rename(scenes)
-        return "--scenes", str(scenes)
+        return random_scenes(self.design_folder(design) / "scenes", design.random_connectors, self.command, log)
 
     def renders(self, design: Design) -> Path:
         """Return a design's render folder; missing pictures are rendered, and a missing dataset is built."""

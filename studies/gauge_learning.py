@@ -26,10 +26,12 @@ from typing import Any
 import pandas as pd
 
 from blender_scripts.contract.connector import read_connector
+from studies.datasets_made import random_scenes
 from studies.execution import CommandFailed, python
 from studies.gauge_rr import PAGE, ROOT
 from studies.locks import locked
 from studies.page import marked, rows_of
+from studies.run import BASE_CONNECTORS, BASE_SPECS
 from studies.tables import table
 from trainer.core.errors import InputError
 from trainer.core.options import main_of, number
@@ -109,7 +111,6 @@ _SHORT = ("--epochs", "25")
 _FOUR, _FEW = Pictures("four", _OTHERS, 225, 45), Pictures("few", (_MEASURED,), 36, 15)
 # The pictures of `make base`, which its SPECs describe, without those of this connector.
 _BASE = Pictures("base", (), 0, 0)
-_BASE_SPECS = ("base_gauge", "base_defects")
 PLAN = (
     *(Training(f"all_{seed}", "900 pictures, 75 epochs", "seeds", ALL, seed) for seed in range(3)),
     Training("pictures_90", "90 pictures, 75 epochs", "pictures", Pictures("p90", (_MEASURED,), 90, 45)),
@@ -198,21 +199,18 @@ class Study:
             rows = [row for row in rows if row["scene"] != _MEASURED]
         pd.DataFrame(rows).to_csv(manifest, index=False)
 
-    def _scenes(self, pictures: Pictures, log: Path) -> list[str]:
-        """Return the option --scenes of a dataset with random connectors, whose scene files are written."""
+    def _scenes(self, pictures: Pictures, log: Path) -> Sequence[str]:
+        """Return the option --scenes of a dataset with random connectors."""
         if pictures is not _BASE:
-            return []
-        scenes = self.work / "scenes"
-        shutil.copytree(ROOT / "scenes", scenes, dirs_exist_ok=True)
-        python(["-m", "generator", "connectors", "-o", str(scenes)], log)
-        return ["--scenes", str(scenes)]
+            return ()
+        return random_scenes(self.work / "scenes", BASE_CONNECTORS, python, log)
 
     def _specs(self, pictures: Pictures) -> list[Path]:
         """Write the SPECs of a dataset into the work folder; returns their paths."""
         folder = self.work / "specs"
         folder.mkdir(parents=True, exist_ok=True)
         if pictures is _BASE:
-            texts = {name: (ROOT / "manifests" / f"{name}.toml").read_text("utf-8") for name in _BASE_SPECS}
+            texts = {Path(name).stem: (ROOT / name).read_text("utf-8") for name in BASE_SPECS}
         else:
             texts = {f"{pictures.name}_{scene}": spec(scene, pictures) for scene in pictures.scenes}
         for name, text in texts.items():

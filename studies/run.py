@@ -17,6 +17,8 @@ from benchmarks.soart_plan import manifest_text
 
 ROOT = Path(__file__).resolve().parents[1]
 VERSION = 2
+# SPECs and number of random connectors of `make base`.
+BASE_SPECS, BASE_CONNECTORS = ("manifests/base_gauge.toml", "manifests/base_defects.toml"), 48
 # The module that draws random connectors, on which their pictures depend.
 RANDOM_CONNECTORS = "generator/doe/random_connectors.py"
 

@@ -24,7 +24,7 @@ from studies.locks import Busy
 from studies.page import marked
 from studies.plan import NEW, all_runs
 from studies.results import TABLE, Document
-from studies.run import ROOT, Data, Design, Run, Take
+from studies.run import BASE_CONNECTORS, BASE_SPECS, ROOT, Data, Design, Run, Take
 from studies.tables import table
 from trainer.core.errors import InputError
 from trainer.core.options import main_of, number
@@ -37,7 +37,6 @@ KEYS = ["pictures", "init", "epochs", "options"]
 # Smallest defect: multiple of the tolerance. Balanced accuracy: on test pictures, with its 95 % interval.
 COLUMNS = [*KEYS, "seed", "picture_px", "smallest_defect", "minutes", "balanced_accuracy", "low", "high"]
 _KIND = ("256x128", 0.5)
-BASE = ("manifests/base_gauge.toml", "manifests/base_defects.toml")
 # Pictures and epochs of the trainings that begin with a base.
 BEGUN = ((504, 28), (150, 60))
 _TAUGHT = ("--measure-weight", "1", "--no-check")
@@ -56,7 +55,7 @@ def datasets() -> dict[int, Data]:
 
 def base() -> Run:
     """Return the training of a base as by `make base`, but without the connector on which it is then tested."""
-    design = Design("base", BASE, random_connectors=48)
+    design = Design("base", BASE_SPECS, random_connectors=BASE_CONNECTORS)
     takes = ((split, (Take(design, split, without="connector_3x9"),)) for split in ("train", "validation"))
     options = ("--epochs", "20", "--image-size", "256x128", *_TAUGHT)
     return Run(5, "base without connector_3x9", 0, Data("base", tuple(takes)), "vit", options)

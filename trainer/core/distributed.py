@@ -159,16 +159,20 @@ def process_count() -> int:
     Raises:
         InputError: The environment variable WORLD_SIZE is not a number.
     """
-    if not (value := os.environ.get("WORLD_SIZE", "1")).isdecimal():
-        raise InputError(f"environment variable WORLD_SIZE: expected a whole number, got {value!r}")
+    return _whole("WORLD_SIZE")
+
+
+def _whole(name: str) -> int:
+    """Return the environment variable `name` as a number; 1 if it is not set."""
+    if not (value := os.environ.get(name, "1")).isdecimal():
+        raise InputError(f"environment variable {name}: expected a whole number, got {value!r}")
     return int(value)
 
 
 def _check_environment(device: torch.device) -> None:
     """Check the environment variables of a launcher, and that there is a GPU for each process."""
     for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
-        if not (value := os.environ.get(name, "1")).isdecimal():
-            raise InputError(f"environment variable {name}: expected a whole number, got {value!r}")
+        _whole(name)
     world = os.environ.get("WORLD_SIZE", "1")
     if world == "1":
         return

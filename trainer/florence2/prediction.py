@@ -136,8 +136,7 @@ def _of_parts(run: Path, found: PartFiles, options: Options, golden: GoldenInput
         unread: list[str] = []
         for view, file in files.items():
             try:
-                picture = rgb(open_picture(file, str(file)))
-                pictures.append((file, picture, by.golden.chart(picture, file, view) if by.golden else picture))
+                pictures.append(_opened(by, file, view))
             except InputError as e:
                 unread += e.problems
         if unread:
@@ -169,13 +168,22 @@ def _part(
     )
 
 
+def _opened(by: _By, file: Path, view: str | None = None) -> tuple[Path, Image.Image, Image.Image]:
+    """Return a file, its picture, and what the network is given: the picture, or NSOART by the `view`'s reference.
+
+    Raises:
+        InputError: The picture cannot be read, or does not have the shape of its golden reference.
+    """
+    picture = rgb(open_picture(file, str(file)))
+    return file, picture, by.golden.chart(picture, file, view) if by.golden else picture
+
+
 def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
-    pictures: list[tuple[Path, Image.Image, Image.Image]] = []  # the last one is given to the network
+    pictures: list[tuple[Path, Image.Image, Image.Image]] = []
     outcomes = dict[Path, Judged]()
     for file in files:
         try:
-            picture = rgb(open_picture(file, str(file)))
-            pictures.append((file, picture, by.golden.chart(picture, file) if by.golden else picture))
+            pictures.append(_opened(by, file))
         except InputError as e:
             outcomes[file] = Judged(file, by.judge.unjudged(file, e.problems), problems=e.problems)
     outcomes |= {one.file: one for one in _of_readable(by, pictures)}
