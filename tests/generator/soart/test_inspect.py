@@ -408,7 +408,7 @@ def test_a_saved_unit_space_keeps_all_limits_and_an_old_one_says_what_it_lacks(
     assert logged(tmp_path / "out")[-2]["verdict"] == "INVALID"
 
 
-def test_edge_mode_loads_no_torch_and_stays_under_250_mb(folder: Path) -> None:
+def test_edge_mode_loads_no_torch_and_takes_less_than_130_mb_beside_library_files(folder: Path) -> None:
     (folder / "large").mkdir()
     for n in range(30):  # 93 MB as floats
         part(n).resize((1080, 720)).save(folder / "large" / f"{n}.png")
@@ -430,15 +430,17 @@ print(code, loaded, *(int(status.split(key)[1].split()[0]) // 1024 for key in ("
     words = ("-c", program, folder / "large_no_word.png", folder / "large")
 
     def measured(folder_of_run: str) -> tuple[int, str]:
-        """Peak in MB, and what explains it."""
+        """Peak in MB without the files of libraries, and what explains it."""
         run = other_python(*words, folder / folder_of_run, **environment)
         *lines, last = run.stdout.strip().splitlines()
         code, loaded, peak, own, shared = last.split()
         assert (code, loaded) == ("0", "[]")
         loops = [line for line in lines if "data saved" in line]
-        return int(peak), f"{peak} MB; at the end {own} MB of its own and {shared} MB of files; compiled: {loops}"
+        # How much of a library file lies in memory is the kernel's choice (100 to 145 MB were seen); it can drop it.
+        explained = f"peak {peak} MB; at the end {own} MB of its own and {shared} MB of files; compiled: {loops}"
+        return int(peak) - int(shared), explained
 
     measured("first")
     later = [measured(f"edge{n}") for n in range(2)]
     # The least: a busy machine was once seen to compile a loop in a later run, too.
-    assert min(later)[0] < 250, later
+    assert min(later)[0] < 130, later
