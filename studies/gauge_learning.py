@@ -112,7 +112,7 @@ _FOUR, _FEW = Pictures("four", _OTHERS, 225, 45), Pictures("few", (_MEASURED,), 
 # The pictures of `make base`, which its SPECs describe, without those of this connector.
 _BASE = Pictures("base", (), 0, 0)
 PLAN = (
-    *(Training(f"all_{seed}", "900 pictures, 75 epochs", "seeds", ALL, seed) for seed in range(3)),
+    *(Training(f"all_{seed}", f"900 pictures, 75 epochs, seed {seed}", "seeds", ALL, seed) for seed in range(3)),
     Training("pictures_90", "90 pictures, 75 epochs", "pictures", Pictures("p90", (_MEASURED,), 90, 45)),
     Training("pictures_300", "300 pictures, 75 epochs", "pictures", Pictures("p300", (_MEASURED,), 300, 90)),
     *(
