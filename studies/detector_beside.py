@@ -2,12 +2,7 @@
 
     python -m studies.detector_beside --only small --seeds 3 --write
 
-A detector that many would train first: torchvision's RetinaNet with its `v2` losses and head (GIoU, GroupNorm), built
-for a CPU and for pins by configuration only. It starts from random weights, as the tiny Florence-2 does, and learns the
-same boxes: those of all pins, where good pins are a class of their own whose boxes do not count. Florence-2 is trained
-first, by its own command. RetinaNet then trains for as many epochs as take the CPU time of that command (CPU time,
-because other processes share the core). Both are measured by `trainer.florence2.metrics`, at a threshold chosen on
-validation in the same way. A repeated command continues. --write puts the table into docs/explanation/florence2.md.
+docs/explanation/florence2.md describes what is compared; --write puts the table there. A repeated command continues.
 """
 
 from __future__ import annotations
@@ -17,7 +12,7 @@ import json
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
@@ -30,7 +25,7 @@ from torch import Tensor, nn
 from studies.execution import SPENT, CommandFailed, Execution, Meter
 from studies.locks import locked
 from studies.measures import detections
-from studies.page import marked, rows_of
+from studies.page import NOT_RUN, marked, rows_of
 from studies.plan import all_runs
 from studies.questions.shares import ranged
 from studies.results import TABLE
@@ -45,7 +40,9 @@ from trainer.florence2 import metrics
 from trainer.florence2.answers import Found, without_duplicates
 from trainer.florence2.data import DetectionData, DetectionSplit, detection_data, sample_of
 from trainer.florence2.samples import Sample, moved, shown
+from trainer.vit.network.model import OK_CLASS
 
+TITLES = {"small": "720 of 96 x 96 px, 5 pins", "detection": "1,440 of 256 x 128 px, 27 pins"}
 PAGE, PART = ROOT / "docs" / "explanation" / "florence2.md", "detector beside"
 # Augmentation of RetinaNet: torchvision's default for detection, or that of trainer.florence2 without its close-ups.
 FLIPS, MOVES = "mirrored left-right", "augmented as Florence-2"
@@ -58,28 +55,15 @@ STRIDES, SIDE = (4, 8, 16, 32), 1.75
 _WARM, _TIMED = 2, 8
 
 
-@dataclass(frozen=True)
-class Task:
-    """A dataset of the study: its name for --only, its title in the table, and the training of Florence-2 on it."""
-
-    name: str
-    title: str
-    florence: Run
-
-
-def tasks() -> tuple[Task, ...]:
-    """Return the tasks: that of study question 7, and manifests/detection.csv."""
-    small = next(run for run in all_runs(seeds=1) if run.question == 7)
-    known = Data("boxes", tuple(pair for pair in small.data.splits if pair[0] != "test_new"))
-    design = Design("detection", ("manifests/detection.csv",))
-    splits = ("train", "validation", "test_seen", "test_held")
-    whole = Data("detection", tuple((split, (Take(design, split),)) for split in splits))
-    options = ("--model", "tiny", "--lr", "2e-3", "--batch-size", "4", "--epochs", "20", "--close-ups", "0.4")
-    large = Run(7, "detection", 0, whole, "florence2", (*options, "--evaluate-every", "4"))
-    return (
-        Task("small", "720 of 96 x 96 px, 5 pins", replace(small, data=known)),
-        Task("detection", "1,440 of 256 x 128 px, 27 pins", large),
-    )
+def florence2(task: str) -> Run:
+    """Return the training of Florence-2 on a task of `TITLES`: study question 7's, or that of its page."""
+    known = next(run for run in all_runs(seeds=1) if run.question == 7)
+    if task == "small":
+        return replace(known, data=Data("boxes", tuple(pair for pair in known.data.splits if pair[0] != "test_new")))
+    design, splits = Design(task, ("manifests/detection.csv",)), ("train", "validation", "test_seen", "test_held")
+    options = "--model tiny --lr 2e-3 --batch-size 4 --epochs 20 --close-ups 0.4 --evaluate-every 4"
+    data = Data(task, tuple((split, (Take(design, split),)) for split in splits))
+    return Run(7, task, 0, data, "florence2", tuple(options.split()))
 
 
 def network(classes: int, size: tuple[int, int]) -> Any:
@@ -98,19 +82,10 @@ def network(classes: int, size: tuple[int, int]) -> Any:
     backbone = BackboneWithFPN(resnet18(weights=None), layers, [64, 128, 256], CHANNELS)
     sides = tuple(tuple(SIDE * stride * 2 ** (third / 3) for third in range(3)) for stride in STRIDES)
     anchors = AnchorGenerator(sides, ((0.5, 1.0, 2.0),) * len(sides))
-    norm = partial(nn.GroupNorm, 8)
-    head = RetinaNetHead(CHANNELS, anchors.num_anchors_per_location()[0], classes, norm)
+    head = RetinaNetHead(CHANNELS, anchors.num_anchors_per_location()[0], classes, partial(nn.GroupNorm, 8))
     head.regression_head._loss_type = "giou"
-    return RetinaNet(
-        backbone,
-        classes,
-        min_size=min(size),
-        max_size=max(size),
-        anchor_generator=anchors,
-        head=head,
-        score_thresh=0.01,
-        detections_per_img=MOST_BOXES,
-    )
+    more = {"anchor_generator": anchors, "head": head, "score_thresh": 0.01, "detections_per_img": MOST_BOXES}
+    return RetinaNet(backbone, classes, min_size=min(size), max_size=max(size), **more)
 
 
 def epochs_in(budget_s: float, epoch_s: float) -> int:
@@ -129,28 +104,18 @@ def example(data: DetectionData, index: int, augmentation: str, generator: torch
 
 
 def target_of(sample: Sample) -> dict[str, Tensor]:
-    """Make RetinaNet's target of a picture (3, H, W).
-
-    Returns:
-        `boxes` (P, 4), xyxy in px, cut at the picture's edges, and `labels` (P,), indices of classes, of the P pins and
-        other objects that are at least partly inside.
-    """
+    """Make RetinaNet's target: `boxes` (P, 4), xyxy in px, cut at the picture's edges; `labels` (P,), class indices."""
     height, width = sample.pixels.shape[1:]
     boxes = sample.boxes.clamp(min=torch.zeros(4), max=torch.tensor([width, height] * 2))
     held = (boxes[:, 2:] > boxes[:, :2]).all(1)  # a box without area is an error for torchvision
     return {"boxes": boxes[held], "labels": sample.categories[held]}
 
 
-def found_of(output: Mapping[str, Tensor], classes: Sequence[str], labels: Sequence[str]) -> list[Found]:
-    """Convert RetinaNet's boxes of a picture: those of `labels` (classes but OK), without duplicates.
-
-    Args:
-        output: `boxes` (N, 4), xyxy in px, `labels` (N,), indices in `classes`, and `scores` (N,) in [0, 1].
-        classes, labels: All class names, and those that count.
-    """
+def found_of(output: Mapping[str, Tensor], classes: Sequence[str]) -> list[Found]:
+    """Convert RetinaNet's boxes (N, 4) of a picture, xyxy in px, without those of good pins and without duplicates."""
     values = zip(*(output[key].tolist() for key in ("boxes", "labels", "scores")), strict=True)
-    found = [Found(tuple(box), classes[label], score) for box, label, score in values if classes[label] in labels]
-    return without_duplicates(found)
+    found = [Found(tuple(box), classes[label], score) for box, label, score in values]
+    return without_duplicates([one for one in found if one.label != OK_CLASS])
 
 
 def answers(model: Any, split: DetectionSplit, data: DetectionData) -> list[list[Found]]:
@@ -160,19 +125,12 @@ def answers(model: Any, split: DetectionSplit, data: DetectionData) -> list[list
     with torch.no_grad():
         for start in range(0, len(split), 16):
             pixels = split.pictures.batch(range(start, min(start + 16, len(split)))).float() / 255
-            found += [found_of(each, data.classes, data.labels) for each in model(list(pixels))]
+            found += [found_of(each, data.classes) for each in model(list(pixels))]
     return found
 
 
 class Training:
-    """A training of RetinaNet with AdamW and one cycle of the learning rate.
-
-    Args:
-        data: Training pictures at their own size.
-        augmentation: `FLIPS` or `MOVES`.
-        seed: Seed of weights, order and augmentation.
-        steps: Number of steps for which the learning rate is planned.
-    """
+    """A training of RetinaNet by AdamW with one cycle of the learning rate, planned for `steps` steps."""
 
     def __init__(self, data: DetectionData, augmentation: str, seed: int, steps: int) -> None:
         torch.manual_seed(seed)
@@ -209,21 +167,13 @@ def epoch_seconds(data: DetectionData, augmentation: str) -> float:
     return (time.process_time() - times[_WARM]) / _TIMED * count / BATCH
 
 
-def trained(folder: Path, augmentation: str, seed: int, budget_s: float, threads: int) -> dict[str, Any]:
-    """Train and measure a RetinaNet.
-
-    Args:
-        folder: The dataset.
-        augmentation: `FLIPS` or `MOVES`.
-        seed: The training's seed.
-        budget_s: CPU time of the training in seconds; reading and measuring come on top.
-        threads: Number of CPU threads.
+def trained(folder: Path, augmentation: str, seed: int, budget_s: float) -> dict[str, Any]:
+    """Train a RetinaNet on a dataset for `budget_s` CPU seconds, to which reading and measuring come, and measure it.
 
     Returns:
-        `cpu_s`, CPU seconds of the training; `epochs`; `loss`, that of the last epoch; `parameters`; `splits`, results
-        of `metrics.report` by split.
+        `cpu_s`, CPU seconds of the training; `epochs`; `loss`, that of the last epoch; `splits`, from `detections`.
     """
-    repeatable(torch.device("cpu"), threads)
+    repeatable(torch.device("cpu"), 1)
     dataset, classes = read_dataset(folder, "image")
     size = (int(dataset["train"][0]["width"]), int(dataset["train"][0]["height"]))
     data = detection_data(dataset, classes, folder, "image", size)
@@ -238,60 +188,32 @@ def trained(folder: Path, augmentation: str, seed: int, budget_s: float, threads
     validation = list(zip(data.splits["validation"].truths, found["validation"], strict=True))
     threshold = metrics.best_threshold(validation)
     seen = data.seen_positions(range(len(data.splits["train"])))
-    reports = {
-        name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen)
-        for name, boxes in found.items()
-    }
-    parameters = sum(each.numel() for each in training.model.parameters())
-    return {"cpu_s": spent, "epochs": epochs, "loss": loss, "parameters": parameters, "splits": detections(reports)}
+    truths = {name: split.truths for name, split in data.splits.items()}
+    reports = {name: metrics.report(truths[name], found[name], data.labels, threshold, seen) for name in found}
+    return {"cpu_s": spent, "epochs": epochs, "loss": loss, "splits": detections(reports)}
 
 
-class Study:
-    """Trains and measures both detectors in a work folder; finished trainings are not repeated.
-
-    Args:
-        work: Folder of renders, datasets, runs and results.
-        threads: Number of CPU threads of a training.
-    """
-
-    def __init__(self, work: Path, threads: int) -> None:
-        self.execution = Execution(work, TABLE, workers=1, threads=threads, device="cpu")
-        self.results = work.resolve() / "beside"
-
-    def do(self, task: Task, seed: int) -> None:
-        """Train and measure each detector with a seed, Florence-2 first, since its CPU time is the others' budget."""
-        for detector in DETECTORS:
-            path = self.results / f"{task.name}_{DETECTORS.index(detector)}_{seed}.json"
-            with locked(path.with_suffix(".lock")):
-                if path.is_file():
-                    continue
-                print(f"{task.name}: {detector}, seed {seed}", flush=True)
-                made = self._made(task, detector, seed)
-                write_text(path, json.dumps({"task": task.title, "detector": detector, "seed": seed, **made}, indent=1))
-
-    def _made(self, task: Task, detector: str, seed: int) -> dict[str, Any]:
-        run = replace(task.florence, seed=seed)
-        out = self.execution.train(run)
-        spent = Meter(self.execution.folder(run) / SPENT).read()["training_cpu"]
-        if detector != DETECTORS[0]:
-            folder = self.execution.workshop.data(run.data)
-            return trained(folder, detector.partition(", ")[2], seed, spent, self.execution.threads)
-        summary = json.loads((out / "summary.json").read_text("utf-8"))
-        made = {key: summary[key] for key in ("epochs", "parameters")}
-        return {"cpu_s": spent, **made, "splits": detections(summary["splits"])}
-
-    def found(self) -> list[dict[str, Any]]:
-        """Return the results of all finished trainings."""
-        return [json.loads(path.read_text("utf-8")) for path in sorted(self.results.glob("*.json"))]
+def do(execution: Execution, results: Path, task: str, seed: int) -> None:
+    """Train and measure each detector, Florence-2 first, and write the results that are not in the folder `results`."""
+    run = replace(florence2(task), seed=seed)
+    for number_, detector in enumerate(DETECTORS):
+        path = results / f"{task}_{number_}_{seed}.json"
+        with locked(path.with_suffix(".lock")):
+            if path.is_file():
+                continue
+            print(f"{task}: {detector}, seed {seed}", flush=True)
+            out = execution.train(run)
+            spent = Meter(execution.folder(run) / SPENT).read()["training_cpu"]
+            if number_:
+                made = trained(execution.workshop.data(run.data), detector.partition(", ")[2], seed, spent)
+            else:
+                summary = json.loads((out / "summary.json").read_text("utf-8"))
+                made = {"cpu_s": spent, "epochs": summary["epochs"], "splits": detections(summary["splits"])}
+            write_text(path, json.dumps({"task": TITLES[task], "detector": detector, "seed": seed, **made}, indent=1))
 
 
 def written(results: Sequence[Mapping[str, Any]], known: Sequence[Sequence[str]] = ()) -> str:
-    """Write the table of results, Markdown: a row for each task, group of positions and detector.
-
-    Args:
-        results: The results, one of each training.
-        known: Rows of an earlier table; those of a task that has no result stay.
-    """
+    """Write the table of results, Markdown; rows of an earlier table (`known`) stay if their task has no result."""
     header = ["training pictures", "positions", "detector", "trainings", "CPU minutes", "epochs", "mAP", "mAP50"]
     header += ["NG pins with right address and class", "false boxes per OK picture"]
     rows: list[list[str]] = [list(row) for row in known if row[0] not in {each["task"] for each in results}]
@@ -310,8 +232,9 @@ def written(results: Sequence[Mapping[str, Any]], known: Sequence[Sequence[str]]
             )
             rows.append([task, positions.replace("-", " "), detector, str(len(parts)), f"{minutes:.1f}", epochs])
             rows[-1] += [mean, map50, right, false]
-    order = [task.title for task in tasks()]
-    return table(header, sorted(rows, key=lambda row: (order.index(row[0]), row[1] != "seen", DETECTORS.index(row[2]))))
+    order = [*TITLES.values()]
+    rows.sort(key=lambda row: (order.index(row[0]), row[1] != "seen", DETECTORS.index(row[2])))
+    return table(header, rows) if rows else NOT_RUN
 
 
 def parser() -> argparse.ArgumentParser:
@@ -322,11 +245,9 @@ def parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     only = "task: small takes 13 minutes for each seed, detection 3.5 hours (default: small)"
-    p.add_argument("--only", choices=[task.name for task in tasks()], default="small", help=only)
-    seeds = "number of trainings of each detector, with the seeds 0, 1, … (default: 1)"
-    p.add_argument("--seeds", type=number(int, 1, 100), default=1, metavar="N", help=seeds)
-    threads = "number of CPU threads of a training (default: 1)"
-    p.add_argument("--threads", type=number(int, 1, 1024), default=1, metavar="N", help=threads)
+    p.add_argument("--only", choices=[*TITLES], default="small", help=only)
+    seeds = "number of trainings of each detector, with the seeds 0, 1, …; 0: only the table of results (default: 1)"
+    p.add_argument("--seeds", type=number(int, 0, 100), default=1, metavar="N", help=seeds)
     work = "folder of renders, datasets, runs and results (default: out/detector_beside)"
     p.add_argument("--work", type=Path, default=ROOT / "out" / "detector_beside", metavar="DIR", help=work)
     write = "write the table into docs/explanation/florence2.md; rows of a task without a result in the folder stay"
@@ -336,15 +257,15 @@ def parser() -> argparse.ArgumentParser:
 
 def run(args: argparse.Namespace) -> int:
     """Do the trainings that have no result yet, and print the table of all results; returns the exit code."""
-    study = Study(args.work, args.threads)
-    task = next(each for each in tasks() if each.name == args.only)
+    execution, results = Execution(args.work, TABLE, workers=1, device="cpu"), args.work.resolve() / "beside"
     try:
         for seed in range(args.seeds):
-            study.do(task, seed)
+            do(execution, results, args.only, seed)
     except CommandFailed as error:
         raise InputError(str(error)) from None
     page = PAGE.read_text("utf-8")
-    text = written(study.found(), rows_of(page, PART))
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(results.glob("*.json"))]
+    text = written(found, rows_of(page, PART))
     print(text)
     if args.write:
         PAGE.write_text(marked(page, PART, text), "utf-8")
