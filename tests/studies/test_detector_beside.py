@@ -69,7 +69,7 @@ def test_boxes_are_cut_at_the_edges_and_those_outside_are_no_target():
 
 
 def test_a_training_learns_and_is_measured_as_florence2_is(dataset, monkeypatch):
-    monkeypatch.setattr(beside.metrics, "BOOTSTRAPS", 20)
+    monkeypatch.setattr("trainer.florence2.metrics.BOOTSTRAPS", 20)
     made = beside.trained(dataset, MOVES, 0, 0.1)
     assert made["epochs"] == 1 and made["cpu_s"] > 0 and math.isfinite(made["loss"])
     assert set(made["splits"]) == {"validation", "test"}
@@ -105,7 +105,12 @@ def test_retinanet_gets_the_cpu_time_of_florence2_and_a_result_is_kept(tmp_path,
     (folder / "run" / "summary.json").write_text(json.dumps(summary))
     Meter(folder / SPENT).add("training", 500.0, 251.0)
     monkeypatch.setattr(execution.workshop, "data", lambda _: tmp_path)
-    monkeypatch.setattr(beside, "trained", lambda *given: budgets.append(given) or {"cpu_s": 246.0})
+
+    def trained(*given):
+        budgets.append(given)
+        return {"cpu_s": 246.0}
+
+    monkeypatch.setattr(beside, "trained", trained)
     for _ in range(2):
         beside.do(execution, tmp_path / "beside", "small", 0)
     assert budgets == [(tmp_path, FLIPS, 0, 251.0), (tmp_path, MOVES, 0, 251.0)]
