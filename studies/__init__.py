@@ -13,5 +13,6 @@ gauge_learning       errors of gauges by number of training pictures, epochs, se
 vit_learning         learning curves for the forecasts of trainer.vit, and a table for docs/explanation/vit.md
 gauge_search, search_pictures    how often a gauge finds its connector in composed photographs, for the same page
 reality_gap          what runs do on foreign stations and on a disturbed shop floor, for docs/explanation/reality_gap.md
+detector_beside      a RetinaNet beside Florence-2, from equal pictures in equal time, for docs/explanation/florence2.md
 foreign_stations, gap_measures, gap_tables    its stations; verdicts beside the truth; its tables
 """

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -236,13 +236,6 @@ def florence2(folder: Path) -> dict[str, Any]:
         folder: The trainer's run folder.
     """
     summary = _json(folder / "summary.json")
-    splits = {}
-    for name, report in summary["splits"].items():
-        splits[name] = {key: report.get(key) for key in FLORENCE_KEPT}
-        for group in ("positions", "digits"):
-            splits[name][group] = {
-                part: {key: values.get(key) for key in FLORENCE_KEPT} for part, values in report.get(group, {}).items()
-            }
     return {
         "curve": curve(folder / "metrics.csv", FLORENCE_CURVE),
         "best_epoch": summary["best_epoch"],
@@ -252,5 +245,17 @@ def florence2(folder: Path) -> dict[str, Any]:
         "changed_parameters": sum(part["changed_parameters"] for part in summary["changed"].values()),
         "peak_memory_mb": summary["peak_memory_mb"],
         "forgetting": {key: summary["forgetting"][key] for key in ("similarity", "agreement")},
-        "splits": splits,
+        "splits": detections(summary["splits"]),
     }
+
+
+def detections(reports: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Select a detector's measures of each split and of its groups from `trainer.florence2.metrics.report` by split."""
+    splits = {}
+    for name, report in reports.items():
+        splits[name] = {key: report.get(key) for key in FLORENCE_KEPT}
+        for group in ("positions", "digits"):
+            splits[name][group] = {
+                part: {key: values.get(key) for key in FLORENCE_KEPT} for part, values in report.get(group, {}).items()
+            }
+    return splits
