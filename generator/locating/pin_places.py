@@ -126,12 +126,11 @@ class PinLocator:
     def find(self, picture: Image.Image, view: str) -> PinPlaces:
         """Find the pins in a picture by the camera `view`."""
         alike = "half_turn" in self.drawing.symmetries
-        project, turn, reasons = self._on_station(picture, view), 0.0, []
-        if isinstance(project, list):
-            reasons = project
+        project, turn = self._on_station(picture, view), 0.0
+        if project is None:
             found = self._searched(picture, view)
             if isinstance(found, list):
-                return PinPlaces(reasons=(*reasons, *found))
+                return PinPlaces(reasons=tuple(found))
             project, turn = found
         if alike and abs(turn) > _UPRIGHT_DEG:
             said = f"ambiguous: the part is turned by {turn:.0f}°, and its pin positions look alike after a half turn"
@@ -139,17 +138,17 @@ class PinLocator:
         note = "not checked: the pin positions look alike after a half turn of the part" if alike else None
         return PinPlaces(pin_boxes(self.drawing, project), orientation=note)
 
-    def _on_station(self, picture: Image.Image, view: str) -> Projection | list[str]:
-        """Where a picture of the mounted station shows the part, or why the part is not located."""
+    def _on_station(self, picture: Image.Image, view: str) -> Projection | None:
+        """Where a picture of the mounted station shows the part; None if the part is not located so."""
         nominal, placing = StationCamera.nominal(self.drawing.cameras[view], *picture.size), self.drawing.placing
         pixels, camera, ratio = scaled(picture, self.drawing, nominal, self.gauge.pitch_px)
         try:
             part = located([View(view, pixels, camera)], self._sought, self.gauge.finder, placing_deviations(placing))
-        except (NotDeterminedError, np.linalg.LinAlgError) as error:
-            return [f"not located: {error}"]
+        except (NotDeterminedError, np.linalg.LinAlgError):
+            return None
         lost = [*self.gauge.limits.reasons(part.fits), *beyond_placing(part.pose, placing)]
         lost += too_few_pins(share_seen(part, self._sought, self.gauge.pitch_px))
-        return lost or (lambda points: camera.project(part.pose.to_station(points)) / ratio)
+        return None if lost else lambda points: camera.project(part.pose.to_station(points)) / ratio
 
     def _searched(self, picture: Image.Image, view: str) -> tuple[Projection, float] | list[str]:
         """Where a picture shows the part, and its turn in degrees, or why the part is not located."""
