@@ -65,7 +65,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainer.vit.network": set(),
     "trainer.core": TRAINER_GROUND,
     "trainer.vit": {"trainer.core", *TRAINER_GROUND},
-    "trainer.florence2": {"trainer.core", *TRAINER_GROUND},
+    "trainer.florence2": {"trainer.core", "generator.locating", *TRAINER_GROUND},
     "trainer.gauge": {"trainer.core", "generator.locating", *TRAINER_GROUND},
     "trainer.features": {"trainer.core", "trainer.vit", *TRAINER_GROUND},
     **{

@@ -38,6 +38,7 @@ VIT, FLORENCE, GAUGE = "ViT", "Florence-2", "gauge"
 OPTIONS_OF = {
     "weights": (VIT,),
     "positions": (FLORENCE,),
+    "locate": (FLORENCE,),
     "views": (FLORENCE,),
     "batch_size": (FLORENCE,),
     "threshold": (VIT, FLORENCE),
@@ -74,6 +75,14 @@ def parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="Florence-2 only: file with a box around each pin, by which the boxes of the answer get the pins' "
         "addresses: a render's record (.json), or CSV with columns address, x1, y1, x2, y2 in px and, if known, cavity",
+    )
+    p.add_argument(
+        "--locate",
+        type=Path,
+        metavar="FILE.onnx",
+        help="Florence-2 only, in place of --positions: a gauge's ONNX file (see trainer.export), which locates the "
+        "part in each picture, so that the boxes get the addresses of the pins where they lie; a picture in which the "
+        "part is not located is INVALID",
     )
     p.add_argument(
         "--views",
@@ -116,15 +125,15 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
         p.add_argument(
             f"--{name}",
             metavar="NAME",
-            help=f"{name} of the part, for a gauge, or a network trained on NSOART pictures with golden references; "
-            f"needed if RUN knows more than one {name}, unless they give a gauge equal measures",
+            help=f"{name} of the part, for a gauge (also that of --locate), or a network trained on NSOART pictures "
+            f"with golden references; needed if it knows more than one {name}, unless they give a gauge equal measures",
         )
     p.add_argument(
         "--camera",
         metavar="VIEW",
         help="name of the camera (view) of pictures whose file names do not end in it, with --find of all; for gauges, "
-        "and networks trained on NSOART pictures (how pictures differ from good parts) with golden references "
-        "(default: center for a gauge that has this view)",
+        "also that of --locate, and networks trained on NSOART pictures (how pictures differ from good parts) with "
+        "golden references (default: center for a gauge that has this view)",
     )
     marking = "name of the marking (print) on the part, for a network trained on NSOART pictures with golden references"
     p.add_argument("--marking", metavar="NAME", help=marking)
@@ -165,6 +174,8 @@ def _check_options(args: argparse.Namespace, kind: str) -> None:
     ]
     if args.views and args.positions is not None:
         problems.append("--views: expected without --positions, because pins lie elsewhere in each view's pictures")
+    if args.locate is not None and args.positions is not None:
+        problems.append("--locate: expected without --positions, as the gauge finds the pins")
     if args.find and args.calibration is not None:
         problems.append("--find: expected without --calibration, because --find takes photographs of any camera")
     if problems:
@@ -179,7 +190,7 @@ def _judging(args: argparse.Namespace, files: Sequence[Path], kind: str) -> Judg
         from trainer.florence2 import prediction as detection
 
         boxes = args.positions, args.threshold, args.batch_size, args.allow_unfit
-        options = detection.Options(*boxes, sheets, tolerance, named, args.views or ())
+        options = detection.Options(*boxes, sheets, tolerance, named, args.views or (), args.locate)
         return detection.judging(args.model, files, options)
     if kind == GAUGE:
         from trainer.gauge import prediction as measuring
@@ -215,7 +226,7 @@ def run(args: argparse.Namespace) -> int:
     sheets = sheet_names(judging.places)
     names = dict(zip(judging.places, sheets, strict=True))
     if args.json is not None:
-        check_json(args.json, [*files, *filter(None, (args.positions, args.calibration))])
+        check_json(args.json, [*files, *filter(None, (args.positions, args.locate, args.calibration))])
     if args.out is not None:
         check_sheets(args.out, files, sheets)
         args.out.mkdir(parents=True, exist_ok=True)

@@ -245,7 +245,7 @@ def look(
         for number in range(_LOOKS):
             view = View("photograph", resampled(photograph, similarity, nominal.size), nominal.camera)
             found = located([view], sought, finder, deviations)
-            pins_seen = _pins_seen(found, sought, pitch)
+            pins_seen = share_seen(found, sought, pitch)
             if number == _LOOKS - 1 or pins_seen < _WORTH:
                 break
             moved = nominal.camera.project(found.pose.to_station(marks))
@@ -292,8 +292,11 @@ def _deviations(camera: StationCamera, pitch: float) -> np.ndarray:
     return np.array([tilt, tilt, turn, shift, shift, away])
 
 
-def _pins_seen(found: Located, sought: Queries, pitch: float) -> float:
-    """Share of the positions with a pin whose foot is seen where the pose puts it, in the picture."""
+def share_seen(found: Located, sought: Queries, pitch: float) -> float:
+    """Return the share of the positions with a pin whose foot is seen where the pose puts it, in the first view.
+
+    `pitch` is the distance of neighbouring pins in the view, px.
+    """
     seen = found.pins[0]
     feet = seen.view.camera.project(found.pose.to_station(sought.besides[seen.which]))
     off = seen.found.points[:, 1] - feet
@@ -328,11 +331,14 @@ def _refusals(place: Sighted, limits: FitLimits) -> list[str]:
     tilt = float(np.degrees(np.linalg.norm(small_motion(place.pose.matrix)[:2])))
     if tilt > _MOST_TILT_DEG:
         reasons.append(f"not located: the part is tilted by {tilt:.0f}°, limit {_MOST_TILT_DEG:.0f}°")
-    if place.pins_seen < _LEAST_PINS:
-        reasons.append(
-            f"not located: only {place.pins_seen:.0%} of the pins are seen at their places, {_LEAST_PINS:.0%} needed"
-        )
-    return reasons
+    return reasons + too_few_pins(place.pins_seen)
+
+
+def too_few_pins(seen: float) -> list[str]:
+    """Return a sentence "not located: ..." if only this share of the pins is seen at their places; else nothing."""
+    if seen >= _LEAST_PINS:
+        return []
+    return [f"not located: only {seen:.0%} of the pins are seen at their places, {_LEAST_PINS:.0%} needed"]
 
 
 def _ambiguity(best: Sighted, others: Sequence[Sighted], template: Template, limits: FitLimits) -> list[str]:

@@ -23,14 +23,13 @@ from generator.locating.cameras import StationCamera
 from generator.locating.drawings import StatedDrawing
 from generator.locating.edges import Similarity
 from generator.locating.gauge import Gauge
-from generator.locating.landmarks import pitch_mm, queries
+from generator.locating.landmarks import queries
+from generator.locating.pin_places import pin_boxes
 from generator.locating.search import Nominal, nominal_picture, orientation_note, resampled, search
 
 # Margin round the outline, or without one round the pins in pitches; what lies so near to the outline is cut off, since
 # the background shines through there.
 _MARGIN_PX, _MARGIN_PITCHES, _CUT_PX = 4.0, 0.6, 1.0
-# Width of a terminal that the drawing does not state, and margin round a pin's box, in pitches.
-_WIDTH, _ROUND_PIN = 0.25, 0.05
 _BACKGROUND = 128
 
 
@@ -129,17 +128,7 @@ class Straightener:
 
     def boxes(self) -> list[PinBox]:
         """Return the boxes of good pins in straightened pictures, px."""
-        pitch = pitch_mm(self.drawing)
-        camera, found = self._nominal[0].camera, []
-        for each in self.drawing.positions:
-            half = 0.5 * (each.width_mm or _WIDTH * pitch) + _ROUND_PIN * pitch
-            tip = np.array([each.x_mm, each.y_mm, each.z_mm], float)
-            foot = tip - (0.0, 0.0, each.standing_mm or 0.0)
-            corners = [(-half, -half, 0.0), (half, half, 0.0), (-half, half, 0.0), (half, -half, 0.0)]
-            points = camera.project(np.concatenate([end + corners for end in (tip, foot)]))
-            x1, y1, x2, y2 = (float(value) for value in (*points.min(axis=0), *points.max(axis=0)))
-            found.append(PinBox(each.address, (x1, y1, x2, y2)))
-        return found
+        return list(pin_boxes(self.drawing, self._nominal[0].camera.project))
 
     @cached_property
     def _nominal(self) -> tuple[Nominal, tuple[float, float]]:

@@ -64,6 +64,10 @@ def settings_of(args: argparse.Namespace) -> DetectionConfig:
     elif given["model"] != TINY:
         given = {**DetectionConfig.published(mode), **given}
     problems = []
+    if "longest_side" in given and given.get("model", TINY) != TINY:
+        problems.append(
+            f"--longest-side: expected --model {TINY}, got {given['model']}, whose processor sets the size of pictures"
+        )
     if mode == "lora" and "train_share" in given:
         problems.append(
             "--train-share: expected a mode other than lora, got --mode lora; --lora-rank sets how much is trained"
@@ -114,7 +118,7 @@ def begin(args: argparse.Namespace, settings: DetectionConfig, held: Detector | 
         say(lacking_line(missing))
     stored_size = first_size(dataset, args.data, settings.input)
     labels = [name for name in classes if name != OK_CLASS]
-    source = (settings.model, labels, fitting_size(stored_size), settings.seed)
+    source = (settings.model, labels, fitting_size(stored_size, settings.longest_side), settings.seed)
     model, processor = load(*source)
     size = picture_size(processor)
     if held is not None and (classes, size) != (held.classes, held.size):

@@ -82,9 +82,9 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
     raise InputError(f"loss self-test: expected the cross-entropy {own:.6f}, got {model_s:.6f} from the model: {why}")
 
 
-def fitting_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return a tiny model's picture size (W, H): `size`, scaled down to at most 512 px, multiples of 8 from 32 on."""
-    scale = min(1.0, 512 / max(size))
+def fitting_size(size: tuple[int, int], longest: int = 512) -> tuple[int, int]:
+    """Return a tiny model's picture size (W, H): `size`, scaled down to `longest` px, multiples of 8 from 32 on."""
+    scale = min(1.0, longest / max(size))
     return tuple(max(32, round(extent * scale / STRIDE) * STRIDE) for extent in size)  # type: ignore[return-value]
 
 

@@ -1,16 +1,19 @@
 """Judge picture files with a Florence-2 run; called by `trainer.predict`.
 
-With a table of the pins' positions each box also gets address and cavity of the pin that it overlaps most.
+With a table of the pins' positions, or with a gauge that locates the part in each picture, each box also gets address
+and cavity of the pin that it overlaps most.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import batched
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from PIL import Image
 
-from generator.io.pin_boxes import read_pin_boxes
+from generator.io.pin_boxes import PinBox, read_pin_boxes
+from generator.locating.pin_places import PinLocator, PinPlaces
 from generator.verdict.envelope import overall
 from trainer.core import frozen_threshold
 from trainer.core.decision import Limits
@@ -45,6 +48,7 @@ class Options:
         part: The options `scene`, `housing`, `terminal`, `camera` and `marking` by name, which choose NSOART's golden
             reference; None: not given.
         views: Cameras whose pictures of a part get one verdict; empty: each picture gets its own.
+        locate: A gauge's ONNX file, which locates the part of `part` in each picture, in place of `positions`.
     """
 
     positions: Path | None = None
@@ -55,20 +59,38 @@ class Options:
     tolerance: Mapping[str, float] = field(default_factory=dict)
     part: Mapping[str, str | None] = field(default_factory=dict)
     views: tuple[str, ...] = ()
+    locate: Path | None = None
+
+
+class _Guides(NamedTuple):
+    """Golden references of NSOART (None: pictures are judged as they are), and what finds the pins (None: nothing)."""
+
+    golden: GoldenInput | None
+    locator: PinLocator | None
 
 
 @dataclass(frozen=True)
 class _By:
-    """What judges: network, thresholds, gates, the run for every verdict, the pins' positions, golden references of
-    NSOART (None: pictures are judged as they are); whether to draw."""
+    """What judges: network, thresholds, gates, the run for every verdict, the pins' positions, guides; whether to draw,
+    and the camera of pictures whose names state none."""
 
     inspector: Inspector
     limits: Limits
     gates: Gates
     judge: Judge
     pins: Sequence[Pin]
-    golden: GoldenInput | None
+    guides: _Guides
     sheets: bool
+    camera: str | None
+
+
+class _Opened(NamedTuple):
+    """A file, its picture, what the network is given, and where the picture shows the pins (None: not asked for)."""
+
+    file: Path
+    picture: Image.Image
+    given: Image.Image
+    places: PinPlaces | None
 
 
 def pins_of(positions: Path) -> list[Pin]:
@@ -79,6 +101,10 @@ def pins_of(positions: Path) -> list[Pin]:
     """
     with as_input_error():
         boxes, _ = read_pin_boxes(positions)
+    return _pins(boxes)
+
+
+def _pins(boxes: Sequence[PinBox]) -> list[Pin]:
     return [Pin(one.address, one.cavity or "", one.box, "") for one in boxes]
 
 
@@ -91,19 +117,42 @@ def judging(run: Path, files: Sequence[Path], options: Options) -> Judging:
 
     Raises:
         InputError: RUN/config.json or RUN/nsoart.json cannot be read, or the run has no golden reference for a
-            picture, or none at all although `options.part` has values. Reading the first outcome raises it if model,
-            frozen.json, gates or the table of positions cannot be read.
+            picture, or none at all although `options.part` has values; or the gauge cannot be read, or lacks the part
+            or a camera. Reading the first outcome raises it if model, frozen.json, gates or the table of positions
+            cannot be read.
     """
-    golden = GoldenInput.of(run, load_config(run)[1].input, options.part)
-    if golden is not None:
-        golden.check(files, options.views)
+    guides = _guides(run, files, options)
     if options.views:
         found = PartFiles.of(files, options.views)
-        return Judging(_of_parts(run, found, options, golden), found.places)
-    return Judging(_outcomes(run, files, options, golden), list(files))
+        return Judging(_of_parts(run, found, options, guides), found.places)
+    return Judging(_outcomes(run, files, options, guides), list(files))
 
 
-def _by(run: Path, options: Options, golden: GoldenInput | None) -> _By:
+def _guides(run: Path, files: Sequence[Path], options: Options) -> _Guides:
+    """Load golden references and gauge, and check that they know the cameras of all pictures."""
+    column, part = load_config(run)[1].input, options.part
+    # With a gauge, a run without golden references may be given the part, too.
+    named = dict.fromkeys(part) | {"marking": part.get("marking")} if options.locate else part
+    golden = GoldenInput.of(run, column, named)
+    if golden is not None:
+        golden = replace(golden, part=part)
+        golden.check(files, options.views)
+    if options.locate is None:
+        return _Guides(golden, None)
+    if golden is None and column == "nsoart":
+        raise InputError(
+            f"--locate: expected a run that is given photographs, got {run}, which is given NSOART pictures"
+        )
+    with as_input_error():
+        locator = PinLocator.read(options.locate, *(part.get(name) for name in ("scene", "housing", "terminal")))
+        for view in options.views:
+            locator.known(view)
+        for file in () if options.views else files:
+            locator.view(file, part.get("camera"))
+    return _Guides(golden, locator)
+
+
+def _by(run: Path, options: Options, guides: _Guides) -> _By:
     """Load what judges.
 
     Raises:
@@ -118,21 +167,22 @@ def _by(run: Path, options: Options, golden: GoldenInput | None) -> _By:
     gates = Gates.load(run)
     unfit = (*unfit, *gates.missing)
     judge = Judge.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit, options.tolerance)
-    return _By(inspector, limits.with_threshold(options.threshold), gates, judge, pins, golden, options.sheets)
+    limits, camera = limits.with_threshold(options.threshold), options.part.get("camera")
+    return _By(inspector, limits, gates, judge, pins, guides, options.sheets, camera)
 
 
-def _outcomes(run: Path, files: Sequence[Path], options: Options, golden: GoldenInput | None) -> Iterator[Judged]:
-    by, size = _by(run, options, golden), options.batch_size or BATCH
+def _outcomes(run: Path, files: Sequence[Path], options: Options, guides: _Guides) -> Iterator[Judged]:
+    by, size = _by(run, options, guides), options.batch_size or BATCH
     for start in range(0, len(files), size):
         yield from _batch(by, files[start : start + size])
 
 
-def _of_parts(run: Path, found: PartFiles, options: Options, golden: GoldenInput | None) -> Iterator[Judged]:
+def _of_parts(run: Path, found: PartFiles, options: Options, guides: _Guides) -> Iterator[Judged]:
     """Judge each part by its pictures: its verdict is the first of NG, INVALID, UNSURE, OK that one of them has."""
-    by = _by(run, options, golden)
+    by = _by(run, options, guides)
     for place, files in found.parts.items():
         part = str(place.with_suffix(""))
-        pictures: list[tuple[Path, Image.Image, Image.Image]] = []
+        pictures: list[_Opened] = []
         unread: list[str] = []
         for view, file in files.items():
             try:
@@ -144,42 +194,58 @@ def _of_parts(run: Path, found: PartFiles, options: Options, golden: GoldenInput
             continue
         size = options.batch_size or BATCH
         verdicts = [one for some in batched(pictures, size) for one in _verdicts(by, some)]
-        yield _part(by, part, files, dict(zip(files, verdicts, strict=True)))
+        judged = dict(zip(files, verdicts, strict=True))
+        yield _part(by, part, files, judged, {view: _said(one) for view, one in zip(files, pictures, strict=True)})
     yield from found.left_out(by.judge)
 
 
 def _part(
-    by: _By, part: str, files: Mapping[str, Path], judged: Mapping[str, tuple[Image.Image, DetectionVerdict]]
+    by: _By,
+    part: str,
+    files: Mapping[str, Path],
+    judged: Mapping[str, tuple[Image.Image, DetectionVerdict]],
+    said: Mapping[str, Mapping[str, Any]],
 ) -> Judged:
-    """Combine the verdicts of a part's views, each given with its picture, into the part's outcome."""
+    """Combine the verdicts of a part's views, each given with its picture, into the part's outcome; `said`: `_said`."""
     verdicts = {view: verdict for view, (_, verdict) in judged.items()}
     verdict = overall(one.verdict for one in verdicts.values())
     of_run = by.judge.invalid
     reasons = [f"{why} (view {view})" for view, one in verdicts.items() for why in one.reasons if why not in of_run]
     reasons = [*of_run, *reasons]
-    of_views = {view: asdict(one) for view, one in verdicts.items()}
+    of_views = {view: {**asdict(one), **said[view]} for view, one in verdicts.items()}
     entry = by.judge.document(verdict, reasons, files, part=part, by_view=of_views)
-    said = "; ".join(f"{view}: {one.said}" for view, one in verdicts.items() if one.said) if verdict == "NG" else ""
+    found = "; ".join(f"{view}: {one.said}" for view, one in verdicts.items() if one.said) if verdict == "NG" else ""
     return Judged(
         Path(f"{part}.png"),
         entry,
-        by.judge.line(verdict, said, part, reasons),
+        by.judge.line(verdict, found, part, reasons),
         annotate_part(judged, verdict, reasons) if by.sheets else None,
     )
 
 
-def _opened(by: _By, file: Path, view: str | None = None) -> tuple[Path, Image.Image, Image.Image]:
-    """Return a file, its picture, and what the network is given: the picture, or NSOART by the `view`'s reference.
+def _opened(by: _By, file: Path, view: str | None = None) -> _Opened:
+    """Open a file; the network is given the picture, or NSOART by the `view`'s reference.
 
     Raises:
         InputError: The picture cannot be read, or does not have the shape of its golden reference.
     """
-    picture = rgb(open_picture(file, str(file)))
-    return file, picture, by.golden.chart(picture, file, view) if by.golden else picture
+    picture, (golden, locator) = rgb(open_picture(file, str(file))), by.guides
+    given = golden.chart(picture, file, view) if golden else picture
+    places = locator.find(picture, view or locator.view(file, by.camera)) if locator else None
+    return _Opened(file, picture, given, places)
+
+
+def _said(one: _Opened) -> dict[str, Any]:
+    """Return the keys that state where the pins are; none without --locate."""
+    if one.places is None:
+        return {}
+    boxes = {pin.address: [round(edge, 1) for edge in pin.box] for pin in one.places.boxes}
+    orientation = {"orientation": one.places.orientation} if one.places.orientation else {}
+    return {"pin_boxes": boxes or None, **orientation}
 
 
 def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
-    pictures: list[tuple[Path, Image.Image, Image.Image]] = []
+    pictures: list[_Opened] = []
     outcomes = dict[Path, Judged]()
     for file in files:
         try:
@@ -190,24 +256,25 @@ def _batch(by: _By, files: Sequence[Path]) -> Iterator[Judged]:
     yield from (outcomes[file] for file in files)
 
 
-def _of_readable(by: _By, pictures: Sequence[tuple[Path, Image.Image, Image.Image]]) -> Iterator[Judged]:
-    for (file, *_), (picture, verdict) in zip(pictures, _verdicts(by, pictures), strict=True):
+def _of_readable(by: _By, pictures: Sequence[_Opened]) -> Iterator[Judged]:
+    for one, (picture, verdict) in zip(pictures, _verdicts(by, pictures), strict=True):
         own = asdict(verdict)
-        entry = by.judge.document(own.pop("verdict"), own.pop("reasons"), file, own.pop("boxes"), **own)
-        line = by.judge.line(verdict.verdict, verdict.said, str(file), verdict.reasons)
-        yield Judged(file, entry, line, annotate(picture, verdict) if by.sheets else None)
+        entry = by.judge.document(
+            own.pop("verdict"), own.pop("reasons"), one.file, own.pop("boxes"), **own, **_said(one)
+        )
+        line = by.judge.line(verdict.verdict, verdict.said, str(one.file), verdict.reasons)
+        yield Judged(one.file, entry, line, annotate(picture, verdict) if by.sheets else None)
 
 
-def _verdicts(
-    by: _By, pictures: Sequence[tuple[Path, Image.Image, Image.Image]]
-) -> list[tuple[Image.Image, DetectionVerdict]]:
-    """Return each picture with its verdict."""
+def _verdicts(by: _By, pictures: Sequence[_Opened]) -> list[tuple[Image.Image, DetectionVerdict]]:
+    """Return each picture with its verdict: INVALID, too, if the part is sought in it and not found."""
     if not pictures:
         return []
+    given, verdicts = [one.given for one in pictures], []
     with watch(by.inspector.model) as seen:
-        found = by.inspector.find([given for *_, given in pictures])
-    unsuitable = by.gates.reasons([given for *_, given in pictures], seen.features)
-    return [
-        (picture, verdict_of(boxes, picture.size, by.limits, by.pins, [*by.judge.invalid, *reasons]))
-        for (_, picture, _), boxes, reasons in zip(pictures, found, unsuitable, strict=True)
-    ]
+        found = by.inspector.find(given)
+    for one, boxes, unsuitable in zip(pictures, found, by.gates.reasons(given, seen.features), strict=True):
+        pins, lost = (by.pins, ()) if one.places is None else (_pins(one.places.boxes), one.places.reasons)
+        invalid = [*by.judge.invalid, *unsuitable, *lost]
+        verdicts.append((one.picture, verdict_of(boxes, one.picture.size, by.limits, pins, invalid)))
+    return verdicts

@@ -1,0 +1,84 @@
+"""Boxes of pins in pictures: of the mounted station, of a part elsewhere, and of no part."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from blender_scripts.contract.errors import InputError
+from generator.locating.cameras import StationCamera
+from generator.locating.edges import Similarity
+from generator.locating.fit import FitLimits
+from generator.locating.pin_places import PinLocator
+from tests.generator.locating.drawn_photographs import EdgeFinder, background, draw_part, drawing_of, tips_of
+from tests.generator.locating.exact_finder import POSE, ExactFinder, gauge_of, pictures_of
+
+ROWS = drawing_of("connector_3x9")
+CORNER = dataclasses.replace(
+    ROWS, positions=tuple(each for each in ROWS.positions if each.y_mm > 1 or each.x_mm < -1), symmetries=()
+)
+SIZE = (420, 360)
+DRAWN = gauge_of(EdgeFinder(), FitLimits(2.0, 0.7, 1.0))
+
+
+def middles(places) -> np.ndarray:
+    boxes = np.array([each.box for each in places.boxes])
+    return 0.5 * (boxes[:, :2] + boxes[:, 2:])
+
+
+def drawn(turn_deg: float, drawing=ROWS) -> tuple[Image.Image, np.ndarray]:
+    """A drawn part, and px (n, 2) of its tips."""
+    similarity = Similarity(0.9 * np.exp(1j * np.radians(turn_deg)), complex(215.0, 175.0))
+    picture = draw_part(background(SIZE, 1), drawing, np.eye(4), similarity)
+    return picture, similarity.apply(tips_of(drawing, np.eye(4)))
+
+
+def test_pins_of_the_station_are_found_in_each_view_and_have_cavities():
+    views = ("center", "left")
+    locator = PinLocator(gauge_of(ExactFinder(ROWS, views)), ROWS)
+    for view, picture in pictures_of(views).items():
+        found = locator.find(picture, view)
+        camera = StationCamera.nominal(ROWS.cameras[view], *picture.size)
+        tips = np.array([(each.x_mm, each.y_mm, each.z_mm) for each in ROWS.positions])
+        pixels = camera.project(tips @ POSE[:3, :3].T + POSE[:3, 3])
+        assert not found.reasons and found.orientation.startswith("not checked: ")
+        for pin, (x, y) in zip(found.boxes, pixels, strict=True):
+            x1, y1, x2, y2 = pin.box
+            assert x1 - 0.5 < x < x2 + 0.5 and y1 - 0.5 < y < y2 + 0.5
+            assert (x2 - x1) * (y2 - y1) < 400
+        assert [(pin.address, pin.cavity) for pin in found.boxes[:2]] == [("r1c1", "1"), ("r1c2", "2")]
+
+
+@pytest.mark.parametrize(("drawing", "turn"), [(ROWS, 6.0), (CORNER, 130.0)])
+def test_a_part_elsewhere_is_searched_for(drawing, turn):
+    picture, tips = drawn(turn, drawing)
+    found = PinLocator(DRAWN, drawing).find(picture, "center")
+    assert np.abs(middles(found) - tips).max() < 6.0
+
+
+def test_a_turned_part_that_looks_alike_after_a_half_turn_has_no_addresses():
+    found = PinLocator(DRAWN, ROWS).find(drawn(40.0)[0], "center")
+    assert not found.boxes and not found.reasons
+    assert found.orientation.startswith("ambiguous: the part is turned by 40°")
+
+
+@pytest.mark.parametrize(
+    ("picture", "reason"),
+    [(background(SIZE, 7), "ambiguous: "), (background(SIZE, 5), "view: some of the part lies outside the picture")],
+)
+def test_without_one_whole_part_there_are_reasons_and_no_boxes(picture, reason):
+    found = PinLocator(DRAWN, ROWS).find(picture, "center")
+    assert not found.boxes and found.reasons[0].startswith(reason)
+
+
+def test_the_camera_is_that_of_the_name_or_the_option(tmp_path):
+    locator = PinLocator(DRAWN, ROWS)
+    assert locator.view(tmp_path / "p_top.png", "left") == "top"
+    assert (locator.view(tmp_path / "p.png", "left"), locator.view(tmp_path / "p.png", None)) == ("left", "center")
+    with pytest.raises(InputError, match="view back: expected a camera of the gauge"):
+        locator.view(tmp_path / "p.png", "back")
+    only = dataclasses.replace(ROWS, cameras={"top": ROWS.cameras["top"]})
+    assert PinLocator(DRAWN, only).view(tmp_path / "p.png", None) == "top"
+    with pytest.raises(InputError, match="no nominal height of r1c1"):
+        PinLocator(DRAWN, dataclasses.replace(ROWS, positions=(dataclasses.replace(ROWS.positions[0], z_mm=None),)))
