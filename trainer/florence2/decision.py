@@ -6,15 +6,17 @@ threshold. (A ViT's fitness judges each half of the parts by a threshold chosen 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trainer.core import frozen_threshold, operating_points
+from trainer.core import calibration, frozen_threshold, operating_points
 from trainer.core.decision import Limits
 from trainer.core.fitness import fitness_of
 from trainer.core.frozen_threshold import FrozenThreshold
+from trainer.florence2 import metrics
 from trainer.florence2.answers import Found
 from trainer.florence2.truth import Truth
 from trainer.florence2.verdict_counts import score_of
@@ -32,7 +34,7 @@ def frozen_of(
     seen: Mapping[str, Sequence[str]],
     rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose escape and overkill threshold, and measure the fitness, on validation; returns RUN/frozen.json's content.
+    """Choose thresholds, measure the fitness and fit the calibration on validation; returns RUN/frozen.json's content.
 
     The file is not written.
 
@@ -48,7 +50,8 @@ def frozen_of(
     wanting = [] if mean_precision is None or mean_precision >= 0.0005 else ["mAP on validation is 0.000"]
     measured = fitness_of(parts, ng, scores >= threshold, wanting)
     positions = {scene: list(addresses) for scene, addresses in seen.items()}
-    return frozen_threshold.decided_by(run, parts, scores, ng, threshold, measured, positions, rate=rate)
+    made = frozen_threshold.decided_by(run, parts, scores, ng, threshold, measured, positions, rate=rate)
+    return replace(made, calibration=calibration.fit(*metrics.scored(list(zip(truths, found, strict=True)))))
 
 
 def _scored(truths: Sequence[Truth], found: Sequence[Sequence[Found]]) -> tuple[list[str], np.ndarray, np.ndarray]:

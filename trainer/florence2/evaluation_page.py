@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from generator.reporting.pages import render
-from trainer.core import operating_tables, verdict_shares
+from generator.reporting.pages import render, shown
+from trainer.core import calibration, operating_tables, plots, verdict_shares
+from trainer.core.calibration import Calibration
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT, write_text
 from trainer.core.tolerance import Comparison
@@ -66,6 +67,26 @@ def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def calibration_said(measured: Mapping[str, Any]) -> str:
+    """Return the expected calibration errors (ECE) of a split in words; `measured`: a result of `metrics.report`."""
+    named = {"confidences": "calibration", "probabilities": "calibration_of_probability"}
+    errors = [f"{shown(measured[key]['ece'])} of {words}" for words, key in named.items() if key in measured]
+    return f"calibration error (ECE) {', '.join(errors)} ({measured['calibration']['boxes']} boxes found)"
+
+
+def calibration_words(document: Mapping[str, Any]) -> str:
+    """Say whether confidences are calibrated; `document`: content of frozen.json or summary.json, empty if missing."""
+    held = document.get("calibration")
+    return calibration.said(held and Calibration.from_json(held))
+
+
+def draw_calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Plot into the PNG file `path` the share of right boxes over confidence and probability; `reports`: by split."""
+    curves = {"confidence": "calibration", "probability, calibrated on validation": "calibration_of_probability"}
+    panels = {name: {label: one[k] for label, k in curves.items() if k in one} for name, one in reports.items()}
+    plots.calibration(panels, "boxes", "true", path)
+
+
 def write_page(out: Path, document: Mapping[str, Any]) -> None:
     """Write OUT/report.html from the content of evaluation.json and the pictures in OUT."""
     page = render(
@@ -76,6 +97,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         tolerance=Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
         fitness=fitness_and_escapes(document.get("frozen", {})),
         folder=out,
+        calibration=calibration_words(document.get("frozen", {})),
         operating_points=operating_tables.view(document["splits"]),
         splits=[split_tables(name, measured) for name, measured in document["splits"].items()],
     )

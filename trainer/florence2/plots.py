@@ -1,4 +1,4 @@
-"""Plots of a detection training: curves, calibration, change of the weights, comparison of modes."""
+"""Plots of a detection training: curves, change of the weights, comparison of modes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -59,40 +59,6 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
                 "top", functions=(lambda x, k=steps[-1] / shown[-1]: x * k, lambda x, k=steps[-1] / shown[-1]: x / k)
             )
             upper.set_xlabel("steps", fontsize=8)
-    save_figure(figure, path)
-
-
-def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot the share of found boxes that are true over the boxes' confidence, a line for each split.
-
-    Args:
-        parts: Results of `metrics.calibration` by split.
-        path: PNG file to write.
-    """
-    figure = Figure(figsize=(5.5, 5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="calibrated")
-    for name, part in parts.items():
-        rows = part["bins"]
-        if rows:
-            ece = part["ece"]
-            axes.plot(
-                [r["confidence"] for r in rows],
-                [r["true"] for r in rows],
-                marker="o",
-                label=f"{name}: {part['boxes']} boxes, ECE {ece:.3f}",
-            )
-            for r in rows:
-                axes.annotate(
-                    str(r["boxes"]),
-                    (r["confidence"], r["true"]),
-                    fontsize=7,
-                    xytext=(4, -8),
-                    textcoords="offset points",
-                )
-    axes.set(xlabel="confidence", ylabel="share of true boxes", xlim=(0, 1.02), ylim=(-0.02, 1.05), title="Calibration")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
     save_figure(figure, path)
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from generator.io.pin_boxes import read_pin_boxes
 from generator.verdict.envelope import overall
 from trainer.core import frozen_threshold
+from trainer.core.calibration import Calibration
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.fitness import NOT_MEASURED
@@ -60,7 +61,7 @@ class Options:
 @dataclass(frozen=True)
 class _By:
     """What judges: network, thresholds, gates, the run for every verdict, the pins' positions, golden references of
-    NSOART (None: pictures are judged as they are); whether to draw."""
+    NSOART (None: pictures are judged as they are); whether to draw; calibration (None: the run has none)."""
 
     inspector: Inspector
     limits: Limits
@@ -69,6 +70,7 @@ class _By:
     pins: Sequence[Pin]
     golden: GoldenInput | None
     sheets: bool
+    calibration: Calibration | None
 
 
 def pins_of(positions: Path) -> list[Pin]:
@@ -118,7 +120,8 @@ def _by(run: Path, options: Options, golden: GoldenInput | None) -> _By:
     gates = Gates.load(run)
     unfit = (*unfit, *gates.missing)
     judge = Judge.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit, options.tolerance)
-    return _By(inspector, limits.with_threshold(options.threshold), gates, judge, pins, golden, options.sheets)
+    limits, calibration = limits.with_threshold(options.threshold), None if held is None else held.calibration
+    return _By(inspector, limits, gates, judge, pins, golden, options.sheets, calibration)
 
 
 def _outcomes(run: Path, files: Sequence[Path], options: Options, golden: GoldenInput | None) -> Iterator[Judged]:
@@ -208,6 +211,6 @@ def _verdicts(
         found = by.inspector.find([given for *_, given in pictures])
     unsuitable = by.gates.reasons([given for *_, given in pictures], seen.features)
     return [
-        (picture, verdict_of(boxes, picture.size, by.limits, by.pins, [*by.judge.invalid, *reasons]))
+        (picture, verdict_of(boxes, picture.size, by.limits, by.pins, [*by.judge.invalid, *reasons], by.calibration))
         for (_, picture, _), boxes, reasons in zip(pictures, found, unsuitable, strict=True)
     ]
