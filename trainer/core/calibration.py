@@ -4,9 +4,10 @@ Platt scaling (Platt 1999, Probabilistic outputs for support vector machines) of
 
     probability = 1 / (1 + exp(-(slope * log(c / (1 - c)) + intercept)))
 
-The slope is above 0, so the order of boxes stays. Slope and intercept are fitted on validation with Platt's targets
-((R + 1) / (R + 2) for each of R right boxes, 1 / (W + 2) for each of W wrong ones) and with the prior of a temperature
-(`trainer.core.decision`), of which the slope is the inverse. Few boxes therefore never give 0 or 1.
+The slope is above 0, so the order of boxes stays. Slope and intercept are fitted on the boxes of validation that count,
+those from the run's threshold on: boxes below it follow another map, and nobody is shown them. Few boxes never give 0
+or 1, because of Platt's targets ((R + 1) / (R + 2) for each of R right boxes, 1 / (W + 2) for each of W wrong ones) and
+of a weak prior: log slope normal about 0, standard deviation 1.
 """
 
 import math
@@ -16,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer.core.decision import PRIOR_DEVIATION
-
+# Standard deviation of log slope in the prior: 95 % between 0.14 and 7.4. A detector's confidences lie closer together
+# than a classifier's probabilities (`decision.PRIOR_DEVIATION`), as they are means over the edges of a box.
+_PRIOR_DEVIATION = 1.0
 # Fewer boxes are not calibrated.
 LEAST = 20
 # Confidences closer than this to 0 or 1 have the logit of this distance.
@@ -34,10 +36,12 @@ class Calibration:
     """Content of the key `calibration` in RUN/frozen.json.
 
     Args:
-        boxes, right: Number of boxes found in validation, and of the right ones among them.
+        lowest: Confidence from which boxes are calibrated.
+        boxes, right: Number of such boxes found in validation, and of the right ones among them.
         slope, intercept: See above; None: not calibrated, as there were too few boxes or all were right or all wrong.
     """
 
+    lowest: float
     boxes: int
     right: int
     slope: float | None = None
@@ -52,46 +56,58 @@ class Calibration:
         """
         held = cls(**document)
         if held.slope is None or held.intercept is None:
-            return cls(int(held.boxes), int(held.right))
+            return cls(float(held.lowest), int(held.boxes), int(held.right))
         slope, intercept = float(held.slope), float(held.intercept)
         if not (0 < slope < math.inf and math.isfinite(intercept)):
             raise ValueError(f"expected a calibration of a slope above 0 and an intercept, got {slope} and {intercept}")
-        return cls(int(held.boxes), int(held.right), slope, intercept)
+        return cls(float(held.lowest), int(held.boxes), int(held.right), slope, intercept)
 
     def probability(self, confidence: float) -> float | None:
-        """Return the probability in (0, 1) that a box of a confidence in [0, 1] is right; None if not calibrated."""
-        if self.slope is None or self.intercept is None:
+        """Return the probability in (0, 1) that a box of a confidence in [0, 1] is right.
+
+        None: not calibrated, or the confidence is below `lowest`.
+        """
+        if self.slope is None or self.intercept is None or confidence < self.lowest:
             return None
         # In this form no exponential overflows.
         return (1 + math.tanh((self.slope * _logit(confidence) + self.intercept) / 2)) / 2
 
 
-def fit(confidences: Sequence[float], right: Sequence[bool]) -> Calibration:
-    """Fit a calibration to the boxes found in validation: their confidences (N,), and whether each is right (N,)."""
-    true = np.array(right, dtype=bool)
+def fit(confidences: Sequence[float], right: Sequence[bool], lowest: float = 0.0) -> Calibration:
+    """Fit a calibration to boxes found in validation.
+
+    Args:
+        confidences, right: (N,) confidence of each box, and whether it is right.
+        lowest: Confidence from which boxes count; the others are left out.
+    """
+    counted = [(one, hit) for one, hit in zip(confidences, right, strict=True) if one >= lowest]
+    true = np.array([hit for _, hit in counted], dtype=bool)
     count, hits = len(true), int(true.sum())
     if count < LEAST or hits in (0, count):
-        return Calibration(count, hits)
+        return Calibration(lowest, count, hits)
     from scipy.optimize import minimize  # takes half a second; prediction does not need it
 
-    logits = np.array([_logit(one) for one in confidences])
+    logits = np.array([_logit(one) for one, _ in counted])
     target = np.where(true, (hits + 1) / (hits + 2), 1 / (count - hits + 2))
 
     def loss(numbers: np.ndarray) -> float:
         score = math.exp(numbers[0]) * logits + numbers[1]
         surprise = np.logaddexp(0, -score) * target + np.logaddexp(0, score) * (1 - target)
-        return float(surprise.sum() + (numbers[0] / PRIOR_DEVIATION) ** 2 / 2)
+        return float(surprise.sum() + (numbers[0] / _PRIOR_DEVIATION) ** 2 / 2)
 
     bound = math.log(100)
     log_slope, intercept = minimize(loss, np.zeros(2), bounds=[(-bound, bound), (None, None)]).x
-    return Calibration(count, hits, math.exp(log_slope), float(intercept))
+    return Calibration(lowest, count, hits, math.exp(log_slope), float(intercept))
 
 
 def said(calibration: Calibration | None) -> str:
     """Return a sentence without full stop on whether a run's confidences are calibrated; None: an earlier version's."""
     if calibration is None:
         return "Confidences are not calibrated: the run is of an earlier version"
-    of = f"{calibration.boxes} boxes found in validation, {calibration.right} of them right"
+    of = (
+        f"{calibration.boxes} boxes found in validation with a confidence of at least {calibration.lowest:.3f}, "
+        f"{calibration.right} of them right"
+    )
     if calibration.slope is None:
         return f"Confidences are not calibrated: expected at least {LEAST} boxes, right and wrong ones, got {of}"
     return (

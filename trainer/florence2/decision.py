@@ -51,7 +51,7 @@ def frozen_of(
     measured = fitness_of(parts, ng, scores >= threshold, wanting)
     positions = {scene: list(addresses) for scene, addresses in seen.items()}
     made = frozen_threshold.decided_by(run, parts, scores, ng, threshold, measured, positions, rate=rate)
-    return replace(made, calibration=calibration.fit(*metrics.scored(list(zip(truths, found, strict=True)))))
+    return replace(made, calibration=calibration.fit(*metrics.scored(list(zip(truths, found, strict=True))), threshold))
 
 
 def _scored(truths: Sequence[Truth], found: Sequence[Sequence[Found]]) -> tuple[list[str], np.ndarray, np.ndarray]:

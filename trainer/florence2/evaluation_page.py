@@ -69,9 +69,12 @@ def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
 
 def calibration_said(measured: Mapping[str, Any]) -> str:
     """Return the expected calibration errors (ECE) of a split in words; `measured`: a result of `metrics.report`."""
-    named = {"confidences": "calibration", "probabilities": "calibration_of_probability"}
-    errors = [f"{shown(measured[key]['ece'])} of {words}" for words, key in named.items() if key in measured]
-    return f"calibration error (ECE) {', '.join(errors)} ({measured['calibration']['boxes']} boxes found)"
+    own = measured["calibration"]
+    said = f"calibration error (ECE) of confidences: {shown(own['ece'])} of {own['boxes']} boxes found"
+    if part := measured.get("calibration_of_counted"):
+        before, after = (shown(part[key]["ece"]) for key in ("confidence", "probability"))
+        said += f"; {before} of the {part['boxes']} that count, {after} of their probabilities"
+    return said
 
 
 def calibration_words(document: Mapping[str, Any]) -> str:
@@ -82,8 +85,11 @@ def calibration_words(document: Mapping[str, Any]) -> str:
 
 def draw_calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     """Plot into the PNG file `path` the share of right boxes over confidence and probability; `reports`: by split."""
-    curves = {"confidence": "calibration", "probability, calibrated on validation": "calibration_of_probability"}
-    panels = {name: {label: one[k] for label, k in curves.items() if k in one} for name, one in reports.items()}
+    panels: dict[str, dict[str, Any]] = {}
+    for name, one in reports.items():
+        part = one.get("calibration_of_counted") or {}
+        curves = {f"{key} of boxes that count": part[key] for key in ("confidence", "probability") if part}
+        panels[name] = curves or {"confidence of all boxes": one["calibration"]}
     plots.calibration(panels, "boxes", "true", path)
 
 

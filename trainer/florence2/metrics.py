@@ -345,14 +345,18 @@ def scored(pictures: Pictures) -> tuple[list[float], list[bool]]:
     return confidences, [hit for truth, found in pictures for hit in hits(truth, found)]
 
 
-def calibration(pictures: Pictures, by: Calibration | None = None) -> dict[str, Any]:
-    """Return the result of `reliability` for the found boxes' confidences, and `boxes`, the number of found boxes.
+def calibration(pictures: Pictures) -> dict[str, Any]:
+    """Return the result of `reliability` for the confidence of found boxes, and `boxes`, the number of found boxes."""
+    confidences, true = map(np.array, scored(pictures))
+    return {**reliability(confidences, true, "boxes", "true"), "boxes": len(true)}
 
-    With the calibration `by`, which is fitted, it is that of their probabilities.
-    """
-    confidences, true = scored(pictures)
-    stated = confidences if by is None else [by.probability(one) for one in confidences]
-    return {**reliability(np.array(stated, dtype=float), np.array(true), "boxes", "true"), "boxes": len(stated)}
+
+def calibration_of_counted(pictures: Pictures, by: Calibration) -> dict[str, Any]:
+    """Return the number of boxes that `by` calibrates; of their `confidence` and `probability`, see `reliability`."""
+    boxes = [(c, p, hit) for c, hit in zip(*scored(pictures), strict=True) if (p := by.probability(c)) is not None]
+    *stated, true = np.array(boxes, dtype=float).reshape(-1, 3).T
+    both = zip(("confidence", "probability"), stated, strict=True)
+    return {"boxes": len(boxes), **{name: reliability(values, true, "boxes", "true") for name, values in both}}
 
 
 def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
@@ -420,7 +424,7 @@ def report(
         "factors": {},
     }
     if calibrated is not None and calibrated.slope is not None:
-        out["calibration_of_probability"] = calibration(pictures, calibrated)
+        out["calibration_of_counted"] = calibration_of_counted(pictures, calibrated)
     for factor in FACTORS:
         values = [truth.factors.get(factor, "") for truth in truths]
         levels = sorted(set(values))

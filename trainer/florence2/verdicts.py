@@ -26,7 +26,7 @@ class Detection:
         box, label: xyxy in px, and the class.
         confidence: In [0, 1]; not calibrated. The thresholds apply to it.
         address, cavity: Those of the pin there; None if not known.
-        probability: Calibrated probability that the box is right; None if the run is not calibrated.
+        probability: Calibrated probability that the box is right; None if the run is not calibrated at this confidence.
     """
 
     box: tuple[float, float, float, float]

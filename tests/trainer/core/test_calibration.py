@@ -52,20 +52,32 @@ def test_confidences_that_say_nothing_keep_their_order():
 )
 def test_too_few_boxes_are_not_calibrated_and_the_sentence_says_why(right):
     made = calibration.fit([0.9] * len(right), right)
-    assert made == Calibration(len(right), sum(right)) and made.probability(0.9) is None
+    assert made == Calibration(0.0, len(right), sum(right)) and made.probability(0.9) is None
     assert f"expected at least {LEAST} boxes, right and wrong ones, got {len(right)} boxes" in calibration.said(made)
 
 
+def test_boxes_below_the_lowest_confidence_neither_count_nor_get_a_probability():
+    confidences, right = drawn(2000, 1.5, -1.0)
+    kept = confidences >= 0.6
+    made = calibration.fit([*confidences, *[0.5] * 500], [*right, *[True] * 500], 0.6)
+    assert made == calibration.fit(confidences[kept], right[kept], 0.6) and made.boxes == kept.sum()
+    assert made.probability(0.599) is None and made.probability(0.6) is not None
+
+
 def test_the_sentence_states_the_map():
-    said = calibration.said(Calibration(120, 80, 0.5, -1.25))
-    assert "calibrated on 120 boxes" in said and "80 of them right" in said and "0.50 log(c / (1 - c)) -1.25" in said
-    assert Calibration(120, 80, 0.5, -1.25).probability(0.9) == pytest.approx(1 / (1 + math.exp(1.25) / 3))
+    said = calibration.said(Calibration(0.4, 120, 80, 0.5, -1.25))
+    assert (
+        "calibrated on 120 boxes" in said
+        and "at least 0.400, 80 of them right" in said
+        and "0.50 log(c / (1 - c)) -1.25" in said
+    )
+    assert Calibration(0.4, 120, 80, 0.5, -1.25).probability(0.9) == pytest.approx(1 / (1 + math.exp(1.25) / 3))
     assert "earlier version" in calibration.said(None)
 
 
 def test_an_object_of_json_is_read_back_and_a_wrong_one_refused():
-    for made in (Calibration(120, 80, 0.5, -1.25), Calibration(3, 3)):
+    for made in (Calibration(0.4, 120, 80, 0.5, -1.25), Calibration(0.4, 3, 3)):
         assert Calibration.from_json(vars(made)) == made
     for wrong in ({"slope": 0}, {"slope": -1.0}, {"slope": math.inf}, {"intercept": math.nan}, {"other": 1}):
         with pytest.raises((TypeError, ValueError)):
-            Calibration.from_json({**vars(Calibration(120, 80, 0.5, -1.25)), **wrong})
+            Calibration.from_json({**vars(Calibration(0.4, 120, 80, 0.5, -1.25)), **wrong})

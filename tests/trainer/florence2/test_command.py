@@ -404,14 +404,14 @@ def test_a_calibration_gives_boxes_a_probability_and_changes_no_verdict(
     words = ["--model", str(run), "--threads", "1"]
     boxes, verdicts = [], []
     # A run of an earlier version, and one that is calibrated.
-    for more in ({}, {"calibration": {"boxes": 40, "right": 8, "slope": 0.5, "intercept": -1.0}}):
+    for more in ({}, {"calibration": {"lowest": 0.0, "boxes": 40, "right": 8, "slope": 0.5, "intercept": -1.0}}):
         (run / "frozen.json").write_text(json.dumps({**frozen, **more}))
         assert predict.main([*words, str(tmp_path / "p.png"), "--json", str(out), "--threshold", "0"]) == 0
         (document,) = json.loads(out.read_text())
         boxes.append(document.pop("boxes"))
         verdicts.append({key: value for key, value in document.items() if key != "time"})
     assert verdicts[0] == verdicts[1] and boxes[0] and all(box["probability"] is None for box in boxes[0])
-    by = Calibration(40, 8, 0.5, -1.0)
+    by = Calibration(0.0, 40, 8, 0.5, -1.0)
     assert boxes[1] == [{**box, "probability": by.probability(box["confidence"])} for box in boxes[0]]
     # The own validation split is no test of a calibration that was fitted on it; that of another dataset is.
     assert evaluate.main([*words, "--data", str(dataset), "--out", str(tmp_path / "own"), "--device", "cpu"]) == 0
@@ -423,14 +423,13 @@ def test_a_calibration_gives_boxes_a_probability_and_changes_no_verdict(
     capsys.readouterr()
     assert evaluate.main([*words, "--data", str(data), "--out", str(tmp_path / "others"), "--device", "cpu"]) == 0
     split = json.loads((tmp_path / "others" / "evaluation.json").read_text())["splits"]["validation"]
-    before, after = split["calibration"], split["calibration_of_probability"]
-    assert before["boxes"] == after["boxes"] > 0 and before["ece"] != after["ece"]
-    said = (
-        f"ECE) {before['ece']:.3f} of confidences, {after['ece']:.3f} of probabilities ({after['boxes']} boxes found)"
-    )
+    part = split["calibration_of_counted"]
+    before, after = part["confidence"]["ece"], part["probability"]["ece"]
+    assert part["boxes"] == split["calibration"]["boxes"] > 0 and before != after
+    said = f"{before:.3f} of the {part['boxes']} that count, {after:.3f} of their probabilities"
     assert said in capsys.readouterr().out
     page = "".join(read_page(tmp_path / "others" / "report.html").text)
-    assert "Confidences are calibrated on 40 boxes found in validation, 8 of them right" in page
+    assert "Confidences are calibrated on 40 boxes found in validation" in page and "8 of them right" in page
 
 
 def test_an_annotated_picture_shows_the_box():
@@ -570,7 +569,7 @@ def test_a_picture_s_lines_name_what_is_true_false_and_missed(dataset):
     assert [line["kind"] for line in lines] == ["false", "true", *["missed"] * (len(truth.targets) - 1)]
     assert {line["address"] for line in lines[:2]} == {pin.address}
     assert [line["probability"] for line in lines] == [""] * len(lines)
-    by = Calibration(40, 8, 0.5, -1.0)
+    by = Calibration(0.0, 40, 8, 0.5, -1.0)
     calibrated = evaluation.lines_of("train", truth, found, 0.5, by)
     expected = [f"{by.probability(0.9):.4f}", f"{by.probability(0.8):.4f}", *[""] * (len(truth.targets) - 1)]
     assert [line["probability"] for line in calibrated] == expected
