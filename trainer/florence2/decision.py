@@ -16,7 +16,6 @@ from trainer.core import calibration, frozen_threshold, operating_points
 from trainer.core.decision import Limits
 from trainer.core.fitness import fitness_of
 from trainer.core.frozen_threshold import FrozenThreshold
-from trainer.florence2 import metrics
 from trainer.florence2.answers import Found
 from trainer.florence2.truth import Truth
 from trainer.florence2.verdict_counts import score_of
@@ -32,6 +31,7 @@ def frozen_of(
     threshold: float,
     mean_precision: float | None,
     seen: Mapping[str, Sequence[str]],
+    boxes: tuple[Sequence[float], Sequence[bool]],
     rate: float = 0.0,
 ) -> FrozenThreshold:
     """Choose thresholds, measure the fitness and fit the calibration on validation; returns RUN/frozen.json's content.
@@ -44,6 +44,7 @@ def frozen_of(
         threshold: Confidence from which a box counts; the two thresholds are chosen around it.
         mean_precision: mAP on validation, which makes the run unfit if below 0.0005; None without true boxes.
         seen: Addresses of the pins that are defective in a training picture, by scene.
+        boxes: Confidence of each found box, and whether it is right (`metrics.scored`).
         rate: Largest escape rate, from `--max-escape`; 0: not given.
     """
     parts, ng, scores = _scored(truths, found)
@@ -51,7 +52,7 @@ def frozen_of(
     measured = fitness_of(parts, ng, scores >= threshold, wanting)
     positions = {scene: list(addresses) for scene, addresses in seen.items()}
     made = frozen_threshold.decided_by(run, parts, scores, ng, threshold, measured, positions, rate=rate)
-    return replace(made, calibration=calibration.fit(*metrics.scored(list(zip(truths, found, strict=True))), threshold))
+    return replace(made, calibration=calibration.fit(*boxes, threshold))
 
 
 def _scored(truths: Sequence[Truth], found: Sequence[Sequence[Found]]) -> tuple[list[str], np.ndarray, np.ndarray]:

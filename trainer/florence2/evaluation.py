@@ -30,12 +30,12 @@ from trainer.core.golden_input import check_reference
 from trainer.core.plots import operating_points
 from trainer.core.results_folder import EVALUATION, PREDICTIONS, evaluation_files
 from trainer.core.run_folder import REPORT
-from trainer.florence2 import decision, gates, metrics, sheets
+from trainer.florence2 import decision, gates, metrics, plots, sheets
 from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
 from trainer.florence2.detect import Inspector, answers
 from trainer.florence2.drawn_texts import with_texts
-from trainer.florence2.evaluation_page import calibration_said, draw_calibration, write_page
+from trainer.florence2.evaluation_page import calibration_said, write_page
 from trainer.florence2.metrics import matches, pin_at
 from trainer.florence2.run import Detector, load_config
 from trainer.florence2.truth import Truth
@@ -164,7 +164,14 @@ def frozen_of(
     pictures = list(zip(split.truths, found, strict=True))
     precision = metrics.mean_average_precision(pictures, detector.labels)["map"]
     made = decision.frozen_of(
-        run, split.truths, found, detector.threshold, precision, detector.seen, rate or load_config(run)[0].max_escape
+        run,
+        split.truths,
+        found,
+        detector.threshold,
+        precision,
+        detector.seen,
+        metrics.scored(pictures),
+        rate or load_config(run)[0].max_escape,
     )
     frozen_threshold.write(run, made, decision.CRITERION)
     say(
@@ -318,11 +325,10 @@ def evaluate(
     if not own_folder:
         new = evaluation_files({"splits": data.splits})
         results_folder.check(out, run, EVALUATION, evaluation_files, new)
-    compared = _compared(run, data)
+    compared, fitted = _compared(run, data), "" if _others(run, folder) else "validation"
     frozen = frozen_of(run, inspector, folder, data, batch_size, max_escape)
     _learn_gates(run, inspector, folder)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        fitted = "" if _others(run, folder) else "validation"
         reports, rows = measure(inspector, data.splits, batch_size, stage, frozen, Gates.load(run), texts, fitted)
         document = {
             "model": run.resolve().name,
@@ -335,13 +341,13 @@ def evaluate(
             "splits": reports,
         }
         run_folder.write_table(stage / PREDICTIONS, COLUMNS, rows)
-        draw_calibration(reports, stage / "calibration.png")
+        plots.calibration(reports, stage / "calibration.png")
         operating_points(reports, decision.SCORE, stage / results_folder.OPERATING_POINTS)
         write_page(stage, document)
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     fitness = frozen.sentences() if frozen else [fitness_said(None)]
-    calibrated = calibration.said(frozen.calibration if frozen else None)
-    for text in [*_headlines(reports), compared.sentence(), *fitness, calibrated]:
+    fitness.append(calibration.said(frozen.calibration if frozen else None))
+    for text in [*_headlines(reports), compared.sentence(), *fitness]:
         say(text)
     say(f"page: {out / REPORT}")
 

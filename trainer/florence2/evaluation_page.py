@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from generator.reporting.pages import render, shown
-from trainer.core import calibration, operating_tables, plots, verdict_shares
+from trainer.core import calibration, operating_tables, verdict_shares
 from trainer.core.calibration import Calibration
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT, write_text
@@ -81,16 +81,6 @@ def calibration_words(document: Mapping[str, Any]) -> str:
     """Say whether confidences are calibrated; `document`: content of frozen.json or summary.json, empty if missing."""
     held = document.get("calibration")
     return calibration.said(held and Calibration.from_json(held))
-
-
-def draw_calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot into the PNG file `path` the share of right boxes over confidence and probability; `reports`: by split."""
-    panels: dict[str, dict[str, Any]] = {}
-    for name, one in reports.items():
-        part = one.get("calibration_of_counted") or {}
-        curves = {f"{key} of boxes that count": part[key] for key in ("confidence", "probability") if part}
-        panels[name] = curves or {"confidence of all boxes": one["calibration"]}
-    plots.calibration(panels, "boxes", "true", path)
 
 
 def write_page(out: Path, document: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots,
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
 from trainer.florence2.detect import answers
-from trainer.florence2.evaluation_page import calibration_said, draw_calibration
+from trainer.florence2.evaluation_page import calibration_said
 from trainer.florence2.examples import Examples
 from trainer.florence2.losses import DetectionLosses
 from trainer.florence2.network import load, trained_parameters
@@ -108,18 +108,21 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
     seen = data.seen_positions(examples.rows)
     precision = metrics.mean_average_precision(pictures, data.labels)
     rate = examples.config.max_escape
-    frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen, rate)
+    boxes = metrics.scored(pictures)
+    frozen = decision.frozen_of(
+        run, validation.truths, found["validation"], threshold, precision["map"], seen, boxes, rate
+    )
     reports = {
         name: metrics.report(
             data.splits[name].truths,
-            boxes,
+            answered,
             data.labels,
             threshold,
             seen,
             limits=frozen.limits,
             calibrated=None if name == "validation" else frozen.calibration,
         )
-        for name, boxes in found.items()
+        for name, answered in found.items()
     }
     for name, report in reports.items():
         truths = data.splits[name].truths
@@ -146,7 +149,7 @@ def _draw(run: Path, rows: Sequence[run_folder.Row], measured: Measured, example
     """Write curves.png, calibration.png, operating_points.png and the sheet of the best weights into RUN."""
     reports = measured.reports
     plots.curves(rows, reports["validation"]["ceiling"]["map"], run / "curves.png")
-    draw_calibration(reports, run / "calibration.png")
+    plots.calibration(reports, run / "calibration.png")
     operating_points(reports, decision.SCORE, run / OPERATING_POINTS)
     validation = examples.data.splits["validation"]
     shown = sheets.fixed_rows(validation)
@@ -196,10 +199,9 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         "merge_difference": difference,
         "changed": changed,
         "threshold": measured.threshold,
-        "fitness": measured.frozen.to_json()["fitness"],
+        **{key: measured.frozen.to_json()[key] for key in ("fitness", "calibration")},
         "max_escape": measured.frozen.max_escape,
         "tolerance": measured.frozen.tolerance,
-        "calibration": measured.frozen.to_json()["calibration"],
         "splits": measured.reports,
         "forgetting": forgot,
     }

@@ -1,4 +1,4 @@
-"""Plots of a detection training: curves, change of the weights, comparison of modes."""
+"""Plots of a detection training: curves, calibration, change of the weights, comparison of modes."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from trainer.core import plots
 from trainer.core.plots import save_figure
 
 
@@ -60,6 +61,16 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
             )
             upper.set_xlabel("steps", fontsize=8)
     save_figure(figure, path)
+
+
+def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Plot into the PNG file `path` the share of right boxes over confidence and probability; `reports`: by split."""
+    panels: dict[str, dict[str, Any]] = {}
+    for name, one in reports.items():
+        part = one.get("calibration_of_counted") or {}
+        curves = {f"{key} of boxes that count": part[key] for key in ("confidence", "probability") if part}
+        panels[name] = curves or {"confidence of all boxes": one["calibration"]}
+    plots.calibration(panels, "boxes", "true", path)
 
 
 def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

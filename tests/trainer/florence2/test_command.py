@@ -497,7 +497,7 @@ def test_evaluate_measures_again_with_texts_drawn(dataset, finished, tmp_path, m
 def test_a_killed_evaluation_of_a_detector_leaves_nothing_and_no_file_of_a_person_goes(
     dataset, finished, tmp_path, monkeypatch, capsys
 ):
-    from trainer.core import plots
+    from trainer.florence2 import plots
 
     def killed(*args):
         raise KeyboardInterrupt
