@@ -1,8 +1,8 @@
 """RUN/frozen.json: values chosen and measured once on validation, for all evaluations and predictions of a run.
 
-It holds thresholds and temperature (`trainer.core.decision`), fitness (`trainer.core.fitness`), and by scene the pin
-positions that were defective in training, so that an evaluation can report on other positions apart. All values belong
-to the weights whose SHA-256 is in the file.
+It holds thresholds and temperature (`trainer.core.decision`), fitness (`trainer.core.fitness`), calibration of a
+detector (`trainer.core.calibration`), and by scene the pin positions that were defective in training, so that an
+evaluation can report on other positions apart. All values belong to the weights whose SHA-256 is in the file.
 """
 
 import json
@@ -15,6 +15,7 @@ import numpy as np
 
 from generator.io.checksum import sha256_of
 from trainer.core import fitness, max_escape, metrics, operating_points, run_folder
+from trainer.core.calibration import Calibration
 from trainer.core.decision import Limits, choose_limits, choose_threshold, fit_temperature, softmax
 from trainer.core.errors import InputError
 from trainer.core.fitness import Fitness
@@ -39,6 +40,7 @@ class FrozenThreshold:
         max_escape: `max_escape.Check` as JSON object; None without --max-escape.
         operating_points: Thresholds by accepted share of escapes or overkill, from `operating_points.choose`; None in
             files of earlier versions.
+        calibration: Of a detector's confidences; None for a classifier, and in files of earlier versions.
     """
 
     weights_sha256: str
@@ -52,6 +54,7 @@ class FrozenThreshold:
     tolerance: dict[str, Any] | None = None
     max_escape: dict[str, Any] | None = None
     operating_points: list[dict[str, Any]] | None = None
+    calibration: Calibration | None = None
 
     @property
     def limits(self) -> Limits:
@@ -69,7 +72,9 @@ class FrozenThreshold:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content as a JSON object, its keys in the order of the fields."""
-        return {**vars(self), "fitness": None if self.fitness is None else self.fitness.to_json()}
+        fitness = None if self.fitness is None else self.fitness.to_json()
+        calibration = None if self.calibration is None else vars(self.calibration)
+        return {**vars(self), "fitness": fitness, "calibration": calibration}
 
 
 def digest(path: Path) -> str:
@@ -211,6 +216,7 @@ def load(run: Path) -> FrozenThreshold | None:
             None if held.tolerance is None else dict(held.tolerance),
             None if held.max_escape is None else asdict(max_escape.Check(**held.max_escape)),
             None if held.operating_points is None else [operating_points.read(one) for one in held.operating_points],
+            None if held.calibration is None else Calibration.from_json(held.calibration),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Figures of a run: curves over epochs (numbers: metrics.csv), confusion matrices, operating points (summary.json)."""
+"""Figures of runs and evaluations: curves over epochs, confusion matrices, operating points, calibration."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -80,6 +80,34 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: 
         axes.set_yticks(range(len(classes)), classes)
         accuracy = np.trace(matrix) / max(1, matrix.sum())
         axes.set(title=f"{name}: accuracy {accuracy:.3f}", xlabel="predicted", ylabel="true")
+    save_figure(figure, path)
+
+
+def calibration(panels: Mapping[str, Mapping[str, Mapping[str, Any]]], counted: str, true: str, path: Path) -> None:
+    """Plot the share of right answers over their stated probability, a panel for each split.
+
+    Args:
+        panels: By split and then by label of the curve, results of `metrics.reliability`.
+        counted, true: Keys of its bins for the number of answers (also the word in the panel's title) and for the share
+            of right ones.
+        path: PNG file to write.
+    """
+    figure = Figure(figsize=(4.6 * len(panels), 4.6), layout="constrained")
+    for axes, (name, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
+        total = 0
+        for (label, measured), color in zip(curves.items(), ("tab:orange", "tab:blue"), strict=False):
+            rows = measured["bins"]
+            total = sum(r[counted] for r in rows)
+            said, right = [r["confidence"] for r in rows], [r[true] for r in rows]
+            axes.plot(said, right, color=color, alpha=0.6)
+            ece = "-" if measured["ece"] is None else f"{measured['ece']:.3f}"
+            area = [12 + 200 * r[counted] / total for r in rows]
+            axes.scatter(said, right, area, color=color, label=f"{label}: ECE {ece}")
+        axes.set(title=f"{name}: {total} {counted}", xlabel="stated probability", ylabel="share right")
+        axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.05))
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8, loc="best")
     save_figure(figure, path)
 
 

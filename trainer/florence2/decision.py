@@ -6,12 +6,13 @@ threshold. (A ViT's fitness judges each half of the parts by a threshold chosen 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from trainer.core import frozen_threshold, operating_points
+from trainer.core import calibration, frozen_threshold, operating_points
 from trainer.core.decision import Limits
 from trainer.core.fitness import fitness_of
 from trainer.core.frozen_threshold import FrozenThreshold
@@ -30,9 +31,10 @@ def frozen_of(
     threshold: float,
     mean_precision: float | None,
     seen: Mapping[str, Sequence[str]],
+    boxes: tuple[Sequence[float], Sequence[bool]],
     rate: float = 0.0,
 ) -> FrozenThreshold:
-    """Choose escape and overkill threshold, and measure the fitness, on validation; returns RUN/frozen.json's content.
+    """Choose thresholds, measure the fitness and fit the calibration on validation; returns RUN/frozen.json's content.
 
     The file is not written.
 
@@ -42,13 +44,15 @@ def frozen_of(
         threshold: Confidence from which a box counts; the two thresholds are chosen around it.
         mean_precision: mAP on validation, which makes the run unfit if below 0.0005; None without true boxes.
         seen: Addresses of the pins that are defective in a training picture, by scene.
+        boxes: Confidence of each found box, and whether it is right (`metrics.scored`).
         rate: Largest escape rate, from `--max-escape`; 0: not given.
     """
     parts, ng, scores = _scored(truths, found)
     wanting = [] if mean_precision is None or mean_precision >= 0.0005 else ["mAP on validation is 0.000"]
     measured = fitness_of(parts, ng, scores >= threshold, wanting)
     positions = {scene: list(addresses) for scene, addresses in seen.items()}
-    return frozen_threshold.decided_by(run, parts, scores, ng, threshold, measured, positions, rate=rate)
+    made = frozen_threshold.decided_by(run, parts, scores, ng, threshold, measured, positions, rate=rate)
+    return replace(made, calibration=calibration.fit(*boxes, threshold))
 
 
 def _scored(truths: Sequence[Truth], found: Sequence[Sequence[Found]]) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from PIL import Image
 
-from trainer.core import frozen_threshold, results_folder, run_folder, tolerance, verdict_shares
+from trainer.core import calibration, frozen_threshold, results_folder, run_folder, tolerance, verdict_shares
 from trainer.core import gates as core_gates
+from trainer.core.calibration import Calibration
 from trainer.core.console import say
 from trainer.core.data import read_dataset
 from trainer.core.dataset_columns import ANSWER_READ, lacking, lacking_line
@@ -34,7 +35,7 @@ from trainer.florence2.answers import Found
 from trainer.florence2.data import DetectionData, DetectionSplit, detection_data
 from trainer.florence2.detect import Inspector, answers
 from trainer.florence2.drawn_texts import with_texts
-from trainer.florence2.evaluation_page import write_page
+from trainer.florence2.evaluation_page import calibration_said, write_page
 from trainer.florence2.metrics import matches, pin_at
 from trainer.florence2.run import Detector, load_config
 from trainer.florence2.truth import Truth
@@ -44,7 +45,8 @@ from trainer.vit.network.letterbox import rgb
 # A larger share of pictures without room for a text is reported.
 _MOST_BARE = 0.1
 
-COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", "x1", "y1", "x2", "y2")
+EDGES = ("x1", "y1", "x2", "y2")
+COLUMNS = ("split", "run", "kind", "label", "confidence", "address", "cavity", *EDGES, "probability")
 SHOWN = 6
 
 
@@ -68,13 +70,16 @@ def _data(folder: Path, wanted: Sequence[str], detector: Detector) -> DetectionD
     return data
 
 
-def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) -> list[dict[str, Any]]:
+def lines_of(
+    name: str, truth: Truth, found: Sequence[Found], threshold: float, by: Calibration | None = None
+) -> list[dict[str, Any]]:
     """Make the lines of predictions.csv for a picture: found boxes, `true` or `false`, then `missed` true boxes.
 
     Args:
         name, truth: The split's name, and the picture's truth.
         found: Found boxes in px of the picture; those below the threshold are left out.
         threshold: Confidence from which a box counts.
+        by: The run's calibration, which gives each box its probability; None: the run has none.
 
     Returns:
         Lines with the keys `COLUMNS`; `address` is that of the pin at the box (`metrics.pin_at`), edges are in px.
@@ -83,7 +88,8 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
     matched = matches(truth, counted)
 
     def line(kind: str, label: str, box: Sequence[float], pin: Any, confidence: float | None) -> dict[str, Any]:
-        places = dict(zip(COLUMNS[-4:], (f"{edge:.2f}" for edge in box), strict=True))
+        probability = None if confidence is None or by is None else by.probability(confidence)
+        places = dict(zip(EDGES, (f"{edge:.2f}" for edge in box), strict=True))
         return {
             "split": name,
             "run": truth.run,
@@ -93,6 +99,7 @@ def lines_of(name: str, truth: Truth, found: Sequence[Found], threshold: float) 
             "address": pin.address if pin else "",
             "cavity": pin.cavity if pin else "",
             **places,
+            "probability": "" if probability is None else f"{probability:.4f}",
         }
 
     lines = [
@@ -113,6 +120,12 @@ def worst(lines: Sequence[Sequence[dict[str, Any]]], count: int = SHOWN) -> list
     return [i for i in order[:count] if wrong[i]]
 
 
+def _others(run: Path, folder: Path) -> bool:
+    """Return whether a dataset is known to be another than that of the run's training."""
+    known = load_config(run)[0].data_sha256
+    return bool(known) and known != dataset_facts(folder).get("content_sha256", "")
+
+
 def frozen_of(
     run: Path, inspector: Inspector, folder: Path, data: DetectionData, batch_size: int, rate: float = 0.0
 ) -> FrozenThreshold | None:
@@ -131,9 +144,7 @@ def frozen_of(
     Raises:
         InputError: The file is damaged; or a `rate` is given and the file cannot be made.
     """
-    held = frozen_threshold.load(run)
-    content, settings = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0]
-    others = bool(settings.data_sha256) and settings.data_sha256 != content
+    held, others = frozen_threshold.load(run), _others(run, folder)
     if rate and others:
         raise InputError(
             f"--max-escape: expected --data to be the dataset that {run} was trained on, whose validation split sets "
@@ -153,7 +164,14 @@ def frozen_of(
     pictures = list(zip(split.truths, found, strict=True))
     precision = metrics.mean_average_precision(pictures, detector.labels)["map"]
     made = decision.frozen_of(
-        run, split.truths, found, detector.threshold, precision, detector.seen, rate or settings.max_escape
+        run,
+        split.truths,
+        found,
+        detector.threshold,
+        precision,
+        detector.seen,
+        metrics.scored(pictures),
+        rate or load_config(run)[0].max_escape,
     )
     frozen_threshold.write(run, made, decision.CRITERION)
     say(
@@ -172,8 +190,7 @@ def _compared(run: Path, data: DetectionData) -> tolerance.Comparison:
 
 def _learn_gates(run: Path, inspector: Inspector, folder: Path) -> None:
     """Learn the gates of a run that has none, if the dataset may be that of its training and has both splits."""
-    content, known = dataset_facts(folder).get("content_sha256", ""), load_config(run)[0].data_sha256
-    if core_gates.have(run) or (known and known != content):
+    if core_gates.have(run) or _others(run, folder):
         return
     try:
         splits = _data(folder, tuple(core_gates.MOST), inspector.detector).splits
@@ -227,6 +244,7 @@ def measure(
     frozen: FrozenThreshold | None = None,
     own: Gates | None = None,
     texts: Sequence[str] = (),
+    fitted: str = "validation",
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """Measure the splits, and write OUT/mistakes_SPLIT.png for each split with false or missed boxes.
 
@@ -236,19 +254,27 @@ def measure(
         frozen: Thresholds of the verdicts; None: verdicts use the threshold from which a box counts.
         own: The run's gates, which find pictures that cannot be judged; None: no gates.
         texts: Kinds of texts (`run.DRAWN_TEXTS`) with which the pictures are measured again.
+        fitted: Split on which the run's calibration was fitted, which would therefore not be a test of it.
 
     Returns:
         Reports by split, and the lines of predictions.csv.
     """
     detector = inspector.detector
     threshold, seen = detector.threshold, detector.seen
-    limits = Limits.at(threshold) if frozen is None else frozen.limits
+    limits, by = (Limits.at(threshold), None) if frozen is None else (frozen.limits, frozen.calibration)
     reports: dict[str, Any] = {}
     rows: list[dict[str, Any]] = []
     for name, split in splits.items():
         found, unsuitable = _judged(inspector, split, batch_size, own)
         reports[name] = metrics.report(
-            split.truths, found, detector.labels, threshold, seen, limits=limits, unsuitable=unsuitable
+            split.truths,
+            found,
+            detector.labels,
+            threshold,
+            seen,
+            limits=limits,
+            unsuitable=unsuitable,
+            calibrated=None if name == fitted else by,
         )
         points = decision.operating_points_of(split.truths, found, frozen, threshold, unsuitable)
         reports[name]["operating_points"] = points
@@ -256,7 +282,7 @@ def measure(
             reports[name]["drawn"] = {
                 kind: _with_texts(inspector, split, batch_size, limits, own, kind) for kind in texts
             }
-        lines = [lines_of(name, *pair, threshold) for pair in zip(split.truths, found, strict=True)]
+        lines = [lines_of(name, *pair, threshold, by) for pair in zip(split.truths, found, strict=True)]
         rows += [line for some in lines for line in some]
         if shown := worst(lines):
             sheet = sheets.truth_and_prediction(split, found, shown, threshold)
@@ -299,11 +325,11 @@ def evaluate(
     if not own_folder:
         new = evaluation_files({"splits": data.splits})
         results_folder.check(out, run, EVALUATION, evaluation_files, new)
-    compared = _compared(run, data)
+    compared, fitted = _compared(run, data), "" if _others(run, folder) else "validation"
     frozen = frozen_of(run, inspector, folder, data, batch_size, max_escape)
     _learn_gates(run, inspector, folder)
     with results_folder.replaced(out, EVALUATION, evaluation_files) as stage:
-        reports, rows = measure(inspector, data.splits, batch_size, stage, frozen, Gates.load(run), texts)
+        reports, rows = measure(inspector, data.splits, batch_size, stage, frozen, Gates.load(run), texts, fitted)
         document = {
             "model": run.resolve().name,
             "data": folder.resolve().name,
@@ -315,12 +341,12 @@ def evaluate(
             "splits": reports,
         }
         run_folder.write_table(stage / PREDICTIONS, COLUMNS, rows)
-        calibrations = {name: measured["calibration"] for name, measured in reports.items()}
-        plots.calibration(calibrations, stage / "calibration.png")
+        plots.calibration(reports, stage / "calibration.png")
         operating_points(reports, decision.SCORE, stage / results_folder.OPERATING_POINTS)
         write_page(stage, document)
         run_folder.write_text(stage / EVALUATION, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
     fitness = frozen.sentences() if frozen else [fitness_said(None)]
+    fitness.append(calibration.said(frozen.calibration if frozen else None))
     for text in [*_headlines(reports), compared.sentence(), *fitness]:
         say(text)
     say(f"page: {out / REPORT}")
@@ -332,6 +358,7 @@ def _headlines(reports: Mapping[str, Any]) -> Iterator[str]:
         yield f"{name}: {metrics.headline(measured)} ({measured['pictures']} pictures)"
         for group, part in measured["positions"].items():
             yield f"  {group} positions: {metrics.headline(part)}"
+        yield f"  {calibration_said(measured)}"
         for kind, part in measured.get("drawn", {}).items():
             yield f"  texts drawn, {kind}: {metrics.headline(part)}"
     yield from verdict_shares.worse_than_validation(reports)

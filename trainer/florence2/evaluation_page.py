@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from generator.reporting.pages import render
-from trainer.core import operating_tables, verdict_shares
+from generator.reporting.pages import render, shown
+from trainer.core import calibration, operating_tables, verdict_shares
+from trainer.core.calibration import Calibration
 from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT, write_text
 from trainer.core.tolerance import Comparison
@@ -66,6 +67,22 @@ def split_tables(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def calibration_said(measured: Mapping[str, Any]) -> str:
+    """Return the expected calibration errors (ECE) of a split in words; `measured`: a result of `metrics.report`."""
+    own = measured["calibration"]
+    said = f"calibration error (ECE) of confidences: {shown(own['ece'])} of {own['boxes']} boxes found"
+    if part := measured.get("calibration_of_counted"):
+        before, after = (shown(part[key]["ece"]) for key in ("confidence", "probability"))
+        said += f"; {before} of the {part['boxes']} that count, {after} of their probabilities"
+    return said
+
+
+def calibration_words(document: Mapping[str, Any]) -> str:
+    """Say whether confidences are calibrated; `document`: content of frozen.json or summary.json, empty if missing."""
+    held = document.get("calibration")
+    return calibration.said(held and Calibration.from_json(held))
+
+
 def write_page(out: Path, document: Mapping[str, Any]) -> None:
     """Write OUT/report.html from the content of evaluation.json and the pictures in OUT."""
     page = render(
@@ -76,6 +93,7 @@ def write_page(out: Path, document: Mapping[str, Any]) -> None:
         tolerance=Comparison(**document["tolerance"]).sentence() if "tolerance" in document else "",
         fitness=fitness_and_escapes(document.get("frozen", {})),
         folder=out,
+        calibration=calibration_words(document.get("frozen", {})),
         operating_points=operating_tables.view(document["splits"]),
         splits=[split_tables(name, measured) for name, measured in document["splits"].items()],
     )

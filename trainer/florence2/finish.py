@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from trainer.core import frozen_threshold, run_folder
+from trainer.core import calibration, frozen_threshold, run_folder
 from trainer.core.console import say, stage
 from trainer.core.frozen_threshold import FrozenThreshold
 from trainer.core.loop import Outcome
@@ -19,6 +19,7 @@ from trainer.florence2 import decision, forgetting, gates, lora, metrics, plots,
 from trainer.florence2.answers import AnswerGrammar, Found
 from trainer.florence2.card import model_card
 from trainer.florence2.detect import answers
+from trainer.florence2.evaluation_page import calibration_said
 from trainer.florence2.examples import Examples
 from trainer.florence2.losses import DetectionLosses
 from trainer.florence2.network import load, trained_parameters
@@ -107,10 +108,21 @@ def measure(run: Path, model: Any, examples: Examples) -> Measured:
     seen = data.seen_positions(examples.rows)
     precision = metrics.mean_average_precision(pictures, data.labels)
     rate = examples.config.max_escape
-    frozen = decision.frozen_of(run, validation.truths, found["validation"], threshold, precision["map"], seen, rate)
+    boxes = metrics.scored(pictures)
+    frozen = decision.frozen_of(
+        run, validation.truths, found["validation"], threshold, precision["map"], seen, boxes, rate
+    )
     reports = {
-        name: metrics.report(data.splits[name].truths, boxes, data.labels, threshold, seen, limits=frozen.limits)
-        for name, boxes in found.items()
+        name: metrics.report(
+            data.splits[name].truths,
+            answered,
+            data.labels,
+            threshold,
+            seen,
+            limits=frozen.limits,
+            calibrated=None if name == "validation" else frozen.calibration,
+        )
+        for name, answered in found.items()
     }
     for name, report in reports.items():
         truths = data.splits[name].truths
@@ -137,7 +149,7 @@ def _draw(run: Path, rows: Sequence[run_folder.Row], measured: Measured, example
     """Write curves.png, calibration.png, operating_points.png and the sheet of the best weights into RUN."""
     reports = measured.reports
     plots.curves(rows, reports["validation"]["ceiling"]["map"], run / "curves.png")
-    plots.calibration({name: r["calibration"] for name, r in reports.items()}, run / "calibration.png")
+    plots.calibration(reports, run / "calibration.png")
     operating_points(reports, decision.SCORE, run / OPERATING_POINTS)
     validation = examples.data.splits["validation"]
     shown = sheets.fixed_rows(validation)
@@ -187,7 +199,7 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         "merge_difference": difference,
         "changed": changed,
         "threshold": measured.threshold,
-        "fitness": measured.frozen.to_json()["fitness"],
+        **{key: measured.frozen.to_json()[key] for key in ("fitness", "calibration")},
         "max_escape": measured.frozen.max_escape,
         "tolerance": measured.frozen.tolerance,
         "splits": measured.reports,
@@ -202,5 +214,6 @@ def finish(run: Path, ended: Ended, detector: Detector, photos: Path | None = No
         say(f"{name}: {metrics.headline(report)} (best weights, {report['pictures']} pictures)")
         for group, part in report["positions"].items():
             say(f"  {group} positions: {metrics.headline(part)}")
-    for text in measured.frozen.sentences():
+        say(f"  {calibration_said(report)}")
+    for text in (*measured.frozen.sentences(), calibration.said(measured.frozen.calibration)):
         say(text)

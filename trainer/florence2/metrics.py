@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from trainer.core.calibration import Calibration
 from trainer.core.decision import Limits
 from trainer.core.held_out import group_of
 from trainer.core.metrics import reliability
@@ -338,13 +339,24 @@ def ceilings(truths: Sequence[Truth], labels: Sequence[str]) -> dict[str, float 
     }
 
 
+def scored(pictures: Pictures) -> tuple[list[float], list[bool]]:
+    """Return the confidence of each found box, and whether it matches a true box."""
+    confidences = [one.confidence for _, found in pictures for one in found]
+    return confidences, [hit for truth, found in pictures for hit in hits(truth, found)]
+
+
 def calibration(pictures: Pictures) -> dict[str, Any]:
     """Return the result of `reliability` for the confidence of found boxes, and `boxes`, the number of found boxes."""
-    scored = [
-        (f.confidence, hit) for truth, found in pictures for f, hit in zip(found, hits(truth, found), strict=True)
-    ]
-    confidence, true = np.array(scored, dtype=float).reshape(-1, 2).T
-    return {**reliability(confidence, true, "boxes", "true"), "boxes": len(scored)}
+    confidences, true = map(np.array, scored(pictures))
+    return {**reliability(confidences, true, "boxes", "true"), "boxes": len(true)}
+
+
+def calibration_of_counted(pictures: Pictures, by: Calibration) -> dict[str, Any]:
+    """Return the number of boxes that `by` calibrates; of their `confidence` and `probability`, see `reliability`."""
+    boxes = [(c, p, hit) for c, hit in zip(*scored(pictures), strict=True) if (p := by.probability(c)) is not None]
+    *stated, true = np.array(boxes, dtype=float).reshape(-1, 3).T
+    both = zip(("confidence", "probability"), stated, strict=True)
+    return {"boxes": len(boxes), **{name: reliability(values, true, "boxes", "true") for name, values in both}}
 
 
 def position_groups(truths: Iterable[Truth], seen: Mapping[str, Sequence[str]]) -> list[str]:
@@ -375,6 +387,7 @@ def report(
     intervals: bool = True,
     limits: Limits | None = None,
     unsuitable: Sequence[Sequence[str]] = (),
+    calibrated: Calibration | None = None,
 ) -> dict[str, Any]:
     """Compute all measures of one split, as evaluation.json stores them.
 
@@ -388,6 +401,7 @@ def report(
         intervals: Whether to compute bootstrap intervals of mAP50.
         limits: Thresholds of the verdicts; None: all are `threshold`.
         unsuitable: For each picture the reasons of the run's gates why it cannot be judged; empty: no gates.
+        calibrated: The run's calibration, fitted on other pictures; None: only confidences are measured.
     """
     pictures = list(zip(truths, found, strict=True))
 
@@ -409,6 +423,8 @@ def report(
         },
         "factors": {},
     }
+    if calibrated is not None and calibrated.slope is not None:
+        out["calibration_of_counted"] = calibration_of_counted(pictures, calibrated)
     for factor in FACTORS:
         values = [truth.factors.get(factor, "") for truth in truths]
         levels = sorted(set(values))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from trainer.core import plots
 from trainer.core.plots import save_figure
 
 
@@ -62,38 +63,14 @@ def curves(rows: Sequence[Mapping[str, object]], ceiling: float | None, path: Pa
     save_figure(figure, path)
 
 
-def calibration(parts: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot the share of found boxes that are true over the boxes' confidence, a line for each split.
-
-    Args:
-        parts: Results of `metrics.calibration` by split.
-        path: PNG file to write.
-    """
-    figure = Figure(figsize=(5.5, 5), layout="constrained")
-    axes = figure.subplots()
-    axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="calibrated")
-    for name, part in parts.items():
-        rows = part["bins"]
-        if rows:
-            ece = part["ece"]
-            axes.plot(
-                [r["confidence"] for r in rows],
-                [r["true"] for r in rows],
-                marker="o",
-                label=f"{name}: {part['boxes']} boxes, ECE {ece:.3f}",
-            )
-            for r in rows:
-                axes.annotate(
-                    str(r["boxes"]),
-                    (r["confidence"], r["true"]),
-                    fontsize=7,
-                    xytext=(4, -8),
-                    textcoords="offset points",
-                )
-    axes.set(xlabel="confidence", ylabel="share of true boxes", xlim=(0, 1.02), ylim=(-0.02, 1.05), title="Calibration")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
-    save_figure(figure, path)
+def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Plot into the PNG file `path` the share of right boxes over confidence and probability; `reports`: by split."""
+    panels: dict[str, dict[str, Any]] = {}
+    for name, one in reports.items():
+        part = one.get("calibration_of_counted") or {}
+        curves = {f"{key} of boxes that count": part[key] for key in ("confidence", "probability") if part}
+        panels[name] = curves or {"confidence of all boxes": one["calibration"]}
+    plots.calibration(panels, "boxes", "true", path)
 
 
 def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -16,6 +16,7 @@ from generator.io.pin_boxes import PinBox, read_pin_boxes
 from generator.locating.pin_places import PinLocator, PinPlaces
 from generator.verdict.envelope import overall
 from trainer.core import frozen_threshold
+from trainer.core.calibration import Calibration
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError, as_input_error
 from trainer.core.fitness import NOT_MEASURED
@@ -72,7 +73,7 @@ class _Guides(NamedTuple):
 @dataclass(frozen=True)
 class _By:
     """What judges: network, thresholds, gates, the run for every verdict, the pins' positions, guides; whether to draw,
-    and the camera of pictures whose names state none."""
+    the camera of pictures whose names state none, and calibration (None: the run has none)."""
 
     inspector: Inspector
     limits: Limits
@@ -82,6 +83,7 @@ class _By:
     guides: _Guides
     sheets: bool
     camera: str | None
+    calibration: Calibration | None
 
 
 class _Opened(NamedTuple):
@@ -168,7 +170,8 @@ def _by(run: Path, options: Options, guides: _Guides) -> _By:
     unfit = (*unfit, *gates.missing)
     judge = Judge.of(run, sha256, inspector.detector.labels, unfit, options.allow_unfit, options.tolerance)
     limits, camera = limits.with_threshold(options.threshold), options.part.get("camera")
-    return _By(inspector, limits, gates, judge, pins, guides, options.sheets, camera)
+    calibration = None if held is None else held.calibration
+    return _By(inspector, limits, gates, judge, pins, guides, options.sheets, camera, calibration)
 
 
 def _outcomes(run: Path, files: Sequence[Path], options: Options, guides: _Guides) -> Iterator[Judged]:
@@ -276,5 +279,5 @@ def _verdicts(by: _By, pictures: Sequence[_Opened]) -> list[tuple[Image.Image, D
     for one, boxes, unsuitable in zip(pictures, found, by.gates.reasons(given, seen.features), strict=True):
         pins, lost = (by.pins, ()) if one.places is None else (_pins(one.places.boxes), one.places.reasons)
         invalid = [*by.judge.invalid, *unsuitable, *lost]
-        verdicts.append((one.picture, verdict_of(boxes, one.picture.size, by.limits, pins, invalid)))
+        verdicts.append((one.picture, verdict_of(boxes, one.picture.size, by.limits, pins, invalid, by.calibration)))
     return verdicts

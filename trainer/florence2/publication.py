@@ -13,7 +13,11 @@ from trainer.florence2.run import MODEL, UNFINISHED, load_config
 PICTURES = (
     Picture("sheets/best.png", "predictions.png", "Validation pictures: truth on the left, prediction on the right"),
     Picture("operating_points.png", "operating_points.png", "Escapes and overkill over the threshold"),
-    Picture("calibration.png", "calibration.png", "Calibration: share of boxes that are true over their confidence"),
+    Picture(
+        "calibration.png",
+        "calibration.png",
+        "Calibration: share of boxes that are right over their confidence, and over their probability",
+    ),
     Picture("curves.png", "curves.png", "Training: losses, and measures of validation"),
 )
 

@@ -10,7 +10,7 @@ from trainer.core.max_escape import fitness_and_escapes
 from trainer.core.run_folder import REPORT, write_text
 from trainer.core.settings import settings_table
 from trainer.core.tolerance import words
-from trainer.florence2.evaluation_page import split_tables
+from trainer.florence2.evaluation_page import calibration_words, split_tables
 from trainer.florence2.network import MODE_WORDS
 from trainer.florence2.run import DetectionConfig
 
@@ -31,6 +31,7 @@ def write_page(run: Path, summary: Mapping[str, Any]) -> None:
         summary=summary,
         tolerance=words(summary.get("tolerance")),
         fitness=fitness_and_escapes(summary),
+        calibration=calibration_words(summary),
         settings=summary["settings"],
         mode=MODE_WORDS.get(summary["settings"]["mode"], ""),
         options=[[name, str(value), meanings.get(name, "")] for name, value in sorted(summary["settings"].items())],

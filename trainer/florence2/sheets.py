@@ -66,7 +66,7 @@ def truth_and_prediction(
         picture = _stored(split.pictures, row, truth.size)
         factor = enlargement(truth.size, 512)
         true = [Box(p.box, p.label, f"{p.address} {p.label}".strip()) for p in truth.targets]
-        said = [Box(f.box, f.label, f"{f.label} {f.confidence:.0%}") for f in found[row] if f.confidence >= threshold]
+        said = [Box(f.box, f.label, f"{f.label} {f.confidence:.2f}") for f in found[row] if f.confidence >= threshold]
         lines.append(
             [
                 Cell(draw_boxes(picture, true, factor), [f"{truth.run}: truth{'' if true else ', OK'}"]),

@@ -7,6 +7,7 @@ from PIL import Image
 
 from generator.io.drawing import Box, Cell, draw_boxes, enlargement, grid, under_verdict
 from generator.verdict.envelope import Verdict
+from trainer.core.calibration import Calibration
 from trainer.core.decision import Limits
 from trainer.core.decision import verdict_of as verdict_of_score
 from trainer.florence2.answers import Found
@@ -19,13 +20,26 @@ SIDE_PX = 768
 
 @dataclass(frozen=True)
 class Detection:
-    """A found box: xyxy in px, class, confidence in [0, 1]; address and cavity of the pin there, None if not known."""
+    """A found box.
+
+    Args:
+        box, label: xyxy in px, and the class.
+        confidence: In [0, 1]; not calibrated. The thresholds apply to it.
+        address, cavity: Those of the pin there; None if not known.
+        probability: Calibrated probability that the box is right; None if the run is not calibrated at this confidence.
+    """
 
     box: tuple[float, float, float, float]
     label: str
     confidence: float
     address: str | None
     cavity: str | None
+    probability: float | None = None
+
+    @property
+    def sure(self) -> str:
+        """Confidence as text and, if the run is calibrated, the probability in per cent."""
+        return f"{self.confidence:.2f}" + ("" if self.probability is None else f" ({self.probability:.0%})")
 
 
 @dataclass(frozen=True)
@@ -49,14 +63,19 @@ class DetectionVerdict:
 
     @property
     def said(self) -> str:
-        """Text beside the verdict: address, class and confidence of each box; empty for INVALID."""
+        """Text beside the verdict: address, class, confidence and probability of each box; empty for INVALID."""
         if self.verdict is Verdict.INVALID:
             return ""
-        return ", ".join(f"{b.address or '?'} {b.label} {b.confidence:.2f}" for b in self.boxes)
+        return ", ".join(f"{b.address or '?'} {b.label} {b.sure}" for b in self.boxes)
 
 
 def verdict_of(
-    found: Sequence[Found], size: tuple[int, int], limits: Limits, pins: Sequence[Pin] = (), invalid: Sequence[str] = ()
+    found: Sequence[Found],
+    size: tuple[int, int],
+    limits: Limits,
+    pins: Sequence[Pin] = (),
+    invalid: Sequence[str] = (),
+    calibration: Calibration | None = None,
 ) -> DetectionVerdict:
     """Make the verdict from the boxes found.
 
@@ -66,13 +85,15 @@ def verdict_of(
         limits: Thresholds of the highest confidence; a box with less than `limits.threshold` is left out.
         pins: The pins' positions, if known; a box gets the address of its pin (`pin_at`).
         invalid: Reasons why the picture cannot be judged: see `decision.verdict_of`.
+        calibration: The run's; it gives the boxes' probabilities and changes no verdict.
     """
     boxes = []
     for one in found:
         if one.confidence >= limits.threshold:
             pin = pin_at(one.box, pins)
-            where = (pin.address, pin.cavity or None) if pin else (None, None)
-            boxes.append(Detection(one.box, one.label, one.confidence, *where))
+            address, cavity = (pin.address, pin.cavity or None) if pin else (None, None)
+            probability = calibration.probability(one.confidence) if calibration else None
+            boxes.append(Detection(one.box, one.label, one.confidence, address, cavity, probability))
     verdict, reasons = verdict_of_score(score_of(found), limits, invalid, "the highest confidence of a box")
     return DetectionVerdict(verdict, tuple(reasons), *size, limits.threshold, tuple(boxes))
 
@@ -104,7 +125,5 @@ def _named(verdict: DetectionVerdict) -> list[str]:
 
 
 def _with_boxes(picture: Image.Image, verdict: DetectionVerdict) -> Image.Image:
-    boxes = [
-        Box(b.box, b.label, " ".join(filter(None, (b.address, b.label, f"{b.confidence:.0%}")))) for b in verdict.boxes
-    ]
+    boxes = [Box(b.box, b.label, " ".join(filter(None, (b.address, b.label, b.sure)))) for b in verdict.boxes]
     return draw_boxes(picture, boxes, enlargement(picture.size, SIDE_PX))

@@ -304,7 +304,9 @@ def write_pictures(out: Path, model: ViT, splits: Mapping[str, Split], found: Me
     matrices = {name: np.array(r["confusion"]) for name, r in reports.items()}
     plots.confusion(matrices, classes, out / "confusion.png")
     plots.operating_points(reports, "P(NG)", out / results_folder.OPERATING_POINTS)
-    evaluation_plots.calibration(reports, out / "calibration.png")
+    stages = {"as trained": "calibration_before_temperature", "with the run's temperature": "calibration"}
+    panels = {name: {label: one[key] for label, key in stages.items()} for name, one in reports.items()}
+    plots.calibration(panels, "pictures", "right", out / "calibration.png")
     evaluation_plots.detection(reports, found.sizes, out / "detection.png")
     for name, measured in reports.items():
         evaluation_plots.main_effects(measured, name, out / f"effects_{name}.png")

@@ -1,4 +1,4 @@
-"""Figures of an evaluation: calibration, probability of detection, main effects, sheet of the worst mistakes."""
+"""Figures of an evaluation: probability of detection, main effects, sheet of the worst mistakes."""
 
 import itertools
 import textwrap
@@ -18,26 +18,6 @@ from trainer.core.plots import save_figure
 from trainer.core.run_folder import replace_file
 from trainer.core.split import IGNORED, Split
 from trainer.vit.network.model import OK_CLASS
-
-
-def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Plot the share of right predictions over their probability; `reports`: by split, results of `metrics.report`."""
-    figure = Figure(figsize=(4.6 * len(reports), 4.6), layout="constrained")
-    for axes, (name, measured) in zip(figure.subplots(1, len(reports), squeeze=False)[0], reports.items(), strict=True):
-        axes.plot([0, 1], [0, 1], color="grey", linestyle=":", label="perfectly calibrated")
-        for key, label, color in (
-            ("calibration_before_temperature", "as trained", "tab:orange"),
-            ("calibration", "with the run's temperature", "tab:blue"),
-        ):
-            rows = measured[key]["bins"]
-            area = [12 + 200 * r["pictures"] / measured["pictures"] for r in rows]
-            said, right = [r["confidence"] for r in rows], [r["right"] for r in rows]
-            axes.plot(said, right, color=color, alpha=0.6)
-            axes.scatter(said, right, area, color=color, label=f"{label}: ECE {measured[key]['ece']:.3f}")
-        axes.set(title=name, xlabel="predicted probability", ylabel="share right", xlim=(0, 1.03), ylim=(-0.03, 1.05))
-        axes.grid(alpha=0.3)
-        axes.legend(fontsize=8, loc="lower left")
-    save_figure(figure, path)
 
 
 def detection(reports: Mapping[str, Mapping[str, Any]], hits: Mapping[str, Mapping[str, Any]], path: Path) -> bool:

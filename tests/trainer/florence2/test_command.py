@@ -27,6 +27,7 @@ from tests.trainer.core.test_distributed import together
 from tests.trainer.florence2.florence2_rows import detection_of, with_answers
 from trainer import evaluate, predict
 from trainer.core import held_out, run_folder, time_limit
+from trainer.core.calibration import Calibration
 from trainer.core.decision import Limits
 from trainer.core.errors import InputError
 from trainer.core.golden_input import GoldenInput
@@ -393,6 +394,44 @@ def test_a_part_gets_the_gravest_verdict_of_its_views(finished, make_rows, tmp_p
     assert "--views: expected without --positions" in capsys.readouterr().err
 
 
+def test_a_calibration_gives_boxes_a_probability_and_changes_no_verdict(
+    dataset, finished, make_rows, make_dataset, tmp_path, capsys
+):
+    run, out = shutil.copytree(finished, tmp_path / "run"), tmp_path / "out"
+    frozen, summary = (json.loads((run / name).read_text()) for name in ("frozen.json", "summary.json"))
+    assert frozen.pop("calibration") == summary["calibration"]
+    (tmp_path / "p.png").write_bytes(make_rows("test", 1, 2)[0]["image"]["bytes"])
+    words = ["--model", str(run), "--threads", "1"]
+    boxes, verdicts = [], []
+    # A run of an earlier version, and one that is calibrated.
+    for more in ({}, {"calibration": {"lowest": 0.0, "boxes": 40, "right": 8, "slope": 0.5, "intercept": -1.0}}):
+        (run / "frozen.json").write_text(json.dumps({**frozen, **more}))
+        assert predict.main([*words, str(tmp_path / "p.png"), "--json", str(out), "--threshold", "0"]) == 0
+        (document,) = json.loads(out.read_text())
+        boxes.append(document.pop("boxes"))
+        verdicts.append({key: value for key, value in document.items() if key != "time"})
+    assert verdicts[0] == verdicts[1] and boxes[0] and all(box["probability"] is None for box in boxes[0])
+    by = Calibration(0.0, 40, 8, 0.5, -1.0)
+    assert boxes[1] == [{**box, "probability": by.probability(box["confidence"])} for box in boxes[0]]
+    # The own validation split is no test of a calibration that was fitted on it; that of another dataset is.
+    assert evaluate.main([*words, "--data", str(dataset), "--out", str(tmp_path / "own"), "--device", "cpu"]) == 0
+    own = json.loads((tmp_path / "own" / "evaluation.json").read_text())
+    assert own["splits"]["validation"] == summary["splits"]["validation"]
+    with edited(run / "config.json") as config:
+        config["training"]["data_sha256"] = "0" * 64
+    data = make_dataset(tmp_path / "other", {"validation": with_answers(make_rows("validation", 4, 3))})
+    capsys.readouterr()
+    assert evaluate.main([*words, "--data", str(data), "--out", str(tmp_path / "others"), "--device", "cpu"]) == 0
+    split = json.loads((tmp_path / "others" / "evaluation.json").read_text())["splits"]["validation"]
+    part = split["calibration_of_counted"]
+    before, after = part["confidence"]["ece"], part["probability"]["ece"]
+    assert part["boxes"] == split["calibration"]["boxes"] > 0 and before != after
+    said = f"{before:.3f} of the {part['boxes']} that count, {after:.3f} of their probabilities"
+    assert said in capsys.readouterr().out
+    page = "".join(read_page(tmp_path / "others" / "report.html").text)
+    assert "Confidences are calibrated on 40 boxes found in validation" in page and "8 of them right" in page
+
+
 def test_an_annotated_picture_shows_the_box():
     found = Found((20.0, 10.0, 60.0, 40.0), "NUKENG", 0.9)
     verdict = verdicts.verdict_of([found], (128, 64), Limits.at(0.5))
@@ -529,6 +568,11 @@ def test_a_picture_s_lines_name_what_is_true_false_and_missed(dataset):
     lines = evaluation.lines_of("train", truth, found, 0.5)
     assert [line["kind"] for line in lines] == ["false", "true", *["missed"] * (len(truth.targets) - 1)]
     assert {line["address"] for line in lines[:2]} == {pin.address}
+    assert [line["probability"] for line in lines] == [""] * len(lines)
+    by = Calibration(0.0, 40, 8, 0.5, -1.0)
+    calibrated = evaluation.lines_of("train", truth, found, 0.5, by)
+    expected = [f"{by.probability(0.9):.4f}", f"{by.probability(0.8):.4f}", *[""] * (len(truth.targets) - 1)]
+    assert [line["probability"] for line in calibrated] == expected
     missed = evaluation.lines_of("train", truth, [], 0.5)
     assert [line["kind"] for line in missed] == ["missed"] * len(truth.targets)
     assert evaluation.worst([lines[1:2], missed, lines[:2]]) == [1, 2]

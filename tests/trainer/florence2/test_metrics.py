@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("pycocotools")
 
+from trainer.core.calibration import Calibration
 from trainer.core.decision import Limits
 from trainer.florence2.answers import Found
 from trainer.florence2.metrics import (
@@ -143,6 +144,22 @@ def test_calibration_counts_every_box():
     assert curve["boxes"] == 3 == sum(row["boxes"] for row in curve["bins"])
     assert curve["ece"] == pytest.approx((0.0 + 2 * 0.725) / 3, abs=0.02)
     assert calibration([])["ece"] is None
+
+
+def test_a_calibration_changes_probabilities_and_nothing_else():
+    found, by = (
+        [[on(A, 0.6), on(B, 0.7, "BENDNG")], [on(C, 0.7, "BENDNG"), on(A, 0.5)]],
+        Calibration(0.6, 40, 10, 1.0, -3.0),
+    )
+    plain = report((NG, OK), found, LABELS, 0.5, {}, intervals=False)
+    mapped = report((NG, OK), found, LABELS, 0.5, {}, intervals=False, calibrated=by)
+    stated = mapped.pop("calibration_of_counted")
+    assert (
+        mapped == plain == report((NG, OK), found, LABELS, 0.5, {}, intervals=False, calibrated=Calibration(0.6, 3, 3))
+    )
+    right, wrong = by.probability(0.6), by.probability(0.7)
+    assert stated["boxes"] == 3 and stated["probability"]["ece"] == pytest.approx((1 - right + 2 * wrong) / 3)
+    assert stated["confidence"]["ece"] == pytest.approx((1 - 0.6 + 2 * 0.7) / 3)
 
 
 def test_groups_of_positions():
