@@ -69,29 +69,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder for predictions.json and marked pictures")
     weights = "ViT only: weights of the best or of the last epoch (default: best)"
     p.add_argument("--weights", choices=("best", "last"), default=None, help=weights)
-    p.add_argument(
-        "--positions",
-        type=Path,
-        metavar="FILE",
-        help="Florence-2 only: file with a box around each pin, by which the boxes of the answer get the pins' "
-        "addresses: a render's record (.json), or CSV with columns address, x1, y1, x2, y2 in px and, if known, cavity",
-    )
-    p.add_argument(
-        "--locate",
-        type=Path,
-        metavar="FILE.onnx",
-        help="Florence-2 only, in place of --positions: a gauge's ONNX file (see trainer.export), which locates the "
-        "part in each picture, so that the boxes get the addresses of the pins where they lie; a picture in which the "
-        "part is not located is INVALID",
-    )
-    p.add_argument(
-        "--views",
-        type=view_list,
-        metavar="C,C,…",
-        help="Florence-2 only: cameras that show each part: its pictures, named after part and view such as "
-        "part7_left.png, get one verdict, the first of NG, INVALID, UNSURE, OK that one of them has (default: a "
-        "verdict for each picture; a ViT trained with --views and a gauge judge parts by themselves)",
-    )
+    _of_florence2(p)
     p.add_argument(
         "--threshold",
         type=float,
@@ -117,6 +95,33 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--batch-size", type=int, metavar="N", help="Florence-2 only: pictures per batch (default: 8)")
     p.add_argument("--threads", type=int, default=None, help="number of CPU threads (default: number of cores)")
     return p
+
+
+def _of_florence2(p: argparse.ArgumentParser) -> None:
+    """Add the options that only a Florence-2 has, but for --batch-size."""
+    p.add_argument(
+        "--positions",
+        type=Path,
+        metavar="FILE",
+        help="Florence-2 only: file with a box around each pin, by which the boxes of the answer get the pins' "
+        "addresses: a render's record (.json), or CSV with columns address, x1, y1, x2, y2 in px and, if known, cavity",
+    )
+    p.add_argument(
+        "--locate",
+        type=Path,
+        metavar="FILE.onnx",
+        help="Florence-2 only, in place of --positions: a gauge's ONNX file (see trainer.export), which locates the "
+        "part in each picture, so that the boxes get the addresses of the pins where they lie; a picture in which the "
+        "part is not located is INVALID",
+    )
+    p.add_argument(
+        "--views",
+        type=view_list,
+        metavar="C,C,…",
+        help="Florence-2 only: cameras that show each part: its pictures, named after part and view such as "
+        "part7_left.png, get one verdict, the first of NG, INVALID, UNSURE, OK that one of them has (default: a "
+        "verdict for each picture; a ViT trained with --views and a gauge judge parts by themselves)",
+    )
 
 
 def _of_gauge(p: argparse.ArgumentParser) -> None:
