@@ -108,22 +108,35 @@ class Training:
 ALL = Pictures("all", (_MEASURED,), 900, 180)
 # Epochs of the gauge trained on other connectors, which is compared with `epochs_25`.
 _SHORT = ("--epochs", "25")
+_75 = ("--epochs", "75")
 _FOUR, _FEW = Pictures("four", _OTHERS, 225, 45), Pictures("few", (_MEASURED,), 36, 15)
 # The pictures of `make base`, which its SPECs describe, without those of this connector.
 _BASE = Pictures("base", (), 0, 0)
 PLAN = (
     *(Training(f"all_{seed}", f"900 pictures, 75 epochs, seed {seed}", "seeds", ALL, seed) for seed in range(3)),
-    Training("pictures_90", "90 pictures, 75 epochs", "pictures", Pictures("p90", (_MEASURED,), 90, 45)),
+    Training("pictures_90", "90 pictures, 75 epochs", "pictures", Pictures("p90", (_MEASURED,), 90, 45), options=_75),
     Training("pictures_300", "300 pictures, 75 epochs", "pictures", Pictures("p300", (_MEASURED,), 300, 90)),
     *(
         Training(f"epochs_{count}", f"900 pictures, {count} epochs", "epochs", ALL, options=("--epochs", str(count)))
         for count in (10, 25)
     ),
     Training("four", "225 pictures of each of four other connectors, 25 epochs", "scenes", _FOUR, options=_SHORT),
-    Training("few", "36 pictures, 75 epochs", "scenes", _FEW),
-    Training("four_few", "the four other connectors, then 36 pictures, 75 epochs", "scenes", _FEW, init="four"),
+    Training("few", "36 pictures, 75 epochs", "scenes", _FEW, options=_75),
+    Training(
+        "four_few", "the four other connectors, then 36 pictures, 75 epochs", "scenes", _FEW, options=_75, init="four"
+    ),
     Training("base", "the base without this connector, 20 epochs", "base", _BASE, options=("--epochs", "20")),
-    Training("base_few", "the base without this connector, then 36 pictures, 75 epochs", "base", _FEW, init="base"),
+    *(
+        Training(
+            name,
+            f"the base without this connector, then 36 pictures, {epochs} epochs",
+            "base",
+            _FEW,
+            options=("--epochs", str(epochs)),
+            init="base",
+        )
+        for name, epochs in (("base_few", 75), ("base_few_200", 200))
+    ),
 )
 
 

@@ -49,7 +49,10 @@ class GaugeConfig(Settings):
 class TrainingConfig(Settings):
     """Settings of a gauge's training that change its result."""
 
-    epochs: int = setting(75, "passes over the training split", ge=1, le=100_000)
+    epochs: int = setting(
+        75, "passes over the training split", ge=1, le=100_000,
+        shown="75; more, up to 200, for fewer than 100 training pictures",
+    )  # fmt: skip
     pictures: int = setting(4, "pictures per step", ge=1, le=4096)
     pins: int = setting(12, "pins per picture in a step, at most; they are drawn at random", ge=1, le=4096)
     edges: int = setting(10, "points on the edges of the housing's walls per picture in a step, at most", ge=0, le=4096)

@@ -14,7 +14,7 @@ from trainer.core.errors import InputError
 from trainer.core.run_folder import BEST, read_json
 from trainer.gauge import data as gauge_data
 from trainer.gauge.batches import batch_of
-from trainer.gauge.command import crop_of, main
+from trainer.gauge.command import crop_of, epochs_for, main
 from trainer.gauge.data import read_gauge_data
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import captures_of, measure_captures, table_of
@@ -124,6 +124,15 @@ def test_a_killed_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
         assert main([*options, "--out", str(tmp_path / "killed")]) == 1
     assert main([*options, "--out", str(tmp_path / "killed"), "--resume"]) == 0
     assert (tmp_path / "whole" / BEST).read_bytes() == (tmp_path / "killed" / BEST).read_bytes()
+
+
+def test_few_pictures_are_shown_more_often_unless_epochs_are_given(tmp_path: Path) -> None:
+    dataset = write_drawn(tmp_path / "set", {"train": 4, "validation": 2})
+    for words, epochs in (([], 200), (["--epochs", "75"], 75)):
+        with dying_in_epoch(1):
+            assert main(["--data", str(dataset), *SMALL, *words, "--out", str(tmp_path / str(epochs))]) == 1
+        assert read_json(tmp_path / str(epochs) / "config.json")["training"]["epochs"] == epochs
+    assert [epochs_for(pictures) for pictures in (36, 50, 100, 900, 0)] == [200, 150, 75, 75, 200]
 
 
 def test_a_dataset_without_cameras_is_refused(dataset: Path, tmp_path: Path, capsys) -> None:
