@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -84,7 +85,7 @@ def network(classes: int, size: tuple[int, int]) -> Any:
     anchors = AnchorGenerator(sides, ((0.5, 1.0, 2.0),) * len(sides))
     head = RetinaNetHead(CHANNELS, anchors.num_anchors_per_location()[0], classes, partial(nn.GroupNorm, 8))
     head.regression_head._loss_type = "giou"
-    more = {"anchor_generator": anchors, "head": head, "score_thresh": 0.01, "detections_per_img": MOST_BOXES}
+    more = {"anchor_generator": anchors, "head": head, "score_thresh": 0.01, "detections_per_img": 300}
     return RetinaNet(backbone, classes, min_size=min(size), max_size=max(size), **more)
 
 
@@ -94,9 +95,10 @@ def epochs_in(budget_s: float, epoch_s: float) -> int:
 
 
 def example(data: DetectionData, index: int, augmentation: str, generator: torch.Generator) -> Sample:
-    """Return the training picture `index`, augmented at random, with the pins that it shows."""
+    """Return the training picture `index`, augmented at random, with its good pins and the defects of its answer."""
     split = data.splits["train"]
     sample = sample_of(split, index, data.size, data.classes)
+    sample = sample.kept((sample.categories == data.classes.index(OK_CLASS)) | sample.in_answer)
     if augmentation == MOVES:
         return shown(moved(sample, split.truths[index].may_flip, generator))
     pixels, boxes = mirror(sample.pixels, sample.boxes, bool(torch.rand(1, generator=generator) < 0.5), False)
@@ -115,7 +117,8 @@ def found_of(output: Mapping[str, Tensor], classes: Sequence[str]) -> list[Found
     """Convert RetinaNet's boxes (N, 4) of a picture, xyxy in px, without those of good pins and without duplicates."""
     values = zip(*(output[key].tolist() for key in ("boxes", "labels", "scores")), strict=True)
     found = [Found(tuple(box), classes[label], score) for box, label, score in values]
-    return without_duplicates([one for one in found if one.label != OK_CLASS])
+    kept = without_duplicates([one for one in found if one.label != OK_CLASS])
+    return sorted(kept, key=lambda one: -one.confidence)[:MOST_BOXES]
 
 
 def answers(model: Any, split: DetectionSplit, data: DetectionData) -> list[list[Found]]:
@@ -202,8 +205,11 @@ def do(execution: Execution, results: Path, task: str, seed: int) -> None:
             if path.is_file():
                 continue
             print(f"{task}: {detector}, seed {seed}", flush=True)
+            folder = execution.folder(run)
+            if folder.exists() and "training_cpu" not in Meter(folder / SPENT).read():
+                shutil.rmtree(folder)  # an interrupted command: its CPU time is not known
             out = execution.train(run)
-            spent = Meter(execution.folder(run) / SPENT).read()["training_cpu"]
+            spent = Meter(folder / SPENT).read()["training_cpu"]
             if number_:
                 made = trained(execution.workshop.data(run.data), detector.partition(", ")[2], seed, spent)
             else:
@@ -227,7 +233,7 @@ def written(results: Sequence[Mapping[str, Any]], known: Sequence[Sequence[str]]
             lows, highs = zip(*(part["map50_interval"] for part in parts), strict=True)
             map50 = f"{np.mean([part['map50'] for part in parts]):.2f} ({min(lows):.2f}–{max(highs):.2f})"
             mean, right, false = (
-                ranged([part[key] for part in parts], ".2f")
+                ranged([part[key] for part in parts], ".2f") if len(parts) > 1 else f"{parts[0][key]:.2f}"
                 for key in ("map", "right_address_and_mode", "false_boxes_per_ok_picture")
             )
             rows.append([task, positions.replace("-", " "), detector, str(len(parts)), f"{minutes:.1f}", epochs])

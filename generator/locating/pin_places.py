@@ -3,8 +3,9 @@
 A picture is first taken as one of the mounted station, in which the part lies within the placing that its scene states.
 If the gauge does not locate the part so, it searches the picture for it, at any place and turn.
 
-If the pin positions look alike after a half turn, no picture tells which way round the part lies. A part that lies
-nearly upright was placed as in the station, so its addresses are stated, with a note; those of another turn are not.
+If the pin positions look alike after a turn, such as a half turn, no picture tells which way round the part lies. A
+part that lies nearly upright was placed as in the station, so its addresses are stated, with a note; those of another
+turn are not.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from generator.io.pin_boxes import PinBox
 from generator.io.view_names import view_of
 from generator.locating.cameras import StationCamera
 from generator.locating.drawings import StatedDrawing, choose
+from generator.locating.edges import template_of
 from generator.locating.fit import beyond_placing
 from generator.locating.gauge import Gauge
 from generator.locating.gauge_file import read_gauge_file
@@ -28,13 +30,17 @@ from generator.locating.landmarks import Drawing, pitch_mm, queries
 from generator.locating.locate import View, located, placing_deviations
 from generator.locating.pose import NotDeterminedError
 from generator.locating.scaling import scaled
-from generator.locating.search import search, share_seen, too_few_pins
+from generator.locating.search import LEAST_PINS, nominal_picture, search, share_seen, too_few_pins
 
 DEFAULT_VIEW = "center"
 # Width of a terminal that the drawing does not state, and margin round a pin's box, in pitches.
 _WIDTH, _ROUND_PIN = 0.25, 0.05
 # Largest turn of a part that lies nearly upright, degrees.
 _UPRIGHT_DEG = 10.0
+# Turns by 360 / n degrees after which pin positions may look alike, and how near to each other they then are, pitches.
+_TURNS, _NEAR = (2, 3, 4, 5, 6, 8), 0.1
+# A box may reach so far beyond the picture.
+_BEYOND_PX = 1.0
 # Margin, as a share of the longer side, round a picture that is searched: edges at its border are not found otherwise.
 _AROUND = 0.25
 
@@ -96,13 +102,17 @@ class PinLocator:
         self.gauge, self.drawing = gauge, drawing
 
     @classmethod
-    def read(cls, path: Path, scene: str | None, housing: str | None, terminal: str | None) -> PinLocator:
+    def read(
+        cls, path: Path, scene: str | None, housing: str | None, terminal: str | None, threads: int = 0
+    ) -> PinLocator:
         """Read a gauge's ONNX file, and choose the drawing by its names; None: any.
+
+        `threads`: number of threads of the gauge's network; 0: one per core.
 
         Raises:
             InputError: the file cannot be read, or the names do not say which of the gauge's connectors is meant.
         """
-        held = read_gauge_file(path)
+        held = read_gauge_file(path, threads)
         return cls(held.gauge, choose(held.drawings, scene, housing, terminal))
 
     def view(self, file: Path, camera: str | None) -> str:
@@ -112,9 +122,14 @@ class PinLocator:
             InputError: the gauge has no such camera.
         """
         cameras = list(self.drawing.cameras)
+        if camera is not None:
+            self.known(camera)
         if named := view_of(file, cameras):
             return named[1]
-        return self.known(camera or (DEFAULT_VIEW if len(cameras) > 1 else cameras[0]))
+        if camera is None and len(cameras) > 1 and DEFAULT_VIEW not in cameras:
+            listed = ", ".join(sorted(cameras))
+            raise InputError(f"--camera: expected the camera of {file.name} ({listed}), got none")
+        return camera or (DEFAULT_VIEW if len(cameras) > 1 else cameras[0])
 
     def known(self, view: str) -> str:
         """Return the name of a camera; InputError if the gauge has none of this name."""
@@ -125,46 +140,85 @@ class PinLocator:
 
     def find(self, picture: Image.Image, view: str) -> PinPlaces:
         """Find the pins in a picture by the camera `view`."""
-        alike = "half_turn" in self.drawing.symmetries
-        project, turn = self._on_station(picture, view), 0.0
+        nominal = StationCamera.nominal(self.drawing.cameras[view], *picture.size)
+        pixels, camera, _ = scaled(picture, self.drawing, nominal, self.gauge.pitch_px)
+        larger = np.array(picture.size) / pixels.shape[1::-1]
+        project, turn = self._on_station(pixels, camera, view), 0.0
         if project is None:
-            found = self._searched(picture, view)
+            found = self._searched(pixels, view, larger)
             if isinstance(found, list):
                 return PinPlaces(reasons=tuple(found))
             project, turn = found
-        if alike and abs(turn) > _UPRIGHT_DEG:
-            said = f"ambiguous: the part is turned by {turn:.0f}°, and its pin positions look alike after a half turn"
-            return PinPlaces(orientation=f"{said}, so the boxes have no addresses")
-        note = "not checked: the pin positions look alike after a half turn of the part" if alike else None
-        return PinPlaces(pin_boxes(self.drawing, project), orientation=note)
+        boxes = pin_boxes(self.drawing, lambda points: larger * project(points))
+        edges = np.array([each.box for each in boxes])
+        if (edges < -_BEYOND_PX).any() or (edges[:, 2:] > np.array(picture.size) + _BEYOND_PX).any():
+            return PinPlaces(reasons=("view: some of the pins lie outside the picture",))
+        if (turns := self._turns(view)) == 1:
+            return PinPlaces(boxes)
+        alike = f"the pin positions look alike, or nearly, after a turn of the part by {360.0 / turns:g}°"
+        if abs(turn) <= _UPRIGHT_DEG:
+            return PinPlaces(boxes, orientation=f"not checked: {alike}")
+        return PinPlaces(
+            orientation=f"ambiguous: the part is turned by {turn:.0f}°, and {alike}, so the boxes have no addresses"
+        )
 
-    def _on_station(self, picture: Image.Image, view: str) -> Projection | None:
+    def _turns(self, view: str) -> int:
+        """Return n such that most pins lie at a position again after a turn of the part by 360 / n degrees; or 1.
+
+        Or n is that of the whole drawing as the search sees it, if that is larger.
+        """
+        drawing, gauge = self.drawing, self.gauge
+        nominal = nominal_picture(drawing, drawing.cameras[view], gauge.pitch_px, gauge.finder.side)
+        places = np.array([complex(each.x_mm, each.y_mm) for each in drawing.positions])
+        edge = np.array([complex(*point) for point in drawing.outline_mm]) if drawing.outline_mm else places
+        places = places - 0.5 * complex(edge.real.min() + edge.real.max(), edge.imag.min() + edge.imag.max())
+        near = _NEAR * pitch_mm(drawing)
+
+        def share(n: int) -> float:
+            turned = places[:, None] * np.exp(2j * np.pi / n)
+            return float(np.mean(np.abs(turned - places).min(axis=1) <= near))
+
+        alike = [n for n in _TURNS if share(n) >= LEAST_PINS]
+        return max(template_of(drawing, nominal.camera).turns, *alike, 1)
+
+    def _on_station(self, pixels: np.ndarray, camera: StationCamera, view: str) -> Projection | None:
         """Where a picture of the mounted station shows the part; None if the part is not located so."""
-        nominal, placing = StationCamera.nominal(self.drawing.cameras[view], *picture.size), self.drawing.placing
-        pixels, camera, ratio = scaled(picture, self.drawing, nominal, self.gauge.pitch_px)
+        placing = self.drawing.placing
         try:
             part = located([View(view, pixels, camera)], self._sought, self.gauge.finder, placing_deviations(placing))
         except (NotDeterminedError, np.linalg.LinAlgError):
             return None
         lost = [*self.gauge.limits.reasons(part.fits), *beyond_placing(part.pose, placing)]
         lost += too_few_pins(share_seen(part, self._sought, self.gauge.pitch_px))
-        return None if lost else lambda points: camera.project(part.pose.to_station(points)) / ratio
+        return None if lost else lambda points: camera.project(part.pose.to_station(points))
 
-    def _searched(self, picture: Image.Image, view: str) -> tuple[Projection, float] | list[str]:
-        """Where a picture shows the part, and its turn in degrees, or why the part is not located."""
-        gauge, margin = self.gauge, round(_AROUND * max(picture.size))
-        wider = np.pad(np.asarray(picture.convert("RGB")), [(margin, margin)] * 2 + [(0, 0)], mode="edge")
-        entry = self.drawing.cameras[view]
-        found = search(Image.fromarray(wider), self.drawing, entry, gauge.finder, gauge.pitch_px, gauge.limits)
+    def _searched(self, pixels: np.ndarray, view: str, larger: np.ndarray) -> tuple[Projection, float] | list[str]:
+        """Where a picture shows the part, and its turn in degrees, or why the part is not located.
+
+        `larger` (2,): the sides of the user's picture, which reasons speak of, divided by those of `pixels`.
+        """
+        gauge, size = self.gauge, np.array(pixels.shape[1::-1])
+        margin = round(_AROUND * size.max())
+        wider = np.pad(pixels, [(margin, margin)] * 2 + [(0, 0)], mode="edge")
+        found = search(
+            Image.fromarray(wider),
+            self.drawing,
+            self.drawing.cameras[view],
+            gauge.finder,
+            gauge.pitch_px,
+            gauge.limits,
+            lambda point: larger * (point - margin),
+        )
         place = found.place
         if found.reasons or place is None:
             return list(found.reasons)
         similarity, pose, camera = place.similarity, place.pins_pose, place.view.camera
 
         def project(points: np.ndarray) -> np.ndarray:
-            return similarity.apply(camera.project(pose.to_station(points))) - margin
+            shown: np.ndarray = similarity.apply(camera.project(pose.to_station(points))) - margin
+            return shown
 
         shown = project(self._sought.marks)
-        if (shown < 0).any() or (shown > picture.size).any():
+        if (shown < 0).any() or (shown > size).any():
             return ["view: some of the part lies outside the picture"]
         return project, similarity.turn_deg

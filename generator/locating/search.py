@@ -9,7 +9,7 @@ photograph's camera was as far away as the station's.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,7 +44,7 @@ _MOST_TILT_DEG = 20.0
 _LEAST_SCORE, _RUNNER_UP = 0.12, 0.6
 # Least share of the pins that are seen at their places: for another look, and for the part to be there. A second place
 # that has more than this share of the first one's agreement makes the place ambiguous.
-_WORTH, _LEAST_PINS, _AS_GOOD = 0.15, 0.6, 0.8
+_WORTH, LEAST_PINS, _AS_GOOD = 0.15, 0.6, 0.8
 # A place beside the best one is a second part, however bad, if this share of the pins is seen there.
 _SECOND = 0.35
 # Validation shows mounted parts only. In photographs residuals may be larger than its limit by this factor, and there
@@ -142,8 +142,18 @@ def orientation_note(orientations: int) -> dict[str, str]:
     return {"orientation": f"ambiguous: {said}"}
 
 
+def _as_it_is(point: np.ndarray) -> np.ndarray:
+    return point
+
+
 def search(
-    photograph: Image.Image, drawing: Drawing, entry: Mapping[str, Any], finder: Finder, pitch: float, limits: FitLimits
+    photograph: Image.Image,
+    drawing: Drawing,
+    entry: Mapping[str, Any],
+    finder: Finder,
+    pitch: float,
+    limits: FitLimits,
+    stated: Callable[[np.ndarray], np.ndarray] = _as_it_is,
 ) -> Found:
     """Find the part of a drawing in a photograph.
 
@@ -154,6 +164,7 @@ def search(
         finder: the gauge's network.
         pitch: distance of neighbouring pins in the gauge's training, px.
         limits: limits of a located part's fit, learned from pictures of mounted parts; wider ones are applied here.
+        stated: from a point (2,), px of the photograph, to the numbers that reasons state for it.
 
     Raises:
         ValueError: the drawing lacks the nominal height of a position.
@@ -174,7 +185,8 @@ def search(
     seen.sort(key=lambda each: (bool(_refusals(each, limits)), -each.agreement))
     best, reasons = seen[0], _refusals(seen[0], limits)
     if not reasons:
-        reasons = _ambiguity(best, seen[1:], template, limits) or _second_part(best, seen[1:], template)
+        others = seen[1:]
+        reasons = _ambiguity(best, others, template, limits, stated) or _second_part(best, others, template, stated)
     marks = sought.marks[: sought.pins]
     return Found(tuple(reasons), best, *predicted(best, marks), template.turns)
 
@@ -336,32 +348,41 @@ def _refusals(place: Sighted, limits: FitLimits) -> list[str]:
 
 def too_few_pins(seen: float) -> list[str]:
     """Return a sentence "not located: ..." if only this share of the pins is seen at their places; else nothing."""
-    if seen >= _LEAST_PINS:
+    if seen >= LEAST_PINS:
         return []
-    return [f"not located: only {seen:.0%} of the pins are seen at their places, {_LEAST_PINS:.0%} needed"]
+    return [f"not located: only {seen:.0%} of the pins are seen at their places, {LEAST_PINS:.0%} needed"]
 
 
-def _ambiguity(best: Sighted, others: Sequence[Sighted], template: Template, limits: FitLimits) -> list[str]:
+def _ambiguity(
+    best: Sighted,
+    others: Sequence[Sighted],
+    template: Template,
+    limits: FitLimits,
+    stated: Callable[[np.ndarray], np.ndarray],
+) -> list[str]:
     """Whether another place or orientation fits nearly as well, as a reason."""
     for other in others:
         if _refusals(other, limits) or are_alike(best.similarity, other.similarity, template):
             continue
         if other.agreement > _AS_GOOD * best.agreement:
-            x, y = other.similarity.apply(np.array([template.middle.real, template.middle.imag]))
+            x, y = stated(other.similarity.apply(np.array([template.middle.real, template.middle.imag])))
             turn = np.degrees(np.angle(other.similarity.factor / best.similarity.factor))
-            place = f"{x:.0f}, {y:.0f} px, turned by {turn:.0f}° from the best place"
+            place = f"{x:.0f}, {y:.0f} px, turned by {round(turn)}° from the best place"
             return [f"ambiguous: the part fits nearly as well at {place}"]
     return []
 
 
-def _second_part(best: Sighted, others: Sequence[Sighted], template: Template) -> list[str]:
+def _second_part(
+    best: Sighted, others: Sequence[Sighted], template: Template, stated: Callable[[np.ndarray], np.ndarray]
+) -> list[str]:
     """Whether the photograph shows a second part beside the best place, which may be a defective one, as a reason."""
     least = 0.5 * min(np.ptp(template.points.real), np.ptp(template.points.imag)) * best.similarity.scale
     middle = np.array([template.middle.real, template.middle.imag])
     for other in others:
-        x, y = other.similarity.apply(middle)
-        away = np.linalg.norm((x, y) - best.similarity.apply(middle))
+        place = other.similarity.apply(middle)
+        away = np.linalg.norm(place - best.similarity.apply(middle))
         if other.pins_seen >= _SECOND and away > least:
+            x, y = stated(place)
             return [
                 f"ambiguous: {other.pins_seen:.0%} of the pins are also seen at another place ({x:.0f}, {y:.0f} px)"
             ]

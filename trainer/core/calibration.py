@@ -63,14 +63,15 @@ class Calibration:
         return cls(float(held.lowest), int(held.boxes), int(held.right), slope, intercept)
 
     def probability(self, confidence: float) -> float | None:
-        """Return the probability in (0, 1) that a box of a confidence in [0, 1] is right.
+        """Return the probability that a box of a confidence in [0, 1] is right, from 1 / (W + 2) to (R + 1) / (R + 2).
 
         None: not calibrated, or the confidence is below `lowest`.
         """
         if self.slope is None or self.intercept is None or confidence < self.lowest:
             return None
-        # In this form no exponential overflows.
-        return (1 + math.tanh((self.slope * _logit(confidence) + self.intercept) / 2)) / 2
+        # In this form no exponential overflows. Platt's targets are the most that so many boxes can show.
+        probability = (1 + math.tanh((self.slope * _logit(confidence) + self.intercept) / 2)) / 2
+        return min(max(probability, 1 / (self.boxes - self.right + 2)), (self.right + 1) / (self.right + 2))
 
 
 def fit(confidences: Sequence[float], right: Sequence[bool], lowest: float = 0.0) -> Calibration:

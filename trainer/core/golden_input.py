@@ -55,7 +55,7 @@ class GoldenInput:
         if _reference(parameters) == _GOLDEN:
             return cls(run, parameters, part)
         if given := [f"--{name}" for name, value in part.items() if value is not None]:
-            gauge = "" if given == ["--marking"] else " (all but --marking also for a gauge)"
+            gauge = "" if given == ["--marking"] else " (all but --marking also for a gauge, or with --locate)"
             raise InputError(
                 f"{', '.join(given)}: expected only for a run whose NSOART pictures were made with golden references"
                 f"{gauge}, got --model {run}, trained on the column {column}"

@@ -83,7 +83,13 @@ def confusion(matrices: Mapping[str, np.ndarray], classes: Sequence[str], path: 
     save_figure(figure, path)
 
 
-def calibration(panels: Mapping[str, Mapping[str, Mapping[str, Any]]], counted: str, true: str, path: Path) -> None:
+def calibration(
+    panels: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    counted: str,
+    true: str,
+    path: Path,
+    stated: str = "stated probability",
+) -> None:
     """Plot the share of right answers over their stated probability, a panel for each split.
 
     Args:
@@ -91,6 +97,7 @@ def calibration(panels: Mapping[str, Mapping[str, Mapping[str, Any]]], counted: 
         counted, true: Keys of its bins for the number of answers (also the word in the panel's title) and for the share
             of right ones.
         path: PNG file to write.
+        stated: Title of the horizontal axis.
     """
     figure = Figure(figsize=(4.6 * len(panels), 4.6), layout="constrained")
     for axes, (name, curves) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
@@ -104,7 +111,7 @@ def calibration(panels: Mapping[str, Mapping[str, Mapping[str, Any]]], counted: 
             ece = "-" if measured["ece"] is None else f"{measured['ece']:.3f}"
             area = [12 + 200 * r[counted] / total for r in rows]
             axes.scatter(said, right, area, color=color, label=f"{label}: ECE {ece}")
-        axes.set(title=f"{name}: {total} {counted}", xlabel="stated probability", ylabel="share right")
+        axes.set(title=f"{name}: {total} {counted}", xlabel=stated, ylabel="share right")
         axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.05))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8, loc="best")

@@ -85,7 +85,8 @@ def check_loss(model_loss: Tensor, logits: Tensor, labels: Tensor) -> None:
 def fitting_size(size: tuple[int, int], longest: int = 512) -> tuple[int, int]:
     """Return a tiny model's picture size (W, H): `size`, scaled down to `longest` px, multiples of 8 from 32 on."""
     scale = min(1.0, longest / max(size))
-    return tuple(max(32, round(extent * scale / STRIDE) * STRIDE) for extent in size)  # type: ignore[return-value]
+    most = longest // STRIDE * STRIDE
+    return tuple(min(most, max(32, round(extent * scale / STRIDE) * STRIDE)) for extent in size)  # type: ignore[return-value]
 
 
 def picture_size(processor: Any) -> tuple[int, int]:

@@ -70,7 +70,7 @@ def calibration(reports: Mapping[str, Mapping[str, Any]], path: Path) -> None:
         part = one.get("calibration_of_counted") or {}
         curves = {f"{key} of boxes that count": part[key] for key in ("confidence", "probability") if part}
         panels[name] = curves or {"confidence of all boxes": one["calibration"]}
-    plots.calibration(panels, "boxes", "true", path)
+    plots.calibration(panels, "boxes", "true", path, "confidence or probability")
 
 
 def weight_changes(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

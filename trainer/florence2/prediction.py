@@ -10,6 +10,7 @@ from itertools import batched
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from PIL import Image
 
 from generator.io.pin_boxes import PinBox, read_pin_boxes
@@ -146,7 +147,8 @@ def _guides(run: Path, files: Sequence[Path], options: Options) -> _Guides:
             f"--locate: expected a run that is given photographs, got {run}, which is given NSOART pictures"
         )
     with as_input_error():
-        locator = PinLocator.read(options.locate, *(part.get(name) for name in ("scene", "housing", "terminal")))
+        scene, housing, terminal = (part.get(name) for name in ("scene", "housing", "terminal"))
+        locator = PinLocator.read(options.locate, scene, housing, terminal, torch.get_num_threads())
         for view in options.views:
             locator.known(view)
         for file in () if options.views else files:

@@ -16,7 +16,7 @@ PICTURES = (
     Picture(
         "calibration.png",
         "calibration.png",
-        "Calibration: share of boxes that are right over their confidence, and over their probability",
+        "Calibration: share of boxes that are right over their confidence and, if calibrated, their probability",
     ),
     Picture("curves.png", "curves.png", "Training: losses, and measures of validation"),
 )

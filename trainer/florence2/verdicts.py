@@ -39,7 +39,9 @@ class Detection:
     @property
     def sure(self) -> str:
         """Confidence as text and, if the run is calibrated, the probability in per cent."""
-        return f"{self.confidence:.2f}" + ("" if self.probability is None else f" ({self.probability:.0%})")
+        if self.probability is None:
+            return f"{self.confidence:.2f}"
+        return f"{self.confidence:.2f} ({'>99%' if self.probability >= 0.995 else f'{self.probability:.0%}'})"
 
 
 @dataclass(frozen=True)

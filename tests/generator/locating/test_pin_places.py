@@ -11,6 +11,7 @@ from generator.locating.cameras import StationCamera
 from generator.locating.edges import Similarity
 from generator.locating.fit import FitLimits
 from generator.locating.pin_places import PinLocator
+from generator.locating.pose import motion
 from tests.generator.locating.drawn_photographs import EdgeFinder, background, draw_part, drawing_of, tips_of
 from tests.generator.locating.exact_finder import POSE, ExactFinder, gauge_of, pictures_of
 
@@ -64,12 +65,47 @@ def test_a_turned_part_that_looks_alike_after_a_half_turn_has_no_addresses():
 
 
 @pytest.mark.parametrize(
-    ("picture", "reason"),
-    [(background(SIZE, 7), "ambiguous: "), (background(SIZE, 5), "view: some of the part lies outside the picture")],
+    ("places", "reason"),
+    [
+        ((), "not located: "),
+        ((complex(100, 175),), "view: some of the part lies outside the picture"),
+        ((complex(215, 90), complex(215, 270)), "ambiguous: the part fits nearly as well at 215, 270 px, turned by 0°"),
+    ],
+    ids=["none", "cut off", "two"],
 )
-def test_without_one_whole_part_there_are_reasons_and_no_boxes(picture, reason):
+def test_without_one_whole_part_there_are_reasons_and_no_boxes(places, reason):
+    picture = background(SIZE, 1)
+    for place in places:
+        picture = draw_part(picture, ROWS, np.eye(4), Similarity(0.9 + 0j, place))
     found = PinLocator(DRAWN, ROWS).find(picture, "center")
     assert not found.boxes and found.reasons[0].startswith(reason)
+
+
+def test_a_part_that_is_turned_on_the_station_may_be_alike_after_other_turns():
+    """Five pins on a circle look alike after 72 degrees; 26 of 27 nearly so after 180."""
+    assert PinLocator(DRAWN, drawing_of("circular_5"))._turns("center") == 5
+    nearly = dataclasses.replace(ROWS, positions=ROWS.positions[1:], symmetries=())
+    locator = PinLocator(gauge_of(ExactFinder(nearly, ("center",))), nearly)
+    found = locator.find(pictures_of(("center",))["center"], "center")
+    assert len(found.boxes) == 26
+    assert found.orientation == "not checked: the pin positions look alike, or nearly, after a turn of the part by 180°"
+    assert PinLocator(DRAWN, CORNER).find(drawn(6.0, CORNER)[0], "center").orientation is None
+
+
+def test_a_part_elsewhere_in_a_picture_of_another_size_is_searched_at_the_station_s_scale():
+    picture, tips = drawn(6.0)
+    large = picture.resize((3 * SIZE[0], 3 * SIZE[1]), Image.Resampling.BICUBIC)
+    found = PinLocator(DRAWN, ROWS).find(large, "center")
+    assert np.abs(middles(found) - 3 * tips).max() < 18.0
+
+
+def test_a_station_s_part_with_pins_outside_the_picture_is_refused():
+    views, anywhere = ("center",), dataclasses.replace(ROWS, placing=None)
+    for shift_mm, reasons in ((1.0, ()), (9.0, ("view: some of the pins lie outside the picture",))):
+        pose = motion(np.array([0.0, 0.0, 0.0, shift_mm, 0.0, 0.0]))
+        finder = ExactFinder(anywhere, views, poses={"center": pose})
+        found = PinLocator(gauge_of(finder), anywhere).find(pictures_of(views)["center"], "center")
+        assert found.reasons == reasons and bool(found.boxes) == (not reasons)
 
 
 def test_the_camera_is_that_of_the_name_or_the_option(tmp_path):

@@ -38,6 +38,8 @@ def test_few_boxes_that_are_perfectly_told_apart_give_neither_0_nor_1(confidence
     else:
         numbers = [one for one in stated if one is not None]
         assert numbers == stated == sorted(numbers) and 0 < numbers[0] <= numbers[-1] < 1
+        assert 1 / (made.boxes - made.right + 2) <= made.probability(0.0)
+        assert made.probability(1.0) <= (made.right + 1) / (made.right + 2)
     inside = calibration.fit([0.1, 0.9] * 15, [False, True] * 15)
     assert inside.probability(0.05) > 0.01 and inside.probability(0.95) < 0.99
 

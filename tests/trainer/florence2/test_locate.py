@@ -43,7 +43,7 @@ def run(make_rows, make_dataset, tmp_path_factory) -> Path:
 def predicted(run, tmp_path, monkeypatch):
     """Judge pictures, in each of which the network sees a bent pin at `AT` of the upright part."""
     x, y = drawn(6.0)[1][AT]
-    monkeypatch.setattr("generator.locating.pin_places.read_gauge_file", lambda path: HELD)
+    monkeypatch.setattr("generator.locating.pin_places.read_gauge_file", lambda path, threads: HELD)
     box = (x - 5.0, y - 5.0, x + 5.0, y + 5.0)
     monkeypatch.setattr(Inspector, "find", lambda self, given: [[Found(box, "BENDNG", 0.9)] for _ in given])
     monkeypatch.setattr("trainer.florence2.prediction.watch", _watch)
@@ -84,7 +84,7 @@ def test_boxes_get_addresses_where_the_part_lies_and_a_part_not_found_is_invalid
     assert turned["verdict"] == "NG" and turned["boxes"][0]["address"] is None and turned["pin_boxes"] is None
     assert turned["orientation"].startswith("ambiguous: ")
     assert without["verdict"] == "INVALID" and without["boxes"][0]["address"] is None
-    assert without["reasons"][0].startswith("view: some of the part") and without["pin_boxes"] is None
+    assert without["reasons"][0].startswith("not located: ") and without["pin_boxes"] is None
 
 
 def test_each_view_is_located_by_its_own_camera(predicted):
@@ -106,7 +106,7 @@ def test_each_view_is_located_by_its_own_camera(predicted):
     ],
 )
 def test_mistakes_are_named(run, tmp_path, monkeypatch, capsys, more, message):
-    monkeypatch.setattr("generator.locating.pin_places.read_gauge_file", lambda path: HELD)
+    monkeypatch.setattr("generator.locating.pin_places.read_gauge_file", lambda path, threads: HELD)
     Image.new("RGB", (64, 32)).save(tmp_path / "p.png")
     assert predict.main(["--model", str(run), str(tmp_path / "p.png"), "--locate", "g.onnx", *more]) == 2
     assert message in capsys.readouterr().err

@@ -18,7 +18,7 @@ from trainer.gauge.command import crop_of, epochs_for, main
 from trainer.gauge.data import read_gauge_data
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.measuring import captures_of, measure_captures, table_of
-from trainer.gauge.run import load_run
+from trainer.gauge.run import load_config, load_run
 
 SMALL = ["--pictures", "4", "--lr", "4e-3", "--width", "8"]
 SMALL += ["--seed", "1", "--threads", "1", "--amp", "off", "--device", "cpu"]
@@ -131,7 +131,7 @@ def test_few_pictures_are_shown_more_often_unless_epochs_are_given(tmp_path: Pat
     for words, epochs in (([], 200), (["--epochs", "75"], 75)):
         with dying_in_epoch(1):
             assert main(["--data", str(dataset), *SMALL, *words, "--out", str(tmp_path / str(epochs))]) == 1
-        assert read_json(tmp_path / str(epochs) / "config.json")["training"]["epochs"] == epochs
+        assert load_config(tmp_path / str(epochs))[1].epochs == epochs
     assert [epochs_for(pictures) for pictures in (36, 50, 100, 900, 0)] == [200, 150, 75, 75, 200]
 
 
