@@ -100,8 +100,6 @@ def _at_scale(pyramid: Pyramid, template: Template, scale: float) -> list[Candid
     field, ratio = pyramid.field(_COARSE_PX / (template.size * scale))
     factor = ratio * scale
     height, width = field.shape
-    if min(height, width) < factor * template.size:
-        return []
     shape = _fast(height), _fast(width)
     across, down = np.fft.rfft2(field.real, shape), np.fft.rfft2(field.imag, shape)
     count = round(360.0 / template.turns / _TURN_DEG)

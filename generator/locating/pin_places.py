@@ -41,8 +41,6 @@ _UPRIGHT_DEG = 10.0
 _TURNS, _NEAR = (2, 3, 4, 5, 6, 8), 0.1
 # A box may reach so far beyond the picture.
 _BEYOND_PX = 1.0
-# Margin, as a share of the longer side, round a picture that is searched: edges at its border are not found otherwise.
-_AROUND = 0.25
 
 # From points (n, 3), mm in the part's datum axes, to a picture's px (n, 2).
 Projection = Callable[[np.ndarray], np.ndarray]
@@ -197,17 +195,9 @@ class PinLocator:
 
         `larger` (2,): the sides of the user's picture, which reasons speak of, divided by those of `pixels`.
         """
-        gauge, size = self.gauge, np.array(pixels.shape[1::-1])
-        margin = round(_AROUND * size.max())
-        wider = np.pad(pixels, [(margin, margin)] * 2 + [(0, 0)], mode="edge")
+        gauge, picture, entry = self.gauge, Image.fromarray(pixels), self.drawing.cameras[view]
         found = search(
-            Image.fromarray(wider),
-            self.drawing,
-            self.drawing.cameras[view],
-            gauge.finder,
-            gauge.pitch_px,
-            gauge.limits,
-            lambda point: larger * (point - margin),
+            picture, self.drawing, entry, gauge.finder, gauge.pitch_px, gauge.limits, lambda point: larger * point
         )
         place = found.place
         if found.reasons or place is None:
@@ -215,10 +205,10 @@ class PinLocator:
         similarity, pose, camera = place.similarity, place.pins_pose, place.view.camera
 
         def project(points: np.ndarray) -> np.ndarray:
-            shown: np.ndarray = similarity.apply(camera.project(pose.to_station(points))) - margin
+            shown: np.ndarray = similarity.apply(camera.project(pose.to_station(points)))
             return shown
 
         shown = project(self._sought.marks)
-        if (shown < 0).any() or (shown > size).any():
+        if (shown < 0).any() or (shown > picture.size).any():
             return ["view: some of the part lies outside the picture"]
         return project, similarity.turn_deg

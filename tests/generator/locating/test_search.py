@@ -87,6 +87,19 @@ def test_a_drawing_without_symmetry_is_found_in_its_own_turn(turn):
     assert np.abs(found.pixels - truth.apply(tips_of(CORNER, np.eye(4)))).max() < 1.0
 
 
+@pytest.mark.parametrize("turn", [3.0, 93.0])
+def test_a_part_that_fills_the_photograph_is_found(turn):
+    """A photograph may be less high, or less wide, than the part is long."""
+    truth = placed(0.9, turn)
+    tips = truth.apply(tips_of(ROWS, np.eye(4)))
+    low, high = tips.min(axis=0).astype(int) - 34, tips.max(axis=0).astype(int) + 34
+    found = found_in(photograph(truth).crop((*low, *high)))
+    assert (high - low).min() < 0.8 * (high - low).max() and not found.reasons
+    turned = truth.apply(tips_of(ROWS, np.eye(4))[::-1])  # alike after a half turn: upright is assumed
+    off = [np.abs(found.pixels + low - one).max() for one in (tips, turned)]
+    assert min(off) < 1.0
+
+
 def test_edges_that_all_err_alike_do_not_move_the_pins_and_count_in_the_uncertainty_of_measures():
     truth = placed(1.2, 8.0)
     gauge = gauge_of(ShiftedEdges(), LIMITS)
