@@ -54,15 +54,6 @@ class DetectionConfig(Settings):
         group="model",
         metavar="P",
     )
-    longest_side: int = setting(
-        512,
-        "with --model tiny: pictures with a longer side than this are scaled down to it, in px",
-        ge=64,
-        le=768,
-        group="model",
-        metavar="PX",
-        earlier=512,
-    )
     epochs: int = setting(40, "passes over the training split", ge=1, le=100_000, published=12)
     batch_size: int = setting(8, "pictures per batch and process", ge=1, le=4096)
     accumulate: int = setting(1, "batches per optimizer step", ge=1, le=4096)
@@ -164,6 +155,15 @@ class DetectionConfig(Settings):
     max_escape: float = MAX_ESCAPE
     fitted_epochs: int = FITTED_EPOCHS
     data_sha256: str = DATA_SHA256
+    longest_side: int = setting(
+        512,
+        "with --model tiny: pictures with a longer side than this are scaled down to it, in px",
+        ge=64,
+        le=768,
+        group="model",
+        metavar="PX",
+        earlier=512,
+    )
 
     @property
     def scheduled(self) -> int:

@@ -177,6 +177,7 @@ def test_sections_are_written_as_ever():
         "max_escape",
         "fitted_epochs",
         "data_sha256",
+        "longest_side",
     ]
     assert list(asdict(ViTConfig(("NG", "OK"), 64, 32))) == [*FIRST_MODEL, *("registers", "stem", "positions", "views")]
 
