@@ -6,6 +6,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+# The view of pictures whose names state none, if there is a camera of this name.
+DEFAULT_VIEW = "center"
+
 
 def view_list(text: str, more: str = "") -> tuple[str, ...]:
     """Parse the names of two or more different cameras (views), such as `center,left`, the value of an option.

@@ -19,7 +19,7 @@ from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from generator.io.pin_boxes import PinBox
-from generator.io.view_names import view_of
+from generator.io.view_names import DEFAULT_VIEW, view_of
 from generator.locating.cameras import StationCamera
 from generator.locating.drawings import StatedDrawing, choose
 from generator.locating.edges import template_of
@@ -32,7 +32,6 @@ from generator.locating.pose import NotDeterminedError
 from generator.locating.scaling import scaled
 from generator.locating.search import LEAST_PINS, nominal_picture, search, share_seen, too_few_pins
 
-DEFAULT_VIEW = "center"
 # Width of a terminal that the drawing does not state, and margin round a pin's box, in pitches.
 _WIDTH, _ROUND_PIN = 0.25, 0.05
 # Largest turn of a part that lies nearly upright, degrees.
@@ -98,6 +97,7 @@ class PinLocator:
         except ValueError as error:
             raise InputError(f"connector {' '.join(drawing.key)}: {error}") from None
         self.gauge, self.drawing = gauge, drawing
+        self._turns_by_view: dict[str, int] = {}
 
     @classmethod
     def read(
@@ -151,7 +151,9 @@ class PinLocator:
         edges = np.array([each.box for each in boxes])
         if (edges < -_BEYOND_PX).any() or (edges[:, 2:] > np.array(picture.size) + _BEYOND_PX).any():
             return PinPlaces(reasons=("view: some of the pins lie outside the picture",))
-        if (turns := self._turns(view)) == 1:
+        if view not in self._turns_by_view:
+            self._turns_by_view[view] = self._turns(view)
+        if (turns := self._turns_by_view[view]) == 1:
             return PinPlaces(boxes)
         alike = f"the pin positions look alike, or nearly, after a turn of the part by {360.0 / turns:g}°"
         if abs(turn) <= _UPRIGHT_DEG:

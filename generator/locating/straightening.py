@@ -24,7 +24,7 @@ from generator.locating.drawings import StatedDrawing
 from generator.locating.edges import Similarity
 from generator.locating.gauge import Gauge
 from generator.locating.landmarks import queries
-from generator.locating.pin_places import pin_boxes
+from generator.locating.pin_places import PinLocator, pin_boxes
 from generator.locating.search import Nominal, nominal_picture, orientation_note, resampled, search
 
 # Margin round the outline, or without one round the pins in pitches; what lies so near to the outline is cut off, since
@@ -75,13 +75,7 @@ class Straightener:
     """
 
     def __init__(self, gauge: Gauge, weights_sha256: str, drawing: StatedDrawing, view: str) -> None:
-        try:
-            queries(drawing)
-        except ValueError as error:
-            raise InputError(f"connector {' '.join(drawing.key)}: {error}") from None
-        if view not in drawing.cameras:
-            listed = ", ".join(sorted(drawing.cameras))
-            raise InputError(f"view {view}: expected a camera of the gauge ({listed}), got one that it lacks")
+        PinLocator(gauge, drawing).known(view)
         self.gauge, self.drawing, self.view = gauge, drawing, view
         self._pictures: dict[str, Image.Image] = {}
         self.key = {"gauge": weights_sha256, "connector": list(drawing.key), "view": view}

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from blender_scripts.contract.errors import InputError
+from generator.io.view_names import DEFAULT_VIEW
 from generator.locating.drawings import StatedDrawing, choose
 from generator.locating.gauge_file import GaugeFile, read_gauge_file
 from generator.locating.straightening import Straightener
 from generator.soart.inspection import STRAIGHTENED
 
-DEFAULT_VIEW = "center"
 # Options of which connector and camera the photographs show.
 OF_MODEL = ("scene", "housing", "terminal", "camera")
 

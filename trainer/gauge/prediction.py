@@ -16,7 +16,7 @@ from PIL import Image
 from blender_scripts.contract.tolerance import MEASURES, Tolerance
 from generator.io.certificate import Certificate, read_certificate
 from generator.io.checksum import sha256_of
-from generator.io.view_names import parts_of, view_of
+from generator.io.view_names import DEFAULT_VIEW, parts_of, view_of
 from generator.locating.drawings import StatedDrawing, choose, parse_drawings
 from generator.locating.gauge import Gauge, Inspected, inspect_part, inspect_photograph
 from generator.locating.judge import CHARACTERISTICS
@@ -36,7 +36,6 @@ from trainer.gauge.gates import load_gates
 from trainer.gauge.run import load_run
 
 CONNECTORS = "connectors.json"
-_DEFAULT_VIEW = "center"
 
 
 @dataclass(frozen=True)
@@ -224,7 +223,7 @@ def grouped(bench: Bench, files: Sequence[Path]) -> tuple[dict[str, dict[str, Pa
     # In a photograph the part is found by itself: names say nothing of it.
     unnamed = [file for file in files if options.find or view_of(file, views) is None]
     parts, problems = parts_of([file for file in files if file not in set(unnamed)], views, all_views=False)
-    view = options.camera or (_DEFAULT_VIEW if _DEFAULT_VIEW in views else None)
+    view = options.camera or (DEFAULT_VIEW if DEFAULT_VIEW in views else None)
     if unnamed and view is not None:
         if options.camera is None:
             why = "are searched for a part (--find)" if options.find else "have no view in their names"
