@@ -121,7 +121,7 @@ def test_a_fitted_run_that_was_killed_is_resumed_with_its_own_schedule(
 
 def test_close_ups_that_take_longer_than_estimated_are_cut_short(tiny_dataset, small_options, tmp_path, monkeypatch):
     """The limit passes in epoch 1, of close-ups; epoch 2 has whole pictures. A kill between them changes nothing."""
-    options = [*small_options, "--epochs", "10", "--close-ups", "0.8", "--time-limit", "0.003"]
+    options = [*small_options, "--epochs", "10", "--close-ups", "0.8", "--time-limit", "1e-6"]
     monkeypatch.setattr(time_limit, "fitted_epochs", lambda *_: 5)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert train(tiny_dataset, whole, *options) == 0
