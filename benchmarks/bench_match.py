@@ -2,7 +2,8 @@
 
 Each station is drawn by a seed: camera, light, sensor, lens, colours, and housings off nominal (shrinkage, depth,
 opening, pattern of pins). Twenty parts are rendered on it, and matched from the scene file that the station began from.
-The errors are printed beside the goals: focal length over distance 0.3 %, pins 0.3 px, noise and blur 15 %, 15 minutes.
+The errors are printed, and at the end a table of all stations; the goals: focal length over distance 0.3 %, pins
+0.3 px, noise and blur 15 %, 15 minutes. With --keep, a repeated command continues.
 """
 
 import argparse
@@ -11,13 +12,14 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from blender_scripts.contract.connector import read_connector
+from blender_scripts.contract.connector import Connector, read_connector
 from blender_scripts.geometry.optics import Camera
 from blender_scripts.manifest.record import read_record
 from generator.__main__ import main as generator
@@ -26,59 +28,77 @@ from generator.io.csv_text import csv_text
 from generator.matching.scene_text import Key, with_values
 
 SCENES = Path(__file__).resolve().parents[1] / "scenes"
-SCENE, HOUSING, TERMINAL = "connector_3x9", "plain", "round"
+SCENE = "connector_3x9"
+# Dimensions of this scene, by which the ranges of another scene are scaled; a housing is not blacker than _BLACK.
+_DISTANCE_MM, _DEPTH_MM, _BLACK = 118.0, 7.5, 0.02
 
 
-def hidden(seed: int, width: int) -> tuple[dict[Key, Any], str, str]:
+def shown_part(scene: str) -> tuple[Connector, str, str]:
+    """Return a scene's connector, its first housing that has one colour, and its first terminal."""
+    connector = read_connector(SCENES / f"{scene}.toml")
+    housing = next(name for name, each in connector.housings.items() if len(each.walls.colors) == 1)
+    return connector, housing, next(iter(connector.terminals))
+
+
+def hidden(seed: int, width: int, scene: str = SCENE) -> tuple[dict[Key, Any], str, str]:
     """Draw a station: the values in which it differs from the scene file, its view, and its light set-up."""
     source = random.Random(seed)
+    connector, housing, _ = shown_part(scene)
+    rig = connector.cameras["center"]
+    scale, deep = rig.distance_mm / _DISTANCE_MM, connector.shell.depth_mm / _DEPTH_MM
     view = source.choice(["center", "center", "left", "top"])
     lighting = source.choice(["ring", "side", "dome"])
 
     def about(value: float, share: float) -> float:
         return value * (1.0 + source.uniform(-share, share))
 
-    distance = about(125.0, 0.15)
+    distance = about(125.0 * scale, 0.15)
+    height = round(width * connector.height / connector.width / 2) * 2
+    shell = tomllib.loads((SCENES / f"{scene}.toml").read_text("utf-8"))["shell"]
+    resin = connector.housings[housing].walls.colors[0]
     values: dict[Key, Any] = {
         ("picture", "width"): width,
-        ("picture", "height"): width // 2,
+        ("picture", "height"): height,
         ("picture", "samples"): 12,
         ("camera", "distance_mm"): distance,
-        ("camera", "focal_mm"): about(35.0, 0.05) * distance / 125.0,
+        ("camera", "focal_mm"): about(35.0, 0.05) * distance / (125.0 * scale),
         ("camera", "angle_deg"): about(28.0, 0.1),
-        ("camera", "target_mm"): [source.uniform(-1.0, 1.0), source.uniform(-0.7, 0.7), -2.5],
+        ("camera", "target_mm"): [scale * source.uniform(-each, each) for each in (1.0, 0.7)] + [rig.target_mm[2]],
         ("sensor", "full_well_e"): 10.0 ** source.uniform(3.5, 4.3),
         ("sensor", "read_noise_e"): source.uniform(5.0, 20.0),
         ("sensor", "white_balance"): [about(1.0, 0.1), 1.0, about(1.0, 0.1)],
         ("lighting", lighting, "power"): about(1.0, 0.2),
         ("fixture", "color"): [about(0.32, 0.2), about(0.33, 0.2), about(0.35, 0.2)],
-        ("housings", HOUSING, "color"): [about(0.02, 0.4), about(0.02, 0.4), about(0.02, 0.4)],
-        ("shell", "depth_mm"): 7.5 + source.gauss(0.0, 0.03),
-        ("shell", "opening_mm"): [38.4 + source.gauss(0.0, 0.05), 15.6 + source.gauss(0.0, 0.05)],
+        ("housings", housing, "color"): [min(1.0, about(max(each, _BLACK), 0.4)) for each in resin],
+        ("shell", "depth_mm"): connector.shell.depth_mm + deep * source.gauss(0.0, 0.03),
+        ("shell", "opening_mm"): [each + source.gauss(0.0, 0.05) for each in shell["opening_mm"]],
         ("scatter", "shrinkage"): 0.002,
         ("scatter", "pattern_shift_mm"): 0.05,
         ("finish", "shade_stops"): 0.15,
         ("finish", "roughness"): 0.1,
     }
+    if shell.get("shape") == "circle":
+        values[("shell", "opening_mm")] = values[("shell", "opening_mm")][:1] * 2
     blur = source.choice(["none", "defocus", "motion"])
     if blur == "defocus":
         values[("camera", "f_number")] = source.uniform(2.0, 5.0)
-        values[("camera", "focus_z_mm")] = source.uniform(-6.0, 2.0)
+        values[("camera", "focus_z_mm")] = deep * source.uniform(-6.0, 2.0)
     elif blur == "motion":
-        values[("camera", "motion_mm")] = source.uniform(0.15, 0.5)
+        values[("camera", "motion_mm")] = scale * source.uniform(0.15, 0.5)
         values[("camera", "motion_azimuth_deg")] = source.uniform(0.0, 90.0)
     return values, view, lighting
 
 
-def render_station(seed: int, width: int, folder: Path, count: int) -> tuple[Path, str, str]:
-    """Render good parts on a hidden station; returns the render folder, the view and the light set-up."""
-    values, view, lighting = hidden(seed, width)
+def render_station(seed: int, width: int, scene: str, folder: Path, count: int) -> Path:
+    """Render good parts on a hidden station; returns the render folder."""
+    values, view, lighting = hidden(seed, width, scene)
+    _, housing, terminal = shown_part(scene)
     name = f"hidden_{seed}"
-    base = SCENES / f"{SCENE}.toml"
+    base = SCENES / f"{scene}.toml"
     (folder / f"{name}.toml").write_text(with_values(base.read_text("utf-8"), values, name), encoding="utf-8")
     rows = [
         {"run": f"photo{i:02d}", "split": "train", "part": 1000 * seed + i, "seed": 1000 * seed + i, "scene": name}
-        | {"housing": HOUSING, "terminal": TERMINAL, "defects": "", "camera": view, "lighting": lighting}
+        | {"housing": housing, "terminal": terminal, "defects": "", "camera": view, "lighting": lighting}
         | {"marking": "none"}
         for i in range(count)
     ]
@@ -87,10 +107,10 @@ def render_station(seed: int, width: int, folder: Path, count: int) -> tuple[Pat
     out = folder / name
     if generator(["render", str(manifest), "--out", str(out), "--scenes", str(folder)]):
         raise RuntimeError("the hidden station could not be rendered")
-    return out, view, lighting
+    return out
 
 
-def errors(found: Mapping[str, Any], values: Mapping[Key, Any], folder: Path, view: str) -> dict[str, Any]:
+def errors(found: Mapping[str, Any], values: Mapping[Key, Any], folder: Path, view: str, scene: str) -> dict[str, Any]:
     """Compare a match's JSON document with the hidden station; `folder` has its renders."""
     told = {each["key"]: each for each in found["quantities"]}
     ratio = values[("camera", "focal_mm")] / values[("camera", "distance_mm")]
@@ -101,7 +121,7 @@ def errors(found: Mapping[str, Any], values: Mapping[Key, Any], folder: Path, vi
         result |= held(name, told[f"camera.{view}.{name}"], values[("camera", name)])
     if view != "center":
         result |= held("angle_deg", told[f"camera.{view}.angle_deg"], values[("camera", "angle_deg")])
-    result |= pins(found, folder, view)
+    result |= pins(found, folder, scene)
     light = 0.1
     well, read = (told[f"sensor.{name}"]["value"] for name in ("full_well_e", "read_noise_e"))
     if well is None:
@@ -128,14 +148,13 @@ def held(name: str, entry: Mapping[str, Any], true: float) -> dict[str, Any]:
     return {name: f"{entry['value']:.2f} +- {entry['u']:.2f}, true {true:.2f}: {holds}"}
 
 
-def pins(found: Mapping[str, Any], folder: Path, view: str) -> dict[str, float]:
+def pins(found: Mapping[str, Any], folder: Path, scene: str) -> dict[str, float]:
     """Distances, px, of the nominal tips by the fit from the true tips: root mean squares of means.
 
     `pins_px` is over positions, each the mean over photographs, in which the scatter of single pins is small;
     `pins_px_single` is over all pins of all photographs, with their own scatter.
     """
-    connector = read_connector(SCENES / f"{SCENE}.toml")
-    drawing = nominal_connector(connector, HOUSING, TERMINAL)
+    drawing = nominal_connector(*shown_part(scene))
     tips = np.array([(each.x_mm, each.y_mm, each.z_mm) for each in drawing.positions])
     off = []
     for photograph in found["photographs"]:
@@ -154,6 +173,50 @@ def pins(found: Mapping[str, Any], folder: Path, view: str) -> dict[str, float]:
     }
 
 
+def matched(seed: int, folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Render a hidden station, match it, and return the errors."""
+    scene = options.scene
+    values, view, lighting = hidden(seed, options.width, scene)
+    renders = render_station(seed, options.width, scene, folder, options.photographs)
+    _, housing, terminal = shown_part(scene)
+    output = folder / f"matched_{seed}.toml"
+    begin = time.perf_counter()
+    arguments = ["match", renders / "images", "--scene", SCENES / f"{scene}.toml", "--housing", housing]
+    arguments += ["--terminal", terminal, "--camera", view, "-o", output, "--workers", options.workers]
+    if generator(list(map(str, arguments))):
+        return {"station": seed, "scene": scene, "camera": view, "lighting": lighting, "failed": True}
+    minutes = (time.perf_counter() - begin) / 60.0
+    found = json.loads(output.with_suffix(".json").read_text("utf-8"))
+    result = {"station": seed, "scene": scene, "camera": view, "lighting": lighting}
+    result |= {"lighting_found": found["lighting"], **errors(found, values, renders, view, scene)}
+    return result | {"minutes": minutes}
+
+
+def summary(results: Sequence[Mapping[str, Any]]) -> str:
+    """Return a table of stations, Markdown; `results`: from `matched`."""
+    header = ["station", "camera", "light", "focal length over distance, %", "pins, px", "noise, %", "edges, %"]
+    header += ["focal length", "distance", "lens, f-number", "motion, mm", "minutes"]
+
+    def number(value: Any, digits: str) -> str:
+        return value if isinstance(value, str) else "none" if value is None else f"{value:{digits}}"
+
+    rows = []
+    for each in results:
+        row = [f"{each['scene']} {each['station']}", each["camera"], each["lighting"]]
+        if each.get("failed"):
+            rows.append([*row, "not matched", *[""] * 8])
+            continue
+        row += [number(each[f"{name}_percent"], "+.2f") for name in ("focal_over_distance",)]
+        row += [number(each["pins_px"], ".2f")]
+        row += [number(each[f"{name}_percent"], "+.0f") for name in ("noise", "edge_spread")]
+        row += [each[name].rpartition(": ")[2] for name in ("focal_mm", "distance_mm")]
+        for name in ("f_number", "motion_mm"):
+            row.append(" for ".join(number(each[name][key], ".2f") for key in ("found", "true")))
+        rows.append([*row, number(each["minutes"], ".1f")])
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def main() -> int:
     """Match the stations and print the errors; returns 0."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
@@ -161,24 +224,21 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="seed of the first station (default: 1)")
     parser.add_argument("--photographs", type=int, default=20, help="photographs of each station (default: 20)")
     parser.add_argument("--width", type=int, default=256, help="width of the photographs, px (default: 256)")
+    parser.add_argument("--scene", default=SCENE, help=f"connector on the stations (default: {SCENE})")
     parser.add_argument("--workers", type=int, default=2, help="renderer processes (default: 2)")
     parser.add_argument("--keep", type=Path, help="folder for the photographs and results (default: a temporary one)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.keep or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
+        results = []
         for seed in range(options.first, options.first + options.stations):
-            values, view, lighting = hidden(seed, options.width)
-            renders, view, lighting = render_station(seed, options.width, folder, options.photographs)
-            output = folder / f"matched_{seed}.toml"
-            begin = time.perf_counter()
-            arguments = ["match", str(renders / "images"), "--scene", SCENE, "--camera", view, "-o", str(output)]
-            generator([*arguments, "--workers", str(options.workers)])
-            found = json.loads(output.with_suffix(".json").read_text("utf-8"))
-            result = {"station": seed, "camera": view, "lighting": lighting, "lighting_found": found["lighting"]}
-            result |= errors(found, values, renders, view)
-            result["minutes"] = (time.perf_counter() - begin) / 60.0
-            print(json.dumps(result, indent=1), flush=True)
+            path = folder / f"errors_{seed}.json"
+            if not path.is_file():
+                path.write_text(json.dumps(matched(seed, folder, options), indent=1), encoding="utf-8")
+            print(path.read_text("utf-8"), flush=True)
+            results.append(json.loads(path.read_text("utf-8")))
+    print(summary(results))
     return 0
 
 
