@@ -12,12 +12,14 @@ reason as a sentence, which begins with the gate's keyword:
     orientation  it is turned by 90, 180 or 270°; a part that looks the same after the turn is not refused
     view         one side of it is unlike all training pictures: the part is not wholly in view, or hidden
     appearance   the whole picture is unlike all training pictures
+    colour       its colours are unlike those of all training pictures
 
     gates = PictureGates.of(pictures, groups)
     gates.reasons(picture)                        # [] if it can be judged
     gates.save(folder); PictureGates.load(folder)
 
-Measures: `generator.verdict.measures`, `appearance` and `orientation`. How limits are set: `generator.verdict.tails`.
+Measures: `generator.verdict.measures`, `appearance`, `colours` and `orientation`. How limits are set:
+`generator.verdict.tails`.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from PIL import Image
 from blender_scripts.contract.errors import InputError
 from generator.io import array_file
 from generator.io.output_file import write_whole
+from generator.verdict import colours
 from generator.verdict.appearance import BINS, CELL_PX, LONGER_PX, References, cells, grey_values
 from generator.verdict.measures import GATES, MEASURES, NAMES, flat, measures_of
 from generator.verdict.orientation import Orientation
@@ -45,6 +48,8 @@ SCHEMA = 1
 # Most training pictures that are kept; of more, so many are drawn evenly.
 MOST_REFERENCES = 1000
 ARRAYS = ("histograms", "groups", "measures", "weights", "turned")
+# Files of older versions lack this array, and the limit of colour: they refuse no picture for its colours.
+TONES = "tones"
 # Turns that are tried beside 180°; of oblong pictures only to explain a refusal.
 TURNS = (90, 270)
 # Added to both differences of which a ratio is taken: pictures that are among the training pictures differ by 0.
@@ -67,6 +72,7 @@ class Limits:
         measures: by name of a measure, lower and upper limit of its difference from similar training pictures.
         appearance: upper limit of a picture's distance from the training pictures, see `generator.verdict.appearance`.
         turn: upper limit of the similarity that a picture gains if it is turned, see `Look.turns`.
+        colour: upper limit of the distance of a picture's colours, see `generator.verdict.colours`.
     """
 
     pictures: int
@@ -76,6 +82,7 @@ class Limits:
     measures: Mapping[str, tuple[float, float]]
     appearance: float
     turn: float
+    colour: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -91,6 +98,7 @@ class Look:
         upright: score of `generator.verdict.orientation`: about 1 if upright, -1 if turned by 180°.
         turns: for each turn that was tried (degrees counter-clockwise), log(`distance` / distance of the picture after
             this turn); above 0, the picture turned is more similar to the training pictures.
+        colour: distance of the picture's colours from those of training pictures; 0 if these are not known.
     """
 
     beyond: np.ndarray
@@ -98,6 +106,7 @@ class Look:
     distance: float
     upright: float
     turns: Mapping[int, float]
+    colour: float = 0.0
 
 
 class PictureGates:
@@ -108,10 +117,19 @@ class PictureGates:
         references: histograms of the N training pictures.
         measures: (N, 8) measures of the training pictures, in the order of MEASURES.
         orientation: the regression that recognises pictures turned by 180°.
+        tones: (N, 2, rows, columns) colours of the training pictures, from `colours.tones`; None: not known.
     """
 
-    def __init__(self, limits: Limits, references: References, measures: np.ndarray, orientation: Orientation) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        references: References,
+        measures: np.ndarray,
+        orientation: Orientation,
+        tones: np.ndarray | None = None,
+    ) -> None:
         self.limits, self.references, self.measures, self.orientation = limits, references, measures, orientation
+        self.tones = tones
 
     @classmethod
     def of(cls, pictures: Iterable[Image.Image], groups: Sequence[Hashable] | None = None) -> PictureGates:
@@ -128,16 +146,18 @@ class PictureGates:
         Raises:
             ValueError: there are no pictures.
         """
-        sizes, greys, measured = [], [], []
+        sizes, greys, measured, small = [], [], [], []
         for picture in pictures:
             sizes.append(picture.size)
             greys.append(_grey_bytes(picture))
             measured.append(measures_of(picture))
+            small.append(colours.reduced(picture))
         if not sizes:
             raise ValueError("expected at least one picture, got none")
         width, height = np.array(sizes, dtype=np.float64).T
         grid = _grid(float(np.median(width / height)))
         histograms = np.stack([cells(_stretched(grey, grid)) for grey in greys])
+        toned = np.stack([colours.tones(one, _cells(grid)) for one in small]).astype(np.float16)
         numbers = _numbered(groups or range(len(sizes)))
         kept = np.unique(np.linspace(0, len(sizes) - 1, min(len(sizes), MOST_REFERENCES)).round().astype(np.int64))
         made = cls(
@@ -145,11 +165,12 @@ class PictureGates:
             References(histograms[kept], numbers[kept]),
             np.stack(measured)[kept],
             Orientation.of(histograms[kept], numbers[kept]),
+            toned[kept],
         )
         looks = [
             made._look(*each)
-            for each in zip(histograms, greys, measured, numbers, strict=True)
-            if (made.references.groups != each[3]).any()
+            for each in zip(histograms, greys, measured, toned, numbers, strict=True)
+            if (made.references.groups != each[4]).any()
         ]
         beyond = np.array([look.beyond for look in looks]).reshape(-1, len(NAMES))
         made.limits = Limits(
@@ -159,6 +180,7 @@ class PictureGates:
             aspect=_range(width / height),
             measures={name: limits(beyond[:, k], MEASURES[name].least) for k, name in enumerate(NAMES)},
             appearance=math.exp(upper_limit(np.log([look.distance + SMALL for look in looks]))) - SMALL,
+            colour=colours.limit([look.colour for look in looks]),
             turn=_turn_limit([max(look.turns.values()) for look in looks if look.turns]),
         )
         return made
@@ -169,12 +191,12 @@ class PictureGates:
         if flat(measured):
             return ["contrast: the whole picture has one grey value"]
         grey = _grey_bytes(picture)
-        look = self._look(cells(_stretched(grey, self.limits.grid)), grey, measured)
+        look = self._look_at(picture, grey, measured)
         size, unlike = self._size(picture.size), self._unlike(look)
         if size or unlike:
             more = {turn: self._turn(look.distance, grey, turn) for turn in TURNS if turn not in look.turns}
             look = replace(look, turns={**look.turns, **more})
-        return [*size, *self._measures(look.beyond), *self._turned(look), *unlike]
+        return [*size, *self._measures(look.beyond), *self._turned(look), *unlike, *self._coloured(look)]
 
     def widened(self, pictures: Sequence[Image.Image], most: float) -> PictureGates:
         """Return gates with wider limits of measures and appearance, so that further pictures can be judged.
@@ -187,8 +209,7 @@ class PictureGates:
             most: largest factor, above 1, by which a limit moves away from similar training pictures. So the gates may
                 still refuse some of `pictures`.
         """
-        looks = [self._look(cells(_stretched(grey, self.limits.grid)), grey, measures_of(picture))
-                 for picture in pictures for grey in [_grey_bytes(picture)]]  # fmt: skip
+        looks = [self._look_at(picture, _grey_bytes(picture), measures_of(picture)) for picture in pictures]
         beyond = np.array([look.beyond for look in looks]).reshape(-1, len(NAMES))
         measured = {
             name: moved_pair((low, high), beyond[:, index], ((most - 1.0) * abs(low), (most - 1.0) * abs(high)))
@@ -197,17 +218,33 @@ class PictureGates:
         }
         known = self.limits.appearance
         appearance = moved(known, np.array([look.distance for look in looks]), (most - 1.0) * known)
-        wider = replace(self.limits, measures=measured, appearance=appearance)
-        return PictureGates(wider, self.references, self.measures, self.orientation)
+        tone = self.limits.colour
+        colour = moved(tone, np.array([look.colour for look in looks]), (most - 1.0) * tone)
+        wider = replace(self.limits, measures=measured, appearance=appearance, colour=colour)
+        return PictureGates(wider, self.references, self.measures, self.orientation, self.tones)
 
-    def _look(self, histograms: np.ndarray, grey: np.ndarray, measured: np.ndarray, without: int | None = None) -> Look:
+    def _look_at(self, picture: Image.Image, grey: np.ndarray, measured: np.ndarray) -> Look:
+        grid = self.limits.grid
+        toned = colours.tones(colours.reduced(picture), _cells(grid))
+        return self._look(cells(_stretched(grey, grid)), grey, measured, toned)
+
+    def _look(
+        self,
+        histograms: np.ndarray,
+        grey: np.ndarray,
+        measured: np.ndarray,
+        toned: np.ndarray,
+        without: int | None = None,
+    ) -> Look:
         """Compare a picture with the training pictures, except those of group `without`."""
         nearest = self.references.nearest(histograms, without)
         difference = self.references.differences(histograms, nearest)
         distance = float(difference.mean())
         turns = {} if self._oblong else {turn: self._turn(distance, grey, turn, without) for turn in TURNS}
         beyond = measured - np.median(self.measures[nearest], axis=0)
-        return Look(beyond, difference, distance, self.orientation.score(histograms), turns)
+        known = self.tones if self.tones is None or without is None else self.tones[self.references.groups != without]
+        colour = 0.0 if known is None else colours.distance(toned, known)
+        return Look(beyond, difference, distance, self.orientation.score(histograms), turns, colour)
 
     @property
     def _oblong(self) -> bool:
@@ -264,6 +301,14 @@ class PictureGates:
             return [f"view: {side} of the picture is unlike all training pictures (difference {times})"]
         return [f"appearance: the picture is unlike all training pictures (difference {times})"]
 
+    def _coloured(self, look: Look) -> list[str]:
+        if look.colour <= self.limits.colour:
+            return []
+        times = max(look.colour / self.limits.colour, 1.01)
+        return [
+            f"colour: the colours are unlike those of all training pictures (difference {times:.2f} times the limit)"
+        ]
+
     def save(self, folder: Path) -> None:
         """Write the gates to FOLDER/gates.npz, atomically and without pickled objects."""
         write_whole(folder / FILE, self.to_bytes())
@@ -273,7 +318,8 @@ class PictureGates:
         header = {"schema": SCHEMA, "made_by": "pinsight", "limits": asdict(self.limits)}
         own = (self.references.histograms, self.references.groups, self.measures)
         turns = (self.orientation.weights, np.array(self.orientation.limit))
-        return array_file.pack(header, dict(zip(ARRAYS, (*own, *turns), strict=True)))
+        known = {} if self.tones is None else {TONES: self.tones}
+        return array_file.pack(header, dict(zip(ARRAYS, (*own, *turns), strict=True)) | known)
 
     @classmethod
     def load(cls, folder: Path) -> PictureGates | None:
@@ -299,7 +345,10 @@ class PictureGates:
             shape = (len(groups), BINS, learned.grid[1] // CELL_PX, learned.grid[0] // CELL_PX)
             if histograms.shape != shape or measures.shape != (len(groups), len(NAMES)) or weights.shape != shape[1:]:
                 raise ValueError(f"arrays of wrong shapes {histograms.shape}, {measures.shape}, {weights.shape}")
-            return cls(learned, References(histograms, groups), measures, Orientation(weights, float(turned)))
+            toned = arrays.get(TONES)
+            if toned is not None and toned.shape != (len(groups), 2, *shape[2:]):
+                raise ValueError(f"array {TONES} of wrong shape {toned.shape}")
+            return cls(learned, References(histograms, groups), measures, Orientation(weights, float(turned)), toned)
         except array_file.DAMAGED as error:
             raise InputError(
                 f"{place}: expected the file with the limits of picture quality that a training wrote, got {error}: "
@@ -322,6 +371,7 @@ def _limits_of(held: Mapping[str, Any]) -> Limits:
         measures={name: pair(held["measures"][name]) for name in NAMES},
         appearance=float(held["appearance"]),
         turn=float(held["turn"]),
+        colour=float(held.get("colour", math.inf)),
     )
 
 
@@ -330,6 +380,11 @@ def _grid(aspect: float) -> tuple[int, int]:
     wide, high = (LONGER_PX, LONGER_PX / aspect) if aspect >= 1 else (LONGER_PX * aspect, LONGER_PX)
     width, height = (max(2, round(side / CELL_PX)) * CELL_PX for side in (wide, high))
     return width, height
+
+
+def _cells(grid: tuple[int, int]) -> tuple[int, int]:
+    """Return the number (columns, rows) of cells of a picture of size `grid`, px."""
+    return grid[0] // CELL_PX, grid[1] // CELL_PX
 
 
 def _stretched(grey: np.ndarray, grid: tuple[int, int]) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Gates that refuse pictures which cannot be judged, and pass regular ones."""
 
+import json
 import random
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def part(seed: int, size: tuple[int, int] = (192, 96), key: bool = True, light: 
 @pytest.fixture(scope="module")
 def gates() -> PictureGates:
     return PictureGates.of([part(seed) for seed in range(60)])
+
+
+def tinted(picture: Image.Image, red: float, blue: float, bright: bool) -> Image.Image:
+    """Return a copy whose pins (`bright`) or whose housing have another colour."""
+    values = np.asarray(picture).astype(float)
+    chosen = (values.mean(2) > 150) if bright else (values.mean(2) < 60)
+    values[chosen] *= (red, 1.0, blue)
+    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
 
 
 def keywords(reasons: list[str]) -> set[str]:
@@ -72,6 +81,9 @@ WRONG = {
         ),
         "noise",
     ),
+    "red housing": (lambda p: tinted(p, 2.0, 0.9, False), "colour"),
+    "blue housing": (lambda p: tinted(p, 0.8, 1.6, False), "colour"),
+    "gilt pins": (lambda p: tinted(p, 1.0, 0.6, True), "colour"),
 }
 
 
@@ -80,6 +92,36 @@ def test_unsuitable_pictures_are_refused_with_the_reason(gates, name):
     change, keyword = WRONG[name]
     for seed in range(400, 410):
         assert keyword in keywords(gates.reasons(change(part(seed)))), (name, seed)
+
+
+def test_another_white_balance_and_a_grey_picture_are_not_another_colour(gates):
+    for seed in range(700, 720):
+        cast = part(seed).point([min(255, round(value * gain)) for gain in (1.06, 1.0, 0.94) for value in range(256)])
+        assert gates.reasons(cast) == [] == gates.reasons(part(seed).convert("L").convert("RGB"))
+
+
+def test_every_colour_of_the_training_is_regular_and_only_those():
+    def coloured(seed: int) -> Image.Image:
+        return tinted(part(seed), *[(1.0, 1.0), (2.0, 0.9)][seed % 5 == 0], False)
+
+    gates = PictureGates.of([coloured(seed) for seed in range(120)])
+    assert [gates.reasons(coloured(seed)) for seed in range(200, 240)] == [[]] * 40
+    assert "colour" in keywords(gates.reasons(tinted(part(300), 0.8, 1.8, False)))
+
+
+def test_a_file_of_an_older_version_refuses_nothing_for_its_colours(gates, tmp_path: Path):
+    gates.save(tmp_path)
+    with np.load(tmp_path / FILE) as file:
+        held = {name: file[name] for name in file.files if name != "tones"}
+    header = json.loads(held["header"].tobytes())
+    del header["limits"]["colour"]
+    np.savez(tmp_path / FILE, **{**held, "header": np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    old = PictureGates.load(tmp_path)
+    red = tinted(part(500), 2.0, 0.9, False)
+    assert keywords(gates.reasons(red)) == {"colour"} and old is not None and old.reasons(red) == []
+    old.save(tmp_path)
+    again = PictureGates.load(tmp_path)
+    assert again is not None and again.limits == old.limits and again.reasons(red) == []
 
 
 def test_parts_that_lie_either_way_in_training_may_lie_either_way():
@@ -174,6 +216,9 @@ def test_limits_follow_further_pictures_up_to_a_factor(gates):
     assert wider.limits.measures["fine_across"][0] < gates.limits.measures["fine_across"][0]
     assert gates.limits.appearance <= wider.limits.appearance <= 1.5 * gates.limits.appearance
     assert "sharpness" in keywords(wider.reasons(part(300).filter(ImageFilter.GaussianBlur(5))))
+    redder = gates.widened([tinted(part(seed), 1.4, 1.0, False) for seed in range(400, 412)], 1.5)
+    assert gates.limits.colour < redder.limits.colour <= 1.5 * gates.limits.colour
+    assert "colour" in keywords(redder.reasons(tinted(part(300), 2.0, 0.9, False)))
     assert wider.limits.turn == gates.limits.turn and wider.limits.diagonal_px == gates.limits.diagonal_px
 
 
