@@ -19,7 +19,9 @@ _STEPS = 1 << 14
 _LEVELS = np.linspace(0.0, 1.0, _STEPS)
 _CODED = np.where(_LEVELS <= 0.0031308, 12.92 * _LEVELS, 1.055 * np.power(_LEVELS, 1.0 / 2.4) - 0.055)
 # Moments of an exposure that are added up for each pixel of motion.
-_STEPS_PER_PX = 4.0
+_STEPS_PER_PX, _LEAST_STEPS = 4.0, 4
+# Neighbours of a place along an axis by which its light is interpolated, px from the one at or before it.
+_NEAR = (-1, 0, 1, 2)
 _TABLE = np.rint(255.0 * _CODED).astype(np.uint8)
 
 
@@ -77,38 +79,45 @@ def smear(light: np.ndarray, motion_px: tuple[float, float]) -> np.ndarray:
 
     This is a convolution. Blender's own motion blur costs several times as much and is noisier. The convolution
     ignores that a point 5 % nearer to the camera moves 5 % further. The blur is centred, so that boxes and masks are
-    right for the middle of the exposure. Beyond the picture's edges, its border pixels are repeated.
+    right for the middle of the exposure. Beyond the picture's edges, its border pixels are repeated. The picture at
+    each moment is interpolated by Keys' cubic convolution (1981), which adds no blur of its own; linear interpolation
+    would blur by up to 0.5 px, across the motion, too.
 
     Args:
         light: (H, W, 3) linear RGB.
         motion_px: motion during the exposure, px to the right and down.
 
     Returns:
-        (H, W, 3) linear RGB.
+        (H, W, 3) linear RGB; beside bright pixels it can be a little below 0.
     """
     across, down = motion_px
     if not (across or down):
         return light
-    steps = math.ceil(_STEPS_PER_PX * math.hypot(across, down)) + 1
+    steps = math.ceil(_STEPS_PER_PX * math.hypot(across, down)) + _LEAST_STEPS
     weights: dict[tuple[int, int], float] = {}
     for i in range(steps):
-        # Where the light at a pixel comes from at one moment, shared by the four pixels round it.
+        # Where the light at a pixel comes from at one moment, shared by the 16 pixels round it.
         share = (i + 0.5) / steps - 0.5
         (x, right), (y, below) = ((math.floor(v), v - math.floor(v)) for v in (share * across, share * down))
-        for dx, dy, weight in (
-            (0, 0, (1.0 - right) * (1.0 - below)),
-            (1, 0, right * (1.0 - below)),
-            (0, 1, (1.0 - right) * below),
-            (1, 1, right * below),
-        ):
-            weights[y + dy, x + dx] = weights.get((y + dy, x + dx), 0.0) + weight / steps
-    reach = math.ceil(0.5 * max(abs(across), abs(down))) + 1
+        for dy, of_row in zip(_NEAR, _keys(below), strict=True):
+            for dx, of_column in zip(_NEAR, _keys(right), strict=True):
+                weights[y + dy, x + dx] = weights.get((y + dy, x + dx), 0.0) + of_row * of_column / steps
+    reach = math.ceil(0.5 * max(abs(across), abs(down))) + 2
     padded = np.pad(light, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     height, width = light.shape[:2]
     total = np.zeros_like(light)
     for (y, x), weight in sorted(weights.items()):
         total += np.float32(weight) * padded[reach + y : reach + y + height, reach + x : reach + x + width]
     return total
+
+
+def _keys(share: float) -> tuple[float, float, float, float]:
+    """Weights of the pixels `_NEAR` for a place at `share` (0 to 1) of the way from a pixel to the next."""
+    one, two, three = share, share * share, share * share * share
+    before = 0.5 * (-one + 2.0 * two - three)
+    here = 0.5 * (2.0 - 5.0 * two + 3.0 * three)
+    after = 0.5 * (one + 4.0 * two - 3.0 * three)
+    return before, here, after, 1.0 - before - here - after
 
 
 @lru_cache(maxsize=8)
