@@ -181,7 +181,7 @@ def matched(seed: int, folder: Path, options: argparse.Namespace) -> dict[str, A
     _, housing, terminal = shown_part(scene)
     output = folder / f"matched_{seed}.toml"
     begin = time.perf_counter()
-    arguments = ["match", renders / "images", "--scene", SCENES / f"{scene}.toml", "--housing", housing]
+    arguments = ["match", renders / "images", "--scene", scene, "--housing", housing]
     arguments += ["--terminal", terminal, "--camera", view, "-o", output, "--workers", options.workers]
     if generator(list(map(str, arguments))):
         return {"station": seed, "scene": scene, "camera": view, "lighting": lighting, "failed": True}
