@@ -32,7 +32,7 @@ class Differences:
     Attributes:
         regions: for each surface in view its name, and means of grey level (0 to 255), red over green and blue over
             green in photographs and in renders: (name, (6,)).
-        edge_px: standard deviations, px, of the blur of edges against one sharp render: photographs, renders.
+        edge_px: standard deviations, px, of edges, with the filter of the render's pixels: photographs, renders.
         noise: standard deviation of linear light at the photographs' median light: photographs, renders; None: not
             measured.
         auroc: area under the curve of a classifier that tells patches of photographs from patches of renders, 0.5: it

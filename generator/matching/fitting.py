@@ -12,8 +12,10 @@ from PIL import Image
 
 from blender_scripts.contract.connector import Connector
 from blender_scripts.contract.errors import InputError
+from blender_scripts.geometry.optics import Camera
 from generator.io.certificate import CalibratedCamera
-from generator.matching.blur import Blur, again, blur_quantities, fit_blur, spreads, widening
+from generator.matching.blur import Spreads, blurred_picture, spreads, widening, width_px
+from generator.matching.blur_kinds import OPEN, Blur, blur_quantities, choose
 from generator.matching.differences import Differences, domain_auroc, noise_of, regions_of
 from generator.matching.geometry import Fitted, fit
 from generator.matching.light import fit_light, light_quantities
@@ -29,12 +31,17 @@ from generator.matching.station import Station, station_of
 # Largest shift, px, that is looked for in each round of the camera's fit; photographs of the fit of the light.
 _REACH_PX = (6.0, 2.5, 1.5)
 _LIGHT_PHOTOGRAPHS = 2
+# A photograph that has a smaller share of a render's edges does not show the part, or not in this view: of photographs
+# of the part it is 0.9, from another camera of the same station 0.4.
+_LEAST_SHARE = 0.6
 # Light paths per pixel of renders that are compared with photographs: with few, edges are wider than a lens makes them.
 _SAMPLES = 12
-# Rounds of renders with the fitted blur; those of the last one are compared with the photographs.
-_BLUR_STEPS = 3
-# Kinds of blur by an open lens.
-_OPEN = ("defocus", "even")
+# Photographs by which the kind of blur is chosen, and pixels of all of them; light paths per pixel of these renders, as
+# noise hides an open lens.
+_BLUR_PHOTOGRAPHS, _BLUR_PIXELS, _CLEAN_SAMPLES = 3, 1 << 18, 32
+# Rounds of renders with the blur, of which the best is compared with all photographs; smallest variance, px^2, that a
+# blur adds to renders, by which it can be corrected.
+_BLUR_STEPS, _LEAST_ADDED = 3, 0.02
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ def match_photographs(
         seen = replace(seen, text=shot.text)
     say("finding the part")
     used, poses, passed = _start(photos, seen)
-    fitted, light, renders, edges = _camera(used, poses, shot, seen, lens, lens_sd, say)
+    fitted, light, renders, edges = _camera(used, poses, passed, shot, seen, lens, lens_sd, say)
     fits, lighting = light
     station = station_of(fitted, connector, shot, connector.width)
     found, notes = light_quantities(fits, connector, shot)
@@ -149,25 +156,40 @@ def _start(photos: Sequence[Photo], shot: Shot) -> tuple[list[Photo], list[np.nd
 
 
 def _camera(
-    used: Sequence[Photo],
+    used: list[Photo],
     poses: list[np.ndarray],
+    passed: dict[str, float],
     shot: Shot,
     seen: Shot,
     lens: CalibratedCamera | None,
     lens_sd: float,
     say: Say,
 ) -> tuple[Fitted, tuple[list[Any], str], list[Rendered], list[Edges]]:
-    """Fit the camera in rounds; after the first, the light. Returns the last round's renders and edges, too."""
+    """Fit the camera in rounds; after the first, the light. Returns the last round's renders and edges, too.
+
+    Photographs that lack many of the render's edges are moved from `used` to `passed`.
+
+    Raises:
+        InputError: all photographs lack them.
+    """
     connector = seen.connector()
     values: dict[Key, Any] = {}
     lens_values: dict[Key, Any] = {}
     fits: list[Any] = []
+    variance = 0.0
     for number, reach in enumerate(_REACH_PX):
         say(f"camera, round {number + 1} of {len(_REACH_PX)}")
         samples = _SAMPLES if number else None
-        wanted = [Wanted({**values, **lens_values}, pose, samples=samples) for pose in poses]
+        wanted = [Wanted({**values, **lens_values, **_still(seen)}, pose, samples=samples) for pose in poses]
         renders = render_all(seen, wanted, f"round{number}")
-        edges = [measure(photo.pixels, render, reach) for photo, render in zip(used, renders, strict=True)]
+        # Edges beside sharp ones appear elsewhere if they are blurred.
+        alike = [replace(each, pixels=blurred_picture(each.pixels, variance)) for each in renders]
+        edges = [measure(photo.pixels, render, reach) for photo, render in zip(used, alike, strict=True)]
+        if number:
+            kept = _seen(used, edges, passed, seen)
+            used[:] = [used[i] for i in kept]
+            renders, edges = [renders[i] for i in kept], [edges[i] for i in kept]
+            variance = spreads([photo.pixels for photo in used], renders, edges).best()
         fitted = fit([render.camera for render in renders], edges, None if lens is None else lens_sd)
         poses = fitted.poses
         lens_values = _lens_values(fitted, connector, seen)
@@ -180,6 +202,25 @@ def _camera(
             values = {each.key: each.value for each in found if each.value is not None}
             seen = replace(seen, lighting=fits[0].lighting)
     return fitted, (fits, fits[0].lighting), renders, edges
+
+
+def _seen(used: Sequence[Photo], edges: Sequence[Edges], passed: dict[str, float], shot: Shot) -> list[int]:
+    """Return the numbers of the photographs that show the part as the camera does; names the others in `passed`."""
+    kept = [number for number, each in enumerate(edges) if each.share >= _LEAST_SHARE]
+    if not kept:
+        best = max(each.share for each in edges)
+        raise InputError(
+            f"PHOTO: expected photographs of {shot.housing} {shot.terminal} by the camera {shot.view}, upright within "
+            f"10 degrees, got none that has {_LEAST_SHARE:.0%} of the edges of a render (best: {best:.0%}): another "
+            "part, housing or terminal, another camera, or turned"
+        )
+    passed.update({used[n].name: each.share for n, each in enumerate(edges) if n not in kept})
+    return kept
+
+
+def _still(shot: Shot) -> dict[Key, Any]:
+    """Values of a camera without blur by its lens or by motion."""
+    return {view_key(shot, "f_number"): 0.0, view_key(shot, "motion_mm"): 0.0}
 
 
 def _lens_values(fitted: Fitted, connector: Connector, shot: Shot) -> dict[Key, Any]:
@@ -204,50 +245,75 @@ def _sensor_and_lens(result: Matched, shot: Shot, renders: Sequence[Rendered], e
 
     heights, upright = _heights(result, connector, shot)
 
-    def twins(values: Mapping[Key, Any], name: str, focus: float | None = None) -> list[Rendered]:
+    def twins(
+        values: Mapping[Key, Any], name: str, focus: float | None = None, clean: Sequence[int] = ()
+    ) -> list[Rendered]:
+        """Render all photographs with other parts and the sensor's noise, or those of the numbers `clean` without."""
         wanted = []
-        for number, pose in enumerate(fitted.poses):
+        for number in clean or range(len(fitted.poses)):
+            pose = fitted.poses[number]
             own = {**look, **values}
             # The camera's focus stays as it is; what moves from one placing to the next is the part.
             if focus is not None:
                 own[view_key(shot, "focus_z_mm")] = heights[number] - focus * upright
-            wanted.append(Wanted(own, pose, part=number + 1, samples=_SAMPLES))
+            part, samples = (None, _CLEAN_SAMPLES) if clean else (number + 1, _SAMPLES)
+            wanted.append(Wanted(own, pose, part=part, samples=samples))
         return render_all(shot, wanted, name)
 
+    scene = shot.connector({**result.values(), **lens_values})
+
     def lens_of(blur: Blur) -> list[Quantity]:
-        found = blur_quantities(
-            blur, shot, _focal_mm(fitted, connector, shot), scale, (float(np.median(heights)), upright)
-        )
-        if blur.kind in _OPEN and connector.samples < _SAMPLES:
+        place = float(np.median(heights)), upright
+        found = blur_quantities(blur, shot, scene, _focal_mm(fitted, connector, shot), place, found_wider.mean)
+        if blur.kind in OPEN and connector.samples < _SAMPLES:
             said = "an open lens needs this many light paths"
             found.append(Quantity(("picture", "samples"), connector.samples, _SAMPLES, None, said))
         return found
 
-    ours = spreads(photographs, renders, edges)
-    others = twins({view_key(shot, "f_number"): 0.0, view_key(shot, "motion_mm"): 0.0}, "sharp")
-    theirs = _spreads_of(others, renders)
-    scales = [render.camera.px_per_mm(each.places).mean() for render, each in zip(renders, edges, strict=True)]
-    scale = float(np.median(scales))
-    blur = fit_blur(widening(ours, theirs), fitted.focal_px)
-    found = lens_of(blur)
+    def values_of(blur: Blur) -> dict[Key, Any]:
+        return _still(shot) | {each.key: each.value for each in lens_of(blur) if each.value is not None}
+
+    def focus_of(blur: Blur) -> float | None:
+        return blur.second if blur.kind in OPEN else None
+
+    most = min(_BLUR_PHOTOGRAPHS, len(photographs), max(1, _BLUR_PIXELS // (connector.width * connector.height)))
+    some = np.linspace(0, len(photographs) - 1, most).round().astype(int).tolist()
+    tries = iter(range(1000))
+
+    def clean(blur: Blur) -> list[Rendered]:
+        return twins(values_of(blur), f"kind{next(tries)}", focus_of(blur), some)
+
+    lens = replace(renders[0].camera.lens, focal_px=fitted.focal_px)
+    cameras = [
+        replace(each.camera, matrix_world=pose, lens=lens) for each, pose in zip(renders, fitted.poses, strict=True)
+    ]
+    ours = spreads(photographs, renders, edges, cameras)
+    sharp_twins = twins(_still(shot), "sharp")
+    sharp = _spreads_of(sharp_twins, renders, cameras)
+    found_wider = widening(ours, sharp, cameras[0])
+    blur = choose(found_wider, ours, [photographs[i] for i in some], [edges[i] for i in some], clean)
+    first = best = blur
+    others, theirs = sharp_twins, sharp
     for step in range(_BLUR_STEPS if blur.kind != "none" else 0):
-        if step:
-            blur = again(widening(ours, theirs), blur, fitted.focal_px)
-            found = lens_of(blur)
-        focus = blur.second if blur.kind in _OPEN else None
-        others = twins({each.key: each.value for each in found if each.value is not None}, f"blurred{step}", focus)
-        theirs = _spreads_of(others, renders)
-    result.quantities += found
+        tried = twins(values_of(blur), f"blurred{step}", focus_of(blur))
+        spread = _spreads_of(tried, renders, cameras)
+        if not step or abs(spread.best() - ours.best()) < abs(theirs.best() - ours.best()):
+            best, others, theirs = blur, tried, spread
+        added = spread.best() - sharp.best()
+        if added < _LEAST_ADDED or ours.best() - sharp.best() < _LEAST_ADDED:
+            break
+        blur = blur.scaled((ours.best() - sharp.best()) / added)
+    result.quantities += lens_of(best.doubted(first))
     result.renders = others
     result.differences = _differences(
         photographs, others, renders, (ours.best(), theirs.best()), noise, balance, connector
     )
 
 
-def _spreads_of(others: Sequence[Rendered], renders: Sequence[Rendered]) -> Any:
+def _spreads_of(others: Sequence[Rendered], renders: Sequence[Rendered], cameras: Sequence[Camera]) -> Spreads:
     pictures = [each.pixels for each in others]
     edges = [measure(picture, render, _REACH_PX[-1]) for picture, render in zip(pictures, renders, strict=True)]
-    return spreads(pictures, renders, edges)
+    return spreads(pictures, renders, edges, cameras)
 
 
 def _differences(
@@ -264,7 +330,7 @@ def _differences(
     samples = [Sample(a, b.pixels, flat_areas(b.pixels)) for a, b in zip(pictures, renders, strict=True)]
     return Differences(
         regions_of(photographs, pictures, labels),
-        (float(np.sqrt(variances[0])), float(np.sqrt(variances[1]))),
+        (width_px(variances[0]), width_px(variances[1])),
         noise_of(noise, transfer(samples, balance)),
         domain_auroc(photographs, pictures),
     )

@@ -152,14 +152,16 @@ def _by_group(solved: OptimizeResult, edges: Sequence[Edges]) -> float:
     kind = np.concatenate(kinds)
     count = len(kind)
     points, prior = solved.jac[:count], solved.jac[count:]
-    errors = solved.fun[:count]
+    # scipy scales the derivatives for the robust loss, but not the errors.
+    scaled = solved.fun * (1.0 + solved.fun**2) ** 0.25
+    errors = scaled[:count]
     steps = []
     for group in range(_GROUPS):
         kept = kind != group
         if kept.all():
             continue
         information = points[kept].T @ points[kept] + prior.T @ prior
-        gradient = points[kept].T @ errors[kept] + prior.T @ solved.fun[count:]
+        gradient = points[kept].T @ errors[kept] + prior.T @ scaled[count:]
         steps.append(-np.linalg.solve(information, gradient)[0])
     if len(steps) < 2:
         return 0.0

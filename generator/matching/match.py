@@ -24,7 +24,7 @@ from blender_scripts.contract.errors import InputError, shown
 from blender_scripts.contract.rig import CAMERAS
 from blender_scripts.contract.scratch import Scratch
 from generator.doe.check import add_scenes_argument
-from generator.io.certificate import CalibratedCamera, read_certificate
+from generator.io.certificate import CalibratedCamera, Certificate, read_certificate
 from generator.io.checksum import sha256_of
 from generator.io.output_file import check_file, write_whole
 from generator.io.pictures import is_picture, open_picture, pictures_in
@@ -60,7 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Fit the scene and write scene file, JSON file and page; returns 0."""
     files = _files(options.photos)
-    check_file(options.output, "-o", (".toml",), files)
+    inputs = [*files, *([options.calibration] if options.calibration else [])]
+    check_file(options.output, "-o", (".toml",), inputs)
+    for suffix in (".json", ".html"):
+        check_file(options.output.with_suffix(suffix), "-o", (suffix,), inputs)
     if options.workers is not None and options.workers < 1:
         raise InputError(f"--workers: expected a whole number from 1, got {options.workers}")
     if not SCENE_NAME.fullmatch(options.scene):
@@ -84,7 +87,8 @@ def run(options: argparse.Namespace) -> int:
             f"--calibration {options.calibration}: expected a pinhole camera {options.camera} in {path}, got a "
             "telecentric one; leave out --calibration, and field_mm is determined from the photographs"
         )
-    lens, lens_sd = _lens(options.calibration, options.camera, width, height)
+    certificate = None if options.calibration is None else read_certificate(options.calibration)
+    lens, lens_sd = _lens(certificate, options.calibration, options.camera, width, height)
     original = path.read_bytes().decode("utf-8-sig")
     text = with_values(original, {("picture", "width"): width, ("picture", "height"): height}, path.name)
     with contextlib.closing(Scratch()) as scratch, tqdm(desc="matching", disable=not sys.stderr.isatty()) as bar:
@@ -102,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
         matched = match_photographs(photos, shot, lens, lens_sd, say)
         fitted_text = with_values(text, matched.values(), path.name)
         read_connector(write_scene(shot, "result", fitted_text))
-    document = _document(matched, photos, files, options)
+    document = _document(matched, photos, files, options, certificate)
     write_whole(options.output, fitted_text.encode())
     content = json.dumps(document, indent=1, allow_nan=False) + "\n"
     write_whole(options.output.with_suffix(".json"), content.encode())
@@ -132,11 +136,14 @@ def _named(option: str, name: str | None, offered: list[str]) -> str:
     return name or offered[0]
 
 
-def _lens(path: Path | None, view: str, width: int, height: int) -> tuple[CalibratedCamera | None, float]:
+def _lens(
+    certificate: Certificate | None, path: Path, view: str, width: int, height: int
+) -> tuple[CalibratedCamera | None, float]:
     """The calibrated camera of the photographs, and the standard deviation of the logarithm of its focal length."""
-    if path is None:
+    if certificate is None:
         return None, 0.0
-    certificate = read_certificate(path)
+    if certificate.is_expired():
+        sys.stderr.write(f"WARNING: --calibration {path}: expired on {certificate.expires:%Y-%m-%d}\n")
     if view not in certificate.cameras:
         listed = ", ".join(certificate.cameras)
         raise InputError(f"--calibration {path}: expected a camera {view}, as --camera states, got {listed}")
@@ -153,7 +160,13 @@ def _lens(path: Path | None, view: str, width: int, height: int) -> tuple[Calibr
     return lens, math.sqrt(max(float(certificate.covariance[at, at]), 0.0)) / lens.fx
 
 
-def _document(matched: Matched, photos: list[Photo], files: list[Path], options: argparse.Namespace) -> dict[str, Any]:
+def _document(
+    matched: Matched,
+    photos: list[Photo],
+    files: list[Path],
+    options: argparse.Namespace,
+    certificate: Certificate | None,
+) -> dict[str, Any]:
     used = {photo.name: pose for photo, pose in zip(matched.used, matched.fitted.poses, strict=True)}
     ratio, u = matched.station.ratio, matched.station.ratio * matched.station.ratio_u
     listed = []
@@ -167,6 +180,13 @@ def _document(matched: Matched, photos: list[Photo], files: list[Path], options:
         "camera": options.camera,
         "lighting": matched.lighting,
         "lighting_misfits": {name: round(value, 3) for name, value in matched.misfits.items()},
+        "calibration": certificate
+        and {
+            "file": options.calibration.name,
+            "sha256": sha256_of(options.calibration),
+            "expires": f"{certificate.expires:%Y-%m-%d}",
+            "expired": certificate.is_expired(),
+        },
         "photographs": listed,
         "focal_px": matched.fitted.focal_px,
         "focal_over_distance": {"value": ratio, "u": u, "interval": [ratio - u, ratio + u]},

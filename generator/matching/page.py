@@ -63,7 +63,7 @@ def _regions(matched: Matched) -> list[list[str]]:
 def _measures(matched: Matched) -> list[list[str]]:
     assert matched.differences is not None
     found = matched.differences
-    rows = [["blur of edges against a sharp render, px", *(f"{value:.3f}" for value in found.edge_px)]]
+    rows = [["width of edges (standard deviation), px", *(f"{value:.3f}" for value in found.edge_px)]]
     if found.noise:
         rows.append(["noise, share of a full pixel, at the median light", *(f"{value:.5f}" for value in found.noise)])
     return rows

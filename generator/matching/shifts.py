@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter, minimum_filter
+from scipy.ndimage import gaussian_filter, map_coordinates, maximum_filter, minimum_filter, spline_filter
 
 from generator.matching.renders import Rendered
 
@@ -39,6 +39,7 @@ class Edges:
         places: (n, 3) the points on the part or table, mm in the housing's axes.
         shifts: (n,) distance of the photograph's edge from the render's along the normal, px.
         weights: (n,) 0 to 1, how well the two profiles agree.
+        share: share of the render's points on edges at which the photograph has such an edge.
     """
 
     pixels: np.ndarray
@@ -46,6 +47,7 @@ class Edges:
     places: np.ndarray
     shifts: np.ndarray
     weights: np.ndarray
+    share: float
 
 
 def grey_of(pixels: np.ndarray) -> np.ndarray:
@@ -68,6 +70,7 @@ def measure(photograph: np.ndarray, render: Rendered, reach: float) -> Edges:
     shifts, correlation = _shift(ours, theirs)
     some = np.flatnonzero((correlation > _LEAST_CORRELATION) & (np.abs(shifts) < reach - _STEP_PX))
     kept = some[np.linspace(0, len(some) - 1, min(len(some), _MOST_POINTS)).astype(int)] if len(some) else some
+    share = len(some) / max(len(pixels), 1)
     pixels, normals = pixels[kept], normals[kept]
     near = minimum_filter(np.where(render.depth > 0.0, render.depth, np.inf), _NEAR_PX)
     columns, rows = np.floor(pixels.T).astype(int)
@@ -76,7 +79,7 @@ def measure(photograph: np.ndarray, render: Rendered, reach: float) -> Edges:
     places = render.camera.at_depth(pixels, np.where(found, depth, 0.0))
     found &= ~_is_on_a_side(places[:, 2], maximum_filter(render.mask, _NEAR_PX)[rows, columns])
     weights = correlation[kept] ** 4
-    return Edges(pixels[found], normals[found], places[found], shifts[kept][found], weights[found])
+    return Edges(pixels[found], normals[found], places[found], shifts[kept][found], weights[found], share)
 
 
 def _is_on_a_side(z: np.ndarray, pin: np.ndarray) -> np.ndarray:
@@ -139,9 +142,11 @@ def profiles(
     """
     along = np.stack([-normals[:, 1], normals[:, 0]], axis=1)
     total = np.zeros((len(pixels), len(steps)))
+    filtered = spline_filter(grey, order, mode="nearest") if order > 1 else grey
     for aside in along_px:
         at = (pixels + aside * along)[:, None] + steps[:, None] * normals[:, None]
-        total += map_coordinates(grey, [at[..., 1] - 0.5, at[..., 0] - 0.5], order=order, mode="nearest")
+        at = [at[..., 1] - 0.5, at[..., 0] - 0.5]
+        total += map_coordinates(filtered, at, order=order, mode="nearest", prefilter=False)
     return total / len(along_px)
 
 

@@ -30,7 +30,7 @@ def sighting(random, focal, distance, step):
     shifts = ((other.project(places) - camera.project(places)) * normals).sum(axis=1) + random.normal(0.0, 0.05, 300)
     # What is no edge of the part, such as a stain.
     shifts[:10] += random.uniform(1.0, 3.0, 10)
-    return camera, Edges(camera.project(places), normals, places, shifts, np.ones(300)), other
+    return camera, Edges(camera.project(places), normals, places, shifts, np.ones(300), 1.0), other
 
 
 def test_focal_length_and_distance_are_found_apart():

@@ -4,7 +4,7 @@ import json
 import tomllib
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from blender_scripts.contract.connector import read_connector
 from generator.__main__ import main
@@ -34,6 +34,49 @@ def test_one_photograph(rendered, tmp_path, capsys):
     page = read_page(output.with_suffix(".html"))
     assert "Not determined" in page.text and len([tag for tag, _ in page.tags if tag == "img"]) == 1
     assert "nuisance.exposure: not determined" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (ImageOps.invert, ["--scene", "connector_3x9", "--marking", "numbers"]),
+        (Image.Image.copy, ["--scene", "auto_2x11"]),
+        (Image.Image.copy, ["--scene", "connector_3x9", "--marking", "numbers", "--camera", "top"]),
+    ],
+    ids=["inverted", "another connector", "another camera"],
+)
+def test_a_photograph_of_something_else_is_refused(change, words, rendered, tmp_path, capsys):
+    with Image.open(rendered / "images" / "plain_bent.png") as picture:
+        change(picture.convert("RGB")).save(tmp_path / "a.png")
+    words = ["match", str(tmp_path / "a.png"), *words, "--lighting", "ring", "--workers", "1"]
+    assert main([*words, "-o", str(tmp_path / "matched.toml")]) == 2
+    assert "PHOTO: expected photographs of plain " in capsys.readouterr().err
+    assert not (tmp_path / "matched.toml").exists()
+
+
+def test_an_unlike_photograph_among_good_ones_is_named_and_left_out(rendered, tmp_path, capsys):
+    with Image.open(rendered / "images" / "plain_bent.png") as picture:
+        picture.save(tmp_path / "good.png")
+        ImageOps.invert(picture.convert("RGB")).save(tmp_path / "other.png")
+    words = ["--scene", "connector_3x9", "--lighting", "ring", "--marking", "numbers", "--workers", "1"]
+    assert main(["match", str(tmp_path), *words, "-o", str(tmp_path / "matched.toml")]) == 0
+    assert "other.png: not used, its edges agree by only 0." in capsys.readouterr().out
+    listed = json.loads((tmp_path / "matched.json").read_text("utf-8"))["photographs"]
+    assert [(each["file"], each["camera_matrix"] is None) for each in listed] == [
+        ("good.png", False),
+        ("other.png", True),
+    ]
+
+
+def test_outputs_beside_the_scene_overwrite_no_input(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (64, 32)).save("a.png")
+    camera = nominal_connector(read_connector(SCENES / "connector_3x9.toml"), "plain", "round").cameras["center"]
+    before = write_certificate(tmp_path / "camera.json", {"center": camera}).read_bytes()
+    words = ["match", "a.png", "--scene", "connector_3x9", "--calibration", "camera.json", "-o", "camera.toml"]
+    assert main(words) == 2
+    assert "-o: expected an output file outside the input camera.json, got camera.json" in capsys.readouterr().err
+    assert (tmp_path / "camera.json").read_bytes() == before
 
 
 @pytest.mark.parametrize(
