@@ -17,7 +17,8 @@ from blender_scripts.contract.tolerance import MEASURES, Tolerance
 from generator.io.certificate import Certificate, read_certificate
 from generator.io.checksum import sha256_of
 from generator.io.view_names import DEFAULT_VIEW, parts_of, view_of
-from generator.locating.drawings import StatedDrawing, choose, parse_drawings
+from generator.locating.drawings import StatedDrawing, choose, fitting, parse_drawings
+from generator.locating.factors import Factors
 from generator.locating.gauge import Gauge, Inspected, inspect_part, inspect_photograph
 from generator.locating.judge import CHARACTERISTICS
 from generator.locating.landmarks import queries
@@ -74,6 +75,7 @@ class Bench:
         model: `name` of the run, and `hash`, the SHA-256 of its weights.
         options: Options of the prediction.
         adaptation: How pictures are changed before they are measured; None: the run was not adapted to a station.
+        assumed: Which terminal was taken, if the options name none and others would give other measures; else empty.
     """
 
     gauge: Gauge
@@ -82,6 +84,7 @@ class Bench:
     model: Mapping[str, str]
     options: Options
     adaptation: Adaptation | None = None
+    assumed: str = ""
 
     def seen(self, pictures: Mapping[str, Image.Image]) -> dict[str, Image.Image]:
         """Return a part's pictures, by view, as the gauge measures them.
@@ -106,7 +109,8 @@ class Bench:
             pins=found.pins,
         )
         said = sentence(found, self.tolerance)
-        warned = {"warnings": [adaptation.WARNING]} if self.adaptation is not None else {}
+        warnings = [*([adaptation.WARNING] if self.adaptation is not None else []), *filter(None, [self.assumed])]
+        warned = {"warnings": warnings} if warnings else {}
         more = found.document(self.drawing, self.options.judged)
         return envelope.to_json(part=part, sentence=said, **warned, **more)
 
@@ -146,7 +150,8 @@ def load_bench(run: Path, options: Options) -> Bench:
         except OSError as error:
             raise InputError(f"{run / CONNECTORS}: expected a gauge's file of connectors, got: {error}") from None
         drawings = parse_drawings(text, str(run / CONNECTORS))
-        drawing = choose(drawings, options.scene, options.housing, options.terminal)
+        named = options.scene, options.housing, options.terminal
+        drawing = choose(drawings, *named, loaded.likeness.trained)
     try:
         queries(drawing)
     except ValueError as error:
@@ -158,7 +163,23 @@ def load_bench(run: Path, options: Options) -> Bench:
     gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)
     tolerance = tolerance_of(run_folder.tolerance_of(run) or {}, drawing, options.tolerance)
     model = {"name": run.resolve().name, "hash": digest(run / run_folder.BEST)}
-    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run))
+    others = fitting(drawings, *named, loaded.likeness.trained)
+    assumed = _assumed(drawing, [each.key[2] for each in others], factors)
+    if assumed:
+        say(f"WARNING: {assumed}.")
+    return Bench(gauge, drawing, tolerance, model, options, adaptation.load(run), assumed)
+
+
+def _assumed(drawing: StatedDrawing, terminals: Sequence[str], factors: Factors) -> str:
+    """Say which terminal was taken if another of `terminals` would give other measures; else return an empty text."""
+    scene, housing, terminal = drawing.key
+    others = sorted(each for each in set(terminals) if factors.differ(scene, terminal, each))
+    if not others:
+        return ""
+    return (
+        f"connector: measured as {scene} with housing {housing} and terminal {terminal}; with terminal "
+        f"{' or '.join(others)} measures differ a little: --terminal NAME states the terminal"
+    )
 
 
 def _certificate(path: Path | None) -> Certificate | None:

@@ -5,9 +5,13 @@ import pytest
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.tolerance import Tolerance
+from generator.locating.bias import PartBiases
 from generator.locating.drawings import choose, parse_drawings
+from generator.locating.factors import Factors, ValidationErrors
 from generator.locating.fit import Fit, FitLimits
 from generator.locating.gauge import inspect_part
+from generator.locating.gauge_file import GaugeFile
+from generator.locating.likeness import Likeness
 from generator.locating.pose import motion
 from generator.locating.sheet import draw_sheet, sentence
 from generator.verdict.envelope import Verdict
@@ -92,6 +96,29 @@ def test_the_connector_is_asked_for_only_where_it_matters():
     moved = dataclasses.replace(drawings[second], placing={**drawings[second].placing, "shift_mm": 9.0})
     with pytest.raises(InputError, match="connector_3x9 plain round; connector_3x9 ribbed square"):
         choose({first: drawings[first], second: moved}, None, None, None)
+
+
+def test_names_that_training_showed_are_preferred_to_those_of_test_splits():
+    pairs = [("ribbed", "square"), ("plain", "square"), ("plain", "round")]
+    drawings = parse_drawings(connectors_text(*pairs), "here")
+    trained = {("connector_3x9", "plain", "round")}
+    assert choose(drawings, None, None, None, trained).key[1:] == ("plain", "round")
+    assert choose(drawings, None, "ribbed", None, trained).key[1:] == ("ribbed", "square")
+    assert choose(drawings, None, None, "square", trained).key[1:] == ("plain", "square")
+    far = dataclasses.replace(drawings[("connector_3x9", *pairs[0])], positions=())
+    assert choose({**drawings, far.key: far}, None, None, None, trained).key[1] == "plain"
+    likeness = Likeness(frozenset(trained), {})
+    gauge = dataclasses.replace(gauge_of(ExactFinder(drawing_of(), THREE)), likeness=likeness)
+    assert GaugeFile("g", "", gauge, drawings, {}).drawing().key[1:] == ("plain", "round")
+
+
+def test_terminals_differ_by_their_slopes_and_biases():
+    factors = Factors(slopes={"": 0.98, "round": 0.97})
+    assert factors.differ("a", "round", "square") and not factors.differ("a", "square", "gold")
+    assert not factors.differ("a", "round", "round")
+    biases = PartBiases({}, [("a", "gold")], np.zeros(1, int), np.zeros((1, 3)))
+    known = Factors(errors=ValidationErrors({}, np.zeros((1, 1, 3)), {"center": biases}))
+    assert known.differ("a", "gold", "square") and not known.differ("b", "gold", "square")
 
 
 @pytest.mark.parametrize(

@@ -194,6 +194,29 @@ def test_a_part_that_training_never_showed_is_invalid(gauge_run, tmp_path, exact
         load_run(run)
 
 
+def test_a_name_that_is_not_given_is_one_that_training_showed(gauge_run, tmp_path, exact):
+    run = shutil.copytree(gauge_run, tmp_path / "run")
+    (run / "connectors.json").write_text(connectors_text(("ribbed", "round"), ("plain", "square"), ("plain", "round")))
+    trained = (("plain", "square"), ("plain", "round"))
+    Likeness(frozenset(("connector_3x9", *pair) for pair in trained), {}).save(run)
+    _, (one,) = predicted(run, tmp_path)
+    assert one["verdict"] == "NG" and one["connector"]["housing"] == "plain" and "warnings" not in one
+    _, (one,) = predicted(run, tmp_path, "--housing", "ribbed")
+    assert one["reasons"] == ["unlike training: housing ribbed, in training plain (scene connector_3x9)"]
+
+
+def test_a_terminal_that_was_not_named_but_matters_is_stated(gauge_run, tmp_path, exact, capsys):
+    run = shutil.copytree(gauge_run, tmp_path / "run")
+    slopes = {"": 0.98, "round": 0.97, "square": 0.99}
+    save_uncertainty(run, Uncertainty(tip=1.3, foot=1.1, edge=1.2, slopes=slopes), ERRORS)
+    _, (one,) = predicted(run, tmp_path)
+    (warning,) = one["warnings"]
+    assert warning.startswith("connector: measured as connector_3x9 with housing plain and terminal round; with ")
+    assert "with terminal square measures differ" in warning and f"WARNING: {warning}." in capsys.readouterr().out
+    _, (one,) = predicted(run, tmp_path, "--terminal", "round")
+    assert "warnings" not in one
+
+
 def test_without_a_tolerance_of_the_run_one_must_be_given():
     with pytest.raises(InputError, match="expected retraction_mm, as the run states no tolerance"):
         prediction.tolerance_of({}, drawing_of(), {"true_position_mm": 1.0})
