@@ -6,7 +6,6 @@ drawn into the pictures. Only a Florence-2 finds boxes, and only a gauge measure
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from tqdm import tqdm
 
 from generator.io.view_names import view_list
 from trainer.core import run_folder
+from trainer.core.console import say
 from trainer.core.errors import InputError
 from trainer.core.options import main_of
 from trainer.core.prediction import (
@@ -25,6 +25,7 @@ from trainer.core.prediction import (
     check_json,
     check_sheets,
     find_pictures,
+    make_out,
     remove_earlier,
     sheet_names,
     write_sheet,
@@ -231,10 +232,11 @@ def run(args: argparse.Namespace) -> int:
     sheets = sheet_names(judging.places)
     names = dict(zip(judging.places, sheets, strict=True))
     if args.json is not None:
-        check_json(args.json, [*files, *filter(None, (args.positions, args.locate, args.calibration))])
+        read = [*files, *filter(None, (args.positions, args.locate, args.calibration))]
+        check_json(args.json, read, args.model, [args.out / name for name in sheets] if args.out else [])
     if args.out is not None:
-        check_sheets(args.out, files, sheets)
-        args.out.mkdir(parents=True, exist_ok=True)
+        check_sheets(args.out, files, sheets, args.model)
+        make_out(args.out)
     targets = [path for path in (args.json, args.out / PREDICTIONS if args.out else None) if path is not None]
     verdicts: list[dict[str, Any]] = []
     problems: list[str] = []
@@ -244,12 +246,12 @@ def run(args: argparse.Namespace) -> int:
         problems += one.problems
         verdicts.append(one.verdict)
         if one.line:
-            tqdm.write(one.line, file=sys.stdout)
+            say(one.line)
         if args.out is not None and one.sheet is not None:
             write_sheet(one.sheet, args.out / names[one.file])
-    text = json.dumps(verdicts, indent=2, ensure_ascii=False) + "\n"
+            verdicts[-1] = {**one.verdict, "sheet": names[one.file]}
     for target in targets:
-        run_folder.write_text(target, text)
+        run_folder.write_json(target, verdicts)
     if problems:
         raise InputError(problems)
     return 0

@@ -117,9 +117,7 @@ def fitting(
     """
     asked = (scene, housing, terminal)
     left = [
-        one
-        for key, one in drawings.items()
-        if all(name in (None, own) for name, own in zip(asked, key, strict=True))
+        one for key, one in drawings.items() if all(name in (None, own) for name, own in zip(asked, key, strict=True))
     ]
     for place, name in enumerate(asked):
         if name is None and trained is not None:

@@ -12,6 +12,7 @@ Every file is written to a temporary name and renamed.
 import csv
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -48,8 +49,12 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Write a JSON document atomically."""
-    write_text(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    """Write a JSON document atomically; bytes of file names that are not UTF-8 become escapes such as `\\udce4`.
+
+    `os.fsencode` of a name that was read from such a file gives these bytes again.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    write_text(path, re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _parsed(path: Path) -> Any:

@@ -15,7 +15,6 @@ from PIL import Image
 
 from blender_scripts.contract.tolerance import MEASURES, Tolerance
 from generator.io.certificate import Certificate, read_certificate
-from generator.io.checksum import sha256_of
 from generator.io.view_names import DEFAULT_VIEW, parts_of, view_of
 from generator.locating.drawings import StatedDrawing, choose, fitting, parse_drawings
 from generator.locating.factors import Factors
@@ -29,8 +28,8 @@ from trainer.core import adaptation, run_folder
 from trainer.core.adaptation import Adaptation
 from trainer.core.console import say
 from trainer.core.errors import InputError, as_input_error
-from trainer.core.frozen_threshold import digest
-from trainer.core.prediction import Judged, Judging
+from trainer.core.frozen_threshold import digest as sha256_of_weights
+from trainer.core.prediction import Judged, Judging, sha256_or_none
 from trainer.core.split import open_picture
 from trainer.gauge.finder import TorchFinder
 from trainer.gauge.gates import load_gates
@@ -102,7 +101,7 @@ class Bench:
             found.verdict,
             found.reasons,
             files={view: str(file) for view, file in files.items()},
-            sha256={view: sha256_of(file) for view, file in files.items() if file.is_file()},
+            sha256={view: digest for view, file in files.items() if (digest := sha256_or_none(file))},
             model=self.model,
             tolerance={self.drawing.key[0]: self.tolerance.complete()},
             judged=list(self.options.judged),
@@ -162,7 +161,7 @@ def load_bench(run: Path, options: Options) -> Bench:
     certificate = _certificate(options.calibration)
     gauge = Gauge(finder, loaded.pitch_px, factors, limits, gates, certificate, loaded.likeness)
     tolerance = tolerance_of(run_folder.tolerance_of(run) or {}, drawing, options.tolerance)
-    model = {"name": run.resolve().name, "hash": digest(run / run_folder.BEST)}
+    model = {"name": run.resolve().name, "hash": sha256_of_weights(run / run_folder.BEST)}
     others = fitting(drawings, *named, loaded.likeness.trained)
     assumed = _assumed(drawing, [each.key[2] for each in others], factors)
     if assumed:
@@ -280,7 +279,10 @@ def _outcomes(
     for part, files in parts.items():
         yield _of_part(bench, part, files)
     for number, file in enumerate(left):
-        why = [one for one in problems if one.startswith(f"{file}:")] or list(problems)
+        named = view_of(file, list(bench.gauge.gates))
+        begins = tuple(f"{each}:" for each in (file, *(named or ())[:1]))
+        why = [one for one in problems if one.startswith(begins)]
+        why = why or ["expected at most one picture of each view of its part, got several"]
         yield Judged(file, bench.unjudged(file, why), problems=[] if number else problems)
 
 
