@@ -212,5 +212,5 @@ class PinLocator:
 
         shown = project(self._sought.marks)
         if (shown < 0).any() or (shown > picture.size).any():
-            return ["view: some of the part lies outside the picture"]
+            return ["view: some of the part lies outside the photograph"]
         return project, similarity.turn_deg
