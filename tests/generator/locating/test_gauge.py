@@ -2,9 +2,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.tolerance import Tolerance
+from generator.locating import sheet
 from generator.locating.bias import PartBiases
 from generator.locating.drawings import choose, parse_drawings
 from generator.locating.factors import Factors, ValidationErrors
@@ -49,7 +51,55 @@ def test_what_one_view_does_not_show_is_not_ok_until_it_is_left_out():
     narrowed = inspected(("center",), judged=("presence", "true_position"))
     assert narrowed.verdict is Verdict.OK and narrowed.reasons == ("not inspected: height",)
     assert narrowed.document(drawing_of(), ("presence", "true_position"))["not_inspected"] == ["height"]
-    assert sentence(narrowed, TOLERANCE) == "OK: all 27 pins are within their limits; not inspected: height"
+    said = "OK: all 27 pins are present and within their limits of true position; not inspected: height"
+    assert sentence(narrowed, TOLERANCE) == said
+
+
+def test_nothing_is_said_of_what_is_not_judged(monkeypatch):
+    found = inspected(displaced={"r1c2": (1.5, -0.1, 0.0), "r2c5": (0.0, 0.0, 1.0)}, judged=("presence",))
+    left = "not inspected: true position; not inspected: height"
+    assert sentence(found, TOLERANCE) == f"OK: all 27 pins are present; {left}"
+    assert {pin["kind"] for pin in found.pins} == {"ok"} and {pin["decision"] for pin in found.pins} == {"conform"}
+    drawn, tables = [], []
+    monkeypatch.setattr(sheet, "draw_marks", lambda picture, marks, _: drawn.extend(marks) or picture)
+    monkeypatch.setattr(sheet, "table", lambda lines, _, size, __: tables.extend(lines) or Image.new("RGB", size))
+    draw_sheet(found, drawing_of(), pictures_of(THREE), TOLERANCE)
+    assert len(drawn) == 81 and all(mark.end is None and not mark.is_dashed for mark in drawn)
+    assert tables[0][5] == "height (not judged)" and {line[4] for line in tables[1:]} == {"not judged"}
+    found = inspected(displaced={"r1c2": (0.0, -0.7, 0.0), "r2c5": (0.5, 0.0, 1.2)}, judged=("height",))
+    assert sentence(found, TOLERANCE).startswith("NG: r2c5 retracted ")
+    assert [pin["address"] for pin in found.pins if pin["kind"] != "ok"] == ["r2c5"]
+
+
+def test_the_sentence_says_all_that_is_open_of_the_worst_pin():
+    found = inspected(("center",), displaced={"r2c5": (0.4, 0.0, 0.0)})
+    assert "r2c5: true position 0.8" in sentence(found, TOLERANCE)
+    assert "is too near to its limit 0.8, height undetermined, and 26 more" in sentence(found, TOLERANCE)
+    pins = [dict(pin) for pin in found.pins]
+    hidden = {"decision": "not_seen", "decisions": {"presence": "conform", "true_position": "not_seen"}}
+    pins[3] |= hidden
+    said = sentence(dataclasses.replace(found, pins=pins), TOLERANCE)
+    assert said.startswith(f"UNSURE: {pins[3]['address']}: true position not seen, and ")
+    pins[7] |= {"decision": "undetermined", "decisions": {"presence": "undecided", "height": "undetermined"}}
+    said = sentence(dataclasses.replace(found, pins=pins), TOLERANCE)
+    assert said.startswith(f"UNSURE: {pins[7]['address']}: presence undecided, height undetermined, and ")
+
+
+def test_a_size_is_refused_by_the_files_own_size():
+    class Refuses:
+        def reasons(self, picture):
+            return ["size: {} x {} px, diagonal 1, not 2 px as training pictures".format(*picture.size)]
+
+    gauge = gauge_of(ExactFinder(drawing_of(), ("center",)))
+    gauge = dataclasses.replace(gauge, gates={"center": Refuses()})
+    for size, said in (((256, 128), "256 x 128 px, "), ((512, 256), "512 x 256 px, resampled to 255 x 128 px, ")):
+        found = inspect_part(gauge, drawing_of(), {"center": Image.new("RGB", size)}, TOLERANCE)
+        assert found.reasons[0].startswith(f"size: {said}diagonal 1")
+
+
+def test_a_sheet_can_be_drawn_for_any_limit():
+    tolerance = Tolerance(1e-320, 1e-320)
+    assert draw_sheet(inspected(("center",)), drawing_of(), pictures_of(("center",)), tolerance).width > 500
 
 
 def test_any_tolerance_is_followed_also_of_one_address():
@@ -133,8 +183,8 @@ def test_the_sheet_shows_views_and_table_and_says_the_worst():
     found = inspected(displaced={"r1c2": (0.5, -0.1, 0.0), "r2c5": (0.38, 0.0, 0.0)})
     said = sentence(found, TOLERANCE)
     assert said.startswith("NG: r1c2 bent, true position 1.0") and said.endswith("(limit 0.8)")
-    sheet = draw_sheet(found, drawing_of(), pictures_of(THREE), TOLERANCE)
+    drawn = draw_sheet(found, drawing_of(), pictures_of(THREE), TOLERANCE)
     refused = draw_sheet(
         dataclasses.replace(found, verdict=Verdict.INVALID, pins=()), drawing_of(), pictures_of(THREE), TOLERANCE
     )
-    assert sheet.width > 1500 and np.asarray(sheet).std() > np.asarray(refused).std()
+    assert drawn.width > 1500 and np.asarray(drawn).std() > np.asarray(refused).std()
