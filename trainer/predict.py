@@ -132,7 +132,8 @@ def _of_gauge(p: argparse.ArgumentParser) -> None:
             f"--{name}",
             metavar="NAME",
             help=f"{name} of the part, for a gauge (also that of --locate), or a network trained on NSOART pictures "
-            f"with golden references; needed if it knows more than one {name}, unless they give a gauge equal measures",
+            f"with golden references; needed if it knows more than one {name}, unless they differ in no position, wall "
+            "or camera that a gauge uses",
         )
     p.add_argument(
         "--camera",

@@ -44,7 +44,7 @@ class Options:
 
     Args:
         scene, housing, terminal: Names of the part's scene, housing and terminal; None: any. If several
-            connectors of the run fit these names, all of them must give equal measures.
+            connectors of the run's training fit these names, they may not differ in positions, walls or cameras.
         camera: View of pictures whose names state no view, with `find` of all; None: center, if the run has it.
         judged: Characteristics that the verdict covers.
         sheets: Whether to draw the measures into a picture of each part.
