@@ -25,7 +25,6 @@ from trainer.core.prediction import (
     check_json,
     check_sheets,
     find_pictures,
-    make_out,
     remove_earlier,
     sheet_names,
     write_sheet,
@@ -237,7 +236,7 @@ def run(args: argparse.Namespace) -> int:
         check_json(args.json, read, args.model, [args.out / name for name in sheets] if args.out else [])
     if args.out is not None:
         check_sheets(args.out, files, sheets, args.model)
-        make_out(args.out)
+        args.out.mkdir(parents=True, exist_ok=True)
     targets = [path for path in (args.json, args.out / PREDICTIONS if args.out else None) if path is not None]
     verdicts: list[dict[str, Any]] = []
     problems: list[str] = []

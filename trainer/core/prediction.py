@@ -6,7 +6,6 @@ replaces no input picture and no file of another program.
 
 import json
 import sys
-import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from blender_scripts.contract.output_path import check_writable
 from generator.io import pictures as decoder
 from generator.io.checksum import sha256_of
 from generator.io.view_names import parts_of
@@ -317,29 +317,8 @@ def check_json(target: Path, read: Collection[Path], run: Path, sheets: Collecti
         raise InputError(f"--json {target}: expected a file outside the run's folder {run} (--model), got one in it")
     if place in {file.resolve() for file in sheets}:
         raise InputError(f"--json {target}: expected another file than the sheets of --out, got one of them")
-    _check_writable(target.parent, f"--json {target}")
-
-
-def make_out(out: Path) -> None:
-    """Make the folder of --out, checked by `check_sheets`, if it is missing.
-
-    Raises:
-        InputError: It cannot be made or written.
-    """
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out {out}: expected a folder that can be made, got: {error.strerror}") from None
-    _check_writable(out, f"--out {out}")
-
-
-def _check_writable(folder: Path, place: str) -> None:
-    """Check that files can be made in a folder, before anything is judged; permissions alone do not tell it."""
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise InputError(f"{place}: expected a folder that can be written, got: {error.strerror} ({folder})") from None
+    with as_input_error():
+        check_writable(target.parent, f"--json {target}")
 
 
 def check_sheets(out: Path, files: Sequence[Path], names: Sequence[str], run: Path) -> None:

@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from blender_scripts.contract.output_path import check_parents
+from blender_scripts.contract.output_path import check_parents, check_writable
 from generator.io.csv_text import csv_text
 from generator.io.json_text import parse_json
 from trainer.core.errors import InputError, as_input_error
@@ -201,7 +201,8 @@ def check_place(out: Path) -> None:
     """Check that the folder of --out exists or can be made; changes nothing.
 
     Raises:
-        InputError: `out` or a folder above it is a file, or more than one of the folders above it is missing.
+        InputError: `out` or a folder above it is a file, more than one of the folders above it is missing, or nothing
+            can be written there.
     """
     for place in (out, *out.parents):
         if place.is_dir():
@@ -211,6 +212,7 @@ def check_place(out: Path) -> None:
             raise InputError(f"--out {out}: expected a folder, got {got}")
     with as_input_error():
         check_parents(out, "--out")
+        check_writable(out, f"--out {out}")
 
 
 def check_folder(run: Path, resume: bool, overwrite: bool, kind: str) -> None:
