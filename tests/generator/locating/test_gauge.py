@@ -1,4 +1,5 @@
 import dataclasses
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -6,6 +7,7 @@ from PIL import Image
 
 from blender_scripts.contract.errors import InputError
 from blender_scripts.contract.tolerance import Tolerance
+from generator.io import drawing
 from generator.locating import sheet
 from generator.locating.bias import PartBiases
 from generator.locating.drawings import choose, parse_drawings
@@ -60,12 +62,13 @@ def test_nothing_is_said_of_what_is_not_judged(monkeypatch):
     left = "not inspected: true position; not inspected: height"
     assert sentence(found, TOLERANCE) == f"OK: all 27 pins are present; {left}"
     assert {pin["kind"] for pin in found.pins} == {"ok"} and {pin["decision"] for pin in found.pins} == {"conform"}
-    drawn, tables = [], []
-    monkeypatch.setattr(sheet, "draw_marks", lambda picture, marks, _: drawn.extend(marks) or picture)
-    monkeypatch.setattr(sheet, "table", lambda lines, _, size, __: tables.extend(lines) or Image.new("RGB", size))
+    marks, table = Mock(side_effect=drawing.draw_marks), Mock(side_effect=drawing.table)
+    monkeypatch.setattr(sheet, "draw_marks", marks)
+    monkeypatch.setattr(sheet, "table", table)
     draw_sheet(found, drawing_of(), pictures_of(THREE), TOLERANCE)
+    drawn, (header, *lines) = [mark for call in marks.call_args_list for mark in call.args[1]], table.call_args.args[0]
     assert len(drawn) == 81 and all(mark.end is None and not mark.is_dashed for mark in drawn)
-    assert tables[0][5] == "height (not judged)" and {line[4] for line in tables[1:]} == {"not judged"}
+    assert header[5] == "height (not judged)" and {line[4] for line in lines} == {"not judged"}
     found = inspected(displaced={"r1c2": (0.0, -0.7, 0.0), "r2c5": (0.5, 0.0, 1.2)}, judged=("height",))
     assert sentence(found, TOLERANCE).startswith("NG: r2c5 retracted ")
     assert [pin["address"] for pin in found.pins if pin["kind"] != "ok"] == ["r2c5"]
